@@ -1,7 +1,4 @@
-"""Findings: claims with the evidence that lets a reviewer believe them a month later.
-
-``Shown`` is what every answer has in common: a notebook shows it with its view, which the answer knows nothing about.
-"""
+"""Findings: conclusions with their evidence; ``Shown``: results that a notebook displays with their view."""
 
 from __future__ import annotations
 
@@ -16,29 +13,29 @@ import pandas as pd
 Severity = Literal["info", "notice", "warning", "critical"]
 Status = Literal["ok", "measured", "not_assessable", "inconclusive", "warning", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)  # from the least to the most severe
-_MANY = 4  # skipped checks from which one line replaces theirs
+_MANY = 4  # this many skipped checks are summarised in one line
 _STATUS: dict[Severity, Status] = {"info": "ok", "notice": "measured", "warning": "warning", "critical": "failed"}
 _ORDER = {"critical": 0, "warning": 1, "notice": 2, "info": 3}
 
 
 class Shown:
-    """An answer that shows itself in a notebook.
+    """A result that a notebook displays with its view.
 
-    Results hold no drawing code and import none: whoever draws is told here, once, by the facade.
+    Results contain and import no drawing code: ``shown_by`` is set by ``tracekit/__init__.py``.
 
     Examples
     --------
-    >>> class Answer(Shown):
+    >>> class Result(Shown):
     ...     def __repr__(self):
-    ...         return "Answer(42)"
-    >>> Answer()._repr_mimebundle_(include=["text/plain"])
-    {'text/plain': 'Answer(42)'}
+    ...         return "Result(42)"
+    >>> Result()._repr_mimebundle_(include=["text/plain"])
+    {'text/plain': 'Result(42)'}
     """
 
     shown_by: ClassVar[Callable[[Any], dict[str, Any]] | None] = None
 
     def _repr_mimebundle_(self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None) -> Any:
-        """Return the representations by media type: a live view, a still picture with a table, plain text."""
+        """Return the representations by media type: a live view, a static image with a table, plain text."""
         if self.shown_by is None or include == ["text/plain"]:
             return {"text/plain": repr(self)}
         bundle = type(self).shown_by(self)  # type: ignore[misc]  # not None
@@ -47,7 +44,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number that a decision rests on.
+    """A number with its interval and sample size.
 
     Parameters
     ----------
@@ -56,11 +53,11 @@ class Estimate:
     unit
         ``ns``, ``ratio``, ``count``, ...
     low, high
-        The 95 % interval; equal to the value where the number was counted and not estimated.
+        The 95% interval; equal to the value where the number was counted and not estimated.
     n
-        Traces (or spans, as the check says) behind it.
+        Number of traces (or spans, depending on the check).
     n_effective
-        Kish's effective number under the weights; equal to ``n`` without weights.
+        Kish's effective sample size under the weights; equal to ``n`` without weights.
 
     Examples
     --------
@@ -79,7 +76,7 @@ class Estimate:
 
     @property
     def values(self) -> dict[str, float]:
-        """Value, limits and n by name."""
+        """Value, interval and n by name."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
     def __str__(self) -> str:
@@ -90,43 +87,43 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """One plain sentence with the number in it, and everything that supports it.
+    """A conclusion of a check in one sentence, with its number and evidence.
 
     Parameters
     ----------
     check
         Name of the check.
     severity
-        ``info`` (all is well, or background), ``notice`` (worth knowing), ``warning`` (look at it), ``critical``
-        (conclusions are wrong, or users are hurt).
+        ``info`` (no problem, or background), ``notice`` (worth knowing), ``warning`` (needs attention), ``critical``
+        (conclusions are wrong, or users are affected).
     headline
         One sentence with the number in it.
     estimate
-        The number with its interval, if there is one.
+        The number with its interval, if any.
     evidence
-        The rows it rests on.
+        The rows that support it.
     exemplars
-        Trace ids that show it.
+        IDs of exemplar traces.
     assumptions
-        What must be true for it to hold.
+        Conditions under which it is valid.
     remedy
-        What to do: an action, or nothing.
+        The recommended action, if any.
     code
         The call that reproduces it.
     method
-        How the number was obtained, where the reader needs it.
+        How the number was obtained, where this matters.
     status
-        What the check found: ``ok``; ``measured`` (a number that no rule judges); ``not_assessable`` (an input is
-        missing); ``inconclusive`` (too few data to decide); ``warning``; ``failed``.  Severity is how much the reader
-        should care.  Unless given it follows from the severity: ok, measured, warning, failed.
+        Result of the check: ``ok``; ``measured`` (a number without a target); ``not_assessable`` (an input is missing);
+        ``inconclusive`` (too few data to decide); ``warning``; ``failed``.  Severity is the importance for the reader.
+        Default: derived from the severity (ok, measured, warning, failed).
     values
-        The numbers of the sentence by name, machine-readable; those of the estimate unless given.
+        The numbers of the headline by name, machine-readable; default: those of the estimate.
 
     Examples
     --------
-    >>> finding = Finding("orphans", "warning", "12 of 340 spans (3.5 %) have no parent.", remedy="Check propagation.")
+    >>> finding = Finding("orphans", "warning", "12 of 340 spans (3.5%) have no parent.", remedy="Check propagation.")
     >>> print(finding)
-    warning: 12 of 340 spans (3.5 %) have no parent. Check propagation.
+    warning: 12 of 340 spans (3.5%) have no parent. Check propagation.
     """
 
     check: str
@@ -166,7 +163,7 @@ class Findings(Shown, Sequence[Finding]):
     Parameters
     ----------
     findings
-        Any order; the order within one severity is kept.
+        In any order; the order within one severity is preserved.
 
     Examples
     --------
@@ -199,11 +196,11 @@ class Findings(Shown, Sequence[Finding]):
 
     @property
     def worst(self) -> Severity | None:
-        """The highest severity; None without findings."""
+        """Highest severity; None without findings."""
         return self._findings[0].severity if self._findings else None
 
     def frame(self) -> pd.DataFrame:
-        """Return one row a finding.
+        """Return one row per finding.
 
         Returns
         -------
@@ -215,22 +212,8 @@ class Findings(Shown, Sequence[Finding]):
             (f.check, f.status, f.severity, f.headline, *(_numbers(f.estimate)), f.remedy, f.code, f.method)
             for f in self._findings
         ]
-        names = [
-            *(
-                "check",
-                "status",
-                "severity",
-                "headline",
-                "value",
-                "unit",
-                "low",
-                "high",
-                "n",
-                "remedy",
-                "code",
-                "method",
-            )
-        ]
+        numbers = ["value", "unit", "low", "high", "n"]
+        names = ["check", "status", "severity", "headline", *numbers, "remedy", "code", "method"]
         return pd.DataFrame(rows, columns=names)
 
     def __str__(self) -> str:
@@ -261,17 +244,17 @@ class Findings(Shown, Sequence[Finding]):
 
 
 def _skipped(checks: Sequence[str]) -> str:
-    """Return one line for checks that lack an input."""
-    return f"notice: {len(checks)} checks skipped, inputs are missing; .frame() lists them with what each needs."
+    """Return one line for checks with missing inputs."""
+    return f"notice: {len(checks)} checks skipped because inputs are missing; .frame() lists the inputs they need."
 
 
 def _cells(tag: str, *texts: str) -> str:
-    """Return the cells of a row; JupyterLab sets those that say nothing of it flush right."""
+    """Return the cells of a row, aligned left (JupyterLab's default is right)."""
     return "".join(f'<{tag} style="text-align:left">{html.escape(text)}</{tag}>' for text in texts)
 
 
 def _numbers(estimate: Estimate | None) -> tuple[float | None, str, float | None, float | None, int | None]:
-    """Return the cells of an estimate; empty ones without."""
+    """Return the cells of an estimate, or empty cells."""
     if estimate is None:
         return None, "", None, None, None
     return estimate.value, estimate.unit, estimate.low, estimate.high, estimate.n

@@ -11,7 +11,7 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.clock_skew.neighbours import needed
 
-CLOCKS = ["clock.offset", "clock.drift", "clock.circle"]
+CLOCKS = ["clock.offset", "clock.drift", "clock.cycle"]
 
 
 def moved(traces):

@@ -29,7 +29,7 @@ def test_what_the_policies_dropped_is_not_lost_at_recording(world, stages):
     assert seen.loses_most == "tail policies"
     assert (
         seen.summary
-        == "10.9 % of 5,000 requests have a searchable trace; most are dropped by the declared tail policies"
+        == "10.9% of 5,000 requests have a searchable trace; most are dropped by the declared tail policies"
     )
     table = seen.funnel.set_index("stage")
     assert list(table.index) == ["requests", *stages, "delivered", "tail policies"]
@@ -39,8 +39,8 @@ def test_what_the_policies_dropped_is_not_lost_at_recording(world, stages):
     assert table.loc["tail policies", "status"] == "ok"
     assert np.prod(table["estimate"].to_numpy()[1:]) == pytest.approx(547 / 5000)
     said = funnel(tail, **given).headline
-    assert "lost between" not in said
-    assert ("without the tail policies 101.8 % (89.9-113.6 %) would have one" in said) == (not stages)
+    assert "dropped before storage" not in said
+    assert ("Without the tail policies it would be 101.8% (89.9-113.6%)" in said) == (not stages)
 
 
 def test_what_was_lost_beside_is_still_found(world):
@@ -52,7 +52,7 @@ def test_what_was_lost_beside_is_still_found(world):
     assert seen.loses_most == "delivered"
     assert "most are lost at delivery" in seen.summary
     text = funnel(half, **given).headline
-    assert "lost between the decision and the backend, beside what the tail policies drop" in text
+    assert "dropped before storage, in addition to those that the tail policies drop" in text
 
 
 def test_without_the_weights_of_the_policies_both_are_one_stage(world):
@@ -61,7 +61,7 @@ def test_without_the_weights_of_the_policies_both_are_one_stage(world):
     assert seen.funnel["stage"].tolist() == ["requests", "tail policies"]
     assert seen.funnel["status"].tolist() == ["measured", "measured"]
     said = funnel(tail, log=read.log, rules=collector).headline
-    assert "only the policies' weights tell these apart" in said
+    assert "only the policies' weights distinguish the two" in said
 
 
 def test_without_a_declared_policy_the_stage_is_recording(world):
@@ -78,4 +78,4 @@ def test_where_all_reached_the_policies_nothing_is_broken():
     rules = {"processors": {"tail_sampling": {"policies": [{"name": "all", "type": "always_sample"}]}}}
     said = funnel(tk.TraceSet.from_spans(frame), requests=pd.DataFrame({"count": [4000]}), rules=rules)
     assert said.severity == "info"
-    assert "nothing is broken" in said.headline
+    assert "no unexpected loss" in said.headline

@@ -106,7 +106,7 @@ def _head(halves, _):
 
 
 def _two_stages(halves, failed):
-    """A collector behind it keeps what failed, and 20 % of the rest."""
+    """A collector behind it keeps what failed, and 20% of the rest."""
     return _head(halves, failed) & (failed | (ID_MAPS["collector tail_sampling"](*halves) <= 0.2))
 
 
@@ -188,7 +188,7 @@ def _replicas(_, spans, __, pay, took, begin):
 
 
 def _retries(rng, spans, shop, _, took, __):
-    """Of the calls 5 % fail at once and are repeated; the second call is the one that counts."""
+    """Of the calls 5% fail at once and are repeated; the second call is the one that counts."""
     again = rng.random(len(took)) < 0.05
     first = shop("2a", "1", "CLIENT", "POST", MS // 2, 3 * MS // 2, 1)
     server = spans("3a", "2a", "pay", 2, "eu-1c", "SERVER", "POST /pay", MS * 3 // 4, MS * 5 // 4, 1)

@@ -47,9 +47,9 @@ def _is_alarm(gap):
 def quiet_collection(rng, repeats):
     """False alarms of collection gaps: binomial, overdispersed and wandering shares."""
     for case, minutes, share in (
-        ("binomial 5 %", 240, lambda n: np.full(n, 0.05)),
+        ("binomial 5%", 240, lambda n: np.full(n, 0.05)),
         ("beta-binomial, rho 0.003", 240, lambda n: rng.beta(0.05 * 332, 0.95 * 332, n)),
-        ("share wanders, sd 17 %", 480, lambda n: np.clip(0.05 * np.exp(wandering(rng, n)), 0, 1)),
+        ("share wanders, sd 17%", 480, lambda n: np.clip(0.05 * np.exp(wandering(rng, n)), 0, 1)),
     ):
         alarms = []
         for seed in range(repeats):
@@ -96,7 +96,7 @@ def _fates(strata, seed):
 def quiet_parts(rng, repeats):
     """False alarms of gaps of one instance of four: whatever the traffic does, nothing was lost."""
     minutes = 90
-    for case in ("even", "the whole share wanders, sd 17 %", "one restarts for ten minutes, its peers take over"):
+    for case in ("even", "the whole share wanders, sd 17%", "one restarts for ten minutes, its peers take over"):
         lost = []
         for seed in range(repeats):
             share, routed = np.full(minutes, 0.2), rng.dirichlet(np.full(4, 400.0), minutes)
@@ -130,7 +130,7 @@ def outages_of_parts(rng, repeats):
 
 
 def gaps_of_reservoirs(rng, repeats):
-    """A sampler that keeps the first of every second and 5 %: the share falls as traffic rises, which is no gap."""
+    """A sampler that keeps the first of every second and 5%: the share falls as traffic rises, which is no gap."""
     for quota in (1, 3):
         alarms, found, plain = [], [], []
         for seed in range(repeats):
@@ -144,7 +144,7 @@ def gaps_of_reservoirs(rng, repeats):
             found.append(_is_alarm(gap) and gap.start < begin + 10 and begin < gap.end)
             plain.append(_is_alarm(gap_scan(kept, requests, replicates=99, seed=seed)))
         yield Row(f"reservoir of {quota}: false alarms", *count(alarms), 0.0, 0.025)
-        yield Row(f"reservoir of {quota}: ten minutes, 70 % lost: found", *count(found), 0.90, 1.0)
+        yield Row(f"reservoir of {quota}: ten minutes, 70% lost: found", *count(found), 0.90, 1.0)
         yield Row(f"reservoir of {quota}: beside the requests alone (guard)", *count(plain), 0.0, 0.5)
 
 
@@ -155,10 +155,10 @@ def completeness(rng, repeats):
     is_leaf = np.diff(whole.forest.child_offsets) == 0
     n = len(trace)
     for case, kept in (
-        ("1 % lost", lambda: rng.random(n) >= 0.01),
-        ("5 % lost", lambda: rng.random(n) >= 0.05),
-        ("20 % lost", lambda: rng.random(n) >= 0.20),
-        ("5 % lost, clustered by trace", lambda: rng.random(n) >= rng.beta(0.5, 9.5, len(whole))[trace]),
+        ("1% lost", lambda: rng.random(n) >= 0.01),
+        ("5% lost", lambda: rng.random(n) >= 0.05),
+        ("20% lost", lambda: rng.random(n) >= 0.20),
+        ("5% lost, clustered by trace", lambda: rng.random(n) >= rng.beta(0.5, 9.5, len(whole))[trace]),
     ):
         target = 0.01 if case.startswith("1") else 0.2 if case.startswith("2") else 0.05
         covered = []
@@ -486,7 +486,7 @@ _TRUE_OF = {"skewed clocks": {"clock.offset"}}  # what is so in the world is no 
 
 def gaps_of_recordings(rng, repeats):
     """One instance or most of the traces are lost, through the public function: found, and named once."""
-    for case, lost in (("one of four instances for 12 minutes", 1.0), ("60 % of everything for 15 minutes", 0.6)):
+    for case, lost in (("one of four instances for 12 minutes", 1.0), ("60% of everything for 15 minutes", 0.6)):
         found, once = [], []
         for _ in range(min(repeats, 2 * _SPARED)):
             frame, requests = recording(rng, "even", minutes=90, mean=60, share=0.2)

@@ -54,13 +54,13 @@ def test_a_zone_that_is_down_is_named(counted_apart):
     assert found.severity == "critical"
     row = found.evidence[found.evidence["status"] == "failed"].iloc[0]
     assert row["scope"] == ("zone eu-1b" if counted_apart else "zone eu-1b of web")
-    assert row["fate"] == "lost"
+    assert row["outcome"] == "lost"
     begin = pd.Timestamp(START + 30 * MINUTE, unit="ns", tz="UTC")
     assert (row["start_time"], row["end_time"]) == (begin, begin + pd.Timedelta("8min"))
     assert row["low"] < row["loss_ratio"] < row["high"]
     assert found.estimate.value == pytest.approx(0.6, abs=0.07)
     assert row["expected_traces"] == pytest.approx(8 * 200 * 0.3, rel=0.1)
-    assert ("its peers made no more traces than usual" in found.headline) == (not counted_apart)
+    assert ("Its peers recorded no more traces than usual" in found.headline) == (not counted_apart)
 
 
 @pytest.mark.parametrize("counted_apart", [False, True])
@@ -86,16 +86,16 @@ def test_traffic_that_moved_to_other_zones_is_no_gap():
     for requests in (total(by_zone), by_zone):
         assert status(scan(frame, requests), "gap.scan") == "ok"
     found = scan(frame, total(by_zone))
-    assert "1 drop of one part only, whose requests went to its peers" in said(found, "gap.scan")
-    assert (found[0].evidence["fate"] == "moved").sum() == 1
+    assert "1 drop of one part only: its requests went to its peers" in said(found, "gap.scan")
+    assert (found[0].evidence["outcome"] == "moved").sum() == 1
 
 
 def test_nothing_is_said_where_nothing_is_lost():
     frame, by_zone = world(3, lost=0.0)
     (found,) = scan(frame, total(by_zone))
     assert found.severity == "info"
-    assert "nor for any of 4 services, zones, hosts and instances" in found.headline
-    assert "answered by its peers" not in found.headline
+    assert "nor in any of 4 services, zones, hosts and instances" in found.headline
+    assert "handled by peers" not in found.headline
 
 
 def test_few_peers_leave_it_open():
@@ -110,8 +110,8 @@ def test_few_peers_leave_it_open():
     more = more.assign(trace_id=[f"{n:032x}" for n in range(1, len(more) + 1)])
     (found,) = scan(pd.concat([frame, more]), counts)
     assert found.severity == "notice"
-    assert "1 drop of one part that may be lost traces or requests that went to its peers" in found.headline
-    assert "count requests by zone, host or instance to settle it" in found.headline
+    assert "1 drop of one part: either lost traces, or requests that went to its peers" in found.headline
+    assert "request counts by zone, host or instance" in found.remedy
     assert found.evidence["status"].tolist().count("inconclusive") == 1
 
 
@@ -188,7 +188,7 @@ def test_of_many_hosts_that_do_little_none_is_blamed_for_chance():
     counts = pd.DataFrame({"time": times, "count": held + rng.poisson(20 * n / minutes, minutes)})
     (found,) = scan(frame, counts)
     assert found.severity == "info"
-    assert "nor for any of 300 services" in found.headline
+    assert "nor in any of 300 services" in found.headline
 
 
 def test_a_few_traces_do_not_tell_of_gaps():
@@ -255,5 +255,5 @@ def test_a_loss_that_the_sum_of_all_peers_leaves_in_doubt_is_a_warning(minutes, 
     times = pd.to_datetime(START + np.arange(60) * MINUTE, unit="ns", utc=True)
     (found,) = scan(frame[~is_down], pd.DataFrame({"time": times, "count": 60}))
     assert found.severity == severity
-    assert ("probably lost, less probably answered by others" in found.headline) == (severity == "warning")
-    assert found.remedy.startswith("Count requests by zone" if severity == "warning" else "Look at collectors")
+    assert ("probably lost and not handled by peers" in found.headline) == (severity == "warning")
+    assert found.remedy.startswith("Pass request counts by zone" if severity == "warning" else "Check collectors")

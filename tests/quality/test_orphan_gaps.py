@@ -26,7 +26,7 @@ def test_a_zone_whose_spans_were_not_collected_is_named_with_its_time():
     is_down = minute.between(20, 29) & (frame["attributes.cloud.availability_zone"] == "eu-1b")
     found = check(frame[~is_down])
     assert found.severity == "warning"
-    assert "the spans of `zone eu-1b` fell by" in found.headline
+    assert "Spans of `zone eu-1b` fell by" in found.headline
     begin = pd.Timestamp(START + 20 * MINUTE, unit="ns", tz="UTC")
     row = found.evidence.iloc[0]
     assert abs(row["start_time"] - begin) < pd.Timedelta("1min")
@@ -40,7 +40,7 @@ def test_one_instance_is_named_where_its_zone_has_another():
     frame, minute = shop()
     is_down = minute.between(20, 29) & (frame["service_instance_id"] == "shop-1")
     found = check(frame[~is_down])
-    assert "the spans of `host shop-host-1` fell by" in found.headline
+    assert "Spans of `host shop-host-1` fell by" in found.headline
 
 
 def test_a_time_in_which_parents_are_missing_everywhere_has_no_place():

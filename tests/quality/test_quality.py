@@ -13,13 +13,13 @@ from tracekit.checks.verdicts import finding as build_finding
 NEEDY = {
     "counts.join": "needs request counts",
     "gap.scan": "needs request counts with times",
-    "ingest.lag": "needs times of receipt",
+    "ingest.lag": "needs arrival times",
     "cost": "needs prices",
     "coldstart.bias": "needs traces of functions",
     "gap.silence": "needs request counts",
     "clock.offset": "calls between two hosts",
     "clock.drift": "calls between two hosts",
-    "clock.circle": "needs calls round a circle of hosts",
+    "clock.cycle": "needs calls around a cycle of hosts",
 }
 
 CHECKS = [check.name for check in registry.CHECKS if check.topic == "quality"]

@@ -24,7 +24,7 @@ def traffic(rng, minutes=360, mean=600, season=0.7):
 
 
 def wandering(rng, n, phi=0.8, sd=0.10):
-    """An AR(1) on the log scale, stationary standard deviation 17 %."""
+    """An AR(1) on the log scale, stationary standard deviation 17%."""
     return lfilter([1], [1, -phi], rng.normal(0, sd, n))
 
 

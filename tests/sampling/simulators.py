@@ -24,7 +24,7 @@ class Population(NamedTuple):
 
 
 def population(rng, n=PEOPLE):
-    """1 % fail and take four times as long, 3 % have an exponential tail, failing spans crowd in 2 % of the traces."""
+    """1% fail and take four times as long, 3% have an exponential tail, failing spans crowd in 2% of the traces."""
     failed = rng.random(n) < 0.01
     slow = np.where(rng.random(n) < 0.03, rng.exponential(900, n), 0)
     took = np.exp(rng.normal(4.2, 0.8, n)) * np.where(failed, 4, 1) + slow
@@ -50,10 +50,10 @@ def heavy_weights(rng, world):
 
 
 DESIGNS = {
-    "tail: errors and slow, rest 5 %": keep_errors_and_slow,
+    "tail: errors and slow, rest 5%": keep_errors_and_slow,
     "dynamic keys 1..64, errors 1/2": dynamic_keys,
-    "head 5 %": head(0.05),
-    "head 1 %": head(0.01),
+    "head 5%": head(0.05),
+    "head 1%": head(0.01),
     "weights 1..512, unrelated": heavy_weights,
 }
 

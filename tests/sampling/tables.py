@@ -19,7 +19,7 @@ from sampling.simulators import (
 )
 from sampling.weight_tables import TABLES as WEIGHTS
 
-from tracekit.checks.sampling.boosts import beside, boosted_windows
+from tracekit.checks.sampling.boosts import boosted_windows, with_adjacent
 from tracekit.checks.sampling.id_randomness import battery
 from tracekit.checks.sampling.tail_truncation import drop_p
 from tracekit.stats.anytime_mix import anytime_mix
@@ -102,7 +102,7 @@ def weight_effects(rng, repeats):
 
 
 def reservoir(rng, repeats):
-    """X-Ray's reservoir, one a second and 5 %, over an hour with cron jobs; p95 as seen and by order weights."""
+    """X-Ray's reservoir, one a second and 5%, over an hour with cron jobs; p95 as seen and by order weights."""
     hits = {(n, what): [] for n in (1, 4) for what in ("error rate", "p95", "quota")}
     off, bias = {1: [], 4: []}, {1: [], 4: []}
     esrs = {"error rate": [], "p95": []}
@@ -136,16 +136,16 @@ def reservoir(rng, repeats):
         if found:
             yield Row(f"{n} processes, order weights: {what}", *count(found), *limits, note)
     for n in (1, 4):
-        yield Row(f"{n} processes: raw p95 is more than 50 % off", *count(np.array(off[n]) > 0.5), 0.98, 1.0)
+        yield Row(f"{n} processes: raw p95 is more than 50% off", *count(np.array(off[n]) > 0.5), 0.98, 1.0)
         standard = np.std(bias[n]) / np.sqrt(repeats)
         near = abs(np.mean(bias[n])) < 0.01 + 3 * standard
-        yield Row(f"{n} processes: corrected p95 within 1 %", int(near), 1, 1.0, 1.0)
+        yield Row(f"{n} processes: corrected p95 within 1%", int(near), 1, 1.0, 1.0)
     for what, found in esrs.items():
         yield Row(f"base sample by id: {what}", *count(found), 0.935, 0.965)
 
 
 def configured(rng, repeats):
-    """Observed over configured sampling by windows of 10 s for an hour: right, 5 % lost, reservoir of another size."""
+    """Observed over configured sampling by windows of 10 s for an hour: right, 5% lost, reservoir of another size."""
     false, lost, other, equal = [], [], [], []
     load = np.where(np.arange(360) < 180, 4, 300)
     for _ in range(repeats):
@@ -162,7 +162,7 @@ def configured(rng, repeats):
                 equal.append(judge(ratio - half, ratio + half, 0.10) == "failed")
     yield Row("as configured: rejected", *count(false), 0.035, 0.065)
     yield Row("as configured: called biased", *count(equal), 0.0, 0.005)
-    yield Row("5 % lost after the decision: found", *count(lost), 0.90, 1.0)
+    yield Row("5% lost after the decision: found", *count(lost), 0.90, 1.0)
     yield Row("reservoir of two: found", *count(other), 0.99, 1.0)
 
 
@@ -180,7 +180,7 @@ def two_clocks(rng, repeats):
 
 
 def boosts(rng, repeats):
-    """A rule of 5 % that may be raised to 50 %: quiet where it is not, found where it is; rates outside covered."""
+    """A rule of 5% that may be raised to 50%: quiet where it is not, found where it is; rates outside covered."""
     windows = pd.DataFrame({"requests": np.full(360, 200.0), "mean": 10.0, "variance": 9.5})
     calm, found, covered = [], [], []
     for _ in range(repeats):
@@ -190,7 +190,7 @@ def boosts(rng, repeats):
         kept = rng.binomial(200, rate)
         raised = boosted_windows(windows.assign(traces=kept))
         found.append(raised[100:106].all() and raised[250:256].all())
-        rest = ~beside(raised)
+        rest = ~with_adjacent(raised)
         spread = 1.96 * np.sqrt(9.5 * rest.sum())
         covered.append(abs(kept[rest].sum() - 10 * rest.sum()) <= spread)
     yield Row("no boost: one seen", *count(calm), 0.0, 0.06)
@@ -208,19 +208,19 @@ def moving_rates(rng, repeats):
     still, raised = np.full(2000, 0.05), np.repeat([0.05, 0.2, 0.05], [800, 400, 800])
     wandering = np.repeat([0.05, 0.6, 0.1], [700, 600, 700])
     for name, rates, other, many, least in [
-        ("5 %, all of it", still, 0.0, 1, 0.99),
-        ("5 %, 20 % another way", still, 0.2, 1, 0.99),
-        ("5 %, 5 to 60 % another way", still, wandering, 1, 0.99),
+        ("5%, all of it", still, 0.0, 1, 0.99),
+        ("5%, 20% another way", still, 0.2, 1, 0.99),
+        ("5%, 5 to 60% another way", still, wandering, 1, 0.99),
         ("no sampler", np.ones(2000), 0.0, 1, 0.99),
-        ("5 %, raised to 20 %", raised, 0.0, 2, 0.99),
-        ("5 %, raised to 20 %, 20 % another way", raised, 0.2, 2, 0.99),
+        ("5%, raised to 20%", raised, 0.0, 2, 0.99),
+        ("5%, raised to 20%, 20% another way", raised, 0.2, 2, 0.99),
     ]:
         found = [len(step_slices(kept(rates, other))) == many for _ in range(repeats)]
         yield Row(f"{name}: {many} rate{'s' * (many > 1)}", *count(found), least, 1.0)
 
 
 def mix(rng, repeats):
-    """Twelve strata sampled at 5 %; one at 0.8, 0.5 or 1.2 times the rate of the others."""
+    """Twelve strata sampled at 5%; one at 0.8, 0.5 or 1.2 times the rate of the others."""
     share = np.sort(np.random.default_rng(12).dirichlet(np.full(12, 0.6)))
     share[6] = 0.1
     share /= share.sum()
@@ -304,7 +304,7 @@ def randomness(rng, repeats):
     """Random and thinned ids pass, millisecond clocks, counters and repeats do not."""
     cases = [
         ("random", random_ids, 0.0, 0.06),
-        ("thinned at 10 %", lambda r, n: thinned_ids(r, n, "OpenTelemetry consistent sampling", 0.1), 0.0, 0.06),
+        ("thinned at 10%", lambda r, n: thinned_ids(r, n, "OpenTelemetry consistent sampling", 0.1), 0.0, 0.06),
         ("millisecond clock", millisecond_ids, 0.99, 1.0),
         ("counter", counter_ids, 0.99, 1.0),
         ("five repeats of 2000", repeated_ids, 0.99, 1.0),
@@ -323,7 +323,7 @@ def rare_things(rng, repeats):
         held = base + rng.binomial(errors - base, 0.3)
         low, high = thinned_count(int(base), 0.05)
         captured.append(max(low, held) <= errors <= max(high, held))
-    yield Row("errors that happened, 5 % and 30 % captured", *count(captured), 0.94, 1.0)
+    yield Row("errors that happened, 5% and 30% captured", *count(captured), 0.94, 1.0)
     share = 1 / np.arange(1, 301)
     share /= share.sum()
     covered = []

@@ -53,8 +53,8 @@ def test_a_route_at_half_the_rate_is_named_with_its_ratio():
     row = found.evidence.set_index("scope").loc["/r1"]
     assert row["status"] == "failed"
     assert row["estimate_low"] < 0.5 < row["estimate_high"]
-    assert found.headline.startswith("`/r1` is sampled at 0.")
-    assert "under-counts it" in found.headline
+    assert found.headline.startswith("Sampling bias: `/r1` kept at 0.")
+    assert "Unweighted statistics under-count it" in found.headline
 
 
 def test_an_even_sample_is_not_called_biased():
@@ -63,11 +63,11 @@ def test_an_even_sample_is_not_called_biased():
     traces, counts = _routes([0.5, 0.5], (200_00, 200_00))
     even = tk.sampling(traces, requests=counts)
     assert status(even, "mix.head") == ["ok"]
-    assert "All 2 strata are sampled at the same rate within 10 %" in said(even, "mix.head")
+    assert "all 2 strata are sampled at the same rate within 10%" in said(even, "mix.head")
     traces, counts = _routes([0.05, 0.05], (2000, 2000))
     few = tk.sampling(traces, requests=counts)
     assert status(few, "mix.head") == ["inconclusive"]
-    assert "requests would settle all strata" in said(few, "mix.head")
+    assert "requests are needed for all strata" in said(few, "mix.head")
 
 
 @pytest.mark.parametrize(("factor", "is_told"), [(0.5, True), (1.0, False)])
@@ -81,7 +81,7 @@ def test_the_mix_may_be_asked_again_and_again(factor, is_told):
     found = tk.sampling(traces_of(rng, start_ns=start, http_route=route), requests=counts)
     strata = next(f for f in found if f.check == "mix.head")
     assert (strata.evidence["chance_any_time"].iloc[0] < 1e-6) == is_told
-    assert any("asked again and again" in text for text in strata.assumptions) == is_told
+    assert any("under repeated testing" in text for text in strata.assumptions) == is_told
 
 
 def test_hours_are_an_axis_of_their_own():
@@ -91,7 +91,7 @@ def test_hours_are_an_axis_of_their_own():
     traces = traces_of(RNG, start_ns=start + np.repeat([0, 1, 2], [2000, 2000, 500]) * 3600 * SECOND_NS)
     found = only(tk.sampling(traces, requests=counts), "mix.head")
     assert found.evidence["status"].tolist()[2] == "failed"
-    assert "over-counts" in found.headline or "under-counts" in found.headline
+    assert "over-count" in found.headline or "under-count" in found.headline
 
 
 def test_services_that_never_begin_a_trace_are_no_strata_of_the_mix():
@@ -126,8 +126,8 @@ def test_a_tenant_kept_for_being_slow_is_over_seen():
     assert table.loc["acme", "estimate"] > 2
     apart = (table["trace_share"] - table["traffic_share"]).abs().sum() / 2
     assert table["distance"].tolist() == pytest.approx([apart] * 3)
-    assert "tenant.id `acme` is 1" in found.headline
-    assert "of the traffic but" in found.headline
+    assert "tenant.id `acme` is " in found.headline
+    assert "of the traces and " in found.headline
 
 
 def test_power_and_quiet_of_the_attribute_check():
@@ -162,7 +162,7 @@ def test_attributes_may_be_asked_for_and_values_are_masked():
     assert {"buyer", "service.version"} == set(found.evidence["key"])
     assert "(rare values)" in set(found.evidence["value"])
     assert "example.org" not in found.headline
-    assert "not looked at, more than 200 values: customer" in found.assumptions
+    assert "not examined, more than 200 values: customer" in found.assumptions
 
 
 @pytest.mark.parametrize("other", [3.0, 3.2])
@@ -197,10 +197,11 @@ def test_the_artefact_of_keeping_every_error_is_said_and_corrected():
     found = tk.sampling(traces, rules=TAIL)
     errors, latency = [f for f in found if f.check == "bias.tail"]
     assert errors.severity == latency.severity == "critical"
-    assert errors.headline.startswith(
-        f"The {100 * world.failed.sum() / len(traces):.1f} % error rate is an artefact of"
+    assert errors.headline.startswith("Error rate of all requests: ")
+    assert (
+        f"{100 * world.failed.sum() / len(traces):.1f}% of the sample are an artefact of keeping every error."
+        in errors.headline
     )
-    assert "artefact of keeping every error; the true rate in this window was " in errors.headline
     assert errors.estimate.low <= world.failed.mean() <= errors.estimate.high
     assert errors.estimate.high - errors.estimate.low < 0.002, "a declared policy narrows the interval"
     assert errors.estimate.n == len(traces)
@@ -230,8 +231,8 @@ def test_equal_weights_need_no_correction():
     traces = traces_of(RNG, 2000, failed=np.arange(2000) < 200)
     found = [f for f in tk.sampling(traces, rules=0.05) if f.check == "bias.tail"]
     assert [f.evidence["status"].iloc[0] for f in found] == ["ok", "ok"]
-    assert "no correction" in found[0].headline
-    assert "The error rate in this window was 10 %" in found[0].headline
+    assert "no sampling bias" in found[0].headline
+    assert "Error rate of all requests: 10%" in found[0].headline
 
 
 def test_without_weights_nothing_is_said_about_all_traffic():
@@ -294,8 +295,8 @@ def test_a_reservoir_makes_p95_look_slow_and_order_weights_mend_it():
     p95 = found.evidence.set_index("measure").loc["p95 latency"]
     assert p95["raw"] / p95["estimate"] > 1.5, "the guard of the scenario"
     assert p95["estimate_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["estimate_high"]
-    assert "of these traces are the first of their second; they make " in found.headline
-    assert " look 2." in found.headline
+    assert "of these traces are reservoir traces" in found.headline
+    assert " of the sample is 2." in found.headline
 
 
 def test_a_reservoir_is_refused_without_process_or_fine_starts():
@@ -314,7 +315,7 @@ def test_without_rules_only_the_signature_is_told():
     _, traces = _reservoir_sampled()
     found = tk.sampling(traces)
     assert status(found, "bias.reservoir") == ["warning"]
-    assert "the correction is not assessable: needs sampling rules" in said(found, "bias.reservoir")
+    assert "correction not assessable: needs sampling rules" in said(found, "bias.reservoir")
     assert status(tk.sampling(traces_of(RNG, 500)), "bias.reservoir") == ["not_assessable"]
 
 
@@ -336,23 +337,23 @@ def test_requests_by_the_second_tell_the_reservoir_without_rules(known):
     p95 = found.evidence.set_index("measure").loc["p95 latency"]
     assert (p95["quota_seen"], round(p95["rate_seen"], 2)) == (1, 0.05)
     assert p95["estimate_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["estimate_high"]
-    assert any("the seconds show a reservoir of 1 and " in text for text in found.assumptions)
+    assert any("inferred from the seconds: reservoir of 1 and " in text for text in found.assumptions)
     quiet = world.requests < 15
     share = world.requests[quiet].sum() / world.requests.sum()
     held = np.bincount((traces.columns.spans.start_ns - EPOCH_NS) // SECOND_NS, minlength=3600)
     assert p95["quiet_ratio"] == pytest.approx(held[quiet].sum() / held.sum() / share, rel=0.05)
     assert p95["quiet_ratio"] > 3
-    assert "(quiet times are seen " in found.headline
+    assert "(quiet times over-sampled " in found.headline
 
 
 def test_seconds_that_contradict_the_rules_refuse_the_correction():
     world, traces = _reservoir_sampled()
     two = {"version": 2, "rules": [], "default": {"fixed_target": 2, "rate": 0.05}}
     text = said(tk.sampling(traces, rules=two, requests=_by_second(world)), "bias.reservoir")
-    assert "not assessable: needs starts that order as the decisions did: the rules keep 2 of every second, the" in text
+    assert "not assessable: needs starts in the order of the decisions: the rules keep 2 per second, the" in text
     assert text.endswith("seconds with requests show 1.")
     good = tk.sampling(traces, rules=LOCAL, requests=_by_second(world))
-    assert " look 2." in said(good, "bias.reservoir")
+    assert " of the sample is 2." in said(good, "bias.reservoir")
 
 
 def test_seconds_of_another_time_tell_nothing():
@@ -361,7 +362,7 @@ def test_seconds_of_another_time_tell_nothing():
     told = _by_second(world)
     other = told.assign(time=told["time"] + pd.Timedelta("1D"), end=told["end"] + pd.Timedelta("1D"))
     for known in ({"log": later}, {"requests": other}):
-        assert " look 2." in said(tk.sampling(traces, rules=LOCAL, **known), "bias.reservoir")
+        assert " of the sample is 2." in said(tk.sampling(traces, rules=LOCAL, **known), "bias.reservoir")
 
 
 def test_clients_locked_to_the_second_are_no_reservoir():
@@ -373,8 +374,8 @@ def test_clients_locked_to_the_second_are_no_reservoir():
     traces = traces_of(rng, start_ns=locked[kept])
     found = tk.sampling(traces, log=log)
     assert status(found, "bias.reservoir") == ["ok"]
-    assert "clients locked to the second, no reservoir" in said(found, "bias.reservoir")
-    assert "a reservoir, or clients" in said(tk.sampling(traces), "bias.reservoir")
+    assert "clients are synchronised to the second" in said(found, "bias.reservoir")
+    assert "Reservoir, or clients" in said(tk.sampling(traces), "bias.reservoir")
     even = log.assign(time=pd.to_datetime(EPOCH_NS + rng.integers(0, 3600 * SECOND_NS, 20_000), utc=True))
     assert "those of all requests do not" in said(tk.sampling(traces, log=even), "bias.reservoir")
 
@@ -424,8 +425,8 @@ def test_a_token_bucket_is_seen_in_the_distance_of_what_it_lets_through(quota):
     assert found.evidence["status"].tolist() == ["warning"]
     assert found.evidence["quota_seen"].tolist() == [quota]
     assert found.evidence["expected_closer"].iloc[0] > 20
-    assert f"neighbours {quota + 1} of them come within {'1 s' if quota == 1 else '500 ms'}, where" in found.headline
-    assert f"a token bucket of {quota} a second kept them." in found.headline
+    assert f" {quota + 1} of them start within {'1 s' if quota == 1 else '500 ms'} in " in found.headline
+    assert f"Token bucket of {quota} per second detected: " in found.headline
     rule = {"version": 2, "rules": [], "default": {"fixed_target": quota, "rate": 0.2}}
     assert "come closer" not in " ".join(only(tk.sampling(traces, rules=rule), "bias.reservoir").assumptions)
 
@@ -452,11 +453,11 @@ def test_what_was_kept_by_chance_or_comes_evenly_is_no_bucket():
         assert "bucket" not in found.headline
         assert "quota_seen" not in found.evidence
     told = only(tk.sampling(coin, rules=LOCAL | {"default": {"fixed_target": 1, "rate": 0.2}}), "bias.reservoir")
-    assert any("come closer than a token bucket of 1 a second lets them through" in text for text in told.assumptions)
+    assert any("are closer than a token bucket of 1 per second allows" in text for text in told.assumptions)
 
 
 def test_the_distance_is_rarely_kept_by_chance():
-    """Per quota: how often 60 starts without a bucket pass at 5 %; a rate that doubles on the way does no harm."""
+    """Per quota: how often 60 starts without a bucket pass at 5%; a rate that doubles on the way does no harm."""
     rng = np.random.default_rng(5)
     for quota, gap in ((1, 30.0), (2, 3.0), (3, 1.0)):
         p = []
@@ -488,7 +489,7 @@ def _thresholds(rng, rate_kept, state):
 def test_consistent_thresholds_violate_nothing():
     found = [f for f in tk.sampling(_thresholds(RNG, 0.25, "ot=th:c")) if f.check == "weights.sanity"]
     assert [f.evidence["status"].iloc[0] for f in found] == ["ok", "ok"]
-    assert "All 400 thresholds agree with the ids that passed them." in found[0].headline
+    assert "All 400 sampling thresholds are consistent with the IDs." in found[0].headline
 
 
 def test_every_violation_is_counted():
@@ -498,7 +499,7 @@ def test_every_violation_is_counted():
     wrong = int((random < np.uint64(0xC << 52)).sum())
     (found,) = [f for f in tk.sampling(traces) if f.check == "weights.sanity" and f.severity == "critical"]
     assert found.evidence["violations"].iloc[0] == wrong > 100
-    assert found.headline.startswith(f"{wrong} of 400 spans (")
+    assert found.headline.startswith(f"Wrong sampling thresholds: {wrong} of 400 spans (")
     assert found.estimate.low < wrong / 400 < found.estimate.high
 
 
@@ -525,14 +526,14 @@ def test_unknown_mixed_and_dominant_weights_are_told():
     text = said(
         tk.sampling(traces_of(RNG, ids=passed, trace_state=state, **{"attributes.SampleRate": rate})), "weights.sanity"
     )
-    assert "20 of 100 traces have no known weight and are not 1" in text
-    assert "weights come from several sources (tracestate ot=th, SampleRate)" in text
+    assert "20 of 100 traces have an unknown weight" in text
+    assert "several sources (tracestate ot=th, SampleRate)" in text
     tail = next(f for f in tk.sampling(_tail_sampled()[1], rules=TAIL) if f.check == "weights.sanity")
     assert tail.severity == "info", "certain and drawn by one policy are one source"
     heavy = traces_of(RNG, 100).with_weights(np.where(np.arange(100) == 5, 1e6, 1.0))
     text = said(tk.sampling(heavy), "weights.sanity")
-    assert "ne trace carries 100 % of all weight" in text
-    assert "100 traces are as good as 1" in text
+    assert "one trace has 100% of the total weight" in text
+    assert "effective sample size only 1" in text
     assert status(tk.sampling(traces_of(RNG, 100)), "weights.sanity") == ["not_assessable"]
 
 
@@ -545,11 +546,11 @@ def test_weights_add_up_to_the_requests(count, wanted):
 
 def test_recorded_weights_that_say_all_was_kept_are_doubted_where_rules_keep_less():
     traces = traces_of(RNG, 100, **{"attributes.SampleRate": 1})
-    assert "every weight is 1, though the rules keep 5 %" in said(
+    assert "all weights are 1, although the rules keep 5%" in said(
         tk.sampling(traces, rules=0.05), "weights.sanity"
     ).replace("Every", "every")
-    assert "though the rules" not in said(tk.sampling(traces, rules=1.0), "weights.sanity")
-    assert "though the rules" not in said(tk.sampling(traces), "weights.sanity")
+    assert "although the rules" not in said(tk.sampling(traces, rules=1.0), "weights.sanity")
+    assert "although the rules" not in said(tk.sampling(traces), "weights.sanity")
 
 
 def test_an_attribute_of_rare_values_only_is_no_axis():
@@ -573,7 +574,7 @@ def only_errors(findings):
 def test_traces_that_all_came_beside_the_sample_say_nothing_about_traffic():
     traces = traces_of(RNG, 50, **{"attributes.aws.trace.flag.sampled": False})
     text = said(tk.sampling(traces), "bias.tail")
-    assert "not assessable: needs traces of a probability sample; none of these is part of one" in text
+    assert "not assessable: needs traces of a probability sample; none of these traces is part of one" in text
 
 
 def test_strata_of_services_that_begin_traces_are_compared():
@@ -620,8 +621,8 @@ def test_spans_with_thresholds_of_their_own_count_by_their_own():
     assert row["estimate_low"] < failing.mean() < row["estimate_high"]
     assert row["raw"] > 1.5 * failing.mean()
     text = said(found, "weights.sanity")
-    assert "have weights of their own, and " in text
-    assert "lost the root and stand for no request" in text
+    assert "have different weights, and " in text
+    assert "without a root represent no request" in text
 
 
 def test_one_threshold_for_all_spans_of_a_trace_is_no_partial_trace():
@@ -629,4 +630,4 @@ def test_one_threshold_for_all_spans_of_a_trace_is_no_partial_trace():
     frame = frame.assign(start_ns=[0, 1], end_ns=5, trace_state=["ot=th:c", "ot=th:c"])
     for states in (["ot=th:c", "ot=th:c"], ["ot=th:c", None], [None, None]):
         found = tk.sampling(tk.TraceSet.from_spans(frame.assign(trace_state=states)))
-        assert "of their own" not in said(found, "weights.sanity")
+        assert "different weights" not in said(found, "weights.sanity")

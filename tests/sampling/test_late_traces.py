@@ -49,7 +49,7 @@ def test_what_had_not_arrived_is_told_and_left_out_of_the_rate():
     assert abs(rate.estimate.value - 0.5) < 0.015
     edge = the(found, "ingest.horizon")
     assert edge.severity == "warning"
-    assert "rates fall at its end and slow requests are missing there" in edge.headline
+    assert "Rates fall at the end of the recording and slow requests are missing there" in edge.headline
     missing = 0.5 * counts["count"].sum() - len(traces)
     assert edge.estimate.value == pytest.approx(missing / (len(traces) + missing), abs=0.01)
     assert edge.estimate.low < edge.estimate.value < edge.estimate.high
@@ -63,17 +63,15 @@ def test_a_recording_that_was_whole_says_so():
     quick = traces.where("duration_ns < 5e9")
     found = tk.sampling(quick, requests=counts, received=received.reindex(quick.trace_ids), now=now)
     assert status(found, "ingest.horizon") == ["ok"]
-    assert "are left out of all checks here" in said(found, "ingest.horizon")
-    assert "rates fall" not in said(found, "ingest.horizon")
+    assert "are excluded from all checks" in said(found, "ingest.horizon")
+    assert "Rates fall" not in said(found, "ingest.horizon")
 
 
 def test_few_receipts_and_none_are_not_assessable():
     traces, received, _, now = world(np.random.default_rng(3), seconds=120)
-    assert said(tk.sampling(traces), "ingest.horizon") == (
-        "Whether the last traces had all arrived: not assessable: needs times of receipt."
-    )
+    assert said(tk.sampling(traces), "ingest.horizon") == ("Late-arriving traces: not assessable: needs arrival times.")
     few = tk.sampling(traces, received=received.iloc[:9], now=now)
-    assert "needs times of receipt of at least 20 traces" in said(few, "ingest.horizon")
+    assert "needs arrival times of at least 20 traces" in said(few, "ingest.horizon")
     assert len(build_case(traces, received=received.iloc[:9], now=now).complete.traces) == len(traces)
 
 
@@ -83,7 +81,7 @@ def test_traces_that_are_all_too_young_say_nothing_about_all_traffic():
     )
     received = pd.Series(EPOCH_NS + 60 * SECOND_NS, index=traces.trace_ids)
     found = tk.sampling(traces, rules=0.5, requests=pd.DataFrame({"count": [200]}), received=received)
-    assert "nothing can be said from them about all traffic" in said(found, "ingest.horizon")
+    assert "They do not represent all traffic" in said(found, "ingest.horizon")
     assert status(found, "rate.observed") == ["not_assessable"]
     assert status(found, "bias.tail") == ["not_assessable"]
 
@@ -94,9 +92,9 @@ def test_a_log_and_stages_are_cut_with_the_traces():
     stages = {"instrumented": float(counts["count"].sum()), "sampled": 0.5 * float(counts["count"].sum())}
     given = {"requests": counts, "rules": 0.5, "expected": {"stages": stages}}
     naive = the(tk.sampling(traces, **given), "coverage.funnel")
-    assert "traces are lost between the decision and the backend" in naive.headline
+    assert "Sampled traces are dropped before storage" in naive.headline
     right = the(tk.sampling(traces, **given, received=received, now=now), "coverage.funnel")
-    assert "lost" not in right.headline
+    assert "dropped" not in right.headline
     starts = pd.to_datetime(traces.columns.spans.start_ns[traces.forest.root_row], unit="ns", utc=True)
     others = pd.date_range(starts.min(), now, periods=len(traces) + 700)
     ids = [*traces.trace_ids, *[f"{n:032x}" for n in range(1, len(others) + 1)]]
@@ -123,7 +121,7 @@ def test_stages_are_cut_with_the_log_they_are_beside():
         now=pd.Timestamp(now, unit="ns"),
     )  # fmt: skip
     assert the(found, "coverage.funnel").severity == "info"
-    assert "sampling explains it" in said(found, "coverage.funnel")
+    assert "Sampling explains it" in said(found, "coverage.funnel")
     assert found[0].code.endswith("received=received, now=now)")
 
 

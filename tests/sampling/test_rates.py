@@ -29,7 +29,7 @@ def test_the_observed_rate_is_counted_by_stratum():
     assert table["estimate"].round(4).to_dict() == {"all requests": 0.0661, "/a": 0.05, "/b": 0.1, "/c": 0.0}
     assert table.loc["/c", "estimate_high"] == pytest.approx(1 - 0.025 ** (1 / 40))
     assert set(table["status"]) == {"measured"}
-    assert found.headline.startswith("All requests were traced at 6.6 % (")
+    assert found.headline.startswith("Trace coverage: 6.6% (95% CI ")
     assert "300 of 4,540 requests" in found.headline
     assert (found.estimate.low, found.estimate.high) == tuple(table.iloc[0][["estimate_low", "estimate_high"]])
 
@@ -38,7 +38,7 @@ def test_more_traces_than_requests_are_no_rate():
     requests = pd.DataFrame({"route": ["/a", "/b"], "count": [10, 4000]})
     traces = traces_of(RNG, 200, http_route=np.repeat(["/a", "/b"], 100))
     found = tk.sampling(traces, requests=requests)
-    assert "/a has more traces than requests (100 of 10)" in said(found, "rate.observed")
+    assert "More traces than requests in /a (100 of 10)" in said(found, "rate.observed")
     (finding,) = [f for f in found if f.check == "rate.observed"]
     assert finding.severity == "warning"
     assert finding.evidence.set_index("scope")["status"].to_dict() == {
@@ -71,7 +71,7 @@ def test_counts_of_another_time_or_of_other_strata_are_not_compared():
     naive = tk.sampling(traces, requests=later.assign(time=lambda t: t["time"].dt.tz_localize(None)))
     assert "(times without a time zone were read as UTC)" in said(naive, "rate.observed")
     strange = tk.sampling(traces, requests=pd.DataFrame({"route": ["/z"], "count": [9]}))
-    assert "of the same http_route: counted /z, found /a, none in both" in said(strange, "mix.head")
+    assert "of the same http_route: counts have /z, traces /a, none in both" in said(strange, "mix.head")
     assert status(strange, "rate.observed") == ["not_assessable"]
 
 
@@ -133,22 +133,22 @@ def test_a_log_is_joined_by_trace_id_whatever_it_calls_the_route(as_xray):
     table = rate.evidence.set_index("scope")
     assert table["requests"].to_dict() == {"all requests": 4000, "/cart/7": 1000, "/cart/8": 3000}
     assert table["traces"].to_dict() == {"all requests": 200, "/cart/7": 50, "/cart/8": 150}
-    assert rate.headline.startswith("All requests were traced at 5 % (")
-    assert "every request is in the log with the trace id it was traced under" in rate.assumptions
-    assert not any("left out" in text or "clocks" in text for text in rate.assumptions)
+    assert rate.headline.startswith("Trace coverage: 5% (")
+    assert "every request is in the log with its trace ID" in rate.assumptions
+    assert not any("excluded" in text or "clocks" in text for text in rate.assumptions)
     (whole,) = [f for f in found if f.check == "coverage.funnel"]
     assert whole.evidence["count"].tolist() == [4000, 200]
     assert whole.estimate.value == 0.05
 
 
 def test_traces_that_are_not_in_the_log_make_no_rate():
-    """By stratum 400 traces of 1,000 requests would be 40 %; only 100 of the requests left one."""
+    """By stratum 400 traces of 1,000 requests would be 40%; only 100 of the requests left one."""
     traces, log = _logged(1300, 400)
     found = tk.sampling(traces.with_weights(10), log=log.iloc[300:].assign(route="/cart/{id}"))
     for name in ("rate.observed", "coverage.funnel"):
         (one,) = [f for f in found if f.check == name]
         assert (one.estimate.value, one.estimate.n) == (0.1, 100)
-        assert one.assumptions[-1] == "300 traces are not in the log and are left out"
+        assert one.assumptions[-1] == "300 traces are not in the log and are excluded"
 
 
 def test_a_log_of_other_requests_or_without_ids_is_not_joined():
@@ -156,10 +156,10 @@ def test_a_log_of_other_requests_or_without_ids_is_not_joined():
     other = tk.sampling(traces, log=log.iloc[200:])
     for name in ("rate.observed", "coverage.funnel"):
         assert status(other, name) == ["not_assessable"]
-        assert "needs a log of the same requests: none of its 3,800 trace ids is among the traces" in said(other, name)
+        assert "needs a log of the same requests: none of its 3,800 trace IDs is among the traces" in said(other, name)
     plain = log.drop(columns="trace_id").assign(route="/cart/{id}")
     (by_stratum,) = [f for f in tk.sampling(traces, log=plain) if f.check == "rate.observed"]
-    assert by_stratum.assumptions == ("counts and traces are of the same requests",)
+    assert by_stratum.assumptions == ("counts and traces cover the same requests",)
     counts = pd.DataFrame({"count": [8000]})
     (counted,) = [f for f in tk.sampling(traces, log=log, requests=counts) if f.check == "rate.observed"]
     assert counted.estimate.value == 0.025
@@ -184,13 +184,13 @@ def test_a_rule_that_is_kept_and_one_whose_traces_are_lost():
     assert status(good, "rate.configured") == ["ok"]
     lost = tk.sampling(traces_of(RNG, 3500), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
     assert status(lost, "rate.configured") == ["failed"]
-    assert "Rule fixed rate recorded 0.70x (0.67-0.73) of what 5 % should give" in said(lost, "rate.configured")
+    assert "Rule fixed rate: 0.70x the expected traces (95% CI 0.67-0.73; 5%;" in said(lost, "rate.configured")
     assert "lost after the sampling decision" in said(lost, "rate.configured")
     more = tk.sampling(traces_of(RNG, 7000), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
     assert "adds traces" in said(more, "rate.configured")
     few = tk.sampling(traces_of(RNG, 50), rules=0.05, requests=pd.DataFrame({"count": [1000]}))
     assert status(few, "rate.configured") == ["inconclusive"]
-    assert "requests would settle it" in said(few, "rate.configured")
+    assert "requests are needed" in said(few, "rate.configured")
 
 
 LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
@@ -211,7 +211,7 @@ def test_a_reservoir_is_expected_by_windows_of_ten_seconds():
     traces, requests = _reservoir()
     good = tk.sampling(traces, rules=LOCAL, requests=requests)
     assert status(good, "rate.configured") == ["ok"], said(good, "rate.configured")
-    assert "reservoir 1 + 5 %" in said(good, "rate.configured")
+    assert "reservoir 1 + 5%" in said(good, "rate.configured")
     traces, requests = _reservoir(keep=0.8)
     assert status(tk.sampling(traces, rules=LOCAL, requests=requests), "rate.configured") == ["failed"]
     sums = pd.DataFrame({"count": [requests["count"].sum()]})
@@ -261,7 +261,7 @@ def test_each_rule_is_judged_by_the_requests_it_decides_about():
     found = [f for f in tk.sampling(traces, rules=rules, requests=requests) if f.check == "rate.configured"]
     verdicts = {f.evidence["rule"].iloc[0]: f.evidence["status"].iloc[0] for f in found if "rule" in f.evidence}
     assert verdicts == {"pay": "ok", "Default": "ok"}
-    assert "for 1,000 requests: not assessable: needs counts by what the rules tell apart" in " ".join(
+    assert "for 1,000 requests: not assessable: needs counts by the dimensions that the rules match" in " ".join(
         f.headline for f in found
     )
 
@@ -299,7 +299,7 @@ def test_rules_that_traces_name_by_hash_alone_are_counted_too():
     found = tk.sampling(traces, rules=rules, requests=told)
     (rate,) = [f for f in found if f.check == "rate.observed"]
     assert rate.evidence.set_index("scope")["traces"].to_dict() == {"all requests": 5500, "pay": 2500, "Default": 3000}
-    assert rate.assumptions[-1] == "100 traces belong to strata that were not counted and are left out"
+    assert rate.assumptions[-1] == "100 traces belong to strata that were not counted and are excluded"
     verdicts = {f.evidence["rule"].iloc[0]: f.evidence["status"].iloc[0] for f in found if f.check == "rate.configured"}
     assert verdicts == {"pay": "ok", "Default": "failed"}
     weights = next(f for f in found if f.check == "calibrate").evidence.set_index("scope")["weight"]
@@ -325,29 +325,31 @@ def test_the_funnel_names_the_stage_that_loses_most():
     assert status(whole, "coverage.funnel") == ["measured"]
     (finding,) = [f for f in whole if f.check == "coverage.funnel"]
     assert finding.evidence["status"].tolist()[1:] == ["ok", "ok", "ok"]
-    assert "sampling explains it, so raise the rate" in finding.headline
+    assert "Sampling explains it" in finding.headline
     lost = tk.sampling(
         traces, rules=0.05, requests=requests, expected={"stages": {"instrumented": 100_000, "sampled": 5000}}
     )
     text = said(lost, "coverage.funnel")
-    assert "traces are lost between the decision and the backend, where only 80 % (78.9-81.1 %) arrive" in text
+    assert "Sampled traces are dropped before storage: 80% (78.9-81.1%) arrive" in text
     blind = tk.sampling(
         traces, rules=0.05, requests=requests, expected={"stages": {"instrumented": 80_000, "sampled": 4010}}
     )
-    assert "requests never reach instrumented code, where only 80 %" in said(blind, "coverage.funnel")
+    assert "Requests do not reach instrumented code: 80%" in said(blind, "coverage.funnel")
     unindexed = tk.sampling(traces, rules=0.04, requests=requests, expected={"stages": {"indexed": 40}})
-    assert "the backend does not index them, where only 1 %" in said(unindexed, "coverage.funnel")
+    assert "The backend does not index them: 1%" in said(unindexed, "coverage.funnel")
 
 
 def test_the_funnel_does_not_guess():
     traces, requests = traces_of(RNG, 4000), pd.DataFrame({"count": [100_000]})
-    assert "nobody can say which stage" in said(tk.sampling(traces, requests=requests), "coverage.funnel")
+    assert "The stage that loses the others is unknown" in said(
+        tk.sampling(traces, requests=requests), "coverage.funnel"
+    )
     more = tk.sampling(traces, rules=0.02, requests=requests)
-    assert "more than the sampling rules explain" in said(more, "coverage.funnel")
+    assert "More than the sampling rules explain" in said(more, "coverage.funnel")
     wrong = tk.sampling(traces, requests=requests, expected={"stages": {"sampled": 3000}})
-    assert "Stage recorded counts 4,000, more than the 3,000 of sampled before it" in said(wrong, "coverage.funnel")
+    assert "4,000 recorded, more than the 3,000 sampled before" in said(wrong, "coverage.funnel")
     few = tk.sampling(traces_of(RNG, 3), rules=0.04, requests=pd.DataFrame({"count": [100]}))
-    assert "too few requests to be sure" in said(few, "coverage.funnel")
+    assert "too few requests" in said(few, "coverage.funnel")
     assert status(tk.sampling(traces), "coverage.funnel") == ["not_assessable"]
 
 
@@ -373,10 +375,10 @@ def test_errors_are_joined_with_a_log_exactly():
     log["status"] = [500] * 50 + [200] * 30
     (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
     assert (found.estimate.value, found.estimate.low, found.estimate.high) == (0.4, 0.4, 0.4)
-    assert found.headline.startswith("20 of 50 failing requests left a trace (40 %, counted)")
+    assert found.headline.startswith("Error capture: 20 of 50 failing requests have a trace (40%, counted)")
     assert len(found.exemplars) == 5
     calm = tk.sampling(traces, log=log.assign(status=200))
-    assert said(calm, "capture.errors") == "None of 80 logged requests failed: there was nothing to capture."
+    assert said(calm, "capture.errors") == "Error capture: none of 80 logged requests failed."
 
 
 def test_errors_are_counted_by_status():
@@ -389,21 +391,23 @@ def test_errors_are_counted_by_status():
     assert status(few, "capture.errors") == ["failed"]
     assert "rest on one in 11" in said(few, "capture.errors")
     wrong = tk.sampling(traces, requests=requests.assign(count=[20_000, 10]))
-    assert "95 failing traces, but only 10 failing requests were counted" in said(wrong, "capture.errors")
+    assert "95 failing traces, but only 10 failing requests counted" in said(wrong, "capture.errors")
     none = tk.sampling(traces_of(RNG, 50), requests=requests.assign(count=[20_000, 0]))
-    assert "there was nothing to capture" in said(none, "capture.errors")
+    assert "counted requests failed" in said(none, "capture.errors")
 
 
 def test_errors_are_estimated_from_the_traces_alone():
     traces = traces_of(RNG, 1000, failed=np.arange(1000) < 50)
     even = tk.sampling(traces, rules=0.1)
-    assert "50 of an estimated 500 failing requests left a trace (10 %, 7." in said(even, "capture.errors")
+    assert "50 of an estimated 500 failing requests have a trace (10%, 95% CI 7." in said(even, "capture.errors")
     uneven = tk.sampling(traces.with_weights(np.where(np.arange(1000) % 2, 5.0, 1.0)))
     assert status(uneven, "capture.errors") == ["failed"]
     whole = tk.sampling(traces.with_weights(1.0))
     assert status(whole, "capture.errors") == ["ok"]
     quiet = tk.sampling(traces_of(RNG, 50), rules=0.1)
-    assert said(quiet, "capture.errors") == "No failing request in 50 traces; up to 35 may have happened unseen."
+    assert (
+        said(quiet, "capture.errors") == "Error capture: no failing request in 50 traces; up to 35 may be unrecorded."
+    )
     assert "not assessable: needs request counts by status, a log, or inclusion" in said(
         tk.sampling(traces), "capture.errors"
     )
@@ -417,16 +421,16 @@ def test_errors_are_estimated_from_the_traces_alone():
     [
         (40, 0.05, "inconclusive", "happens 13 times in 100: too little traffic to tell, 90 requests would do"),
         (400, 0.05, "failed", "it is not instrumented, or its traces are lost"),
-        (1, LOCAL, "failed", "at reservoir 1 + 5 %, that happens practically never"),
+        (1, LOCAL, "failed", "at reservoir 1 + 5%, that happens practically never"),
         (40, 0.0, "inconclusive", "keeps none: that proves nothing"),
-        (40, None, "not_assessable", "needs the sampling rule that decides about it"),
+        (40, None, "not_assessable", "needs the sampling rule that applies to it"),
     ],
 )
 def test_absence_proves_something_only_where_chance_does_not_explain_it(requests, rules, wanted, text):
     counts = pd.DataFrame({"service": ["web", "billing"], "count": [1000, requests]})
     found = tk.sampling(traces_of(RNG, 50), rules=rules, requests=counts)
     assert status(found, "absence") == [wanted]
-    assert "`billing` left no trace" in said(found, "absence")
+    assert "`billing`" in said(found, "absence")
     assert text in said(found, "absence")
 
 
@@ -449,9 +453,11 @@ def test_no_false_not_instrumented():
 def test_a_reservoir_is_part_of_what_the_funnel_expects():
     traces, requests = _reservoir()
     text = said(tk.sampling(traces, rules=LOCAL, requests=requests), "coverage.funnel")
-    assert "sampling explains it" in text
+    assert "Sampling explains it" in text
     sums = pd.DataFrame({"count": [requests["count"].sum()]})
-    assert "nobody can say which stage" in said(tk.sampling(traces, rules=LOCAL, requests=sums), "coverage.funnel")
+    assert "The stage that loses the others is unknown" in said(
+        tk.sampling(traces, rules=LOCAL, requests=sums), "coverage.funnel"
+    )
 
 
 def test_what_is_left_out_is_told():
@@ -460,8 +466,8 @@ def test_what_is_left_out_is_told():
     requests = pd.concat([half.assign(route="/a"), half.assign(route="/b")], ignore_index=True)
     (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
     outside, strange = found.assumptions[2:]
-    assert outside.endswith("traces start outside the counted windows and are left out")
-    assert strange.endswith("traces belong to strata that were not counted and are left out")
+    assert outside.endswith("traces start outside the counted windows and are excluded")
+    assert strange.endswith("traces belong to strata that were not counted and are excluded")
     count = [int(text.split()[0]) for text in (outside, strange)]
     assert sum(count) + found.estimate.n == 300
 
@@ -477,11 +483,11 @@ def test_services_behind_the_one_that_was_counted_are_no_forgotten_strata():
     traces = tk.TraceSet.from_spans(frame.assign(name="x", start_ns=EPOCH_NS, end_ns=EPOCH_NS + 5))
     found = tk.sampling(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}))
     (rate,) = [f for f in found if f.check == "rate.observed"]
-    assert rate.assumptions[-1] == "requests to db were not counted and are left out"
-    assert said(found, "absence") == "`web` left traces; nothing else was counted."
+    assert rate.assumptions[-1] == "requests to db were not counted and are excluded"
+    assert said(found, "absence") == "`web` has traces; nothing else was counted."
     joined = tk.quality(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}), checks=["counts.join"])
     assert status(joined, "counts.join") == ["ok"]
-    assert said(joined, "counts.join").endswith("of 800 counted requests: what reaches db was not counted.")
+    assert said(joined, "counts.join").endswith("of 800 counted requests: requests to db were not counted.")
 
 
 def _boosted(rates, requests=2000, seed=5):
@@ -510,7 +516,7 @@ def test_a_boosted_rule_is_judged_outside_its_boosts():
     assert (table["estimate_high"].iloc[1:] > 0.4).all()
     assert table["requests"].tolist() == [2000 * 54, 2000, 2000], "a boost may reach into the minutes beside it"
     assert "outside 2 boosts, which kept " in found.headline
-    assert "where 50 % are allowed: the sampler does what it is told." in found.headline
+    assert "50% are allowed. OK (matches sampling rule)." in found.headline
 
 
 def test_a_boost_may_not_keep_more_than_it_is_allowed():
@@ -529,7 +535,7 @@ def test_without_a_boost_the_fixed_rate_is_expected_and_traces_lost_are_found():
     calm, requests = _boosted(np.full(60, 0.05))
     found = tk.sampling(calm, rules=BOOST, requests=requests)
     assert status(found, "rate.configured") == ["ok"]
-    assert ", without a boost: the sampler does" in said(found, "rate.configured")
+    assert ", without a boost. OK (matches sampling rule)." in said(found, "rate.configured")
     lost, requests = _boosted(np.full(60, 0.035))
     assert status(tk.sampling(lost, rules=BOOST, requests=requests), "rate.configured") == ["failed"]
     always, requests = _boosted(np.full(60, 0.3))
@@ -589,13 +595,13 @@ def test_errors_of_the_load_balancer_are_not_errors_of_a_service():
     log["target_status"] = [500.0] * 20 + [None] * 2 + [500.0] * 20 + [None] * 40
     log["is_dispatched"] = log["status"] != 503
     (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
-    assert found.headline.startswith("20 of 40 failing requests left a trace (50 %, counted)")
+    assert found.headline.startswith("Error capture: 20 of 40 failing requests have a trace (50%, counted)")
     assert found.headline.endswith(
-        "; the load balancer failed 42 more by itself; 2 of them it had passed on, and 2 of those left a trace."
+        " The load balancer failed 42 more itself; 2 of them were forwarded, 2 of those have a trace."
     )
     assert found.evidence[["balancer_errors", "balancer_passed_on"]].to_numpy().tolist() == [[42, 2]]
     whole = tk.sampling(traces, log=log.drop(columns=["target_status", "is_dispatched"]))
-    assert "22 of 82 failing requests left a trace" in said(whole, "capture.errors"), "without it nobody can tell"
+    assert "22 of 82 failing requests have a trace" in said(whole, "capture.errors"), "without it nobody can tell"
 
 
 def test_counts_tell_both_kinds_of_failing_requests():
@@ -603,8 +609,8 @@ def test_counts_tell_both_kinds_of_failing_requests():
     traces = traces_of(RNG, 1000, failed=np.arange(1000) < 95)
     requests = pd.DataFrame({"status": status_of, "count": [9900, 100, 300]})
     found = tk.sampling(traces, requests=requests, rules=0.1)
-    assert "95 of 100 failing requests left a trace" in said(found, "capture.errors")
-    assert "the load balancer failed 300 more by itself, which no service can trace" in said(found, "capture.errors")
+    assert "95 of 100 failing requests have a trace" in said(found, "capture.errors")
+    assert "The load balancer failed 300 more itself, which no service can trace" in said(found, "capture.errors")
     assert "1,000 of 10,000 requests" in said(found, "rate.observed")
     assert status(found, "rate.configured") == ["ok"], "requests that reach no service are not expected to be sampled"
     for check in ("mix.head", "calibrate"):
@@ -612,7 +618,7 @@ def test_counts_tell_both_kinds_of_failing_requests():
         assert not finding.evidence["scope"].str.contains("elb").any()
         assert any("300 requests that the load balancer answered by itself" in text for text in finding.assumptions)
     quiet = tk.sampling(traces_of(RNG, 50), requests=requests.assign(count=[9900, 0, 300]))
-    assert "None of the 9,900 counted requests failed in a service; the load balancer failed 300 by itself" in said(
+    assert "none of the 9,900 counted requests failed in a service; the load balancer failed 300 itself" in said(
         quiet, "capture.errors"
     )
 
@@ -623,4 +629,6 @@ def test_the_funnel_shows_what_the_load_balancer_keeps_and_blames_nobody():
     assert found.evidence["stage"].tolist() == ["requests", "forwarded", "recorded"]
     assert found.evidence["count"].tolist() == [12_500, 10_000, 1000]
     assert found.evidence["status"].tolist() == ["measured", "ok", "ok"]
-    assert found.headline.startswith("8 % (7.5-8.5 %; 1,000 of 12,500) of requests have a trace: sampling explains it")
+    assert found.headline.startswith(
+        "Trace coverage: 8% (95% CI 7.5-8.5%; 1,000 of 12,500 requests). Sampling explains it"
+    )

@@ -133,7 +133,7 @@ def test_a_stratum_without_traces_is_there():
 def test_a_mix_that_cannot_be_told_says_what_it_needs():
     mix = tk.sample_mix(routed({"/a": 30}))
     assert mix.table.empty
-    assert mix.headlines == ("Whether the sample looks like the traffic: not assessable: needs request counts.",)
+    assert mix.headlines == ("Sampling bias by stratum: not assessable: needs request counts.",)
     assert "needs request counts" in mix._repr_html_()
 
 
@@ -165,7 +165,7 @@ def test_what_was_due_is_what_the_requests_leave_outside_the_gaps():
     assert seen.table["trace_count"].tolist() == (share * 1000).round().astype(int).tolist()
     assert (seen.table["end_time"] - seen.table["start_time"]).unique() == [pd.Timedelta("1min")]
     assert "Collection(5,600 traces in 120 windows, 1 gap)" in repr(seen)
-    assert "Collection lost 80 %" in seen._repr_html_()
+    assert "Collection gap: 80%" in seen._repr_html_()
 
 
 def test_every_service_that_is_counted_apart_has_its_own_gaps():
@@ -200,7 +200,7 @@ def test_counts_of_another_time_and_no_traces_are_no_gap():
     late = counts.assign(time=counts["time"] + pd.Timedelta("1D")).drop(columns="service")
     seen = tk.collection_gaps(TraceSet.from_spans(frame), requests=late)
     assert len(seen.gaps) == 0
-    assert "needs request counts of the time of the traces" in seen.headlines[0]
+    assert "needs request counts of the period of the traces" in seen.headlines[0]
     assert seen.table["expected_count"].tolist() == [0.0] * 20
     nobody = TraceSet.from_spans(frame).where("service_name == 'nobody'")
     assert tk.collection_gaps(nobody).table["trace_count"].sum() == 0
@@ -248,7 +248,7 @@ def test_even_starts_stay_within_their_limits_together():
     table = tk.start_phases(traces_of(RNG, start_ns=begun)).table
     drawn = np.random.default_rng(5).multinomial(1000, [1 / 50] * 50, 4000)
     inside = ((drawn >= table["even_low"].to_numpy()) & (drawn <= table["even_high"].to_numpy())).all(axis=1).mean()
-    assert 0.93 < inside < 0.99, "discrete, so a little more than 95 %"
+    assert 0.93 < inside < 0.99, "discrete, so a little more than 95%"
     assert "begin evenly over the second" in repr(tk.start_phases(traces_of(RNG, start_ns=begun)))
 
 
@@ -257,7 +257,7 @@ def test_few_traces_and_wrong_parts():
     assert math.isnan(one.strength)
     assert one.is_even
     assert "1 traces" in one._repr_html_()
-    with pytest.raises(ValueError, match="expected a second in at least 2 parts, found 1"):
+    with pytest.raises(ValueError, match="expected at least 2 parts of a second, found 1"):
         tk.start_phases(traces_of(RNG, 3), parts=1)
     empty = tk.start_phases(timed([5]).where("service_name == 'nobody'"), log=pd.DataFrame({"trace_id": ["x"]}))
     assert empty.table["trace_count"].sum() == 0

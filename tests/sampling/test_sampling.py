@@ -157,4 +157,4 @@ def test_samples_are_asked_without_a_fault():
         found = tk.sampling(traces)
         assert {finding.check for finding in found} == NAMES
         assert not any(finding.severity == "critical" for finding in found), found
-        assert "look random" in said(found, "id.random") or status(found, "id.random") == ["not_assessable"]
+        assert "Trace IDs are random" in said(found, "id.random") or status(found, "id.random") == ["not_assessable"]

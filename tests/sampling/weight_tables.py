@@ -30,7 +30,7 @@ def complete_recordings(rng, repeats):
                 traces = traces_of(rng, ids=make(rng, start), start_ns=start, failed=np.arange(n) < 20)
                 found = tk.sampling(traces)
                 weighted.append(traces.with_weights("auto").weights.known.any())
-                claimed.append(any(f.check == "id.forensic" and "were kept by" in f.headline for f in found))
+                claimed.append(any(f.check == "id.forensic" and "kept by" in f.headline for f in found))
                 warned.append(any(f.severity in {"warning", "critical"} for f in found))
         for what, hits in (("weights", weighted), ("a sampler named", claimed), ("warned", warned)):
             yield Row(f"{name}: {what}", *count(hits), 0.0, 0.01)
@@ -46,19 +46,19 @@ def ids_of_a_sampler(rng, repeats):
 
     sdk = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "java"}
     cases = {
-        "10 %, 20 % another way": lambda: traces_of(rng, ids=thinned_ids(rng, 400, "Java TraceIdRatio", 0.1, 0.2)),
-        "collector 5 %, half another way": lambda: traces_of(
+        "10%, 20% another way": lambda: traces_of(rng, ids=thinned_ids(rng, 400, "Java TraceIdRatio", 0.1, 0.2)),
+        "collector 5%, half another way": lambda: traces_of(
             rng, ids=thinned_ids(rng, 400, "collector tail_sampling", 0.05, 0.5)
         ),
-        "10 %, another service is whole": lambda: beside("Java TraceIdRatio", 0.1),
-        "25 %, another service of the same SDK": lambda: beside("Java TraceIdRatio", 0.25, **sdk),
+        "10%, another service is whole": lambda: beside("Java TraceIdRatio", 0.1),
+        "25%, another service of the same SDK": lambda: beside("Java TraceIdRatio", 0.25, **sdk),
     }
     for name, make in cases.items():
         found = [make().with_weights("auto").weights.is_from("forensics").sum() >= 150 for _ in range(repeats)]
         yield Row(f"{name}: weighted", *count(found), 0.97, 1.0)
     bare = {
-        "10 %, nothing shows the rest": lambda: traces_of(rng, ids=thinned_ids(rng, 400, "Java TraceIdRatio", 0.1)),
-        "25 %, another service, no SDK recorded": lambda: beside("Java TraceIdRatio", 0.25),
+        "10%, nothing shows the rest": lambda: traces_of(rng, ids=thinned_ids(rng, 400, "Java TraceIdRatio", 0.1)),
+        "25%, another service, no SDK recorded": lambda: beside("Java TraceIdRatio", 0.25),
     }
     for name, make in bare.items():
         found = [make().with_weights("auto").weights.known.any() for _ in range(repeats)]
@@ -74,7 +74,7 @@ ERRORS_AND_5 = {
 
 
 def two_stages(rng, repeats):
-    """The SDK keeps half and writes ot=th:8, the collector errors and 5 %: refused alone, right with its rules."""
+    """The SDK keeps half and writes ot=th:8, the collector errors and 5%: refused alone, right with its rules."""
     refused, named, healthy = [], [], []
     covered = {what: [] for what in ("error rate", "p50 latency", "p95 latency")}
     for _ in range(repeats):
@@ -121,9 +121,9 @@ def wrong_reservoirs(rng, repeats):
         ("0.05 ms late", (1, 0.05), (1, 0.05), 1, jitter(lambda n: late(1, n), 0.05), 0.0, 0.01),
         ("two a second, one declared", (2, 0.05), (1, 0.05), 1, None, 0.99, 1.0),
         ("one a second, two declared", (1, 0.05), (2, 0.05), 1, None, 0.99, 1.0),
-        ("10 %, 5 % declared, 20 minutes", (1, 0.1), (1, 0.05), 1, None, 0.2, 1.0),
-        ("20 %, 5 % declared", (1, 0.2), (1, 0.05), 1, None, 0.99, 1.0),
-        ("5 %, 20 % declared", (1, 0.05), (1, 0.2), 1, None, 0.95, 1.0),
+        ("10%, 5% declared, 20 minutes", (1, 0.1), (1, 0.05), 1, None, 0.2, 1.0),
+        ("20%, 5% declared", (1, 0.2), (1, 0.05), 1, None, 0.99, 1.0),
+        ("5%, 20% declared", (1, 0.05), (1, 0.2), 1, None, 0.95, 1.0),
         ("no reservoir", (0, 0.05), (1, 0.05), 1, None, 0.99, 1.0),
         ("100 ms late", (1, 0.05), (1, 0.05), 1, jitter(lambda n: late(1, n), 100), 0.95, 1.0),
         ("1 ms early or late", (1, 0.05), (1, 0.05), 1, jitter(either, 1), 0.99, 1.0),

@@ -1,4 +1,4 @@
-"""What is known about a recording: its traces, counted requests, a request log, sampling rules, times of receipt."""
+"""Inputs of all checks: traces, request counts, request log, sampling rules, arrival times."""
 
 from __future__ import annotations
 
@@ -45,33 +45,32 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that checks share.
+    """Inputs shared by all checks.
 
     Parameters
     ----------
     traces
         The traces.
     counts, log, rules, expected, receipts
-        Requests counted elsewhere, one row a request, sampling rules, expectations, times of receipt; None if missing.
+        Request counts, request log, sampling rules, expectations, arrival times; None if missing.
     now_ns
-        When the traces were taken, in ns since the epoch.
+        Time of the export, in ns since the epoch.
     external
-        Services whose callers are outside the data.
+        Services with callers outside the data.
     prices
-        US dollars, as ``quality`` takes them.
+        US dollars, as for ``quality``.
     tolerance, margin, confidence
-        Share of calls that a caller may leave alone, practical margin of ratios, confidence level.
+        Share of calls that may be asynchronous, practical margin of ratios, confidence level.
     arguments
-        Of the call that returns the findings, as code.
+        Arguments of the call that returns the findings, as code.
     is_counted_by_log
         Whether ``counts`` are those of the log.
     obstacles
-        Why traces have no weight, with their number.
+        Reasons for missing weights, with the number of traces.
     baseline
-        Earlier traces of the same system, as a case of their own; None without any.
+        Case of the baseline; None without one.
     horizon, recorded
-        Start of the period whose traces had not all arrived, and all traces with those of that period; None in a case
-        that has not been cut there.
+        Ingestion horizon, and all traces including those after it; None in a case without a horizon.
     """
 
     traces: TraceSet
@@ -105,7 +104,7 @@ class Case:
 
     @cached_property
     def complete(self) -> Case:
-        """The case without what started after the ingestion horizon; itself where no horizon is known."""
+        """The case without traces that started after the ingestion horizon; itself without a horizon."""
         edge = None
         if self.receipts is not None:
             edge = ingestion_horizon(self.traces, self.receipts, confidence=self.confidence)
@@ -150,18 +149,18 @@ class Case:
 
     @cached_property
     def failed(self) -> Array:
-        """bool, one a trace: its root failed."""
+        """bool, one per trace: its root failed."""
         return np.asarray(self.traces.is_error[self.traces.forest.root_row])
 
     @cached_property
     def took_ns(self) -> Array:
-        """float64, one a trace: duration of its root, NaN where unknown."""
+        """float64, one per trace: duration of its root (ns), NaN where unknown."""
         root = self.traces.forest.root_row
         return np.where(self.traces.has_duration[root], self.traces.duration_ns[root].astype(np.float64), np.nan)
 
     @cached_property
     def start_ns(self) -> Array:
-        """int64, one a trace: start of its root."""
+        """int64, one per trace: start of its root (ns)."""
         return np.asarray(self.traces.columns.spans.start_ns[self.traces.forest.root_row])
 
     def ratio(self, trace: Array, is_event: Array, group: Array | None = None, groups: int = 1) -> Ratio:
@@ -173,16 +172,21 @@ class Case:
         """Return the ids of the first few of these traces."""
         return tuple(self.traces.trace_ids[at] for at in np.unique(trace)[:most])
 
+    @property
+    def ci(self) -> str:
+        """Label of intervals, such as ``95% CI``."""
+        return f"{100 * self.confidence:g}% CI"
+
     # ------------------------------------------------------------------ inclusion probabilities
 
     @cached_property
     def probability(self) -> Array:
-        """float64, one a trace; NaN where unknown or where the trace is not part of the probability sample."""
+        """float64, one per trace; NaN where unknown or not part of the probability sample."""
         return self.traces.weights.probability
 
     @cached_property
     def span_probability(self) -> Array | None:
-        """float64, one a span: its own inclusion probability; None unless some trace has several of them."""
+        """float64, one per span: its inclusion probability; None unless spans of a trace differ."""
         spans, starts = self.traces.columns.spans, self.traces.forest.starts[:-1]
         if not len(spans) or not (spans.trace_state >= 0).any():
             return None
@@ -193,10 +197,7 @@ class Case:
 
     @cached_property
     def base(self) -> Array:
-        """bool, one a trace: part of the probability sample, with a known probability.
-
-        Of traces recorded in part, those with a root: without it, whether the request was sampled is unknown.
-        """
+        """bool, one per trace: in the probability sample with a known probability (partial traces: with a root)."""
         known = ~np.isnan(self.probability)
         if self.span_probability is None:
             return known
@@ -217,21 +218,21 @@ class Case:
 
     @cached_property
     def weights_source(self) -> str:
-        """Where the weights come from."""
+        """Sources of the weights."""
         return " and ".join(self.traces.weights.sources)
 
     @cached_property
     def weights_needed(self) -> str:
-        """The input missing for a statement about all traffic; empty where nothing is missing."""
+        """Missing input for estimates of all traffic; empty if nothing is missing."""
         unknown, total = int((~self.traces.weights.known).sum()), len(self.traces)
         if not total:
             return "traces"
         if self.traces.weights.is_one_kind:
-            return "traces of the other requests; these were all kept with certainty, failed or slow"
+            return "traces of the other requests; these were all kept because they failed or were slow"
         if not unknown and self.base.any():
             return ""
         if not unknown:
-            return "traces of a probability sample; none of these is part of one"
+            return "traces of a probability sample; none of these traces is part of one"
         why = "; ".join(f"{reason} ({n:,})" for reason, n in self.obstacles.items())
         what = (
             "inclusion probabilities"
@@ -257,12 +258,12 @@ class Case:
 
     @cached_property
     def join_needed(self) -> str:
-        """The input missing to compare requests with traces, by trace id where a log has them; empty for none."""
+        """Missing input to compare requests with traces; empty if nothing is missing."""
         if self.joined is None or not len(self.traces):
             return self.counts_needed
         if self.joined.outside_count == len(self.traces):
             logged = len(self.log) if self.log is not None else 0
-            return f"a log of the same requests: none of its {logged:,} trace ids is among the traces"
+            return f"a log of the same requests: none of its {logged:,} trace IDs is among the traces"
         return ""
 
     @cached_property
@@ -271,11 +272,11 @@ class Case:
         if self.joined is None or self.counts is None:
             return self.caveats
         left = self.joined.outside_count
-        return (*self.counts.notes, *[f"{left:,} traces are not in the log and are left out"] * (left > 0))
+        return (*self.counts.notes, *[f"{left:,} traces are not in the log and are excluded"] * (left > 0))
 
     @cached_property
     def counts_needed(self) -> str:
-        """The input missing for a comparison with counted requests; empty where nothing is missing."""
+        """Missing input to compare request counts with traces; empty if nothing is missing."""
         if self.counts is None:
             return "request counts"
         if not len(self.traces):
@@ -290,7 +291,7 @@ class Case:
             names, first = list(self.counts.dimensions), self.counts.frame.iloc[0]
             theirs = " ".join(str(first[name]) for name in names)
             ours = " ".join(str(self.tally.unmatched.iloc[0][name]) for name in names)
-            return f"request counts of the same {', '.join(names)}: counted {theirs}, found {ours}, none in both"
+            return f"request counts of the same {', '.join(names)}: counts have {theirs}, traces {ours}, none in both"
         return ""
 
     @cached_property
@@ -300,11 +301,11 @@ class Case:
             return ()
         found = [*self.counts.notes]
         if self.tally.outside_count:
-            found.append(f"{self.tally.outside_count:,} traces start outside the counted windows and are left out")
+            found.append(f"{self.tally.outside_count:,} traces start outside the counted windows and are excluded")
         if left := self.tally.unmatched_count:
-            found.append(f"{left:,} traces belong to strata that were not counted and are left out")
+            found.append(f"{left:,} traces belong to strata that were not counted and are excluded")
         if services := self.tally.uncounted_services:
-            found.append(f"requests to {', '.join(services)} were not counted and are left out")
+            found.append(f"requests to {', '.join(services)} were not counted and are excluded")
         return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""The metrics of a tail-sampling collector that checks use: their names, and reading them."""
+"""Metrics of a tail-sampling collector: names and reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACCEPTED, _SENT = "otelcol_receiver_accepted_spans", "otelcol_exporter_sent_spa
 
 
 class Loss(NamedTuple):
-    """A counter of what was lost, in words; of what it is a part, and whether that counter holds the lost ones too."""
+    """A counter of losses, its description, the counter of the total, and whether that includes the losses."""
 
     counter: str
     words: str
@@ -28,21 +28,21 @@ LOSSES = (
     Loss(EVICTED, "traces were evicted before the decision", RECEIVED, is_within=True),
     Loss("otelcol_receiver_refused_spans", "spans were refused on arrival", _ACCEPTED, is_within=False),
     Loss("otelcol_processor_dropped_spans", "spans were dropped by processors", _ACCEPTED, is_within=True),
-    Loss("otelcol_exporter_enqueue_failed_spans", "spans found the queue full", _SENT, is_within=False),
+    Loss("otelcol_exporter_enqueue_failed_spans", "spans were rejected by a full queue", _SENT, is_within=False),
     Loss("otelcol_exporter_send_failed_spans", "spans could not be sent", _SENT, is_within=False),
 )
 COUNTERS = (RECEIVED, LATE, _ACCEPTED, _SENT, *(loss.counter for loss in LOSSES))
-"""The collector's own metrics that are understood."""
+"""Supported metrics of the collector."""
 
 
 def read_counters(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return counters of a collector, checked."""
+    """Return validated counters of a collector by name."""
     found = {}
     for name, value in given.items():
         counter = str(name).removesuffix("_total")
         if counter not in COUNTERS:
             raise ValueError(f"expected counters of the collector among {', '.join(COUNTERS)}, found {name}")
         if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
-            raise ValueError(f"expected what {name} grew by, 0 or more, found {value!r}")
+            raise ValueError(f"expected the increase of {name} (0 or more), found {value!r}")
         found[counter] = float(value)
     return found

@@ -59,15 +59,15 @@ class Changes:
     def entries(self) -> pd.DataFrame:
         """Endpoints: the columns of ``latency`` with ``_before`` and ``_now``, most requests first.
 
-        ``p95_change_low_ns`` and ``p95_change_high_ns`` limit the change of p95 at the level that so many endpoints ask
-        for (Bonferroni), missing where a side has fewer than ``ENOUGH`` traces.
+        ``p95_change_low_ns`` and ``p95_change_high_ns`` limit the change of p95 (Bonferroni over the endpoints);
+        missing where a side has fewer than ``ENOUGH`` traces.
         """
         sides = self.before, self.now
-        both = _beside(*(side.entries.table for side in sides))
+        both = _joined(*(side.entries.table for side in sides))
         total = both["span_count_before"] + both["span_count_now"]
         enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
         confidence = family_level(int(enough.sum()))
-        strict = _beside(*(latency(side.traces, roots=True, confidence=confidence).table for side in sides))
+        strict = _joined(*(latency(side.traces, roots=True, confidence=confidence).table for side in sides))
         change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
         both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
@@ -93,11 +93,11 @@ def comparable_changes(case: Case) -> Changes | None:
 
 
 def family_level(count: int) -> float:
-    """Return the confidence level at which so many comparisons together are wrong on one side as ``SURE`` says."""
+    """Return the confidence level of each of several comparisons for a joint one-sided error of ``SURE``."""
     return 1 - 2 * SURE / max(count, 1)
 
 
-def _beside(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+def _joined(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Return two tables of ``latency`` joined by service and operation; what one side lacks has a count of 0."""
     tables = [table.astype(dict.fromkeys(KEYS, str)) for table in (before, now)]
     both = tables[0].merge(tables[1], on=list(KEYS), how="outer", suffixes=("_before", "_now"))

@@ -1,4 +1,4 @@
-"""What the user expects of a sample: rates, captured incidents, counts of other systems."""
+"""Expectations for a sample: sampling rate, detected incidents, counts of other systems."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ STAGES = ("instrumented", "sampled", "indexed")
 
 @dataclass(frozen=True)
 class Expected:
-    """What the user expects of the sample.
+    """Expectations for the sample.
 
     Parameters
     ----------
     rate
-        Share of the requests that should be traced.
+        Expected trace coverage.
     incident
-        Requests of the smallest incident to detect, and how many traces of it are needed.
+        Requests of the smallest incident to detect, and the number of traces needed.
     capture
         Share of the failing requests that should be captured.
     stages
-        Counts of other systems in the same window: ``instrumented`` (requests that the SDKs created spans for),
+        Counts of other systems in the same window: ``instrumented`` (requests with spans created by an SDK),
         ``sampled``, ``indexed``.
     processes
-        How many processes start traces; those found in the traces unless given.
+        Number of processes that start traces; default: those found in the traces.
     attributes
-        Attributes to test for sampling bias, besides those that look like tenants and versions.
+        Attributes to test for sampling bias, in addition to those that look like tenants and versions.
     collector
         Increase of the metrics of a tail-sampling collector in that period (``collector_metrics.COUNTERS``).
     """

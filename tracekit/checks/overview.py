@@ -1,4 +1,4 @@
-"""The figures of the first screen, and the results that the sections share: every analysis is run once."""
+"""Figures of the first screen and results shared by the sections; each analysis runs once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-ENOUGH = 20  # traces from which a p95 means something; fewer are shown, but not called the worst
+ENOUGH = 20  # fewest traces for a usable p95; endpoints with fewer are shown, but never as the slowest
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Overview:
 
     @property
     def span_count(self) -> int:
-        """Spans, rows that a backend inferred left out."""
+        """Number of spans without inferred ones."""
         return int((~self.traces.is_inferred).sum())
 
     @cached_property
     def services(self) -> list[str]:
-        """Services that sent spans, by name."""
+        """Names of the services with spans, sorted."""
         codes, labels = self.traces.codes("service_name")
         used = np.unique(codes[~self.traces.is_inferred])
         return sorted(labels[code] for code in used if code >= 0)
 
     @property
     def service_count(self) -> int:
-        """How many services sent spans."""
+        """Number of services with spans."""
         return len(self.services)
 
     @cached_property
     def period_ns(self) -> tuple[int, int] | None:
-        """Earliest and latest known time; None where no span has any."""
+        """Earliest and latest known time (ns); None without times."""
         summary = self.traces.summary
         times = np.concatenate([summary[name].dropna().to_numpy(np.int64) for name in ("start_ns", "end_ns")])
         return (int(times.min()), int(times.max())) if len(times) else None
@@ -85,27 +85,27 @@ class Overview:
 
     @cached_property
     def self_time(self) -> SelfTime:
-        """Who works."""
+        """Self time by operation."""
         return self_time(self.traces)
 
     @cached_property
     def errors(self) -> Errors:
-        """What fails."""
+        """Errors by operation."""
         return errors(self.traces)
 
     @cached_property
     def path(self) -> CriticalPath:
-        """What every request waits for."""
+        """Critical path of every request."""
         return critical_path(self.traces)
 
     @cached_property
     def finished(self) -> Array:
-        """bool, one a trace: its request has ended; the others have no outcome."""
+        """bool, one per trace: its request has ended."""
         return is_finished(self.traces.lookup, self.traces.forest)
 
     @cached_property
     def failed(self) -> Estimate:
-        """Error rate of the finished requests; NaN where no trace stands for any."""
+        """Error rate of the finished requests; NaN if all weights are 0."""
         return error_rate(self.traces)
 
     @cached_property
@@ -141,7 +141,7 @@ def overview(case: Case) -> Overview:
 
 
 def error_rate(traces: TraceSet, confidence: float = 0.95) -> Estimate:
-    """Return the error rate of the finished requests; NaN where no trace stands for any."""
+    """Return the error rate of the finished requests; NaN if all weights are 0."""
     table = errors(traces, by=(), roots=True, confidence=confidence).operations
     if not len(table):
         return Estimate(np.nan, "ratio", np.nan, np.nan, 0)

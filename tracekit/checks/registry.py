@@ -22,7 +22,7 @@ from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.quality.call_pairs import call_pairs
 from tracekit.checks.quality.cardinality import cardinality
-from tracekit.checks.quality.clock_circles import clock_circles
+from tracekit.checks.quality.clock_circles import clock_cycles
 from tracekit.checks.quality.clock_drift import clock_drift
 from tracekit.checks.quality.clock_offsets import clock_offsets
 from tracekit.checks.quality.cold_starts import cold_starts
@@ -109,7 +109,7 @@ CHECKS: Final = (
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True),
     Check("partial", "quality", (), partial),
     Check("clock.offset", "quality", (), clock_offsets, weakens=True),
-    Check("clock.circle", "quality", (), clock_circles, weakens=True),
+    Check("clock.cycle", "quality", (), clock_cycles, weakens=True),
     Check("clock.drift", "quality", (), clock_drift, weakens=True),
     Check("time.order", "quality", (), impossible_times, includes_late=True),
     Check("duplicates", "quality", (), duplicates, weakens=True, includes_late=True),

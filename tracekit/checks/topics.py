@@ -1,4 +1,4 @@
-"""Checks by topic: whether the data can be trusted, and what a sample can say about all traffic."""
+"""Checks by topic: data quality, and sampling."""
 
 from __future__ import annotations
 
@@ -30,55 +30,55 @@ def quality(
     confidence: float = CONFIDENCE,
     checks: Sequence[str] | None = None,
 ) -> Findings:
-    """Return whether the data can be trusted: what is missing, cut, doubled, misdated or should not be there.
+    """Return findings on data quality: missing spans, gaps, clock skew, duplicates, cardinality, PII, cost.
 
     Parameters
     ----------
     traces
-        Any traces; their weights count where they are known.
+        Any traces; known sampling weights are used.
     requests
-        Requests that somebody else counted: ``count`` by ``time``, ``service``, ``route``, ``status``; see
+        Request counts from another source: ``count`` by ``time``, ``service``, ``route``, ``status``; see
         ``tk.read_requests``.
     log
-        One row a request, as ``tk.read_requests`` reads it; REPORT lines of functions have ``is_cold_start``.
+        One row per request, from ``tk.read_requests``; REPORT lines of functions have ``is_cold_start``.
     received
-        When traces could be found: times by trace id; the key of an attribute that holds them; or, where traces were
-        polled for, a frame by trace id with the poll that found each (``by``) and the one before (``after``; the
-        latest earlier one that found any unless given).  What began too late to be whole is left out of all checks but
-        that of the lag.
+        Arrival times of traces: times by trace ID; the key of an attribute that contains them; or, for polled traces, a
+        frame by trace ID with the poll that found each trace (``by``) and the poll before (``after``; default: the
+        latest earlier poll that found a trace).  Traces that started too late to be complete are excluded from all
+        checks but the lag.
     now
-        When the traces were taken, or the last poll; the latest receipt unless given.
+        Time of the export, or of the last poll; default: the latest arrival.
     external
-        Services whose callers are outside the data (browsers, partners).
+        Services with callers outside the data (browsers, partners).
     prices
-        US dollars for a million traces ``recorded`` and ``scanned``; ``budget`` in dollars a month; ``incident``: the
-        requests of the smallest incident that must leave a trace.
+        US dollars per million traces ``recorded`` and ``scanned``; ``budget`` in dollars per month; ``incident``: the
+        number of requests of the smallest incident to detect.
     tolerance
-        Share of calls between two hosts that may be left alone by their callers (clocks).
+        Share of calls between two hosts that may be asynchronous (clock checks).
     confidence
         Confidence level of all intervals.
     checks
-        Names of ``CHECKS`` to run; all unless given.
+        Names of ``CHECKS`` to run; default: all.
 
     Returns
     -------
     Findings
-        At least one a check, the gravest first: what fired, what is fine (``info``), what cannot be told and which
-        input would settle it (``notice``).  ``evidence`` has a column ``status``.
+        At least one per check, the most severe first.  ``status`` is ``ok``, ``measured``, ``warning``, ``failed``,
+        ``inconclusive`` (too few data) or ``not_assessable`` (a missing input); ``evidence`` has a column ``status``.
 
     Raises
     ------
     ValueError
-        A setting out of its range, an unknown check, counts that hold what they should not: the row is named.
+        A setting out of range, an unknown check, or invalid counts (the message contains the row).
 
     Notes
     -----
-    Each check has its formula, assumptions and source in its own docstring (``tracekit.checks.quality``).  Verdicts
-    come from intervals and practical margins, never from a p-value alone; intervals are clustered by trace.
+    The docstring of each check has its formula, assumptions and source (``tracekit.checks.quality``).  Verdicts follow
+    from intervals and practical margins, never from a p-value alone; intervals are clustered by trace.
 
     Examples
     --------
-    The parent of the ledger's span, a call of the cart, was never received; one trace allows no more than a warning:
+    The parent of the ledger span is missing; a single trace yields at most a warning:
 
     >>> import pandas as pd
     >>> from tracekit import TraceSet
@@ -126,65 +126,64 @@ def sampling(
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
 ) -> Findings:
-    """Return what these traces can and cannot say about all traffic: sampling rates, bias, what was missed.
+    """Return findings on sampling: trace coverage, sampling bias, consistency of weights, detection probability.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.  Weights that they have are used, ``with_weights("auto")`` finds the others.
+        Any traces.  Their sampling weights are used; missing ones are resolved as by ``with_weights("auto")``.
     rules
         Sampling rules: X-Ray (central or local), a collector configuration, Jaeger strategies, the path of a JSON or
         YAML file with one of them, or a rate.
     requests
-        Requests that somebody else counted, one row a stratum and window: ``count`` and any of ``time`` (UTC unless it
-        says otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (``elb 5xx`` is what a load balancer
-        answered by itself), ``instance``, ``rule``.
+        Request counts from another source, one row per stratum and window: ``count`` and any of ``time`` (default time
+        zone UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (``elb 5xx``: responses of a load balancer
+        itself), ``instance``, ``rule``.
     log
-        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
-        ``target_status`` (missing where no service answered), ``time`` and ``duration_ns``.  Rates, funnel and captured
-        errors join it by trace id; where ``requests`` are given too, rates and funnel are those of the counts.
+        One row per request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
+        ``target_status`` (missing if no service responded), ``time`` and ``duration_ns``.  Rates, funnel and error
+        capture join it by trace ID; with ``requests``, rates and funnel use the counts.
     expected
-        What you expect: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
-        (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``, ``collector`` (what its metrics
-        grew by: ``otelcol_processor_tail_sampling_sampling_trace_dropped_too_early``, ``..._new_trace_id_received`` and
+        Expectations: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
+        (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``, ``collector`` (increase of its
+        metrics: ``otelcol_processor_tail_sampling_sampling_trace_dropped_too_early``, ``..._new_trace_id_received`` and
         those of lost spans).
     received
-        When traces could be found, as ``tk.quality`` takes it: then what began too late to be whole is left out of all
-        checks, of the counts and of the log (``ingest.horizon`` says how much).
+        Arrival times, as for ``tk.quality``: traces that started too late to be complete are excluded from all checks,
+        counts and logs (``ingest.horizon`` reports their number).
     now
-        When the traces were taken; the latest receipt unless given.
+        Time of the export; default: the latest arrival.
     margin
-        Practical margin: ratios within 1 / (1 + margin) and 1 + margin do no harm.
+        Practical margin: ratios within 1 / (1 + margin) and 1 + margin are not a bias.
     confidence
-        Confidence level; 1 - level is also the false discovery rate of checks that try many strata.
+        Confidence level; 1 - confidence is also the false discovery rate of checks over many strata.
 
     Returns
     -------
     Findings
-        At least one of every check, the gravest first.  The column ``status`` of each ``evidence`` is ``ok``,
-        ``measured``, ``warning``, ``failed``, ``failed``, ``inconclusive`` (with the n that would settle it) or
-        ``not_assessable`` (with the input that is missing).
+        At least one per check, the most severe first.  ``status`` is ``ok``, ``measured``, ``warning``, ``failed``,
+        ``inconclusive`` (too few data) or ``not_assessable`` (a missing input); ``evidence`` has a column ``status``.
 
     Raises
     ------
     ValueError
-        Rules, counts or expectations that do not hold what they should; the rule or row is named.
+        Invalid rules, counts or expectations; the message contains the rule or row.
 
     Notes
     -----
-    The unit is the trace.  Statements about all traffic rest on known inclusion probabilities only: a trace without one
-    is never taken for one that stands for itself.  Verdicts come from interval and margin, never from a p-value alone.
+    The unit is the trace.  Statements about all traffic use known inclusion probabilities only: a trace without one
+    never counts as weight 1.  Verdicts follow from interval and margin, never from a p-value alone.
 
     Examples
     --------
-    Nobody knows how these traces were sampled, and that is what is said:
+    Without request counts, trace coverage is unknown:
 
     >>> import pandas as pd
     >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
     >>> found = sampling(TraceSet.from_spans(frame))
     >>> print(next(finding.headline for finding in found if finding.check == "rate.observed"))
-    Share of requests that was traced: not assessable: needs request counts.
+    Trace coverage: not assessable: needs request counts.
     """
     case = build_case(
         traces,

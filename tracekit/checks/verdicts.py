@@ -39,10 +39,11 @@ def finding(
     estimate: Estimate | None = None,
     assumptions: Sequence[str] = (),
     remedy: str = "",
+    method: str = "",
     exemplars: Sequence[str] = (),
     is_critical: bool = True,
 ) -> Finding:
-    """Return a finding whose evidence has a column ``status``; ``is_critical``: a failed check is, not a warning."""
+    """Return a finding with a column ``status`` in its evidence; ``is_critical``: severity of a failed check."""
     rows = evidence if "status" in evidence else evidence.assign(status=status)
     rows = rows if len(rows) else pd.DataFrame({"status": [status]})
     severity = "warning" if status == "failed" and not is_critical else _SEVERITY[status]
@@ -55,20 +56,21 @@ def finding(
         tuple(exemplars),
         tuple(assumptions),
         remedy,
+        method=method,
         status=status,
     )
 
 
 def not_assessable(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
-    """Return the finding of a check that lacks an input."""
+    """Return the finding for a check with a missing input."""
     row = pd.DataFrame({"status": ["not_assessable"], "needs": [missing]})
     return finding(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
 
 
 def without_weighted_traces(check: str, subject: str) -> Finding:
-    """Return the finding of a share that is not estimable because all sampling weights are 0."""
-    remedy = "To describe the recorded traces themselves, use traces.with_weights(1)."
-    missing = "traces with a sampling weight above 0 (all of these have 0)"
+    """Return the finding for a share that is not estimable because all sampling weights are 0."""
+    remedy = "To describe the recorded traces only, use traces.with_weights(1)."
+    missing = "traces with a sampling weight above 0 (all have weight 0)"
     return not_assessable(check, subject, missing, remedy=remedy)
 
 

@@ -38,26 +38,26 @@ def _failing(changes: Changes) -> Finding | None:
         return None
     row = (worse if origins.empty else origins).sort_values("change", ascending=False, kind="stable").iloc[0]
     ends = " → ".join(clean(row[end], limit=80) for end in ("caller_service", "callee_service"))
-    shown = changes.now.graph.calls.merge(row[_EDGE].to_frame().T, on=_EDGE).iloc[0]  # limits for 95 %
+    shown = changes.now.graph.calls.merge(row[_EDGE].to_frame().T, on=_EDGE).iloc[0]  # limits for 95%
     value, low, high = (float(shown[name]) for name in _RATIO)
-    said = (
+    text = (
         f"Calls {ends} fail more often: error rate {ratio(row['error_ratio_before'])} → {ratio(value)} "
         f"({interval(low, high, ratio)}; {count(row['trace_count_now'])} traces with such calls)."
     )
     often = [row[f"per_request_{side}"] for side in ("before", "now")]
     if often[1] >= _OFTEN * often[0]:
-        said += f" Calls per request {often[0]:.2f} → {often[1]:.2f}, as with retries."
+        text += f" Calls per request {often[0]:.2f} → {often[1]:.2f}, as with retries."
     if len(worse) > 1:
-        said += f" Worse as well: {plural(len(worse) - 1, 'other edge')} of the service graph."
+        text += f" Worse as well: {plural(len(worse) - 1, 'other edge')} of the service graph."
     now = Estimate(value, "ratio", low, high, int(row["trace_count_now"]))
-    return Finding("calls", "warning", said, now, worse.head(10), code="tk.service_graph(traces).calls")
+    return Finding("calls", "warning", text, now, worse.head(10), code="tk.service_graph(traces).calls")
 
 
 def _edges(changes: Changes) -> pd.DataFrame:
     """Return the edges that enough traces of both sides have, with the change of their error rate and its limits."""
     counts = [side.graph.calls[[*_EDGE, "trace_count"]] for side in (changes.before, changes.now)]
-    tried = _beside(*counts)
-    strict = _beside(*(_limits(side, family_level(len(tried))) for side in (changes.before, changes.now)))
+    tried = _joined(*counts)
+    strict = _joined(*(_limits(side, family_level(len(tried))) for side in (changes.before, changes.now)))
     sides = (Limited(*(strict[f"{name}_{side}"].to_numpy(float) for name in _RATIO)) for side in ("before", "now"))
     change = difference_limits(*sides)
     return strict.assign(change=change.value, low=change.low, high=change.high)
@@ -69,7 +69,7 @@ def _limits(side: Overview, confidence: float) -> pd.DataFrame:
     return calls[[*_EDGE, *_RATIO, "trace_count"]].assign(per_request=calls["call_count"] / requests)
 
 
-def _beside(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+def _joined(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Return the edges that at least ``ENOUGH`` traces of both sides have, as ``_before`` and ``_now``."""
     both = before.merge(now, on=_EDGE, suffixes=("_before", "_now"))
     return both[(both["trace_count_before"] >= ENOUGH) & (both["trace_count_now"] >= ENOUGH)]

@@ -22,6 +22,6 @@ def _not_comparable(changes: Changes) -> Finding:
     """Return why no change is claimed, and the figures of both sides as recorded."""
     why = changes.comparability.statement
     rates = " and ".join(ratio(side.failed.value) for side in (changes.before, changes.now))
-    said = f"{why[0].upper()}{why[1:]}. Error rates of the recorded traces: {rates}."
+    text = f"{why[0].upper()}{why[1:]}. Error rates of the recorded traces: {rates}."
     remedy = "Set the sampling weights of both sides: traces.with_weights(...)."
-    return Finding("comparable", "warning", said, remedy=remedy, code="traces.weights")
+    return Finding("comparable", "warning", text, remedy=remedy, code="traces.weights")

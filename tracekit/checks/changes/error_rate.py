@@ -41,8 +41,8 @@ def _change(changes: Changes) -> Finding | None:
         )
     verb = "rose" if change.value > 0 else "fell"
     points = f"{100 * change.low:+.2g} to {100 * change.high:+.2g} percentage points"
-    said = f"Error rate{changes.recorded} {verb} {rates} (95% CI of the change {points}; {counted})."
-    return Finding("failing", "warning" if strict.low > 0 else "notice", said, now, code=_CODE)
+    text = f"Error rate{changes.recorded} {verb} {rates} (95% CI of the change {points}; {counted})."
+    return Finding("failing", "warning" if strict.low > 0 else "notice", text, now, code=_CODE)
 
 
 def _error_change(changes: Changes, confidence: float) -> Limited:

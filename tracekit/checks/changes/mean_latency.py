@@ -32,8 +32,8 @@ def _whole(changes: Changes) -> Finding:
     """Return by how much the mean latency changed, and in which operation."""
     compared = changes.comparison
     if compared is None:
-        said = "Latency cannot be compared: one side has no request with a start, an end and a sampling weight above 0."
-        return Finding("change", "notice", said, code="traces.summary")
+        text = "Latency cannot be compared: one side has no request with a start, an end and a sampling weight above 0."
+        return Finding("change", "notice", text, code="traces.summary")
     before, now = (float(value) for value in compared.sides["mean_latency_ns"])
     change = compared.change
     limits = interval(change.low, change.high, more)
@@ -41,23 +41,23 @@ def _whole(changes: Changes) -> Finding:
         verdict = (
             "no significant change" if np.isfinite([change.low, change.high]).all() else "too few traces to compare"
         )
-        said = f"Mean latency{changes.recorded} {duration(before)} → {duration(now)}: {verdict} ({limits})."
-        return Finding("change", "info", said, change, compared.table.head(10), method=METHOD, code=CODE)
+        text = f"Mean latency{changes.recorded} {duration(before)} → {duration(now)}: {verdict} ({limits})."
+        return Finding("change", "info", text, change, compared.table.head(10), method=METHOD, code=CODE)
     verb = "regressed" if change.value > 0 else "improved"
     means = f"{duration(before)} → {duration(now)} ({more(change.value)}, {limits})"
-    said = f"Mean latency{changes.recorded} {verb} {means}."
+    text = f"Mean latency{changes.recorded} {verb} {means}."
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
     if not significant.empty:
-        said += _where(compared, significant.iloc[0], change.value)
+        text += _where(compared, significant.iloc[0], change.value)
         exemplars = exemplar_of(changes, significant.iloc[0])
     elif not parts.empty and abs(parts["change_ns"].iloc[0]) > _WORTH * abs(change.value):
-        said += _largest(parts.iloc[0])
+        text += _largest(parts.iloc[0])
         exemplars = exemplar_of(changes, parts.iloc[0])
     is_felt = change.value > 0 and not significant.empty and is_noticeable(compared, significant.iloc[0])
     severity: Severity = "warning" if is_felt or change.value > _WORTH * before else "notice"
-    return Finding("change", severity, said, change, compared.table.head(10), exemplars, method=METHOD, code=CODE)
+    return Finding("change", severity, text, change, compared.table.head(10), exemplars, method=METHOD, code=CODE)
 
 
 def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:

@@ -38,7 +38,7 @@ def _others(changes: Changes) -> Finding | None:
     p_all = np.concatenate([*p, np.ones(tried - sum(map(len, p)))])
     is_real = false_discovery(p_all)[: len(p[0]) + len(p[1])] <= FDR
     gone, new = only[0][is_real[: len(p[0])]], only[1][is_real[len(p[0]) :]]
-    said = []
+    sentences = []
     for words, mine, k in (("new", new, 1), ("gone", gone, 0)):
         if mine.empty:
             continue
@@ -47,11 +47,11 @@ def _others(changes: Changes) -> Finding | None:
             for _, row in mine.reset_index().iterrows()
         ]
         rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-        said.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
+        sentences.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
     method = f"Absent from the other side with a false discovery rate of {FDR:.0%}; {plural(tried, 'operation')} tried."
     return (
-        Finding("operations", "notice", " ".join(said), method=method, code="tk.latency(traces).table")
-        if said
+        Finding("operations", "notice", " ".join(sentences), method=method, code="tk.latency(traces).table")
+        if sentences
         else None
     )
 

@@ -49,14 +49,14 @@ def _regressed(changes: Changes) -> Finding | None:
             *factors_of(compared, row),
         ]
     )
-    said = f"{place_of(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
+    text = f"{place_of(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
     estimate = Estimate(
         row["change_ns"], "ns", row["change_low_ns"], row["change_high_ns"], int(compared.sides["trace_count"].sum())
     )
     severity: Severity = "warning" if is_noticeable(compared, row) else "notice"
     method = f"{METHOD} False discovery rate {FDR:.0%}; {plural(len(table), 'operation')} tried."
     shown = exemplar_of(changes, row)
-    return Finding("regressed", severity, said, estimate, grown.head(10), shown, method=method, code=CODE)
+    return Finding("regressed", severity, text, estimate, grown.head(10), shown, method=method, code=CODE)
 
 
 def factors_of(compared: PathComparison, row: pd.Series) -> list[str]:

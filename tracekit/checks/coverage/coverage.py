@@ -1,4 +1,4 @@
-"""Coverage: what part of the requests the traces show, and where the others are lost."""
+"""Trace coverage: the metrics M1 to M10, and losses from request to searchable trace."""
 
 from __future__ import annotations
 
@@ -41,44 +41,45 @@ def coverage(
     Parameters
     ----------
     traces
-        Any traces; weights that are known count.
+        Any traces; known sampling weights are used.
     requests, log
-        Counted requests and logged ones, as ``tk.read_requests`` reads them.
+        Request counts and request log, from ``tk.read_requests``.
     rules, expected
-        Sampling rules, and what other systems counted (``{"stages": {"instrumented": ..., "sampled": ...,
-        "indexed": ...}}``), as ``tk.sampling`` takes them.
+        Sampling rules, and counts of other systems (``{"stages": {"instrumented": ..., "sampled": ...,
+        "indexed": ...}}``), as for ``tk.sampling``.
     received
-        When traces could be found, as ``tk.quality`` takes it; what began too late to be whole is left out of all
-        metrics but the lag.
+        Arrival times, as for ``tk.quality``; traces that started too late to be complete are excluded from all metrics
+        but the lag.
     now
-        When the traces were taken; the latest receipt unless given.
+        Time of the export; default: the latest arrival.
     success
-        Which traces succeeded (M10), as ``traces.where`` takes it: those that hold a matching span.  Without, those
-        whose root did not fail.
+        Filter of the successful traces (M10), as for ``traces.where``: traces with a matching span.  Default: traces
+        with a root that did not fail.
     prices
-        US dollars for a million traces, as ``tk.quality`` takes them.
+        US dollars per million traces, as for ``tk.quality``.
     targets
-        By metric (``{"M1": 0.05, "M3": 500e6, "M10": 0.999}``), in the unit of the metric; others than the usual ones.
+        Targets by metric (``{"M1": 0.05, "M3": 500e6, "M10": 0.999}``), in the unit of the metric, to replace the
+        default ones.
     confidence
         Confidence level.
 
     Returns
     -------
     Coverage
-        ``.metrics``: one row a metric, for the whole and by service and route; ``.funnel``; ``.loses_most``.
+        ``.metrics``: one row per metric, in total and by service and route; ``.funnel``; ``.loses_most``.
 
     Raises
     ------
     ValueError
-        Targets of metrics that there are not; counts, rules or expectations that hold what they should not.
+        Targets of unknown metrics; invalid counts, rules or expectations.
 
     Notes
     -----
-    M1 coverage, M2a share and M2b capture of errors, M3 p95 latency, M4 traffic on the twenty usual paths, M5 span
-    error rate, M6 p95 ingestion lag, M7 sampling rate, M8 cost, M9 completeness, M10 successful traces.  A target is
-    met where the whole interval meets it (``ok``), missed where none of it does (``failed``), else ``inconclusive``.
-    Shares and latencies are weighted where weights are known, and say so where they are not.  M1 has no target by
-    itself: sampling alone makes it small; the funnel tells what is lost beyond that.
+    M1 trace coverage, M2a error rate and M2b error capture, M3 p95 latency, M4 traffic on the twenty most frequent
+    paths, M5 span error rate, M6 p95 ingestion lag, M7 sampling rate, M8 cost, M9 completeness, M10 successful traces.
+    A target is met if the entire interval meets it (``ok``), missed if the entire interval misses it (``failed``), else
+    ``inconclusive``.  Shares and latencies are weighted if weights are known; otherwise ``meaning`` says so.  M1 has no
+    default target, because sampling reduces it by design; the funnel shows losses beyond sampling.
 
     Source: ``trace_guide.md``, metrics M1 to M10; intervals as in the checks of ``sampling`` and ``quality``.
 
@@ -95,7 +96,7 @@ def coverage(
     ...     expected={"stages": stages},
     ... )
     >>> seen.summary
-    '2.5 % of 16,000 requests have a searchable trace; most are lost at recording'
+    '2.5% of 16,000 requests have a searchable trace; most are lost at recording'
     >>> seen.metrics.set_index("metric").loc[["M7", "M6"], "verdict"].tolist()
     ['measured', 'not_assessable']
     """
@@ -130,7 +131,7 @@ def coverage(
 
 
 def _row(number: str, metric: Metric, measured: Measured, target: float | None) -> list[Any]:
-    """Return one row of the frame."""
+    """Return one row of ``Coverage.metrics``."""
     verdict = _verdict(measured, target, more_is_better=metric.more_is_better)
     place = [measured.service, measured.route]
     values = [measured.value, metric.unit, measured.low, measured.high, measured.n]
@@ -138,7 +139,7 @@ def _row(number: str, metric: Metric, measured: Measured, target: float | None) 
 
 
 def _verdict(measured: Measured, target: float | None, *, more_is_better: bool) -> str:
-    """Return whether a target is met by the whole interval, missed by all of it, or neither."""
+    """Return whether the entire interval meets the target, misses it, or neither."""
     if np.isnan(measured.value):
         return "not_assessable"
     if target is None:

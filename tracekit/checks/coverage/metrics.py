@@ -1,4 +1,4 @@
-"""The metrics M1 to M10 of a tracing system, each from what is known; one function a metric."""
+"""The metrics M1 to M10 of a tracing system, one function each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TOP_PATHS = 20
 
 
 class Measured(NamedTuple):
-    """One value of a metric: of the whole, or of a service and route; NaN with what is needed where unknown."""
+    """One value of a metric, in total or for a service and route; NaN and the missing input where unknown."""
 
     value: float
     low: float
@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A metric: its name and unit, whether more is better, its usual target, and how it is measured."""
+    """A metric: name, unit, whether more is better, default target, and the function that measures it."""
 
     name: str
     unit: str
@@ -52,7 +52,7 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that the metrics are measured from.
+    """Inputs of the metrics.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Known:
     succeeded
         bool, one a trace.
     lag
-        What ``ingest.lag`` says of all traces, also the young ones.
+        Finding of ``ingest.lag`` on all traces, including late-arriving ones.
     """
 
     case: Case
@@ -70,7 +70,7 @@ class Known:
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """One row a service and route by which traces enter, the most frequent first: names and trace numbers."""
+        """One row per service and route of root spans, the most frequent first: names and trace numbers."""
         traces = self.case.traces
         root = traces.forest.root_row
         service, route = traces.codes("service_name").take(root), traces.codes("operation").take(root)
@@ -79,24 +79,24 @@ class Known:
         return grouped.iloc[np.argsort(-grouped["trace"].map(len).to_numpy(), kind="stable")].head(MOST_GROUPS)
 
     @cached_property
-    def stands(self) -> tuple[Array, Array, str]:
-        """Which traces an estimate rests on, their probabilities, and what it is about."""
+    def sample(self) -> tuple[Array, Array, str]:
+        """Traces used for estimates, their probabilities, and the population they represent."""
         if self.case.traces.weights.known.all():
             base = np.flatnonzero(self.case.base)
-            about = "requests kept for what they are" if self.case.traces.weights.is_one_kind else "all traffic"
+            about = "requests of the kept kind" if self.case.traces.weights.is_one_kind else "all traffic"
             return base, self.case.probability[base], f"of {about} in this window"
         every = np.arange(len(self.case.traces))
         return every, np.ones(len(every)), "of the recorded traces; weights are unknown"
 
     def parts(self) -> Iterator[tuple[str | None, str | None, Array]]:
-        """Yield service, route and trace numbers: of the whole, then of every group."""
+        """Yield service, route and trace numbers: in total, then for every group."""
         yield None, None, np.arange(len(self.case.traces))
         for row in self.groups.itertuples(index=False):
             yield _text(row.service), _text(row.route), np.asarray(row.trace)
 
     def shares(self, is_event: Array, meaning: str) -> list[Measured]:
-        """Return the weighted share of events among traces, of the whole and of every group."""
-        base, pi, about = self.stands
+        """Return the weighted share of events among traces, in total and for every group."""
+        base, pi, about = self.sample
         chance = np.full(len(self.case.traces), np.nan)
         chance[base] = pi
         found = []
@@ -107,7 +107,7 @@ class Known:
                     chance[kept], is_event[kept].astype(float), target="process", confidence=self.case.confidence
                 )
                 found.append(Measured(rate.value, rate.low, rate.high, len(kept), service, route, f"{meaning} {about}"))
-        return found or [unknown("traces that stand for traffic")]
+        return found or [unknown("traces of a probability sample")]
 
 
 def _text(value: object) -> str | None:
@@ -116,12 +116,12 @@ def _text(value: object) -> str | None:
 
 
 def unknown(missing: str) -> Measured:
-    """Return that a metric is not assessable, and what it needs."""
+    """Return a metric that is not assessable, with the missing input."""
     return Measured(np.nan, np.nan, np.nan, 0, meaning=f"not assessable: needs {missing}")
 
 
 def _of_finding(finding: Finding) -> Measured:
-    """Return the estimate of a finding, or what it needs."""
+    """Return the estimate of a finding, or its missing input."""
     if finding.estimate is None:
         missing = finding.evidence["needs"].iloc[0] if "needs" in finding.evidence else finding.headline
         return unknown(str(missing))
@@ -130,7 +130,7 @@ def _of_finding(finding: Finding) -> Measured:
 
 
 def traced_requests(known: Known) -> list[Measured]:
-    """M1: traced over all requests, by service and route where these are counted; Wilson's interval."""
+    """Return M1: traced over all requests, by service and route of the counts; Wilson interval."""
     if missing := known.case.join_needed:
         return [unknown(missing)]
     counts, table = known.case.counts, (known.case.joined or known.case.tally).frame
@@ -156,18 +156,18 @@ def traced_requests(known: Known) -> list[Measured]:
 
 
 def error_share(known: Known) -> list[Measured]:
-    """M2a: failing over all traces, weighted."""
+    """Return M2a: failing over all traces, weighted."""
     return known.shares(known.case.failed, "failing traces,")
 
 
 def errors_captured(known: Known) -> list[Measured]:
-    """M2b: failing requests that were captured, from a log, counts by status, or the weights."""
+    """Return M2b: share of the failing requests with a trace, from a log, counts by status, or the weights."""
     return [_of_finding(error_capture(known.case)[0])]
 
 
 def latency_p95(known: Known) -> list[Measured]:
-    """M3: 95th percentile of the durations of root spans, weighted; limits by inverting a test."""
-    base, pi, about = known.stands
+    """Return M3: p95 of the durations of root spans, weighted; limits by test inversion."""
+    base, pi, about = known.sample
     chance = np.full(len(known.case.traces), np.nan)
     chance[base] = pi
     chance[np.isnan(known.case.took_ns)] = np.nan
@@ -177,22 +177,22 @@ def latency_p95(known: Known) -> list[Measured]:
         if len(kept):
             took = known.case.took_ns[kept]
             (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", confidence=known.case.confidence)
-            found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"95th percentile {about}"))
-    return found or [unknown("root spans with a duration, of traces that stand for traffic")]
+            found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"p95 {about}"))
+    return found or [unknown("root spans with a duration, in traces of a probability sample")]
 
 
 def usual_paths(known: Known) -> list[Measured]:
-    """M4: share of the traffic on the twenty most frequent paths, weighted."""
+    """Return M4: share of the traffic on the twenty most frequent paths, weighted."""
     if not len(known.case.traces):
         return [unknown("traces")]
-    path, (base, pi, _) = path_codes(known.case.traces), known.stands
+    path, (base, pi, _) = path_codes(known.case.traces), known.sample
     top = np.argsort(-np.bincount(path[base], 1 / pi), kind="stable")[:_TOP_PATHS]
     whole = known.shares(np.isin(path, top), f"on the {len(top)} most frequent of {path.max() + 1} paths,")
     return whole[:1]
 
 
 def span_errors(known: Known) -> list[Measured]:
-    """M5: failing over all spans, by service; clustered by trace and weighted."""
+    """Return M5: failing over all spans, by service; clustered by trace and weighted."""
     traces = known.case.traces
     rows = np.flatnonzero(~traces.is_inferred)
     if not len(rows):
@@ -210,12 +210,12 @@ def span_errors(known: Known) -> list[Measured]:
 
 
 def ingestion_lag(known: Known) -> list[Measured]:
-    """M6: 95th percentile of the time until a trace can be found."""
+    """Return M6: p95 ingestion lag."""
     return [_of_finding(known.lag)]
 
 
 def sampled_requests(known: Known) -> list[Measured]:
-    """M7: sampled over instrumented requests, as the SDKs counted them."""
+    """Return M7: sampled over instrumented requests, counted by the SDKs."""
     stages = known.case.expected.stages
     if not {"instrumented", "sampled"} <= set(stages):
         return [unknown("expected={'stages': {'instrumented': ..., 'sampled': ...}}")]
@@ -225,7 +225,7 @@ def sampled_requests(known: Known) -> list[Measured]:
 
 
 def cost_per_million(known: Known) -> list[Measured]:
-    """M8: price of a million traces, with what a month of such traces costs."""
+    """Return M8: price of a million traces, with the monthly cost."""
     finding = cost(known.case)[0]
     measured = _of_finding(finding)
     if finding.estimate is None:
@@ -236,7 +236,7 @@ def cost_per_million(known: Known) -> list[Measured]:
 
 
 def completeness(known: Known) -> list[Measured]:
-    """M9: share of the spans that others name as their parent which arrived, by service of those others."""
+    """Return M9: share of the referenced parent spans that arrived, by service of the child spans."""
     finding = missing_spans(known.case)[0]
     if finding.estimate is None:
         return [_of_finding(finding)]
@@ -250,7 +250,7 @@ def completeness(known: Known) -> list[Measured]:
 
 
 def successes(known: Known) -> list[Measured]:
-    """M10: share of the traces that succeeded, weighted."""
+    """Return M10: share of the successful traces, weighted."""
     return known.shares(known.succeeded, "successful traces,")
 
 
@@ -267,4 +267,4 @@ METRICS = {
     "M9": Metric("trace completeness", "ratio", more_is_better=True, target=0.85, measure=completeness),
     "M10": Metric("successful traces", "ratio", more_is_better=True, target=None, measure=successes),
 }
-"""By number; the targets are those of ``trace_guide.md`` that mean something without knowing the system."""
+"""By number; the targets are those of ``trace_guide.md`` that apply to any system."""

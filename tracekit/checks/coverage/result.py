@@ -1,4 +1,4 @@
-"""What traces cover: the ten metrics with intervals and verdicts, and the funnel from request to searchable trace."""
+"""Result of ``tk.coverage``: ten metrics with intervals and verdicts, and the funnel to searchable traces."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _WORDS = {
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Coverage(Shown):
-    """What part of the requests the traces show.
+    """Metrics of trace coverage and losses by stage.
 
     Parameters
     ----------
     metrics
-        One row a metric and scope: ``metric`` (M1 to M10), ``name``, ``service_name``, ``http_route`` (missing for the
-        whole), ``value``, ``unit``, ``low``, ``high``, ``n``, ``target``, ``verdict`` (``ok``, ``failed``,
-        ``inconclusive``, ``measured`` without a target, ``not_assessable``), ``meaning`` (or what is needed).
+        One row per metric and scope: ``metric`` (M1 to M10), ``name``, ``service_name``, ``http_route`` (missing for
+        the total), ``value``, ``unit``, ``low``, ``high``, ``n``, ``target``, ``verdict`` (``ok``, ``failed``,
+        ``inconclusive``, ``measured`` without a target, ``not_assessable``), ``meaning`` (or the missing input).
     funnel
-        One row a stage that is known: ``stage``, ``count``, ``estimate`` (of the stage before), ``estimate_low``,
-        ``estimate_high``, ``expected``, ``status``, ``loss_share`` (of the loss that is not expected); empty without
-        counts.
+        One row per known stage: ``stage``, ``count``, ``estimate`` (share of the previous stage), ``estimate_low``,
+        ``estimate_high``, ``expected``, ``status``, ``loss_share`` (share of the unexpected loss); empty without
+        request counts.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Coverage(Shown):
 
     @property
     def loses_most(self) -> str | None:
-        """The stage that loses most beyond what is expected of it, else most at all; None if unknown."""
+        """Stage with the largest unexpected loss, otherwise with the largest loss; None if unknown."""
         if len(self.funnel) < 2:  # noqa: PLR2004 - requests and one more
             return None
         stages = self.funnel.iloc[1:]
@@ -61,7 +61,7 @@ class Coverage(Shown):
 
     @property
     def summary(self) -> str:
-        """One sentence: what part of the requests has a trace, and where the others are lost."""
+        """One sentence: share of the requests with a trace, and the stage with the largest loss."""
         if not len(self.funnel):
             return "no request counts to compare with"
         requests, last = self.funnel["count"].iloc[0], self.funnel.iloc[-1]

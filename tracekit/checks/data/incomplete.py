@@ -27,7 +27,7 @@ def _partial(seen: Overview) -> Finding | None:
     negative = int(((traces.columns.spans.quality & Quality.DURATION_NEGATIVE) != 0).sum())
     if not partial.any() and not negative:
         return None
-    said = []
+    sentences = []
     if partial.any():
         reasons = (
             (summary["orphan_count"].sum(), "orphan span", ""),
@@ -38,12 +38,12 @@ def _partial(seen: Overview) -> Finding | None:
         )
         why = ", ".join(f"{plural(int(number), noun)}{rest}" for number, noun, rest in reasons if number)
         verb = "is" if partial.sum() == 1 else "are"
-        said.append(f"{count(partial.sum())} of {plural(len(summary), 'trace')} {verb} incomplete: {why}.")
+        sentences.append(f"{count(partial.sum())} of {plural(len(summary), 'trace')} {verb} incomplete: {why}.")
     if negative:
-        said.append(
+        sentences.append(
             f"{plural(negative, 'span')} {'ends before it starts' if negative == 1 else 'end before they start'}."
         )
     value = float(partial.mean())
     share = Estimate(value, "ratio", value, value, len(summary))
     code = 'traces.summary["partial"].mean()'
-    return Finding("incomplete", "notice", " ".join(said), share, summary[partial].head(10), code=code)
+    return Finding("incomplete", "notice", " ".join(sentences), share, summary[partial].head(10), code=code)

@@ -30,5 +30,5 @@ def _lost(seen: Overview) -> Finding | None:
         return None
     parts = [f"{count(lost)} of {plural(total, 'span')} could not be used"] if lost else []
     parts += [f"{plural(cut, 'source')} {'was' if cut == 1 else 'were'} not read to the end"] if cut else []
-    said = f"{' and '.join(parts)}: the figures describe the rest."
-    return Finding("lost", "warning", said[0].upper() + said[1:], evidence=sources, code="traces.issues")
+    text = f"{' and '.join(parts)}: the figures describe the rest."
+    return Finding("lost", "warning", text[0].upper() + text[1:], evidence=sources, code="traces.issues")

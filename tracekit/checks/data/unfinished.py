@@ -49,9 +49,9 @@ def _unfinished(seen: Overview) -> Finding | None:
     severity: Severity = "warning" if share >= _MANY else "notice"
     estimate = Estimate(share, "ratio", share, share, len(traces))
     rows = traces.summary[touched]
-    said, first = f"{'; '.join(parts)}.", tuple(rows.index[:1])
+    text, first = f"{'; '.join(parts)}.", tuple(rows.index[:1])
     remedy = "Read these traces again when their requests have ended."
-    return Finding("unfinished", severity, said, estimate, rows.head(10), first, remedy=remedy, code="traces.summary")
+    return Finding("unfinished", severity, text, estimate, rows.head(10), first, remedy=remedy, code="traces.summary")
 
 
 def _be(chosen: Array) -> str:

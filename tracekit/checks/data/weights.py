@@ -19,16 +19,16 @@ def weights(case: Case) -> list[Finding]:
 def _weights(case: Case) -> Finding:
     """Return what the figures describe: all requests, the recorded traces, or a mixture."""
     weights = case.traces.weights
-    said = f"{weights.statement[0].upper()}{weights.statement[1:]}."
+    text = f"{weights.statement[0].upper()}{weights.statement[1:]}."
     if weights.known.all():
         severity: Severity = "info" if weights.value.all() else "notice" if weights.value.any() else "warning"
-        return Finding("weights", severity, said, code="traces.weights")
+        return Finding("weights", severity, text, code="traces.weights")
     if not weights.known.any() and not weights.refusal:
-        said = f"Sampling unknown: figures describe {_these(len(weights.value))}, not all requests."
+        text = f"Sampling unknown: figures describe {_these(len(weights.value))}, not all requests."
     remedy = (
         "Set sampling weights with traces.with_weights(...), or state that every request was recorded: with_weights(1)."
     )
-    return Finding("weights", "warning", said, remedy=remedy, code="traces.weights")
+    return Finding("weights", "warning", text, remedy=remedy, code="traces.weights")
 
 
 def _these(total: int) -> str:

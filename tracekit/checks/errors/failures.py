@@ -33,17 +33,17 @@ def _failures(seen: Overview) -> Finding:
     of = f"{count(failed.sum())} of {total}"
     left_out = f"; {plural(int((~finished).sum()), 'unfinished request')} left out" * (not finished.all())
     if not finished.any():
-        said = f"The error rate is not estimable: {_none_of(len(summary))} finished, so none has an outcome."
-        return Finding("failures", "notice", said, code=_CODE)
+        text = f"The error rate is not estimable: {_none_of(len(summary))} finished, so none has an outcome."
+        return Finding("failures", "notice", text, code=_CODE)
     if np.isnan(share.value):
-        said = f"The error rate is not estimable: all sampling weights are 0; {of} failed{left_out}."
-        return Finding("failures", "notice", said, code=_CODE)
+        text = f"The error rate is not estimable: all sampling weights are 0; {of} failed{left_out}."
+        return Finding("failures", "notice", text, code=_CODE)
     limits = interval(share.low, share.high, ratio)
     if not failed.any():
-        said = f"No errors in {total} (error rate {limits}{left_out})."
-        return Finding("failures", "info", said, share, code=_CODE)
+        text = f"No errors in {total} (error rate {limits}{left_out})."
+        return Finding("failures", "info", text, share, code=_CODE)
     is_even = np.ptp(seen.traces.weights.value[finished]) == 0
-    said = f"Error rate {ratio(share.value)} ({f'{of}; ' if is_even else 'weighted; '}{limits}{left_out})."
+    text = f"Error rate {ratio(share.value)} ({f'{of}; ' if is_even else 'weighted; '}{limits}{left_out})."
     origin = _origins(seen, failed)
     if not origin.empty:
         top, weight = origin.iloc[0], origin["weight_sum"].sum()
@@ -53,10 +53,10 @@ def _failures(seen: Overview) -> Finding:
             else "weighted"
         )
         part = "All" if len(origin) == 1 else f"{ratio(top['weight_sum'] / weight)} of the errors"
-        said += f" {part} originate in {name_of(top)} ({spans})."
+        text += f" {part} originate in {name_of(top)} ({spans})."
     severity: Severity = "warning" if share.low >= _FAILING else "notice"
     first = tuple(summary.index[failed][:1])
-    return Finding("failures", severity, said, share, origin.head(10), first, code=_CODE)
+    return Finding("failures", severity, text, share, origin.head(10), first, code=_CODE)
 
 
 def _none_of(total: int) -> str:

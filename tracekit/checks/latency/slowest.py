@@ -25,9 +25,9 @@ def _slowest(seen: Overview) -> Finding | None:
         return None
     row = seen.slowest_entries.iloc[0]
     if row["span_count"] == 1:
-        said = f"Slowest endpoint: {name_of(row)}, {duration(row['p50_ns'])} (1 {seen.counted}request)."
+        text = f"Slowest endpoint: {name_of(row)}, {duration(row['p50_ns'])} (1 {seen.counted}request)."
     else:
-        said = (
+        text = (
             f"Slowest endpoint: {name_of(row)}, p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])} "
             f"({interval(row['p95_low_ns'], row['p95_high_ns'], duration)}; "
             f"n = {plural(row['span_count'], f'{seen.counted}request')})."
@@ -35,4 +35,4 @@ def _slowest(seen: Overview) -> Finding | None:
     estimate = Estimate(
         row["p95_ns"], "ns", row["p95_low_ns"], row["p95_high_ns"], int(row["span_count"]), row["n_effective"]
     )
-    return Finding("slowest", "notice", said, estimate, row.to_frame().T, code="tk.latency(traces, roots=True)")
+    return Finding("slowest", "notice", text, estimate, row.to_frame().T, code="tk.latency(traces, roots=True)")

@@ -55,7 +55,7 @@ def _tail(seen: Overview) -> Finding | None:
     usual_calls = float(bands.table.loc[same, "calls_per_request"].fillna(0.0).sum())
     often = f"; calls per request {usual_calls:.1f} → {calls:.1f}" * bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
     share = min(1.0, row["excess_ns"] / more)
-    said = (
+    text = (
         f"Tail: the slowest {ratio(1 - slowest['low_quantile'])} of {seen.recorded}{name_of(entry)} requests wait "
         f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual_ns)} "
         f"({ratio(share)} of the difference{often})."
@@ -66,4 +66,4 @@ def _tail(seen: Overview) -> Finding | None:
     severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
     worst = str(path.traces["trace_id"].iloc[int(path.traces["latency_ns"].to_numpy().argmax())])
     code = f"tk.critical_path(traces.where({condition!r})).bands({list(KEYS)}, {list(_BANDS)}, min_traces={_LEAST})"
-    return Finding("tail", severity, said, number, table.head(10), (worst,), method=method, code=code)
+    return Finding("tail", severity, text, number, table.head(10), (worst,), method=method, code=code)

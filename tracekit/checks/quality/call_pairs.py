@@ -1,4 +1,4 @@
-"""S18: which side of the calls loses spans, by capture and recapture of client and server spans."""
+"""S18: loss of client and server spans per callee, estimated by capture and recapture."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Total(NamedTuple):
 
 
 def all_calls(clients: int, servers: int, matched: int, *, confidence: float = 0.95) -> Total:
-    """Return how many calls there were, from how many left a client span, a server span, and both.
+    """Return the estimated number of calls from the counts of client spans, server spans and matched pairs.
 
     Chapman's ``(n1 + 1)(n2 + 1) / (m + 1) - 1`` with Sadinle's transformed-logit interval.  Assumes that the two ends
-    lose spans independently; whole processes that lose both ends bias it down: "at least".
+    lose spans independently; processes that lose both ends bias the estimate down, so it is a lower bound.
 
     Source: Chapman 1951; Sadinle 2009.
     """
@@ -56,15 +56,15 @@ def all_calls(clients: int, servers: int, matched: int, *, confidence: float = 0
 
 
 def call_pairs(case: Case) -> list[Finding]:
-    """Say which side of the calls between instrumented services loses spans, and how many calls left none.
+    """Return which side of the calls between instrumented services loses spans, and how many calls left none.
 
-    With n1 client spans, n2 server spans with a caller, and m pairs of a service called: client spans arrive with
-    ``m / n2``, server spans with ``m / n1`` (calls that failed at the client are left out there: they may never have
-    reached the callee), calls in all as ``all_calls`` tells.  Shares are clustered by trace and weighted.  Whom an
-    unanswered client span called is concluded from its answered likes (``call_targets.py``); callees that never emit a
-    server span do not count.  Assumes the two ends lose independently.  Below 98 % of a side: warning.  A server span
-    that begins a trace of its own during the call has lost its context and is not lost itself: which of the two it is
-    follows from ``propagation.break``.
+    With n1 client spans, n2 server spans with a caller, and m matched pairs per callee: the share of client spans that
+    arrived is ``m / n2``, of server spans ``m / n1`` (without calls that failed at the client: they may never have
+    reached the callee), the number of calls is estimated by ``all_calls``.  Shares are clustered by trace and weighted.
+    The callee of a client span without a server span is inferred from similar answered calls (``call_targets.py``);
+    callees that never emit a server span are excluded.  Assumes that the two ends lose spans independently.  Below 98%
+    of a side: warning.  A server span that starts a new trace during the call lost its context and was not lost itself;
+    ``propagation.break`` distinguishes the two.
 
     Source: Chapman 1951; Sadinle 2009.
     """
@@ -81,24 +81,21 @@ def call_pairs(case: Case) -> list[Finding]:
         return [without_weighted_traces(CHECK, _SUBJECT)]
     side = "client" if ratios.idxmin() == "client_ratio" else "server"
     cause = _cause(case, row) if side == "server" else "export"
-    nowhere = f"; at least {counted(unseen, 'call')} in all left no span at either end" if unseen >= 1 else ""
-    told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
-    lowest = f"; the lowest of {len(evidence)} callees" * (len(evidence) > 1)
+    unrecorded = f" At least {counted(unseen, 'call')} left no span at either end." if unseen >= 1 else ""
+    lowest = f"; lowest of {len(evidence)} callees" * (len(evidence) > 1)
     arrived = "arrived" if cause == "export" else "are in the trace of the call"
     text = (
-        f"{told} of the {side} spans of calls to `{row['service_name']}` {arrived} "
-        f"(n = {counted(row['pair_count'], 'whole pair')}{lowest}){nowhere}"
+        f"{side.capitalize()} spans of calls to `{row['service_name']}`: {percent(row[f'{side}_ratio'])} {arrived} "
+        f"({case.ci} {percents(row[f'{side}_low'], row[f'{side}_high'])}; "
+        f"n = {counted(row['pair_count'], 'matched pair')}{lowest}).{unrecorded}"
     )
     lost_meaning, remedy = _CAUSES[cause]
-    meaning = {
-        "warning": f": {lost_meaning}",
-        "ok": ": calls can be counted on either side",
-    }
+    meaning = {"warning": lost_meaning, "ok": "Calls can be counted on either side."}
     return [
         finding(
             CHECK,
             status,
-            text + meaning.get(status, ": more calls are needed to decide whether 98 % arrive") + ".",
+            f"{text} {meaning.get(status, 'Too few calls to decide whether at least 98% arrive.')}",
             evidence,
             estimate=Estimate(
                 float(row[f"{side}_ratio"]),
@@ -107,33 +104,34 @@ def call_pairs(case: Case) -> list[Finding]:
                 float(row[f"{side}_high"]),
                 int(row["pair_count"]),
             ),
-            assumptions=("client and server lose spans independently; a process that lost both ends is not seen",),
+            assumptions=("client and server lose spans independently; a process that lost both ends is not detected",),
             remedy=remedy if status == "warning" else "",
+            method="Capture-recapture of client and server spans.",
         )
     ]
 
 
-_FORWARD = "Forward `traceparent` (or `X-Amzn-Trace-Id`) to the service called"
-_TOO_LOW = "call counts and error rates of these services are too low"
+_FORWARD = "Forward `traceparent` (or `X-Amzn-Trace-Id`) to the callee"
+_TOO_LOW = "call counts and error rates of these services are too low."
 _CAUSES = {
-    "export": (_TOO_LOW, "Look at the exporter queues of the services whose side loses."),
+    "export": (_TOO_LOW.capitalize(), "Check the exporter queues of the services that lose spans."),
     "context": (
-        "most of the other server spans begin traces of their own: the context is lost, not the spans",
-        f"{_FORWARD}; look at proxies in between.",
+        "Most of the other server spans start new traces: context propagation is broken, the spans are not lost.",
+        f"{_FORWARD}; check proxies in between.",
     ),
     "both": (
-        f"some of the others begin traces of their own, others never arrived; {_TOO_LOW}",
-        f"{_FORWARD}, and look at the exporter queues of the services whose side loses.",
+        f"Some of the other server spans start new traces, others never arrived; {_TOO_LOW}",
+        f"{_FORWARD}, and check the exporter queues of the services that lose spans.",
     ),
 }
 _MOST = 0.8
 
 
 def _cause(case: Case, row: pd.Series) -> Literal["export", "context", "both"]:
-    """Return why calls have no server span: roots of the callee during the call are continuations, no lost spans.
+    """Return why calls have no server span: broken context, failed export, or both.
 
-    It is one of the two where the interval of the number of continuations is above 80 %, or below 20 %, of the calls
-    without a server span; else both are named.
+    ``context`` if the interval of the number of continuations is above 80% of the calls without a server span,
+    ``export`` if it is below 20%, else ``both``.
     """
     found = case.result(continuations)
     mine = found[(found["callee_service"] == row["service_name"]) & (found["status"] != "ok")]
@@ -144,7 +142,7 @@ def _cause(case: Case, row: pd.Series) -> Literal["export", "context", "both"]:
 
 
 def _ends(case: Case) -> tuple[Array, Array, Array, Array]:
-    """Return rows of client spans with the service they call, and rows of server spans with a caller and if it came."""
+    """Return rows of client spans, their callees, rows of server spans with a caller, whether that arrived."""
     traces, spans = case.traces, case.traces.columns.spans
     forest = traces.forest
     client, target = case.result(call_targets)
@@ -158,7 +156,7 @@ def _ends(case: Case) -> tuple[Array, Array, Array, Array]:
 
 
 def _table(case: Case, client: Array, target: Array, server: Array, has_client: Array) -> pd.DataFrame:
-    """Return one row a service called, the least whole first."""
+    """Return one row per callee, the least complete first."""
     traces, labels = case.traces, case.service.labels
     forest, trace = traces.forest, traces.forest.trace
     answered = np.zeros(len(trace), bool)
@@ -197,6 +195,6 @@ def _table(case: Case, client: Array, target: Array, server: Array, has_client: 
 
 
 def _status(row: pd.Series) -> Status:
-    """Return the verdict of the worse side."""
+    """Return the status of the worse side."""
     sides = [(row[f"{side}_low"], row[f"{side}_high"]) for side in ("client", "server")]
     return worst_status([status_of_high_share(low, high, warn=_ENOUGH) for low, high in sides])

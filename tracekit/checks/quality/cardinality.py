@@ -1,4 +1,4 @@
-"""S28: which attribute, or span name, has so many values that it will cost."""
+"""S28: high-cardinality attributes and span names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import texts_of
-from tracekit.checks.quality.pii_patterns import is_private, masked
+from tracekit.checks.quality.pii_patterns import is_pii, masked
 from tracekit.checks.quality.pii_scan import labels_shown
 from tracekit.checks.sampling.words import number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK, _SUBJECT = "cardinality", "Which attribute has too many values"
+CHECK, _SUBJECT = "cardinality", "High-cardinality attributes"
 _MOST_DISTINCT, _MOST_NEW, _MOSTLY_NEW, _SAMPLE, _USUAL = 0.2, 0.05, 0.5, 300, 0.1
 _FEWEST, _FEWEST_INDEXED = 1000, 100
 _NAME = "span name"
@@ -38,16 +38,16 @@ _ID_KEY = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECASE)
 
 
 def cardinality(case: Case) -> list[Finding]:
-    """Say which attributes and span names have a number of values that grows with the traffic.
+    """Return the high-cardinality (unbounded) attributes and span names.
 
-    Exact counts of distinct values of every text attribute of spans (numbers only where the key is an id's), and of
-    span names; by service, and within services in which a key is not too wide by operation: pooled, the names of one
-    service that grow are hidden by those of the others.  Warns where the probability that the next span brings a new
-    value (Good and Turing's f1 / n) is significantly above 5 %, and the key has more than 1,000 rows, of which more
-    than a fifth are distinct unless it is an indexed attribute or span name; of these 100 rows are enough where the
-    probability is significantly above 50 %.  Keys of fewer rows are too few to judge.  Also given: how many values
-    there may be in all (Chao's lower limit), the entropy of the values, the share of values shaped like ids, and a
-    template that keeps only what many values have in common: no value is printed.  Growth is per window.
+    Exact counts of distinct values of every text attribute of spans (numbers only for ID keys) and of span names, by
+    service, and by operation within services where a key is not high-cardinality as a whole: pooling services would
+    hide the growth in one of them.  Warns where the probability that the next span adds a new value (Good-Turing,
+    f1 / n) is significantly above 5% and the key has more than 1,000 rows, more than 20% of them distinct (indexed
+    attributes and span names: any share, and 100 rows suffice where the probability is significantly above 50%).  Keys
+    with fewer rows are not assessable.  The evidence also has the projected number of values (Chao's lower limit), the
+    entropy, the share of values that look like IDs, and a template of the parts that many values share: no value is
+    printed.  Growth is per window.
 
     Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
     """
@@ -61,7 +61,7 @@ def cardinality(case: Case) -> list[Finding]:
     table["id_ratio"], table["template"] = np.nan, ""
     table.loc[wide, "id_ratio"] = [share for share, _ in shapes]
     table.loc[wide, "template"] = [template for _, template in shapes]
-    table["key"] = [masked(key) if is_private(key) else key for key in table["key"]]
+    table["key"] = [masked(key) if is_pii(key) else key for key in table["key"]]
     table["operation"] = labels_shown(table["operation"].tolist())
     order = table["status"].map({"warning": 0, "ok": 1, "not_assessable": 2})
     table = table.assign(order=order).sort_values(["order", "distinct_count"], ascending=[True, False])
@@ -71,31 +71,35 @@ def cardinality(case: Case) -> list[Finding]:
         return [
             not_assessable(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans of a service (found {table['row_count'].max()})")
         ]
-    unjudged = f"; {number(few)} more have too few rows to judge" * (few > 0)
+    unjudged = f" {number(few)} more have too few rows to assess." * (few > 0)
     if not wide.any():
         text = (
-            f"None of {number(len(table) - few)} text attributes and span names of services has a number of values "
-            f"that grows with the traffic (n = {number(len(columns.spans))} spans): they can be grouped by{unjudged}."
+            f"No high-cardinality attribute among {number(len(table) - few)} text attributes and span names of "
+            f"services (n = {number(len(columns.spans))} spans); all can be used for grouping.{unjudged}"
         )
         return [finding(CHECK, "ok", text, table)]
     top = table.iloc[0]
-    advice = f": use `{top['template']}`" if top["template"] else ""
+    template = f" (template `{top['template']}`)" if top["template"] else ""
     where = f" of `{top['service_name']}`" + f" in `{top['operation']}`" * bool(top["operation"])
+    more = f" {int(wide.sum()) - 1} more keys have high cardinality." * (wide.sum() > 1)
     text = (
-        f"`{top['key']}`{where} has {number(top['distinct_count'])} values in {number(top['row_count'])} spans, and "
-        f"{percent(top['new_ratio'])} ({percents(top['low'], top['high'])}) of further spans would bring a new one; "
-        f"{percent(top['id_ratio'])} of a sample of its values hold an id{advice}. Grouping by it gives very many "
-        f"groups, and indexing it costs with every request; {int(wide.sum()) - 1} more keys are as wide{unjudged}."
+        f"High cardinality: `{top['key']}`{where} has {number(top['distinct_count'])} values in "
+        f"{number(top['row_count'])} spans; {percent(top['new_ratio'])} (95% CI {percents(top['low'], top['high'])}) "
+        f"of new spans would add a value. {percent(top['id_ratio'])} of sampled values contain an ID{template}."
+        f"{more}{unjudged}"
     )
     estimate = Estimate(top["new_ratio"], "ratio", top["low"], top["high"], int(top["row_count"]))
-    remedy = "Record the template as span name or route, and the id as an attribute that is not indexed."
+    remedy = (
+        "Do not group by it or index it. Record the template as span name or route, and the ID in an attribute that is "
+        "not indexed."
+    )
     return [
         finding(CHECK, "warning", text, table, estimate=estimate, remedy=remedy, assumptions=("growth is per window",))
     ]
 
 
 class _Use(NamedTuple):
-    """Values of keys by service and operation: one entry a value there, with how often it occurs."""
+    """Values of keys by service and operation, one entry each, with their number of occurrences."""
 
     key: Array
     names: list[str]
@@ -107,7 +111,7 @@ class _Use(NamedTuple):
 
 
 def _uses(case: Case) -> list[_Use]:
-    """Return how often each value of labels occurs, of span names and of attributes."""
+    """Return the number of occurrences of each value of span names and attributes."""
     columns = case.traces.columns
     kv, attributes = columns.kv, columns.attributes
     every = np.arange(len(columns.spans))
@@ -119,9 +123,10 @@ def _uses(case: Case) -> list[_Use]:
     is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
     row = np.repeat(every, np.diff(attributes.offsets))
     chosen = np.flatnonzero(is_label[attributes.codes])
-    told = _counted(case, row[chosen], attributes.codes[chosen].astype(np.int64))
-    indexed = np.bincount(kv.key[told[2]], weights=kv.is_indexed[told[2]], minlength=len(kv.keys)) > 0
-    return [names, _Use(kv.key[told[2]].astype(np.int64), list(kv.keys), indexed, *told)]
+    uses = _counted(case, row[chosen], attributes.codes[chosen].astype(np.int64))
+    value = uses[2]
+    indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
+    return [names, _Use(kv.key[value].astype(np.int64), list(kv.keys), indexed, *uses)]
 
 
 def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
@@ -136,7 +141,7 @@ def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array,
 
 
 def _rows(case: Case, use: _Use) -> list[tuple[dict[str, Any], Array]]:
-    """Return a row and the values of every key of every service, and of its operations that alone are too wide."""
+    """Return a row and the values of every key of every service, and of operations with high cardinality."""
     services, operations = ([*case.traces.codes(name).labels, ""] for name in ("service_name", "operation"))
     found = []
     for part in _groups(use.key, use.service):
@@ -150,8 +155,8 @@ def _rows(case: Case, use: _Use) -> list[tuple[dict[str, Any], Array]]:
         for inner in _groups(use.operation[part]):
             own = part[inner]
             if own.size < len(part) and _may_be_wide(use.times[own]):
-                told = where | {"operation": operations[use.operation[own[0]]]} | _row(use.times[own], is_index)
-                found += [(told, use.value[own])] * (told["status"] == "warning")
+                part_row = where | {"operation": operations[use.operation[own[0]]]} | _row(use.times[own], is_index)
+                found += [(part_row, use.value[own])] * (part_row["status"] == "warning")
     return found
 
 
@@ -163,12 +168,12 @@ def _groups(*by: Array) -> list[Array]:
 
 
 def _may_be_wide(counts: Array) -> bool:
-    """Return whether the values of an operation need a closer look."""
+    """Return whether the values of an operation may have high cardinality."""
     return bool(counts.sum() >= _FEWEST_INDEXED and (counts == 1).sum() > _MOST_NEW * counts.sum())
 
 
 def _row(counts: Array, is_index: bool) -> dict[str, Any]:
-    """Return what is known of the values of one key."""
+    """Return the statistics of the values of one key."""
     rows, distinct = int(counts.sum()), len(counts)
     unseen = unseen_mass(counts)
     few = not (rows > _FEWEST or (is_index and rows >= _FEWEST_INDEXED))
@@ -188,29 +193,26 @@ def _row(counts: Array, is_index: bool) -> dict[str, Any]:
 
 
 def _sample(case: Case, key: str, values: Array) -> list[str]:
-    """Return some of the values of a key, evenly from all."""
+    """Return an evenly spaced sample of the values of a key."""
     columns = case.traces.columns
     some = values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)]
     return [columns.names[at] for at in some] if key == _NAME else texts_of(columns.kv, some)
 
 
 def _shape(values: list[str]) -> tuple[float, str]:
-    """Return which share of values holds an id, and the form most have; only parts that many share are shown.
-
-    Values that hold private data shape no template.
-    """
+    """Return the share of values that contain an ID, and their most common template without PII."""
     split = [_PARTS.split(value) for value in values]
     known = Counter(part for parts in split for part in set(parts))
     usual = {part for part, count in known.items() if count >= max(_USUAL * len(values), 2)}
     forms = [[_placeholder(part, usual) for part in parts] for parts in split]
     share = sum(any(part.startswith("{") and part != "{...}" for part in form) for form in forms) / max(len(values), 1)
-    public = [form for form, value in zip(forms, values, strict=True) if not is_private(value)]
+    public = [form for form, value in zip(forms, values, strict=True) if not is_pii(value)]
     template = next(iter(Counter("".join(form) for form in public).most_common(1)), ("",))[0]
     return share, template if set(template) - set("{.} ") else ""
 
 
 def _placeholder(part: str, usual: set[str]) -> str:
-    """Return a part of a value as a template has it."""
+    """Return a part of a value as it appears in a template."""
     shape = next((name for name, pattern in _SHAPES if pattern.fullmatch(part)), None)
     if shape:
         return f"{{{shape}}}"

@@ -1,4 +1,4 @@
-"""S24, going round: whether the offsets between pairs of clocks can all be true."""
+"""S24: consistency of clock offsets around cycles of hosts."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK = "clock.circle"
+CHECK = "clock.cycle"
 MOST_CLOCKS = 400
 _FEWEST = 5
 
 
-def clock_circles(case: Case) -> list[Finding]:
-    """Say whether the offsets between pairs of hosts contradict each other going round.
+def clock_cycles(case: Case) -> list[Finding]:
+    """Return whether the clock offsets between pairs of hosts contradict each other around a cycle.
 
-    The intervals of ``clock.offset`` (of pairs whose calls agree) are difference constraints; ``contradiction`` finds
-    a circle of hosts round which they cannot add up to 0.  Then one of these hosts is two machines under one name, a
-    clock stepped, or more calls than ``tolerance`` were left alone by their callers.  The busiest 400 hosts are looked
-    at.  Assumes that the intervals of the pairs hold.
+    The intervals of ``clock.offset`` (of pairs with consistent calls) are difference constraints; ``contradiction``
+    finds a cycle of hosts around which they cannot sum to 0.  Then one of these hosts is two machines under one name, a
+    clock stepped, or more calls than ``tolerance`` were asynchronous.  Only the 400 busiest hosts are examined.
+    Assumes that the intervals of the pairs are correct.
 
     Source: difference constraints, Floyd and Warshall 1962; ``trace_guide.md`` F3.
     """
@@ -40,48 +40,46 @@ def clock_circles(case: Case) -> list[Finding]:
     hosts = np.sort(np.argsort(-calls, kind="stable")[: min(MOST_CLOCKS, int((calls > 0).sum()))])
     sure = sure[np.isin(pairs.host[sure], hosts) & np.isin(pairs.peer[sure], hosts)]
     if len(sure) < len(hosts) or not len(hosts):
-        return [
-            not_assessable(CHECK, "Whether clocks contradict each other going round", "calls round a circle of hosts")
-        ]
+        return [not_assessable(CHECK, "Consistency of clock offsets", "calls around a cycle of hosts")]
     first, second = (np.searchsorted(hosts, side[sure]) for side in (pairs.host, pairs.peer))
     found = contradiction(len(hosts), first, second, agreement.low[sure], agreement.high[sure])
     n = int(agreement.size[sure].sum())
     if found is None:
         text = (
-            f"The offsets between {number(len(hosts))} hosts can all be true at once (n = {number(n)} calls between "
-            f"{number(len(sure))} pairs): none of the intervals of clock.offset speaks against another."
+            f"Clock offsets between {number(len(hosts))} hosts are consistent (n = {number(n)} calls between "
+            f"{number(len(sure))} pairs)."
         )
         return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=_ASSUMED)]
     names = [pairs.names[hosts[at]] for at in found.clocks]
     text = (
-        f"The clocks of {', '.join(f'`{name}`' for name in names)} contradict each other: going round from one to the "
-        f"next, their offsets miss 0 by at least {duration(found.gap_ns)} (n = {number(n)} calls), so at least one of "
-        f"them is wrong and none should be used to order events between these hosts."
+        f"Inconsistent clock offsets: around the cycle {', '.join(f'`{name}`' for name in names)} they miss 0 by at "
+        f"least {duration(found.gap_ns)} (n = {number(n)} calls). At least one of these offsets is wrong, so events on "
+        f"these hosts cannot be ordered by time."
     )
     estimate = Estimate(found.gap_ns, "ns", found.gap_ns, float("inf"), n)
-    remedy = "Look for two machines under one host name, or a clock that stepped, among these."
+    remedy = "Look for two machines under one host name, or a clock that stepped, among these hosts."
     evidence = pd.DataFrame({"host": names})
     return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 
-_ASSUMED = ("the interval of every pair holds: see clock.offset",)
+_ASSUMED = ("the interval of every pair is correct (clock.offset)",)
 
 
-class Circle(NamedTuple):
-    """Clocks round which the offsets do not add up to 0, and by how much at least (ns)."""
+class Cycle(NamedTuple):
+    """Clocks around which the offsets do not sum to 0, and the least difference from 0 (ns)."""
 
     clocks: tuple[int, ...]
     gap_ns: float
 
 
-def contradiction(clocks: int, first: Array, second: Array, low: Array, high: Array) -> Circle | None:
-    """Return clocks whose offsets contradict each other, None where all can be true.
+def contradiction(clocks: int, first: Array, second: Array, low: Array, high: Array) -> Cycle | None:
+    """Return a cycle of clocks with contradictory offsets; None if all are consistent.
 
-    Limits ``low <= theta_second - theta_first <= high`` are difference constraints; they can all hold unless some
-    circle of them has a negative sum (shortest paths by Floyd and Warshall; the circle is followed back).
+    Limits ``low <= theta_second - theta_first <= high`` are difference constraints; they can all be satisfied unless a
+    cycle has a negative sum (shortest paths by Floyd and Warshall; the cycle is traced back).
     """
     bound = np.full((clocks, clocks), np.inf)
-    step = np.tile(np.arange(clocks), (clocks, 1))  # where to go first
+    step = np.tile(np.arange(clocks), (clocks, 1))  # next clock on the shortest path
     np.fill_diagonal(bound, 0.0)
     np.minimum.at(bound, (first, second), high.astype(np.float64))
     np.minimum.at(bound, (second, first), -low.astype(np.float64))
@@ -93,14 +91,14 @@ def contradiction(clocks: int, first: Array, second: Array, low: Array, high: Ar
         wrong = np.flatnonzero(np.diag(bound) < 0)
         if len(wrong):
             at = int(wrong[0])
-            return Circle(_followed(step, at), float(-bound[at, at]))
+            return Cycle(_traced_cycle(step, at), float(-bound[at, at]))
     return None
 
 
-def _followed(step: Array, start: int) -> tuple[int, ...]:
-    """Return the clocks of a circle from one of them."""
-    circle, at = [start], int(step[start, start])
-    while at not in circle:
-        circle.append(at)
+def _traced_cycle(step: Array, start: int) -> tuple[int, ...]:
+    """Return the clocks of a cycle, starting from one of them."""
+    cycle, at = [start], int(step[start, start])
+    while at not in cycle:
+        cycle.append(at)
         at = int(step[at, start])
-    return tuple(circle[circle.index(at) :])
+    return tuple(cycle[cycle.index(at) :])

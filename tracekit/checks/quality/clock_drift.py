@@ -1,4 +1,4 @@
-"""S25: whether the offset of a clock moves or jumps."""
+"""S25: drifts and steps of clocks."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK = "clock.drift"
-_SUBJECT = "Whether clocks drift or jump"
+_SUBJECT = "Clock drift and steps"
 _FEWEST, _MOST_PAIRS = 30, 50
 _COLUMNS = ["host", "peer_host", "call_count", "kind", "low", "high", "unit", "time", "agreement_ratio", "status"]
 
 
 def clock_drift(case: Case) -> list[Finding]:
-    """Say which clocks run at another speed than their peers, or jumped.
+    """Return which clocks drift or stepped relative to their peers.
 
     Analyses pairs of hosts with calls that no single offset satisfies (``clock.offset``).  Where neighbouring traces
-    prove their clocks apart at some time, all lines within the calls' intervals are found (``drift``), else the one
-    step that separates them best (``step``).  What neither explains, and what is not proven, is no evidence of a clock
-    that moved: asynchronous calls, or two machines under one host name.  Assumes one drift or step within the period.
+    prove clock skew at some time, all lines within the calls' intervals are found (``drift``), else the step that
+    separates them best (``step``).  Calls that neither explains are not evidence of a clock that moved: they may be
+    asynchronous, or the host name belongs to two machines.  Assumes one drift or step within the period.
 
     Source: Moon, Skelly and Towsley 1999; Zhang, Liu and Xia 2002; ``trace_guide.md`` F3.
     """
@@ -45,32 +45,33 @@ def clock_drift(case: Case) -> list[Finding]:
     calls = int(pairs.agreement.size[enough].sum())
     moved = evidence[evidence["kind"] != "contradiction"]
     strange = len(evidence) - len(moved)
-    left = f"; {len(odd) - _MOST_PAIRS} more pairs were not looked at" if len(odd) > _MOST_PAIRS else ""
+    left = f" {len(odd) - _MOST_PAIRS} more pairs were not analysed." if len(odd) > _MOST_PAIRS else ""
     contradiction = (
-        f"; calls between {strange} pairs contradict each other in no such way: asynchronous calls, or two machines "
-        f"under one host name" * bool(strange)
+        f" Calls of {counted(strange, 'pair')} fit neither a drift nor a step: asynchronous calls, or two machines "
+        f"under one host name." * bool(strange)
     )
     if not len(moved):
         text = (
-            f"No clock is proven to drift or jump: one offset satisfies the calls of "
-            f"{int(enough.sum()) - len(odd)} of {int(enough.sum())} pairs of hosts (n = {number(calls)} "
-            f"calls){contradiction}{left}."
+            f"No clock drift or step detected: one offset fits the calls of {int(enough.sum()) - len(odd)} of "
+            f"{int(enough.sum())} host pairs (n = {number(calls)} calls).{contradiction}{left}"
         )
         return [finding(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=_ASSUMED)]
     row = moved.iloc[0]
     if row["kind"] == "drift":
         low, high = row["low"], row["high"]
-        told = f"gains {(low + high) / 2:.3g} ppm ({low:.3g} to {high:.3g}) on `{row['host']}`"
+        change = f"Clock drift: `{row['peer_host']}` gains {(low + high) / 2:.3g} ppm ({low:.3g} to {high:.3g}) on"
+        when = ""
         each_hour = duration(abs(low + high) / 2 * 3.6e6)
-        meaning = f"{each_hour} an hour, so one correction for the whole period would be wrong"
+        meaning = f"That is {each_hour} per hour: one correction for the whole period would be wrong."
     else:
         low, high = row["low"], row["high"]
-        size = f"{duration(low)} to {duration(high)}"
-        told = f"jumped by {size} against `{row['host']}` at {row['time']:%Y-%m-%d %H:%M:%S} UTC"
-        meaning = "durations across that moment and orders before and after are wrong by as much"
-    more = f"; {len(moved) - 1} more pairs moved" if len(moved) > 1 else ""
+        change = f"Clock step: `{row['peer_host']}` jumped by {duration(low)} to {duration(high)} against"
+        when = f" at {row['time']:%Y-%m-%d %H:%M:%S} UTC"
+        meaning = "Durations across that moment, and the order of events before and after it, are wrong by as much."
+    more = f" {counted(len(moved) - 1, 'more pair')} of hosts with clock drift or steps." if len(moved) > 1 else ""
     text = (
-        f"`{row['peer_host']}` {told} (n = {counted(row['call_count'], 'call')}): {meaning}{more}{contradiction}{left}."
+        f"{change} `{row['host']}`{when} (n = {counted(row['call_count'], 'call')}). "
+        f"{meaning}{more}{contradiction}{left}"
     )
     estimate = Estimate((low + high) / 2, row["unit"], low, high, int(row["call_count"]))
     remedy = "Fix time synchronisation on that host; analyse the time before and after separately."
@@ -81,7 +82,7 @@ _ASSUMED = ("one drift or one step within the period",)
 
 
 def _explained(pairs: HostPairs, at: int, tolerance: float) -> list[Any]:
-    """Return what explains the calls of one pair: drift, step, or nothing."""
+    """Return the evidence row of one pair: drift, step or contradiction."""
     calls = np.flatnonzero(pairs.pair == at)
     calls = calls[np.argsort(pairs.start_ns[calls], kind="stable")]
     begin = int(pairs.start_ns[calls[0]])

@@ -1,4 +1,4 @@
-"""S24: whose clock is wrong, by how much, and which events may be ordered."""
+"""S24: clock skew between pairs of hosts."""
 
 from __future__ import annotations
 
@@ -21,26 +21,22 @@ _FEWEST = 5
 
 
 def clock_offsets(case: Case) -> list[Finding]:
-    """Say between which limits the clocks of hosts that call each other are apart.
+    """Return the limits of the clock skew between hosts that call each other.
 
-    A call that its caller waited for proves ``end - end <= theta <= start - start``; the interval of a pair of hosts
-    contains every theta that at least ``1 - tolerance`` of its calls over the whole period allow.  A callee that takes
-    longer than its caller is left out and counted.  Two clocks are skewed where neighbouring traces prove it: the same
-    decision as that of ``tk.clock_skew`` and of ``tk.critical_path``, see the notes of ``tk.clock_skew``; elsewhere the
+    A synchronous call proves ``end - end <= theta <= start - start``; the interval of a pair of hosts contains every
+    theta that at least ``1 - tolerance`` of its calls over the whole period allow.  Calls in which the callee takes
+    longer than its caller are excluded and counted.  Two clocks are skewed where neighbouring traces prove it: the same
+    decision as in ``tk.clock_skew`` and ``tk.critical_path`` (see the notes of ``tk.clock_skew``); elsewhere the
     interval includes 0.  Where no single offset satisfies ``1 - tolerance`` of the calls, some are asynchronous or a
-    clock moved: ``clock.drift`` analyses these pairs.  The middle is off by half the difference of the ways there and
-    back, which spans do not show.  No time is ever changed.
+    clock moved: ``clock.drift`` analyses these pairs.  The midpoint is off by half the difference of the two network
+    delays, which spans do not record.  No time is changed.
 
     Source: Marzullo 1984; RFC 5905, section 11.2.1; ``trace_guide.md`` F3.
     """
     pairs = case.result(host_pairs)
     enough = np.flatnonzero((pairs.agreement.size >= _FEWEST) | pairs.is_apart)
     if not len(enough):
-        return [
-            not_assessable(
-                CHECK, "Whose clock is wrong", f"at least {_FEWEST} calls between two hosts that wait for each"
-            )
-        ]
+        return [not_assessable(CHECK, "Clock skew", f"at least {_FEWEST} synchronous calls between two hosts")]
     names = np.array(pairs.names, object)
     evidence = pd.DataFrame(
         {
@@ -62,13 +58,12 @@ def clock_offsets(case: Case) -> list[Finding]:
     skewed = evidence[evidence["status"] == "warning"]
     calls = int(evidence["call_count"].sum())
     disputed = int((evidence["status"] == "inconclusive").sum())
-    odd = f"; the calls of {disputed} pairs allow no single offset, see clock.drift" if disputed else ""
+    odd = f" No single offset fits the calls of {counted(disputed, 'pair')} (see clock.drift)." if disputed else ""
     if not len(skewed):
         widest = float(evidence["unresolved_ns"].median())
         text = (
-            f"No clock skew is proven by {counted(calls, 'call')} between {counted(len(evidence), 'pair')} of hosts"
-            f"{odd}; half of the pairs may still be up to {duration(widest)} apart, and events closer than that "
-            f"cannot be ordered."
+            f"No clock skew detected between {counted(len(evidence), 'host pair')} ({counted(calls, 'call')}). "
+            f"Median undetectable skew: {duration(widest)}; do not order events closer than that.{odd}"
         )
         status: Status = "inconclusive" if disputed else "ok"
         return [finding(CHECK, status, text, evidence, assumptions=_assumed(case))]
@@ -76,22 +71,20 @@ def clock_offsets(case: Case) -> list[Finding]:
     ahead = first["low_ns"] > 0
     who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
     low, high = sorted((abs(int(first["low_ns"])), abs(int(first["high_ns"]))))
-    more = f"; {counted(len(skewed) - 1, 'more pair')} of hosts with clock skew" if len(skewed) > 1 else ""
+    more = f" {counted(len(skewed) - 1, 'more host pair')} with clock skew." if len(skewed) > 1 else ""
     text = (
-        f"`{who}` runs {duration(low)} to {duration(high)} ahead of `{other}` "
-        f"(n = {counted(first['call_count'], 'call')}){more}{odd}: events less than {duration(high)} apart "
-        f"cannot be ordered between them, and network times between them are wrong by as much."
+        f"Clock skew: `{who}` runs {duration(low)} to {duration(high)} ahead of `{other}` "
+        f"(n = {counted(first['call_count'], 'call')}). Events less than {duration(high)} apart cannot be ordered "
+        f"between them, and network times between them are wrong by as much.{more}{odd}"
     )
     estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
-    remedy = (
-        "Fix time synchronisation on that host; tk.clock_skew(traces) corrects the critical path and says how much."
-    )
+    remedy = "Fix time synchronisation on that host; tk.clock_skew(traces) lists the corrections."
     return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_assumed(case), remedy=remedy)]
 
 
 def _assumed(case: Case) -> tuple[str, ...]:
-    """Return what must be true for the intervals to hold."""
+    """Return the assumptions of the intervals."""
     return (
-        f"at most {case.tolerance:.0%} of the calls of an interval, and half of all of a pair, are asynchronous",
-        "the delay from caller to callee and back may differ by any amount that the calls allow",
+        f"at most {case.tolerance:.0%} of the calls of an interval, and half of the calls of a pair, are asynchronous",
+        "the network delays to the callee and back may differ by any amount that the calls allow",
     )

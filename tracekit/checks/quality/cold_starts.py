@@ -1,4 +1,4 @@
-"""S32: whether cold starts are over-represented in the sample."""
+"""S32: over-sampling of cold starts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK = "coldstart.bias"
-_SUBJECT = "Whether cold starts are over-represented"
+_SUBJECT = "Share of cold starts"
 _MARGIN = 0.10
 _INITIALIZATION = "Initialization"
 
 
 def cold_starts(case: Case) -> list[Finding]:
-    """Say how the share of cold starts among the traces compares with that among the invocations.
+    """Return the share of cold starts among the traces, compared with that among the invocations.
 
-    Cold starts follow idle periods, and a reservoir favours the first request of a second.  Found by
-    ``faas.coldstart`` or X-Ray's ``Initialization`` subsegment, one a trace; the truth are the REPORT lines of the log
-    (column ``is_cold_start``).  Effect: the ratio of the shares with a log interval; biased where it lies beyond 10 %.
-    With weights the corrected share is told beside.  Assumes that log and traces are of the same functions and time.
-    Fails for provisioned concurrency, whose start lies long before the invocation.
+    Cold starts follow idle periods, and a reservoir favours the first request of a second.  A trace has a cold start if
+    it has ``faas.coldstart`` or X-Ray's ``Initialization`` subsegment; the reference are the REPORT lines of the log
+    (column ``is_cold_start``).  Effect: the ratio of the shares with a log interval; biased if beyond 10%.  With
+    weights the corrected share is added.  Assumes that log and traces cover the same functions and time.  Not valid
+    with provisioned concurrency, where the start precedes the invocation.
 
     Source: ``trace_guide.md``, scenario 2; ratio of two shares by the delta method.
     """
@@ -61,30 +61,32 @@ def cold_starts(case: Case) -> list[Finding]:
     corrected = ""
     if case.traces.weights.known.all():
         weighted = case.ratio(np.flatnonzero(is_function), cold[is_function])
-        corrected = f"; with weights {percent(float(weighted.ratio[0]))}"
+        corrected = f"; {percent(float(weighted.ratio[0]))} with weights"
     meaning = {
-        "warning": ": latency read off these traces is that of another mix",
-        "ok": ": the sample has as many as the traffic",
-        "inconclusive": ": more traces are needed to tell whether the sample has more than the traffic",
+        "warning": "Latency of these traces describes a different mix than the traffic.",
+        "ok": "The sample matches the traffic.",
+        "inconclusive": "Too few traces to decide whether cold starts are over-sampled.",
     }[status]
     text = (
-        f"Cold starts are {percent(seen)} of {number(n)} traces and {percent(real)} ({percents(real_low, real_high)}) "
-        f"of {number(total)} invocations, {times(factor)} ({factors(float(low), float(high))}) as many"
-        f"{corrected}{meaning}."
+        f"Cold starts: {percent(seen)} of {number(n)} traces vs {percent(real)} of {number(total)} invocations "
+        f"({case.ci} {percents(real_low, real_high)}), a ratio of {times(factor)} "
+        f"({case.ci} {factors(float(low), float(high))}){corrected}. {meaning}"
     )
     evidence = pd.DataFrame(
         {"what": ["traces", "invocations"], "cold_count": [k, all_cold], "count": [n, total], "ratio": [seen, real]}
     )
     remedy = (
-        "Weight the traces (traces.with_weights), or look at warm and cold ones apart." if status == "warning" else ""
+        "Weight the traces (traces.with_weights), or analyse warm and cold starts separately."
+        if status == "warning"
+        else ""
     )
     estimate = Estimate(float(factor), "times", float(low), float(high), n)
-    assumed = ("log and traces are of the same functions and time", "no provisioned concurrency")
+    assumed = ("log and traces cover the same functions and time", "no provisioned concurrency")
     return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 
 
 def _cold(case: Case) -> tuple[Array, Array]:
-    """Return which traces hold a cold start, and which hold an invocation of a function."""
+    """Return which traces contain a cold start, and which an invocation of a function."""
     traces, spans = case.traces, case.traces.columns.spans
     cold, functions = np.zeros(len(traces), bool), np.zeros(len(traces), bool)
     trace = traces.forest.trace

@@ -1,4 +1,4 @@
-"""S31: what these traces cost, and what the rate that an incident needs would cost."""
+"""S31: monthly cost of traces, and of the sampling rate that detects an incident."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _MONTH_NS = 30 * 86_400 * 10**9
 
 
 def cost(case: Case) -> list[Finding]:
-    """Say what a month of such traces costs, by root service and route, and what a needed rate would add.
+    """Return the monthly cost of such traces, by root service and route, and of the sampling rate an incident needs.
 
-    ``recorded`` and ``scanned`` of ``prices`` are US dollars for a million traces, the user's own; the traces in hand
-    are taken for all that were recorded between the first and the last, and scaled to 30 days.  Interval: traces as a
-    Poisson count (exact, Garwood).  With ``incident`` (requests of the smallest incident to be caught) the sampling
-    rate that leaves a trace of it with 95 % is priced on the requests counted, else on the weights.  With ``budget``
-    (dollars a month): warning above.  With counts that have times, a runaway is told: a window in which chance below
-    1 % explains neither the traces nor a share 20 % above the usual one (``gap_scan`` of the requests without a trace).
-    Assumes that the period is like the month.
+    ``recorded`` and ``scanned`` of ``prices`` are US dollars per million traces; these traces are taken as all that
+    were recorded between the first and the last, and scaled to 30 days.  Interval: Poisson count of traces (exact,
+    Garwood).  With ``incident`` (requests of the smallest incident to detect) the sampling rate that leaves a trace of
+    it with probability 95% is priced on the counted requests, else on the weights.  With ``budget`` (dollars per
+    month): warning above it.  With counts by time, a sampling surge is reported: a window with a probability below 1%
+    and a share of traces 20% above the usual one (``gap_scan`` of the requests without a trace).  Assumes that the
+    period is representative of the month.
 
     Source: ``trace_guide.md`` M8 and F7, mistake 4; Garwood 1936.
     """
@@ -44,14 +44,14 @@ def cost(case: Case) -> list[Finding]:
         return [
             not_assessable(
                 CHECK,
-                "What these traces cost",
+                "Cost of traces",
                 "prices",
-                "Give prices={'recorded': 5.0, 'scanned': 0.5} in $ a million.",
+                "Pass prices={'recorded': 5.0, 'scanned': 0.5} in US dollars per million traces.",
             )
         ]
     start = case.start_ns[case.start_ns > 0]
     if not len(start) or not np.ptp(start):
-        return [not_assessable(CHECK, "What these traces cost", "traces with times")]
+        return [not_assessable(CHECK, "Cost of traces", "traces with times")]
     each = (prices.get("recorded", 0.0) + prices.get("scanned", 0.0)) / 1e6
     scale = _MONTH_NS / float(np.ptp(start)) * each
     n = len(case.traces)
@@ -60,29 +60,29 @@ def cost(case: Case) -> list[Finding]:
     value, low, high = n * scale, low * scale, high * scale
     budget = prices.get("budget")
     status: Status = "measured"
-    told = ""
+    limit = ""
     if budget is not None:
         status = "warning" if low > budget else "ok" if high <= budget else "inconclusive"
-        told = {"warning": ", above", "ok": ", within"}.get(status, ", about") + f" the budget of ${budget:,.2f}"
-    run = _runaway(case, each)
-    status = "warning" if run else status
+        limit = {"warning": ", above", "ok": ", within"}.get(status, ", about") + f" the budget of ${budget:,.2f}"
+    surge = _surge(case, each)
+    status = "warning" if surge else status
     text = (
-        f"At the prices given a month of such traces costs ${value:,.2f} (${low:,.2f}-${high:,.2f}, n = {number(n)} "
-        f"traces in this period){told}{_needed(case, each)}{run}."
+        f"Cost: ${value:,.2f} per month ({case.ci} ${low:,.2f}-${high:,.2f}, n = {number(n)} traces in this period)"
+        f"{limit}.{_incident_cost(case, each)}{surge}"
     )
     evidence = _by_route(case, scale)
     remedy = (
-        "Look for what raised the sampling rate; else lower that of the routes that cost most."
+        "Find out what raised the sampling rate; otherwise lower the rate of the most expensive routes."
         if status == "warning"
         else ""
     )
     estimate = Estimate(value, "usd", low, high, n)
-    assumed = ("these are all traces recorded between the first and the last", "the period is like the month")
+    assumed = ("these are all traces recorded between the first and the last", "the period represents the month")
     return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 
 
-def _needed(case: Case, each: float) -> str:
-    """Return what the rate that an incident needs would add, as a clause."""
+def _incident_cost(case: Case, each: float) -> str:
+    """Return the cost of the sampling rate that detects an incident, as a sentence."""
     occurrences = case.prices.get("incident")
     if not occurrences:
         return ""
@@ -93,16 +93,21 @@ def _needed(case: Case, each: float) -> str:
     elif case.traces.weights.known.all():
         requests = float(case.traces.weights.value.sum())
     else:
-        return f"; catching a {int(occurrences)}-request incident needs {percent(rate)}, its price needs request counts"
+        return (
+            f" Detecting a {int(occurrences)}-request incident needs a sampling rate of {percent(rate)}; its cost "
+            f"cannot be estimated without request counts."
+        )
     start = case.start_ns[case.start_ns > 0]
     added = (requests * rate - traces) * _MONTH_NS / float(np.ptp(start)) * each
     change = f"${added:,.2f} more" if added >= 0 else f"${-added:,.2f} less"
-    incident = f"a trace of a {int(occurrences)}-request incident with 95 %"
-    return f"; {percent(rate)} of the requests, which leaves {incident}, costs {change}"
+    return (
+        f" A sampling rate of {percent(rate)} (95% detection probability for a {int(occurrences)}-request incident) "
+        f"costs {change}."
+    )
 
 
-def _runaway(case: Case, each: float) -> str:
-    """Return when many more traces came than the requests explain, and what these cost, as a clause."""
+def _surge(case: Case, each: float) -> str:
+    """Return the window with many more traces than the requests explain, and their cost, as a sentence."""
     if case.counts is None or not case.counts.has_time or not len(case.tally.bins):
         return ""
     series, _ = trimmed(scopes(case)["all"])
@@ -116,13 +121,13 @@ def _runaway(case: Case, each: float) -> str:
     edges = series.start_ns[found.start], series.end_ns[found.end - 1]
     begin, end = (pd.Timestamp(int(edge), unit="ns", tz="UTC") for edge in edges)
     return (
-        f"; from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC {counted(came, 'trace')} came where the requests explain "
-        f"{number(usual)}: a runaway that cost ${(came - usual) * each:,.2f}"
+        f" Sampling surge from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC: {counted(came, 'trace')} where the requests "
+        f"explain {number(usual)}, which cost ${(came - usual) * each:,.2f}."
     )
 
 
 def _by_route(case: Case, scale: float) -> pd.DataFrame:
-    """Return one row a root service and operation, the dearest first."""
+    """Return one row per root service and operation, the most expensive first."""
     root = case.traces.forest.root_row
     service, operation = case.service.take(root), case.traces.codes("operation").take(root)
     frame = pd.DataFrame({"service_name": service.series(), "operation": operation.series()})

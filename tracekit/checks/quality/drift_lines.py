@@ -1,4 +1,4 @@
-"""All lines through many intervals, and the one step between two levels: numbers in, numbers out."""
+"""Fits of a drift (all lines through many intervals) and of a step between two levels to clock offsets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FEWEST_A_SIDE = 10
 
 
 class Drift(NamedTuple):
-    """Slopes ``low`` to ``high`` that calls allow, and the share of the calls that one line satisfies."""
+    """Limits of the slope (ns/s) that the calls allow, and the share of the calls that one line satisfies."""
 
     low: float
     high: float
@@ -25,7 +25,7 @@ class Drift(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A jump: when, limits of its size in ns, and the share that agrees with a level before and one after."""
+    """A step: its time (s), limits of its size (ns), and the share of calls consistent with the levels around it."""
 
     at: float
     low: int
@@ -33,16 +33,16 @@ class Step(NamedTuple):
     ratio: float
 
 
-def _one(low: Array, high: Array, tolerance: float) -> Agreement:
-    """Return what the intervals of one group agree on."""
+def _agreement(low: Array, high: Array, tolerance: float) -> Agreement:
+    """Return the agreement of the intervals of one group."""
     return agree(np.zeros(len(low), np.int64), low, high, async_ratio=tolerance)
 
 
 def drift(seconds: Array, low: Array, high: Array) -> Drift:
     """Return the slopes of all lines that lie within the intervals.
 
-    A robust slope (Theil and Sen, of the middles) takes the drift out; the offset on which most calls then agree tells
-    which calls belong together; of these, two linear programs give the least and the largest slope.
+    A robust slope (Theil and Sen, of the midpoints) removes the drift; the offset most calls then agree on selects the
+    consistent calls; two linear programs over these yield the least and the largest slope.
     """
     middle = (low.astype(np.float64) + high) / 2
     some = np.linspace(0, len(middle) - 1, min(_SAMPLE, len(middle))).astype(np.int64)
@@ -54,7 +54,7 @@ def drift(seconds: Array, low: Array, high: Array) -> Drift:
         np.floor(low - slope * seconds).astype(np.int64),
         np.ceil(high - slope * seconds).astype(np.int64),
     )
-    most = _one(level_low, level_high, 0.0)
+    most = _agreement(level_low, level_high, 0.0)
     point = int(most.low[0])
     kept = (level_low <= point) & (level_high >= point)
     limits = _slopes(seconds[kept], level_low[kept] - point, level_high[kept] - point)
@@ -62,7 +62,7 @@ def drift(seconds: Array, low: Array, high: Array) -> Drift:
 
 
 def _slopes(t: Array, low: Array, high: Array) -> tuple[float, float]:
-    """Return the least and the largest slope of a line within all intervals; the line 0 is one."""
+    """Return the least and the largest slope of a line within all intervals; the line 0 is feasible."""
     centre, scale = float(t.mean()), max(float(np.ptp(t)), 1e-9)
     unit = max(float(np.abs(np.concatenate((low, high))).max()), 1.0)
     x = (t - centre) / scale
@@ -76,11 +76,7 @@ def _slopes(t: Array, low: Array, high: Array) -> tuple[float, float]:
 
 
 def step(seconds: Array, low: Array, high: Array, *, tolerance: float) -> Step:
-    """Return the one moment that parts the intervals into two levels best.
-
-    The moment is where the middles' means differ most (largest CUSUM); sizes are what the levels before and after
-    allow.
-    """
+    """Return the moment that separates the intervals best into two levels (the largest CUSUM of the midpoints)."""
     rank = np.argsort(np.argsort((low + high) / 2, kind="stable"), kind="stable").astype(np.float64)
     n = len(rank)
     before = np.arange(1, n)
@@ -89,6 +85,6 @@ def step(seconds: Array, low: Array, high: Array, *, tolerance: float) -> Step:
     if not usable.any():
         return Step(float(seconds[0]), 0, 0, 0.0)
     cut = int(before[usable][gap[usable].argmax()])
-    first, second = _one(low[:cut], high[:cut], tolerance), _one(low[cut:], high[cut:], tolerance)
+    first, second = (_agreement(low[part], high[part], tolerance) for part in (slice(cut), slice(cut, None)))
     size = int(second.low[0] - first.high[0]), int(second.high[0] - first.low[0])
     return Step(float(seconds[cut]), *size, float(min(first.ratio[0], second.ratio[0])))

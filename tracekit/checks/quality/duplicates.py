@@ -1,4 +1,4 @@
-"""S27: what is counted twice: copies of one export, spans that share an id, and twins of mesh and application."""
+"""S27: duplicate spans: repeated exports, reused span IDs, and double-counts of proxy and application."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ _PROXIES = ("envoy", "istio", "linkerd", "nginx", "proxy", "mesh", "kong", "trae
 
 
 def duplicates(case: Case) -> list[Finding]:
-    """Say what is counted twice, in three kinds.
+    """Return the duplicate spans of three kinds.
 
-    (a) Copies: one span exported again; reading merges them, so nothing counts twice any more, but the share tells of
-    retries.  (b) One id, other content: client and server of one call that share it (Zipkin's B3) are no duplicates;
-    others come from a process that copied the random state of another.  (c) Twins: a parent and its only child, both
-    SERVER or both CLIENT, of one service or one of them a proxy, of different instrumentation scopes, one covering 95
-    % of the other, and not of different routes or methods.  Shares are clustered by trace and weighted; requests
-    counted from spans are ``1 / (1 - twins)`` times too many.  Above 1.02 times: warning.  Assumes that a proxy does
-    no work of its own worth 5 % of the request.
+    (a) Copies: one span exported again; reading merges them, so counts are correct, but the share indicates export
+    retries.  (b) One ID, different content: client and server of one call that share an ID (Zipkin's B3) are not
+    duplicates; others come from a process that copied the random state of another.  (c) Proxy duplicates: a parent and
+    its only child, both SERVER or both CLIENT, of one service or one of them a proxy, of different instrumentation
+    scopes, one covering 95% of the other, and not of different routes or methods.  Shares are clustered by trace and
+    weighted; requests counted from spans are too high by the factor ``1 / (1 - share)``.  Above 1.02: warning.  Assumes
+    that the work of a proxy takes less than 5% of the request.
 
     Source: ``trace_guide.md`` mistake 9; B3 propagation.
     """
     if not len(case.traces.columns.spans):
-        return [not_assessable(CHECK, "What is counted twice", "spans")]
-    return [_copies(case), _shared_ids(case), _twins(case)]
+        return [not_assessable(CHECK, "Duplicate spans", "spans")]
+    return [_copies(case), _reused_ids(case), _proxy_duplicates(case)]
 
 
 def _copies(case: Case) -> Finding:
-    """Return what is said of copies that reading merged."""
+    """Return the finding on copies that reading merged."""
     sources = case.traces.columns.sources
     merged, seen = int(sources["merged_count"].sum()), int(sources["span_count"].sum())
     low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=case.confidence))
     share = merged / max(seen, 1)
     text = (
-        f"{percent(share)} ({percents(low, high)}) of {counted(seen, 'span')} read were copies of others and merged: "
-        f"nothing is counted twice for it"
+        f"Duplicate spans: {percent(share)} ({case.ci} {percents(low, high)}) of {counted(seen, 'span')} read were "
+        f"copies and were merged; counts are correct."
         if merged
-        else f"None of {counted(seen, 'span')} read was a copy of another"
+        else f"Duplicate spans: none among {counted(seen, 'span')} read."
     )
     status: Status = "warning" if low > _MOST else "ok"
-    text += "; exporters send again more often than one in fifty." if status == "warning" else "."
+    text += " Exporters resend more than 2% of the spans." if status == "warning" else ""
     estimate = Estimate(share, "ratio", low, high, seen)
-    remedy = "Look for time-outs between exporters and collectors." if status == "warning" else ""
+    remedy = "Look for timeouts between exporters and collectors." if status == "warning" else ""
     return finding(
         f"{CHECK}.copies",
         status,
@@ -66,8 +66,8 @@ def _copies(case: Case) -> Finding:
     )
 
 
-def _shared_ids(case: Case) -> Finding:
-    """Return what is said of spans that share an id."""
+def _reused_ids(case: Case) -> Finding:
+    """Return the finding on spans that share an ID."""
     spans, trace = case.traces.columns.spans, case.traces.forest.trace
     rows = np.flatnonzero((spans.quality & (Quality.DUPLICATE | Quality.SHARED)) != 0)
     forked = rows[~_of_one_call(case, rows)]
@@ -82,16 +82,18 @@ def _shared_ids(case: Case) -> Finding:
     evidence = evidence.sort_values("span_count", ascending=False, ignore_index=True)
     shared = len(rows) - len(forked)
     also = (
-        f"; {counted(shared, 'span')} share ids as client and server of one call, which is no fault" if shared else ""
+        f" {counted(shared, 'span')} share IDs as client and server of one call (Zipkin B3), which is normal."
+        if shared
+        else ""
     )
-    share = "" if np.isnan(value) else f" ({percent(value)}, {percents(low, high)})"
+    share = "" if np.isnan(value) else f" ({percent(value)}, {case.ci} {percents(low, high)})"
     if not len(forked):
-        text = f"No two spans of {number(len(spans))} share an id by mistake{also}."
+        text = f"Reused span IDs: none among {number(len(spans))} spans.{also}"
     else:
         text = (
-            f"{counted(len(forked), 'span')}{share} of {number(len(spans))} share an "
-            f"id with another span that says something else, most of `{evidence['service_name'].iloc[0]}`: which of "
-            f"them is the parent of their children cannot be told{also}."
+            f"Reused span IDs: {counted(len(forked), 'span')}{share} of {number(len(spans))} share an ID with a "
+            f"different span, most of them in `{evidence['service_name'].iloc[0]}`. The parent of their children is "
+            f"ambiguous.{also}"
         )
     status: Status = "warning" if len(forked) else "ok"
     estimate = Estimate(value, "ratio", low, high, len(spans), float(found.n_effective[0]))
@@ -108,7 +110,7 @@ def _shared_ids(case: Case) -> Finding:
 
 
 def _of_one_call(case: Case, rows: Array) -> Array:
-    """Return which of these spans share their id with exactly one other, as client and server of one call."""
+    """Return which of these spans share their ID with exactly one other, as client and server of one call."""
     spans, trace = case.traces.columns.spans, case.traces.forest.trace
     key = pd.MultiIndex.from_arrays([trace[rows], spans.span_id[rows]])
     group, _ = pd.factorize(key)
@@ -121,24 +123,24 @@ def _of_one_call(case: Case, rows: Array) -> Array:
 _CALL = ((Kind.CLIENT, Kind.PRODUCER), (Kind.SERVER, Kind.CONSUMER))
 
 
-def _twins(case: Case) -> Finding:
-    """Return what is said of spans that proxy and application both wrote."""
+def _proxy_duplicates(case: Case) -> Finding:
+    """Return the finding on requests that both a proxy and the application recorded."""
     traces, spans = case.traces, case.traces.columns.spans
-    twin = _is_twin(case)
+    duplicate = _is_proxy_duplicate(case)
     counted = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
     if not len(counted):
-        return not_assessable(f"{CHECK}.twins", "Twins of proxy and application", "spans of kind SERVER or CLIENT")
+        return not_assessable(f"{CHECK}.proxy", _PROXY_SUBJECT, "spans of kind SERVER or CLIENT")
     service, size = case.service, len(case.service.labels)
     group = service.codes[counted].astype(np.int64) * 2 + (spans.kind[counted] == Kind.SERVER)
-    found = case.ratio(traces.forest.trace[counted], twin[counted], group, 2 * size)
-    many = np.bincount(group[twin[counted]], minlength=2 * size)
+    found = case.ratio(traces.forest.trace[counted], duplicate[counted], group, 2 * size)
+    many = np.bincount(group[duplicate[counted]], minlength=2 * size)
     at = np.flatnonzero(many)
     factor = 1 / (1 - np.minimum(np.stack((found.ratio[at], found.low[at], found.high[at])), 0.999))
     evidence = pd.DataFrame(
         {
             "service_name": np.array(service.labels, object)[at // 2],
             "kind": np.array(["CLIENT", "SERVER"], object)[at % 2],
-            "twin_count": many[at],
+            "duplicate_count": many[at],
             "span_count": np.bincount(group, minlength=2 * size)[at],
             "factor": factor[0],
             "low": factor[1],
@@ -150,32 +152,33 @@ def _twins(case: Case) -> Finding:
     evidence = evidence.sort_values("factor", ascending=False, ignore_index=True)
     status = worst_status(evidence["status"].tolist())
     if status == "not_assessable":
-        return without_weighted_traces(f"{CHECK}.twins", "Twins of proxy and application")
+        return without_weighted_traces(f"{CHECK}.proxy", _PROXY_SUBJECT)
     if status == "ok":
-        text = f"Requests counted from {number(len(counted))} client and server spans are not counted twice by proxies."
-        return finding(f"{CHECK}.twins", "ok", text, evidence, assumptions=_ASSUMED)
+        text = f"{_PROXY_SUBJECT}: none among {number(len(counted))} client and server spans."
+        return finding(f"{CHECK}.proxy", "ok", text, evidence, assumptions=_ASSUMED)
     alike = evidence[evidence["status"] == status]
     row = alike.iloc[0]
-    more = f"; {len(alike) - 1} more services and kinds likewise" if len(alike) > 1 else ""
-    more += f"; more spans are needed to tell whether that is above {1 + _MOST:g} times" * (status != "warning")
+    more = f" {len(alike) - 1} more services and kinds are affected." if len(alike) > 1 else ""
+    more += f" Too few spans to decide whether this exceeds {times(1 + _MOST)}." * (status != "warning")
     text = (
-        f"{number(row['twin_count'])} of {number(row['span_count'])} {row['kind'].lower()} spans of "
-        f"`{row['service_name']}` are twins of a proxy and the application: requests counted from spans are "
-        f"{times(row['factor'])} ({factors(row['low'], row['high'])}) too high, and twins are no repeated calls{more}."
+        f"{_PROXY_SUBJECT}: {number(row['duplicate_count'])} of {number(row['span_count'])} {row['kind'].lower()} "
+        f"spans of `{row['service_name']}` duplicate the span of a proxy. Requests counted from spans are too high by "
+        f"{times(row['factor'])} ({case.ci} {factors(row['low'], row['high'])}); these are not repeated calls.{more}"
     )
     estimate = Estimate(float(row["factor"]), "times", float(row["low"]), float(row["high"]), int(row["span_count"]))
-    remedy = "Count spans of one instrumentation scope only, or of the outer of two." if status == "warning" else ""
-    seen = case.exemplars(traces.forest.trace[twin])
+    remedy = "Count spans of one instrumentation scope only, or only the outer span." if status == "warning" else ""
+    seen = case.exemplars(traces.forest.trace[duplicate])
     return finding(
-        f"{CHECK}.twins", status, text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
+        f"{CHECK}.proxy", status, text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
     )
 
 
-_ASSUMED = ("a proxy does no work of its own worth 5 % of the request",)
+_PROXY_SUBJECT = "Proxy/app double-count"
+_ASSUMED = ("the work of a proxy takes less than 5% of the request",)
 
 
-def _is_twin(case: Case) -> Array:
-    """Return which spans repeat what their parent says."""
+def _is_proxy_duplicate(case: Case) -> Array:
+    """Return which spans duplicate their parent: one was recorded by a proxy, the other by the application."""
     traces, spans = case.traces, case.traces.columns.spans
     parent = traces.forest.parent_row
     child = np.flatnonzero((parent >= 0) & np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
@@ -196,9 +199,9 @@ def _is_twin(case: Case) -> Array:
     for column in ("http_route", "http_request_method"):
         codes = traces.codes(column).codes
         alike &= (codes[child] == codes[above]) | (codes[child] < 0) | (codes[above] < 0)
-    twin = np.zeros(len(spans), bool)
-    twin[child[alike]] = True
-    return twin
+    duplicate = np.zeros(len(spans), bool)
+    duplicate[child[alike]] = True
+    return duplicate
 
 
 def _scope_names(case: Case) -> Array:
@@ -208,7 +211,7 @@ def _scope_names(case: Case) -> Array:
 
 
 def _by_proxy(case: Case, scope: Array) -> Array:
-    """Return which spans a proxy wrote, as their scope or service says."""
+    """Return which spans come from a proxy, by the name of their scope or service."""
     texts = case.traces.columns.texts
     service = case.service
 

@@ -1,4 +1,4 @@
-"""One gap seen at several levels (everything, service, zone, host, instance): at which of them it is reported."""
+"""The level (all traces, service, zone, host, instance) at which a gap seen at several levels is reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 0.8
 
 
 class Alarm(NamedTuple):
-    """A gap of one scope: its window, the entries that belong to the scope, how many it lacks, and the share lost."""
+    """A gap of one scope: its window, the entries of the scope, the number of missing traces, and the share lost."""
 
     scope: str
     start_ns: int
@@ -27,12 +27,12 @@ class Alarm(NamedTuple):
 
 
 def explained_by(alarms: Sequence[Alarm]) -> list[int]:
-    """Return for every alarm which alarm reports it: itself, or another one that is of the same gap.
+    """Return for every alarm the alarm that reports it: itself, or another alarm of the same gap.
 
-    Two alarms are of the same gap where they overlap in time and at least 80 % of one scope belongs to the other.  A
-    part that lacks less than 80 % of what the whole lacks is explained by the whole.  Otherwise the whole is explained
-    by the part, unless the whole lost nearly as large a share: then it is no coarser than needed.  A part that shares
-    no entries with what explains the whole is a gap of its own.
+    Two alarms belong to the same gap if they overlap in time and at least 80% of one scope belongs to the other.  A
+    part with less than 80% of the missing traces of the whole is explained by the whole.  Otherwise the part explains
+    the whole, unless the whole lost nearly as large a share.  A part that shares no entries with the scope that
+    explains the whole is a separate gap.
     """
     leads = list(range(len(alarms)))
     located, contained = _same_gap(alarms)
@@ -46,7 +46,7 @@ def explained_by(alarms: Sequence[Alarm]) -> list[int]:
 
 
 def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the pairs of a whole and a part of one gap: those that the part explains, those that the whole does."""
+    """Return pairs of whole and part with the same gap: those explained by the part, and those by the whole."""
     located: list[tuple[int, int]] = []
     contained: list[tuple[int, int]] = []
     for coarse, fine in itertools.combinations(range(len(alarms)), 2):
@@ -63,7 +63,7 @@ def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tupl
 
 
 def _shared(one: Alarm, other: Alarm) -> int:
-    """Return how many entries belong to both scopes."""
+    """Return the number of entries that belong to both scopes."""
     return len(np.intersect1d(one.members, other.members, assume_unique=True))
 
 

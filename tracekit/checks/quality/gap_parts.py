@@ -1,4 +1,4 @@
-"""Requests and traces by window: of everything, and of each service, zone, host and instance."""
+"""Requests and traces by window: in total, and by service, zone, host and instance."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 ALL = "all"
 AXES = {"cloud_availability_zone": "zone", "host_name": "host", "service_instance_id": "instance"}
-"""What collection may fail for a part of, beside services: the column of counts, and its word."""
+"""Column of the request counts to the name of the part for which collection may fail, in addition to services."""
 FEWEST_TRACES = 30
 
 
 class Series(NamedTuple):
-    """Requests and traces by window, in order of time; ``others`` are the traces of the peers of a part.
+    """Requests and traces by window, in order of time.
 
-    ``requests`` are those of the part itself unless there are ``others``: then those of which it is a share.
-    ``members`` are the entries (``entry_rows``) that belong to it.
+    ``members`` are the entries (``entry_rows``) of the series, ``others`` the traces of the peers of a part.  With
+    ``others``, ``requests`` are those of the part and its peers together.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Series(NamedTuple):
 
     @property
     def stratum(self) -> Stratum:
-        """What the scan takes."""
+        """The input of the scan."""
         return Stratum(self.traces, self.requests, self.others)
 
     def between(self, low: int, high: int) -> Series:
@@ -58,7 +58,7 @@ class Series(NamedTuple):
 
 
 def scopes(case: Case) -> dict[str, Series]:
-    """Return requests and traces by window: of everything, and of every service where they are counted apart."""
+    """Return requests and traces by window: in total, and by service if requests are counted by service."""
     rows = entry_rows(case.traces, by_service=True)
     found = {ALL: _series(case, case.tally.bins, np.arange(len(rows)))}
     assert case.counts is not None
@@ -66,7 +66,7 @@ def scopes(case: Case) -> dict[str, Series]:
 
 
 def parts(case: Case) -> list[dict[str, Series]]:
-    """Return families of parts beside services: zones, hosts and instances, counted apart or told by the traces."""
+    """Return the series of zones, hosts and instances, from counts by part or else from the traces."""
     assert case.counts is not None
     found: list[dict[str, Series]] = []
     seen: list[Array] = []
@@ -81,12 +81,12 @@ def parts(case: Case) -> list[dict[str, Series]]:
         if any(np.array_equal(partition, other) for other in seen):
             continue
         seen.append(partition)
-        found.append(_told(case, rows, label, word))
+        found.append(_shares_of_services(case, rows, label, word))
     return [family for family in found if family]
 
 
 def _counted(case: Case, rows: Array, axis: str) -> dict[str, Series]:
-    """Return the parts that are counted apart."""
+    """Return the series of parts with request counts of their own."""
     label = stratum_codes(case.traces, axis, case.counts).take(rows)
     code = {str(name): at for at, name in enumerate(label.labels)}
     groups = case.tally.bins.groupby(axis)
@@ -96,7 +96,7 @@ def _counted(case: Case, rows: Array, axis: str) -> dict[str, Series]:
 
 
 def _series(case: Case, part: pd.DataFrame, members: Array) -> Series:
-    """Return requests and traces of some rows of the tally."""
+    """Return the series of some rows of the tally."""
     sums = part.groupby("start_ns")[["requests", "traces"]].sum().sort_index()
     start, requests = sums.index.to_numpy(), sums["requests"].to_numpy(np.float64)
     assert case.counts is not None
@@ -104,8 +104,8 @@ def _series(case: Case, part: pd.DataFrame, members: Array) -> Series:
     return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests), members)
 
 
-def _told(case: Case, rows: Array, label: Codes, word: str) -> dict[str, Series]:
-    """Return the parts of services that the traces tell apart, where a service has several."""
+def _shares_of_services(case: Case, rows: Array, label: Codes, word: str) -> dict[str, Series]:
+    """Return the parts of services with several parts, as shares of the traces of the service."""
     traces, wholes = case.traces, scopes(case)
     assert case.counts is not None
     window, starts = window_of(traces.columns.spans.start_ns[rows], case.counts)
@@ -115,32 +115,32 @@ def _told(case: Case, rows: Array, label: Codes, word: str) -> dict[str, Series]
     order = np.argsort(key, kind="stable")
     pair, begin = np.unique(key[order], return_index=True)
     members = np.split(used[order], begin)[1:]
-    held: dict[int, Array] = {}
+    recorded: dict[int, Array] = {}
     for of, inside in zip((pair // size).tolist(), members, strict=True):
-        held[of] = held.get(of, 0) + np.bincount(window[inside], minlength=len(starts))
+        recorded[of] = recorded.get(of, 0) + np.bincount(window[inside], minlength=len(starts))
     found: dict[str, Series] = {}
     for (of, one), inside in zip((divmod(both, size) for both in pair.tolist()), members, strict=True):
         at = window[inside]
-        if len(at) < FEWEST_TRACES or len(at) == held[of].sum():  # nobody to compare with
+        if len(at) < FEWEST_TRACES or len(at) == recorded[of].sum():  # no peer to compare with
             continue
         name = str(case.service.labels[of]) if of >= 0 else ALL
         whole = wholes.get(name, wholes[ALL])
         bins = np.searchsorted(starts, whole.start_ns)
         mine = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
-        others = np.minimum(held[of][bins] - mine, whole.requests - mine)
+        others = np.minimum(recorded[of][bins] - mine, whole.requests - mine)
         part = whole._replace(traces=mine, members=inside, others=others)
         found[_unused(f"{word} {shown(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
     return found
 
 
 def _unused(name: str, of: str, taken: Mapping[str, Series]) -> str:
-    """Return a name with a number where one that is masked alike has it already."""
+    """Return a name, numbered if another masked name is the same."""
     numbered = itertools.chain([f"{name}{of}"], (f"{name} {n}{of}" for n in itertools.count(2)))
     return next(text for text in numbered if text not in taken)
 
 
 def trimmed(series: Series) -> tuple[Series, float]:
-    """Return the windows from the first trace to the last, and how many traces were due outside."""
+    """Return the windows from the first trace to the last, and the number of traces expected outside."""
     seen = np.flatnonzero(series.traces > 0)
     if not len(seen):
         return series.between(0, 0), 0.0

@@ -1,4 +1,4 @@
-"""S20: whether collection was down, or there was no traffic."""
+"""S20: collection gaps, from request counts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracekit.stats.gap_strata import Shortfall
 
 CHECK = "gap.scan"
-_SUBJECT = "Whether collection was interrupted"
+_SUBJECT = "Collection gaps"
 ALARM_P, ALARM_LOSS, FEWEST_BINS, _MOST_GAPS = 0.01, 0.20, 12, 5
 _LOST, _SURELY_LOST = 0.05, 0.01  # false discovery rates of the sum over all peers: warning, critical
 _SEEN = 20  # a loss of all of twenty traces was found in 59 of 60 simulated days, of twelve in 30
@@ -35,41 +35,41 @@ _COLUMNS += ["loss_ratio", "low", "high"]
 
 
 def gaps(case: Case) -> list[Finding]:
-    """Say when fewer traces were collected than the requests of those minutes should have left.
+    """Return the windows with significantly fewer traces than the requests predict.
 
-    For the whole and for every service counted apart: ``gap_scan`` over the windows of the counts, again after
-    masking what was found (at half the level each time), false discovery rate over services.  The same for zones, hosts
-    and instances, whose gaps are invisible in the whole, each a family of its own.  An alarm needs a probability below
-    1 % **and** a loss of at least 20 %.
+    For all traces and for every service with request counts: ``gap_scan`` over the windows of the counts, repeated
+    after masking each gap (at half the level each time), false discovery rate over services.  The same for zones, hosts
+    and instances, whose gaps are invisible in the total, each a separate family.  An alarm needs a probability below 1%
+    **and** a loss of at least 20%.
 
-    Where zones, hosts and instances are not counted apart, a part is first scanned as a share of the traces of all its
-    peers.  That share also drops where requests move to the peers: fail-over, scaling, deployments.  So a loss is
-    claimed only where the sum over all peers is short of what the requests should have left
-    (``stats.gap_strata.shortfall``, at a false discovery rate of 1 % over all windows that are judged; up to 5 % is
-    a warning).  What is due is a share of the requests, never more than these.
+    Where zones, hosts and instances have no request counts, a part is first scanned as a share of the traces of all its
+    peers.  That share also drops when requests move to the peers: fail-over, scaling, deployments.  A loss is therefore
+    reported only if the sum over all peers is below the number that the requests predict
+    (``stats.gap_strata.shortfall``, at a false discovery rate of 1% over all assessed windows; up to 5% is a warning).
+    The expected number is a share of the requests and never exceeds them.
 
-    A gap that is seen at several levels is reported once, at the coarsest that explains it (``explained_by``).
-    What a reservoir keeps of a load is allowed for (``due_by_load``).  Windows with more traces than requests count as
-    full (``counts.join`` names them).  Windows before the first and after the last trace are left out and reported:
-    traces that end there cannot be distinguished from a collection that stopped, nor from an instance that did.
-    Assumes that counts and traces are of the same requests, and that the sampling rule did not change.
+    A gap seen at several levels is reported once, at the coarsest level that explains it (``explained_by``).  The
+    effect of a reservoir at high load is allowed for (``due_by_load``).  Windows with more traces than requests count
+    as complete (``counts.join`` lists them).  Windows before the first and after the last trace are excluded and
+    reported: there, a stopped collection cannot be distinguished from stopped traffic.  Assumes that counts and traces
+    cover the same requests, and that the sampling rule did not change.
 
     Source: ``coverage_playbook.md`` (TraceCollectionGapDetected); Kulldorff 1997.
     """
     if case.counts is None or not case.counts.has_time:
-        return [not_assessable(CHECK, _SUBJECT, "request counts with times", "Give requests= with a column time.")]
-    held = int(case.tally.bins["traces"].sum())
-    if not held:
-        return [not_assessable(CHECK, _SUBJECT, "request counts of the time of the traces")]
+        return [not_assessable(CHECK, _SUBJECT, "request counts with times", "Pass requests= with a column time.")]
+    recorded = int(case.tally.bins["traces"].sum())
+    if not recorded:
+        return [not_assessable(CHECK, _SUBJECT, "request counts of the period of the traces")]
     families = [{name: trimmed(series) for name, series in family.items()} for family in _families(case)]
     scanned = [
         {n: s for n, (s, _) in one.items() if len(s.traces) >= FEWEST_BINS and s.traces.sum()} for one in families
     ]
     if not scanned[0]:
-        return [not_assessable(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows that hold traces")]
-    if held < FEWEST_TRACES:
+        return [not_assessable(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows with traces")]
+    if recorded < FEWEST_TRACES:
         return [
-            not_assessable(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces of the time of the counts (found {held})")
+            not_assessable(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces in the counted period (found {recorded})")
         ]
     rows: list[_Row] = []
     for family in filter(None, scanned):
@@ -78,46 +78,45 @@ def gaps(case: Case) -> list[Finding]:
             rows += _gaps_of(name, series, gap, q, case.confidence)
     evidence = _judged(rows, {name: series for family in scanned for name, series in family.items()})
     outside = families[0][ALL][1]
-    caveat = f"; {number(outside)} more traces would be due before the first and after the last trace" * (outside >= 1)
+    caveat = f" {number(outside)} more traces were expected before the first and after the last trace." * (outside >= 1)
     alarms = evidence[evidence["status"].isin(["failed", "warning"]) & (evidence["reported_as"] == evidence["scope"])]
     if len(alarms):
-        return [_alarm(row, evidence, caveat) for _, row in alarms.iterrows()]
+        return [_alarm(row, evidence, caveat, case.ci) for _, row in alarms.iterrows()]
     whole = scanned[0].get(ALL, next(iter(scanned[0].values())))
     many = sum(map(len, scanned)) - 1
-    apart = f", nor for any of {many} services, zones, hosts and instances" if many > 0 else ""
-    moved, unclear = (int((evidence["fate"] == outcome).sum()) for outcome in ("moved", "unclear"))
+    apart = f", nor in any of {many} services, zones, hosts and instances" if many > 0 else ""
+    moved, unclear = (int((evidence["outcome"] == outcome).sum()) for outcome in ("moved", "unclear"))
     text = (
         f"No collection gap found in {number(len(whole.traces))} windows with {number(whole.requests.sum())} requests "
-        f"and {number(whole.traces.sum())} traces{apart}: no significant drop of 20 % or more, so a quiet stretch of "
-        f"the traces in which {_SEEN} or more were due is a quiet stretch of traffic"
+        f"and {number(whole.traces.sum())} traces{apart}. No significant drop of 20% or more; a total loss of {_SEEN} "
+        f"expected traces would have been detected."
     )
-    text += f"; {counted(moved, 'drop')} of one part only, whose requests went to its peers" * (moved > 0)
-    open_ones = (
-        f"; {counted(unclear, 'drop')} of one part that may be lost traces or requests that went to its peers: count "
-        f"requests by zone, host or instance to settle it"
+    text += f" {counted(moved, 'drop')} of one part only: its requests went to its peers." * (moved > 0)
+    text += f" {counted(unclear, 'drop')} of one part: either lost traces, or requests that went to its peers." * (
+        unclear > 0
     )
-    text += open_ones * (unclear > 0)
+    remedy = "Pass request counts by zone, host or instance." * (unclear > 0)
     status: Status = "inconclusive" if unclear else "ok"
-    return [finding(CHECK, status, f"{text}{caveat}.", evidence, assumptions=_ASSUMED)]
+    return [finding(CHECK, status, f"{text}{caveat}", evidence, assumptions=_ASSUMED, remedy=remedy)]
 
 
 def _families(case: Case) -> list[dict[str, Series]]:
-    """Return what is scanned: the whole with the services first, then zones, hosts and instances."""
+    """Return the series to scan: all traces and services first, then zones, hosts and instances."""
     return [scopes(case), *parts(case)]
 
 
-_ASSUMED = ("counts and traces are of the same requests", "the sampling rule did not change within the period")
+_ASSUMED = ("counts and traces cover the same requests", "the sampling rule did not change within the period")
 
 
 class _Row(NamedTuple):
-    """One window: its numbers, and where it is an alarm what all peers together lack."""
+    """One window: its numbers and, for an alarm, the shortfall of all peers together."""
 
     numbers: dict[str, Any]
     lack: Shortfall | None
 
 
 def _gaps_of(name: str, series: Series, gap: Gap, q: float, confidence: float) -> list[_Row]:
-    """Return the gaps of one scope, each found after masking those before."""
+    """Return the gaps of one scope, each found after masking the earlier ones."""
     rows, left, alarm = [], series.stratum, ALARM_P
     while gap.end > gap.start:
         is_alarm = q < alarm and gap.loss >= ALARM_LOSS
@@ -132,17 +131,17 @@ def _gaps_of(name: str, series: Series, gap: Gap, q: float, confidence: float) -
 
 
 def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
-    """Return the windows with what became of the traces, a status, and the scope that an alarm is reported as."""
+    """Return the windows with the outcome of their traces, a status, and the scope that reports each alarm."""
     evidence = pd.DataFrame([row.numbers for row in rows], columns=_COLUMNS)
     lack = [row.lack for row in rows]
     p = np.array([np.nan if one is None or not one.error else one.p for one in lack])
-    q = np.where(np.isnan(p), 0.0, false_discovery(p))  # 0 where the part's own requests were counted
-    evidence["fate"] = [
+    q = np.where(np.isnan(p), 0.0, false_discovery(p))  # 0 where the part has request counts
+    evidence["outcome"] = [
         "" if one is None else one.outcome(own, most=_LOST) for one, own in zip(lack, q.tolist(), strict=True)
     ]
-    lost = (evidence["fate"] == "lost").to_numpy()
+    lost = (evidence["outcome"] == "lost").to_numpy()
     evidence["status"] = np.select(
-        [lost & (q < _SURELY_LOST), lost, evidence["fate"] == "unclear"], ["failed", "warning", "inconclusive"], "ok"
+        [lost & (q < _SURELY_LOST), lost, evidence["outcome"] == "unclear"], ["failed", "warning", "inconclusive"], "ok"
     )
     at = np.flatnonzero(lost)
     leads = explained_by([_as_alarm(row, series[row["scope"]]) for _, row in evidence.iloc[at].iterrows()])
@@ -151,56 +150,59 @@ def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
     evidence.loc[at, "reported_as"] = scopes_of[at[leads]]
     for one, lead in zip(at.tolist(), at[leads].tolist(), strict=True):
         if evidence.loc[one, "status"] == "failed":
-            evidence.loc[lead, "status"] = "failed"  # the loss of the whole is proven, and this part explains it
+            evidence.loc[lead, "status"] = "failed"  # the loss of the total is proven, and this part explains it
     return evidence.sort_values("expected_traces", ascending=False, ignore_index=True)
 
 
 def _as_alarm(row: pd.Series, series: Series) -> Alarm:
-    """Return a row of evidence as ``explained_by`` takes it."""
+    """Return a row of evidence as an alarm."""
     times = row["start_time"].value, row["end_time"].value
     return Alarm(row["scope"], *times, series.members, _missing(row), row["loss_ratio"])
 
 
 def _numbers(name: str, series: Series, gap: Gap, confidence: float) -> dict[str, Any]:
-    """Return what is known of one window; the interval of the loss allows for overdispersion."""
+    """Return the evidence row of one window; the interval of the loss allows for overdispersion."""
     part = slice(gap.start, gap.end)
-    asked = float(series.requests[part].sum())
-    per_bin = asked / max(gap.end - gap.start, 1)
-    low, high = wilson(gap.traced / max(asked, 1), asked / (1 + max(per_bin - 1, 0) * gap.rho), confidence=confidence)
-    usual = max(gap.expected / max(asked, 1), 1e-9)
+    requested = float(series.requests[part].sum())
+    per_bin = requested / max(gap.end - gap.start, 1)
+    low, high = wilson(
+        gap.traced / max(requested, 1), requested / (1 + max(per_bin - 1, 0) * gap.rho), confidence=confidence
+    )
+    usual = max(gap.expected / max(requested, 1), 1e-9)
     start, end = (
         pd.Timestamp(int(at), unit="ns", tz="UTC") for at in (series.start_ns[gap.start], series.end_ns[gap.end - 1])
     )
     limits = [float(np.clip(1 - limit / usual, 0, 1)) for limit in (high, low)]
-    numbers = [name, start, end, asked, gap.traced, gap.expected, gap.loss, *limits]
+    numbers = [name, start, end, requested, gap.traced, gap.expected, gap.loss, *limits]
     return dict(zip(_COLUMNS, numbers, strict=True))
 
 
 def _missing(row: pd.Series) -> float:
-    """Return how many traces a gap lacks."""
+    """Return the number of missing traces of a gap."""
     return float(row["expected_traces"] - row["traces"])
 
 
-def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str) -> Finding:
-    """Return what is said of one gap."""
-    whose = ALL if row["scope"] == ALL else f"`{row['scope']}`"
+def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str, ci: str) -> Finding:
+    """Return the finding on one gap."""
+    scope = ALL if row["scope"] == ALL else f"`{row['scope']}`"
     lost, size = number(_missing(row)), percent(row["loss_ratio"])
     when = period(row["start_time"], row["end_time"])
-    limits = f"95% CI {percents(row['low'], row['high'])}"
+    limits = f"{ci} {percents(row['low'], row['high'])}"
     estimate = Estimate(row["loss_ratio"], "ratio", row["low"], row["high"], int(row["requests"]))
-    remedy = "Look at collectors and exporters of that time; leave the window out of rates and comparisons."
+    remedy = "Check collectors and exporters at that time; exclude the window from rates and comparisons."
     is_part = " of " in row["scope"]
     if row["status"] == "warning":
         text = (
-            f"{size} ({limits}) of {whose} traces are missing {when}, about {lost}, and the sum over its peers is "
-            f"short of what the requests should have left: probably lost, less probably answered by others{caveat}."
+            f"Probable collection gap: {size} ({limits}) of {scope} traces are missing {when}, about {lost}. The sum "
+            f"over its peers is also below the expected number, so they were probably lost and not handled by "
+            f"peers.{caveat}"
         )
-        remedy = "Count requests by zone, host or instance, or look whether it took traffic at that time."
+        remedy = "Pass request counts by zone, host or instance, or check whether it received traffic at that time."
         return finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
-    meaning = "its peers made no more traces than usual, so " * is_part
+    meaning = " Its peers recorded no more traces than usual." * is_part
     text = (
-        f"Collection lost {size} ({limits}) of {whose} traces {when}, in which {number(row['requests'])} requests "
-        f"came{' to it and its peers' * is_part}: about {lost} traces are missing; {meaning}fewer traces there do not "
-        f"mean less traffic or fewer errors{caveat}."
+        f"Collection gap: {size} ({limits}) of {scope} traces are missing {when}, about {lost} traces, while "
+        f"{number(row['requests'])} requests arrived{' at it and its peers' * is_part}.{meaning} Fewer traces in this "
+        f"window do not mean less traffic or fewer errors.{caveat}"
     )
     return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)

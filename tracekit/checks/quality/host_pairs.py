@@ -1,4 +1,4 @@
-"""Calls between two clocks and what they agree on: how far one clock is ahead of the other."""
+"""Calls between pairs of clocks, and the limits of the offset that they prove."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HostPairs(NamedTuple):
 
     ``pair`` numbers the pairs of clocks; ``host``, ``peer`` and the following have one entry a pair: ``dropped`` counts
     calls in which the callee took longer than its caller; ``is_apart`` is true where ``tk.clock_skew`` and the critical
-    path correct a clock, and the limits of ``agreement`` exclude 0 there and nowhere else.
+    path correct a clock: only there the limits of ``agreement`` exclude 0.
     """
 
     pair: Array
@@ -39,10 +39,10 @@ class HostPairs(NamedTuple):
 
 
 def host_pairs(case: Case) -> HostPairs:
-    """Return calls between clocks, by pair of clocks, the clock with the smaller code first, and their agreement."""
+    """Return calls by pair of clocks (the smaller code first), and their agreement."""
     clock = clocks(case.traces)
     calls = calls_between_clocks(case.traces, clock)
-    near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)  # as the critical path decides
+    near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)  # the decision of the critical path
     forward = calls.caller < calls.callee
     first, second = np.where(forward, (calls.caller, calls.callee), (calls.callee, calls.caller))
     key, number = np.unique(first * len(clock.labels) + second, return_inverse=True)

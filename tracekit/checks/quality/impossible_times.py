@@ -1,4 +1,4 @@
-"""S26: which timestamps are impossible."""
+"""S26: impossible timestamps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.checks.quality.host_pairs import host_pairs
-from tracekit.checks.quality.time_origins import origin_told, time_origins
+from tracekit.checks.quality.time_origins import describe_origin, time_origins
 from tracekit.checks.sampling.words import counted, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
 from tracekit.findings import Estimate, Status
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK, _SUBJECT = "time.order", "Which times are impossible"
+CHECK, _SUBJECT = "time.order", "Impossible times"
 _MOST = 0.001
 _YEAR_2000_NS = 946_684_800 * 10**9
 _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16))
 
 
 def impossible_times(case: Case) -> list[Finding]:
-    """Say which spans carry times that cannot be.
+    """Return the spans with impossible times.
 
-    Negative durations and absurdly long ones (an end at the epoch or in another unit); children that begin before
-    their parents by more than the clocks of both can be apart (``clock.offset``; nothing on one clock); times after
-    ``now`` (without, a day after reading); starts whose size means seconds, milliseconds or microseconds where
-    nanoseconds belong, also those that reading set aside; other starts before the year 2000; no start.  One row a
-    sign, service, SDK and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails;
-    the rest warns above 0.1 %.  Assumes that work begins after it is asked for, whoever waits for it.
+    Negative and implausibly long durations (an end at the epoch or in another unit); children that start before their
+    parents by more than the possible clock skew (``clock.offset``; 0 on one clock); times after ``now`` (default: a day
+    after reading); starts in seconds, milliseconds or microseconds instead of nanoseconds, including those quarantined
+    when reading; other starts before the year 2000; missing starts.  The evidence has one row per sign, service, SDK
+    and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails; the rest warns above
+    0.1%.  Assumes that a child starts after its parent.
 
     Source: ``trace_guide.md`` F3, mistake 3.
     """
@@ -55,16 +55,16 @@ def impossible_times(case: Case) -> list[Finding]:
         "failed" if wrong_unit else status_of_low_share(low, high, warn=_MOST) if impossible.any() else "ok"
     )
     total = counted(len(spans), "span")
-    many = f"{percent(value)} ({percents(low, high)}) of {total} have" if impossible.any() else f"None of {total} has"
-    text = f"{many} impossible times"
+    many = f"{percent(value)} ({case.ci} {percents(low, high)}) of {total}" if impossible.any() else f"none of {total}"
+    text = f"{_SUBJECT}: {many}"
     if len(evidence):
-        text += f", most of them {origin_told(evidence)}"
-    text += f"; {counted(aside, 'span')} in another unit were set aside in reading" * bool(aside)
+        text += f", most of them {describe_origin(evidence)}"
+    text += f"; {counted(aside, 'span')} in another unit were quarantined" * bool(aside)
     meaning = {
-        "ok": "durations and orders can be used",
-        "inconclusive": "more spans are needed to tell whether 0.1 % do",
+        "ok": "Durations and order are reliable.",
+        "inconclusive": "Too few spans to decide whether more than 0.1% are affected.",
     }
-    text += f"; {meaning.get(status, 'durations, orders and critical paths through them mean nothing')}."
+    text += f". {meaning.get(status, 'Durations, order and critical paths of these spans are not usable.')}"
     return [
         finding(
             CHECK,
@@ -72,29 +72,29 @@ def impossible_times(case: Case) -> list[Finding]:
             text,
             evidence,
             estimate=Estimate(value, "ratio", low, high, len(spans), float(whole.n_effective[0])),
-            assumptions=("work begins after it is asked for",),
+            assumptions=("a child starts after its parent",),
             remedy=""
             if status in {"ok", "inconclusive"}
-            else "Mend the unit in the SDKs named, the clock on the hosts named; see traces.issues.",
+            else "Fix the time unit in these SDKs and the clocks of these hosts; see traces.issues.",
             exemplars=case.exemplars(trace[impossible]),
         )
     ]
 
 
 def _units(case: Case) -> dict[str, Array]:
-    """Return which spans begin at a time whose size means another unit."""
+    """Return which spans start at a time in another unit than nanoseconds."""
     spans = case.traces.columns.spans
     start, known = spans.start_ns, (spans.quality & Quality.NO_START) == 0
     found = {}
     for (name, high), floor in zip(_UNITS, (10**9, 10**6, 10**3), strict=True):
         low = _YEAR_2000_NS // floor
         found[f"in {name} instead of nanoseconds"] = known & (start >= low) & (start < high)
-    told = np.any(list(found.values()), axis=0)
-    return {**found, "before the year 2000 (a clock that was not set)": known & (start < _YEAR_2000_NS) & ~told}
+    other_unit = np.any(list(found.values()), axis=0)
+    return {**found, "before the year 2000 (a clock that was not set)": known & (start < _YEAR_2000_NS) & ~other_unit}
 
 
 def _signs(case: Case) -> dict[str, Array]:
-    """Return which spans show every other sign."""
+    """Return which spans show each of the other signs."""
     spans = case.traces.columns.spans
     start, quality = spans.start_ns, spans.quality
     no_start = (quality & Quality.NO_START) != 0
@@ -103,15 +103,15 @@ def _signs(case: Case) -> dict[str, Array]:
         later = ~no_start & (start > case.now_ns)
     return {
         "with a negative duration": (quality & Quality.DURATION_NEGATIVE) != 0,
-        "absurdly long (one end at the epoch, or in another unit)": (quality & Quality.DURATION_ABSURD) != 0,
-        "begun before their parents": _before_parent(case),
+        "implausibly long (one end at the epoch, or in another unit)": (quality & Quality.DURATION_ABSURD) != 0,
+        "started before their parents": _before_parent(case),
         "in the future": later,
         "without a start": no_start,
     }
 
 
 def _before_parent(case: Case) -> Array:
-    """Return which spans begin before their parents by more than clocks allow."""
+    """Return which spans start before their parents by more than the possible clock skew."""
     traces, spans = case.traces, case.traces.columns.spans
     early = np.zeros(len(spans), bool)
     parent = traces.forest.parent_row
@@ -127,7 +127,7 @@ def _before_parent(case: Case) -> Array:
 
 
 def _behind(case: Case, child: Array, parent: Array) -> Array:
-    """Return by how much the child's clock may be behind its parent's: 0 on one clock, without limit where unknown."""
+    """Return the most by which the child's clock may be behind its parent's (ns): 0 on one clock."""
     clock, pairs = clocks(case.traces).codes, case.result(host_pairs)
     mine, theirs = clock[child].astype(np.int64), clock[parent].astype(np.int64)
     size = len(pairs.names)

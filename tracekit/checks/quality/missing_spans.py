@@ -1,4 +1,4 @@
-"""S17: what share of the spans never arrived, told by the parents that received spans name."""
+"""S17: share of missing spans, from the parents that received spans reference."""
 
 from __future__ import annotations
 
@@ -19,56 +19,57 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.stats.intervals import Ratio
 
-CHECK, _SUBJECT = "complete.spans", "Share of spans that arrived"
+CHECK, _SUBJECT = "complete.spans", "Orphans"
 _ENOUGH, _CRITICAL = 0.98, 0.90
 _MEANING = {
-    Kind.SERVER: "the caller's span is missing, or a hop in between exports nothing",
+    Kind.SERVER: "the caller's span is missing, or a hop in between does not export",
     Kind.CONSUMER: "the producer's span is missing",
 }
-_REMEDY = "Look for exporter drops, span limits and crashes of the services named."
+_REMEDY = "Check these services for exporter drops, span limits and crashes."
 _OWN = "the same process lost its own parent span: late flush, crash or span limit"
 
 
 def missing_spans(case: Case) -> list[Finding]:
-    """Say what share of the spans that received spans name as their parent never arrived.
+    """Return the share of missing parent spans (orphan references).
 
-    ``lambda = missing / referenced`` over the distinct (trace, parent id); completeness (M9) is ``1 - lambda``.  The
+    ``lambda = missing / referenced`` over the distinct (trace, parent ID); completeness (M9) is ``1 - lambda``.  The
     interval is clustered by trace and weighted.  Assumes that loss does not depend on the position in the tree: lost
-    leaves leave no reference and are invisible (read ``complete.rpc`` beside it).  Parents of spans of ``external``
-    services are outside the data and left out.  Below 98 %: warning, below 90 %: critical.
+    leaf spans leave no reference and are invisible (see ``complete.rpc``).  Parents of spans of ``external`` services
+    are outside the data and excluded.  Completeness below 98%: warning, below 90%: critical.
 
     Source: ``trace_guide.md`` M9; clustered ratio as in Korn and Graubard 1998.
     """
     trace, is_missing, child = references(case)
     if not len(trace):
-        return [not_assessable(CHECK, _SUBJECT, "spans that name a parent")]
+        return [not_assessable(CHECK, _SUBJECT, "spans with a parent ID")]
     whole = case.ratio(trace, is_missing)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     if math.isnan(value):
         return [without_weighted_traces(CHECK, _SUBJECT)]
     status = status_of_high_share(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
     evidence = _by_service(case, trace, is_missing, child)
+    share = f"{percent(value)}, " if is_missing.any() else ""
     text = (
-        f"{percent(value)} ({percents(low, high)}) of {counted(len(trace), 'parent span')} "
-        f"{'is' if len(trace) == 1 else 'are'} missing"
+        f"Orphans: {number(is_missing.sum())} of {counted(len(trace), 'parent span')} missing "
+        f"({share}{case.ci} {percents(low, high)})"
     )
     if is_missing.any():
         top = evidence.iloc[0]
         text += f", most of them above {top['kind']} spans of `{top['service_name']}` ({top['meaning']})"
     meaning = {
-        "ok": "; self times, call counts and critical paths are nearly complete",
-        "inconclusive": f"; {number(_n_needed(value, low, high, len(trace)))} parent spans would settle whether less "
-        f"than 2 % are missing",
-    }.get(status, "; counts of calls are lower limits and time of the missing spans is booked to their parents")
+        "ok": "Self times, call counts and critical paths are reliable.",
+        "inconclusive": f"Too few to decide whether less than 2% are missing: "
+        f"{number(_n_needed(value, low, high, len(trace)))} parent spans are needed.",
+    }.get(status, "Call counts are lower bounds, and time of missing spans is attributed to their parents.")
     return [
         finding(
             CHECK,
             status,
-            f"{text}{meaning}.",
+            f"{text}. {meaning}",
             evidence,
             estimate=Estimate(value, "ratio", low, high, len(trace), float(whole.n_effective[0])),
             assumptions=(
-                "loss does not depend on the position in the tree; lost leaves are invisible here",
+                "loss does not depend on the position in the tree; lost leaf spans are not detected",
                 "parents outside the data are listed as external",
             ),
             remedy=_REMEDY if status in {"warning", "failed"} else "",
@@ -78,7 +79,7 @@ def missing_spans(case: Case) -> list[Finding]:
 
 
 def references(case: Case) -> tuple[Array, Array, Array]:
-    """Return trace, whether it is missing, and one child of every span that is named as a parent."""
+    """Return trace, whether it is missing, and one child of every referenced parent span."""
     forest, spans = case.traces.forest, case.traces.columns.spans
     present = np.flatnonzero(np.diff(forest.child_offsets) > 0)
     orphan = np.flatnonzero(forest.state == ParentState.MISSING)
@@ -92,7 +93,7 @@ def references(case: Case) -> tuple[Array, Array, Array]:
 
 
 def _by_service(case: Case, trace: Array, is_missing: Array, child: Array) -> pd.DataFrame:
-    """Return one row a service and kind of the spans below, most missing first."""
+    """Return one row per service and kind of the child spans, most missing first."""
     kinds, service = case.traces.columns.spans.kind[child], case.service
     group, distinct = pd.factorize(service.codes[child].astype(np.int64) * len(KINDS) + kinds)
     found: Ratio = case.ratio(trace, is_missing, group, len(distinct))
@@ -117,7 +118,7 @@ def _by_service(case: Case, trace: Array, is_missing: Array, child: Array) -> pd
 
 
 def _n_needed(value: float, low: float, high: float, n: int) -> int:
-    """Return how many references would narrow the interval so far that it leaves the limit to one side."""
+    """Return the number of references at which the interval would exclude the limit."""
     limit = 1 - _ENOUGH
     distance = max(abs(limit - value), 0.002)
     reach = high - value if value < limit else value - low

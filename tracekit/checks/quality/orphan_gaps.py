@@ -1,4 +1,4 @@
-"""Collection gaps without request counts: traces that lack spans, clustered in time, zone, host or instance."""
+"""Collection gaps without request counts: orphan spans clustered in time, zone, host or instance."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK = "gap.orphans"
-_SUBJECT = "Whether collection of a part was interrupted"
+_SUBJECT = "Collection gaps of a part"
 _ALARM_P, _ALARM_SHARE, _FEWEST, _LOST, _EDGE = 0.01, 0.20, 120, 0.8, 0.02
 _ALIKE = 0.1  # losses of parts that differ by less are one loss
 _COLUMNS = ["scope", "span_count", "expected_count", "loss_ratio"]
 
 
 def orphan_gaps(case: Case) -> list[Finding]:
-    """Say when traces lack parent spans far more often than in the rest of the recording.
+    """Return the window with far more orphan spans than the rest of the dataset.
 
-    Where the spans of one zone, host or instance are not collected for a while, the requests of that time leave traces
-    whose other spans name parents that never arrived.  ``cluster_scan`` over the traces that name a parent, in order of
-    time.  An alarm needs a probability below 1 %, and a share of at least 20 % of the traces of that time that is twice
-    that of the others.  The part whose spans per trace fell the most then, by at least 80 %, is named at the coarsest
-    level.  The first and last 2 % of the traces are left out: there they may be cut off.  A steady loss is no gap (see
-    ``complete.spans``), and a collection that lost whole traces leaves no orphans (see ``gap.scan``).
+    If the spans of one zone, host or instance are not collected for a while, the other spans of these traces reference
+    missing parents.  ``cluster_scan`` over the traces with a referenced parent, in order of time.  An alarm needs a
+    probability below 1%, and a share of at least 20% of the traces in the window that is twice that of the others.  The
+    part with the largest drop of spans per trace, at least 80%, is reported at the coarsest level.  The first and last
+    2% of the traces are excluded: they may be truncated.  A steady loss is no gap (see ``complete.spans``), and a
+    collection that lost entire traces leaves no orphans (see ``gap.scan``).
 
     Source: Kulldorff 1997; measured in the tests.
     """
     trace, is_missing, _ = references(case)
     named = np.unique(trace)
     if len(named) < _FEWEST:
-        return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} traces with a span that names a parent")]
+        return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} traces with a parent ID")]
     lacks = np.bincount(trace[is_missing], minlength=len(case.traces))[named] > 0
     order = np.argsort(case.start_ns[named], kind="stable")
     cut = int(_EDGE * len(order))
     order = order[cut : len(order) - cut]
     named, lacks = named[order], lacks[order]
     if not lacks.any():
-        text = f"No trace lacks a parent span (n = {counted(len(named), 'trace')}): no sign of a collection gap."
+        text = f"No sign of a collection gap: no trace lacks a parent span (n = {counted(len(named), 'trace')})."
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     found = cluster_scan(lacks)
     within = np.zeros(len(named), bool)
@@ -58,8 +58,8 @@ def orphan_gaps(case: Case) -> list[Finding]:
     share, usual = float(lacks[within].mean()) if within.any() else 0.0, float(lacks[~within].mean())
     if found.p >= _ALARM_P or share < max(_ALARM_SHARE, 2 * usual):
         text = (
-            f"{percent(float(lacks.mean()))} of the traces lack a parent span, with no significant cluster in time "
-            f"(n = {counted(len(named), 'trace')}): no sign of a collection gap."
+            f"No sign of a collection gap: {percent(float(lacks.mean()))} of the traces lack a parent span, without a "
+            f"significant cluster in time (n = {counted(len(named), 'trace')})."
         )
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     start = case.start_ns[named]
@@ -67,13 +67,11 @@ def orphan_gaps(case: Case) -> list[Finding]:
     low, high = (float(limit) for limit in wilson(share, int(within.sum()), confidence=case.confidence))
     evidence = _parts(case, named[within], named[~within]).assign(start_time=first, end_time=last)
     lost = evidence[evidence["loss_ratio"] >= _LOST]
-    where = (
-        f"; the spans of `{lost.iloc[0]['scope']}` fell by {percent(lost.iloc[0]['loss_ratio'])}" if len(lost) else ""
-    )
+    where = f" Spans of `{lost.iloc[0]['scope']}` fell by {percent(lost.iloc[0]['loss_ratio'])}." if len(lost) else ""
     text = (
-        f"{percent(share)} (95% CI {percents(low, high)}) of the traces {period(first, last)} lack a parent span, "
-        f"{percent(usual)} of the others (n = {number(within.sum())} and {number((~within).sum())}){where}: collection "
-        f"was interrupted, so counts and times of that stretch are too low."
+        f"Collection gap: {percent(share)} ({case.ci} {percents(low, high)}) of the traces {period(first, last)} lack "
+        f"a parent span, vs {percent(usual)} of the others (n = {number(within.sum())} and {number((~within).sum())})."
+        f"{where} Counts and times in this window are too low."
     )
     return [
         finding(
@@ -82,22 +80,22 @@ def orphan_gaps(case: Case) -> list[Finding]:
             text,
             evidence.assign(status="warning"),
             estimate=Estimate(share, "ratio", low, high, int(within.sum())),
-            assumptions=("a steady loss of spans does not depend on the time",),
-            remedy="Look at collectors and exporters of that time; leave the window out of rates and comparisons.",
+            assumptions=("a steady loss of spans does not depend on time",),
+            remedy="Check collectors and exporters at that time; exclude the window from rates and comparisons.",
             exemplars=case.exemplars(named[within & lacks]),
         )
     ]
 
 
 def _parts(case: Case, within: Array, others: Array) -> pd.DataFrame:
-    """Return spans per zone, host and instance in some traces, and how many there would be as in others."""
+    """Return span counts by zone, host and instance in some traces, and the counts expected from the others."""
     trace, rows = case.traces.forest.trace, []
     inside, outside = (np.isin(trace, which) for which in (within, others))
     for axis, word in AXES.items():
         label = stratum_codes(case.traces, axis)
-        told = label.codes >= 0
+        known = label.codes >= 0
         seen, usual = (
-            np.bincount(label.codes[told & which], minlength=len(label.labels)) for which in (inside, outside)
+            np.bincount(label.codes[known & which], minlength=len(label.labels)) for which in (inside, outside)
         )
         due = usual * (len(within) / max(len(others), 1))
         rows += [
@@ -106,6 +104,6 @@ def _parts(case: Case, within: Array, others: Array) -> pd.DataFrame:
             if due[at] >= 1
         ]
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    is_behind = table["loss_ratio"] < table["loss_ratio"].max() - _ALIKE  # of those that lost alike the coarsest
+    is_behind = table["loss_ratio"] < table["loss_ratio"].max() - _ALIKE  # with equal loss, report the coarsest part
     order = table["loss_ratio"].where(is_behind, np.inf).sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

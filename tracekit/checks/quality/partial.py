@@ -1,4 +1,4 @@
-"""S23: which traces are known to be truncated or unfinished."""
+"""S23: truncated and unfinished traces."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK, _SUBJECT = "partial", "Truncated or unfinished traces"
+CHECK, _SUBJECT = "partial", "Incomplete traces"
 _MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
-_REMEDY = "Read unfinished traces again when they have ended; raise the limit named for truncated ones."
+_REMEDY = "Read unfinished traces again after they have ended; raise the limit that truncates the others."
 
 
 def partial(case: Case) -> list[Finding]:
-    """Return what share of the traces is known to be truncated or unfinished, and by which sign.
+    """Return the share of truncated or unfinished traces, by sign.
 
     Signs: spans still in progress or without an end, those of X-Ray (``xray_signs``), dropped attributes, events or
-    links, and a pile-up of traces at one largest number of spans (more than five times as many as just below: a
-    limit).  The share is weighted, with a Wilson interval on the effective number of traces.  Above 1 %: warning.
-    Sources that were not read to their end are counted.  Assumes that limits apply to whole services.  Fails for
-    tracers that call a trace complete when no known span is open: late spans follow.
+    links, and a pile-up of traces at the largest number of spans (more than five times as many as just below: a
+    limit).  The share is weighted, with a Wilson interval on the effective number of traces.  Above 1%: warning.
+    Sources that were not read to their end are counted.  Assumes that limits apply to entire services.  Does not detect
+    late spans of tracers that complete a trace when no known span is open.
 
     Source: limits of X-Ray (10,000 spans, 64 kB documents) and of OpenTelemetry SDKs.
     """
@@ -57,16 +57,18 @@ def partial(case: Case) -> list[Finding]:
         return [without_weighted_traces(CHECK, _SUBJECT)]
     status = status_of_low_share(low, high, warn=_MOST) if any_cut.any() else "ok"
     why = f", most often with {evidence['sign'].iloc[0]}" if any_cut.any() else ""
-    also = f"; {unread} of {len(case.traces.columns.sources)} sources were not read to their end" if unread else ""
+    also = f" {unread} of {len(case.traces.columns.sources)} sources were not read to their end." if unread else ""
     meaning = {
-        "ok": "totals over their spans are complete",
-        "inconclusive": "more traces are needed to decide whether it is more than 1 %",
+        "ok": "Totals over their spans are complete.",
+        "inconclusive": "Too few traces to decide whether more than 1% are affected.",
     }
     be = "is" if total == 1 else "are"
-    some = f"{percent(value)} ({percents(low, high)}) of {counted(total, 'trace')} {be} truncated or unfinished"
-    none = f"None of {counted(total, 'trace')} shows a sign of truncation"
+    some = (
+        f"{percent(value)} ({case.ci} {percents(low, high)}) of {counted(total, 'trace')} {be} truncated or unfinished"
+    )
+    none = f"none of {counted(total, 'trace')} shows a sign of truncation"
     many = some if any_cut.any() else none
-    text = f"{many}{why}{also}; {meaning.get(status, 'totals over their spans are lower bounds')}."
+    text = f"{_SUBJECT}: {many}{why}. {meaning.get(status, 'Totals over their spans are lower bounds.')}{also}"
     return [
         finding(
             CHECK,
@@ -74,7 +76,7 @@ def partial(case: Case) -> list[Finding]:
             text,
             evidence,
             estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
-            assumptions=("limits apply to whole services; a trace without a sign may still be truncated",),
+            assumptions=("limits apply to entire services; a trace without a sign may still be truncated",),
             remedy=_REMEDY if status == "warning" or unread else "",
             exemplars=case.exemplars(np.flatnonzero(any_cut)),
         )
@@ -82,7 +84,7 @@ def partial(case: Case) -> list[Finding]:
 
 
 def _signs(case: Case) -> dict[str, Array]:
-    """Return for every sign which traces show it."""
+    """Return the traces with each sign."""
     traces, spans = case.traces, case.traces.columns.spans
     total, trace = len(traces), traces.forest.trace
 
@@ -105,7 +107,7 @@ def _signs(case: Case) -> dict[str, Array]:
 
 
 def _at_a_limit(span_count: Array) -> Array:
-    """Return the traces at the largest number of spans, where they pile up there."""
+    """Return the traces with the largest number of spans, if they pile up there."""
     most = int(span_count.max())
     at_most = span_count == most
     neighbours = ((span_count < most) & (span_count >= 0.9 * most)).sum() / max(most - np.ceil(0.9 * most), 1)

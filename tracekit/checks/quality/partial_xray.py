@@ -1,4 +1,4 @@
-"""S23: signs of X-Ray that a trace is truncated: its own flag, documents at the size limit, subsegments at a limit."""
+"""S23: signs of truncated X-Ray traces: its flag, documents near the size limit, subsegments at a limit."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-_NEAR_BYTES = 62_259  # 95 % of 64 kB
+_NEAR_BYTES = 62_259  # 95% of 64 kB
 _STREAMING_LIMITS = (20, 30, 100)  # Go; Python; Java, Node and .NET
 _FEWEST, _PILE, _WIDTH = 5, 5, 0.1
 
 
 def xray_signs(traces: TraceSet) -> dict[str, Array]:
-    r"""Return for every sign of X-Ray which traces show it; only the signs that these data can show.
+    """Return the traces with each sign of X-Ray that is detectable in these data.
 
-    ``LimitExceeded`` of the answer; segment documents of at least 95 % of 64 kB, which is the most X-Ray takes (where
-    every line is one document: nothing else tells their size); segments with exactly as many subsegments as an SDK
-    keeps before it sends them on their own (20, 30 or 100 by default), where at least five segments of a service have
-    that many, none has more, and it is over five times as many as have each of the numbers up to 10 % below.
+    ``LimitExceeded`` of the response; segment documents of at least 95% of 64 kB, the limit of X-Ray (only where every
+    line is one document: otherwise their size is unknown); segments with exactly as many subsegments as an SDK keeps
+    before it streams them separately (20, 30 or 100 by default), where at least five segments of a service have that
+    many, none has more, and it is over five times as many as for each of the numbers up to 10% below.
 
-    Assumes default limits of streaming; others are not known here.  ``IsPartial`` is a word of trace summaries, which
-    hold no spans: see ``tracekit.aws``.
+    Assumes default streaming limits.  ``IsPartial`` occurs only in trace summaries, which contain no spans: see
+    ``tracekit.aws``.
 
     Source: X-Ray quotas (64 kB a segment document); streaming defaults of the X-Ray SDKs.
     """
@@ -55,12 +55,12 @@ def _limited(traces: TraceSet) -> Array:
         return np.zeros(len(traces), bool)
     first = traces.forest.starts[:-1]
     own = pd.MultiIndex.from_arrays([spans.trace_hi[first], spans.trace_lo[first]])
-    told = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])[np.asarray(facts.limit_exceeded, bool)]
-    return np.asarray(own.isin(told))
+    limited = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])[np.asarray(facts.limit_exceeded, bool)]
+    return np.asarray(own.isin(limited))
 
 
 def _document_bytes(traces: TraceSet, segment: Array) -> Array:
-    """Return the size of each segment's document; 0 where its line holds more, or the next line is not known."""
+    """Return the size of each segment's document in bytes; 0 where it is unknown."""
     spans, sources = traces.columns.spans, traces.columns.sources
     plain = sources["dialects"].map(lambda text: bool(re.fullmatch(r"segment_documents=\d+", text))).to_numpy(bool)
     size = np.zeros(len(segment), np.int64)
@@ -78,7 +78,7 @@ def _document_bytes(traces: TraceSet, segment: Array) -> Array:
 
 
 def _at_streaming_limit(traces: TraceSet, segment: Array) -> Array:
-    """Return which segments have as many subsegments as an SDK keeps, where the segments of a service pile up there."""
+    """Return which segments have as many subsegments as a streaming limit, if segments of a service pile up there."""
     count = _subsegments(traces)[segment]
     service = traces.codes("service_name").codes[segment]
     found = np.zeros(len(segment), bool)
@@ -93,11 +93,11 @@ def _at_streaming_limit(traces: TraceSet, segment: Array) -> Array:
 
 
 def _subsegments(traces: TraceSet) -> Array:
-    """Return how many subsegments each segment has, at any depth."""
+    """Return the number of subsegments of each segment, at any depth."""
     kind, parent = traces.columns.spans.record_kind, traces.forest.parent_row
     below = np.flatnonzero((kind == RecordKind.SUBSEGMENT) & (parent >= 0))
     above = np.arange(len(kind))
     above[below] = parent[below]
-    while not np.array_equal(further := above[above], above):  # twice as far up in every turn
+    while not np.array_equal(further := above[above], above):  # doubles the distance with each pass
         above = further
     return np.bincount(above[below], minlength=len(kind))

@@ -1,4 +1,4 @@
-"""S30: which attributes leak personal data or secrets; no value is ever shown."""
+"""S30: PII and secrets in attributes, span names and messages; values are always masked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.quality.pii_patterns import DETECTORS, is_private, masked
+from tracekit.checks.quality.pii_patterns import DETECTORS, is_pii, masked
 from tracekit.checks.quality.pii_scan import Blob, Hit, blob, digit_runs, hits
-from tracekit.checks.quality.pii_traffic import holders, leaks_in_traffic
+from tracekit.checks.quality.pii_traffic import leaks_in_traffic, uses_of
 from tracekit.checks.sampling.words import number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate, Status
@@ -32,48 +32,49 @@ _TRAFFIC = ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
 
 
 def privacy(case: Case) -> list[Finding]:
-    """Say which attributes, span names and messages hold personal data or secrets.
+    """Return the attributes, span names and messages that contain PII or secrets.
 
-    Every distinct value is looked through: e-mail addresses, international phone numbers, payment cards (length,
-    issuer, check digit), IBAN (country, length, remainder by 97), US social security numbers (areas given out), JSON
-    web tokens (header that decodes), AWS access keys, tokens of well-known services, private keys, bearer and basic
-    credentials, secrets in parameters, passwords in addresses, private addresses (told, not judged).  Plain runs of
-    digits pass a card's check digit one time in ten by chance: a key is named only where its valid ones exceed that
-    beyond a false discovery rate of 1 %; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets and numbers of cards,
-    accounts and persons are critical, addresses of persons a warning.  Where all weights are known, the number of
-    requests of all traffic that leak is estimated with exact limits (``leaks_in_traffic``).  What is shown of a value
-    are the first and last two signs.  Not seen: names, free text, what is encoded or compressed.
+    Scans every distinct value for e-mail addresses, international phone numbers, payment cards (length, issuer, check
+    digit), IBAN (country, length, remainder by 97), US social security numbers (assigned areas), JSON web tokens
+    (header that decodes), AWS access keys, tokens of well-known services, private keys, bearer and basic credentials,
+    secrets in parameters, passwords in URLs, private IP addresses (listed, not a leak).  One in ten random digit runs
+    passes the check digit of a card: a key is reported only if its valid runs exceed that at a false discovery rate of
+    1%; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets and numbers of cards, accounts and persons are critical,
+    personal addresses a warning.  If all weights are known, the number of leaking requests in all traffic is estimated
+    with exact limits (``leaks_in_traffic``).  Of a value only the first and last two characters are shown.  Not
+    detected: names, free text, encoded or compressed data.
 
     Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
     """
     spans = case.traces.columns.spans
     if not len(spans):
-        return [not_assessable(CHECK, "Whether personal data leaks", "spans")]
+        return [not_assessable(CHECK, "PII or secrets", "spans")]
     rows, scanned = _attributes(case)
     more, names = _names(case)
     evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
-    evidence = evidence.sort_values(["status", "span_count"], ascending=[True, False], ignore_index=True, key=_grave)
+    evidence = evidence.sort_values(
+        ["status", "span_count"], ascending=[True, False], ignore_index=True, key=_by_severity
+    )
     total = scanned + names
     leaks = evidence[evidence["status"] != "ok"]
     if not len(leaks):
         most = 1 - (1 - case.confidence) ** (1 / max(total, 1))  # about 3 / n
         text = (
-            f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
-            f"messages: at most {percent(most)} of such values hold one of the kinds looked for"
+            f"No PII or secrets detected in {number(total)} distinct values of attributes, span names and messages "
+            f"({100 * case.confidence:g}% upper bound: {percent(most)} of such values"
         )
         none = leaks_in_traffic(case.traces, np.zeros(0, np.int64), confidence=case.confidence)
-        hidden = f", and at most {number(none.high)} requests of all traffic do"
-        text += "." if np.isnan(none.high) else f"{hidden}."
+        text += ")." if np.isnan(none.high) else f", {number(none.high)} requests of all traffic)."
         estimate = Estimate(0.0, "ratio", 0.0, most, total)
         return [finding(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
     top = leaks.iloc[0]
     others = sorted(set(leaks["key"]) - {top["key"]})
-    also = f"; also {', '.join(f'`{key}`' for key in others[:5])}" if others else ""
-    share = f" ({percents(top['low'], top['high'])} of its {number(top['scanned_count'])} distinct values)"
+    also = f" Also affected: {', '.join(f'`{key}`' for key in others[:5])}." if others else ""
+    share = f"{case.ci} {percents(top['low'], top['high'])}"
     text = (
-        f"`{top['key']}` holds {top['kind']} data in {number(top['value_count'])} values{share}, such as "
-        f"{top['example']}, in {number(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}{also}: "
-        f"whoever may read the traces, or a report made of them, can read it."
+        f"PII or secrets in `{top['key']}` ({top['kind']}): {number(top['value_count'])} of "
+        f"{number(top['scanned_count'])} distinct values ({share}), such as {top['example']}, in "
+        f"{number(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}.{also}"
     )
     estimate = Estimate(
         top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
@@ -95,16 +96,16 @@ def privacy(case: Case) -> list[Finding]:
     ]
 
 
-_ASSUMED = ("names, free text and encoded values are not recognised",)
+_ASSUMED = ("names, free text and encoded values are not detected",)
 
 
-def _grave(column: pd.Series) -> pd.Series:
-    """Return a column to sort by: fail before warn before ok."""
+def _by_severity(column: pd.Series) -> pd.Series:
+    """Return the sort key of a column: failed before warning before ok."""
     return column.map({"failed": 0, "warning": 1, "ok": 2}) if column.name == "status" else column
 
 
 def _attributes(case: Case) -> tuple[list[list[Any]], int]:
-    """Return one row a key and kind, and the number of distinct values looked through."""
+    """Return one row per key and kind, and the number of distinct values scanned."""
     columns = case.traces.columns
     kv = columns.kv
     owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
@@ -119,10 +120,10 @@ def _attributes(case: Case) -> tuple[list[list[Any]], int]:
     found = [hit for hit in hits(text) if use[hit.row]]
     spelt = blob([str(int(value)) for value in kv.integer[integers]])
     cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, case.confidence)
-    private = np.zeros(len(kv), bool)
-    private[[hit.row for hit in found + cards]] = True
-    held = holders(case.traces, private)
-    return _rows(case, found + cards, kv.key, kv.keys, use, scanned, held, genuine), len(used)
+    leaking = np.zeros(len(kv), bool)
+    leaking[[hit.row for hit in found + cards]] = True
+    uses = uses_of(case.traces, leaking)
+    return _rows(case, found + cards, kv.key, kv.keys, use, scanned, uses, genuine), len(used)
 
 
 def _texts(array: Any) -> Blob:
@@ -134,10 +135,7 @@ def _texts(array: Any) -> Blob:
 
 
 def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, confidence: float) -> tuple[list[Hit], Array]:
-    """Return the runs of digits that are card numbers, of keys where chance does not explain them.
-
-    And of every key the share of runs that are genuine, with its limits: of others one in ten passes by chance.
-    """
+    """Return the digit runs of keys with significantly many card numbers, and the genuine share by key with limits."""
     keys = int(key.max(initial=-1)) + 1
     runs = [digit_runs(text) for text, _ in parts]
     owner = np.concatenate([rows[run.row] for run, (_, rows) in zip(runs, parts, strict=True)])
@@ -164,10 +162,10 @@ def _rows(
     keys: list[str],
     use: Array,
     scanned: Array,
-    held: tuple[Array, Array],
+    uses: tuple[Array, Array],
     genuine: Array | None = None,
 ) -> list[list[Any]]:
-    """Return one row a key and kind of private data."""
+    """Return one row per key and kind of PII."""
     grouped: dict[tuple[int, str], list[Hit]] = {}
     for hit in found:
         grouped.setdefault((int(key[hit.row]), hit.kind), []).append(hit)
@@ -179,41 +177,41 @@ def _rows(
         spans = int(use[list(values)].sum())
         share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
         example = masked(group[0].match)
-        leaks = leaks_in_traffic(case.traces, held[1][np.isin(held[0], list(values))], confidence=case.confidence)
+        leaks = leaks_in_traffic(case.traces, uses[1][np.isin(uses[0], list(values))], confidence=case.confidence)
         rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share, *leaks])
     return rows
 
 
 def _genuine(row: pd.Series) -> str:
-    """Return which share of the runs of digits are cards, as a clause."""
+    """Return the share of the digit runs that are genuine cards, as a clause."""
     if np.isnan(row["genuine_ratio"]):
         return ""
     limits = percents(row["genuine_low"], row["genuine_high"])
-    return f"; {percent(row['genuine_ratio'])} ({limits}) of its runs of digits that look like cards are genuine"
+    return f"; {percent(row['genuine_ratio'])} ({limits}) of its card-like digit runs are genuine"
 
 
 def _in_traffic(row: pd.Series) -> str:
-    """Return how many requests of all traffic hold such data, as a clause; nothing where weights are unknown."""
+    """Return the number of requests of all traffic with such data, as a clause; empty if weights are unknown."""
     if np.isnan(row["traffic_count"]):
         return ""
     limits = f"{number(row['traffic_low'])}-{number(row['traffic_high'])}"
-    return f", which is about {number(row['traffic_count'])} ({limits}) requests of all traffic"
+    return f", about {number(row['traffic_count'])} ({limits}) requests of all traffic"
 
 
 def _name(key: str) -> str:
-    """Return a key for a sentence; one that is private data itself is masked."""
-    return masked(key) if is_private(key) else key
+    """Return a key for a sentence; masked if it is PII itself."""
+    return masked(key) if is_pii(key) else key
 
 
 def _status(kind: str) -> Status:
-    """Return how grave a kind is."""
+    """Return the status of a kind of PII."""
     if kind == "private address":
         return "ok"
     return "failed" if DETECTORS[kind].is_secret else "warning"
 
 
 def _names(case: Case) -> tuple[list[list[Any]], int]:
-    """Return one row a kind found in names and status messages, and how many of these were looked through."""
+    """Return one row per kind found in names and status messages, and the number of texts scanned."""
     columns = case.traces.columns
     rows, total = [], 0
     trace = case.traces.forest.trace
@@ -227,12 +225,12 @@ def _names(case: Case) -> tuple[list[list[Any]], int]:
         total += len(looked)
         found = hits(blob([texts[at] for at in looked]))
         zero = np.zeros(len(looked), np.int64)
-        held = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
-        rows += _rows(case, found, zero, [key], use[looked], np.array([len(looked)]), held)
+        uses = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
+        rows += _rows(case, found, zero, [key], use[looked], np.array([len(looked)]), uses)
     return rows, total
 
 
 def _exemplar_traces(case: Case, key: str) -> Array:
-    """Return traces of spans that have a key."""
+    """Return traces of spans with a key."""
     rows, _ = case.traces.lookup.by_key.of(key)
     return np.asarray(case.traces.forest.trace[rows[:5]])

@@ -1,4 +1,4 @@
-"""Where bytes allow private data: positions at which a pattern is worth its time."""
+"""Fast prefilter: byte positions at which a PII pattern may match."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LETTERS = 26
 
 
 def _sequence(*steps: tuple[int, bytes | str]) -> Callable[[Array], Array]:
-    """Return a search for positions at which every step holds: (distance, allowed bytes), "0" for any digit."""
+    """Return a search for positions that match all steps: (distance, allowed bytes), "0" for any digit."""
 
     def search(data: Array) -> Array:
         at = np.flatnonzero(_is(data, steps[0][1]))
@@ -32,14 +32,14 @@ def _sequence(*steps: tuple[int, bytes | str]) -> Callable[[Array], Array]:
 
 
 def _word(word: bytes, rare: int = 0, behind: bytes = b"") -> Callable[[Array], Array]:
-    """Return a search for a word in any case, the sign at ``rare`` first, with one of some signs ``behind``."""
-    steps = [(at - rare, bytes([sign]) + bytes([sign]).upper()) for at, sign in enumerate(word)]
+    """Return a case-insensitive search for a word followed by one of ``behind``, testing byte ``rare`` first."""
+    steps = [(at - rare, bytes([letter]) + bytes([letter]).upper()) for at, letter in enumerate(word)]
     last = [(len(word) - rare, behind)] if behind else []
     return _sequence(steps[rare], *last, *steps[:rare], *steps[rare + 1 :])
 
 
 def _is(data: Array, allowed: bytes | str) -> Array:
-    """Return where a byte is one of those allowed."""
+    """Return whether each byte is allowed."""
     if isinstance(allowed, str):
         return np.asarray((data >= _ZERO) & (data <= _NINE))
     found = data == allowed[0]
@@ -49,7 +49,7 @@ def _is(data: Array, allowed: bytes | str) -> Array:
 
 
 def _pairs(names: Iterable[str]) -> Array:
-    """Return which pairs of letters, as numbers to the base 26, are names of countries."""
+    """Return which pairs of letters, as numbers to the base 26, are country codes."""
     known = np.zeros(_LETTERS**2, bool)
     known[[(ord(name[0]) - ord("A")) * _LETTERS + ord(name[1]) - ord("A") for name in names]] = True
     return known
@@ -59,7 +59,7 @@ _COUNTRIES, _IN_DIGITS = _pairs(IBAN_LENGTHS), _pairs(IBAN_ALL_DIGITS)
 
 
 def _ibans(data: Array) -> Array:
-    """Return where the letters of a country, two digits, and digits where it has no others, begin."""
+    """Return positions of a country code, two check digits, and digits if the country uses only digits."""
     letter, digit = (data | 32) - ord("a"), _is(data, "0")
     found = (letter[:-7] < _LETTERS) & (letter[1:-6] < _LETTERS) & digit[2:-5] & digit[3:-4]
     at = np.flatnonzero(found)
@@ -106,4 +106,4 @@ CANDIDATES: dict[str, tuple[Callable[[Array], Array], ...]] = {
         _sequence((0, b":"), (-4, b"fF"), (-3, b"cCdDeE")),
     ),
 }
-"""By kind: searches of which any may find something."""
+"""By kind: alternative searches."""

@@ -1,4 +1,4 @@
-"""What tells the numbers of cards, accounts, persons and telephones from chance."""
+"""Validation of card, account, social security and phone numbers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def luhn(digits: Array) -> Array:
-    """Return which numbers pass the check digit of payment cards."""
+    """Return which numbers have a valid check digit of payment cards."""
     doubled = digits.astype(np.int16)
     doubled[:, -2::-2] *= 2
-    doubled = np.where(doubled > 9, doubled - 9, doubled)  # noqa: PLR2004 - two digits are added up
+    doubled = np.where(doubled > 9, doubled - 9, doubled)  # noqa: PLR2004 - sum of two digits
     return np.asarray(doubled.sum(axis=1) % 10 == 0)
 
 
 def card_like(digits: Array, length: Array) -> Array:
-    """Return which numbers have the length and the first digits of a card issuer, whatever the check digit."""
+    """Return which numbers have the length and the first digits of a card issuer."""
     width = digits.shape[1]
     at = (width - length)[:, None] + np.arange(4)
     lead = (np.take_along_axis(digits.astype(np.int64), at, axis=1) * (1000, 100, 10, 1)).sum(axis=1)
@@ -46,7 +46,7 @@ _ISSUERS = (
 
 
 def is_card(text: str) -> bool:
-    """Return whether digits in groups are a card's."""
+    """Return whether grouped digits are a card number."""
     plain = re.sub(r"\D", "", text)
     row = np.array([[int(digit) for digit in plain.zfill(19)]])
     return bool(luhn(row)[0] and card_like(row, np.array([len(plain)]))[0])
@@ -65,23 +65,23 @@ IBAN_ALL_DIGITS = frozenset(entry[:2] for entry in _REGISTRY.split() if entry.en
 
 
 def is_iban(text: str) -> bool:
-    """Return whether country, length, signs and the remainder by 97 are right."""
+    """Return whether country, length, characters and the remainder by 97 are valid."""
     plain = re.sub(r"[^0-9A-Za-z]", "", text).upper()
     length = IBAN_LENGTHS.get(plain[:2], len(plain) + 1)
     if length > len(plain) or (length < len(plain) and text.isalnum()):
         return False
-    plain = plain[:length]  # the word behind it may look like one more group
+    plain = plain[:length]  # the next word may look like another group
     if plain[:2] in IBAN_ALL_DIGITS and not plain[2:].isdigit():
         return False
-    return int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
+    return int("".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])) % 97 == 1
 
 
 def is_ssn(text: str) -> bool:
-    """Return whether area, group and serial are ones that are given out."""
+    """Return whether area, group and serial are assigned."""
     area, group, serial = text.split("-")
     return area not in {"000", "666"} and area < "900" and group != "00" and serial != "0000"
 
 
 def is_phone(text: str) -> bool:
     """Return whether the number of digits is that of an international number."""
-    return 8 <= sum(sign.isdigit() for sign in text) <= 15  # noqa: PLR2004 - E.164
+    return 8 <= sum(letter.isdigit() for letter in text) <= 15  # noqa: PLR2004 - E.164

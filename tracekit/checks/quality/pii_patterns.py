@@ -1,4 +1,4 @@
-"""What personal data and secrets look like, each with the check that tells them from chance."""
+"""Patterns of PII and secrets, each with a validation of its matches."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 class Detector(NamedTuple):
-    """One kind of private data.
-
-    ``is_secret``: finding one is critical.  ``is_valid`` looks at what the pattern found; it gets the whole match.
-    """
+    """One kind of PII or secret; ``is_valid`` validates a match, ``is_secret`` makes it critical."""
 
     pattern: re.Pattern[str]
     is_valid: Callable[[str], bool]
@@ -31,7 +28,7 @@ class Detector(NamedTuple):
 
 
 def _jwt(text: str) -> bool:
-    """Return whether the first part is a JSON object that names an algorithm."""
+    """Return whether the first part is a JSON object with an algorithm."""
     head = text.partition(".")[0]
     try:
         found = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
@@ -41,7 +38,7 @@ def _jwt(text: str) -> bool:
 
 
 def _private_address(text: str) -> bool:
-    """Return whether it is an address of a private network."""
+    """Return whether a text is an IP address of a private network."""
     try:
         return any(map(str.isalnum, text)) and ipaddress.ip_address(text).is_private
     except ValueError:
@@ -49,7 +46,7 @@ def _private_address(text: str) -> bool:
 
 
 def _email(text: str) -> bool:
-    """Return whether it is no address of a page and mail reaches it; X-Ray calls a database ``name@host.internal``."""
+    """Return whether a text is an e-mail address, not a URL or an X-Ray database name (``name@host.internal``)."""
     return "://" not in text and not text.lower().endswith(_NO_MAIL)
 
 
@@ -57,18 +54,18 @@ _NO_MAIL = (".internal", ".local", ".localdomain", ".lan", ".intranet", ".invali
 
 
 def _any(text: str) -> bool:
-    """Return that the pattern is proof enough."""
+    """Return True: the pattern needs no further validation."""
     return bool(text)
 
 
 def _unmasked(text: str) -> bool:
-    """Return whether a credential is spelt out."""
+    """Return whether a credential is not masked."""
     secret = text.rpartition(" ")[2] if " " in text else text
     return not re.search(r"\*{3}|x{4,}|redacted|masked|hidden|\{|\$|<", secret, re.IGNORECASE)
 
 
 def _credentials(text: str) -> bool:
-    """Return whether a token is spelt out; a basic one decodes to a name and a password."""
+    """Return whether a bearer token is not masked, or a basic one decodes to name and password."""
     scheme, _, token = text.partition(" ")
     if scheme.lower() != "basic":
         return _unmasked(text)
@@ -79,7 +76,7 @@ def _credentials(text: str) -> bool:
 
 
 def _parameter(text: str) -> bool:
-    """Return whether the value is spelt out and no word."""
+    """Return whether the value has letters and digits and is not masked."""
     value = re.split(r"[=:]", text, maxsplit=1)[1].strip("\"' ")
     return bool(re.search(r"\d", value) and re.search(r"[^\W\d_]", value)) and _unmasked(value)
 
@@ -87,7 +84,7 @@ def _parameter(text: str) -> bool:
 DETECTORS = {
     "email": Detector(
         re.compile(
-            r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*@[\w.-]*"  # who logs in to a page is no recipient
+            r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*@[\w.-]*"  # the user in a URL is not an e-mail address
             r"|(?<![\w.+%-])(?:[\w.+%'-]{1,64}|\"[^\"\s@][^\"\n@]{0,62}\")(?:@|%40)"
             r"(?:[^\W_](?:[\w-]{0,62})\.){1,5}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})\b(?!:\S)"
         ),
@@ -149,18 +146,15 @@ DETECTORS = {
         is_secret=False,
     ),
 }
-"""By name; ``payment card`` finds digits in groups, plain runs of digits are ``card_like`` and ``luhn``."""
+"""By kind; ``payment card`` matches grouped digits, ``card_like`` and ``luhn`` validate plain digit runs."""
 
 
-def is_private(text: str) -> bool:
-    """Return whether a text holds private data of some kind; private addresses are none."""
+def is_pii(text: str) -> bool:
+    """Return whether a text contains PII or a secret, other than a private IP address."""
     return any(d.found_in(text) is not None for kind, d in DETECTORS.items() if kind != "private address")
 
 
 def masked(text: str) -> str:
-    """Return what may be shown of a private value: the first and the last two signs and its length.
-
-    No hash of it: short ones can be guessed from their hash.
-    """
+    """Return the first and last two characters of a value and its length; no hash, short values could be guessed."""
     shown = f"{text[:2]}...{text[-2:]}" if len(text) >= 12 else "..."  # noqa: PLR2004 - else too much is left
-    return f"{shown} ({len(text)} signs)"
+    return f"{shown} ({len(text)} characters)"

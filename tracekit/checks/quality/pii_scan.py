@@ -1,4 +1,4 @@
-"""Looking for private data in many texts: bytes first, patterns only where the bytes allow one."""
+"""Search for PII in many texts: a byte prefilter, then patterns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 19
 
 
 class Blob(NamedTuple):
-    """Many texts end to end: text i is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8."""
+    """Concatenated texts: text i is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8."""
 
     data: Array
     offsets: Array
@@ -28,19 +28,19 @@ class Blob(NamedTuple):
         return bytes(self.data[self.offsets[row] : self.offsets[row + 1]]).decode("utf-8", "replace")
 
     def rows(self, positions: Array) -> Array:
-        """Return the texts that hold these positions, each once."""
+        """Return the distinct texts at these positions."""
         return np.unique(np.searchsorted(self.offsets, positions, "right") - 1)
 
 
 def blob(texts: list[str]) -> Blob:
-    """Return texts end to end."""
+    """Return concatenated texts."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.concatenate(([0], np.cumsum([len(text) for text in encoded]))).astype(np.int64)
     return Blob(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
 
 class Hit(NamedTuple):
-    """Private data in one text: which row, what kind, and the match."""
+    """PII in one text: row, kind and match."""
 
     row: int
     kind: str
@@ -48,13 +48,13 @@ class Hit(NamedTuple):
 
 
 def labels_shown(labels: list[str]) -> list[str]:
-    """Return labels as they may be shown: those that hold private data are masked."""
+    """Return labels; those with PII are masked."""
     private = {hit.row for hit in hits(blob(labels)) if hit.kind != "private address"}
     return [masked(label) if at in private else label for at, label in enumerate(labels)]
 
 
 class Digits(NamedTuple):
-    """Runs of 13 to 19 digits: their row, whether an issuer begins so, and whether the check digit is right."""
+    """Runs of 13 to 19 digits: row, whether they start like an issuer, whether the check digit is valid."""
 
     row: Array
     is_card_like: Array
@@ -64,7 +64,7 @@ class Digits(NamedTuple):
 
 
 def digit_runs(texts: Blob) -> Digits:
-    """Return the runs of 13 to 19 digits that stand alone in their texts."""
+    """Return the runs of 13 to 19 digits that are not part of a longer word."""
     data, n = texts.data, len(texts.data)
     is_digit = np.zeros(n + 2, bool)
     is_digit[1:-1] = (data >= _ZERO) & (data <= _NINE)
@@ -89,13 +89,13 @@ def digit_runs(texts: Blob) -> Digits:
 
 
 def _joins(byte: Array) -> Array:
-    """Return whether a byte makes a run of digits part of a longer word or number."""
+    """Return whether a byte next to a digit run makes it part of a longer word or number."""
     letter = ((byte | 32) >= ord("a")) & ((byte | 32) <= ord("z"))
     return np.asarray(letter | np.isin(byte, np.frombuffer(b"._-", np.uint8)) | (byte >= 128))  # noqa: PLR2004 - beyond ASCII
 
 
 def hits(texts: Blob) -> list[Hit]:
-    """Return the PII in every text, at most one of a kind each; plain runs of digits are left to the caller."""
+    """Return the PII in every text, at most one hit per kind; plain digit runs are not included."""
     found = []
     for kind, searches in CANDIDATES.items():
         detector = DETECTORS[kind]

@@ -1,4 +1,4 @@
-"""How many requests of all traffic, kept or not, hold private data of a kind."""
+"""Estimated number of requests with PII in all traffic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Leaks(NamedTuple):
-    """Traces in hand that leak, and how many of all traffic do, with limits; NaN where weights are unknown."""
+    """Number of leaking traces, and the estimate for all traffic with limits; NaN where weights are unknown."""
 
     trace_count: int
     value: float
@@ -24,11 +24,11 @@ class Leaks(NamedTuple):
 
 
 def leaks_in_traffic(traces: TraceSet, leaking: Array, *, confidence: float = 0.95) -> Leaks:
-    """Return how many traces of all traffic leak, from those in hand.
+    """Return the estimated number of leaking requests in all traffic.
 
-    Per class of weights (half powers of two) the exact limits of a thinned count (S04), at most what the class stands
-    for; over classes ``low = value - sqrt(sum (value_c - low_c)^2)`` and likewise above (MOVER).  A class without a
-    leak in hand still adds its upper limit.  Assumes that a trace was kept whatever it leaks, each by itself.
+    Per class of weights (half powers of two) the exact limits of a thinned count (S04), at most the weight of the
+    class; over classes ``low = value - sqrt(sum (value_c - low_c)^2)`` and likewise above (MOVER).  A class without a
+    recorded leak still adds its upper limit.  Assumes that sampling is independent of leaks and between traces.
     Source: Zou and Donner 2008.
     """
     leaks = np.zeros(len(traces), bool)
@@ -55,8 +55,8 @@ def leaks_in_traffic(traces: TraceSet, leaking: Array, *, confidence: float = 0.
     )
 
 
-def holders(traces: TraceSet, values: Array) -> tuple[Array, Array]:
-    """Return every use of some attribute values: the value (a row of the table of values) and the trace."""
+def uses_of(traces: TraceSet, values: Array) -> tuple[Array, Array]:
+    """Return every use of some attribute values: row in the table of values, and trace."""
     columns, trace = traces.columns, traces.forest.trace
     found = []
     for owned, span in (

@@ -1,4 +1,4 @@
-"""S19: where the context gets lost, so that the rest of a request begins a trace of its own."""
+"""S19: broken context propagation, which splits requests into several traces."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK = "propagation.break"
-_SUBJECT = "Whether context is lost between services"
+_SUBJECT = "Context propagation"
 _FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.05, 0.01, 0.10
 
 
 def propagation(case: Case) -> list[Finding]:
-    """Say between which services the trace context is lost, and how many traces are really continuations.
+    """Return the pairs of services with broken context propagation, and the number of split traces.
 
     For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
-    callee without a server span below; ``stitch`` estimates how many of the former lie inside the latter, of another
-    trace, beyond coincidence.  Calls of peers without a name are tried with every callee that has such roots.
-    Reported where the false discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned;
-    where nothing is found, fine only if at most 10 % of the roots of any pair may be continuations.  Fewer than five
-    unanswered calls or roots, and traces without client spans, are not assessable.
+    callee without a child server span; ``stitch`` estimates how many of these roots lie inside such calls of another
+    trace, beyond coincidence.  Calls to unnamed peers are tried with every callee that has such roots.  Reported where
+    the false discovery rate over all pairs is at most 5% and at least 1% of the roots are affected; otherwise ok only
+    if at most 10% of the roots of any pair may be continuations.  Fewer than five unanswered calls or roots, and traces
+    without client spans, are not assessable.
 
-    Times are compared on a reference clock (``reference_clock``): by the offset of the two clocks concerned, with its
-    interval, from ``tk.clock_skew``.  Assumes synchronous calls, and that clocks which no calls connect are right;
-    messages are linked, not nested, and are not looked at.
+    Times are compared on a reference clock (``reference_clock``) with the offsets and intervals of ``tk.clock_skew``.
+    Assumes synchronous calls, and no skew between clocks without calls; messages are linked, not nested, and are not
+    examined.
 
     Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
     """
@@ -49,24 +49,24 @@ def propagation(case: Case) -> list[Finding]:
     if not len(roots):
         return [not_assessable(CHECK, _SUBJECT, "root spans of kind SERVER")]
     if not np.any(case.traces.columns.spans.kind == Kind.CLIENT):
-        return [not_assessable(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
+        return [not_assessable(CHECK, _SUBJECT, "spans of kind CLIENT: without them callees are unknown")]
     evidence = case.result(continuations)
     if not len(evidence):
         return [_without_pairs(case, len(roots), evidence)]
     broken = evidence[evidence["status"] == "failed"]
     if not len(broken):
-        return [_of_none(evidence, len(roots))]
-    return [_finding(row, evidence) for _, row in broken.iterrows()]
+        return [_without_breaks(evidence, len(roots))]
+    return [_finding(row, evidence, case.ci) for _, row in broken.iterrows()]
 
 
 def _roots(case: Case) -> Array:
-    """Return rows of the root spans of kind SERVER that have both ends."""
+    """Return rows of the root spans of kind SERVER with start and end."""
     state, kind = case.traces.forest.state, case.traces.columns.spans.kind
     return np.flatnonzero((state == ParentState.ROOT) & (kind == Kind.SERVER) & case.traces.has_duration)
 
 
 def continuations(case: Case) -> pd.DataFrame:
-    """Return how many roots of every callee continue unanswered calls of every caller."""
+    """Return the estimated number of roots of every callee that continue unanswered calls of every caller."""
     spans, trace, labels = case.traces.columns.spans, case.traces.forest.trace, case.service.labels
     edges = list(_edges(case, _roots(case)))
     clock = reference_clock(clock_skew(case.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
@@ -93,7 +93,7 @@ def continuations(case: Case) -> pd.DataFrame:
 
 
 def _without_pairs(case: Case, roots: int, evidence: pd.DataFrame) -> Finding:
-    """Return what is said where no two services have unanswered calls and roots enough to compare."""
+    """Return the finding if no pair of services has enough unanswered calls and roots."""
     open_ones = len(unanswered(case)[0]) + len(unknown_peers(case))
     if open_ones:
         missing = (
@@ -101,50 +101,52 @@ def _without_pairs(case: Case, roots: int, evidence: pd.DataFrame) -> Finding:
             f"{_FEWEST} root spans (no pair has both; over all services: {number(open_ones)} and {number(roots)})"
         )
         return not_assessable(CHECK, _SUBJECT, missing)
-    text = f"Every call was answered in its own trace: none could have gone on in any of {counted(roots, 'root span')}."
+    text = (
+        f"No broken context propagation detected ({counted(roots, 'root span')}): every call was answered in its own "
+        f"trace."
+    )
     return finding(CHECK, "ok", text, evidence)
 
 
-def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
-    """Return what is said where no pair of services covers more roots than chance."""
+def _without_breaks(evidence: pd.DataFrame, roots: int) -> Finding:
+    """Return the finding if no pair of services has significantly many continuations."""
     unsure = evidence[evidence["status"] == "inconclusive"]
-    text = (
-        f"No broken context propagation found: unanswered calls between {counted(len(evidence), 'pair')} of services "
-        f"cover not significantly more roots than coincidence does (n = {counted(roots, 'root')})"
-    )
+    text = f"No broken context propagation detected ({counted(roots, 'root span')})."
+    method = f"Unanswered calls between {counted(len(evidence), 'pair')} of services, compared with time-shifted roots."
     if not len(unsure):
-        return finding(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
+        text += " One root span = one request."
+        return finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED, method=method)
     row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
     text += (
-        f"; but up to {number(row['high'])} of {counted(row['root_count'], 'root')} of `{row['callee_service']}` may "
-        f"still be continuations of calls by `{row['caller_service']}`; a longer period would settle it."
+        f" Inconclusive for up to {number(row['high'])} of {counted(row['root_count'], 'root span')} of "
+        f"`{row['callee_service']}`, which may be continuations of calls by `{row['caller_service']}`."
     )
-    return finding(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)
+    remedy = "Use a longer window."
+    return finding(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED, remedy=remedy, method=method)
 
 
 _ASSUMED = (
-    "calls are synchronous; messages are not looked at",
-    "clocks between which there are no calls agree",
+    "calls are synchronous; messages are not examined",
+    "clocks without calls between them agree",
 )
 
 
-def _finding(row: pd.Series, evidence: pd.DataFrame) -> Finding:
-    """Return what is said of one pair of services."""
+def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str) -> Finding:
+    """Return the finding on one pair of services."""
     caller, callee = row["caller_service"], row["callee_service"]
     share = row["broken_count"] / row["root_count"]
     text = (
-        f"About {number(row['broken_count'])} ({number(row['low'])}-{number(row['high'])}) of "
-        f"{number(row['root_count'])} "
-        f"root traces of `{callee}` ({percent(share)}) are continuations of calls by `{caller}`: the context is lost "
-        f"between them, so the traces of these requests end at `{caller}` and `{callee}` is missing from them."
+        f"Broken context propagation: about {number(row['broken_count'])} ({ci} {number(row['low'])}-"
+        f"{number(row['high'])}) of {number(row['root_count'])} root spans of `{callee}` ({percent(share)}) continue "
+        f"calls by `{caller}`. The traces of these requests end at `{caller}`, without `{callee}`."
     )
     estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))
-    remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; look at proxies in between."
+    remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; check proxies in between."
     return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
 
 
 def _edges(case: Case, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
-    """Yield caller, callee, unanswered calls and roots of every pair with enough of both."""
+    """Yield caller, callee, unanswered calls and roots for every pair with enough of both."""
     traces, service = case.traces, case.service
     client, target = unanswered(case)
     free = unknown_peers(case)

@@ -1,4 +1,4 @@
-"""Times of spans on a reference clock, as far as calls between the clocks prove that these are apart."""
+"""Times of spans on a reference clock, from the clock skew that calls prove."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
     from tracekit.columns import Array
 
-_CENTRAL = (0.05, 0.95)  # of the stretches of time: drift widens the interval, a stretch that is wrong does not
+_CENTRAL = (0.05, 0.95)  # quantiles over time: drift widens the interval, a few wrong windows do not
 
 
 class ReferenceClock(NamedTuple):
-    """How far the clock of every span is ahead of the reference, at least (``low``) and at most (``high``), in ns."""
+    """Limits of the offset of every span's clock from the reference, in ns; positive if it is ahead."""
 
     low: Array
     high: Array
@@ -33,18 +33,18 @@ class ReferenceClock(NamedTuple):
 def reference_clock(skew: ClockSkew) -> ReferenceClock:
     """Return the offset of every span's clock.
 
-    A pair of clocks whose interval allows 0 is taken for right, any other for as far apart as its interval (the
-    central 90 % of its limits over time).  Offsets add up along the pairs with the narrowest intervals.  Clocks that
-    no calls connect are taken for right.
+    A pair of clocks with an interval that includes 0 counts as synchronous, any other has the offset of its interval
+    (the central 90% of its limits over time).  Offsets are summed along the pairs with the narrowest intervals.  Clocks
+    without calls between them count as synchronous.
 
     Source: a minimum spanning tree of the widths of ``tk.clock_skew(traces).pairs``.
     """
     clock, names = skew.estimate.clock, {name: at for at, name in enumerate(skew.estimate.clock.labels)}
-    size = len(names) + 1  # the last: spans without a clock
+    size = len(names) + 1  # the last entry: spans without a clock
     low, high = np.zeros((2, size), np.int64)
-    told = skew.pairs[skew.pairs["is_pooled"] & skew.pairs["low_ns"].notna()]
-    if len(told):
-        by = told.groupby(["host", "peer_host"])
+    known = skew.pairs[skew.pairs["is_pooled"] & skew.pairs["low_ns"].notna()]
+    if len(known):
+        by = known.groupby(["host", "peer_host"])
         least, most = by["low_ns"].quantile(_CENTRAL[0]), by["high_ns"].quantile(_CENTRAL[1])
         one, other = (np.array([names[name] for name in least.index.get_level_values(at)]) for at in (0, 1))
         limits = np.stack((least.to_numpy(np.float64), most.to_numpy(np.float64))).astype(np.int64)
@@ -54,7 +54,7 @@ def reference_clock(skew: ClockSkew) -> ReferenceClock:
 
 
 def _summed(size: int, one: Array, other: Array, limits: Array) -> tuple[Array, Array]:
-    """Return how far every clock is ahead of the first of those it is connected with."""
+    """Return the limits of each clock's offset (ns) from the first clock that it is connected with."""
     low, high = np.zeros((2, size), np.int64)
     width = sparse.csr_matrix((limits[1] - limits[0] + 1.0, (one, other)), shape=(size, size))
     tree = minimum_spanning_tree(width)

@@ -1,4 +1,4 @@
-"""S19, mistake 19: which requests were tried again in traces of their own."""
+"""S19, mistake 19: failed requests that were retried as new traces."""
 
 from __future__ import annotations
 
@@ -23,34 +23,35 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK, _SUBJECT = "propagation.retry", "Whether retries begin traces of their own"
+CHECK, _SUBJECT = "propagation.retry", "Retries as new traces"
 _FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.01, 0.01, 0.10
 _BACK_OFF_NS, _LONGEST_SHIFT_NS = 5_000_000_000, 60_000_000_000
 _NAMES = ["service_name", "operation", "failed_count", "root_count", "after_count", "chance_ratio", "retry_count"]
 
 
 def retried_roots(case: Case) -> list[Finding]:
-    """Say how many traces are repeats of a request that failed in another trace.
+    """Return the number of traces that retry a request that failed in another trace.
 
-    For every service and operation of roots: roots that begin within 5 s (the back-off) after a failed root of the
-    same operation and client ended, beyond what circular shifts by 5 to 60 s give by chance (``stitch``, the windows
-    after failures in place of the calls).  The client is ``client.address`` of servers, else instance or host.
-    Told apart from lost context (``propagation.break``): a continuation lies inside an unanswered call, a retry comes
-    after its failure; server roots inside an unanswered call are left out here and counted.  Warns where the false
-    discovery rate is at most 1 % and repeats are over 1 % of the failures; fine only if they are at most 10 % of any.
-    Assumes that clients retry within 5 s and that failures do not come with more traffic within less than a minute.
-    Clients that share an address or are unknown make repeats hard to tell from traffic: never fine then.
+    For every service and operation of root spans: roots that start within 5 s (the back-off) after a failed root of the
+    same operation and client ended, beyond the number expected by coincidence from circular shifts by 5 to 60 s
+    (``stitch``, with the windows after failures in place of the calls).  The client is ``client.address`` of servers,
+    else instance or host.  Distinguished from broken context (``propagation.break``): a continuation lies inside an
+    unanswered call, a retry comes after its failure; server roots inside an unanswered call are excluded and counted.
+    Warns where the false discovery rate is at most 1% and retries exceed 1% of the failures; ok only if they are at
+    most 10% of the failures of every operation.  Assumes that clients retry within 5 s, and that failures do not
+    coincide with a traffic increase within less than a minute.  With shared or unknown client addresses, retries are
+    hard to distinguish from other traffic: then never ok.
 
     Source: ``trace_guide.md`` mistake 19; the method is that of ``stitch``.
     """
     spans = case.traces.columns.spans
     roots = np.flatnonzero((case.traces.forest.state == ParentState.ROOT) & case.traces.has_duration)
     if not len(roots):
-        return [not_assessable(CHECK, _SUBJECT, "root spans with both ends")]
+        return [not_assessable(CHECK, _SUBJECT, "root spans with start and end")]
     free = roots[~_continued(case, roots)]
     failed = case.traces.is_error[free]
     if not failed.any():
-        text = f"None of {counted(len(free), 'root span')} failed: there was nothing to retry as a new trace."
+        text = f"No retries as new traces: none of {counted(len(free), 'root span')} failed."
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     columns = {"service_name": case.service, "operation": case.traces.codes("operation")}
     group, labels = group_rows({name: (one.codes[free], one.labels) for name, one in columns.items()}, len(free))
@@ -68,11 +69,11 @@ def retried_roots(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, _SUBJECT, missing)]
     evidence = pd.DataFrame(rows, columns=[*_NAMES, "low", "high", "p"])
     evidence["operation"] = labels_shown(evidence["operation"].fillna("").tolist())
-    return [_finding(_judged(evidence), len(roots) - len(free))]
+    return [_finding(_judged(evidence), len(roots) - len(free), case.ci)]
 
 
 def _continued(case: Case, roots: Array) -> Array:
-    """Return which roots are server spans inside an unanswered call of another trace that may have been theirs."""
+    """Return which roots are server spans inside an unanswered call of another trace that they may continue."""
     spans, service, trace = case.traces.columns.spans, case.service, case.traces.forest.trace
     call, target = unanswered(case)
     free = unknown_peers(case)
@@ -90,18 +91,18 @@ def _continued(case: Case, roots: Array) -> Array:
 
 
 def _client(case: Case, rows: Array) -> Array:
-    """Return who asked: the client's address of servers, the instance or host of others; one for all unknown."""
+    """Return a code of the client: address for servers, instance or host for others; one code for all unknown."""
     address, instance, host = (
         case.traces.codes(name).take(rows) for name in ("peer_address", "service_instance_id", "host_name")
     )
     serving = case.traces.columns.spans.kind[rows] == Kind.SERVER
-    asked = address._replace(codes=np.where(serving, address.codes, -1))
+    client = address._replace(codes=np.where(serving, address.codes, -1))
     own = [one._replace(codes=np.where(serving, -1, one.codes)) for one in (instance, host)]
-    return pick([asked, *own])[0].codes.astype(np.int64) + 1
+    return pick([client, *own])[0].codes.astype(np.int64) + 1
 
 
 def _after(start: Array, end: Array, failed: Array, client: Array, confidence: float) -> tuple[float, ...]:
-    """Return how many roots of one operation follow a failure of their own client, and by chance."""
+    """Return the number of roots of one operation after a failure of their client, and the number by coincidence."""
     lane, distinct = dense_codes(client, int(client.max()) + 1)
     period = int(end.max()) - int(start.min()) + _BACK_OFF_NS
     grain = -(-2 * len(distinct) * period // 2**62)  # 1 ns, unless many clients over a long time
@@ -121,12 +122,12 @@ def _after(start: Array, end: Array, failed: Array, client: Array, confidence: f
 
 
 def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
-    """Return the operations with their verdicts, the most repeats first."""
+    """Return the operations with their status, the most retries first."""
     count = evidence["failed_count"]
     q = false_discovery(evidence["p"].to_numpy())
     tried = (q <= _FALSE) & (evidence["low"] > _SHARE * count)
-    telling = evidence["chance_ratio"] < 1 - _MARGIN  # where chance covers nearly all, nothing more can be seen
-    sure = telling & (evidence["high"] <= _MARGIN * count)
+    is_detectable = evidence["chance_ratio"] < 1 - _MARGIN  # not where coincidence covers nearly all roots
+    sure = is_detectable & (evidence["high"] <= _MARGIN * count)
     judged = evidence.drop(columns="p").assign(status=np.select([tried, sure], ["warning", "ok"], "inconclusive"))
     order = {"warning": 0, "inconclusive": 1, "ok": 2}
     return judged.sort_values(
@@ -137,40 +138,42 @@ def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _finding(evidence: pd.DataFrame, left_out: int) -> Finding:
-    """Return what is said of the operation with the most repeats."""
+def _finding(evidence: pd.DataFrame, left_out: int, ci: str) -> Finding:
+    """Return the finding on the operation with the most retries."""
     top = evidence.iloc[0]
-    what = f"`{top['operation']}` of `{top['service_name']}`"
-    count = f"{number(top['retry_count'])} ({number(top['low'])}-{number(top['high'])})"
-    share = percent(top["retry_count"] / top["root_count"])
+    what = f"`{top['service_name']} {top['operation']}`"
+    roots, failures = counted(top["root_count"], "root span"), counted(top["failed_count"], "failure")
     text = {
         "warning": (
-            f"About {count} of {counted(top['root_count'], 'root trace')} of {what} ({share}) repeat a request that "
-            f"failed for the same client less than 5 s before: retries begin traces of their own, so requests and "
-            f"errors are counted once an attempt"
+            f"Retries as new traces: about {number(top['retry_count'])} ({ci} {number(top['low'])}-"
+            f"{number(top['high'])}) of {roots} of {what} ({percent(top['retry_count'] / top['root_count'])}) repeat a "
+            f"request of the same client that failed less than 5 s before. Requests and errors are counted once per "
+            f"attempt."
         ),
         "ok": (
-            f"No retries as new traces found: at most {number(top['high'])} of "
-            f"{counted(top['failed_count'], 'failure')} of {what} were retried so "
-            f"(n = {counted(top['root_count'], 'root')}); roots can be read as requests"
+            f"No retries as new traces detected: at most {number(top['high'])} of {failures} of {what} "
+            f"(n = {roots}). One root span = one request."
         ),
     }.get(
         top["status"],
-        f"Up to {number(min(top['high'], top['failed_count']))} of {counted(top['failed_count'], 'failure')} of {what} "
-        f"may have been retried as new traces: too many other requests begin within 5 s "
-        f"(n = {counted(top['root_count'], 'root')}); a longer period or `client.address` on the roots would settle it",
+        f"Inconclusive: cannot tell whether {failures} of {what} were retried as new traces (up to "
+        f"{number(min(top['high'], top['failed_count']))}; n = {roots}).",
     )
-    left = f"; left out: {counted(left_out, 'root')} inside unanswered calls (`propagation.break`)"
-    text += left * bool(left_out)
-    told = top["status"] != "inconclusive"
+    excluded = f" Excluded: {counted(left_out, 'root span')} inside unanswered calls (propagation.break)."
+    is_decided = top["status"] != "inconclusive"
     interval = Estimate(top["retry_count"], "count", top["low"], top["high"], int(top["root_count"]))
     return finding(
         CHECK,
         top["status"],
-        f"{text}.",
+        text + excluded * bool(left_out),
         evidence,
-        estimate=interval if told else None,
-        assumptions=("clients retry within 5 s", "failures do not come with more traffic within less than a minute"),
-        remedy="Keep the trace context over retries, or link every attempt to the first."
-        * (top["status"] == "warning"),
+        estimate=interval if is_decided else None,
+        assumptions=("clients retry within 5 s", "failures do not coincide with a traffic increase within a minute"),
+        remedy=_REMEDIES.get(top["status"], ""),
     )
+
+
+_REMEDIES = {
+    "warning": "Keep the trace context over retries, or link every attempt to the first.",
+    "inconclusive": "Add client.address to root spans, or use a longer window.",
+}

@@ -1,4 +1,4 @@
-"""S21: whether collection stopped, judged from the traces alone."""
+"""S21: collection gaps, from the traces alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import duration, number
+from tracekit.checks.sampling.words import counted, duration, number
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK = "gap.silence"
-_SUBJECT = "Whether collection stopped"
+_SUBJECT = "Collection gaps without request counts"
 _NEIGHBOURS, _CHANCE, _BURSTY, _FEWEST = 50, 0.01, 1.3, 120
 _PER_BIN, _EDGES = 10, 2
 
 
 class Silence(NamedTuple):
-    """Gaps between arrivals that are significantly too long: index of the arrival before, length, how many were due."""
+    """Significantly long gaps between arrivals: index of the arrival before, length (ns), expected arrivals."""
 
     before: Array
     gap_ns: Array
@@ -31,10 +31,10 @@ class Silence(NamedTuple):
 
 
 def silences(start_ns: Array, *, chance: float = _CHANCE) -> Silence:
-    """Return the gaps between arrivals that are too long for their neighbours.
+    """Return the gaps between arrivals that are significantly longer than neighbouring gaps.
 
-    ``p = (1 + g / G)^(-k)`` for a gap g beside its k neighbouring gaps (at most 50 on either side) of sum G, times the
-    number of gaps.  Exact for locally Poisson arrivals; on bursty traffic every run is a false alarm: see ``burst``.
+    ``p = (1 + g / G)^(-k)`` for a gap g with k neighbouring gaps (at most 50 on either side) of sum G, times the
+    number of gaps.  Exact for locally Poisson arrivals; bursty traffic causes false alarms: see ``burst``.
     """
     gap = np.diff(np.sort(start_ns)).astype(np.float64)
     n, sums = len(gap), np.concatenate(([0.0], np.cumsum(gap)))
@@ -47,10 +47,10 @@ def silences(start_ns: Array, *, chance: float = _CHANCE) -> Silence:
 
 
 def burst(start_ns: Array) -> float:
-    """Return how much more neighbouring windows differ than Poisson arrivals would: 1 for those.
+    """Return the dispersion of neighbouring windows relative to Poisson arrivals (1 for Poisson).
 
-    Mean of ``(n2 - n1)^2 / (n1 + n2)`` over neighbouring windows that hold about ten arrivals each, without the two
-    largest: the edges of one silence.  A season is no burst, because neighbours share it.
+    Mean of ``(n2 - n1)^2 / (n1 + n2)`` over neighbouring windows of about ten arrivals each, without the two largest:
+    the edges of one silence.  Seasonal changes have no effect, because neighbouring windows share them.
     """
     start = np.sort(start_ns)
     bins = max(int(len(start) / _PER_BIN), 4)
@@ -62,10 +62,10 @@ def burst(start_ns: Array) -> float:
 
 
 def silence(case: Case) -> list[Finding]:
-    """Say where traces stop for longer than their neighbours allow; without counts this may also be a lull.
+    """Return the periods without traces that are significantly long; without request counts they may be lulls.
 
-    ``silences`` on the starts of root spans, after a test of dispersion: where ``burst`` exceeds 1.3 it is not
-    assessable.  Assumes arrivals that are locally Poisson.
+    ``silences`` on the starts of root spans, after a test of dispersion: not assessable if ``burst`` exceeds 1.3.
+    Assumes locally Poisson arrivals.
 
     Source: exponential spacings; measured in the tests.
     """
@@ -74,8 +74,8 @@ def silence(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, _SUBJECT, f"request counts, or at least {_FEWEST} traces (found {len(start)})")]
     spread = burst(start)
     if spread > _BURSTY:
-        missing = f"request counts: arrivals come in bursts ({spread:.1f} times as uneven as independent ones)"
-        return [not_assessable(CHECK, _SUBJECT, missing, "Give requests= with times; then gap.scan tells.")]
+        missing = f"request counts: arrivals are bursty ({spread:.1f}x the dispersion of independent arrivals)"
+        return [not_assessable(CHECK, _SUBJECT, missing, "Pass requests= with times for the check gap.scan.")]
     found = silences(start)
     begin = start[found.before]
     evidence = pd.DataFrame(
@@ -88,21 +88,22 @@ def silence(case: Case) -> list[Finding]:
     longest = float(np.diff(start).max())
     if not len(evidence):
         text = (
-            f"The longest silence between {number(len(start))} traces is {duration(longest)}, not significantly longer "
-            f"than the others: no sign that collection stopped."
+            f"No sign of a collection gap: the longest pause between {number(len(start))} traces is "
+            f"{duration(longest)}, not significantly longer than the others."
         )
         return [finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
     worst = evidence.iloc[int(evidence["due_count"].to_numpy().argmax())]
-    others = f" ({len(evidence) - 1} more such silences)" if len(evidence) > 1 else ""
+    others = f" {counted(len(evidence) - 1, 'more such gap')}." if len(evidence) > 1 else ""
     text = (
-        f"No trace for {duration(float(worst['gap_ns']))} from {worst['start_time']:%Y-%m-%d %H:%M:%S} UTC, where "
-        f"about {number(worst['due_count'])} were due{others} (n = {number(len(start))} traces); without request "
-        f"counts this may also be a lull, so do not read it as an outage of the service."
+        f"Possible collection gap: no trace for {duration(float(worst['gap_ns']))} from "
+        f"{worst['start_time']:%Y-%m-%d %H:%M:%S} UTC, about {number(worst['due_count'])} expected "
+        f"(n = {number(len(start))} traces).{others} Without request counts it may be a lull; it does not prove an "
+        f"outage of the service."
     )
     due = float(worst["due_count"])
     spread_due = 1.96 * float(np.sqrt(due))
     estimate = Estimate(due, "count", max(due - spread_due, 0.0), due + spread_due, len(start))
-    remedy = "Give request counts with times: they tell a lull from lost traces."
+    remedy = "Pass request counts with times, to distinguish a lull from lost traces."
     return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 

@@ -1,4 +1,4 @@
-"""How many roots are continuations of unanswered calls: numbers in, numbers out."""
+"""Estimated number of root spans that continue unanswered calls of another trace."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FIRST_LOOK, _PLAINLY_CHANCE = 20, 3
 
 
 class Windows:
-    """Stretches of time, each of a trace, that are asked whether one of another trace covers a span.
+    """Time windows of traces, to find the spans covered by a window of another trace.
 
     Parameters
     ----------
     start, end, trace
-        One entry a stretch; without traces all are of other ones.
+        One entry a window; without traces all belong to other traces.
     """
 
     def __init__(self, start: Array, end: Array, trace: Array | None = None) -> None:
@@ -43,7 +43,7 @@ class Windows:
             self._other = np.maximum.accumulate(second)
 
     def cover(self, start: Array, end: Array, trace: Array | None = None) -> Array:
-        """Return which spans lie inside a stretch of another trace."""
+        """Return which spans lie inside a window of another trace."""
         before = np.searchsorted(self._start, start, "right") - 1
         at = np.maximum(before, 0)
         reach = self._reach[at]
@@ -55,8 +55,8 @@ class Windows:
 class Stitch(NamedTuple):
     """Roots that continue unanswered calls.
 
-    ``covered`` roots lie inside an unanswered call, ``chance`` is the share that would by accident, ``broken`` the
-    estimated number of continuations with its interval, ``p`` how often chance covers as many.
+    ``covered`` roots lie inside an unanswered call, ``chance`` is the share expected by coincidence, ``broken`` the
+    estimated number of continuations with its interval, ``p`` the probability of as many by coincidence.
     """
 
     roots: int
@@ -83,27 +83,26 @@ def stitch(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Stitch:
-    """Return how many roots lie inside unanswered calls, beyond the number that would by coincidence.
+    """Return the number of roots inside unanswered calls, beyond the number expected by coincidence.
 
-    ``B = (K - n q0) / (1 - q0)`` where K of n roots lie inside a call and q0 is the share that does so after circular
-    shifts of the roots in time; ``p = (1 + #{null >= K}) / (1 + shifts)``, where no shift reaches K
-    the larger of the normal and the Poisson tail (the former is far too small for a few).
-    Where chance is plainly enough, only the first shifts are done.
+    ``B = (K - n q0) / (1 - q0)`` where K of n roots lie inside a call and q0 is that share after circular shifts of the
+    roots in time; ``p = (1 + #{null >= K}) / (1 + shifts)``, or, if no shift reaches K, the larger of the normal and
+    the Poisson tail (the former is far too small for small counts).  Stops early when coincidence clearly suffices.
 
-    With ``lanes``, from 0 up, of calls and of roots, a root counts inside calls of its own lane only.  With ``traces``
-    of both, it does not count inside calls of its own trace: a root is no continuation of what it caused itself.
+    With ``lanes`` of calls and of roots (from 0 up), only calls of a root's own lane count.  With ``traces`` of both,
+    calls of a root's own trace do not count.
 
-    Assumes synchronous calls, and clocks right to ``slack_ns`` (one, or one a root).  The shifts must be longer than
-    bursts.
+    Assumes synchronous calls, and clocks correct to ``slack_ns`` (one value, or one per root).  The shifts must be
+    longer than bursts.
 
-    Source: ``trace_guide.md`` F1; circular shifts keep the traffic's own rhythm in the null.
+    Source: ``trace_guide.md`` F1; circular shifts preserve the traffic's rhythm in the null.
     """
     slack = np.broadcast_to(slack_ns, len(root_start))
     start, duration = root_start + slack, root_end - root_start - 2 * slack
     first, last = min(client_start.min(), start.min()), max(client_end.max(), start.max())
     period = max(int(last - first), 1)
     own = np.zeros(len(start), np.int64)
-    if lanes is not None:  # one lane behind the other: a time of day twice as long for each
+    if lanes is not None:  # place the lanes one after the other, twice the period apart
         client_start, client_end = (at + lanes[0] * 2 * period for at in (client_start, client_end))
         own = lanes[1] * 2 * period
     of_calls, of_roots = (None, None) if traces is None else traces

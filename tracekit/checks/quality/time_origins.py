@@ -1,4 +1,4 @@
-"""Where impossible times come from: the service, the SDK that wrote them, the host whose clock they were read from."""
+"""Origin of impossible times: service, SDK and host."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NAMES = ["sign", "service_name", "sdk", "host", "span_count", "all_count", "rat
 
 
 def time_origins(case: Case, signs: Mapping[str, Array]) -> pd.DataFrame:
-    """Return which services, SDKs and hosts show every sign, the most spans first.
+    """Return the services, SDKs and hosts with each sign, the most spans first.
 
-    A fault of an SDK shows on all its hosts, that of a clock on one host under every SDK.  Assumes that the resource
-    is that of the process that took the times; proxies that rewrite it hide the host.
+    A faulty SDK affects all its hosts, a faulty clock all SDKs of one host.  Assumes that the resource describes the
+    process that took the times; proxies that rewrite it hide the host.
     Source: resource semantic conventions of OpenTelemetry (``telemetry.sdk.*``, ``host.name``).
     """
     seen = {sign: mask for sign, mask in signs.items() if mask.any()}
@@ -43,8 +43,8 @@ def time_origins(case: Case, signs: Mapping[str, Array]) -> pd.DataFrame:
     return found.sort_values("span_count", ascending=False, ignore_index=True, kind="stable")
 
 
-def origin_told(origins: pd.DataFrame) -> str:
-    """Return the sign and service with the most spans, with the SDK and host where all of these have the same."""
+def describe_origin(origins: pd.DataFrame) -> str:
+    """Return the sign and service with the most spans as text, with their SDK and host if known."""
     by_service = origins.groupby(["sign", "service_name"], sort=False)["span_count"].sum().reset_index()
     most = by_service.iloc[int(by_service["span_count"].argmax())]
     rows = origins[(origins["sign"] == most["sign"]) & (origins["service_name"] == most["service_name"])]
@@ -59,28 +59,27 @@ def origin_told(origins: pd.DataFrame) -> str:
 
 
 def _sdk(case: Case) -> Codes:
-    """Return name, language and version of the SDK that wrote each span."""
+    """Return name, language and version of the SDK of each span."""
     traces = case.traces
-    said = traces.lookup.resources_by_key
-    return join([said.codes_of((key,)) for key in _SDK]).take(traces.columns.spans.resource)
+    resources = traces.lookup.resources_by_key
+    return join([resources.codes_of((key,)) for key in _SDK]).take(traces.columns.spans.resource)
 
 
 def _host(case: Case) -> Codes:
-    """Return the host of each span, or where that is unknown its instance."""
+    """Return the host of each span, or its instance if the host is unknown."""
     return pick([case.traces.codes("host_name"), case.traces.codes("service_instance_id")])[0]
 
 
 def _of_sign(case: Case, sign: str, mask: Array, group: Array, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one sign: the groups that show it, each against all its spans."""
+    """Return the rows of one sign: the affected groups with their share of spans."""
     count = np.bincount(group[mask], minlength=len(table))
     shown = count > 0
     rows = np.flatnonzero(shown[group])
     found = case.ratio(case.traces.forest.trace[rows], mask[rows], group[rows], len(table))
-    told = table.assign(sign=sign, span_count=count, ratio=found.ratio, low=found.low, high=found.high)
-    return told[shown]
+    return table.assign(sign=sign, span_count=count, ratio=found.ratio, low=found.low, high=found.high)[shown]
 
 
 def _shown(labels: pd.Series) -> pd.Series:
-    """Return labels as they may be shown, missing ones as they are."""
+    """Return labels with PII masked; missing ones stay missing."""
     known = labels.dropna().unique().tolist()
     return labels.map(dict(zip(known, labels_shown(known), strict=True)), na_action="ignore")

@@ -1,4 +1,4 @@
-"""S05, no traces: does that prove anything."""
+"""S05: services without traces."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 
 CHECK = "absence"
 CHANCE = 0.01
-"""Absence proves something only where chance explains it with less than this."""
+"""Absence is significant only below this probability."""
 
 
 def absence(case: Case) -> list[Finding]:
-    """Return for each service (or stratum) without any trace whether that proves anything.
+    """Return for each service (or route) without traces whether its absence is significant.
 
-    P0 = (1 - p)^N for a fixed rate; 0 as soon as one request reached a sampler with a live reservoir; a boost
-    makes it smaller still.  Without rules
-    only the upper limit of the rate is known (Clopper-Pearson) and nothing is concluded.  Assumes independent
-    decisions, and requests that reached the service.  Source: elementary.
+    P0 = (1 - p)^N for a fixed rate; 0 if one request reached a sampler with a reservoir; smaller still with a boost.
+    Without rules only the upper limit of the rate is known (Clopper-Pearson) and nothing is concluded.  Assumes
+    independent decisions, and requests that reached the service.  Source: elementary.
     """
-    subject = "Whether services without traces are instrumented"
+    subject = "Services without traces"
     if case.counts is None:
         return [not_assessable(CHECK, subject, "request counts by service")]
     keys = [name for name in ("service_name", "http_route") if name in case.counts.dimensions][:1]
@@ -41,8 +40,8 @@ def absence(case: Case) -> list[Finding]:
     empty = table[(table["traces"] == 0) & (table["requests"] > 0)]
     if not len(empty):
         many, label = len(table), str(table[keys[0]].iloc[0])
-        text = f"Every one of the {many:,} counted {_plural(keys[0])} left traces."
-        text = text if many > 1 else f"`{label}` left traces; nothing else was counted."
+        text = f"All {many:,} counted {_plural(keys[0])} have traces."
+        text = text if many > 1 else f"`{label}` has traces; nothing else was counted."
         return [finding(CHECK, "ok", text, table.assign(status="ok"), is_critical=False)]
     return [_one(case, keys[0], str(row[0]), float(row[1])) for row in empty.itertuples(index=False)]
 
@@ -53,7 +52,7 @@ def _plural(key: str) -> str:
 
 
 def _one(case: Case, key: str, label: str, requests: float) -> Finding:
-    """Return what the absence of one service proves."""
+    """Return the finding on one service or route without traces."""
     field = {"service_name": "service_name", "http_route": "path"}[key]
     rules = case.rules
     rule = rules.match({field: label}) if rules is not None and not rules.tail else None
@@ -61,17 +60,17 @@ def _one(case: Case, key: str, label: str, requests: float) -> Finding:
     if rule is None or np.isnan(rule.rate):
         top = float(np.asarray(clopper_pearson(0, requests, confidence=case.confidence).high))
         text = (
-            f"`{label}` left no trace of {number(requests)} requests, so at most {percent(top)} of them are kept: not"
-            " assessable: needs the sampling rule that decides about it."
+            f"`{label}`: no traces recorded for {number(requests)} requests, so at most {percent(top)} are sampled: not"
+            " assessable: needs the sampling rule that applies to it."
         )
         return finding(CHECK, "not_assessable", text, row.assign(estimate_high=top), is_critical=False)
     chance = 0.0 if rule.quota else absence_probability(requests, rule.rate) if rule.rate else 1.0
     row = row.assign(rule=rule.name, rate=rule.rate, quota=rule.quota, estimate=chance)
-    said = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
+    sampled = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
     if chance < CHANCE:
         text = (
-            f"`{label}` left no trace of {number(requests)} requests; by luck, at {said}, that happens"
-            f" {_odds(chance)}: it is not instrumented, or its traces are lost."
+            f"`{label}`: no traces recorded for {number(requests)} requests. At {sampled} sampling the probability of"
+            f" that is {_odds(chance)}: it is not instrumented, or its traces are lost."
         )
         remedy = "Check instrumentation and export of the service."
         return finding(
@@ -79,14 +78,14 @@ def _one(case: Case, key: str, label: str, requests: float) -> Finding:
         )
     enough = requests_needed(rule.rate) if rule.rate else 0
     text = (
-        f"`{label}` left no trace, but with {number(requests)} requests at {said} that happens"
-        f" {round(100 * chance)} times in 100: too little traffic to tell, {number(enough)} requests would do."
+        f"Inconclusive: `{label}` has no traces, but with {number(requests)} requests at {sampled} sampling the"
+        f" probability of that is {round(100 * chance)}%; {number(enough)} requests are needed."
         if rule.rate
-        else f"`{label}` left no trace, and rule {rule.name} keeps none: that proves nothing."
+        else f"Inconclusive: `{label}` has no traces, and rule {rule.name} samples none."
     )
     return finding(CHECK, "inconclusive", text, row.assign(requests_needed=enough), is_critical=False)
 
 
 def _odds(chance: float) -> str:
-    """Return a small chance in words."""
-    return f"once in {number(1 / chance)}" if chance > 1e-9 else "practically never"  # noqa: PLR2004 - beyond words
+    """Return a small probability as text."""
+    return f"1 in {number(1 / chance)}" if chance > 1e-9 else "practically 0"  # noqa: PLR2004 - beyond words

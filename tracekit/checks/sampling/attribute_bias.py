@@ -1,4 +1,4 @@
-"""S07, are some tenants, versions, regions or instances over-seen or invisible."""
+"""S07: over- and under-sampled attribute values: tenants, versions, regions, instances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 CHECK = "bias.attribute"
-_SUBJECT = "Whether some tenants, versions or regions are over-seen"
+_SUBJECT = "Sampling bias by tenant, version or region"
 _WORDS = ("tenant", "customer", "account", "organization", "plan", "tier")
 _KEYS = (
     "service.version",
@@ -36,27 +36,25 @@ _MOST_VALUES, _FEWEST = 200, 20
 
 
 def attribute_bias(case: Case) -> list[Finding]:
-    """Return which values of an attribute the sample shows more or less often than the traffic has them.
+    """Return the over- and under-sampled values of attributes.
 
-    For each value the share of the traces in hand over its weighted share (MOVER interval, target window).  Minimum
-    effect: z = (|log ratio| - log(1 + margin)) / s, s from the interval, Benjamini-Hochberg over all values tried;
-    equivalence from its mirror.  Values with fewer than 20 traces are pooled; attributes with more than 200 values are
-    left out and named.  ``distance`` of the evidence is the total variation between both mixes of an attribute:
-    weighted shares have no table of counts for Cramer's V.  All traces are compared with what they stand for, rather
-    than those beyond the base sample with it, which needs no base sample and wastes no trace.  Where every trace has
-    the same probability the sampler cannot favour a value.  Fails where an attribute is set only on failing requests,
-    or after the decision; stratify by route before blaming a tenant.  Source: mistake 12 of the trace guide;
-    ``stats.weighted_rates``.
+    For each value the ratio of its share of the recorded traces to its weighted share (MOVER interval, target window).
+    Minimum effect: z = (|log ratio| - log(1 + margin)) / s, s from the interval, Benjamini-Hochberg over all values
+    tested; equivalence by the mirrored test.  Values with fewer than 20 traces are pooled; attributes with more than
+    200 values are excluded and listed.  ``distance`` of the evidence is the total variation between both mixes of an
+    attribute (weighted shares have no counts for Cramer's V).  If every trace has the same probability there is no
+    sampling bias.  Not valid where an attribute is set only on failing requests, or after the decision; stratify by
+    route before concluding about a tenant.  Source: mistake 12 of the trace guide; ``stats.weighted_rates``.
     """
     if missing := case.weights_needed:
         return [not_assessable(CHECK, _SUBJECT, missing)]
     if case.is_even:
         share = percent(float(case.probability[0]))
-        text = f"Every trace was kept with the same probability ({share}): the sampler favours no tenant or version."
+        text = f"No sampling bias by attribute: every trace was kept with the same probability ({share})."
         return [
             finding(CHECK, "ok", text, pd.DataFrame({"probability": [float(case.probability[0])]}), is_critical=False)
         ]
-    columns, crowded = _columns(case)
+    columns, high_cardinality = _columns(case)
     values = [value for key, column in columns.items() for value in _values(case, key, column)]
     if not values:
         missing = "an attribute with two values or more on root spans (expected={'attributes': [...]})"
@@ -64,21 +62,21 @@ def attribute_bias(case: Case) -> list[Finding]:
             not_assessable(
                 CHECK,
                 _SUBJECT,
-                missing + f"; left out as too many-valued: {', '.join(crowded)}" * bool(crowded),
+                missing + f"; excluded for high cardinality: {', '.join(high_cardinality)}" * bool(high_cardinality),
             )
         ]
-    return [_say(case, _judged(case, pd.DataFrame(values)), crowded)]
+    return [_finding(case, _judged(case, pd.DataFrame(values)), high_cardinality)]
 
 
 def _columns(case: Case) -> tuple[dict[str, Codes], list[str]]:
-    """Return the attributes to look at, one entry a trace, and the names of those with too many values."""
+    """Return the attributes to examine, one entry per trace, and the names of those with too many values."""
     kv = case.traces.columns.kv
     named = [key for key in kv.keys if any(word in key.lower() for word in _WORDS)]
     keys = list(dict.fromkeys([*case.expected.attributes, *_KEYS, *named]))
     found = {key: root_attribute(case.traces, key) for key in keys if key in kv.keys}
-    held = {key: len(np.unique(column.codes[column.codes >= 0])) for key, column in found.items()}
-    crowded = [key for key, n in held.items() if n > _MOST_VALUES]
-    return {key: column for key, column in found.items() if 1 < held[key] <= _MOST_VALUES}, crowded
+    value_count = {key: len(np.unique(column.codes[column.codes >= 0])) for key, column in found.items()}
+    high_cardinality = [key for key, n in value_count.items() if n > _MOST_VALUES]
+    return {key: column for key, column in found.items() if 1 < value_count[key] <= _MOST_VALUES}, high_cardinality
 
 
 class _Value(NamedTuple):
@@ -100,19 +98,19 @@ def _values(case: Case, key: str, column: Codes) -> list[_Value]:
     groups: list[tuple[str, Array]] = [(column.labels[code], column.codes == code) for code in frequent]
     rare = (column.codes >= 0) & ~np.isin(column.codes, frequent)
     groups += [("(rare values)", rare)] if rare.sum() >= _FEWEST else []
-    if len(groups) < 2:  # noqa: PLR2004 - one value has nothing beside it
+    if len(groups) < 2:  # noqa: PLR2004 - one value cannot be compared
         return []
     has, found = column.codes >= 0, []
     base = case.base & has
     for label, chosen in groups:
         rate = weighted_rate(case.probability[base], chosen[base], confidence=case.confidence)
-        held = int(chosen.sum())
-        found.append(_Value(key, label, held, held / int(has.sum()), rate.value, rate.low, rate.high))
+        value_count = int(chosen.sum())
+        found.append(_Value(key, label, value_count, value_count / int(has.sum()), rate.value, rate.low, rate.high))
     return found
 
 
 def _judged(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the values with the ratio of their shares and a verdict."""
+    """Return the values with the ratio of their shares and a status."""
     own = table["trace_share"].to_numpy()
     with np.errstate(divide="ignore"):
         ratio, low, high = (own / table[name].to_numpy() for name in ("traffic_share", "traffic_high", "traffic_low"))
@@ -139,28 +137,32 @@ def _judged(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _say(case: Case, table: pd.DataFrame, crowded: list[str]) -> Finding:
-    """Return the sentence about the value that is furthest off."""
+def _finding(case: Case, table: pd.DataFrame, high_cardinality: list[str]) -> Finding:
+    """Return the finding on the most biased value."""
     status = worst_status(table["status"].tolist())
     far = np.abs(np.log(table["estimate"].to_numpy(np.float64)))
     biased = (table["status"] == "failed").to_numpy()
     row = table.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
-    counted = f"n = {number(len(case.traces))}, effective {number(case.traces.weights.n_effective)}"
-    said = (
-        f"{row['key']} {shown(row['value'])} is {percent(row['traffic_share'])}"
-        f" ({percents(row['traffic_low'], row['traffic_high'])}) of the traffic but {percent(row['trace_share'])} of"
-        f" the traces, {times(row['estimate'])} ({factors(row['estimate_low'], row['estimate_high'])}; {counted})"
+    counted = f"n = {number(len(case.traces))}, effective sample size {number(case.traces.weights.n_effective)}"
+    shares = (
+        f"{row['key']} {shown(row['value'])} is {percent(row['trace_share'])} of the traces and"
+        f" {percent(row['traffic_share'])} of the traffic ({case.ci}"
+        f" {percents(row['traffic_low'], row['traffic_high'])}), a ratio of {times(row['estimate'])} ({case.ci}"
+        f" {factors(row['estimate_low'], row['estimate_high'])}; {counted})"
     )
     text = {
-        "failed": f"{said}: compare {row['key']}s by weighted figures only.",
-        "ok": f"None of {len(table)} values of {table['key'].nunique()} attributes is over-seen by more than"
-        f" {percent(case.margin)} ({counted}).",
-        "inconclusive": f"{said}: chance may explain it, but equality within {percent(case.margin)} is not shown.",
+        "failed": f"Sampling bias: {shares}.",
+        "ok": f"No sampling bias above {percent(case.margin)} in {len(table)} values of {table['key'].nunique()}"
+        f" attributes ({counted}).",
+        "inconclusive": f"Inconclusive: {shares}. Not significant, but equality within {percent(case.margin)} is not"
+        " shown either.",
     }[status]
+    remedy = f"Compare values of {row['key']} by weighted figures only." if status == "failed" else ""
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"]),
         case.traces.weights.n_effective,
     )  # fmt: skip
-    assumed = ["the attribute is set whatever becomes of the request", f"weights: {case.weights_source}"]
-    assumed += [f"not looked at, more than {_MOST_VALUES} values: {', '.join(crowded)}"] if crowded else []
-    return finding(CHECK, status, text, table, estimate=estimate, assumptions=assumed, is_critical=False)
+    assumed = ["the attribute does not depend on the outcome of the request", f"weights: {case.weights_source}"]
+    if high_cardinality:
+        assumed.append(f"not examined, more than {_MOST_VALUES} values: {', '.join(high_cardinality)}")
+    return finding(CHECK, status, text, table, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False)

@@ -1,4 +1,4 @@
-"""When was an adaptive rule boosted, and to which rate; its windows outside are judged by ``configured_rate``."""
+"""Boosts of an adaptive sampling rule; ``configured_rate`` assesses the windows outside them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def boosted_windows(windows: pd.DataFrame, *, confidence: float = 0.95) -> Array:
-    """Return which windows hold more traces than the fixed rate explains.
+    """Return the windows with significantly more traces than the fixed rate explains.
 
-    The chance of so many or more, Poisson with the mean (wider than what the sampler does), after Benjamini and
-    Hochberg.  A boost lasts a minute at most, so windows should be no longer.
+    Probability of as many traces, Poisson with the mean (wider than the sampler's distribution), after
+    Benjamini-Hochberg.  A boost lasts a minute at most, so windows should be no longer.
     """
     chance = stats.poisson.sf(windows["traces"].to_numpy() - 1, np.maximum(windows["mean"].to_numpy(), 1e-12))
     return np.asarray(false_discovery(chance) < 1 - confidence)
 
 
-def beside(raised: Array) -> Array:
-    """Return the boosted windows and those beside them, which a boost may reach into."""
+def with_adjacent(raised: Array) -> Array:
+    """Return the boosted and the adjacent windows, which a boost may extend into."""
     wider = raised.copy()
     wider[1:] |= raised[:-1]
     wider[:-1] |= raised[1:]
@@ -36,10 +36,10 @@ def beside(raised: Array) -> Array:
 
 
 def boosts_of(windows: pd.DataFrame, raised: Array, rule: HeadRule, *, confidence: float = 0.95) -> pd.DataFrame:
-    """Return one row a boost: a run of boosted windows."""
+    """Return one row per boost: a run of boosted windows."""
     run = np.cumsum(np.diff(np.concatenate(([0], raised.astype(np.int64)))) == 1)
-    held = windows[raised].assign(run=run[raised]).groupby("run")
-    table = held.agg(
+    runs = windows[raised].assign(run=run[raised]).groupby("run")
+    table = runs.agg(
         start_ns=("start_ns", "min"), requests=("requests", "sum"), traces=("traces", "sum"), mean=("mean", "sum")
     )
     reservoir = ((table["mean"] / table["requests"] - rule.rate) / (1 - rule.rate)).clip(0, 1) if rule.rate < 1 else 0
@@ -52,13 +52,13 @@ def boosts_of(windows: pd.DataFrame, raised: Array, rule: HeadRule, *, confidenc
     ).reset_index(drop=True)  # fmt: skip
 
 
-def in_words(boosts: pd.DataFrame, rule: HeadRule, *, confidence: float = 0.95) -> str:
-    """Return what the boosts kept, as the middle of a sentence."""
+def boost_clause(boosts: pd.DataFrame, rule: HeadRule, *, confidence: float = 0.95) -> str:
+    """Return the requests that the boosts kept, as the middle of a sentence."""
     if not len(boosts):
         return ", without a boost"
-    kept, asked = float(boosts["traces"].sum()), float(boosts["requests"].sum())
-    low, high = share_interval(kept, asked, confidence=confidence)
+    kept, requested = float(boosts["traces"].sum()), float(boosts["requests"].sum())
+    low, high = share_interval(kept, requested, confidence=confidence)
     return (
-        f" outside {counted(len(boosts), 'boost')}, which kept {percent(kept / asked)}"
-        f" ({percents(float(low), float(high))}) of {number(asked)} requests where {percent(rule.max_rate)} are allowed"
+        f" outside {counted(len(boosts), 'boost')}, which kept {percent(kept / requested)}"
+        f" ({percents(float(low), float(high))}) of {number(requested)} requests; {percent(rule.max_rate)} are allowed"
     )

@@ -1,4 +1,4 @@
-"""The signature of a token bucket: never more than q traces within 1 / q seconds of those that came beside the base."""
+"""Signature of a token bucket: its traces are never closer than the quota allows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SLACK, _MOST, _SIGNATURE, _FEWEST, _EXCEPTIONS = 0.98, 10, 0.001, 20, 0.01
 
 
 class Spacing(NamedTuple):
-    """How traces beside the base sample keep the distance that a bucket of ``quota`` a second makes them keep.
+    """Spacing of the traces outside the probability sample, for a token bucket of ``quota`` per second.
 
-    ``closer`` of ``groups`` of neighbours do not, ``expected`` would not by chance, and ``p`` is the chance that so few
-    do not.
+    ``closer`` of ``groups`` groups of consecutive traces are closer than the bucket allows, ``expected`` by
+    coincidence; ``p`` is the probability of so few.
     """
 
     quota: int
@@ -32,20 +32,20 @@ class Spacing(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether no more come closer than a rate read off the ids, which may be one trace off, explains."""
+        """Whether the spacing is consistent with the bucket, allowing for one misclassified trace."""
         return self.closer <= max(1, _EXCEPTIONS * self.groups)
 
 
 def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
-    """Return whether starts keep the distance of a token bucket, and the chance of it without one.
+    """Return the spacing of starts relative to a token bucket, and its probability without one.
 
-    In t seconds a bucket lets at most q + q t through, so of q + 1 that follow one another the last comes 1 / q after
-    the first or later; 2 % are allowed for the way from decision to start.  Without a bucket, and with a rate that
-    stays the same over q + 2 neighbours, the q between the outer two lie anywhere: with x = 1 / (q width), that the
-    first or the last q + 1 come closer has the chance ``2 x^q - max(0, 2 x - 1)^q``; groups that share no more than
-    their ends are independent, and Poisson's law for their sum is on the safe side (Hoeffding 1956, Anderson and
-    Samuels 1967).  Bursts make traces come closer and the test silent; evenly spaced requests keep the distance by
-    themselves.  Source: the samplers' ``RateLimiter``; our own test.
+    In t seconds a bucket passes at most q + q t traces, so of q + 1 consecutive traces the last comes at least 1 / q
+    seconds after the first; 2% are allowed for the delay from decision to start.  Without a bucket, and with a constant
+    rate over q + 2 consecutive traces, the inner q are uniform: with x = 1 / (q width), the first or the last q + 1 are
+    closer with probability ``2 x^q - max(0, 2 x - 1)^q``; groups that share only their ends are independent, and the
+    Poisson law for their sum is conservative (Hoeffding 1956, Anderson and Samuels 1967).  Bursts reduce the power of
+    the test; evenly spaced requests have such a spacing without a bucket.  Source: the samplers' ``RateLimiter``; our
+    own test.
     """
     order = np.lexsort((start_ns, process))
     start, group = np.asarray(start_ns, np.int64)[order], np.asarray(process)[order]
@@ -62,20 +62,20 @@ def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
     return Spacing(quota, closer, len(first), expected, float(stats.poisson.cdf(closer, expected)))
 
 
-def beside_base(case: Case) -> Array:
-    """Return which traces came beside the base sample that their ids show: bool, one a trace."""
+def beyond_base(case: Case) -> Array:
+    """Return which traces are not part of the probability sample that their IDs show: bool, one per trace."""
     source = case.traces.weights.source
     return np.array([label == BEYOND for label in source.labels] + [False])[source.codes]
 
 
-def seen_bucket(case: Case) -> Spacing | None:
-    """Return the smallest token bucket that the traces beside the base sample obey beyond chance; None without one."""
-    beside = beside_base(case)
-    if beside.sum() < _FEWEST:
+def detected_bucket(case: Case) -> Spacing | None:
+    """Return the smallest token bucket with a significant signature; None without one."""
+    beyond = beyond_base(case)
+    if beyond.sum() < _FEWEST:
         return None
     start, process = case.start_ns, processes(case.traces).codes
     for quota in range(1, _MOST + 1):
-        found = bucket_spacing(start[beside], process[beside], quota)
+        found = bucket_spacing(start[beyond], process[beyond], quota)
         if found.is_kept:
             is_seen = found.p * quota < _SIGNATURE and not bucket_spacing(start, process, quota).is_kept
             return found if is_seen else None

@@ -1,4 +1,4 @@
-"""Collection over time: how many traces arrived, how many the requests should have left, and where there are gaps."""
+"""Collection over time: recorded and expected traces, and collection gaps."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _GAPS = ["scope", "kind", "start_time", "end_time", "trace_count", "expected_cou
 
 @dataclass(frozen=True, repr=False)
 class Collection(Shown):
-    """Traces that arrived, beside those that should have.
+    """Recorded and expected traces over time.
 
     Parameters
     ----------
     table
-        One row a ``scope`` (``all``, and each service where services are counted apart) and window: ``start_time`` and
-        ``end_time`` (UTC), ``trace_count``; where requests were counted ``request_count`` and ``expected_count``, the
-        traces that they would leave at the share traced outside the gaps, else NaN.
+        One row per ``scope`` (``all``, and each service with request counts) and window: ``start_time`` and
+        ``end_time`` (UTC), ``trace_count``; with request counts ``request_count`` and ``expected_count`` (the traces
+        expected at the trace coverage outside the gaps), else NaN.
     gaps
-        One row a gap: ``scope``, ``kind`` (``gap``: against counted requests; ``silence``: against the neighbouring
-        traces, which may be a lull), ``start_time``, ``end_time``, ``trace_count``, ``expected_count``, ``loss_ratio``
-        with ``low`` and ``high`` (NaN for silences).
+        One row per gap: ``scope``, ``kind`` (``gap``: compared with request counts; ``silence``: compared with
+        neighbouring traces, possibly a lull), ``start_time``, ``end_time``, ``trace_count``, ``expected_count``,
+        ``loss_ratio`` with ``low`` and ``high`` (NaN for silences).
     headlines
-        What the checks ``gap.scan`` and ``gap.silence`` say.
+        Headlines of the checks ``gap.scan`` and ``gap.silence``.
 
     Examples
     --------
@@ -56,21 +56,21 @@ class Collection(Shown):
         return f"Collection({whole['trace_count'].sum():,} traces in {len(whole):,} windows, {found})"
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<p>{html.escape(line)}</p>" for line in (repr(self), *self.headlines))
+        headlines = "".join(f"<p>{html.escape(line)}</p>" for line in (repr(self), *self.headlines))
         shown = self.gaps if len(self.gaps) else self.table
-        return f"{said}{shown.head(10).to_html(index=False, border=0)}"
+        return f"{headlines}{shown.head(10).to_html(index=False, border=0)}"
 
 
 def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, confidence: float = 0.95) -> Collection:
-    """Return traces over time, and the stretches in which fewer were collected than should have been.
+    """Return recorded and expected traces over time, and the collection gaps.
 
     Parameters
     ----------
     traces
         Any traces.
     requests
-        Requests that somebody else counted, with times, as ``tk.quality`` takes them; without, the windows are those of
-        ``tk.timeline`` and only silences can be told.
+        Request counts with times, as for ``tk.quality``; without them, the windows are those of ``tk.timeline`` and
+        only silences are detected.
     confidence
         Confidence level.
 
@@ -82,16 +82,16 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     Raises
     ------
     ValueError
-        Counts that hold what they should not; the row is named.
+        Invalid counts; the message contains the row.
 
     Notes
     -----
-    The gaps of check ``gap.scan`` where requests are counted by time, else the silences of ``gap.silence``; their
-    assumptions hold here as well.  A trace counts once for each service that it reaches.
+    The gaps of check ``gap.scan`` with request counts by time, else the silences of ``gap.silence``, with their
+    assumptions.  A trace counts once for each service that it reaches.
 
     Examples
     --------
-    Ten requests a minute leave five traces each, but in minutes 10 to 14 none:
+    Five traces per minute for ten requests, but none in minutes 10 to 14:
 
     >>> from tracekit import TraceSet
     >>> minute = 60 * 10**9
@@ -108,12 +108,12 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
         found = silence(case)
         return Collection(_of_traces(traces), _silences(found[0]), tuple(finding.headline for finding in found))
     found = gaps(case)
-    holes = _gaps(found[0])
-    return Collection(_of_counts(case, holes), holes, tuple(finding.headline for finding in found))
+    gaps_table = _gaps(found[0])
+    return Collection(_of_counts(case, gaps_table), gaps_table, tuple(finding.headline for finding in found))
 
 
 def _of_traces(traces: TraceSet) -> pd.DataFrame:
-    """Return traces by window, without anything to compare them with."""
+    """Return traces by window, without request counts."""
     seen = timeline(traces)
     start = seen.table["start_time"].astype("datetime64[ns, UTC]")
     columns = {"start_time": start, "end_time": start + pd.Timedelta(seen.step_ns, "ns")}
@@ -121,8 +121,8 @@ def _of_traces(traces: TraceSet) -> pd.DataFrame:
     return table.assign(request_count=np.nan, expected_count=np.nan)
 
 
-def _of_counts(case: Case, holes: pd.DataFrame) -> pd.DataFrame:
-    """Return traces beside requests by window: of everything, and of every service that is counted apart."""
+def _of_counts(case: Case, gaps_table: pd.DataFrame) -> pd.DataFrame:
+    """Return traces and requests by window: in total, and by service if requests are counted by service."""
     counts, bins = case.counts, case.tally.bins
     assert counts is not None
     parts = {ALL: bins}
@@ -135,7 +135,7 @@ def _of_counts(case: Case, holes: pd.DataFrame) -> pd.DataFrame:
         frame = pd.DataFrame({"scope": scope, "start_ns": sums.index, "end_ns": ends.reindex(sums.index).to_numpy()})
         frame["trace_count"] = sums["traces"].to_numpy(np.int64)
         frame["request_count"] = sums["requests"].to_numpy(np.float64)
-        frame["expected_count"] = frame["request_count"] * _usual_share(frame, holes[holes["scope"] == scope])
+        frame["expected_count"] = frame["request_count"] * _usual_share(frame, gaps_table[gaps_table["scope"] == scope])
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
     for side in ("start", "end"):
@@ -143,13 +143,13 @@ def _of_counts(case: Case, holes: pd.DataFrame) -> pd.DataFrame:
     return table[["scope", "start_time", "end_time", "trace_count", "request_count", "expected_count"]]
 
 
-def _usual_share(frame: pd.DataFrame, holes: pd.DataFrame) -> float:
-    """Return the traced share of the requests outside the gaps, from the first trace to the last."""
+def _usual_share(frame: pd.DataFrame, gaps_table: pd.DataFrame) -> float:
+    """Return the trace coverage outside the gaps, from the first trace to the last."""
     seen = np.flatnonzero(frame["trace_count"] > 0)
     if not len(seen):
         return 0.0
     inner = frame.iloc[seen[0] : seen[-1] + 1]
-    starts = holes[["start_time", "end_time"]].astype("datetime64[ns, UTC]").astype(np.int64).to_numpy()
+    starts = gaps_table[["start_time", "end_time"]].astype("datetime64[ns, UTC]").astype(np.int64).to_numpy()
     outside = np.ones(len(inner), bool)
     for low, high in starts:
         outside &= (inner["start_ns"] < low) | (inner["start_ns"] >= high)
@@ -158,7 +158,7 @@ def _usual_share(frame: pd.DataFrame, holes: pd.DataFrame) -> float:
 
 
 def _gaps(finding: Finding) -> pd.DataFrame:
-    """Return the gaps of ``gap.scan``, each at the level at which it is reported."""
+    """Return the gaps of ``gap.scan``, each at its reported level."""
     rows = finding.evidence
     if "loss_ratio" not in rows:
         return pd.DataFrame(columns=_GAPS)
@@ -168,7 +168,7 @@ def _gaps(finding: Finding) -> pd.DataFrame:
 
 
 def _silences(finding: Finding) -> pd.DataFrame:
-    """Return the silences of ``gap.silence``; nothing arrived in them."""
+    """Return the silences of ``gap.silence`` as gaps."""
     rows = finding.evidence
     if "due_count" not in rows or finding.severity == "info":
         return pd.DataFrame(columns=_GAPS)

@@ -1,4 +1,4 @@
-"""S02, is the sampler doing what its rule says."""
+"""S02: observed sampling rates compared with the sampling rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.boosts import beside, boosted_windows, boosts_of, in_words
+from tracekit.checks.sampling.boosts import boost_clause, boosted_windows, boosts_of, with_adjacent
 from tracekit.checks.sampling.partial_windows import covered_windows
 from tracekit.checks.sampling.words import about, factors, number, percent, times
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from tracekit.weights.rules import HeadRule
 
 CHECK = "rate.configured"
-_SUBJECT = "Whether the sampler keeps what its rule says"
+_SUBJECT = "Sampling rate compared with the rule"
 _LONGEST_S = 60.0
 
 
 def configured_rate(case: Case) -> list[Finding]:
-    """Return observed over configured sampling, rule by rule.
+    """Return the ratio of observed to configured sampling, by rule.
 
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
-    processes taken as equal and arrivals as even within a window; bursts make the expectation too high.  The
-    first and the last window count by the share that the traces cover (``partial_windows``).  OpenTelemetry
-    samplers fill a token bucket instead (``stats.token_bucket``).  A central reservoir is taken as divided evenly,
-    which X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and
-    fails too where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
+    assuming equal processes and even arrivals within a window; bursts make the expectation too high.  The first and the
+    last window count by the share that the traces cover (``partial_windows``).  OpenTelemetry samplers use a token
+    bucket instead (``stats.token_bucket``).  A central reservoir is assumed to be divided evenly, which X-Ray does not
+    guarantee.  A rule with a boost is assessed by the windows outside its boosts (``boosts``), and also fails if a
+    boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5%.
     """
     rules = case.rules
     if rules is None or not rules.head:
@@ -45,17 +45,19 @@ def configured_rate(case: Case) -> list[Finding]:
     if missing := case.counts_needed:
         return [not_assessable(CHECK, _SUBJECT, missing)]
     if rules.tail:
-        return [not_assessable(CHECK, _SUBJECT, "counts before the tail sampler, which thins after the rule")]
+        return [not_assessable(CHECK, _SUBJECT, "counts before the tail sampler, which drops traces after the rule")]
     table, chosen = _by_rule(case)
     found = [_one(case, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
     if (chosen < 0).any():
         left = number(table.loc[chosen < 0, "requests"].sum())
-        found.append(not_assessable(CHECK, f"{_SUBJECT}, for {left} requests", "counts by what the rules tell apart"))
+        found.append(
+            not_assessable(CHECK, f"{_SUBJECT}, for {left} requests", "counts by the dimensions that the rules match")
+        )
     return found
 
 
 def _by_rule(case: Case) -> tuple[pd.DataFrame, Array]:
-    """Return requests and traces by window and stratum, and the rule that decides about each row, -1 unknown."""
+    """Return requests and traces by window and stratum, and the rule that applies to each row (-1: unknown)."""
     tally = case.tally
     table = tally.bins if len(tally.bins) else tally.frame
     rules = case.rules
@@ -70,28 +72,28 @@ def _by_rule(case: Case) -> tuple[pd.DataFrame, Array]:
         if key not in known:
             request = dict(zip(["service_name", "http_request_method", "path"], key[:3], strict=True))
             rule = rules.match({name: text if isinstance(text, str) else None for name, text in request.items()})
-            told = by_name.get(key[3], -1)
-            known[key] = told if isinstance(key[3], str) else -1 if rule is None else number_of[id(rule)]
+            named = by_name.get(key[3], -1)
+            known[key] = named if isinstance(key[3], str) else -1 if rule is None else number_of[id(rule)]
         chosen[at] = known[key]
     return table, chosen
 
 
 def expected_share(case: Case) -> float | None:
-    """Return the share of the counted requests that the head rules should keep; None where that cannot be told."""
+    """Return the share of the counted requests that the head rules should keep; None where unknown."""
     rules = case.rules
     if rules is None or not rules.head or rules.tail:
         return None
     table, chosen = _by_rule(case)
-    asked = float(table["requests"].sum())
-    if (chosen < 0).any() or not asked:
+    requested = float(table["requests"].sum())
+    if (chosen < 0).any() or not requested:
         return None
     dues = [_due(case, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
     known = [due[0] for due in dues if not isinstance(due, str)]
-    return sum(known) / asked if known and len(known) == len(dues) else None
+    return sum(known) / requested if known and len(known) == len(dues) else None
 
 
 def _due(case: Case, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float] | str:
-    """Return how many traces a rule should give, with the standard deviation; or what is missing to tell."""
+    """Return the expected number of traces of a rule and its standard deviation, or the missing input."""
     found = _windows(case, rule, table)
     if isinstance(found, str):
         return found
@@ -102,7 +104,7 @@ def _due(case: Case, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float]
 
 
 def _windows(case: Case, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | str:
-    """Return requests, traces, and mean and variance of what a rule keeps, by window; or what is missing to tell."""
+    """Return requests, traces, and expected traces with variance by window, or the missing input."""
     assert case.counts is not None
     window, kind, parties = case.counts.window_s, "epoch", 1
     if math.isnan(rule.rate):
@@ -111,7 +113,7 @@ def _windows(case: Case, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | 
         if window is None or window > _LONGEST_S:
             what = "reservoir" if rule.quota else "boost"
             return f"request counts by time, in windows of 60 s or shorter, for a rule with a {what}"
-        kind = "bucket" if (is_otel(case.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - most of them
+        kind = "bucket" if (is_otel(case.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - the majority
         seen = processes(case.traces)
         parties = case.expected.processes or max(len(np.unique(seen.codes[seen.codes >= 0])), 1)
     if "start_ns" in table:
@@ -138,57 +140,57 @@ def _windows(case: Case, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | 
 
 
 def _one(case: Case, rule: HeadRule, table: pd.DataFrame) -> Finding:
-    """Return the finding about one rule."""
+    """Return the finding on one rule."""
     found = _windows(case, rule, table)
     if not isinstance(found, str) and not found["mean"].sum():
         found = "a rule that keeps anything"
     if isinstance(found, str):
         return not_assessable(CHECK, f"{_SUBJECT} ({rule.name})", found)
     raised = boosted_windows(found, confidence=case.confidence) if rule.is_boosted else np.zeros(len(found), bool)
-    calm = found[~beside(raised)]
+    calm = found[~with_adjacent(raised)]
     if not calm["mean"].sum():
         return not_assessable(CHECK, f"{_SUBJECT} ({rule.name})", "windows without a boost")
     due, kept = float(calm["mean"].sum()), float(calm["traces"].sum())
     half = normal_quantile(case.confidence) * math.sqrt(float(calm["variance"].sum())) / due
     boosts = boosts_of(found, raised, rule, confidence=case.confidence) if rule.is_boosted else None
-    return _say(case, rule, calm, (kept / due, kept / due - half, kept / due + half), boosts)
+    return _finding(case, rule, calm, (kept / due, kept / due - half, kept / due + half), boosts)
 
 
-def _say(
+def _finding(
     case: Case,
     rule: HeadRule,
     table: pd.DataFrame,
     ratio: tuple[float, float, float],
     boosts: pd.DataFrame | None,
 ) -> Finding:
-    """Return the sentence about one rule."""
+    """Return the finding on a ratio of observed to expected traces with its limits."""
     value, low, high = ratio
-    kept, asked = int(table["traces"].sum()), float(table["requests"].sum())
+    kept, requested = int(table["traces"].sum()), float(table["requests"].sum())
     verdict = judge(low, high, case.margin)
     beyond = boosts is not None and (boosts["status"] == "failed").any()
     status: Status = worst_status(["failed" if verdict == "failed" else verdict, "failed" if beyond else "ok"])
     what = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
-    apart = "" if boosts is None else in_words(boosts, rule, confidence=case.confidence)
+    apart = "" if boosts is None else boost_clause(boosts, rule, confidence=case.confidence)
     base = (
-        f"Rule {rule.name} recorded {times(value)} ({factors(max(low, 0), high)}) of what {what} should give"
-        f" ({number(kept)} traces of {number(asked)} requests){apart}"
+        f"Rule {rule.name}: {times(value)} the expected traces ({case.ci} {factors(max(low, 0), high)}; {what};"
+        f" {number(kept)} traces of {number(requested)} requests){apart}."
     )
-    settle = n_needed(asked, max(low, 1e-9), high, case.margin)
+    needed = n_needed(requested, max(low, 1e-9), high, case.margin)
     ends = {
-        "ok": ": the sampler does what it is told.",
-        "inconclusive": f": too few to tell, about {about(settle)} requests would settle it.",
-        "failed": ": traces are lost after the sampling decision."
+        "ok": " OK (matches sampling rule).",
+        "inconclusive": f" Inconclusive: about {about(needed)} requests are needed.",
+        "failed": " Traces are lost after the sampling decision."
         if value < 1
-        else ": another rule, an upstream decision, a boost or duplicate export adds traces.",
+        else " Another rule, an upstream decision, a boost or duplicate export adds traces.",
     }
     if beyond and verdict != "failed":
-        ends["failed"] = ": more than the boost allows."
+        ends["failed"] = " That is more than the boost allows."
     evidence = pd.DataFrame(
-        {"rule": [rule.name], "requests": asked, "traces": kept, "expected": float(table["mean"].sum()),
+        {"rule": [rule.name], "requests": requested, "traces": kept, "expected": float(table["mean"].sum()),
          "estimate": value, "estimate_low": low, "estimate_high": high, "status": status}
     )  # fmt: skip
     evidence = evidence if boosts is None or not len(boosts) else pd.concat([evidence, boosts], ignore_index=True)
-    remedy = {"failed": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")
+    remedy = {"failed": "Trace the loss from exporter to backend before changing the rule."}.get(status, "")
     assumed = ["requests arrive evenly within a window", "processes share the traffic evenly", *case.caveats]
     if "start_ns" in table and len(part := table[table["covered_s"] < table["covered_s"].max()]):
         seconds = " and ".join(f"{covered} s" for covered in part["covered_s"])

@@ -1,4 +1,4 @@
-"""S11, could an incident have gone unseen, and which rate would have caught it."""
+"""S11: detection probability of an incident, and the sampling rate that detects it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _ENOUGH = 0.95
 
 
 def evidence_loss(case: Case) -> list[Finding]:
-    """Return with which chance an incident of a declared size leaves enough traces.
+    """Return the probability that an incident of a declared size leaves enough traces.
 
-    P(X >= k) = P(Binomial(M, p) >= k); the rate needed is BetaInv(0.95; k, M - k + 1), exact; what may have happened
-    unseen is the thinned count of 0.  With unequal probabilities p is their mean over the traffic, n over the sum of
-    the weights: occurrences fall on requests as they come.  A reservoir without known weights: what the rules should
-    keep of the counted requests, window by window; an incident that brings more requests is kept less often.  Assumes
-    independent decisions, and an incident that the sampler does not look at: a policy that keeps failures catches more.
-    A retry storm in one trace is one occurrence.  Source: elementary; failure mode F2.
+    P(X >= k) = P(Binomial(M, p) >= k); the required rate is BetaInv(0.95; k, M - k + 1), exact; the limit of unrecorded
+    occurrences is the thinned count of 0.  With unequal probabilities p is their mean over the traffic, n over the sum
+    of the weights.  A reservoir without known weights: the share of the counted requests that the rules should keep, by
+    window; an incident with more requests is sampled less.  Assumes independent decisions that do not depend on the
+    incident: a policy that keeps failures detects more.  A retry storm in one trace is one occurrence.  Source:
+    elementary; failure mode F2.
     """
     rate = _rate(case)
     if rate is None:
         missing = case.weights_needed or "sampling rules"
-        return [not_assessable(CHECK, "Whether an incident could have gone unseen", missing)]
+        return [not_assessable(CHECK, "Detection probability of an incident", missing)]
     declared = case.expected.incident
     size, enough = declared or (_EXAMPLE, 1)
     sizes = sorted({*_SIZES, size})
@@ -52,26 +52,25 @@ def evidence_loss(case: Case) -> list[Finding]:
     chance = capture_probability(size, rate, enough)
     status: Status = "measured" if declared is None else "ok" if chance >= _ENOUGH else "warning"
     unseen = thinned_count(0, rate, confidence=case.confidence)[1]
-    better = f"; a rate of {percent(required_rate(size, enough, confidence=_ENOUGH))} would make it {percent(_ENOUGH)}"
+    better = f"; {percent(required_rate(size, enough, confidence=_ENOUGH))} sampling would raise it to"
     text = (
-        f"At {percent(rate)} an incident of {counted(size, 'request')} leaves at least {counted(enough, 'trace')} with"
-        f" {percent(chance)} probability{better * (chance < _ENOUGH)}; up to {number(unseen)} such requests may have"
-        " happened unseen."
+        f"Detection probability of an incident of {counted(size, 'request')}: {percent(chance)} (at least"
+        f" {counted(enough, 'trace')} at {percent(rate)} sampling)"
+        f"{f'{better} {percent(_ENOUGH)}' * (chance < _ENOUGH)}. Up to {number(unseen)} such requests may be"
+        " unrecorded."
     )
-    remedy = (
-        "Raise the rate for the routes that matter, or keep failures by a tail policy." if status == "warning" else ""
-    )
+    remedy = "Raise the rate for important routes, or keep failures by a tail policy." if status == "warning" else ""
     return [
         finding(
             CHECK, status, text, table.assign(status=status), remedy=remedy,
             estimate=Estimate(chance, "ratio", chance, chance, len(case.traces)),
-            assumptions=("decisions are independent", "the sampler does not look at what fails"),is_critical=False
+            assumptions=("decisions are independent", "sampling does not depend on failures"), is_critical=False
         )
     ]  # fmt: skip
 
 
 def _rate(case: Case) -> float | None:
-    """Return the mean probability with which a request is kept, by the rules or else by the weights."""
+    """Return the mean sampling probability of a request, from the rules or else from the weights."""
     if case.rules is not None and (rate := case.rules.base_rate) and not any(r.quota for r in case.rules.head):
         return rate
     if case.weights_needed or not len(case.traces):

@@ -1,4 +1,4 @@
-"""S03, where do requests fall out between the user and the trace backend."""
+"""S03: losses by stage between the request and the trace backend."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 CHECK = "coverage.funnel"
 DELIVERED, TAIL = "delivered", "tail policies"
 _WHOLE = 0.99
-_SAYS = {
-    "instrumented": "requests never reach instrumented code",
-    "sampled": "the sampler leaves them out",
-    "recorded": "traces are lost between the decision and the backend",
-    "indexed": "the backend does not index them",
-    DELIVERED: "traces are lost between the decision and the backend, beside what the tail policies drop",
-    TAIL: "the tail policies drop them",
+_LOSSES = {
+    "instrumented": "Requests do not reach instrumented code",
+    "sampled": "The sampler drops them",
+    "recorded": "Sampled traces are dropped before storage",
+    "indexed": "The backend does not index them",
+    DELIVERED: "Sampled traces are dropped before storage, in addition to those that the tail policies drop",
+    TAIL: "The tail policies drop them",
 }
 
 
 def funnel(case: Case) -> list[Finding]:
-    """Return what share of the requests passes each stage, and which stage loses most.
+    """Return the share of the requests that passes each stage, and the stage with the largest loss.
 
-    Stages: requests, forwarded (where a load balancer answered some by itself, which is no loss), instrumented,
-    sampled, recorded (traces in hand), indexed.  Where the rules declare tail policies, the traces in hand are those
-    that these kept, stage ``tail policies``, which is as it should be; before it stands ``delivered``, how many there
-    would be without them, by the weights that the policies give; without such weights both losses are one.
+    Stages: requests, forwarded (without those that a load balancer answered itself, which is no loss), instrumented,
+    sampled, recorded (these traces), indexed.  If the rules declare tail policies, these traces are those that the
+    policies kept (stage ``tail policies``, an intended reduction); the stage before it is ``delivered``, the number
+    without them, estimated by the policies' weights; without such weights both losses are one.
 
-    a_k = stage over the one before with Wilson's interval (of ``delivered`` that of the weighted total); M1 is their
-    product, M7 sampled over instrumented.  The loss is shared out by log(a_k / expected) over its sum, where 1 is
-    expected of all stages but sampling.  With a log and no counts beside it, recorded are the requests whose trace id
-    is among the traces, so that the two ends are exact.  Assumes that the stages nest: not where SDK families count
-    differently, or the trace summaries were themselves sampled.  Source: metrics M1, M7.
+    a_k = stage over the previous one with Wilson's interval (for ``delivered`` that of the weighted total); M1 is their
+    product, M7 sampled over instrumented.  The loss is attributed by log(a_k / expected) over its sum, with 1 expected
+    for all stages but sampling.  With a log and without counts, recorded requests are those with a trace ID among the
+    traces, so that both ends are exact.  Assumes nested stages: not valid if SDK families count differently, or the
+    trace summaries were sampled themselves.  Source: metrics M1, M7.
     """
-    subject = "Where requests fall out on the way to a trace"
+    subject = "Trace coverage by stage"
     if missing := case.join_needed:
         return [not_assessable(CHECK, subject, missing)]
     table = _stages(case)
@@ -57,8 +57,8 @@ def funnel(case: Case) -> list[Finding]:
         at = table.index[more][0]
         row, before = table.loc[at], table.loc[at - 1]
         text = (
-            f"Stage {row['stage']} counts {number(row['count'])}, more than the {number(before['count'])} of"
-            f" {before['stage']} before it: the stages are not of the same requests."
+            f"Inconsistent stages: {number(row['count'])} {row['stage']}, more than the {number(before['count'])}"
+            f" {before['stage']} before: the stages do not count the same requests."
         )
         return [
             finding(
@@ -73,29 +73,32 @@ def funnel(case: Case) -> list[Finding]:
     requests = float(table["count"].iloc[0])
     traces = float(table.loc[table["stage"].isin(["recorded", TAIL]), "count"].iloc[0])
     low, high = share_interval(traces, requests, confidence=case.confidence)
-    base = f"{percent(traces / requests)} ({percents(float(low), float(high))}; {number(traces)} of {number(requests)})"
+    base = (
+        f"Trace coverage: {percent(traces / requests)} ({case.ci} {percents(float(low), float(high))};"
+        f" {number(traces)} of {number(requests)} requests)"
+    )
     judged = table["status"].tolist()[1:]
     status = worst_status(judged)
     estimate = Estimate(traces / requests, "ratio", float(low), float(high), int(traces))
     return [
-        finding(CHECK, status, f"{base} of requests have a trace{_cause(table, status)}", table,
+        finding(CHECK, status, f"{base}. {_cause(table, status)}", table,
               estimate=estimate, assumptions=("the stages nest", *case.join_caveats), remedy=_remedy(status),
               is_critical=False)
     ]  # fmt: skip
 
 
 def _stages(case: Case) -> pd.DataFrame:
-    """Return one row a stage that is known, in order."""
-    tally, told = case.joined or case.tally, case.expected.stages
+    """Return one row per known stage, in order."""
+    tally, stages = case.joined or case.tally, case.expected.stages
     requests, recorded = float(tally.frame["requests"].sum()), float(tally.frame["traces"].sum())
     assert case.counts is not None
     alone = float(case.counts.by_balancer["count"].sum()) if len(case.counts.by_balancer) else 0.0
     known: list[tuple[str, float]] = [("requests", requests + alone), ("forwarded", requests)][: 1 + (alone > 0)]
-    known += [(name, float(told[name])) for name in ("instrumented", "sampled") if name in told]
+    known += [(name, float(stages[name])) for name in ("instrumented", "sampled") if name in stages]
     offered = _offered(case, recorded)
     known += [(DELIVERED, offered.value)] if offered is not None else []
     known += [(TAIL if _has_tail(case) else "recorded", recorded)]
-    known += [("indexed", float(told["indexed"]))] if "indexed" in told else []
+    known += [("indexed", float(stages["indexed"]))] if "indexed" in stages else []
     table = pd.DataFrame(known, columns=["stage", "count"])
     before = table["count"].shift()
     low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), confidence=case.confidence)
@@ -105,7 +108,7 @@ def _stages(case: Case) -> pd.DataFrame:
         limits = np.array([offered.low, offered.high]) / float(before[table["stage"] == DELIVERED].iloc[0])
         table.loc[table["stage"] == DELIVERED, ["estimate_low", "estimate_high"]] = limits
         kept = recorded / max(offered.value, 1.0)
-    chooses = "sampled" if "sampled" in told else DELIVERED if offered is not None else "recorded"
+    chooses = "sampled" if "sampled" in stages else DELIVERED if offered is not None else "recorded"
     due = {TAIL: kept, chooses: rate or math.nan, "forwarded": requests / max(requests + alone, 1.0)}
     table["expected"] = [math.nan] + [due.get(stage, 1.0) for stage in table["stage"][1:]]
     table["status"] = ["measured"] + [
@@ -123,11 +126,11 @@ def _has_tail(case: Case) -> bool:
 
 
 def _offered(case: Case, recorded: float) -> Rate | None:
-    """Return how many traces there would be without the tail policies; None without these or their weights."""
+    """Return the estimated number of traces without the tail policies; None without these or their weights."""
     if not _has_tail(case) or not recorded or case.weights_needed or not case.is_weighted_by_rules:
         return None
     whole = weighted_total(case.probability[case.base], np.ones(int(case.base.sum())), confidence=case.confidence)
-    share = recorded / len(case.traces)  # of these, what the counts are of
+    share = recorded / len(case.traces)  # share of the traces in the counted strata
     return whole._replace(value=whole.value * share, low=whole.low * share, high=whole.high * share)
 
 
@@ -148,33 +151,34 @@ def _status(row: tuple[object, ...], chooses: str, margin: float) -> str:
 
 
 def _cause(table: pd.DataFrame, status: str) -> str:
-    """Return what the stages say about the rest."""
+    """Return the sentence about the requests without a trace."""
     stages = table.iloc[1:]
     if status == "measured" and TAIL in set(stages["stage"]) and DELIVERED not in set(stages["stage"]):
-        return ": the tail policies dropped the others, or they were lost; only the policies' weights tell these apart."
+        return "The others were dropped by the tail policies or lost; only the policies' weights distinguish the two."
     if status == "measured" and DELIVERED in set(stages["stage"]):
         row = stages[stages["stage"] == DELIVERED].iloc[0]
-        reached = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) would have one"
-        return f": without the tail policies {reached}."
+        reached = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])})"
+        return f"Without the tail policies it would be {reached}."
     if status == "measured":
-        return "; without sampling rules or the counts of the stages nobody can say which stage loses the others."
+        return "The stage that loses the others is unknown without sampling rules or counts of the stages."
     if status == "ok":
-        return ": sampling explains it, so raise the rate for more; nothing is broken."
+        return "Sampling explains it; no unexpected loss."
     if status == "warning":
-        return ": more than the sampling rules explain; another rule, an upstream decision or duplicates add traces."
+        return "More than the sampling rules explain: another rule, an upstream decision or duplicates add traces."
     judged = stages[stages["status"] == status]
     row = judged.iloc[int(judged["loss_share"].fillna(0).to_numpy().argmax())]
-    only = f"where only {percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) arrive"
     if status == "failed":
         due = row["expected"]
-        instead = f" instead of {percent(due)}" if due < 1 else ""
-        return f": {_SAYS[row['stage']]}, {only}{instead}."
-    return f": most of the unexplained loss, if any, is at stage {row['stage']}; too few requests to be sure."
+        expected = f", {percent(due)} expected" if due < 1 else ""
+        arrived = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) arrive{expected}"
+        return f"{_LOSSES[row['stage']]}: {arrived}."
+    return f"Inconclusive: any unexplained loss is mostly at stage {row['stage']}; too few requests."
 
 
 def _remedy(status: str) -> str:
-    """Return what to do."""
+    """Return the remedy."""
     return {
-        "failed": "Mend that stage first; a higher sampling rate would not help.",
-        "measured": "Give rules=... and expected={'stages': ...}.",
+        "failed": "Fix that stage first; a higher sampling rate would not help.",
+        "measured": "Pass rules=... and expected={'stages': ...}.",
+        "ok": "Raise the sampling rate for more traces.",
     }.get(status, "")

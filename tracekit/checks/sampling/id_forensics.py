@@ -1,4 +1,4 @@
-"""S16, which sampler decided by the trace ids, at what rate, and how many traces came another way."""
+"""S16: trace-ID-based samplers and their rates, inferred from trace IDs."""
 
 from __future__ import annotations
 
@@ -30,44 +30,43 @@ _OTHER, _SHOWN, _NEARLY = 0.01, 3, 1.005
 
 
 def id_forensics(case: Case) -> list[Finding]:
-    """Return for each service that begins traces which sampler its ids show.
+    """Return the trace-ID-based sampler of each service that starts traces.
 
-    Every head sampler maps an id to 0..1 by other bits (``weights.id_maps``) and keeps what lies below its rate: the
-    ids have an edge there under its map alone.  ``stats.step_scan`` over the maps, Benjamini-Hochberg, one chance in a
-    thousand; the rate is snapped to a configured one inside its interval.  Id formats leave edges too (leading zeros,
-    times, counters), so a sampler is named only where the ids below the edge are even (``weights.id_edges``) and ids
-    beyond it occur, or where rules or the trace state declare the rate.  Assumes one threshold a service at a time:
-    slices of time are joined where one edge explains them (``stats.step_slices``), so that an adaptive rate shows as
-    several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %.
+    Every head sampler maps an ID to 0..1 by different bits (``weights.id_maps``) and keeps values below its rate: the
+    IDs have an edge there only under its map.  ``stats.step_scan`` over the maps, Benjamini-Hochberg, one in a
+    thousand; the rate is snapped to a configured one inside its interval.  ID formats cause edges too (leading zeros,
+    times, counters), so a sampler is reported only if the IDs below the edge are uniform (``weights.id_edges``) and IDs
+    beyond it occur, or if rules or the trace state declare the rate.  Assumes one threshold per service at a time:
+    time slices are joined if one edge explains them (``stats.step_slices``), so that an adaptive rate appears as
+    several.  Source: the samplers' sources; the method is our own; measured false reports below 1%.
     """
     groups = services_of_roots(case.traces)
     if not groups:
-        subject = "Which sampler kept these traces"
-        return [not_assessable(CHECK, subject, f"{FEWEST} traces that begin in one service")]
+        return [not_assessable(CHECK, "Trace-ID-based sampling", f"{FEWEST} traces that start in one service")]
     return [_one(case, service, rows) for service, rows in groups]
 
 
 def _one(case: Case, service: str, rows: Array) -> Finding:
-    """Return the finding about one service."""
+    """Return the finding on one service."""
     found, reading = group_families(case.traces, rows), read_ids(case.traces, rows)
     table = _rows(service, [(family.name, family.step, len(rows)) for family in found])
     table["q_bh"] = [family.q for family in found]
     if not reading.edges:
         text = (
-            f"Ids of `{service}` show no sampler that decides by id (n = {number(len(rows))}): all traces were kept, or"
-            " others decided (a coin, a reservoir, a hash with a salt of its own)."
+            f"No trace-ID-based sampling detected for `{service}` (n = {number(len(rows))}): unsampled, or sampled by"
+            " another method (random, reservoir, salted hash)."
         )
         return finding(CHECK, "measured", text, table, is_critical=False)
     best = reading.edges[0]
     if reading.doubt and not _is_declared(case, rows, service, best):
         return _doubtful(service, reading, table)
     if len(reading.parts) > 1:
-        return _moved(case, service, best, reading.parts)
-    return _say(case, service, best, table)
+        return _rate_changed(case, service, best, reading.parts)
+    return _detected(case, service, best, table)
 
 
 def _is_declared(case: Case, rows: Array, service: str, best: Family) -> bool:
-    """Return whether rules, or weights that do not come from the ids, say that traces of this service were sampled."""
+    """Return whether rules, or weights from other sources than IDs, confirm the rate of this service."""
     if _configured(case, service) is not None:
         return True
     least, most = best.step.low / _NEARLY, best.step.high * _NEARLY
@@ -77,14 +76,14 @@ def _is_declared(case: Case, rows: Array, service: str, best: Family) -> bool:
 
 
 def _doubtful(service: str, reading: Reading, table: pd.DataFrame) -> Finding:
-    """Return the sentence about an edge that a sampler need not have left."""
+    """Return the finding on an edge that may have another cause than a sampler."""
     best = reading.edges[0]
     text = (
-        f"Ids of `{service}` lie mostly in the lowest {percent(best.step.threshold)} of what {best.name} looks at"
-        f" (n = {number(table['trace_count'].iloc[0])}), and {reading.doubt}: a sampler or the way the ids are made"
-        " can be the reason, so no weights follow from the ids."
+        f"Trace-ID sampling of `{service}` is uncertain: most IDs lie in the lowest {percent(best.step.threshold)} of"
+        f" the range of {best.name} (n = {number(table['trace_count'].iloc[0])}), and {reading.doubt}. A sampler or the"
+        " ID generator may be the cause, so no weights are derived from the IDs."
     )
-    remedy = "Give rules=... or weights if these traces were sampled."
+    remedy = "Pass rules=... or weights if these traces were sampled."
     return finding(CHECK, "measured", text, table, remedy=remedy, is_critical=False)
 
 
@@ -95,30 +94,30 @@ def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _moved(case: Case, service: str, best: Family, parts: list[Part]) -> Finding:
-    """Return the sentence about a rate that changed with time."""
+def _rate_changed(case: Case, service: str, best: Family, parts: list[Part]) -> Finding:
+    """Return the finding on a rate that changed over time."""
     table = _rows(service, [(best.name, part.step, len(part.at)) for part in parts])
     start = case.start_ns
     table["first_time"] = pd.to_datetime([start[part.at].min() for part in parts], utc=True)
     table["last_time"] = pd.to_datetime([start[part.at].max() for part in parts], utc=True)
-    said = [f"{percent(s.threshold)} ({percents(s.low, s.high)}; n = {number(len(at))})" for at, s in parts[:_SHOWN]]
+    rates = [f"{percent(s.threshold)} ({percents(s.low, s.high)}; n = {number(len(at))})" for at, s in parts[:_SHOWN]]
     more = f" and {len(parts) - _SHOWN} other rates" * (len(parts) > _SHOWN)
     rule = _rule(case, service)
     free = rule is None or rule.is_boosted
     ends = " The rule has a boost." if rule is not None and rule.is_boosted else ""
-    ends = ends if rule is None or free else f" {percent(rule.rate)} is configured, and no boost."
+    ends = ends if rule is None or free else f" {percent(rule.rate)} is configured, without a boost."
     text = (
-        f"Ids of `{service}` were kept by {best.name} at {', at other times at '.join(said)}{more}: the rate moved, so"
-        f" read shares and totals with weights only.{ends}"
+        f"Trace-ID sampling of `{service}`: kept by {best.name} at {', at other times at '.join(rates)}{more}. The rate"
+        f" changed, so unweighted shares and totals are biased.{ends}"
     )
-    remedy = "" if free else "Find out which configuration was in force when."
+    remedy = "" if free else "Find out which configuration was active when."
     estimate = Estimate(parts[0].step.threshold, "ratio", parts[0].step.low, parts[0].step.high, len(parts[0].at))
     return finding(CHECK, "measured" if free else "warning", text, table, estimate=estimate, remedy=remedy,
-                 assumptions=("one threshold for the whole service at a time",), is_critical=False)  # fmt: skip
+                 assumptions=("one threshold per service at a time",), is_critical=False)  # fmt: skip
 
 
-def _say(case: Case, service: str, best: Family, table: pd.DataFrame) -> Finding:
-    """Return the sentence about the sampler that was found."""
+def _detected(case: Case, service: str, best: Family, table: pd.DataFrame) -> Finding:
+    """Return the finding on a detected sampler."""
     step, n = best.step, int(table["trace_count"].iloc[0])
     configured = _configured(case, service)
     status: Status = "measured"
@@ -129,30 +128,29 @@ def _say(case: Case, service: str, best: Family, table: pd.DataFrame) -> Finding
         is_it = step.low / _NEARLY <= configured <= step.high * _NEARLY
         snapped = configured if is_it else snapped
         status = "warning" if near == "failed" else "measured"
-        ends = f", {'but' if near == 'failed' else 'though'} {percent(configured)} is configured."
-        ends = ", as configured." if is_it else ends
-    other = f"; {percent(step.other)} of the traces came in another way (reservoir, error policy)" * (
+        ends = ", as configured." if is_it else f"; {percent(configured)} is configured."
+    other = f" {percent(step.other)} of the traces were kept by another method (reservoir, error policy)." * (
         step.other > _OTHER
     )
     text = (
-        f"Ids of `{service}` were kept by {best.name} at {percent(snapped)} ({percents(step.low, step.high)};"
-        f" n = {number(n)}){other}{ends}"
+        f"Trace-ID sampling of `{service}`: kept by {best.name} at {percent(snapped)} ({percents(step.low, step.high)};"
+        f" n = {number(n)}){ends}{other}"
     )
-    remedy = "Find out which configuration is in force." if status == "warning" else ""
+    remedy = "Find out which configuration is active." if status == "warning" else ""
     estimate = Estimate(step.threshold, "ratio", step.low, step.high, n)
     return finding(CHECK, status, text, table, estimate=estimate, remedy=remedy,
-                 assumptions=("one threshold for the whole service",), is_critical=False)  # fmt: skip
+                 assumptions=("one threshold per service",), is_critical=False)  # fmt: skip
 
 
 def _rule(case: Case, service: str) -> HeadRule | None:
-    """Return the head rule that decides about a service, with a rate."""
+    """Return the head rule with a rate that applies to a service."""
     rules = case.rules
     rule = rules.match({"service_name": service}) if rules is not None and not rules.tail else None
     return None if rule is None or math.isnan(rule.rate) else rule
 
 
 def _configured(case: Case, service: str) -> float | None:
-    """Return the rate that the rules give this service."""
+    """Return the configured rate of this service."""
     if case.rules is not None and case.rules.tail:
         return case.rules.base_rate
     rule = _rule(case, service)

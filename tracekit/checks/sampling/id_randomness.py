@@ -1,4 +1,4 @@
-"""S15, can samplers, and we, rely on the trace ids."""
+"""S15: randomness of trace IDs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 CHECK = "id.random"
-_ASSUMED = ("one generator, ids in time order",)
+_ASSUMED = ("one generator, IDs in time order",)
 _FEWEST, _MANY, _SURE = 200, 1280, 0.01
 _LOW48, _LOW56 = np.uint64((1 << 48) - 1), np.uint64((1 << 56) - 1)
 _BYTES = range(10, 16)
 
 
 def id_randomness(case: Case) -> list[Finding]:
-    """Return whether the bits that samplers look at are random.
+    """Return whether the bits that samplers use are random.
 
-    Chi squared of bytes 10 to 15 (256 cells, 16 below 1,280 ids), correlation of the low 48 bits with those of the
-    trace before, repeated low 56 bits against Poisson.  Byte 9 is left out, because a threshold sampler cuts it.
-    Assumes ids of one generator in time order.  Source: W3C Trace Context level 2 asks for seven random bytes; measured
-    size 4 to 5 %.
+    Chi squared of bytes 10 to 15 (256 cells, 16 below 1,280 IDs), correlation of the low 48 bits with those of the
+    previous trace, repeated low 56 bits against Poisson.  Byte 9 is excluded, because a threshold sampler truncates it.
+    Assumes IDs of one generator in time order.  Source: W3C Trace Context level 2 asks for seven random bytes; measured
+    size 4 to 5%.
     """
     n = len(case.traces)
     if n < _FEWEST:
-        return [not_assessable(CHECK, "Whether trace ids are random", f"{_FEWEST} traces")]
+        return [not_assessable(CHECK, "Randomness of trace IDs", f"{_FEWEST} traces")]
     order = np.argsort(case.start_ns, kind="stable")
     first = case.traces.forest.starts[:-1][order]
     high, low = case.traces.columns.spans.trace_hi[first], case.traces.columns.spans.trace_lo[first]
@@ -44,24 +44,24 @@ def id_randomness(case: Case) -> list[Finding]:
     decides = case.rules is not None or bool((case.traces.weights.is_from(*MARKS, "forensics")).any())
     verdict: Status = "failed" if decides else "measured"
     table = table.assign(status=np.where(q < _SURE, verdict, "ok"), trace_count=n)
-    short = " (64-bit ids: the high 64 bits are all zero)" * bool((high == 0).all())
+    short = " (64-bit IDs: the high 64 bits are all zero)" * bool((high == 0).all())
     bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
-        text = f"The low bits of these {number(n)} trace ids look random{short}: samplers may use them."
+        text = f"Trace IDs are random in their low bits (n = {number(n)}){short}: samplers can use them."
         return [finding(CHECK, "ok", text, table, is_critical=False)]
     parts = [name.removeprefix("byte ") for name in bad if name.startswith("byte")]
-    said = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
-    said += ["each resembles the one before"] * ("serial" in bad) + ["some are repeated"] * ("repeated" in bad)
+    signs = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
+    signs += ["each ID resembles the previous one"] * ("serial" in bad) + ["repeated IDs"] * ("repeated" in bad)
     text = (
-        f"The low bits of these {number(n)} trace ids are not random ({'; '.join(said)}){short}: samplers that use them"
-        " keep or drop whole moments."
+        f"Trace IDs are not random in their low bits ({'; '.join(signs)}; n = {number(n)}){short}: samplers that use"
+        " them keep or drop consecutive traces."
     )
-    remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own." if decides else ""
+    remedy = "Use an ID generator with 56 random low bits, or a sampler with its own randomness." if decides else ""
     return [finding(CHECK, verdict, text, table, remedy=remedy, assumptions=_ASSUMED, is_critical=False)]
 
 
 def battery(low: Array) -> pd.DataFrame:
-    """Return every test of the low halves of ids in time order."""
+    """Return the results of all tests of the low halves of IDs in time order."""
     n, rows = len(low), []
     cells, shift = (256, 0) if n >= _MANY else (16, 4)
     for byte in _BYTES:

@@ -1,4 +1,4 @@
-"""What S22 means for a sample: traces that began so late that others of their time had not arrived."""
+"""S22 for samples: late-arriving traces at the end of the recording."""
 
 from __future__ import annotations
 
@@ -18,59 +18,59 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 CHECK = "ingest.horizon"
-_SUBJECT = "Whether the last traces had all arrived"
+_SUBJECT = "Late-arriving traces"
 _MOST_MISSING, _STRAYS, _TIME = 0.01, 0.01, "%Y-%m-%dT%H:%M:%SZ"
 
 
 def late_traces(case: Case) -> list[Finding]:
-    """Return how many traces were left out of all checks because others of their time had not arrived.
+    """Return the number of traces excluded from all checks because others of their period had not arrived.
 
-    The distribution of the time from start to receipt allows for what was not seen (``stats.truncated_lags``); its 99th
-    percentile is the age up to which traces are young.  How many had not arrived follows from it, if they came as
-    evenly as those before; the first 1 % of these, which may begin anywhere, do not tell how evenly.  All other checks
-    use what began before.  Source: specification, 2.1; Lynden-Bell 1971.
+    The distribution of the time from start to arrival is corrected for truncation (``stats.truncated_lags``); its 99th
+    percentile is the age of the ingestion horizon.  The number of missing traces follows from it, assuming the same
+    rate of starts as before; the first 1% of these, which may start at any time, are ignored for the rate.  All other
+    checks use traces that started before the horizon.  Source: Lynden-Bell 1971.
     """
     if case.receipts is None:
-        return [not_assessable(CHECK, _SUBJECT, "times of receipt", remedy="Give received= as times by trace id.")]
+        return [not_assessable(CHECK, _SUBJECT, "arrival times", remedy="Pass received= as times by trace ID.")]
     edge, whole = case.horizon, case.recorded
     if edge is None or whole is None:
-        return [not_assessable(CHECK, _SUBJECT, f"times of receipt of at least {FEWEST} traces")]
-    young, n = int(edge.is_young.sum()), len(whole)
+        return [not_assessable(CHECK, _SUBJECT, f"arrival times of at least {FEWEST} traces")]
+    late, n = int(edge.is_young.sum()), len(whole)
     starts = whole.columns.spans.start_ns[whole.forest.root_row]
     first = int(starts[starts > 0].min(initial=edge.begin_ns))
     due = _rate(starts[(starts > 0) & ~edge.is_young], edge.begin_ns) * edge.age_ns
-    of_all = [due * share / max(n - young + due, 1.0) for share in (edge.missing, edge.low, edge.high)]
+    of_all = [due * share / max(n - late + due, 1.0) for share in (edge.missing, edge.low, edge.high)]
     status: Status = "warning" if of_all[1] > _MOST_MISSING else "ok" if of_all[2] <= _MOST_MISSING else "inconclusive"
-    if not n - young:
+    if not n - late:
         status, of_all = "warning", [1.0, 0.0, 1.0]
     begin = pd.Timestamp(edge.begin_ns, unit="ns", tz="UTC")
     table = pd.DataFrame(
-        {"begin_time": [begin], "age_ns": edge.age_ns, "late_traces": young, "trace_count": n, "estimate": of_all[0],
+        {"begin_time": [begin], "age_ns": edge.age_ns, "late_traces": late, "trace_count": n, "estimate": of_all[0],
          "estimate_low": of_all[1], "estimate_high": of_all[2], "missing_ratio": edge.missing, "status": status}
     )  # fmt: skip
-    said = (
-        f"Of what began in the last {duration(edge.age_ns)} of the recording {percent(edge.missing)}"
-        f" ({percents(edge.low, edge.high)}) had not arrived, {percent(of_all[0])} of all"
+    missing = (
+        f"{_SUBJECT}: {percent(edge.missing)} ({case.ci} {percents(edge.low, edge.high)}) of the traces started in the"
+        f" last {duration(edge.age_ns)} had not arrived, {percent(of_all[0])} of all"
     )
-    left = f"{counted(young, 'trace')} of that time {'is' if young == 1 else 'are'} left out of all checks here"
-    harm = "as it is, rates fall at its end and slow requests are missing there; "
-    text = f"{said}: {harm * (status != 'ok')}{left}."
-    if not n - young:
+    excluded = f"{counted(late, 'trace')} of that period {'is' if late == 1 else 'are'} excluded from all checks."
+    harm = " Rates fall at the end of the recording and slow requests are missing there." * (status != "ok")
+    text = f"{missing}.{harm} {excluded}"
+    if not n - late:
         text = (
-            f"All {number(n)} traces began in the last {duration(edge.age_ns)}, of which {percent(edge.missing)} had"
-            " not arrived: nothing can be said from them about all traffic."
+            f"{_SUBJECT}: all {number(n)} traces started in the last {duration(edge.age_ns)}, and"
+            f" {percent(edge.missing)} of that period had not arrived. They do not represent all traffic."
         )
     kept = f"traces.between('{pd.Timestamp(first, unit='ns'):{_TIME}}', '{begin:{_TIME}}')"
     remedy = f"Use {kept} for rates and latencies." if status != "ok" else ""
     return [
         finding(CHECK, status, text, table, estimate=Estimate(of_all[0], "ratio", of_all[1], of_all[2], n),
-              assumptions=("lags do not depend on age", "traces began as evenly at the end as before"), remedy=remedy,
+              assumptions=("lags do not depend on age", "traces start at the same rate at the end"), remedy=remedy,
               is_critical=False)
     ]  # fmt: skip
 
 
 def _rate(starts: Array, end: int) -> float:
-    """Return how many began a nanosecond up to an end; a few that began long before the others do not stretch it."""
+    """Return the starts per nanosecond up to an end, ignoring the first 1%."""
     if not len(starts):
         return 0.0
     begin = np.quantile(starts, _STRAYS, method="higher")

@@ -1,4 +1,4 @@
-"""How far the latencies that a sample shows are from those of all requests: two curves, each with its limits."""
+"""Latency of the sample compared with that of all requests: two quantile curves with their limits."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 SHARES = (*(k / 100 for k in range(1, 100)), 0.995, 0.999)
-"""Of the requests that are at least as fast: those at which the curves are known."""
+"""Quantiles of the curves."""
 
 
 @dataclass(frozen=True, repr=False)
 class LatencyBias(Shown):
-    """Latency as the sample shows it, beside that of all requests.
+    """Latency quantiles of the sample and of all requests.
 
     Parameters
     ----------
     curve
-        One row a share of requests (0.01 to 0.999): ``quantile``; ``raw_ns``, the latency that this share of the traces
-        in hand does not exceed, with ``raw_low_ns`` and ``raw_high_ns``, the limits that one would give it by taking
-        the sample for a fair one; ``estimate_ns``, that of all requests, with ``low_ns`` and ``high_ns``;
-        ``logged_ns``, that of the logged requests.  NaN where a limit is not estimable, where probabilities are
-        unknown, and where nothing was logged.
+        One row per quantile (0.01 to 0.999): ``quantile``; ``raw_ns``, that of the recorded traces, with ``raw_low_ns``
+        and ``raw_high_ns``, its limits if the sample were unbiased; ``estimate_ns``, that of all requests, with
+        ``low_ns`` and ``high_ns``; ``logged_ns``, that of the logged requests.  NaN where a limit is not estimable,
+        where probabilities are unknown, and where nothing was logged.
     trace_count, n_effective
-        Traces behind the estimate, and how many unweighted ones would be as informative.
+        Traces used for the estimate, and their effective sample size.
     weights_source
-        Where the inclusion probabilities came from.
+        Source of the inclusion probabilities.
     missing
-        What a correction needs; empty where there is one.
+        The input that a correction needs; empty if the estimate is corrected.
 
     Examples
     --------
@@ -59,7 +58,7 @@ class LatencyBias(Shown):
 
     @property
     def summary(self) -> str:
-        """The 95th percentile in one sentence: raw, corrected with its interval, and n."""
+        """p95 in one sentence: raw, corrected with its interval, and n."""
         row = self.curve[self.curve["quantile"] == 0.95].iloc[:1].to_dict("records")  # noqa: PLR2004 - p95
         if not row:
             return "no root span has a duration"
@@ -67,8 +66,8 @@ class LatencyBias(Shown):
         if self.missing:
             return f"{raw}; not corrected: needs {self.missing}"
         limits = f"{duration(row[0]['low_ns'])} to {duration(row[0]['high_ns'])}"
-        counted = f"n = {number(self.trace_count)}, effective {number(self.n_effective)}"
-        return f"{raw}, {duration(row[0]['estimate_ns'])} of all requests ({limits}; {counted})"
+        counted = f"n = {number(self.trace_count)}, effective sample size {number(self.n_effective)}"
+        return f"{raw}, {duration(row[0]['estimate_ns'])} for all requests ({limits}; {counted})"
 
     def __repr__(self) -> str:
         return f"LatencyBias({self.summary})"
@@ -86,18 +85,19 @@ def latency_bias(
     target: Target = "window",
     confidence: float = 0.95,
 ) -> LatencyBias:
-    """Return the latency curve of the traces in hand, and that of the requests that they stand for.
+    """Return the latency quantiles of the recorded traces, and those of the requests that they represent.
 
     Parameters
     ----------
     traces
-        Any traces; weights that they have are used, and found as ``tk.sampling`` finds them where they have none.
+        Any traces; their sampling weights are used, missing ones are resolved as in ``tk.sampling``.
     rules, log
-        As ``tk.sampling`` takes them; a ``duration_ns`` in the log is the curve of the logged requests.
+        As for ``tk.sampling``; ``duration_ns`` of the log is the curve of the logged requests.
     target
-        Of the corrected curve: ``window``, what happened in this window; ``process``, what lies behind it.
+        Target of the corrected curve: ``window`` (the requests of this window) or ``process`` (the process that
+        generated them).
     confidence
-        Confidence level of the limits, at each share by itself.
+        Confidence level of the limits, for each quantile separately.
 
     Returns
     -------
@@ -107,27 +107,27 @@ def latency_bias(
     Raises
     ------
     ValueError
-        Another target, a level that is none, rules that do not parse.
+        Unknown target, confidence outside 0 to 1, or invalid rules.
 
     Notes
     -----
     Durations of root spans.  Corrected: the weighted quantile with limits by test inversion
-    (``stats.quantile_limits``), as in check ``bias.tail``.  Raw: the same with equal weights, for the process, which is
-    what a reader gets who takes the sample for a fair one; its limits hold only if it is.
+    (``stats.quantile_limits``), as in check ``bias.tail``.  Raw: the same with equal weights, for the process; its
+    limits are valid only if the sample is unbiased.
 
     Examples
     --------
-    A hundred slow requests were all kept, of the quick ones every twentieth:
+    All 100 slow requests were kept, and every twentieth of the fast ones:
 
     >>> from tracekit import TraceSet
     >>> ids = [f"{n:032x}" for n in range(1, 601)]
     >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "GET /", "start_ns": 0})
     >>> frame["end_ns"] = [2_000_000_000] * 100 + [10_000_000 + n for n in range(500)]
     >>> latency_bias(TraceSet.from_spans(frame).with_weights([1.0] * 100 + [20.0] * 500))
-    LatencyBias(p95 2 s in the sample, 10 ms of all requests (10 ms to 10 ms; n = 600, effective 510))
+    LatencyBias(p95 2 s in the sample, 10 ms for all requests (10 ms to 10 ms; n = 600, effective sample size 510))
     """
     if target not in ("window", "process"):
-        raise ValueError(f"expected a target of window or process, found {target!r}")
+        raise ValueError(f"expected window or process as target, found {target!r}")
     case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted
     is_timed = ~np.isnan(case.took_ns)
     every = case.took_ns[is_timed]

@@ -1,4 +1,4 @@
-"""S01, how much of this traffic was really traced."""
+"""S01: trace coverage, the share of the requests with a trace."""
 
 from __future__ import annotations
 
@@ -18,41 +18,43 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.schema import Array
 
-CHECK = "rate.observed"
+CHECK, _SUBJECT = "rate.observed", "Trace coverage"
 _LONGEST_S = 300.0
 
 
 def observed_rate(case: Case) -> list[Finding]:
-    """Return the share of the counted requests that left a trace, in all and by stratum.
+    """Return the share of the counted requests with a trace, in total and by stratum.
 
-    n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies over windows by more than
-    chance (Pearson's chi squared over its degrees of freedom above 1.5), the interval is widened by its root, on the
-    logit.  Counts by time come from another clock: windows of five minutes or less are shifted by one in either
-    direction, and the interval is the hull of the three (``stats.proportions.window_share``).  With a log and no
-    counts beside it: joined by trace id, so the share is exact for this window and the interval is that of the rate
-    behind it; its strata are those of the log, and no clock matters.  Assumes that n and N count the same requests;
-    health checks in N, several traces a request and counts at another hop break it.  Source: textbook; metrics M1, M7.
+    n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies significantly over windows
+    (Pearson's chi squared over its degrees of freedom above 1.5), the interval is widened by its root, on the logit.
+    Counts by time come from another clock: windows of five minutes or less are shifted by one in either direction, and
+    the interval is the hull of the three (``stats.proportions.window_share``).  With a log and no counts: joined by
+    trace ID, so the share is exact for this window and the interval is that of the underlying rate; its strata are
+    those of the log, independent of clocks.  Assumes that n and N count the same requests; not valid with health checks
+    in N, several traces per request, or counts at another hop.  Source: textbook; metrics M1, M7.
     """
-    subject = "Share of requests that was traced"
     if missing := case.join_needed:
-        return [not_assessable(CHECK, subject, missing, remedy="Give the counts of a load balancer or gateway.")]
+        return [not_assessable(CHECK, _SUBJECT, missing, remedy="Pass request counts of a load balancer or gateway.")]
     table = _rates(case)
     whole, strata = table.iloc[0], table.iloc[1:]
     beyond = (
         strata[strata["traces"] > strata["requests"]] if len(strata) else table[table["traces"] > table["requests"]]
     )
-    said = f"{percent(whole['estimate'])} ({percents(whole['estimate_low'], whole['estimate_high'])}; "
-    text = f"All requests were traced at {said}{number(whole['traces'])} of {counted(whole['requests'], 'request')})."
+    text = (
+        f"{_SUBJECT}: {percent(whole['estimate'])} ({case.ci}"
+        f" {percents(whole['estimate_low'], whole['estimate_high'])}; {number(whole['traces'])} of"
+        f" {counted(whole['requests'], 'request')})."
+    )
     if len(beyond):
         row = beyond.sort_values("traces", ascending=False).iloc[0]
+        more = f" and {counted(len(beyond) - 1, 'more stratum').replace('stratums', 'strata')}" * (len(beyond) > 1)
         text = (
-            f"{row['scope'].capitalize() if row['scope'] == 'all requests' else row['scope']} has more traces than"
-            f" requests ({number(row['traces'])} of {number(row['requests'])}), and {len(beyond) - 1} more strata:"
-            " this is no rate; the counts, the window or the hop are not those of the traces."
+            f"More traces than requests in {row['scope']} ({number(row['traces'])} of {number(row['requests'])}){more}:"
+            " the counts, the window or the hop do not match the traces."
         )
     status = worst_status(table["status"].tolist())
     if case.expected.rate is not None and not len(beyond):
-        text = text.removesuffix(".") + f", where {percent(case.expected.rate)} was expected."
+        text = text.removesuffix(".") + f"; {percent(case.expected.rate)} expected."
     estimate = Estimate(
         float(whole["estimate"]),
         "ratio",
@@ -60,7 +62,7 @@ def observed_rate(case: Case) -> list[Finding]:
         float(whole["estimate_high"]),
         int(whole["traces"]),
     )
-    remedy = "" if status in {"ok", "measured"} else "Mend the counts or the window before reading any other rate."
+    remedy = "" if status in {"ok", "measured"} else "Fix the counts or the window before using any other rate."
     return [
         finding(
             CHECK, status, text, table, estimate=estimate, assumptions=_assumed(case), remedy=remedy, is_critical=False
@@ -69,15 +71,15 @@ def observed_rate(case: Case) -> list[Finding]:
 
 
 def _assumed(case: Case) -> tuple[str, ...]:
-    """Return what must be true."""
+    """Return the assumptions."""
     clocks = "the clocks of counts and traces differ by no more than a window"
     if case.joined is not None:
-        return ("every request is in the log with the trace id it was traced under", *case.join_caveats)
-    return ("counts and traces are of the same requests", *[clocks] * _may_shift(case), *case.join_caveats)
+        return ("every request is in the log with its trace ID", *case.join_caveats)
+    return ("counts and traces cover the same requests", *[clocks] * _may_shift(case), *case.join_caveats)
 
 
 def _rates(case: Case) -> pd.DataFrame:
-    """Return one row for all requests and one a stratum."""
+    """Return one row for all requests and one per stratum."""
     tally = case.joined or case.tally
     keys = [str(name) for name in tally.frame if name not in {"requests", "traces"}]
     strata = tally.frame[tally.frame["requests"] + tally.frame["traces"] > 0]
@@ -103,7 +105,7 @@ def _rates(case: Case) -> pd.DataFrame:
 
 
 def by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tuple[Array, Array]:
-    """Return traces and requests by window: all of them and, where there are keys, those of each stratum."""
+    """Return traces and requests by window: in total and, with keys, by stratum."""
     window, starts = pd.factorize(bins["start_ns"], sort=True)
     if not keys:
         cell, rows = np.zeros(len(bins), np.int64), 1
@@ -121,13 +123,13 @@ def by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tupl
 
 
 def _may_shift(case: Case) -> bool:
-    """Return whether counts by time of another clock may be off by a window: not where windows are long."""
+    """Return whether clock differences may shift counts by a window: only if windows are short."""
     window = case.counts.window_s if case.counts is not None else None
     return window is not None and window <= _LONGEST_S
 
 
 def _status(case: Case, row: tuple[float, ...]) -> str:
-    """Return the verdict about one rate."""
+    """Return the status of one rate."""
     traces, requests, low, high = row
     if traces > requests:
         return "failed"

@@ -1,4 +1,4 @@
-"""S09, does "one a second" distort what we see."""
+"""S09: sampling bias of a reservoir ("one per second")."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.bucket_spacing import beside_base, bucket_spacing, seen_bucket
+from tracekit.checks.sampling.bucket_spacing import beyond_base, bucket_spacing, detected_bucket
 from tracekit.checks.sampling.reservoir_seconds import Seconds, inferred, log_starts, quiet_ratio, seconds
 from tracekit.checks.sampling.words import duration, number, percent, percents, times
 from tracekit.checks.verdicts import finding, not_assessable
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from tracekit.stats.second_reservoir import Quota
 
 CHECK = "bias.reservoir"
-_SUBJECT = "What a reservoir does to error rate and latency"
+_SUBJECT = "Reservoir bias"
 _SIGNATURE, _FEWEST = 0.001, 50
-_ASSUMED = ("starts order as the decisions did", "process and rule are those that decided")
+_ASSUMED = ("starts have the order of the decisions", "process and rule are those that decided")
 
 
 def reservoir_bias(case: Case) -> list[Finding]:
-    """Return error rate and p95 with the reservoir's traces as they are, and with what they stand for.
+    """Return error rate and p95 with unweighted and with weighted reservoir traces.
 
     Classic SDKs: order weights, 1 for the first q of a process and second and 1 / p for the rest, because the reservoir
-    takes the first requests of a second; OpenTelemetry SDKs: the traces whose id passes p, and that the others keep the
-    distance of a token bucket is its signature (``bucket_spacing``).  Both unbiased; weights by
-    counts of ten seconds are not, where requests depend on their place in the second.  The signature alone (Rayleigh
-    and Kuiper tests of the start within the second) says that there is a reservoir, or that clients are locked to the
-    second, which the starts of a log tell, and corrects nothing.  By the second, the reservoir is the largest c that
-    99.5 % of the seconds reach (``infer_quota``): the rules must agree with it, or their order proves nothing.  Starts
-    that contradict the rules within the second refuse them too (``stats.second_reservoir.order_agreement``).  Source:
-    the SDKs' samplers; measured coverage 94 to 96 %.
+    takes the first requests of a second; OpenTelemetry SDKs: weights of the traces that pass p by their ID, with the
+    spacing of the others as signature of a token bucket (``bucket_spacing``).  Both are unbiased; weights by counts of
+    ten seconds are not, if requests depend on their position in the second.  The signature alone (Rayleigh and Kuiper
+    tests of the start within the second) indicates a reservoir or clients synchronised to the second, which the starts
+    of a log distinguish, and allows no correction.  By second, the reservoir is the largest c that 99.5% of the seconds
+    reach (``infer_quota``): the rules must agree with it, or the order is not usable.  Starts that contradict the rules
+    within the second also prevent a correction (``stats.second_reservoir.order_agreement``).  Source: the SDKs'
+    samplers; measured coverage 94 to 96%.
     """
     found = seconds(case)
     seen = inferred(case, found) if found is not None else None
     rules = case.rules
     if rules is None and seen is not None and seen.quota and not np.isnan(seen.rate):
-        rules = Rules((HeadRule("as the seconds show", seen.rate, quota=seen.quota),))
+        rules = Rules((HeadRule("inferred from seconds", seen.rate, quota=seen.quota),))
     if rules is None:
         return [_signature(case)]
     if not any(rule.quota for rule in rules.head):
-        text = "The rules have no reservoir: no trace was kept for being the first of its second."
+        text = "No reservoir bias: the rules have no reservoir."
         return [finding(CHECK, "ok", text, pd.DataFrame({"quota": [0]}), is_critical=False)]
     if found is not None and seen is not None and rules.only is not None and seen.quota < rules.only.quota:
         missing = (
-            f"starts that order as the decisions did: the rules keep {rules.only.quota} of every second, the"
+            f"starts in the order of the decisions: the rules keep {rules.only.quota} per second, the"
             f" {len(found.requests):,} seconds with requests show {seen.quota}"
         )
         return [not_assessable(CHECK, _SUBJECT, missing)]
@@ -72,8 +72,8 @@ def reservoir_bias(case: Case) -> list[Finding]:
 
 
 def _signature(case: Case) -> Finding:
-    """Return what the starts alone tell, and the ids where they show a base sample."""
-    if (bucket := seen_bucket(case)) is not None:
+    """Return the finding from the starts alone, and from the IDs if they show a probability sample."""
+    if (bucket := detected_bucket(case)) is not None:
         return _bucket(case, bucket)
     start = case.start_ns
     if len(start) < _FEWEST or (start % 1_000_000 == 0).all():
@@ -82,52 +82,53 @@ def _signature(case: Case) -> Finding:
     row = pd.DataFrame({"strength": [phase.strength], "peak": phase.peak, "trace_count": len(start)})
     if min(phase.p_kuiper, phase.p_rayleigh) >= _SIGNATURE:
         return not_assessable(CHECK, _SUBJECT, "sampling rules")
-    crowd = (
-        f"Starts of {number(len(start))} traces crowd at {percent(phase.peak)} of the second (strength"
+    cluster = (
+        f"starts of {number(len(start))} traces cluster at {percent(phase.peak)} of the second (strength"
         f" {phase.strength:.2f} of 1)"
     )
     begun = log_starts(case)
     if begun is not None and len(begun) >= _FEWEST:
-        asked = phase_in_second(begun)
-        row["request_strength"], row["request_peak"] = asked.strength, asked.peak
-        if min(asked.p_kuiper, asked.p_rayleigh) < _SIGNATURE and asked.strength > phase.strength / 2:
+        requested = phase_in_second(begun)
+        row["request_strength"], row["request_peak"] = requested.strength, requested.peak
+        if min(requested.p_kuiper, requested.p_rayleigh) < _SIGNATURE and requested.strength > phase.strength / 2:
             text = (
-                f"{crowd}, and so do all requests ({asked.strength:.2f}): clients locked to the second, no reservoir."
+                f"No reservoir detected: {cluster}, and so do those of all requests ({requested.strength:.2f}): clients"
+                " are synchronised to the second."
             )
             return finding(CHECK, "ok", text, row, is_critical=False)
-        ends = f", those of all requests do not ({asked.strength:.2f}): a reservoir"
+        text = f"Reservoir detected: {cluster}, those of all requests do not ({requested.strength:.2f})"
     else:
-        ends = ": a reservoir, or clients locked to the second"
-    text = f"{crowd}{ends}; the correction is not assessable: needs sampling rules."
+        text = f"Reservoir, or clients synchronised to the second: {cluster}"
+    text = f"{text}; correction not assessable: needs sampling rules."
     return finding(
         CHECK,
         "warning",
         text,
         row,
-        remedy="Give rules=...; compare with the phases of a request log.",
+        remedy="Pass rules=..., or log=... to compare with the starts of all requests.",
         is_critical=False,
     )
 
 
 def _bucket(case: Case, seen: Spacing) -> Finding:
-    """Return the finding about traces that keep the distance of a token bucket."""
-    beside = int(beside_base(case).sum())
+    """Return the finding on traces with the spacing of a token bucket."""
+    beyond = int(beyond_base(case).sum())
     row = pd.DataFrame({"quota_seen": [seen.quota], "closer": seen.closer, "expected_closer": seen.expected})
     row["groups"] = seen.groups
-    row["reservoir_share"], row["trace_count"] = beside / len(case.traces), len(case.traces)
+    row["reservoir_share"], row["trace_count"] = beyond / len(case.traces), len(case.traces)
     text = (
-        f"{number(beside)} of {number(len(case.traces))} traces came beside the base sample that the ids show; in"
-        f" {number(seen.closer)} of {number(seen.groups)} groups of neighbours {seen.quota + 1} of them come within"
-        f" {duration(1e9 / seen.quota)}, where about {number(seen.expected)} would by chance: a token bucket of"
-        f" {seen.quota} a second kept them."
+        f"Token bucket of {seen.quota} per second detected: it kept {number(beyond)} of {number(len(case.traces))}"
+        f" traces, which are not part of the probability sample. {seen.quota + 1} of them start within"
+        f" {duration(1e9 / seen.quota)} in {number(seen.closer)} of {number(seen.groups)} groups of consecutive traces,"
+        f" about {number(seen.expected)} expected by coincidence."
     )
-    remedy = "Read rates and latency off the base sample (its weights are known), or give rules=..."
-    assumed = ("their rate changes slowly", "process is the one that decided")
+    remedy = "Use weighted rates and latency (the weights of the probability sample are known), or pass rules=..."
+    assumed = ("their rate changes slowly", "the process is the one that decided")
     return finding(CHECK, "warning", text, row, assumptions=assumed, remedy=remedy, is_critical=False)
 
 
 def _corrected(case: Case, weight: Array, by_second: Seconds | None, seen: Quota | None) -> Finding:
-    """Return the finding about raw and corrected figures."""
+    """Return the finding on raw and corrected figures."""
     base = weight > 0
     pi, failed = 1 / weight[base], case.failed[base]
     rate = weighted_rate(pi, failed, confidence=case.confidence)
@@ -148,74 +149,75 @@ def _corrected(case: Case, weight: Array, by_second: Seconds | None, seen: Quota
     windows = by_second if by_second is not None else _windows(case)
     table["quiet_ratio"] = np.nan if windows is None else quiet_ratio(windows)
     limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
-    table["status"] = [_against(case, *row) for row in limits]
-    return _say(case, table, reservoir, _crowded(case, weight))
+    table["status"] = [_raw_status(case, *row) for row in limits]
+    return _finding(case, table, reservoir, _spacing_caveat(case, weight))
 
 
 def _windows(case: Case) -> Seconds | None:
-    """Return traces and requests by the windows of the counts; None without counts by time."""
+    """Return traces and requests by window of the counts; None without counts by time."""
     if case.counts_needed or not len(case.tally.bins):
         return None
     table = case.tally.bins.groupby("start_ns")[["traces", "requests"]].sum()
     return Seconds(table["traces"].to_numpy(np.int64), table["requests"].to_numpy(np.int64))
 
 
-def _against(case: Case, raw: float, low: float, high: float) -> Status:
-    """Return the verdict about one raw figure."""
+def _raw_status(case: Case, raw: float, low: float, high: float) -> Status:
+    """Return the status of one raw figure."""
     ratio_low, ratio_high = (raw / high if high > 0 else 0.0), (raw / low if low > 0 else np.inf)
     known = (0.0 if np.isnan(ratio_low) else ratio_low, np.inf if np.isnan(ratio_high) else ratio_high)
     return judge(*known, case.margin)
 
 
-def _say(case: Case, table: pd.DataFrame, reservoir: float, crowded: tuple[str, ...]) -> Finding:
-    """Return the sentence about raw and corrected figures."""
+def _finding(case: Case, table: pd.DataFrame, reservoir: float, caveats: tuple[str, ...]) -> Finding:
+    """Return the finding on a table of raw and corrected figures."""
     errors, p95 = table.iloc[0], table.iloc[1]
-    counted = f"n = {number(p95['trace_count'])}, effective {number(p95['n_effective'])}"
+    counted = f"n = {number(p95['trace_count'])}, effective sample size {number(p95['n_effective'])}"
     right = (
-        f"p95 is {duration(p95['estimate'])} ({duration(p95['estimate_low'])} to {duration(p95['estimate_high'])}) and"
-        f" the error rate {percent(errors['estimate'])} ({percents(errors['estimate_low'], errors['estimate_high'])};"
-        f" {counted})"
+        f"Corrected: p95 {duration(p95['estimate'])} ({case.ci} {duration(p95['estimate_low'])} to"
+        f" {duration(p95['estimate_high'])}), error rate {percent(errors['estimate'])} ({case.ci}"
+        f" {percents(errors['estimate_low'], errors['estimate_high'])}; {counted})."
     )
-    first = f"{percent(reservoir)} of these traces are the first of their second"
+    share = f"{percent(reservoir)} of these traces are reservoir traces"
     if (quiet := float(table["quiet_ratio"].iloc[0])) > 1 + case.margin:
-        first += f" (quiet times are seen {times(quiet)} as often as they should be)"
+        share += f" (quiet times over-sampled {times(quiet)})"
     biased = [row for row in (errors, p95) if row["status"] == "failed"]
     if biased:
         row = max(biased, key=lambda one: abs(np.log(max(one["raw"], 1e-12) / max(one["estimate"], 1e-12))))
         by = times(row["raw"] / row["estimate"]) if row["estimate"] else "more than"
-        text, status = f"{first}; they make {row['measure']} look {by} what it is. Corrected, {right}.", "failed"
+        text = f"Reservoir bias: {row['measure']} of the sample is {by} the true one. {share[0].upper()}{share[1:]}."
+        text, status = f"{text} {right}", "failed"
     elif (table["status"] == "ok").all():
-        text, status = f"{first}, and that changes nothing: corrected, {right}.", "ok"
+        text, status = f"No reservoir bias, although {share}. {right}", "ok"
     else:
-        text, status = f"{first}; corrected, {right}, too wide to say whether they mislead.", "inconclusive"
+        text, status = f"Inconclusive: {share}, and the intervals are too wide to exclude bias. {right}", "inconclusive"
     estimate = Estimate(
         p95["estimate"], "ns", p95["estimate_low"], p95["estimate_high"], int(p95["trace_count"]), p95["n_effective"]
     )
     verdict: Status = "failed" if status == "failed" else "ok" if status == "ok" else "inconclusive"
     return finding(
         CHECK, verdict, text, table, estimate=estimate, is_critical=True,
-        assumptions=(*_ASSUMED, *_read_off(case, table), *crowded),
+        assumptions=(*_ASSUMED, *_inferred_rules(case, table), *caveats),
         remedy="Use traces.with_weights(rules) for every figure." if status == "failed" else "",
     )  # fmt: skip
 
 
-def _crowded(case: Case, weight: Array) -> tuple[str, ...]:
-    """Return how many traces beside the base sample come closer than the bucket of the only rule lets them."""
-    rule, beside = case.rules.only if case.rules is not None else None, weight == 0
-    if rule is None or not beside.any():
+def _spacing_caveat(case: Case, weight: Array) -> tuple[str, ...]:
+    """Return the number of traces outside the probability sample that are closer than the rule's bucket allows."""
+    rule, beyond = case.rules.only if case.rules is not None else None, weight == 0
+    if rule is None or not beyond.any():
         return ()
-    found = bucket_spacing(case.start_ns[beside], processes(case.traces).codes[beside], rule.quota)
+    found = bucket_spacing(case.start_ns[beyond], processes(case.traces).codes[beyond], rule.quota)
     if found.is_kept:
         return ()
-    close = f"{found.closer:,} of {found.groups:,} groups of traces beside the base sample come closer than a token"
-    return (f"{close} bucket of {rule.quota} a second lets them through: something else kept them too",)
+    close = f"{found.closer:,} of {found.groups:,} groups of traces outside the probability sample are closer than a"
+    return (f"{close} token bucket of {rule.quota} per second allows: another sampler kept some of them",)
 
 
-def _read_off(case: Case, table: pd.DataFrame) -> tuple[str, ...]:
-    """Return that quota and rate were read off the seconds, where no rules say them."""
+def _inferred_rules(case: Case, table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the quota and rate inferred from the seconds, if no rules were given."""
     if case.rules is not None:
         return ()
     row = table.iloc[0]
     return (
-        f"no rules were given: the seconds show a reservoir of {row['quota_seen']} and {percent(row['rate_seen'])}",
+        f"no rules given; inferred from the seconds: reservoir of {row['quota_seen']} and {percent(row['rate_seen'])}",
     )

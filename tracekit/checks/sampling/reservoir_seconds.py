@@ -1,4 +1,4 @@
-"""What requests by the second tell of a reservoir: its size, the rate beyond it, and how it favours quiet times."""
+"""Properties of a reservoir from requests by second: its size, the rate beyond it, over-sampling of quiet times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_S = 1.0
 
 
 class Seconds(NamedTuple):
-    """Traces and requests of every second that had requests."""
+    """Traces and requests of every second with requests."""
 
     traces: Array
     requests: Array
@@ -37,16 +37,13 @@ def seconds(case: Case) -> Seconds | None:
     begun = log_starts(case)
     if begun is None:
         return None
-    asked = pd.Series(begun // SECOND_NS).value_counts()
-    kept = pd.Series(case.start_ns // SECOND_NS).value_counts().reindex(asked.index, fill_value=0)
-    return Seconds(kept.to_numpy(np.int64), asked.to_numpy(np.int64)) if kept.any() else None
+    requested = pd.Series(begun // SECOND_NS).value_counts()
+    kept = pd.Series(case.start_ns // SECOND_NS).value_counts().reindex(requested.index, fill_value=0)
+    return Seconds(kept.to_numpy(np.int64), requested.to_numpy(np.int64)) if kept.any() else None
 
 
 def log_starts(case: Case) -> Array | None:
-    """Return when the requests of a log began: its times, less their durations where it has them, in nanoseconds.
-
-    Load balancers write the time of the answer.  None without times.
-    """
+    """Return the starts of logged requests in ns: their times minus durations (logs have response times), or None."""
     log = case.log
     if log is None or "time" not in log or not len(log):
         return None
@@ -59,7 +56,7 @@ def log_starts(case: Case) -> Array | None:
 
 
 def inferred(case: Case, found: Seconds) -> Quota | None:
-    """Return quota and rate as the seconds show them; None unless one process of a classic SDK decided."""
+    """Return quota and rate inferred from the seconds; None unless one process of a classic SDK decided."""
     process = processes(case.traces)
     is_one = len(case.traces) and (process.codes >= 0).all() and len(np.unique(process.codes)) == 1
     return (
@@ -68,12 +65,12 @@ def inferred(case: Case, found: Seconds) -> Quota | None:
 
 
 def _is_classic(case: Case) -> bool:
-    """Return whether a classic SDK began all traces."""
+    """Return whether a classic SDK started all traces."""
     return bool((is_otel(case.traces) == 0).all())
 
 
 def quiet_ratio(found: Seconds) -> float:
-    """Return how many times as often quiet times are among the traces as among the requests."""
+    """Return the over-sampling factor of quiet times: their share of the traces over their share of the requests."""
     quiet = 2 * found.requests * len(found.requests) < found.requests.sum()
     share = found.requests[quiet].sum() / max(found.requests.sum(), 1)
     return float(found.traces[quiet].sum() / found.traces.sum() / share) if share and found.traces.sum() else np.nan

@@ -1,4 +1,4 @@
-"""What share of the traffic each stratum is, and what share of the sample."""
+"""Shares of the strata in the traffic and in the sample."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _RENAMED |= {"estimate_low": "low", "estimate_high": "high", "status": "verdict"
 
 @dataclass(frozen=True, repr=False)
 class SampleMix(Shown):
-    """Shares of the traffic beside shares of the sample.
+    """Shares of the strata in the traffic and in the sample.
 
     Parameters
     ----------
     table
-        One row a stratum of an ``axis`` (``strata``: what the counts tell apart; ``hours``): ``stratum``,
+        One row per stratum of an ``axis`` (``strata``: the dimensions of the counts; ``hours``): ``stratum``,
         ``request_count``, ``trace_count``, ``request_share``, ``trace_share`` with ``trace_share_low`` and
         ``trace_share_high``; ``ratio``, its sampling rate over that of the rest, with ``low`` and ``high``;
-        ``verdict``: ``ok``, ``failed`` or ``inconclusive``.  Empty where nothing can be compared.
+        ``verdict``: ``ok``, ``failed`` or ``inconclusive``.  Empty if an input is missing.
     headlines
-        One sentence an axis, or what is needed.
+        One sentence per axis, or the missing input.
 
     Examples
     --------
     >>> SampleMix(pd.DataFrame({"verdict": ["ok", "failed"]}), ("/pay is sampled at 0.5x.",))
-    SampleMix(1 of 2 strata sampled at another rate)
+    SampleMix(1 of 2 strata sampled at a different rate)
     """
 
     table: pd.DataFrame
@@ -48,11 +48,11 @@ class SampleMix(Shown):
 
     def __repr__(self) -> str:
         biased = int((self.table["verdict"] == "failed").sum())
-        return f"SampleMix({biased:,} of {len(self.table):,} strata sampled at another rate)"
+        return f"SampleMix({biased:,} of {len(self.table):,} strata sampled at a different rate)"
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
-        return f"{said}{self.table.head(10).to_html(index=False, border=0)}"
+        headlines = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
+        return f"{headlines}{self.table.head(10).to_html(index=False, border=0)}"
 
 
 def sample_mix(
@@ -63,14 +63,14 @@ def sample_mix(
     margin: float = 0.10,
     confidence: float = 0.95,
 ) -> SampleMix:
-    """Return which routes, methods, statuses, services or hours the sample shows more or less than the traffic.
+    """Return the over- and under-sampled routes, methods, statuses, services and hours.
 
     Parameters
     ----------
     traces
         Any traces.
     requests, log, margin
-        As ``tk.sampling`` takes them; requests count where both are given.
+        As for ``tk.sampling``; ``requests`` take precedence.
     confidence
         Confidence level.
 
@@ -82,14 +82,14 @@ def sample_mix(
     Raises
     ------
     ValueError
-        Counts that hold what they should not; the row is named.
+        Invalid counts; the message contains the row.
 
     Notes
     -----
-    The numbers and verdicts of check ``mix.head``.  The interval of a stratum's share of the traces is that of its
+    The numbers and verdicts of check ``mix.head``.  The interval of a stratum's share of the traces follows from its
     ratio rho: ``N_h rho / (N_h rho + N - N_h)`` of the traces come from a stratum of ``N_h`` among ``N`` requests that
-    is sampled at rho times the rate of the rest.  Ratios count half a trace more on either side, so that a stratum
-    without any has one; its share of the traces is 0 all the same.
+    is sampled at rho times the rate of the rest.  Ratios add half a trace on either side, so that they exist for strata
+    without traces; the share of the traces of such a stratum is 0.
 
     Examples
     --------
@@ -124,6 +124,6 @@ def sample_mix(
 
 
 def _share(requests: pd.Series, rest: pd.Series, ratio: pd.Series) -> pd.Series:
-    """Return the share of the traces that a stratum has at a ratio of its rate to that of the rest; 1 at infinity."""
+    """Return the share of the traces of a stratum from the ratio of sampling rates; 1 at infinity."""
     kept = requests * ratio
     return (kept / (kept + rest)).where(~np.isposinf(ratio), 1.0)

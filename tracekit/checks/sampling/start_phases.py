@@ -1,4 +1,4 @@
-"""Where in the second requests begin: a reservoir keeps the first of each second, and that shows."""
+"""Starts of traces within the second: a reservoir keeps the first of each second."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ _FEWEST = 2
 
 @dataclass(frozen=True, repr=False)
 class StartPhases(Shown):
-    """Starts by their place in the second.
+    """Starts of traces by position in the second.
 
     Parameters
     ----------
     table
-        One row a part of the second: ``start_ms`` and ``end_ms``; ``trace_count``; ``reservoir_count``, those that were
-        kept for being the first of their second (NaN where no rule tells); ``request_count``, logged requests that have
-        a time (NaN without a log); ``even_count``, ``even_low`` and ``even_high``: how many of the traces are due where
-        starts are even, and between which limits all parts stay together.
+        One row per part of the second: ``start_ms`` and ``end_ms``; ``trace_count``; ``reservoir_count``, the reservoir
+        traces (NaN without rules); ``request_count``, logged requests with a time (NaN without a log); ``even_count``,
+        ``even_low`` and ``even_high``: the expected traces for even starts, with simultaneous limits of all parts.
     strength
-        From 0 (even) to 1 (all at one instant); NaN below two traces.
+        Concentration of the starts from 0 (even) to 1 (all at one instant); NaN below two traces.
     p_value
-        How often even starts are as uneven (Kuiper).
+        Probability of starts as uneven, if starts are even (Kuiper test).
     missing
-        What telling the reservoir's traces apart needs; empty where they are.
+        The input needed to identify reservoir traces; empty if they are known.
 
     Examples
     --------
     >>> StartPhases(pd.DataFrame({"trace_count": [9, 1]}), 0.81, 1e-6, "")
-    StartPhases(10 traces begin unevenly: 90 % in one of 2 parts of the second)
+    StartPhases(10 traces begin unevenly: 90% in one of 2 parts of the second)
     """
 
     table: pd.DataFrame
@@ -55,12 +54,12 @@ class StartPhases(Shown):
 
     @property
     def is_even(self) -> bool:
-        """Whether nothing says that some parts of the second are preferred, at 1 in 1,000."""
+        """Whether the starts are not significantly uneven (1 in 1,000)."""
         return not self.p_value < 0.001  # noqa: PLR2004 - as check bias.reservoir
 
     @property
     def reservoir_ratio(self) -> float:
-        """Share of the traces that the reservoir kept; NaN where unknown."""
+        """Share of reservoir traces; NaN where unknown."""
         total = float(self.table["trace_count"].sum())
         return float(self.table["reservoir_count"].sum(skipna=False)) / total if total else np.nan
 
@@ -78,20 +77,20 @@ class StartPhases(Shown):
 def start_phases(
     traces: TraceSet, *, rules: Any = None, log: pd.DataFrame | None = None, parts: int = 50, confidence: float = 0.95
 ) -> StartPhases:
-    """Return how many traces begin in each part of the second, and which of them a reservoir kept.
+    """Return the number of traces that start in each part of the second, and of the reservoir traces among them.
 
     Parameters
     ----------
     traces
         Any traces.
     rules
-        Sampling rules, as ``tk.sampling`` takes them: they tell the reservoir's traces apart.
+        Sampling rules, as for ``tk.sampling``, to identify reservoir traces.
     log
-        One row a request with its ``time``: how all requests begin.
+        One row per request with its ``time``, for the starts of all requests.
     parts
-        Into how many the second is cut.
+        Number of parts of the second.
     confidence
-        With which all parts together stay within ``even_low`` and ``even_high`` where starts are even.
+        Simultaneous confidence level of ``even_low`` and ``even_high`` over all parts.
 
     Returns
     -------
@@ -101,17 +100,17 @@ def start_phases(
     Raises
     ------
     ValueError
-        Fewer than two parts, rules that do not parse, a time that is none.
+        Fewer than two parts, invalid rules or times.
 
     Notes
     -----
-    Starts of root spans.  Classic X-Ray SDKs keep the first requests of each second, so their traces crowd at its
-    beginning; clients that are locked to the second do so as well, which the log tells.  The limits are binomial, each
+    Starts of root spans.  Classic X-Ray SDKs keep the first requests of each second, so their traces cluster at its
+    beginning; so do clients synchronised to the second, which the log distinguishes.  The limits are binomial, each
     part at ``level ** (1 / parts)``.  Source: ``stats.second_reservoir``, and check ``bias.reservoir``.
 
     Examples
     --------
-    Of 200 traces every other is the first of its second:
+    Every second of 200 traces starts at the beginning of a second:
 
     >>> from tracekit import TraceSet
     >>> begun = [n * 10**9 + (5_000_000 if n % 2 else n * 5_000_000) for n in range(200)]
@@ -121,7 +120,7 @@ def start_phases(
     ([102, 2, 2], False)
     """
     if parts < _FEWEST:
-        raise ValueError(f"expected a second in at least {_FEWEST} parts, found {parts}")
+        raise ValueError(f"expected at least {_FEWEST} parts of a second, found {parts}")
     case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted
     edges = np.arange(parts + 1) * 1000 / parts
     n, tail = len(case.start_ns), (1 - confidence ** (1 / parts)) / 2
@@ -138,12 +137,12 @@ def start_phases(
 
 
 def _counted(start_ns: Array, parts: int) -> Array:
-    """Return how many begin in each part of the second."""
+    """Return the number of starts in each part of the second."""
     return np.bincount(start_ns % SECOND_NS * parts // SECOND_NS, minlength=parts)
 
 
 def _logged(log: pd.DataFrame | None, parts: int) -> Array | float:
-    """Return how many logged requests begin in each part of the second, NaN without times."""
+    """Return the number of logged requests in each part of the second, NaN without times."""
     if log is None or "time" not in log or not len(log):
         return np.nan
     times = pd.to_datetime(log["time"], utc=True).dropna().astype("datetime64[ns, UTC]").astype(np.int64)
@@ -151,7 +150,7 @@ def _logged(log: pd.DataFrame | None, parts: int) -> Array | float:
 
 
 def _reservoir(case: Case) -> tuple[Array, str]:
-    """Return which traces the reservoir kept, or what telling them apart needs."""
+    """Return which traces the reservoir kept, or the missing input."""
     if case.rules is None:
         return np.zeros(0, bool), "sampling rules"
     shares = rule_weights(case.traces, case.rules)

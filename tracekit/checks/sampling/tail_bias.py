@@ -1,4 +1,4 @@
-"""S08, how wrong are error rate and latency read off the sample, and what are the right values."""
+"""S08: sampling bias of error rate and latency, with corrected values."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ _FEWEST = 10
 
 
 def tail_bias(case: Case) -> list[Finding]:
-    """Return error rate and latency as the sample shows them, beside the right ones.
+    """Return the raw error rate and latency of the sample and the corrected ones.
 
-    Rates: Hajek's ratio with MOVER limits over weight classes (``stats.weighted_rates``); spans in clusters of traces,
-    refused below ten traces with a failing span.  Quantiles: weighted, limits by test inversion
-    (``stats.quantile_limits``).  Targets: ``window`` in the sentences, ``process`` beside it in the evidence.  Whether
-    the weights matter: correlation of y - r x with w, exact permutation variance.  "Every error was kept" is believed
-    only from a declared policy that the traces do not contradict.  A policy with probability 0 hides its class
-    completely, and no weight repairs that.  Where the spans of a trace carry thresholds of
-    their own, a span counts by its own, and a trace with a failed span by Ertl's estimator (``stats.partial_traces``).
+    Rates: Hajek's ratio with MOVER limits over weight classes (``stats.weighted_rates``); spans clustered by trace, not
+    assessable below ten traces with a failing span.  Quantiles: weighted, limits by test inversion
+    (``stats.quantile_limits``).  Targets: ``window`` in the headlines, also ``process`` in the evidence.  Effect of the
+    weights: correlation of y - r x with w, exact permutation variance.  "Every error was kept" is assumed only for a
+    declared policy that the traces do not contradict.  A policy with probability 0 hides its class completely, which no
+    weight corrects.  If the spans of a trace have individual thresholds, each span is weighted by its own, and a trace
+    with a failed span by Ertl's estimator (``stats.partial_traces``).
     Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan, Ertl 2021.
     """
     if missing := case.weights_needed:
         subject = "Error rate and latency of all requests"
-        return [not_assessable(CHECK, subject, missing, remedy="Until then, read figures as of the recorded traces.")]
+        remedy = "Until then, treat all figures as those of the recorded traces."
+        return [not_assessable(CHECK, subject, missing, remedy=remedy)]
     return [_errors(case), _latency(case)]
 
 
 def _errors(case: Case) -> Finding:
-    """Return the finding about error rates."""
+    """Return the finding on error rates."""
     base, certain = case.base, _keeps_errors(case)
     pi, failed = case.probability[base], case.failed[base].astype(np.float64)
     rows = [_rate_row(case, "error rate", pi, failed, np.ones(len(pi)), float(case.failed.mean()), certain=certain)]
@@ -59,18 +60,19 @@ def _errors(case: Case) -> Finding:
         rows.append(_rate_row(case, "span error rate", pi, errors[base], spans[base], raw, certain=False))
     table = pd.DataFrame(rows)
     row = table.iloc[0]
-    counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
-    right = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}; {counted})"
+    counted = f"n = {number(row['trace_count'])}, effective sample size {number(row['n_effective'])}"
+    limits = f"{case.ci} {percents(row['estimate_low'], row['estimate_high'])}"
+    right = f"Error rate of all requests: {percent(row['estimate'])} ({limits}; {counted})"
     raw_text = percent(row["raw"])
     why = _why_errors(case, is_too_high=row["raw"] > row["estimate"])
     if case.is_even:
-        text = f"The error rate in this window was {right}; every trace had the same probability, so no correction."
+        text = f"{right}. Every trace had the same probability: no sampling bias."
     else:
         text = {
-            "failed": f"The {raw_text} error rate is an artefact of {why}; the true rate in this window was {right}.",
-            "ok": f"The error rate of the sample, {raw_text}, is that of all requests: {right}.",
-            "inconclusive": f"The sample shows an error rate of {raw_text}; that of all requests was {right}, which is"
-            " too wide to call the difference bias.",
+            "failed": f"{right}. The {raw_text} of the sample are an artefact of {why}.",
+            "ok": f"{right}. The {raw_text} of the sample are not biased.",
+            "inconclusive": f"{right}. The sample shows {raw_text}; the interval is too wide to decide whether that is"
+            " bias.",
         }[row["status"]]
     estimate = Estimate(
         row["estimate"], "ratio", row["estimate_low"], row["estimate_high"], row["trace_count"], row["n_effective"]
@@ -83,7 +85,7 @@ def _errors(case: Case) -> Finding:
 
 
 def _latency(case: Case) -> Finding:
-    """Return the finding about latency."""
+    """Return the finding on latency."""
     timed = case.base & ~np.isnan(case.took_ns)
     every = case.took_ns[~np.isnan(case.took_ns)]
     if not timed.any():
@@ -108,18 +110,19 @@ def _latency(case: Case) -> Finding:
         }
     )
     limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
-    table["status"] = [_against(case, *row) for row in limits]
+    table["status"] = [_raw_status(case, *row) for row in limits]
     row = table.iloc[1]
-    counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
+    counted = f"n = {number(row['trace_count'])}, effective sample size {number(row['n_effective'])}"
     right = (
-        f"{duration(row['estimate'])} ({duration(row['estimate_low'])} to {duration(row['estimate_high'])}; {counted})"
+        f"{duration(row['estimate'])} ({case.ci} {duration(row['estimate_low'])} to {duration(row['estimate_high'])};"
+        f" {counted})"
     )
     status = worst_status(table["status"].tolist())
-    text = f"The p95 latency of all requests in this window was {right}; the sample shows {duration(row['raw'])}"
+    text = f"p95 latency of all requests: {right}. The sample shows {duration(row['raw'])}"
     ends = {
-        "failed": f": an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
-        "ok": ": no correction is needed.",
-        "inconclusive": ": the interval is too wide to call the difference bias.",
+        "failed": f", an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
+        "ok": ", which is not biased.",
+        "inconclusive": "; the interval is too wide to decide whether that is bias.",
     }
     biased = table.loc[table["status"] == "failed", "measure"]
     if status == "failed" and row["status"] != "failed":
@@ -134,8 +137,8 @@ def _latency(case: Case) -> Finding:
 
 
 def _assumed(case: Case) -> tuple[str, ...]:
-    """Return what must be true."""
-    stratified = "requests of one stratum had one chance: a log or counts cannot show what else decided"
+    """Return the assumptions."""
+    stratified = "requests of one stratum had equal probability: a log or counts do not show other criteria"
     known = (f"inclusion probabilities from {case.weights_source}", "no kind of request had probability 0")
     return (*known, stratified) if STRATIFIED & set(case.traces.weights.sources) else known
 
@@ -149,7 +152,7 @@ def _keeps_errors(case: Case) -> bool:
 
 
 def _spans(case: Case) -> tuple[Array, Array]:
-    """Return failing and all spans of every trace; those that a backend inferred count for nothing."""
+    """Return the number of failing and of all spans by trace, without inferred spans."""
     traces, own = case.traces, ~case.traces.is_inferred
     spans = np.bincount(traces.forest.trace[own], minlength=len(traces))
     errors = np.bincount(traces.forest.trace[own & traces.is_error], minlength=len(traces))
@@ -157,7 +160,7 @@ def _spans(case: Case) -> tuple[Array, Array]:
 
 
 def _parts(case: Case) -> list[tuple[str, Parts, float]] | None:
-    """Return the rates of traces that are there in part, with the raw ones; None where no trace is."""
+    """Return the rates of partially sampled traces, and the raw ones; None without such traces."""
     if case.span_probability is None:
         return None
     traces, own = case.traces, np.flatnonzero(~case.traces.is_inferred & ~np.isnan(case.span_probability))
@@ -191,12 +194,12 @@ def _rate_row(case: Case, measure: str, pi: Array, y: Array, x: Array, raw: floa
         "design_effect": window.design_effect,
         "weight_effect_z": effect.z,
         "weights_source": case.weights_source,
-        "status": "not_assessable" if few else _against(case, raw, window.low, window.high),
+        "status": "not_assessable" if few else _raw_status(case, raw, window.low, window.high),
     }
 
 
-def _against(case: Case, raw: float, low: float, high: float) -> str:
-    """Return the verdict about a raw value beside the interval of the right one."""
+def _raw_status(case: Case, raw: float, low: float, high: float) -> str:
+    """Return the status of a raw value from the interval of the corrected one."""
     if case.is_even:
         return "ok"
     if raw == 0 and low == 0:
@@ -207,7 +210,7 @@ def _against(case: Case, raw: float, low: float, high: float) -> str:
 
 
 def _why_errors(case: Case, *, is_too_high: bool) -> str:
-    """Return what the sampler does to the raw error rate."""
+    """Return the cause of the bias of the raw error rate."""
     pi, failed = case.probability, case.failed & case.base
     rest = case.base & ~case.failed
     if is_too_high and failed.any() and (pi[failed] == 1).all() and rest.any() and (pi[rest] < 1).any():
@@ -216,5 +219,5 @@ def _why_errors(case: Case, *, is_too_high: bool) -> str:
 
 
 def _often(is_too_high: bool) -> str:
-    """Return which way a raw value is off."""
+    """Return the direction of a bias."""
     return "more often" if is_too_high else "less often"

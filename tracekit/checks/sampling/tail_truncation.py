@@ -1,4 +1,4 @@
-"""S12, did the tail sampler cut or miss the slow ones."""
+"""S12: slow traces truncated or missed by the tail sampler."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _LOG_DURATIONS = ("duration_ns", "duration_ms", "duration_s")
 
 
 def tail_truncation(case: Case) -> list[Finding]:
-    """Return how many traces a collector's decision cut, and whether longer ones are missing altogether.
+    """Return the number of traces truncated by a collector's decision, and whether longer ones are missing.
 
-    Cut: a trace without a root, or with a span that starts later than ``decision_wait`` after the root.  Missing: with
-    c1, c2, c3 the traces that last 0.6 to 0.8, 0.8 to 1 and 1 to 1.2 of the wait, a smooth tail has about c2^2 / c1 in
-    the third; that fewer are there is tested by the beta-binomial chance of c3 or fewer given c2 (half a trace is added
-    to c1 and c2).  Fails where clients give up at the same age: compare with the durations of a log.  Source: the
-    collector's tail_sampling processor; our own test.
+    Truncated: a trace without a root, or with a span that starts later than ``decision_wait`` after the root.  Missing:
+    with c1, c2, c3 traces that last 0.6 to 0.8, 0.8 to 1 and 1 to 1.2 of the wait, a smooth tail has about c2^2 / c1 in
+    the third; the test is the beta-binomial probability of c3 or fewer given c2 (half a trace is added to c1 and c2).
+    Not valid if clients time out at the same age: compare with the durations of a log.  Source: the collector's
+    tail_sampling processor; our own test.
     """
     return [*evictions(case), *_by_durations(case)]
 
 
 def _by_durations(case: Case) -> list[Finding]:
-    """Return what the traces themselves tell of the decision."""
-    subject = "Whether the tail sampler cuts slow traces"
+    """Return the findings from the durations of the traces."""
+    subject = "Slow traces truncated by the tail sampler"
     wait = case.rules.decision_wait_ns if case.rules is not None else None
     if wait is None:
         return [not_assessable(CHECK, subject, "a collector configuration with tail_sampling")]
@@ -58,35 +58,44 @@ def _by_durations(case: Case) -> list[Finding]:
     exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(cut)[:5]]
     estimate = Estimate(share, "ratio", float(low), float(high), len(took))
     limits = percents(float(low), float(high))
-    said = f"{counted(int(cut.sum()), 'trace')} of {number(len(took))} ({percent(share)}, {limits})"
+    truncated = (
+        f"{counted(int(cut.sum()), 'trace')} of {number(len(took))} truncated ({percent(share)}, {case.ci} {limits})"
+    )
     if missing and not _clients_stop(case, wait):
         text = (
-            f"Traces stop at {duration(wait)}, where the collector decides: {number(c2)} last 0.8 to 1 of that,"
-            f" {number(c3)} longer, where about {number((c2 + 0.5) ** 2 / (c1 + 0.5))} would be due; {said} are cut."
+            f"Tail sampling loses slow traces: at the decision after {duration(wait)} durations stop, {number(c2)}"
+            f" traces last 0.8 to 1 of that, {number(c3)} longer, about {number((c2 + 0.5) ** 2 / (c1 + 0.5))}"
+            f" expected; {truncated}. Quantiles near {duration(wait)} are lower bounds."
         )
-        remedy = "Raise decision_wait above the slowest request; until then quantiles near it are lower limits."
+        remedy = "Raise decision_wait above the slowest request."
         return [finding(CHECK, "failed", text, table, estimate=estimate, remedy=remedy, exemplars=exemplars,
                       assumptions=("the distribution of durations is smooth there",), is_critical=False)]  # fmt: skip
     if share > _MOST_CUT:
-        text = f"{said} are cut at the decision of the collector after {duration(wait)}."
-        remedy = "Raise decision_wait, or find what delays the late spans."
+        text = f"Tail sampling: {truncated} at the decision after {duration(wait)}."
+        remedy = "Raise decision_wait, or find out what delays the late spans."
         return [
             finding(
                 CHECK, "warning", text, table, estimate=estimate, remedy=remedy, exemplars=exemplars, is_critical=False
             )
         ]
     if missing:
-        text = f"Traces stop at {duration(wait)}, but so do the requests of the log: clients give up, nothing is cut."
+        text = (
+            f"Tail sampling loses no slow traces: durations stop at {duration(wait)}, but so do those of the logged"
+            " requests (clients time out)."
+        )
         return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
     if c1 + c2 < _FEWEST and took.max() > wait / 2:
-        text = f"{said} are cut; too few traces last nearly {duration(wait)} to tell whether longer ones are missing."
+        text = (
+            f"Tail sampling: {truncated}. Too few traces last nearly {duration(wait)} to decide whether longer ones are"
+            " missing."
+        )
         return [finding(CHECK, "inconclusive", text, table, estimate=estimate, is_critical=False)]
-    text = f"{said} are cut at {duration(wait)}, and nothing is missing beyond."
+    text = f"Tail sampling: {truncated} at {duration(wait)}, no longer traces missing."
     return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
 
 
 def _cut(case: Case, wait: int) -> Array:
-    """Return which traces lack a root or have a span that starts after the decision."""
+    """Return which traces have no root, or a span that starts after the decision."""
     traces = case.traces
     spans, forest = traces.columns.spans, traces.forest
     rootless = np.ones(len(traces), bool)
@@ -97,7 +106,7 @@ def _cut(case: Case, wait: int) -> Array:
 
 
 def drop_p(c1: int, c2: int, c3: int) -> float:
-    """Return the chance of so few beyond the edge, if the tail goes on as it came.
+    """Return the probability of as few traces beyond the edge, if the tail is smooth.
 
     c2 / c1 has a log standard error of sqrt(1/c1 + 1/c2); c3 is negative binomial around c2^2 / c1 with that spread.
     """
@@ -110,7 +119,7 @@ def drop_p(c1: int, c2: int, c3: int) -> float:
 
 
 def _clients_stop(case: Case, wait: int) -> bool:
-    """Return whether the requests of a log, sampled or not, stop at the same age."""
+    """Return whether the durations of logged requests stop at the same age."""
     if case.log is None:
         return False
     column = next((name for name in _LOG_DURATIONS if name in case.log), None)

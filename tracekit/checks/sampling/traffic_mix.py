@@ -1,4 +1,4 @@
-"""S06, does the sample look like the traffic."""
+"""S06: over- and under-sampled routes, methods, statuses and hours."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 CHECK = "mix.head"
 _HOUR_NS = 3600 * 10**9
-_SUBJECT = "Whether the sample looks like the traffic"
+_SUBJECT = "Sampling bias by stratum"
 
 
 def traffic_mix(case: Case) -> list[Finding]:
-    """Return whether some routes, methods, statuses or hours are sampled at another rate than the rest.
+    """Return the routes, methods, statuses or hours that are sampled at a different rate than the rest.
 
     ``stats.minimum_effect.compare_mix``: n_h ~ Binomial(n, N_h rho / (N_h rho + N - N_h)) at rho = 1 + margin and its
     inverse, Benjamini-Hochberg over the strata of one axis.  Strata without requests, or with more traces than requests
-    (``rate.observed`` tells), are left out.  With counts by time ``chance_any_time`` of the evidence holds however
-    often this is asked while an incident goes on (``stats.anytime_mix``).  Assumes aligned windows and strata defined
-    alike.  A reservoir rightly over-represents quiet strata (``bias.reservoir``).  Source: textbook tests; the
+    (see ``rate.observed``), are excluded.  With counts by time ``chance_any_time`` of the evidence is valid under
+    repeated testing during an incident (``stats.anytime_mix``).  Assumes aligned windows and identical definitions of
+    strata.  A reservoir over-samples quiet strata by design (``bias.reservoir``).  Source: textbook tests; the
     minimum-effect form is our own.
     """
     if missing := case.counts_needed:
@@ -53,9 +53,9 @@ def traffic_mix(case: Case) -> list[Finding]:
 
 
 def _axis(case: Case, table: pd.DataFrame, keys: list[str], axis: str) -> Finding:
-    """Return the finding about the strata of one axis."""
+    """Return the finding on the strata of one axis."""
     usable = table[(table["requests"] > 0) & (table["traces"] <= table["requests"])].reset_index(drop=True)
-    if len(usable) < 2 or not usable["traces"].sum():  # noqa: PLR2004 - a mix has two parts
+    if len(usable) < 2 or not usable["traces"].sum():  # noqa: PLR2004 - a mix needs two strata
         return not_assessable(CHECK, f"{_SUBJECT}, by {axis}", "two strata with requests and traces")
     mix = compare_mix(
         usable["traces"].to_numpy(),
@@ -74,43 +74,44 @@ def _axis(case: Case, table: pd.DataFrame, keys: list[str], axis: str) -> Findin
         evidence["chance_any_time"] = float(anytime_mix(events, trials)[-1])
     evidence["request_share"] = evidence["requests"] / evidence["requests"].sum()
     evidence["trace_share"] = evidence["traces"] / evidence["traces"].sum()
-    return _say(case, evidence, mix, axis)
+    return _finding(case, evidence, mix, axis)
 
 
-def _say(case: Case, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding:
-    """Return the sentence about one axis."""
+def _finding(case: Case, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding:
+    """Return the finding on the ratios of one axis."""
     status = worst_status(evidence["status"].tolist())
     far = np.abs(np.log(evidence["estimate"].to_numpy(np.float64)))
     biased = (evidence["status"] == "failed").to_numpy()
     row = evidence.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
-    said = (
-        f"{shown(row['scope'])} is sampled at {times(row['estimate'])} the rate of the rest"
-        f" ({factors(row['estimate_low'], row['estimate_high'])};"
+    stratum = (
+        f"{shown(row['scope'])} kept at {times(row['estimate'])} the rate of other traffic"
+        f" ({case.ci} {factors(row['estimate_low'], row['estimate_high'])};"
         f" {number(row['traces'])} of {number(row['requests'])} requests)"
     )
     others = int(biased.sum()) - 1
-    more = f", and {others} more {axis}" * (others > 0)
-    apart = f"sample and traffic differ by {percent(mix.distance)}, noise alone gives {percent(mix.noise)}"
+    more = f"; {others} more {axis} differ" * (others > 0)
+    distance = f"sample and traffic differ by {percent(mix.distance)}, noise alone yields {percent(mix.noise)}"
     text = {
-        "failed": f"{said}{more}: every statistic that mixes them {_effect(row['estimate'])} it.",
-        "ok": f"All {len(evidence)} {axis} are sampled at the same rate within {percent(case.margin)}; {apart}.",
-        "inconclusive": f"{said}: too few to tell from the rest; {apart}; about"
-        f" {about(evidence['requests_needed'].max())} requests would settle all {axis}.",
+        "failed": f"Sampling bias: {stratum}{more}. Unweighted statistics {_effect(row['estimate'])} it.",
+        "ok": f"No sampling bias: all {len(evidence)} {axis} are sampled at the same rate within"
+        f" {percent(case.margin)}; {distance}.",
+        "inconclusive": f"Inconclusive: {stratum}, not significant; {distance}. About"
+        f" {about(evidence['requests_needed'].max())} requests are needed for all {axis}.",
     }[status]
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"])
     )
-    remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "failed" else ""
-    assumed = ["windows are aligned and strata defined alike", "no reservoir favours quiet strata", *case.caveats]
+    remedy = "Weight by stratum: traces.with_weights(requests)." if status == "failed" else ""
+    assumed = ["windows and strata of counts and traces match", "no reservoir favours quiet strata", *case.caveats]
     ever = float(evidence["chance_any_time"].iloc[0]) if "chance_any_time" in evidence else 1.0
     if ever < 1 - case.confidence:
-        often = f"once in {about(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - beyond words
-        assumed.append(f"asked again and again as traces come in, chance alone would ever show this {often}")
+        often = f"once in {about(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - too small
+        assumed.append(f"under repeated testing as traces arrive, chance alone would cause this {often}")
     return finding(
         CHECK, status, text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False
     )
 
 
 def _effect(ratio: float) -> str:
-    """Return what a rate does to counts."""
+    """Return the effect of a sampling rate on counts."""
     return "under-counts" if ratio < 1 else "over-counts"

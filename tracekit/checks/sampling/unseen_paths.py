@@ -1,4 +1,4 @@
-"""S13, how much traffic takes a path that we have never seen."""
+"""S13: share of the traffic on paths that are absent from the sample."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 CHECK = "paths.unseen"
 _MOST, _TOP, _TOO_MANY, _FEWEST = 0.05, 20, 0.5, 20
-_SUBJECT = "Share of the traffic on paths never seen"
+_SUBJECT = "Unrecorded paths"
 
 
 def unseen_paths(case: Case) -> list[Finding]:
-    """Return how much of the traffic takes paths that are absent from the sample.
+    """Return the share of the traffic on paths that are absent from the sample.
 
     A path is the root's operation and the set of services it reaches.  Good-Turing's mass f1 / n with Esty's interval,
-    Chao's number of paths.  Assumes that traces are independent draws, one path each, all with the same probability:
-    unequal ones are thinned to the smallest, by a hash of the id that no sampler uses.  (The traces of one probability
-    alone would be those of one kind: neither failing nor slow, or of one route.)  Fails where span names carry ids:
-    every path is new then.  Source: Good 1953, Esty 1983, Chao 1984; metric M4.
+    Chao's number of paths.  Assumes that traces are independent draws, one path each, with equal probability: unequal
+    ones are thinned to the smallest, by a hash of the ID that no sampler uses.  (Traces of one probability alone would
+    be biased: neither failing nor slow, or of one route.)  Not valid if span names contain IDs: then every path is new.
+    Source: Good 1953, Esty 1983, Chao 1984; metric M4.
     """
     if missing := case.weights_needed:
         return [not_assessable(CHECK, _SUBJECT, missing)]
@@ -40,7 +40,7 @@ def unseen_paths(case: Case) -> list[Finding]:
     counts = counts[counts > 0]
     n = int(counts.sum())
     if n < _FEWEST:
-        return [not_assessable(CHECK, _SUBJECT, f"{_FEWEST} traces or more with one probability; there are {n}")]
+        return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} traces with equal probability (found {n})")]
     unseen = unseen_mass(counts, confidence=case.confidence)
     top = float(counts[:_TOP].sum() / n)
     table = pd.DataFrame(
@@ -49,16 +49,20 @@ def unseen_paths(case: Case) -> list[Finding]:
          "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": len(case.traces) - n}
     )  # fmt: skip
     if len(counts) > _TOO_MANY * n and n > _TOP:
-        text = f"{number(len(counts))} of {number(n)} traces take a path of their own: span names carry ids or numbers."
-        remedy = "Name spans by route, not by address; then ask again."
+        text = (
+            f"{_SUBJECT}: cannot be estimated, {number(len(counts))} distinct paths in {number(n)} traces: span names"
+            " contain IDs or numbers."
+        )
+        remedy = "Name spans by route, not by URL, and run the check again."
         return [finding(CHECK, "warning", text, table, remedy=remedy, is_critical=False)]
     status: Status = "warning" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
     text = (
-        f"{percent(unseen.mass)} ({percents(unseen.low, unseen.high)}) of the requests take paths absent from this"
-        f" sample ({counted(len(counts), 'path')} in n = {number(n)} traces, {number(unseen.kinds)} or more in all)."
+        f"{_SUBJECT}: {percent(unseen.mass)} ({case.ci} {percents(unseen.low, unseen.high)}) of the requests take paths"
+        f" absent from this sample ({counted(len(counts), 'path')} in n = {number(n)} traces, {number(unseen.kinds)} or"
+        " more in total)."
     )
-    assumed = ["traces are independent draws with one probability"]
-    assumed += [f"{number(len(case.traces) - n)} traces are left out, so that all had one probability"] * (
+    assumed = ["traces are independent draws with equal probability"]
+    assumed += [f"{number(len(case.traces) - n)} traces are excluded, so that all have equal probability"] * (
         n < len(case.traces)
     )
     estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)
@@ -69,7 +73,7 @@ def unseen_paths(case: Case) -> list[Finding]:
 
 
 def _even_part(case: Case) -> Array:
-    """Return the traces that are left where all are thinned to the smallest probability."""
+    """Return the traces that remain after thinning all to the smallest probability."""
     first, spans = case.traces.forest.starts[:-1], case.traces.columns.spans
     drawn = pd.util.hash_array(spans.trace_hi[first] ^ pd.util.hash_array(spans.trace_lo[first])) / 2.0**64
     least = np.nanmin(case.probability)
@@ -77,10 +81,9 @@ def _even_part(case: Case) -> Array:
 
 
 def path_codes(traces: TraceSet) -> Array:
-    """Return the path of every trace: operation of the root and set of the services it reaches.
+    """Return the path of every trace: operation of the root and the set of services it reaches.
 
-    A service is a fixed 64-bit random number, a set their sum over distinct services: two different sets agree once in
-    10^19.
+    A set of services is the sum of fixed 64-bit random numbers; two different sets collide with probability 10^-19.
     """
     service = traces.codes("service_name")
     size = len(service.labels) + 1

@@ -1,4 +1,4 @@
-"""S10, can the recorded weights be trusted."""
+"""S10: consistency of the sampling weights."""
 
 from __future__ import annotations
 
@@ -26,43 +26,42 @@ _DOMINANT, _LEAST_EFFECTIVE = 0.05, 0.05
 
 
 def weight_sanity(case: Case) -> list[Finding]:
-    """Return whether weights are there, agree with the ids and with each other, and add up to the requests.
+    """Return whether weights are known, consistent with IDs and each other, and sum to the requests.
 
-    A kept span has R >= T (R = ``rv``, else the low 56 bits of the id): one violation proves that somebody sampled
-    without updating ``th``, provided nobody rewrote the ids.  Thresholds must not fall from parent to child.  No single
-    weight above 5 % of their sum; effective n above 5 % of n; sum of the weights over counted requests within the
-    margin; not all weights 1 where the rules keep less; one weight for
-    all spans of a trace.  Missing thresholds are unknown and not wrong.  Source:
-    OpenTelemetry's tracestate probability sampling.
+    A kept span has R >= T (R = ``rv``, else the low 56 bits of the ID): one violation proves sampling without updating
+    ``th``, provided the IDs were not rewritten.  Thresholds must not decrease from parent to child.  No single weight
+    above 5% of their sum; effective n above 5% of n; sum of the weights over counted requests within the margin; not
+    all weights 1 if the rules keep less; one weight for all spans of a trace.  Missing thresholds are unknown, not
+    wrong.  Source: OpenTelemetry's tracestate probability sampling.
     """
     thresholds = _thresholds(case)
     return [*([thresholds] if thresholds is not None else []), _used(case)]
 
 
 def _thresholds(case: Case) -> Finding | None:
-    """Return the finding about thresholds; None where no span carries one."""
+    """Return the finding on thresholds; None if no span has one."""
     spans, texts = case.traces.columns.spans, case.traces.columns.texts
     codes = spans.trace_state
     used = np.unique(codes[codes >= 0])
     limit, random = np.zeros(len(texts) + 1, np.uint64), np.zeros(len(texts) + 1, np.uint64)
-    has, tells = np.zeros(len(texts) + 1, bool), np.zeros(len(texts) + 1, bool)
+    has, has_random = np.zeros(len(texts) + 1, bool), np.zeros(len(texts) + 1, bool)
     for code in used:
         t, r = threshold(texts[code]), randomness(texts[code])
         has[code], limit[code] = t is not None, np.uint64(t or 0)
-        tells[code], random[code] = r is not None, np.uint64(r or 0)
+        has_random[code], random[code] = r is not None, np.uint64(r or 0)
     rows = np.flatnonzero(has[codes])
     if not len(rows):
         return None
-    bits = np.where(tells[codes[rows]], random[codes[rows]], spans.trace_lo[rows] & _LOW56)
+    bits = np.where(has_random[codes[rows]], random[codes[rows]], spans.trace_lo[rows] & _LOW56)
     violates = bits < limit[codes[rows]]
     parent = case.traces.forest.parent_row
     children = rows[(parent[rows] >= 0) & has[codes[np.maximum(parent[rows], 0)]]]
     falls = limit[codes[children]] < limit[codes[parent[children]]]
-    return _say_thresholds(case, rows, violates, int(falls.sum()), len(children))
+    return _threshold_finding(case, rows, violates, int(falls.sum()), len(children))
 
 
-def _say_thresholds(case: Case, rows: Array, violates: Array, falls: int, pairs: int) -> Finding:
-    """Return the sentence about thresholds."""
+def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pairs: int) -> Finding:
+    """Return the finding on violated and decreasing thresholds."""
     trace = case.traces.forest.trace[rows]
     plain = np.ones(len(case.traces))
     ratio = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, confidence=case.confidence)
@@ -75,49 +74,53 @@ def _say_thresholds(case: Case, rows: Array, violates: Array, falls: int, pairs:
     estimate = Estimate(share, "ratio", low, high, len(rows), float(ratio.n_effective[0]))
     if wrong:
         text = (
-            f"{number(wrong)} of {counted(len(rows), 'span')} ({percent(share)}, {percents(low, high)}) carry a"
-            " threshold that should have rejected them: something sampled again without updating it."
+            f"Wrong sampling thresholds: {number(wrong)} of {counted(len(rows), 'span')} ({percent(share)}, {case.ci}"
+            f" {percents(low, high)}) have a threshold that should have rejected them: a second sampler did not update"
+            " it. Their weights are unknown."
         )
-        remedy = "Fix or upgrade the sampler that comes last; until then take these weights for unknown."
+        remedy = "Fix or upgrade the last sampler."
         shown = [case.traces.trace_ids[n] for n in np.unique(trace[violates])[:5]]
         return finding(
             CHECK, "failed", text, table, estimate=estimate, remedy=remedy, exemplars=shown, is_critical=True,
-            assumptions=("nobody rewrote the ids",),
+            assumptions=("IDs were not rewritten",),
         )  # fmt: skip
     if falls:
         have = "has" if falls == 1 else "have"
-        text = f"{number(falls)} of {counted(pairs, 'child span')} {have} a lower threshold than the parent."
+        text = (
+            f"Wrong sampling thresholds: {number(falls)} of {counted(pairs, 'child span')} {have} a lower threshold"
+            " than the parent. A child cannot be kept more often than its parent."
+        )
         return finding(
             CHECK,
             "warning",
             text,
             table,
-            remedy="A child cannot be kept more often than its parent.",
+            remedy="Fix or upgrade the sampler of the child spans.",
             is_critical=False,
         )
-    text = f"All {number(len(rows))} thresholds agree with the ids that passed them."
+    text = f"All {number(len(rows))} sampling thresholds are consistent with the IDs."
     return finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)
 
 
 def _used(case: Case) -> Finding:
-    """Return the finding about the weights as they are used."""
+    """Return the finding on the weights in use."""
     weights = case.traces.weights
     sources = weights.sources
     unknown = sources.get(UNKNOWN, 0)
     if unknown == len(case.traces):
-        return not_assessable(CHECK, "Whether the weights can be trusted", case.weights_needed or "traces")
+        return not_assessable(CHECK, "Consistency of sampling weights", case.weights_needed or "traces")
     n, total = len(weights.value), float(weights.value.sum())
     largest = float(weights.value.max()) / total if total else 0.0
     problems: list[tuple[str, str]] = []
     if unknown:
-        problems.append(("warning", f"{number(unknown)} of {counted(n, 'trace')} have no known weight and are not 1"))
+        problems.append(("warning", f"{number(unknown)} of {counted(n, 'trace')} have an unknown weight"))
     kinds = [name.partition(",")[0] for name in sources if name not in {UNKNOWN, BEYOND, NOT_SAMPLED}]
     if len(named := list(dict.fromkeys(kinds))) > 1:
-        problems.append(("warning", f"weights come from several sources ({', '.join(named)})"))
+        problems.append(("warning", f"several sources ({', '.join(named)})"))
     if n > 1 / _DOMINANT and largest > _DOMINANT:
-        problems.append(("warning", f"one trace carries {percent(largest)} of all weight"))
+        problems.append(("warning", f"one trace has {percent(largest)} of the total weight"))
     if weights.n_effective < _LEAST_EFFECTIVE * n:
-        problems.append(("warning", f"{counted(n, 'trace')} are as good as {number(weights.n_effective)}"))
+        problems.append(("warning", f"effective sample size only {number(weights.n_effective)}"))
     rate = case.rules.base_rate if case.rules is not None else None
     if (
         rate is not None
@@ -126,7 +129,7 @@ def _used(case: Case) -> Finding:
         and case.is_even
         and float(case.probability[0]) == 1
     ):
-        problems.append(("warning", f"every weight is 1, though the rules keep {percent(rate)}"))
+        problems.append(("warning", f"all weights are 1, although the rules keep {percent(rate)}"))
     if partial := _partial(case):
         problems.append(("warning", partial))
     summed = _sum_against_requests(case)
@@ -138,16 +141,16 @@ def _used(case: Case) -> Finding:
     bad = [text for status, text in problems if status != "ok"]
     good = "".join(f"; {text}" for status, text in problems if status == "ok")
     status = worst_status([status for status, _ in problems] or ["ok"])
-    said = f"n = {number(n)}, effective {number(weights.n_effective)}"
+    sizes = f"n = {number(n)}, effective sample size {number(weights.n_effective)}"
     if bad:
-        text = f"{'; '.join(bad)[:1].upper()}{'; '.join(bad)[1:]} ({said}): figures about all traffic rest on this."
+        text = f"Sampling weights: {'; '.join(bad)} ({sizes}). Estimates for all traffic depend on them."
     else:
-        text = f"Weights of all {counted(n, 'trace')} are known, from {', '.join(sources)} ({said}){good}."
+        text = f"Sampling weights of all {counted(n, 'trace')} are known, from {', '.join(sources)} ({sizes}){good}."
     return finding(CHECK, status, text, table.assign(status=status), is_critical=False)
 
 
 def _partial(case: Case) -> str:
-    """Return how many traces are there only in part by design, in words; empty where none."""
+    """Return the number of partially sampled traces as text; empty without any."""
     if case.span_probability is None:
         return ""
     trace, own = case.traces.forest.trace, case.span_probability
@@ -156,12 +159,12 @@ def _partial(case: Case) -> str:
     np.minimum.at(least, trace[known], own[known])
     np.maximum.at(most, trace[known], own[known])
     several, rootless = int((most > least).sum()), int((~case.base & ~np.isnan(case.probability)).sum())
-    left = f", and {number(rootless)} lost the root and stand for no request" * (rootless > 0)
-    return f"spans of {counted(several, 'trace')} have weights of their own{left}"
+    left = f", and {number(rootless)} without a root represent no request" * (rootless > 0)
+    return f"spans of {counted(several, 'trace')} have different weights{left}"
 
 
 def _sum_against_requests(case: Case) -> tuple[str, str] | None:
-    """Return whether the weights add up to the requests, in words; None without counts or with unknown weights."""
+    """Return status and text on the sum of the weights; None without counts or with unknown weights."""
     if (
         case.counts is None
         or not case.counts.total
@@ -171,9 +174,9 @@ def _sum_against_requests(case: Case) -> tuple[str, str] | None:
     ):
         return None
     total = weighted_total(case.probability[case.base], np.ones(int(case.base.sum())), confidence=case.confidence)
-    asked = case.counts.total
-    low, high = total.low / asked, total.high / asked
+    requested = case.counts.total
+    low, high = total.low / requested, total.high / requested
     verdict = judge(low, high, case.margin)
-    times_asked = f"{times(total.value / asked)} ({factors(low, high)})"
-    said = f"the weights add up to {times_asked} the {counted(asked, 'counted request')}"
-    return {"ok": "ok", "failed": "warning", "inconclusive": "inconclusive"}[verdict], said
+    times_asked = f"{times(total.value / requested)} ({case.ci} {factors(low, high)})"
+    text = f"their sum is {times_asked} of the {counted(requested, 'counted request')}"
+    return {"ok": "ok", "failed": "warning", "inconclusive": "inconclusive"}[verdict], text

@@ -1,4 +1,4 @@
-"""How numbers are said: percentages, ratios, durations and their intervals."""
+"""Numbers as text: percentages, ratios, durations and their intervals."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ _PRIVATE = re.compile(r"@|\d{9,}")
 
 def percent(share: float) -> str:
     """Return a share as a percentage with two or three digits."""
-    return f"{_hundred(share)} %" if math.isfinite(share) else "unknown"
+    return f"{_hundred(share)}%" if math.isfinite(share) else "unknown"
 
 
 def percents(low: float, high: float) -> str:
     """Return an interval of shares."""
     texts = _hundred(low), _hundred(high)
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return "not estimable"
     if texts[0] == texts[1] and low < high:
         pairs = ((f"{100 * low:.{digits}g}", f"{100 * high:.{digits}g}") for digits in (3, 4, 5, 6))
         first, second = next((pair for pair in pairs if pair[0] != pair[1]), texts)
-        return f"{first}-{second} %"
-    if low >= 0.01 and high < 1 and any("." in text for text in texts):  # noqa: PLR2004 - from 1 % on, as _hundred does
-        return f"{100 * low:.1f}-{100 * high:.1f} %"
-    return f"{texts[0]}-{texts[1]} %"
+        return f"{first}-{second}%"
+    if low >= 0.01 and high < 1 and any("." in text for text in texts):  # noqa: PLR2004 - from 1% on, as _hundred does
+        return f"{100 * low:.1f}-{100 * high:.1f}%"
+    return f"{texts[0]}-{texts[1]}%"
 
 
 def _hundred(share: float) -> str:
-    """Return a hundred times a share."""
+    """Return a share in percent without the sign."""
     value = 100 * share
     if not math.isfinite(value):
         return "not estimable"
@@ -58,18 +60,18 @@ def duration(nanoseconds: float) -> str:
 
 
 def number(count: float) -> str:
-    """Return a count with thousands apart."""
+    """Return a count with thousands separated."""
     return f"{count:,.0f}"
 
 
 def period(start: pd.Timestamp, end: pd.Timestamp) -> str:
-    """Return a stretch of time to the second, the day of its end only where it is another one."""
+    """Return a period to the second; the date of its end only if it differs."""
     day = "" if start.date() == end.date() else f"{end:%Y-%m-%d} "
     return f"from {start:%Y-%m-%d %H:%M:%S} to {day}{end:%H:%M:%S} UTC"
 
 
 def about(count: float) -> str:
-    """Return a count that is only roughly known, with two digits."""
+    """Return an approximate count with two digits."""
     return f"{float(f'{count:.2g}'):,.0f}"
 
 
@@ -79,5 +81,5 @@ def counted(count: float, thing: str) -> str:
 
 
 def shown(value: str) -> str:
-    """Return a label for a sentence; what could be an address or the number of a person or card is masked."""
+    """Return a label for a sentence; possible addresses, phone and card numbers are masked."""
     return f"`{value[:2]}...` (masked)" if _PRIVATE.search(value) else f"`{value}`"
