@@ -24,12 +24,12 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.checks.case import Case
-from tracekit.checks.quality.call_pairs import all_calls, call_pairs
-from tracekit.checks.quality.drift_lines import drift, step
-from tracekit.checks.quality.missing_spans import missing_spans
-from tracekit.checks.quality.pii_scan import blob, digit_runs, hits
-from tracekit.checks.quality.silence import burst, silences
-from tracekit.checks.quality.stitching import stitch
+from tracekit.checks.quality.clocks.drift_fits import drift, step
+from tracekit.checks.quality.completeness.call_pairs import all_calls, call_pairs
+from tracekit.checks.quality.completeness.missing_spans import missing_spans
+from tracekit.checks.quality.gaps.silence import burst, silences
+from tracekit.checks.quality.pii.scan import blob, digit_runs, hits
+from tracekit.checks.quality.propagation.continuations import stitch
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.gap_strata import Stratum, gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson

@@ -9,7 +9,7 @@ from quality.worlds import EPOCH_NS, MS, SECOND, said, spans, status, trace_ids
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.checks.quality.clock_circles import contradiction
+from tracekit.checks.quality.clocks.cycles import contradiction
 
 HOSTS = ["clock.offset", "clock.drift", "time.order"]
 

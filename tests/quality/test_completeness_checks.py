@@ -7,9 +7,9 @@ from quality.worlds import EPOCH_NS, MS, SECOND, forest_of, gateway, only, otlp,
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.checks.quality.call_pairs import all_calls
-from tracekit.checks.quality.reference_clock import reference_clock
-from tracekit.checks.quality.stitching import Windows, stitch
+from tracekit.checks.quality.completeness.call_pairs import all_calls
+from tracekit.checks.quality.propagation.continuations import Windows, stitch
+from tracekit.checks.quality.propagation.reference_clock import reference_clock
 
 
 def test_whole_trees_miss_nothing():

@@ -10,7 +10,7 @@ from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, said, spans, status
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.checks.case import build_case
-from tracekit.checks.quality.gap_parts import parts
+from tracekit.checks.quality.gaps.parts import parts
 
 START = EPOCH_NS // MINUTE * MINUTE
 OUTAGE = slice(30, 38)

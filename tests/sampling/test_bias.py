@@ -16,7 +16,7 @@ from sampling.simulators import (
 )
 
 import tracekit as tk
-from tracekit.checks.sampling.bucket_spacing import bucket_spacing
+from tracekit.checks.sampling.token_bucket import bucket_spacing
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.id_maps import ID_MAPS
 

@@ -33,11 +33,11 @@ RNG = np.random.default_rng(60)
             0.05,
             20,
             "warning",
-            "At 5% an incident of 20 requests leaves at least 1 trace with 64.2% probability; a rate of 13.9%",
+            "incident of 20 requests: 64.2% (at least 1 trace at 5% sampling); 13.9% sampling would raise it to 95%",
         ),
-        (0.14, 20, "ok", "95.1% probability; up to 24 such requests may have happened unseen."),
-        (0.05, (200, 3), "ok", "leaves at least 3 traces with 99.8% probability; up to 71"),
-        (0.05, None, "measured", "an incident of 20 requests leaves at least 1 trace with 64.2%"),
+        (0.14, 20, "ok", "95.1% (at least 1 trace at 14% sampling). Up to 24 such requests may be unrecorded."),
+        (0.05, (200, 3), "ok", "99.8% (at least 3 traces at 5% sampling). Up to 71"),
+        (0.05, None, "measured", "an incident of 20 requests: 64.2% (at least 1 trace"),
     ],
 )
 def test_an_incident_may_go_unseen(rate, incident, wanted, text):
@@ -337,7 +337,7 @@ def test_a_margin_without_a_trace_is_not_raked():
     [
         (millisecond_ids, "bytes 1"),
         (counter_ids, "bytes 12, 13, 14"),
-        (repeated_ids, "some are repeated"),
+        (repeated_ids, "repeated IDs"),
     ],
 )
 def test_ids_that_are_not_random_are_found(make, text):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.cost import cost
-from tracekit.checks.quality.missing_spans import missing_spans
 from tracekit.checks.sampling.error_capture import error_capture
 from tracekit.checks.sampling.unseen_paths import path_codes
 from tracekit.stats.proportions import share_interval

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import texts_of
-from tracekit.checks.quality.pii_patterns import is_pii, masked
-from tracekit.checks.quality.pii_scan import labels_shown
+from tracekit.checks.quality.pii.patterns import is_pii, masked
+from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.sampling.words import number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
@@ -81,7 +81,7 @@ def cardinality(case: Case) -> list[Finding]:
     top = table.iloc[0]
     template = f" (template `{top['template']}`)" if top["template"] else ""
     where = f" of `{top['service_name']}`" + f" in `{top['operation']}`" * bool(top["operation"])
-    more = f" {int(wide.sum()) - 1} more keys have high cardinality." * (wide.sum() > 1)
+    more = f" {int(wide.sum()) - 1} more keys have high cardinality." * bool(wide.sum() > 1)
     text = (
         f"High cardinality: `{top['key']}`{where} has {number(top['distinct_count'])} values in "
         f"{number(top['row_count'])} spans; {percent(top['new_ratio'])} (95% CI {percents(top['low'], top['high'])}) "

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.quality.gap_parts import scopes, trimmed
-from tracekit.checks.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS
-from tracekit.checks.quality.pii_scan import labels_shown
+from tracekit.checks.quality.gaps.parts import scopes, trimmed
+from tracekit.checks.quality.gaps.scan import ALARM_LOSS, ALARM_P, FEWEST_BINS
+from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.sampling.words import counted, number, percent
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate, Status

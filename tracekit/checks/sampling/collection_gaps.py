@@ -11,8 +11,8 @@ import pandas as pd
 
 from tracekit.analysis.timeline import timeline
 from tracekit.checks.case import Case, build_case
-from tracekit.checks.quality.gaps import gaps
-from tracekit.checks.quality.silence import silence
+from tracekit.checks.quality.gaps.scan import gaps
+from tracekit.checks.quality.gaps.silence import silence
 from tracekit.findings import Shown
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.bucket_spacing import beyond_base, bucket_spacing, detected_bucket
 from tracekit.checks.sampling.reservoir_seconds import Seconds, inferred, log_starts, quiet_ratio, seconds
+from tracekit.checks.sampling.token_bucket import beyond_base, bucket_spacing, detected_bucket
 from tracekit.checks.sampling.words import duration, number, percent, percents, times
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
@@ -22,7 +22,7 @@ from tracekit.weights.xray_reservoir import processes, rule_weights
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
-    from tracekit.checks.sampling.bucket_spacing import Spacing
+    from tracekit.checks.sampling.token_bucket import Spacing
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
     from tracekit.stats.second_reservoir import Quota
@@ -38,7 +38,7 @@ def reservoir_bias(case: Case) -> list[Finding]:
 
     Classic SDKs: order weights, 1 for the first q of a process and second and 1 / p for the rest, because the reservoir
     takes the first requests of a second; OpenTelemetry SDKs: weights of the traces that pass p by their ID, with the
-    spacing of the others as signature of a token bucket (``bucket_spacing``).  Both are unbiased; weights by counts of
+    spacing of the others as signature of a token bucket (``token_bucket``).  Both are unbiased; weights by counts of
     ten seconds are not, if requests depend on their position in the second.  The signature alone (Rayleigh and Kuiper
     tests of the start within the second) indicates a reservoir or clients synchronised to the second, which the starts
     of a log distinguish, and allows no correction.  By second, the reservoir is the largest c that 99.5% of the seconds

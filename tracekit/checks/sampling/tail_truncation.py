@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.sampling.collector_counters import CHECK, evictions
+from tracekit.checks.sampling.collector_losses import CHECK, evictions
 from tracekit.checks.sampling.words import counted, duration, number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate

@@ -114,4 +114,4 @@ def _finding(case: Case, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
 
 def _effect(ratio: float) -> str:
     """Return the effect of a sampling rate on counts."""
-    return "under-counts" if ratio < 1 else "over-counts"
+    return "under-count" if ratio < 1 else "over-count"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import join, pick
-from tracekit.checks.quality.pii_scan import labels_shown
+from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.sampling.words import number
 from tracekit.stats.grouping import group_rows
 

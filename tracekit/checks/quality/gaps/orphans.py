@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.gap_parts import AXES
-from tracekit.checks.quality.missing_spans import references
+from tracekit.checks.quality.completeness.missing_spans import references
+from tracekit.checks.quality.gaps.parts import AXES
 from tracekit.checks.sampling.words import counted, number, percent, percents, period, shown
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.skew import clock_skew
-from tracekit.checks.quality.call_targets import unanswered, unknown_peers
-from tracekit.checks.quality.reference_clock import ReferenceClock, reference_clock
-from tracekit.checks.quality.stitching import stitch
+from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
+from tracekit.checks.quality.propagation.continuations import stitch
+from tracekit.checks.quality.propagation.reference_clock import ReferenceClock, reference_clock
 from tracekit.checks.sampling.words import counted, number, percent
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.host_pairs import host_pairs
+from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.sampling.words import duration, number
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.checks.quality.pii_candidates import CANDIDATES
-from tracekit.checks.quality.pii_numbers import card_like, luhn
-from tracekit.checks.quality.pii_patterns import DETECTORS, masked
+from tracekit.checks.quality.pii.candidates import CANDIDATES
+from tracekit.checks.quality.pii.numbers import card_like, luhn
+from tracekit.checks.quality.pii.patterns import DETECTORS, masked
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

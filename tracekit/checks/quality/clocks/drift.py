@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.drift_lines import drift, step
-from tracekit.checks.quality.host_pairs import host_pairs
+from tracekit.checks.quality.clocks.drift_fits import drift, step
+from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.sampling.words import counted, duration, number
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.host_pairs import HostPairs
+    from tracekit.checks.quality.clocks.host_pairs import HostPairs
     from tracekit.findings import Finding
 
 CHECK = "clock.drift"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.call_targets import call_targets
-from tracekit.checks.quality.propagation import continuations
+from tracekit.checks.quality.propagation.breaks import continuations
+from tracekit.checks.quality.propagation.call_targets import call_targets
 from tracekit.checks.sampling.words import counted, percent, percents
 from tracekit.checks.verdicts import (
     finding,
@@ -61,7 +61,7 @@ def call_pairs(case: Case) -> list[Finding]:
     With n1 client spans, n2 server spans with a caller, and m matched pairs per callee: the share of client spans that
     arrived is ``m / n2``, of server spans ``m / n1`` (without calls that failed at the client: they may never have
     reached the callee), the number of calls is estimated by ``all_calls``.  Shares are clustered by trace and weighted.
-    The callee of a client span without a server span is inferred from similar answered calls (``call_targets.py``);
+    The callee of a client span without a server span is inferred from similar answered calls;
     callees that never emit a server span are excluded.  Assumes that the two ends lose spans independently.  Below 98%
     of a side: warning.  A server span that starts a new trace during the call lost its context and was not lost itself;
     ``propagation.break`` distinguishes the two.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.checks.quality.pii_numbers import IBAN_ALL_DIGITS, IBAN_LENGTHS
+from tracekit.checks.quality.pii.numbers import IBAN_ALL_DIGITS, IBAN_LENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import pick
-from tracekit.checks.quality.call_targets import unanswered, unknown_peers
-from tracekit.checks.quality.pii_scan import labels_shown
-from tracekit.checks.quality.stitching import Windows, stitch
+from tracekit.checks.quality.pii.scan import labels_shown
+from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
+from tracekit.checks.quality.propagation.continuations import Windows, stitch
 from tracekit.checks.sampling.words import counted, number, percent
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate

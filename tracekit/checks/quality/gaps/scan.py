@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.gap_levels import Alarm, explained_by
-from tracekit.checks.quality.gap_parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
+from tracekit.checks.quality.gaps.levels import Alarm, explained_by
+from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
 from tracekit.checks.sampling.words import counted, number, percent, percents, period
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.gap_parts import Series
+    from tracekit.checks.quality.gaps.parts import Series
     from tracekit.findings import Finding, Status
     from tracekit.stats.gap_scan import Gap
     from tracekit.stats.gap_strata import Shortfall

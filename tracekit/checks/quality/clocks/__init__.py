@@ -1,0 +1,1 @@
+"""Clock skew, drift and impossible times."""

@@ -1,0 +1,1 @@
+"""Missing spans, lost calls, incomplete traces."""

@@ -1,0 +1,1 @@
+"""Collection gaps, from request counts, silences and orphan spans."""

@@ -1,0 +1,1 @@
+"""PII and secrets in traces: patterns, search and the check."""

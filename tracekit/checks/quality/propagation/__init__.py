@@ -1,0 +1,1 @@
+"""Broken context propagation and retries as new traces."""
