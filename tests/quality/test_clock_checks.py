@@ -39,13 +39,13 @@ def test_clocks_that_agree_are_left_alone():
 
 
 @pytest.mark.parametrize("offset", [12 * MS, -12 * MS])
-def test_an_offset_is_told_with_its_limits_and_its_sign(offset):
+def test_clock_offset_has_limits_and_sign(offset):
     found = tk.quality(hosts(offset_ns=offset), checks=["clock.offset"])
     assert status(found, "clock.offset") == "warning"
     row = found[0].evidence.iloc[0]
     assert row["low_ns"] <= offset <= row["high_ns"]
     ahead = "`ledger-2` runs" if offset > 0 else "`api-1` runs"
-    assert found[0].headline.startswith(ahead)
+    assert found[0].headline.startswith(f"Clock skew: {ahead}")
     assert found[0].estimate.low <= abs(offset) <= found[0].estimate.high
 
 
@@ -152,7 +152,7 @@ def planted(n=400, **changes):
         ({"start_ns": (1, lambda f: f["start_ns"] // 10**9)}, "in seconds instead of nanoseconds", "failed"),
         (
             {"start_ns": (20, lambda f: f["start_ns"] * 0)},
-            "absurdly long (one end at the epoch, or in another unit)",
+            "implausibly long (one end at the epoch, or in another unit)",
             "warning",
         ),
     ],
@@ -177,7 +177,7 @@ def test_children_before_parents_count_on_one_clock_and_beyond_what_clocks_allow
     early = frame.assign(span_id="2", parent_span_id="1", name="ask", kind="INTERNAL")
     early["start_ns"] -= np.where(np.arange(200) < 10, 3 * MS, -MS)
     found = tk.quality(TraceSet.from_spans(pd.concat([frame, early])), checks=["time.order"])
-    assert found[0].evidence.set_index("sign").loc["begun before their parents", "span_count"] == 10
+    assert found[0].evidence.set_index("sign").loc["started before their parents", "span_count"] == 10
     skewed = tk.quality(hosts(offset_ns=-20 * MS), checks=["time.order"])
     assert status(skewed, "time.order") == "ok"
 
@@ -280,11 +280,11 @@ def test_a_mislabelled_host_shows_going_round(extra):
     assert 6 * MS < found[0].estimate.value < 10 * MS
 
 
-def test_hosts_without_a_circle_cannot_contradict_each_other():
-    assert status(tk.quality(hosts(), checks=["clock.cycle"]), "clock.circle") == "not_assessable"
+def test_clock_cycles_need_a_cycle_of_hosts():
+    assert status(tk.quality(hosts(), checks=["clock.cycle"]), "clock.cycle") == "not_assessable"
 
 
-def test_circles_of_any_length_are_found_in_every_case():
+def test_cycles_of_any_length_are_found():
     """One of fifteen pairs of six hosts mislabelled by 10 ms: always found; none mislabelled: never."""
     rng = np.random.default_rng(3)
     first, second = np.triu_indices(6, 1)
@@ -294,6 +294,6 @@ def test_circles_of_any_length_are_found_in_every_case():
         truth = theta[second] - theta[first]
         assert contradiction(6, first, second, truth - half[0], truth + half[1]) is None
         truth[repeat % 15] += 10 * MS
-        circle = contradiction(6, first, second, truth - half[0], truth + half[1])
-        assert circle is not None
-        assert {first[repeat % 15], second[repeat % 15]} <= set(circle.clocks)
+        cycle = contradiction(6, first, second, truth - half[0], truth + half[1])
+        assert cycle is not None
+        assert {first[repeat % 15], second[repeat % 15]} <= set(cycle.clocks)

@@ -14,12 +14,12 @@ from tracekit.checks.quality.pii.traffic import leaks_in_traffic
 from tracekit.stats.thinned import thinned_count
 
 
-def meshed(n, twins, *, start=1, route="/pay", inner=(MS, 99 * MS), services=("orders", "orders"), scope="app"):
+def meshed(n, duplicates, *, start=1, route="/pay", inner=(MS, 99 * MS), services=("orders", "orders"), scope="app"):
     """Requests that a proxy and the application both wrote a span of, and plain ones."""
     rows = []
     for at in range(n):
         trace = start + at
-        if at < twins:
+        if at < duplicates:
             rows.append((services[0], "envoy", trace, 1, 0, "ingress", "SERVER", 0, 100 * MS, "/pay"))
             rows.append((services[1], scope, trace, 2, 1, "POST /pay", "SERVER", *inner, route))
         else:
@@ -27,7 +27,7 @@ def meshed(n, twins, *, start=1, route="/pay", inner=(MS, 99 * MS), services=("o
     return rows
 
 
-def test_twins_of_mesh_and_application_are_counted_with_their_factor():
+def test_proxy_duplicates_are_counted_with_their_factor():
     found = tk.quality(otlp(meshed(200, 80)), checks=["duplicates"])
     assert status(found, "duplicates.proxy") == "warning"
     row = next(finding for finding in found if finding.check == "duplicates.proxy").evidence.iloc[0]
@@ -89,7 +89,7 @@ def test_client_and_server_that_share_an_id_are_one_call_and_forks_are_not():
     assert evidence[["service_name", "span_count"]].to_numpy().tolist() == [["worker", 10]]
 
 
-def test_without_spans_or_calls_twins_cannot_be_told():
+def test_proxy_duplicates_need_spans_and_calls():
     found = tk.quality(TraceSet.from_spans(spans(3, kind="INTERNAL")), checks=["duplicates"])
     assert status(found, "duplicates.proxy") == "not_assessable"
     empty = TraceSet.from_spans(spans(3)).where("duration_ns < 0")
@@ -99,10 +99,10 @@ def test_without_spans_or_calls_twins_cannot_be_told():
 
 def test_each_kind_of_duplicate_is_told_from_the_others():
     """Planted among sound traces: precision and recall of all three kinds are one."""
-    plain, twins = meshed(300, 0), meshed(120, 120, start=1000)
+    plain, duplicates = meshed(300, 0), meshed(120, 120, start=1000)
     shared = [("cart", "b3", at, 7, 0, "POST", "CLIENT", 0, 90 * MS) for at in range(2000, 2040)]
     shared += [("pay", "b3", at, 7, 0, "POST /pay", "SERVER", MS, 80 * MS) for at in range(2000, 2040)]
-    found = tk.quality(otlp(plain + twins + shared + plain[:30]), checks=["duplicates"])
+    found = tk.quality(otlp(plain + duplicates + shared + plain[:30]), checks=["duplicates"])
     by = {finding.check: finding for finding in found}
     assert by["duplicates.copies"].evidence["merged_count"].sum() == 30
     assert by["duplicates.proxy"].evidence["duplicate_count"].sum() == 120
@@ -494,10 +494,10 @@ def test_few_rows_of_a_key_are_not_judged():
     few = spans(400)
     few["attributes.user.id"] = [f"u{at}" for at in range(400)]
     (finding,) = tk.quality(TraceSet.from_spans(few), checks=["cardinality"])
-    assert "they can be grouped by; 1 more have too few rows to assess" in finding.headline
+    assert "all can be used for grouping. 1 more have too few rows to assess" in finding.headline
 
 
-def test_a_few_twins_in_few_spans_are_not_settled():
+def test_few_proxy_duplicates_are_inconclusive():
     rows = []
     for at in range(30):
         begin = at * SECOND

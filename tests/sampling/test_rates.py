@@ -419,10 +419,10 @@ def test_errors_are_estimated_from_the_traces_alone():
 @pytest.mark.parametrize(
     ("requests", "rules", "wanted", "text"),
     [
-        (40, 0.05, "inconclusive", "happens 13 times in 100: too little traffic to tell, 90 requests would do"),
+        (40, 0.05, "inconclusive", "probability of that is 13%; 90 requests are needed"),
         (400, 0.05, "failed", "it is not instrumented, or its traces are lost"),
-        (1, LOCAL, "failed", "at reservoir 1 + 5%, that happens practically never"),
-        (40, 0.0, "inconclusive", "keeps none: that proves nothing"),
+        (1, LOCAL, "failed", "At reservoir 1 + 5% sampling the probability of that is practically 0"),
+        (40, 0.0, "inconclusive", "samples none"),
         (40, None, "not_assessable", "needs the sampling rule that applies to it"),
     ],
 )

@@ -81,7 +81,7 @@ def test_no_durations_are_said():
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ({"target": "universe"}, "expected a target of window or process, found 'universe'"),
+        ({"target": "universe"}, "expected window or process as target, found 'universe'"),
         ({"confidence": 1.5}, "level"),
     ],
 )

@@ -99,7 +99,7 @@ class _BalancerErrors(NamedTuple):
         """Sentence in addition to the errors of the services."""
         if not self.errors:
             return ""
-        forwarded = f"; {number(self.passed_on)} of them were forwarded, {number(self.held)} of those have a trace"
+        forwarded = f"; {number(self.passed_on)} of them were forwarded, {number(self.recorded)} of those have a trace"
         rest = forwarded if self.passed_on else ", which no service can trace"
         return f" The load balancer failed {number(self.errors)} more itself{rest}."
 
