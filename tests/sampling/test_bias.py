@@ -199,7 +199,7 @@ def test_the_artefact_of_keeping_every_error_is_said_and_corrected():
     assert errors.severity == latency.severity == "critical"
     assert errors.headline.startswith("Error rate of all requests: ")
     assert (
-        f"{100 * world.failed.sum() / len(traces):.1f}% of the sample are an artefact of keeping every error."
+        f"{100 * world.failed.sum() / len(traces):.1f}% in the sample is an artefact of keeping every error."
         in errors.headline
     )
     assert errors.estimate.low <= world.failed.mean() <= errors.estimate.high

@@ -69,7 +69,10 @@ def test_without_probabilities_nothing_is_corrected_and_it_is_said_what_that_nee
     assert repr(seen).startswith("LatencyBias(p95 5 ms in the sample; not corrected: needs inclusion probabilities")
     assert "not corrected" in seen._repr_html_()
     ruled = tk.latency_bias(timed([5_000_000] * 20), rules=0.05)
-    assert ruled.summary == "p95 5 ms in the sample, 5 ms of all requests (5 ms to not estimable; n = 20, effective 20)"
+    assert (
+        ruled.summary
+        == "p95 5 ms in the sample, 5 ms for all requests (5 ms to not estimable; n = 20, effective sample size 20)"
+    )
     assert "rule" in ruled.weights_source
 
 

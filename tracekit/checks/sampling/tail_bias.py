@@ -69,8 +69,8 @@ def _errors(case: Case) -> Finding:
         text = f"{right}. Every trace had the same probability: no sampling bias."
     else:
         text = {
-            "failed": f"{right}. The {raw_text} of the sample are an artefact of {why}.",
-            "ok": f"{right}. The {raw_text} of the sample are not biased.",
+            "failed": f"{right}. The {raw_text} in the sample is an artefact of {why}.",
+            "ok": f"{right}. The {raw_text} in the sample is not biased.",
             "inconclusive": f"{right}. The sample shows {raw_text}; the interval is too wide to decide whether that is"
             " bias.",
         }[row["status"]]
