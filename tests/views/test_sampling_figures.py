@@ -121,7 +121,7 @@ def test_the_alternative_text_holds_the_key_number(figures):
     said = {name: figure._repr_mimebundle_()["text/html"].partition('" src=')[0] for name, figure in figures.items()}
     assert "p95 latency: 2.00 s in the sample, 10.0 ms of all requests" in said["curves"]
     assert "Sampling bias in 2 of 3 strata" in said["shares"]
-    assert "of 21,800 requests have a searchable trace" in said["funnel"]
+    assert "2.3% of 21,800 requests have a searchable trace" in said["funnel"]
     assert "Clock skew in 1 of 1 host pair, at least 980 ns" in said["clocks"]
     assert "about 400 missing from 2026-11-18 11:46:40 to 11:56:40 UTC, and 1 more" in said["collection"]
     assert re.search(r"% of [\d,]+ traces start 0 to 20 ms into the second \(uniform: 2\.0%\)", said["phases"])
