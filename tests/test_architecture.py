@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 from typing import NamedTuple
 
+import networkx as nx
 import pytest
 
 import tracekit
@@ -245,3 +246,26 @@ def test_modules_do_not_import_each_other_in_circles():
 def test_no_module_is_named_for_nothing():
     words = set(itertools.chain.from_iterable(name.replace(".", "_").split("_") for name in MODULES))
     assert not words & {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
+
+
+def packages_of(name):
+    """The folders of a module, from the outermost."""
+    parts = (
+        name.split(".") if name.endswith("__init__") or MODULES[name].name == "__init__.py" else name.split(".")[:-1]
+    )
+    return [".".join(parts[: k + 1]) for k in range(len(parts))]
+
+
+def test_sibling_packages_have_no_cycles():
+    """Imports for types count too: two folders of one parent that need each other are one folder."""
+    graph = nx.DiGraph()
+    for arrow in ARROWS:
+        if not arrow.source or not arrow.target or arrow.target not in MODULES:
+            continue
+        source, target = packages_of(arrow.source), packages_of(arrow.target)
+        for one, other in zip(source, target, strict=False):
+            if one != other:
+                graph.add_edge(one, other)
+                break
+    cycles = [sorted(found) for found in nx.strongly_connected_components(graph) if len(found) > 1]
+    assert cycles == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracekit.checks.sampling.funnel import DELIVERED, TAIL
-from tracekit.checks.sampling.words import number, percent
+from tracekit.checks.words import number, percent
 from tracekit.findings import Shown
 
 if TYPE_CHECKING:

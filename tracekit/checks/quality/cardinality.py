@@ -12,8 +12,8 @@ import pandas as pd
 from tracekit.attributes import texts_of
 from tracekit.checks.quality.pii.patterns import is_pii, masked
 from tracekit.checks.quality.pii.scan import labels_shown
-from tracekit.checks.sampling.words import number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import ValueType
 from tracekit.stats.thinned import unseen_mass

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import factors, number, percent, percents, times
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import factors, number, percent, percents, times
 from tracekit.findings import Estimate, Status
 from tracekit.stats.intervals import normal_quantile, wilson
 

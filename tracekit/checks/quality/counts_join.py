@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tracekit.checks.sampling.words import counted, number
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, number
 from tracekit.findings import Estimate, Status
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.sampling.words import counted, duration, number
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, duration, number
 from tracekit.findings import Estimate, Status
 from tracekit.stats.truncated_lags import lag_bounds
 from tracekit.weights.ingestion_horizon import FEWEST, usable_receipts

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import number, percent
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import number, percent
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.stats.thinned import absence_probability, requests_needed
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from tracekit.checks.sampling.words import factors, number, percent, percents, shown, times
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
+from tracekit.checks.words import factors, number, percent, percents, shown, times
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.sampling.words import counted, number, percent, percents
+from tracekit.checks.words import counted, number, percent, percents
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.tests import false_discovery
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tracekit.checks.collector_metrics import EVICTED, LATE, LOSSES, RECEIVED, Loss
-from tracekit.checks.sampling.words import number, percent
 from tracekit.checks.verdicts import finding, worst_status
+from tracekit.checks.words import number, percent
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from tracekit.checks.sampling.boosts import boost_clause, boosted_windows, boosts_of, with_adjacent
 from tracekit.checks.sampling.partial_windows import covered_windows
-from tracekit.checks.sampling.words import about, factors, number, percent, times
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
+from tracekit.checks.words import about, factors, number, percent, times
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.minimum_effect import judge, n_needed

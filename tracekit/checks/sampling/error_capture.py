@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import counted, number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
-from tracekit.checks.sampling.words import counted, number, percent
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.stats.thinned import capture_probability, required_rate, thinned_count
 

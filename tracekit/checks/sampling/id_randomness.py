@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from tracekit.checks.sampling.words import number
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import number
 from tracekit.stats.tests import false_discovery
 from tracekit.weights.known import MARKS
 

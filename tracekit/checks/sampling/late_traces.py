@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import counted, duration, number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, duration, number, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.weights.ingestion_horizon import FEWEST
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.case import build_case
-from tracekit.checks.sampling.words import duration, number
+from tracekit.checks.words import duration, number
 from tracekit.findings import Shown
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles

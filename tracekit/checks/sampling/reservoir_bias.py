@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.sampling.reservoir_seconds import Seconds, inferred, log_starts, quiet_ratio, seconds
 from tracekit.checks.sampling.token_bucket import beyond_base, bucket_spacing, detected_bucket
-from tracekit.checks.sampling.words import duration, number, percent, percents, times
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import duration, number, percent, percents, times
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.quantile_limits import quantile_limits

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.case import build_case
-from tracekit.checks.sampling.words import percent
+from tracekit.checks.words import percent
 from tracekit.findings import Shown
 from tracekit.stats.second_reservoir import SECOND_NS, phase_in_second
 from tracekit.weights.xray_reservoir import rule_weights

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import duration, number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
+from tracekit.checks.words import duration, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.partial_traces import any_parts, span_parts

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.sampling.collector_losses import CHECK, evictions
-from tracekit.checks.sampling.words import counted, duration, number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, duration, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import ParentState, Quality
 from tracekit.stats.proportions import share_interval

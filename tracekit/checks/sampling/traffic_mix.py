@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.observed_rate import by_window
-from tracekit.checks.sampling.words import about, factors, number, percent, shown, times
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
+from tracekit.checks.words import about, factors, number, percent, shown, times
 from tracekit.findings import Estimate
 from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.minimum_effect import compare_mix

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.quality.clocks.drift_fits import drift, step
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
-from tracekit.checks.sampling.words import counted, duration, number
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, duration, number
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.quality.clocks.time_origins import describe_origin, time_origins
-from tracekit.checks.sampling.words import counted, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
+from tracekit.checks.words import counted, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import Quality
 

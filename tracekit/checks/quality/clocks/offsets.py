@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
-from tracekit.checks.sampling.words import counted, duration
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, duration
 from tracekit.findings import Estimate, Status
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.attributes import join, pick
 from tracekit.checks.quality.pii.scan import labels_shown
-from tracekit.checks.sampling.words import number
+from tracekit.checks.words import number
 from tracekit.stats.grouping import group_rows
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from tracekit.checks.quality.propagation.breaks import continuations
 from tracekit.checks.quality.propagation.call_targets import call_targets
-from tracekit.checks.sampling.words import counted, percent, percents
 from tracekit.checks.verdicts import (
     finding,
     not_assessable,
@@ -18,6 +17,7 @@ from tracekit.checks.verdicts import (
     without_weighted_traces,
     worst_status,
 )
+from tracekit.checks.words import counted, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.intervals import normal_quantile

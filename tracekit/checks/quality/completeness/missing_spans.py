@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import counted, number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, status_of_high_share, without_weighted_traces
+from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import KINDS, Kind, ParentState
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.quality.completeness.xray_truncation import xray_signs
-from tracekit.checks.sampling.words import counted, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
+from tracekit.checks.words import counted, percent, percents
 from tracekit.completeness import is_open
 from tracekit.findings import Estimate
 from tracekit.schema import Quality

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.quality.completeness.missing_spans import references
 from tracekit.checks.quality.gaps.parts import AXES
-from tracekit.checks.sampling.words import counted, number, percent, percents, period, shown
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, number, percent, percents, period, shown
 from tracekit.findings import Estimate
 from tracekit.stats.cluster_scan import cluster_scan
 from tracekit.stats.intervals import wilson

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.checks.sampling.words import shown
+from tracekit.checks.words import shown
 from tracekit.stats.gap_strata import Stratum
 from tracekit.weights.tally import entry_rows, stratum_codes, window_of
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.quality.gaps.levels import Alarm, explained_by
 from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
-from tracekit.checks.sampling.words import counted, number, percent, percents, period
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, number, percent, percents, period
 from tracekit.findings import Estimate
 from tracekit.stats.gap_strata import gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson

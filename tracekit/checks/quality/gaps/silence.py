@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.words import counted, duration, number
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, duration, number
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:

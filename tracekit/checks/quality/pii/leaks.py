@@ -11,8 +11,8 @@ from scipy import stats
 from tracekit.checks.quality.pii.patterns import DETECTORS, is_pii, masked
 from tracekit.checks.quality.pii.scan import Blob, Hit, blob, digit_runs, hits
 from tracekit.checks.quality.pii.traffic import leaks_in_traffic, uses_of
-from tracekit.checks.sampling.words import number, percent, percents
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
+from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import ValueType
 from tracekit.stats.intervals import wilson

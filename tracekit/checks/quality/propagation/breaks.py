@@ -11,8 +11,8 @@ from tracekit.analysis.skew import clock_skew
 from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.propagation.continuations import stitch
 from tracekit.checks.quality.propagation.reference_clock import ReferenceClock, reference_clock
-from tracekit.checks.sampling.words import counted, number, percent
 from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.tests import false_discovery
