@@ -58,9 +58,9 @@ def count(hits):
 def all_tables():
     """Every table by name: of sampling, of quality, of the analyses and of the report."""
     from analysis import tables as analysis  # noqa: PLC0415 - the tables stand on this frame
-    from quality import tables as quality  # noqa: PLC0415 - the tables stand on this frame
-    from report import tables as report  # noqa: PLC0415 - the tables stand on this frame
-    from sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
+    from checks import tables as report  # noqa: PLC0415 - the tables stand on this frame
+    from checks.quality import tables as quality  # noqa: PLC0415 - the tables stand on this frame
+    from checks.sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
     modules = (sampling, quality, analysis, public, report)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from quality.worlds import EPOCH_NS, MS, SECOND, chain, status, trace_ids
+from checks.quality.worlds import EPOCH_NS, MS, SECOND, chain, status, trace_ids
 
 import tracekit as tk
 from tracekit import TraceSet

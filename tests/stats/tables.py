@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from calibration import Row, Table
-from sampling.simulators import EPOCH_NS, classic_reservoir
+from checks.sampling.simulators import EPOCH_NS, classic_reservoir
 
 from tracekit import TraceSet
 from tracekit.analysis.errors import errors

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from all_views import HOSTILE, is_finite
-from sampling.simulators import EPOCH_NS, classic_reservoir, hour, traces_of
+from checks.sampling.simulators import EPOCH_NS, classic_reservoir, hour, traces_of
 
 import tracekit as tk
 from tracekit import Estimate, Finding, TraceSet

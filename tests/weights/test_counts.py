@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from sampling.simulators import EPOCH_NS, traces_of
+from checks.sampling.simulators import EPOCH_NS, traces_of
 
 from tracekit import TraceSet
 from tracekit.weights.counts import counts_of_log, log_columns, read_counts

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sampling.simulators import random_ids, thinned_ids, traces_of, xray_ids
+from checks.sampling.simulators import random_ids, thinned_ids, traces_of, xray_ids
 
 from tracekit.weights.forensics import forensic_weights
 from tracekit.weights.id_edges import FEWEST, families

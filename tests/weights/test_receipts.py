@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sampling.simulators import EPOCH_NS, traces_of
+from checks.sampling.simulators import EPOCH_NS, traces_of
 
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.counts import read_counts

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from sampling.simulators import EPOCH_NS, classic_reservoir, hour, random_ids, thinned_ids, traces_of
+from checks.sampling.simulators import EPOCH_NS, classic_reservoir, hour, random_ids, thinned_ids, traces_of
 
 import tracekit as tk
 from tracekit import TraceSet

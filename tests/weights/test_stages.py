@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sampling.simulators import (
+from checks.sampling.simulators import (
     EPOCH_NS,
     classic_reservoir,
     hour,
