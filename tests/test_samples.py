@@ -46,7 +46,7 @@ def test_a_recording_in_the_wheel_is_found_before_one_in_the_source_tree(copied)
 
 @pytest.mark.parametrize("name", ["checkout-regresion", "checkout_regression", "checkout"])
 def test_an_unknown_name_offers_the_nearest(name):
-    with pytest.raises(ValueError, match=f"recordings .*tail-sampled; found {name!r}. Did you mean 'checkout-"):
+    with pytest.raises(ValueError, match=f"datasets .*tail-sampled; found {name!r}. Did you mean 'checkout-"):
         samples.sample_paths(name)
 
 

@@ -37,7 +37,7 @@ def judge(low: float, high: float, margin: float) -> Verdict:
     Examples
     --------
     >>> judge(0.97, 1.04, 0.1), judge(0.55, 0.7, 0.1), judge(0.8, 1.3, 0.1)
-    ('ok', 'biased', 'inconclusive')
+    ('ok', 'failed', 'inconclusive')
     """
     if low > 1 + margin or high < 1 / (1 + margin):
         return "failed"
@@ -142,7 +142,7 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confid
     >>> mix = compare_mix(np.array([9500, 250]), np.array([190_000, 10_000]))
     >>> mix.verdict.tolist(), print(f"{mix.ratio[1]:.2f} ({mix.low[1]:.2f} to {mix.high[1]:.2f})")
     0.50 (0.44 to 0.57)
-    (['biased', 'biased'], None)
+    (['failed', 'failed'], None)
     """
     n_h, big = _check_strata(sampled, requests)
     n, total = n_h.sum(), big.sum()
