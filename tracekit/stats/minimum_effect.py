@@ -1,4 +1,4 @@
-"""Verdicts ok, biased or inconclusive from an interval and a practical margin, never from a p-value alone."""
+"""Verdicts ok, failed or inconclusive from an interval and a practical margin, never from a p-value alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def judge(low: float, high: float, margin: float) -> Verdict:
     Returns
     -------
     str
-        ``ok`` where the interval lies inside the margin (equivalence is shown), ``biased`` where it lies outside,
+        ``ok`` where the interval lies inside the margin (equivalence is shown), ``failed`` where it lies outside,
         ``inconclusive`` otherwise.
 
     Examples
@@ -119,7 +119,7 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confid
     Returns
     -------
     Mix
-        Verdict ``biased``: the exact conditional minimum-effect test; ``ok``: its mirror, two one-sided equivalence
+        Verdict ``failed``: the exact conditional minimum-effect test; ``ok``: its mirror, two one-sided equivalence
         tests; else ``inconclusive``.
 
     Raises
