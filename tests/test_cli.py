@@ -62,7 +62,7 @@ def test_demo_writes_the_report_and_says_what_happened(place):
     assert said.index("Sampling unknown: ") < said.index("storefront POST /checkout p95 regressed 100 ms")
     assert "Mean latency of recorded traces regressed 39.3 ms" in said
     assert "of it: ledger SELECT entries" in said
-    assert "the slowest 5.0 % of recorded storefront POST /checkout requests wait 199 ms for ledger SELECT" in said
+    assert "the slowest 5.0% of recorded storefront POST /checkout requests wait 199 ms for ledger SELECT" in said
     assert "of it: ledger SELECT entries" in page
     assert "1,000 traces, 20,902 spans, 9 services" in said
     assert "tracekit-demo.html: " in said

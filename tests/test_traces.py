@@ -399,4 +399,4 @@ def test_halves_of_surrogate_pairs_are_replaced_and_told():
     assert shop.attribute("note").tolist() == ["\ufffd"]
     (issue,) = shop.issues.to_dict("records")
     assert (issue["code"], issue["action"]) == ("ENC_SURROGATE", "repaired")
-    assert "found halves in name, service_name, attributes.note; replaced by U+FFFD" in issue["message"]
+    assert "found unpaired ones in name, service_name, attributes.note; replaced by U+FFFD" in issue["message"]

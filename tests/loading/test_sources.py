@@ -421,7 +421,7 @@ def test_a_file_that_goes_away_before_it_is_opened(folder):
 
 def test_addresses_and_json_text_are_recognised():
     refused("https://example.com/a.json", "PATH_SPECIAL", r"found a URL \(https://\); download it, or pipe it in")
-    refused("s3://bucket/a.json", "PATH_SPECIAL", r"found an address \(s3://\)")
+    refused("s3://bucket/a.json", "PATH_SPECIAL", r"found a URL \(s3://\)")
     for text in ('{"resourceSpans": []}', "[" * 5000, '[\n{"a": 1}]'):
         with pytest.raises(
             LoadError, match=r"expected a path, found JSON text; give it as bytes: read\(text\.encode\(\)\)"

@@ -178,7 +178,7 @@ def test_what_appears_at_the_path_meanwhile_is_not_replaced(tmp_path, monkeypatc
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"expected a folder to put the store in, found none at .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"expected a folder for the store, found none at .*nowhere"):
         shop(2).save(tmp_path / "nowhere" / "a.parquet")
 
 
@@ -365,7 +365,7 @@ def test_bytes_that_are_no_table_are_refused(tmp_path):
     mark = store_tables.write_table(tmp_path / "a.parquet", {"a": np.arange(3)})
     mark.crc32 = store_tables.isal_zlib.crc32(bytes(mark.bytes))
     (tmp_path / "a.parquet").write_bytes(bytes(mark.bytes))
-    with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected a Parquet table, found what its reader refuses"):
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected a Parquet table, found an unreadable file"):
         store_tables.read_table(tmp_path / "a.parquet", mark)
 
 

@@ -154,7 +154,7 @@ def test_any_copies_against_a_plain_loop(rows):
 def test_times_that_all_are_in_another_unit_are_refused_with_the_word_that_helps(unit, factor):
     spans = [{"span_id": n, "start_ns": (BASE + n * 10**9) // factor, "end_ns": None} for n in (1, 2)]
     text = (
-        rf"TIME_UNIT s0: expected nanoseconds since the epoch, found 2 start times that are dates only in {unit},"
+        rf"TIME_UNIT s0: expected nanoseconds since the epoch, found 2 start times that are plausible dates only in {unit},"
         rf" e\.g\. \d+; nothing was converted; read it with time_unit='{unit}'"
     )
     with pytest.raises(LoadError, match=text) as caught:
@@ -285,9 +285,9 @@ def test_the_shape_of_traces_is_told_in_traces_and_spans():
         " or look for where spans are lost",
         "PARENT_SELF": "1 span: the parent id is the span's own id; fix the instrumentation that sets the parent",
         "PARENT_CYCLE": "2 spans: part of a cycle of parents; the earliest span becomes a root;"
-        " mend the instrumentation that names the parents",
-        "MULTI_ROOT": "2 traces: several roots",
-        "NO_ROOT": "2 traces: no root; read the source of the service where the traces begin, too",
+        " fix the instrumentation that sets the parents",
+        "MULTI_ROOT": "2 traces: more than one root span",
+        "NO_ROOT": "2 traces: no root span; read the files of the service where the traces begin as well",
     }
     severities = dict(zip(traces.issues["code"], traces.issues["severity"], strict=True))
     assert severities["PARENT_CYCLE"] == severities["PARENT_SELF"] == "error"

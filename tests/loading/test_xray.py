@@ -166,7 +166,7 @@ def test_a_time_that_is_not_in_seconds_is_quarantined():
     assert len(traces) == 1
     assert traces.sources["quarantined_count"].tolist() == [1]
     message = traces.issues.set_index("code").loc["TIME_UNIT", "message"]
-    assert "expected seconds since the epoch, found 1480615200010; 'shop' is left out" in message
+    assert "expected seconds since the epoch, found 1480615200010; 'shop' skipped" in message
 
 
 @pytest.mark.parametrize("value", ["1e999999", "1e999999999", "-1e300", "1e9999999999999999999", '"NaN"', '"Infinity"'])

@@ -270,7 +270,7 @@ def test_tables_of_counts_in_any_separator(separator):
         ("2026-11-21T14:00Z,-5", r"expected a count of 0 or more in row 2, found '?-5"),
         ("2026-11-21T14:00Z,many", r"in row 2, found 'many'"),
         ("later,5", r"expected a time in row 2, found 'later'"),
-        ("2026-11-21T14:00Z,5\n2026-11-21T14:01,5", r"all name their zone, found '2026-11-21T14:01' in row 3"),
+        ("2026-11-21T14:00Z,5\n2026-11-21T14:01,5", r"all have a time zone, found '2026-11-21T14:01' in row 3"),
         ("2026-11-21T14:00Z,5\n2026-11-21T14:00Z,5", r"rows 2 and 3"),
     ],
 )
