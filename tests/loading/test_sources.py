@@ -424,7 +424,7 @@ def test_addresses_and_json_text_are_recognised():
     refused("s3://bucket/a.json", "PATH_SPECIAL", r"found a URL \(s3://\)")
     for text in ('{"resourceSpans": []}', "[" * 5000, '[\n{"a": 1}]'):
         with pytest.raises(
-            LoadError, match=r"expected a path, found JSON text; give it as bytes: read\(text\.encode\(\)\)"
+            LoadError, match=r"expected a path, found JSON text; pass bytes: read\(text\.encode\(\)\)"
         ):
             expand(text)
     refused("a" * 5000, "PATH_MISSING", "a name that is too long")

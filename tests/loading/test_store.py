@@ -330,7 +330,7 @@ def test_a_folder_in_the_place_of_a_file_is_said(good, tmp_path):
         read(path)
     (path / STORE_MARKER).unlink()
     (path / STORE_MARKER).mkdir()
-    with pytest.raises(LoadError, match=rf"PATH_SPECIAL .*{STORE_MARKER}: expected a file to read"):
+    with pytest.raises(LoadError, match=rf"PATH_SPECIAL .*{STORE_MARKER}: expected a readable file"):
         read(path)
 
 

@@ -282,7 +282,7 @@ def test_the_shape_of_traces_is_told_in_traces_and_spans():
     messages = {row.code: row.message.split(": ", 1)[1] for row in traces.issues.itertuples()}
     assert messages == {
         "PARENT_MISSING": "1 span: missing parent (orphan span); read the files of all services together,"
-        " or look for where spans are lost",
+        " or check where spans are dropped",
         "PARENT_SELF": "1 span: the parent id is the span's own id; fix the instrumentation that sets the parent",
         "PARENT_CYCLE": "2 spans: part of a cycle of parents; the earliest span becomes a root;"
         " fix the instrumentation that sets the parents",
