@@ -7,7 +7,7 @@ import pytest
 
 import tracekit as tk
 from tracekit.cli import app
-from tracekit.loading.building.ledger import CATALOGUE
+from tracekit.loading.building.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
