@@ -1,6 +1,7 @@
 """The laws that hold for every loader of parsed records: nothing is raised, every span is accepted or quarantined."""
 
 import copy
+import importlib
 import json
 from decimal import Decimal
 
@@ -135,7 +136,14 @@ ZIPKIN = [
     },
 ]
 RECORDS = {"xray": XRAY, "jaeger": JAEGER, "zipkin": ZIPKIN, "otlp": FORMATS["otlp"]}
-CASES = {name: (next(loader for loader in LOADERS if loader.name == name), RECORDS[name]) for name in format_names()}
+
+
+def example(name):
+    """A record of a format with every field that it reads: here, or ``EXAMPLE`` of the test of the format."""
+    return RECORDS[name] if name in RECORDS else importlib.import_module(f"test_{name}").EXAMPLE
+
+
+CASES = {name: (next(loader for loader in LOADERS if loader.name == name), example(name)) for name in format_names()}
 
 TEXTS = st.text(max_size=5) | st.sampled_from(
     ["", "0", "true", "1e5", HEX, TRACE, "00000000000000a1", '{"id":1}', "=", "aws"]

@@ -423,9 +423,7 @@ def test_addresses_and_json_text_are_recognised():
     refused("https://example.com/a.json", "PATH_SPECIAL", r"found a URL \(https://\); download it, or pipe it in")
     refused("s3://bucket/a.json", "PATH_SPECIAL", r"found a URL \(s3://\)")
     for text in ('{"resourceSpans": []}', "[" * 5000, '[\n{"a": 1}]'):
-        with pytest.raises(
-            LoadError, match=r"expected a path, found JSON text; pass bytes: read\(text\.encode\(\)\)"
-        ):
+        with pytest.raises(LoadError, match=r"expected a path, found JSON text; pass bytes: read\(text\.encode\(\)\)"):
             expand(text)
     refused("a" * 5000, "PATH_MISSING", "a name that is too long")
     refused("a\0b", "PATH_MISSING", "no such file")
