@@ -17,6 +17,7 @@ from tracekit import cli
 from tracekit.cli import app
 from tracekit.cli_tables import findings_table, issues_table, show, sources_table
 from tracekit.findings import Finding, Findings
+from tracekit.loading.formats import format_names
 
 run = CliRunner()
 SPAN = '{"traceId":"%032x","spanId":"%016x","name":"%s","startTimeUnixNano":"1000","endTimeUnixNano":"%d"}'
@@ -289,7 +290,7 @@ def test_lab_without_jupyterlab_names_the_extra(place, monkeypatch):
     ("arguments", "said"),
     [
         (["check", "absent.jsonl"], "PATH_MISSING"),
-        (["check", "good.jsonl", "--format", "otpl"], "expected jaeger, otlp, xray, zipkin, found 'otpl'"),
+        (["check", "good.jsonl", "--format", "otpl"], f"expected {', '.join(format_names())}, found 'otpl'"),
         (["check", "good.jsonl", "--time-unit", "min"], "found 'min'"),
         (["check", "good.jsonl", "--format", "zipkin"], "tracekit: "),
         (["convert", "good.jsonl"], "--output"),

@@ -58,7 +58,7 @@ Files = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected)."),
+    typer.Option("--format", help="Input format, such as otlp or xray (default: detected)."),
 ]
 TimeUnit = Annotated[
     str | None, typer.Option(help="Timestamp unit, if it differs from the format's standard: us, ms or s.")

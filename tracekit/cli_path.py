@@ -37,7 +37,7 @@ def path(
     top: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 15,
     include_partial: Annotated[bool, typer.Option(help="Include requests from incomplete traces.")] = True,
     format_: Annotated[
-        str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
+        str | None, typer.Option("--format", help="Input format, such as otlp or xray (default: detected).")
     ] = None,
 ) -> None:
     """Show the critical path: the services, operations or calls that request latency consists of.

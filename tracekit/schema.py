@@ -365,7 +365,7 @@ SOURCES = _table(
     "sources",
     """
 uri | str | file, archive member, standard input or memory
-format | str | otlp, xray, jaeger, zipkin, store, mixed
+format | str | name of the format (``read(..., format=)``), store or mixed
 dialects | str | dialect=count, separated by spaces
 compression | str | none, gzip, zstd, ...
 byte_count | Int64 | bytes after decompression

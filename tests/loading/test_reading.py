@@ -333,7 +333,7 @@ def test_a_format_that_is_asked_for_is_the_only_one_taken(form, name):
 
 
 def test_options_that_there_are_not_are_refused():
-    with pytest.raises(ValueError, match="expected format jaeger, otlp, xray, zipkin or None, found 'tempo'"):
+    with pytest.raises(ValueError, match=f"expected format {', '.join(format_names())} or None, found 'tempo'"):
         read(b"{}", format="tempo")
     with pytest.raises(ValueError, match="expected time_unit ns, us, ms or s, found 'minutes'"):
         read(b"{}", time_unit="minutes")

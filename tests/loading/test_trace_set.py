@@ -154,8 +154,8 @@ def test_any_copies_against_a_plain_loop(rows):
 def test_times_that_all_are_in_another_unit_are_refused_with_the_word_that_helps(unit, factor):
     spans = [{"span_id": n, "start_ns": (BASE + n * 10**9) // factor, "end_ns": None} for n in (1, 2)]
     text = (
-        rf"TIME_UNIT s0: expected nanoseconds since the epoch, found 2 start times that are plausible dates only in {unit},"
-        rf" e\.g\. \d+; nothing was converted; read it with time_unit='{unit}'"
+        rf"TIME_UNIT s0: expected nanoseconds since the epoch, found 2 start times that are plausible dates only in"
+        rf" {unit}, e\.g\. \d+; nothing was converted; read it with time_unit='{unit}'"
     )
     with pytest.raises(LoadError, match=text) as caught:
         made(*spans)
