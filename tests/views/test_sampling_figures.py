@@ -223,7 +223,7 @@ def test_a_mix_without_counts_and_wrong_wishes():
     assert "needs request counts" in figure.layout.annotations[0].text
     assert len(figure.data) == 0
     traces, requests = routes()
-    assert "Whether" in plot(mix, axis="hours").layout.annotations[0].text
+    assert "not assessable: needs request counts" in plot(mix, axis="hours").layout.annotations[0].text
     with pytest.raises(ValueError, match="expected an axis of strata, hours, found 'days'"):
         plot(tk.sample_mix(traces, requests=requests), axis="days")
     with pytest.raises(ValueError, match="expected a kind of shares, ratios, found 'pie'"):

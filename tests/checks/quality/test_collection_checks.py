@@ -212,7 +212,7 @@ def test_receipts_that_cannot_be_are_told_or_refused():
     early = pd.Series(EPOCH_NS - SECOND, index=trace_ids(100))
     found = tk.quality(traces, received=early, checks=["ingest.lag"])
     assert "100 arrived before their end" in said(found, "ingest.lag")
-    with pytest.raises(ValueError, match=r"times of receipt in 'received', found 'so...on \(4 signs\)' in row 'a'"):
+    with pytest.raises(ValueError, match=r"arrival times in 'received', found 'so...on \(4 characters\)' in row 'a'"):
         tk.quality(traces, received=pd.Series({"a": "soon"}), checks=["ingest.lag"])
     with pytest.raises(ValueError, match="found several for trace 'a'"):
         tk.quality(traces, received=pd.Series([1, 2], index=["a", "a"]), checks=["ingest.lag"])
