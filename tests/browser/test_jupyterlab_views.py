@@ -77,7 +77,7 @@ def test_choosing_and_opening_in_explore_is_code_in_the_next_cell(notebook):
     cell = notebook.page.locator(".jp-Cell").nth(3)
     cell.locator(".widget-dropdown select").nth(0).select_option(label="payments")
     cell.locator(".widget-dropdown select").nth(2).select_option(label="any error")
-    heading = "text=with a span that meets all of this"
+    heading = "text=with a matching span"
     cell.locator(heading).wait_for()
     chromium.wait_until(notebook.page, "() => document.body.innerText.includes('is_error')")
     cell.locator(".widget-select select").select_option(index=0)
