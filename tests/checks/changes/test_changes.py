@@ -391,3 +391,23 @@ def test_an_operation_that_few_traces_have_is_neither_new_nor_gone():
     rare = TraceSet.from_spans(frame[kept].assign(name=frame["name"].where(~first, frame["name"] + " once")))
     assert "operations" not in said(shop(5, 1, seed=2), rare)
     assert "operations" not in said(rare, shop(5, 1, seed=2))
+
+
+def test_operations_are_not_compared_where_one_side_had_clock_skew():
+    def calls(ahead_ms, took_ms):
+        rows = []
+        for k in range(60):
+            begin, end = START + k * 1000 * MS, START + (k * 1000 + took_ms + k % 5) * MS
+            rows.append((k, "1", None, "shop", "a", "POST /pay", "SERVER", begin, end))
+            rows.append((k, "2", "1", "shop", "a", "POST", "CLIENT", begin + MS, end - MS))
+            there = (begin + (2 + ahead_ms) * MS, end + (ahead_ms - 2) * MS)
+            rows.append((k, "3", "2", "ledger", "b", "charge", "SERVER", *there))
+        names = ["trace_id", "span_id", "parent_span_id", "service_name", "host_name", "name", "kind"]
+        frame = pd.DataFrame(rows, columns=[*names, "start_ns", "end_ns"])
+        return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]]))
+
+    skewed = said(calls(500, 20), calls(0, 60))["change"].headline
+    assert "regressed 22.0 ms → 62.0 ms" in skewed
+    assert skewed.endswith(" clock skew was corrected on one side only, which moves time.")
+    assert "ledger" not in skewed
+    assert "not compared" not in said(calls(500, 20), calls(500, 60))["change"].headline

@@ -143,7 +143,7 @@ def compare(
 
     about = comparability(path.source, other.source)
     found = contrast(this_sample, other_sample, confidence=confidence)
-    found = found if _same_clocks(path, other) else found.total_only
+    found = found if same_clocks(path, other) else found.total_only
     found = found if about.is_comparable else found.without_limits
     (change, parts), q_value = _rounded_parts(found), false_discovery(found.p_value)
     table = cells[0].keys.assign(
@@ -173,7 +173,7 @@ def compare(
     )
 
 
-def _same_clocks(*sides: CriticalPath) -> bool:
+def same_clocks(*sides: CriticalPath) -> bool:
     """Return whether about the same number of clocks per trace was corrected on each side."""
     corrected = [len(side.offsets) / len(side.source) for side in sides]
     return abs(corrected[0] - corrected[1]) < _CLOCKS

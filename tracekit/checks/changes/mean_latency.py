@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tracekit.analysis.critical_path.compare import same_clocks
 from tracekit.checks.changes.operations import CODE, METHOD, exemplar_of, factors_of, is_noticeable
 from tracekit.checks.comparison import Changes, comparable_changes
 from tracekit.checks.names import more, place_of
@@ -49,7 +50,9 @@ def _whole(changes: Changes) -> Finding:
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
-    if not significant.empty:
+    if not same_clocks(changes.before.path, changes.now.path):
+        text += " Operations are not compared: clock skew was corrected on one side only, which moves time."
+    elif not significant.empty:
         text += _where(compared, significant.iloc[0], change.value)
         exemplars = exemplar_of(changes, significant.iloc[0])
     elif not parts.empty and abs(parts["change_ns"].iloc[0]) > _WORTH * abs(change.value):
