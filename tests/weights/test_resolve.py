@@ -385,7 +385,7 @@ def test_traces_kept_for_what_they_are_stand_for_nobody_else():
         assert kept.weights.is_one_kind
         assert kept.weights.statement.endswith("figures describe such requests, not all traffic")
         shares = tk.coverage(kept).metrics.set_index("metric")["meaning"]
-        assert shares["M2a"].iloc[0] == "failing traces, of requests kept for what they are in this window"
+        assert shares["M2a"].iloc[0] == "failing traces, of requests of the kept kind in this window"
         told = [f for f in tk.sampling(kept) if f.check in {"bias.tail", "evidence.loss", "paths.unseen"}]
         assert len(told) == 3
         assert all("needs traces of the other requests; these were all kept" in finding.headline for finding in told)

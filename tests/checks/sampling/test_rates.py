@@ -171,7 +171,7 @@ def test_what_the_load_balancer_answered_by_itself_is_no_request_of_the_join():
     found = tk.sampling(traces, log=log)
     (rate,) = [f for f in found if f.check == "rate.observed"]
     assert rate.evidence["requests"].iloc[0] == 3000
-    assert any("1,000 requests that the load balancer answered by itself" in text for text in rate.assumptions)
+    assert any("1,000 requests answered by the load balancer itself" in text for text in rate.assumptions)
     (whole,) = [f for f in found if f.check == "coverage.funnel"]
     assert whole.evidence["count"].tolist() == [4000, 3000, 200]
 
@@ -616,7 +616,7 @@ def test_counts_tell_both_kinds_of_failing_requests():
     for check in ("mix.head", "calibrate"):
         (finding,) = [f for f in found if f.check == check]
         assert not finding.evidence["scope"].str.contains("elb").any()
-        assert any("300 requests that the load balancer answered by itself" in text for text in finding.assumptions)
+        assert any("300 requests answered by the load balancer itself" in text for text in finding.assumptions)
     quiet = tk.sampling(traces_of(RNG, 50), requests=requests.assign(count=[9900, 0, 300]))
     assert "none of the 9,900 counted requests failed in a service; the load balancer failed 300 itself" in said(
         quiet, "capture.errors"
