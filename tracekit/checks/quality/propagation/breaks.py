@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CHECK = "propagation.break"
 _SUBJECT = "Context propagation"
-_FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.05, 0.01, 0.10
+_FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.02, 0.01, 0.10
 
 
 def propagation(case: Case) -> list[Finding]:
@@ -35,7 +35,7 @@ def propagation(case: Case) -> list[Finding]:
     For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
     callee without a child server span; ``stitch`` estimates how many of these roots lie inside such calls of another
     trace, beyond coincidence.  Calls to unnamed peers are tried with every callee that has such roots.  Reported where
-    the false discovery rate over all pairs is at most 5% and at least 1% of the roots are affected; otherwise ok only
+    the false discovery rate over all pairs is at most 2% and at least 1% of the roots are affected; otherwise ok only
     if at most 10% of the roots of any pair may be continuations.  Fewer than five unanswered calls or roots, and traces
     without client spans, are not assessable.
 
