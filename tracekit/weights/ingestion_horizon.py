@@ -115,8 +115,8 @@ def log_before_horizon(traces: TraceSet, log: pd.DataFrame, edge: IngestionHoriz
     column = next((name for name in NAMES[TIME] if name in log), None)
     late = np.zeros(len(log), bool)
     if column is not None:
-        told = log[column].notna().to_numpy(bool)
-        late[told] = times_ns(log.loc[told, column], []).to_numpy() > edge.begin_ns
+        is_dated = log[column].notna().to_numpy(bool)
+        late[is_dated] = times_ns(log.loc[is_dated, column], []).to_numpy() > edge.begin_ns
     if "trace_id" in log and len(traces):
         held = held_traces(traces, log)
         late = np.where(held >= 0, edge.is_young[held], late)

@@ -85,3 +85,22 @@ def test_failing_calls_that_retries_hide_are_named_without_a_baseline():
 @pytest.mark.parametrize(("rate", "how"), [(0.4, {}), (0.0, {}), (0.004, {"passed_on": False, "retries": 2})])
 def test_calls_that_fail_as_often_as_requests_or_seldom_are_not_named_apart(rate, how):
     assert failing_calls(Case(chain(rate, **how))) == []
+
+
+def test_services_that_call_each_other_are_named_too():
+    """Each of the failing edges passes errors on, so none of them is the origin of the others."""
+    rows = []
+    for k in range(60):
+        begin, status = START + k * 1000 * MS, "ERROR" if k % 3 else "UNSET"
+        rows.append((k, "1", None, "shop", "GET /", "SERVER", begin, begin + 90 * MS, "UNSET"))
+        for depth, (caller, callee) in enumerate((("shop", "a"), ("a", "b"), ("b", "a"))):
+            at, last = 2 + 2 * depth, "UNSET" if caller == "shop" else status
+            edge = begin + depth * MS, begin + (80 - depth) * MS
+            rows.append((k, str(at), str(at - 1), caller, "GET", "CLIENT", *edge, last))
+            rows.append((k, str(at + 1), str(at), callee, "GET", "SERVER", *edge, last))
+    names = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "start_ns", "end_ns"]
+    frame = pd.DataFrame(rows, columns=[*names, "status_code"])
+    (found,) = failing_calls(
+        Case(TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]])))
+    )
+    assert set(found.evidence["callee_service"]) == {"a", "b"}

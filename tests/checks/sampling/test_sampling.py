@@ -158,3 +158,11 @@ def test_samples_are_asked_without_a_fault():
         assert {finding.check for finding in found} == NAMES
         assert not any(finding.severity == "critical" for finding in found), found
         assert "Trace IDs are random" in said(found, "id.random") or status(found, "id.random") == ["not_assessable"]
+
+
+def test_checks_lack_the_input_that_the_registry_says_they_need():
+    missing = {
+        finding.check for finding in tk.sampling(shop()) + tk.quality(shop()) if finding.status == "not_assessable"
+    }
+    stated = {check.name for check in CHECKS if check.needs and check.topic in {"quality", "sampling"}}
+    assert stated <= missing, stated - missing

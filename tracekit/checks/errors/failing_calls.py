@@ -36,9 +36,9 @@ def failing_calls(case: Case) -> list[Finding]:
         & (strict["error_ratio_low"] > seen.failed.high)
     ]
     origins = hidden[~hidden["callee_service"].isin(hidden["caller_service"])]
-    if origins.empty:
+    if hidden.empty:
         return []
-    row = origins.sort_values("error_ratio_low", ascending=False, kind="stable").iloc[0]
+    row = (hidden if origins.empty else origins).sort_values("error_ratio_low", ascending=False, kind="stable").iloc[0]
     edge = shown.merge(row[_KEYS].to_frame().T, on=_KEYS).iloc[0]  # with limits of 95%
     value, low, high = (float(edge[name]) for name in ("error_ratio", "error_ratio_low", "error_ratio_high"))
     ends = " → ".join(clean(row[end], limit=80) for end in _KEYS[:2])

@@ -27,7 +27,7 @@ def late_traces(case: Case) -> list[Finding]:
 
     The distribution of the time from start to arrival is corrected for truncation (``stats.truncated_lags``); its 99th
     percentile is the age of the ingestion horizon.  The number of missing traces follows from it, assuming the same
-    rate of starts as before; the first 1% of these, which may start at any time, are ignored for the rate.  All other
+    rate of starts as earlier; the first 1% of these, which may start at any time, are ignored for the rate.  All other
     checks use traces that started before the horizon.  Source: Lynden-Bell 1971.
     """
     if case.receipts is None:
