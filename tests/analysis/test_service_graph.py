@@ -20,11 +20,13 @@ LIMITED = [
     "p95_low_ns", "p95_high_ns", "p99_ns", "p99_low_ns", "p99_high_ns",
 ]  # fmt: skip
 SERVICES = [
-    "service_name", "is_inferred", "peer_type", "request_count", "error_count", *LIMITED, "self_time_ns",
+    "service_name", "is_inferred", "peer_type", "request_count", "unfinished_count",
+    "error_count", *LIMITED, "self_time_ns",
     "span_count", "trace_count", "entry_count",
 ]  # fmt: skip
 CALLS = [
-    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", *LIMITED,
+    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "unfinished_count",
+    "error_count", *LIMITED,
     "paired_count", "is_inferred", "trace_count",
 ]  # fmt: skip
 SHOP = """
@@ -535,8 +537,12 @@ def test_weights_scale_counts_and_nothing_else(rows):
     traces = draw(_text(rows))
     once, thrice = service_graph(traces), service_graph(traces.with_weights(3.0))
     for before, after, scaled in (
-        (once.services, thrice.services, ["request_count", "error_count", "self_time_ns", "entry_count"]),
-        (once.calls, thrice.calls, ["call_count", "error_count", "paired_count"]),
+        (
+            once.services,
+            thrice.services,
+            ["request_count", "unfinished_count", "error_count", "self_time_ns", "entry_count"],
+        ),
+        (once.calls, thrice.calls, ["call_count", "unfinished_count", "error_count", "paired_count"]),
     ):
         pd.testing.assert_frame_equal(before.assign(**{name: before[name] * 3 for name in scaled}), after)
 

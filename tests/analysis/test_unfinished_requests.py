@@ -52,8 +52,9 @@ def test_calls_and_steps_of_time_count_errors_of_what_has_ended():
     calls = tk.service_graph(traces).calls.set_index("callee_service")
     assert calls["call_count"].to_dict() == {"db": 2, "bank": 1}
     assert calls["error_ratio"].fillna(-1).to_dict() == {"db": 0, "bank": -1}
+    assert calls["unfinished_count"].to_dict() == {"db": 0, "bank": 1}
     shop = tk.service_graph(traces).services.set_index("service_name").loc["shop"]
-    assert shop[["request_count", "error_count", "error_ratio"]].tolist() == [2, 1, 1]
+    assert shop[["request_count", "unfinished_count", "error_count", "error_ratio"]].tolist() == [2, 1, 1, 1]
     step = tk.timeline(traces).table.iloc[0]
     assert step[["trace_count", "error_count", "error_ratio"]].tolist() == [2, 1, 1]
 

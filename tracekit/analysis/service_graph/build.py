@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _QUANTILES = [f"{name}{end}_ns" for name in SHARES for end in ("", "_low", "_high")]
 _SERVICE_COLUMNS = [
-    "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio",
+    "service_name", "is_inferred", "peer_type", "request_count", "unfinished_count", "error_count", "error_ratio",
     "error_ratio_low", "error_ratio_high", *_QUANTILES, "self_time_ns", "span_count", "trace_count", "entry_count",
 ]  # fmt: skip
 _CALL_COLUMNS = [
-    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", "error_ratio",
-    "error_ratio_low", "error_ratio_high", *_QUANTILES, "paired_count", "is_inferred", "trace_count",
+    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "unfinished_count", "error_count",
+    "error_ratio", "error_ratio_low", "error_ratio_high", *_QUANTILES, "paired_count", "is_inferred", "trace_count",
 ]  # fmt: skip
 
 
@@ -54,16 +54,18 @@ class ServiceGraph(Weighted, Shown):
     services
         One row per service or inferred peer, most requests first: ``service_name``; ``is_inferred``: an uninstrumented
         dependency, known only from its callers' spans; ``peer_type`` of an inferred one (http, rpc, db, messaging, aws,
-        faas, other), else empty; weighted: ``request_count`` (incoming calls and roots), ``error_count``,
-        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` of the requests as recorded by the service (by its callers
-        if it is inferred); the interval ends ``error_ratio_low``, ``error_ratio_high``, ``p50_low_ns``, ``p50_high_ns``
-        and so on, as in ``Latency``, NaN where a bound is not estimable; ``self_time_ns`` (sum, missing for an inferred
-        one); recorded: ``span_count``, ``trace_count``; weighted ``entry_count``: requests without a recorded call.
+        faas, other), else empty; weighted: ``request_count`` (incoming calls and roots), ``unfinished_count`` of them
+        (no outcome), ``error_count``, ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` of the requests as recorded
+        by the service (by its callers if it is inferred); the interval ends ``error_ratio_low``, ``error_ratio_high``,
+        ``p50_low_ns``, ``p50_high_ns`` and so on, as in ``Latency``, NaN where a bound is not estimable;
+        ``self_time_ns`` (sum, missing for an inferred one); recorded: ``span_count``, ``trace_count``; weighted
+        ``entry_count``: requests without a recorded call.
     calls
         One row per caller, callee and type, most calls first: ``caller_service``, ``callee_service``, ``call_type``
-        (call or message), ``peer_type`` (the most frequent); weighted: ``call_count``, ``error_count`` (either side
-        failed), ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as recorded by the caller, with intervals as above;
-        ``paired_count`` (both sides recorded); ``is_inferred`` of the callee; ``trace_count`` (recorded).
+        (call or message), ``peer_type`` (the most frequent); weighted: ``call_count``, ``unfinished_count`` of them,
+        ``error_count`` (either side failed), ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as recorded by the
+        caller, with intervals as above; ``paired_count`` (both sides recorded); ``is_inferred`` of the callee;
+        ``trace_count`` (recorded).
     unnamed_count
         Weighted number of client spans without a server span and without a peer name: not in ``calls``.
     statement
@@ -214,6 +216,7 @@ def _numbers(fine: Aggregate, owner: Array, groups: int, confidence: float) -> _
     timed = {"trial_sum": fine.sums["timed_sum"], "trial_square": fine.sums["timed_square"]}
     n = effective_clusters(timed)
     counts = {"count": total["trial_sum"], "error_count": total["ended_event_sum"]}
+    counts |= {"unfinished_count": total["trial_sum"] - total["ended_trial_sum"]}
     counts |= {"trace_count": total["cluster_count"].astype(np.int64)}
     outcomes = {name.removeprefix("ended_"): values for name, values in fine.sums.items() if name.startswith("ended_")}
     ratio = error_columns(outcomes, owner, groups, confidence=confidence)
@@ -290,7 +293,9 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Return a call and a message between the same services as one edge, with the latencies of the call."""
-    counts = {name: first[name] + second[name] for name in ("call_count", "error_count", "paired_count")}
+    counts = {
+        name: first[name] + second[name] for name in ("call_count", "unfinished_count", "error_count", "paired_count")
+    }
     outcomes = [row for row in (first, second) if not np.isnan(row["error_ratio"])]
     total = sum(row["call_count"] for row in outcomes)
     ratio = sum(row["error_ratio"] * row["call_count"] for row in outcomes) / total if outcomes else np.nan
