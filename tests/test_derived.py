@@ -256,11 +256,43 @@ def test_raw_attributes_stay_as_they_were():
         (P, {"messaging.destination": "q"}, "recorded name", "name"),
         (I, {}, "recorded name", "name"),
         (I, {"url.full": "http://a/17", "url.path": "/17"}, "recorded name", "name"),
+        (S, {"http.method": "GET", "url.full": "http://a/orders/17?x=1"}, "recorded name", "name"),
+        (S, {"http.method": "GET", "http.route": "/orders/8231"}, "GET /orders/{id}", "http.route"),
+        (C, {"aws.local.operation": "GET /orders/8231"}, "GET /orders/{id}", "aws.local.operation"),
     ],
 )
 def test_the_operation_and_where_it_comes_from(kind, attributes, operation, source):
     spans = make((kind, attributes)).spans
     assert spans[["operation", "operation_source"]].iloc[0].tolist() == [operation, source]
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "operation", "source"),
+    [
+        (S, {"http.method": "POST", "url.full": "http://a/orders/17?x=1"}, "POST /orders/{id}", "url.full"),
+        (S, {"http.method": "POST", "url.full": "http://a"}, "POST /", "url.full"),
+        (
+            S,
+            {"http.method": "POST", "http.route": "/o/{key}", "url.full": "http://a/o/x"},
+            "POST /o/{key}",
+            "http.route",
+        ),
+        (S, {"http.method": "POST", "url.full": "http://[a"}, "cart", "name"),
+        (S, {"http.method": "POST"}, "cart", "name"),
+        (S, {"url.full": "http://a/orders/17"}, "cart", "name"),
+        (C, {"http.method": "POST", "url.full": "http://a/orders/17"}, "cart", "name"),
+    ],
+)
+def test_a_server_span_named_after_its_service_has_method_and_path_as_operation(kind, attributes, operation, source):
+    traces = make((kind, attributes, {"service.name": "cart"}, {"name": "cart"}), (I, {}, {"service.name": "b"}))
+    assert traces.spans[["operation", "operation_source"]].iloc[0].tolist() == [operation, source]
+    assert traces.spans[["name", "operation"]].iloc[1].tolist() == ["recorded name", "recorded name"]
+
+
+def test_names_that_differ_in_ids_are_one_operation_and_stay_as_recorded():
+    traces = make(*((S, {}, {}, {"name": f"GET /orders/{number}"}) for number in (7, 8231, 7)))
+    assert traces.codes("operation") == (pytest.approx(np.zeros(3)), ["GET /orders/{id}"])
+    assert traces.spans["name"].tolist() == ["GET /orders/7", "GET /orders/8231", "GET /orders/7"]
 
 
 def test_operation_source_may_be_asked_for_first():

@@ -14,6 +14,7 @@ import numpy as np
 from tracekit import schema, semconv
 from tracekit.attributes import Codes, KeyIndex, join, pick
 from tracekit.messages import message_spans
+from tracekit.name_templates import path_template, template
 from tracekit.schema import ErrorClass, Kind, Quality, Status
 
 if TYPE_CHECKING:
@@ -186,15 +187,16 @@ _OPERATION_SOURCES = (
     "db.operation.name",
     "messaging",
     "aws.operation",
+    "url.full",
     "name",
 )
 
 
 def _operations(look: Lookup) -> tuple[Codes, Array]:
-    """Return the low-cardinality operation of every span and its source attribute; paths and ids are never used."""
+    """Return the low-cardinality operation of every span, with IDs as ``{id}``, and its source attribute."""
     route = _only(join([look.codes("http_request_method"), look.codes("http_route")]), look.any_of(Kind.SERVER))
     route = _only(route, look.codes("http_route").codes >= 0)
-    return pick(
+    found, source = pick(
         [
             look.by_key.codes_of(("aws.local.operation",)),
             route,
@@ -205,9 +207,34 @@ def _operations(look: Lookup) -> tuple[Codes, Array]:
             ),
             join([look.codes("messaging_operation_type"), look.codes("messaging_destination_name")]),
             look.by_key.codes_of(("aws.operation",)),
+            _requested(look),
             look.codes("name"),
         ]
     )
+    return _renamed(found, template), source
+
+
+def _requested(look: Lookup) -> Codes:
+    """Return method and path template of requests to servers whose span is named after the service, as in X-Ray."""
+    rows = look.any_of(Kind.SERVER) & _equal(look.codes("name"), look.codes("service_name"))
+    method, url = (_only(look.codes(column), rows) for column in ("http_request_method", "url_full"))
+    path = _renamed(compact(url.codes, url.labels), path_template)
+    return _only(join([method, path]), path.codes >= 0)
+
+
+def _equal(first: Codes, second: Codes) -> Array:
+    """Return whether both columns have the same text."""
+    position = {label: code for code, label in enumerate(second.labels)}
+    joint = np.array([position.get(label, -2) for label in first.labels] + [-2])
+    return np.asarray(joint[first.codes] == second.codes)
+
+
+def _renamed(codes: Codes, rename: Callable[[str], str]) -> Codes:
+    """Return the column with renamed labels; a label renamed to empty text is missing."""
+    labels: dict[str, int] = {}
+    texts = map(rename, codes.labels)
+    code = np.array([labels.setdefault(text, len(labels)) if text else -1 for text in texts] + [-1], np.int32)
+    return Codes(code[codes.codes], list(labels))
 
 
 def _operation(look: Lookup) -> Codes:

@@ -221,7 +221,7 @@ parent_state | category | root, resolved, missing, cycle, self, duplicate
 parent_is_remote | boolean | whether the parent is in another process, if the source records it
 depth | Int32 | 0 for a root; an orphan starts at 0 again
 name | category | as recorded
-operation | category | low-cardinality class of the span
+operation | category | low-cardinality class of the span; ids and SQL literals are replaced by {id} and ?
 operation_source | category | which attribute the operation came from
 kind | category | UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER
 kind_inferred | bool | the source has no kind; it was inferred
