@@ -38,6 +38,10 @@ class Codes(NamedTuple):
         code = int(self.codes[row])
         return self.labels[code] if code >= 0 else None
 
+    def texts(self, codes: Array) -> list[str]:
+        """Return the labels of these codes."""
+        return [self.labels[code] for code in codes]
+
     def take(self, rows: Array) -> Codes:
         """Return the column at these rows."""
         return Codes(self.codes[rows], self.labels)

@@ -488,13 +488,32 @@ def test_few_rows_of_a_key_are_not_judged():
     frame["attributes.user.id"] = [f"u{at}" for at in range(400)]
     (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
     rows = finding.evidence.set_index("key")
-    assert rows["status"].to_dict() == {"span name": "warning", "user.id": "not_assessable"}
-    assert "1 more have too few rows to assess" in finding.headline
+    assert rows["status"].to_dict() == {"span name": "warning", "user.id": "warning"}
     assert rows.loc["span name", "entropy_bits"] == pytest.approx(np.log2(400))
     few = spans(400)
-    few["attributes.user.id"] = [f"u{at}" for at in range(400)]
+    few["attributes.user.id"] = [f"u{at % 300}" for at in range(400)]
     (finding,) = tk.quality(TraceSet.from_spans(few), checks=["cardinality"])
     assert "all can be used for grouping. 1 more have too few rows to assess" in finding.headline
+
+
+def test_a_rare_key_with_a_new_value_in_every_span_is_found():
+    frame = spans(2000)
+    frame["attributes.crane.lease"] = [f"lease {at}" if at < 640 else None for at in range(2000)]
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    assert "`crane.lease` of `web` has 640 values in 640 spans" in finding.headline
+
+
+def test_paths_of_urls_that_no_template_bounds_are_found_as_operations():
+    frame = spans(1500, name="web", kind="SERVER", http_request_method="GET")
+    letters = np.random.default_rng(3).integers(97, 123, (1500, 8)).astype(np.uint8)
+    frame["url_full"] = [f"http://shop/users/{bytes(row).decode()}" for row in letters]
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    rows = finding.evidence.set_index("key")["status"]
+    assert rows["operation from url.full"] == "warning"
+    assert rows["span name"] == "ok"
+    frame["url_full"] = [f"http://shop/users/{at}" for at in range(1500)]
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    assert finding.evidence.set_index("key")["status"]["operation from url.full"] == "ok"
 
 
 def test_few_proxy_duplicates_are_inconclusive():

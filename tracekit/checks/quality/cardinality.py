@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.attributes import texts_of
+from tracekit.attributes import Codes, texts_of
 from tracekit.checks.quality.pii.patterns import is_pii, masked
 from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.verdicts import finding, not_assessable
@@ -19,6 +20,8 @@ from tracekit.schema import ValueType
 from tracekit.stats.thinned import unseen_mass
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 CHECK, _SUBJECT = "cardinality", "High-cardinality attributes"
 _MOST_DISTINCT, _MOST_NEW, _MOSTLY_NEW, _SAMPLE, _USUAL = 0.2, 0.05, 0.5, 300, 0.1
 _FEWEST, _FEWEST_INDEXED = 1000, 100
-_NAME = "span name"
+_NAME, _OPERATION = "span name", "operation from url.full"
 _SHAPES = (
     ("uuid", re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)),
     ("email", re.compile(r"[^@\s/]+@[^@\s/]+\.[a-z]{2,}", re.IGNORECASE)),
@@ -44,19 +47,20 @@ def cardinality(case: Case) -> list[Finding]:
     service, and by operation within services where a key is not high-cardinality as a whole: pooling services would
     hide the growth in one of them.  Warns where the probability that the next span adds a new value (Good-Turing,
     f1 / n) is significantly above 5% and the key has more than 1,000 rows, more than 20% of them distinct (indexed
-    attributes and span names: any share, and 100 rows suffice where the probability is significantly above 50%).  Keys
-    with fewer rows are not assessable.  The evidence also has the projected number of values (Chao's lower limit), the
-    entropy, the share of values that look like IDs, and a template of the parts that many values share: no value is
-    printed.  Growth is per window.
+    attributes, span names and operations: any share).  100 rows suffice where the probability is significantly above
+    50%.  Keys with fewer rows are not assessable.  Operations are examined where they are paths of URLs, which templates
+    cannot bound.  The evidence also has the projected number of values (Chao's lower limit), the entropy, the share of
+    values that look like IDs, and a template of the parts that many values share: no value is printed.  Growth is per
+    window.
 
     Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
     """
     columns = case.traces.columns
     if not len(columns.spans):
         return [not_assessable(CHECK, _SUBJECT, "spans")]
-    found = [row for used in _uses(case) for row in _rows(case, used)]
-    table = pd.DataFrame([row for row, _ in found])
-    shapes = [_shape(_sample(case, row["key"], values)) for row, values in found if row["status"] == "warning"]
+    found = [(row, values, use) for use in _uses(case) for row, values in _rows(case, use)]
+    table = pd.DataFrame([row for row, _, _ in found])
+    shapes = [_shape(use.texts(_sample(values))) for row, values, use in found if row["status"] == "warning"]
     wide = (table["status"] == "warning").to_numpy()
     table["id_ratio"], table["template"] = np.nan, ""
     table.loc[wide, "id_ratio"] = [share for share, _ in shapes]
@@ -101,6 +105,7 @@ def cardinality(case: Case) -> list[Finding]:
 class _Use(NamedTuple):
     """Values of keys by service and operation, one entry each, with their number of occurrences."""
 
+    texts: Callable[[Array], list[str]]
     key: Array
     names: list[str]
     indexed: Array
@@ -115,10 +120,13 @@ def _uses(case: Case) -> list[_Use]:
     columns = case.traces.columns
     kv, attributes = columns.kv, columns.attributes
     every = np.arange(len(columns.spans))
-    named = _counted(case, every, columns.spans.name.astype(np.int64))
-    names = _Use(np.zeros(len(named[0]), np.int64), [_NAME], np.array([True]), *named)
+    names = [_one(case, _NAME, every, Codes(columns.spans.name, columns.names))]
+    operation, source = (case.traces.codes(column) for column in ("operation", "operation_source"))
+    paths = np.flatnonzero(np.isin(source.codes, [code for code, key in enumerate(source.labels) if key == "url.full"]))
+    if len(paths):
+        names.append(_one(case, _OPERATION, paths, operation))
     if not len(kv.keys):
-        return [names]
+        return names
     id_keys = np.array([bool(_ID_KEY.search(key)) for key in kv.keys], bool)
     is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
     row = np.repeat(every, np.diff(attributes.offsets))
@@ -126,7 +134,13 @@ def _uses(case: Case) -> list[_Use]:
     uses = _counted(case, row[chosen], attributes.codes[chosen].astype(np.int64))
     value = uses[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
-    return [names, _Use(kv.key[value].astype(np.int64), list(kv.keys), indexed, *uses)]
+    return [*names, _Use(partial(texts_of, kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *uses)]
+
+
+def _one(case: Case, key: str, rows: Array, column: Codes) -> _Use:
+    """Return the number of occurrences of each value of one column, which backends index."""
+    counted = _counted(case, rows, column.codes[rows].astype(np.int64))
+    return _Use(column.texts, np.zeros(len(counted[0]), np.int64), [key], np.array([True]), *counted)
 
 
 def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
@@ -176,9 +190,9 @@ def _row(counts: Array, is_index: bool) -> dict[str, Any]:
     """Return the statistics of the values of one key."""
     rows, distinct = int(counts.sum()), len(counts)
     unseen = unseen_mass(counts)
-    few = not (rows > _FEWEST or (is_index and rows >= _FEWEST_INDEXED))
     most = _MOST_NEW if rows > _FEWEST else _MOSTLY_NEW
-    is_wide = not few and unseen.low > most and (is_index or distinct / rows > _MOST_DISTINCT)
+    is_wide = rows >= _FEWEST_INDEXED and unseen.low > most and (is_index or distinct / rows > _MOST_DISTINCT)
+    few = not is_wide and not (rows > _FEWEST or (is_index and rows >= _FEWEST_INDEXED))
     return {
         "row_count": rows,
         "distinct_count": distinct,
@@ -192,11 +206,9 @@ def _row(counts: Array, is_index: bool) -> dict[str, Any]:
     }
 
 
-def _sample(case: Case, key: str, values: Array) -> list[str]:
+def _sample(values: Array) -> Array:
     """Return an evenly spaced sample of the values of a key."""
-    columns = case.traces.columns
-    some = values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)]
-    return [columns.names[at] for at in some] if key == _NAME else texts_of(columns.kv, some)
+    return values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)]
 
 
 def _shape(values: list[str]) -> tuple[float, str]:
