@@ -75,10 +75,17 @@ def test_at_first_everything_is_chosen(during):
     assert fresh.table.value is None
 
 
+def test_a_trace_with_a_span_that_outlives_its_request_is_not_the_slowest():
+    rows = [("a1", "1", None, 0, 80), ("a1", "2", "1", 10, 3_000), ("b2", "1", None, 0, 90)]
+    frame = pd.DataFrame(rows, columns=["trace_id", "span_id", "parent_span_id", "start_ns", "end_ns"])
+    table = tk.explore(TraceSet.from_spans(frame.assign(service_name="shop", name="GET /"))).table.options
+    assert [label.split("  ·  ")[0] for label, _ in table] == ["90 ns", "80 ns"]
+
+
 def test_a_click_opens_the_trace_and_says_so(during):
     fresh = tk.explore(during, height=300)
     fresh.service.value = "ledger"
-    slowest = during.where("service_name == 'ledger'").summary["duration_ns"].nlargest(2).index
+    slowest = during.where("service_name == 'ledger'").summary["root_duration_ns"].nlargest(2).index
     assert [value for _, value in fresh.table.options[:2]] == list(slowest)
     fresh.table.index = 0
     (view,) = fresh.children[-1].children

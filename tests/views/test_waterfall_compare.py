@@ -134,6 +134,18 @@ def test_of_a_set_the_median_of_the_same_kind_is_taken():
     assert other_trace(now, NOW_ID, TraceSet.from_spans(pd.concat(frames, ignore_index=True)))[1][-2:] == "c3"
 
 
+def test_a_trace_is_compared_with_one_of_the_same_operation_by_latency():
+    rows = [("GET /orders/7", 70, 0), ("GET /orders/8231", 90, 0), ("GET /orders/9", 10, 900), ("GET /carts/1", 80, 0)]
+    frames = []
+    for number, (name, took, late) in enumerate(rows, 1):
+        trace = [("1", None, "shop", name, "SERVER", 0, took, "UNSET")]
+        trace += [("2", "1", "ledger", "charge", "CLIENT", 5, late, "UNSET")] * bool(late)
+        frames.append(spans(trace, f"d{number}"))
+    there = TraceSet.from_spans(pd.concat(frames, ignore_index=True))
+    mine = TraceSet.from_spans(spans([("1", None, "shop", "GET /orders/5", "SERVER", 0, 60, "UNSET")], "e1"))
+    assert other_trace(mine, f"{0xE1:032x}", there)[1][-2:] == "d1"  # of 10, 70 and 90
+
+
 def test_a_drawing_knows_where_its_rows_come_from():
     now, before = pair()
     drawing = draw(now, NOW_ID, compare=before)

@@ -22,7 +22,7 @@ _SECTIONS: Final = {
     "map": "tk.plot(tk.service_graph(traces))",
     "latency": "tk.plot(tk.latency(traces))",
     "errors": "tk.errors(traces).operations\ntk.errors(traces).exceptions",
-    "traces": "traces.summary.nlargest(25, 'duration_ns')",
+    "traces": "traces.summary.nlargest(25, 'root_duration_ns')",
 }
 
 

@@ -103,7 +103,7 @@ def period_choices(traces: TraceSet) -> list[Choice]:
 
 def rows_of(chosen: TraceSet) -> list[Choice]:
     """Return the slowest traces with their labels."""
-    slowest = chosen.summary.nlargest(MOST_ROWS, "duration_ns")
+    slowest = chosen.summary.sort_values("root_duration_ns", ascending=False, kind="stable").head(MOST_ROWS)
     return [(_row(row), str(trace_id)) for trace_id, row in zip(slowest.index, slowest.to_dict("records"), strict=True)]
 
 
@@ -120,7 +120,7 @@ def _row(row: dict[Any, Any]) -> str:
     """Return the label of one trace."""
     start = row["start_ns"]
     parts: Sequence[str] = (
-        duration(None if pd.isna(row["duration_ns"]) else int(row["duration_ns"])),
+        duration(None if pd.isna(row["root_duration_ns"]) else int(row["root_duration_ns"])),
         clean(f"{row['root_service_name']} {row['root_name']}", limit=80),
         plural(row["span_count"], "span"),
         *([plural(row["error_count"], "error")] if row["error_count"] else []),

@@ -49,18 +49,22 @@ def other_trace(
         return traces, compare
     if not isinstance(compare, TraceSet):
         return compare
-    mine = traces.summary.loc[traces.trace_ids[traces.find(trace_id)]]
-    there = compare.summary
-    same = there[["root_service_name", "root_name"]].astype(str) == mine[["root_service_name", "root_name"]].astype(str)
-    alike = there[same.all(axis=1).to_numpy() & there["duration_ns"].notna().to_numpy()]
-    if alike.empty:
-        what = f"{mine['root_service_name']} {mine['root_name']}"
+    service, operation = (_of_roots(traces, column)[traces.find(trace_id)] for column in ("service_name", "operation"))
+    same = (_of_roots(compare, "service_name") == service) & (_of_roots(compare, "operation") == operation)
+    took = compare.summary["root_duration_ns"]
+    ranked = took[same & took.notna().to_numpy()].sort_values(kind="stable").index
+    if ranked.empty:
         raise ValueError(
-            f"expected a trace with root {what} to compare with, found none in {plural(len(there), 'trace')}: "
-            "pass one as (traces, trace_id)"
+            f"expected a trace with root {service} {operation} to compare with, found none in "
+            f"{plural(len(compare), 'trace')}: pass one as (traces, trace_id)"
         )
-    ranked = alike.sort_values("duration_ns", kind="stable").index
     return compare, str(ranked[(len(ranked) - 1) // 2])
+
+
+def _of_roots(traces: TraceSet, column: str) -> Array:
+    """Return a category column of every trace's root."""
+    codes, labels = traces.codes(column).take(traces.forest.root_row)
+    return np.array([*labels, ""], object)[codes]
 
 
 def compared_payload(
