@@ -1,7 +1,7 @@
 """Reports: one self-contained HTML file, readable offline and after the traces have expired.
 
 ``page`` renders and writes the file.  Custom sections: ``outline`` (order), ``chapters`` and ``parts`` (content),
-``prose`` and ``frame_table`` (text and tables).  Standard sections of a set of traces: ``overview`` (results),
+``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard sections of a set of traces: ``overview`` (results),
 ``headlines`` and ``changes`` (findings), ``standard`` (sections, made by ``changed``, ``waiting``, ``reading``,
 ``services``, ``failures`` and ``slowest``), ``tables`` (cells), ``code`` (reproducing calls).  ``policy``: security.
 """
@@ -40,7 +40,10 @@ def report(
         * ``tk.section(title, *parts, code=...)``: parts under a heading, with the code that reproduces them;
         * text: plain paragraphs, ``- `` starts a list item, backticks enclose code, a trace id links to its waterfall
           if the page has one; text before the first section is the introduction;
+        * ``tk.md(...)``: text in Markdown;
         * a DataFrame or Series: a table that can be sorted, filtered and downloaded, limited to 2,000 rows;
+        * a pandas Styler, and any object that a notebook shows as an HTML table: its cells as text, with colours;
+        * a matplotlib figure, an image (``IPython.display.Image`` or ``SVG``, PIL), or the ``pathlib.Path`` of one;
         * a result of an analysis: its view and its table; findings: headline, remedy and code of each;
         * what ``plot`` and ``waterfall`` return, and any plotly figure: interactive, and as a static image in print;
         * one TraceSet: the standard sections in its place, their findings after the introduction.

@@ -65,10 +65,14 @@ class Chapters:
     elsewhere: set[str]
 
     @property
+    def pieces(self) -> list[Piece]:
+        """The pieces of the introduction and of custom sections."""
+        return [*self.introduction, *(piece for chapter in self.rest for piece in chapter.pieces)]
+
+    @property
     def views(self) -> list[Piece]:
-        """The interactive views of custom sections."""
-        pieces = [*self.introduction, *(piece for chapter in self.rest for piece in chapter.pieces)]
-        return [piece for piece in pieces if piece.data]
+        """The interactive views among them."""
+        return [piece for piece in self.pieces if piece.data]
 
     def table_of_contents(self, standard: dict[str, str]) -> list[tuple[str, str]]:
         """Return ids and headings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tracekit.report.markdown import Markdown
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def section(title: str, *parts: Any, code: str = "") -> Section:
     title
         The heading, which is also in the table of contents.
     parts
-        Content below the heading, in order: text, DataFrames, findings, results of analyses, return values of ``plot``
-        and ``waterfall``, plotly figures.  See ``report``.
+        Content below the heading, in order: text, ``md(...)``, DataFrames, findings, results of analyses, return values
+        of ``plot`` and ``waterfall``, figures of plotly and matplotlib, images.  See ``report``.
     code
         Code that reproduces the content; shown on request.
 
@@ -113,7 +114,7 @@ def outline(sections: Any) -> Blocks:
         elif isinstance(part, Section):
             inside = [(item, f"part {k} of section {part.title!r}") for k, item in enumerate(part.parts, 1)]
             blocks.append(Block(part.title, inside, part.code))
-        elif isinstance(part, str):
+        elif isinstance(part, str | Markdown):
             if isinstance(blocks[-1], TraceSet):
                 raise ValueError(  # noqa: TRY004 - the position is wrong, not the type
                     f"{place}: expected a section after a TraceSet, found text without a heading: "

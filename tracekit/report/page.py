@@ -22,11 +22,10 @@ from tracekit.views.markup import Markup
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
     from datetime import datetime
 
+    from tracekit.report.chapters import Chapters
     from tracekit.report.outline import Blocks
-    from tracekit.report.parts import Piece
 
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
@@ -64,7 +63,7 @@ def render(
     chapters = chapters_of(blocks, standard)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
-    style = inline(_style(chapters.views), "the style sheet")
+    style = inline(_style(chapters), "the style sheet")
     plotly = _plotly() if "chart" in kinds else ""
     template = _environment().get_template("template.html")
     return template.render(
@@ -106,10 +105,12 @@ def _plotly() -> str:
     return plotly_script()
 
 
-def _style(views: Iterable[Piece]) -> str:
-    """Return the style sheet, with a rule for each view height."""
-    heights = {*HEIGHTS, *(piece.content.height for piece in views)}
+def _style(chapters: Chapters) -> str:
+    """Return the style sheet, with a rule for each view height and those of tables of other libraries."""
+    heights = {*HEIGHTS, *(piece.content.height for piece in chapters.views)}
     rules = "".join(f".view.h{height}{{min-height:{height}px}}" for height in sorted(heights))
+    tables = [piece.content.rules for piece in chapters.pieces if piece.kind == "html"]
+    rules += "".join(dict.fromkeys(rule for found in tables for rule in found))
     return f"{rules}{(_HERE / 'report.css').read_text(encoding='utf-8')}{_service_rules()}"
 
 

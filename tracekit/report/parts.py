@@ -10,9 +10,13 @@ import pandas as pd
 
 from tracekit.findings import Finding, Findings
 from tracekit.report.frame_table import frame_table
+from tracekit.report.html_table import HtmlTable, html_table
+from tracekit.report.markdown import Markdown, rendered
+from tracekit.report.pictures import picture_part
 from tracekit.report.policy import packed
 from tracekit.report.prose import prose
 from tracekit.traces import TraceSet
+from tracekit.views.markup import Markup
 from tracekit.views.plot import plot, view_of
 
 if TYPE_CHECKING:
@@ -21,10 +25,11 @@ if TYPE_CHECKING:
     from tracekit.views.colours import Colours
     from tracekit.views.embedded import Embedded
 
-Content: TypeAlias = "str | pd.DataFrame | Findings | Embedded"
+Content: TypeAlias = "str | Markdown | pd.DataFrame | Findings | HtmlTable | Embedded"
+_STATIC: Final = (str, Markdown, pd.DataFrame, Findings, HtmlTable)
 _ACCEPTED: Final = (
-    "text, a DataFrame or Series, findings, a result with a view or a table, the return value of tk.plot or "
-    "tk.waterfall, or a plotly figure"
+    "text, tk.md(...), a DataFrame, Series or Styler, findings, a result with a view or a table, the return value of "
+    "tk.plot or tk.waterfall, a figure of plotly or matplotlib, an image or the Path of an image"
 )
 _LONGEST: Final = 60  # characters of an element id
 
@@ -36,9 +41,9 @@ class Piece:
     Parameters
     ----------
     kind
-        ``prose``, ``table``, ``findings``, or the ``kind`` of an ``Embedded``.
+        ``prose``, ``picture``, ``html``, ``table``, ``findings``, or the ``kind`` of an ``Embedded``.
     content
-        Markup, Table, [(id, Finding, code)], or Embedded.
+        Markup, HtmlTable, Table, [(id, Finding, code)], or Embedded.
     anchor
         Id of the element of an interactive view.
     article
@@ -56,7 +61,7 @@ class Piece:
 
 def contents_of(part: Any, place: str) -> list[Content]:
     """Return the contents of a part; of a result its view, and its table if it has one."""
-    if isinstance(part, str | pd.DataFrame | Findings):
+    if isinstance(part, str | Markdown | pd.DataFrame | Findings):
         return [part]
     if isinstance(part, pd.Series):
         return [part.to_frame()]
@@ -68,20 +73,23 @@ def contents_of(part: Any, place: str) -> list[Content]:
     frames = [table] if isinstance(table, pd.DataFrame) else []
     has_view = view_of(part) is not None and not isinstance(part, TraceSet)
     if not has_view and not frames:
+        other = picture_part(part, place) or html_table(part)
+        if other is not None:
+            return [other]
         raise TypeError(f"{place}: expected {_ACCEPTED}, found {type(part).__name__}{_hint(part)}")
     return [*(contents_of(plot(part), place) if has_view else []), *frames]
 
 
 def trace_of(content: Content) -> str:
     """Return the trace id of a waterfall; empty for other contents."""
-    return "" if isinstance(content, str | pd.DataFrame | Findings) else content.trace_id
+    return "" if isinstance(content, _STATIC) else content.trace_id
 
 
 def heading_of(part: Any, content: Content) -> str:
     """Return the heading of a part outside of a section."""
     if isinstance(part, pd.DataFrame | pd.Series):
         return "Table"
-    live = None if isinstance(content, str | pd.DataFrame | Findings) else content
+    live = None if isinstance(content, _STATIC) else content
     if live is not None and live.kind == "chart" and view_of(part) is None:
         return live.title
     name = type(part).__name__.removesuffix("Widget")
@@ -117,6 +125,12 @@ class Composer:
 
     def piece(self, content: Content, title: str) -> Piece:
         """Return the piece of a content; ``title`` is that of its section."""
+        if isinstance(content, Markup):
+            return Piece("picture", content)
+        if isinstance(content, HtmlTable):
+            return Piece("html", content)
+        if isinstance(content, Markdown):
+            return Piece("prose", rendered(content, self._shown))
         if isinstance(content, str):
             return Piece("prose", prose(content, self._shown))
         if isinstance(content, pd.DataFrame):
