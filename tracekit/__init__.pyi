@@ -52,7 +52,7 @@ from tracekit.findings import Findings as Findings
 from tracekit.views import plot as plot
 from tracekit.views import waterfall as waterfall
 from tracekit.views.explore import explore as explore
-from tracekit.views.export import export as export
+from tracekit.report.export import export as export
 from tracekit.views.export_trace import markdown as markdown
 from tracekit.views.export_trace import mermaid as mermaid
 from tracekit.report import report as report

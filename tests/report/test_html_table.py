@@ -57,5 +57,7 @@ def test_only_cells_are_kept(markup, kept):
 def test_what_is_no_table_is_refused(tmp_path):
     assert html_table(Shown("<p>text</p>")) is None
     assert html_table(Shown(None)) is None
-    with pytest.raises(TypeError, match=r"expected text, tk\.md\(\.\.\.\), a DataFrame, Series or Styler, .* found Shown"):
+    with pytest.raises(
+        TypeError, match=r"expected text, tk\.md\(\.\.\.\), a DataFrame, Series or Styler, .* found Shown"
+    ):
         tk.report([Shown("<p>text</p>")], tmp_path / "page.html")

@@ -69,7 +69,9 @@ def _styles(text: str) -> dict[str, str]:
     """Return the declarations of each cell of a pandas Styler that set a colour, a weight or an alignment."""
     found: dict[str, list[str]] = {}
     for selectors, body in _RULE.findall(text):
-        kept = [f"{one[1].lower()}:{one[2].lower()}" for part in body.split(";") if (one := _DECLARATION.fullmatch(part))]
+        kept = [
+            f"{one[1].lower()}:{one[2].lower()}" for part in body.split(";") if (one := _DECLARATION.fullmatch(part))
+        ]
         for cell in _CELL.findall(selectors):
             found.setdefault(cell, []).extend(kept)
     return {cell: ";".join(kept) for cell, kept in found.items() if kept}

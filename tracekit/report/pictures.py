@@ -59,7 +59,11 @@ def _figure(figure: Any) -> Markup:
     """Return a figure of matplotlib; the same figure always gives the same bytes."""
     buffer = BytesIO()
     figure.savefig(
-        buffer, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None, "Creation Time": None}
+        buffer,
+        format="png",
+        dpi=_DOTS_PER_INCH,
+        bbox_inches="tight",
+        metadata={"Software": None, "Creation Time": None},
     )
     raw = buffer.getvalue()
     axes = [axis.get_title() for axis in getattr(figure, "axes", [])]
@@ -75,7 +79,9 @@ def _image(raw: bytes, alt: str, place: str) -> Markup:
     if kind is None and b"<svg" in raw[:4096]:
         kind = _SVG
     if kind is None:
-        raise ValueError(f"{place}: expected a PNG, JPEG, GIF, WebP or SVG image, found bytes that start with {raw[:8]!r}")
+        raise ValueError(
+            f"{place}: expected a PNG, JPEG, GIF, WebP or SVG image, found bytes that start with {raw[:8]!r}"
+        )
     return element("img", {"src": _address(raw, kind), "alt": alt})
 
 

@@ -111,7 +111,7 @@ def test_columns_of_one_name_stay_two(tmp_path):
 
 def test_what_cannot_be_written_is_said(tmp_path):
     with pytest.raises(
-        ValueError, match=r"expected a file name with suffix \.svg, \.png, \.csv, \.md, \.mmd, found 'x\.pdf'"
+        ValueError, match=r"expected a file name with suffix \.html, \.svg, \.png, \.csv, \.md, \.mmd, found 'x\.pdf'"
     ):
         tk.export(pay_traces(), tmp_path / "x.pdf")
     with pytest.raises(TypeError, match="expected a DataFrame or a result with a table, found int"):
@@ -208,3 +208,28 @@ def test_a_trace_that_is_not_there_names_the_nearest():
     for ask in (tk.markdown, tk.mermaid):
         with pytest.raises(ValueError, match="nearest: "):
             ask(pay_traces(), "ffff")
+
+
+# ------------------------------------------------------------------ pages
+
+
+@pytest.mark.parametrize(
+    ("view", "kind"),
+    [
+        (lambda t: tk.plot(tk.latency(t)), "chart"),
+        (lambda t: tk.plot(tk.service_graph(t)), "map"),
+        (lambda t: tk.waterfall(t, PAY_ID), "waterfall"),
+        (lambda t: tk.plot(tk.timeline(t), kind="heat"), "canvas"),
+    ],
+)
+def test_a_view_is_written_as_a_page_of_its_own(view, kind, tmp_path):
+    page = tk.export(view(pay_traces()), tmp_path / "view.html").read_text()
+    assert f'data-view="{kind}"' in page
+    assert "Content-Security-Policy" in page
+    assert page.count("<article") == 1
+
+
+def test_a_page_of_what_has_no_view_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"item 1 of the list: expected text, tk\.md"):
+        tk.export(object(), tmp_path / "view.html")
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from tracekit.errors import RenderError
+from tracekit.report.page import write
 from tracekit.traces import TraceSet
 from tracekit.views.bundle import picture_of
 from tracekit.views.export_trace import markdown, mermaid
@@ -15,7 +16,7 @@ from tracekit.views.export_trace import markdown, mermaid
 if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
-SUFFIXES: Final = (".svg", ".png", ".csv", ".md", ".mmd")
+SUFFIXES: Final = (".html", ".svg", ".png", ".csv", ".md", ".mmd")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _SHARP: Final = 2.0
 
@@ -26,8 +27,9 @@ def export(view: Any, path: str | Path) -> Path:
     Parameters
     ----------
     view
-        ``.svg`` and ``.png``: a return value of ``plot`` or ``waterfall``, or a result with a view; ``.csv``: a
-        DataFrame, or a result with a ``table``; ``.md`` and ``.mmd`` (Mermaid): a TraceSet with one trace.
+        ``.html``: anything that ``report`` accepts as a part, as a page of its own, interactive and offline; ``.svg`` and
+        ``.png``: a return value of ``plot`` or ``waterfall``, or a result with a view; ``.csv``: a DataFrame, or a result
+        with a ``table``; ``.md`` and ``.mmd`` (Mermaid): a TraceSet with one trace.
     path
         Path of the file; an existing file is replaced.
 
@@ -41,9 +43,9 @@ def export(view: Any, path: str | Path) -> Path:
     ValueError
         If the suffix is unknown, or there is not exactly one trace.
     TypeError
-        If there is no image or table to write.
+        If there is no view, image or table to write.
     RenderError
-        If ``resvg-py`` is not installed, for a PNG.
+        If the folder of a page does not exist, or ``resvg-py`` is not installed, for a PNG.
 
     Notes
     -----
@@ -62,7 +64,9 @@ def export(view: Any, path: str | Path) -> Path:
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"expected a file name with suffix {', '.join(SUFFIXES)}, found {target.name!r}")
-    if suffix in (".md", ".mmd"):
+    if suffix == ".html":
+        write([view], target)
+    elif suffix in (".md", ".mmd"):
         target.write_text(_trace_text(view, suffix), encoding="utf-8", errors="replace")
     elif suffix == ".csv":
         target.write_text(_csv(view), encoding="utf-8", errors="replace", newline="")
