@@ -38,7 +38,7 @@ def test_a_styler_keeps_its_text_and_its_colours(tmp_path):
     [
         ("<div><table><tr><td>1</td></tr></table></div>", "<table><tbody><tr><td>1</td></tr></tbody></table>"),
         (
-            '<table><tr><td onclick="x()" style="position:fixed" colspan="2"><script>alert(1)</script>a</td></tr></table>',
+            '<table><tr><td onclick="x()" style="position:fixed" colspan="2"><script>x()</script>a</td></tr></table>',
             '<table><tbody><tr><td colspan="2">a</td></tr></tbody></table>',
         ),
         (

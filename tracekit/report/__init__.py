@@ -1,9 +1,10 @@
 """Reports: one self-contained HTML file, readable offline and after the traces have expired.
 
 ``page`` renders and writes the file.  Custom sections: ``outline`` (order), ``chapters`` and ``parts`` (content),
-``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard sections of a set of traces: ``overview`` (results),
-``headlines`` and ``changes`` (findings), ``standard`` (sections, made by ``changed``, ``waiting``, ``reading``,
-``services``, ``failures`` and ``slowest``), ``tables`` (cells), ``code`` (reproducing calls).  ``policy``: security.
+``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
+sections of a set of traces: ``overview`` (results), ``headlines`` and ``changes`` (findings), ``standard`` (sections,
+made by ``changed``, ``waiting``, ``reading``, ``services``, ``failures`` and ``slowest``), ``tables`` (cells),
+``code`` (reproducing calls).  ``policy``: security.
 """
 
 from __future__ import annotations

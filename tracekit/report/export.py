@@ -27,9 +27,9 @@ def export(view: Any, path: str | Path) -> Path:
     Parameters
     ----------
     view
-        ``.html``: anything that ``report`` accepts as a part, as a page of its own, interactive and offline; ``.svg`` and
-        ``.png``: a return value of ``plot`` or ``waterfall``, or a result with a view; ``.csv``: a DataFrame, or a result
-        with a ``table``; ``.md`` and ``.mmd`` (Mermaid): a TraceSet with one trace.
+        ``.html``: anything that ``report`` accepts as a part, as a page of its own, interactive and offline;
+        ``.svg`` and ``.png``: a return value of ``plot`` or ``waterfall``, or a result with a view; ``.csv``: a
+        DataFrame, or a result with a ``table``; ``.md`` and ``.mmd`` (Mermaid): a TraceSet with one trace.
     path
         Path of the file; an existing file is replaced.
 

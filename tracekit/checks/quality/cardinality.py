@@ -48,10 +48,10 @@ def cardinality(case: Case) -> list[Finding]:
     hide the growth in one of them.  Warns where the probability that the next span adds a new value (Good-Turing,
     f1 / n) is significantly above 5% and the key has more than 1,000 rows, more than 20% of them distinct (indexed
     attributes, span names and operations: any share).  100 rows suffice where the probability is significantly above
-    50%.  Keys with fewer rows are not assessable.  Operations are examined where they are paths of URLs, which a template
-    cannot limit.  The evidence also has the projected number of values (Chao's lower limit), the entropy, the share of
-    values that look like IDs, and a template of the parts that many values share: no value is printed.  Growth is per
-    window.
+    50%.  Keys with fewer rows are not assessable.  Operations are examined where they are paths of URLs, which a
+    template cannot limit.  The evidence also has the projected number of values (Chao's lower limit), the entropy,
+    the share of values that look like IDs, and a template of the parts that many values share: no value is printed.
+    Growth is per window.
 
     Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
     """
