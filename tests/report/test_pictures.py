@@ -51,7 +51,7 @@ def test_a_file_is_recognised_by_its_content(tmp_path):
 def test_what_is_no_image_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"part 2 of section 'X': expected an image file, found .*: No such file"):
         tk.report([tk.section("X", "a", tmp_path / "none.png")], tmp_path / "page.html")
-    with pytest.raises(ValueError, match=r"item 1 of the list: expected a PNG, JPEG.*that start with b'<html>"):
+    with pytest.raises(ValueError, match=r"item 1 of the list: expected a PNG, JPEG.*starting with b'<html>"):
         tk.report([b"<html><img src=x>"], tmp_path / "page.html")
     assert picture_part(object(), "part 1") is None
     assert not (tmp_path / "page.html").exists()

@@ -12,28 +12,10 @@ import nh3
 from tracekit.text import clean
 from tracekit.views.markup import Markup
 
-_TAGS: Final = set(
-    [
-        "table",
-        "caption",
-        "colgroup",
-        "thead",
-        "tbody",
-        "tfoot",
-        "tr",
-        "th",
-        "td",
-        "b",
-        "strong",
-        "i",
-        "em",
-        "code",
-        "br",
-        "sub",
-        "sup",
-        "small",
-    ]
-)
+_TAGS: Final = {
+    *("table", "caption", "colgroup", "thead", "tbody", "tfoot", "tr", "th", "td"),
+    *("b", "strong", "i", "em", "code", "br", "sub", "sup", "small"),
+}
 _SPANS: Final = {"colspan", "rowspan", "class"}
 _STYLE: Final = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
 _RULE: Final = re.compile(r"([^{}]+)\{([^{}]*)\}")

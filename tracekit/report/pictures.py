@@ -42,9 +42,9 @@ def picture_part(part: Any, place: str) -> Markup | None:
         return _image(part, "Image", place)
     for method in _METHODS:
         found = getattr(part, method, lambda: None)()
-        raw = found[0] if isinstance(found, tuple) else found
-        if raw:
-            return _image(_bytes(raw, method), str(getattr(part, "alt", None) or "Image"), place)
+        data = found[0] if isinstance(found, tuple) else found
+        if data:
+            return _image(_bytes(data, method), str(getattr(part, "alt", None) or "Image"), place)
     return None
 
 
@@ -80,7 +80,7 @@ def _image(raw: bytes, alt: str, place: str) -> Markup:
         kind = _SVG
     if kind is None:
         raise ValueError(
-            f"{place}: expected a PNG, JPEG, GIF, WebP or SVG image, found bytes that start with {raw[:8]!r}"
+            f"{place}: expected a PNG, JPEG, GIF, WebP or SVG image, found bytes starting with {raw[:8]!r}"
         )
     return element("img", {"src": _address(raw, kind), "alt": alt})
 

@@ -208,7 +208,7 @@ def _row(counts: Array, is_index: bool) -> dict[str, Any]:
 
 def _sample(values: Array) -> Array:
     """Return an evenly spaced sample of the values of a key."""
-    return values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)]
+    return np.asarray(values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)])
 
 
 def _shape(values: list[str]) -> tuple[float, str]:
