@@ -32,6 +32,11 @@ def test_a_cleaned_text_can_be_encoded_and_has_no_control(raw):
     assert not [c for c in cleaned if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}]
 
 
+def test_a_long_name_keeps_both_ends():
+    assert text.shortened("a" * 20 + "b" * 20, 10) == "aaaaaa…bbb"
+    assert text.shortened("abc", 3) == "abc"
+
+
 def test_a_long_text_is_truncated_with_an_ellipsis():
     assert text.clean("A" * 20_000, limit=300) == "A" * 299 + "…"
 

@@ -48,6 +48,14 @@ def clean(text: object, *, limit: int | None = None, block: bool = False) -> str
     return (_UNSAFE_BLOCK if block else _UNSAFE).sub(REPLACEMENT, shown)
 
 
+def shortened(text: str, limit: int) -> str:
+    """Return a text with its middle left out if it is longer than the limit: both ends of a name identify it."""
+    if len(text) <= limit:
+        return text
+    end = (limit - 1) // 3
+    return f"{text[: limit - 1 - end]}…{text[-end:]}"
+
+
 def duration(nanoseconds: float | None) -> str:
     """Return a duration with three significant digits and its unit."""
     if nanoseconds is None or not math.isfinite(nanoseconds):

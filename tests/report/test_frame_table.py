@@ -60,7 +60,7 @@ def test_times_words_and_truths():
     assert [cell.text for cell in cells([True, False])] == ["yes", "no"]
     assert [cell.text for cell in cells(pd.array([True, None], "boolean"))] == ["yes", "\N{EN DASH}"]
     assert cells([[1, 2]])[0].text == "[1, 2]"
-    assert cells(["x" * 999])[0].text.endswith("x…")
+    assert cells(["x" * 999])[0].text == "x" * 80 + "…" + "x" * 39
 
 
 def test_services_have_their_colour_and_traces_their_link():

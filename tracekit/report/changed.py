@@ -47,7 +47,7 @@ def entries_table(changes: Changes, colours: Colours) -> Table:
         Column("service"), Column("endpoint"), number("n (baseline)", "traces"),
         number("n (current)", "traces", is_sorted=True), number("p50 (baseline)", unit="ns"),
         number("p50 (current)", unit="ns"), number("p95 (baseline)", unit="ns"), number("p95 (current)", unit="ns"),
-        number("p95 change", unit="ns"), number("error rate (baseline)"), number("error rate (current)"),
+        number("p95 change", unit="ns", is_lead=True), number("error rate (baseline)"), number("error rate (current)"),
     )  # fmt: skip
     rows = []
     for row in records(changes.entries):

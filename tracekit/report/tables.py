@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import clean, count, duration, ratio
+from tracekit.text import clean, count, duration, ratio, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tracekit.views.colours import Colours
 
 MOST_ROWS: Final = 400
-_NAME_LIMIT: Final = 160
+_NAME_LIMIT: Final = 1_000  # characters of a name that are kept ...
+_SHOWN: Final = 120  # ... and shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Column:
         Tooltip of the head.
     unit
         Unit of the downloaded values.
+    is_lead
+        On a phone it is the first column.
     """
 
     words: str
@@ -42,6 +45,7 @@ class Column:
     is_sorted: bool = False
     note: str = ""
     unit: str = ""
+    is_lead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Cell:
         Colour slot of the service; None for no swatch.
     link
         Anchor in the page that the cell links to.
+    title
+        The whole name where the text is shortened.
     """
 
     text: str
@@ -67,6 +73,7 @@ class Cell:
     kind: str = ""
     slot: int | None = None
     link: str = ""
+    title: str = ""
 
     @property
     def sort_key(self) -> str:
@@ -117,9 +124,9 @@ def share_cell(share: float, *, bad_from: float = math.inf) -> Cell:
     return Cell(ratio(share), float(share), "bad" if share >= bad_from else "mute" if not share else "")
 
 
-def number(words: str, note: str = "", *, is_sorted: bool = False, unit: str = "") -> Column:
+def number(words: str, note: str = "", *, is_sorted: bool = False, unit: str = "", is_lead: bool = False) -> Column:
     """Return the head of a numeric column."""
-    return Column(words, is_number=True, is_sorted=is_sorted, note=note, unit=unit)
+    return Column(words, is_number=True, is_sorted=is_sorted, note=note, unit=unit, is_lead=is_lead)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -134,14 +141,16 @@ def rest_note(total: int, what: str, most: int = MOST_ROWS) -> str:
 
 def service_cell(name: object, colours: Colours, *, inferred: bool = False) -> Cell:
     """Return a service name with its swatch."""
-    text = clean(name, limit=_NAME_LIMIT)
-    return Cell(f"{text} (inferred)" if inferred else text, text, slot=None if inferred else colours.slot(str(name)))
+    whole = clean(name, limit=_NAME_LIMIT)
+    text, slot = shortened(whole, _SHOWN), None if inferred else colours.slot(str(name))
+    return Cell(f"{text} (inferred)" if inferred else text, whole, slot=slot, title="" if text == whole else whole)
 
 
 def name_cell(name: object) -> Cell:
-    """Return a name that may wrap."""
-    text = clean(name, limit=_NAME_LIMIT)
-    return Cell(text, text, "wide")
+    """Return a name that may wrap; a very long one is shortened in the middle."""
+    whole = clean(name, limit=_NAME_LIMIT)
+    text = shortened(whole, _SHOWN)
+    return Cell(text, whole, "wide", title="" if text == whole else whole)
 
 
 def trace_cell(trace_id: str, shown: set[str]) -> Cell:

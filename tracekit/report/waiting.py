@@ -78,7 +78,7 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
     caption = "Critical-path time by operation, baseline and current"
     columns = (
         *_WHO, number("baseline", "mean critical-path time per request", unit="ns"), number("current", unit="ns"),
-        number("change", "the column sums to the change in mean latency", unit="ns"),
+        number("change", "the column sums to the change in mean latency", unit="ns", is_lead=True),
         number("contribution", "to the change; to the right: slower", unit="ns", is_sorted=True), Column("95% CI"),
         number("calls/request (baseline)", "in requests that have it"), number("calls/request (current)"),
         number("time/call (baseline)", unit="ns"), number("time/call (current)", unit="ns"), Column("exemplar trace"),

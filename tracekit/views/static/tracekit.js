@@ -273,6 +273,9 @@ function inkOn(colour) {
 let views = 0; // number of views so far, for unique ids
 const PAINTS = ['bg', 'fg', 'fg2', 'line', 'acc', 'err', 'hit']; // theme colours for canvases, which style sheets do not reach
 
+/** Return whether the page is used by touch. */
+const isTouch = () => matchMedia('(pointer: coarse)').matches;
+
 /** A themed container that blocks notebook shortcuts and follows changes of its size and of the page's theme. */
 class View {
   constructor(host, height) {
@@ -1151,7 +1154,9 @@ class Detail {
     this.el.classList.add('on');
     const rows = this.W.keyMap().map(([keys, words]) => [keys.map(key => KEY_NAMES[key] ?? key).join('  '), words]);
     const box = h('div', 'tkw-kv');
-    for (const [keys, words] of [...rows, ['Ctrl + wheel', 'zoom'], ['Shift + wheel', 'pan'], ['double click', 'fit a span']]) box.append(h('div', 'tkw-v', keys), h('div', 'tkw-k', words));
+    const gestures = isTouch() ? [['drag the overview', 'choose a period'], ['drag the time axis', 'pan'], ['double tap', 'fit a span']]
+      : [['Ctrl + wheel', 'zoom'], ['Shift + wheel', 'pan'], ['double click', 'fit a span']];
+    for (const [keys, words] of isTouch() ? [...gestures, ...rows] : [...rows, ...gestures]) box.append(h('div', 'tkw-v', keys), h('div', 'tkw-k', words));
     this.put('Keys', box);
     this.W.measure();
     this.el.focus({ preventScroll: true });
@@ -1700,7 +1705,7 @@ export class ServiceMap extends View {
   hint() {
     const { nodes, edges } = this.graph, isCompared = [...nodes, ...edges].some(part => part.mark);
     const colours = isCompared ? 'red: regressed, blue: new, dashed: removed or inferred (uninstrumented)' : 'red: errors, dashed: inferred (uninstrumented)';
-    const words = nodes.length ? `Click a service to see its calls. Line width: number of calls; ${colours}. Ctrl + wheel zooms, drag pans.` : 'No services recorded.';
+    const words = nodes.length ? `${isTouch() ? 'Tap' : 'Click'} a service to see its calls. Line width: number of calls; ${colours}. ${isTouch() ? 'Drag sideways to pan.' : 'Ctrl + wheel zooms, drag pans.'}` : 'No services recorded.';
     this.say.replaceChildren(h('div', '', words));
   }
 
@@ -2186,15 +2191,16 @@ export class Table {
     this.short = Number(table.dataset.short) || this.rows.length;
     this.all = false;
     this.wanted = '';
-    [...table.tHead.rows[0].cells].forEach((head, column) => this.sortable(head, column));
+    for (const head of table.tHead.rows[0].cells) this.sortable(head);
     this.tools();
+    this.lead();
     this.show();
   }
 
-  sortable(head, column) {
+  sortable(head) {
     const words = head.textContent.trim();
     if (!words) return;
-    head.replaceChildren(button(words, () => this.sort(column, head)));
+    head.replaceChildren(button(words, () => this.sort(head)));
     if (!head.hasAttribute('aria-sort')) set(head, { 'aria-sort': 'none' });
   }
 
@@ -2208,8 +2214,21 @@ export class Table {
     this.more = button('', () => { this.all = !this.all; this.show(); });
     this.more.className = 'more';
     const box = this.table.closest('.table') ?? this.table;
+    this.rest = h('p', 'rest');
     box.before(bar);
-    box.after(this.more);
+    box.after(this.more, this.rest);
+  }
+
+  /** Move the leading column to the front while the page is as narrow as a phone. */
+  lead() {
+    const head = this.table.tHead.rows[0].querySelector('th[data-lead]'), narrow = matchMedia('(max-width:640px)');
+    if (!head) return;
+    const home = head.cellIndex, move = () => {
+      const from = head.cellIndex, to = narrow.matches ? 0 : home;
+      if (from !== to) for (const row of this.table.rows) row.insertBefore(row.cells[from], row.cells[to + (from < to)]);
+    };
+    narrow.addEventListener('change', move);
+    move();
   }
 
   name() { return (this.table.caption?.textContent ?? 'table').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, ''); }
@@ -2220,15 +2239,15 @@ export class Table {
     const words = heads.map(head => head.textContent.trim() + (head.dataset.unit ? ` (${head.dataset.unit})` : ''));
     const value = (row, k) => {
       const cell = row.cells[k];
-      return heads[k].classList.contains('num') ? cell.dataset.v ?? cell.textContent.trim() : inert(cell.textContent.trim());
+      return heads[k].classList.contains('num') ? cell.dataset.v ?? cell.textContent.trim() : inert(cell.title || cell.textContent.trim());
     };
     const lines = [used.map(k => words[k]), ...this.rows.map(row => used.map(k => value(row, k)))];
     return csv(lines);
   }
 
   /** Sort rows stably; missing values are last in both directions. */
-  sort(column, head) {
-    const number = head.classList.contains('num');
+  sort(head) {
+    const column = head.cellIndex, number = head.classList.contains('num');
     const down = head.getAttribute('aria-sort') === 'none' ? number : head.getAttribute('aria-sort') === 'ascending';
     const key = row => {
       const cell = row.cells[column], raw = cell.dataset.v ?? cell.textContent.trim();
@@ -2247,16 +2266,20 @@ export class Table {
   show() {
     let fit = 0;
     for (const row of this.rows) {
-      const wanted = !this.wanted || row.textContent.toLowerCase().includes(this.wanted);
+      const wanted = !this.wanted || this.words(row).includes(this.wanted);
       row.hidden = !wanted;
       fit += wanted;
-      row.classList.toggle('folded', wanted && !this.all && fit > this.short); // folded rows are printed, hidden ones are not
+      row.classList.toggle('folded', wanted && !this.all && fit > this.short);
     }
     if (!this.count) return;
+    this.rest.textContent = fit > this.short && !this.all ? `and ${count(fit - this.short)} more rows` : '';
     this.count.textContent = this.wanted ? `${count(fit)} of ${count(this.rows.length)} rows` : '';
     this.more.hidden = fit <= this.short;
     this.more.textContent = this.all ? `Show the first ${this.short}` : `Show all ${count(fit)} rows`;
   }
+
+  /** Return the words of a row, with the whole of shortened names. */
+  words(row) { return [...row.cells].map(cell => `${cell.title} ${cell.textContent}`).join(' ').toLowerCase(); }
 }
 
 const quoted = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
@@ -2415,11 +2438,23 @@ function follow(doc) {
   for (const [section] of links) here.observe(section);
 }
 
+/** Make scrollable regions reachable by keyboard, while they are too wide for the page. */
+function reachable(doc) {
+  const watch = new ResizeObserver(entries => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+      else target.removeAttribute('tabindex');
+    }
+  });
+  for (const box of doc.querySelectorAll('.chart, .table, .prose pre')) watch.observe(box);
+}
+
 /** Start a report: tables at once, views when they scroll near. */
 export function bootStatic(doc = document) {
   themeSwitch(doc);
   for (const table of doc.querySelectorAll('table[data-sortable]')) new Table(table);
   follow(doc);
+  reachable(doc);
   const scripts = new Map([...doc.querySelectorAll('script[type="application/x-tracekit"]')].map(s => [doc.getElementById(s.dataset.for), s]));
   const drawn = new Map(), mounted = host => {
     near.unobserve(host);
