@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import sys
 
 import pandas as pd
 import pytest
@@ -12,10 +13,12 @@ from shop_traces import no_traces, shop_frame, shop_traces
 from test_report import HOSTILE, Page
 
 import tracekit as tk
+from tracekit import TraceSet
 from tracekit.report.chapters import chapters_of
 from tracekit.report.outline import outline
 from tracekit.report.page import render
 from tracekit.report.prose import prose
+from tracekit.report.standard import Standard
 from tracekit.views.embedded import plotly_script
 from tracekit.views.tkw1 import decode
 from tracekit.views.waterfall import drawing
@@ -143,7 +146,7 @@ def test_a_waterfall_that_the_author_shows_is_not_embedded_twice():
     source = render([tk.waterfall(shop, worst()), shop])
     shown = [decode(data).meta["id"] for data in embedded_data(source, "waterfall")]
     assert shown[0] == worst()
-    assert len(shown) == len(set(shown)) == 5
+    assert len(shown) == len(set(shown)) == 13
     assert source.count(f'id="trace-{worst()}"') == 1
     assert f'<a href="#trace-{worst()}">' in source  # the table of the slowest leads to the author's
     twice = render([tk.waterfall(shop, worst()), tk.waterfall(shop, worst())])
@@ -285,7 +288,7 @@ def test_empty_things_are_told_in_words():
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        (5, r"item 2 of the list: expected text, a DataFrame or Series, findings, .*plotly figure, found int$"),
+        (5, r"item 2 of the list: expected text, tk\.md\(\.\.\.\), a DataFrame, .* the Path of an image, found int$"),
         ({"Why": "Because."}, r"found dict: use tk\.section\(title, \*parts\) for parts under a heading"),
         (["a", "b"], "found list: pass the items of the list as separate parts"),
         (tk.section("Why", "a", object()), "part 2 of section 'Why': expected .*, found object"),
@@ -343,3 +346,20 @@ def test_a_series_is_a_table():
     page = Page(render([tk.section("Longest", series)]))
     assert [text.strip() for tag, text in page.texts if tag == "th" and text.strip()] == ["trace id", "duration"]
     assert "339 ms" in " ".join(text for tag, text in page.texts if tag == "td")
+
+
+def test_every_trace_that_a_finding_or_an_exception_names_is_in_the_page_within_the_budget(monkeypatch):
+    frame = shop_frame(60)
+    frame["status_code"] = ["ERROR" if at % 9 == 0 else "OK" for at in range(len(frame))]
+    traces = TraceSet.from_spans(frame)
+    standard = Standard.of(traces)
+    source = render(standard)
+    named = {name for found in standard.findings for name in found.exemplars if name in set(traces.trace_ids)}
+    named |= set(tk.errors(traces).exceptions["exemplar_trace_id"].head(10))
+    assert {name for name in named if f'id="trace-{name}"' not in source} == set()
+    links = set(re.findall(r'href="#trace-([0-9a-f]{32})"', source))
+    assert {name for name in links if f'id="trace-{name}"' not in source} == set()
+    monkeypatch.setattr(sys.modules[Standard.__module__], "_NAMED_SPANS", 12)
+    less = Standard.of(traces)
+    assert 0 < sum(traces.summary.loc[less.named, "span_count"]) <= 12
+    assert len(render(less)) < len(source)

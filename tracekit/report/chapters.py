@@ -89,7 +89,7 @@ def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
         for block in blocks
     ]
     elsewhere = {trace_of(content) for parts in contents for _, inside in parts for content in inside} - {""}
-    services, waterfalls = (standard.seen.services, standard.waterfalls) if standard else ([], [])
+    services, waterfalls = (standard.seen.services, standard.embedded) if standard else ([], [])
     colours = SHARED if any(contents) else Colours()  # views of a notebook keep their colours
     colours.assign(services)
     taken = ["main", "plotly-script", *(f"trace-{name}" for name in waterfalls if name not in elsewhere)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
-from tracekit.findings import Finding, Findings
+from tracekit.findings import Finding, Findings, Shown
 from tracekit.report.frame_table import frame_table
 from tracekit.report.html_table import HtmlTable, html_table
 from tracekit.report.markdown import Markdown, rendered
@@ -73,7 +73,7 @@ def contents_of(part: Any, place: str) -> list[Content]:
     frames = [table] if isinstance(table, pd.DataFrame) else []
     has_view = view_of(part) is not None and not isinstance(part, TraceSet)
     if not has_view and not frames:
-        other = picture_part(part, place) or html_table(part)
+        other = None if isinstance(part, TraceSet | Shown) else picture_part(part, place) or html_table(part)
         if other is not None:
             return [other]
         raise TypeError(f"{place}: expected {_ACCEPTED}, found {type(part).__name__}{_hint(part)}")

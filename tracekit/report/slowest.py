@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
+
 from tracekit.report.policy import packed
 from tracekit.report.tables import (
     Cell,
@@ -16,7 +18,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.text import clean, duration, moment, plural
+from tracekit.text import NO_FIGURE, clean, duration, moment, plural
 from tracekit.views.waterfall.compare import compared_payload, other_trace
 from tracekit.views.waterfall.payload import encoded, trace_payload
 from tracekit.views.waterfall.picture import waterfall_picture
@@ -56,7 +58,9 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
     return Table("Slowest traces", columns, rows, short=10)
 
 
-def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None = None) -> dict[str, Any]:
+def waterfall_view(
+    seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None = None, *, with_picture: bool = True
+) -> dict[str, Any]:
     """Return one waterfall with its title and facts."""
     payload = _payload(seen, trace_id, colours, baseline)
     row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
@@ -65,7 +69,7 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: Tr
         _AROUND + (_NOTE if payload.meta["note"] else 0) + _ROW * len(payload.columns["start"]), most
     )
     facts = [
-        f"{moment(row['start_ns'], decimals=3)} UTC",
+        "no start recorded" if pd.isna(row["start_ns"]) else f"{moment(row['start_ns'], decimals=3)} UTC",
         plural(row["span_count"], "span"),
         plural(row["service_count"], "service"),
         plural(row["error_count"], "error") if row["error_count"] else "no errors",
@@ -73,10 +77,12 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: Tr
     return {
         "id": trace_id,
         "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
-        "duration": duration(row["root_duration_ns"]),
+        "duration": NO_FIGURE if pd.isna(row["root_duration_ns"]) else duration(row["root_duration_ns"]),
         "facts": " · ".join(facts),
         "height": height,
-        "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False),
+        "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False)
+        if with_picture
+        else None,
         "data": packed(encoded(payload, is_packed=True)),
     }
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
+from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
 from tracekit.report.changed import change_picture, entries_table
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 WATERFALLS: Final = 5
+_NAMED: Final = 40  # further waterfalls, of traces that findings and tables name, with at most ...
+_NAMED_SPANS: Final = 4_000  # ... so many spans: about 100 bytes each in the page
+_ROWS: Final = 10  # rows of a table whose exemplars are embedded
 # id and title of each section in the table of contents; findings precede all of them
 SECTIONS: Final = {
     "changes": "What changed",
@@ -85,7 +89,7 @@ class Standard:
     @property
     def taken(self) -> list[str]:
         """Element ids of the standard sections."""
-        views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.waterfalls)))]
+        views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.embedded)))]
         return ["findings", *SECTIONS, *views, *self._anchors]
 
     @cached_property
@@ -117,6 +121,29 @@ class Standard:
         slowest = [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
         known = set(self.seen.traces.trace_ids)
         return [name for name in dict.fromkeys([*self._exemplars, *slowest]) if name in known]
+
+    @cached_property
+    def named(self) -> list[str]:
+        """Ids of further traces that findings and tables name, in the order of the page, within the size budget."""
+        ids = [name for found in self.findings for name in found.exemplars]
+        if self.changes and self.changes.comparison is not None:
+            ids += self.changes.comparison.table["exemplar_trace_id"].head(_ROWS).tolist()
+        if len(self.seen.path.latency_ns):
+            ids += self.seen.path.by(list(WAITS))["largest_trace_id"].head(_ROWS).tolist()
+        ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
+        ids += self.seen.slowest_traces.index.tolist()[:_ROWS]
+        sizes = self.seen.traces.summary["span_count"].to_dict()
+        chosen, room = [], _NAMED_SPANS
+        for name in dict.fromkeys(ids):
+            if name in sizes and name not in self.waterfalls and sizes[name] <= room and len(chosen) < _NAMED:
+                chosen.append(str(name))
+                room -= sizes[name]
+        return chosen
+
+    @property
+    def embedded(self) -> list[str]:
+        """Ids of all traces with a waterfall."""
+        return [*self.waterfalls, *self.named]
 
     def title(self) -> str:
         """Return a title made of the source names."""
@@ -178,6 +205,11 @@ class Standard:
             "waterfalls": [
                 waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)
                 for trace_id in self.waterfalls
+                if trace_id not in elsewhere
+            ],
+            "named": [
+                waterfall_view(seen, trace_id, colours, with_picture=False)
+                for trace_id in self.named
                 if trace_id not in elsewhere
             ],
         }

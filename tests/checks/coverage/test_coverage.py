@@ -118,11 +118,12 @@ def test_completeness_counts_the_parents_that_never_came():
 
 
 def test_usual_paths():
-    names = np.where(np.arange(400) < 380, "usual", [f"odd {at}" for at in range(400)])
+    words = [f"odd {chr(97 + at // 26)}{chr(97 + at % 26)}" for at in range(400)]
+    names = np.where(np.arange(400) < 380, "usual", words)
     seen = tk.coverage(TraceSet.from_spans(spans(400, name=names)))
     assert value(seen, "M4")["value"] == pytest.approx((380 + 19) / 400)
     assert value(seen, "M4")["verdict"] == "ok", "the twenty usual paths cover most"
-    odd = tk.coverage(TraceSet.from_spans(spans(400, name=[f"odd {at}" for at in range(400)])))
+    odd = tk.coverage(TraceSet.from_spans(spans(400, name=words)))
     assert (value(odd, "M4")["value"], value(odd, "M4")["verdict"]) == (0.05, "failed")
 
 

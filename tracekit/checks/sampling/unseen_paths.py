@@ -29,7 +29,8 @@ def unseen_paths(case: Case) -> list[Finding]:
     A path is the root's operation and the set of services it reaches.  Good-Turing's mass f1 / n with Esty's interval,
     Chao's number of paths.  Assumes that traces are independent draws, one path each, with equal probability: unequal
     ones are thinned to the smallest, by a hash of the ID that no sampler uses.  (Traces of one probability alone would
-    be biased: neither failing nor slow, or of one route.)  Not valid if span names contain IDs: then every path is new.
+    be biased: neither failing nor slow, or of one route.)  Not valid if operation names contain IDs that are not
+    recognised as such: then every path is new.
     Source: Good 1953, Esty 1983, Chao 1984; metric M4.
     """
     if missing := case.weights_needed:
@@ -50,8 +51,8 @@ def unseen_paths(case: Case) -> list[Finding]:
     )  # fmt: skip
     if len(counts) > _TOO_MANY * n and n > _TOP:
         text = (
-            f"{_SUBJECT}: cannot be estimated, {number(len(counts))} distinct paths in {number(n)} traces: span names"
-            " contain IDs or numbers."
+            f"{_SUBJECT}: cannot be estimated, {number(len(counts))} distinct paths in {number(n)} traces: "
+            "operation names contain IDs."
         )
         remedy = "Name spans by route, not by URL, and run the check again."
         return [finding(CHECK, "warning", text, table, remedy=remedy, is_critical=False)]

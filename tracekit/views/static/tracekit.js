@@ -2401,6 +2401,7 @@ async function goTo(doc, hash, mounted) {
   if (!id) return;
   const place = doc.getElementById(`trace-${id}`), host = place?.querySelector('.view');
   if (!host) return miss(doc, `Trace ${label(id, 80)} has no waterfall in this report.`);
+  if (place.tagName === 'DETAILS') place.open = true;
   place.scrollIntoView();
   const view = await mounted(host);
   if (!view || !span) return;
