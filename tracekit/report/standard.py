@@ -133,7 +133,8 @@ class Standard:
         ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
         ids += self.seen.slowest_traces.index.tolist()[:_ROWS]
         sizes = self.seen.traces.summary["span_count"].to_dict()
-        chosen, room = [], _NAMED_SPANS
+        chosen: list[str] = []
+        room = _NAMED_SPANS
         for name in dict.fromkeys(ids):
             if name in sizes and name not in self.waterfalls and sizes[name] <= room and len(chosen) < _NAMED:
                 chosen.append(str(name))
