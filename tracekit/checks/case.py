@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _PERIOD = "%Y-%m-%d %H:%M"
 CONFIDENCE, MARGIN, TOLERANCE = 0.95, 0.10, 0.05
+_DEFAULTS = {"tolerance": TOLERANCE, "margin": MARGIN, "confidence": CONFIDENCE}
 _Result = TypeVar("_Result")
 
 
@@ -334,12 +335,9 @@ def build_case(
         raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {confidence!r}")
     by_log = count_log and requests is None and log is not None
     counts = read_counts(requests) if requests is not None else None
-    given = {"rules": rules, "requests": requests, "log": log, "expected": expected, "received": received, "now": now}
-    given |= {"external": external or None, "prices": prices}
-    given |= {"tolerance": None if tolerance == TOLERANCE else tolerance}
-    given |= {"margin": None if margin == MARGIN else margin}
-    given |= {"confidence": None if confidence == CONFIDENCE else confidence}
-    arguments = ", ".join(["traces", *(f"{name}={name}" for name, value in given.items() if value is not None)])
+    inputs = {"rules": rules, "requests": requests, "log": log, "expected": expected, "received": received, "now": now}
+    inputs |= {"external": external or None, "prices": prices}
+    numbers = {"tolerance": tolerance, "margin": margin, "confidence": confidence}
     return Case(
         traces,
         counts_of_log(log) if by_log and log is not None else counts,
@@ -353,9 +351,16 @@ def build_case(
         tolerance,
         margin,
         confidence,
-        arguments,
+        _arguments(inputs, numbers),
         by_log,
     )
+
+
+def _arguments(inputs: Mapping[str, object], numbers: Mapping[str, float]) -> str:
+    """Return the arguments of the call that reproduces a finding: the inputs given and the numbers changed."""
+    given = [name for name, value in inputs.items() if value is not None]
+    changed = [name for name, value in numbers.items() if value != _DEFAULTS[name]]
+    return ", ".join(["traces", *(f"{name}={name}" for name in given + changed)])
 
 
 def _period(first: int, last: int) -> str:

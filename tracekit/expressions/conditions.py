@@ -47,6 +47,7 @@ _ALLOWED = (
     "columns of spans, numbers and texts, compared (== != < <= > >=, in [...]), calculated (+ - * / // %), joined "
     f"(and, or, not), and {_METHODS} of a column"
 )
+_PANDAS_METHODS = frozenset(TEXT_METHODS) - {"like"}
 _REGULAR = frozenset("\\.^$*+?{}[]|()")
 
 
@@ -238,17 +239,23 @@ class _Condition:
     def _called(self, node: ast.Call, method: ast.Attribute) -> Value:
         """Return the result of one of the allowed methods of a column."""
         name, owner = method.attr, method.value
-        is_pandas = isinstance(owner, ast.Attribute) and owner.attr == "str" and name in set(TEXT_METHODS) - {"like"}
-        owner = owner.value if isinstance(owner, ast.Attribute) and is_pandas else owner
+        is_pandas = False
+        if isinstance(owner, ast.Attribute) and owner.attr == "str" and name in _PANDAS_METHODS:
+            owner, is_pandas = owner.value, True
         if not isinstance(owner, ast.Name) or name not in {*TEXT_METHODS, *MISSING_METHODS} or node.keywords:
             raise self._refusal(node, _ALLOWED)
         content = self._column(owner)
-        if name in MISSING_METHODS and not node.args:
+        if name in MISSING_METHODS:
+            if node.args:
+                raise self._refusal(node, f".{name}() without arguments")
             return missing(name, content.content)
-        asked = node.args[0].value if len(node.args) == 1 and isinstance(node.args[0], ast.Constant) else None
-        if name in MISSING_METHODS or content.kind != "text" or not isinstance(asked, str):
-            raise self._refusal(node, f"a column of texts and one text for .{name}()")
-        if is_pandas and name == "contains" and _REGULAR & set(asked):
-            expected = "text without regular expression syntax in .str.contains(); .contains() matches literal text"
-            raise self._refusal(node.args[0], f"{expected}, .like() has * and ?")
-        return by_text(name, content.content, asked)
+        match node.args:
+            case [ast.Constant(value=str(asked))] if content.kind == "text":
+                if is_pandas and name == "contains" and _REGULAR & set(asked):
+                    expected = "text without regular expression syntax in .str.contains()"
+                    raise self._refusal(
+                        node.args[0], f"{expected}; .contains() matches literal text, .like() has * and ?"
+                    )
+                return by_text(name, content.content, asked)
+            case _:
+                raise self._refusal(node, f"a column of texts and one text for .{name}()")

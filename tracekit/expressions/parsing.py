@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _BINDS = {OR: 1, AND: 2, NOT: 3}
 _ID_PARTS = {"name": "name", "type": "type", "account.id": "account"}
 _TRUTHS = {"true": True, "false": False}
+_EXPECTED = {"truth": "true or false", "number": "a number", "text": "text in double quotation marks"}
 _AFTER_TERM = "AND, OR, another condition or the end"
 
 
@@ -184,23 +185,16 @@ class _Parser:
 
     def _value(self, kind: str, operator: str, before: str) -> object:
         """Return the value of a comparison, of the type required by its keyword and operator."""
-        token = self._token
-        truth = _TRUTHS.get(str(token.value).lower()) if token.kind in {"word", "text"} else None
-        options: list[str] = []
-        if kind == "truth" or (kind == "annotation" and operator in OPERATORS["truth"] and token.kind == "word"):
-            options.append("true or false")
-            if truth is not None:
-                self._take()
-                return truth
-        if kind == "number" or (kind == "annotation" and operator in OPERATORS["number"]):
-            options.append("a number")
-            if token.kind == "number":
-                return self._take().value
-        if kind in {"text", "group"} or (kind == "annotation" and operator in OPERATORS["text"]):
-            options.append("text in double quotation marks")
-            if token.kind == "text" or (token.kind == "word" and token.raw.upper() not in {AND, OR}):
-                return self._take().value
-        raise self._failure(f"{' or '.join(options)} after {before!r}")
+        accepted = ["text" if kind == "group" else kind]
+        if kind == "annotation":  # true and false in quotation marks are text
+            types = _EXPECTED if self._token.kind == "word" else ("number", "text")
+            accepted = [one for one in types if operator in OPERATORS[one]]
+        readings = _readings(self._token)
+        found = [readings[one] for one in accepted if one in readings]
+        if not found:
+            raise self._failure(f"{' or '.join(_EXPECTED[one] for one in accepted)} after {before!r}")
+        self._take()
+        return found[0]
 
     # ---------------------------------------------------------------- blocks
 
@@ -250,6 +244,16 @@ class _Parser:
             self._take()
         self._sign(")", "at the end of id()")
         return Id(**parts)
+
+
+def _readings(token: Token) -> dict[str, object]:
+    """Return the value of a token as each type of ``_EXPECTED`` that it can have."""
+    found: dict[str, object] = {"number": token.value} if token.kind == "number" else {}
+    if token.kind in {"word", "text"} and (truth := _TRUTHS.get(str(token.value).lower())) is not None:
+        found["truth"] = truth
+    if token.kind == "text" or (token.kind == "word" and token.raw.upper() not in {AND, OR}):
+        found["text"] = token.value
+    return found
 
 
 def _settle(steps: list[Step], waiting: list[str], binds: int) -> None:

@@ -11,8 +11,9 @@ from tracekit.views.colours import SHARED, Colours
 
 if TYPE_CHECKING:
     from tracekit.report.outline import Blocks
-    from tracekit.report.parts import Piece
+    from tracekit.report.parts import Content, Piece
     from tracekit.report.standard import Standard
+    from tracekit.traces import TraceSet
 
 
 @dataclass(frozen=True)
@@ -84,24 +85,28 @@ class Chapters:
 
 def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
     """Return the chapters of a page."""
-    contents = [
-        [(part, contents_of(part, place)) for part, place in block.parts] if isinstance(block, Block) else []
-        for block in blocks
-    ]
-    elsewhere = {trace_of(content) for parts in contents for _, inside in parts for content in inside} - {""}
+    contents = [_contents(block) for block in blocks]
+    elsewhere = {trace_of(content) for inside in contents for content in inside} - {""}
     services, waterfalls = (standard.seen.services, standard.embedded) if standard else ([], [])
     colours = SHARED if any(contents) else Colours()  # views of a notebook keep their colours
     colours.assign(services)
     taken = ["main", "plotly-script", *(f"trace-{name}" for name in waterfalls if name not in elsewhere)]
     shown = elsewhere | set(waterfalls)
     composer = Composer(colours, shown, [*taken, *(standard.taken if standard else ())])
-    chapters = []
-    for block, parts in zip(blocks, contents, strict=True):
-        if not isinstance(block, Block):
-            chapters.append(Chapter("", "", [], is_standard=True))
-            continue
-        title = block.title or (heading_of(parts[0][0], parts[0][1][0]) if chapters else "")
-        anchor = composer.anchor(title) if chapters else ""
-        pieces = [composer.piece(content, title) for _, inside in parts for content in inside]
-        chapters.append(Chapter(anchor, title, pieces, block.code))
-    return Chapters(chapters[0].pieces, chapters[1:], colours, shown, elsewhere)
+    introduction = [composer.piece(content, "") for content in contents[0]]
+    rest = [_chapter(block, inside, composer) for block, inside in zip(blocks[1:], contents[1:], strict=True)]
+    return Chapters(introduction, rest, colours, shown, elsewhere)
+
+
+def _contents(block: Block | TraceSet) -> list[Content]:
+    """Return the contents of a block; none where the standard sections go."""
+    parts = block.parts if isinstance(block, Block) else []
+    return [content for part, place in parts for content in contents_of(part, place)]
+
+
+def _chapter(block: Block | TraceSet, inside: list[Content], composer: Composer) -> Chapter:
+    """Return the chapter of a block."""
+    if not isinstance(block, Block):
+        return Chapter("", "", [], is_standard=True)
+    title = block.title or heading_of(block.parts[0][0], inside[0])
+    return Chapter(composer.anchor(title), title, [composer.piece(content, title) for content in inside], block.code)

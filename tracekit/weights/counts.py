@@ -55,13 +55,11 @@ class Counts:
     frame: pd.DataFrame
     dimensions: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    by_balancer: pd.DataFrame = field(default_factory=pd.DataFrame)
+    by_balancer: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["status_class", COUNT]))
 
     @property
     def balancer_errors(self) -> float:
         """Requests that failed in the load balancer itself."""
-        if not len(self.by_balancer):
-            return 0.0
         return float(self.by_balancer.loc[self.by_balancer["status_class"] == f"{BALANCER}5xx", COUNT].sum())
 
     @property

@@ -35,32 +35,36 @@ def counts_join(case: Case) -> list[Finding]:
     over = rows[rows["traces"] > rows["requests"]].copy()
     if "start_ns" in over:
         over["start_time"] = pd.to_datetime(over.pop("start_ns"), unit="ns", utc=True)
-    strange = tally.unmatched_count
     recorded, requested = int(tally.frame["traces"].sum()), float(tally.frame["requests"].sum())
-    uncounted = strange + tally.outside_count
+    uncounted = tally.unmatched_count + tally.outside_count
     bad = len(over) > 0.01 * len(rows) or uncounted > 0.01 * max(recorded + uncounted, 1)
     status: Status = "warning" if bad else "ok"
-    parts = []
-    if len(over):
-        first = over.iloc[0]
-        where = ", ".join(f"{name} {first.loc[name]}" for name in map(str, over) if name not in {"requests", "traces"})
-        parts.append(
-            f"{counted(len(over), 'row')} of {number(len(rows))} with more traces than requests (first: "
-            f"{counted(first['traces'], 'trace')} of {counted(first['requests'], 'request')}"
-            f"{f' at {where}' * bool(where)})"
-        )
-    if strange:
-        name = ", ".join(case.counts.dimensions)
-        parts.append(f"{counted(strange, 'trace')} of a {name} that was not counted")
-    if tally.outside_count:
-        parts.append(f"{counted(tally.outside_count, 'trace')} outside the counted windows")
-    if services := tally.uncounted_services:
-        parts.append(f"requests to {', '.join(services)} were not counted")
-    parts += list(case.counts.notes)
-    notes = "; ".join(parts)
+    notes = "; ".join(_differences(case, over, len(rows)))
     meaning = " Trace coverage computed from them would be wrong." if bad else ""
     total = f"{counted(recorded, 'trace')} of {counted(requested, 'counted request')}"
     text = f"{total}{f': {notes}' if notes else ''}.{meaning}"
     estimate = Estimate(float(len(over)), "count", float(len(over)), float(len(over)), len(rows))
     remedy = "Count requests at the hop where traces start, in UTC, with the same services and routes." if bad else ""
     return [finding(CHECK, status, text, over if len(over) else rows, estimate=estimate, remedy=remedy)]
+
+
+def _differences(case: Case, over: pd.DataFrame, row_count: int) -> list[str]:
+    """Return how counts and traces differ; ``over`` are the rows with more traces than requests."""
+    assert case.counts is not None
+    tally, parts = case.tally, []
+    if len(over):
+        first = over.iloc[0]
+        where = ", ".join(f"{name} {first.loc[name]}" for name in map(str, over) if name not in {"requests", "traces"})
+        parts.append(
+            f"{counted(len(over), 'row')} of {number(row_count)} with more traces than requests (first: "
+            f"{counted(first['traces'], 'trace')} of {counted(first['requests'], 'request')}"
+            f"{f' at {where}' * bool(where)})"
+        )
+    if strange := tally.unmatched_count:
+        name = ", ".join(case.counts.dimensions)
+        parts.append(f"{counted(strange, 'trace')} of a {name} that was not counted")
+    if tally.outside_count:
+        parts.append(f"{counted(tally.outside_count, 'trace')} outside the counted windows")
+    if services := tally.uncounted_services:
+        parts.append(f"requests to {', '.join(services)} were not counted")
+    return [*parts, *case.counts.notes]

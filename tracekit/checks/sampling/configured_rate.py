@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -88,55 +88,59 @@ def expected_share(case: Case) -> float | None:
     if (chosen < 0).any() or not requested:
         return None
     dues = [_due(case, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
-    known = [due[0] for due in dues if not isinstance(due, str)]
+    known = [due for due in dues if due]
     return sum(known) / requested if known and len(known) == len(dues) else None
 
 
-def _due(case: Case, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float] | str:
-    """Return the expected number of traces of a rule and its standard deviation, or the missing input."""
+def _due(case: Case, rule: HeadRule, table: pd.DataFrame) -> float | None:
+    """Return the expected number of traces of a rule; None where unknown."""
     found = _windows(case, rule, table)
-    if isinstance(found, str):
-        return found
-    if rule.is_boosted:
-        return "a rule with a fixed rate"
-    due = float(found["mean"].sum())
-    return (due, math.sqrt(float(found["variance"].sum()))) if due else "a rule that keeps anything"
+    return None if isinstance(found, str) or rule.is_boosted else float(found["mean"].sum())
 
 
 def _windows(case: Case, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | str:
     """Return requests, traces, and expected traces with variance by window, or the missing input."""
     assert case.counts is not None
-    window, kind, parties = case.counts.window_s, "epoch", 1
+    window = case.counts.window_s
     if math.isnan(rule.rate):
         return "a rule with a fixed rate"
-    if rule.quota or rule.is_boosted:
-        if window is None or window > _LONGEST_S:
-            what = "reservoir" if rule.quota else "boost"
-            return f"request counts by time, in windows of 60 s or shorter, for a rule with a {what}"
-        kind = "bucket" if (is_otel(case.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - the majority
-        seen = processes(case.traces)
-        parties = case.expected.processes or max(len(np.unique(seen.codes[seen.codes >= 0])), 1)
-    if "start_ns" in table:
-        found = table.groupby("start_ns")[["requests", "traces"]].sum().reset_index()
-    else:
-        found = table[["requests", "traces"]].reset_index(drop=True)
-    length = np.full(len(found), max(round(window or 1), 1))
-    if "start_ns" in found:
-        covered = covered_windows(case).reindex(found["start_ns"]).fillna(1.0)
-        found["requests"] *= covered["request_ratio"].to_numpy()
-        length = np.maximum(np.round(length * covered["covered_ratio"].to_numpy()), 1).astype(np.int64)
-    found = found.assign(mean=0.0, variance=0.0, covered_s=length)
-    for seconds in np.unique(length):
-        some = length == seconds
+    if (rule.quota or rule.is_boosted) and (window is None or window > _LONGEST_S):
+        what = "reservoir" if rule.quota else "boost"
+        return f"request counts by time, in windows of 60 s or shorter, for a rule with a {what}"
+    found = _covered(case, table, max(round(window or 1), 1)).assign(mean=0.0, variance=0.0)
+    kind, parties = _reservoirs(case, rule)
+    for seconds in found["covered_s"].unique():
+        some = found["covered_s"] == seconds
         found.loc[some, "mean"], found.loc[some, "variance"] = expected_kept(
             np.round(found.loc[some, "requests"].to_numpy()),
             rule.quota,
             rule.rate,
             seconds=int(seconds),
-            processes=1 if rule.is_shared else parties,
-            kind="bucket" if kind == "bucket" else "epoch",
+            processes=parties,
+            kind=kind,
         )
     return found
+
+
+def _covered(case: Case, table: pd.DataFrame, window_s: int) -> pd.DataFrame:
+    """Return requests and traces by window, the requests for the seconds (``covered_s``) that the traces cover."""
+    if "start_ns" not in table:
+        return table[["requests", "traces"]].reset_index(drop=True).assign(covered_s=window_s)
+    found = table.groupby("start_ns")[["requests", "traces"]].sum().reset_index()
+    covered = covered_windows(case).reindex(found["start_ns"]).fillna(1.0)
+    found["requests"] *= covered["request_ratio"].to_numpy()
+    seconds = np.round(window_s * covered["covered_ratio"].to_numpy())
+    return found.assign(covered_s=np.maximum(seconds, 1).astype(np.int64))
+
+
+def _reservoirs(case: Case, rule: HeadRule) -> tuple[Literal["bucket", "epoch"], int]:
+    """Return the kind of the reservoirs of a rule and their number, one for each process unless they share it."""
+    if not (rule.quota or rule.is_boosted):
+        return "epoch", 1
+    is_bucket = (is_otel(case.traces) == 1).mean() > 0.5  # noqa: PLR2004 - the majority
+    codes = processes(case.traces).codes
+    running = case.expected.processes or max(len(np.unique(codes[codes >= 0])), 1)
+    return "bucket" if is_bucket else "epoch", 1 if rule.is_shared else running
 
 
 def _one(case: Case, rule: HeadRule, table: pd.DataFrame) -> Finding:

@@ -92,7 +92,7 @@ def _stages(case: Case) -> pd.DataFrame:
     tally, stages = case.joined or case.tally, case.expected.stages
     requests, recorded = float(tally.frame["requests"].sum()), float(tally.frame["traces"].sum())
     assert case.counts is not None
-    alone = float(case.counts.by_balancer["count"].sum()) if len(case.counts.by_balancer) else 0.0
+    alone = float(case.counts.by_balancer["count"].sum())
     known: list[tuple[str, float]] = [("requests", requests + alone), ("forwarded", requests)][: 1 + (alone > 0)]
     known += [(name, float(stages[name])) for name in ("instrumented", "sampled") if name in stages]
     offered = _offered(case, recorded)

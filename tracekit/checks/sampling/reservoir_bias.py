@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
     from tracekit.stats.second_reservoir import Quota
+    from tracekit.weights.xray_reservoir import Shares
 
 CHECK = "bias.reservoir"
 _SUBJECT = "Reservoir bias"
@@ -48,27 +49,41 @@ def reservoir_bias(case: Case) -> list[Finding]:
     """
     found = seconds(case)
     seen = inferred(case, found) if found is not None else None
-    rules = case.rules
-    if rules is None and seen is not None and seen.quota and not np.isnan(seen.rate):
-        rules = Rules((HeadRule("inferred from seconds", seen.rate, quota=seen.quota),))
+    rules = _inferred(seen) if case.rules is None else case.rules
     if rules is None:
         return [_signature(case)]
     if not any(rule.quota for rule in rules.head):
         text = "No reservoir bias: the rules have no reservoir."
         return [finding(CHECK, "ok", text, pd.DataFrame({"quota": [0]}), is_critical=False)]
-    if found is not None and seen is not None and rules.only is not None and seen.quota < rules.only.quota:
-        missing = (
-            f"starts in the order of the decisions: the rules keep {rules.only.quota} per second, the"
-            f" {len(found.requests):,} seconds with requests show {seen.quota}"
-        )
-        return [not_assessable(CHECK, _SUBJECT, missing)]
     shares = rule_weights(case.traces, rules)
+    if missing := _unordered(found, seen, rules.only) or _unweighted(shares):
+        return [not_assessable(CHECK, _SUBJECT, missing)]
+    return [_corrected(case, shares.weight, found, seen)]
+
+
+def _inferred(seen: Quota | None) -> Rules | None:
+    """Return the rule that the requests by second show; None without one."""
+    if seen is None or not seen.quota or np.isnan(seen.rate):
+        return None
+    return Rules((HeadRule("inferred from seconds", seen.rate, quota=seen.quota),))
+
+
+def _unordered(found: Seconds | None, seen: Quota | None, rule: HeadRule | None) -> str:
+    """Return what is missing if the seconds show a smaller reservoir than the only rule has; else empty."""
+    if found is None or seen is None or rule is None or seen.quota >= rule.quota:
+        return ""
+    return (
+        f"starts in the order of the decisions: the rules keep {rule.quota} per second, the"
+        f" {len(found.requests):,} seconds with requests show {seen.quota}"
+    )
+
+
+def _unweighted(shares: Shares) -> str:
+    """Return what is missing for a weight of every trace; else empty."""
     if shares.obstacles or np.isnan(shares.weight).any():
         why = "; ".join(f"{reason} ({n:,} traces)" for reason, n in shares.obstacles.items()) or "traces"
-        return [not_assessable(CHECK, _SUBJECT, f"more about the decisions: {why}")]
-    if not (shares.weight > 0).any():
-        return [not_assessable(CHECK, _SUBJECT, "traces")]
-    return [_corrected(case, shares.weight, found, seen)]
+        return f"more about the decisions: {why}"
+    return "" if (shares.weight > 0).any() else "traces"
 
 
 def _signature(case: Case) -> Finding:

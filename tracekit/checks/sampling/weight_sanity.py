@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CHECK = "weights.sanity"
 _LOW56 = np.uint64((1 << 56) - 1)
 _DOMINANT, _LEAST_EFFECTIVE = 0.05, 0.05
+_NOT_METHODS = {UNKNOWN, BEYOND, NOT_SAMPLED}
 
 
 def weight_sanity(case: Case) -> list[Finding]:
@@ -106,47 +107,48 @@ def _used(case: Case) -> Finding:
     """Return the finding on the weights in use."""
     weights = case.traces.weights
     sources = weights.sources
-    unknown = sources.get(UNKNOWN, 0)
-    if unknown == len(case.traces):
+    if sources.get(UNKNOWN, 0) == len(case.traces):
         return not_assessable(CHECK, "Consistency of sampling weights", case.weights_needed or "traces")
     n, total = len(weights.value), float(weights.value.sum())
     largest = float(weights.value.max()) / total if total else 0.0
-    problems: list[tuple[str, str]] = []
-    if unknown:
-        problems.append(("warning", f"{number(unknown)} of {counted(n, 'trace')} have an unknown weight"))
-    kinds = [name.partition(",")[0] for name in sources if name not in {UNKNOWN, BEYOND, NOT_SAMPLED}]
-    if len(named := list(dict.fromkeys(kinds))) > 1:
-        problems.append(("warning", f"several sources ({', '.join(named)})"))
-    if n > 1 / _DOMINANT and largest > _DOMINANT:
-        problems.append(("warning", f"one trace has {percent(largest)} of the total weight"))
-    if weights.n_effective < _LEAST_EFFECTIVE * n:
-        problems.append(("warning", f"effective sample size only {number(weights.n_effective)}"))
-    rate = case.rules.base_rate if case.rules is not None else None
-    if (
-        rate is not None
-        and rate < 1
-        and not case.is_weighted_by_rules
-        and case.is_even
-        and float(case.probability[0]) == 1
-    ):
-        problems.append(("warning", f"all weights are 1, although the rules keep {percent(rate)}"))
-    if partial := _partial(case):
-        problems.append(("warning", partial))
-    summed = _sum_against_requests(case)
-    problems += [summed] if summed is not None else []
+    problems = [*_weaknesses(case, largest), *filter(None, [_ignored_rate(case), _partial(case)])]
+    sum_status, sum_text = _sum_against_requests(case)
+    good = f"; {sum_text}" if sum_text and sum_status == "ok" else ""
+    bad = problems if sum_status == "ok" else [*problems, sum_text]
+    status = worst_status([sum_status, "warning" if problems else "ok"])
     table = pd.DataFrame(
         {"source": list(sources), "trace_count": list(sources.values()), "n_effective": weights.n_effective,
          "largest_share": largest, "weight_sum": total}
     )  # fmt: skip
-    bad = [text for status, text in problems if status != "ok"]
-    good = "".join(f"; {text}" for status, text in problems if status == "ok")
-    status = worst_status([status for status, _ in problems] or ["ok"])
     sizes = f"n = {number(n)}, effective sample size {number(weights.n_effective)}"
     if bad:
         text = f"Sampling weights: {'; '.join(bad)} ({sizes}). Estimates for all traffic depend on them."
     else:
         text = f"Sampling weights of all {counted(n, 'trace')} are known, from {', '.join(sources)} ({sizes}){good}."
     return finding(CHECK, status, text, table.assign(status=status), is_critical=False)
+
+
+def _weaknesses(case: Case, largest: float) -> list[str]:
+    """Return what is missing, mixed or unbalanced in the weights; ``largest`` is the largest share of their sum."""
+    weights, n = case.traces.weights, len(case.traces)
+    unknown = weights.sources.get(UNKNOWN, 0)
+    methods = dict.fromkeys(name.partition(",")[0] for name in weights.sources if name not in _NOT_METHODS)
+    found = {
+        f"{number(unknown)} of {counted(n, 'trace')} have an unknown weight": unknown > 0,
+        f"several sources ({', '.join(methods)})": len(methods) > 1,
+        f"one trace has {percent(largest)} of the total weight": n * _DOMINANT > 1 and largest > _DOMINANT,
+        f"effective sample size only {number(weights.n_effective)}": weights.n_effective < _LEAST_EFFECTIVE * n,
+    }
+    return [text for text, holds in found.items() if holds]
+
+
+def _ignored_rate(case: Case) -> str:
+    """Return the sampling rate of the rules as text if all weights are 1 in spite of it; else empty."""
+    rate = case.rules.base_rate if case.rules is not None else None
+    if rate is None or rate >= 1 or case.is_weighted_by_rules:
+        return ""
+    is_one = case.is_even and float(case.probability[0]) == 1
+    return f"all weights are 1, although the rules keep {percent(rate)}" * is_one
 
 
 def _partial(case: Case) -> str:
@@ -163,8 +165,8 @@ def _partial(case: Case) -> str:
     return f"spans of {counted(several, 'trace')} have different weights{left}"
 
 
-def _sum_against_requests(case: Case) -> tuple[str, str] | None:
-    """Return status and text on the sum of the weights; None without counts or with unknown weights."""
+def _sum_against_requests(case: Case) -> tuple[str, str]:
+    """Return status and text on the sum of the weights; ok and no text without counts or with unknown weights."""
     if (
         case.counts is None
         or not case.counts.total
@@ -172,7 +174,7 @@ def _sum_against_requests(case: Case) -> tuple[str, str] | None:
         or "service_name" in case.counts.dimensions
         or case.counts_needed
     ):
-        return None
+        return "ok", ""
     total = weighted_total(case.probability[case.base], np.ones(int(case.base.sum())), confidence=case.confidence)
     requested = case.counts.total
     low, high = total.low / requested, total.high / requested

@@ -39,17 +39,8 @@ def partial(case: Case) -> list[Finding]:
     if not total:
         return [not_assessable(CHECK, _SUBJECT, "traces")]
     signs = _signs(case)
-    rows = []
-    for sign, cut in signs.items():
-        found = case.ratio(np.arange(total), cut)
-        low, high = float(found.low[0]), float(found.high[0])
-        verdict = status_of_low_share(low, high, warn=_MOST) if cut.any() else "ok"
-        rows.append((sign, int(cut.sum()), float(found.ratio[0]), low, high, verdict))
     unread = int((~case.traces.columns.sources["complete"].astype(bool)).sum())
-    if unread:
-        rows.append(("sources not read to their end", 0, np.nan, np.nan, np.nan, "warning"))
-    names = ["sign", "trace_count", "ratio", "low", "high", "status"]
-    evidence = pd.DataFrame(rows, columns=names).sort_values("trace_count", ascending=False, ignore_index=True)
+    evidence = _evidence(case, signs, unread)
     any_cut = np.any(list(signs.values()), axis=0)
     whole = case.ratio(np.arange(total), any_cut)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
@@ -81,6 +72,20 @@ def partial(case: Case) -> list[Finding]:
             exemplars=case.exemplars(np.flatnonzero(any_cut)),
         )
     ]
+
+
+def _evidence(case: Case, signs: dict[str, Array], unread: int) -> pd.DataFrame:
+    """Return one row per sign with the share of its traces, and one if sources were not read to their end."""
+    rows = []
+    for sign, cut in signs.items():
+        found = case.ratio(np.arange(len(cut)), cut)
+        low, high = float(found.low[0]), float(found.high[0])
+        verdict = status_of_low_share(low, high, warn=_MOST) if cut.any() else "ok"
+        rows.append((sign, int(cut.sum()), float(found.ratio[0]), low, high, verdict))
+    if unread:
+        rows.append(("sources not read to their end", 0, np.nan, np.nan, np.nan, "warning"))
+    names = ["sign", "trace_count", "ratio", "low", "high", "status"]
+    return pd.DataFrame(rows, columns=names).sort_values("trace_count", ascending=False, ignore_index=True)
 
 
 def _signs(case: Case) -> dict[str, Array]:

@@ -61,27 +61,25 @@ def gaps(case: Case) -> list[Finding]:
     recorded = int(case.tally.bins["traces"].sum())
     if not recorded:
         return [not_assessable(CHECK, _SUBJECT, "request counts of the period of the traces")]
-    families = [{name: trimmed(series) for name, series in family.items()} for family in _families(case)]
-    scanned = [
-        {n: s for n, (s, _) in one.items() if len(s.traces) >= FEWEST_BINS and s.traces.sum()} for one in families
-    ]
+    families = [scopes(case), *parts(case)]  # all traces and services; zones, hosts and instances
+    outside = trimmed(families[0][ALL])[1]
+    scanned = [_scannable(family) for family in families]
     if not scanned[0]:
         return [not_assessable(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows with traces")]
     if recorded < FEWEST_TRACES:
         return [
             not_assessable(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces in the counted period (found {recorded})")
         ]
-    rows: list[_Row] = []
-    for family in filter(None, scanned):
-        found = gaps_by_stratum([series.stratum for series in family.values()])
-        for (name, series), (gap, q) in zip(family.items(), found, strict=True):
-            rows += _gaps_of(name, series, gap, q, case.confidence)
-    evidence = _judged(rows, {name: series for family in scanned for name, series in family.items()})
-    outside = families[0][ALL][1]
+    evidence = _judged(_windows(scanned, case.confidence), {n: one for family in scanned for n, one in family.items()})
     caveat = f" {number(outside)} more traces were expected before the first and after the last trace." * (outside >= 1)
     alarms = evidence[evidence["status"].isin(["failed", "warning"]) & (evidence["reported_as"] == evidence["scope"])]
     if len(alarms):
         return [_alarm(row, evidence, caveat, case.ci) for _, row in alarms.iterrows()]
+    return [_no_gap(evidence, scanned, caveat)]
+
+
+def _no_gap(evidence: pd.DataFrame, scanned: list[dict[str, Series]], caveat: str) -> Finding:
+    """Return the finding without an alarm."""
     whole = scanned[0].get(ALL, next(iter(scanned[0].values())))
     many = sum(map(len, scanned)) - 1
     apart = f", nor in any of {many} services, zones, hosts and instances" if many > 0 else ""
@@ -97,12 +95,13 @@ def gaps(case: Case) -> list[Finding]:
     )
     remedy = "Pass request counts by zone, host or instance." * (unclear > 0)
     status: Status = "inconclusive" if unclear else "ok"
-    return [finding(CHECK, status, f"{text}{caveat}", evidence, assumptions=_ASSUMED, remedy=remedy)]
+    return finding(CHECK, status, f"{text}{caveat}", evidence, assumptions=_ASSUMED, remedy=remedy)
 
 
-def _families(case: Case) -> list[dict[str, Series]]:
-    """Return the series to scan: all traces and services first, then zones, hosts and instances."""
-    return [scopes(case), *parts(case)]
+def _scannable(family: Mapping[str, Series]) -> dict[str, Series]:
+    """Return the series with enough windows between their first and last trace."""
+    inner = {name: trimmed(series)[0] for name, series in family.items()}
+    return {name: one for name, one in inner.items() if len(one.traces) >= FEWEST_BINS and one.traces.sum()}
 
 
 _ASSUMED = ("counts and traces cover the same requests", "the sampling rule did not change within the period")
@@ -113,6 +112,16 @@ class _Row(NamedTuple):
 
     numbers: dict[str, Any]
     lack: Shortfall | None
+
+
+def _windows(scanned: list[dict[str, Series]], confidence: float) -> list[_Row]:
+    """Return the gaps of all series; the false discovery rate holds within each family."""
+    rows: list[_Row] = []
+    for family in filter(None, scanned):
+        found = gaps_by_stratum([series.stratum for series in family.values()])
+        for (name, series), (gap, q) in zip(family.items(), found, strict=True):
+            rows += _gaps_of(name, series, gap, q, confidence)
+    return rows
 
 
 def _gaps_of(name: str, series: Series, gap: Gap, q: float, confidence: float) -> list[_Row]:
