@@ -28,7 +28,7 @@ FLOORS = [
         "traces",
         "forest",
     }
-    | {"weights", "findings", "recipe", "self_description"},
+    | {"weights", "findings", "self_description"},
     {"loading", "analysis", "aws"},
     {"checks"},
     {"views"},

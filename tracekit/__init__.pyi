@@ -33,7 +33,7 @@ from tracekit.analysis.critical_path.compare import PathComparison as PathCompar
 from tracekit.analysis.critical_path.flame import Flame as Flame
 from tracekit.analysis.critical_path.marks import PathMarks as PathMarks
 from tracekit.analysis.critical_path.what_if import WhatIf as WhatIf
-from tracekit.analysis.critical_path.what_if_curve import WhatIfCurve as WhatIfCurve
+from tracekit.analysis.critical_path.what_if import WhatIfCurve as WhatIfCurve
 from tracekit.analysis.critical_path.what_if import CapSelfTime as CapSelfTime
 from tracekit.analysis.critical_path.what_if import MatchDistribution as MatchDistribution
 from tracekit.analysis.skew import clock_skew as clock_skew

@@ -1,9 +1,11 @@
-"""The representations of a TraceSet: one line of text, and a small HTML table."""
+"""The representations of a TraceSet: one line of text, a small HTML table, and the code that recreates it."""
 
 from __future__ import annotations
 
+import ast
 import html
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ from tracekit.schema import Quality
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
+
+_LONGEST = 1000  # characters of a readable literal
 
 
 def line(traces: TraceSet) -> str:
@@ -62,3 +66,21 @@ def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
     """Return a period in UTC, without the second date if it equals the first."""
     form = "%H:%M:%S" if first.date() == last.date() else "%Y-%m-%d %H:%M:%S"
     return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"
+
+
+def step(method: str, *arguments: Any) -> str:
+    """Return a method call as code."""
+    return f".{method}({', '.join(map(_literal, arguments))})"
+
+
+def _literal(value: Any) -> str:
+    """Return a Python literal that equals the value, ``...`` if there is none of readable length."""
+    value = str(value) if isinstance(value, Path) else value
+    if type(value) not in {str, int, float, bool, list, tuple, dict}:
+        return "..."
+    written = repr(value)
+    try:
+        is_same = len(written) <= _LONGEST and bool(ast.literal_eval(written) == value)
+    except (ValueError, SyntaxError):  # contains something that is not a literal
+        is_same = False
+    return written if is_same else "..."

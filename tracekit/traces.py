@@ -19,8 +19,8 @@ from tracekit.expressions import evaluate, is_xray, xray_filter
 from tracekit.filters import instant_ns, of_spans, position, truths
 from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
-from tracekit.recipe import step
 from tracekit.schema import Quality
+from tracekit.self_description import step
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
@@ -45,7 +45,7 @@ class TraceSet(Shown):
     weights
         One sampling weight per trace; default: the recorded ones.
     steps
-        The calls that created this set, as code; see ``tracekit.recipe``.
+        The calls that created this set, as code; see ``tracekit.self_description``.
 
     Examples
     --------

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
+from tracekit.analysis.critical_path.alignment import Clocked, cut_overlaps
 from tracekit.analysis.critical_path.kernel import segments, walk
-from tracekit.analysis.critical_path.overlap import Clocked, cut_overlaps
 
 COLUMNS = ["span_id", "parent_span_id", "host_name", "kind", "start_ns", "end_ns"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.critical_path.factors import Means, slopes, split, whole_numbers
+from tracekit.analysis.critical_path.contrast import Means, slopes, split, whole_numbers
 from tracekit.attributes import Codes
 from tracekit.stats.influences import Denominator
 from tracekit.stats.weighted_means import mean_limits

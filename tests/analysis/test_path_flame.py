@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.critical_path.flame import Flame
-from tracekit.analysis.critical_path.flame_tree import escaped
+from tracekit.analysis.critical_path.flame import Flame, escaped
 from tracekit.traces import TraceSet
 
 SHOP = """

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.critical_path.hops import hops_of, resting_ns
+from tracekit.analysis.critical_path.hops import Siblings, hops_of, occasions, resting_ns
 from tracekit.analysis.critical_path.support import Support
-from tracekit.analysis.critical_path.support_pairs import Siblings, occasions
 from tracekit.stats.weighted_rates import weighted_rate
 from tracekit.traces import TraceSet
 

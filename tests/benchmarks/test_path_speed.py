@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from bench_size import SPANS
 
-from tracekit.analysis.critical_path.build_tree import build_tree
 from tracekit.analysis.critical_path.cells import cells_of
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.kernel import walk
-from tracekit.analysis.critical_path.tree import in_a_row, walks
+from tracekit.analysis.critical_path.tree import build_tree, in_a_row, walks
 from tracekit.analysis.critical_path.what_if import Rerun
 from tracekit.analysis.self_time import self_time
 

@@ -18,7 +18,7 @@ from tracekit.stats.grouping import group_codes
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, effective_clusters
 from tracekit.stats.mover import WEIGHT_CLASS, weight_classes
-from tracekit.stats.quantile_limits import histogram_limits
+from tracekit.stats.quantiles import histogram_limits
 from tracekit.stats.weighted_rates import rates
 from tracekit.weights.known import Weighted
 
@@ -105,7 +105,7 @@ def latency(
     Spans without a usable duration are excluded and counted; spans inferred by a backend are excluded. Percentiles are
     weighted and accurate to 2%, exact if a bucket contains one distinct value. Intervals treat each trace as one
     observation, however many spans of the group it has, because durations within a trace are correlated: they are
-    conservative. They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantile_limits``) and are
+    conservative. They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantiles``) and are
     never narrower than a bucket. A bound is not estimable if there are too few traces for the percentile, or if weight
     classes of fewer than three effective traces have more than half of the weight. Requests of which no trace was kept
     are not represented. Intervals describe the process that generated the window, so they have a width even if every

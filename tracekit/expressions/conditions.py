@@ -33,7 +33,7 @@ from tracekit.expressions.operations import (
     member,
     missing,
 )
-from tracekit.expressions.quoting import shortened
+from tracekit.expressions.tokens import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

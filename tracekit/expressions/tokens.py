@@ -7,7 +7,6 @@ import re
 from typing import Any, NamedTuple
 
 from tracekit.errors import FilterError
-from tracekit.expressions.quoting import shortened
 
 _PATTERN = re.compile(
     r"""
@@ -24,6 +23,7 @@ _BLANK = re.compile(r"\s*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _WINDOW = 120
 _LONGEST = 600
+_LONGEST_QUOTE = 200
 
 
 class Token(NamedTuple):
@@ -91,3 +91,8 @@ def failure(expected: str, found: str, expression: str, at: int) -> FilterError:
     summary = f"expected {shortened(expected, _LONGEST)}, found {shortened(found)}"
     message = f"{summary} at {at} of the filter expression\n{picture}"
     return FilterError(message, expression=expression, position=at)
+
+
+def shortened(text: str, longest: int = _LONGEST_QUOTE) -> str:
+    """Return a text of at most ``longest`` characters, or its beginning with its length."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text):,} characters)"

@@ -26,7 +26,7 @@ VIEWS: Final = {
     "tracekit.analysis.service_graph.build.ServiceGraph": "service_graph.widget:plot_service_graph",
     "tracekit.analysis.timeline.Timeline": "timeline:plot_timeline",
     "tracekit.analysis.critical_path.what_if.WhatIf": "attribution.what_if:plot_what_if",
-    "tracekit.analysis.critical_path.what_if_curve.WhatIfCurve": "attribution.what_if:plot_what_if_curve",
+    "tracekit.analysis.critical_path.what_if.WhatIfCurve": "attribution.what_if:plot_what_if_curve",
     "tracekit.findings.Finding": "finding:plot_finding",
     "tracekit.findings.Findings": "findings:plot_findings",
     "tracekit.traces.TraceSet": "traces:plot_traces",

@@ -15,7 +15,7 @@ from tracekit.weights.xray_reservoir import Shares, root_attribute
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
-    from tracekit.stats.step_slices import Part
+    from tracekit.stats.step_scan import Part
     from tracekit.traces import TraceSet
 
 

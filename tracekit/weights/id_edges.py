@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.stats.step_scan import Step, step_scan, uniform_p
-from tracekit.stats.step_slices import Part, step_slices
+from tracekit.stats.step_scan import Part, Step, step_scan, step_slices, uniform_p
 from tracekit.stats.tests import false_discovery
 from tracekit.weights.id_maps import FIRST_BYTES, ID_MAPS, PLAIN_BITS, SEEN_BITS, begins_with_time
 

@@ -24,7 +24,7 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.checks.case import Case
-from tracekit.checks.quality.clocks.drift_fits import drift, step
+from tracekit.checks.quality.clocks.drift import drift, step
 from tracekit.checks.quality.completeness.call_pairs import all_calls, call_pairs
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.gaps.silence import burst, silences
@@ -33,7 +33,7 @@ from tracekit.checks.quality.propagation.continuations import stitch
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.gap_strata import Stratum, gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson
-from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.quantiles import quantile_limits
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.truncated_lags import lag_bounds, truncated_lags
 

@@ -21,8 +21,8 @@ from checks.quality.worlds import (
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.checks.quality.completeness.call_pairs import all_calls
+from tracekit.checks.quality.propagation.breaks import reference_clock
 from tracekit.checks.quality.propagation.continuations import Windows, stitch
-from tracekit.checks.quality.propagation.reference_clock import reference_clock
 
 
 def test_whole_trees_miss_nothing():

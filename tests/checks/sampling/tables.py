@@ -19,7 +19,7 @@ from checks.sampling.simulators import (
 )
 from checks.sampling.weight_tables import TABLES as WEIGHTS
 
-from tracekit.checks.sampling.boosts import boosted_windows, with_adjacent
+from tracekit.checks.sampling.configured_rate import boosted_windows, with_adjacent
 from tracekit.checks.sampling.id_randomness import battery
 from tracekit.checks.sampling.tail_truncation import drop_p
 from tracekit.stats.anytime_mix import anytime_mix
@@ -27,10 +27,9 @@ from tracekit.stats.intervals import wilson
 from tracekit.stats.minimum_effect import compare_mix, judge
 from tracekit.stats.partial_traces import any_parts, span_parts
 from tracekit.stats.proportions import share_interval, window_share
-from tracekit.stats.quantile_limits import quantile_limits
-from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.second_reservoir import SECOND_NS, expected_kept, infer_quota, order_probabilities
-from tracekit.stats.step_slices import step_slices
+from tracekit.stats.step_scan import step_slices
 from tracekit.stats.thinned import thinned_count, unseen_mass
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
 from tracekit.weights.id_edges import families

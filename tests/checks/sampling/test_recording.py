@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 import tracekit as tk
-from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.quantiles import quantile_limits
 from tracekit.stats.weighted_rates import weighted_rate
 from tracekit.weights.resolve import Evidence, resolve_weights
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_by, population_of
-from tracekit.analysis.critical_path.contrast import contrast
-from tracekit.analysis.critical_path.factors import FACTORS, whole_numbers
+from tracekit.analysis.critical_path.contrast import FACTORS, contrast, whole_numbers
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.attributes import Codes
 from tracekit.findings import Estimate, Shown

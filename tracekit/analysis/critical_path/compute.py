@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.critical_path.alignment import moved_by, offsets_for, without_overlaps
-from tracekit.analysis.critical_path.build_tree import build_tree
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.support import without_contradicted
-from tracekit.analysis.critical_path.tree import in_a_row, walks
+from tracekit.analysis.critical_path.tree import build_tree, in_a_row, walks
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew

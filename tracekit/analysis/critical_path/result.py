@@ -16,7 +16,6 @@ from tracekit.analysis.critical_path import marks as path_marks
 from tracekit.analysis.critical_path import shares as path_shares
 from tracekit.analysis.critical_path import support as path_support
 from tracekit.analysis.critical_path import what_if as what_ifs
-from tracekit.analysis.critical_path import what_if_curve as curves
 from tracekit.analysis.critical_path.issues import issues_of
 from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
@@ -177,7 +176,7 @@ class CriticalPath(Weighted, Shown):
     folded = path_flame.folded
     marks = path_marks.marks
     what_if = what_ifs.what_if
-    what_if_curve = curves.what_if_curve
+    what_if_curve = what_ifs.what_if_curve
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of
     drag = path_drag.drag

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.hops import Hops, hops_of, resting_ns, siblings_of, weakest
+from tracekit.analysis.critical_path.hops import Hops, hops_of, occasions, resting_ns, siblings_of, weakest
 from tracekit.analysis.critical_path.keys import key_codes
-from tracekit.analysis.critical_path.support_pairs import occasions
 from tracekit.stats.grouping import sum_by
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.weights.known import Weighted

@@ -25,7 +25,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tracekit.errors import PullError
-from tracekit.expressions.quoting import shortened
+from tracekit.expressions.tokens import shortened
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -14,7 +14,7 @@ from tracekit.checks.quality.cost import cost
 from tracekit.checks.sampling.error_capture import error_capture
 from tracekit.checks.sampling.unseen_paths import path_codes
 from tracekit.stats.proportions import share_interval
-from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.quantiles import quantile_limits
 from tracekit.stats.weighted_rates import weighted_rate
 
 if TYPE_CHECKING:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from tracekit.checks.sampling.boosts import boost_clause, boosted_windows, boosts_of, with_adjacent
-from tracekit.checks.sampling.partial_windows import covered_windows
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import about, factors, number, percent, times
+from tracekit.checks.words import about, counted, factors, number, percent, percents, times
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.minimum_effect import judge, n_needed
+from tracekit.stats.proportions import share_interval
 from tracekit.stats.second_reservoir import expected_kept
+from tracekit.stats.tests import false_discovery
 from tracekit.weights.xray_reservoir import is_otel, processes
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 CHECK = "rate.configured"
 _SUBJECT = "Sampling rate compared with the rule"
 _LONGEST_S = 60.0
+_CHANCE = 0.01
 
 
 def configured_rate(case: Case) -> list[Finding]:
@@ -34,9 +36,9 @@ def configured_rate(case: Case) -> list[Finding]:
 
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
     assuming equal processes and even arrivals within a window; bursts make the expectation too high.  The first and the
-    last window count by the share that the traces cover (``partial_windows``).  OpenTelemetry samplers use a token
+    last window count by the share that the traces cover (``covered_windows``).  OpenTelemetry samplers use a token
     bucket instead (``stats.token_bucket``).  A central reservoir is assumed to be divided evenly, which X-Ray does not
-    guarantee.  A rule with a boost is assessed by the windows outside its boosts (``boosts``), and also fails if a
+    guarantee.  A rule with a boost is assessed by the windows outside its boosts, and also fails if a
     boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5%.
     """
     rules = case.rules
@@ -210,3 +212,85 @@ def _finding(
         remedy=remedy,
         is_critical=False,
     )
+
+
+def boosted_windows(windows: pd.DataFrame, *, confidence: float = 0.95) -> Array:
+    """Return the windows with significantly more traces than the fixed rate explains.
+
+    Probability of as many traces, Poisson with the mean (wider than the sampler's distribution), after
+    Benjamini-Hochberg.  A boost lasts a minute at most, so windows should be no longer.
+    """
+    chance = stats.poisson.sf(windows["traces"].to_numpy() - 1, np.maximum(windows["mean"].to_numpy(), 1e-12))
+    return np.asarray(false_discovery(chance) < 1 - confidence)
+
+
+def with_adjacent(raised: Array) -> Array:
+    """Return the boosted and the adjacent windows, which a boost may extend into."""
+    wider = raised.copy()
+    wider[1:] |= raised[:-1]
+    wider[:-1] |= raised[1:]
+    return wider
+
+
+def boosts_of(windows: pd.DataFrame, raised: Array, rule: HeadRule, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Return one row per boost: a run of boosted windows."""
+    run = np.cumsum(np.diff(np.concatenate(([0], raised.astype(np.int64)))) == 1)
+    runs = windows[raised].assign(run=run[raised]).groupby("run")
+    table = runs.agg(
+        start_ns=("start_ns", "min"), requests=("requests", "sum"), traces=("traces", "sum"), mean=("mean", "sum")
+    )
+    reservoir = ((table["mean"] / table["requests"] - rule.rate) / (1 - rule.rate)).clip(0, 1) if rule.rate < 1 else 0
+    low, high = share_interval(table["traces"].to_numpy(), table["requests"].to_numpy(), confidence=confidence)
+    beyond = (low > reservoir + (1 - reservoir) * rule.max_rate) | (table["traces"] > table["requests"])
+    return pd.DataFrame(
+        {"rule": rule.name, "start_time": pd.to_datetime(table["start_ns"], utc=True), "requests": table["requests"],
+         "traces": table["traces"], "estimate": table["traces"] / table["requests"], "estimate_low": low,
+         "estimate_high": high, "status": np.where(beyond, "failed", "measured")}
+    ).reset_index(drop=True)  # fmt: skip
+
+
+def boost_clause(boosts: pd.DataFrame, rule: HeadRule, *, confidence: float = 0.95) -> str:
+    """Return the requests that the boosts kept, as the middle of a sentence."""
+    if not len(boosts):
+        return ", without a boost"
+    kept, requested = float(boosts["traces"].sum()), float(boosts["requests"].sum())
+    low, high = share_interval(kept, requested, confidence=confidence)
+    return (
+        f" outside {counted(len(boosts), 'boost')}, which kept {percent(kept / requested)}"
+        f" ({percents(float(low), float(high))}) of {number(requested)} requests; {percent(rule.max_rate)} are allowed"
+    )
+
+
+def covered_windows(case: Case) -> pd.DataFrame:
+    """Return the share of each window of the counts that the traces cover, and the share of its requests to use.
+
+    If a first window was fully covered, its n traces all lie in a part c of its time with probability c^n; if that is
+    below 1%, it counts as covered by c (n + 1) / n.  If its requests are fewer than half-way between those of the next
+    window and c times as many, the traffic itself started there, and all of them count; otherwise only that share.  The
+    last window likewise.  Only the first and last windows with requests are adjusted: elsewhere traces are missing.
+    """
+    assert case.counts is not None
+    frame = case.counts.frame
+    by = frame[frame["count"] > 0].groupby("start_ns")
+    begin, end, requests = by["count"].sum().index.to_numpy(), by["end_ns"].max().to_numpy(), by["count"].sum()
+    found = pd.DataFrame({"covered_ratio": 1.0, "request_ratio": 1.0}, index=requests.index)
+    starts = np.sort(case.start_ns[case.start_ns > 0])
+    for at, adjacent in ((0, 1), (len(begin) - 1, len(begin) - 2)) if len(begin) else ():
+        within = starts[(starts >= begin[at]) & (starts < end[at])]
+        share = _covered_ratio(within, begin[at], end[at], is_first=at == 0, is_last=at == len(begin) - 1)
+        if share == 1:
+            continue
+        found.iloc[at, 0] = share
+        if 0 <= adjacent < len(begin) and requests.iloc[at] > requests.iloc[adjacent] * (1 + share) / 2:
+            found.iloc[at, 1] = share
+    return found
+
+
+def _covered_ratio(starts: Array, begin: int, end: int, *, is_first: bool, is_last: bool) -> float:
+    """Return the share of a window between the first and the last trace that start in it."""
+    n = len(starts)
+    if not n:
+        return 1.0
+    low, high = starts[0] if is_first else begin, starts[-1] if is_last else end
+    share = float(high - low) / float(end - begin)
+    return min(share * (n + 1) / n, 1.0) if share**n < _CHANCE else 1.0

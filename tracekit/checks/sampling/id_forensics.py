@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
-    from tracekit.stats.step_scan import Step
-    from tracekit.stats.step_slices import Part
+    from tracekit.stats.step_scan import Part, Step
     from tracekit.weights.forensics import Reading
     from tracekit.weights.id_edges import Family
     from tracekit.weights.rules import HeadRule

@@ -12,13 +12,12 @@ import pandas as pd
 from tracekit.checks.case import build_case
 from tracekit.checks.words import duration, number
 from tracekit.findings import Shown
-from tracekit.stats.quantile_limits import quantile_limits
-from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.stats.quantile_limits import Quantile
+    from tracekit.stats.quantiles import Quantile
     from tracekit.stats.weighted_rates import Target
     from tracekit.traces import TraceSet
 
@@ -112,7 +111,7 @@ def latency_bias(
     Notes
     -----
     Durations of root spans.  Corrected: the weighted quantile with limits by test inversion
-    (``stats.quantile_limits``), as in check ``bias.tail``.  Raw: the same with equal weights, for the process; its
+    (``stats.quantiles``), as in check ``bias.tail``.  Raw: the same with equal weights, for the process; its
     limits are valid only if the sample is unbiased.
 
     Examples

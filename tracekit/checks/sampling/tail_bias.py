@@ -12,8 +12,7 @@ from tracekit.checks.words import duration, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.partial_traces import any_parts, span_parts
-from tracekit.stats.quantile_limits import quantile_limits
-from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
 from tracekit.weights.known import STRATIFIED
 
@@ -33,7 +32,7 @@ def tail_bias(case: Case) -> list[Finding]:
 
     Rates: Hajek's ratio with MOVER limits over weight classes (``stats.weighted_rates``); spans clustered by trace, not
     assessable below ten traces with a failing span.  Quantiles: weighted, limits by test inversion
-    (``stats.quantile_limits``).  Targets: ``window`` in the headlines, also ``process`` in the evidence.  Effect of the
+    (``stats.quantiles``).  Targets: ``window`` in the headlines, also ``process`` in the evidence.  Effect of the
     weights: correlation of y - r x with w, exact permutation variance.  "Every error was kept" is assumed only for a
     declared policy that the traces do not contradict.  A policy with probability 0 hides its class completely, which no
     weight corrects.  If the spans of a trace have individual thresholds, each span is weighted by its own, and a trace

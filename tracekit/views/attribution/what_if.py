@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tracekit.analysis.critical_path.what_if import WhatIf
-    from tracekit.analysis.critical_path.what_if_curve import WhatIfCurve
+    from tracekit.analysis.critical_path.what_if import WhatIf, WhatIfCurve
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.gaps.levels import Alarm, explained_by
 from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
 from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.checks.words import counted, number, percent, percents, period
@@ -17,10 +17,11 @@ from tracekit.stats.intervals import wilson
 from tracekit.stats.tests import false_discovery
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracekit.checks.case import Case
     from tracekit.checks.quality.gaps.parts import Series
+    from tracekit.columns import Array
     from tracekit.findings import Finding, Status
     from tracekit.stats.gap_scan import Gap
     from tracekit.stats.gap_strata import Shortfall
@@ -32,6 +33,7 @@ _LOST, _SURELY_LOST = 0.05, 0.01  # false discovery rates of the sum over all pe
 _SEEN = 20  # a loss of all of twenty traces was found in 59 of 60 simulated days, of twelve in 30
 _COLUMNS = ["scope", "start_time", "end_time", "requests", "traces", "expected_traces"]
 _COLUMNS += ["loss_ratio", "low", "high"]
+_SAME_GAP = 0.8
 
 
 def gaps(case: Case) -> list[Finding]:
@@ -215,3 +217,64 @@ def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str, ci: str) -> Find
         f"window do not mean less traffic or fewer errors.{caveat}"
     )
     return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+
+
+class Alarm(NamedTuple):
+    """A gap of one scope: its window, the entries of the scope, the number of missing traces, and the share lost."""
+
+    scope: str
+    start_ns: int
+    end_ns: int
+    members: Array
+    missing: float
+    lost: float
+
+
+def explained_by(alarms: Sequence[Alarm]) -> list[int]:
+    """Return for every alarm the alarm that reports it: itself, or another alarm of the same gap.
+
+    Two alarms belong to the same gap if they overlap in time and at least 80% of one scope belongs to the other.  A
+    part with less than 80% of the missing traces of the whole is explained by the whole.  Otherwise the part explains
+    the whole, unless the whole lost nearly as large a share.  A part that shares no entries with the scope that
+    explains the whole is a separate gap.
+    """
+    leads = list(range(len(alarms)))
+    located, contained = _same_gap(alarms)
+    for whole, part in located:
+        if leads[whole] == whole:
+            leads[whole] = part
+    for whole, part in contained:
+        if leads[part] == part and _shared(alarms[part], alarms[_end(leads, whole)]):
+            leads[part] = whole
+    return [_end(leads, at) for at in range(len(alarms))]
+
+
+def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return pairs of whole and part with the same gap: those explained by the part, and those by the whole."""
+    located: list[tuple[int, int]] = []
+    contained: list[tuple[int, int]] = []
+    for coarse, fine in itertools.combinations(range(len(alarms)), 2):
+        one, other = alarms[coarse], alarms[fine]
+        if not (one.start_ns < other.end_ns and other.start_ns < one.end_ns):
+            continue
+        if _shared(one, other) < _SAME_GAP * min(len(one.members), len(other.members)):
+            continue
+        whole, part = (coarse, fine) if len(one.members) >= _SAME_GAP * len(other.members) else (fine, coarse)
+        is_located = alarms[part].missing >= _SAME_GAP * alarms[whole].missing
+        is_purer = alarms[whole].lost < _SAME_GAP * alarms[part].lost
+        (located if is_located and is_purer else contained).append((whole, part))
+    return located, contained
+
+
+def _shared(one: Alarm, other: Alarm) -> int:
+    """Return the number of entries that belong to both scopes."""
+    return len(np.intersect1d(one.members, other.members, assume_unique=True))
+
+
+def _end(leads: Sequence[int], at: int) -> int:
+    """Return the alarm at the end of a chain of explanations."""
+    seen = {at}
+    while leads[at] not in seen:
+        at = leads[at]
+        seen.add(at)
+    return at

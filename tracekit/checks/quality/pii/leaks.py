@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,20 @@ from scipy import stats
 
 from tracekit.checks.quality.pii.patterns import DETECTORS, is_pii, masked
 from tracekit.checks.quality.pii.scan import Blob, Hit, blob, digit_runs, hits
-from tracekit.checks.quality.pii.traffic import leaks_in_traffic, uses_of
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import ValueType
 from tracekit.stats.intervals import wilson
+from tracekit.stats.mover import weight_classes
 from tracekit.stats.tests import false_discovery
+from tracekit.stats.thinned import thinned_count
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
+    from tracekit.traces import TraceSet
 
 CHECK = "pii"
 _CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
@@ -234,3 +236,66 @@ def _exemplar_traces(case: Case, key: str) -> Array:
     """Return traces of spans with a key."""
     rows, _ = case.traces.lookup.by_key.of(key)
     return np.asarray(case.traces.forest.trace[rows[:5]])
+
+
+class Leaks(NamedTuple):
+    """Number of leaking traces, and the estimate for all traffic with limits; NaN where weights are unknown."""
+
+    trace_count: int
+    value: float
+    low: float
+    high: float
+
+
+def leaks_in_traffic(traces: TraceSet, leaking: Array, *, confidence: float = 0.95) -> Leaks:
+    """Return the estimated number of leaking requests in all traffic.
+
+    Per class of weights (half powers of two) the exact limits of a thinned count (S04), at most the weight of the
+    class; over classes ``low = value - sqrt(sum (value_c - low_c)^2)`` and likewise above (MOVER).  A class without a
+    recorded leak still adds its upper limit.  Assumes that sampling is independent of leaks and between traces.
+    Source: Zou and Donner 2008.
+    """
+    leaks = np.zeros(len(traces), bool)
+    leaks[leaking] = True
+    weights = traces.weights
+    base = weights.value > 0
+    if not base.any() or not weights.known.all() or weights.is_one_kind:
+        return Leaks(int(leaks.sum()), np.nan, np.nan, np.nan)
+    pi, event = np.minimum(weights.probability[base], 1.0), leaks[base]
+    group = weight_classes(1 / pi)[0]
+    traffic, value = np.bincount(group, 1 / pi), np.bincount(group, event / pi)
+    count, size = np.bincount(group, event).astype(np.int64), np.bincount(group)
+    with np.errstate(invalid="ignore"):
+        share = np.clip(np.where(count > 0, count / value, size / traffic), 0, 1)
+    limits = [thinned_count(int(n), float(p), confidence=confidence) for n, p in zip(count, share, strict=True)]
+    low, high = np.array(limits, np.float64).T
+    high = np.maximum(np.minimum(high, traffic), value)
+    total, below, above = value.sum(), np.minimum(low, value) - value, high - value
+    return Leaks(
+        int(leaks.sum()),
+        float(total),
+        float(total - np.sqrt(np.square(below).sum())),
+        float(total + np.sqrt(np.square(above).sum())),
+    )
+
+
+def uses_of(traces: TraceSet, values: Array) -> tuple[Array, Array]:
+    """Return every use of some attribute values: row in the table of values, and trace."""
+    columns, trace = traces.columns, traces.forest.trace
+    found = []
+    for owned, span in (
+        (columns.attributes, np.arange(len(trace))),
+        (columns.event_attributes, columns.events.span_row),
+        (columns.link_attributes, columns.links.span_row),
+    ):
+        at = np.flatnonzero(values[owned.codes])
+        found.append((owned.codes[at], trace[span[np.searchsorted(owned.offsets, at, "right") - 1]]))
+    on_resource = columns.resource_attributes
+    if len(at := np.flatnonzero(values[on_resource.codes])):
+        span = np.argsort(columns.spans.resource, kind="stable")
+        own, ordered = on_resource.owners()[at], columns.spans.resource[span]
+        first, last = (np.searchsorted(ordered, own, side) for side in ("left", "right"))
+        count = last - first
+        rows = span[np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)]
+        found.append((np.repeat(on_resource.codes[at], count), trace[rows]))
+    return np.concatenate([value for value, _ in found]), np.concatenate([own for _, own in found])
