@@ -57,7 +57,7 @@ from tracekit.views.export_trace import markdown as markdown
 from tracekit.views.export_trace import mermaid as mermaid
 from tracekit.report import report as report
 from tracekit.report.markdown import md as md
-from tracekit.report.outline import section as section
+from tracekit.report.sections import section as section
 
 from tracekit.errors import TracekitError as TracekitError
 from tracekit.errors import LoadError as LoadError

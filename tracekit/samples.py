@@ -146,8 +146,8 @@ def _one_of(known: dict[str, dict[str, Any]], name: str, what: str) -> dict[str,
     if name in known:
         return known[name]
     near = difflib.get_close_matches(str(name), known, n=1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"expected one of {what} {', '.join(known)}; found {name!r}.{meant}")
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"expected one of {what} {', '.join(known)}; found {name!r}.{hint}")
 
 
 def _verified(path: Path, expected: str) -> Path:

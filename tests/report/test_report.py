@@ -19,11 +19,11 @@ from tracekit import TraceSet
 from tracekit.checks.overview import Overview
 from tracekit.errors import RenderError
 from tracekit.report import report
+from tracekit.report.critical_path import path_table
 from tracekit.report.failures import exceptions_table
 from tracekit.report.page import render
 from tracekit.report.policy import inline, packed
 from tracekit.report.standard import Standard
-from tracekit.report.waiting import path_table
 from tracekit.views.colours import Colours
 from tracekit.views.tkw1 import decode
 

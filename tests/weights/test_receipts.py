@@ -93,7 +93,7 @@ def test_the_edge_is_counted_from_the_start_and_holds_what_is_missing():
     )
     assert edge.age_ns == 15 * SECOND_NS
     assert (edge.missing, edge.low, edge.high) == (1.0, 1.0, 1.0)
-    assert not edge.is_young.any()
+    assert not edge.is_beyond_horizon.any()
     assert traces_before_horizon(traces, edge) is traces
 
 
@@ -160,7 +160,7 @@ def test_one_start_by_a_wrong_clock_does_not_make_all_traces_young():
     now = pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns")
     edge = ingestion_horizon(traces, read_receipts(traces, pd.Series(received, index=traces.trace_ids), now))
     assert edge.age_ns == 5 * SECOND_NS
-    assert not edge.is_young.any()
+    assert not edge.is_beyond_horizon.any()
 
 
 @pytest.mark.parametrize("mean_s", [2, 10, 60])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -16,11 +16,14 @@ from tracekit.stats.differences import Limited, difference_limits
 from tracekit.weights.comparability import comparability
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.weights.comparability import Comparability
 
+SIDES: Final = ("baseline", "current")
 FDR: Final = 0.05
 SURE: Final = 0.01  # one-sided, for each of five questions: mean, operations, endpoints, calls, error rate
 
@@ -57,18 +60,18 @@ class Changes:
 
     @cached_property
     def entries(self) -> pd.DataFrame:
-        """Endpoints: the columns of ``latency`` with ``_before`` and ``_now``, most requests first.
+        """Endpoints: the columns of ``latency`` with ``baseline_`` and ``current_``, most requests first.
 
         ``p95_change_low_ns`` and ``p95_change_high_ns`` limit the change of p95 (Bonferroni over the endpoints);
         missing where a side has fewer than ``ENOUGH`` traces.
         """
         sides = self.before, self.now
         both = _joined(*(side.entries.table for side in sides))
-        total = both["span_count_before"] + both["span_count_now"]
-        enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
+        total = both["baseline_span_count"] + both["current_span_count"]
+        enough = (both[["baseline_span_count", "current_span_count"]] >= ENOUGH).all(axis=1)
         confidence = family_level(int(enough.sum()))
         strict = _joined(*(latency(side.traces, roots=True, confidence=confidence).table for side in sides))
-        change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
+        change = difference_limits(*(_limited(strict, "p95_ns", side) for side in SIDES))
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
         both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
         return both.iloc[np.argsort(-total.to_numpy(float), kind="stable")].reset_index(drop=True)
@@ -97,11 +100,22 @@ def family_level(count: int) -> float:
     return 1 - 2 * SURE / max(count, 1)
 
 
+def side_by_side(
+    before: pd.DataFrame, now: pd.DataFrame, keys: Sequence[str], *, how: Literal["inner", "outer"]
+) -> pd.DataFrame:
+    """Return two tables joined by their keys; the other columns start with ``baseline_`` or ``current_``."""
+    named = [
+        table.rename(columns={name: f"{side}_{name}" for name in table.columns.difference(list(keys))})
+        for side, table in zip(SIDES, (before, now), strict=True)
+    ]
+    return named[0].merge(named[1], on=list(keys), how=how)
+
+
 def _joined(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Return two tables of ``latency`` joined by service and operation; what one side lacks has a count of 0."""
     tables = [table.astype(dict.fromkeys(KEYS, str)) for table in (before, now)]
-    both = tables[0].merge(tables[1], on=list(KEYS), how="outer", suffixes=("_before", "_now"))
-    counts = ["span_count_before", "span_count_now"]
+    both = side_by_side(*tables, KEYS, how="outer")
+    counts = ["baseline_span_count", "current_span_count"]
     both[counts] = both[counts].fillna(0)
     return both
 
@@ -111,5 +125,5 @@ def _limited(table: pd.DataFrame, name: str, side: str) -> Limited:
     stem = name.removesuffix("_ns")
     unit = name.removeprefix(stem)
     return Limited(
-        *(table[f"{column}_{side}"].to_numpy(float) for column in (name, f"{stem}_low{unit}", f"{stem}_high{unit}"))
+        *(table[f"{side}_{column}"].to_numpy(float) for column in (name, f"{stem}_low{unit}", f"{stem}_high{unit}"))
     )

@@ -250,12 +250,12 @@ class _Condition:
                 raise self._refusal(node, f".{name}() without arguments")
             return missing(name, content.content)
         match node.args:
-            case [ast.Constant(value=str(asked))] if content.kind == "text":
-                if is_pandas and name == "contains" and _REGULAR & set(asked):
+            case [ast.Constant(value=str(wanted))] if content.kind == "text":
+                if is_pandas and name == "contains" and _REGULAR & set(wanted):
                     expected = "text without regular expression syntax in .str.contains()"
                     raise self._refusal(
                         node.args[0], f"{expected}; .contains() matches literal text, .like() has * and ?"
                     )
-                return by_text(name, content.content, asked)
+                return by_text(name, content.content, wanted)
             case _:
                 raise self._refusal(node, f"a column of texts and one text for .{name}()")

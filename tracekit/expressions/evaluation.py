@@ -181,15 +181,15 @@ class _Machine:
         """Return which nodes a block refers to; for an edge, the callees."""
         if block.kind == "service":
             return self._is(block.ids[0]) if block.ids else np.ones(len(self._nodes.row), bool)
-        source, destination = (self._is(meant) for meant in block.ids)
+        source, destination = (self._is(wanted) for wanted in block.ids)
         return np.asarray(destination & np.append(source, [False])[self._nodes.caller])  # -1, no caller, is the last
 
-    def _is(self, meant: Id) -> Array:
+    def _is(self, wanted: Id) -> Array:
         """Return which nodes have a name, type and account."""
         mask = np.ones(len(self._nodes.row), bool)
-        for column, pattern in ((self._nodes.name, meant.name), (self._nodes.type, meant.type)):
+        for column, pattern in ((self._nodes.name, wanted.name), (self._nodes.type, wanted.type)):
             mask &= _matching(column, pattern)
-        return mask & _matching(self._nodes.account, meant.account)
+        return mask & _matching(self._nodes.account, wanted.account)
 
     def _segment_holds(self, step: Condition | Block) -> Array:
         """Return whether a condition in braces is true, one per node."""
@@ -274,18 +274,18 @@ def element_holds(step: Condition | Block, table: pd.DataFrame) -> Array:
 
 def json_holds(condition: Condition, summaries: pd.DataFrame) -> pd.Series:
     """Return by trace id whether one of the root causes contains the JSON value."""
-    asked = condition.value if isinstance(condition.value, list) else [condition.value]
+    expected = condition.value if isinstance(condition.value, list) else [condition.value]
 
     def matches(row: pd.Series) -> bool:
         causes = [cause for text in row if isinstance(text, str) and text for cause in json.loads(text)]
-        return any(_has(cause, wanted) for cause in causes for wanted in asked)
+        return any(_has(cause, value) for cause in causes for value in expected)
 
     return summaries[list(COLUMNS.values())].apply(matches, axis=1).astype(bool)
 
 
-def _has(found: Any, asked: Any) -> bool:
+def _has(found: Any, expected: Any) -> bool:
     """Return whether a JSON value has all fields of another, iteratively; lists must have the same length."""
-    pairs = [(found, asked)]
+    pairs = [(found, expected)]
     while pairs:
         have, want = pairs.pop()
         if isinstance(want, dict):

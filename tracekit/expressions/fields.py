@@ -212,9 +212,9 @@ def _value_holds(kv: KeyValues, code: int, condition: Condition) -> bool:
     content = value(kv, code)
     if not condition.operator:
         return bool(content) if isinstance(content, bool) else kv.type[code] != ValueType.EMPTY
-    asked = condition.value
-    if isinstance(asked, bool) or isinstance(content, bool):
-        is_same_type = isinstance(asked, bool) and isinstance(content, bool)
+    expected = condition.value
+    if isinstance(expected, bool) or isinstance(content, bool):
+        is_same_type = isinstance(expected, bool) and isinstance(content, bool)
     else:
-        is_same_type = isinstance(content, (int, float) if isinstance(asked, float) else str)
-    return is_same_type and bool(COMPARE[condition.operator](content, asked))
+        is_same_type = isinstance(content, (int, float) if isinstance(expected, float) else str)
+    return is_same_type and bool(COMPARE[condition.operator](content, expected))

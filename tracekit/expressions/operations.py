@@ -132,10 +132,10 @@ def member(value: Value, listed: list[Value]) -> Value | None:
     return Value("truth", value.content.isin([one.content for one in listed]))
 
 
-def by_text(name: str, texts: pd.Series, asked: str) -> Value:
+def by_text(name: str, texts: pd.Series, wanted: str) -> Value:
     """Return whether texts contain, begin with, end with or match another; evaluated once per distinct text."""
     labels = texts.astype("category")
-    table = [TEXT_METHODS[name](str(label), asked) for label in labels.cat.categories]
+    table = [TEXT_METHODS[name](str(label), wanted) for label in labels.cat.categories]
     return Value("truth", pd.Series(np.array([*table, False], bool)[labels.cat.codes], index=texts.index))
 
 

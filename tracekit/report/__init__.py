@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracekit.report.outline import section
+from tracekit.report.sections import section
 
 if TYPE_CHECKING:
     import os

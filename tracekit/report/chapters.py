@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tracekit.report.outline import Block
 from tracekit.report.parts import Composer, contents_of, heading_of, trace_of
+from tracekit.report.sections import Block
 from tracekit.views.colours import SHARED, Colours
 
 if TYPE_CHECKING:
-    from tracekit.report.outline import Blocks
     from tracekit.report.parts import Content, Piece
+    from tracekit.report.sections import Blocks
     from tracekit.report.standard import Standard
     from tracekit.traces import TraceSet
 

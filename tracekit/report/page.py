@@ -10,9 +10,9 @@ import jinja2
 
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
-from tracekit.report.outline import outline
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.prose import sentence
+from tracekit.report.sections import outline
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
 from tracekit.text import clean
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracekit.report.chapters import Chapters
-    from tracekit.report.outline import Blocks
+    from tracekit.report.sections import Blocks
 
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"

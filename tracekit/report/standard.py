@@ -14,13 +14,13 @@ from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
-from tracekit.report.changed import change_picture, entries_table
+from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
+from tracekit.report.input_data import issues_table, sources_table
+from tracekit.report.latency_change import change_picture, entries_table
 from tracekit.report.policy import packed
-from tracekit.report.reading import issues_table, sources_table
 from tracekit.report.services import latency_pictures, operations_table, services_table
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
-from tracekit.report.waiting import path_table, waits_table
 from tracekit.schema import Quality
 from tracekit.text import NO_FIGURE, count, duration, period, plural, ratio
 from tracekit.views.details import source_names

@@ -84,11 +84,11 @@ def due_by_load(traced: Array, requests: Array) -> Array:
 
     Examples
     --------
-    >>> asked = np.array([30.0, 60, 600, 1200, 2400] * 8)
-    >>> taken = 60 * (1 - np.exp(-asked / 60))
-    >>> due_by_load(np.round(taken + 0.05 * (asked - taken)), asked)[2:5].round().tolist()
+    >>> requests = np.array([30.0, 60, 600, 1200, 2400] * 8)
+    >>> taken = 60 * (1 - np.exp(-requests / 60))
+    >>> due_by_load(np.round(taken + 0.05 * (requests - taken)), requests)[2:5].round().tolist()
     [87.0, 117.0, 177.0]
-    >>> due_by_load(np.round(0.05 * asked), asked)[:3].tolist()
+    >>> due_by_load(np.round(0.05 * requests), requests)[:3].tolist()
     [30.0, 60.0, 600.0]
     """
     n, m = np.asarray(traced, np.float64), np.asarray(requests, np.float64)
@@ -216,9 +216,9 @@ def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
     --------
     Nine minutes long, one of four did nothing; the others did its work, or did not.
 
-    >>> asked, own = np.full(120, 600), np.full(120, 30)
+    >>> requests, own = np.full(120, 600), np.full(120, 30)
     >>> own[50:59] = 0
-    >>> parts = [Stratum(own, asked, np.where(own == 0, n, 90)) for n in (120, 90, 107)]
+    >>> parts = [Stratum(own, requests, np.where(own == 0, n, 90)) for n in (120, 90, 107)]
     >>> [shortfall(part, part.worst()).outcome() for part in parts]
     ['moved', 'lost', 'unclear']
     """

@@ -28,13 +28,13 @@ _SETTLED = 0.99
 class IngestionHorizon(NamedTuple):
     """The time after which a dataset is incomplete because of ingestion lag.
 
-    ``begin_ns`` is that time and ``now_ns`` the end of the dataset; ``is_young`` marks traces that began later;
+    ``begin_ns`` is that time and ``now_ns`` the end of the dataset; ``is_beyond_horizon`` marks later traces;
     ``missing``, ``low`` and ``high`` are the estimated fraction of these that had not arrived, at a constant rate.
     """
 
     begin_ns: int
     now_ns: int
-    is_young: Array
+    is_beyond_horizon: Array
     missing: float
     low: float
     high: float
@@ -81,9 +81,9 @@ def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:
 
 def traces_before_horizon(traces: TraceSet, edge: IngestionHorizon | None) -> TraceSet:
     """Return the traces that began before the ingestion horizon."""
-    if edge is None or not edge.is_young.any():
+    if edge is None or not edge.is_beyond_horizon.any():
         return traces
-    return traces.where(~edge.is_young[traces.forest.trace])
+    return traces.where(~edge.is_beyond_horizon[traces.forest.trace])
 
 
 def counts_before_horizon(counts: Counts, edge: IngestionHorizon) -> Counts:
@@ -119,5 +119,5 @@ def log_before_horizon(traces: TraceSet, log: pd.DataFrame, edge: IngestionHoriz
         late[is_dated] = times_ns(log.loc[is_dated, column], []).to_numpy() > edge.begin_ns
     if "trace_id" in log and len(traces):
         held = held_traces(traces, log)
-        late = np.where(held >= 0, edge.is_young[held], late)
+        late = np.where(held >= 0, edge.is_beyond_horizon[held], late)
     return log[~late]

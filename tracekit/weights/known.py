@@ -79,8 +79,8 @@ class Weights:
             return self
         labels = [*self.source.labels, UNKNOWN] if UNKNOWN not in self.source.labels else self.source.labels
         codes = np.where(rows, labels.index(UNKNOWN), self.source.codes).astype(np.int32)
-        said = self.refusal if why in self.refusal else "; ".join(filter(None, (self.refusal, why)))
-        return Weights(np.where(rows, 1.0, self.value), Codes(codes, labels), said)
+        refusal = self.refusal if why in self.refusal else "; ".join(filter(None, (self.refusal, why)))
+        return Weights(np.where(rows, 1.0, self.value), Codes(codes, labels), refusal)
 
     def take(self, rows: Array) -> Weights:
         """Return the weights of some traces.

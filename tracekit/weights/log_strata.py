@@ -55,14 +55,14 @@ def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
     names = log_columns(log)
     by = names.groupby(list(names), dropna=False, sort=False) if names.shape[1] else None
     stratum = np.zeros(len(log), np.int64) if by is None else by.ngroup().to_numpy()
-    code = stratum if DURATION not in log else _told_apart(stratum, log[DURATION].to_numpy(np.float64), at >= 0)
-    asked, kept = np.bincount(code), np.bincount(code, at >= 0)
+    code = stratum if DURATION not in log else _split_by_duration(stratum, log[DURATION].to_numpy(np.float64), at >= 0)
+    logged, kept = np.bincount(code), np.bincount(code, at >= 0)
     weight = np.full(len(traces), np.nan)
-    weight[at[at >= 0]] = (asked / np.where(kept > 0, kept, 1))[code[at >= 0]]
+    weight[at[at >= 0]] = (logged / np.where(kept > 0, kept, 1))[code[at >= 0]]
     return Shares(weight, Codes(np.where(np.isnan(weight), -1, 0).astype(np.int32), [LOG]), {})
 
 
-def _told_apart(stratum: Array, took_ns: Array, is_kept: Array) -> Array:
+def _split_by_duration(stratum: Array, took_ns: Array, is_kept: Array) -> Array:
     """Return strata split by duration as well, with enough traces in each, numbered from 0."""
     pace = np.where(took_ns > 0, np.round(2 * np.log2(np.where(took_ns > 0, took_ns, 1))), -1)
     cells = pd.DataFrame({"stratum": stratum, "pace": -pace, "kept": is_kept}).groupby(["stratum", "pace"], sort=True)

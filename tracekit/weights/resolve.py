@@ -155,9 +155,9 @@ def _not_sampled(traces: TraceSet, _: Evidence) -> Shares | None:
     fills = np.zeros(int(spans.resource.max(initial=-1)) + 2, bool)
     fills[spans.resource[(spans.flags & _SAMPLED) != 0]] = True
     clear = ((spans.flags[root] & _SAMPLED) == 0) & fills[spans.resource[root]] if len(spans) else np.zeros(0, bool)
-    said = root_attribute(traces, "aws.trace.flag.sampled")
-    told = np.array([label.lower() in {"false", "0"} for label in said.labels] + [False])[said.codes]
-    return _all_of(np.where(clear | told, 0.0, np.nan), NOT_SAMPLED) if (clear | told).any() else None
+    flag = root_attribute(traces, "aws.trace.flag.sampled")
+    is_unsampled = np.array([label.lower() in {"false", "0"} for label in flag.labels] + [False])[flag.codes]
+    return _all_of(np.where(clear | is_unsampled, 0.0, np.nan), NOT_SAMPLED) if (clear | is_unsampled).any() else None
 
 
 def _log(traces: TraceSet, evidence: Evidence) -> Shares | None:
@@ -183,10 +183,10 @@ def _by_state(read: Callable[[str], float | None], label: str) -> Callable[[Trac
 
 def _sample_rate(traces: TraceSet, _: Evidence) -> Shares | None:
     """Return weights from SampleRate of Refinery and libhoney (1 in N); 0 means 1, other values below 1 are invalid."""
-    told = root_attribute(traces, "meta.refinery.final_sample_rate", "SampleRate")
-    rate = _floats(told)
+    recorded = root_attribute(traces, "meta.refinery.final_sample_rate", "SampleRate")
+    rate = _floats(recorded)
     weight = np.where(rate == 0, 1.0, np.where((rate >= 1) & (rate < np.inf), rate, np.nan))
-    return _all_of(weight, "SampleRate") if told.labels else None
+    return _all_of(weight, "SampleRate") if recorded.labels else None
 
 
 def _jaeger(traces: TraceSet, _: Evidence) -> Shares | None:
@@ -241,10 +241,8 @@ def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]
         weight = np.full(len(root), counts.total / max(len(root), 1))
     else:
         held = cell.groupby(list(columns), dropna=False)[cell.columns[0]].transform("size").to_numpy(np.float64)
-        asked = cell.merge(total.rename("asked").reset_index(), on=list(columns), how="left")["asked"].to_numpy(
-            np.float64
-        )
-        weight = asked / held
+        requested = cell.merge(total.rename("requested").reset_index(), on=list(columns), how="left")["requested"]
+        weight = requested.to_numpy(np.float64) / held
     impossible = weight < 1
     missing = np.isnan(weight)
     why = {

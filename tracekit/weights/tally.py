@@ -97,14 +97,14 @@ def _compare(held: pd.DataFrame, counts: Counts, outside: int) -> Tally:
     requests = requests if counts.has_time else requests.assign(start_ns=0)
     both = requests.merge(held, on=[*keys, "start_ns"], how="outer", indicator=True)
     counted = both[both["_merge"] != "right_only"].fillna({"traces": 0}).astype({"traces": np.int64})
-    strange = both[both["_merge"] == "right_only"]
+    uncounted = both[both["_merge"] == "right_only"]
     known = requests[keys].drop_duplicates() if keys else None
-    if known is not None and len(strange):  # a counted stratum without a row for this window had no requests
-        merged = strange.drop(columns="_merge").merge(known, on=keys, how="left", indicator=True)
+    if known is not None and len(uncounted):  # a counted stratum without a row for this window had no requests
+        merged = uncounted.drop(columns="_merge").merge(known, on=keys, how="left", indicator=True)
         extra = merged[merged["_merge"] == "both"].assign(requests=0.0)
         counted = pd.concat([counted, extra.astype({"traces": np.int64})], ignore_index=True)
-        strange = merged[merged["_merge"] != "both"]
-    unmatched = strange.groupby(keys, dropna=False)["traces"].sum().reset_index() if keys else strange[["traces"]]
+        uncounted = merged[merged["_merge"] != "both"]
+    unmatched = uncounted.groupby(keys, dropna=False)["traces"].sum().reset_index() if keys else uncounted[["traces"]]
     total = (
         counted.groupby(keys, dropna=False, sort=True)[["requests", "traces"]].sum().reset_index()
         if keys
@@ -134,8 +134,8 @@ def stratum_codes(traces: TraceSet, name: str, counts: Counts | None = None) -> 
         shifted = np.where(route.codes >= 0, route.codes, operation.codes + len(route.labels))
         return Codes(shifted.astype(np.int32), [*route.labels, *operation.labels])
     if name == "sampling_rule":
-        told = [] if counts is None else counts.frame[name].dropna().unique().tolist()
-        return pick([root_attribute(traces, *RULE_NAME), hashed_rules(traces, told)])[0].take(traces.forest.trace)
+        rules = [] if counts is None else counts.frame[name].dropna().unique().tolist()
+        return pick([root_attribute(traces, *RULE_NAME), hashed_rules(traces, rules)])[0].take(traces.forest.trace)
     if name == ZONE:
         look, keys = traces.lookup, ("cloud.availability_zone", "cloud.zone")
         spans = look.by_key.codes_of(keys)

@@ -15,10 +15,10 @@ from tracekit import TraceSet, load_sample
 from tracekit.checks.comparison import Changes
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import Overview
-from tracekit.report.changed import entries_table
+from tracekit.report.critical_path import waits_table
+from tracekit.report.latency_change import entries_table
 from tracekit.report.page import render
 from tracekit.report.standard import code_of
-from tracekit.report.waiting import waits_table
 from tracekit.samples import sample_paths
 from tracekit.views.colours import Colours
 

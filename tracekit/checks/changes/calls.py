@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tracekit.analysis.service_graph.build import service_graph
-from tracekit.checks.comparison import Changes, comparable_changes, family_level
+from tracekit.checks.comparison import SIDES, Changes, comparable_changes, family_level, side_by_side
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
@@ -41,15 +41,15 @@ def _failing(changes: Changes) -> Finding | None:
     shown = changes.now.graph.calls.merge(row[_EDGE].to_frame().T, on=_EDGE).iloc[0]  # limits for 95%
     value, low, high = (float(shown[name]) for name in _RATIO)
     text = (
-        f"Calls {ends} fail more often: error rate {ratio(row['error_ratio_before'])} → {ratio(value)} "
-        f"({interval(low, high, ratio)}; {count(row['trace_count_now'])} traces with such calls)."
+        f"Calls {ends} fail more often: error rate {ratio(row['baseline_error_ratio'])} → {ratio(value)} "
+        f"({interval(low, high, ratio)}; {count(row['current_trace_count'])} traces with such calls)."
     )
-    often = [row[f"per_request_{side}"] for side in ("before", "now")]
+    often = [row[f"{side}_per_request"] for side in SIDES]
     if often[1] >= _OFTEN * often[0]:
         text += f" Calls per request {often[0]:.2f} → {often[1]:.2f}, as with retries."
     if len(worse) > 1:
         text += f" Worse as well: {plural(len(worse) - 1, 'other edge')} of the service graph."
-    now = Estimate(value, "ratio", low, high, int(row["trace_count_now"]))
+    now = Estimate(value, "ratio", low, high, int(row["current_trace_count"]))
     return Finding("calls", "warning", text, now, worse.head(10), code="tk.service_graph(traces).calls")
 
 
@@ -58,7 +58,7 @@ def _edges(changes: Changes) -> pd.DataFrame:
     counts = [side.graph.calls[[*_EDGE, "trace_count"]] for side in (changes.before, changes.now)]
     tried = _joined(*counts)
     strict = _joined(*(_limits(side, family_level(len(tried))) for side in (changes.before, changes.now)))
-    sides = (Limited(*(strict[f"{name}_{side}"].to_numpy(float) for name in _RATIO)) for side in ("before", "now"))
+    sides = (Limited(*(strict[f"{side}_{name}"].to_numpy(float) for name in _RATIO)) for side in SIDES)
     change = difference_limits(*sides)
     return strict.assign(change=change.value, low=change.low, high=change.high)
 
@@ -70,6 +70,6 @@ def _limits(side: Overview, confidence: float) -> pd.DataFrame:
 
 
 def _joined(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Return the edges that at least ``ENOUGH`` traces of both sides have, as ``_before`` and ``_now``."""
-    both = before.merge(now, on=_EDGE, suffixes=("_before", "_now"))
-    return both[(both["trace_count_before"] >= ENOUGH) & (both["trace_count_now"] >= ENOUGH)]
+    """Return the edges that at least ``ENOUGH`` traces of both sides have, as ``baseline_`` and ``current_``."""
+    both = side_by_side(before, now, _EDGE, how="inner")
+    return both[(both["baseline_trace_count"] >= ENOUGH) & (both["current_trace_count"] >= ENOUGH)]

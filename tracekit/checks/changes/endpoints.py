@@ -26,17 +26,19 @@ def _slower_entry(changes: Changes) -> Finding | None:
     grown = table[table["p95_change_low_ns"] > 0]
     if grown.empty:
         return None
-    row = grown.iloc[int((grown["p95_ns_now"] - grown["p95_ns_before"]).to_numpy().argmax())]
-    before, now = row["p95_ns_before"], row["p95_ns_now"]
+    row = grown.iloc[int((grown["current_p95_ns"] - grown["baseline_p95_ns"]).to_numpy().argmax())]
+    before, now = row["baseline_p95_ns"], row["current_p95_ns"]
     times = f"{now / before:.1f}x, " if before else ""
     text = (
         f"{name_of(row)} p95 regressed {duration(before)} → {duration(now)} ({times}"
-        f"{interval(row['p95_low_ns_before'], row['p95_high_ns_before'], duration)} → "
-        f"{interval(row['p95_low_ns_now'], row['p95_high_ns_now'], duration, confidence='')}); "
-        f"p50 {duration(row['p50_ns_before'])} → {duration(row['p50_ns_now'])} "
-        f"(n = {count(row['span_count_before'])} and {count(row['span_count_now'])})."
+        f"{interval(row['baseline_p95_low_ns'], row['baseline_p95_high_ns'], duration)} → "
+        f"{interval(row['current_p95_low_ns'], row['current_p95_high_ns'], duration, confidence='')}); "
+        f"p50 {duration(row['baseline_p50_ns'])} → {duration(row['current_p50_ns'])} "
+        f"(n = {count(row['baseline_span_count'])} and {count(row['current_span_count'])})."
     )
     if len(grown) > 1:
         text += f" {plural(len(grown) - 1, 'other endpoint')} regressed as well."
-    estimate = Estimate(now, "ns", row["p95_low_ns_now"], row["p95_high_ns_now"], int(row["span_count_now"]))
+    estimate = Estimate(
+        now, "ns", row["current_p95_low_ns"], row["current_p95_high_ns"], int(row["current_span_count"])
+    )
     return Finding("slower", "warning", text, estimate, grown, code="tk.latency(traces, roots=True)")

@@ -100,8 +100,8 @@ def coverage(
     >>> seen.metrics.set_index("metric").loc[["M7", "M6"], "verdict"].tolist()
     ['measured', 'not_assessable']
     """
-    if strange := sorted(set(targets or ()) - set(METRICS)):
-        raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(strange)}")
+    if unknown := sorted(set(targets or ()) - set(METRICS)):
+        raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(unknown)}")
     case = build_case(
         traces,
         rules=rules,

@@ -35,10 +35,10 @@ def late_traces(case: Case) -> list[Finding]:
     edge, whole = case.horizon, case.recorded
     if edge is None or whole is None:
         return [not_assessable(CHECK, _SUBJECT, f"arrival times of at least {FEWEST} traces")]
-    late, n = int(edge.is_young.sum()), len(whole)
+    late, n = int(edge.is_beyond_horizon.sum()), len(whole)
     starts = whole.columns.spans.start_ns[whole.forest.root_row]
     first = int(starts[starts > 0].min(initial=edge.begin_ns))
-    due = _rate(starts[(starts > 0) & ~edge.is_young], edge.begin_ns) * edge.age_ns
+    due = _rate(starts[(starts > 0) & ~edge.is_beyond_horizon], edge.begin_ns) * edge.age_ns
     of_all = [due * share / max(n - late + due, 1.0) for share in (edge.missing, edge.low, edge.high)]
     status: Status = "warning" if of_all[1] > _MOST_MISSING else "ok" if of_all[2] <= _MOST_MISSING else "inconclusive"
     if not n - late:

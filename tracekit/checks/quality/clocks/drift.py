@@ -48,11 +48,11 @@ def clock_drift(case: Case) -> list[Finding]:
     evidence = pd.DataFrame(rows, columns=_COLUMNS)
     calls = int(pairs.agreement.size[enough].sum())
     moved = evidence[evidence["kind"] != "contradiction"]
-    strange = len(evidence) - len(moved)
+    unexplained = len(evidence) - len(moved)
     left = f" {len(odd) - _MOST_PAIRS} more pairs were not analysed." if len(odd) > _MOST_PAIRS else ""
     contradiction = (
-        f" Calls of {counted(strange, 'pair')} fit neither a drift nor a step: asynchronous calls, or two machines "
-        f"under one host name." * bool(strange)
+        f" Calls of {counted(unexplained, 'pair')} fit neither a drift nor a step: asynchronous calls, or two machines "
+        f"under one host name." * bool(unexplained)
     )
     if not len(moved):
         text = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracekit.checks.comparison import SIDES
 from tracekit.checks.names import more
 from tracekit.report.tables import (
     Cell,
@@ -51,21 +52,17 @@ def entries_table(changes: Changes, colours: Colours) -> Table:
     )  # fmt: skip
     rows = []
     for row in records(changes.entries):
-        change = _number(row["p95_ns_now"]) - _number(row["p95_ns_before"])
-        is_regressed = _number(row["p95_low_ns_now"]) > _number(row["p95_high_ns_before"])
+        change = _number(row["current_p95_ns"]) - _number(row["baseline_p95_ns"])
+        is_regressed = _number(row["current_p95_low_ns"]) > _number(row["baseline_p95_high_ns"])
         rows.append(
             (
                 service_cell(row["service_name"], colours),
                 name_cell(row["operation"]),
-                count_cell(row["span_count_before"]),
-                count_cell(row["span_count_now"]),
-                *(
-                    time_cell(_number(row[f"{name}_ns_{side}"]))
-                    for name in ("p50", "p95")
-                    for side in ("before", "now")
-                ),
+                count_cell(row["baseline_span_count"]),
+                count_cell(row["current_span_count"]),
+                *(time_cell(_number(row[f"{side}_{name}_ns"])) for name in ("p50", "p95") for side in SIDES),
                 Cell(more(change) if np.isfinite(change) else NO_FIGURE, change, "bad" if is_regressed else ""),
-                *(share_cell(_number(row[f"error_ratio_{side}"]), bad_from=FAILING) for side in ("before", "now")),
+                *(share_cell(_number(row[f"{side}_error_ratio"]), bad_from=FAILING) for side in SIDES),
             )
         )
     return Table("Endpoints, baseline and current", columns, rows, note=rest_note(len(changes.entries), "endpoints"))
