@@ -13,9 +13,6 @@ import pandas as pd
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-SEVERITIES = ("info", "warn", "error")
-ACTIONS = ("accepted", "repaired", "merged", "quarantined", "aborted")
-
 
 class Kind(IntEnum):
     """Span kind, as OTLP numbers it.

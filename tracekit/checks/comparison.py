@@ -113,8 +113,8 @@ def side_by_side(
 
 def _joined(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Return two tables of ``latency`` joined by service and operation; what one side lacks has a count of 0."""
-    tables = [table.astype(dict.fromkeys(KEYS, str)) for table in (before, now)]
-    both = side_by_side(*tables, KEYS, how="outer")
+    before, now = (table.astype(dict.fromkeys(KEYS, str)) for table in (before, now))
+    both = side_by_side(before, now, KEYS, how="outer")
     counts = ["baseline_span_count", "current_span_count"]
     both[counts] = both[counts].fillna(0)
     return both

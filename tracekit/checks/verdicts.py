@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.findings import Severity, Status
-    from tracekit.stats.weighted_rates import Rate
 
 _SEVERITY: dict[Status, Severity] = {
     "ok": "info",
@@ -72,11 +71,6 @@ def without_weighted_traces(check: str, subject: str) -> Finding:
     remedy = "To describe the recorded traces only, use traces.with_weights(1)."
     missing = "traces with a sampling weight above 0 (all have weight 0)"
     return not_assessable(check, subject, missing, remedy=remedy)
-
-
-def as_estimate(rate: Rate, unit: str = "ratio") -> Estimate:
-    """Return a weighted rate as the estimate of a finding."""
-    return Estimate(rate.value, unit, rate.low, rate.high, rate.n, rate.n_effective)
 
 
 def worst_status(statuses: Sequence[str]) -> Status:

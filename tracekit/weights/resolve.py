@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _SAMPLED = 1
-_CALIBRATION_BOUNDS = (0.2, 5.0)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.critical_path.frames import series_of_awaited
+from tracekit.analysis.critical_path.hops import least_to_root
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def drag(path: CriticalPath) -> pd.Series:
     own = np.zeros(len(path.tree), np.int64)
     own[plan.node] = length[plan.node] - _without_own_time(plan, length[plan.node])
     room = _room(rows, plan.slack(len(path.tree)), touching=path.is_touching)
-    least = np.minimum(own, _least_up(path.tree.parent.astype(np.int64), room, rows.on_path))
+    least = np.minimum(own, least_to_root(path.tree.parent.astype(np.int64), room, rows.on_path))
     return series_of_awaited(path, "drag_ns", np.where(rows.on_path, least, 0))
 
 
@@ -78,16 +79,3 @@ def _lowest_over(first: Array, last: Array, value: Array, count: int) -> Array:
             further = lowest[: count - half].copy()
             lowest[half:] = np.minimum(lowest[half:], further)
     return lowest
-
-
-def _least_up(up: Array, value: Array, on_path: Array) -> Array:
-    """Return the minimum value over every node on a path and all its ancestors."""
-    least, up = value.copy(), up.copy()
-    rows = np.flatnonzero(on_path & (up >= 0))
-    while len(rows):
-        above = up[rows]
-        there, beyond = least[above], up[above]
-        least[rows] = np.minimum(least[rows], there)
-        up[rows] = beyond
-        rows = rows[beyond >= 0]
-    return least

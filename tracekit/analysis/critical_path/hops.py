@@ -51,7 +51,13 @@ def weakest(path: CriticalPath, hops: Hops, support: Array) -> Array:
     """Return for every node the minimum support of all hops between the end of its request and it; 1 without any."""
     least, up = np.ones(len(path.tree)), path.tree.parent.astype(np.int64)
     least[hops.earlier], up[hops.earlier] = support, hops.later
-    rows = np.flatnonzero(path.on_path & (up >= 0))
+    return least_to_root(up, least, path.on_path)
+
+
+def least_to_root(up: Array, value: Array, on_path: Array) -> Array:
+    """Return the minimum value over every node on a path and all nodes above it; ``up`` is the next one."""
+    least, up = value.copy(), up.copy()
+    rows = np.flatnonzero(on_path & (up >= 0))
     while len(rows):
         above = up[rows]
         there, beyond = least[above], up[above]
