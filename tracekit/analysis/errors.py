@@ -144,8 +144,8 @@ def tabulate(traces: TraceSet, by: Sequence[str] = _KEYS, *, roots: bool = False
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     error_class, weight = traces.codes("error_class").codes[rows], weights[trace]
     for kind in _CLASSES:
-        mine = error_class == kind
-        sums[f"{ERROR_CLASSES[kind]}_count"] = sum_by(group[mine], weight[mine], groups)
+        is_kind = error_class == kind
+        sums[f"{ERROR_CLASSES[kind]}_count"] = sum_by(group[is_kind], weight[is_kind], groups)
     return Aggregate(keys, sums, Histogram.empty())
 
 

@@ -190,8 +190,8 @@ class Influence(NamedTuple):
         often = np.bincount(cells[0], minlength=groups) * 2 >= count
         found, squares = np.empty((len(_POWERS), groups)), np.empty((groups, self._classes))
         for some, sums in ((~often, self._sparse), (often, self._dense)):
-            mine = some[cells[0]]
-            found[:, some], squares[some] = sums(some, *(column[mine] for column in cells))
+            has_cell = some[cells[0]]
+            found[:, some], squares[some] = sums(some, *(column[has_cell] for column in cells))
         scale = (np.abs(self.coefficient) @ np.sqrt((self.base**2).sum(axis=0))) ** 2
         found[:, found[0] <= _ROUNDING * scale] = 0.0
         about, behind = self.denominator, self._behind(found[0], squares)

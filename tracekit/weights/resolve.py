@@ -86,14 +86,14 @@ def recorded_weights(traces: TraceSet, found: Weights) -> Weights:
 
 def chosen(traces: TraceSet, source: Any) -> Weights:
     """Return the weights for the argument of ``TraceSet.with_weights``."""
-    found = _asked(traces, source)
+    found = _from_argument(traces, source)
     if len(found.value) and not found.value.any():
         message = f"expected at least one trace in the probability sample, found {len(traces)} outside it"
         raise ValueError(f"{message} ({', '.join(found.sources)}); analyze them without weights")
     return found
 
 
-def _asked(traces: TraceSet, source: Any) -> Weights:
+def _from_argument(traces: TraceSet, source: Any) -> Weights:
     """Return the weights according to the type of the argument."""
     if isinstance(source, str):
         return _named(traces, source)

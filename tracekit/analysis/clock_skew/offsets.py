@@ -112,8 +112,8 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
     calls, pools = calls.take(rows), pools._replace(group=pools.group[rows])
     limits = limits_of(calls, pools, near.take(rows), async_ratio=ASYNC_RATIO)
     inside = np.flatnonzero(moved[calls.trace])
-    mine = limits._replace(low=limits.low[inside], high=limits.high[inside], evidence=limits.evidence[inside])
-    return _placed(traces, clock, calls.take(inside), mine)
+    limits_inside = limits._replace(low=limits.low[inside], high=limits.high[inside], evidence=limits.evidence[inside])
+    return _placed(traces, clock, calls.take(inside), limits_inside)
 
 
 def _placed(traces: TraceSet, clock: Codes, calls: Calls, limits: Limits) -> Offsets:

@@ -93,10 +93,10 @@ def marks(path: CriticalPath, *, prefix: str | None = None) -> PathMarks:
     has_marks = np.bincount(trace[codes >= 0], minlength=len(path.source)) > 0
     rows = np.flatnonzero(has_marks[trace])
     own, total = (_numbers(index.numbers_of((chosen + key,)), rows, is_marked[rows]) for key in (OWN, TOTAL))
-    mine = path.spans.iloc[rows]
-    spans = mine[["trace_id", "span_id"]].assign(span_row=rows, service_name=mine["service_name"])
+    marked = path.spans.iloc[rows]
+    spans = marked[["trace_id", "span_id"]].assign(span_row=rows, service_name=marked["service_name"])
     spans = spans.assign(
-        operation=mine["operation"],
+        operation=marked["operation"],
         is_marked=is_marked[rows],
         on_path=path.on_path[rows],
         marked_time_ns=own,

@@ -318,8 +318,8 @@ def _same_process(traces: TraceSet, rows: Array, above: Array) -> Array:
     service = traces.codes("service_name").codes
     same &= service[rows] == service[above]
     near = np.flatnonzero(same)
-    mine, theirs = spans.resource[rows[near]], spans.resource[above[near]]
+    child_resource, parent_resource = spans.resource[rows[near]], spans.resource[above[near]]
     for key in semconv.PROCESS_KEYS:
         value = traces.lookup.resources_by_key.codes_of((key,)).codes
-        same[near] &= value[mine] == value[theirs]
+        same[near] &= value[child_resource] == value[parent_resource]
     return np.asarray(same)

@@ -137,16 +137,16 @@ def _before_parent(case: Case) -> Array:
 def _behind(case: Case, child: Array, parent: Array) -> Array:
     """Return the most by which the child's clock may be behind its parent's (ns): 0 on one clock."""
     clock, pairs = clocks(case.traces).codes, case.result(host_pairs)
-    mine, theirs = clock[child].astype(np.int64), clock[parent].astype(np.int64)
+    child_clock, parent_clock = clock[child].astype(np.int64), clock[parent].astype(np.int64)
     size = len(pairs.names)
     known = pairs.host * size + pairs.peer
-    key = np.minimum(mine, theirs) * size + np.maximum(mine, theirs)
+    key = np.minimum(child_clock, parent_clock) * size + np.maximum(child_clock, parent_clock)
     most = np.full(len(child), np.iinfo(np.int64).max)
     if len(known):
         at = np.minimum(np.searchsorted(known, key), len(known) - 1)
-        ahead = np.where(theirs < mine, -pairs.agreement.low[at], pairs.agreement.high[at])
+        ahead = np.where(parent_clock < child_clock, -pairs.agreement.low[at], pairs.agreement.high[at])
         most = np.where(known[at] == key, np.maximum(ahead, 0), most)
-    return np.where(mine == theirs, 0, most)
+    return np.where(child_clock == parent_clock, 0, most)
 
 
 def time_origins(case: Case, signs: Mapping[str, Array]) -> pd.DataFrame:

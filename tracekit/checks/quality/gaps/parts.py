@@ -126,9 +126,9 @@ def _shares_of_services(case: Case, rows: Array, label: Codes, word: str) -> dic
         name = str(case.service.labels[of]) if of >= 0 else ALL
         whole = wholes.get(name, wholes[ALL])
         bins = np.searchsorted(starts, whole.start_ns)
-        mine = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
-        others = np.minimum(recorded[of][bins] - mine, whole.requests - mine)
-        part = whole._replace(traces=mine, members=inside, others=others)
+        own = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
+        others = np.minimum(recorded[of][bins] - own, whole.requests - own)
+        part = whole._replace(traces=own, members=inside, others=others)
         found[_unused(f"{word} {shown(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
     return found
 
