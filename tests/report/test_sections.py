@@ -17,8 +17,8 @@ from tracekit import TraceSet
 from tracekit.report.chapters import chapters_of
 from tracekit.report.page import render
 from tracekit.report.prose import prose
-from tracekit.report.standard import Standard
 from tracekit.report.sections import outline
+from tracekit.report.standard import Standard
 from tracekit.views.embedded import plotly_script
 from tracekit.views.tkw1 import decode
 from tracekit.views.waterfall import drawing
