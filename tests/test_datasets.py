@@ -114,9 +114,12 @@ def test_every_recording_is_in_the_index_and_says_what_it_is():
         assert there == {file["path"] for file in entry["files"]} | {f"{name}/README.md"}
         assert (DATASETS / name / "README.md").is_file()
         assert entry["licence"] == "MIT"
-        assert entry["made"]["command"].startswith(
-            f"python datasets/record/shop.py {name} --seed {entry['made']['seed']}"
-        )
+        if name == "small-shop":  # drawn, not recorded
+            assert entry["made"] == {"command": "python datasets/record/small_shop.py"}
+        else:
+            assert entry["made"]["command"].startswith(
+                f"python datasets/record/shop.py {name} --seed {entry['made']['seed']}"
+            )
         assert set(entry) == {"name", "title", "description", "licence", "made", "files", "truth"}
         assert entry["truth"]["summary"]
 
@@ -557,6 +560,26 @@ def test_the_counts_of_shapes_are_those_of_the_data(xray):
 
 
 # the recorder
+
+
+@pytest.mark.usefixtures("recorder")
+@pytest.mark.parametrize("role", ["baseline", "current"])
+def test_the_small_shop_is_the_one_that_is_drawn(role):
+    import small_shop  # noqa: PLC0415 - stands in datasets/record
+
+    text = text_of(f"small-shop/{role}.jsonl")
+    assert text.splitlines() == small_shop.lines(role)
+    spans = list(otlp_spans(text))
+    file = FILES[f"small-shop/{role}.jsonl"]
+    assert (file["span_count"], file["trace_count"]) == (len(spans), len(text.splitlines()))
+    mean_ms = np.mean([milliseconds(root) for root in roots(spans)])
+    assert mean_ms == INDEX["small-shop"]["truth"]["mean_ms"][role]
+    parents = {span["spanId"]: span for span in spans}
+    for child in spans:
+        if parent := parents.get(child.get("parentSpanId")):
+            assert parent["start"] < child["start"] < child["end"] < parent["end"]
+    readme = (DATASETS / "small-shop" / "README.md").read_text()
+    assert role == "baseline" or all(f"| {milliseconds(root):g} ms |" in readme for root in roots(spans))
 
 
 @pytest.mark.usefixtures("recorder")

@@ -14,7 +14,7 @@ DATASETS = Path(__file__).parents[1] / "datasets"
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A home of datasets that may be damaged."""
-    for name in ("index.json", "checkout-regression", "checkout-xray", "tail-sampled"):
+    for name in ("index.json", "checkout-regression", "checkout-xray", "small-shop", "tail-sampled"):
         source = DATASETS / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     monkeypatch.setattr(samples, "DATASETS", (tmp_path / "not there", tmp_path))
@@ -52,7 +52,9 @@ def test_an_unknown_name_offers_the_nearest(name):
 
 @pytest.mark.parametrize("name", ["", "zzz", 7, None])
 def test_a_hopeless_name_offers_nothing_but_the_list(name):
-    with pytest.raises(ValueError, match=rf"checkout-regression, checkout-xray, tail-sampled; found {name!r}\.$"):
+    with pytest.raises(
+        ValueError, match=rf"checkout-regression, checkout-xray, small-shop, tail-sampled; found {name!r}\.$"
+    ):
         samples.load_sample(name)
 
 
@@ -104,10 +106,10 @@ def test_an_unknown_part_offers_the_nearest():
 
 def test_loading_gives_one_set_a_file_with_the_counts_of_the_index():
     before, during = samples.load_sample("checkout-regression")
-    xray, sampled = samples.load_sample("checkout-xray"), samples.load_sample("tail-sampled")
+    xray, small, sampled = (samples.load_sample(name) for name in ("checkout-xray", "small-shop", "tail-sampled"))
     index = json.loads((DATASETS / "index.json").read_text())["datasets"]
     files = [file for entry in index for file in entry["files"] if "trace_count" in file]
-    for traces, file in zip((before, during, xray, *sampled), files, strict=True):
+    for traces, file in zip((before, during, xray, *small, *sampled), files, strict=True):
         assert (len(traces.summary), len(traces.spans)) == (file["trace_count"], file["span_count"])
         assert not (traces.issues["severity"] == "error").any()
         assert set(traces.spans["parent_state"].astype(str)) == {"root", "resolved"}

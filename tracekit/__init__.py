@@ -11,6 +11,9 @@ views       ``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a t
 report      ``report(traces, path)`` leaves one HTML file that still works when the traces have expired;
             ``report([...], path)`` is a page of your own, ``section(title, *parts)`` a heading in it
 
+Examples in docstrings assume ``import tracekit as tk``, numpy as ``np``, pandas as ``pd``, and
+``baseline, shop = tk.load_sample("small-shop")``: ten traces, drawn in ``datasets/small-shop/README.md``.
+
 ``describe()`` lists every column with its unit.  What goes wrong on purpose is a ``TracekitError``.
 
 The names stand in ``__init__.pyi``, in reading order, and are resolved on first use: importing tracekit costs little

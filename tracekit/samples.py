@@ -1,7 +1,7 @@
-"""The bundled datasets: recorded traffic of a small shop, with the known facts about it.
+"""The bundled datasets: traffic of a small shop, recorded or drawn by hand, with the known facts about it.
 
-``datasets/index.json`` lists each dataset with its files, their SHA-256, how it was recorded, and its ``truth``: what
-an analysis of it should find.  ``datasets/record/`` contains the shop.
+``datasets/index.json`` lists each dataset with its files, their SHA-256, how it was made, and its ``truth``: what an
+analysis of it should find.  ``datasets/record/`` contains the shop.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def list_samples() -> pd.DataFrame:
     Examples
     --------
     >>> list_samples().set_index("name")["trace_count"].to_dict()
-    {'checkout-regression': 2000, 'checkout-xray': 200, 'tail-sampled': 6855}
+    {'checkout-regression': 2000, 'checkout-xray': 200, 'small-shop': 10, 'tail-sampled': 6855}
     """
     rows = [
         {
@@ -90,9 +90,14 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
 
     Examples
     --------
-    >>> before, during = load_sample("checkout-regression")
-    >>> len(before.summary), len(during.summary)
-    (1000, 1000)
+    ``small-shop`` is drawn by hand; all examples in docstrings use it under these two names:
+
+    >>> baseline, shop = load_sample("small-shop")
+    >>> (shop.summary["duration_ns"] / 1e6).tolist()
+    [40.0, 100.0, 400.0, 160.0, 60.0]
+
+    A part without traces is a path:
+
     >>> log, rules = load_sample("tail-sampled", "access-log", "xray-rules")
     >>> log.name, rules.name
     ('access-log.log.zst', 'xray-rules.json')
