@@ -36,22 +36,8 @@ class Lookup:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": "a1",
-    ...         "span_id": ["1"],
-    ...         "name": "GET",
-    ...         "kind": "SERVER",
-    ...         "start_ns": 1,
-    ...         "end_ns": 2,
-    ...         "attributes.http.method": "GET",
-    ...         "attributes.http.route": "/cart",
-    ...     }
-    ... )
-    >>> TraceSet.from_spans(frame).codes("operation").labels
-    ['GET /cart']
+    >>> shop.codes("operation").labels
+    ['GET /cart', 'GET', 'GET /items', 'POST /pay', 'POST', 'POST /lock', 'POST /charge', 'SELECT entries']
     """
 
     def __init__(self, columns: Columns) -> None:

@@ -30,8 +30,11 @@ class TracekitError(Exception):
 
     Examples
     --------
-    >>> issubclass(LoadError, TracekitError)
-    True
+    >>> try:
+    ...     shop.where("durtion_ns > 5")
+    ... except tk.TracekitError as error:
+    ...     print(type(error).__name__)
+    FilterError
     """
 
 
@@ -51,9 +54,11 @@ class LoadError(TracekitError):
 
     Examples
     --------
-    >>> error = LoadError("FILE_EMPTY a.json: expected trace data, found 0 bytes", source="a.json", code="FILE_EMPTY")
-    >>> error.code, error.source
-    ('FILE_EMPTY', 'a.json')
+    >>> try:
+    ...     tk.read(b"")
+    ... except tk.LoadError as error:
+    ...     print(error.code, error.source)
+    FILE_EMPTY <bytes>
     """
 
     def __init__(self, message: str, *, source: str = "", record: int | None = None, code: str = "") -> None:
@@ -77,8 +82,11 @@ class SchemaError(TracekitError):
 
     Examples
     --------
-    >>> SchemaError("no column 'span_id'", missing=["span_id"], found=["name"]).missing
-    ('span_id',)
+    >>> try:
+    ...     tk.TraceSet.from_spans(pd.DataFrame({"trace_id": ["a1"], "name": ["GET /"]}))
+    ... except tk.SchemaError as error:
+    ...     print(error.missing)
+    ('span_id', 'start_ns', 'end_ns')
     """
 
     def __init__(self, message: str, *, missing: Sequence[str] = (), found: Sequence[str] = ()) -> None:
@@ -98,11 +106,6 @@ class PullError(TracekitError):
         The API operation.
     request_id
         The request id, for AWS support.
-
-    Examples
-    --------
-    >>> PullError("throttled", operation="BatchGetTraces", request_id="r-1").operation
-    'BatchGetTraces'
     """
 
     def __init__(self, message: str, *, operation: str = "", request_id: str = "") -> None:
@@ -125,8 +128,11 @@ class FilterError(TracekitError):
 
     Examples
     --------
-    >>> FilterError("no column 'durtion_ns'", expression="durtion_ns > 5", position=0).position
-    0
+    >>> try:
+    ...     shop.where("is_error and durtion_ns > 5")
+    ... except tk.FilterError as error:
+    ...     print(error.expression[error.position :])
+    durtion_ns > 5
     """
 
     def __init__(self, message: str, *, expression: str = "", position: int = 0) -> None:
@@ -140,8 +146,9 @@ class RenderError(TracekitError):
 
     Examples
     --------
-    >>> raise RenderError("expected a result of an analysis, found int; see tracekit.plot")
-    Traceback (most recent call last):
-    ...
-    tracekit.errors.RenderError: expected a result of an analysis, found int; see tracekit.plot
+    >>> try:
+    ...     tk.report(shop, "no-such-folder/shop.html")
+    ... except tk.RenderError as error:
+    ...     print(str(error).partition(",")[0])
+    expected the path of a file in an existing folder
     """

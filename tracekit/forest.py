@@ -52,20 +52,9 @@ class Forest:
 
     Examples
     --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": "a1",
-    ...         "span_id": ["1", "2", "3"],
-    ...         "parent_span_id": [None, "1", "9"],
-    ...         "name": "x",
-    ...         "start_ns": [10, 20, 30],
-    ...         "end_ns": [90, 80, 70],
-    ...     }
-    ... )
-    >>> forest = TraceSet.from_spans(frame).forest
-    >>> forest.parent_row.tolist(), forest.depth.tolist(), forest.state.tolist()
-    ([-1, 0, -1], [0, 1, 0], [0, 1, 2])
+    >>> forest = shop.trace("b2").forest
+    >>> forest.parent_row.tolist(), forest.depth.tolist()
+    ([-1, 0, 1, 0, 3, 4], [0, 1, 2, 1, 2, 3])
     >>> forest.root_row.tolist()
     [0]
     """

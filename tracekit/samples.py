@@ -90,15 +90,15 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
 
     Examples
     --------
-    ``small-shop`` is drawn by hand; all examples in docstrings use it under these two names:
+    ``small-shop`` is drawn by hand; the examples in docstrings use it under these two names:
 
-    >>> baseline, shop = load_sample("small-shop")
+    >>> baseline, shop = tk.load_sample("small-shop")
     >>> (shop.summary["duration_ns"] / 1e6).tolist()
     [40.0, 100.0, 400.0, 160.0, 60.0]
 
     A part without traces is a path:
 
-    >>> log, rules = load_sample("tail-sampled", "access-log", "xray-rules")
+    >>> log, rules = tk.load_sample("tail-sampled", "access-log", "xray-rules")
     >>> log.name, rules.name
     ('access-log.log.zst', 'xray-rules.json')
     """

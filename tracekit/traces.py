@@ -49,23 +49,10 @@ class TraceSet(Shown):
 
     Examples
     --------
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": ["a1", "a1", "b2"],
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", None],
-    ...             "service_name": ["cart", "ledger", "cart"],
-    ...             "name": ["POST /pay", "charge", "GET /"],
-    ...             "start_ns": [0, 10, 0],
-    ...             "end_ns": [100, 90, 20],
-    ...         }
-    ...     )
-    ... )
     >>> shop
-    TraceSet(2 traces, 3 spans, 2 services, 1970-01-01 00:00:00 to 00:00:00 UTC)
-    >>> shop.spans.loc[shop.spans["parent_row"] == 0, "service_name"].tolist()
-    ['ledger']
+    TraceSet(5 traces, 28 spans, 3 services, 2026-01-01 12:00:00 to 12:00:04 UTC)
+    >>> shop.spans.loc[shop.spans["is_error"], "operation"].tolist()
+    ['POST', 'POST /charge', 'POST /pay', 'POST', 'POST /charge']
     """
 
     def __init__(
@@ -231,10 +218,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> spans = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-        >>> shop = TraceSet.from_spans(spans.assign(**{"attributes.tenant": ["blue", None]}))
-        >>> shop.attribute("tenant").tolist()
-        ['blue', nan]
+        >>> shop.attribute("http.request.resend_count").dropna().tolist()
+        ['1']
         """
         own = self.lookup.by_key.codes_of((key,))
         codes, _ = pick([own, self.lookup.resources_by_key.codes_of((key,)).take(self.columns.spans.resource)])
@@ -282,10 +267,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> spans = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-        >>> shop = TraceSet.from_spans(spans.assign(service_name=["cart", "ledger"]))
-        >>> len(shop.where("service_name == 'ledger'"))
-        1
+        >>> shop.where("service_name == 'ledger' and is_error").trace_ids
+        ['d4c0de00000000000000000000000000', 'e5c0de00000000000000000000000000']
         """
         mask: Any = condition
         if isinstance(condition, str):
@@ -318,11 +301,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> shop = TraceSet.from_spans(
-        ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-        ... )
-        >>> len(shop.trace("000000000000000000000000000000b2"))
-        1
+        >>> shop.trace("c3")
+        TraceSet(1 trace, 6 spans, 3 services, 2026-01-01 12:00:02 to 12:00:02 UTC)
         """
         chosen = np.zeros(len(self), bool)
         chosen[self.find(trace_id)] = True
@@ -372,11 +352,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> shop = TraceSet.from_spans(
-        ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-        ... )
         >>> shop.with_weights(20).summary["weight"].tolist()
-        [20.0, 20.0]
+        [20.0, 20.0, 20.0, 20.0, 20.0]
         """
         from tracekit.weights.resolve import chosen  # noqa: PLC0415 - loads scipy
 

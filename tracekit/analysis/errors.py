@@ -64,8 +64,8 @@ class Errors(Weighted, Shown):
 
     Examples
     --------
-    >>> Errors(pd.DataFrame({"error_count": [2.0]}), pd.DataFrame({"event_count": [2]}))
-    Errors(2 errors in 1 operations, 1 exception types)
+    >>> tk.errors(shop)
+    Errors(5 errors in 8 operations, 1 exception types; sampling weights unknown)
     """
 
     operations: pd.DataFrame
@@ -111,23 +111,11 @@ def errors(
 
     Examples
     --------
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": ["a1", "a1", "b2"],
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", None],
-    ...             "service_name": ["shop", "ledger", "shop"],
-    ...             "name": ["POST /pay", "charge", "POST /pay"],
-    ...             "status_code": ["UNSET", "ERROR", "UNSET"],
-    ...             "start_ns": [0, 10, 0],
-    ...             "end_ns": [100, 90, 80],
-    ...         }
-    ...     )
-    ... )
-    >>> errors(shop).operations[["service_name", "error_count", "error_ratio"]].to_numpy().tolist()
-    [['ledger', 1.0, 1.0], ['shop', 0.0, 0.0]]
+    >>> found = tk.errors(shop)
+    >>> found.operations[["operation", "span_count", "error_count", "error_ratio"]].round(2).head(3).to_numpy().tolist()
+    [['POST', 9, 2.0, 0.22], ['POST /charge', 5, 2.0, 0.4], ['POST /pay', 4, 1.0, 0.25]]
+    >>> found.exceptions[["exception_type", "event_count"]].to_numpy().tolist()
+    [['BudgetExceeded', 2]]
     """
     columns = [by] if isinstance(by, str) else list(by)
     operations = summarise([tabulate(traces, columns, roots=roots)], columns, confidence=confidence)

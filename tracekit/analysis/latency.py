@@ -52,8 +52,8 @@ class Latency(Weighted, Shown):
 
     Examples
     --------
-    >>> Latency(pd.DataFrame({"span_count": [9], "excluded_count": [1]}), pd.DataFrame())
-    Latency(1 groups, 9 spans, 1 excluded)
+    >>> tk.latency(shop)
+    Latency(8 groups, 28 spans; sampling weights unknown)
     """
 
     table: pd.DataFrame
@@ -113,27 +113,11 @@ def latency(
 
     Examples
     --------
-    Three calls of a ledger: 60 ns, 80 ns, and one that failed after 400 ns.
+    >>> row = tk.latency(shop, roots=True).table.iloc[0]
+    >>> row["operation"], row["p50_ns"].item(), row["p99_ns"].item(), row["error_ratio"].item()
+    ('POST /pay', 100000000.0, 400000000.0, 0.25)
 
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": ["a1", "b2", "c3"],
-    ...             "span_id": ["1", "2", "3"],
-    ...             "service_name": "ledger",
-    ...             "name": "charge",
-    ...             "status_code": ["OK", "OK", "ERROR"],
-    ...             "start_ns": 0,
-    ...             "end_ns": [60, 80, 400],
-    ...         }
-    ...     )
-    ... )
-    >>> row = latency(shop).table.iloc[0]
-    >>> row["p50_ns"].item(), row["p99_ns"].item(), row["max_ns"].item(), round(row["error_ratio"].item(), 2)
-    (80.0, 400.0, 400.0, 0.33)
-
-    Three traces are too few for an upper bound of p99:
+    Four traces are too few for an upper bound of p99:
 
     >>> print(row["p99_high_ns"])
     nan

@@ -53,10 +53,8 @@ class SamplingPlan(Shown):
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5})
-    >>> from tracekit import TraceSet
-    >>> plan_sampling(TraceSet.from_spans(frame), 0.05)
-    SamplingPlan(rules: 0.05 of 1 requests kept)
+    >>> tk.plan_sampling(shop, 0.05)
+    SamplingPlan(rules: 0.25 of 5 requests kept)
     """
 
     plans: pd.DataFrame
@@ -115,11 +113,9 @@ def plan_sampling(
 
     Examples
     --------
-    >>> import tracekit as tk
-    >>> shop = tk.load_sample("checkout-xray")
     >>> plan = tk.plan_sampling(shop, {"now": 0.05, "all": 1.0}, min_incident_requests=20)
-    >>> plan.plans[["kept_ratio", "capture_ratio"]].round(2).to_dict("list")
-    {'kept_ratio': [0.05, 1.0], 'capture_ratio': [0.64, 1.0]}
+    >>> plan.plans[["kept_count", "capture_ratio"]].round(2).to_dict("list")
+    {'kept_count': [0.25, 5.0], 'capture_ratio': [0.64, 1.0]}
     """
     if sdk not in {"otel", "classic"}:
         raise ValueError(f"expected sdk 'otel' or 'classic', found {sdk!r}")

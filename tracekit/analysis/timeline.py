@@ -59,8 +59,8 @@ class Timeline(Weighted, Shown):
 
     Examples
     --------
-    >>> Timeline(pd.DataFrame({"trace_count": [2, 3]}), pd.DataFrame(), pd.DataFrame(), 10**9)
-    Timeline(5 requests in 2 steps of 1 s, 0 deployments)
+    >>> tk.timeline(shop)
+    Timeline(5 requests in 41 steps of 0.1 s, 1 deployments; sampling weights unknown)
     """
 
     table: pd.DataFrame
@@ -114,30 +114,13 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float
 
     Examples
     --------
-    Three requests begin within two seconds; the last one fails, on a new version:
-
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": ["a1", "b2", "c3"],
-    ...             "span_id": ["1", "2", "3"],
-    ...             "service_name": "ledger",
-    ...             "resource.service.version": ["1.4", "1.4", "1.5"],
-    ...             "name": "charge",
-    ...             "status_code": ["OK", "OK", "ERROR"],
-    ...             "start_ns": [0, 10**8, 15 * 10**8],
-    ...             "end_ns": [60, 10**8 + 80, 15 * 10**8 + 400],
-    ...         }
-    ...     )
-    ... )
-    >>> seen = timeline(shop, step_s=1)
+    >>> seen = tk.timeline(shop, step_s=1)
     >>> seen
-    Timeline(3 requests in 2 steps of 1 s, 1 deployments; sampling weights unknown)
-    >>> seen.table[["trace_count", "error_ratio", "p50_ns"]].to_numpy().tolist()
-    [[2.0, 0.0, 60.0], [1.0, 1.0, 400.0]]
-    >>> seen.deployments[["service_version", "previous_version"]].to_numpy().tolist()
-    [['1.5', '1.4']]
+    Timeline(5 requests in 5 steps of 1 s, 1 deployments; sampling weights unknown)
+    >>> seen.table["p50_ns"].tolist()
+    [40000000.0, 100000000.0, 400000000.0, 160000000.0, 60000000.0]
+    >>> seen.deployments[["service_name", "service_version", "previous_version"]].to_numpy().tolist()
+    [['ledger', '1.5.0', '1.4.0']]
     """
     root = traces.forest.root_row
     spans = traces.columns.spans

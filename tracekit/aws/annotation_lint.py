@@ -56,12 +56,11 @@ def annotation_lint(traces: TraceSet) -> Findings:
 
     Examples
     --------
-    >>> from tracekit import read
     >>> document = (
     ...     '{"id":"53995c3f42cd8ad8","trace_id":"1-58406520-a006649127e371903a2de979","name":"cart",'
     ...     '"start_time":1480615200.0,"end_time":1480615201.0,"annotations":{"customer name":"anna"}}'
     ... )
-    >>> print(annotation_lint(read(document.encode())))
+    >>> print(tk.annotation_lint(tk.read(document.encode())))
     warning: X-Ray does not index 1 annotation key for its characters: 'customer name'. Use letters, digits, ...
     """
     used = Used(traces)

@@ -40,8 +40,9 @@ class Published:
 
     Examples
     --------
-    >>> Published(pd.DataFrame({"name": ["a"]}), "tracekit", 0, True)
-    Published(1 values for tracekit, not sent: send with dry_run=False)
+    >>> late = tk.Finding("spans.lost", "warning", "6% are lost.", tk.Estimate(0.06, "ratio", 0.05, 0.07, n=900))
+    >>> tk.publish_cloudwatch([late])
+    Published(2 values for tracekit, not sent: send with dry_run=False)
     """
 
     metrics: pd.DataFrame
@@ -104,9 +105,8 @@ def publish_cloudwatch(
 
     Examples
     --------
-    >>> from tracekit import Estimate, Finding
-    >>> late = Finding("spans.lost", "warning", "6% are lost.", Estimate(0.06, "ratio", 0.05, 0.07, n=900))
-    >>> publish_cloudwatch([late]).metrics[["name", "value", "unit"]].to_numpy().tolist()
+    >>> late = tk.Finding("spans.lost", "warning", "6% are lost.", tk.Estimate(0.06, "ratio", 0.05, 0.07, n=900))
+    >>> tk.publish_cloudwatch([late]).metrics[["name", "value", "unit"]].to_numpy().tolist()
     [['spans.lost', 1.0, 'Count'], ['spans.lost.value', 6.0, 'Percent']]
     """
     if not _NAMESPACE.fullmatch(namespace) or namespace.lower().startswith("aws/"):

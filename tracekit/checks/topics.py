@@ -78,25 +78,12 @@ def quality(
 
     Examples
     --------
-    The parent of the ledger span is missing; a single trace yields at most a warning:
+    Without the client spans, their server spans have no parent:
 
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": "a1",
-    ...         "span_id": ["1", "2"],
-    ...         "parent_span_id": [None, "9"],
-    ...         "service_name": ["cart", "ledger"],
-    ...         "kind": ["SERVER", "SERVER"],
-    ...         "name": ["POST /pay", "charge"],
-    ...         "start_ns": [0, 20],
-    ...         "end_ns": [100, 80],
-    ...     }
-    ... )
-    >>> (found,) = quality(TraceSet.from_spans(frame), checks=["complete.spans"])
-    >>> found.severity, found.evidence[["service_name", "missing_count"]].values.tolist()
-    ('warning', [['ledger', 1]])
+    >>> spans = shop.spans
+    >>> (found,) = tk.quality(tk.TraceSet.from_spans(spans[spans["name"] != "POST"]), checks=["complete.spans"])
+    >>> found.severity, found.evidence[["service_name", "missing_count"]].to_numpy().tolist()
+    ('critical', [['ledger', 5], ['cart', 4], ['ledger', 0], ['shop', 0]])
     """
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
@@ -178,12 +165,11 @@ def sampling(
     --------
     Without request counts, trace coverage is unknown:
 
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> found = sampling(TraceSet.from_spans(frame))
-    >>> print(next(finding.headline for finding in found if finding.check == "rate.observed"))
+    >>> for requests in (None, pd.DataFrame({"count": [100]})):
+    ...     found = tk.sampling(shop, requests=requests)
+    ...     print(next(finding.headline for finding in found if finding.check == "rate.observed"))
     Trace coverage: not assessable: needs request counts.
+    Trace coverage: 5% (95% CI 2.2-11.2%; 5 of 100 requests).
     """
     case = build_case(
         traces,

@@ -76,25 +76,10 @@ def xray_filter(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": ["a1", "b2"],
-    ...             "span_id": ["1", "2"],
-    ...             "name": "pay",
-    ...             "service_name": "cart",
-    ...             "status_code": ["ERROR", "UNSET"],
-    ...             "start_ns": 0,
-    ...             "end_ns": [2_000_000_000, 5],
-    ...         }
-    ...     )
-    ... )
-    >>> xray_filter(shop, 'service("c*") { fault } AND duration > 1').tolist()
-    [True, False]
-    >>> xray_filter(shop, 'group.name = "slow" AND !ok', groups={"slow": "responsetime > 3"}).tolist()
-    [False, False]
+    >>> tk.xray_filter(shop, 'service("ledger") { fault } AND duration > 0.1').tolist()
+    [False, False, False, True, False]
+    >>> tk.xray_filter(shop, 'group.name = "slow" AND ok', groups={"slow": "duration > 0.3"}).tolist()
+    [False, False, True, False, False]
     """
     machine = _Machine(traces, groups or {}, summaries)
     mask = machine.run(expression)

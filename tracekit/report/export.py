@@ -57,7 +57,7 @@ def export(view: Any, path: str | Path) -> Path:
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> export(pd.DataFrame({"service_name": ["=1+1"], "p95_ns": [5]}), folder / "latency.csv").read_text()
+    >>> tk.export(pd.DataFrame({"service_name": ["=1+1"], "p95_ns": [5]}), folder / "latency.csv").read_text()
     "service_name,p95_ns\n'=1+1,5\n"
     """
     target = Path(path)

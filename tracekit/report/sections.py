@@ -27,7 +27,7 @@ class Section:
 
     Examples
     --------
-    >>> Section("What happened", ("At 14:05 the ledger became slow.",))
+    >>> tk.section("What happened", "At 14:05 the ledger became slow.")
     Section('What happened', 1 part)
     """
 
@@ -65,8 +65,8 @@ def section(title: str, *parts: Any, code: str = "") -> Section:
 
     Examples
     --------
-    >>> section("Affected requests", "Half of them.", code="tk.latency(traces)").code
-    'tk.latency(traces)'
+    >>> tk.section("Affected requests", "Half of them.", shop.summary, code="shop.summary")
+    Section('Affected requests', 2 parts)
     """
     for what, text in (("title", title), ("code", code)):
         if not isinstance(text, str):

@@ -16,13 +16,7 @@ _BLOCKS = 120
 
 
 class Cluster(NamedTuple):
-    """The window ``start`` to ``end`` of the sequence with the largest excess of marks, and its p-value.
-
-    Examples
-    --------
-    >>> Cluster(40, 60, 0.001).end
-    60
-    """
+    """The window ``start`` to ``end`` of the sequence with the largest excess of marks, and its p-value."""
 
     start: int
     end: int

@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 class Limited(NamedTuple):
-    """Estimates with confidence limits, numbers or arrays; NaN for a limit that is not estimable.
-
-    Examples
-    --------
-    >>> Limited(np.array([0.1]), np.array([0.05]), np.array([0.2])).low
-    array([0.05])
-    """
+    """Estimates with confidence limits, numbers or arrays; NaN for a limit that is not estimable."""
 
     value: Array | float
     low: Array | float

@@ -27,11 +27,6 @@ class Gap(NamedTuple):
 
     ``traced`` and ``expected`` are the received and expected traces, ``loss`` the missing fraction; ``share`` is the
     usual fraction of the expectation and ``rho`` its overdispersion; ``z`` ranks drops.
-
-    Examples
-    --------
-    >>> Gap(9.1, 1e-6, 30, 45, 171.0, 450.0, 0.62, 0.05, 0.0).end
-    45
     """
 
     z: float

@@ -24,11 +24,6 @@ class Ratio(NamedTuple):
     """A ratio for each group, with its interval; NaN for limits that are not estimable.
 
     ``n_effective`` is the effective number of clusters.
-
-    Examples
-    --------
-    >>> Ratio(np.array([0.5]), np.array([0.1]), np.array([0.9]), np.array([4.0])).ratio
-    array([0.5])
     """
 
     ratio: Array

@@ -83,11 +83,6 @@ class Mix(NamedTuple):
     stratum is sampled at another rate.  By stratum: ``residual`` (adjusted, standardised), ``q`` (its p-value after
     Benjamini and Hochberg), ``ratio`` of its sampling rate to that of the rest with ``low`` and ``high``, ``verdict``,
     and ``needed``: how many requests in all would settle an inconclusive one that is in fact equal.
-
-    Examples
-    --------
-    >>> compare_mix(np.array([500, 500]), np.array([10_000, 10_000])).verdict.tolist()
-    ['inconclusive', 'inconclusive']
     """
 
     p: float

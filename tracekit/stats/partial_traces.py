@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 class Parts(NamedTuple):
-    """What ``weighted_rate`` takes, one entry a trace: a probability, events and trials as the trace in hand has them.
-
-    Examples
-    --------
-    >>> Parts(np.array([0.5]), np.array([1.0]), np.array([1.0])).probability
-    array([0.5])
-    """
+    """Arguments of ``weighted_rate``, one entry per trace: probability, events and trials of the recorded part."""
 
     probability: Array
     events: Array

@@ -21,13 +21,7 @@ _RESTLESS = 1.5  # dispersion from which a share is not one share
 
 
 class Interval(NamedTuple):
-    """Lower and upper limits, one entry each.
-
-    Examples
-    --------
-    >>> Interval(np.array([0.1]), np.array([0.3])).low
-    array([0.1])
-    """
+    """Lower and upper limits, one entry each."""
 
     low: Array
     high: Array

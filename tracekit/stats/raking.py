@@ -19,11 +19,6 @@ class Raked(NamedTuple):
 
     ``factor`` is what each weight was multiplied by; ``imbalance`` the largest relative difference to a wanted total
     that remains; ``at_bound`` how many factors were held by a bound.
-
-    Examples
-    --------
-    >>> Raked(np.array([2.0]), np.array([2.0]), 0.0, 0).imbalance
-    0.0
     """
 
     weights: Array

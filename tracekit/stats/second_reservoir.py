@@ -177,13 +177,7 @@ def _score(after: Array, n0: Array, n1: Array, rate: float) -> float:
 
 
 class Quota(NamedTuple):
-    """Reservoir of a process, and the share of the rest with its interval.
-
-    Examples
-    --------
-    >>> Quota(1, 0.05, 0.04, 0.06).quota
-    1
-    """
+    """Reservoir of a process, and the share of the rest with its interval."""
 
     quota: int
     rate: float
@@ -300,13 +294,7 @@ def _taken(sizes: Array, quota: int, cells: int) -> tuple[Array, Array]:
 
 
 class Phase(NamedTuple):
-    """Whether starts are even within the second: strength and place of the peak, p-values of Rayleigh and Kuiper.
-
-    Examples
-    --------
-    >>> Phase(0.4, 0.02, 1e-9, 1e-12).peak
-    0.02
-    """
+    """Whether starts are even within the second: strength and place of the peak, p-values of Rayleigh and Kuiper."""
 
     strength: float
     peak: float

@@ -25,11 +25,6 @@ class Step(NamedTuple):
     """An edge: the threshold with its interval, the fraction below it, and the fraction not sampled by it.
 
     ``llr`` is the log likelihood ratio, ``p`` its p-value.
-
-    Examples
-    --------
-    >>> Step(99.0, 1e-40, 0.05, 0.0497, 0.0502, 0.81, 0.2).threshold
-    0.05
     """
 
     llr: float

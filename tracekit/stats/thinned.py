@@ -176,13 +176,7 @@ def requests_needed(probability: float, *, chance: float = 0.01) -> int:
 
 
 class Unseen(NamedTuple):
-    """Share of the traffic on unseen kinds, with its interval, and the estimated number of kinds.
-
-    Examples
-    --------
-    >>> Unseen(0.02, 0.015, 0.027, 240.0).kinds
-    240.0
-    """
+    """Share of the traffic on unseen kinds, with its interval, and the estimated number of kinds."""
 
     mass: float
     low: float

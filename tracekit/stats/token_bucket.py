@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 class Passed(NamedTuple):
-    """Requests passed per second: mean and variance in long windows.
-
-    Examples
-    --------
-    >>> Passed(0.95, 0.04).mean
-    0.95
-    """
+    """Requests passed per second: mean and variance in long windows."""
 
     mean: float
     variance: float

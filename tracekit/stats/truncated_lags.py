@@ -19,11 +19,6 @@ class Lags(NamedTuple):
     """Distribution of a delay: at each of ``value`` the ``share`` of delays up to it, with its interval.
 
     ``beyond`` counts longer delays, of which too few could have been observed.
-
-    Examples
-    --------
-    >>> Lags(np.array([1.0]), np.array([1.0]), np.array([1.0]), np.array([1.0])).share
-    array([1.])
     """
 
     value: Array

@@ -64,13 +64,7 @@ def mean_limits(mean: Array, moments: Moments, *, confidence: float = 0.95) -> t
 
 
 class Difference(NamedTuple):
-    """Differences of means of two independent samples, one entry per group.
-
-    Examples
-    --------
-    >>> Difference._fields
-    ('low', 'high', 'p_value')
-    """
+    """Differences of means of two independent samples, one entry per group."""
 
     low: Array
     high: Array

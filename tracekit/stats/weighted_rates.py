@@ -341,13 +341,7 @@ def weighted_total(probability: Array, amounts: Array, *, confidence: float = 0.
 
 
 class WeightEffect(NamedTuple):
-    """An unweighted and a weighted ratio, and the significance of their difference.
-
-    Examples
-    --------
-    >>> WeightEffect(0.134, 0.0093, -20.0, 1e-9).unweighted
-    0.134
-    """
+    """An unweighted and a weighted ratio, and the significance of their difference."""
 
     unweighted: float
     weighted: float

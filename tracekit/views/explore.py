@@ -38,14 +38,10 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "service_name": ["shop", "ledger"]})
-    >>> traces = TraceSet.from_spans(frame.assign(name="x", start_ns=0, end_ns=5000))
-    >>> seen = explore(traces)
+    >>> seen = tk.explore(shop)
     >>> seen.service.value = "ledger"
     >>> seen
-    Explorer(1 of 2 traces)
+    Explorer(4 of 5 traces)
     >>> print(seen.code)
     chosen = traces.where("service_name == 'ledger'")
     """

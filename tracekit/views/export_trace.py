@@ -47,16 +47,16 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "service_name": "shop"})
-    >>> print(mermaid(TraceSet.from_spans(frame.assign(start_ns=0, end_ns=5_000_000)), "0000"), end="")
+    >>> print(tk.mermaid(shop, "a1"), end="")
     gantt
-        title Trace 000000000000000000000000000000a1 in µs, 1 span
+        title Trace a1c0de00000000000000000000000000 in ms, 3 spans
         dateFormat x
         axisFormat %s
         section shop
-        5.00 ms GET / :s0, 0, 5000000
+        40.0 ms GET /cart :s0, 0, 40000
+        30.0 ms GET :s1, 5000, 35000
+        section cart
+        20.0 ms GET /items :s2, 10000, 30000
     """
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
@@ -103,12 +103,22 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "service_name": "shop"})
-    >>> text = markdown(TraceSet.from_spans(frame.assign(start_ns=0, end_ns=5_000_000)), "0000")
-    >>> print(text.splitlines()[0])
-    ## Trace `000000000000000000000000000000a1`
+    >>> print(tk.markdown(shop, "a1"), end="")
+    ## Trace `a1c0de00000000000000000000000000`
+    <BLANKLINE>
+    | | |
+    |---|---|
+    | root | `shop` `GET /cart` |
+    | start | 2026-01-01 12:00:00.000 UTC |
+    | duration | 40.0 ms |
+    | spans | 3 spans in 2 services |
+    | errors | 0 error spans |
+    <BLANKLINE>
+    ```text
+    shop GET /cart        40.0 ms  |████████████████████████████████████████|
+      shop GET            30.0 ms  |     ██████████████████████████████     |
+        cart GET /items   20.0 ms  |          ████████████████████          |
+    ```
     """
     payload = trace_payload(traces, trace_id, with_details=False)
     one = traces.trace(payload.meta["id"])

@@ -60,11 +60,9 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
 
     Examples
     --------
-    >>> from tracekit import Finding
-    >>> rows = pd.DataFrame(
-    ...     {"scope": ["/pay"], "estimate": [0.5], "estimate_low": [0.4], "estimate_high": [0.7], "status": ["failed"]}
-    ... )
-    >>> plot_finding(Finding("rate.observed", "warning", "/pay is traced at 50%.", evidence=rows)).data[0].x
+    >>> rows = {"scope": "/pay", "estimate": 0.5, "estimate_low": 0.4, "estimate_high": 0.7, "status": "failed"}
+    >>> found = tk.Finding("rate.observed", "warning", "/pay is traced at 50%.", evidence=pd.DataFrame([rows]))
+    >>> tk.plot(found).data[0].x
     (0.5,)
     """
     title = safe(finding.headline, limit=_TITLE)

@@ -41,9 +41,9 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
 
     Examples
     --------
-    >>> from tracekit import Estimate, Finding, Findings
-    >>> orphans = Finding("orphans", "warning", "3.5 % have no parent.", Estimate(0.035, "ratio", 0.02, 0.06, n=340))
-    >>> plot_findings(Findings([orphans])).data[0].x
+    >>> estimate = tk.Estimate(0.035, "ratio", 0.02, 0.06, n=340)
+    >>> orphans = tk.Finding("orphans", "warning", "3.5% of spans have no parent.", estimate)
+    >>> tk.plot(tk.Findings([orphans])).data[0].x
     (0.035,)
     """
     units = Counter(finding.estimate.unit for finding in findings if finding.estimate is not None)

@@ -89,8 +89,7 @@ def view_of(result: Any) -> str | None:
 
     Examples
     --------
-    >>> from tracekit import Findings
-    >>> view_of(Findings())
+    >>> view_of(tk.Findings())
     'tracekit.findings.Findings'
     """
     names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(result).__mro__)

@@ -51,11 +51,9 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
 
     Examples
     --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.timeline import timeline
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> [drawn.name for drawn in plot_timeline(timeline(TraceSet.from_spans(frame))).data]
-    ['p50', 'p90', 'p99', None, '95% CI', 'error rate']
+    >>> chart = tk.plot(tk.timeline(shop, step_s=1))
+    >>> chart.data[0].name, [round(value * 1e3) for value in chart.data[0].y]
+    ('p50', [40, 100, 400, 160, 60])
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")

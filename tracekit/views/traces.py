@@ -33,11 +33,8 @@ def plot_traces(traces: TraceSet) -> Chart:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 5, "end_ns": 9})
-    >>> plot_traces(TraceSet.from_spans(frame)).data[0].y
-    (2.0,)
+    >>> tk.plot(shop).data[0].y
+    (1.0, 1.0, 1.0, 1.0, 0.0)
     """
     root = traces.forest.root_row
     dated = (traces.columns.spans.quality[root] & Quality.NO_START) == 0

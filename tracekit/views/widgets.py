@@ -27,9 +27,8 @@ class Pictured(anywidget.AnyWidget):
 
     Examples
     --------
-    >>> from tracekit.views.service_graph.widget import MapWidget
-    >>> issubclass(MapWidget, Pictured)
-    True
+    >>> sorted(tk.plot(tk.service_graph(shop))._repr_mimebundle_()[0])
+    ['application/vnd.jupyter.widget-view+json', 'image/svg+xml', 'text/html', 'text/plain']
     """
 
     _esm = MODULE

@@ -32,8 +32,10 @@ class Comparability(NamedTuple):
 
     Examples
     --------
-    >>> Comparability("recorded traces", "no weights are known").is_comparable
-    True
+    >>> for current in (shop, shop.with_weights(20)):
+    ...     print(comparability(baseline, current).basis)
+    recorded traces
+    not comparable
     """
 
     basis: Basis

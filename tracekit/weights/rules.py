@@ -116,8 +116,10 @@ class TailPolicy:
 
     Examples
     --------
-    >>> TailPolicy("errors", "status_code").probability
-    1.0
+    >>> TailPolicy("slow", "latency", slower_than_ns=500_000_000).is_observable
+    True
+    >>> TailPolicy("limit", "rate_limiting", probability=float("nan")).is_observable
+    False
     """
 
     name: str

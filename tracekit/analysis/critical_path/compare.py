@@ -59,12 +59,9 @@ class PathComparison(Weighted, Shown):
 
     Examples
     --------
-    >>> table = pd.DataFrame({"change_ns": [40], "is_significant": [True]})
-    >>> sides = pd.DataFrame({"mean_latency_ns": [100.0, 140.0]})
-    >>> about = Comparability("all traffic", "")
-    >>> change = PathComparison(table, pd.DataFrame(), sides, Estimate(40, "ns", 30, 50, n=90), 0, about)
-    >>> change, change.is_significant
-    (PathComparison(mean 100 -> 140 ns, +40 (+30 to +50), 1 of 1 groups significant), True)
+    >>> change = tk.critical_path(baseline).compare(tk.critical_path(shop))
+    >>> (change.sides["mean_latency_ns"] / 1e6).tolist(), change.is_significant
+    ([88.0, 152.0], False)
     """
 
     table: pd.DataFrame

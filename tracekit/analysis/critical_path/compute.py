@@ -117,25 +117,14 @@ def critical_path(
 
     Examples
     --------
-    The ledger ends last and the cart overlaps it, so the cart is not on the path:
+    >>> path = tk.critical_path(shop)
+    >>> path.by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
+    [['ledger', 470000000], ['shop', 270000000], ['cart', 20000000]]
 
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "service_name": ["shop", "cart", "ledger"],
-    ...             "name": ["POST /pay", "lock", "charge"],
-    ...             "start_ns": [0, 10, 30],
-    ...             "end_ns": [100, 40, 90],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).spans["path_time_ns"].tolist()
-    [40, 0, 60]
+    The parts add up to the latency:
+
+    >>> int(path.spans["path_time_ns"].sum()), int(shop.summary["duration_ns"].sum())
+    (760000000, 760000000)
     """
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance of at least 0 and below 1, a fraction of the parent, found {tolerance}")

@@ -49,8 +49,8 @@ class Flame(Weighted, Shown):
 
     Examples
     --------
-    >>> Flame(pd.DataFrame({"path_time_ns": [40, 60]}), 3)
-    Flame(2 call paths, 3 requests, 100 ns on the path)
+    >>> tk.critical_path(shop).flame()
+    Flame(8 call paths, 5 requests, 760,000,000 ns on the path; sampling weights unknown)
     """
 
     table: pd.DataFrame
@@ -78,10 +78,10 @@ class Flame(Weighted, Shown):
 
         Examples
         --------
-        >>> names = {"depth": [0, 1], "service_name": "a;b", "operation": ["x", "y"]}
-        >>> print(Flame(pd.DataFrame({**names, "path_time_ns": [40, 60]}), 3).folded(), end="")
-        [a\x3bb] x 40
-        [a\x3bb] x;[a\x3bb] y 60
+        >>> print(tk.critical_path(shop.trace("a1")).flame().folded(), end="")
+        [shop] GET /cart 10000000
+        [shop] GET /cart;[shop] GET 10000000
+        [shop] GET /cart;[shop] GET;[cart] GET /items 20000000
         """
         frames = [f"[{escaped(s)}] {escaped(o)}" for s, o in zip(*(self.table[n] for n in NAMES), strict=True)]
         rows = list(zip(self.table["depth"].tolist(), frames, self.table["path_time_ns"].tolist(), strict=True))
@@ -113,10 +113,9 @@ class Flame(Weighted, Shown):
 
         Examples
         --------
-        >>> names = {"parent": [-1], "service_name": "a", "operation": "x", "presence_ratio": 1.0}
-        >>> fast, slow = (Flame(pd.DataFrame({**names, "mean_ns": [time]}), 1) for time in (40.0, 70.0))
-        >>> fast.compare(slow)["change_ns"].tolist()
-        [30]
+        >>> before, now = (tk.critical_path(traces).flame() for traces in (baseline, shop))
+        >>> before.compare(now).set_index("operation")["change_ns"].nlargest(2).to_dict()
+        {'SELECT entries': 56000000, 'POST /charge': 6000000}
         """
         joint: dict[tuple[int, object, object], int] = {}
         placed = [placed_in(side.table, joint) for side in (self, other)]

@@ -56,24 +56,8 @@ class CriticalPath(Weighted, Shown):
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "service_name": ["shop", "cart", "ledger"],
-    ...             "name": ["POST /pay", "lock", "charge"],
-    ...             "start_ns": [0, 10, 30],
-    ...             "end_ns": [100, 40, 90],
-    ...         }
-    ...     )
-    ... )
-    >>> from tracekit.analysis.critical_path.compute import critical_path
-    >>> critical_path(shop)
-    CriticalPath(1 requests, 100 ns, 2 of 3 spans on the path; sampling weights unknown)
+    >>> tk.critical_path(shop)
+    CriticalPath(5 requests, 760,000,000 ns, 20 of 28 spans on the path; sampling weights unknown)
     """
 
     source: TraceSet

@@ -39,8 +39,8 @@ class Bands(Weighted, Shown):
 
     Examples
     --------
-    >>> Bands(pd.DataFrame(), pd.DataFrame({"band": ["p99 to p100"], "trace_count": [31]}))
-    Bands(p99 to p100: 31)
+    >>> tk.critical_path(shop).bands("service_name", [(0, 1)])
+    Bands(p0 to p100: 5; sampling weights unknown)
     """
 
     table: pd.DataFrame

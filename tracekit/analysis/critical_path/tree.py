@@ -65,8 +65,9 @@ class PathTree:
 
     Examples
     --------
-    >>> PathTree.__slots__[:3]
-    ('span_count', 'parent', 'start')
+    >>> tree = tk.critical_path(shop.trace("a1")).tree
+    >>> tree.parent.tolist(), (tree.end - tree.start).tolist()
+    ([-1, 0, 1], [40000000, 30000000, 20000000])
     """
 
     span_count: int

@@ -44,8 +44,9 @@ class CapSelfTime:
 
     Examples
     --------
-    >>> CapSelfTime(quantile=0.9)
-    CapSelfTime(ns=None, quantile=0.9)
+    >>> cap = tk.CapSelfTime(ns=20_000_000)
+    >>> tk.critical_path(shop).what_if({"name == 'SELECT entries'": cap}).table.loc["mean", "saved_ns"].item()
+    60000000.0
     """
 
     ns: float | None = None
@@ -58,8 +59,9 @@ class MatchDistribution:
 
     Examples
     --------
-    >>> MatchDistribution([10, 20]).own_ns
-    [10, 20]
+    >>> baseline_ns = tk.MatchDistribution([20_000_000] * 4)
+    >>> tk.critical_path(shop).what_if({"name == 'SELECT entries'": baseline_ns}).table.loc["mean", "saved_ns"].item()
+    60000000.0
     """
 
     own_ns: Sequence[float] | Array
@@ -87,10 +89,9 @@ class WhatIf(Weighted, Shown):
 
     Examples
     --------
-    >>> traces = pd.DataFrame({"latency_ns": [100], "new_latency_ns": [60], "is_taken_over": [True]})
-    >>> table = pd.DataFrame({"latency_ns": [100.0], "new_latency_ns": [60.0]}, index=["mean"])
-    >>> WhatIf(traces, table, 7)
-    WhatIf(mean 100 -> 60 ns, 7 spans changed, critical path shifts to another branch in 1 of 1 requests)
+    >>> saved = tk.critical_path(shop).what_if({"name == 'SELECT entries'": 0})
+    >>> saved.table.loc["mean", ["latency_ns", "new_latency_ns"]].tolist()
+    [152000000.0, 80000000.0]
     """
 
     traces: pd.DataFrame
@@ -121,11 +122,9 @@ class Rerun:
 
     Examples
     --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.compute import critical_path
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
-    >>> Rerun(critical_path(TraceSet.from_spans(frame))).latency(np.array([0.5])).tolist()
-    [10.0]
+    >>> rerun = Rerun(tk.critical_path(shop.trace("b2")))
+    >>> rerun.latency(np.full(6, 0.5)).tolist()
+    [50000000.0]
     """
 
     def __init__(self, path: CriticalPath) -> None:

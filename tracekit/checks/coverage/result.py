@@ -40,9 +40,8 @@ class Coverage(Shown):
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> Coverage(pd.DataFrame({"verdict": ["ok"], "service_name": [None]}), pd.DataFrame())
-    Coverage(no request counts to compare with; 0 of 1 metrics miss their targets, 0 are not assessable)
+    >>> print(tk.coverage(shop).summary)
+    no request counts to compare with
     """
 
     metrics: pd.DataFrame

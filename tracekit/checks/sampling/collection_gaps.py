@@ -42,8 +42,8 @@ class Collection(Shown):
 
     Examples
     --------
-    >>> Collection(pd.DataFrame({"scope": ["all"] * 3, "trace_count": [5, 0, 4]}), pd.DataFrame(columns=["scope"]), ())
-    Collection(9 traces in 3 windows, 0 gaps)
+    >>> tk.collection_gaps(shop)
+    Collection(5 traces in 41 windows, 0 gaps)
     """
 
     table: pd.DataFrame
@@ -93,13 +93,12 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     --------
     Five traces per minute for ten requests, but none in minutes 10 to 14:
 
-    >>> from tracekit import TraceSet
     >>> minute = 60 * 10**9
     >>> begun = [m * minute + k for m in range(30) if not 10 <= m < 15 for k in range(5)]
     >>> frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})
     >>> frame["trace_id"] = [f"{n + 1:032x}" for n in range(len(begun))]
     >>> requests = pd.DataFrame({"time": pd.to_datetime([m * minute for m in range(30)], utc=True), "count": 10})
-    >>> seen = collection_gaps(TraceSet.from_spans(frame), requests=requests)
+    >>> seen = tk.collection_gaps(tk.TraceSet.from_spans(frame), requests=requests)
     >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
     [['gap', 25.0, 1.0]]
     """

@@ -45,8 +45,8 @@ class LatencyBias(Shown):
 
     Examples
     --------
-    >>> LatencyBias(pd.DataFrame({"quantile": [0.95], "raw_ns": [5e6]}), 0, 0.0, "", "sampling rules")
-    LatencyBias(p95 5 ms in the sample; not corrected: needs sampling rules)
+    >>> tk.latency_bias(shop).missing
+    'inclusion probabilities (sampling rules, a request log, or traces.with_weights)'
     """
 
     curve: pd.DataFrame
@@ -116,14 +116,12 @@ def latency_bias(
 
     Examples
     --------
-    All 100 slow requests were kept, and every twentieth of the fast ones:
+    The requests above 150 ms were all recorded, and every twentieth of the others:
 
-    >>> from tracekit import TraceSet
-    >>> ids = [f"{n:032x}" for n in range(1, 601)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "GET /", "start_ns": 0})
-    >>> frame["end_ns"] = [2_000_000_000] * 100 + [10_000_000 + n for n in range(500)]
-    >>> latency_bias(TraceSet.from_spans(frame).with_weights([1.0] * 100 + [20.0] * 500))
-    LatencyBias(p95 2 s in the sample, 10 ms for all requests (10 ms to 10 ms; n = 600, effective sample size 510))
+    >>> weight = np.where(shop.summary["duration_ns"] > 150_000_000, 1.0, 20.0)
+    >>> seen = tk.latency_bias(shop.with_weights(weight))
+    >>> seen.curve.set_index("quantile").loc[0.95, ["raw_ns", "estimate_ns"]].tolist()
+    [400000000.0, 100000000.0]
     """
     if target not in ("window", "process"):
         raise ValueError(f"expected window or process as target, found {target!r}")

@@ -39,8 +39,8 @@ class SampleMix(Shown):
 
     Examples
     --------
-    >>> SampleMix(pd.DataFrame({"verdict": ["ok", "failed"]}), ("/pay is sampled at 0.5x.",))
-    SampleMix(1 of 2 strata sampled at a different rate)
+    >>> tk.sample_mix(shop, requests=pd.DataFrame({"route": ["/cart", "/pay"], "count": [10, 30]}))
+    SampleMix(0 of 2 strata sampled at a different rate)
     """
 
     table: pd.DataFrame
@@ -93,16 +93,12 @@ def sample_mix(
 
     Examples
     --------
-    Refunds are a tenth of the requests, but a twentieth of the traces:
+    Three quarters of the requests pay, and four of the five traces:
 
-    >>> from tracekit import TraceSet
-    >>> ids = [f"{n:032x}" for n in range(1, 1001)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> frame["http_route"] = ["/refund"] * 50 + ["/cart"] * 950
-    >>> requests = pd.DataFrame({"route": ["/refund", "/cart"], "count": [2_000, 18_000]})
-    >>> mix = sample_mix(TraceSet.from_spans(frame), requests=requests)
-    >>> mix.table.set_index("stratum").loc["/refund", ["request_share", "trace_share"]].tolist()
-    [0.1, 0.05]
+    >>> requests = pd.DataFrame({"route": ["/cart", "/pay"], "count": [10, 30]})
+    >>> mix = tk.sample_mix(shop, requests=requests)
+    >>> mix.table.set_index("stratum").loc["/pay", ["request_share", "trace_share"]].tolist()
+    [0.75, 0.8]
     """
     case = build_case(traces, requests=requests, log=log, margin=margin, confidence=confidence, count_log=True).weighted
     found = traffic_mix(case)

@@ -43,8 +43,8 @@ class StartPhases(Shown):
 
     Examples
     --------
-    >>> StartPhases(pd.DataFrame({"trace_count": [9, 1]}), 0.81, 1e-6, "")
-    StartPhases(10 traces begin unevenly: 90% in one of 2 parts of the second)
+    >>> tk.start_phases(shop)
+    StartPhases(5 traces begin unevenly: 100% in one of 50 parts of the second)
     """
 
     table: pd.DataFrame
@@ -110,14 +110,11 @@ def start_phases(
 
     Examples
     --------
-    Every second of 200 traces starts at the beginning of a second:
+    The five requests start at the beginning of a second:
 
-    >>> from tracekit import TraceSet
-    >>> begun = [n * 10**9 + (5_000_000 if n % 2 else n * 5_000_000) for n in range(200)]
-    >>> frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})
-    >>> phases = start_phases(TraceSet.from_spans(frame.assign(trace_id=[f"{n + 1:032x}" for n in range(200)])))
-    >>> phases.table["trace_count"].head(3).tolist(), phases.is_even
-    ([102, 2, 2], False)
+    >>> phases = tk.start_phases(shop, parts=2)
+    >>> phases.table["trace_count"].tolist(), phases.is_even
+    ([5, 0], False)
     """
     if parts < _FEWEST:
         raise ValueError(f"expected at least {_FEWEST} parts of a second, found {parts}")

@@ -53,7 +53,7 @@ FORMATS = (
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests from a source other than traces.
+    r"""Requests from a source other than traces.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Requests:
 
     Examples
     --------
-    >>> Requests(pd.DataFrame({"count": [4.0, 6.0]}), None, pd.DataFrame(), "csv")
+    >>> tk.read_requests(b"time,route,count\n2026-01-01T12:00:00Z,/cart,4\n2026-01-01T12:00:00Z,/pay,6\n", format="csv")
     Requests(10 requests from csv)
     """
 

@@ -64,13 +64,9 @@ def plot_comparison(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.compute import critical_path
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0})
-    >>> quick, slow = (critical_path(TraceSet.from_spans(frame.assign(end_ns=end))) for end in (5000, 9000))
-    >>> [round(step * 1e9) for step in plot_comparison(quick.compare(slow)).data[0].x]
-    [5000, 4000, 9000]
+    >>> change = tk.critical_path(baseline).compare(tk.critical_path(shop))
+    >>> [round(step * 1e3) for step in tk.plot(change).data[0].x]
+    [88, 56, 6, 2, 0, 0, 0, 0, 152]
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")

@@ -42,13 +42,9 @@ def plot_what_if(result: WhatIf) -> Chart:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.compute import critical_path
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> half = critical_path(TraceSet.from_spans(frame)).what_if({"name == 'GET /'": 0.5})
-    >>> round(plot_what_if(half).data[1].x[0] * 1e9)
-    2500
+    >>> half = tk.critical_path(shop).what_if({"name == 'SELECT entries'": 0.5})
+    >>> [round(drawn.x[0] * 1e3) for drawn in tk.plot(half).data]
+    [152, 116]
     """
     intervals, words = [], []
     for name, row in result.table.iterrows():
@@ -99,13 +95,9 @@ def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mea
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.compute import critical_path
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> curve = critical_path(TraceSet.from_spans(frame)).what_if_curve("name == 'GET /'", factors=[0, 1])
-    >>> [round(value * 1e9) for value in plot_what_if_curve(curve, statistics=["p50"]).data[0].y]
-    [0, 5000]
+    >>> curve = tk.critical_path(shop).what_if_curve("name == 'SELECT entries'", factors=[0, 1])
+    >>> [round(value * 1e3) for value in plot_what_if_curve(curve, statistics=["p50"]).data[0].y]
+    [80, 100]
     """
     known = list(dict.fromkeys(result.table["statistic"]))
     for name in statistics:

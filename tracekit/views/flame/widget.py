@@ -59,12 +59,8 @@ def plot_flame(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.compute import critical_path
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> plot_flame(critical_path(TraceSet.from_spans(frame)).flame())
-    Flame(1 call path, 5.00 µs per request)
+    >>> tk.plot(tk.critical_path(shop).flame())
+    Flame(8 call paths, 152 ms per request)
     """
     if value not in VALUES:
         raise ValueError(f"expected a value of {' or '.join(VALUES)}, found {value!r}")

@@ -40,13 +40,11 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.skew import clock_skew
-    >>> rows = {"span_id": ["1", "2"], "parent_span_id": [None, "1"], "host_name": ["h1", "h2"], "name": "x"}
-    >>> frame = pd.DataFrame(rows | {"trace_id": "a1", "start_ns": [0, 1020], "end_ns": [100, 1080]})
-    >>> [round(x * 1e9) for x in plot_clock_skew(clock_skew(TraceSet.from_spans(frame), min_traces=1)).data[0].x]
-    [1000]
+    >>> late = shop.spans.copy()
+    >>> late.loc[late["host_name"] == "shop-2", ["start_ns", "end_ns"]] += 1_000_000_000
+    >>> skew = tk.clock_skew(tk.TraceSet.from_spans(late), min_traces=1)
+    >>> [round(x) for x in tk.plot(skew).data[0].x]
+    [1]
     """
     every = result.pairs.assign(name=result.pairs["host"].astype(str) + " → " + result.pairs["peer_host"].astype(str))
     seen = every[every["low_ns"].notna() & every["high_ns"].notna()]

@@ -44,13 +44,9 @@ def plot_coverage(result: Coverage, *, kind: str | None = None) -> Chart:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.checks.coverage.coverage import coverage
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> seen = coverage(TraceSet.from_spans(frame), requests=pd.DataFrame({"count": [20]}))
-    >>> plot_coverage(seen).data[0].x
-    (20.0, 1.0)
+    >>> seen = tk.coverage(shop, requests=pd.DataFrame({"count": [100]}))
+    >>> tk.plot(seen).data[0].x
+    (100.0, 5.0)
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")

@@ -54,12 +54,8 @@ def plot_latency_bias(result: LatencyBias, *, kind: str = "curves") -> Chart:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.checks.sampling.latency_bias import latency_bias
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> plot_latency_bias(latency_bias(TraceSet.from_spans(frame).with_weights(20))).layout.title.text
-    'p95 latency: 5.00 µs in the sample, 5.00 µs of all requests'
+    >>> tk.plot(tk.latency_bias(shop.with_weights(20))).layout.title.text
+    'p95 latency: 400 ms in the sample, 400 ms of all requests'
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")

@@ -52,13 +52,8 @@ def plot_sample_mix(result: SampleMix, *, kind: str = "shares", axis: str | None
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.checks.sampling.sample_mix import sample_mix
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(http_route=["/cart", "/pay"]))
-    >>> mix = sample_mix(shop, requests=pd.DataFrame({"route": ["/cart", "/pay"], "count": [10, 30]}))
-    >>> [float(share) for share in plot_sample_mix(mix).data[-1].x]
+    >>> mix = tk.sample_mix(shop, requests=pd.DataFrame({"route": ["/cart", "/pay"], "count": [10, 30]}))
+    >>> [float(share) for share in tk.plot(mix).data[-1].x]
     [0.25, 0.75]
     """
     if kind not in KINDS:

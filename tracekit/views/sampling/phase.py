@@ -35,13 +35,8 @@ def plot_start_phases(result: StartPhases) -> Chart:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.checks.sampling.start_phases import start_phases
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "end_ns": 10**9})
-    >>> seen = start_phases(TraceSet.from_spans(frame.assign(start_ns=[0, 600_000_000])), parts=2)
-    >>> plot_start_phases(seen).data[0].y
-    (1.0, 1.0)
+    >>> tk.plot(tk.start_phases(shop, parts=2)).data[0].y
+    (5.0, 0.0)
     """
     seen = result.table
     whole = int(seen["trace_count"].sum())

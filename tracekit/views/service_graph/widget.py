@@ -59,12 +59,8 @@ def plot_service_graph(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.service_graph.build import service_graph
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> plot_service_graph(service_graph(TraceSet.from_spans(frame.assign(service_name="shop"))))
-    ServiceMap(1 service, 0 calls)
+    >>> tk.plot(tk.service_graph(shop))
+    ServiceMap(4 services, 3 calls)
     """
     scope: dict[str, Any] = {"around": around, "hops": hops, "most": most, "period_s": period_s}
     graph = map_payload(result, **scope) if against is None else compared_payload(result, against, **scope)

@@ -58,11 +58,8 @@ def waterfall(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> waterfall(TraceSet.from_spans(frame), "0000")
-    Waterfall(trace 000000000000000000000000000000a1, 1 span, 5.00 µs)
+    >>> tk.waterfall(shop, "c3")
+    Waterfall(trace c3c0de00000000000000000000000000, 6 spans, 400 ms)
     """
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
