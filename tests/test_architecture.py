@@ -1,4 +1,4 @@
-"""The house of the design, section 2: imports point down, and siblings on one floor do not know each other."""
+"""The layout of the design, section 2: imports point down, packages have no cycles, and tests mirror the package."""
 
 import ast
 import itertools
@@ -269,3 +269,54 @@ def test_sibling_packages_have_no_cycles():
                 break
     cycles = [sorted(found) for found in nx.strongly_connected_components(graph) if len(found) > 1]
     assert cycles == []
+
+
+TESTS = Path(__file__).parent
+WITHOUT_PACKAGE = {"browser", "benchmarks"}  # all views in Chromium; speed
+OF_THE_PROJECT = {  # one question each about the package as a whole, or about what surrounds it
+    "test_architecture",
+    "test_calibration",
+    "test_datasets",
+    "test_every_analysis",
+    "test_fuzz_side_readers",
+    "test_notebooks",
+    "test_packaging",
+    "test_public_api",
+    "test_readme",
+    "aws/test_cli_pull",  # a command, with the fake account of tests/aws
+    "aws/test_credentials",  # likewise
+}
+TEST_FILES = {path.relative_to(TESTS).with_suffix("").as_posix() for path in TESTS.rglob("test_*.py")}
+
+
+def is_mirrored(test):
+    """Whether a test is named after its package, or a module or package in it: ``a/test_b_more`` after ``a/b.py``."""
+    package = HOUSE / Path(test).parent
+    names = {package.name, *(path.stem for path in package.glob("*.py"))}
+    names |= {path.parent.name for path in package.glob("*/__init__.py")}
+    stem = Path(test).name.removeprefix("test_")
+    return package.is_dir() and any(stem == name or stem.startswith(f"{name}_") for name in names)
+
+
+def test_tests_mirror_the_package():
+    """A test lies where its module lies, and its name begins with that of the module or package."""
+    mirrors = {test for test in TEST_FILES if test.partition("/")[0] not in WITHOUT_PACKAGE} - OF_THE_PROJECT
+    assert len(mirrors) > 100
+    assert OF_THE_PROJECT <= TEST_FILES
+    assert [test for test in sorted(mirrors) if not is_mirrored(test)] == []
+
+
+@pytest.mark.parametrize(
+    ("test", "mirrored"),
+    [
+        ("loading/test_reading", True),
+        ("loading/test_loading_fuzz", True),
+        ("loading/otlp/test_fast", True),
+        ("loading/test_otlp_fast", True),
+        ("loading/test_readings", False),
+        ("stats/test_fast", False),
+        ("gone/test_gone", False),
+    ],
+)
+def test_a_test_in_the_wrong_place_is_detected(test, mirrored):
+    assert is_mirrored(test) is mirrored

@@ -19,7 +19,7 @@ from tracekit.loading.xray.segment import Part, exact_times
 from tracekit.loading.xray.times import nanoseconds
 from tracekit.loading.xray.tree import DEEPEST, flat
 
-RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
+RECORDING = Path(__file__).parents[3] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
 TRACE = "1-58406520-a006649127e371903a2de979"
 OTHER = "1-58406520-a006649127e371903a2de97a"
 TABLES = ("spans", "attributes", "events", "links", "resources", "scopes", "sources", "issues", "summary")

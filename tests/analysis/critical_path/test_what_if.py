@@ -3,11 +3,11 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.critical_path.test_kernel import arrays, root_of, trees
 from critical_path_oracle import rerun
 from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_critical_path_laws import arrays, root_of, trees
 
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.kernel import walk

@@ -302,7 +302,7 @@ def small_chunks(stream):
 
 # ------------------------------------------------------------------ legal, or nearly so
 
-SHARED = Path(__file__).parents[3] / "shared" / "prototypes" / "ingest" / "lenient_cases.py"
+SHARED = Path(__file__).parents[4] / "shared" / "prototypes" / "ingest" / "lenient_cases.py"
 CASES = runpy.run_path(str(SHARED))["cases"]() if SHARED.exists() else {}
 
 

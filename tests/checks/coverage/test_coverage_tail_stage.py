@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from checks.sampling.test_recording import ROUTES
+from checks.sampling.test_sampling_recording import ROUTES
 
 import tracekit as tk
 

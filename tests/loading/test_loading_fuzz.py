@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 from backports import zstd
+from loading.otlp.test_prepper import DOTTED, NESTED, THRIFT
+from loading.test_loading_numbers import FORMATS
 from made_sets import shop
-from test_numbers import FORMATS
-from test_prepper import DOTTED, NESTED, THRIFT
 
 from tracekit import convert
 from tracekit.errors import LoadError, TracekitError

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_numbers import FORMATS
+from loading.test_loading_numbers import FORMATS
 
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.ledger import Position
