@@ -152,7 +152,7 @@ def allowed(arrow):
     return (arrow.source, arrow.target) in DOORS and (arrow.in_function or arrow.for_types)
 
 
-def test_every_module_has_a_floor():
+def test_every_module_has_a_layer():
     homeless = sorted({room(name) for name in MODULES} - set(FLOOR))
     assert not homeless, f"give {homeless} a floor: design, section 2"
 
@@ -178,7 +178,7 @@ def test_imports_point_down_and_never_to_a_sibling():
         ("cli_tables", "from tracekit.cli import main"),
     ],
 )
-def test_a_wrong_arrow_is_noticed(source, line):
+def test_a_forbidden_import_is_detected(source, line):
     (arrow,) = arrows_of(source, ast.parse(line))
     assert not allowed(arrow)
 
@@ -193,24 +193,24 @@ def test_a_wrong_arrow_is_noticed(source, line):
         ("cli", "import tracekit as tk"),
     ],
 )
-def test_a_right_arrow_is_left_alone(source, line):
+def test_an_allowed_import_passes(source, line):
     (arrow,) = arrows_of(source, ast.parse(line))
     assert allowed(arrow)
 
 
-def test_the_doors_of_the_container_are_in_use():
+def test_the_exceptions_of_the_container_are_in_use():
     used = {(arrow.source, arrow.target) for arrow in ARROWS}
     assert used >= DOORS, "a door that nobody uses should not be listed"
 
 
-def test_views_know_results_and_never_compute_them():
+def test_views_import_results_and_never_compute_them():
     taken = [arrow for arrow in ARROWS if room(arrow.source) == "views" and room(arrow.target) == "analysis"]
     assert taken
     wrong = [f"{arrow}: {name}" for arrow in taken for name in arrow.names if not (name[0].isupper() or name.isupper())]
     assert not wrong, "\n".join(wrong)
 
 
-def test_formats_do_not_know_each_other():
+def test_formats_do_not_import_each_other():
     def kind(name):
         stem = name.removeprefix("loading.") if name.startswith("loading.") else ""
         return next((one for one in FORMATS if stem.startswith(one)), "")

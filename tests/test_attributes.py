@@ -68,7 +68,7 @@ def test_rows_of_a_key_come_in_order(rows):
     assert len(codes) == len(owners)
 
 
-def test_values_come_back_as_they_were():
+def test_values_are_restored_unchanged():
     values = [
         None,
         True,

@@ -11,14 +11,14 @@ TABLES = calibration.all_tables()
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_table_holds(name):
+def test_the_table_is_calibrated(name):
     wrong = [str(row) for row in TABLES[name].rows() if not row.is_right]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
-def test_the_full_table_holds(name):
+def test_the_full_table_is_calibrated(name):
     """Two thousand replications; ``python tests/calibration.py`` prints them."""
     wrong = [str(row) for row in TABLES[name].rows(calibration.FULL) if not row.is_right]
     assert not wrong, "\n".join(wrong)

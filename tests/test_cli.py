@@ -54,7 +54,7 @@ def torn(place):
 # ------------------------------------------------------------------ demo, report
 
 
-def test_demo_writes_the_report_and_says_what_happened(place):
+def test_demo_writes_the_report_and_prints_the_findings(place):
     ran = run.invoke(app, ["demo"])
     assert ran.exit_code == 0, ran.output
     page = (place / "tracekit-demo.html").read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def test_demo_writes_the_report_and_says_what_happened(place):
     assert list(place.iterdir()) == [place / "tracekit-demo.html"], "the demo leaves one file"
 
 
-def test_demo_tells_the_baseline_beside_the_incident():
+def test_demo_shows_the_baseline_and_the_incident():
     before, during = tk.load_sample("checkout-regression")
     lines = run.invoke(app, ["demo", "-o", "x.html"]).stdout.splitlines()
     (p95,) = [line.split() for line in lines if line.strip().startswith("p95")]
@@ -91,7 +91,7 @@ def test_report_reads_many_files_into_one_page(place, good):
     assert "POST /pay" in page
 
 
-def test_report_says_what_changed_since_a_baseline(place, good):
+def test_report_shows_what_changed_since_a_baseline(place, good):
     (place / "before.jsonl").write_text("".join(request(n, name="GET /old") for n in range(20, 24)), encoding="utf-8")
     ran = run.invoke(app, ["report", good.name, "--baseline", "before.jsonl", "-o", "out.html"])
     assert ran.exit_code == 0, ran.output
@@ -131,7 +131,7 @@ def test_strict_stops_at_the_first_bad_record(torn):
     assert "torn.jsonl:2" in ran.stderr
 
 
-def test_a_unit_that_is_not_the_format_s_can_be_said(place):
+def test_a_unit_other_than_the_default_can_be_given(place):
     """Times of 2023 in microseconds: refused, with the remedy; read with it."""
     span = SPAN % (1, 1, "x", 0)
     span = span.replace('"1000"', '"1700000000000000"').replace('"0"', '"1700000000000250"')
@@ -201,7 +201,7 @@ def test_check_as_json_holds_the_rows_of_both_frames(torn):
     assert (issue["code"], issue["record_number"], issue["action"]) == ("JSON_SYNTAX", 2, "quarantined")
 
 
-def test_check_as_json_says_why_nothing_could_be_read(place):
+def test_check_as_json_reports_why_nothing_could_be_read(place):
     (place / "empty.json").touch()
     ran = run.invoke(app, ["check", "empty.json", "--json"])
     assert ran.exit_code == 2
@@ -298,7 +298,7 @@ def test_lab_without_jupyterlab_names_the_extra(place, monkeypatch):
     ],
 )
 @pytest.mark.usefixtures("good")
-def test_what_cannot_be_done_is_said_without_a_traceback(arguments, said):
+def test_impossible_requests_are_reported_without_a_traceback(arguments, said):
     ran = run.invoke(app, arguments)
     assert ran.exit_code == 2
     assert said in " ".join(ran.stderr.replace("│", " ").split())
@@ -328,7 +328,7 @@ def test_markup_in_names_is_text(capsys):
     assert "[red]not red[/red] :smile: [link=x]" in capsys.readouterr().out
 
 
-def test_issues_are_counted_by_code_gravest_first(place):
+def test_issues_are_counted_by_code_most_severe_first(place):
     lines = [request(1), "{\n", '{"resourceMetrics":[]}\n', "{\n", request(1)]
     (place / "odd.jsonl").write_text("".join(lines))
     traces = tk.read("odd.jsonl")
@@ -367,7 +367,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(good):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize("command", [["report", "-", "-o", "out.html"], ["convert", "-", "-o", "out.parquet"]])
-def test_ctrl_c_ends_with_a_word_and_130(place, command):
+def test_ctrl_c_ends_with_a_message_and_130(place, command):
     """The command waits for standard input; one interrupt ends it within a second or so, without a file."""
     with terminal(*command, stdin=subprocess.PIPE) as process:
         process.stdin.write(request(1) * 4000)  # more than a pipe holds: when this returns, the command is reading

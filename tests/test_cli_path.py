@@ -38,7 +38,7 @@ def orphaned(tmp_path):
     return str(path)
 
 
-def test_who_requests_waited_for():
+def test_critical_path_time_by_service():
     ran, lines = asked(DURING)
     assert ran.exit_code == 0, ran.output
     found = tk.critical_path(tk.load_sample("checkout-regression")[1])
@@ -59,7 +59,7 @@ def test_keys_and_rows():
 
 
 @pytest.mark.parametrize("band", ["95-99", "p95-p99"])
-def test_a_band_beside_the_median(band):
+def test_a_band_is_compared_with_the_median(band):
     ran, lines = asked(DURING, "--band", band)
     assert "Critical-path time, p95-p99 (40 requests)" in ran.stdout
     table = tk.critical_path(tk.load_sample("checkout-regression")[1]).bands("service_name").table
@@ -67,7 +67,7 @@ def test_a_band_beside_the_median(band):
     assert f" 1.27 ms +{duration(excess)} (+" in row(lines, "ledger")
 
 
-def test_a_band_of_few_requests_says_that_it_was_widened():
+def test_a_widened_band_is_reported():
     assert "Critical-path time, p99-p100 (20 requests, widened to p98-p100)" in asked(DURING, "--band", "99")[0].stdout
 
 
@@ -116,7 +116,7 @@ def test_nothing_matches():
         (["--baseline", "nowhere.jsonl"], 2, "nowhere.jsonl"),
     ],
 )
-def test_what_cannot_be_understood_is_said_in_words(words, code, message):
+def test_invalid_arguments_are_reported_as_text(words, code, message):
     ran, _ = asked(DURING, *words)
     assert ran.exit_code == code
     assert message in " ".join(ran.stderr.replace("│", " ").split())

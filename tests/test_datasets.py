@@ -108,7 +108,7 @@ def checkouts(spans, *tiers):
 # the index and the files
 
 
-def test_every_recording_is_in_the_index_and_says_what_it_is():
+def test_every_dataset_is_in_the_index_with_its_description():
     for name, entry in INDEX.items():
         there = {path.relative_to(DATASETS).as_posix() for path in (DATASETS / name).iterdir()}
         assert there == {file["path"] for file in entry["files"]} | {f"{name}/README.md"}
@@ -257,7 +257,7 @@ def test_a_seed_gives_one_plan():
     assert [one.at_s for one in plan(3, 50, 10)] == sorted(one.at_s for one in plan(3, 50, 10))
 
 
-def test_the_release_slowed_enterprise_checkouts_and_nobody_else(shop):
+def test_the_release_slowed_enterprise_checkouts_only(shop):
     truth = INDEX["checkout-regression"]["truth"]
     assert (truth["service"], truth["affected"]["value"]) == ("ledger", "enterprise")
     for tiers, low, high in ((("enterprise",), 120, 180), (("free", "pro"), -2, 2)):
@@ -468,7 +468,7 @@ def test_the_truth_is_that_of_the_population(entered):
             assert [said[f"p{share}_ms"] for share in (50, 95, 99)] == pytest.approx(took, abs=0.006)
 
 
-def test_the_samples_mislead_as_the_index_says(sampled):
+def test_the_samples_mislead_as_in_the_index(sampled):
     measured = INDEX["tail-sampled"]["truth"]["measured"]
     for role, said in measured["raw"].items():
         found = [one for spans in sampled[role].values() for one in roots(spans)]
@@ -525,7 +525,7 @@ def test_every_part_of_a_trace_is_there(xray):
     assert not any(part["in_progress"] for _, part, _ in xray)
 
 
-def test_the_shapes_that_a_reader_has_to_know_are_there(xray):
+def test_the_shapes_that_a_reader_must_handle_occur(xray):
     parts = [part for _, part, _ in xray]
     causes = [part["cause"] for part in parts if "cause" in part]
     ids = {exception["id"] for cause in causes if isinstance(cause, dict) for exception in cause["exceptions"]}
@@ -583,7 +583,7 @@ def test_the_small_shop_is_the_one_that_is_drawn(role):
 
 
 @pytest.mark.usefixtures("recorder")
-def test_the_shop_records_complete_traces_with_the_release_asked_for():
+def test_the_shop_records_complete_traces_with_the_requested_release():
     pytest.importorskip("opentelemetry.exporter.otlp.json.file", reason="needs the record extra")
     from incidents import SLOW_LEDGER  # noqa: PLC0415 - stands in datasets/record
     from load import plan  # noqa: PLC0415 - likewise

@@ -202,12 +202,12 @@ WAYS = [(column, kind, value, *way) for column, kind, value, ways in ROWS for wa
 
 
 @pytest.mark.parametrize(("column", "kind", "value", "attributes", "resource"), WAYS)
-def test_every_way_to_say_it_gives_the_same_column(column, kind, value, attributes, resource):
+def test_every_spelling_gives_the_same_column(column, kind, value, attributes, resource):
     assert one(column, kind, attributes, resource) == value
 
 
 @pytest.mark.parametrize(("column", "kind", "value", "attributes", "resource"), WAYS)
-def test_it_is_the_same_beside_spans_that_say_it_otherwise(column, kind, value, attributes, resource):
+def test_it_is_the_same_among_spans_of_another_spelling(column, kind, value, attributes, resource):
     """What one span says must not change what another one means."""
     others = [(k, a, r) for c, k, _, a, r in WAYS if c == column]
     traces = make((kind, attributes, resource), *others)
@@ -295,7 +295,7 @@ def test_names_that_differ_in_ids_are_one_operation_and_stay_as_recorded():
     assert traces.spans["name"].tolist() == ["GET /orders/7", "GET /orders/8231", "GET /orders/7"]
 
 
-def test_operation_source_may_be_asked_for_first():
+def test_operation_source_may_be_read_first():
     assert make((S, {"http.method": "GET", "http.route": "/x"})).codes("operation_source").at(0) == "http.route"
 
 
@@ -318,7 +318,7 @@ def test_operation_source_may_be_asked_for_first():
         (I, {"db.system": "redis"}, None),
     ],
 )
-def test_what_sort_of_thing_is_called(kind, attributes, peer_type):
+def test_peer_types_of_calls(kind, attributes, peer_type):
     assert one("peer_type", kind, attributes) == peer_type
 
 
@@ -351,12 +351,12 @@ def test_what_sort_of_thing_is_called(kind, attributes, peer_type):
         (S, {"aws.xray.fault": False, "http.status_code": 200}, {}, "none", False),
     ],
 )
-def test_whose_mistake_an_error_is(kind, attributes, members, error_class, is_error):
+def test_error_classes(kind, attributes, members, error_class, is_error):
     spans = make((kind, attributes, {}, members)).spans
     assert spans[["error_class", "is_error"]].iloc[0].tolist() == [error_class, is_error]
 
 
-def test_the_first_exception_of_each_span_is_told_and_error_type_beats_it():
+def test_the_first_exception_of_each_span_is_reported_and_error_type_beats_it():
     events = [
         ("log", {"message": "x"}),
         ("exception", {"exception.type": "Timeout", "exception.message": "too late"}),
@@ -383,7 +383,7 @@ def test_durations_are_known_only_where_both_ends_are():
     assert traces.duration_ns[0] == 10
 
 
-def test_every_category_column_has_codes_that_say_what_the_frame_says():
+def test_every_category_column_has_codes_equal_to_the_frame():
     traces = make(*((kind, attributes, resource) for _, kind, _, attributes, resource in WAYS))
     spans = traces.spans
     for column in CODED:

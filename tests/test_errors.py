@@ -33,7 +33,7 @@ def test_every_error_is_in_the_tree_and_in_its_drawing():
         (RenderError("m"), {}),
     ],
 )
-def test_an_error_says_its_message_and_carries_what_it_knows(error, members):
+def test_an_error_has_its_message_and_fields(error, members):
     assert str(error) == "m"
     assert {name: getattr(error, name) for name in members} == members
     with pytest.raises(TracekitError, match=r"^m$"):

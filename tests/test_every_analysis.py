@@ -61,7 +61,7 @@ def test_the_facade_has_the_analyses():
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_an_analysis_changes_nothing_and_answers_alike_again(name):
+def test_an_analysis_changes_nothing_and_is_repeatable(name):
     traces = tk.TraceSet.from_spans(spans())
     before, weights = traces.spans.copy(), traces.weights.value.copy()
     first, again = (getattr(tk, name)(traces) for _ in range(2))

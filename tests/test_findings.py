@@ -12,7 +12,7 @@ def finding(severity, headline="h", **members):
 MIXED = Findings([finding(s, f"{s} {n}") for n, s in enumerate(["info", "critical", "notice", "critical", "warning"])])
 
 
-def test_the_gravest_come_first_in_the_order_given():
+def test_the_most_severe_come_first_in_the_order_given():
     wanted = ["critical 1", "critical 3", "warning 4", "notice 2", "info 0"]
     assert [f.headline for f in MIXED] == wanted
     assert MIXED.worst == "critical"
@@ -57,6 +57,6 @@ def test_hostile_text_stays_text_in_a_page():
     assert "&lt;b&gt;" in page
 
 
-def test_sentences_stand_to_the_left_whatever_the_page_does_with_cells():
+def test_sentences_are_left_aligned_in_any_page():
     page = Findings([finding("info", "One trace is cut.")])._repr_html_()
     assert page.count('<th style="text-align:left">') == page.count('<td style="text-align:left">') == 3

@@ -142,7 +142,7 @@ def test_any_traces_in_which_servers_share_the_ids_of_their_clients(rows):
     check(rows)
 
 
-def test_a_shared_span_hangs_below_its_client_and_the_servers_work_below_the_server():
+def test_a_shared_span_is_a_child_of_its_client_and_parent_of_the_servers_work():
     client, server, below_server, below_client = (
         (1, 2, 1, 0, 0),
         (1, 2, 1, SHARED, 1),
@@ -160,7 +160,7 @@ def test_a_shared_span_whose_client_sent_nothing_keeps_its_recorded_parent():
     assert forest.state.tolist() == [ParentState.ROOT, ParentState.RESOLVED, ParentState.ROOT]
 
 
-def test_ids_made_to_collide_with_the_mix_of_trace_and_id_are_told_apart():
+def test_ids_made_to_collide_with_the_mix_of_trace_and_id_are_distinguished():
     golden = 0x9E3779B97F4A7C15
     rows = [(1, golden, 0, 0, 0), (1, 5, golden ^ 7, 0, 0), (2, 7, 0, 0, 0), (2, 9, 7, 0, 0), (2, 3, 0, 0, 0)]
     check(rows)
@@ -227,7 +227,7 @@ def test_many_cycles_in_one_trace_are_each_cut_once():
     assert np.flatnonzero(forest.parent_row < 0).tolist() == list(range(0, n, 3))
 
 
-def test_blocks_hold_whole_traces():
+def test_blocks_contain_whole_traces():
     starts = np.concatenate(([0], np.cumsum(np.random.default_rng(1).integers(1, 20, 500))))
     cuts = list(blocks(starts, 30))
     assert [low for low, _ in cuts[1:]] == [high for _, high in cuts[:-1]]

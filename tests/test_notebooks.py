@@ -40,7 +40,7 @@ def test_nothing_of_a_run_is_stored(notebook):
         assert cell["metadata"] == {}
 
 
-def test_the_form_is_4_5_with_a_kernel_that_everybody_has(notebook):
+def test_the_format_is_4_5_with_a_standard_kernel(notebook):
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     ids = [cell["id"] for cell in notebook["cells"]]
@@ -67,7 +67,7 @@ def test_it_uses_public_names_and_no_network(notebook):
                 assert not {alias.name.partition(".")[0] for alias in node.names} & NETWORK, source
 
 
-def test_what_the_words_claim_is_asserted(notebook):
+def test_what_a_docstring_claims_is_asserted(notebook):
     """Outputs are not stored: a cell that rots would go unnoticed without assertions."""
     cells = code_of(notebook)
     asserting = [

@@ -86,7 +86,7 @@ def test_nothing_else_is_there(members):
     assert sum(map(len, members.values())) < 8_000_000
 
 
-def test_the_metadata_say_what_a_user_needs_to_know(metadata, members):
+def test_the_metadata_have_what_a_user_needs(metadata, members):
     assert metadata["Name"] == "tracekit-notebook"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_payload().startswith("# tracekit")

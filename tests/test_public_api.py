@@ -52,13 +52,13 @@ def test_type_checkers_read_the_same_names():
         assert getattr(tk, name) is getattr(importlib.import_module(module), name)
 
 
-def test_a_name_that_is_not_there_says_where_the_names_are():
+def test_a_missing_name_points_to_the_list_of_names():
     with pytest.raises(AttributeError, match=r"no attribute 'reed'; tracekit\.__all__ lists the public names"):
         tk.reed  # noqa: B018 - the question is what it raises
 
 
 @pytest.mark.parametrize("name", tk.__all__)
-def test_every_name_has_words_and_an_example(name):
+def test_every_name_has_a_docstring_and_an_example(name):
     thing = getattr(tk, name)
     assert thing.__doc__, name
     assert name == "TraceSet" or ">>>" in thing.__doc__ or issubclass(thing, Exception), name
@@ -79,7 +79,7 @@ def test_the_container_stays_small():
     assert len(methods) <= 10, methods
 
 
-def test_the_table_of_contents_names_every_kind_of_thing():
+def test_the_table_of_contents_names_every_kind_of_part():
     words = tk.__doc__
     assert all(name in words for name in ("read", "TraceSet", "analyses", "results", "views", "report(", "describe()"))
 
@@ -195,7 +195,7 @@ def test_the_order_of_the_rows_is_no_matter(drawing):
             pd.testing.assert_frame_equal(first, again, check_categorical=False)
 
 
-def test_the_shop_says_what_was_drawn(shop):
+def test_the_shop_equals_its_drawing(shop):
     (call,) = tk.service_graph(shop).calls.to_dict("records")
     assert (call["caller_service"], call["callee_service"], call["call_count"]) == ("cart", "ledger", 2)
     assert (call["paired_count"], call["error_count"], call["is_inferred"]) == (2, 1, False)
@@ -203,6 +203,6 @@ def test_the_shop_says_what_was_drawn(shop):
     assert (pay["span_count"], pay["error_ratio"], pay["max_ns"]) == (2, 0.5, 300)
 
 
-def test_a_report_of_no_traces_says_so(shop, tmp_path):
+def test_a_report_of_no_traces_shows_a_message(shop, tmp_path):
     nobody = shop.where("service_name == 'nobody'")
     assert "There is no trace in the data." in tk.report(nobody, tmp_path / "empty.html").read_text(encoding="utf-8")

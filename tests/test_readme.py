@@ -59,6 +59,6 @@ def test_the_map_names_what_is_there():
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
-def test_every_family_of_issues_is_told(code):
+def test_every_family_of_issues_is_reported(code):
     told = re.findall(r"^\| `([A-Z_ ]+)` \|", TEXT, re.MULTILINE)
     assert any(code.startswith(family) for row in told for family in row.split())

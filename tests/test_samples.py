@@ -21,7 +21,7 @@ def copied(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_list_says_what_the_index_says():
+def test_the_list_equals_the_index():
     index = json.loads((DATASETS / "index.json").read_text())["datasets"]
     frame = samples.list_samples()
     assert list(frame.columns) == ["name", "title", "span_count", "trace_count", "byte_count", "licence", "truth"]
@@ -33,7 +33,7 @@ def test_the_list_says_what_the_index_says():
     assert row["truth"].startswith("ledger 1.5.0")
 
 
-def test_paths_come_in_the_order_of_time_and_hold_what_the_index_says():
+def test_paths_come_in_the_order_of_time_with_the_indexed_hashes():
     paths = samples.sample_paths("checkout-regression")
     assert [path.name for path in paths] == ["baseline.jsonl.zst", "during.jsonl.zst"]
     entry = next(one for one in json.loads((DATASETS / "index.json").read_text())["datasets"] if len(one["files"]) == 2)
@@ -51,7 +51,7 @@ def test_an_unknown_name_offers_the_nearest(name):
 
 
 @pytest.mark.parametrize("name", ["", "zzz", 7, None])
-def test_a_hopeless_name_offers_nothing_but_the_list(name):
+def test_a_name_without_a_close_match_shows_the_list(name):
     with pytest.raises(
         ValueError, match=rf"checkout-regression, checkout-xray, small-shop, tail-sampled; found {name!r}\.$"
     ):
@@ -87,7 +87,7 @@ def test_a_missing_index_is_refused(tmp_path, monkeypatch):
     assert caught.value.code == "SAMPLE_MISSING"
 
 
-def test_parts_come_in_the_order_asked_for_and_those_without_traces_as_paths():
+def test_parts_come_in_the_requested_order_and_those_without_traces_as_paths():
     log, tail = samples.load_sample("tail-sampled", "access-log", "tail")
     assert log == samples.sample_paths("tail-sampled", "access-log")[0]
     assert log.name == "access-log.log.zst"

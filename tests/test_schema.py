@@ -58,7 +58,7 @@ def test_every_column_has_one_meaning():
         ("link follows_from child_of_extra xray_link", schema.RELATIONS, schema.Relation),
     ],
 )
-def test_words_and_numbers_are_the_same_list(known, words, numbers):
+def test_text_and_numbers_are_the_same_list(known, words, numbers):
     assert issubclass(numbers, IntEnum)
     assert list(words) == known.split(), "stores and filters hold these words"
     assert [member.name.lower() for member in numbers] == [word.lower() for word in words]

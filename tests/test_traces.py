@@ -156,7 +156,7 @@ def test_no_traces_have_no_nearest():
         (BASE + 10, BASE + 5, []),
     ],
 )
-def test_between_goes_by_the_start_of_the_root_from_here_to_before_there(start, end, wanted):
+def test_between_selects_by_root_start_in_a_half_open_interval(start, end, wanted):
     assert short(SHOP.between(start, end)) == wanted
 
 
@@ -183,7 +183,7 @@ def test_an_attribute_is_the_spans_or_else_the_resources():
     assert both.attribute("tier").name == "tier"
 
 
-def test_an_attribute_that_nobody_has_names_the_nearest():
+def test_an_unknown_attribute_names_the_nearest():
     with pytest.raises(ValueError, match=r"expected an attribute .*, found none called 'tennant'; did you mean tenant"):
         SHOP.attribute("tennant")
     with pytest.raises(ValueError, match=r"traces.attributes\['key'\].unique\(\) lists them all"):
@@ -209,7 +209,7 @@ def plain(traces):
     return spans.astype(dict.fromkeys(spans.columns[spans.dtypes == "category"], object))
 
 
-def test_a_frame_of_spans_comes_back_as_it_was():
+def test_a_frame_of_spans_is_restored_unchanged():
     given = frame_of(
         status_code=["ERROR"] + ["UNSET"] * 7,
         status_message=["broke"] + [None] * 7,
@@ -273,7 +273,7 @@ def test_a_root_is_a_span_without_a_parent_in_every_spelling(root):
     assert traces.spans["parent_state"].tolist() == ["root", "resolved"] * 4
 
 
-def test_a_parent_that_is_no_id_is_told_and_the_span_an_orphan():
+def test_an_invalid_parent_id_is_reported_and_the_span_is_an_orphan():
     traces = TraceSet.from_spans(frame_of(parent_span_id=["no id", "1", None, "3", None, "5", None, "7"]))
     assert traces.spans["parent_state"].iloc[0] == "missing"
     [issue] = traces.issues[traces.issues["code"] == "ID_NOT_HEX"].itertuples()
@@ -318,7 +318,7 @@ def test_missing_columns_are_named():
         TraceSet.from_spans(pd.DataFrame())
 
 
-def test_floats_that_have_lost_digits_are_told():
+def test_floats_that_have_lost_digits_are_reported():
     exact = TraceSet.from_spans(frame_of(start_ns=[1.0] * 8, end_ns=[5.0, np.nan] * 4))
     assert exact.spans["end_ns"].iloc[:2].tolist() == [5, pd.NA]
     assert "TIME_PRECISION_LOST" not in set(exact.issues["code"])
@@ -337,7 +337,7 @@ def test_a_promoted_column_gives_way_to_the_attribute_of_its_name():
 # ------------------------------------------------------------------ how it shows
 
 
-def test_it_says_what_a_reader_wants_to_know_first():
+def test_it_shows_the_main_facts_first():
     assert repr(SHOP) == "TraceSet(4 traces, 8 spans, 4 services, 2025-06-15 15:06:40 to 15:06:43 UTC)"
     one = TraceSet.from_spans(frame_of()[:1])
     assert repr(one) == "TraceSet(1 trace, 1 span, 1 service, 2025-06-15 15:06:40 to 15:06:40 UTC)"
@@ -348,7 +348,7 @@ def test_it_says_what_a_reader_wants_to_know_first():
     assert "no times" in repr(timeless)
 
 
-def test_it_says_what_was_left_out():
+def test_it_reports_what_was_left_out():
     traces = TraceSet.from_spans(frame_of(trace_id=["a1", "", "b2", "b2", "c3", "c3", "d4", "x"]))
     assert repr(traces).endswith(", 2 records quarantined)")
     one = TraceSet.from_spans(frame_of(trace_id=["a1", "", "b2", "b2", "c3", "c3", "d4", "d4"]))
@@ -362,7 +362,7 @@ def test_a_page_shows_names_as_text():
     assert "unknown: every trace counts once" in page
 
 
-def test_a_page_says_how_many_weights_are_known():
+def test_a_page_shows_how_many_weights_are_known():
     traces = TraceSet.from_spans(frame_of(trace_id=["a1", "b2"] * 4))
     assert "<td>known</td>" in traces.with_weights(3)._repr_html_()
     partly = TraceSet(
@@ -389,7 +389,7 @@ def test_an_empty_set_answers_everything():
     assert empty.where("depth > 0").between(0, 1).with_weights(2).trace_ids == []
 
 
-def test_halves_of_surrogate_pairs_are_replaced_and_told():
+def test_halves_of_surrogate_pairs_are_replaced_and_reported():
     told = {"name": "GET \udfff", "service_name": "\ud83d\ude00 shop", "attributes.note": "\ud800"}
     told["status_message"] = "é"
     row = {"trace_id": "a1", "span_id": "1", "start_ns": 0, "end_ns": 5, **told}

@@ -62,7 +62,7 @@ def test_no_tracestate_is_a_crash(state):
     assert found is None or 0 < found <= 1
 
 
-def test_the_root_decides_and_what_is_unknown_is_one_and_says_so():
+def test_the_root_decides_and_unknown_weights_are_one_and_reported():
     assert TRACES.weights.value.tolist() == [2.0, 1.0, 1.0]
     assert TRACES.weights.known.tolist() == [True, False, False]
     assert TRACES.summary["weight_source"].tolist() == ["tracestate ot=th", "unknown", "unknown"]

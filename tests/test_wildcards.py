@@ -22,7 +22,7 @@ def words(letters, longest):
     return ("".join(word) for size in range(longest + 1) for word in itertools.product(letters, repeat=size))
 
 
-def test_every_short_pattern_matches_what_the_definition_says():
+def test_every_short_pattern_matches_as_defined():
     texts = list(words("ab", 5))
     for pattern in words("a*?b", 4):
         assert [bool(compiled(pattern).fullmatch(text)) for text in texts] == [
@@ -31,12 +31,12 @@ def test_every_short_pattern_matches_what_the_definition_says():
 
 
 @pytest.mark.parametrize(("pattern", "text"), [("a.c", "a.c"), ("[a]*", "[a]\n"), ("(", "("), ("\\d", "\\d")])
-def test_other_signs_stand_for_themselves(pattern, text):
+def test_other_characters_match_themselves(pattern, text):
     assert compiled(pattern).fullmatch(text)
     assert not compiled(pattern).fullmatch("1" * len(text))
 
 
-def test_case_matters_only_where_it_is_asked_for():
+def test_case_matters_only_if_requested():
     assert not compiled("PAY*").fullmatch("payments")
     assert compiled("PAY*", ignore_case=True).fullmatch("payments")
 

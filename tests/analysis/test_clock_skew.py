@@ -115,7 +115,7 @@ def test_unlike_ways_stay_inside_the_interval():
     assert (np.abs(skew.offsets["offset_ns"] - truth)[truth != 0] > MS).all()  # the middle is wrong, and cannot know
 
 
-def test_calls_that_nobody_waits_for_do_not_move_a_clock():
+def test_unawaited_calls_do_not_move_a_clock():
     skew = tk.clock_skew(recorded(np.random.default_rng(9), 300, fixed(0, 0, 0, 0), asynchronous=0.02))
     assert (skew.offsets["offset_ns"] != 0).mean() < 0.005
     assert skew.pairs["agreement_ratio"].min() < 1
@@ -296,7 +296,7 @@ def test_settings_out_of_range(setting):
         tk.clock_skew(drawn(("1", None, "h1", "CLIENT", 0, 100)), **setting)
 
 
-def test_what_the_path_needs_is_what_everything_says():
+def test_the_offsets_of_the_path_equal_those_of_all_spans():
     """The path asks only calls that may move a clock, and comes to the same offsets."""
     rng = np.random.default_rng(11)
     speed = rng.integers(-40 * MS, 40 * MS, (60, 4)) * (rng.random((60, 4)) < 0.1)
@@ -317,7 +317,7 @@ def test_a_clock_is_moved_though_most_calls_seem_sound():
     assert needed.offsets["offset_ns"].tolist() == everything.offsets.query("offset_ns != 0")["offset_ns"].tolist()
 
 
-def test_a_few_calls_that_nobody_waits_for_are_outvoted():
+def test_a_few_unawaited_calls_are_outvoted():
     traces = recorded(np.random.default_rng(12), 100, fixed(0, 0, 0, 0))
     frame = traces.spans
     answer = frame.index[(frame["kind"] == "SERVER") & (frame["host_name"] == "cart")][40]

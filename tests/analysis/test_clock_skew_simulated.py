@@ -164,7 +164,7 @@ def test_one_trace_with_many_asynchronous_calls_has_one_vote():
     assert moved(TraceSet.from_spans(pd.concat([sound[columns], extra[columns]]))) == 0
 
 
-def test_so_many_are_needed_as_a_plain_sum_says():
+def test_the_needed_number_equals_a_plain_sum():
     from math import comb  # noqa: PLC0415 - for this oracle alone
 
     for n in (1, 5, 12, 40, 150):

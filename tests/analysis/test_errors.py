@@ -25,7 +25,7 @@ def row(result, service):
     return result.operations.set_index("service_name").loc[service]
 
 
-def test_fault_throttle_and_client_mistakes_are_told_apart():
+def test_fault_throttle_and_client_mistakes_are_distinguished():
     result = errors(draw(SHOP))
     assert result.operations.columns.tolist() == COLUMNS
     shop, ledger, quota = (row(result, name) for name in ("shop", "ledger", "quota"))
@@ -59,7 +59,7 @@ def test_counts_are_weighted_and_ratios_do_not_move_with_the_scale():
     assert thrice["error_ratio_low"].tolist() == pytest.approx(once["error_ratio_low"].tolist())
 
 
-def test_a_sampled_failure_counts_for_those_it_stands_for():
+def test_a_sampled_failure_counts_with_its_weight():
     traces = draw("a1 1 - s SERVER 0 9 error\nb1 1 - s SERVER 0 9").with_weights(
         {"0" * 30 + "a1": 1, "0" * 30 + "b1": 19}
     )

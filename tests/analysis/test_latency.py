@@ -35,7 +35,7 @@ def test_the_histogram_holds_every_span_once():
         assert low <= value < high
 
 
-def test_a_request_kept_with_probability_one_twentieth_stands_for_twenty():
+def test_a_request_kept_with_probability_one_twentieth_represents_twenty():
     traces = draw(THREE).with_weights({"0" * 30 + "a1": 20, "0" * 30 + "b1": 20, "0" * 30 + "c1": 1})
     row = latency(traces).table.iloc[0]
     assert (row["p50_ns"], row["p95_ns"], row["p99_ns"]) == (80, 80, 400)
@@ -117,7 +117,7 @@ def test_nothing_is_an_empty_table_with_all_columns():
     assert repr(result) == "Latency(0 groups, 0 spans; no traces)"
 
 
-def test_it_says_what_it_left_out_and_escapes_names():
+def test_it_reports_what_it_left_out_and_escapes_names():
     result = latency(draw("a1 1 - <b>x</b> SERVER 0 10\na1 2 1 s SERVER 5 -"))
     assert repr(result) == "Latency(2 groups, 1 spans, 1 excluded; sampling weights unknown)"
     assert "<b>x" not in result._repr_html_()

@@ -49,7 +49,7 @@ def test_the_parts_add_up_to_the_whole():
     assert (plan.rules["kept_count"] <= plan.rules["request_count"] + 1e-9).all()
 
 
-def test_a_trace_stands_for_as_many_requests_as_its_weight_says():
+def test_a_trace_represents_as_many_requests_as_its_weight():
     traces = shop([{PATH: "/"}] * 5).with_weights(20)
     row = tk.plan_sampling(traces, 0.1).plans.loc["rules"]
     assert (row["request_count"], row["kept_count"]) == (100, pytest.approx(10))
@@ -89,7 +89,7 @@ def test_families_differ_in_what_is_missing_and_in_attributes():
     assert tk.plan_sampling(failing, late).plans.loc["rules", "kept_count"] == 0, "not known when the trace begins"
 
 
-def test_requests_that_no_rule_takes_are_told():
+def test_requests_without_a_rule_are_reported():
     traces = shop([{PATH: "/pay"}, {PATH: "/cart"}])
     plan = tk.plan_sampling(traces, [rule("pay", 1.0, URLPath="/pay*")])
     assert plan.plans.loc["rules", "unmatched_count"] == 1
@@ -164,7 +164,7 @@ def test_what_cannot_be_planned_is_refused(rules, how, expected):
         ({"default_strategy": {"type": "probabilistic", "param": 0.1}}, ["rules"]),
     ],
 )
-def test_one_set_of_rules_is_told_from_several(rules, names):
+def test_one_set_of_rules_is_distinguished_from_several(rules, names):
     traces = shop([{PATH: "/"}])
     if names is None:
         with pytest.raises(ValueError, match="expected a rule with a rate as rule 1 of the manifest"):

@@ -63,7 +63,7 @@ def test_a_client_and_the_server_that_answers_are_one_call():
     assert node(graph, "ledger")["p50_ns"] == 60  # as the service saw it
 
 
-def test_services_know_requests_self_time_and_where_they_were_entered():
+def test_services_have_requests_self_time_and_entry_points():
     graph = service_graph(draw(SHOP))
     assert graph.services.columns.tolist() == SERVICES
     shop, ledger = node(graph, "shop"), node(graph, "ledger")
@@ -108,7 +108,7 @@ def test_a_client_that_cannot_be_measured_leaves_the_servers_duration():
     assert graph.calls["p50_ns"].tolist() == [60]
 
 
-def test_a_call_that_nobody_measured_counts_without_a_duration():
+def test_an_unmeasured_call_counts_without_a_duration():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 -\na1 2 1 ledger SERVER 20 -"))
     assert graph.calls["call_count"].tolist() == [1]
     assert graph.calls["p50_ns"].isna().all()
@@ -169,7 +169,7 @@ def test_different_peers_one_below_the_other_are_two_calls():
     assert edges(graph) == {("shop", "cart", "call"): (1, 0, 0), ("shop", "redis", "call"): (1, 0, 0)}
 
 
-def test_a_database_call_counts_even_where_leaked_context_hangs_a_call_below_it():
+def test_a_database_call_counts_even_with_a_child_call_by_leaked_context():
     leaked = "a1 1 - shop CLIENT 0 9 db=redis\na1 2 1 shop CLIENT 5 95\na1 3 2 ledger SERVER 10 90"
     assert set(edges(service_graph(draw(leaked)))) == {("shop", "redis", "call"), ("shop", "ledger", "call")}
 
@@ -194,7 +194,7 @@ def test_a_database_and_a_topic_of_one_name_are_two_nodes():
     assert set(edges(graph)) == {("s", "orders (db)", "call"), ("s", "orders (messaging)", "message")}
 
 
-def test_a_call_without_a_name_is_counted_and_told():
+def test_a_call_without_a_name_is_counted_and_reported():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100\nb1 1 - shop CLIENT 0 9").with_weights(2))
     assert graph.unnamed_count == 4
     assert len(graph.calls) == 0
@@ -286,7 +286,7 @@ def test_a_parent_beats_a_link():
     assert edges(graph) == {("s", "mailer", "message"): (1, 0, 1), ("other", "x", "message"): (1, 0, 0)}
 
 
-def test_a_link_of_a_server_is_no_message_unless_x_ray_says_so():
+def test_a_link_of_a_server_is_no_message_unless_marked_by_x_ray():
     lines = "a1 1 - shop CLIENT 0 2 peer=queue\nb1 1 - worker SERVER 5 9 link=a1/1"
     assert set(edges(service_graph(draw(lines)))) == {("shop", "queue", "call")}
     assert edges(service_graph(draw(lines + " xray"))) == {("shop", "worker", "call"): (1, 0, 1)}
@@ -331,7 +331,7 @@ def test_the_first_of_several_inferred_rows_names_the_callee():
     assert edges(graph) == {("fn", "first", "call"): (1, 0, 0)}
 
 
-def test_where_the_callee_answered_the_inferred_row_says_nothing():
+def test_an_inferred_row_is_ignored_where_the_callee_has_spans():
     graph = service_graph(draw("a1 1 - fn CLIENT 0 99\na1 2 1 queue SERVER 6 90 inferred\na1 3 1 worker SERVER 20 80"))
     assert edges(graph) == {("fn", "worker", "call"): (1, 0, 1)}
     assert graph.services["service_name"].tolist() == ["worker", "fn"]
@@ -512,7 +512,7 @@ def test_calls_are_those_of_a_plain_loop(rows):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(spans, max_size=12))
-def test_what_goes_in_comes_out(rows):
+def test_counts_of_the_graph_are_conserved(rows):
     traces = draw(_text(rows))
     graph = service_graph(traces)
     calls, entries, _ = _looped(traces)

@@ -37,7 +37,7 @@ def requests(starts, took, failed=None, versions=None, service="shop"):
     st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=40)
-def test_every_step_says_what_its_requests_say(rows, seed):
+def test_every_step_equals_the_statistics_of_its_requests(rows, seed):
     starts, took, failed = map(list, zip(*rows, strict=True))
     traces = TraceSet.from_spans(requests(starts, took, failed))
     weights = np.random.default_rng(seed).choice([1.0, 5.0, 20.0], len(rows))

@@ -83,7 +83,7 @@ def test_credentials_that_cannot_be_had_are_one_line(tmp_path, profile, expected
 
 
 @pytest.mark.usefixtures("profiles")
-def test_a_login_that_has_ended_says_so(tmp_path):
+def test_an_expired_login_is_reported(tmp_path):
     ended = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     cache = tmp_path / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
@@ -131,7 +131,7 @@ ROLE = ClientError({"Error": {"Code": "AccessDenied", "Message": "may not assume
         ),
     ],
 )
-def test_a_login_that_ends_in_the_middle_ends_the_pull_which_goes_on(serve, tmp_path, error, found):
+def test_a_pull_with_an_expiring_login_stops_and_resumes(serve, tmp_path, error, found):
     server = serve([Trace(number) for number in range(1, 41)])
     with pytest.raises(
         tk.PullError, match=f"expected credentials for BatchGetTraces, {found}, then rerun with the same"
@@ -173,7 +173,7 @@ def test_the_variable_that_is_named_sets_the_region(monkeypatch):
         ("moon", r"; check the region moon and the network$"),
     ],
 )
-def test_nobody_there_is_asked_again_and_then_told(monkeypatch, region, expected):
+def test_an_unreachable_endpoint_is_retried_and_then_reported(monkeypatch, region, expected):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -197,7 +197,7 @@ def test_a_clock_that_is_wrong_is_not_taken_for_credentials_that_expired(serve, 
 # -------------------------------------------------------------------- ids and times
 
 
-def test_an_account_without_a_trace_says_where_it_looked(serve, tmp_path):
+def test_an_account_without_a_trace_names_the_searched_period(serve, tmp_path):
     serve([])
     pull = pull_xray(tmp_path / "pulled", service="payments", **TIME)
     assert repr(pull).endswith("pulled: 0 traces: none found)")
@@ -231,7 +231,7 @@ def test_ids_come_as_load_balancers_log_them(serve, tmp_path):
         (None, r"expected a file with one trace id per line, found .*ids\.txt: No such file or directory"),
     ],
 )
-def test_a_file_of_ids_that_is_none_is_told_with_its_line(tmp_path, content, expected):
+def test_an_invalid_file_of_ids_is_reported_with_its_line(tmp_path, content, expected):
     ids = tmp_path / "ids.txt"
     if content is not None:
         ids.write_bytes(content)
@@ -242,7 +242,7 @@ def test_a_file_of_ids_that_is_none_is_told_with_its_line(tmp_path, content, exp
     assert len(ran.output.splitlines()) == 1
 
 
-def test_an_empty_list_of_ids_does_not_ask_for_everything(serve, tmp_path):
+def test_an_empty_list_of_ids_does_not_request_everything(serve, tmp_path):
     server = serve([Trace(1)])
     (tmp_path / "ids.txt").write_text("\n")
     command = ["pull", "xray", str(tmp_path / "pulled"), "--start", TIME["start"], "--ids"]

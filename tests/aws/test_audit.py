@@ -114,12 +114,12 @@ def test_a_silent_service_of_ones_own_weighs_more():
     assert of(audit, "D5b")[0].severity == "warning"
 
 
-def test_the_words_of_all_diagnoses_are_used_by_a_fixture():
+def test_the_text_of_every_diagnosis_is_used_by_a_fixture():
     shown = {name.split()[0] for name in WORLDS} | {"T8u", "D3c", "G1"}
     assert shown | {"D1n"} == set(MESSAGES) == set(LABELS)
 
 
-def test_the_rate_is_judged_only_against_a_declared_incident():
+def test_the_rate_is_assessed_only_against_a_declared_incident():
     world = answers_of(WORLDS["D3a"])
     assert audit_answers(world).services["diagnosis_code"].tolist() == ["OK"]
     enough = audit_answers(world, min_incident_requests=(200, 1))
@@ -136,7 +136,7 @@ def test_a_group_that_names_others_does_not_see_the_service():
     assert audit.services.loc["a", "diagnosis_code"] == "OK", "a missing group is information"
 
 
-def test_a_service_that_follows_others_is_judged_by_their_rule():
+def test_a_service_that_follows_others_is_assessed_by_their_rule():
     apps = (App("a", rate=0.5), App("b", rate=0.01, kept=0.5, callers=("a",)))
     audit = audit_answers(answers_of(World(apps)))
     assert audit.services["diagnosis_code"].to_dict() == {"a": "OK", "b": "OK"}
@@ -144,7 +144,7 @@ def test_a_service_that_follows_others_is_judged_by_their_rule():
     assert audit_answers(answers_of(World(lost))).services["diagnosis_code"].to_dict() == {"a": "OK", "b": "D3b'"}
 
 
-def test_holes_at_the_same_time_name_each_other():
+def test_simultaneous_gaps_name_each_other():
     apps = tuple(App(name, hole=(100, 104, 0.8)) for name in "ab")
     audit = audit_answers(answers_of(World(apps)))
     assert audit.alarms["TraceCollectionGapDetected"] == ["a", "b"]
@@ -190,7 +190,7 @@ def test_the_evidence_has_every_stage_of_every_service():
     assert row["last_trace"] == pd.Timestamp(END - HOUR, unit="s", tz="UTC")
 
 
-def test_a_hole_shows_its_hours_and_times_can_be_read():
+def test_a_gap_shows_its_hours_and_times_can_be_read():
     (finding,) = of(audited("D5a"), "D5a")
     hours = finding.evidence.set_index("fact")["observed"]
     came, asked = hours["recorded_by_hour"], hours["requests_by_hour"]
@@ -261,7 +261,7 @@ def remembered(work):
 
 
 @pytest.mark.parametrize("name", LATTICES)
-def test_removing_any_inputs_never_turns_unknown_into_fine(name, monkeypatch):
+def test_removing_any_inputs_never_turns_unknown_into_ok(name, monkeypatch):
     """All 1,024 subsets of ten inputs, services of every kind: what is fine with less is fine with everything."""
     for module, function in ((audit_tree, "gap_scan"), (audit_expected, "expected_kept")):
         monkeypatch.setattr(module, function, remembered(getattr(module, function)))
@@ -281,7 +281,7 @@ def test_removing_any_inputs_never_turns_unknown_into_fine(name, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", sorted({kind for lattice in LATTICES.values() for kind in lattice}))
-def test_an_input_that_is_missing_is_told(kind):
+def test_an_input_that_is_missing_is_reported(kind):
     answers = answers_of(World(EVERYTHING, traces=14), hours=16)
     said = " ".join(one.headline for one in of(audit_answers(answers.without(kind)), "not_checked"))
     named = OPERATIONS[kind[0]].permission or kind[0] if kind != CLUSTERS else "kubectl get pods"
@@ -289,7 +289,7 @@ def test_an_input_that_is_missing_is_told(kind):
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_a_permission_that_is_missing_is_told_and_nothing_becomes_fine(operation):
+def test_a_missing_permission_is_reported_and_nothing_becomes_ok(operation):
     answers = answers_of(WORLDS["OK of a function"])
     denied = [
         replace(one, content={}, failure=DENIED) if one.operation == operation else one for one in answers.records
@@ -346,7 +346,7 @@ def test_requests_of_ones_own_beat_those_of_cloudwatch():
         audit_answers(world, requests=total[["count"]])
 
 
-def test_only_the_services_that_are_asked_for():
+def test_only_the_requested_services():
     audit = tk.audit_coverage(from_folder="audit-shop", services=["web"])
     assert list(audit.services.index) == ["web"]
     with pytest.raises(ValueError, match=r"expected services among bank, catalogue, .*, found wbe"):
@@ -370,7 +370,7 @@ def test_arguments_that_cannot_be_are_refused(how, expected):
 # -------------------------------------------------------------------- the bundled one
 
 
-def test_the_bundled_audit_tells_its_truth():
+def test_the_bundled_audit_finds_its_truth():
     home = next(home for home in DATASETS if (home / "index.json").is_file())
     (entry,) = json.loads((home / "index.json").read_text())["audits"]
     audit = tk.audit_coverage(from_folder="audit-shop")
@@ -461,7 +461,7 @@ def test_a_service_is_known_by_the_name_of_its_traces(environment):
     assert audit.services["diagnosis_code"].to_dict() == {"cart": "OK"}
 
 
-def test_the_daemon_is_told_to_be_old():
+def test_an_old_daemon_is_reported():
     images = [{"name": "app", "image": "x"}, {"name": "collector", "image": "amazon/aws-xray-daemon:3.x"}]
     audit = audit_answers(with_container(WORLDS["OK"], containerDefinitions=images))
     assert audit.services.loc["a", "diagnosis_code"] == "OK"
@@ -511,7 +511,7 @@ def test_the_call_that_gives_a_finding_again_is_the_one_that_was_made(tmp_path):
 
 
 @pytest.mark.parametrize("name", ['web") ; __import__("os").system("id") #', "a'b", 'a"b', "@x", "a\\", "{0}", "a\nb"])
-def test_no_name_of_a_service_leaves_the_text_that_it_is_in_the_code_of_a_finding(name):
+def test_a_service_name_stays_text_in_the_code_of_a_finding(name):
     audit = audit_answers(answers_of(World((App(name, "lambda", mode="PassThrough", recorded=False),))), code="audit")
     (code,) = {one.code for one in audit.findings if one.check == "coverage.D1b"}
     rows = eval(code, {"audit": audit, "__builtins__": {}})
@@ -522,7 +522,7 @@ def test_no_name_of_a_service_leaves_the_text_that_it_is_in_the_code_of_a_findin
 # -------------------------------------------------------------------- counts of CloudWatch
 
 
-def test_counts_that_come_over_several_pages_are_added_and_unfinished_ones_are_not_known():
+def test_counts_of_several_pages_are_added_and_unfinished_ones_are_unknown():
     answers = answers_of(WORLDS["OK"])
     (series,) = answers.of("cloudwatch:GetMetricData")[0].content["MetricDataResults"]
     half = len(series["Values"]) // 2

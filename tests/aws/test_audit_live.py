@@ -152,7 +152,7 @@ class Recorded:
         return Answer(operation, told, {OPERATIONS[operation].key: []}, "2025-11-21T00:00:00+00:00")
 
 
-def test_everything_that_an_audit_needs_is_asked_for():
+def test_everything_that_an_audit_needs_is_requested():
     """What is asked of a saved account gives the audit of that account, users' words left out."""
     apps = (
         App("a", code_deployed=(9,)),
@@ -215,7 +215,7 @@ def test_only_reads_of_the_list_are_ever_called(account):
     assert "xray:GetSamplingTargets" not in called
 
 
-def test_the_list_holds_reads_only_and_nothing_else_can_be_asked():
+def test_the_list_contains_reads_only_and_nothing_else_can_be_called():
     for operation in OPERATIONS:
         assert READS.fullmatch(operation.partition(":")[2]), operation
     assert not any("Targets" in operation for operation in OPERATIONS)
@@ -256,7 +256,7 @@ def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
     assert re.search(failure, answer.failure)
 
 
-def test_what_is_denied_once_is_not_asked_for_every_hour(account, monkeypatch):
+def test_a_denied_call_is_not_repeated_for_every_hour(account, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     server = account(answers_of(WORLDS["OK"]), is_alone=True)
     server.faults["xray:GetServiceGraph"] = (403, {"__type": "AccessDeniedException", "message": "no"})
@@ -282,7 +282,7 @@ def test_credentials_in_messages_are_masked(account, markers):
     assert "*** *** ***" in answer.failure
 
 
-def test_without_region_or_credentials_nothing_is_asked(monkeypatch):
+def test_without_region_or_credentials_nothing_is_requested(monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(tk.PullError, match=r"expected a region, found none: pass region="):
         tk.audit_coverage()
@@ -432,7 +432,7 @@ def run(*words):
     return CliRunner().invoke(app, ["audit", *words])
 
 
-def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
+def test_the_command_prints_the_diagnoses_and_the_alarms(tmp_path):
     ran = run("--from", "audit-shop", "--save", str(tmp_path / "copy"))
     assert ran.exit_code == 1
     words = " ".join(ran.output.split())
@@ -490,7 +490,7 @@ def test_the_first_thing_that_a_notebook_shows_is_the_answer():
     assert set(audit.overview.index) == set(audit.services.index)
 
 
-def test_an_account_of_which_nothing_may_be_read_is_not_called_fine(tmp_path):
+def test_an_unreadable_account_is_not_called_ok(tmp_path):
     answers = answers_of(WORLDS["OK"])
     denied = [Answer(one.operation, one.request, {}, one.as_of, "denied") for one in answers.records]
     audit_folder.save(type(answers)(answers.region, answers.start, answers.end, denied), tmp_path / "denied")

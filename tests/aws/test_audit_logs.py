@@ -120,7 +120,7 @@ def test_secrets_are_hidden_and_a_flood_is_counted():
         ),
     ],
 )
-def test_a_flood_of_another_time_hides_nothing_of_this_one(tmp_path, days, observed, note):
+def test_a_burst_at_another_time_hides_no_gap(tmp_path, days, observed, note):
     answers = answers_of(World((App("a"),)))
     begun = datetime.fromtimestamp(answers.end - 7200, UTC)
     text = "".join(FULL.replace(FULL[:19], f"{begun + timedelta(days=day):%Y-%m-%dT%H:%M:%S}") + "\n" for day in days)
@@ -156,7 +156,7 @@ def finding(audit, code):
     return next(one for one in audit.findings if one.check == f"coverage.{code}")
 
 
-def test_lost_spans_in_a_saved_log_make_a_collector_ill(tmp_path):
+def test_lost_spans_in_a_saved_log_make_a_collector_unhealthy(tmp_path):
     audit_folder.save(answers_of(WORLDS["OK"]), tmp_path / "saved")
     written(tmp_path / "saved", "collector-a.log", "\n".join([FULL, FULL, HOT, *HARMLESS, "[Warn] Segment dropped"]))
     audit = tk.audit_coverage(from_folder=tmp_path / "saved")
@@ -173,7 +173,7 @@ def test_lost_spans_in_a_saved_log_make_a_collector_ill(tmp_path):
     assert audit.alarms["TraceCoverageIncomplete"] == ["a"]
 
 
-def test_illness_and_log_are_told_together(tmp_path):
+def test_health_and_log_are_reported_together(tmp_path):
     audit_folder.save(answers_of(WORLDS["D2b"]), tmp_path / "saved")
     log = written(tmp_path, "collector.log", FULL)
     audit = tk.audit_coverage(from_folder=tmp_path / "saved", logs=[log])
@@ -202,7 +202,7 @@ def test_lines_of_another_time_are_not_of_this_audit(tmp_path):
     assert row["note"] == "2 lines outside the period, not counted"
 
 
-def test_a_log_of_nobody_is_said_to_be(tmp_path):
+def test_a_log_of_no_collector_is_reported(tmp_path):
     log = written(tmp_path, "collector-cartt.log", FULL)
     audit = tk.audit_coverage(from_folder="audit-shop", logs=log)
     told = finding(audit, "not_used")
@@ -225,7 +225,7 @@ def test_a_log_of_nobody_is_said_to_be(tmp_path):
         ("collector-collector", "abp"),
     ],
 )
-def test_a_log_is_of_whom_its_name_says(tmp_path, name, ill):
+def test_a_log_belongs_to_the_collector_in_its_name(tmp_path, name, ill):
     answers = answers_of(World((App("a"), App("b"), App("p", "pod"))))
     audit = audit_answers(answers.including(read_logs([written(tmp_path, f"{name}.log", FULL)])))
     found = audit.services["diagnosis_code"]
@@ -233,7 +233,7 @@ def test_a_log_is_of_whom_its_name_says(tmp_path, name, ill):
     assert {one.check for one in audit.findings}.isdisjoint({"coverage.not_used"})
 
 
-def test_cloudwatch_is_asked_for_the_logs_of_collectors(account):
+def test_cloudwatch_is_queried_for_the_logs_of_collectors(account):
     answers = logged(answers_of(World((App("a"),)), hours=24), FULL, *HARMLESS, SLOW)
     server = account(answers)
     reader = Reader(region="eu-west-1")
@@ -258,14 +258,14 @@ def test_logs_that_may_not_be_read_are_not_checked():
     assert any(one.headline == "not checked: needs logs:FilterLogEvents." for one in audit.findings)
 
 
-def test_logs_that_were_never_asked_for_are_not_checked_where_there_are_any():
+def test_logs_that_were_not_requested_are_not_checked():
     answers = logged(answers_of(WORLDS["OK"]))
     audit = audit_answers(answers.without([FILTER]))
     assert any(one.headline == "not checked: needs logs:FilterLogEvents (not called)." for one in audit.findings)
     assert not any("FilterLogEvents" in one.headline for one in audit_answers(answers_of(WORLDS["OK"])).findings)
 
 
-def test_a_log_too_long_to_be_read_is_said_to_be(account, monkeypatch):
+def test_a_log_too_long_to_be_read_is_reported(account, monkeypatch):
     from tracekit.aws.audit import losses  # noqa: PLC0415 - to change a limit in it
 
     monkeypatch.setattr(losses, "_PAGES", 2)
@@ -278,7 +278,7 @@ def test_a_log_too_long_to_be_read_is_said_to_be(account, monkeypatch):
     assert "the log was not read completely" in facts(audit, "a").loc["collector_log", "note"]
 
 
-def test_the_command_takes_logs_and_saves_what_they_tell(tmp_path):
+def test_the_command_takes_logs_and_saves_their_content(tmp_path):
     log = written(tmp_path, "collector-checkout.log", f"{FULL}\n")
     ran = CliRunner().invoke(
         app, ["audit", "--from", "audit-shop", "--logs", str(log), "--save", str(tmp_path / "kept")]

@@ -162,7 +162,7 @@ def kube(item):
     return {"kind": item["kind"], "metadata": about, "spec": spec, "status": status}
 
 
-def test_what_kubectl_printed_gives_the_same_and_hides_everything_else(tmp_path):
+def test_kubectl_output_gives_the_same_and_hides_everything_else(tmp_path):
     answers = answers_of(WORLDS["D2b of pods"])
     file = tmp_path / "kubectl-shop.json"
     file.write_text(json.dumps({"kind": "List", "items": [kube(item) for item in shown(answers)]}))
@@ -223,7 +223,7 @@ def test_a_file_that_kubectl_did_not_print_is_refused(tmp_path, text, expected):
         tk.audit_coverage(from_folder="audit-shop", kubectl=tmp_path / "kubectl.json")
 
 
-def test_a_cluster_that_nobody_saved_is_named():
+def test_a_cluster_that_was_not_saved_is_named():
     answers = answers_of(WORLDS["OK of pods"])
     answers.of("eks:ListClusters")[0].content["clusters"].append("other")
     audit = audit_answers(answers)
@@ -347,14 +347,14 @@ def test_only_falls_in_the_period_count(ended, young, restarts, headline):
     assert rows["collector_restarts"] == restarts
 
 
-def test_one_name_for_two_target_groups_says_nothing():
+def test_one_name_for_two_target_groups_is_ambiguous():
     answers = answers_of(World((App("shopping-cart", "pod"), App("shopping-list", "pod"))))
     labels = {one["Label"] for one in answers.items("cloudwatch:GetMetricData")}
     assert len(labels) == 1, "eight letters of a name are all that the controller keeps"
     assert set(audit_answers(answers).services["diagnosis_code"]) == {"T0u"}
 
 
-def test_two_workloads_of_one_name_are_told():
+def test_two_workloads_of_one_name_are_reported():
     answers = answers_of(WORLDS["OK of pods"])
     twin = one_of(answers, "Deployment", "a")
     shown(answers).append({**twin, "metadata": {**twin["metadata"], "namespace": "staging"}})
@@ -364,7 +364,7 @@ def test_two_workloads_of_one_name_are_told():
     assert row["note"].startswith("deployment shop/a uses the same service name")
 
 
-def test_an_add_on_that_is_well_says_nothing_of_its_pods():
+def test_a_healthy_add_on_says_nothing_about_its_pods():
     addons = (("amazon-cloudwatch-observability", "ACTIVE", ""),)
     answers = answers_of(World((App("a", "pod"),), has_kubectl=False, addons=addons))
     audit = audit_answers(answers)
@@ -373,7 +373,7 @@ def test_an_add_on_that_is_well_says_nothing_of_its_pods():
     assert stages["T2"] == "unknown"
 
 
-def test_the_pods_come_before_what_an_add_on_says():
+def test_the_pods_take_precedence_over_the_add_on():
     addons = (("adot", "DEGRADED", "InsufficientNumberOfReplicas"),)
     audit = audit_answers(answers_of(World((App("a", "pod"),), addons=addons)))
     assert audit.services.loc["a", "diagnosis_code"] == "OK"
@@ -385,7 +385,7 @@ def test_the_pods_come_before_what_an_add_on_says():
 # -------------------------------------------------------------------- gateways and deployments
 
 
-def test_an_api_whose_stages_were_not_shown_is_not_fine():
+def test_an_api_with_unknown_stages_is_not_ok():
     answers = answers_of(WORLDS["OK of a stage"])
     hidden = [
         replace(one, content={}, failure=DENIED) if one.operation == "apigateway:GetStages" else one
@@ -397,12 +397,12 @@ def test_an_api_whose_stages_were_not_shown_is_not_fine():
     assert told.headline == "not checked: needs apigateway:GET (GetStages)."
 
 
-def test_an_http_api_with_the_name_of_a_traced_service_hides_nothing():
+def test_an_http_api_with_the_name_of_a_traced_service_changes_no_diagnosis():
     answers = answers_of(replace(WORLDS["D2a"], http_apis=("a",)))
     assert headline_of(answers) == "D2a"
 
 
-def test_the_nearest_change_before_the_end_is_named_whoever_tells_of_it():
+def test_the_last_change_before_the_end_is_named_from_any_source():
     answers = answers_of(World((App("a", ends=158, changed_at=150, code_deployed=(120, 158), rolled=(10,)),)))
     (finding,) = of(audit_answers(answers), "D4b")
     assert "CodeDeploy deployment d-000000002 (Succeeded) by user at 2025-11-20 14:00." in finding.headline

@@ -23,7 +23,7 @@ def test_ids_from_standard_input_and_options(serve, tmp_path):
     assert "2 traces" in checked.output
 
 
-def test_what_else_one_must_know_is_said(serve, tmp_path):
+def test_further_notes_are_printed(serve, tmp_path):
     server = serve([Trace(1)])
     server.destination = {"Destination": "CloudWatchLogs", "Status": "ACTIVE"}
     start, end = (pd.Timestamp(BEGUN + shift, unit="s").isoformat() for shift in (-5, 5))
@@ -32,7 +32,7 @@ def test_what_else_one_must_know_is_said(serve, tmp_path):
     assert "note: Transaction Search is on: X-Ray lists about 0.015 of all traces" in ran.stdout
 
 
-def test_what_did_not_come_is_listed(serve, tmp_path):
+def test_missing_traces_are_listed(serve, tmp_path):
     server = serve([Trace(1)])
     server.never = {trace_id(1)}
     file = tmp_path / "ids"

@@ -61,7 +61,7 @@ def test_a_request_is_the_one_of_boto3(monkeypatch, service, operation, paramete
     caller.close()
 
 
-def test_who_listens_to_a_session_hears_of_every_call_and_may_answer_it():
+def test_session_event_handlers_receive_every_call_and_may_answer_it():
     session = boto3.Session(region_name="eu-west-1")
     on_answer = []
 
@@ -84,7 +84,7 @@ def test_who_listens_to_a_session_hears_of_every_call_and_may_answer_it():
     caller.close()
 
 
-def test_an_account_of_moto_in_this_process_is_asked_in_it():
+def test_a_moto_account_is_queried_in_its_own_process():
     moto = pytest.importorskip("moto")
     with moto.mock_aws():
         caller = Caller(region="eu-west-1", attempts=1, backoff_s=0.0, connections=1)
@@ -92,7 +92,7 @@ def test_an_account_of_moto_in_this_process_is_asked_in_it():
         caller.close()
 
 
-def test_who_sends_a_call_elsewhere_is_told():
+def test_a_redirected_call_is_reported():
     session = boto3.Session(region_name="eu-west-1")
     moved = AWSResponse("", 307, {"location": "https://login.example/"}, SimpleNamespace(stream=lambda: [b""]))
     session.events.register("before-send.xray", lambda **_: moved)

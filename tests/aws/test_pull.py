@@ -69,7 +69,7 @@ def test_ids_come_from_lists_texts_and_files(serve, tmp_path):
     assert server.calls["BatchGetTraces"] == 2
 
 
-def test_an_id_that_x_ray_refuses_does_not_take_its_neighbours_with_it(serve, tmp_path):
+def test_a_rejected_id_does_not_lose_the_others_of_its_batch(serve, tmp_path):
     server = serve(map(Trace, range(1, 6)))
     answer = server.answer
 
@@ -84,7 +84,7 @@ def test_an_id_that_x_ray_refuses_does_not_take_its_neighbours_with_it(serve, tm
     assert pull.accounts.loc[pull.accounts["outcome"] == "failed", "reason"].tolist() == ["refused: bad trace id"]
 
 
-def test_a_trace_that_comes_without_its_id_is_known_by_its_segments(serve, tmp_path, monkeypatch):
+def test_a_trace_without_an_id_is_identified_by_its_segments(serve, tmp_path, monkeypatch):
     server = serve([Trace(1), Trace(2)])
     monkeypatch.setattr(Trace, "answer", lambda self, whole=Trace.answer: {**whole(self), "Id": None})
     pull = pulled(tmp_path / "pulled", list(server.traces))
@@ -102,7 +102,7 @@ def test_nothing_to_pull_is_an_empty_account(serve, tmp_path):
 # -------------------------------------------------------------------- by time
 
 
-def test_time_is_asked_for_in_windows_of_six_hours(serve, tmp_path):
+def test_time_is_requested_in_windows_of_six_hours(serve, tmp_path):
     traces = [Trace(number, BEGUN + number * 3000) for number in range(20)]
     server = serve(traces)
     pull = pulled(tmp_path / "pulled", start=utc(BEGUN), end=utc(BEGUN + 60_000))
@@ -160,7 +160,7 @@ def test_a_refused_filter_expression_is_explained(serve, tmp_path):
         pulled(tmp_path / "b", filter='user = "colour"', start=utc(BEGUN), end=utc(BEGUN + 60))
 
 
-def test_sampling_is_asked_for_as_x_ray_has_it(serve, tmp_path):
+def test_sampling_is_requested_in_the_terms_of_x_ray(serve, tmp_path):
     server = serve([Trace(1)])
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
     pulled(tmp_path / "a", sampling=0.25, **time)
@@ -183,7 +183,7 @@ def test_a_time_ago_is_a_time(serve, tmp_path):
 # -------------------------------------------------------------------- large ones, progress
 
 
-def test_a_large_pull_needs_a_yes_and_its_ids_are_asked_for_once(serve, tmp_path):
+def test_a_large_pull_needs_a_yes_and_requests_its_ids_once(serve, tmp_path):
     server = serve([Trace(number) for number in range(1000 + 1)], page=1000)
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
     expected = (
@@ -244,7 +244,7 @@ def test_the_result_shows_itself(serve, tmp_path):
         ({"trace_ids": trace_id(1), "source": "logs"}, "expected start, and trace_ids or service"),
     ],
 )
-def test_arguments_that_ask_for_nothing_are_refused_before_anything_is_asked(tmp_path, how, expected):
+def test_arguments_that_select_nothing_are_refused_before_any_call(tmp_path, how, expected):
     with pytest.raises(ValueError, match=expected):
         pull_xray(tmp_path / "pulled", **how)
     assert not (tmp_path / "pulled").exists()
@@ -271,7 +271,7 @@ def test_traces_that_are_not_indexed_are_retrieved(serve, tmp_path):
     assert (again.counts, server.calls["StartTraceRetrieval"]) == (pull.counts, 1)
 
 
-def test_that_summaries_tell_of_few_traces_is_told(serve, tmp_path):
+def test_summaries_of_too_few_traces_are_reported(serve, tmp_path):
     server = search_on(serve([Trace(1)]))
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
     (note,) = pulled(tmp_path / "a", **time).notes
@@ -282,7 +282,7 @@ def test_that_summaries_tell_of_few_traces_is_told(serve, tmp_path):
     assert pulled(tmp_path / "c", [trace_id(1)]).notes == ()
 
 
-def test_the_worst_that_any_page_says_of_a_trace_counts(serve, tmp_path):
+def test_the_worst_outcome_of_any_page_counts(serve, tmp_path):
     running = document(trace_id(1), 6).replace('"end_time":1760000000.75,', '"in_progress":true,')
     server = search_on(serve([Trace(1, indexed=False, segments=[document(trace_id(1), at) for at in range(3)])]))
     for documents in (
@@ -294,7 +294,7 @@ def test_the_worst_that_any_page_says_of_a_trace_counts(serve, tmp_path):
         assert pull.counts == {"partial": 1}
 
 
-def test_a_retrieval_that_fails_is_started_again_and_told_of_in_the_end(serve, tmp_path):
+def test_a_failed_retrieval_is_restarted_and_finally_reported(serve, tmp_path):
     server = search_on(serve([Trace(1, indexed=False)]))
     server.statuses = ["RUNNING", "FAILED"]
     pull = pulled(tmp_path / "pulled", [trace_id(1)], rounds=3)
@@ -398,7 +398,7 @@ def many_spans(server, span_bytes):
     return [f"{number:032x}" for number in range(100)]
 
 
-def test_what_logs_cost_is_estimated_from_a_part_and_told_from_the_whole(serve, tmp_path):
+def test_the_cost_of_logs_is_estimated_from_a_part_and_reported_from_the_whole(serve, tmp_path):
     """100 traces are 2 looks through 48 hours, which hold 1,000 spans; the hour in the middle holds 22 of them."""
     server = serve()
     ids = many_spans(server, 10**8)
@@ -436,7 +436,7 @@ def test_more_than_a_dollar_needs_a_yes(serve, tmp_path):
     assert pull_xray(tmp_path / "c", ids, source="logs", backoff_s=0.001, yes=True, **DAYS).counts == {"returned": 100}
 
 
-def test_a_cost_that_nobody_tells_is_not_known(serve, tmp_path):
+def test_a_cost_that_is_not_returned_is_unknown(serve, tmp_path):
     ids = many_spans(serve(), 0)
     pull = pulled(tmp_path / "pulled", ids, source="logs", **DAYS)
     assert str(pull.estimate) == "100 traces in 4 queries, about 0.0 minutes, unknown cost"
@@ -463,7 +463,7 @@ def test_a_query_that_fills_up_is_halved(serve, tmp_path, monkeypatch):
         pulled(tmp_path / "other", service="web", source="logs", **time)
 
 
-def test_a_query_that_fails_and_a_group_that_is_not_there_are_told(serve, tmp_path):
+def test_a_query_that_fails_and_a_group_that_is_not_there_are_reported(serve, tmp_path):
     server = serve()
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 3600)}
     server.query_statuses = ["Failed"]

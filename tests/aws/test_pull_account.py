@@ -33,7 +33,7 @@ def test_it_is_a_dictionary(asked, answers):
     assert len(account) == len(known)
 
 
-def test_what_is_asked_again_is_what_waited_when_it_was_asked_for():
+def test_retried_ids_are_those_that_waited_at_the_request():
     account = Account(map(trace_id, range(3)))
     waiting = account.waiting()
     account.record_outcomes({trace_id(number): "returned" for number in range(3)})
@@ -41,7 +41,7 @@ def test_what_is_asked_again_is_what_waited_when_it_was_asked_for():
     assert account.waiting_count == 0
 
 
-def test_it_holds_few_bytes_an_id_and_settling_holds_none():
+def test_it_uses_few_bytes_per_id_and_none_for_finished_ones():
     count = 20_000
     tracemalloc.start()
     try:

@@ -171,7 +171,7 @@ def test_a_token_of_yesterday_is_given_up(serve, tmp_path):
 # -------------------------------------------------------------------- going on
 
 
-def test_a_pull_that_expired_goes_on_where_it_was(serve, tmp_path):
+def test_an_expired_pull_resumes(serve, tmp_path):
     count = iter(range(1000))
     server = serve(traces(), faults=lambda *_: "expired" if next(count) >= 12 else None)
     with pytest.raises(tk.PullError, match="the credentials have expired"):
@@ -202,7 +202,7 @@ def test_another_pull_into_the_same_folder_is_refused(serve, tmp_path):
         pulled(tmp_path / "ids")
 
 
-def test_a_folder_that_cannot_be_made_is_told(serve, tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(serve, tmp_path):
     serve()
     (tmp_path / "file").write_text("")
     with pytest.raises(tk.PullError, match=r"expected a writable folder, found .*file"):
@@ -280,7 +280,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("block", range(8))
-def test_whatever_happens_every_id_is_accounted_for_or_the_pull_says_why(serve, tmp_path, session, block):
+def test_every_id_has_an_outcome_or_the_pull_names_the_reason(serve, tmp_path, session, block):
     server = serve(traces())
     whole = sorted(text for one in server.traces.values() for text in one.documents)
     outcomes, stops = set(), []
@@ -323,7 +323,7 @@ def test_whatever_happens_every_id_is_accounted_for_or_the_pull_says_why(serve, 
 # -------------------------------------------------------------------- the folder
 
 
-def test_what_the_journal_does_not_know_is_cut_off_and_what_the_files_lost_is_forgotten(tmp_path):
+def test_data_after_the_journal_is_cut_off_and_lost_data_is_requested_again(tmp_path):
     with PullFolder(tmp_path / "a") as folder:
         folder.append("traces", [b'{"Traces":[1]}'], {"ids": {"a": "returned"}})
         folder.append("traces", [b'{"Traces":[2]}'], {"ids": {"b": "returned"}})
@@ -408,7 +408,7 @@ def test_opening_again_holds_one_entry_at_a_time(tmp_path):
     assert peak < 100 * count / 2, "far less than the ids alone"
 
 
-def test_files_are_closed_when_they_are_large_and_keep_what_is_not_settled(tmp_path):
+def test_files_are_closed_when_large_and_keep_unprocessed_ids(tmp_path):
     with PullFolder(tmp_path / "a", largest=1) as folder:
         folder.append("traces", [b"{}"])
         folder.append("traces", [b"{}"], {"ids": {"a": "returned"}})
@@ -461,7 +461,7 @@ def test_a_region_and_credentials_are_needed(monkeypatch):
         Caller(profile="nobody", **how)
 
 
-def test_a_parameter_that_boto3_refuses_is_told_at_once(serve):
+def test_a_parameter_that_boto3_rejects_is_reported_at_once(serve):
     serve()
     caller = Caller(attempts=3, backoff_s=0, connections=1)
     with pytest.raises(tk.PullError, match="BatchGetTraces: Parameter validation failed"):
@@ -511,7 +511,7 @@ except tk.PullError as error:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sizes of files are limited on POSIX only")
 @pytest.mark.parametrize("room", [0, 100, 400, 700, 1_000])
-def test_a_disk_that_is_full_is_told_and_what_fitted_is_whole(serve, tmp_path, room):
+def test_a_full_disk_is_reported_and_written_files_are_complete(serve, tmp_path, room):
     server = serve(traces())
     path = os.pathsep.join([str(Path(tk.__file__).parents[1]), str(Path(__file__).parent)])
     program = [sys.executable, "-c", FULL, str(tmp_path / "pulled"), str(room)]
@@ -547,7 +547,7 @@ def test_a_file_that_nothing_fitted_into_is_not_left_behind(tmp_path, monkeypatc
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_who_presses_ctrl_c_does_not_wait_for_an_answer_that_hangs(serve, tmp_path, monkeypatch):
+def test_ctrl_c_does_not_wait_for_a_response_that_hangs(serve, tmp_path, monkeypatch):
     from tracekit.aws.pull import workers  # noqa: PLC0415 - to be patient for a shorter time
 
     monkeypatch.setattr(workers, "_PATIENCE_S", 0.3)

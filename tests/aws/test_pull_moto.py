@@ -38,7 +38,7 @@ def documents(moto, monkeypatch):
     return texts
 
 
-def test_documents_come_back_to_the_letter(documents, tmp_path):
+def test_documents_are_restored_exactly(documents, tmp_path):
     pull = pull_xray(tmp_path / "pulled", start="1h", backoff_s=0.0)
     assert pull.counts == {"returned": 7}
     with PullFolder(pull.folder) as folder:
@@ -53,7 +53,7 @@ def test_documents_come_back_to_the_letter(documents, tmp_path):
     assert len(tk.trace_summaries(pull)) == 7
 
 
-def test_an_id_that_moto_does_not_know_stays_unprocessed_and_what_it_cannot_tell_is_a_note(documents, tmp_path):
+def test_an_unknown_id_stays_unprocessed_and_unknown_sizes_are_noted(documents, tmp_path):
     ids = [json.loads(documents[0])["trace_id"], trace_id(99, NOW)]
     pull = pull_xray(tmp_path / "pulled", ids, backoff_s=0.0)
     assert pull.accounts["outcome"].tolist() == ["returned", "unprocessed"]

@@ -289,7 +289,7 @@ SLOW = (
         ),
     ],
 )
-def test_every_fault_is_told(rules, check, severity, headline):
+def test_every_fault_is_reported(rules, check, severity, headline):
     findings = [one for one in tk.sampling_rules(rules).lint() if one.check == f"rules.{check}"]
     assert [one.headline for one in findings] == [headline]
     assert findings[0].severity == severity
@@ -297,7 +297,7 @@ def test_every_fault_is_told(rules, check, severity, headline):
     assert len(findings[0].evidence) == (0 if check == "no_default" else len(findings[0].evidence))
 
 
-def test_rules_without_a_fault_say_so():
+def test_rules_without_a_fault_are_reported():
     rules = [rule("pay", URLPath="/pay*"), rule("cart", 2, URLPath="/cart*"), DEFAULT]
     (finding,) = tk.sampling_rules(rules).lint()
     assert (finding.check, finding.severity) == ("rules.fine", "info")
@@ -320,7 +320,7 @@ def windows(name, seconds, count, every=10):
     return [{"RuleName": name, "Timestamp": float(at), "RequestCount": count} for at in range(0, seconds, every)]
 
 
-def test_a_rule_that_no_client_reports_in_a_day_is_told():
+def test_a_rule_that_no_client_reports_in_a_day_is_reported():
     rules = [rule("a", URLPath="/a"), DEFAULT]
     old = [{"RuleName": "a", "Timestamp": -10.0, "RequestCount": 5}]
     day = [*old, *windows("Default", DAY, 3, every=600), {"RuleName": "Default", "Timestamp": DAY, "RequestCount": 1}]
@@ -352,7 +352,7 @@ NO_RESERVOIR = (
 )
 
 
-def test_no_reservoir_on_little_traffic_is_told():
+def test_no_reservoir_on_little_traffic_is_reported():
     """0.95 ** 18 is 0.397, and it takes 59 requests for 0.95 ** n to fall under 5 %."""
     rules = [rule("a", rate=0.05, URLPath="/a"), DEFAULT]
     told = [*windows("a", 2 * 3600, 1, every=200), *windows("Default", 2 * 3600, 9)]
@@ -372,13 +372,13 @@ def test_no_reservoir_on_little_traffic_is_told():
         (0.05, 0, 18, 1800),  # half an hour says little about an hour
     ],
 )
-def test_no_reservoir_is_told_of_nobody_else(rate, quota, per_hour, seconds):
+def test_no_reservoir_is_reported_of_this_rule_alone(rate, quota, per_hour, seconds):
     rules = [rule("a", rate=rate, URLPath="/a", ReservoirSize=quota), DEFAULT]
     told = [*windows("a", seconds, 1, every=3600 // per_hour), *windows("Default", seconds, 9)]
     assert said(rules, "no_reservoir", statistics=told) == []
 
 
-def test_what_was_not_looked_at_is_said():
+def test_what_was_not_checked_is_reported():
     (finding,) = tk.sampling_rules([DEFAULT]).lint()
     assert finding.assumptions == (
         "these rules are active",
@@ -412,7 +412,7 @@ def test_traces_that_another_rule_decided_are_counted():
     assert said(rules, "another_rule", traces=traced([{key: "/pay"}])) == []
 
 
-def test_a_boost_needs_an_sdk_that_knows_boosts():
+def test_a_boost_needs_an_sdk_that_supports_boosts():
     rules = [rule("a", SamplingRateBoost={"MaxRate": 1.0, "CooldownWindowMinutes": 10}), DEFAULT]
     classic = traced([{"attributes.aws.xray.sdk": "X-Ray for Python"}])
     modern = traced([{"resource.telemetry.sdk.name": "opentelemetry"}])
@@ -441,7 +441,7 @@ def test_no_reservoir_on_little_traffic_is_seen_in_traces():
     assert said(rules, "no_reservoir", traces=spread(9, 0.5)) == [], "half an hour says little about an hour"
 
 
-def test_two_families_of_sdks_are_told_apart():
+def test_two_families_of_sdks_are_distinguished():
     name = "attributes.aws.xray.sdk"
     both = traced([{name: "X-Ray for Python"}] * 3 + [{"resource.telemetry.sdk.name": "opentelemetry"}] * 2)
     (headline,) = said([DEFAULT], "sdk_families", traces=both)
@@ -449,7 +449,7 @@ def test_two_families_of_sdks_are_told_apart():
     assert said([DEFAULT], "sdk_families", traces=traced([{name: "X-Ray for Python"}] * 3)) == []
 
 
-def test_a_rule_that_was_changed_since_is_told():
+def test_a_rule_that_was_changed_since_is_reported():
     records = [{"SamplingRule": rule("a", URLPath="/a"), "ModifiedAt": "1970-01-01T03:30:00+00:00"}]
     records.append({"SamplingRule": DEFAULT, "ModifiedAt": "1970-01-01T00:00:00+00:00"})
     assert said({"SamplingRuleRecords": records}, "changed", traces=spread(11, 10)) == [

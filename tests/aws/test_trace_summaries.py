@@ -18,7 +18,7 @@ def utc(second):
 TIME = {"start": utc(BEGUN), "end": utc(BEGUN + 600), "backoff_s": 0.0}
 
 
-def test_what_x_ray_says_about_a_trace(serve, tmp_path):
+def test_the_fields_of_a_trace_summary(serve, tmp_path):
     serve([Trace(1, BEGUN + 5), Trace(2, BEGUN + 7)])
     pull = pull_xray(tmp_path / "pulled", **TIME)
     table = trace_summaries(pull)
@@ -63,7 +63,7 @@ def test_it_joins_the_traces_and_answers_root_causes(serve, tmp_path):
         (False, 1.0, "pulled without sampling"),
     ],
 )
-def test_a_sampled_pull_says_how_many_traces_each_stands_for(serve, tmp_path, sampling, weight, source):
+def test_a_sampled_pull_has_the_weight_of_each_trace(serve, tmp_path, sampling, weight, source):
     serve([Trace(1), Trace(2)])
     pull = pull_xray(tmp_path / "pulled", sampling=sampling, **TIME)
     table = trace_summaries(pull)
@@ -88,7 +88,7 @@ def test_the_latest_revision_of_each_trace_counts(tmp_path):
     assert set(table["weight_source"]) == {"unknown"}
 
 
-def test_where_there_are_none_it_says_so(serve, tmp_path):
+def test_missing_summaries_are_reported(serve, tmp_path):
     serve([Trace(1)])
     pull = pull_xray(tmp_path / "pulled", [trace_id(1)], backoff_s=0.0)
     with pytest.raises(tk.LoadError, match=r"expected trace summaries in .*pulled, found none: it was pulled by ids"):

@@ -193,7 +193,7 @@ def test_a_span_of_table_and_stream_is_one_span():
     assert streamed["duration_ns"].tolist() == [250_000_000]
 
 
-def test_damaged_files_are_told_and_the_rest_is_read(tmp_path):
+def test_damaged_files_are_reported_and_the_rest_is_read(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(span()) + '\n{"trace_id": \n' + json.dumps(span(2)) + "\n")
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(json.dumps(span(3)).encode())[:-9])
     (tmp_path / "manifest-files.json").write_text("{}")
@@ -258,7 +258,7 @@ def test_insights_are_those_of_the_tracer():
     assert tables.insights(slow_ms=1e9)[-1].severity == "info"
 
 
-def test_insights_of_no_traces_say_so():
+def test_insights_of_no_traces_are_one_message():
     tables = tk.read_dynamodb_tracer([SUMMARY])
     assert [finding.estimate for finding in tables.insights()] == [None] * 3
     assert tables.insights()[0].headline.startswith("0 of 0 traces")
@@ -304,7 +304,7 @@ def test_a_table_is_copied_page_by_page(table, tmp_path, markers):
     assert not any(marker in whole for marker in markers)
 
 
-def test_a_stopped_copy_goes_on_and_asks_for_nothing_twice(table, tmp_path, monkeypatch):
+def test_a_stopped_copy_resumes_and_requests_nothing_twice(table, tmp_path, monkeypatch):
     keys = []
     real = boto3.client("dynamodb", region_name="eu-west-1")
 
@@ -356,14 +356,14 @@ def test_a_copy_that_is_killed_between_page_and_state_has_no_page_twice(table, t
     assert (tables.counts["seen"], tables.counts["merged"]) == (23, 0)
 
 
-def test_a_table_that_is_not_there_is_told(moto, tmp_path):
+def test_a_table_that_is_not_there_is_reported(moto, tmp_path):
     with pytest.raises(tk.PullError, match=r"expected a page of table nothing, found ResourceNotFoundException"):
         tk.pull_dynamodb_tracer("nothing", tmp_path / "spans", session=moto)
     with pytest.raises(ValueError, match="expected a page of 1 item or more, found 0"):
         tk.pull_dynamodb_tracer("nothing", tmp_path / "spans", session=moto, page=0)
 
 
-def test_a_connection_that_fails_is_told(monkeypatch, tmp_path):
+def test_a_connection_that_fails_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 1)
     with pytest.raises(tk.PullError, match=r"expected a page of table spans, found EndpointConnectionError"):
@@ -420,7 +420,7 @@ def test_metrics_arrive(moto):
     assert tk.publish_cloudwatch([], "shop", dry_run=False, session=moto).call_count == 0
 
 
-def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(monkeypatch):
+def test_a_call_sends_a_thousand_values_and_an_error_reports_the_progress(monkeypatch):
     sent = []
 
     class CloudWatch:

@@ -75,7 +75,7 @@ def test_the_waterfall_of_a_notebook(page, traces):
     assert page.evaluate("() => model.listening()") == 0
 
 
-def test_details_and_hits_come_when_asked_for(page, traces):
+def test_details_and_hits_are_sent_on_request(page, traces):
     widget = waterfall(traces, "0000")
     light = encoded(trace_payload(traces, "0000", with_details=False))
     render(page, widget, "data", chromium.buffer(light))

@@ -54,7 +54,7 @@ def test_every_step_begins_where_the_one_before_it_ended(page):
     assert [bar["top"] for bar in bars] == sorted(bar["top"] for bar in bars), "the first is at the top"
 
 
-def test_bars_of_a_band_stand_on_each_other(page):
+def test_bars_of_a_band_are_stacked(page):
     bars = page.evaluate(DRAW, tk.plot(path_of(("db", 40), ("mq", 30)).bands("service_name", [(0, 1)])).to_json())
     db, mq, web = sorted(bars, key=lambda bar: bar["top"] - bar["bottom"])
     assert (mq["bottom"], web["bottom"]) == pytest.approx((db["top"], mq["top"]), abs=1)

@@ -87,7 +87,7 @@ def test_durations_are_written_as_python_writes_them(heat):
 # ------------------------------------------------------------------ heat map
 
 
-def test_a_drawn_rectangle_selects_in_python_what_the_page_says(heat, samples):
+def test_a_drawn_rectangle_selects_the_same_in_python_and_page(heat, samples):
     page, widget = heat
     drag(page, (300, 120), (520, 220))
     widget.brush = page.evaluate("() => model.state.brush")
@@ -143,7 +143,7 @@ def test_python_sets_the_rectangle(heat):
     assert status(page).startswith("Nothing selected.")
 
 
-def test_resting_on_a_cell_says_how_many(heat):
+def test_hovering_over_a_cell_shows_its_count(heat):
     page, widget = heat
     drawn = json.loads(widget.payload)
     most = max(range(len(drawn["weight"])), key=drawn["weight"].__getitem__)
@@ -190,7 +190,7 @@ def test_a_click_zooms_in_and_selects_the_row(flame):
     assert page.get_by_role("button", name="Reset zoom").is_disabled()
 
 
-def test_a_tooltip_says_the_numbers(flame):
+def test_a_tooltip_shows_the_numbers(flame):
     page, widget = flame
     tree = json.loads(widget.payload)
     page.mouse.move(*middle(page, spot(widget, 0)))
@@ -255,7 +255,7 @@ def test_keys_do_not_reach_the_notebook(flame):
     assert page.evaluate("() => heard") == []
 
 
-def test_a_difference_says_before_and_after(browser, samples):
+def test_a_difference_shows_baseline_and_current(browser, samples):
     before, during = (critical_path(traces).flame() for traces in samples)
     with chromium.visit(browser, viewport={"width": 1000, "height": 460}) as visited:
         widget = tk.plot(during, against=before)
@@ -292,7 +292,7 @@ def test_hostile_names_are_inert_and_legible(browser):
         assert visited.requests == []
 
 
-def test_nothing_to_draw_is_said(browser, samples):
+def test_an_empty_result_shows_a_message(browser, samples):
     nobody = samples[0].where("service_name == 'nobody'")
     with chromium.visit(browser, viewport={"width": 900, "height": 460}) as visited:
         page = shown(visited, tk.plot(critical_path(nobody).flame()), selected=-1, search="")

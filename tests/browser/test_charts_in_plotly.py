@@ -93,7 +93,7 @@ def boxes(page, selector):
     )
 
 
-def test_the_ground_of_a_gap_stands_where_the_gap_is(page):
+def test_the_background_of_a_gap_is_at_the_gap(page):
     minute = 60 * 10**9
     begun = [m * minute + k for m in range(120) if not 40 <= m < 60 for k in range(50)]
     frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})

@@ -41,7 +41,7 @@ def dimmed(page):
     return page.evaluate("() => [...document.querySelectorAll('.node')].map(n => n.classList.contains('far'))")
 
 
-def test_every_service_is_a_button_with_its_words(page):
+def test_every_service_is_a_button_with_its_label(page):
     nodes = page.get_by_role("button")
     assert nodes.count() == 4
     assert page.get_by_role("button", name="web 2 · p95 1 ms", exact=True).count() == 1
@@ -65,7 +65,7 @@ def test_in_a_narrow_view_the_names_are_large_enough_to_be_read_and_the_rest_is_
     assert 0 <= left - page.locator(".tkw-map").bounding_box()["x"] < 20
 
 
-def test_a_click_shows_a_service_with_its_neighbours_and_their_numbers(page):
+def test_a_click_shows_a_service_with_its_callers_and_callees(page):
     page.locator(".node").nth(1).click()
     assert dimmed(page) == [False, False, True, False]
     said = page.locator(".tkw-say").inner_text()
@@ -78,7 +78,7 @@ def test_a_click_shows_a_service_with_its_neighbours_and_their_numbers(page):
     assert dimmed(page) == [False] * 4
 
 
-def test_resting_on_a_service_says_its_numbers(page):
+def test_hovering_over_a_service_shows_its_numbers(page):
     hint = page.locator(".tkw-say").inner_text()
     page.locator(".node").nth(2).hover()
     assert page.locator(".tkw-say").inner_text() == "ledger said of ledger"
@@ -95,7 +95,7 @@ def test_the_keyboard_does_the_same(page):
     assert dimmed(page) == [False] * 4
 
 
-def test_a_click_beside_the_boxes_shows_everything_again(page):
+def test_a_click_outside_the_boxes_shows_everything_again(page):
     page.locator(".node").nth(1).click()
     page.locator(".tkw-map").click(position={"x": 5, "y": 5})
     assert dimmed(page) == [False] * 4
@@ -152,5 +152,5 @@ def test_a_comparison_shows_what_is_new_and_what_is_gone(page):
     assert len(set(colours)) == 3
 
 
-def test_a_map_without_services_says_so(page):
+def test_a_map_without_services_shows_a_message(page):
     assert drawn(page, GRAPH | {"nodes": [], "edges": []}) == "No services recorded."

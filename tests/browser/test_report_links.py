@@ -32,7 +32,7 @@ def at(visit, path, fragment):
     return visit.page
 
 
-def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it(visit, path):
+def test_the_first_screen_shows_what_changed_and_links_to_the_exemplar(visit, path):
     page = visit.open(path)
     findings = page.locator(".findings li")
     for place, words in enumerate(["Sampling unknown", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]):
@@ -54,7 +54,7 @@ def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it
     assert "82.2%" in page.locator(".tkw-det").first.inner_text()
 
 
-def test_an_address_leads_to_a_span(visit, path, sets):
+def test_a_url_fragment_opens_a_span(visit, path, sets):
     during = sets[1]
     trace_id = during.summary["duration_ns"].idxmax()
     spans = during.spans[during.spans["trace_id"] == trace_id]
@@ -70,14 +70,14 @@ def test_an_address_leads_to_a_span(visit, path, sets):
     assert page.evaluate("() => location.hash").startswith(f"#trace={trace_id}&span=")
 
 
-def test_an_address_leads_to_a_finding(visit, path):
+def test_a_url_fragment_opens_a_finding(visit, path):
     page = at(visit, path, "finding-weights")
     assert page.locator("#finding-weights").bounding_box()["y"] < page.viewport_size["height"]
     page.locator("#finding-tail .mark").click()
     assert page.evaluate("() => location.hash") == "#finding-tail"
 
 
-def test_addresses_that_lead_nowhere_say_so(visit, path, sets):
+def test_links_without_a_target_show_a_message(visit, path, sets):
     page = at(visit, path, "trace=beef")
     assert page.locator(".lost").inner_text() == "Trace beef has no waterfall in this report."
     trace_id = sets[1].summary["duration_ns"].idxmax()

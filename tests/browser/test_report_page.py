@@ -113,7 +113,7 @@ def test_tables_sort_by_value_and_back(page):
     assert len(before) == len(names) == 15
 
 
-def test_tables_are_short_until_asked_for_all_and_can_be_searched(page):
+def test_tables_are_short_until_expanded_and_can_be_searched(page):
     assert len(rows(page, "operations")) == 15
     button = page.locator("#operations .more")
     assert button.inner_text() == "Show all 23 rows"
@@ -126,7 +126,7 @@ def test_tables_are_short_until_asked_for_all_and_can_be_searched(page):
     assert len(rows(page, "operations")) == 23
 
 
-def test_a_waterfall_comes_alive_when_it_is_reached(page):
+def test_a_waterfall_is_activated_when_scrolled_to(page):
     assert page.locator(".view.live").count() == 0
     view = live(page, "waterfall")
     names = view.locator(".tkw-row .tkw-nm").all_inner_texts()[:4]
@@ -139,7 +139,7 @@ def test_a_waterfall_comes_alive_when_it_is_reached(page):
     assert view.locator(".tkw-ttl").inner_text() == "POST /checkout"
 
 
-def test_the_page_keeps_its_shape_while_views_come_alive(page):
+def test_the_page_keeps_its_layout_while_views_are_activated(page):
     top = "() => Math.round(document.querySelector('footer').getBoundingClientRect().top + scrollY)"
     before = page.evaluate(top)
     for view in page.locator(".view").all():
@@ -149,14 +149,14 @@ def test_the_page_keeps_its_shape_while_views_come_alive(page):
     assert page.locator(".tkw").count() == 6
 
 
-def test_the_map_comes_alive_too(page):
+def test_the_map_is_activated_too(page):
     view = live(page, "map")
     view.locator(".node").first.click()
     assert "3 services" in view.locator(".tkw-map").get_attribute("aria-label")
     assert "front → cart: 60 calls" in view.locator(".tkw-say").inner_text()
 
 
-def test_a_trace_in_the_table_leads_to_its_waterfall(page):
+def test_a_trace_in_the_table_links_to_its_waterfall(page):
     page.locator("#traces td a").nth(2).click()
     assert page.evaluate("() => location.hash") == f"#trace-{TRACES - 2:032x}"
     assert page.locator(f"#trace-{TRACES - 2:032x}").bounding_box()["y"] < 900
@@ -178,7 +178,7 @@ def test_light_and_dark(browser, path):
             assert visited.messages == []
 
 
-def test_without_scripts_the_pictures_and_tables_stand(browser, path):
+def test_without_scripts_the_pictures_and_tables_remain(browser, path):
     with chromium.visit(browser, java_script_enabled=False) as visited:
         visited.page.goto(path.as_uri())
         assert visited.page.locator(".still svg").count() == 6
@@ -198,7 +198,7 @@ def test_on_paper_tables_are_as_wide_as_needed_and_views_are_pictures(page):
     assert page.evaluate(hidden) == 0
 
 
-def test_a_damaged_view_keeps_its_picture_and_says_so(browser, path, tmp_path):
+def test_a_damaged_view_is_reported_and_keeps_its_picture(browser, path, tmp_path):
     text = path.read_text()
     at = text.index('data-view="waterfall"')
     begin = text.index(">", at) + 1
@@ -233,7 +233,7 @@ def brightness(page, browser_page, edge):
     )
 
 
-def test_a_table_that_goes_on_beyond_its_edge_is_shaded_there(page, browser):
+def test_a_table_wider_than_the_page_has_a_shaded_edge(page, browser):
     page.set_viewport_size({"width": 520, "height": 900})
     blank = browser.new_page()
     assert brightness(page, blank, "right") < 240

@@ -57,7 +57,7 @@ def live(page, section, kind):
     return page.locator(f"#{name}")
 
 
-def test_plotly_is_unpacked_when_a_chart_comes_near_and_not_before(page):
+def test_plotly_is_unpacked_when_a_chart_is_near_and_not_before(page):
     page.wait_for_timeout(300)
     assert page.evaluate("() => typeof Plotly") == "undefined"
     assert page.evaluate("() => document.getElementById('the-step').getBoundingClientRect().top > innerHeight + 200")
@@ -72,7 +72,7 @@ def test_plotly_is_unpacked_when_a_chart_comes_near_and_not_before(page):
     assert page.evaluate("() => document.querySelectorAll('head script').length") == 1
 
 
-def test_the_page_keeps_its_shape_when_charts_come_alive(page):
+def test_the_page_keeps_its_layout_when_charts_are_activated(page):
     height = "id => document.getElementById(id).getBoundingClientRect().height"
     before = [page.evaluate(height, section) for section in ("the-step", "the-call")]
     live(page, "the-step", "chart")
@@ -114,7 +114,7 @@ def test_on_paper_charts_are_pictures(page):
     assert page.pdf(format="A4")[:4] == b"%PDF"
 
 
-def test_a_chart_that_was_not_seen_says_so_on_paper(page):
+def test_a_chart_that_was_not_drawn_is_noted_in_print(page):
     page.emulate_media(media="print")
     assert (
         page.locator("#the-share")
@@ -139,7 +139,7 @@ def test_the_flame_and_the_heat_map_are_alive(page):
     assert "Durations over time: 1,000 requests" in heat.inner_text()
 
 
-def test_the_authors_waterfall_is_where_links_to_the_trace_lead(page, sets, worst):
+def test_links_to_a_trace_open_the_waterfall_of_the_author(page, sets, worst):
     assert page.locator("script[data-view=waterfall]").count() == 5  # the author's is one of the slowest
     page.locator(".introduction a").click()
     page.locator("#the-call .view.live").wait_for()
@@ -150,7 +150,7 @@ def test_the_authors_waterfall_is_where_links_to_the_trace_lead(page, sets, wors
     assert span in page.locator("#the-call .tkw-det.on").inner_text()
 
 
-def test_the_first_screen_says_what_changed_and_offers_the_trace(page):
+def test_the_first_screen_shows_what_changed_and_links_to_the_trace(page):
     findings = page.locator(".findings li")
     for place, words in enumerate(["Sampling unknown", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]):
         box = findings.nth(place).bounding_box()
@@ -185,7 +185,7 @@ def test_a_table_of_the_author_is_a_file_with_exact_values(page, sets):
     assert page.locator("#traces-2 .how pre").inner_text() == "x = 1"
 
 
-def test_a_damaged_chart_says_so_and_keeps_its_picture(browser, path, tmp_path):
+def test_a_damaged_chart_is_reported_and_keeps_its_picture(browser, path, tmp_path):
     text = path.read_text()
     begin = text.index(">", text.index('id="plotly-script"')) + 1
     broken = tmp_path / "broken.html"
@@ -215,7 +215,7 @@ def test_plotly_that_was_changed_does_not_run(browser, path, tmp_path):
         assert "Content Security Policy" in visited.messages[0]
 
 
-def test_hostile_words_are_inert_and_legible(browser, tmp_path):
+def test_hostile_names_are_inert_and_legible(browser, tmp_path):
     frame = pd.DataFrame({name: [name] for name in HOSTILE} | {"service_name": [HOSTILE[0]]})
     figure = go.Figure(go.Bar(x=list(HOSTILE), y=[1, 2, 3]), layout={"title": {"text": HOSTILE[0]}})
     spans = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": HOSTILE[1], "service_name": HOSTILE[0]})

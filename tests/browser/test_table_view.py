@@ -20,7 +20,7 @@ def column(page, k):
     return page.evaluate("k => [...document.querySelectorAll('tbody tr')].map(row => row.cells[k].textContent)", k)
 
 
-def test_missing_values_stand_last_either_way_and_equal_ones_keep_their_order(page):
+def test_missing_values_are_last_either_way_and_equal_ones_keep_their_order(page):
     page.get_by_role("button", name="value").click()
     assert column(page, 0) == ["d", "b", "c", "B", "a"]
     page.get_by_role("button", name="value").click()

@@ -50,6 +50,6 @@ def test_closed_views_leave_no_listener_and_no_element(visit, drawn):
     assert page.evaluate("() => document.getElementById('host').childElementCount") == 0
 
 
-def test_a_closed_waterfall_has_no_more_to_say(visit, drawn):
+def test_a_closed_waterfall_sends_nothing(visit, drawn):
     chromium.load_module(visit.page)
     assert visit.page.evaluate(LATER, drawn[0]) == 0, "what was about to be told or asked is dropped"

@@ -45,7 +45,7 @@ def folded(visit):
     return mount(visit, trace_payload(repeats(), "0000", path=critical_path(repeats())))
 
 
-def test_equal_siblings_stand_in_one_row_with_their_figures(folded):
+def test_equal_siblings_share_one_row_with_their_figures(folded):
     assert labels(folded) == ["POST /pay", "lock", "SELECT"]
     row = row_of(folded, "SELECT")
     words = "6 \u00d7, total 210 µs, p50 30.0 µs, max 60.0 µs, 21.0% of the critical path"
@@ -68,7 +68,7 @@ def test_four_are_not_folded(visit):
     assert page.get_by_role("button", name="Fold repeats").count() == 0
 
 
-def test_a_fold_opens_and_shuts_by_key_and_by_hand(folded):
+def test_a_folded_row_opens_and_closes_by_key_and_click(folded):
     folded.locator(".tkw-scroll").focus()
     press(folded, "End", "ArrowRight")
     assert labels(folded) == ["POST /pay", "lock", "SELECT", *["SELECT", "fsync"] * 6]
@@ -87,7 +87,7 @@ def test_a_fold_opens_and_shuts_by_key_and_by_hand(folded):
     assert folded.get_by_role("button", name="Fold repeats").get_attribute("aria-pressed") == "false"
 
 
-def test_a_fold_tells_its_figures_and_leads_to_the_slowest(folded):
+def test_a_folded_row_shows_its_figures_and_links_to_the_slowest(folded):
     row_of(folded, "SELECT").click()
     shown = folded.locator(".tkw-det").inner_text()
     for words in ("ledger", "6", "210 µs", "30.0 µs", "60.0 µs", "210 µs, 21.0%"):
@@ -202,7 +202,7 @@ def test_services_filter_the_rows_with_all_above_them(folded):
     assert folded.get_by_role("button", name="cart").get_attribute("aria-pressed") == "false"
 
 
-def test_events_are_ticks_and_links_are_said(visit):
+def test_events_are_ticks_and_links_are_listed(visit):
     def span(number, parent="", **more):
         times = {"startTimeUnixNano": str(BEGIN), "endTimeUnixNano": str(BEGIN + 1_000_000)}
         return {
@@ -235,7 +235,7 @@ def test_events_are_ticks_and_links_are_said(visit):
     assert widths == ["auto", "7px"]
 
 
-def test_the_detail_groups_copies_and_leads_on(visit):
+def test_the_detail_groups_copies_and_links_to_them(visit):
     frame = frame_of([("1", None, "shop", "POST /pay", 0, 1000, "UNSET"), ("2", "1", "cart", "lock", 0, 50, "UNSET")])
     attributes = {"http.route": "/pay", "http.method": "POST", "tenant": "blue", "db.system": "sqlite"}
     page = mount(
@@ -274,7 +274,7 @@ def test_links_lead_to_spans_of_this_trace(visit):
     assert page.get_by_role("button", name="Link:").count() == 0
 
 
-def test_what_the_detail_says_of_the_path(folded):
+def test_the_detail_shows_the_critical_path(folded):
     row_of(folded, "POST /pay").click()
     keys, values = (folded.locator(f".tkw-det .tkw-{kind}").all_inner_texts() for kind in "kv")
     facts = dict(zip(keys, (value.removeprefix("Copy\n") for value in values), strict=True))
@@ -282,7 +282,7 @@ def test_what_the_detail_says_of_the_path(folded):
     assert facts["with descendants"] == "1.00 ms, 100%"
 
 
-def test_the_keys_make_room_for_themselves_at_once(folded):
+def test_the_list_of_keys_gets_space_at_once(folded):
     row_of(folded, "SELECT").click()
     folded.locator(".tkw-scroll").focus()
     press(folded, "Escape")
@@ -312,7 +312,7 @@ def test_the_axis_is_dragged_and_double_clicks_fit_unfold_and_reset(folded):
     assert folded.evaluate("() => W.split") == split
 
 
-def test_how_many_were_found_and_what_is_filtered_are_told_in_turn(folded):
+def test_hits_and_filters_are_announced_in_turn(folded):
     found = folded.locator(".tkw-bar [role=status]")
     folded.get_by_role("button", name="disk").click()
     assert found.inner_text() == "6 spans of this service"
@@ -325,7 +325,7 @@ def test_how_many_were_found_and_what_is_filtered_are_told_in_turn(folded):
     assert folded.get_by_role("button", name="disk").get_attribute("aria-pressed") == "false"
 
 
-def test_the_keys_are_told(folded):
+def test_the_keys_are_listed(folded):
     folded.locator(".tkw-scroll").focus()
     press(folded, "?")
     shown = folded.locator(".tkw-det").inner_text()
@@ -336,7 +336,7 @@ def test_the_keys_are_told(folded):
     assert folded.evaluate("() => document.activeElement.className") == "tkw-scroll"
 
 
-def test_clocks_are_corrected_on_demand_and_what_moved_is_said(visit):
+def test_clocks_are_corrected_on_demand_and_moved_spans_are_listed(visit):
     rows = [("1", None, "shop", "call", 0, 400, "UNSET"), ("2", "1", "ledger", "serve", 590, 790, "UNSET")]
     payload = trace_payload(TraceSet.from_spans(frame_of(rows)), "0000")
     columns = payload.columns | {"shift": np.array([0.0, -500_000.0]), "doubt": np.array([0.0, 7_000.0])}

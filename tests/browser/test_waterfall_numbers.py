@@ -122,7 +122,7 @@ def test_a_path_and_a_trace_before_have_their_columns(visit):
     }
 
 
-def test_the_detail_of_a_parent_says_what_is_its_own(visit):
+def test_the_detail_of_a_parent_shows_its_self_time(visit):
     page = mount(visit, trace_payload(odd(), "0000"))
     page.locator(".tkw-row", has_text="GET /").click()
     assert "400 ns, 40.0%" in page.locator(".tkw-det").inner_text()

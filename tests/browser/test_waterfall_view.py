@@ -55,14 +55,14 @@ def state(page, what):
     return page.evaluate(f"() => W.{what}")
 
 
-def test_rows_stand_in_order_with_their_words(page):
+def test_rows_are_in_order_with_their_labels(page):
     assert labels(page) == ["POST /pay", "lock", "charge", "SELECT", "send"]
     assert page.locator(".tkw-d").all_inner_texts()[:5] == ["1.00 ms", "100 µs", "600 µs", "250 µs", "no end"]
     assert page.locator('.tkw-row[data-row="2"] .tkw-mark').first.is_visible()
     assert page.locator(".tkw-note").inner_text() == "1 span without an end, drawn to the end of the trace"
 
 
-def test_nothing_is_said_in_words(visit):
+def test_an_empty_result_shows_a_message(visit):
     chromium.load_module(visit.page)
     data = chromium.buffer(encoded(draw(small_trace().where("service_name == 'nobody'"), "a1").payload))
     script = f"""text => {{
@@ -184,7 +184,7 @@ def test_no_key_leaves_the_view(page):
     assert page.locator(".tkw").get_attribute("data-lm-suppress-shortcuts") == "true"
 
 
-def test_what_assistive_technology_is_told(page):
+def test_roles_and_names_for_assistive_technology(page):
     grid = page.locator("[role=treegrid]")
     assert grid.get_attribute("aria-rowcount") == "5"
     page.locator(".tkw-scroll").focus()
@@ -260,7 +260,7 @@ def test_only_the_rows_in_sight_exist(visit):
     assert page.locator("[aria-activedescendant]").count() == 0
 
 
-def test_details_that_are_not_embedded_are_asked_for(visit):
+def test_details_that_are_not_embedded_are_requested(visit):
     traces = small_trace()
     page = mount(visit, trace_payload(traces, "0000", with_details=False))
     page.locator('.tkw-row[data-row="3"]').click()
@@ -268,7 +268,7 @@ def test_details_that_are_not_embedded_are_asked_for(visit):
     assert page.evaluate("() => asked.map(([what]) => what)") == [{"kind": "details", "row": 3}]
 
 
-def test_the_theme_follows_the_page_even_when_its_colours_come_late(visit):
+def test_the_theme_follows_the_page_even_when_its_colours_load_late(visit):
     page = mount(visit, trace_payload(small_trace(), "0000"))
     pixel = """() => {
       const mini = document.querySelector('.tkw-mini'), copy = document.createElement('canvas');
@@ -288,7 +288,7 @@ def test_the_theme_follows_the_page_even_when_its_colours_come_late(visit):
     assert light_pixel != [1, 2, 3]
 
 
-def test_it_stands_in_a_shadow_root_and_is_gone_when_destroyed(visit):
+def test_it_is_in_a_shadow_root_and_is_gone_when_destroyed(visit):
     page = visit.page
     chromium.load_module(page)
     data = chromium.buffer(encoded(trace_payload(small_trace(), "0000")))

@@ -64,7 +64,7 @@ def test_an_error_rate_is_a_warning_where_its_limits_are_above_one_per_cent(rng,
 
 
 @pytest.mark.parametrize(("weights", "words"), [(None, "recorded request"), (2, "recorded request"), (1, "request")])
-def test_counts_are_of_recorded_requests_unless_each_stands_for_itself(rng, weights, words):
+def test_counts_are_of_recorded_requests_unless_all_weights_are_one(rng, weights, words):
     traces = healthy(rng, "even", 60, failing=0.2)[0]
     traces = traces if weights is None else traces.with_weights(weights)
     found = {finding.check: finding.headline for finding in Standard.of(traces).findings}
@@ -73,7 +73,7 @@ def test_counts_are_of_recorded_requests_unless_each_stands_for_itself(rng, weig
 
 
 @pytest.mark.parametrize("case", ["no trace", "one trace", "two traces", "five traces", "dominant instance"])
-def test_one_thing_is_counted_as_one(rng, case):
+def test_a_count_of_one_has_a_singular_noun(rng, case):
     traces, requests = healthy(rng, case)
     found = [*Standard.of(traces).findings, *tk.quality(traces, requests=requests), *tk.sampling(traces)]
     said = [finding.headline for finding in found]

@@ -29,7 +29,7 @@ def said(traces):
     return {finding.check: finding for finding in findings_of(traces)}
 
 
-def test_the_planted_fault_is_the_first_sentence(shop):
+def test_the_built_in_fault_is_the_first_finding(shop):
     first = said(shop)["tail"]
     assert first.headline == (
         "Tail: the slowest 11.3% of recorded front POST /checkout requests wait 300 ms for pricing SELECT discount, "
@@ -67,7 +67,7 @@ def test_a_failure_begins_in_the_deepest_failed_span_even_if_that_has_healthy_ch
     assert finding.headline.endswith("All originate in pricing POST /v1/quote (4 of 4 error spans).")
 
 
-def test_without_failures_it_says_what_that_can_mean():
+def test_without_failures_it_reports_the_upper_bound():
     fine = TraceSet.from_spans(shop_frame().assign(status_code="UNSET"))
     finding = said(fine)["failures"]
     assert finding.severity == "info"
@@ -89,7 +89,7 @@ def test_orphans_and_open_spans_are_counted(shop):
     assert "incomplete" not in said(shop)
 
 
-def test_unknown_weights_are_said_and_known_ones_not(shop):
+def test_unknown_weights_are_reported_and_known_ones_not(shop):
     assert (
         said(shop)["weights"].headline
         == "Sampling unknown: figures describe these 80 recorded traces, not all requests."
@@ -129,7 +129,7 @@ def standing_for(shop, chance):
     return TraceSet(shop.columns, weights=Weights(chance.astype(float), Codes(codes, ["given", "not sampled"])))
 
 
-def test_traces_that_all_stand_for_nothing_are_told_so(shop):
+def test_traces_that_all_have_weight_zero_are_reported(shop):
     nothing = standing_for(shop, np.zeros(len(shop), bool))
     found = said(nothing)
     assert found["weights"].severity == "warning"
@@ -144,7 +144,7 @@ def test_traces_that_all_stand_for_nothing_are_told_so(shop):
         assert ("No comparison: one side has no requests" in page) is (baseline is not None)
 
 
-def test_slow_traces_beside_the_sample_explain_nothing_about_requests(shop):
+def test_slow_traces_outside_the_sample_do_not_describe_requests(shop):
     took = shop.summary["root_duration_ns"].to_numpy(float)
     found = said(standing_for(shop, took < 2e8))
     assert "tail" not in found  # the slow ones alone were slow, and stand for none
@@ -154,7 +154,7 @@ def test_slow_traces_beside_the_sample_explain_nothing_about_requests(shop):
     assert found["failures"].estimate.value == pytest.approx(4 / 70)
 
 
-def test_the_usual_ones_beside_the_sample_leave_the_tail_to_the_others(shop):
+def test_ordinary_traces_outside_the_sample_do_not_define_the_tail(shop):
     took = shop.summary["root_duration_ns"].to_numpy(float)
     finding = said(standing_for(shop, took >= 46e6))["tail"]
     assert finding.headline.startswith(
@@ -232,7 +232,7 @@ def test_error_rates_are_over_finished_requests(status, sentence):
     assert "10 unfinished requests left out." in render(traces)
 
 
-def test_calls_without_an_end_are_said_first_and_rare_ones_as_a_notice():
+def test_calls_without_an_end_are_reported_first_and_rare_ones_as_a_notice():
     finding = findings_of(running(["finished"] * 18 + ["call", "open"]))[1]
     assert (finding.check, finding.severity) == ("unfinished", "warning")
     assert finding.headline == (
@@ -299,7 +299,7 @@ def test_the_error_rate_is_that_of_the_roots_with_the_same_limits():
     assert [found.value, found.low, found.high] == pytest.approx(wanted)
 
 
-def test_one_trace_that_stands_for_nearly_all_requests_limits_nothing():
+def test_one_trace_with_nearly_all_weight_has_no_limits():
     frame = pd.DataFrame({"trace_id": [f"{at + 1:x}" for at in range(60)], "span_id": "1", "service_name": "shop"})
     frame = frame.assign(name="GET /", start_ns=0, end_ns=9)
     traces = TraceSet.from_spans(frame).with_weights(np.repeat([1.0, 1e5], [59, 1]))

@@ -95,7 +95,7 @@ def drawn(draw, deep):
     )
 
 
-def test_what_pandas_may_be_asked_is_answered_as_pandas_answers_it():
+def test_expressions_of_pandas_give_the_result_of_pandas():
     draw = random.Random(6)
     for _ in range(80):
         expression = drawn(draw, 3)
@@ -180,7 +180,7 @@ def test_an_expression_is_data_and_never_run(tmp_path, expression, ask):
         ("depth > \ud800", "expected a condition over columns of spans", None),
     ],
 )
-def test_a_refusal_names_the_place_and_what_may_stand_there(expression, message, position):
+def test_an_error_names_the_place_and_the_allowed_values(expression, message, position):
     with pytest.raises(FilterError, match=message) as refused:
         evaluate(expression, SPANS.__getitem__)
     assert position is None or refused.value.position == position

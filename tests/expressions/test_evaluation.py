@@ -233,7 +233,7 @@ def test_an_inferred_segment_is_a_service_once():
     assert len(alone.where('edge("web", "DynamoDB")')) == 1
 
 
-def test_groups_stand_for_their_expressions(shop):
+def test_groups_are_replaced_by_their_expressions(shop):
     groups = {"slow": "responsetime > 2", "arn:aws:xray:1:group/bad": '!ok AND group.name != "slow"'}
     assert found(shop, 'group.name = "slow" AND user = "anna"', groups=groups) == "a1"
     assert found(shop, 'group.name != "slow"', groups=groups) == "b2 c3 d4"
@@ -364,7 +364,7 @@ def test_root_causes_need_the_summaries(shop):
         ("rootcause.fault.service { coverage > 1 }", 26, "which belongs to rootcause.responsetime.entity"),
     ],
 )
-def test_errors_point_at_the_place_and_say_what_was_expected(shop, expression, position, expected):
+def test_errors_point_at_the_place_and_name_what_was_expected(shop, expression, position, expected):
     with pytest.raises(tk.FilterError, match=expected) as told:
         tk.xray_filter(shop, expression)
     assert told.value.position == position

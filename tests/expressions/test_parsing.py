@@ -317,7 +317,7 @@ def sets():
 
 @given(data=st.data())
 @settings(max_examples=250)
-def test_columns_say_what_the_rows_say(sets, data):
+def test_columns_equal_the_rows(sets, data):
     traces, slow = sets[data.draw(st.integers(0, len(sets) - 1))]
     expression = data.draw(expressions())
     assert tk.xray_filter(traces, to_text(expression)).tolist() == slow.answer(expression)

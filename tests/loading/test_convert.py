@@ -151,7 +151,7 @@ def test_a_source_that_cannot_be_read_is_an_issue_among_others_in_any_run(tmp_pa
     assert found.sources["complete"].tolist() == [True, False, True, False, True]
 
 
-def test_issues_are_told_once_as_they_are_found(tmp_path):
+def test_issues_are_reported_once_as_they_are_found(tmp_path):
     found = []
     convert(noisy(300, 20), tmp_path / "a.parquet", spans_at_once=30, on_issue=found.append)
     expected = []
@@ -208,7 +208,7 @@ class Untouched:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "folder"])
-def test_no_place_for_the_store_is_said_before_anything_is_read(tmp_path, name):
+def test_a_target_that_is_no_store_is_reported_before_anything_is_read(tmp_path, name):
     (tmp_path / "a.txt").write_text("mine")
     (tmp_path / "folder").mkdir()
     with pytest.raises(FileExistsError, match="expected a store of tracekit or nothing"):
@@ -229,7 +229,7 @@ def test_bad_arguments_are_named(tmp_path, options, message):
 
 
 @pytest.mark.parametrize("data", [noisy(200, 9), noisy(200, 9).replace(b"noise\n", b"")])
-def test_strict_stops_at_the_first_bad_thing_and_leaves_nothing(tmp_path, data):
+def test_strict_stops_at_the_first_bad_record_and_leaves_no_file(tmp_path, data):
     with pytest.raises(LoadError, match=r"JSON_SYNTAX|PARENT_SELF"):
         convert(data, tmp_path / "a.parquet", strict=True, spans_at_once=20)
     assert list(tmp_path.iterdir()) == []

@@ -100,7 +100,7 @@ def test_what_is_no_span_id(text, problem):
     assert parse_span_id(text) == Id(0, problem=problem)
 
 
-def test_stripped_zeros_are_padded_only_where_it_is_asked_for():
+def test_stripped_zeros_are_padded_only_on_request():
     assert parse_span_id("f067aa0ba902b7", pad=True) == Id(SPAN)
     assert parse_trace_id("f067aa0ba902b7", pad=True) == Id(SPAN)
     assert parse_trace_id("f067aa0ba902b7").problem == "ID_BAD_LENGTH"

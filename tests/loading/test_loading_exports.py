@@ -73,7 +73,7 @@ def test_every_export_loads_with_the_spans_it_holds(name):
     assert source["complete"]
 
 
-def test_the_search_request_of_elasticsearch_is_refused_by_what_it_holds():
+def test_the_search_request_of_elasticsearch_is_refused_by_its_content():
     with pytest.raises(LoadError, match=r"FORMAT_UNKNOWN.*'method', 'path', 'query', 'body'"):
         read(EXPORTS / "jaeger_es_search_hits.json")
 

@@ -260,7 +260,7 @@ def test_what_is_no_double_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"), [("NaN", "nan"), ("-Infinity", "-inf"), ("+Inf", "inf"), ("1e999", "inf")]
 )
-def test_words_for_doubles_that_have_no_digits(value: str, expected: str) -> None:
+def test_text_for_doubles_without_digits(value: str, expected: str) -> None:
     assert repr(real(value)) == expected
 
 

@@ -44,7 +44,7 @@ needs_exports = pytest.mark.skipif(not EXPORTS.is_dir(), reason="the exports of 
 
 
 @pytest.mark.parametrize("name", ["checkout-xray", "tail-sampled"])
-def test_recorded_spans_come_back_from_their_frame(name):
+def test_recorded_spans_are_restored_from_their_frame(name):
     sample = tk.load_sample(name)
     traces = sample if isinstance(sample, TraceSet) else sample[0]
     assert_comes_back(traces.where(traces.forest.trace < 150))
@@ -52,13 +52,13 @@ def test_recorded_spans_come_back_from_their_frame(name):
 
 @needs_exports
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
-def test_exported_spans_come_back_from_their_frame(path):
+def test_exported_spans_are_restored_from_their_frame(path):
     assert_comes_back(read(path))
 
 
 @settings(max_examples=15)
 @given(sets())
-def test_any_spans_come_back_from_their_frame(traces):
+def test_any_spans_are_restored_from_their_frame(traces):
     frame = traces.spans
     assume(
         not (traces.columns.spans.quality & np.uint32(Quality.SHARED)).any()

@@ -119,7 +119,7 @@ def outcome(folder, workers):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(sorted(CONTENTS)), min_size=2, max_size=6), st.integers(2, 4))
-def test_whatever_is_in_the_files(tmp_path_factory, monkeypatch, names, workers):
+def test_any_content_of_the_files(tmp_path_factory, monkeypatch, names, workers):
     monkeypatch.setattr(parallel, "Worker", Within)
     folder = tmp_path_factory.mktemp("files")
     for number, name in enumerate(names):
@@ -131,7 +131,7 @@ def test_whatever_is_in_the_files(tmp_path_factory, monkeypatch, names, workers)
         assert_identical(several, one)
 
 
-def test_a_cause_in_an_earlier_file_that_was_not_found_is_told(tmp_path):
+def test_a_cause_in_an_earlier_file_that_was_not_found_is_reported(tmp_path):
     cause = {"exceptions": [{"id": "a" * 16, "type": "Timeout", "message": "m"}]}
     for number, more in enumerate(
         ({**RECORDED["subsegment"], "cause": cause}, {**RECORDED["segment"], "cause": "a" * 16})
@@ -208,14 +208,14 @@ def test_what_is_no_file_is_read_by_one_process(started):
 
 
 @pytest.mark.parametrize("option", [{"strict": True}, {"on_issue": list}])
-def test_who_wants_to_hear_of_issues_in_their_order_gets_one_process(folder, started, option):
+def test_issues_in_order_need_one_process(folder, started, option):
     for file in folder.iterdir():
         file.write_bytes(shop_lines(1).replace(b"noise\n", b""))
     read(folder, workers=2, **option)
     assert not started
 
 
-def test_processors_are_counted_where_nobody_says_which_may_be_used(monkeypatch):
+def test_processors_are_counted_where_affinity_is_unknown(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     for found, expected in ((5, 5), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda found=found: found)
@@ -238,7 +238,7 @@ def dying(how):
 @pytest.mark.parametrize(
     ("how", "code"), [("sys.exit(7)", 7), ("print(1, end='')", 0), ("os.kill(os.getpid(), signal.SIGKILL)", -9)]
 )
-def test_a_helper_that_dies_in_the_middle(folder, started, monkeypatch, how, code):
+def test_a_helper_that_is_killed_midway(folder, started, monkeypatch, how, code):
     monkeypatch.setattr(parallel, "_PROGRAM", dying(how))
     with pytest.raises(
         LoadError, match=rf"read [12] of the files, found that it ended with {code} before .*workers=1"
@@ -342,7 +342,7 @@ def test_a_program_without_standard_streams(folder):
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("when", ["Popen", "at"])
-def test_helpers_leave_without_a_word_when_all_are_interrupted_or_this_one_is_killed(folder, end, when):
+def test_helpers_exit_without_output_if_all_are_interrupted_or_one_is_killed(folder, end, when):
     place = "parallel.subprocess, 'Popen'" if when == "Popen" else "parallel._Progress, 'at'"
     script = folder.parent / "script.py"
     script.write_text(
@@ -387,7 +387,7 @@ def test_a_script_without_a_guard_is_not_run_again(folder):
     assert not done.stderr
 
 
-def test_what_a_helper_prints_goes_nowhere_near_its_answer(folder, monkeypatch, capfd):
+def test_output_of_a_helper_does_not_mix_with_its_result(folder, monkeypatch, capfd):
     loud = "s.read_each = lambda *a, r=s.read_each: print('noise', flush=True) or r(*a)"
     program = parallel._PROGRAM.replace("start()", f"import tracekit.loading.parallel as s; {loud}; start()")
     monkeypatch.setattr(parallel, "_PROGRAM", program)
@@ -395,7 +395,7 @@ def test_what_a_helper_prints_goes_nowhere_near_its_answer(folder, monkeypatch, 
     assert capfd.readouterr().err == "noise\n"
 
 
-def test_how_far_all_are_is_told(folder, monkeypatch):
+def test_the_common_progress_is_reported(folder, monkeypatch):
     told = []
 
     class Listener:

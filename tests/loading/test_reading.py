@@ -31,7 +31,7 @@ def test_a_document_over_many_lines():
 
 
 @pytest.mark.parametrize("form", [lines, pretty])
-def test_a_span_says_where_it_stands(form):
+def test_a_span_has_its_position(form):
     data = form(ONE)
     [offset] = read(data).spans["byte_offset"]
     assert data[offset:].lstrip().startswith(b"{")
@@ -113,7 +113,7 @@ def test_a_cut_document_gives_what_is_whole_with_its_resource():
     assert "1 of 1 sources incomplete" in repr(traces)
 
 
-def test_a_cut_last_line_is_told_apart_from_damage():
+def test_a_cut_last_line_is_distinguished_from_damage():
     data = lines(*MANY)
     traces = read(data[:-100])
     assert counts(traces) == (10, 9, 0, 1)
@@ -312,7 +312,7 @@ def test_a_zip_of_both(tmp_path):
     assert traces.sources["complete"].tolist() == [True, False]
 
 
-def test_spans_know_their_source_and_copies_are_merged_across_files(tmp_path):
+def test_spans_have_their_source_and_copies_are_merged_across_files(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.jsonl").write_bytes(lines(*MANY[:2]))
     traces = read(tmp_path)
@@ -326,7 +326,7 @@ def test_spans_know_their_source_and_copies_are_merged_across_files(tmp_path):
 
 @pytest.mark.parametrize("form", [lines, pretty])
 @pytest.mark.parametrize("name", [name for name in format_names() if name != "otlp"])
-def test_a_format_that_is_asked_for_is_the_only_one_taken(form, name):
+def test_a_requested_format_is_the_only_one_tried(form, name):
     with pytest.raises(LoadError, match=rf"FORMAT_UNKNOWN .*\(tried: {name}\), found otlp; skipped; omit the format"):
         read(form(ONE), format=name)
     assert counts(read(form(ONE), format="otlp")) == (1, 1, 0, 0)
@@ -365,7 +365,7 @@ def test_strict_raises_at_the_first_error_with_its_place(data, code):
     assert caught.value.code == code
 
 
-def test_strict_reads_what_is_right_like_everybody_and_sees_members_that_come_twice():
+def test_strict_reading_equals_tolerant_reading_and_detects_repeated_fields():
     data = lines(*MANY)
     assert read(data, strict=True).spans.equals(read(data).spans)
     twice = line(ONE).replace(b'"name": "GET /cart"', b'"name": "a", "name": "b"')
@@ -408,13 +408,13 @@ def test_the_collector_is_left_as_it_was():
 # ------------------------------------------------------------------ marks of the bytes
 
 
-def test_a_byte_order_mark_and_utf_16_are_told():
+def test_a_byte_order_mark_and_utf_16_are_reported():
     assert told(read(b"\xef\xbb\xbf" + lines(ONE)), "ENC_BOM")["action"].tolist() == ["repaired"]
     assert told(read(json.dumps(ONE).encode("utf-16")), "ENC_UTF16")["severity"].tolist() == ["info"]
 
 
 @pytest.mark.parametrize("form", [lines, pretty])
-def test_what_is_odd_about_characters_is_told_with_its_place(form):
+def test_odd_characters_are_reported_with_their_position(form):
     record = form(request(span(name="NAME"))).replace(b"NAME", b"\\ud800 x")
     first = form(request(span(**ids(1))))
     traces = read(first + record)
@@ -430,7 +430,7 @@ def test_nul_padding_is_passed_over_and_counted():
     assert "5,000 NUL bytes" in told(traces, "ENC_NUL")["message"].iloc[0]
 
 
-def test_numbers_that_json_does_not_know_are_accepted_and_told():
+def test_numbers_outside_json_are_accepted_and_reported():
     record = line(request(span(attributes=[{"key": "k", "value": {"doubleValue": "X"}}])))
     traces = read(record.replace(b'"X"', b"NaN") + b"\n" + record.replace(b'"X"', b"-Infinity") + b"\n")
     assert told(traces, "JSON_NONFINITE")["issue_count"].tolist() == [2]
@@ -458,7 +458,7 @@ def clock(monkeypatch):
     return made
 
 
-def test_a_bar_appears_after_a_second_where_somebody_looks(clock, capfd):
+def test_a_bar_appears_after_a_second_in_a_terminal(clock, capfd):
     with Meter(1000, show=True) as meter:
         meter.at(10, 1)
         assert meter._bar is None
@@ -472,7 +472,7 @@ def test_a_bar_appears_after_a_second_where_somebody_looks(clock, capfd):
 
 
 @pytest.mark.parametrize("show", [None, False])
-def test_no_bar_where_nobody_looks(clock, capfd, show):
+def test_no_bar_outside_a_terminal(clock, capfd, show):
     with Meter(None, show=show) as meter:
         for clock.now in (0.5, 2.0, 50.0):
             meter.at(500, 5)
@@ -481,7 +481,7 @@ def test_no_bar_where_nobody_looks(clock, capfd, show):
 
 
 @pytest.mark.parametrize("data", [lines(*MANY), pretty({"resourceSpans": MANY[0]["resourceSpans"] * 3000})])
-def test_reading_lines_and_documents_tells_the_meter(monkeypatch, data):
+def test_reading_lines_and_documents_updates_the_meter(monkeypatch, data):
     told_of = []
     monkeypatch.setattr(Meter, "at", lambda _, byte_count, span_count: told_of.append((byte_count, span_count)))
     read(data)

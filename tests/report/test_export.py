@@ -55,7 +55,7 @@ def test_any_view_is_a_picture_in_a_file(view, tmp_path):
     assert len(png) > 1_000
 
 
-def test_a_png_without_what_makes_one_says_what_to_install(tmp_path, monkeypatch):
+def test_a_png_without_its_library_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(tk.RenderError, match=r"pip install 'tracekit-notebook\[png\]', or write a \.svg"):
         tk.export(tk.latency(pay_traces()), tmp_path / "view.png")
@@ -71,7 +71,7 @@ def test_hostile_names_in_a_picture_are_text(tmp_path):
 # ------------------------------------------------------------------ tables
 
 
-def test_a_table_comes_back_from_its_file(tmp_path):
+def test_a_table_is_restored_from_its_file(tmp_path):
     result = tk.latency(pay_traces())
     path = tk.export(result, tmp_path / "latency.csv")
     back = pd.read_csv(path)
@@ -109,7 +109,7 @@ def test_columns_of_one_name_stay_two(tmp_path):
     assert tk.export(frame, tmp_path / "x.csv").read_text(encoding="utf-8") == "a,a\n1,'=2\n"
 
 
-def test_what_cannot_be_written_is_said(tmp_path):
+def test_an_export_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(
         ValueError, match=r"expected a file name with suffix \.html, \.svg, \.png, \.csv, \.md, \.mmd, found 'x\.pdf'"
     ):
@@ -130,7 +130,7 @@ def test_what_cannot_be_written_is_said(tmp_path):
 # ------------------------------------------------------------------ a trace
 
 
-def test_the_markdown_says_what_the_trace_did(tmp_path):
+def test_the_markdown_describes_the_trace(tmp_path):
     text = tk.export(pay_traces(), tmp_path / "x.md").read_text(encoding="utf-8")
     assert text == tk.markdown(pay_traces(), PAY_ID)
     assert f"## Trace `{PAY_ID}`" in text

@@ -31,7 +31,7 @@ def cells(values, name="x"):
         ("ns", 7, "7", "7", "ns", ""),
     ],
 )  # fmt: skip
-def test_the_unit_in_a_name_says_how_a_number_is_read(name, value, text, sort_key, words, unit):
+def test_the_unit_in_a_name_decides_how_a_number_is_formatted(name, value, text, sort_key, words, unit):
     table = table_of(pd.DataFrame({name: [value]}))
     (column,), ((cell,),) = table.columns, table.rows
     assert (cell.text, cell.sort_key, column.words, column.unit) == (text, sort_key, words, unit)
@@ -87,7 +87,7 @@ def test_the_frame_is_left_as_it_was():
     pd.testing.assert_frame_equal(frame, before)
 
 
-def test_a_long_frame_says_that_it_is_cut():
+def test_a_truncated_frame_is_reported():
     table = table_of(pd.DataFrame({"x": range(2_001)}))
     assert len(table.rows) == 2_000
     assert table.note == "The first 2,000 of 2,001 rows."

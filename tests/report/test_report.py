@@ -90,7 +90,7 @@ def test_every_element_is_closed_and_every_section_there(page):
     assert all(link[0] == "#" and link[1:] in targets for link in links)
 
 
-def test_the_first_screen_says_what_is_in_the_data(page):
+def test_the_first_screen_shows_what_is_in_the_data(page):
     assert page.text("h1") == "Shop"
     values = [text for tag, text in page.texts if tag == "dd"]
     assert values[:4] == ["80", "610", "4", "5.0%"]
@@ -162,7 +162,7 @@ def test_packed_data_have_no_date():
     assert base64.b64decode(packed(b"TKW1"))[4:8] == bytes(4)
 
 
-def test_no_clock_unless_asked(shop):
+def test_no_time_of_writing_unless_requested(shop):
     assert "Generated 2025-06-01 12:30." in render(shop, generated=datetime(2025, 6, 1, 12, 30, tzinfo=UTC))
     assert "Generated" not in render(shop)
 
@@ -196,7 +196,7 @@ def test_a_path_that_cannot_be_written_is_refused(shop, tmp_path):
         report(shop, tmp_path)
 
 
-def test_an_empty_set_is_told_in_words(empty):
+def test_an_empty_set_is_reported_as_text(empty):
     page = Page(render(empty))
     words = page.text("p")
     for said in (
@@ -210,7 +210,7 @@ def test_an_empty_set_is_told_in_words(empty):
     assert len(page.all("script")) == 1
 
 
-def test_spans_without_times_are_told_in_words():
+def test_spans_without_times_are_reported_as_text():
     frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": ["x"], "service_name": ["s"]})
     frame = frame.assign(start_ns=pd.array([None], dtype="Int64"), end_ns=pd.array([None], dtype="Int64"))
     words = Page(render(TraceSet.from_spans(frame))).text("p", "dd")
@@ -259,7 +259,7 @@ def test_a_report_against_a_baseline_is_the_same_each_time_and_as_inert():
         assert not [name for name in attributes if name.startswith("on") or name in {"style", "src"}]
 
 
-def test_the_module_can_stand_in_a_page():
+def test_the_module_can_be_embedded_in_a_page():
     with pytest.raises(
         RenderError, match="expected text that can be embedded in HTML, found '</script' in line 2 of the module"
     ):
@@ -269,13 +269,13 @@ def test_the_module_can_stand_in_a_page():
             inline(f"a {bad}", "the module")
 
 
-def test_what_the_template_asks_for_must_be_there(shop, monkeypatch):
+def test_what_the_template_uses_must_exist(shop, monkeypatch):
     monkeypatch.setattr(Standard, "first_screen", lambda _: {})
     with pytest.raises(jinja2.UndefinedError):
         render(shop)
 
 
-def test_exceptions_are_told_with_their_first_and_last_moment():
+def test_exceptions_are_shown_with_their_first_and_last_time():
     during = tk.load_sample("checkout-regression")[1]
     rows = exceptions_table(Overview(during), Colours(), set()).rows
     found = tk.errors(during).exceptions

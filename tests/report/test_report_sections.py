@@ -40,7 +40,7 @@ def embedded_data(source, view):
 # ------------------------------------------------------------------ order and headings
 
 
-def test_sections_stand_in_the_order_of_the_list_and_in_the_contents():
+def test_sections_are_in_the_order_of_the_list_and_in_the_contents():
     table = pd.DataFrame({"name": ["GET /"]})
     source = render(
         ["It was slow.", tk.section("Who waited", "Half of them.", table), tk.section("What next", "Rest.")]
@@ -54,7 +54,7 @@ def test_sections_stand_in_the_order_of_the_list_and_in_the_contents():
     assert words.index("It was slow.") < words.index("Half of them.") < words.index("GET /") < words.index("Rest.")
 
 
-def test_the_findings_of_the_traces_come_after_the_introduction_wherever_the_traces_stand():
+def test_the_findings_of_the_traces_come_after_the_introduction_in_any_order():
     source = render(["It was slow.", tk.section("Who waited", "Half of them."), shop_traces(), tk.section("End", "-")])
     found = headings(source)
     assert found[:3] == ["Findings", "Who waited", "Critical path"]
@@ -96,7 +96,7 @@ def test_one_part_alone_needs_no_list():
     assert headings(render(tk.section("Why", "Because."))) == ["Why"]
 
 
-def test_a_page_without_traces_says_nothing_of_any():
+def test_a_page_without_traces_does_not_mention_any():
     source = render(["It was slow."])
     page = Page(source)
     assert "<title>Report</title>" in source
@@ -119,7 +119,7 @@ def test_the_code_of_a_section_is_shown_with_it():
 # ------------------------------------------------------------------ what becomes of parts
 
 
-def test_text_stands_as_it_was_written():
+def test_text_is_shown_as_written():
     assert prose("**bold** _x_ <b> [a](http://b) `SELECT *`") == (
         "<p>**bold** _x_ &lt;b&gt; [a](http://b) <code>SELECT *</code></p>"
     )
@@ -194,7 +194,7 @@ def test_a_large_trace_has_its_attributes_in_the_page(monkeypatch):
     assert "critRow" in decode(embedded_data(render([alone]), "waterfall")[0]).columns
 
 
-def test_plotly_stands_in_the_page_once_and_only_with_a_chart():
+def test_plotly_is_embedded_once_and_only_with_a_chart():
     shop = shop_traces()
     chart = tk.plot(tk.latency(shop))
     source = render([tk.section("Times", chart, chart, go.Figure(go.Pie(values=[1, 2])))])
@@ -219,7 +219,7 @@ def test_a_dark_chart_is_embedded_light_and_painted_by_the_page():
     assert json.loads(one) == json.loads(other)
 
 
-def test_findings_are_told_with_their_calls_and_lead_to_their_traces():
+def test_findings_are_shown_with_their_code_and_link_to_their_traces():
     shop = shop_traces()
     finding = tk.Finding(
         "slow", "warning", "One is <slow>.", exemplars=(worst(), "b" * 32), remedy="Look.", code="tk.latency(traces)"
@@ -240,7 +240,7 @@ def test_names_in_the_sentence_of_a_finding_are_code():
     assert "Ask <code>&lt;i&gt;</code>." in source
 
 
-def test_hostile_words_are_text_everywhere():
+def test_hostile_text_is_escaped_everywhere():
     bad = {"front": HOSTILE, "POST /checkout": f'"{HOSTILE}', "pricing": "<b>x</b>"}
     evil = tk.TraceSet.from_spans(shop_frame(20, bad))
     trace_id = str(evil.summary["duration_ns"].idxmax())
@@ -275,7 +275,7 @@ def test_the_same_parts_give_the_same_bytes():
     assert made() == made()
 
 
-def test_empty_things_are_told_in_words():
+def test_empty_things_are_reported_as_text():
     nobody = no_traces()
     source = render([pd.DataFrame({"a": []}), tk.service_graph(nobody), tk.latency(nobody), nobody])
     assert "The table is empty." in source
@@ -309,7 +309,7 @@ def test_an_answer_without_a_view_names_its_frames():
         render(Answer())
 
 
-def test_a_figure_that_would_ask_the_network_is_refused():
+def test_a_figure_that_needs_the_network_is_refused():
     where = r"part 1 of section 'Map': expected a figure without network requests, found a "
     for trace in (go.Choropleth(locations=["FRA"], z=[1]), go.Scattermap(lon=[1], lat=[2])):
         with pytest.raises(ValueError, match=f"{where}{trace.type} trace: plotly loads its map"):
@@ -335,7 +335,7 @@ def test_sections_that_contradict_each_other_are_refused():
             made()
 
 
-def test_a_page_without_parts_of_its_own_does_not_know_plotly():
+def test_a_page_without_custom_parts_does_not_embed_plotly():
     chapters = chapters_of(outline(shop_traces()), None)
     assert chapters.views == []
     assert chapters.introduction == []

@@ -28,7 +28,7 @@ def test_a_stratum_at_another_rate_is_found_before_the_day_is_over():
         assert all((np.diff(one) <= 0).all() for one in chance)
 
 
-def test_empty_windows_and_strata_say_nothing():
+def test_empty_windows_and_strata_change_nothing():
     sampled, requests = np.array([[9, 1], [0, 0], [5, 0]]), np.array([[90, 10], [0, 0], [50, 0]])
     chance = anytime_mix(sampled, requests)
     assert chance.tolist() == pytest.approx([1.0, 1.0, 1.0], abs=0.05)

@@ -18,7 +18,7 @@ def is_alarm(gap):
     return gap.p < 0.01 and gap.loss >= 0.2
 
 
-def test_a_hole_is_found_where_it_is():
+def test_a_gap_is_found_where_it_is():
     requests = np.full(168, 1000)
     traced = np.random.default_rng(5).binomial(1000, 0.1, 168)
     traced[60:66] //= 4
@@ -31,7 +31,7 @@ def test_a_hole_is_found_where_it_is():
     assert gap.loss == pytest.approx(1 - gap.traced / gap.expected)
 
 
-def test_a_hole_longer_than_any_window_is_found_whole():
+def test_a_gap_longer_than_any_window_is_found_whole():
     traced = np.full(168, 100)
     traced[60:100] = 20
     gap = gap_scan(traced, np.full(168, 1000))
@@ -64,7 +64,7 @@ def test_a_share_that_rules_change_is_no_gap():
 
 
 @pytest.mark.parametrize(("rate", "wander"), [(0.05, 0.0), (0.9, 0.0), (0.5, 0.15)])
-def test_holes_are_not_imagined(rate, wander):
+def test_no_false_gaps(rate, wander):
     """Days and nights, and shares that vary: false alarms of 100 weeks stay within the binomial limit of 2 %."""
     rng, alarms = np.random.default_rng(11), 0
     for seed in range(100):
@@ -83,7 +83,7 @@ def test_a_share_that_wanders_is_no_gap():
     assert alarms <= 2
 
 
-def test_real_holes_are_found():
+def test_real_gaps_are_found():
     rng, found = np.random.default_rng(12), 0
     for seed in range(40):
         requests = rng.poisson(800, 168)
@@ -149,7 +149,7 @@ def test_bins_with_enough_traces_stay_as_they_are():
     assert (gap.start, gap.end, gap.traced, gap.loss) == (20, 25, 0.0, 1.0)
 
 
-def test_a_hole_between_two_lengths_that_are_tried_is_told_as_long_and_as_deep_as_it_is():
+def test_a_gap_between_two_scanned_lengths_has_its_length_and_depth():
     """Fifteen bins, of which sixty in a hundred are lost; windows of twelve and sixteen are tried."""
     rng, errors, exact = np.random.default_rng(31), [], 0
     for seed in range(30):

@@ -41,7 +41,7 @@ def test_one_share_of_all_requests_is_left_as_it_is(share):
     assert due_by_load(kept, requests).tolist() == requests.tolist(), "an outage is not taken for a load"
 
 
-def test_few_bins_and_none_traced_tell_nothing_of_a_load():
+def test_few_bins_without_traces_show_no_effect_of_load():
     requests = np.arange(10) + 1
     assert due_by_load(requests, requests).tolist() == requests.tolist()
     assert due_by_load(np.zeros(40), np.full(40, 9)).tolist() == [9.0] * 40
@@ -58,7 +58,7 @@ def test_an_outage_of_a_reservoir_is_found():
     assert gap.p < 0.01
 
 
-def test_a_part_is_judged_beside_its_peers_and_what_befalls_all_is_a_gap_of_none():
+def test_a_part_is_compared_with_its_peers_and_a_common_gap_is_a_gap_of_none():
     rng = np.random.default_rng(6)
     requests = np.full(120, 1000)
     parts = rng.binomial(250, 0.2, (4, 120))

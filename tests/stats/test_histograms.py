@@ -76,7 +76,7 @@ def test_histograms_of_two_blocks_add_up_to_that_of_both(first, second):
     assert merged.total.tolist() == pytest.approx(whole.total.tolist())
 
 
-def test_a_distinct_value_comes_back_exactly():
+def test_a_distinct_value_is_restored_exactly():
     assert _histogram([(0, 123_456_789, 1.0)] * 5).quantiles((0.5, 0.99), 1).tolist() == [[123_456_789.0] * 2]
 
 

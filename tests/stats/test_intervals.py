@@ -38,7 +38,7 @@ def test_a_level_outside_zero_and_one_is_refused(confidence):
         normal_quantile(confidence)
 
 
-def test_equal_weights_cost_nothing_and_no_weights_are_nobody():
+def test_equal_weights_cost_nothing_and_no_weights_count_zero():
     assert effective_n(np.full(7, 3.5)) == pytest.approx(7)
     assert effective_n(np.zeros(0)) == 0
 

@@ -22,7 +22,7 @@ def test_the_verdict_needs_interval_and_margin(low, high, verdict):
     assert judge(low, high, 0.1) == verdict
 
 
-def test_the_n_that_would_settle_it_does():
+def test_the_needed_n_is_sufficient():
     rng = np.random.default_rng(4)
     n = n_needed(100, np.exp(-0.3), np.exp(0.3), 0.1)
     spread = 0.3 / 1.96 * np.sqrt(100 / n)

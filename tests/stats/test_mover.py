@@ -16,7 +16,7 @@ from tracekit.stats.mover import (
 )
 
 
-def test_classes_are_half_powers_of_two_whatever_else_there_is():
+def test_classes_are_half_powers_of_two_in_any_data():
     codes, labels = weight_classes(np.array([1, 2, 2.1, 4, 1.4, 0]))
     assert [labels[code] if code >= 0 else None for code in codes] == [0, 2, 2, 4, 1, None]
     assert weight_classes(np.full(3, 20.0))[1] == weight_classes(np.array([20.0, 1.0]))[1][1:]
@@ -114,7 +114,7 @@ def test_and_not_much_wider_than_needed(q):
         assert 1 - _below(n, q, round(high[0] * n) - 2) > 0.025
 
 
-def test_nobody_limits_nothing():
+def test_an_empty_group_has_no_limits():
     low, high = plain_shares(np.array(0.5), np.zeros(1))
     assert np.isnan([low[0], high[0]]).all()
 

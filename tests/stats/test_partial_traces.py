@@ -37,7 +37,7 @@ def test_traces_and_traces_with_a_failed_span_are_counted_without_bias(spans):
     assert expectation(spans, any_parts, "events") == pytest.approx(float(any(one for _, one in spans)))
 
 
-def test_traces_are_told_apart():
+def test_traces_are_distinguished():
     trace, rate = np.array([0, 0, 1]), np.array([0.5, 0.25, 0.1])
     parts = any_parts(trace, rate, np.array([True, True, False]))
     assert (parts.events / parts.probability).tolist() == pytest.approx([2, 0])

@@ -47,7 +47,7 @@ def test_the_point_is_the_weighted_quantile_and_lies_between_its_limits(rows):
         assert not one.high < one.value
 
 
-def test_a_complete_record_knows_its_window_exactly():
+def test_a_complete_record_has_exact_quantiles_of_its_window():
     values = np.random.default_rng(2).permutation(200)
     for one in quantile_limits(np.ones(200), values, (0.5, 0.99)):
         assert one.low == one.value == one.high
@@ -71,7 +71,7 @@ def test_the_limits_do_not_depend_on_the_order_of_rows():
     assert quantile_limits(pi, values, (0.5, 0.95)) == quantile_limits(pi[order], values[order], (0.5, 0.95))
 
 
-def test_nobody_has_no_quantile():
+def test_an_empty_group_has_no_quantile():
     assert np.isnan(quantile_limits(np.zeros(0), np.zeros(0), (0.5,))[0].value)
 
 

@@ -21,7 +21,7 @@ def test_two_margins_are_both_met():
     assert raked.at_bound == 0
 
 
-def test_a_bound_is_kept_and_what_remains_is_said():
+def test_a_bound_is_kept_and_the_remaining_imbalance_reported():
     raked = rake(np.ones(101), [(np.repeat([0, 1], [100, 1]), np.array([100.0, 100.0]))])
     assert raked.at_bound >= 1
     assert raked.imbalance > 0.5

@@ -12,7 +12,7 @@ def test_numbers_without_an_edge_rarely_look_like_one(n):
 
 
 @pytest.mark.parametrize(("threshold", "other"), [(0.1, 0.0), (0.05, 0.2), (0.25, 0.3), (0.01, 0.5)])
-def test_an_edge_is_found_with_its_place_and_its_strangers(threshold, other):
+def test_an_edge_is_found_with_its_place_and_exceptions(threshold, other):
     rng = np.random.default_rng(17)
     covered, strangers = [], []
     for _ in range(200):
@@ -52,14 +52,14 @@ def kept(rng, rates, other=0.0):
 
 
 @pytest.mark.parametrize("other", [0.0, 0.2, np.repeat([0.05, 0.6, 0.1], [500, 500, 500])])
-def test_one_edge_is_never_split_whatever_comes_another_way(other):
+def test_one_edge_is_never_split_by_other_traces(other):
     rng = np.random.default_rng(1)
     assert [len(step_slices(kept(rng, np.full(1500, 0.05), other))) for _ in range(40)] == [1] * 40
     assert [len(step_slices(rng.random(1500))) for _ in range(20)] == [1] * 20
 
 
 @pytest.mark.parametrize("other", [0.0, 0.2])
-def test_a_rate_that_is_raised_and_comes_back_is_two_edges(other):
+def test_a_rate_that_is_raised_and_restored_is_two_edges(other):
     rng = np.random.default_rng(2)
     rates = np.repeat([0.05, 0.15, 0.05], [800, 400, 800])
     for _ in range(20):

@@ -26,7 +26,7 @@ def test_everything_captured_leaves_nothing_open():
     assert thinned_count(7, 1.0) == (7, 7)
 
 
-def test_the_required_rate_is_the_one_at_which_the_capture_is_as_likely_as_asked():
+def test_the_required_rate_gives_the_requested_capture_probability():
     for occurrences, at_least in [(1, 1), (20, 1), (20, 3), (5, 5)]:
         rate = required_rate(occurrences, at_least)
         assert capture_probability(occurrences, rate, at_least) == pytest.approx(0.95)

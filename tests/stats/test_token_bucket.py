@@ -36,7 +36,7 @@ def test_a_bucket_of_one_has_a_closed_form(arrivals):
     assert found.variance == pytest.approx(arrivals / (1 + arrivals) ** 3)
 
 
-def test_nothing_comes_of_nothing_and_a_flood_fills_the_quota():
+def test_no_requests_give_no_traces_and_a_burst_fills_the_quota():
     assert token_bucket(0.0, 3) == token_bucket(5.0, 0) == (0.0, 0.0)
     assert token_bucket(5000.0, 3).mean == pytest.approx(3, rel=1e-3)
     assert token_bucket(0.001, 3).mean == pytest.approx(0.001, rel=1e-3)

@@ -26,7 +26,7 @@ def test_ends_that_are_known_have_bounds_that_agree():
     assert bounds.least.share.tolist() == bounds.most.share.tolist()
 
 
-def test_bounds_lie_a_look_apart_and_never_below_nothing():
+def test_bounds_differ_by_one_poll_and_are_never_negative():
     rng = np.random.default_rng(2)
     begun = rng.random(5000) * 1000
     by = np.ceil((begun + 3) / 10) * 10

@@ -124,7 +124,7 @@ def test_a_long_tail_has_its_farther_limit_on_its_own_side():
         (np.ones(0), False),
     ],
 )
-def test_a_few_that_carry_the_weight_have_no_limits(weights, is_enough):
+def test_a_few_traces_with_most_weight_have_no_limits(weights, is_enough):
     values = np.arange(len(weights), dtype=float)
     zero, about = np.zeros(len(weights), np.int64), Denominator.of(weights)
     moments = influence(zero, np.arange(len(weights)), weights * values, about, 1).moments()
@@ -223,7 +223,7 @@ def test_a_sample_that_may_lack_its_heaviest_class_has_no_limits():
         (lambda rng, n: (rng.random(n) < 0.1) * rng.lognormal(1.0, 0.5, n), 0.1 * np.exp(1.125), 60),
     ],
 )
-def test_limits_contain_the_mean_as_often_as_they_say(draw, truth, n):
+def test_limits_contain_the_mean_at_the_nominal_rate(draw, truth, n):
     """Student's own limits of 30 log-normal traces contain their mean in 88 % of samples."""
     rng, inside = np.random.default_rng(7), []
     for _ in range(400):

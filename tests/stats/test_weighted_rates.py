@@ -28,7 +28,7 @@ def test_one_class_of_plain_trials_is_the_clopper_pearson_interval():
     )
 
 
-def test_the_window_is_narrower_by_the_share_that_is_in_hand():
+def test_the_interval_is_narrower_by_the_recorded_share():
     failed = np.repeat([1, 0], [30, 70])
     process = weighted_rate(np.full(100, 0.75), failed, target="process")
     window = weighted_rate(np.full(100, 0.75), failed, target="window")
@@ -64,7 +64,7 @@ def test_a_class_without_events_still_raises_the_upper_limit():
     assert declared.high - declared.low < (rate.high - rate.low) / 2
 
 
-def test_where_all_events_are_in_hand_the_limits_are_those_of_the_number_of_traces():
+def test_with_all_events_recorded_the_limits_are_those_of_the_trace_count():
     """Twelve certain traces, two of them events, and six kept at one in twenty: 12 + 59 to 12 + 253 traces, exactly."""
     rate = weighted_rate(np.repeat([1.0, 0.05], [12, 6]), np.repeat([1, 0], [2, 16]), events_certain=True)
     assert rate.value == pytest.approx(2 / 132)
@@ -72,7 +72,7 @@ def test_where_all_events_are_in_hand_the_limits_are_those_of_the_number_of_trac
     assert (rate.low, rate.high) == pytest.approx((2 / (12 + most), 2 / (12 + fewest)))
 
 
-def test_few_thinned_traces_do_not_make_a_sure_rate_surer():
+def test_few_thinned_traces_keep_the_coverage():
     """Three events among 43 requests, 12 of them kept for certain and of the rest one in twenty: one tenant of many."""
     rng, covered = np.random.default_rng(8), []
     for kept in rng.binomial(31, 0.05, 2000):
@@ -93,7 +93,7 @@ def test_classes_may_be_the_samplers_own():
     assert own.value == weighted_rate(pi, failed).value
 
 
-def test_nobody_has_no_rate():
+def test_an_empty_group_has_no_rate():
     rate = weighted_rate(np.ones(2), np.zeros(2), np.zeros(2))
     assert np.isnan(rate.value)
     assert rate.n == 0
@@ -108,7 +108,7 @@ def test_unknown_is_not_one(wrong):
         check_probabilities(np.array([1.0, wrong]))
 
 
-def test_totals_cover_the_truth_and_never_fall_below_what_is_in_hand():
+def test_totals_cover_the_truth_and_are_never_below_the_recorded_count():
     rng = np.random.default_rng(11)
     size = rng.integers(1, 30, 4000).astype(float)
     pi = np.clip(size / 60, 0.02, 1)
@@ -131,7 +131,7 @@ def test_the_weight_effect_is_the_permutation_variance():
     assert found.z == pytest.approx(np.corrcoef(y, w)[0, 1] / np.std(shuffled), rel=0.05)
 
 
-def test_the_weight_effect_keeps_quiet_without_one_and_finds_a_kept_error():
+def test_the_weight_effect_is_silent_without_bias_and_finds_a_kept_error():
     rng = np.random.default_rng(8)
     pi = 2.0 ** -rng.integers(0, 7, (400, 500))
     none = [weight_effect(p, rng.random(500) < 0.1).p < 0.05 for p in pi]

@@ -143,20 +143,20 @@ def test_limits_of_changes_are_whiskers(recorded):
     assert plot(before.compare(before), kind="limits").data[0].name == "not significant"
 
 
-def test_a_side_with_the_name_of_a_group_is_told_apart(shop):
+def test_a_side_with_the_name_of_a_group_is_distinguished(shop):
     result = shop.compare(requests([[("db", 90)]]), by="service_name")
     labels = plot(result, names=("db", "web")).data[0].y
     assert (labels[0], labels[-1]) == ("db (all)", "web (all)")
     assert plot(result, names=("x", "x")).data[0].y[-1] == "x (2)"
 
 
-def test_what_if_beside_what_is(shop):
+def test_what_if_is_compared_with_the_measured_latency(shop):
     now, new = plot(shop.what_if({"service_name == 'db'": 0.5})).data
     assert (now.name, new.name) == ("actual", "what if")
     assert (now.x[0], new.x[0]) == pytest.approx((56e-3 / 3, 35e-3 / 3))
 
 
-def test_a_curve_has_its_limits_and_what_the_path_alone_says(recorded):
+def test_a_curve_has_its_limits_and_the_savings_of_the_path_alone(recorded):
     _, during = recorded
     curve = during.what_if_curve("name == 'SELECT entries'", factors=(0, 0.5, 1, 2))
     figure = plot(curve, statistics=("mean", "p95"))
@@ -175,7 +175,7 @@ def test_a_curve_has_its_limits_and_what_the_path_alone_says(recorded):
 
 
 @pytest.mark.parametrize("view", ["path", "bands", "excess", "steps", "parts", "limits"])
-def test_nothing_to_draw_is_said_in_words(nothing, view):
+def test_an_empty_result_shows_a_message(nothing, view):
     comparison = nothing.compare(nothing)
     figure = {
         "path": lambda: plot(nothing),
@@ -186,7 +186,7 @@ def test_nothing_to_draw_is_said_in_words(nothing, view):
     assert figure.layout.annotations[0].text.startswith("All requests have a duration of 0")
 
 
-def test_no_requests_are_said_in_words(shop):
+def test_no_requests_show_a_message(shop):
     nobody = critical_path(shop.source.where("service_name == 'nobody'"))
     assert plot(nobody).layout.annotations[0].text == "All requests have a duration of 0."
     assert plot(nobody.bands()).layout.annotations[0].text == "All requests have a duration of 0."
@@ -231,7 +231,7 @@ def test_a_statistic_that_is_none(shop):
         plot(shop.what_if_curve("name == 'x'", factors=[1]), statistics=["p42"])
 
 
-def test_a_legend_of_long_names_has_room():
+def test_a_legend_of_long_names_has_enough_space():
     assert legend_room([]) == legend_room(["x"]) == 73
     assert legend_room(["x" * 200] * 3) == 73 + 2 * 19
     assert math.isfinite(legend_room(["x"] * 99))

@@ -78,7 +78,7 @@ def test_a_converted_notebook_shows_the_picture_of_an_answer(name):
     assert f'src="data:image/svg+xml;base64,{base64.b64encode(data["image/svg+xml"].encode()).decode()}"' in body
 
 
-def test_findings_in_words_alone_are_a_table_without_an_empty_picture():
+def test_findings_without_numbers_are_a_table_without_an_empty_image():
     found = tk.Findings(
         [tk.Finding("coverage.D1a", "warning", "web: tracing is switched off.", remedy="Switch it on.")]
     )
@@ -88,7 +88,7 @@ def test_findings_in_words_alone_are_a_table_without_an_empty_picture():
     assert "web: tracing is switched off." in data["text/html"]
 
 
-def test_a_front_end_that_wants_less_gets_less():
+def test_a_front_end_gets_only_the_requested_types():
     answer = tk.latency(pay_traces())
     assert set(answer._repr_mimebundle_(include=["text/html"])) == {"text/html"}
     assert "text/html" not in answer._repr_mimebundle_(exclude=["text/html"])

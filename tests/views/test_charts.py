@@ -62,7 +62,7 @@ def test_no_number_that_is_none_reaches_a_figure_or_a_page(traces):
         assert is_finite(payload_of(widget)), name
 
 
-def test_every_figure_has_a_still_picture_that_is_well_formed_and_says_nothing_infinite(traces):
+def test_every_figure_has_a_well_formed_static_image_of_finite_numbers(traces):
     for name, figure in charts(traces).items():
         picture = str(figure.picture())
         ET.fromstring(picture)
@@ -72,7 +72,7 @@ def test_every_figure_has_a_still_picture_that_is_well_formed_and_says_nothing_i
 
 
 @pytest.mark.parametrize("name", ["nothing", "unmeasured"])
-def test_nothing_is_said_in_words(name):
+def test_an_empty_result_shows_a_message(name):
     drawn = charts(SETS[name]())
     said = {what: [note.text for note in figure.layout.annotations] for what, figure in drawn.items()}
     assert said["histogram"] == said["ecdf"] == said["limits"] == ["No spans with a duration."]
@@ -163,7 +163,7 @@ def test_a_chart_can_be_read_on_a_light_page_and_on_a_dark_one():
     assert strengths[-1] == 1
 
 
-def test_a_chart_stands_on_the_ground_of_the_page_unless_it_was_given_one():
+def test_a_chart_has_the_background_of_the_page_unless_given_one():
     answer = latency(pay_traces(), by="service_name")
     for figure, ground in (
         (plot(answer), "rgba(0,0,0,0)"),
@@ -184,7 +184,7 @@ def test_a_plain_figure_of_a_view_gets_the_bundle_as_well(monkeypatch):
     assert isinstance(plot(latency(pay_traces())), Chart)
 
 
-def test_a_chart_is_copied_with_everything_plotly_knows():
+def test_a_chart_is_copied_with_all_plotly_properties():
     figure = chart("Waits").add_bar(x=["a"], y=[1])
     assert figure.themed("dark").data[0].y == (1,)
     assert repr(figure) == "Chart('Waits', 1 series)"
@@ -268,7 +268,7 @@ def test_two_operations_of_one_service_do_not_look_alike():
     assert crowded.layout.margin.t > figure.layout.margin.t, "the legend must not cover the title"
 
 
-def test_a_chart_says_what_its_weights_make_of_it():
+def test_a_chart_states_its_sampling():
     for ask in (latency, errors, critical_path):
         plain, weighted = plot(ask(pay_traces())), plot(ask(pay_traces().with_weights(20)))
         assert plain.layout.title.subtitle.text.startswith("sampling weights unknown")
@@ -313,7 +313,7 @@ def test_wrong_wishes_for_a_latency_are_refused():
         plot(result, against={"other": latency(pay_traces(), by=())})
 
 
-def test_what_is_left_out_is_said():
+def test_what_is_left_out_is_reported():
     figure = plot(latency(pay_traces()), groups=2)
     assert figure.layout.title.text == "Latency (top 2 of 5 groups)"
     assert len(figure.data) == 2
@@ -330,7 +330,7 @@ def busy(gap=0):
     return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:x}" for k in range(len(rows))]))
 
 
-def test_bands_stand_at_the_middle_of_their_steps():
+def test_bands_are_drawn_at_the_middle_of_their_steps():
     figure = plot(timeline(busy(), step_s=1))
     p50 = figure.data[0]
     assert p50.x == tuple(f"1970-01-01T00:00:0{k}.500" for k in range(4))

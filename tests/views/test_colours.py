@@ -51,7 +51,7 @@ def test_ten_services_have_ten_colours_whatever_their_order(services):
     assert slots == [backwards.slot(service) for service in services]
 
 
-def test_a_service_keeps_its_colour_when_others_come():
+def test_a_service_keeps_its_colour_when_others_are_added():
     colours = Colours(["cart"])
     before = colours.slot("cart")
     colours.assign(f"service-{k}" for k in range(30))

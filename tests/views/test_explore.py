@@ -82,7 +82,7 @@ def test_a_trace_with_a_span_that_outlives_its_request_is_not_the_slowest():
     assert [label.split("  ·  ")[0] for label, _ in table] == ["90 ns", "80 ns"]
 
 
-def test_a_click_opens_the_trace_and_says_so(during):
+def test_a_click_opens_the_trace_and_prints_the_code(during):
     fresh = tk.explore(during, height=300)
     fresh.service.value = "ledger"
     slowest = during.where("service_name == 'ledger'").summary["root_duration_ns"].nlargest(2).index
@@ -177,7 +177,7 @@ def test_the_sliders_have_round_values(during):
     assert moments[1][1] % 10**9 == 0
 
 
-def test_nothing_to_explore_is_said():
+def test_an_empty_set_shows_a_message():
     empty = tk.explore(pay_traces().where("service_name == 'nobody'"))
     assert empty._summary.value == "<b>0 of 0 traces</b>."
     assert empty._picture.value.startswith('<img alt="0 traces over time"')

@@ -27,7 +27,7 @@ def page(widget):
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 100)), min_size=1, max_size=40), st.booleans())
 @settings(max_examples=80)
-def test_callees_stand_within_their_caller_and_do_not_overlap(rows, crowded):
+def test_callees_are_drawn_within_their_caller_without_overlap(rows, crowded):
     depth, value = [0], [rows[0][1] + 1]
     for back, size in rows[1:]:
         depth.append(max(0, depth[-1] + 1 - back % 4))
@@ -128,7 +128,7 @@ def test_wrong_wishes_are_refused(flames):
         plot(flames[0], against=flames[1], value="duration")
 
 
-def test_nothing_is_said_in_words():
+def test_an_empty_result_shows_a_message():
     widget = plot(critical_path(pay_traces().where("service_name == 'nobody'")).flame(), search="x")
     assert page(widget)["note"] == "No call paths in these traces."
     assert "No call paths in these traces." in str(widget._picture)

@@ -102,7 +102,7 @@ def test_a_zero_duration_has_a_cell_and_can_be_chosen():
     assert chosen == 0
 
 
-def test_nothing_to_draw_is_said():
+def test_an_empty_result_shows_a_message():
     widget = plot(timeline(pay_traces().where("service_name == 'nobody'")), kind="heat")
     page, held = cells(widget)
     assert held.empty
@@ -111,14 +111,14 @@ def test_nothing_to_draw_is_said():
     assert "No requests with a start and a duration." in widget._repr_mimebundle_()[0]["image/svg+xml"]
 
 
-def test_weights_are_drawn_and_hands_are_counted():
+def test_weights_are_drawn_and_traces_are_counted():
     traces = pay_traces().with_weights(20)
     _, held = cells(plot(timeline(traces), kind="heat"))
     assert held["weight"].tolist() == [20.0]
     assert held["traces"].tolist() == [1]
 
 
-def test_deployments_stand_at_their_times(during):
+def test_deployments_are_drawn_at_their_times(during):
     widget = plot(timeline(during), kind="heat", deployments={"v2": "2026-11-21T04:59:12Z", "long ago": "2020-01-01"})
     page, _ = cells(widget)
     assert page["marks"] == [{"at": 5.0, "name": "v2"}]

@@ -14,7 +14,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_is_text_wherever_it_stands(name):
+def test_a_name_is_text_everywhere(name):
     drawn = picture(10, 10, name, [text(0, 0, name), element("rect", {"class": name}, element("title", {}, name))])
     root = ET.fromstring(drawn.encode("utf-8"))
     assert [node.tag.rpartition("}")[2] for node in root.iter()] == ["svg", "text", "rect", "title"]
@@ -44,7 +44,7 @@ def test_cells_hold_markup_or_text():
     assert ">&lt;i&gt;</td>" in drawn
 
 
-def test_words_begin_on_the_left_and_numbers_stay_on_the_right():
+def test_text_is_left_aligned_and_numbers_right_aligned():
     drawn = table(["what", "change"], [["cart", "+1.5 ms"], ["1 of them", ""]])
     assert drawn.count('<td style="text-align:left">') == 2
     assert "<th>change</th>" in drawn
@@ -52,5 +52,5 @@ def test_words_begin_on_the_left_and_numbers_stay_on_the_right():
     assert table(["what"], []).count("<th>what</th>") == 1
 
 
-def test_an_image_carries_its_picture():
+def test_an_image_contains_its_picture():
     assert image("<svg/>", 'a "map"').startswith('<img alt="a &quot;map&quot;" src="data:image/svg+xml;base64,')

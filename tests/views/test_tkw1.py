@@ -60,7 +60,7 @@ def test_lone_surrogates_do_not_stop_the_encoder():
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=40))
-def test_woven_numbers_come_back(numbers):
+def test_interleaved_numbers_are_restored(numbers):
     for kind in ("u1", "u2", "u4"):
         column = (np.array(numbers, np.uint64) % 2 ** (8 * int(kind[1]))).astype(kind)
         woven = decode(encode(Payload({"a": column}, []), in_planes=True)).columns["a"]

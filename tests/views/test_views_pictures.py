@@ -62,7 +62,7 @@ def test_the_longest_spans_of_the_upper_levels_are_chosen():
     assert words(root)[-1] == "5 of 59 rows: upper levels first, then by duration"
 
 
-def test_repeats_stand_in_one_row_of_the_picture():
+def test_repeats_share_one_row_of_the_picture():
     rows = [("1", None, "a", "root", "SERVER", 0, 1000, "UNSET")]
     for k in range(6):
         begin = 100 * (k + 1)
@@ -124,7 +124,7 @@ def test_the_picture_of_a_comparison_has_both_durations_of_every_row():
     assert "missing, baseline 30 ns" in slowest_spans(payload, limit=9)
 
 
-def test_missing_times_are_words_of_a_row():
+def test_missing_times_are_text_in_a_row():
     rows = [
         ("1", None, "a", "open", "SERVER", 0, None, "UNSET"),
         ("2", "1", "a", "unbegun", "CLIENT", None, 5, "UNSET"),
@@ -133,7 +133,7 @@ def test_missing_times_are_words_of_a_row():
     assert [time_words(payload, k) for k in range(2)] == ["no end", "no start"]
 
 
-def test_the_slowest_spans_stand_in_a_table(pay):
+def test_the_slowest_spans_are_in_a_table(pay):
     cells = re.findall(r"<td[^>]*>(.*?)</td>", slowest_spans(trace_payload(pay, PAY_ID), limit=2))
     assert cells == ["shop", "POST /pay", "1.00 µs", "0 ns", "ledger", "charge", "600 ns", "200 ns"]
 
@@ -153,7 +153,7 @@ def test_the_bars_of_a_distribution_hold_all_of_it():
     assert counted == pytest.approx(max(shares) / 100, abs=0.02)
 
 
-def test_marks_stand_where_their_durations_are_and_their_labels_do_not_touch():
+def test_marks_are_at_their_durations_and_labels_do_not_touch():
     cells = pd.DataFrame({"bucket": [0, 930], "bucket_low_ns": 1.0, "bucket_high_ns": 2.0, "weight_sum": 1.0})
     marks = {"p50": 1e4, "p95": 1.01e4, "p99": 1.02e4}
     root = drawn(latency_picture(cells, marks, width=1000))
@@ -179,7 +179,7 @@ def test_the_lines_of_marks_leave_out_the_labels_of_others():
     assert all(low <= bottom - 10 or high >= bottom + 2 for high, low in crossing)
 
 
-def test_no_durations_are_said_in_words():
+def test_no_durations_show_a_message():
     empty = pd.DataFrame({"bucket": [], "bucket_low_ns": [], "bucket_high_ns": [], "weight_sum": []})
     assert words(drawn(latency_picture(empty, {"p50": float("nan")}))) == ["No durations."]
     nothing = {"p50_ns": float("nan"), "p95_ns": float("nan"), "p99_ns": float("nan")}
@@ -193,7 +193,7 @@ def test_a_strip_runs_from_p50_over_p95_to_p99():
     assert [float(thick.get(k)) for k in ("x", "width")] == [0, 40]
 
 
-def test_traces_that_stand_for_nothing_are_words():
+def test_traces_of_weight_zero_show_a_message():
     assert "All sampling weights are 0." in words(drawn(volume_picture(np.arange(3), np.zeros(3), np.zeros(3, bool))))
 
 

@@ -64,7 +64,7 @@ def test_a_unique_beginning_is_enough_and_an_unknown_id_names_the_nearest(pay):
         trace_payload(pay, "beef")
 
 
-def test_missing_ends_and_starts_are_drawn_open_and_said():
+def test_missing_ends_and_starts_are_drawn_open_and_labelled():
     rows = [
         ("1", None, "a", "root", "SERVER", 100, None, "UNSET"),
         ("2", "1", "a", "whole", "SERVER", 150, 400, "UNSET"),
@@ -103,7 +103,7 @@ def test_details_are_those_of_the_frames(pay):
     assert payload.meta["sources"] == ["frame"]
 
 
-def test_one_span_asked_for_alone_has_the_same_details(pay):
+def test_one_span_requested_alone_has_the_same_details(pay):
     whole, shown = trace_payload(pay, PAY_ID), trace_rows(pay, PAY_ID)
     for row in range(5):
         alone = span_details(pay, int(shown.rows[row]), shown.base_ns)
@@ -123,7 +123,7 @@ def test_without_details_there_are_none(pay):
     assert all((sent[name] == payload.columns[name]).all() for name in sent)
 
 
-def test_a_resource_is_sent_once_a_service_where_that_says_it(pay):
+def test_a_resource_is_sent_once_per_service_if_equal(pay):
     payload = trace_payload(pay, PAY_ID)
     sent = decode(encoded(payload)).columns
     assert "res" not in sent
@@ -190,7 +190,7 @@ def otlp_span(number, **more):
     return {"traceId": f"{0xA1:032x}", "spanId": f"{number:016x}", "name": f"n{number}", **times, **more}
 
 
-def test_events_and_links_stand_with_their_span():
+def test_events_and_links_are_shown_with_their_span():
     refused = [{"key": "exception.type", "value": {"stringValue": "Refused"}}]
     events = [
         {"name": "retry", "timeUnixNano": "2000"},
@@ -214,7 +214,7 @@ def test_events_and_links_stand_with_their_span():
     assert span_details(traces, int(shown.rows[1]), shown.base_ns).columns["evAt"].tolist() == [999, 1999]
 
 
-def test_an_event_without_a_time_says_so_and_a_namespace_stands_before_its_key():
+def test_an_event_without_a_time_is_marked_and_a_namespace_precedes_its_key():
     cause = {"working_directory": "/", "exceptions": [{"id": "0123456789abcdef", "message": "no", "type": "Refused"}]}
     segment = {
         "id": "0000000000000001",

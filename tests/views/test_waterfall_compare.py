@@ -52,7 +52,7 @@ def names(payload):
     return [payload.strings[code] for code in payload.columns["name"]]
 
 
-def test_rows_of_both_traces_stand_where_they_were_called(drawn):
+def test_rows_of_both_traces_are_in_call_order(drawn):
     payload, rows = drawn
     columns = payload.columns
     assert names(payload) == ["POST /pay", "price", "charge", "audit", "send"]
@@ -91,7 +91,7 @@ def test_the_path_keeps_its_spans(drawn):
     assert held == {"POST /pay": 300 - 21 - 200, "price": 21, "charge": 150, "audit": 50}
 
 
-def test_faster_is_told_from_slower_and_little_from_much():
+def test_faster_is_distinguished_from_slower_and_little_from_much():
     now, before = pair()
     payload, _ = compared_payload(before, BEFORE_ID, now, NOW_ID, with_details=False)
     states = dict(zip(names(payload), (State(code).name for code in payload.columns["state"]), strict=True))
@@ -106,7 +106,7 @@ def test_faster_is_told_from_slower_and_little_from_much():
     encoded(payload)
 
 
-def test_a_trace_beside_itself_has_no_difference():
+def test_a_trace_compared_with_itself_has_no_difference():
     now, _ = pair()
     payload, rows = compared_payload(now, NOW_ID, now, NOW_ID)
     assert set(payload.columns["state"]) == {State.MATCHED}
@@ -146,7 +146,7 @@ def test_a_trace_is_compared_with_one_of_the_same_operation_by_latency():
     assert other_trace(mine, f"{0xE1:032x}", there)[1][-2:] == "d1"  # of 10, 70 and 90
 
 
-def test_a_drawing_knows_where_its_rows_come_from():
+def test_a_drawing_has_the_origin_of_its_rows():
     now, before = pair()
     drawing = draw(now, NOW_ID, compare=before)
     assert [drawing.span_id(k) for k in range(5)] == [f"{k:016x}" for k in (0x11, 0x12, 0x13, 0x15, 4)]
@@ -209,7 +209,7 @@ def test_one_skew_serves_two_traces_of_one_set(two_clocks):
     assert same.columns["shift"].tolist() == payload.columns["shift"].tolist()
 
 
-def test_clocks_of_one_side_alone_are_not_drawn_and_that_is_said(two_clocks):
+def test_clocks_of_one_side_alone_are_not_drawn_and_reported(two_clocks):
     now, before = two_clocks
     other = (before, f"{0x200:032x}")
     payload = draw(now, f"{0x100:032x}", compare=other, path=critical_path(now)).payload
@@ -227,7 +227,7 @@ def test_clocks_of_one_side_alone_are_not_drawn_and_that_is_said(two_clocks):
         draw(now, f"{0x100:032x}", skew=(clock_skew(now), clock_skew(before)))
 
 
-def test_clocks_that_agree_are_said():
+def test_clocks_without_skew_are_reported():
     now, before = pair()
     payload = draw(now, NOW_ID, compare=(before, BEFORE_ID), skew=(clock_skew(now), clock_skew(before))).payload
     assert payload.meta["note"].endswith("; no clock skew to correct")

@@ -96,7 +96,7 @@ def test_the_path_is_drawn_on_recorded_times_and_moves_with_its_spans():
     assert np.all(columns["shift"] == trace_payload(traces, f"{1:032x}", skew=clock_skew(traces)).columns["shift"])
 
 
-def test_clocks_that_agree_are_said(shop):
+def test_clocks_without_skew_are_reported(shop):
     payload = trace_payload(shop, f"{0xA1:032x}", skew=clock_skew(shop))
     assert payload.meta["note"] == "no clock skew to correct"
     assert not payload.columns["shift"].any()

@@ -118,7 +118,7 @@ def test_a_converted_notebook_shows_the_picture(pay):
     assert ">charge</td>" in body
 
 
-def test_an_empty_set_is_drawn_in_words(pay):
+def test_an_empty_set_shows_a_message(pay):
     widget = waterfall(pay.where("service_name == 'nobody'"), PAY_ID)
     assert repr(widget) == "Waterfall(no trace)"
     assert decode(widget.data).meta["note"] == "No traces in the data."

@@ -54,7 +54,7 @@ def test_status_becomes_a_class(status, wanted):
     assert read_counts(frame).frame["status_class"].tolist() == [wanted]
 
 
-def test_times_without_a_zone_are_utc_and_said():
+def test_times_without_a_zone_are_utc_and_reported():
     counts = read_counts(pd.DataFrame({"time": ["2026-11-21 14:00"], "count": [3]}))
     assert counts.frame["start_ns"].tolist() == [pd.Timestamp("2026-11-21T14:00Z").value]
     assert counts.notes == (
@@ -136,7 +136,7 @@ def test_what_the_load_balancer_answered_by_itself_is_set_aside(status, wanted):
         read_counts(pd.DataFrame({"status": [status], "count": [4]}))
 
 
-def test_a_log_tells_who_answered():
+def test_a_log_distinguishes_load_balancer_and_target_responses():
     log = pd.DataFrame({"status": [200, 502, 500], "target_status": [200, None, 500], "trace_id": list("abc")})
     assert log_columns(log)["status_class"].tolist() == ["2xx", "elb 5xx", "5xx"]
     counts = counts_of_log(log)
@@ -151,7 +151,7 @@ def test_windows_of_different_strata_may_be_the_same():
     assert read_counts(frame).total == 3
 
 
-def test_a_log_is_counted_by_what_it_tells_apart():
+def test_a_log_is_counted_by_the_strata_it_distinguishes():
     log = pd.DataFrame({"trace_id": list("abc"), "route": ["/a", "/a", "/b"], "status": [200, 500, 200]})
     assert counts_of_log(log).frame.to_dict("list") == {
         "http_route": ["/a", "/a", "/b"],
@@ -194,7 +194,7 @@ def test_traces_outside_the_windows_and_of_other_strata_are_counted_and_left_out
     assert (both.uncounted_services, both.unmatched_count) == (["cart"], 0)
 
 
-def test_services_that_nobody_counted_are_told_from_strata_that_were_forgotten():
+def test_uncounted_services_are_distinguished_from_missing_strata():
     shop = _shop()
     forgotten = tally(shop, read_counts(pd.DataFrame({"service": ["web"], "status": [500], "count": [30]})))
     assert forgotten.frame["traces"].tolist() == [1]

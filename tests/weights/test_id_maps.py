@@ -65,7 +65,7 @@ def test_maps_of_the_first_bytes_are_left_out_where_those_are_time():
     assert families(*ids, begin_with_time=True)[0].q > 0.05
 
 
-def test_weights_come_from_the_edge_and_strangers_stand_for_nobody():
+def test_weights_come_from_the_edge_and_exceptions_have_none():
     rng = np.random.default_rng(7)
     ids = thinned_ids(rng, 600, "Java TraceIdRatio", 0.1, 0.2)
     traces = traces_of(rng, ids=ids)

@@ -53,7 +53,7 @@ CASES = [
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize(("traces", "text"), CASES)
-def test_every_weighted_answer_says_what_it_is_about(answer, traces, text):
+def test_every_weighted_result_has_a_sampling_statement(answer, traces, text):
     found = answer(traces)
     assert found.statement.startswith(text)
     assert text.replace("'", "&#x27;") in found._repr_html_()
@@ -92,11 +92,11 @@ def weights(values, labels):
         (weights([9, 1], ["log", UNKNOWN]), "sampling weights unknown for 1 of 2 traces, which count as 1"),
     ],
 )
-def test_what_stands_for_nobody_is_told_apart(found, text):
+def test_traces_of_weight_zero_are_distinguished(found, text):
     assert found.statement.startswith(text)
 
 
-def test_a_block_says_nothing_about_weights_unless_it_is_told():
+def test_a_block_has_no_sampling_statement_unless_given():
     from tracekit.analysis.latency import summarise, tabulate  # noqa: PLC0415 - the two steps of one block
 
     by = ["service_name"]
@@ -105,7 +105,7 @@ def test_a_block_says_nothing_about_weights_unless_it_is_told():
 
 
 @pytest.mark.parametrize(("traces", "text"), CASES)
-def test_a_frame_of_the_path_says_what_it_is_about(traces, text):
+def test_a_frame_of_the_path_has_a_sampling_statement(traces, text):
     path = tk.critical_path(traces)
     frame = path.by("service_name")
     assert frame.attrs["statement"] == path.statement
@@ -115,7 +115,7 @@ def test_a_frame_of_the_path_says_what_it_is_about(traces, text):
     assert text.replace("'", "&#x27;") in bands._repr_html_()
 
 
-def test_what_weighs_otherwise_says_otherwise():
+def test_other_weights_give_another_statement():
     both = tk.critical_path(SHOP).by("service_name"), tk.critical_path(SHOP.with_weights(3)).by("service_name")
     assert both[0].attrs["statement"] != both[1].attrs["statement"]
     assert list(both[0].columns) == list(both[1].columns), "no column of its own"

@@ -43,7 +43,7 @@ def test_times_of_any_unit_and_zone_are_the_same_moments(unit, zone):
     assert read_receipts(traces, texts).by_ns.tolist() == START.tolist()
 
 
-def test_polls_are_told_by_their_frame():
+def test_polls_are_recognised_by_their_frame():
     traces = shop()
     by = EPOCH_NS + (np.arange(300) // 60 + 1) * 60 * SECOND_NS
     found = read_receipts(traces, pd.DataFrame({"by": by}, index=traces.trace_ids))
@@ -97,7 +97,7 @@ def test_the_edge_is_counted_from_the_start_and_holds_what_is_missing():
     assert traces_before_horizon(traces, edge) is traces
 
 
-def test_too_few_receipts_tell_no_edge():
+def test_too_few_receipts_show_no_edge():
     traces = shop()
     assert ingestion_horizon(traces, read_receipts(traces, pd.Series(START[:19] + 9, traces.trace_ids[:19]))) is None
     assert (
@@ -133,13 +133,13 @@ def test_a_single_long_window_is_counted_by_its_share():
     assert "counted by its share of time before" in found.notes[-1]
 
 
-def test_counts_without_times_are_told():
+def test_counts_without_times_are_reported():
     found = counts_before_horizon(read_counts(pd.DataFrame({"count": [300]})), EDGE)
     assert found.total == 300
     assert "counts have no times" in found.notes[-1]
 
 
-def test_a_log_loses_young_traces_and_later_rows():
+def test_a_log_excludes_late_traces_and_later_rows():
     traces = shop()
     ids = [*traces.trace_ids, *[f"{n:032x}" for n in range(1, 301)]]
     log = pd.DataFrame({"trace_id": ids, "time": pd.to_datetime(np.tile(START, 2), unit="ns", utc=True)})
@@ -151,7 +151,7 @@ def test_a_log_loses_young_traces_and_later_rows():
     assert len(log_before_horizon(traces, log[["time"]], EDGE)) == 2 * 241
 
 
-def test_one_start_by_a_wrong_clock_does_not_make_all_traces_young():
+def test_one_start_by_a_wrong_clock_does_not_make_all_traces_late():
     """All can be found 5 s after they began, but the first is said to have begun an hour before."""
     start = START[START <= EPOCH_NS + 295 * SECOND_NS].copy()
     received = start + 5 * SECOND_NS

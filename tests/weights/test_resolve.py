@@ -62,7 +62,7 @@ def test_a_sample_rate_that_is_none_is_unknown():
     assert weights(traces) == ([1.0, 1, 1, 1, 8], [*["unknown"] * 4, "SampleRate"])
 
 
-def test_a_stronger_rung_wins_and_mixed_sources_are_told():
+def test_a_stronger_source_wins_and_mixed_sources_are_reported():
     traces = one_each(trace_state=["ot=th:c", None, None], **{"attributes.SampleRate": [4, 5, None]})
     assert weights(traces) == ([4.0, 5.0, 1.0], ["tracestate ot=th", "SampleRate", "unknown"])
     found = traces.with_weights("auto").weights
@@ -73,14 +73,14 @@ def test_a_stronger_rung_wins_and_mixed_sources_are_told():
     assert "not all traffic" in one_each(trace_state=[None]).weights.statement
 
 
-def test_one_rung_may_be_asked_for():
+def test_one_source_of_weights_may_be_requested():
     traces = one_each(trace_state=["ot=th:c", None], **{"attributes.SampleRate": [99, 5]})
     assert weights(traces, "SampleRate") == ([99.0, 5.0], ["SampleRate"] * 2)
     assert weights(traces, "recorded") == ([4.0, 1.0], ["tracestate ot=th", "unknown"])
     assert len({rung.name for rung in WEIGHT_SOURCES}) == len(WEIGHT_SOURCES)
 
 
-def test_traces_that_were_not_sampled_stand_for_nobody():
+def test_traces_that_were_not_sampled_have_no_weight():
     told = one_each(**{"attributes.aws.trace.flag.sampled": [False, True, None]}, trace_state=["ot=th:8"] * 3)
     assert weights(told) == ([0.0, 2.0, 2.0], ["not sampled", "tracestate ot=th", "tracestate ot=th"])
     bit = one_each(trace_flags=[0x100, 0x101, 0x101], trace_state=["ot=th:8"] * 3)
@@ -93,7 +93,7 @@ def test_an_exporter_that_never_fills_the_sampled_bit_drops_nothing(flags):
     assert weights(one_each(trace_flags=[flags] * 2, trace_state=["ot=th:8"] * 2))[0] == [2.0, 2.0]
 
 
-def test_a_log_tells_the_share_of_each_stratum():
+def test_a_log_gives_the_share_of_each_stratum():
     traces = one_each(http_route=["/a", "/a", "/b"])
     ids = traces.trace_ids
     xray = f"1-{ids[2][:8]}-{ids[2][8:]}"
@@ -136,7 +136,7 @@ TENTH = {"name": "tenth", "type": "probabilistic", "probabilistic": {"sampling_p
 LIMIT = {"name": "limit", "type": "rate_limiting", "rate_limiting": {"spans_per_second": 9}}
 
 
-def test_policies_that_can_be_told_are_united():
+def test_observable_policies_are_united():
     rng = np.random.default_rng(1)
     ids = random_ids(rng, 5000)
     passed = ID_MAPS["collector tail_sampling"](*ids) <= 0.1
@@ -153,7 +153,7 @@ def test_policies_that_can_be_told_are_united():
     assert (found.value[~certain.to_numpy()] == 10).all()
 
 
-def test_beside_a_policy_that_cannot_be_told_the_base_sample_counts():
+def test_the_base_sample_counts_if_a_policy_is_not_observable():
     rng = np.random.default_rng(2)
     ids = random_ids(rng, 2000)
     passed = ID_MAPS["collector tail_sampling"](*ids) <= 0.1
@@ -295,7 +295,7 @@ def test_parts_of_a_tracestate():
     assert randomness("ot=rv:12") is None
 
 
-def test_a_segment_document_tells_rule_sdk_process_and_request():
+def test_a_segment_document_has_rule_sdk_process_and_request():
     segment = {
         "trace_id": "1-6b0122fd-02f0ef71ed4a2fa3a72abd43",
         "id": "70de5b6f19ff9a0a",
@@ -321,7 +321,7 @@ def test_a_segment_document_tells_rule_sdk_process_and_request():
     assert weights(predicted, rules) == ([5.0], ["rule, fixed rate"])
 
 
-def test_a_fixed_rate_beside_a_tail_sampler_gives_no_weights():
+def test_a_fixed_rate_with_a_tail_sampler_gives_no_weights():
     both = {
         "processors": {"probabilistic_sampler": {"sampling_percentage": 10}, "tail_sampling": {"policies": [LIMIT]}}
     }
@@ -329,7 +329,7 @@ def test_a_fixed_rate_beside_a_tail_sampler_gives_no_weights():
     assert sampling_rules(both).base_rate is None
 
 
-def test_traces_that_were_all_captured_beside_the_sample_cannot_be_weighed():
+def test_traces_captured_outside_the_sample_have_no_weights():
     traces = one_each(**{"attributes.aws.trace.flag.sampled": [False, False]})
     with pytest.raises(
         ValueError, match=r"expected at least one trace in the probability sample, found 2 outside it \(not samp"
@@ -345,7 +345,7 @@ def test_weights_of_zero_leave_a_trace_out_of_every_figure():
     assert table["p99_ns"].tolist() == [10e6]
 
 
-def test_a_log_with_durations_tells_slow_requests_apart():
+def test_a_log_with_durations_distinguishes_slow_requests():
     """Every slow request was kept, and one in ten of the others; by route alone all would weigh the same."""
     slow, quick = 30, 400
     ids = [f"{n:032x}" for n in range(1, slow + quick + 1)]
@@ -358,7 +358,7 @@ def test_a_log_with_durations_tells_slow_requests_apart():
     assert by_route == pytest.approx([(slow + quick) / 70] * 70)
 
 
-def test_classes_of_duration_with_few_traces_join_their_slower_neighbours():
+def test_duration_classes_with_few_traces_join_the_next_slower_class():
     """Of 4, 30, 200 and 8 were kept 4, 3, 20 and 0: the first two stand together, and so do the last two."""
     took = np.repeat([1_600_000_000, 400_000_000, 100_000_000, 25_000_000], [4, 30, 200, 8])
     kept = np.concatenate([np.arange(n) < k for n, k in ((4, 4), (30, 3), (200, 20), (8, 0))])
@@ -369,13 +369,13 @@ def test_classes_of_duration_with_few_traces_join_their_slower_neighbours():
     assert sum(found) == pytest.approx(len(took))
 
 
-def test_a_stratum_with_few_traces_stands_alone_and_a_missing_duration_is_a_class():
+def test_a_stratum_with_few_traces_is_one_class_and_missing_duration_another():
     took = [np.nan, np.nan, 5e6, 9e9]
     log = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 5)], "route": ["/a", "/a", "/b", "/b"]})
     assert weights(numbered([1, 3]), log.assign(duration_ns=took)) == ([2.0, 2.0], ["log"] * 2)
 
 
-def test_traces_kept_for_what_they_are_stand_for_nobody_else():
+def test_traces_kept_for_their_outcome_have_weight_one():
     """Failed requests, all in hand, and no word of the others: a rate of all requests cannot be told from them."""
     errors = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
     failed = one_each(status_code=["ERROR"] * 40)

@@ -36,7 +36,7 @@ def test_central_rules_are_tried_by_priority_and_then_name():
     assert sampling_rules(rules) is rules
 
 
-def test_a_rule_that_asks_for_what_nobody_knows_decides_nothing():
+def test_a_rule_with_an_unknown_condition_decides_nothing():
     rules = sampling_rules(CENTRAL)
     assert rules.match({"path": "/payments"}).name == "pay"
     assert rules.match({"path": "/cart"}) is None, "rule a asks for an attribute"
@@ -172,7 +172,7 @@ def test_a_yaml_file_that_does_not_parse_is_named(tmp_path):
         sampling_rules(tmp_path / "bad.yaml")
 
 
-def test_without_a_yaml_reader_it_says_what_to_install(tmp_path, monkeypatch):
+def test_without_a_yaml_reader_it_names_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "c.yml").write_text("a: 1", encoding="utf-8")
 
     def missing(name):
@@ -233,7 +233,7 @@ def test_rules_that_do_not_parse_are_named(source, text):
         sampling_rules(source)
 
 
-def test_a_boosted_rule_has_no_rate_and_one_that_asks_for_more_decides_nothing():
+def test_a_boosted_rule_has_no_rate_and_one_with_more_conditions_decides_nothing():
     boosted = {"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5, "CooldownWindowMinutes": 5}}
     rule = sampling_rules([boosted]).head[0]
     assert (rule.rate, rule.max_rate, rule.is_boosted, rule.has_rate) == (0.05, 0.5, True, False)

@@ -210,7 +210,7 @@ def test_two_samplers_in_the_ids_alone_give_no_weights():
     ("language", "family", "weighted"),
     [("go", "Go TraceIdRatio", True), ("python", "Python TraceIdRatio", True), ("java", "Python TraceIdRatio", False)],
 )
-def test_the_recorded_language_says_which_sampler_it_was(language, family, weighted):
+def test_the_recorded_language_determines_the_sampler(language, family, weighted):
     ids = thinned_ids(np.random.default_rng(9), 600, family, 0.1, 0.2)
     traces = traces_of(RNG, ids=ids, **{"resource.telemetry.sdk.language": language})
     reading = read_ids(traces, np.arange(600))

@@ -238,7 +238,7 @@ def test_nothing_to_compare(first, name):
         sides[0].compare(sides[1])
 
 
-def test_a_trace_that_stands_for_nothing_is_left_out_of_a_comparison():
+def test_a_trace_of_weight_zero_is_left_out_of_a_comparison():
     path = path_of([[("a", 10)], [("a", 90)]])
     beside = Weights(np.array([1.0, 0.0]), Codes(np.zeros(2, np.int32), ["given"]))
     first = critical_path(TraceSet(path.source.columns, weights=beside))
@@ -246,7 +246,7 @@ def test_a_trace_that_stands_for_nothing_is_left_out_of_a_comparison():
 
 
 @pytest.mark.parametrize(("first", "name"), [(True, "the baseline side"), (False, "the current side")])
-def test_traces_that_stand_for_nothing_cannot_be_compared(first, name):
+def test_traces_of_weight_zero_cannot_be_compared(first, name):
     path = path_of([[]])
     beside = Weights(np.zeros(len(path.traces)), Codes(np.zeros(len(path.traces), np.int32), ["not sampled"]))
     nothing = critical_path(TraceSet(path.source.columns, weights=beside))
@@ -259,7 +259,7 @@ def test_traces_that_stand_for_nothing_cannot_be_compared(first, name):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 19])
-def test_few_traces_say_nothing_about_others(count):
+def test_few_traces_do_not_represent_others(count):
     few = path_of([[("db", 5 + at)] for at in range(count)])
     many = path_of([[("db", 500 + at)] for at in range(300)], trace="b")
     for result in (few.compare(many), many.compare(few)):
@@ -296,7 +296,7 @@ def test_differences_without_any_spread_are_as_rare_as_a_split_that_parts_them()
 
 
 @pytest.mark.parametrize("rare", [5, 8, 12])
-def test_what_a_few_traces_say_is_about_as_likely_as_that_they_all_fell_on_one_side(rare):
+def test_the_p_value_of_a_few_traces_is_that_of_all_on_one_side(rare):
     """Of two halves one has all the calls: that happens 2 times in 2 ** rare, whatever the calls take."""
     usual, call = [[("db", 100 + at % 7)] for at in range(100)], ("mq", 500)
     odd = [[*calls, call] for calls in usual[:rare]] + usual[rare:]
@@ -305,7 +305,7 @@ def test_what_a_few_traces_say_is_about_as_likely_as_that_they_all_fell_on_one_s
     assert 1.4 / 2**rare <= p_value < 1
 
 
-def test_a_real_difference_is_found_and_its_limits_hold():
+def test_a_real_difference_is_found_with_correct_limits():
     rng, found, held, repeats = np.random.default_rng(12), 0, 0, 25
     for _ in range(repeats):
         quick, slow = (
@@ -447,7 +447,7 @@ def recorded():
         (("caller_service", "service_name"), ["checkout", "ledger"]),
     ],
 )
-def test_the_planted_incident_is_the_top_row(recorded, keys, culprit):
+def test_the_built_in_incident_is_the_top_row(recorded, keys, culprit):
     before, during = recorded
     result = before.compare(during, by=keys)
     top = result.table.iloc[0]
@@ -459,7 +459,7 @@ def test_the_planted_incident_is_the_top_row(recorded, keys, culprit):
     assert result.change.value == pytest.approx((57.07 - 39.30) * 1e6, rel=0.01)
 
 
-def test_the_planted_incident_is_more_calls_and_slower_ones(recorded):
+def test_the_built_in_incident_is_more_calls_and_slower_ones(recorded):
     before, during = recorded
     parts = before.compare(during).parts.iloc[:3].set_index("factor")
     assert parts.loc["presence", "baseline_value"] == parts.loc["presence", "current_value"] == 0.463

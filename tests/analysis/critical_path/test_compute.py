@@ -50,7 +50,7 @@ def test_what_a_request_waited_for():
     assert "<p>CriticalPath(1 requests" in path._repr_html_()
 
 
-def test_a_parent_that_nobody_sent_hangs_under_the_only_root():
+def test_a_missing_parent_is_placed_under_the_only_root():
     path = critical_path(draw("a1 1 - s SERVER 0 100\na1 2 9 s INTERNAL 20 40\na1 3 9 s INTERNAL 50 80"))
     assert own(path) == [40, 20, 30, 10]
     assert path.spans["service_name"].tolist()[-1] == "(missing)"
@@ -91,7 +91,7 @@ def test_scopes(scope, latency, times):
     assert path.segments.groupby("request").apply(lambda s: (s["end_ns"] - s["start_ns"]).sum()).tolist() == latency
 
 
-def test_the_whole_trace_says_where_there_was_no_span():
+def test_the_whole_trace_shows_where_there_was_no_span():
     path = critical_path(draw(TWO_ROOTS + "\nb2 5 - s SERVER 7 7\nb2 6 3 s SERVER 7 9"), scope="trace")
     assert path.spans["service_name"].tolist()[-3:] == ["(no span)", "(missing)", "(no span)"]
     assert path.spans["span_id"].tolist()[-3:] == ["", f"{3:016x}", ""]
@@ -188,7 +188,7 @@ def follows(trace, span):
     return to_trace_set(builder)
 
 
-def test_nobody_waits_for_what_follows_from_its_parent():
+def test_a_span_that_follows_from_its_parent_is_not_awaited():
     assert own(critical_path(follows(0xA1, 1))) == [100, 0]
     assert codes(critical_path(follows(0xA1, 1))) == {"FOLLOWS_FROM": 1}
     assert own(critical_path(follows(0xA1, 1), follows_from="blocking")) == [60, 40]
@@ -196,7 +196,7 @@ def test_nobody_waits_for_what_follows_from_its_parent():
     assert own(critical_path(follows(0xB2, 1))) == [60, 40]
 
 
-def test_nobody_waits_for_a_consumer():
+def test_a_consumer_is_not_awaited():
     lines = "a1 1 - s SERVER 0 100\na1 2 1 s PRODUCER 10 30\na1 3 2 t CONSUMER 15 25\na1 4 3 t INTERNAL 16 20"
     path = critical_path(draw(lines))
     assert own(path) == [80, 20, 0, 0]
@@ -219,7 +219,7 @@ def test_nobody_waits_for_a_consumer():
         ("a1 2 1 s SERVER 20 30 inferred\na1 3 2 s SERVER 22 28", [94, 0, 6], "INFERRED"),
     ],
 )
-def test_spans_that_are_broken_are_told(lines, times, code):
+def test_spans_that_are_broken_are_reported(lines, times, code):
     traces = draw("a1 1 - s SERVER 0 100\n" + lines)
     path = critical_path(traces)
     by_id = path.spans.sort_values("span_id")["path_time_ns"].tolist()
@@ -262,7 +262,7 @@ def frames(draw):
     st.sampled_from(["root", "roots", "trace", "service_name == 'db'"]),
     st.sampled_from(["auto", "clip", "exclude"]),
 )
-def test_whatever_is_built_adds_up(frame, scope, overflow):  # I1, I2 with orphans, cycles, many roots
+def test_any_built_set_adds_up(frame, scope, overflow):  # I1, I2 with orphans, cycles, many roots
     path = critical_path(TraceSet.from_spans(frame), scope=scope, overflow=overflow)
     per_request = np.bincount(path.request[path.on_path], path.own_ns[path.on_path], len(path.tree.root))
     assert per_request.tolist() == path.latency_ns.tolist()

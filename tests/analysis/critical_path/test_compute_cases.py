@@ -87,7 +87,7 @@ PAIRS = [(case, program) for case in CONTENT for program in DELIBERATE if answer
 
 
 @pytest.mark.parametrize(("case", "program"), PAIRS, ids=[f"{case['name']}-{program}" for case, program in PAIRS])
-def test_equal_unless_the_table_says_otherwise(case, program):
+def test_equal_unless_listed_in_the_table(case, program):
     ours, theirs = answers(case, program)
     assert (ours != theirs) == (case["name"] in DELIBERATE[program])
 

@@ -104,7 +104,7 @@ def test_drag_by_hand():
     assert path.drag().tolist() == [40, 0, 4, 50]
 
 
-def test_spans_that_nobody_waits_for_have_no_drag():
+def test_unawaited_spans_have_no_drag():
     path = critical_path(
         draw(
             """

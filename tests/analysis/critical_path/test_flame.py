@@ -68,7 +68,7 @@ def ways(table):
 
 @settings(deadline=None, max_examples=60)
 @given(forests(), st.sampled_from(["root", "roots", "trace"]))
-def test_a_flame_is_what_walking_every_span_says(frame, scope):
+def test_a_flame_equals_a_walk_over_every_span(frame, scope):
     path = critical_path(TraceSet.from_spans(frame), scope=scope)
     result = path.flame()
     time, count, requests = stacks(path)
@@ -114,7 +114,7 @@ def test_what_is_not_a_requests_is_not_in_its_flame():
     assert table["path_time_ns"].tolist() == [100, 0]
 
 
-def test_what_stands_for_missing_spans_has_time_and_no_span():
+def test_placeholders_of_missing_spans_have_time_and_no_span():
     table = critical_path(draw("a1 1 9 s SERVER 0 10\na1 2 9 s SERVER 30 40"), scope="roots").flame().table
     assert table[["service_name", "path_time_ns", "span_count"]].to_numpy().tolist() == [
         ["(missing)", 20, 0],

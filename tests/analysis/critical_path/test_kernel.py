@@ -144,7 +144,7 @@ def _windows(rows):
 
 
 @law(trees(), st.data())
-def test_what_nobody_waits_for_changes_nothing(spans, data):  # I7
+def test_unawaited_spans_change_nothing(spans, data):  # I7
     own = walk(*arrays(spans)).own_ns
     at = data.draw(st.integers(0, len(spans) - 1))
     moment = data.draw(st.integers(spans[at]["start"], spans[at]["end"]))

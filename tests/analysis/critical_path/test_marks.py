@@ -70,7 +70,7 @@ def test_a_lost_sibling_is_found_and_its_time_counted():
     assert "<p>PathMarks(cgx" in result._repr_html_()
 
 
-def test_marks_where_nobody_waits_and_sums_that_differ():
+def test_marks_of_unawaited_spans_and_sums_that_differ():
     written = {"web": (0, 100), "lock": (30, 30), "charge": (70, 70), "audit": (20, 20)}
     frame = marked(written)
     frame.loc[frame["name"] == "charge", "end_ns"] = 45  # within which audit is not
@@ -83,7 +83,7 @@ def test_marks_where_nobody_waits_and_sums_that_differ():
     assert row["moved_ns"] == (70 - 5) + 20  # what is too much on charge and audit; 65 of it are missing on web
 
 
-def test_traces_without_marks_and_marks_that_say_nothing_are_counted():
+def test_traces_without_marks_and_marks_without_a_value_are_counted():
     plain = marked({}, trace="b2")
     denied = marked(trace="c3", truth="false")
     odd = marked(trace="d4", truth="perhaps")

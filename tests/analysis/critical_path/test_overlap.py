@@ -143,7 +143,7 @@ def test_by_default_they_may_overlap_by_what_moved_clocks_may_still_be_off():
     assert tk.critical_path(traces, skew=certain(traces)).cut.tolist() == []
 
 
-def test_what_hangs_below_what_was_cut_is_cut_as_well():
+def test_descendants_of_a_cut_span_are_cut():
     rows = [*TWO, ("4", "2", "h2", "INTERNAL", 4000, 5030), ("5", "4", "h2", "INTERNAL", 4900, 5020)]
     assert tk.critical_path(drawn(rows), tolerance=0.01).own_ns.tolist() == [2000, 3000, 900, 100, 4000]
 

@@ -154,7 +154,7 @@ def test_what_is_missing_was_called_and_called():
     ]
 
 
-def test_long_call_paths_are_told_apart_and_spelt_by_their_ends():
+def test_long_call_paths_are_distinguished_and_labelled_by_their_ends():
     count = 200
     frame = pd.DataFrame({"start_ns": range(count), "end_ns": range(2 * count, count, -1)})
     frame = frame.assign(trace_id="a1", name="x", span_id=[f"{at + 1:x}" for at in range(count)])
@@ -181,7 +181,7 @@ def test_means_of_a_band_add_up_to_its_latency_and_excesses_too(rows, min_traces
             assert row["excess_ns"] == pytest.approx(wanted.loc[band, "excess_ns"], abs=1e-6)
 
 
-def test_bands_tell_what_makes_slow_requests_slow():
+def test_bands_show_what_makes_slow_requests_slow():
     latencies = [*range(100, 195), *[1000] * 5]
     path = requests(latencies, [False] * 95 + [True] * 5)
     result = path.bands("service_name", [(0.45, 0.55), (0.95, 1.0)], min_traces=5)
@@ -194,7 +194,7 @@ def test_bands_tell_what_makes_slow_requests_slow():
     assert "p95 to p100" in result._repr_html_()
 
 
-def test_a_band_with_too_few_requests_is_widened_and_says_so():
+def test_a_band_with_too_few_requests_is_widened_and_reported():
     path = requests(range(101, 201), [False] * 100)
     bands = path.bands("service_name", [(0.45, 0.55), (0.99, 1.0)]).bands
     assert bands["trace_count"].tolist() == [20, 20]

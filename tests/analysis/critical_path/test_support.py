@@ -26,7 +26,7 @@ b2 6 4 shop INTERNAL 20 90  name=charge
 """
 
 
-def test_a_pair_is_asked_of_every_trace():
+def test_a_pair_is_tested_in_every_trace():
     found = critical_path(draw(TWO)).support()
     (pair,) = found.pairs.to_dict("records")
     assert (pair["parent_call_path"], pair["earlier_operation"], pair["operation"]) == ("shop pay", "lock", "charge")
@@ -43,7 +43,7 @@ def test_a_pair_is_asked_of_every_trace():
     assert "<p>Support(" in found._repr_html_()
 
 
-def test_ambiguous_time_is_told_of_every_request():
+def test_ambiguous_time_is_reported_for_every_request():
     assert critical_path(draw(TWO)).traces["ambiguous_ns"].tolist() == [30, 0]
 
 
@@ -114,7 +114,7 @@ def test_causal_is_strict_or_none():
 
 
 @pytest.mark.parametrize(("charge", "against"), [(39, 0), (38, 1)])
-def test_an_overlap_of_one_percent_of_the_parent_contradicts_nobody(charge, against):
+def test_an_overlap_of_one_percent_of_the_parent_is_no_contradiction(charge, against):
     text = TWO.replace("b2 6 4 shop INTERNAL 20 90", f"b2 6 4 shop INTERNAL {charge} 90")
     pairs = critical_path(draw(text)).support().pairs
     assert pairs[["before_count", "contradicted_count"]].to_numpy().tolist() == [[1, against]]
@@ -197,7 +197,7 @@ def test_requests_without_siblings_and_without_anything():
 
 
 @pytest.mark.parametrize("depends", [True, False])
-def test_dependence_is_told_from_chance(depends):
+def test_dependence_is_distinguished_from_chance(depends):
     """foo2 follows foo1 because it needs it, or by chance half of the time."""
     rng = np.random.default_rng(4)
     lines = []

@@ -92,7 +92,7 @@ def test_slack_is_how_far_a_span_can_stretch_before_its_root_moves(spans, beyond
             assert moved == longer - slack[leaf]
 
 
-def test_slack_of_what_nobody_waits_for_is_missing():
+def test_slack_of_an_unawaited_span_is_missing():
     path = critical_path(draw("a1 1 - s SERVER 0 100\na1 2 1 s INTERNAL 10 40\na1 3 1 s INTERNAL 20 9000"))
     assert path.slack().isna().tolist() == [False, False, True]
 

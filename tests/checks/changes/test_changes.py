@@ -52,7 +52,7 @@ def said(before, now):
     return {finding.check: finding for finding in changes_of(before, now)}
 
 
-def test_more_calls_and_longer_ones_are_told_apart():
+def test_more_calls_and_longer_ones_are_distinguished():
     finding = said(shop(5, 1), shop(10, 6))["change"]
     assert finding.severity == "warning"
     assert finding.headline.startswith("Mean latency of recorded traces regressed 25.0 ms → 80.0 ms (+55.0 ms, 95% ")
@@ -71,7 +71,7 @@ def test_the_trace_and_the_call_that_show_it_are_offered():
     assert span_id == spans.loc[spans["duration_ns"].astype("int64").idxmax(), "span_id"]
 
 
-def test_only_longer_calls_are_not_said_to_be_more():
+def test_only_longer_calls_are_not_reported_as_more():
     headline = said(shop(5, 2), shop(8, 2))["change"].headline
     assert "calls per request" not in headline
     assert headline.endswith("time per call 5.00 ms → 8.00 ms.")
@@ -83,7 +83,7 @@ def test_shorter_is_no_warning():
     assert finding.headline.startswith("Mean latency of recorded traces improved 80.0 ms → 25.0 ms (-55.0 ms, ")
 
 
-def test_what_did_not_change_is_said_to_be_so():
+def test_no_significant_change_is_reported():
     found = said(shop(5, 2, seed=1), shop(5, 2, seed=2))
     assert found["change"].severity == "info"
     assert re.fullmatch(
@@ -152,7 +152,7 @@ def test_the_changes_of_the_table_add_up():
     assert now - before == pytest.approx(seen.comparison.change.value, abs=1)
 
 
-def test_the_kinds_of_request_stand_beside_each_other():
+def test_the_endpoints_are_compared():
     rows = entries_table(changes(shop(5, 1, trace_count=200), shop(10, 6)), Colours()).rows
     assert [cell.text for cell in rows[0][:4]] == ["shop", "POST /pay", "200", "60"]
     assert rows[0][8].kind == "bad"
@@ -188,7 +188,7 @@ def calling(before_ms, now_ms):
     return traces(before_ms), traces(now_ms)
 
 
-def test_a_call_that_does_not_name_whom_it_calls_is_told_from_others_of_its_name():
+def test_a_call_without_a_callee_is_distinguished_from_others_of_its_name():
     before, now = calling(6, 30)
     seen = changes(before, now)
     finding = next(found for found in changes_of(seen.before.traces, seen.now.traces) if found.check == "change")
@@ -204,7 +204,7 @@ def test_a_call_that_does_not_name_whom_it_calls_is_told_from_others_of_its_name
     assert ["shop", "HTTP GET", "cart"] in who
 
 
-def test_a_change_that_no_operation_is_sure_of_names_the_largest_and_says_so():
+def test_a_change_without_a_significant_operation_names_the_largest():
     random = np.random.default_rng(5)
 
     def traces(slow):
@@ -266,7 +266,7 @@ def test_the_code_makes_the_same_traces_with_the_same_weights(tmp_path, monkeypa
         pd.testing.assert_frame_equal(again.summary, made.summary)
 
 
-def test_what_has_no_literal_is_left_to_the_reader_and_said_so():
+def test_an_argument_without_a_literal_is_left_to_the_reader_and_reported():
     weights = pd.Series(3.0, index=shop(5, 1).trace_ids)
     weighted = shop(5, 1).with_weights(weights)
     code = code_of(weighted)["head"]
@@ -277,7 +277,7 @@ def test_what_has_no_literal_is_left_to_the_reader_and_said_so():
     assert code_of(few.with_weights(by_id))["head"].endswith(f".with_weights({by_id})")
 
 
-def test_an_operation_that_makes_more_than_the_whole_change_is_said_alone():
+def test_an_operation_above_the_whole_change_is_reported_alone():
     before, now = shop(5, 1), shop(10, 6)
     ends = now.spans["end_ns"].where(now.spans["name"] != "POST /pay", now.spans["end_ns"] - 8 * MS)
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
@@ -285,7 +285,7 @@ def test_an_operation_that_makes_more_than_the_whole_change_is_said_alone():
     assert " Largest part: ledger SELECT (+55.0 ms): " in changes_of(seen.before.traces, seen.now.traces)[0].headline
 
 
-def test_an_operation_that_more_requests_wait_for_is_said_so():
+def test_an_operation_in_more_requests_is_reported():
     many, few = shop(10, 2), shop(10, 2)
     spans = few.spans
     half = spans["trace_id"].isin(few.trace_ids[::2])
@@ -300,7 +300,7 @@ def test_a_service_that_is_its_own_operation_is_named_once():
     assert name_of({"service_name": "ledger", "operation": "ledger"}) == "ledger"
 
 
-def test_a_slow_trace_of_a_kind_that_the_baseline_lacks_stands_alone():
+def test_a_slow_trace_of_a_new_endpoint_is_shown_alone():
     before, now = shop(5, 1), shop(10, 6)
     names = before.spans["name"].astype(str).replace("POST /pay", "PUT /pay")
     renamed = TraceSet.from_spans(before.spans.assign(name=names))
@@ -384,7 +384,7 @@ def test_one_trace_claims_no_change():
             assert not {"regressed", "slower", "operations"} & set(found)
 
 
-def test_an_operation_that_few_traces_have_is_neither_new_nor_gone():
+def test_an_operation_in_few_traces_is_neither_new_nor_removed():
     frame = shop(5, 1).spans.astype({"name": str})
     first = frame["trace_id"] == frame["trace_id"].iloc[0]
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns", "status_code"]

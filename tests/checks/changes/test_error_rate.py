@@ -54,7 +54,7 @@ def test_of_calls_that_pass_an_error_on_the_last_is_named():
     assert set(found.evidence["callee_service"]) == {"pricing", "ledger"}
 
 
-def test_retries_that_hide_failures_from_requests_are_seen_in_the_calls():
+def test_failures_hidden_by_retries_are_found_in_the_calls():
     changes = compared(chain(0.02, passed_on=False, retries=2), chain(0.4, passed_on=False, retries=2))
     (found,) = calls(changes)
     assert "Calls pricing → ledger fail more often" in found.headline

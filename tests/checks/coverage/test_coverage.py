@@ -52,7 +52,7 @@ def test_shares_of_requests_by_service_add_up_to_the_whole():
     assert value(seen, "M1")["low"] < 0.1 < value(seen, "M1")["high"]
 
 
-def test_routes_that_are_counted_are_told_apart():
+def test_routes_that_are_counted_are_distinguished():
     by_route = pd.DataFrame({"route": ["/pay", "/cart"], "count": [2500, 15000]})
     seen = tk.coverage(shop()[0], requests=by_route)
     rows = seen.metrics[(seen.metrics["metric"] == "M1")].set_index("http_route")["value"]
@@ -73,7 +73,7 @@ def test_errors_latency_and_success_by_service_and_route():
     assert "of the recorded traces; weights are unknown" in value(seen, "M3")["meaning"]
 
 
-def test_weights_change_what_is_said_about_all_traffic():
+def test_weights_change_the_statement_about_all_traffic():
     traces, _, failed = shop()
     kept = np.where(failed, 1.0, 0.05)
     seen = tk.coverage(traces.with_weights(pd.Series(1 / kept, trace_ids(1000))))
@@ -84,7 +84,7 @@ def test_weights_change_what_is_said_about_all_traffic():
     assert "of all traffic in this window" in row["meaning"]
 
 
-def test_success_may_be_told():
+def test_the_condition_of_success_may_be_given():
     traces, is_pay, _ = shop()
     seen = tk.coverage(traces, success="duration_ns < 50000000", targets={"M10": 0.9})
     assert value(seen, "M10")["value"] == pytest.approx((~is_pay).mean())

@@ -43,7 +43,7 @@ def test_what_the_policies_dropped_is_not_lost_at_recording(world, stages):
     assert ("Without the tail policies it would be 101.8% (89.9-113.6%)" in said) == (not stages)
 
 
-def test_what_was_lost_beside_is_still_found(world):
+def test_other_losses_are_still_found(world):
     tail, collector, read = world
     kept = np.random.default_rng(1).random(len(tail)) < 0.5
     half = tail.where(kept[tail.forest.trace])

@@ -75,7 +75,7 @@ def test_the_direction_of_calls_is_no_matter(offset):
     assert both[0].estimate.low == found[0].estimate.low
 
 
-def test_the_same_calls_say_the_same_as_clock_skew():
+def test_the_same_calls_give_the_offsets_of_clock_skew():
     traces = hosts(offset_ns=5 * MS)
     found = tk.quality(traces, checks=["clock.offset"])[0].evidence.iloc[0]
     offsets = tk.clock_skew(traces).offsets
@@ -84,13 +84,13 @@ def test_the_same_calls_say_the_same_as_clock_skew():
     assert (ledger["high_ns"] >= found["low_ns"]).all()
 
 
-def test_calls_that_nobody_waited_for_are_dropped_and_counted():
+def test_unawaited_calls_are_dropped_and_counted():
     found = tk.quality(hosts(unawaited=0.04), checks=["clock.offset"])
     assert found[0].evidence["dropped_count"].iloc[0] > 0
     assert status(found, "clock.offset") == "ok"
 
 
-def test_a_drift_is_told_in_ppm():
+def test_a_drift_is_reported_in_ppm():
     found = tk.quality(hosts(drift_ppm=100), checks=["clock.offset", "clock.drift"])
     assert status(found, "clock.offset") == "warning"
     assert status(found, "clock.drift") == "warning"
@@ -100,7 +100,7 @@ def test_a_drift_is_told_in_ppm():
     assert "ppm" in said(found, "clock.drift")
 
 
-def test_a_step_is_told_with_its_moment():
+def test_a_step_is_reported_with_its_time():
     found = tk.quality(hosts(step_ns=20 * MS), checks=["clock.drift"])
     row = found[0].evidence.iloc[0]
     assert row["kind"] == "step"
@@ -202,7 +202,7 @@ def test_impossible_times_are_laid_to_the_sdk_that_writes_them():
     assert "(200 spans of `web`, all written by `opentelemetry java 1.2.0`, on 2 hosts)" in finding.headline
 
 
-def test_impossible_times_are_laid_to_the_host_whose_clock_is_wrong():
+def test_impossible_times_are_attributed_to_the_host_whose_clock_is_wrong():
     frame = fleet()
     late = np.flatnonzero(np.arange(400) % 4 == 3)[:40]
     frame.loc[late, "end_ns"] = frame.loc[late, "start_ns"] - 5
@@ -216,7 +216,7 @@ def test_impossible_times_are_laid_to_the_host_whose_clock_is_wrong():
     assert "all written by `opentelemetry java 1.40.0`, all on `web-3`)" in finding.headline
 
 
-def test_origins_that_nobody_recorded_are_not_told():
+def test_unrecorded_origins_are_not_reported():
     (finding,) = tk.quality(planted(end_ns=(20, lambda f: f["start_ns"] - 5)), checks=["time.order"])
     assert finding.evidence[["sdk", "host"]].isna().all(axis=None)
     assert "(20 spans of `web`)." in finding.headline
@@ -225,7 +225,7 @@ def test_origins_that_nobody_recorded_are_not_told():
     assert "web-" not in said(sound, "time.order")
 
 
-def test_the_instance_stands_for_a_host_that_nobody_named_and_is_masked_where_private():
+def test_the_instance_replaces_an_unnamed_host_and_is_masked_if_private():
     frame = spans(40, service_instance_id="jo@example.org")
     frame["end_ns"] = frame["start_ns"] - 5
     frame["resource.telemetry.sdk.name"] = np.where(np.arange(40) % 2 == 0, "otel", "zipkin")
@@ -235,7 +235,7 @@ def test_the_instance_stands_for_a_host_that_nobody_named_and_is_masked_where_pr
     assert "jo@example.org" not in str(finding) + finding.evidence.to_csv()
 
 
-def test_spans_of_another_unit_that_reading_set_aside_are_told():
+def test_spans_of_another_unit_that_reading_set_aside_are_reported():
     def span(at, start):
         times = {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 5)}
         return {"traceId": f"{at + 1:032x}", "spanId": f"{at + 1:016x}", "name": "x", **times}
@@ -273,7 +273,7 @@ def test_offsets_that_can_all_be_true_are_not_blamed():
 
 
 @pytest.mark.parametrize("extra", [10 * MS, -10 * MS])
-def test_a_mislabelled_host_shows_going_round(extra):
+def test_a_mislabelled_host_shows_in_cycles(extra):
     found = tk.quality(ring(np.random.default_rng(2), extra), checks=["clock.cycle"])
     assert status(found, "clock.cycle") == "warning"
     assert set(found[0].evidence["host"]) == {"a", "b", "c"}

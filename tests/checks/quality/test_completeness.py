@@ -59,7 +59,7 @@ def test_callers_outside_the_data_are_no_loss():
     assert finding.headline.endswith("not assessable: needs spans with a parent ID.")
 
 
-def test_few_references_are_not_enough_to_tell():
+def test_few_references_are_not_enough_to_decide():
     frame = pd.concat([spans(5), spans(5, span_id="2", parent_span_id="1")])
     found = tk.quality(TraceSet.from_spans(frame), checks=["complete.spans"])
     assert status(found, "complete.spans") == "inconclusive"
@@ -67,7 +67,7 @@ def test_few_references_are_not_enough_to_tell():
     assert found[0].remedy == ""
 
 
-def test_more_references_are_asked_for_where_some_are_there():
+def test_more_references_are_requested_where_some_exist():
     frame = pd.concat([spans(150), spans(150, span_id="2", parent_span_id="1")])
     (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["complete.spans"])
     assert finding.evidence["status"].tolist() == ["inconclusive"]
@@ -247,7 +247,7 @@ def test_slack_lets_roots_begin_before_their_calls():
     assert stitch(*early, slack_ns=3 * MS).covered == 50
 
 
-def test_context_cannot_be_told_without_clients_and_with_few_calls():
+def test_propagation_cannot_be_assessed_without_clients_or_with_few_calls():
     found = tk.quality(TraceSet.from_spans(spans(60)), checks=["propagation.break"])
     assert "not assessable: needs spans of kind CLIENT" in found[0].headline
     below = spans(4, span_id="2", parent_span_id="1", kind="CLIENT")
@@ -288,7 +288,7 @@ def test_a_root_is_no_continuation_of_a_call_that_it_caused(ahead):
 
 
 @pytest.mark.parametrize("ahead", [0, 3 * SECOND, -3 * SECOND])
-def test_lost_context_is_found_across_clocks_that_are_apart(ahead):
+def test_lost_context_is_found_across_skewed_clocks(ahead):
     traces, world = gateway_traces(0.3)
     frame = traces.spans[["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind"]].copy()
     there = (frame["service_name"] == "orders").to_numpy()
@@ -355,19 +355,19 @@ def test_retries_in_traces_of_their_own_are_counted():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_failures_that_nobody_tried_again_are_not_retries(seed):
+def test_failures_without_a_second_attempt_are_not_retries(seed):
     found = tk.quality(attempts(again=False, seed=seed), checks=["propagation.retry"])
     assert status(found, "propagation.retry") == "ok"
 
 
-def test_the_next_request_of_somebody_else_is_no_retry():
+def test_the_next_request_of_another_client_is_no_retry():
     apart = attempts(6000, failing=600, again=False, clients=4000)
     assert status(tk.quality(apart, checks=["propagation.retry"]), "propagation.retry") == "ok"
     crowd = attempts(6000, failing=600, again=False, client="nobody.known")
     assert status(tk.quality(crowd, checks=["propagation.retry"]), "propagation.retry") != "warning"
 
 
-def test_retries_of_clients_that_nobody_recorded_are_found_where_traffic_is_thin():
+def test_retries_of_unrecorded_clients_are_found_where_traffic_is_thin():
     found = tk.quality(attempts(client="nobody.known"), checks=["propagation.retry"])
     assert status(found, "propagation.retry") == "warning"
     assert found[0].estimate.low <= 60 <= found[0].estimate.high
@@ -393,7 +393,7 @@ def test_a_request_before_a_failure_is_no_retry_of_it():
     assert found[0].evidence["retry_count"].max() < 6
 
 
-def test_retries_and_lost_context_are_told_apart():
+def test_retries_and_lost_context_are_distinguished():
     both = ["propagation.break", "propagation.retry"]
     lost, world = gateway_traces(0.3)
     frame = lost.spans[
@@ -420,7 +420,7 @@ def test_retries_and_lost_context_are_told_apart():
     assert status(found, "propagation.retry") == "warning"
 
 
-def test_without_roots_or_with_few_failures_retries_cannot_be_told():
+def test_without_roots_or_with_few_failures_retries_are_not_assessable():
     found = tk.quality(attempts(failing=3, again=False), checks=["propagation.retry"])
     assert (
         "needs at least 5 failed root spans of one service and operation (found 3 over all operations)"

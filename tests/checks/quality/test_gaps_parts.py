@@ -90,7 +90,7 @@ def test_traffic_that_moved_to_other_zones_is_no_gap():
     assert (found[0].evidence["outcome"] == "moved").sum() == 1
 
 
-def test_nothing_is_said_where_nothing_is_lost():
+def test_nothing_is_reported_if_nothing_is_lost():
     frame, by_zone = world(3, lost=0.0)
     (found,) = scan(frame, total(by_zone))
     assert found.severity == "info"
@@ -115,7 +115,7 @@ def test_few_peers_leave_it_open():
     assert found.evidence["status"].tolist().count("inconclusive") == 1
 
 
-def test_where_all_were_down_the_parts_are_not_told_again():
+def test_a_common_outage_is_not_reported_again_for_each_part():
     frame, by_zone = world(6, lost=0.0)
     minute = (frame["start_ns"] - START) // MINUTE
     for requests in (total(by_zone), by_zone):
@@ -147,7 +147,7 @@ def test_hosts_that_are_instances_are_scanned_once_and_single_ones_not_at_all():
     assert "host seldom of web" not in families(rare, total(by_zone))[0]
 
 
-def test_parts_are_beside_their_own_service_and_its_own_counts():
+def test_parts_are_compared_with_their_own_service_and_its_counts():
     frame, by_zone = world(9, minutes=40)
     service = np.where(np.arange(len(frame)) % 4 == 0, "pay", "web")
     frame = frame.assign(service_name=service)
@@ -191,7 +191,7 @@ def test_of_many_hosts_that_do_little_none_is_blamed_for_chance():
     assert "nor in any of 300 services" in found.headline
 
 
-def test_a_few_traces_do_not_tell_of_gaps():
+def test_a_few_traces_are_too_few_for_gaps():
     frame, by_zone = world(13, minutes=40, mean=4, share=0.01)
     assert status(scan(frame.iloc[:29], total(by_zone)), "gap.scan") == "not_assessable"
 

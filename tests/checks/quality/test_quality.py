@@ -30,7 +30,7 @@ def checks_of(findings):
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 200])
-def test_every_check_speaks_whatever_there_is(n):
+def test_every_check_returns_a_finding_whatever_is_known(n):
     traces = TraceSet.from_spans(spans(max(n, 1)))
     found = tk.quality(traces if n else traces.where("duration_ns < 0"))
     assert checks_of(found) == set(CHECKS)
@@ -83,7 +83,7 @@ def test_the_order_of_rows_is_no_matter_and_the_input_stays():
     pd.testing.assert_frame_equal(counts, before[1])
 
 
-def test_the_gravest_come_first_and_show_in_a_notebook():
+def test_the_most_severe_come_first_and_are_shown_in_a_notebook():
     frame = pd.concat([spans(60), spans(60, span_id="2", parent_span_id="9")])
     frame["attributes.key"] = "AKIAIOSFODNN7EXAMPLE"
     found = tk.quality(TraceSet.from_spans(frame))
@@ -93,7 +93,7 @@ def test_the_gravest_come_first_and_show_in_a_notebook():
     assert found[1].status == "failed"
 
 
-def test_samples_are_asked_without_a_fault():
+def test_samples_are_assessed_without_a_fault():
     for traces in tk.load_sample("checkout-regression"):
         found = tk.quality(traces)
         assert checks_of(found) == set(CHECKS)

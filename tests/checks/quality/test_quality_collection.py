@@ -66,7 +66,7 @@ def test_one_service_down_is_named_and_two_gaps_are_two_findings():
     assert not (found[0].evidence.loc[found[0].evidence["scope"] == "web", "status"] == "failed").any()
 
 
-def test_traces_that_end_before_the_counts_do_are_told_and_no_gap():
+def test_traces_that_end_before_the_counts_are_reported_and_no_gap():
     frame, counts = minutes_of(np.random.default_rng(4), lost=slice(45, 60))
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["gap.scan"])
     assert status(found, "gap.scan") == "ok"
@@ -95,7 +95,7 @@ def test_gaps_need_counts_with_times(requests, needs):
 # -------------------------------------------------------------------- counts
 
 
-def test_counts_of_the_same_requests_are_quiet():
+def test_counts_of_the_same_requests_give_no_warning():
     frame, counts = minutes_of(np.random.default_rng(6))
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["counts.join"])
     assert status(found, "counts.join") == "ok"
@@ -112,7 +112,7 @@ def test_more_traces_than_requests_and_other_strata_are_named():
     assert "of a service_name that was not counted" in said(found, "counts.join")
 
 
-def test_windows_of_another_zone_are_told():
+def test_windows_of_another_zone_are_reported():
     frame, counts = minutes_of(np.random.default_rng(8))
     late = counts.assign(time=counts["time"].dt.tz_localize(None) + pd.Timedelta("30min"))
     found = tk.quality(TraceSet.from_spans(frame), requests=late, checks=["counts.join"])
@@ -138,7 +138,7 @@ def test_counts_that_cannot_be_are_refused_by_row(requests, message):
 # -------------------------------------------------------------------- silence
 
 
-def test_a_silence_is_told_with_what_was_due_and_that_it_may_be_a_lull():
+def test_a_silence_is_reported_with_the_expected_count_as_a_possible_lull():
     rng = np.random.default_rng(9)
     begun = START + np.cumsum(rng.exponential(10, 600) * 1e9).astype(np.int64)
     begun[300:] += 300 * SECOND
@@ -173,7 +173,7 @@ def lagging(lag_s, n=1200, now_s=None):
     return tk.quality(traces, received=received, now=now, checks=["ingest.lag"])
 
 
-def test_a_quick_backend_is_ok_and_a_slow_one_is_not():
+def test_a_fast_backend_is_ok_and_a_slow_one_is_not():
     rng = np.random.default_rng(11)
     quick = lagging(rng.lognormal(1.5, 0.5, 1200))
     assert status(quick, "ingest.lag") == "ok"
@@ -183,7 +183,7 @@ def test_a_quick_backend_is_ok_and_a_slow_one_is_not():
     assert "are excluded from the other checks" in said(slow, "ingest.lag")
 
 
-def test_a_backlog_that_grows_is_told_with_its_slope():
+def test_a_backlog_that_grows_is_reported_with_its_slope():
     rng = np.random.default_rng(12)
     n = 4800
     found = lagging(2 + rng.random(n) + np.arange(n) / n * 18, n=n)
@@ -191,7 +191,7 @@ def test_a_backlog_that_grows_is_told_with_its_slope():
     assert "growing by 13" in said(found, "ingest.lag")
 
 
-def test_slow_ones_that_were_not_seen_yet_are_allowed_for():
+def test_slow_traces_that_have_not_arrived_are_allowed_for():
     rng = np.random.default_rng(13)
     lag = np.where(rng.random(1200) < 0.5, 1.0, 100.0)
     found = lagging(lag, now_s=1200)
@@ -207,7 +207,7 @@ def test_times_of_receipt_may_be_an_attribute():
     assert found[0].estimate.value == pytest.approx(3e9)
 
 
-def test_receipts_that_cannot_be_are_told_or_refused():
+def test_impossible_receipts_are_reported_or_refused():
     traces = TraceSet.from_spans(spans(100))
     early = pd.Series(EPOCH_NS - SECOND, index=trace_ids(100))
     found = tk.quality(traces, received=early, checks=["ingest.lag"])
@@ -227,7 +227,7 @@ def polls_of(by, step_s=15, **columns):
     return pd.DataFrame({"by": found, **columns}, index=trace_ids(len(by)))
 
 
-def test_polls_leave_an_interval_that_holds_the_truth():
+def test_polls_give_an_interval_that_contains_the_truth():
     lag_s = np.random.default_rng(15).lognormal(2.0, 0.8, 3000)
     end = EPOCH_NS + np.arange(3000) * SECOND + 5 * MS
     polls = polls_of(end + (lag_s * 1e9).astype(np.int64))
@@ -251,7 +251,7 @@ def test_a_verdict_about_polls_needs_both_ends():
     assert status(tk.quality(traces, received=late, checks=["ingest.lag"]), "ingest.lag") == "warning"
 
 
-def test_what_ended_before_the_first_poll_tells_nothing():
+def test_traces_before_the_first_poll_are_not_used():
     """The first poll finds an hour of traces; that they took an hour is not said."""
     end = EPOCH_NS + np.arange(4000) * SECOND + 5 * MS
     polls = polls_of(np.maximum(end + 2 * SECOND, EPOCH_NS + 3600 * SECOND))
@@ -274,7 +274,7 @@ def test_the_sentence_of_the_lag_names_what_the_other_checks_leave_out():
     )
 
 
-def test_lags_that_too_few_could_have_shown_are_left_out_and_told():
+def test_lags_that_too_few_could_have_shown_are_left_out_and_reported():
     frame = spans(1200)
     received = pd.Series((frame["end_ns"] + 2 * 10**9).to_numpy(), index=frame["trace_id"])
     received.iloc[0] = received.max()
@@ -283,7 +283,7 @@ def test_lags_that_too_few_could_have_shown_are_left_out_and_told():
     assert "Excluded: 1 longer lag (too few traces are old enough to show them)" in said(found, "ingest.lag")
 
 
-def test_no_check_but_that_of_the_lag_uses_what_is_too_young():
+def test_only_the_lag_check_uses_late_traces():
     """Collection is fine; the last minutes had not arrived, which without receipts is a gap."""
     rng = np.random.default_rng(16)
     frame, counts = minutes_of(rng, minutes=60, mean=40)
@@ -301,7 +301,7 @@ def test_no_check_but_that_of_the_lag_uses_what_is_too_young():
     assert lag.estimate.n == seen.sum(), "the lag itself is told by all of them"
 
 
-def test_without_young_traces_nothing_is_left_out():
+def test_without_late_traces_nothing_is_left_out():
     traces = TraceSet.from_spans(spans(100))
     received = pd.Series(EPOCH_NS + np.arange(100) * SECOND + 6 * MS, index=trace_ids(100))
     case = build_case(traces, received=received, now=pd.Timestamp(EPOCH_NS + 200 * SECOND, unit="ns"))
@@ -312,7 +312,7 @@ def test_without_young_traces_nothing_is_left_out():
 # -------------------------------------------------------------------- cut traces
 
 
-def test_nothing_cut_is_nothing_said():
+def test_without_truncation_nothing_is_reported():
     found = tk.quality(TraceSet.from_spans(spans(200)), checks=["partial"])
     assert status(found, "partial") == "ok"
 
@@ -344,7 +344,7 @@ def test_traffic_of_the_simulation_has_a_season():
     assert requests[:180].mean() > 2 * requests[180:].mean()
 
 
-def test_a_trace_that_x_ray_cut_is_told():
+def test_a_trace_that_x_ray_cut_is_reported():
     def segment(at):
         trace_id = f"1-6a0ebb13-{at:024x}"
         told = {"id": f"{at:016x}", "trace_id": trace_id, "name": "web", "start_time": 1.795e9, "end_time": 1.795e9 + 1}
@@ -376,21 +376,21 @@ def signs_of(lines):
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_documents_near_the_largest_size_are_told(last):
+def test_documents_near_the_largest_size_are_reported(last):
     lines = [document(at, size=200) for at in range(1, 30)]
     lines.insert(29 if last else 9, document(30, size=63_000))
     assert signs_of(lines)["a segment document near 64 kB"] == 1
     assert signs_of([document(at, size=61_000) for at in range(1, 9)])["a segment document near 64 kB"] == 0
 
 
-def test_the_size_of_what_is_not_a_line_of_its_own_is_not_judged():
+def test_the_size_of_what_is_not_a_line_of_its_own_is_not_assessed():
     array = "[" + ",".join(document(at, size=10_000) for at in range(1, 9)) + "]"
     assert signs_of([array])["a segment document near 64 kB"] == 0
     lines = [document(1), '{"id": "broken", ' + "." * 64_000, document(2)]
     assert signs_of(lines)["a segment document near 64 kB"] == 0
 
 
-def test_a_pile_up_of_subsegments_at_a_streaming_limit_is_told():
+def test_a_pile_up_of_subsegments_at_a_streaming_limit_is_reported():
     sizes = [100] * 12 + [60 + at % 40 for at in range(60)]
     sign = "as many subsegments as a streaming limit keeps"
     assert signs_of([document(at + 1, below=n) for at, n in enumerate(sizes)])[sign] == 12
@@ -398,7 +398,7 @@ def test_a_pile_up_of_subsegments_at_a_streaming_limit_is_told():
         assert signs_of([document(at + 1, below=n) for at, n in enumerate(other)])[sign] == 0
 
 
-def test_a_source_that_was_not_read_to_its_end_is_told():
+def test_a_source_that_was_not_read_to_its_end_is_reported():
     data = gzip.compress(b"\n".join(json.dumps(one).encode() for one in cut_lines()))
     found = tk.quality(tk.read(data[: len(data) * 2 // 3]), checks=["partial"])
     assert status(found, "partial") == "warning"
@@ -414,7 +414,7 @@ def cut_lines():
 
 
 @pytest.mark.parametrize(("loss", "wanted"), [(-1.5, "warning"), (0.0, "measured"), (0.9, "measured")])
-def test_a_runaway_of_traces_is_told_with_its_price(loss, wanted):
+def test_a_runaway_of_traces_is_reported_with_its_cost(loss, wanted):
     frame, counts = minutes_of(np.random.default_rng(3), share=0.2, lost=slice(30, 40), loss=loss)
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, prices={"recorded": 5e6}, checks=["cost"])
     assert status(found, "cost") == wanted
@@ -426,13 +426,13 @@ def test_a_runaway_of_traces_is_told_with_its_price(loss, wanted):
         assert "raised the sampling rate" in found[0].remedy
 
 
-def test_few_windows_tell_no_runaway():
+def test_few_windows_show_no_runaway():
     frame, counts = minutes_of(np.random.default_rng(3), minutes=10, share=0.2, lost=slice(4, 6), loss=-1.5)
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, prices={"recorded": 5.0}, checks=["cost"])
     assert status(found, "cost") == "measured"
 
 
-def test_counts_without_traces_are_not_fine():
+def test_counts_without_traces_are_not_ok():
     none = TraceSet.from_spans(spans(1)).where("duration_ns < 0")
     found = tk.quality(none, requests=pd.DataFrame({"count": [9]}), checks=["counts.join"])
     assert status(found, "counts.join") == "not_assessable"

@@ -97,7 +97,7 @@ def test_proxy_duplicates_need_spans_and_calls():
     assert {status(tk.quality(empty, checks=[name]), name) for name in names} == {"not_assessable"}
 
 
-def test_each_kind_of_duplicate_is_told_from_the_others():
+def test_each_kind_of_duplicate_is_distinguished_from_the_others():
     """Planted among sound traces: precision and recall of all three kinds are one."""
     plain, duplicates = meshed(300, 0), meshed(120, 120, start=1000)
     shared = [("cart", "b3", at, 7, 0, "POST", "CLIENT", 0, 90 * MS) for at in range(2000, 2040)]
@@ -160,7 +160,7 @@ def test_span_names_with_ids_are_an_index_that_grows():
     assert found[0].estimate.low < 0.1 < found[0].estimate.high
 
 
-def test_names_that_grow_in_one_service_or_operation_are_not_hidden_by_the_others():
+def test_growing_names_of_one_service_or_operation_are_not_hidden_by_others():
     usual = spans(60_000)
     names = [f"GET /orders/{at}" for at in range(1439)]
     shop = spans(1439, service_name="shop", name=names, trace_id=[f"{at + 1:032x}" for at in range(1439)])
@@ -185,7 +185,7 @@ def test_a_few_hundred_names_are_not_taken_for_growing_ones():
     )
 
 
-def test_measurements_are_no_labels_but_numbers_of_things_are():
+def test_measurements_are_no_labels_but_identifying_numbers_are():
     frame = spans(1200)
     frame["attributes.http.request.body.size"] = np.arange(1200)
     frame["attributes.app.score"] = np.random.default_rng(1).random(1200)
@@ -332,7 +332,7 @@ def test_card_numbers_are_known_by_their_check_digits(genuine, wanted):
     assert not any(value in finding.evidence.to_string() + str(finding) for value in values)
 
 
-def test_the_genuine_share_of_digits_is_told():
+def test_the_genuine_share_of_digits_is_reported():
     values = cards(np.random.default_rng(8), 600, 0.4)
     (finding,) = tk.quality(TraceSet.from_spans(spans(600, **{"attributes.note": values})), checks=["pii"])
     row = finding.evidence.iloc[0]
@@ -479,7 +479,7 @@ def test_cold_starts_need_functions_and_their_log(traces, log, needs):
     assert needs in said(found, "coldstart.bias")
 
 
-def test_few_rows_of_a_key_are_not_judged():
+def test_few_rows_of_a_key_are_not_assessed():
     frame = spans(60, name=[f"GET /{at}" for at in range(60)])
     found = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
     assert status(found, "cardinality") == "not_assessable"
@@ -555,7 +555,7 @@ def test_leaks_are_counted_once_a_trace_and_by_weight():
     assert 20 < row["traffic_low"] < 520 < row["traffic_high"]
 
 
-def test_without_weights_nothing_is_said_of_all_traffic():
+def test_without_weights_nothing_is_estimated_about_all_traffic():
     (finding,) = tk.quality(TraceSet.from_spans(leaking()), checks=["pii"])
     assert finding.evidence["traffic_count"].isna().all()
     assert "all traffic" not in finding.headline

@@ -141,7 +141,7 @@ def test_every_analysis_answers(named):
 WEIGHTED = ("complete.spans", "complete.rpc", "partial", "time.order")
 
 
-def test_shares_of_traces_that_stand_for_nobody_are_not_told():
+def test_shares_of_traces_of_weight_zero_are_not_reported():
     found = tk.quality(beside_the_sample())
     for check in WEIGHTED:
         assert status(found, check) == "not_assessable", check
@@ -149,19 +149,19 @@ def test_shares_of_traces_that_stand_for_nobody_are_not_told():
     assert set(seen.loc[["M2a", "M3", "M4", "M9", "M10"], "verdict"]) == {"not_assessable"}
 
 
-def test_times_that_cannot_be_are_never_fine():
+def test_impossible_times_are_never_ok():
     for name in ("times of 0", "latest times", "earliest times", "longest durations"):
         found = tk.quality(SETS[name](), checks=["time.order"])
         assert found.worst in {"warning", "critical"}, name
 
 
-def test_one_span_tells_little():
+def test_one_span_is_too_few_to_assess():
     found = tk.quality(TraceSet.from_spans(spans(1)))
     for check in ("complete.spans", "propagation.break", "gap.silence", "cardinality", "clock.offset"):
         assert status(found, check) == "not_assessable", check
 
 
-def test_equal_times_cannot_tell_continuations_from_chance():
+def test_equal_times_cannot_distinguish_continuations_from_chance():
     below = spans(30, span_id="2", parent_span_id="1", kind="CLIENT", **{"attributes.server.address": "db"})
     roots = spans(30, trace_id=[f"{at + 1:032x}" for at in range(30)], service_name="db")
     frame = pd.concat([spans(30), below, roots]).assign(start_ns=EPOCH_NS, end_ns=EPOCH_NS)

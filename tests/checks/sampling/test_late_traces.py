@@ -39,7 +39,7 @@ def the(found, check):
     return one
 
 
-def test_what_had_not_arrived_is_told_and_left_out_of_the_rate():
+def test_late_traces_are_reported_and_left_out_of_the_rate():
     traces, received, counts, now = world(np.random.default_rng(1))
     naive = the(tk.sampling(traces, requests=counts), "rate.observed")
     assert naive.estimate.value < 0.48, "the guard of the scenario: as it is, the rate is too low"
@@ -58,7 +58,7 @@ def test_what_had_not_arrived_is_told_and_left_out_of_the_rate():
     assert "received=received" in found[0].code
 
 
-def test_a_recording_that_was_whole_says_so():
+def test_a_complete_recording_is_reported():
     traces, received, counts, now = world(np.random.default_rng(2), lag=(-3.0, 0.3), seconds=1800)
     quick = traces.where("duration_ns < 5e9")
     found = tk.sampling(quick, requests=counts, received=received.reindex(quick.trace_ids), now=now)
@@ -75,7 +75,7 @@ def test_few_receipts_and_none_are_not_assessable():
     assert len(build_case(traces, received=received.iloc[:9], now=now).complete.traces) == len(traces)
 
 
-def test_traces_that_are_all_too_young_say_nothing_about_all_traffic():
+def test_late_traces_alone_do_not_describe_all_traffic():
     traces = traces_of(
         np.random.default_rng(4), ids=in_order(100), start_ns=EPOCH_NS + 1 + np.arange(100) * SECOND_NS // 100
     )
@@ -105,7 +105,7 @@ def test_a_log_and_stages_are_cut_with_the_traces():
     assert len(case.log) < len(log)
 
 
-def test_stages_are_cut_with_the_log_they_are_beside():
+def test_stages_are_cut_with_their_log():
     rng = np.random.default_rng(5)
     n, now = 6000, EPOCH_NS + 600 * SECOND_NS
     start = EPOCH_NS + np.sort(rng.integers(0, 600 * SECOND_NS, n))
@@ -136,7 +136,7 @@ def test_one_start_long_before_the_others_does_not_thin_what_was_due():
     assert found.severity == "warning"
 
 
-def test_a_log_of_nothing_but_young_requests_is_no_count():
+def test_a_log_with_late_requests_only_is_no_count():
     traces, received, _, now = world(np.random.default_rng(6))
     log = pd.DataFrame({"trace_id": ["f" * 32], "time": [now]})
     assert build_case(traces, log=log, received=received, now=now, count_log=True).complete.weighted.counts is None

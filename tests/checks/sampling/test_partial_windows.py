@@ -45,7 +45,7 @@ def test_a_reservoir_is_expected_of_what_the_recording_covers(part):
     assert told == [part != "all"] * 2
 
 
-def test_the_seconds_that_are_covered_are_told():
+def test_the_seconds_that_are_covered_are_reported():
     text = next(text for text in ratio(world(1, part="traffic")).assumptions if "covers" in text)
     assert re.fullmatch(r"the recording covers 2[1-3] s and 2[7-9] s of its first or last window of 60 s", text)
 

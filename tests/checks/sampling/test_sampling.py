@@ -39,7 +39,7 @@ def shop(n=400, **columns):
     ],
 )
 @pytest.mark.parametrize("n", [0, 2, 400])
-def test_every_check_speaks_once_or_more_whatever_it_is_given(given, n):
+def test_every_check_returns_a_finding_for_any_input(given, n):
     found = tk.sampling(shop(400).where(np.arange(400) < n), **given)
     assert {finding.check for finding in found} == NAMES
     assert {check.name for check in CHECKS if check.topic == "sampling"} == NAMES
@@ -93,7 +93,7 @@ def test_the_order_of_the_rows_is_no_matter():
     assert sorted(f.headline for f in one) == sorted(f.headline for f in other)
 
 
-def test_own_weights_are_kept_and_the_ladder_finds_the_others():
+def test_own_weights_are_kept_and_the_others_resolved():
     state = np.where(np.arange(400) < 90, "ot=th:8", None)
     halves = zip(thinned_ids(RNG, 90, "OpenTelemetry consistent sampling", 0.5), random_ids(RNG, 310), strict=True)
     case = build_case(traces_of(RNG, ids=tuple(map(np.concatenate, halves)), trace_state=state), rules=0.05).weighted
@@ -102,7 +102,7 @@ def test_own_weights_are_kept_and_the_ladder_finds_the_others():
     assert given.traces.weights.sources == {"given": 400}
 
 
-def test_the_gravest_come_first_and_show_in_a_notebook():
+def test_the_most_severe_come_first_and_are_shown_in_a_notebook():
     world = population(RNG, 4000)
     pi = np.where(world.failed, 1.0, 0.1)
     kept = RNG.random(4000) < pi
@@ -150,7 +150,7 @@ def test_the_worst_part_is_the_verdict():
     assert worst_status(["not_assessable", "ok"]) == "not_assessable"
 
 
-def test_samples_are_asked_without_a_fault():
+def test_samples_are_assessed_without_a_fault():
     for name in ("checkout-regression", "checkout-xray"):
         loaded = tk.load_sample(name)
         traces = loaded[1] if isinstance(loaded, tuple) else loaded
@@ -160,7 +160,7 @@ def test_samples_are_asked_without_a_fault():
         assert "Trace IDs are random" in said(found, "id.random") or status(found, "id.random") == ["not_assessable"]
 
 
-def test_checks_lack_the_input_that_the_registry_says_they_need():
+def test_checks_lack_the_input_that_the_registry_lists():
     missing = {
         finding.check for finding in tk.sampling(shop()) + tk.quality(shop()) if finding.status == "not_assessable"
     }

@@ -71,7 +71,7 @@ def test_an_even_sample_is_not_called_biased():
 
 
 @pytest.mark.parametrize(("factor", "is_told"), [(0.5, True), (1.0, False)])
-def test_the_mix_may_be_asked_again_and_again(factor, is_told):
+def test_the_mix_may_be_tested_repeatedly(factor, is_told):
     rng = np.random.default_rng(6)
     kept = rng.binomial(500, np.tile([0.1, 0.1 * factor], (60, 1)))
     start = EPOCH_NS + np.repeat(np.repeat(np.arange(60), 2), kept.ravel()) * 60 * SECOND_NS
@@ -130,7 +130,7 @@ def test_a_tenant_kept_for_being_slow_is_over_seen():
     assert "of the traces and " in found.headline
 
 
-def test_power_and_quiet_of_the_attribute_check():
+def test_power_and_false_positives_of_the_attribute_check():
     over = [
         status(tk.sampling(_tenants(np.random.default_rng(seed), keep_slow=True), rules=TAIL), "bias.attribute")
         for seed in range(6)
@@ -151,7 +151,7 @@ def test_where_all_weigh_the_same_no_value_is_favoured():
     assert "an attribute with two values or more" in said(tk.sampling(bare), "bias.attribute")
 
 
-def test_attributes_may_be_asked_for_and_values_are_masked():
+def test_attributes_may_be_requested_and_values_are_masked():
     columns = {
         "attributes.buyer": np.repeat(["jo@example.org", "b"], 300),
         "attributes.customer": [f"c{n}" for n in range(600)],
@@ -192,7 +192,7 @@ def _tail_sampled(seed=3):
     return world, traces
 
 
-def test_the_artefact_of_keeping_every_error_is_said_and_corrected():
+def test_the_artefact_of_keeping_every_error_is_reported_and_corrected():
     world, traces = _tail_sampled()
     found = tk.sampling(traces, rules=TAIL)
     errors, latency = [f for f in found if f.check == "bias.tail"]
@@ -235,7 +235,7 @@ def test_equal_weights_need_no_correction():
     assert "Error rate of all requests: 10%" in found[0].headline
 
 
-def test_without_weights_nothing_is_said_about_all_traffic():
+def test_without_weights_nothing_is_estimated_about_all_traffic():
     found = tk.sampling(traces_of(RNG, 200))
     assert status(found, "bias.tail") == ["not_assessable"]
     assert "not assessable: needs inclusion probabilities (sampling rules, a request log" in said(found, "bias.tail")
@@ -288,7 +288,7 @@ def _reservoir_sampled(seed=5, **columns):
     )
 
 
-def test_a_reservoir_makes_p95_look_slow_and_order_weights_mend_it():
+def test_a_reservoir_biases_p95_and_order_weights_correct_it():
     world, traces = _reservoir_sampled()
     found = only(tk.sampling(traces, rules=LOCAL), "bias.reservoir")
     assert found.severity == "critical"
@@ -299,7 +299,7 @@ def test_a_reservoir_makes_p95_look_slow_and_order_weights_mend_it():
     assert " of the sample is 2." in found.headline
 
 
-def test_a_reservoir_is_refused_without_process_or_fine_starts():
+def test_a_reservoir_is_refused_without_process_or_precise_starts():
     _, traces = _reservoir_sampled(service_instance_id=None)
     found = tk.sampling(traces, rules=LOCAL)
     assert "not assessable: needs more about the decisions: the sampling process is not recorded" in said(
@@ -311,7 +311,7 @@ def test_a_reservoir_is_refused_without_process_or_fine_starts():
     assert "whole milliseconds" in said(tk.sampling(coarse, rules=LOCAL), "bias.reservoir")
 
 
-def test_without_rules_only_the_signature_is_told():
+def test_without_rules_only_the_signature_is_reported():
     _, traces = _reservoir_sampled()
     found = tk.sampling(traces)
     assert status(found, "bias.reservoir") == ["warning"]
@@ -331,7 +331,7 @@ def _log(world):
 
 
 @pytest.mark.parametrize("known", [lambda world: {"requests": _by_second(world)}, lambda world: {"log": _log(world)}])
-def test_requests_by_the_second_tell_the_reservoir_without_rules(known):
+def test_requests_by_the_second_identify_the_reservoir_without_rules(known):
     world, traces = _reservoir_sampled()
     found = only(tk.sampling(traces, **known(world)), "bias.reservoir")
     p95 = found.evidence.set_index("measure").loc["p95 latency"]
@@ -356,7 +356,7 @@ def test_seconds_that_contradict_the_rules_refuse_the_correction():
     assert " of the sample is 2." in said(good, "bias.reservoir")
 
 
-def test_seconds_of_another_time_tell_nothing():
+def test_seconds_of_another_time_identify_nothing():
     world, traces = _reservoir_sampled()
     later = _log(world).assign(time=lambda log: log["time"] + pd.Timedelta("1D"))
     told = _by_second(world)
@@ -503,7 +503,7 @@ def test_every_violation_is_counted():
     assert found.estimate.low < wrong / 400 < found.estimate.high
 
 
-def test_explicit_randomness_stands_for_the_id():
+def test_explicit_randomness_replaces_the_id():
     state = ["ot=th:8;rv:f0000000000000", "ot=th:8;rv:10000000000000"]
     traces = traces_of(RNG, ids=(np.array([1, 2], np.uint64), np.array([3, 4], np.uint64)), trace_state=state)
     (found,) = [f for f in tk.sampling(traces) if f.check == "weights.sanity" and "violations" in f.evidence]
@@ -519,7 +519,7 @@ def test_a_threshold_must_not_fall_from_parent_to_child():
     assert "lower threshold" not in said(tk.sampling(rising), "weights.sanity")
 
 
-def test_unknown_mixed_and_dominant_weights_are_told():
+def test_unknown_mixed_and_dominant_weights_are_reported():
     state = np.where(np.arange(100) < 30, None, "ot=th:8")
     rate = np.where(np.arange(100) < 10, 5, None)
     passed = thinned_ids(RNG, 100, "OpenTelemetry consistent sampling", 0.5)
@@ -544,7 +544,7 @@ def test_weights_add_up_to_the_requests(count, wanted):
     assert "the 20,000 counted requests" in said(found, "weights.sanity") or count != 20_000
 
 
-def test_recorded_weights_that_say_all_was_kept_are_doubted_where_rules_keep_less():
+def test_recorded_weights_of_one_are_doubted_where_rules_keep_less():
     traces = traces_of(RNG, 100, **{"attributes.SampleRate": 1})
     assert "all weights are 1, although the rules keep 5%" in said(
         tk.sampling(traces, rules=0.05), "weights.sanity"
@@ -559,7 +559,7 @@ def test_an_attribute_of_rare_values_only_is_no_axis():
     assert status(tk.sampling(traces), "bias.attribute") == ["not_assessable"]
 
 
-def test_a_declaration_that_the_traces_contradict_is_not_believed():
+def test_a_declaration_that_the_traces_contradict_is_rejected():
     """The rules say that every error is kept, the weights that errors were thinned as well."""
     weight = np.where(np.arange(2000) % 2, 9.0, 4.0)
     traces = traces_of(RNG, 2000, failed=np.arange(2000) % 20 == 0).with_weights(weight)
@@ -571,7 +571,7 @@ def only_errors(findings):
     return next(f for f in findings if f.check == "bias.tail").estimate
 
 
-def test_traces_that_all_came_beside_the_sample_say_nothing_about_traffic():
+def test_traces_outside_the_sample_do_not_describe_all_traffic():
     traces = traces_of(RNG, 50, **{"attributes.aws.trace.flag.sampled": False})
     text = said(tk.sampling(traces), "bias.tail")
     assert "not assessable: needs traces of a probability sample; none of these traces is part of one" in text

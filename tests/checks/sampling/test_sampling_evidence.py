@@ -40,7 +40,7 @@ RNG = np.random.default_rng(60)
         (0.05, None, "measured", "an incident of 20 requests: 64.2% (at least 1 trace"),
     ],
 )
-def test_an_incident_may_go_unseen(rate, incident, wanted, text):
+def test_an_incident_may_be_unrecorded(rate, incident, wanted, text):
     found = tk.sampling(traces_of(RNG, 10), rules=rate, expected={"incident": incident} if incident else None)
     assert status(found, "evidence.loss") == [wanted]
     assert text in said(found, "evidence.loss")
@@ -119,7 +119,7 @@ def test_cut_traces_are_counted():
     assert "100 traces of 100" in said(tk.sampling(rootless, rules=WAIT), "tail.truncation")
 
 
-def test_short_traces_cannot_tell_or_need_not():
+def test_short_traces_are_not_assessable_or_clean():
     near = traces_of(RNG, 10, took_ms=20_000)
     assert status(tk.sampling(near, rules=WAIT), "tail.truncation") == ["inconclusive"]
     assert status(tk.sampling(traces_of(RNG, 30), rules=WAIT), "tail.truncation") == ["ok"]
@@ -143,7 +143,7 @@ def _collector(rules=None, **counted):
     ("evicted", "wanted"),
     [(0, "ok"), (100, "ok"), (101, "warning"), (1000, "warning"), (1001, "failed"), (10_001, "failed")],
 )
-def test_evictions_are_judged_by_their_share(evicted, wanted):
+def test_evictions_are_assessed_by_their_share(evicted, wanted):
     found = _collector(**{_EVICTED: evicted, f"{_RECEIVED}_total": np.int64(10_000)})
     assert found.evidence["status"].tolist() == [wanted]
     assert found.severity == ("info" if wanted == "ok" else "warning")
@@ -169,7 +169,7 @@ def test_evictions_are_named_with_their_number():
     assert "evictions" not in said(tk.sampling(traces_of(RNG, 30), rules=WAIT), "tail.truncation")
 
 
-def test_evictions_of_nobody_knows_how_many_are_not_called_few_or_many():
+def test_evictions_of_an_unknown_total_are_not_called_few_or_many():
     assert _collector(**{_EVICTED: 3}).evidence["status"].tolist() == ["inconclusive"]
     assert f"evictions: 3 traces (share unknown, needs {_RECEIVED}) before the" in _collector(**{_EVICTED: 3}).headline
     assert _collector(**{_EVICTED: 0}).headline == "Collector evictions: none of its traces."
@@ -271,7 +271,7 @@ def test_a_path_is_a_root_and_a_set_of_services():
 # ------------------------------------------------------------------ S14
 
 
-def test_calibration_says_what_it_changes_and_what_not():
+def test_calibration_reports_what_it_changes():
     failed = np.repeat([True, False, False], [40, 60, 300])
     traces = traces_of(RNG, 400, http_route=np.repeat(["/pay", "/cart"], [100, 300]), failed=failed)
     counts = pd.DataFrame({"route": ["/pay", "/cart"], "count": [1000, 9000]})
@@ -283,7 +283,7 @@ def test_calibration_says_what_it_changes_and_what_not():
     assert found.evidence["status"].tolist() == ["measured"] * 2
 
 
-def test_bounds_empty_strata_and_costly_weights_are_told():
+def test_bounds_empty_strata_and_costly_weights_are_reported():
     traces = traces_of(RNG, 402, http_route=np.repeat(["/pay", "/cart"], [2, 400]))
     counts = pd.DataFrame({"route": ["/pay", "/cart", "/none"], "count": [5000, 5000, 77]})
     found = tk.sampling(traces, requests=counts)
@@ -370,7 +370,7 @@ def test_random_ids_are_left_alone():
 # ------------------------------------------------------------------ S16
 
 
-def test_the_sampler_is_named_with_its_rate_and_its_strangers():
+def test_the_sampler_is_named_with_its_rate_and_exceptions():
     ids = thinned_ids(np.random.default_rng(6), 800, "Java TraceIdRatio", 0.05, 0.2)
     traces = traces_of(RNG, ids=ids)
     (found,) = [f for f in tk.sampling(traces) if f.check == "id.forensic"]
@@ -440,7 +440,7 @@ def adaptive(rng, n=1500, family="Java TraceIdRatio"):
     return ids, EPOCH_NS + np.arange(n // 3 * 3) * 10**9
 
 
-def test_a_rate_that_moves_is_told_by_period():
+def test_a_rate_that_moves_is_reported_by_period():
     ids, start = adaptive(np.random.default_rng(3))
     traces = traces_of(RNG, ids=ids, start_ns=start)
     (found,) = [f for f in tk.sampling(traces) if f.check == "id.forensic"]

@@ -47,7 +47,7 @@ def test_more_traces_than_requests_are_no_rate():
 
 
 @pytest.mark.parametrize(("rate", "wanted"), [(0.05, "ok"), (0.10, "failed"), (0.0505, "ok")])
-def test_a_target_is_judged_only_where_one_is_given(rate, wanted):
+def test_a_target_is_assessed_only_if_given(rate, wanted):
     traces = traces_of(RNG, 5000)
     requests = pd.DataFrame({"count": [100_000]})
     assert status(tk.sampling(traces, requests=requests), "rate.observed") == ["measured"]
@@ -124,7 +124,7 @@ def _logged(n=4000, kept=200):
 
 
 @pytest.mark.parametrize("as_xray", [False, True])
-def test_a_log_is_joined_by_trace_id_whatever_it_calls_the_route(as_xray):
+def test_a_log_is_joined_by_trace_id_with_any_route(as_xray):
     traces, log = _logged()
     if as_xray:
         log["trace_id"] = "1-" + log["trace_id"].str[:8] + "-" + log["trace_id"].str[8:].str.upper()
@@ -434,7 +434,7 @@ def test_absence_proves_something_only_where_chance_does_not_explain_it(requests
     assert text in said(found, "absence")
 
 
-def test_absence_keeps_quiet_where_every_service_left_traces():
+def test_absence_reports_nothing_if_every_service_has_traces():
     counts = pd.DataFrame({"service": ["web"], "count": [1000]})
     assert status(tk.sampling(traces_of(RNG, 50), requests=counts), "absence") == ["ok"]
     routes = pd.DataFrame({"route": ["/a"], "count": [1000]})
@@ -460,7 +460,7 @@ def test_a_reservoir_is_part_of_what_the_funnel_expects():
     )
 
 
-def test_what_is_left_out_is_told():
+def test_what_is_left_out_is_reported():
     traces = traces_of(RNG, 300, http_route=np.tile(["/a", "/b", "/c"], 100))
     half = minutes(100).iloc[:30]
     requests = pd.concat([half.assign(route="/a"), half.assign(route="/b")], ignore_index=True)
@@ -501,7 +501,7 @@ def _boosted(rates, requests=2000, seed=5):
 BOOST = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5, "CooldownWindowMinutes": 5}}]
 
 
-def test_a_boosted_rule_is_judged_outside_its_boosts():
+def test_a_boosted_rule_is_assessed_outside_its_boosts():
     rates = np.full(60, 0.05)
     rates[[20, 40]] = 0.4
     traces, requests = _boosted(rates)
@@ -604,7 +604,7 @@ def test_errors_of_the_load_balancer_are_not_errors_of_a_service():
     assert "22 of 82 failing requests have a trace" in said(whole, "capture.errors"), "without it nobody can tell"
 
 
-def test_counts_tell_both_kinds_of_failing_requests():
+def test_counts_distinguish_both_kinds_of_failing_requests():
     status_of = ["2xx", "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"]
     traces = traces_of(RNG, 1000, failed=np.arange(1000) < 95)
     requests = pd.DataFrame({"status": status_of, "count": [9900, 100, 300]})
@@ -623,7 +623,7 @@ def test_counts_tell_both_kinds_of_failing_requests():
     )
 
 
-def test_the_funnel_shows_what_the_load_balancer_keeps_and_blames_nobody():
+def test_the_funnel_shows_what_the_load_balancer_keeps():
     requests = pd.DataFrame({"status": ["2xx", "elb 5xx"], "count": [10_000, 2500]})
     (found,) = [f for f in tk.sampling(traces_of(RNG, 1000), rules=0.1, requests=requests) if f.check[-6:] == "funnel"]
     assert found.evidence["stage"].tolist() == ["requests", "forwarded", "recorded"]

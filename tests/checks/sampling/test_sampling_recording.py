@@ -77,7 +77,7 @@ def test_the_headline_of_the_tail_sample_names_the_artefact(parts):
     assert text.endswith("The 13% in the sample is an artefact of keeping every error.")
 
 
-def test_without_a_word_about_the_sampler_the_ids_tell_it(parts):
+def test_without_a_recorded_sampler_the_ids_identify_it(parts):
     told = {
         name: next(one.headline for one in tk.sampling(parts[name]) if one.check == "id.forensic")
         for name in ("head", "tail", "reservoir")
@@ -88,7 +88,7 @@ def test_without_a_word_about_the_sampler_the_ids_tell_it(parts):
     assert not any(one.severity == "critical" for one in tk.sampling(parts["population"]))
 
 
-def test_a_log_without_durations_misleads_beside_a_sampler_that_looks_at_them(parts, log):
+def test_a_log_without_durations_misleads_with_a_latency_sampler(parts, log):
     """The stated assumption is the broken one; it is there to be read."""
     blind = tk.sampling(parts["tail"], log=log.drop(columns="duration_ns"))
     (latency,) = (one for one in blind if one.check == "bias.tail" and "p95" in one.headline)
@@ -96,7 +96,7 @@ def test_a_log_without_durations_misleads_beside_a_sampler_that_looks_at_them(pa
     assert any(text.startswith("requests of one stratum had equal probability") for text in latency.assumptions)
 
 
-def test_limits_hold_the_truth_as_often_as_they_say(parts, log):
+def test_limits_contain_the_truth_at_the_nominal_rate(parts, log):
     """The recorded requests through 200 other draws of the head and the tail sampler; slow and failed ones are sure."""
     everyone = parts["population"]
     root = everyone.forest.root_row

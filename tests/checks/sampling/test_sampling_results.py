@@ -27,7 +27,7 @@ def timed(took_ns, **columns):
 # ------------------------------------------------------------------ latency
 
 
-def test_the_corrected_curve_is_that_of_as_many_requests_as_the_traces_stand_for():
+def test_the_corrected_curve_is_that_of_the_represented_requests():
     took, weight = RNG.permutation(np.arange(1, 301)) * 1000, RNG.integers(1, 30, 300)
     seen = tk.latency_bias(timed(took).with_weights(weight.astype(float).tolist()))
     for column, requests in (("estimate_ns", np.sort(np.repeat(took, weight))), ("raw_ns", np.sort(took))):
@@ -55,7 +55,7 @@ def test_a_complete_recording_leaves_no_doubt_about_the_window_but_about_the_pro
     assert math.isnan(process["high_ns"].iloc[-1]), "100 traces do not limit p99.9 from above"
 
 
-def test_the_curve_of_the_log_is_the_truth_beside():
+def test_the_curve_of_the_log_is_drawn_as_the_truth():
     log = pd.DataFrame({"trace_id": "x", "duration_ns": np.arange(1, 1001) * 10})
     seen = tk.latency_bias(timed(np.arange(1, 101) * 1000), log=log)
     assert seen.curve.set_index("quantile").loc[0.95, "logged_ns"] == 9500
@@ -63,7 +63,7 @@ def test_the_curve_of_the_log_is_the_truth_beside():
     assert tk.latency_bias(timed([5]), log=log.assign(duration_ns=None)).curve["logged_ns"].isna().all()
 
 
-def test_without_probabilities_nothing_is_corrected_and_it_is_said_what_that_needs():
+def test_without_probabilities_nothing_is_corrected_and_the_input_is_named():
     seen = tk.latency_bias(timed([5_000_000] * 20))
     assert seen.curve[["estimate_ns", "low_ns", "high_ns"]].isna().all(axis=None)
     assert repr(seen).startswith("LatencyBias(p95 5 ms in the sample; not corrected: needs inclusion probabilities")
@@ -76,7 +76,7 @@ def test_without_probabilities_nothing_is_corrected_and_it_is_said_what_that_nee
     assert "rule" in ruled.weights_source
 
 
-def test_no_durations_are_said():
+def test_no_durations_show_a_message():
     nothing = timed([5]).where("service_name == 'nobody'")
     assert repr(tk.latency_bias(nothing)) == "LatencyBias(no root span has a duration)"
 
@@ -133,7 +133,7 @@ def test_a_stratum_without_traces_is_there():
     assert 0 < row["trace_share_high"] < 0.01
 
 
-def test_a_mix_that_cannot_be_told_says_what_it_needs():
+def test_a_mix_that_cannot_be_assessed_names_the_missing_input():
     mix = tk.sample_mix(routed({"/a": 30}))
     assert mix.table.empty
     assert mix.headlines == ("Sampling bias by stratum: not assessable: needs request counts.",)
@@ -185,7 +185,7 @@ def test_every_service_that_is_counted_apart_has_its_own_gaps():
     assert due.tolist() == pytest.approx([50.0] * 120)
 
 
-def test_without_counts_only_silences_are_told():
+def test_without_counts_only_silences_are_reported():
     begun = EPOCH_NS + np.cumsum(np.random.default_rng(1).exponential(10, 600) * 1e9).astype(np.int64)
     begun[300:] += 400 * SECOND_NS
     seen = tk.collection_gaps(traces_of(RNG, start_ns=begun))
@@ -223,7 +223,7 @@ def test_starts_are_counted_by_their_place_in_the_second():
     assert math.isnan(seen.reservoir_ratio)
 
 
-def test_a_reservoir_is_told_from_the_rate_and_from_how_requests_begin():
+def test_a_reservoir_is_distinguished_from_the_rate_and_from_start_times():
     rng = np.random.default_rng(4)
     all_requests = hour(rng, seconds=600, cron=0.0)
     process = np.zeros(len(all_requests.start_ns), int)

@@ -115,7 +115,7 @@ def test_equal_resources_and_scopes_are_one_whatever_the_order_of_their_attribut
     assert texts[scopes.name[0]] == "n"
 
 
-def test_attributes_stand_in_the_order_of_the_first_that_told_them():
+def test_attributes_keep_the_order_of_their_first_occurrence():
     builder = begun()
     late, early = builder.kv("z", 1), builder.kv("a", 2)
     builder.resource([early, late])
@@ -166,7 +166,7 @@ def test_batches_of_any_size_give_the_same(monkeypatch, size):
     assert len(one.links) == sum(n % 4 for n in range(20))
 
 
-def test_taking_empties_the_builder_and_goes_on():
+def test_taking_empties_the_builder_which_can_continue():
     builder = begun()
     spans_in(builder, 3)
     assert builder.take_columns().spans.span_id.tolist() == [1, 2, 3]

@@ -17,7 +17,7 @@ from tracekit.schema import names
 AT = Position(12, 345)
 
 
-def test_the_law_holds_after_every_step():
+def test_the_conservation_law_is_true_after_every_step():
     ledger = Ledger("a.json")
     ledger.seen += 5
     ledger.quarantine("JSON_SYNTAX", "no", at=AT, count=2)
@@ -26,7 +26,7 @@ def test_the_law_holds_after_every_step():
     assert ledger.row()["span_count"] == 7
 
 
-def test_a_row_says_where_it_stands():
+def test_a_row_has_its_position():
     ledger = Ledger("a.json")
     ledger.issue("ID_ZERO", "expected digits", at=AT, trace_id="ab", span_id="cd", field="traceId", raw=b'{"x": 1}')
     [row] = ledger.issues
@@ -50,7 +50,7 @@ def test_an_issue_without_a_code_of_the_catalogue_is_a_mistake():
         Ledger("a.json").issue("NO_SUCH_CODE", "x")
 
 
-def test_the_catalogue_uses_the_words_of_the_schema():
+def test_the_catalogue_uses_the_terms_of_the_schema():
     assert {code.severity for code in CATALOGUE.values()} == {"info", "warn", "error"}
     assert all(code.meaning for code in CATALOGUE.values())
 
@@ -127,7 +127,7 @@ def test_what_repeats_is_one_row_with_the_first_place():
     assert len(ledger.issues) == 2, "closing twice tells nothing twice"
 
 
-def test_dialects_and_other_signals_are_told_once_with_their_counts():
+def test_dialects_and_other_signals_are_reported_once_with_their_counts():
     ledger = Ledger("a.json")
     ledger.formats["otlp"] += 1
     ledger.dialect("snake_case", 3)
@@ -170,7 +170,7 @@ def test_excerpts_are_text_without_secrets(raw, shown):
     assert excerpt(raw) == shown
 
 
-def test_excerpts_are_short_and_quick_for_anything():
+def test_excerpts_are_short_and_fast_for_anything():
     assert len(excerpt(b"x" * 10_000_000)) == len(excerpt("y" * 10_000_000)) == 500
     assert "hunter2" not in excerpt("x" * 480 + " password: hunter2hunter2")
 

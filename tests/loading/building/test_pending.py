@@ -75,7 +75,7 @@ def test_a_segment_is_found_in_another_answer(tmp_path, wrapped, order):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
-def test_the_finished_segment_says_what_its_subsegments_have(order):
+def test_the_finished_segment_equals_its_subsegments(order):
     begun = segment(1, in_progress=True)
     del begun["end_time"]
     parts = [begun, subsegment(2, 1), segment(1, service={"version": "7"})]
@@ -83,7 +83,7 @@ def test_the_finished_segment_says_what_its_subsegments_have(order):
     assert found.attribute("service.version").tolist() == ["7", "7"]
 
 
-def test_what_is_said_about_a_trace_in_several_runs_is_put_together(tmp_path):
+def test_outcomes_of_a_trace_in_several_runs_are_combined(tmp_path):
     told = [{"Duration": 0.5}, {"Duration": 2.5, "LimitExceeded": True}, {"Duration": 1.5}]
     blobs = [answer(segment(number), **members) for number, members in enumerate(told, 1)]
     convert(blobs, tmp_path / "a.parquet", spans_at_once=1)

@@ -18,7 +18,7 @@ NESTED = st.recursive(
 )
 
 
-def test_texts_are_numbered_as_they_come():
+def test_texts_are_numbered_in_order_of_occurrence():
     texts = Texts()
     assert [texts.code("a"), texts.code("b"), texts.code("a"), texts.code("")] == [0, 1, 0, 2]
     assert [texts.optional(""), texts.optional(None), texts.optional("b")] == [-1, -1, 1]

@@ -151,7 +151,7 @@ def test_any_copies_against_a_plain_loop(rows):
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 10**9), ("ms", 10**6), ("us", 10**3)])
-def test_times_that_all_are_in_another_unit_are_refused_with_the_word_that_helps(unit, factor):
+def test_times_in_another_unit_are_refused_with_the_option_that_helps(unit, factor):
     spans = [{"span_id": n, "start_ns": (BASE + n * 10**9) // factor, "end_ns": None} for n in (1, 2)]
     text = (
         rf"TIME_UNIT s0: expected nanoseconds since the epoch, found 2 start times that are plausible dates only in"
@@ -201,7 +201,7 @@ def test_times_that_are_no_date_have_no_unit():
     assert "TIME_UNIT" not in set(traces.issues["code"])
 
 
-def test_a_source_in_another_unit_beside_a_good_one_costs_its_own_spans_only():
+def test_a_source_in_another_unit_loses_only_its_own_spans():
     wrong = [{"span_id": n, "source": 1, "start_ns": BASE // 1000, "end_ns": None} for n in (5, 6)]
     traces = made({}, *wrong, sources=2)
     assert counts(traces) == (3, 1, 0, 2)
@@ -232,7 +232,7 @@ def test_a_source_in_another_unit_beside_a_good_one_costs_its_own_spans_only():
         ({"end_ns": None}, Quality.NO_END, "TIME_MISSING_END"),
     ],
 )
-def test_odd_times_are_kept_marked_and_told(members, bit, code):
+def test_odd_times_are_kept_marked_and_reported(members, bit, code):
     traces = made(members, {"span_id": 2})
     [issue] = told(traces, code).itertuples()
     assert (issue.issue_count, issue.action) == (1, "accepted")
@@ -268,7 +268,7 @@ def test_a_child_outside_its_parent_is_marked_and_stays_where_it_was(child, outs
     assert len(told(traces, "CHILD_OUTSIDE_PARENT")) == outside
 
 
-def test_the_shape_of_traces_is_told_in_traces_and_spans():
+def test_the_shape_of_traces_is_reported_in_traces_and_spans():
     traces = made(
         {"span_id": 1},
         {"span_id": 2},
@@ -294,7 +294,7 @@ def test_the_shape_of_traces_is_told_in_traces_and_spans():
     assert traces.summary["root_count"].tolist() == [2, 0, 0, 2]
 
 
-def test_the_example_of_an_issue_says_where_it_stands():
+def test_the_example_of_an_issue_has_its_position():
     traces = made({"span_id": 1}, {"span_id": 2, "end_ns": BASE - 5}, {"span_id": 3, "end_ns": BASE - 5})
     [issue] = told(traces, "DUR_NEGATIVE").itertuples()
     assert (issue.span_id, issue.issue_count) == (f"{2:016x}", 2)

@@ -121,7 +121,7 @@ def test_an_answer_without_traces():
         load({"data": None, "errors": [{"code": 404, "msg": "trace not found"}]})
 
 
-def test_errors_beside_traces_leave_the_source_incomplete():
+def test_errors_among_traces_leave_the_source_incomplete():
     traces = load({"data": [trace(span(1))], "errors": [{"msg": "storage timed out"}]})
     assert traces.sources["complete"].tolist() == [False]
     assert "storage timed out" in message(traces, "API_ERROR_JSON")
@@ -145,7 +145,7 @@ def test_stripped_zeros_are_padded():
     assert issues(traces) == set()
 
 
-def test_64_bit_trace_ids_are_padded_and_told():
+def test_64_bit_trace_ids_are_padded_and_reported():
     traces = load([span(number, traceID="00f067aa0ba902b7") for number in (1, 2)])
     assert set(traces.spans["trace_id"]) == {"00f067aa0ba902b7".zfill(32)}
     assert traces.issues.set_index("code").loc["ID_64BIT", "issue_count"] == 2
@@ -257,7 +257,7 @@ def test_references_become_parent_and_links(members, parent, links):
     "reference",
     [5, {"refType": "COUSIN_OF", "traceID": TRACE, "spanID": "1"}, {"refType": "CHILD_OF", "traceID": TRACE}],
 )
-def test_odd_references_are_told_and_kept(reference):
+def test_odd_references_are_reported_and_kept(reference):
     traces = one(references=[reference])
     assert "expected references with refType, traceID and spanID" in message(traces, "ID_NOT_HEX")
     assert json.loads(values(traces)["jaeger.references"]) == [reference]
@@ -312,13 +312,13 @@ def test_binary_in_elasticsearch_is_hex():
 @pytest.mark.parametrize(
     "bad", [tag("k", "perhaps", "bool"), tag("k", "x", "int64"), tag("k", 1.5, "int64"), tag("k", "%", "binary")]
 )
-def test_values_of_another_type_are_kept_and_told(bad):
+def test_values_of_another_type_are_kept_and_reported(bad):
     traces = one(tags=[bad])
     assert values(traces) == {"k": bad["value"]}
     assert f"tag 'k': expected a {bad['type']}, found {bad['value']!r}; kept unchanged" in message(traces, "ATTR_BAD")
 
 
-def test_what_is_no_tag_is_left_out_and_told():
+def test_invalid_tags_are_left_out_and_reported():
     traces = one(tags=[5, {"value": 1}, tag("k", "v")])
     assert values(traces) == {"k": "v"}
     assert traces.issues["code"].tolist().count("ATTR_BAD") == 2
@@ -365,7 +365,7 @@ def test_an_error_that_says_more_stays():
 
 
 @pytest.mark.parametrize("bad", [tag("span.kind", "sever"), tag("otel.status_code", "FINE")])
-def test_words_outside_their_enumeration_are_kept_and_told(bad):
+def test_values_outside_their_enumeration_are_kept_and_reported(bad):
     traces = one(tags=[bad])
     assert values(traces) == {bad["key"]: bad["value"]}
     assert f"expected {bad['key']} to be one of" in message(traces, "ENUM_BAD")
@@ -389,7 +389,7 @@ def test_exceptions_in_logs_are_promoted():
     assert traces.spans["error_type"].tolist() == ["KeyError"]
 
 
-def test_what_is_no_log_is_left_out_and_told():
+def test_files_other_than_logs_are_left_out_and_reported():
     traces = one(logs=[5])
     assert "expected a log with fields, found 5; skipped" in message(traces, "ATTR_BAD")
 
@@ -445,7 +445,7 @@ def test_times_that_count_from_zero_are_times():
 
 
 @pytest.mark.parametrize("value", [True, [], "soon", float("nan"), 1e30, "9" * 30])
-def test_what_is_no_time_is_missing_and_told(value):
+def test_invalid_times_are_missing_and_reported(value):
     traces = one(duration=value)
     assert traces.spans["end_ns"].isna().all()
     assert "expected microseconds in duration, found" in message(traces, "TIME_STRING")

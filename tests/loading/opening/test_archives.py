@@ -99,7 +99,7 @@ def test_an_archive_without_files(folder):
     assert error.value.code == "FILE_EMPTY"
 
 
-def test_encrypted_and_strange_members_are_refused_one_by_one(folder):
+def test_encrypted_and_unusual_members_are_refused_one_by_one(folder):
     root = folder()
     make_zip(root / "x.zip", **{"1.json": b"one", "2.json": b"two"})
     data = bytearray((root / "x.zip").read_bytes())

@@ -94,7 +94,7 @@ def test_every_container_gives_every_byte(name, size):
     assert stream.offset == len(LINES)
 
 
-def test_read_gives_as_much_as_asked_for_and_peek_moves_nothing():
+def test_read_returns_the_requested_size_and_peek_moves_nothing():
     with open_bytes(from_bytes(CONTAINERS["zstd of several frames"])) as stream:
         assert stream.peek(100) == LINES[:100]
         assert stream.offset == 0
@@ -106,7 +106,7 @@ def test_read_gives_as_much_as_asked_for_and_peek_moves_nothing():
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd", "bz2", "xz", "framed", "framed-zstd", "gzip+gzip"])
-def test_a_cut_anywhere_is_never_a_silent_short_read(name):
+def test_a_cut_anywhere_is_always_reported(name):
     data = containers(FEW_LINES)[name]
     messages = FEW_LINES.split(b"\n")[:-1]
     payloads = [zstd.compress(message) for message in messages] if name == "framed-zstd" else messages
@@ -139,7 +139,7 @@ def test_what_came_before_the_cut_is_kept():
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd", "bz2", "xz"])
-def test_damage_in_the_middle_is_told(name):
+def test_damage_in_the_middle_is_reported(name):
     rng = random.Random(3)
     noise = rng.randbytes(300_000).hex().encode()
     pack = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}.get(name, _zstd_with_checksum)
@@ -155,7 +155,7 @@ def _zstd_with_checksum(data):
     return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
 
 
-def test_wrong_gzip_checksum_is_told():
+def test_wrong_gzip_checksum_is_reported():
     data = bytearray(gzip.compress(LINES))
     data[-6] ^= 1
     content, stream = load(bytes(data))
@@ -163,7 +163,7 @@ def test_wrong_gzip_checksum_is_told():
     assert stream.stop_reason.startswith("CONTAINER_DAMAGED")
 
 
-def test_garbage_behind_a_container_is_told():
+def test_garbage_behind_a_container_is_reported():
     for pack in (gzip.compress, zstd.compress, bz2.compress, lzma.compress):
         content, stream = load(pack(LINES) + b"garbage behind it")
         assert content == LINES
@@ -443,7 +443,7 @@ def test_damaged_text_is_not_taken_for_a_binary_format():
         ("a.jsonl", LINES, None),
     ],
 )
-def test_names_that_lie_are_remarked_on(tmp_path, name, data, message):
+def test_mislabelled_files_are_reported(tmp_path, name, data, message):
     (tmp_path / name).write_bytes(data)
     with open_bytes(from_file(tmp_path / name)) as stream:
         assert read_all(stream) == LINES

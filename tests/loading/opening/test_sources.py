@@ -216,7 +216,7 @@ def test_bytes_and_streams():
     assert [source.uri for source in expand(b"one")] == ["<bytes>"]
 
 
-def test_a_stream_is_read_from_where_it_stands_and_left_open(folder):
+def test_a_stream_is_read_from_its_position_and_left_open(folder):
     folder("a.json")
     with Path("a.json").open("rb") as file:
         file.seek(2)
@@ -395,7 +395,7 @@ def test_a_file_without_permission(folder, monkeypatch):
         (errno.EIO, "PATH_DENIED", "Input/output error; copy it to another disk"),
     ],
 )
-def test_what_the_system_says(number, code, text):
+def test_the_message_of_the_system_is_shown(number, code, text):
     error = path_error("a.json", OSError(number, os.strerror(number)))
     assert str(error) == f"{code} a.json: expected a readable file, found {text}"
     assert (error.code, error.source) == (code, "a.json")
@@ -411,7 +411,7 @@ def test_a_folder_that_may_not_be_opened(folder, monkeypatch):
     refused("d", "PATH_DENIED", "d: expected a readable file, found permission denied")
 
 
-def test_a_file_that_goes_away_before_it_is_opened(folder):
+def test_a_file_that_is_deleted_before_it_is_opened(folder):
     root = folder("a.json")
     (source,) = expand("a.json")
     (root / "a.json").unlink()

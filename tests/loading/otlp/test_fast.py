@@ -226,7 +226,7 @@ HANDED_BACK = {
 
 
 @pytest.mark.parametrize("name", HANDED_BACK)
-def test_a_line_that_is_odd_goes_back_whole_and_leaves_nothing_behind(name):
+def test_a_line_of_another_shape_is_passed_on_unchanged(name):
     good = [request(span(**ids(1), attributes=[text("k", "good")])), request(span(**ids(2)))]
     odd = line(HANDED_BACK[name])
     builder, left = scanned(good[0], odd, good[1])
@@ -238,7 +238,7 @@ def test_a_line_that_is_odd_goes_back_whole_and_leaves_nothing_behind(name):
 
 
 @pytest.mark.parametrize("name", HANDED_BACK)
-def test_the_whole_reader_says_of_it_what_the_tolerant_one_says(name):
+def test_the_whole_reader_equals_the_tolerant_one(name):
     data = lines(request(span(**ids(1))), HANDED_BACK[name], request(span(**ids(2))))
     same(read(data), tolerantly(data))
 
@@ -317,7 +317,7 @@ def test_the_cases_of_the_tolerant_readers(name):
     assert traces.sources["complete"].all()
 
 
-def test_the_case_of_a_snake_in_the_grass_is_told():
+def test_the_use_of_snake_case_is_reported():
     record = json.loads(json.dumps(request(span())).replace("startTimeUnixNano", "start_time_unix_nano"))
     traces = read(lines(request(span(**ids(1))), record))
     assert counts(traces) == (2, 2, 0, 0)

@@ -194,7 +194,7 @@ def test_every_dialect_gives_what_the_specification_gives(name, form):
     assert len(told(traces, "DIALECT")) == bool(found)
 
 
-def test_the_reference_says_what_the_record_says():
+def test_the_reference_equals_the_record():
     row = REFERENCE["spans"].iloc[1]
     assert row[["name", "kind", "status_code", "status_message"]].tolist() == ["GET /cart", "SERVER", "ERROR", "broke"]
     assert row[["parent_row", "trace_state", "trace_flags", "parent_is_remote"]].tolist() == [0, "ot=th:8", 769, True]
@@ -209,7 +209,7 @@ def test_the_reference_says_what_the_record_says():
     assert REFERENCE["resources"][["schema_url", "dropped_attributes_count"]].iloc[0].tolist() == ["https://r", 7]
 
 
-def test_numbers_for_times_have_lost_digits_and_say_so():
+def test_float_times_that_lost_digits_are_reported():
     traces = read(lines(walked(PLAIN, pair=numbers)))
     assert set(traces.spans["time_resolution_ns"]) == {256}
     issues = told(traces, "TIME_PRECISION_LOST")
@@ -221,7 +221,7 @@ def test_numbers_for_times_have_lost_digits_and_say_so():
     assert exact.spans[["start_ns", "end_ns", "time_resolution_ns"]].iloc[0].tolist() == [5, 7, 1]
 
 
-def test_the_older_half_of_a_record_is_not_lost_beside_the_newer():
+def test_the_older_half_of_a_record_is_kept_with_the_newer():
     both = request(span(**ids(1)))
     both["resourceSpans"][0]["instrumentationLibrarySpans"] = [{"spans": [span(**ids(2))]}]
     both["resource_spans"] = request(span(**ids(3)))["resourceSpans"]
@@ -328,7 +328,7 @@ PREFIXED = {
 
 
 @pytest.mark.parametrize("name", PREFIXED)
-def test_what_log_collectors_put_in_front_is_passed_over_and_told(name):
+def test_prefixes_of_log_collectors_are_skipped_and_reported(name):
     other = line(request(span(**ids(5))))
     traces = read(lines(PREFIXED[name], other, PREFIXED[name]))
     assert counts(traces) == (5, 3, 2, 0)
@@ -342,7 +342,7 @@ def test_an_array_of_requests_over_many_lines():
     assert counts(read(array)) == (5, 5, 0, 0)
 
 
-def test_dialects_are_told_record_by_record():
+def test_dialects_are_reported_record_by_record():
     """One record in a dialect says nothing about the next."""
     records = [record for record, _ in DIALECTS.values() if isinstance(record, dict)]
     for at, record in enumerate(records):
@@ -382,7 +382,7 @@ def test_kinds_in_every_spelling(value, wanted):
 
 
 @pytest.mark.parametrize("value", [99, -1, 2.5, True, "SERVER ", "SpanKind.SERVER", "\u00b2", [2], {"kind": 2}])
-def test_a_kind_that_there_is_not_is_unspecified_told_and_kept(value):
+def test_an_unknown_kind_is_unspecified_reported_and_kept(value):
     traces = one("kind", value)
     assert traces.spans["kind"].tolist() == ["UNSPECIFIED"]
     [issue] = told(traces, "ENUM_BAD").itertuples()
@@ -476,7 +476,7 @@ def test_a_span_without_an_id_is_left_out_and_counted(field, value, code):
 
 
 @pytest.mark.parametrize("value", ["", None, "0" * 16, base64.b64encode(bytes(8)).decode()])
-def test_a_root_says_that_it_is_one_in_every_spelling(value):
+def test_a_root_is_recognised_in_every_spelling(value):
     traces = one("parentSpanId", value)
     assert traces.spans["parent_state"].tolist() == ["root"]
     assert len(traces.issues[traces.issues["severity"] != "info"]) == 0
@@ -491,7 +491,7 @@ def test_a_parent_that_is_no_id_makes_an_orphan(value, code):
     assert (issue.severity, issue.action, issue.trace_id, issue.span_id) == ("warn", "accepted", TRACE, SPAN)
 
 
-def test_links_with_bad_ids_are_kept_with_what_was_said():
+def test_links_with_bad_ids_are_kept_with_their_text():
     links = [{"traceId": "zz", "spanId": SPAN}, {"traceId": TRACE}, 5, {"traceId": TRACE, "spanId": SPAN}]
     traces = one("links", links)
     assert len(traces.links) == 3
@@ -505,7 +505,7 @@ def test_links_with_bad_ids_are_kept_with_what_was_said():
 
 @pytest.mark.parametrize("field", ["events", "links"])
 @pytest.mark.parametrize("value", [5, "x", [5], [None], [[]]])
-def test_events_and_links_that_are_none_are_left_out_and_told(field, value):
+def test_invalid_events_and_links_are_left_out_and_reported(field, value):
     traces = one(field, value)
     assert counts(traces) == (1, 1, 0, 0)
     assert len(getattr(traces, field)) == 0
@@ -533,13 +533,13 @@ def test_counts_in_every_spelling(field, value, wanted):
 
 
 @pytest.mark.parametrize("value", [-1, 2**32, 5.5, "x", True, [5], "9" * 20])
-def test_a_count_that_is_none_is_zero_and_told(value):
+def test_an_invalid_count_is_zero_and_reported(value):
     traces = one("droppedEventsCount", value)
     assert traces.spans["dropped_events_count"].tolist() == [0]
     assert "expected an unsigned 32-bit number in droppedEventsCount" in told(traces, "ENUM_BAD")["message"].iloc[0]
 
 
-def test_texts_that_are_none_become_text_and_are_told():
+def test_invalid_texts_become_text_and_are_reported():
     traces = one("name", 17, traceState=["x"])
     assert traces.spans["name"].tolist() == ["17"]
     assert len(told(traces, "ATTR_BAD")) == 2
@@ -592,7 +592,7 @@ def test_objects_where_lists_should_be_are_taken():
 
 @pytest.mark.parametrize("value", [[1], "shop", 5])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_resource_or_scope_that_is_no_object_is_told(value, form):
+def test_a_resource_or_scope_that_is_no_object_is_reported(value, form):
     record = request(span(), resource=value, scope=value)
     traces = read(FORMS[form](record))
     assert counts(traces) == (1, 1, 0, 0)
@@ -666,7 +666,7 @@ def test_values_in_every_spelling(value, kind, wanted):
     ],
 )
 @pytest.mark.parametrize("form", FORMS)
-def test_a_value_that_is_not_well_formed_is_kept_as_json_and_told(value, message, form):
+def test_a_value_that_is_not_well_formed_is_kept_as_json_and_reported(value, message, form):
     traces = read(FORMS[form](request(span(attributes=[{"key": "k", "value": value}]))))
     [issue] = told(traces, "ATTR_BAD").itertuples()
     assert issue.message.startswith("ATTR_BAD <bytes>:1 (byte ")
@@ -700,7 +700,7 @@ def test_attributes_as_a_map_are_a_dialect():
 
 
 @pytest.mark.parametrize("value", [5, "x", True])
-def test_attributes_that_are_neither_list_nor_map_are_told(value):
+def test_attributes_that_are_neither_list_nor_map_are_reported(value):
     message = told(one("attributes", value), "ATTR_BAD")["message"].iloc[0]
     assert "expected a list of attributes, found" in message
 
@@ -718,7 +718,7 @@ def test_integers_beyond_64_bits_keep_their_digits(digits, quoted):
     assert counts(traces) == (1, 1, 0, 0)
 
 
-def test_a_key_that_comes_twice_is_kept_twice_and_the_last_is_the_value():
+def test_a_repeated_key_is_kept_twice_and_the_last_is_the_value():
     traces = one("attributes", [text("k", "first"), text("k", "last")])
     assert traces.attribute("k").tolist() == ["last"]
     assert traces.attributes.query("key == 'k'")["value_str"].tolist() == ["first", "last"]

@@ -377,7 +377,7 @@ def test_notes_are_taken_once():
     assert reader.take_notes() == []
 
 
-def test_notes_know_where():
+def test_notes_have_their_position():
     reader = pull(rb'  ["x", "\ud800"]', 3, 3)
     assert reader.value() == ["x", "\ufffd"]
     assert [(note.code, note.byte_offset) for note in reader.take_notes()] == [("ENC_SURROGATE", 2)]
@@ -583,7 +583,7 @@ def test_a_document_of_one_line_streams_in_little_memory():
     assert peak < 12 << 20
 
 
-def test_skipping_is_quick_and_takes_no_memory():
+def test_skipping_is_fast_and_takes_no_memory():
     tracemalloc.start()
     try:
         reader = JsonPull(Document(3000))

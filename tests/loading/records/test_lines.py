@@ -136,7 +136,7 @@ def records(data, size=1 << 20, **options):
 
 @pytest.mark.parametrize("size", [1, 5, 64, 1 << 20])
 @pytest.mark.parametrize("count", [1, 3, 7, 8, 9, 100, 1000])
-def test_padding_is_left_out_wherever_it_stands(size, count):
+def test_padding_is_left_out_everywhere(size, count):
     gap = bytes(count)
     for data in (
         gap + b"[1]\n[2]\n",

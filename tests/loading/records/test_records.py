@@ -85,7 +85,7 @@ def test_a_byte_order_mark():
     assert codes(parsed) == ["ENC_BOM"]
 
 
-def test_duplicate_keys_are_looked_for_when_asked():
+def test_duplicate_keys_are_looked_for_on_request():
     data = b'{"a": 1, "b": {"c": 1, "c": 2}, "a": 3, "n": ' + b"1" * 5000 + b"}"
     assert "JSON_DUP_KEY" not in codes(parse(data))
     parsed = parse(data, find_duplicate_keys=True)
@@ -154,7 +154,7 @@ def test_nul_characters():
         (b'{"a": 01}', 8, 7, "Expecting ',' delimiter"),
     ],
 )
-def test_syntax_errors_say_where(data, column, offset, message):
+def test_syntax_errors_have_a_position(data, column, offset, message):
     found = failure(data)
     assert found.code == "JSON_SYNTAX"
     assert found.severity == "error"
@@ -181,7 +181,7 @@ def test_the_excerpt_shows_the_error():
     assert len(found.raw) <= 500
 
 
-def test_invalid_utf8_says_where():
+def test_invalid_utf8_is_reported_with_its_position():
     found = failure(b'{"name": "caf\xe9"}')
     assert (found.code, found.byte_offset) == ("ENC_INVALID_UTF8", 13)
     assert found.message == "expected UTF-8, found the bytes e9 at byte 13 of the record; record skipped"
@@ -349,7 +349,7 @@ def test_shape_of_a_first_chunk():
     assert shape(LINE, at_eof=False) == "document", "the line may go on"
 
 
-def test_shape_of_a_long_first_line_is_quick():
+def test_shape_of_a_long_first_line_is_fast():
     line = b'{"resourceSpans": [' + b",".join([b'{"name": "x", "attributes": [{"key": "a"}]}'] * 200_000) + b"]}\n"
     start = time.process_time()
     assert shape(line + LINE, at_eof=False) == "lines"

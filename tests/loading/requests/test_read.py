@@ -100,7 +100,7 @@ def test_what_the_load_balancer_answered_itself_has_no_target_status():
     assert none.counts["status"].tolist() == ["elb 5xx"]
 
 
-def test_paths_are_not_told_without_templates_and_unmatched_ones_are_other():
+def test_paths_without_templates_are_not_distinguished_and_unmatched_ones_are_other():
     assert "route" not in read(alb()).log
     seen = read(alb() + alb(path="/private/jo@example.org"), routes=["/orders/*"])
     assert seen.log["route"].tolist() == ["/orders/*", "other"]
@@ -173,7 +173,7 @@ REPORT = (
 )
 
 
-def test_report_lines_tell_cold_starts_traces_and_times():
+def test_report_lines_have_cold_starts_traces_and_times():
     warm = "2026-11-21T14:00:03.100Z REPORT RequestId: 77aa-1\tDuration: 3.00 ms\tBilled Duration: 4 ms\n"
     last = "REPORT RequestId: 9\tDuration: 1.0 ms\n"
     seen = read("START RequestId: 3604209a\n" + REPORT + warm + "END\n" + last, services="pay-fn")
@@ -316,7 +316,7 @@ def test_what_is_none_is_refused(source, options, error, message):
         tk.read_requests(source, **options)
 
 
-def test_a_source_cut_short_is_told():
+def test_a_source_cut_short_is_reported():
     data = gzip.compress((alb() * 400).encode())
     seen = tk.read_requests(data[: len(data) // 2])
     assert "ends early" in seen.issues["message"].iloc[0]

@@ -42,7 +42,7 @@ def test_what_is_read_is_what_was_saved(tmp_path, traces):
 
 
 @pytest.mark.parametrize("part", [lambda t: t.trace(t.trace_ids[1]), lambda t: t.with_weights(20), lambda t: t])
-def test_parts_of_sets_and_given_weights_come_back(tmp_path, part):
+def test_parts_of_sets_and_given_weights_are_restored(tmp_path, part):
     traces = part(shop(1, 2, 3))
     traces.save(tmp_path / "a.parquet")
     found = read(str(tmp_path / "a.parquet") + "/")
@@ -155,7 +155,7 @@ def _store_with_a_note_inside(path):
         (_store_with_a_note_inside, "found a store with part-00000/mine.txt in it"),
     ],
 )
-def test_what_is_somebody_elses_is_never_replaced(tmp_path, make, found):
+def test_foreign_files_are_never_replaced(tmp_path, make, found):
     path = tmp_path / "a.parquet"
     make(path)
     before = files(tmp_path)
@@ -306,7 +306,7 @@ def test_no_bit_of_a_table_flips_unseen(good, tmp_path, data):
 
 @settings(per_example, max_examples=100)
 @given(st.data())
-def test_a_damaged_marker_is_refused_or_says_the_same(good, tmp_path, data):
+def test_a_damaged_marker_is_refused_or_means_the_same(good, tmp_path, data):
     path = tmp_path / "a.parquet"
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(good, path)
@@ -321,7 +321,7 @@ def test_a_damaged_marker_is_refused_or_says_the_same(good, tmp_path, data):
         assert_identical(found, read(good), views=())
 
 
-def test_a_folder_in_the_place_of_a_file_is_said(good, tmp_path):
+def test_a_folder_in_the_place_of_a_file_is_reported(good, tmp_path):
     path = tmp_path / "a.parquet"
     shutil.copytree(good, path)
     (path / "issues.parquet").unlink()

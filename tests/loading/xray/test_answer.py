@@ -76,7 +76,7 @@ def test_what_is_not_exactly_an_answer_is_left_to_the_tolerant_reader(line):
         xray_answer.decode(line)
 
 
-def test_strict_reading_sees_a_member_that_occurs_twice():
+def test_strict_reading_detects_a_field_that_occurs_twice():
     line = b'{"Traces": [], "Traces": [{"Id": "%s", "Segments": []}]}\n' % TRACE.encode()
     assert "JSON_DUP_KEY" in set(read(line, strict=True).issues["code"])
     assert xray.LOADER.scanner is not None

@@ -324,7 +324,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_what_is_odd_goes_alone_and_in_its_turn(name, monkeypatch):
+def test_records_of_another_shape_are_read_alone_in_their_order(name, monkeypatch):
     odd = ALONE[name]
     document = odd if isinstance(odd, str) else json.dumps(odd)
     entry = {"Id": "", "Document": document}
@@ -333,7 +333,7 @@ def test_what_is_odd_goes_alone_and_in_its_turn(name, monkeypatch):
     assert went == [2], "the lines around it are taken"
 
 
-def test_the_entry_and_the_trace_have_a_say(monkeypatch):
+def test_the_entry_and_the_trace_decide(monkeypatch):
     went = alone(monkeypatch)
     text = json.dumps(segment(5))
     same(
@@ -344,7 +344,7 @@ def test_the_entry_and_the_trace_have_a_say(monkeypatch):
     assert went == [1, 2]
 
 
-def test_lines_of_any_other_shape_stand_where_they_stood():
+def test_lines_of_any_other_shape_keep_their_position():
     bare = json.dumps(segment(3, trace_id=TRACE, name="bare")).encode() + b"\n"
     data = line(segment(3, name="first")) + bare + line(segment(3, name="third")) + b"noise\n" + line(segment(4))
     traces = same(data)

@@ -179,7 +179,7 @@ def test_absurd_numbers_cost_their_segment_and_no_time(value):
     assert issues(traces) == {"TIME_UNIT"}
 
 
-def test_a_date_as_text_is_read_and_told():
+def test_a_date_as_text_is_read_and_reported():
     traces = one(start_time="2016-12-01T18:00:00.5Z", end_time="2016-12-01T18:00:01")
     assert traces.spans["start_ns"].tolist() == [1480615200_500000000]
     assert traces.spans["duration_ns"].tolist() == [500000000]
@@ -197,7 +197,7 @@ def test_in_progress_has_no_end_and_is_no_fault():
     assert issues(traces) == set()
 
 
-def test_neither_end_nor_in_progress_is_told():
+def test_neither_end_nor_in_progress_is_reported():
     document = segment()
     del document["end_time"]
     traces = load(answer(document))
@@ -264,7 +264,7 @@ def test_where_the_parent_ran():
     assert remote.isna().sum() == 1
 
 
-def test_an_unknown_namespace_is_told_and_kept():
+def test_an_unknown_namespace_is_reported_and_kept():
     traces = one(subsegments=[part(1, namespace="gcp")])
     assert column(traces, "kind")[f"{1:016x}"] == ["INTERNAL"]
     assert values(traces)["aws.xray.namespace"] == "gcp"
@@ -296,7 +296,7 @@ def test_an_inferred_segment_keeps_its_namespace():
     assert values(one(inferred=True, namespace="aws")) == {"aws.xray.namespace": "aws"}
 
 
-def test_an_unknown_type_is_a_segment_and_told():
+def test_an_unknown_type_is_a_segment_and_reported():
     traces = one(type="supersegment")
     assert traces.spans["record_kind"].tolist() == ["segment"]
     assert values(traces) == {"aws.xray.type": "supersegment"}
@@ -349,7 +349,7 @@ def test_odd_http_is_kept():
     assert found == {"http.request": "GET", "http.response.etag": "x", "http.version": 2}
 
 
-def test_a_block_that_is_no_object_is_kept_and_told():
+def test_a_block_that_is_no_object_is_kept_and_reported():
     traces = one(http="GET", annotations=[1], aws="us-east-1")
     assert values(traces) == {"aws.xray.http": "GET", "aws.xray.annotations": "[1]", "aws.xray.aws": "us-east-1"}
     assert issues(traces) == {"ATTR_BAD"}
@@ -682,7 +682,7 @@ def test_a_cause_in_an_earlier_line_is_found():
     ["0000000000000e09", {"exceptions": [EXCEPTION | {"cause": "0000000000000e09"}]}],
     ids=["span", "exception"],
 )
-def test_a_cause_that_leads_nowhere_is_told_and_kept(cause):
+def test_a_dangling_cause_is_reported_and_kept(cause):
     traces = one(cause=cause)
     assert traces.events["cause_id"].tolist() == ["0000000000000e09"]
     assert issues(traces) == {"XR_CAUSE_DANGLING"}
@@ -695,7 +695,7 @@ def test_a_cause_in_another_trace_does_not_count():
     assert issues(load(record)) == {"XR_CAUSE_DANGLING"}
 
 
-def test_a_cause_of_another_sort_is_kept_and_told():
+def test_a_cause_of_another_sort_is_kept_and_reported():
     traces = one(cause=17)
     assert values(traces) == {"aws.xray.cause": 17}
     assert issues(traces) == {"ATTR_BAD"}
@@ -781,7 +781,7 @@ def test_no_duration_is_no_duration():
     assert load(DOCUMENTS).summary["reported_duration_ns"].isna().all()
 
 
-def test_unprocessed_ids_are_told_one_by_one():
+def test_unprocessed_ids_are_listed_one_by_one():
     other = [TRACE[:-1] + digit for digit in "01"]
     traces = load(answer(segment()) | {"UnprocessedTraceIds": other})
     found = traces.issues[traces.issues["code"] == "XR_UNPROCESSED"]
@@ -850,7 +850,7 @@ def test_summaries_alone_are_a_clear_error():
     assert caught.value.code == "XR_SUMMARIES_ONLY"
 
 
-def test_summaries_among_traces_are_skipped_and_told():
+def test_summaries_among_traces_are_skipped_and_reported():
     record = {"TraceSummaries": [{"Id": TRACE}, {"Id": TRACE}]}
     traces = read(lines(json.dumps(record), json.dumps(record), json.dumps(answer(segment()))))
     assert len(traces.spans) == 1
@@ -976,7 +976,7 @@ def test_a_bad_parent_id_leaves_an_orphan():
     assert "parent treated as missing" in row["message"]
 
 
-def test_members_of_the_wrong_type_are_converted_or_told():
+def test_members_of_the_wrong_type_are_converted_or_reported():
     traces = one(name=7, fault="true", error=0, throttle="perhaps", subsegments=[part(1), 5])
     assert traces.spans["name"].tolist() == ["7", "part"]
     assert values(traces) == {"aws.xray.fault": True}
@@ -1014,7 +1014,7 @@ def test_a_chain_of_independent_subsegments_has_no_depth():
     assert set(traces.spans["service_name"]) == {"shop"}
 
 
-def test_surrogates_and_long_integers_in_documents_are_told():
+def test_surrogates_and_long_integers_in_documents_are_reported():
     text = json.dumps(segment(trace_id=TRACE, metadata={"m": {"k": 0}}))
     traces = read(json.dumps([text.replace('"k": 0', '"k": "\\ud800"')]).encode())
     assert values(traces) == {"k": "\ufffd"}
@@ -1063,7 +1063,7 @@ TREES = st.recursive(
 
 @settings(deadline=None, max_examples=50)
 @given(TREES)
-def test_a_document_says_the_same_as_text_and_as_object(document):
+def test_a_document_means_the_same_as_text_and_as_object(document):
     document = document | {"trace_id": TRACE}
     as_text, as_object = load([json.dumps(document)]), load([document])
     for table in ("attributes", "events", "links", "summary"):

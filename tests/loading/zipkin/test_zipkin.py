@@ -88,7 +88,7 @@ def test_items_that_are_none_are_quarantined():
     assert "expected a span, found 5; skipped" in message(traces, "FORMAT_UNKNOWN").iloc[0]
 
 
-def test_a_list_of_spans_and_other_things_is_taken_apart():
+def test_a_list_of_spans_and_other_objects_is_separated():
     traces = load([span(1), 5, span(2)])
     assert traces.sources[["span_count", "quarantined_count"]].to_numpy().tolist() == [[3, 1]]
 
@@ -96,7 +96,7 @@ def test_a_list_of_spans_and_other_things_is_taken_apart():
 # ---------------------------------------------------------------------- ids
 
 
-def test_64_bit_trace_ids_are_padded_and_told():
+def test_64_bit_trace_ids_are_padded_and_reported():
     traces = load([span(number, traceId="00f067aa0ba902b7") for number in (1, 2)])
     assert set(traces.spans["trace_id"]) == {"00f067aa0ba902b7".zfill(32)}
     assert traces.issues.set_index("code").loc["ID_64BIT", "issue_count"] == 2
@@ -154,7 +154,7 @@ def test_kinds():
     assert traces.spans["kind_inferred"].tolist() == [False] * 5 + [True]
 
 
-def test_an_unknown_kind_is_told_and_kept():
+def test_an_unknown_kind_is_reported_and_kept():
     traces = one(kind="PROXY")
     assert traces.spans["kind"].tolist() == ["INTERNAL"]
     assert values(traces) == {"zipkin.kind": "PROXY"}
@@ -180,7 +180,7 @@ def test_times_that_are_not_there_are_missing(members, start, duration, attribut
     assert issues(traces) == codes
 
 
-def test_what_is_no_time_is_told():
+def test_invalid_times_are_reported():
     assert "expected microseconds in timestamp, found 'soon'; treated as missing" in message(
         one(timestamp="soon"), "TIME_STRING"
     )
@@ -217,7 +217,7 @@ def test_without_a_service_it_is_unknown(endpoint):
     ("value", "said"),
     [("", None), ("true", None), ("false", None), ("500", "500"), ("connection refused", "connection refused")],
 )
-def test_the_tag_error_means_failure_whatever_it_says(value, said):
+def test_the_tag_error_means_failure_with_any_value(value, said):
     traces = one(tags={"error": value, "http.status_code": "500", "http.method": "GET"})
     row = traces.spans.iloc[0]
     assert row["status_code"] == "ERROR"
@@ -236,7 +236,7 @@ def test_what_opentelemetry_wrote_is_consumed():
     assert values(traces) == {}
 
 
-def test_tags_that_are_no_map_are_told():
+def test_tags_that_are_no_map_are_reported():
     assert "expected a map of tags, found [1]; skipped" in message(one(tags=[1]), "ATTR_BAD")
 
 
@@ -330,7 +330,7 @@ def test_a_v1_span_without_a_call_is_local():
     assert values(traces) == {"network.local.address": "192.0.2.1", "lc": "job"}
 
 
-def test_an_address_alone_tells_the_kind():
+def test_an_address_alone_determines_the_kind():
     address = {"key": "sa", "value": True, "endpoint": endpoint("db")}
     traces = load([v1(timestamp=START, duration=7, binaryAnnotations=[address])])
     row = traces.spans.iloc[0]
@@ -343,7 +343,7 @@ def test_a_second_core_annotation_is_an_event():
     assert traces.events["name"].tolist() == ["sr"]
 
 
-def test_what_is_no_v1_annotation_is_told():
+def test_invalid_v1_annotations_are_reported():
     traces = load([v1(note("sr", 10), 5, binaryAnnotations="x")])
     assert traces.issues["code"].tolist().count("ATTR_BAD") == 2
 

@@ -175,7 +175,7 @@ def test_limits_of_latency_are_whiskers():
     assert [drawn.name for drawn in figure.data] == ["in the sample", "of all requests"]
 
 
-def test_a_curve_without_a_correction_says_what_it_needs():
+def test_a_curve_without_a_correction_names_the_missing_input():
     figure = plot(tk.latency_bias(timed([5_000_000] * 9)))
     assert figure.layout.title.text == "p95 latency: 5.00 ms in the sample, unknown of all requests"
     assert figure.layout.annotations[0].text.startswith("Correction requires inclusion probabilities")
@@ -190,7 +190,7 @@ def test_a_curve_without_a_correction_says_what_it_needs():
 # ------------------------------------------------------------------ mix
 
 
-def test_shares_of_the_sample_stand_beside_those_of_the_traffic():
+def test_shares_of_the_sample_are_drawn_with_those_of_the_traffic():
     traces, requests = routes()
     table = tk.sample_mix(traces, requests=requests).table.set_index("stratum")
     figure = plot(tk.sample_mix(traces, requests=requests))
@@ -251,7 +251,7 @@ def test_a_funnel_has_a_bar_a_stage_with_what_passed():
     assert plot(seen, theme="dark").data[0].insidetextfont.color == "#e4e6ea", "words in a bar are read on dark as well"
 
 
-def test_metrics_stand_beside_their_targets():
+def test_metrics_are_shown_with_their_targets():
     traces, requests = routes()
     seen = tk.coverage(traces, requests=requests, targets={"M1": 0.2})
     figure = plot(seen, kind="metrics")
@@ -271,7 +271,7 @@ def test_metrics_stand_beside_their_targets():
 # ------------------------------------------------------------------ clocks
 
 
-def test_clocks_that_are_apart_exclude_zero():
+def test_skewed_clocks_exclude_zero():
     (points,) = plot(two_hosts()).data
     assert points.name == "clock skew"
     assert points.y == ("h1 → h2",)
@@ -342,7 +342,7 @@ def test_a_silence_and_nothing_at_all():
 # ------------------------------------------------------------------ phases
 
 
-def test_bars_of_the_second_stand_on_each_other():
+def test_bars_of_the_second_are_stacked():
     traces, log = reservoir()
     seen = tk.start_phases(traces, rules=LOCAL, log=log)
     figure = plot(seen)
@@ -376,7 +376,7 @@ def test_a_finding_shows_the_rows_of_its_evidence():
     assert figure.layout.title.text == "Half of it is traced."
 
 
-def test_a_finding_shows_what_the_sample_says_beside_what_is_right():
+def test_a_finding_shows_the_sample_and_the_corrected_value():
     rows = pd.DataFrame({"measure": ["rate", "p95"], "unit": ["ratio", "ns"], "raw": [0.2, 9e6]})
     rows = rows.assign(estimate=[0.1, 5e6], estimate_low=[0.05, 4e6], estimate_high=[0.15, 6e6], status="failed")
     figure = plot(Finding("bias.tail", "critical", "p95 is 5 ms.", Estimate(5e6, "ns", 4e6, 6e6, n=9), rows))
@@ -385,7 +385,7 @@ def test_a_finding_shows_what_the_sample_says_beside_what_is_right():
     assert figure.data[0].text == ("5.00 ms (4.00 ms to 6.00 ms)",)
 
 
-def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
+def test_a_finding_with_limits_alone_has_a_middle_and_one_without_a_message():
     skew = finding(host=["a"], peer_host=["b"], low_ns=[-10], high_ns=[30], status=["ok"])
     figure = plot(skew)
     assert (figure.data[0].x, figure.data[0].y) == ((pytest.approx(10e-9),), ("a b",))
@@ -421,7 +421,7 @@ def test_shares_and_factors_have_no_common_axis():
     assert plot(both, unit="times").layout.xaxis.ticksuffix == "\u00d7"
 
 
-def test_checks_say_that_one_rate_over_another_is_a_factor():
+def test_checks_label_a_ratio_of_rates_as_a_factor():
     traces, counts = routes()
     found = {finding.check: finding for finding in tk.sampling(traces, requests=counts)}
     assert found["mix.head"].estimate.unit == "times"

@@ -60,7 +60,7 @@ def test_a_service_that_is_not_there_names_the_nearest(graphs):
         plot(graphs[0], period_s=0)
 
 
-def test_what_is_left_out_is_said_in_the_picture():
+def test_what_is_left_out_is_reported_in_the_picture():
     picture = str(map_picture(map_payload(graph_of(CHAIN), around="a")))
     assert "3 services not shown" in picture
     assert "not shown" not in str(map_picture(map_payload(graph_of(CHAIN))))
@@ -145,7 +145,7 @@ def test_red_grows_with_the_share_of_errors():
     assert opacity == {0.0: ("#5c6370", 0.6), 0.02: ("#d32f2f", 0.68), 0.5: ("#d32f2f", 1.0)}
 
 
-def test_reading_starts_where_requests_come_in():
+def test_cycles_are_cut_at_the_entry_services():
     cycle = graph_of([("a", "b"), ("b", "c"), ("c", "a")])
     drawn = map_payload(cycle)
     names = [node["name"] for node in drawn["nodes"]]
@@ -156,6 +156,6 @@ def test_reading_starts_where_requests_come_in():
     assert [(names[e["a"]], names[e["b"]]) for e in drawn["edges"] if e["back"]] == [("a", "b")]
 
 
-def test_no_service_is_said_in_words():
+def test_no_service_shows_a_message():
     nobody = service_graph(tk.load_sample("checkout-regression")[0].where("service_name == 'nobody'"))
     assert "No services in these traces." in str(map_picture(map_payload(nobody)))

@@ -21,7 +21,7 @@ def graphs(draw):
 
 @given(graphs())
 @settings(max_examples=60, deadline=None)
-def test_boxes_keep_apart_and_inside(graph):
+def test_boxes_do_not_overlap_and_stay_inside(graph):
     nodes, edges = graph
     drawn = layered(nodes, edges)
     assert drawn.positions.keys() == set(nodes)
@@ -86,7 +86,7 @@ def test_crossings_are_counted_as_two_lines_that_cross():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_exchanging_neighbours_saves_crossings_that_sorting_leaves(seed, monkeypatch):
+def test_exchanging_adjacent_boxes_saves_crossings_that_sorting_leaves(seed, monkeypatch):
     draw = random.Random(seed)
     nodes = [f"s{k}" for k in range(60)]
     tree = [(nodes[draw.randrange(k)], nodes[k]) for k in range(1, 60)]

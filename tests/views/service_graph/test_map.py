@@ -27,13 +27,13 @@ def shop():
     return service_graph(TraceSet.from_spans(frame))
 
 
-def test_calls_that_stand_for_nothing_are_thin_lines(shop):
+def test_calls_of_weight_zero_are_thin_lines(shop):
     nothing = dataclasses.replace(shop, calls=shop.calls.assign(call_count=0.0))
     edges = map_payload(nothing, colours=Colours())["edges"]
     assert [edge["w"] for edge in edges] == [1.2] * 2, "the thinnest line there is"
 
 
-def test_boxes_and_lines_say_what_the_result_says(shop):
+def test_boxes_and_lines_show_the_result(shop):
     graph = map_payload(shop, colours=Colours())
     boxes = {node["name"]: node for node in graph["nodes"]}
     assert boxes["cart"]["sub"].startswith("2 · p95 ")
@@ -51,7 +51,7 @@ def test_boxes_and_lines_say_what_the_result_says(shop):
     assert not calls["cart", peers[0]["name"]]["err"]
 
 
-def test_callers_stand_left_of_callees(shop):
+def test_callers_are_left_of_callees(shop):
     graph = map_payload(shop)
     x = [node["x"] for node in graph["nodes"]]
     assert all(x[edge["a"]] < x[edge["b"]] for edge in graph["edges"])

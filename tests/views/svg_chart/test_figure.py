@@ -43,7 +43,7 @@ def test_a_line_goes_through_its_values():
     assert y1 == pytest.approx(tick(root, "20", "y"), abs=0.2)
 
 
-def test_a_logarithmic_axis_makes_tenfolds_equal():
+def test_a_logarithmic_axis_has_equal_decades():
     root = drawn(
         chart("T", xaxis={"type": "log", "tickformat": "~s"}).add_scatter(
             x=[0.001, 0.01, 1.0, 0, -1], y=[1, 2, 3, 4, 5]
@@ -101,7 +101,7 @@ def test_whiskers_reach_the_limits():
 
 
 @pytest.mark.parametrize("flat", [False, True])
-def test_bars_are_as_long_as_their_values_and_stand_on_zero(flat):
+def test_bars_are_as_long_as_their_values_and_begin_at_zero(flat):
     values, names = [3.0, 6.0], ["a", "b"]
     sides = {"x": values, "y": names, "orientation": "h"} if flat else {"x": names, "y": values}
     root = drawn(chart("T").add_bar(**sides, marker={"color": "#123456"}, text=["three", "six"]))
@@ -113,7 +113,7 @@ def test_bars_are_as_long_as_their_values_and_stand_on_zero(flat):
         assert bars[0].get("x") == bars[1].get("x")
 
 
-def test_stacked_bars_stand_on_each_other_and_negative_ones_hang():
+def test_stacked_bars_do_not_overlap_and_negative_ones_hang():
     figure = chart("T", barmode="relative")
     figure.add_bar(x=["a", "b"], y=[2.0, -1.0], name="one", marker={"color": ["#111111", "#222222"]})
     figure.add_bar(x=["a", "b"], y=[3.0, -2.0], name="two", marker={"color": ["#333333", "#444444"]})
@@ -202,7 +202,7 @@ def test_equal_values_and_no_values_have_an_axis_too():
             )
 
 
-def test_bars_of_all_series_are_alike_in_width():
+def test_bars_of_all_series_have_equal_width():
     figure = chart("T", barmode="stack").add_bar(x=[1, 2, 3, 4], y=[5, 5, 5, 5]).add_bar(x=[1, 4], y=[1, 1])
     widths = {
         rect.get("width") for rect in ET.fromstring(str(still_picture(figure))).iter() if rect.get("fill") != "#ffffff"
@@ -210,13 +210,13 @@ def test_bars_of_all_series_are_alike_in_width():
     assert len({width for width in widths if width}) == 2, "the picture itself, and the bars"
 
 
-def test_words_on_a_curve_have_a_ground():
+def test_labels_on_a_curve_have_a_background():
     figure = chart("T").add_scatter(x=[1, 2], y=[1, 2])
     figure.add_annotation(text="here", x=1, y=1, bgcolor="#ffffff")
     assert 'paint-order="stroke"' in str(still_picture(figure))
 
 
-def test_what_has_no_picture_is_said():
+def test_a_figure_without_a_static_image_is_reported():
     with pytest.raises(ValueError, match="expected scatter, bar, heatmap traces, found pie, which has no static image"):
         still_picture(chart("T").add_pie(values=[1]))
 
