@@ -132,13 +132,7 @@ def uniform_p(values: Array) -> float:
 
 
 class Part(NamedTuple):
-    """Positions in time that share an edge, and the edge.
-
-    Examples
-    --------
-    >>> Part(np.arange(3), Step(9.0, 1e-30, 0.1, 0.09, 0.11, 1.0, 0.0)).step.threshold
-    0.1
-    """
+    """Positions in time that share an edge, and the edge."""
 
     at: Array
     step: Step

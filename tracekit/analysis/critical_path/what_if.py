@@ -286,8 +286,8 @@ class WhatIfCurve(Weighted, Shown):
 
     Examples
     --------
-    >>> WhatIfCurve(pd.DataFrame({"factor": [0.0, 1.0], "statistic": "mean"}), 7)
-    WhatIfCurve(2 factors from 0 to 1, 7 spans changed)
+    >>> tk.critical_path(shop).what_if_curve("name == 'SELECT entries'", factors=[0, 0.5, 1])
+    WhatIfCurve(3 factors from 0 to 1, 3 spans changed; sampling weights unknown)
     """
 
     table: pd.DataFrame
