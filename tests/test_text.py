@@ -44,7 +44,7 @@ def test_a_long_text_is_truncated_with_an_ellipsis():
 @given(st.floats(1, 9e17))
 def test_durations_keep_three_digits(nanoseconds):
     figure, unit = text.duration(nanoseconds).split(" ")
-    back = float(figure) * {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}[unit]
+    back = float(figure.replace(",", "")) * {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}[unit]
     assert math.isclose(back, nanoseconds, rel_tol=0.0051)
 
 
@@ -53,8 +53,8 @@ def test_durations_keep_three_digits(nanoseconds):
     [
         (0, "0 ns"), (1, "1 ns"), (999, "999 ns"), (1000, "1.00 µs"), (1500.4, "1.50 µs"), (99_950, "100 µs"),
         (100_500, "101 µs"),
-        (999_499, "999 µs"), (999_500, "1.00 ms"), (1.5e9, "1.50 s"), (12_345e9, "12345 s"), (-7, "-7 ns"),
-        (float("nan"), "\N{EN DASH}"), (None, "\N{EN DASH}"), (float("inf"), "\N{EN DASH}"),
+        (999_499, "999 µs"), (999_500, "1.00 ms"), (1.5e9, "1.50 s"), (12_345e9, "12,345 s"), (-7, "-7 ns"),
+        (float("nan"), "unknown"), (None, "unknown"), (float("inf"), "unknown"),
     ],
 )  # fmt: skip
 def test_durations(nanoseconds, expected):
@@ -70,7 +70,7 @@ def test_only_0_and_1_are_shown_as_0_and_100_percent(share):
 
 def test_ratios_have_no_space_before_the_percent_sign():
     shown = [text.ratio(share) for share in (0.988, 0.25, 0.005, -0.031, 1.5, math.nan, None)]
-    assert shown == ["98.8%", "25.0%", "0.50%", "-3.1%", "150.0%", "\N{EN DASH}", "\N{EN DASH}"]
+    assert shown == ["98.8%", "25.0%", "0.50%", "-3.1%", "150.0%", "unknown", "unknown"]
 
 
 def test_ranges_show_different_limits_as_different_numbers():
@@ -81,14 +81,70 @@ def test_ranges_show_different_limits_as_different_numbers():
     assert text.factor_range(math.nan, 2) == "not estimable to 2.00\N{MULTIPLICATION SIGN}"
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        text.duration, text.round_duration, text.signed_duration, text.count, text.rough_count, text.mean_count,
+        text.number, text.usd, text.ratio, text.round_ratio, text.points, text.factor, text.size,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("missing", [math.nan, math.inf, -math.inf])
+def test_missing_numbers_are_words_in_sentences_and_a_dash_in_cells(form, missing):
+    assert form(missing) == "unknown"
+    assert text.cell(form, missing) == text.cell(form, None) == "\N{EN DASH}"
+    assert text.cell(form, 2.0) == form(2.0)
+
+
+def test_missing_limits_are_not_estimable():
+    assert text.interval(math.nan, math.nan, text.duration) == "95% CI not estimable"
+    assert text.interval(math.nan, 2e6, text.duration) == "95% CI not estimable to 2.00 ms"
+    assert text.plural(math.nan, "trace") == "unknown traces"
+
+
+def test_ranges_and_changes_name_a_unit_once():
+    dash = "\N{EN DASH}"
+    assert text.interval(81e6, 89e6, text.duration) == f"95% CI 81.0{dash}89.0 ms"
+    assert text.interval(9e5, 2e6, text.duration, confidence="") == "900 µs to 2.00 ms"
+    assert text.interval(13.5e6, 22e6, text.signed_duration) == "95% CI +13.5 to +22.0 ms"
+    assert text.interval(-1e6, 22e6, text.signed_duration) == "95% CI -1.00 to +22.0 ms"
+    assert text.interval(0.0015, 0.012, text.points, confidence="") == "+0.15 to +1.2 percentage points"
+    assert text.interval(1_200, 1_400, text.count, confidence="99% CI") == f"99% CI 1,200{dash}1,400"
+    assert text.ratio_range(0.00001, 0.02) == "<0.01% to 2.0%"
+    assert text.with_interval(57e6, 55e6, 59e6, text.duration) == f"57.0 ms (55.0{dash}59.0 ms)"
+    assert [text.from_to(100e6, 256e6), text.from_to(9e5, 2e6)] == ["100 → 256 ms", "900 µs → 2.00 ms"]
+    assert text.from_to(0.002, 0.05, text.ratio) == "0.20% → 5.0%"
+    assert text.from_to(None, 5e6) == "unknown → 5.00 ms"
+
+
+def test_numbers_that_somebody_chose_have_no_trailing_zeros():
+    assert [text.round_ratio(share) for share in (0.05, 0.0625, 0.9995, 1e-7, 1)] == [
+        "5%",
+        "6.25%",
+        "99.95%",
+        "0.00001%",
+        "100%",
+    ]
+    assert [text.round_duration(ns) for ns in (30e9, 62.5e9)] == ["30 s", "62.5 s"]
+
+
+def test_means_plain_numbers_and_amounts():
+    assert [text.mean_count(calls) for calls in (0.104, 1, 8.16, 1234.5)] == ["0.10", "1.0", "8.2", "1,234.5"]
+    assert [text.number(value) for value in (7.0, 1234.5, 0.01234, -3.14159)] == ["7", "1,234", "0.0123", "-3.14"]
+    assert [text.usd(amount) for amount in (1234.5, 0.004)] == ["$1,234.50", "$0.00"]
+
+
+def test_halves_are_rounded_up_as_the_script_does():
+    assert [text.ratio(0.1225), text.ratio(0.00125)] == ["12.3%", "0.13%"]
+
+
 def test_factors_counts_and_axis_labels():
     assert [text.factor(value) for value in (0.08, 2.6, 12.34, math.nan)] == [
         "0.08\u00d7",
         "2.60\u00d7",
         "12.3\u00d7",
-        "\N{EN DASH}",
+        "unknown",
     ]
-    assert [text.rough_count(number) for number in (1234, 7.4, math.inf)] == ["1,200", "7", "\N{EN DASH}"]
+    assert [text.rough_count(number) for number in (1234, 7.4, math.inf)] == ["1,200", "7", "unknown"]
     assert [text.round_duration(ns) for ns in (1_000_000, 1_500_000, 999, 20_000)] == [
         "1 ms",
         "1.5 ms",

@@ -145,7 +145,9 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
-        return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+        from tracekit.text import number  # noqa: PLC0415 - not for --help
+
+        return number(value)
     if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - (part, total)
         return f"{value[0]} of {value[1]}"
     if isinstance(value, dict):

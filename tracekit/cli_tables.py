@@ -11,7 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracekit.text import clean, count, duration, interval, plural, ratio, short_names, size
+from tracekit.text import (
+    cell,
+    clean,
+    count,
+    duration,
+    from_to,
+    interval,
+    plural,
+    ratio,
+    short_names,
+    signed_duration,
+    size,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,8 +64,8 @@ def sources_table(sources: pd.DataFrame) -> Table:
         table.add_row(
             _cell(name),
             _cell(f"{row['format']}{packed}"),
-            size(row["byte_count"]),
-            *(count(row[column]) for column in counts),
+            cell(size, row["byte_count"]),
+            *(cell(count, row[column]) for column in counts),
             _cell("yes" if row["complete"] else f"no: {row['stop_reason']}"),
         )
     return table
@@ -127,8 +140,8 @@ def path_table(table: pd.DataFrame, keys: list[str], top: int) -> Table:
         shown.add_row(
             *_keys(row, keys),
             _time(row, "mean"),
-            ratio(row["share_ratio"]),
-            ratio(row["presence_ratio"]),
+            cell(ratio, row["share_ratio"]),
+            cell(ratio, row["presence_ratio"]),
             count(row["trace_count"]),
             clean(row["largest_trace_id"])[:_ID_PREFIX],
         )
@@ -149,9 +162,9 @@ def path_band_table(result: Bands, keys: list[str], top: int) -> Table:
         shown.add_row(
             *_keys(row, keys),
             _time(row, "mean"),
-            ratio(row["share_ratio"]),
-            duration(median.get(tuple(row[key] for key in keys))),
-            _time(row, "excess", _signed),
+            cell(ratio, row["share_ratio"]),
+            cell(duration, median.get(tuple(row[key] for key in keys))),
+            _time(row, "excess", signed_duration),
         )
     return shown
 
@@ -160,18 +173,17 @@ def path_comparison_table(comparison: PathComparison, top: int) -> Table:
     """Return the change in critical-path time per request of each group, split by cause."""
     table, change = comparison.table, comparison.change
     keys = [str(name) for name in table.columns[: table.columns.get_loc("baseline_mean_ns")]]
-    baseline, current = (duration(mean) for mean in comparison.sides["mean_latency_ns"])
-    title = f"Mean latency {baseline} → {current} ({_signed(change.value)}"
+    title = f"Mean latency {from_to(*comparison.sides['mean_latency_ns'])} ({signed_duration(change.value)}"
     if not (math.isnan(change.low) or math.isnan(change.high)):
-        title += f", {interval(change.low, change.high, _signed)}"
+        title += f", {interval(change.low, change.high, signed_duration)}"
     heads = ["baseline", "change (95% CI)", "more\nrequests", "more\ncalls", "slower\ncalls", "significant"]
     shown = _path_table(f"{title})", keys, heads, top, len(table))
     for row in _records(table.head(top)):
         shown.add_row(
             *_keys(row, keys),
-            duration(row["baseline_mean_ns"]),
-            _time(row, "change", _signed),
-            *(_signed(row[f"{factor}_change_ns"]) for factor in ("presence", "frequency", "duration")),
+            cell(duration, row["baseline_mean_ns"]),
+            _time(row, "change", signed_duration),
+            *(cell(signed_duration, row[f"{factor}_change_ns"]) for factor in ("presence", "frequency", "duration")),
             "yes" if row["is_significant"] else "no",
         )
     return shown
@@ -208,8 +220,8 @@ def _cell(text: object) -> Text:
 
 def _with_interval(row: pd.Series[Any], name: str, form: Callable[[float], str], unit: str) -> str:
     """Return a number with its confidence interval."""
-    low, high = (form(row[f"{name}_{side}{unit}"]) for side in ("low", "high"))
-    return f"{form(row[f'{name}{unit}'])} ({low} to {high})"
+    value, low, high = (float(row[f"{name}{side}{unit}"]) for side in ("", "_low", "_high"))
+    return cell(lambda known: with_interval(known, low, high, form), value)
 
 
 def _path_table(title: str, keys: list[str], numbers: list[str], top: int, row_count: int) -> Table:
@@ -225,15 +237,10 @@ def _keys(row: dict[str, Any], keys: list[str]) -> list[Text]:
     return [_cell("(none)" if row[key] is None else row[key]) for key in keys]
 
 
-def _time(row: dict[str, Any], name: str, form: Callable[[float | None], str] = duration) -> str:
+def _time(row: dict[str, Any], name: str, form: Callable[[float], str] = duration) -> str:
     """Return a time with its confidence interval, if it has one."""
     value, low, high = (row[f"{name}{side}_ns"] for side in ("", "_low", "_high"))
-    return form(value) if low is None or high is None else f"{form(value)} ({form(low)} to {form(high)})"
-
-
-def _signed(nanoseconds: float | None) -> str:
-    """Return a change of a duration with its sign."""
-    return f"{'+' if nanoseconds is not None and nanoseconds > 0 else ''}{duration(nanoseconds)}"
+    return cell(form, value) if low is None or high is None else with_interval(value, low, high, form)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import Quality
+from tracekit.text import plural
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
@@ -48,7 +49,7 @@ def facts(traces: TraceSet) -> dict[str, str]:
         "spans": f"{len(spans):,}",
         "services": f"{len(np.unique(traces.codes('service_name').codes)):,}",
         "period": _period(*pd.to_datetime([known.min(), known.max()])) if len(known) else "no times",
-        "quarantined": f"{quarantined:,} record{'s' * (quarantined != 1)}" * bool(quarantined),
+        "quarantined": plural(quarantined, "record") * bool(quarantined),
         "incomplete": f"{partial:,} of {len(count)} sources" * bool(partial),
         "weights": _weights_known(traces),
     }

@@ -1,7 +1,10 @@
 """The formatter: cleaned names, durations, counts, ratios, factors, intervals and times in UTC.
 
-Every string that reaches a page, an image or a widget goes through ``clean``.  Numbers have three significant digits
-and a unit; ``static/tracekit.js`` rounds in the same way, and a test compares the two.
+Every string that reaches a page, an image or a widget goes through ``clean``.  Measured numbers have up to three
+significant digits and a unit (``39.3 ms``, ``98.8%``); numbers that somebody chose, such as a sampling rate
+of ``5%``, have no trailing zeros (``round_ratio``, ``round_duration``).  A missing number is ``unknown`` in a sentence,
+a missing limit ``not estimable``; ``cell`` shows an en dash instead.  ``static/tracekit.js`` rounds in the same way,
+and a test compares the two.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 REPLACEMENT: Final = "\ufffd"
 NO_FIGURE: Final = "\N{EN DASH}"
+UNKNOWN: Final = "unknown"
 NOT_ESTIMABLE: Final = "not estimable"
 LABEL_LIMIT: Final = 300
 VALUE_LIMIT: Final = 32_768
@@ -35,6 +39,7 @@ _UNSAFE: Final = re.compile(f"[\x00-\x1f{_CONTROLS}{_ZERO_WIDTH}]|{_JOINER}")
 _UNSAFE_BLOCK: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_CONTROLS}{_ZERO_WIDTH}]|{_JOINER}")
 _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 _PII: Final = re.compile(r"@|\d{9,}")
+_FIGURE: Final = re.compile(r"([+-]?)([\d,.]+)( ?\D*)")
 _BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -56,10 +61,15 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[: limit - 1 - end]}…{text[-end:]}"
 
 
+def cell(form: Callable[[float], str], value: float | None) -> str:
+    """Return a number as a table shows it: formatted by ``form``, an en dash where it is missing."""
+    return NO_FIGURE if value is None or not math.isfinite(value) else form(value)
+
+
 def duration(nanoseconds: float | None) -> str:
     """Return a duration with three significant digits and its unit."""
     if nanoseconds is None or not math.isfinite(nanoseconds):
-        return NO_FIGURE
+        return UNKNOWN
     size = abs(nanoseconds)
     step = sum(size >= divisor for divisor, _ in _UNITS[1:])
     if step < len(_UNITS) - 1 and _rounded(size / _UNITS[step][0]) >= 1_000:  # noqa: PLR2004 - the step between units
@@ -67,27 +77,37 @@ def duration(nanoseconds: float | None) -> str:
     divisor, unit = _UNITS[step]
     if step == 0 and size == int(size):
         return f"{int(nanoseconds)} ns"
-    return f"{'-' if nanoseconds < 0 else ''}{_rounded(size / divisor)} {unit}"
+    return f"{'-' if nanoseconds < 0 else ''}{_rounded(size / divisor):,} {unit}"
 
 
 def round_duration(nanoseconds: float | None) -> str:
-    """Return a duration without trailing zeros, as axis labels show it."""
+    """Return a duration without trailing zeros: one that somebody chose, or the label of an axis."""
     return re.sub(r"(\.\d*?)0+(?= )", r"\1", duration(nanoseconds)).replace(". ", " ")
+
+
+def signed_duration(nanoseconds: float | None) -> str:
+    """Return a change of a duration with its sign."""
+    is_more = nanoseconds is not None and 0 < nanoseconds < math.inf
+    return f"{'+' if is_more else ''}{duration(nanoseconds)}"
 
 
 def _rounded(value: float) -> Decimal:
     """Return the value rounded to three significant digits, halves up; integers above 1,000."""
-    exact = Decimal(value)
-    for places, below in ((2, 10), (1, 100), (0, math.inf)):
-        short = exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    for places, below in ((2, 10), (1, 100)):
+        short = _places(value, places)
         if short < below:
             return short
-    return exact.quantize(Decimal(1), ROUND_HALF_UP)
+    return _places(value, 0)
+
+
+def _places(value: float, places: int) -> Decimal:
+    """Return the value rounded to so many decimals, halves up."""
+    return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def count(number: float | None) -> str:
-    """Return a count with thousands separators; an en dash for a missing value."""
-    return NO_FIGURE if number is None or not math.isfinite(number) else f"{round(number):,}"
+    """Return a count with thousands separators."""
+    return UNKNOWN if number is None or not math.isfinite(number) else f"{round(number):,}"
 
 
 def short_count(number: float) -> str:
@@ -100,18 +120,38 @@ def short_count(number: float) -> str:
 
 def plural(number: float, one: str, many: str | None = None) -> str:
     """Return a count with its noun."""
-    return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"
+    is_one = math.isfinite(number) and round(number) == 1
+    return f"{count(number)} {one if is_one else many or one + 's'}"
 
 
 def rough_count(number: float) -> str:
     """Return a count that is known approximately, with two significant digits."""
-    return count(float(f"{number:.2g}")) if math.isfinite(number) else NO_FIGURE
+    return count(float(f"{number:.2g}"))
+
+
+def mean_count(value: float | None) -> str:
+    """Return a mean of counts, such as calls per request."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{_places(value, 2 if value < 1 else 1):,}"
+
+
+def number(value: float | None) -> str:
+    """Return a number without a unit: whole numbers as counts, others with three significant digits."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return count(value) if value == round(value) or abs(value) >= 1_000 else f"{value:.3g}"  # noqa: PLR2004 - no exponent
+
+
+def usd(amount: float | None) -> str:
+    """Return an amount of US dollars, to the cent."""
+    return UNKNOWN if amount is None or not math.isfinite(amount) else f"${amount:,.2f}"
 
 
 def ratio(share: float | None) -> str:
     """Return a ratio as a percentage; only 0 and 1 themselves are shown as 0% and 100%."""
     if share is None or not math.isfinite(share):
-        return NO_FIGURE
+        return UNKNOWN
     if share < 0:
         return f"-{ratio(-share)}"
     if share in (0, 1):
@@ -121,43 +161,70 @@ def ratio(share: float | None) -> str:
         return "<0.01%"
     if 99.9 < percent < 100:  # noqa: PLR2004 - the last figure that one decimal can show
         return ">99.9%"
-    return f"{percent:.{2 if percent < 1 else 1}f}%"
+    return f"{_places(percent, 2 if percent < 1 else 1)}%"
+
+
+def round_ratio(share: float) -> str:
+    """Return a ratio that somebody chose, such as a sampling rate or a confidence level: no trailing zeros."""
+    return f"{Decimal(f'{100 * share:.4g}'):f}%" if math.isfinite(share) else UNKNOWN
+
+
+def points(share: float) -> str:
+    """Return a change of a ratio in percentage points, with its sign."""
+    if not math.isfinite(share):
+        return UNKNOWN
+    return f"{'+' if share > 0 else ''}{_places(100 * share, 2 if abs(share) < 0.01 else 1)} percentage points"  # noqa: PLR2004 - 1%
 
 
 def ratio_range(low: float, high: float) -> str:
     """Return an interval of ratios as percentages; different limits are shown as different numbers."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return " to ".join(ratio(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
-    first, last = (ratio(limit).removesuffix("%") for limit in (low, high))
+    first, last = (ratio(limit) for limit in (low, high))
     if first == last and low < high:
-        pairs = ((f"{100 * low:.{digits}g}", f"{100 * high:.{digits}g}") for digits in (3, 4, 5, 6))
+        pairs = ((f"{100 * low:.{digits}g}%", f"{100 * high:.{digits}g}%") for digits in (3, 4, 5, 6))
         first, last = next((pair for pair in pairs if pair[0] != pair[1]), (first, last))
-    return f"{first}\N{EN DASH}{last}%"
+        return _joined(first, last)
+    return interval(low, high, ratio, confidence="")
 
 
 def factor(value: float | None) -> str:
     """Return a factor, with two decimals below 10, one above, and a multiplication sign."""
-    return NO_FIGURE if value is None or not math.isfinite(value) else f"{_factor(value)}\N{MULTIPLICATION SIGN}"
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:.2f}\N{MULTIPLICATION SIGN}" if value < 10 else f"{value:,.1f}\N{MULTIPLICATION SIGN}"  # noqa: PLR2004 - three digits are enough
 
 
 def factor_range(low: float, high: float) -> str:
     """Return an interval of factors."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return " to ".join(factor(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
-    return f"{_factor(low)}\N{EN DASH}{factor(high)}"
+    return interval(low, high, factor, confidence="")
 
 
-def _factor(value: float) -> str:
-    """Return a factor without its sign, with two decimals below 10 and one above."""
-    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"  # noqa: PLR2004 - three digits are enough
+def interval(low: float, high: float, form: Callable[[float], str], *, confidence: str = "95% CI") -> str:
+    """Return the limits of an estimate, formatted by ``form``; missing limits as ``not estimable``."""
+    label = f"{confidence} " * bool(confidence)
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return f"{label}{NOT_ESTIMABLE}"
+    first, last = (form(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
+    return f"{label}{_joined(first, last)}"
 
 
-def interval(low: float, high: float, form: Callable[[float], str], *, confidence: str = "95% CI ") -> str:
-    """Return the limits of an estimate, formatted by ``form``; limits that are NaN as ``not estimable``."""
-    if math.isnan(low) and math.isnan(high):
-        return f"interval {NOT_ESTIMABLE}"
-    first, last = (NOT_ESTIMABLE if math.isnan(limit) else form(limit) for limit in (low, high))
-    return f"{confidence}{first} to {last}"
+def with_interval(value: float, low: float, high: float, form: Callable[[float], str]) -> str:
+    """Return an estimate and its limits in parentheses, all formatted by ``form``."""
+    return f"{form(value)} ({interval(low, high, form, confidence='')})"
+
+
+def from_to(before: float | None, now: float | None, form: Callable[[float | None], str] = duration) -> str:
+    """Return a change such as ``100 → 256 ms`` or ``1.2% → 3.4%``: the baseline first."""
+    one, two = _FIGURE.fullmatch(form(before)), _FIGURE.fullmatch(form(now))
+    has_word = one is not None and two is not None and one[3] == two[3] and one[3].startswith(" ")
+    return f"{form(before).removesuffix(one[3]) if one and has_word else form(before)} → {form(now)}"
+
+
+def _joined(first: str, last: str) -> str:
+    """Return two figures as a range: the unit once where both have it, an en dash between figures without a sign."""
+    one, two = _FIGURE.fullmatch(first), _FIGURE.fullmatch(last)
+    if one is None or two is None or one[3] != two[3]:
+        return f"{first} to {last}"
+    return f"{one[1]}{one[2]}{' to ' if one[1] or two[1] else NO_FIGURE}{last}"
 
 
 def quoted(name: str) -> str:
@@ -168,7 +235,7 @@ def quoted(name: str) -> str:
 def size(byte_count: float | None) -> str:
     """Return a size in bytes with a decimal unit."""
     if byte_count is None or not math.isfinite(byte_count):
-        return NO_FIGURE
+        return UNKNOWN
     step, rest = 0, float(byte_count)
     while rest >= 1_000 and step < len(_BYTE_UNITS) - 1:  # noqa: PLR2004 - the step between units
         step, rest = step + 1, rest / 1_000

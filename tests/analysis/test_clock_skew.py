@@ -151,7 +151,7 @@ def test_one_host_has_no_skew():
     skew = tk.clock_skew(drawn(("1", None, "h", "SERVER", 0, 100), ("2", "1", "h", "CLIENT", 50, 150)))
     assert skew.offsets.empty
     assert skew.pairs.empty
-    assert repr(skew) == "ClockSkew(0 of 0 clocks in 0 of 1 traces corrected, 0.0% of path time)"
+    assert repr(skew) == "ClockSkew(0 of 0 clocks in 0 of 1 traces corrected, 0% of path time)"
     assert "0 of 0 clocks" in skew._repr_html_()
 
 

@@ -109,7 +109,8 @@ def test_the_lost_evidence_is_named():
     (finding,) = plan.findings
     assert finding.severity == "notice"
     assert finding.headline == (
-        "now would keep 10 of 210 requests (5%) for about $2.27 per month; about 10 of 10 failed requests would be lost"
+        "now would keep 10 of 210 requests (5.0%) for about $2.27 per month; about 10 of 10"
+        " failed requests would be lost"
         "; 1 operation would probably have no trace."
     )
     assert repr(plan) == "SamplingPlan(now: 10.5 of 210 requests kept)"

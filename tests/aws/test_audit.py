@@ -23,8 +23,8 @@ from tracekit.aws.audit.tree import STAGES, main_result
 from tracekit.bundled import DATASETS
 
 SENTENCES = {
-    "OK": "a: OK, all checks passed; observed/expected traces 1.00 (95% CI 0.99 to 1.01).",
-    "OK of a function": "a: OK, all checks passed; observed/expected traces 1.00 (95% CI 1.00 to 1.00).",
+    "OK": "a: OK, all checks passed; observed/expected traces 1.00× (95% CI 0.99–1.01×).",
+    "OK of a function": "a: OK, all checks passed; observed/expected traces 1.00× (95% CI 1.00–1.00×).",
     "T0q": "a: no traffic in the period.",
     "T0u": "a: no request counts, so trace coverage cannot be computed (33,503 traces recorded).",
     "D1a": "a: tracing is disabled (OTEL_TRACES_EXPORTER=none, 2025-11-21): 0 traces of 67,165 requests in 7 days.",
@@ -40,13 +40,13 @@ SENTENCES = {
     "D2c": "a: collector running on 2 of 2 tasks, but 67,165 requests left no traces (p < 1e-12).",
     "D3a": "a: rule rule-a samples 2% of requests. Detection probability of an incident of 20 requests: 33.2% (1"
     " or more traces); 95% needs a rate of 13.9%.",
-    "D3b": "a: rule rule-a samples 100%, but only 70% (95% CI 70 to 70%) of requests have traces: sampled traces"
+    "D3b": "a: rule rule-a samples 100%, but only 69.9% (95% CI 69.5–70.2%) of requests have traces: sampled traces"
     " dropped before storage.",
-    "D3b'": "a: 60% (95% CI 59 to 61%) of the traces expected under rule rule-a recorded: about 13,342 sampled "
+    "D3b'": "a: 60.3% (95% CI 59.4–61.2%) of the traces expected under rule rule-a recorded: about 13,342 sampled "
     "traces dropped before storage.",
-    "D3d": "a: more traces than rule rule-a explains, observed/expected 2.00 (95% CI 1.98 to 2.01): an upstream "
+    "D3d": "a: more traces than rule rule-a explains, observed/expected 2.00× (95% CI 1.98–2.01×): an upstream "
     "decision, another rule, a sampling boost or duplicate export.",
-    "D3f": "a: spans are stored in CloudWatch Logs and only 1% are indexed as X-Ray traces (339 recorded).",
+    "D3f": "a: spans are stored in CloudWatch Logs and only 1.0% are indexed as X-Ray traces (339 recorded).",
     "D3x": "a: no traces of 17 requests, not significant under rule rule-a (p = 0.17); about 44 requests are needed.",
     "D4a": "a: shipped without instrumentation: first deployed 2025-11-18 04:00, 27,758 requests since, no "
     "traces (p < 1e-12). 1 of 1 services first deployed in the last 7 days are missing traces.",

@@ -348,7 +348,8 @@ def test_times_of_statistics_come_as_boto3_or_the_command_line_has_them():
 
 
 NO_RESERVOIR = (
-    "Rule a has no reservoir and about 18 requests per hour: at 5%, the probability of an hour without a trace is 40%."
+    "Rule a has no reservoir and about 18 requests per hour: at 5%, the probability of an hour without a trace is"
+    " 39.7%."
 )
 
 

@@ -12,7 +12,7 @@ from hand_drawn import spans
 import tracekit as tk
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.flame import Flame
-from tracekit.text import duration
+from tracekit.text import duration, from_to, ratio
 
 pytestmark = pytest.mark.browser
 MODEL = """([payload, state]) => {
@@ -82,6 +82,17 @@ def test_durations_are_written_as_python_writes_them(heat):
         7_200_000_000_000,
     ]
     assert page.evaluate("values => values.map(M.duration)", values) == [duration(value) for value in values]
+
+
+def test_ratios_and_changes_are_written_as_python_writes_them(heat):
+    page, _ = heat
+    shares = [0, 0.00004, 0.0021, 0.00125, 0.1225, 0.25, 0.988, 0.9995, 1, 1.5, -0.031]
+    assert page.evaluate("values => values.map(M.percent)", shares) == [ratio(share) for share in shares]
+    pairs = [[100e6, 256e6], [9e5, 2e6], [-3e6, 4e6], [0, 7], [7200e9, 12_345e9]]
+    joined = page.evaluate("pairs => pairs.map(p => M.fromTo(...p.map(M.duration)))", pairs)
+    assert joined == [from_to(*pair) for pair in pairs]
+    joined = page.evaluate("pairs => pairs.map(p => M.fromTo(...p.map(M.percent)))", [[0.01, 0.5]])
+    assert joined == [from_to(0.01, 0.5, ratio)]
 
 
 # ------------------------------------------------------------------ heat map

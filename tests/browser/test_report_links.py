@@ -48,7 +48,7 @@ def test_the_first_screen_shows_what_changed_and_links_to_the_exemplar(visit, pa
     page.locator("article .view.live").first.wait_for()
     chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
     row = page.locator(".tkw-row[aria-selected=true]")
-    assert "1 → 37 \u00d7, total 1.35 ms → 242 ms" in row.locator(".tkw-line").get_attribute("aria-label")
+    assert "1 → 37 \u00d7, total 1.35 → 242 ms" in row.locator(".tkw-line").get_attribute("aria-label")
     box = row.bounding_box()
     assert 0 < box["y"] < page.viewport_size["height"] - box["height"]
     assert "82.2%" in page.locator(".tkw-det").first.inner_text()

@@ -406,7 +406,7 @@ def test_clocks_of_both_traces_are_corrected_together(visit):
     notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("serve", "note")}
     assert notes == {"serve": "skew-corrected", "note": "missing, skew-corrected"}
     said = row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
-    assert said == "300 µs → 300 µs, starts at 100 µs, skew-corrected by -500 µs, baseline skew-corrected by +200 µs"
+    assert said == "300 → 300 µs, starts at 100 µs, skew-corrected by -500 µs, baseline skew-corrected by +200 µs"
     row_of(page, "serve").click()
     detail = page.locator(".tkw-det").inner_text()
     assert "-500 µs ± 9 ns skew correction, applied" in detail
@@ -439,9 +439,9 @@ def loops(calls, trace_id="a1"):
 
 def test_repeats_of_two_traces_are_counted_on_either_side(visit):
     for now, before, said in (
-        (6, 1, "1 → 6 \u00d7, total 10.0 µs → 60.0 µs, p50 10.0 µs, max 10.0 µs"),
-        (2, 6, "6 → 2 \u00d7, total 60.0 µs → 20.0 µs, p50 10.0 µs, max 10.0 µs"),
-        (6, 6, "6 \u00d7, total 60.0 µs → 60.0 µs, p50 10.0 µs, max 10.0 µs"),
+        (6, 1, "1 → 6 \u00d7, total 10.0 → 60.0 µs, p50 10.0 µs, max 10.0 µs"),
+        (2, 6, "6 → 2 \u00d7, total 60.0 → 20.0 µs, p50 10.0 µs, max 10.0 µs"),
+        (6, 6, "6 \u00d7, total 60.0 → 60.0 µs, p50 10.0 µs, max 10.0 µs"),
         (0, 6, "6 → 0 \u00d7, total 60.0 µs → 0 ns, p50 \u2013, max \u2013"),
     ):
         page = mount(visit, compared_payload(loops(now), "0000", loops(before, "b2"), "0000")[0])
@@ -484,13 +484,13 @@ def test_two_traces_in_one_view(visit):
     }
     assert said == {
         "POST /pay": "400 µs → 1.00 ms, slower (+600 µs)",
-        "lock": "50.0 µs → 55.0 µs",  # less than a hundredth of the request
-        "charge": "200 µs → 800 µs, slower (+600 µs)",
+        "lock": "50.0 → 55.0 µs",  # less than a hundredth of the request
+        "charge": "200 → 800 µs, slower (+600 µs)",
         "note": "40.0 µs, added",
         "send": "missing, baseline 80.0 µs",
     }
     times = {name: row.locator(".tkw-d").inner_text() for name, row in rows.items()}
-    on_bars = {"POST /pay": "400 µs → 1.00 ms", "charge": "200 µs → 800 µs"}  # both, in fewer words
+    on_bars = {"POST /pay": "400 µs → 1.00 ms", "charge": "200 → 800 µs"}  # both, in fewer words
     assert times == said | on_bars
     notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("charge", "note", "send")}
     assert notes == {"charge": "slower", "note": "added", "send": "missing"}

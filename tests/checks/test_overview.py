@@ -53,7 +53,7 @@ def test_the_slowest_requests_are_named_with_their_quantiles(shop):
 def test_failures_are_counted_and_followed_to_where_they_begin(shop):
     finding = said(shop)["failures"]
     assert finding.headline == (
-        "Error rate 5.0% (4 of 80 recorded requests; 95% CI 1.4% to 12.4%). "
+        "Error rate 5.0% (4 of 80 recorded requests; 95% CI 1.4–12.4%). "
         "All originate in payments POST /charge (4 of 4 error spans)."
     )
     assert finding.severity == "warning"
@@ -71,7 +71,7 @@ def test_without_failures_it_reports_the_upper_bound():
     fine = TraceSet.from_spans(shop_frame().assign(status_code="UNSET"))
     finding = said(fine)["failures"]
     assert finding.severity == "info"
-    assert finding.headline == "No errors in 80 recorded requests (error rate 95% CI 0% to 4.5%)."
+    assert finding.headline == "No errors in 80 recorded requests (error rate 95% CI 0–4.5%)."
 
 
 def test_a_tail_that_is_hardly_slower_is_not_explained():
@@ -150,7 +150,7 @@ def test_slow_traces_outside_the_sample_do_not_describe_requests(shop):
     assert "tail" not in found  # the slow ones alone were slow, and stand for none
     assert found["weights"].severity == "notice"
     assert "10 traces outside the probability sample count as 0" in found["weights"].headline
-    assert found["failures"].headline.startswith("Error rate 5.7% (weighted; 95% CI 1.6% to 14.1%).")
+    assert found["failures"].headline.startswith("Error rate 5.7% (weighted; 95% CI 1.6–14.1%).")
     assert found["failures"].estimate.value == pytest.approx(4 / 70)
 
 
@@ -216,11 +216,11 @@ def test_requests_that_have_not_ended_have_no_outcome():
     [
         (
             "UNSET",
-            "No errors in 30 recorded requests (error rate 95% CI 0% to 11.6%; 10 unfinished requests left out)",
+            "No errors in 30 recorded requests (error rate 95% CI 0–11.6%; 10 unfinished requests left out)",
         ),
         (
             "ERROR",
-            "Error rate 100% (30 of 30 recorded requests; 95% CI 88.4% to 100%; 10 unfinished requests left out)",
+            "Error rate 100% (30 of 30 recorded requests; 95% CI 88.4–100%; 10 unfinished requests left out)",
         ),
     ],
 )
@@ -304,7 +304,7 @@ def test_one_trace_with_nearly_all_weight_has_no_limits():
     frame = frame.assign(name="GET /", start_ns=0, end_ns=9)
     traces = TraceSet.from_spans(frame).with_weights(np.repeat([1.0, 1e5], [59, 1]))
     finding = said(traces)["failures"]
-    assert finding.headline == "No errors in 60 recorded requests (error rate interval not estimable)."
+    assert finding.headline == "No errors in 60 recorded requests (error rate 95% CI not estimable)."
     assert str(finding.estimate) == "0 ratio (not estimable, n = 60)"
     assert "not estimable" in render(traces)
 

@@ -113,7 +113,7 @@ def test_steps_lead_from_one_mean_to_the_other(recorded):
             assert bars.base[at] == pytest.approx((bars.base[at - 1] if at > 1 else 0) + bars.x[at - 1], abs=1e-12)
         assert bars.base[-2] + bars.x[-2] == pytest.approx(means[1], abs=2e-9)
     assert bars.y[:2] == ("before", "ledger SELECT entries")
-    assert bars.customdata[1] == "+17.5 ms (+13.7 ms to +21.4 ms)"
+    assert bars.customdata[1] == "+17.5 ms (+13.7 to +21.4 ms)"
     assert plot(result).layout.title.text == "Mean latency, baseline to current: +17.8 ms"
     assert plot(during.compare(before)).layout.title.text == "Mean latency, baseline to current: -17.8 ms"
 

@@ -67,7 +67,7 @@ def test_rows_of_both_traces_are_in_call_order(drawn):
     assert [payload.meta["services"][code] for code in columns["svc"]] == ["shop", "cart", "ledger", "ledger", "mailer"]
     assert rows.tolist() == [[0, 1, 2, 3, -1], [0, 1, 2, -1, 3]]
     assert payload.meta["note"] == (
-        f"baseline trace {BEFORE_ID}: 100 ns → 300 ns, 1 span added, 1 span missing, 2 spans slower"
+        f"baseline trace {BEFORE_ID}: 100 → 300 ns, 1 span added, 1 span missing, 2 spans slower"
     )
 
 

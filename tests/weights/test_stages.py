@@ -180,16 +180,16 @@ def test_an_xray_rule_before_a_collector_that_samples_too():
     traces = traces_of(rng, ids=ids, start_ns=world.start_ns[kept], **columns)
     text = traces.with_weights(rule).weights.statement
     assert text.startswith("sampling weights unknown: x-ray rule says how web was sampled, and its ids show another")
-    assert "collector tail_sampling at 10%" in text or "collector tail_sampling at 9.9" in text
+    assert "collector tail_sampling at 10.0%" in text or "collector tail_sampling at 9.9" in text
 
 
 def test_a_declared_rate_that_the_ids_do_not_show():
     traces = traces_of(RNG, ids=thinned_ids(np.random.default_rng(6), 400, "Java TraceIdRatio", 0.05))
     assert traces.with_weights({"FixedRate": 0.05}).weights.known.all()
-    assert "Java TraceIdRatio at 5%" in traces.with_weights({"FixedRate": 0.2}).weights.refusal
+    assert "Java TraceIdRatio at 5.0%" in traces.with_weights({"FixedRate": 0.2}).weights.refusal
     assert "declared" not in said(tk.sampling(traces), "id.forensic")
     assert "no other ids use the rest of the id space" in said(tk.sampling(traces), "id.forensic")
-    assert "kept by Java TraceIdRatio at 5%" in said(tk.sampling(traces, rules=0.05), "id.forensic")
+    assert "kept by Java TraceIdRatio at 5.0%" in said(tk.sampling(traces, rules=0.05), "id.forensic")
     assert "kept by" in said(tk.sampling(traces.with_weights(20)), "id.forensic")
 
 

@@ -14,6 +14,7 @@ from tracekit.findings import Estimate, Finding, Findings, Shown
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.thinned import capture_probability
+from tracekit.text import plural, ratio, usd
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.rules import HeadRule
 from tracekit.weights.xray_reservoir import root_attribute
@@ -271,12 +272,12 @@ def _plan(
 ) -> dict[str, Any]:
     """Return the row of ``plans`` of a set of rules."""
     sums = _sums(facts, np.arange(len(number)), chance)
-    ratio = sums["kept_ratio"]
+    share = sums["kept_ratio"]
     captured = float("nan")
-    if min_incident_requests is not None and ratio == ratio:  # noqa: PLR0124 - not NaN
+    if min_incident_requests is not None and share == share:  # noqa: PLR0124 - not NaN
         captured = (
-            capture_probability(min_incident_requests[0], min(ratio, 1.0), min_incident_requests[1])
-            if ratio > 0
+            capture_probability(min_incident_requests[0], min(share, 1.0), min_incident_requests[1])
+            if share > 0
             else 0.0
         )
     cost = sums["kept_count"] * price / 1e6 * _MONTH_NS / facts.span_ns
@@ -320,17 +321,17 @@ def _finding(plan: dict[str, Any], silent: pd.DataFrame, traces: TraceSet) -> Fi
     lost = plan["error_count"] - plan["kept_error_count"]
     headline = (
         f"{plan['plan']} would keep {plan['kept_count']:,.0f} of {plan['request_count']:,.0f} requests"
-        f" ({100 * plan['kept_ratio']:.3g}%) for about ${plan['cost_usd']:,.2f} per month; about {lost:,.0f} of"
+        f" ({ratio(plan['kept_ratio'])}) for about {usd(plan['cost_usd'])} per month; about {lost:,.0f} of"
         f" {plan['error_count']:,.0f} failed requests would be lost"
     )
     if len(silent):
-        headline += f"; {len(silent):,} operation{'s' * (len(silent) > 1)} would probably have no trace"
+        headline += f"; {plural(len(silent), 'operation')} would probably have no trace"
     assumptions = ["requests are spread evenly within each minute"]
     unknown = int((~traces.weights.known).sum())
     if unknown:
         assumptions.append(f"{unknown:,} traces of unknown sampling weight count once")
-    ratio = plan["kept_ratio"]
-    estimate = Estimate(ratio, "ratio", ratio, ratio, len(traces)) if len(traces) else None
+    share = plan["kept_ratio"]
+    estimate = Estimate(share, "ratio", share, share, len(traces)) if len(traces) else None
     severity: Literal["notice", "info"] = "notice" if len(silent) or lost > plan["error_count"] / 2 else "info"
     return Finding(
         "sampling.plan",

@@ -12,6 +12,7 @@ from tracekit.aws.annotation_use import LONGEST_VALUE, Used
 from tracekit.expressions.nodes import nodes_of
 from tracekit.findings import Estimate, Finding, Findings
 from tracekit.schema import Origin
+from tracekit.text import plural, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -90,11 +91,6 @@ def _listed(keys: pd.Series) -> str:
     return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown  # noqa: PLR2004 - the number shown
 
 
-def _plural(count: int, one: str) -> str:
-    """Return a number of things."""
-    return f"{count:,} {one}" + "s" * (count != 1)
-
-
 def _count(used: Used) -> list[Finding]:
     """Find traces with more annotations than X-Ray indexes."""
     distinct = used.annotations.drop_duplicates(["trace", "code"])
@@ -106,7 +102,7 @@ def _count(used: Used) -> list[Finding]:
         {"trace_id": [used.traces.trace_ids[at] for at in over], "annotation_count": per_trace[over]}
     )
     headline = (
-        f"{_plural(len(over), 'trace')} of {len(used.traces):,} {'has' if len(over) == 1 else 'have'} more than"
+        f"{plural(len(over), 'trace')} of {len(used.traces):,} {'has' if len(over) == 1 else 'have'} more than"
         f" {MOST_ANNOTATIONS} annotations, up to {per_trace.max():,}: X-Ray indexes {MOST_ANNOTATIONS} per trace."
     )
     remedy = "Move annotations that are not used in searches to metadata."
@@ -135,7 +131,7 @@ def _keys(used: Used) -> list[Finding]:
     ):
         bad = table[np.array(is_bad, bool)]
         if len(bad):
-            headline = f"X-Ray does not index {_plural(len(bad), 'annotation key')} for {why}: {_listed(bad['key'])}."
+            headline = f"X-Ray does not index {plural(len(bad), 'annotation key')} for {why}: {_listed(bad['key'])}."
             found.append(_finding(check, "warning", headline, remedy, bad, len(table)))
     return found
 
@@ -147,7 +143,7 @@ def _values(used: Used) -> list[Finding]:
     if not len(bad):
         return []
     headline = (
-        f"Values of {_plural(len(bad), 'annotation key')} are longer than {LONGEST_VALUE:,} characters, up to"
+        f"Values of {plural(len(bad), 'annotation key')} are longer than {LONGEST_VALUE:,} characters, up to"
         f" {int(bad['longest'].max()):,}: {_listed(bad['key'])}."
     )
     remedy = "Move long texts to metadata."
@@ -166,8 +162,8 @@ def _segments(used: Used) -> list[Finding]:
         {"span_row": rows, "service_name": nodes.name.take(over).series(), "size_bytes": size[over]}
     ).sort_values("size_bytes", ascending=False)
     headline = (
-        f"{_plural(len(over), 'segment')} of {len(nodes.row):,} {'has' if len(over) == 1 else 'have'} at least"
-        f" {_NEAR:.0%} of X-Ray's 64 KB limit, up to {size.max():,} bytes; {_SIZES}."
+        f"{plural(len(over), 'segment')} of {len(nodes.row):,} {'has' if len(over) == 1 else 'have'} at least"
+        f" {round_ratio(_NEAR)} of X-Ray's 64 KB limit, up to {size.max():,} bytes; {_SIZES}."
     )
     remedy = "Send subsegments separately, or reduce metadata: X-Ray rejects larger segments."
     return [_finding("segment.size", "warning", headline, remedy, evidence, len(nodes.row))]
@@ -178,7 +174,7 @@ def _sizes(used: Used) -> list[Finding]:
     traces = used.traces
     size = np.bincount(traces.forest.trace, weights=used.row_bytes, minlength=len(traces)).astype(np.int64)
     cut = traces.summary["limit_exceeded"].to_numpy(bool)
-    found = []
+    found, near = [], round_ratio(_NEAR)
     kinds: tuple[tuple[str, Array, tuple[str, str, str], Severity], ...] = (
         (
             "trace.cut",
@@ -189,14 +185,18 @@ def _sizes(used: Used) -> list[Finding]:
         (
             "trace.size",
             np.flatnonzero(~cut & (size > _NEAR * LARGEST_TRACE_BYTES)),
-            ("has", "have", f"at least {_NEAR:.0%} of the 500 KB at which X-Ray stops adding segments; {_SIZES}"),
+            (
+                "has",
+                "have",
+                f"at least {near} of the 500 KB at which X-Ray stops adding segments; {_SIZES}",
+            ),
             "warning",
         ),
     )
     for check, rows, (one, many, what), severity in kinds:
         if len(rows):
             evidence = pd.DataFrame({"trace_id": [traces.trace_ids[at] for at in rows], "size_bytes": size[rows]})
-            headline = f"{len(rows):,} of {_plural(len(traces), 'trace')} {one if len(rows) == 1 else many} {what}."
+            headline = f"{len(rows):,} of {plural(len(traces), 'trace')} {one if len(rows) == 1 else many} {what}."
             remedy = "Split long work into linked traces, or reduce metadata."
             found.append(_finding(check, severity, headline, remedy, evidence, len(traces)))
     return found
@@ -210,7 +210,7 @@ def _unbounded(used: Used) -> list[Finding]:
     if not len(bad):
         return []
     headline = (
-        f"{_plural(len(bad), 'annotation key')} {'is' if len(bad) == 1 else 'are'} high-cardinality, about one value"
+        f"{plural(len(bad), 'annotation key')} {'is' if len(bad) == 1 else 'are'} high-cardinality, about one value"
         f" per trace: {_listed(bad['key'])}."
     )
     remedy = "Keep keys used to look up single traces; move times, request ids and free text to metadata."
@@ -225,7 +225,7 @@ def _constant(used: Used) -> list[Finding]:
     if not len(bad):
         return []
     verb = "differs" if len(bad) == 1 else "differ"
-    headline = f"{_plural(len(bad), 'annotation key')} never {verb}: {_listed(bad['key'])}."
+    headline = f"{plural(len(bad), 'annotation key')} never {verb}: {_listed(bad['key'])}."
     remedy = f"Move them to metadata: each takes one of {MOST_ANNOTATIONS} indexed annotations of every trace."
     return [_finding("annotations.constant", "info", headline, remedy, bad, len(table))]
 
@@ -239,7 +239,7 @@ def _searchable(used: Used) -> list[Finding]:
     if not len(found):
         return []
     headline = (
-        f"{_plural(len(found), 'metadata key')} {'groups' if len(found) == 1 else 'group'} the traces into few values"
+        f"{plural(len(found), 'metadata key')} {'groups' if len(found) == 1 else 'group'} the traces into few values"
         f" but cannot be searched: {_listed(found['key'])}."
     )
     remedy = "Record them as annotations."

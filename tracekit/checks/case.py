@@ -12,6 +12,7 @@ import pandas as pd
 from tracekit.checks.expectations import Expected, expectations
 from tracekit.schema import ParentState
 from tracekit.stats.weighted_rates import clustered_rates
+from tracekit.text import round_ratio
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.ingestion_horizon import (
@@ -176,7 +177,7 @@ class Case:
     @property
     def ci(self) -> str:
         """Label of intervals, such as ``95% CI``."""
-        return f"{100 * self.confidence:g}% CI"
+        return f"{round_ratio(self.confidence)} CI"
 
     # ------------------------------------------------------------------ inclusion probabilities
 

@@ -1,10 +1,10 @@
-"""Operations, callees and changes of durations in sentences."""
+"""Operations and callees in sentences."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import clean, duration
+from tracekit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -34,8 +34,3 @@ def place_of(row: pd.Series) -> str:
     """Return an operation and its callee."""
     callee = callee_of(row)
     return f"{name_of(row)} (calling {callee})" if callee else name_of(row)
-
-
-def more(nanoseconds: float) -> str:
-    """Return a change of a duration with its sign."""
-    return duration(nanoseconds) if nanoseconds < 0 else f"+{duration(nanoseconds)}"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from tracekit.checks.names import WAITS, more
+from tracekit.checks.names import WAITS
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -21,7 +19,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.text import NO_FIGURE, duration, plural
+from tracekit.text import NO_FIGURE, cell, duration, interval, mean_count, plural, signed_duration
 from tracekit.views.markup import element
 from tracekit.views.svg import LINE, picture
 
@@ -60,7 +58,7 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
             *_who(row, colours),
             share_cell(row["share_ratio"]),
             time_cell(row["mean_ns"]),
-            Cell(f"{duration(row['mean_low_ns'])} to {duration(row['mean_high_ns'])}", None, "mute"),
+            Cell(interval(row["mean_low_ns"], row["mean_high_ns"], duration, confidence=""), None, "mute"),
             count_cell(row["trace_count"]),
             share_cell(row["presence_ratio"]),
             trace_cell(str(row["largest_trace_id"]), shown),
@@ -109,11 +107,11 @@ def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell, Cell]:
 def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
     """Return the cells of both times, the change as text and as a bar, and its interval."""
     change, is_significant = float(row["change_ns"]), bool(row["is_significant"])
-    limits = f"{more(row['change_low_ns'])} to {more(row['change_high_ns'])}"
+    limits = interval(row["change_low_ns"], row["change_high_ns"], signed_duration, confidence="")
     return (
         time_cell(row["baseline_mean_ns"]),
         time_cell(row["current_mean_ns"]),
-        Cell(more(change), change, "" if is_significant else "mute"),
+        Cell(signed_duration(change), change, "" if is_significant else "mute"),
         Cell(_bar(change, most), abs(change)),
         Cell(limits if is_significant else f"{limits}, n.s.", None, "mute"),
     )
@@ -122,7 +120,7 @@ def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
 def _call_cells(frequency: dict[str, Any], time: dict[str, Any]) -> tuple[Cell, ...]:
     """Return the cells of calls per request and time per call, each baseline and current."""
     calls, times = ([float(part[side]) for side in ("baseline_value", "current_value")] for part in (frequency, time))
-    shown = [Cell(f"{call:.1f}" if np.isfinite(call) else NO_FIGURE, call) for call in calls]
+    shown = [Cell(cell(mean_count, call), call) for call in calls]
     return (*shown, *map(time_cell, times))
 
 
@@ -133,4 +131,4 @@ def _bar(change: float, most: float) -> Markup:
     axis = element("line", {"x1": middle, "x2": middle, "y1": 0, "y2": _TALL, "stroke": LINE, "class": "tk-line"})
     bar = {"x": middle if change > 0 else middle - long, "y": 3, "width": max(long, 0.5), "height": _BAR}
     kind = "tk-failed-bar" if change > 0 else "tk-bar"
-    return picture(_WIDE, _TALL, more(change), [axis, element("rect", {**bar, "class": kind})])
+    return picture(_WIDE, _TALL, signed_duration(change), [axis, element("rect", {**bar, "class": kind})])

@@ -17,7 +17,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.text import NO_FIGURE, clean, count, duration, moment, ratio, size
+from tracekit.text import NO_FIGURE, clean, duration, moment, number, ratio, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,9 +90,7 @@ def _moment_cell(nanoseconds: float) -> Cell:
 
 def _number(value: float) -> str:
     """Return a number without a unit."""
-    if not math.isfinite(value):
-        return str(value)
-    return count(value) if value == round(value) else f"{value:.4g}"
+    return number(value) if math.isfinite(value) else str(value)
 
 
 def _is_missing(value: Any) -> bool:

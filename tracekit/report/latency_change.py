@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tracekit.checks.comparison import SIDES
-from tracekit.checks.names import more
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -21,7 +18,7 @@ from tracekit.report.tables import (
     share_cell,
     time_cell,
 )
-from tracekit.text import NO_FIGURE
+from tracekit.text import cell, signed_duration
 from tracekit.views.plot import plot
 from tracekit.views.service_graph.map import FAILING
 
@@ -61,7 +58,7 @@ def entries_table(changes: Changes, colours: Colours) -> Table:
                 count_cell(row["baseline_span_count"]),
                 count_cell(row["current_span_count"]),
                 *(time_cell(_number(row[f"{side}_{name}_ns"])) for name in ("p50", "p95") for side in SIDES),
-                Cell(more(change) if np.isfinite(change) else NO_FIGURE, change, "bad" if is_regressed else ""),
+                Cell(cell(signed_duration, change), change, "bad" if is_regressed else ""),
                 *(share_cell(_number(row[f"{side}_error_ratio"]), bad_from=FAILING) for side in SIDES),
             )
         )

@@ -19,7 +19,7 @@ from tracekit.report.tables import (
     share_cell,
     time_cell,
 )
-from tracekit.text import NO_FIGURE, NOT_ESTIMABLE, clean, duration, plural
+from tracekit.text import NO_FIGURE, NOT_ESTIMABLE, clean, duration, interval, plural
 from tracekit.views.latency_picture import latency_picture, strip_picture
 from tracekit.views.service_graph.map import FAILING
 
@@ -94,7 +94,7 @@ def _interval_cell(low: float, high: float) -> Cell:
         return Cell(NOT_ESTIMABLE, None, "mute")
     if np.isnan(low):
         return Cell(f"up to {duration(high)}", None, "mute")
-    words = f"above {duration(low)}" if np.isnan(high) else f"{duration(low)} to {duration(high)}"
+    words = f"above {duration(low)}" if np.isnan(high) else interval(low, high, duration, confidence="")
     return Cell(words, None, "mute")
 
 

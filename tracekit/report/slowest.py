@@ -18,7 +18,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.text import NO_FIGURE, clean, duration, moment, plural
+from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.compare import compared_payload, other_trace
 from tracekit.views.waterfall.payload import encoded, trace_payload
 from tracekit.views.waterfall.picture import waterfall_picture
@@ -77,7 +77,7 @@ def waterfall_view(
     return {
         "id": trace_id,
         "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
-        "duration": NO_FIGURE if pd.isna(row["root_duration_ns"]) else duration(row["root_duration_ns"]),
+        "duration": "unknown" if pd.isna(row["root_duration_ns"]) else duration(row["root_duration_ns"]),
         "facts": " · ".join(facts),
         "height": height,
         "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False)

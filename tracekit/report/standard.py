@@ -22,7 +22,7 @@ from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.schema import Quality
-from tracekit.text import NO_FIGURE, count, duration, period, plural, ratio
+from tracekit.text import NO_FIGURE, cell, count, duration, period, plural, ratio
 from tracekit.views.details import source_names
 from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
@@ -240,9 +240,9 @@ def _figures(seen: Overview) -> list[tuple[str, str]]:
         (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
         (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
         (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
-        (ratio(seen.failed.value) if np.isfinite(seen.failed.value) else NO_FIGURE, f"error rate {of}"),
-        (duration(row["p50_ns"]) if row is not None else NO_FIGURE, f"p50 {of}"),
-        (duration(row["p95_ns"]) if row is not None else NO_FIGURE, f"p95 {of}"),
+        (cell(ratio, seen.failed.value), f"error rate {of}"),
+        (NO_FIGURE if row is None else cell(duration, row["p50_ns"]), f"p50 {of}"),
+        (NO_FIGURE if row is None else cell(duration, row["p95_ns"]), f"p95 {of}"),
     ]
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import clean, count, duration, ratio, shortened
+from tracekit.text import cell, clean, count, duration, ratio, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,17 +111,17 @@ class Table:
 def time_cell(nanoseconds: float | None, kind: str = "") -> Cell:
     """Return a duration."""
     value = None if nanoseconds is None else float(nanoseconds)
-    return Cell(duration(value), value, kind)
+    return Cell(cell(duration, value), value, kind)
 
 
 def count_cell(number: float, kind: str = "") -> Cell:
     """Return a count."""
-    return Cell(count(number), float(number), kind)
+    return Cell(cell(count, number), float(number), kind)
 
 
 def share_cell(share: float, *, bad_from: float = math.inf) -> Cell:
     """Return a ratio as a percentage; ``bad_from`` is the ratio from which it is red."""
-    return Cell(ratio(share), float(share), "bad" if share >= bad_from else "mute" if not share else "")
+    return Cell(cell(ratio, share), float(share), "bad" if share >= bad_from else "mute" if not share else "")
 
 
 def number(words: str, note: str = "", *, is_sorted: bool = False, unit: str = "", is_lead: bool = False) -> Column:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from tracekit.text import NOT_ESTIMABLE, duration, factor, plural, ratio
+from tracekit.text import duration, factor, number, plural, ratio, with_interval
 from tracekit.views.attribution.bars import labels_of
 from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
@@ -141,12 +141,6 @@ def _triple(row: dict[Any, Any], found: _Numbers) -> tuple[float, float, float]:
 
 def _row_text(row: dict[Any, Any], found: _Numbers) -> str:
     """Return the value and interval of a row as text."""
-    form = {"ns": duration, "ratio": ratio, "times": factor}.get(found.unit, _plain)
+    form = {"ns": duration, "ratio": ratio, "times": factor}.get(found.unit, number)
     value, low, high = (float(part) for part in _triple(row, found))
-    ends = (form(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
-    return f"{form(value)} ({' to '.join(ends)})"
-
-
-def _plain(number: float | None) -> str:
-    """Return a number without a unit."""
-    return f"{number:,.4g}"
+    return with_interval(value, low, high, form)

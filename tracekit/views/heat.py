@@ -14,7 +14,7 @@ import pandas as pd
 import traitlets
 
 from tracekit.stats.histograms import BASE
-from tracekit.text import clean, count, duration, moment, plural
+from tracekit.text import clean, count, duration, interval, moment, plural
 from tracekit.views.charts import chart, duration_axis, empty_state, utc_texts
 from tracekit.views.latency_picture import grid
 from tracekit.views.markup import table
@@ -191,7 +191,7 @@ def _fullest(result: Timeline) -> Markup:
         [
             (
                 moment(row["start_ns"]),
-                f"{duration(row['bucket_low_ns'])} to {duration(row['bucket_high_ns'])}",
+                interval(row["bucket_low_ns"], row["bucket_high_ns"], duration, confidence=""),
                 count(row["weight_sum"]),
             )
             for row in result.cells.nlargest(5, "weight_sum").to_dict("records")

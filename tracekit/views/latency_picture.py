@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.stats.histograms import BASE
-from tracekit.text import duration, ratio
+from tracekit.text import duration, interval, ratio
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale
@@ -116,7 +116,7 @@ def _bar(axis: Scale, ends: tuple[float, float], share: float, box: tuple[float,
         "fill": ACCENT,
         "class": "tk-bar",
     }
-    words = f"{duration(round(ends[0]))} to {duration(round(ends[1]))}: {ratio(share)}"
+    words = f"{interval(round(ends[0]), round(ends[1]), duration, confidence='')}: {ratio(share)}"
     return element("rect", attributes, element("title", {}, words))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.text import moment, round_duration, short_count
+from tracekit.text import moment, round_duration, round_ratio, short_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ class Scale:
         if "s" in self.form:
             return round_duration(round(value * 1e9, 3)) if value else "0"
         if "%" in self.form:
-            return f"{value * 100:.3g}%"
+            return round_ratio(value)
         return short_count(value) if abs(value) >= 10_000 and value == int(value) else f"{value:,.4g}"  # noqa: PLR2004 - k
 
     def _powers(self) -> list[float]:

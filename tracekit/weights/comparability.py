@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
+from tracekit.text import number
 from tracekit.weights.known import UNKNOWN_WEIGHTS
 from tracekit.weights.resolve import Evidence, resolve_weights
 
@@ -89,7 +90,7 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
             continue
         if set(shown[0]) != set(shown[1]):
             return _refused(f"sampled differently: baseline by {names[0]}, current set by {names[1]}")
-        rates = " and ".join(f"one in {weight:.3g}" for weight in weights)
+        rates = " and ".join(f"one in {number(weight)}" for weight in weights)
         return _refused(f"sampled at different rates: {name} keeps {rates}")
     statement = f"{UNKNOWN_WEIGHTS}: recorded traces are compared, and a difference may come from the sampling"
     return Comparability("recorded traces", statement)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.stats.step_scan import step_scan
+from tracekit.text import ratio
 from tracekit.weights.id_edges import SURE, ids_of, sampler_edges, services_of_roots
 from tracekit.weights.id_maps import ID_MAPS, SEEN_BITS, TAIL_SALT
 from tracekit.weights.known import MARKS, Weights
@@ -101,13 +102,13 @@ def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None 
 def _contradiction(traces: TraceSet, rows: Array, kind: str, first: Array, rules: Rules | None) -> str:
     """Return how the ids contradict the source of their weights; empty if they agree."""
     if kind == THRESHOLD_SOURCE and (wrong := _rejected(traces, rows, first)) > _STRANGERS:
-        return f"{100 * wrong:.3g}% of its ids are beyond the recorded thresholds; pass weights or rules"
+        return f"{ratio(wrong)} of its ids are beyond the recorded thresholds; pass weights or rules"
     is_central = rules is not None and any(rule.quota or rule.is_shared for rule in rules.head)
     for edge in sampler_edges(traces, rows):
         if edge.ends_with_a_bit:
             continue
         if not _explained(traces, rows, edge, first, rules, collector=kind == _RULE and not is_central):
-            rate = f"{edge.name} at {100 * edge.step.threshold:.3g}%"
+            rate = f"{edge.name} at {ratio(edge.step.threshold)}"
             return f"its ids show another sampler or rate ({rate}); pass the rules of both"
     return ""
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes, join, pick
 from tracekit.stats.second_reservoir import order_agreement, order_probabilities
+from tracekit.text import round_ratio
 from tracekit.weights.id_maps import ID_MAPS, LANGUAGE_MAPS
 from tracekit.weights.known import BEYOND
 from tracekit.weights.trace_state import member, rule_hash
@@ -176,7 +177,7 @@ def _no_order(rule: HeadRule, start_ns: Array, process: Array) -> str:
         return f"how the reservoir of rule {rule.name} is divided between processes is not recorded"
     if order_agreement(start_ns, process, rule.quota, rule.rate).contradicts:
         return (
-            f"the starts contradict rule {rule.name} ({rule.quota} per second and {100 * rule.rate:.3g}%): quota or"
+            f"the starts contradict rule {rule.name} ({rule.quota} per second and {round_ratio(rule.rate)}): quota or"
             " rate were different, or starts are not those of the sampling decisions"
         )
     return ""

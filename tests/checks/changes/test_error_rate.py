@@ -46,7 +46,7 @@ def test_of_calls_that_pass_an_error_on_the_last_is_named():
     (found,) = calls(compared(chain(0.02), chain(0.4)))
     assert found.severity == "warning"
     assert found.headline == (
-        "Calls pricing → ledger fail more often: error rate 2.0% → 40.0% (95% CI 33.1% to 47.2%; 200 "
+        "Calls pricing → ledger fail more often: error rate 2.0% → 40.0% (95% CI 33.1–47.2%; 200 "
         "traces with such calls). Worse as well: 1 other edge of the service graph."
     )
     exact = binomtest(80, 200).proportion_ci()
@@ -58,7 +58,7 @@ def test_failures_hidden_by_retries_are_found_in_the_calls():
     changes = compared(chain(0.02, passed_on=False, retries=2), chain(0.4, passed_on=False, retries=2))
     (found,) = calls(changes)
     assert "Calls pricing → ledger fail more often" in found.headline
-    assert found.headline.endswith(" Calls per request 1.04 → 1.80, as with retries.")
+    assert found.headline.endswith(" Calls per request 1.0 → 1.8, as with retries.")
     assert [found.severity for found in error_rates(changes)] == ["info"]
 
 

@@ -40,7 +40,7 @@ def test_what_the_policies_dropped_is_not_lost_at_recording(world, stages):
     assert np.prod(table["estimate"].to_numpy()[1:]) == pytest.approx(547 / 5000)
     said = funnel(tail, **given).headline
     assert "dropped before storage" not in said
-    assert ("Without the tail policies it would be 101.8% (89.9-113.6%)" in said) == (not stages)
+    assert ("Without the tail policies it would be 101.8% (89.9–113.6%)" in said) == (not stages)
 
 
 def test_other_losses_are_still_found(world):

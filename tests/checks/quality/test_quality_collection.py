@@ -268,8 +268,8 @@ def test_the_sentence_of_the_lag_names_what_the_other_checks_leave_out():
     frame = spans(1200).assign(end_ns=lambda rows: rows["start_ns"] + 60 * 10**9)
     received = pd.Series((frame["end_ns"] + 2 * 10**9).to_numpy(), index=frame["trace_id"])
     found = tk.quality(TraceSet.from_spans(frame), received=received, checks=["ingest.lag"])
-    assert "p95 2 s" in said(found, "ingest.lag")
-    assert "Traces that started in the last 62 s have not all arrived and are excluded from the other checks" in said(
+    assert "p95 2.00 s" in said(found, "ingest.lag")
+    assert "Traces that started in the last 62.0 s have not all arrived and are excluded from the other checks" in said(
         found, "ingest.lag"
     )
 

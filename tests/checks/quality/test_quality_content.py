@@ -458,7 +458,7 @@ def test_cold_starts_corrected_by_weights_and_found_by_initialization():
     found = tk.quality(
         functions(1000, 110).with_weights(weights), log=invocations(10_000, 190), checks=["coldstart.bias"]
     )
-    assert "2% with weights" in said(found, "coldstart.bias")
+    assert "2.0% with weights" in said(found, "coldstart.bias")
     frame = pd.concat([spans(10), spans(4, span_id="2", parent_span_id="1", name="Initialization")])
     frame["attributes.faas.name"] = "pay"
     found = tk.quality(TraceSet.from_spans(frame), log=invocations(100, 5), checks=["coldstart.bias"])

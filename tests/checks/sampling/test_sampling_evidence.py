@@ -33,10 +33,10 @@ RNG = np.random.default_rng(60)
             0.05,
             20,
             "warning",
-            "incident of 20 requests: 64.2% (at least 1 trace at 5% sampling); 13.9% sampling would raise it to 95%",
+            "incident of 20 requests: 64.2% (at least 1 trace at 5.0% sampling); 13.9% sampling would raise it to 95%",
         ),
-        (0.14, 20, "ok", "95.1% (at least 1 trace at 14% sampling). Up to 24 such requests may be unrecorded."),
-        (0.05, (200, 3), "ok", "99.8% (at least 3 traces at 5% sampling). Up to 71"),
+        (0.14, 20, "ok", "95.1% (at least 1 trace at 14.0% sampling). Up to 24 such requests may be unrecorded."),
+        (0.05, (200, 3), "ok", "99.8% (at least 3 traces at 5.0% sampling). Up to 71"),
         (0.05, None, "measured", "an incident of 20 requests: 64.2% (at least 1 trace"),
     ],
 )
@@ -113,7 +113,7 @@ def test_cut_traces_are_counted():
     found = tk.sampling(tk.TraceSet.from_spans(frame), rules=WAIT)
     assert status(found, "tail.truncation") == ["warning"]
     assert said(found, "tail.truncation").startswith(
-        "Tail sampling: 10 traces of 100 truncated (10%, 95% CI 5.5-17.4%) at the decision"
+        "Tail sampling: 10 traces of 100 truncated (10.0%, 95% CI 5.5–17.4%) at the decision"
     )
     rootless = tk.TraceSet.from_spans(frame.assign(parent_span_id=["9", "1"] * 100))
     assert "100 traces of 100" in said(tk.sampling(rootless, rules=WAIT), "tail.truncation")
@@ -153,7 +153,7 @@ def test_evictions_are_assessed_by_their_share(evicted, wanted):
 def test_evictions_are_named_with_their_number():
     found = _collector(WAIT, **{_EVICTED: 1200, _RECEIVED: 24_000, _LATE: 310})
     assert found.headline.startswith(
-        "Collector evictions: 1,200 of 24,000 traces (5%) before the sampling decision; these"
+        "Collector evictions: 1,200 of 24,000 traces (5.0%) before the sampling decision; these"
     )
     assert found.headline.endswith("no sampling weight represents them; 310 spans arrived after the decision.")
     assert (found.estimate.value, found.estimate.low, found.estimate.high, found.estimate.n) == (
@@ -195,8 +195,8 @@ def test_lost_spans_are_a_part_of_those_that_came_or_went():
     assert table["estimate"].round(4).tolist() == [0, 0.1, 0.01, 0, 0.05]
     assert table["status"].tolist() == ["ok", "warning", "ok", "ok", "warning"]
     assert found.headline.endswith(
-        "traces; 100 spans were refused on arrival (10%); 9 spans were dropped by processors (1%);"
-        " 5 spans could not be sent (5%)."
+        "traces; 100 spans were refused on arrival (10.0%); 9 spans were dropped by processors (1.0%);"
+        " 5 spans could not be sent (5.0%)."
     )
     assert found.remedy == "Increase the memory of the collector and the queue of its exporter."
 
@@ -213,7 +213,7 @@ def test_paths_never_seen():
     names = np.repeat(words(103), [900, *[1] * 100, 2, 2])
     found = tk.sampling(traces_of(RNG, 1004, name=names), rules=0.05)
     assert status(found, "paths.unseen") == ["warning"]
-    assert said(found, "paths.unseen").startswith("Unrecorded paths: 10% (95% CI 8.")
+    assert said(found, "paths.unseen").startswith("Unrecorded paths: 10.0% (95% CI 8.")
     even = tk.sampling(traces_of(RNG, 1000), rules=0.05)
     assert status(even, "paths.unseen") == ["ok"]
     some = np.repeat(["a", "b", "c", "d"], [60, 1, 1, 1])
@@ -277,7 +277,7 @@ def test_calibration_reports_what_it_changes():
     counts = pd.DataFrame({"route": ["/pay", "/cart"], "count": [1000, 9000]})
     (found,) = [f for f in tk.sampling(traces, requests=counts) if f.check == "calibrate"]
     assert found.estimate.value == pytest.approx(0.04)
-    assert "the error rate changes from 10% to 4%" in found.headline
+    assert "the error rate changes from 10.0% to 4.0%" in found.headline
     assert "Differences inside a stratum are not corrected" in found.headline
     assert found.evidence["weight"].tolist() == [30.0, 10.0]
     assert found.evidence["status"].tolist() == ["measured"] * 2
@@ -375,7 +375,7 @@ def test_the_sampler_is_named_with_its_rate_and_exceptions():
     traces = traces_of(RNG, ids=ids)
     (found,) = [f for f in tk.sampling(traces) if f.check == "id.forensic"]
     assert found.estimate.low <= 0.05 <= found.estimate.high
-    assert "Trace-ID sampling of `web`: kept by Java TraceIdRatio at 5% (" in found.headline
+    assert "Trace-ID sampling of `web`: kept by Java TraceIdRatio at 5.0% (" in found.headline
     assert "of the traces were kept by another method" in found.headline
     assert "as configured" in said(tk.sampling(traces, rules=0.05), "id.forensic")
     other = tk.sampling(traces, rules=0.2)
@@ -450,7 +450,7 @@ def test_a_rate_that_moves_is_reported_by_period():
     assert table["estimate_low"].iloc[1] < 0.2 < table["estimate_high"].iloc[1]
     assert table["first_time"].iloc[1] == pd.Timestamp(EPOCH_NS + 500 * 10**9, tz="UTC")
     assert table["last_time"].iloc[1] == pd.Timestamp(EPOCH_NS + 999 * 10**9, tz="UTC")
-    assert found.headline.startswith("Trace-ID sampling of `web`: kept by Java TraceIdRatio at 5% (")
+    assert found.headline.startswith("Trace-ID sampling of `web`: kept by Java TraceIdRatio at 5.0% (")
     assert ", at other times at 19.8% (" in found.headline
     assert found.headline.endswith("The rate changed, so unweighted shares and totals are biased.")
     boost = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5}}]

@@ -133,7 +133,7 @@ def test_a_log_is_joined_by_trace_id_with_any_route(as_xray):
     table = rate.evidence.set_index("scope")
     assert table["requests"].to_dict() == {"all requests": 4000, "/cart/7": 1000, "/cart/8": 3000}
     assert table["traces"].to_dict() == {"all requests": 200, "/cart/7": 50, "/cart/8": 150}
-    assert rate.headline.startswith("Trace coverage: 5% (")
+    assert rate.headline.startswith("Trace coverage: 5.0% (")
     assert "every request is in the log with its trace ID" in rate.assumptions
     assert not any("excluded" in text or "clocks" in text for text in rate.assumptions)
     (whole,) = [f for f in found if f.check == "coverage.funnel"]
@@ -184,7 +184,10 @@ def test_a_rule_that_is_kept_and_one_whose_traces_are_lost():
     assert status(good, "rate.configured") == ["ok"]
     lost = tk.sampling(traces_of(RNG, 3500), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
     assert status(lost, "rate.configured") == ["failed"]
-    assert "Rule fixed rate: 0.70x the expected traces (95% CI 0.67-0.73; 5%;" in said(lost, "rate.configured")
+    assert (
+        "Rule fixed rate: 0.70\N{MULTIPLICATION SIGN} the expected traces (95% CI 0.67–0.73\N{MULTIPLICATION SIGN}; 5%;"
+        in said(lost, "rate.configured")
+    )
     assert "lost after the sampling decision" in said(lost, "rate.configured")
     more = tk.sampling(traces_of(RNG, 7000), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
     assert "adds traces" in said(more, "rate.configured")
@@ -330,13 +333,13 @@ def test_the_funnel_names_the_stage_that_loses_most():
         traces, rules=0.05, requests=requests, expected={"stages": {"instrumented": 100_000, "sampled": 5000}}
     )
     text = said(lost, "coverage.funnel")
-    assert "Sampled traces are dropped before storage: 80% (78.9-81.1%) arrive" in text
+    assert "Sampled traces are dropped before storage: 80.0% (78.9–81.1%) arrive" in text
     blind = tk.sampling(
         traces, rules=0.05, requests=requests, expected={"stages": {"instrumented": 80_000, "sampled": 4010}}
     )
-    assert "Requests do not reach instrumented code: 80%" in said(blind, "coverage.funnel")
+    assert "Requests do not reach instrumented code: 80.0%" in said(blind, "coverage.funnel")
     unindexed = tk.sampling(traces, rules=0.04, requests=requests, expected={"stages": {"indexed": 40}})
-    assert "The backend does not index them: 1%" in said(unindexed, "coverage.funnel")
+    assert "The backend does not index them: 1.0%" in said(unindexed, "coverage.funnel")
 
 
 def test_the_funnel_does_not_guess():
@@ -375,7 +378,7 @@ def test_errors_are_joined_with_a_log_exactly():
     log["status"] = [500] * 50 + [200] * 30
     (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
     assert (found.estimate.value, found.estimate.low, found.estimate.high) == (0.4, 0.4, 0.4)
-    assert found.headline.startswith("Error capture: 20 of 50 failing requests have a trace (40%, counted)")
+    assert found.headline.startswith("Error capture: 20 of 50 failing requests have a trace (40.0%, counted)")
     assert len(found.exemplars) == 5
     calm = tk.sampling(traces, log=log.assign(status=200))
     assert said(calm, "capture.errors") == "Error capture: none of 80 logged requests failed."
@@ -399,7 +402,7 @@ def test_errors_are_counted_by_status():
 def test_errors_are_estimated_from_the_traces_alone():
     traces = traces_of(RNG, 1000, failed=np.arange(1000) < 50)
     even = tk.sampling(traces, rules=0.1)
-    assert "50 of an estimated 500 failing requests have a trace (10%, 95% CI 7." in said(even, "capture.errors")
+    assert "50 of an estimated 500 failing requests have a trace (10.0%, 95% CI 7." in said(even, "capture.errors")
     uneven = tk.sampling(traces.with_weights(np.where(np.arange(1000) % 2, 5.0, 1.0)))
     assert status(uneven, "capture.errors") == ["failed"]
     whole = tk.sampling(traces.with_weights(1.0))
@@ -419,7 +422,7 @@ def test_errors_are_estimated_from_the_traces_alone():
 @pytest.mark.parametrize(
     ("requests", "rules", "wanted", "text"),
     [
-        (40, 0.05, "inconclusive", "probability of that is 13%; 90 requests are needed"),
+        (40, 0.05, "inconclusive", "probability of that is 12.9%; 90 requests are needed"),
         (400, 0.05, "failed", "it is not instrumented, or its traces are lost"),
         (1, LOCAL, "failed", "At reservoir 1 + 5% sampling the probability of that is practically 0"),
         (40, 0.0, "inconclusive", "samples none"),
@@ -595,7 +598,7 @@ def test_errors_of_the_load_balancer_are_not_errors_of_a_service():
     log["target_status"] = [500.0] * 20 + [None] * 2 + [500.0] * 20 + [None] * 40
     log["is_dispatched"] = log["status"] != 503
     (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
-    assert found.headline.startswith("Error capture: 20 of 40 failing requests have a trace (50%, counted)")
+    assert found.headline.startswith("Error capture: 20 of 40 failing requests have a trace (50.0%, counted)")
     assert found.headline.endswith(
         " The load balancer failed 42 more itself; 2 of them were forwarded, 2 of those have a trace."
     )
@@ -630,5 +633,5 @@ def test_the_funnel_shows_what_the_load_balancer_keeps():
     assert found.evidence["count"].tolist() == [12_500, 10_000, 1000]
     assert found.evidence["status"].tolist() == ["measured", "ok", "ok"]
     assert found.headline.startswith(
-        "Trace coverage: 8% (95% CI 7.5-8.5%; 1,000 of 12,500 requests). Sampling explains it"
+        "Trace coverage: 8.0% (95% CI 7.5–8.5%; 1,000 of 12,500 requests). Sampling explains it"
     )

@@ -74,7 +74,7 @@ def test_the_headline_of_the_tail_sample_names_the_artefact(parts):
     found = tk.sampling(parts["tail"], rules=parts["collector"])
     (text,) = (one.headline for one in found if one.check == "bias.tail" and "Error rate" in one.headline)
     assert text.startswith("Error rate of all requests: 1.4% (")
-    assert text.endswith("The 13% in the sample is an artefact of keeping every error.")
+    assert text.endswith("The 13.0% in the sample is an artefact of keeping every error.")
 
 
 def test_without_a_recorded_sampler_the_ids_identify_it(parts):
@@ -83,8 +83,8 @@ def test_without_a_recorded_sampler_the_ids_identify_it(parts):
         for name in ("head", "tail", "reservoir")
     }
     assert "OpenTelemetry consistent sampling at 12.5%" in told["head"]
-    assert "collector tail_sampling at 5%" in told["tail"]
-    assert "Python TraceIdRatio at 10%" in told["reservoir"]
+    assert "collector tail_sampling at 5.0%" in told["tail"]
+    assert "Python TraceIdRatio at 10.0%" in told["reservoir"]
     assert not any(one.severity == "critical" for one in tk.sampling(parts["population"]))
 
 

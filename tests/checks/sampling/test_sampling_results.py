@@ -66,12 +66,12 @@ def test_the_curve_of_the_log_is_drawn_as_the_truth():
 def test_without_probabilities_nothing_is_corrected_and_the_input_is_named():
     seen = tk.latency_bias(timed([5_000_000] * 20))
     assert seen.curve[["estimate_ns", "low_ns", "high_ns"]].isna().all(axis=None)
-    assert repr(seen).startswith("LatencyBias(p95 5 ms in the sample; not corrected: needs inclusion probabilities")
+    assert repr(seen).startswith("LatencyBias(p95 5.00 ms in the sample; not corrected: needs inclusion probabilities")
     assert "not corrected" in seen._repr_html_()
     ruled = tk.latency_bias(timed([5_000_000] * 20), rules=0.05)
     assert (
-        ruled.summary
-        == "p95 5 ms in the sample, 5 ms for all requests (5 ms to not estimable; n = 20, effective sample size 20)"
+        ruled.summary == "p95 5.00 ms in the sample, 5.00 ms for all requests "
+        "(5.00 ms to not estimable; n = 20, effective sample size 20)"
     )
     assert "rule" in ruled.weights_source
 
@@ -168,7 +168,7 @@ def test_what_was_due_is_what_the_requests_leave_outside_the_gaps():
     assert seen.table["trace_count"].tolist() == (share * 1000).round().astype(int).tolist()
     assert (seen.table["end_time"] - seen.table["start_time"]).unique() == [pd.Timedelta("1min")]
     assert "Collection(5,600 traces in 120 windows, 1 gap)" in repr(seen)
-    assert "Collection gap: 80%" in seen._repr_html_()
+    assert "Collection gap: 80.0%" in seen._repr_html_()
 
 
 def test_every_service_that_is_counted_apart_has_its_own_gaps():

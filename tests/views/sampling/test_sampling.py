@@ -382,7 +382,7 @@ def test_a_finding_shows_the_sample_and_the_corrected_value():
     figure = plot(Finding("bias.tail", "critical", "p95 is 5 ms.", Estimate(5e6, "ns", 4e6, 6e6, n=9), rows))
     assert [drawn.x for drawn in figure.data] == [pytest.approx((0.005,)), pytest.approx((0.009,))], "in its unit"
     assert figure.data[1].name == "in the sample (uncorrected)"
-    assert figure.data[0].text == ("5.00 ms (4.00 ms to 6.00 ms)",)
+    assert figure.data[0].text == ("5.00 ms (4.00–6.00 ms)",)
 
 
 def test_a_finding_with_limits_alone_has_a_middle_and_one_without_a_message():
@@ -400,10 +400,10 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_a_message():
     other = finding(key=["k"], count=[9.0], low=[8.0], high=[12.0]).evidence
     counted = other.rename(columns={"count": "ratio"})
     plain = plot(Finding("c", "info", "Nine.", Estimate(9, "count", 8, 12, n=9), counted))
-    assert plain.data[0].text == ("9 (8 to 12)",)
+    assert plain.data[0].text == ("9 (8–12)",)
     rows = finding(scope=["/a"], estimate=[0.5], estimate_low=[0.4], estimate_high=[2.5]).evidence
     factor = plot(Finding("mix.head", "warning", "/a is off.", Estimate(0.5, "times", 0.4, 2.5, n=9), rows))
-    assert factor.data[0].text == ("0.50\u00d7 (0.40\u00d7 to 2.50\u00d7)",), "no share: a rate over another"
+    assert factor.data[0].text == ("0.50\u00d7 (0.40–2.50\u00d7)",), "no share: a rate over another"
     assert factor.layout.xaxis.ticksuffix == "\u00d7"
     many = finding(
         scope=[f"/{k}" for k in range(30)], estimate=[0.5] * 30, estimate_low=[0.4] * 30, estimate_high=[0.6] * 30

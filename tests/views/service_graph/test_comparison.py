@@ -98,12 +98,12 @@ def test_what_was_added_and_what_is_gone():
 def test_what_became_slower_faster_busier_or_fails_more():
     pair = [("a", "b")]
     cases = [
-        ({"p95": 4e6}, {}, "slower", "p95 2.00 ms → 4.00 ms"),
-        ({"p95": 1.0e6}, {}, "faster", "p95 2.00 ms → 1.00 ms"),
+        ({"p95": 4e6}, {}, "slower", "p95 2.00 → 4.00 ms"),
+        ({"p95": 1.0e6}, {}, "faster", "p95 2.00 → 1.00 ms"),
         ({"p95": 2.4e6}, {}, "", ""),
         ({"counts": 300.0}, {}, "busier", "3.00\u00d7 calls per request"),
         ({"failed": 0.2}, {}, "failing", "error rate 0% → 20.0%"),
-        ({"failed": 0.2, "p95": 9e6}, {}, "failing", "error rate 0% → 20.0%; p95 2.00 ms → 9.00 ms"),
+        ({"failed": 0.2, "p95": 9e6}, {}, "failing", "error rate 0% → 20.0%; p95 2.00 → 9.00 ms"),
         ({"counts": 19.0, "p95": 9e6}, {}, "", ""),
         ({"p95": float("nan")}, {}, "", ""),
     ]

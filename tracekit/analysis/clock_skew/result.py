@@ -11,6 +11,7 @@ import pandas as pd
 
 from tracekit.analysis.clock_skew.pairs import Evidence
 from tracekit.findings import Shown
+from tracekit.text import ratio
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.offsets import Offsets
@@ -60,7 +61,7 @@ class ClockSkew(Shown):
     def __repr__(self) -> str:
         moved = int((self.offsets["offset_ns"] != 0).sum())
         concerned = int((self.traces["moved_clock_count"] > 0).sum())
-        share = "" if np.isnan(self.moved_ratio) else f", {self.moved_ratio:.1%} of path time"
+        share = "" if np.isnan(self.moved_ratio) else f", {ratio(self.moved_ratio)} of path time"
         return (
             f"ClockSkew({moved:,} of {len(self.offsets):,} clocks in {concerned:,} of {len(self.traces):,} traces "
             f"corrected{share})"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracekit.aws.audit.service_record import when
 from tracekit.aws.audit.tree import SIGNIFICANT
 from tracekit.aws.prices import USD_PER_RECORDED
 from tracekit.findings import Estimate, Severity
+from tracekit.text import factor, interval, ratio, round_ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.aws.audit.service_record import ServiceRecord
     from tracekit.aws.audit.tree import StageResult
 
@@ -234,7 +238,7 @@ def values_of(record: ServiceRecord, result: StageResult, extra: dict[str, Any])
         "fact": v.get("fact", ""),
         "state": v.get("state", ""),
         "P0": _p(v.get("chance")),
-        "rate": _share(v.get("rate")),
+        "rate": _share(v.get("rate"), round_ratio),
         "capture": _share(v.get("capture")),
         "need": _share(v.get("need")),
         "times": _count(v.get("times")),
@@ -291,7 +295,7 @@ def _call_values(v: dict[str, Any], counts: dict[str, Any] | None) -> dict[str, 
 
 def _interval(low: float, high: float) -> str:
     """Return the confidence interval of a share; nothing if it was estimated from nothing."""
-    return "" if low != low else f" (95% CI {_share(low)} to {_share(high)})"  # noqa: PLR0124 - NaN
+    return "" if math.isnan(low) else f" ({interval(low, high, ratio)})"
 
 
 def _count(number: float | None) -> str:
@@ -299,9 +303,9 @@ def _count(number: float | None) -> str:
     return "an unknown number of" if number is None else f"{number:,.0f}"
 
 
-def _share(number: float | None) -> str:
+def _share(number: float | None, form: Callable[[float], str] = ratio) -> str:
     """Return a share in percent."""
-    return "an unknown share" if number is None else f"{100 * number:.3g}%"
+    return "an unknown share" if number is None else form(number)
 
 
 def _p(number: float | None) -> str:
@@ -319,8 +323,8 @@ def _ratio(v: dict[str, Any], diagnosis: str) -> str:
         return "unknown"
     low, high = max(0.0, v["low"]), v["high"]
     if diagnosis.startswith("D3b"):
-        return f"{100 * v['ratio']:.0f}% (95% CI {100 * low:.0f} to {100 * high:.0f}%)"
-    return f"{v['ratio']:.2f} (95% CI {low:.2f} to {high:.2f})"
+        return f"{ratio(v['ratio'])} ({interval(low, high, ratio)})"
+    return f"{factor(v['ratio'])} ({interval(low, high, factor)})"
 
 
 def estimate_of(record: ServiceRecord, result: StageResult) -> Estimate | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracekit.aws.prices import USD_PER_READ, USD_PER_SCANNED_BYTE
 from tracekit.aws.pull.batches import BATCH_SIZE
+from tracekit.text import usd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ class PullEstimate:
             f"{self.trace_count:,} traces" if self.trace_count or not self.scanned_bytes else "a search for trace ids"
         )
         logs = f" {self.scanned_bytes / 1e9:,.1f} GB of logs scanned," if self.scanned_bytes > 0 else ""
-        cost = "unknown cost" if math.isnan(self.cost_usd) else f"about ${self.cost_usd:,.2f}"
+        cost = "unknown cost" if math.isnan(self.cost_usd) else f"about {usd(self.cost_usd)}"
         return f"{what} in {self.call_count:,} {unit}, about {self.time_s / 60:,.1f} minutes,{logs} {cost}"
 
 

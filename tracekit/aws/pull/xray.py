@@ -19,6 +19,7 @@ from tracekit.aws.pull.trace_ids import read_trace_ids, to_xray_id
 from tracekit.aws.pull.windows import Window, instant
 from tracekit.errors import FilterError, PullError
 from tracekit.expressions.parsing import parse
+from tracekit.text import ratio, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -263,14 +264,14 @@ class _Run:
     def _limit_notes(self, *, by_time: bool) -> tuple[str, ...]:
         """Return notes on the cost of logs, and on traces that are not indexed."""
         if scanned := self._caller.counts[insights.SCANNED]:
-            cost = f"about ${scanned * USD_PER_SCANNED_BYTE:,.2f}"
+            cost = f"about {usd(scanned * USD_PER_SCANNED_BYTE)}"
             return (f"Logs Insights scanned {scanned / 1e9:,.3f} GB of {insights.LOG_GROUP}, {cost}",)
         if self._unchecked:
             return (f"not checked whether Transaction Search stores more traces: {self._unchecked}",)
         if not (by_time and self._is_searched):
             return ()
         share = retrieval.indexed_share(self._caller)
-        indexed = "only the traces" if share is None else f"about {share:.3g} of all traces, those"
+        indexed = "only the traces" if share is None else f"about {ratio(share)} of all traces, those"
         hint = "service=... with source='logs' finds all traces of a service"
         return (f"Transaction Search is on: X-Ray lists {indexed} that it indexes; {hint}",)
 

@@ -15,6 +15,7 @@ from tracekit.aws.audit.calls import Reader
 from tracekit.aws.rules.checks import check
 from tracekit.aws.rules.written import Written
 from tracekit.errors import MISSHAPEN, PullError
+from tracekit.text import round_ratio
 from tracekit.weights.rule_formats import sampling_rules as read_rules
 from tracekit.weights.rules import Rules
 
@@ -116,7 +117,7 @@ class SamplingRules(Rules):
         return check(self, traces, statistics)
 
     def __repr__(self) -> str:
-        rules = ", ".join(f"{rule.name} {rule.quota}/s + {100 * rule.rate:.3g}%" for rule in self.head)
+        rules = ", ".join(f"{rule.name} {rule.quota}/s + {round_ratio(rule.rate)}" for rule in self.head)
         return f"SamplingRules({self.form}: {rules or 'none'})"
 
     def _repr_html_(self) -> str:

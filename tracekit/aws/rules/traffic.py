@@ -11,6 +11,7 @@ import pandas as pd
 from tracekit.aws.rules.written import Fault
 from tracekit.schema import Quality
 from tracekit.stats.thinned import absence_probability, requests_needed
+from tracekit.text import ratio, round_ratio
 from tracekit.weights.rules import Rules
 from tracekit.weights.xray_reservoir import RULE_NAME, hashed_rules, is_otel, root_attribute, rule_of
 
@@ -135,7 +136,7 @@ def too_little(rules: SamplingRules, per_hour: Mapping[str, float]) -> Iterator[
         if chance > _EMPTY:
             what = (
                 f"Rule {rule.name} has no reservoir and about {count:,.3g} requests per hour: at"
-                f" {100 * rule.rate:.3g}%, the probability of an hour without a trace is {100 * chance:.0f}%."
+                f" {round_ratio(rule.rate)}, the probability of an hour without a trace is {ratio(chance)}."
             )
             needed = requests_needed(rule.rate, chance=_EMPTY)
             remedy = f"Set a reservoir of 1, which keeps the first; the rate alone needs {needed:,} requests per hour."

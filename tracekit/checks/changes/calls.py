@@ -9,7 +9,7 @@ from tracekit.checks.comparison import SIDES, Changes, comparable_changes, famil
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
-from tracekit.text import clean, count, interval, plural, ratio
+from tracekit.text import clean, count, from_to, interval, mean_count, plural, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +41,12 @@ def _failing(changes: Changes) -> Finding | None:
     shown = changes.now.graph.calls.merge(row[_EDGE].to_frame().T, on=_EDGE).iloc[0]  # limits for 95%
     value, low, high = (float(shown[name]) for name in _RATIO)
     text = (
-        f"Calls {ends} fail more often: error rate {ratio(row['baseline_error_ratio'])} → {ratio(value)} "
+        f"Calls {ends} fail more often: error rate {from_to(row['baseline_error_ratio'], value, ratio)} "
         f"({interval(low, high, ratio)}; {count(row['current_trace_count'])} traces with such calls)."
     )
     often = [row[f"{side}_per_request"] for side in SIDES]
     if often[1] >= _OFTEN * often[0]:
-        text += f" Calls per request {often[0]:.2f} → {often[1]:.2f}, as with retries."
+        text += f" Calls per request {from_to(often[0], often[1], mean_count)}, as with retries."
     if len(worse) > 1:
         text += f" Worse as well: {plural(len(worse) - 1, 'other edge')} of the service graph."
     now = Estimate(value, "ratio", low, high, int(row["current_trace_count"]))

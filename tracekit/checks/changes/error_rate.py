@@ -10,7 +10,7 @@ from tracekit.checks.comparison import Changes, comparable_changes, family_level
 from tracekit.checks.overview import error_rate
 from tracekit.findings import Finding
 from tracekit.stats.differences import Limited, difference_limits
-from tracekit.text import count, ratio
+from tracekit.text import count, from_to, interval, points, ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -32,7 +32,7 @@ def _change(changes: Changes) -> Finding | None:
         return None
     change, strict = (_error_change(changes, confidence) for confidence in (0.95, family_level(1)))
     counted = f"n = {count(before.n)} and {count(now.n)} requests"
-    rates = f"{ratio(before.value)} → {ratio(now.value)}"
+    rates = from_to(before.value, now.value, ratio)
     if not (change.low > 0 or change.high < 0):
         is_known = np.isfinite(change.low) and np.isfinite(change.high)
         verdict = "no significant change" if is_known else "too few requests to compare"
@@ -40,8 +40,8 @@ def _change(changes: Changes) -> Finding | None:
             "failing", "info", f"Error rate{changes.recorded} {rates}: {verdict} ({counted}).", now, code=_CODE
         )
     verb = "rose" if change.value > 0 else "fell"
-    points = f"{100 * change.low:+.2g} to {100 * change.high:+.2g} percentage points"
-    text = f"Error rate{changes.recorded} {verb} {rates} (95% CI of the change {points}; {counted})."
+    limits = interval(float(change.low), float(change.high), points, confidence="95% CI of the change")
+    text = f"Error rate{changes.recorded} {verb} {rates} ({limits}; {counted})."
     return Finding("failing", "warning" if strict.low > 0 else "notice", text, now, code=_CODE)
 
 

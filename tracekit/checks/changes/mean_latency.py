@@ -9,9 +9,9 @@ import numpy as np
 from tracekit.analysis.critical_path.compare import same_clocks
 from tracekit.checks.changes.operations import CODE, METHOD, exemplar_of, factors_of, is_noticeable
 from tracekit.checks.comparison import Changes, comparable_changes
-from tracekit.checks.names import more, place_of
+from tracekit.checks.names import place_of
 from tracekit.findings import Finding, Severity
-from tracekit.text import duration, interval, ratio
+from tracekit.text import from_to, interval, ratio, signed_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +37,15 @@ def _whole(changes: Changes) -> Finding:
         return Finding("change", "notice", text, code="traces.summary")
     before, now = (float(value) for value in compared.sides["mean_latency_ns"])
     change = compared.change
-    limits = interval(change.low, change.high, more)
+    limits = interval(change.low, change.high, signed_duration)
     if not (change.low > 0 or change.high < 0):
         verdict = (
             "no significant change" if np.isfinite([change.low, change.high]).all() else "too few traces to compare"
         )
-        text = f"Mean latency{changes.recorded} {duration(before)} → {duration(now)}: {verdict} ({limits})."
+        text = f"Mean latency{changes.recorded} {from_to(before, now)}: {verdict} ({limits})."
         return Finding("change", "info", text, change, compared.table.head(10), method=METHOD, code=CODE)
     verb = "regressed" if change.value > 0 else "improved"
-    means = f"{duration(before)} → {duration(now)} ({more(change.value)}, {limits})"
+    means = f"{from_to(before, now)} ({signed_duration(change.value)}, {limits})"
     text = f"Mean latency{changes.recorded} {verb} {means}."
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
@@ -68,10 +68,11 @@ def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
     share = row["change_ns"] / whole
     part = f"{ratio(share)} of it" if share < 1 - _ROUNDED else "All of it" if share <= 1 + _ROUNDED else "Largest part"
     why = factors_of(compared, row)
-    return f" {part}: {place_of(row)} ({more(row['change_ns'])}){': ' * bool(why)}{', '.join(why)}."
+    return f" {part}: {place_of(row)} ({signed_duration(row['change_ns'])}){': ' * bool(why)}{', '.join(why)}."
 
 
 def _largest(row: pd.Series) -> str:
     """Return the sentence about the largest of many changes none of which is significant."""
-    limits = f"{more(row['change_ns'])}, {interval(row['change_low_ns'], row['change_high_ns'], more)}"
-    return f" No single operation changed significantly; the largest change is {place_of(row)} ({limits})."
+    limits = interval(row["change_low_ns"], row["change_high_ns"], signed_duration)
+    largest = f"{place_of(row)} ({signed_duration(row['change_ns'])}, {limits})"
+    return f" No single operation changed significantly; the largest change is {largest}."

@@ -12,7 +12,7 @@ from tracekit.checks.names import KEYS, name_of
 from tracekit.findings import Finding
 from tracekit.stats.differences import absence_probability
 from tracekit.stats.tests import false_discovery
-from tracekit.text import count, plural
+from tracekit.text import count, plural, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -48,7 +48,8 @@ def _others(changes: Changes) -> Finding | None:
         ]
         rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
         sentences.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
-    method = f"Absent from the other side with a false discovery rate of {FDR:.0%}; {plural(tried, 'operation')} tried."
+    rate = f"a false discovery rate of {round_ratio(FDR)}"
+    method = f"Absent from the other side with {rate}; {plural(tried, 'operation')} tried."
     return (
         Finding("operations", "notice", " ".join(sentences), method=method, code="tk.latency(traces).table")
         if sentences

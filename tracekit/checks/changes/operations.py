@@ -8,9 +8,9 @@ import numpy as np
 
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.checks.comparison import FDR, SURE, Changes, comparable_changes
-from tracekit.checks.names import WAITS, more, place_of
+from tracekit.checks.names import WAITS, place_of
 from tracekit.findings import Estimate, Finding, Severity
-from tracekit.text import duration, interval, plural, ratio
+from tracekit.text import duration, from_to, interval, mean_count, plural, ratio, round_ratio, signed_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,18 +43,14 @@ def _regressed(changes: Changes) -> Finding | None:
         return None
     row = grown.iloc[0]
     rest = f" {plural(len(grown) - 1, 'other operation')} regressed as well." if len(grown) > 1 else ""
-    why = ", ".join(
-        [
-            f"{more(row['change_ns'])} per request ({interval(row['change_low_ns'], row['change_high_ns'], more)})",
-            *factors_of(compared, row),
-        ]
-    )
+    limits = interval(row["change_low_ns"], row["change_high_ns"], signed_duration)
+    why = ", ".join([f"{signed_duration(row['change_ns'])} per request ({limits})", *factors_of(compared, row)])
     text = f"{place_of(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
     estimate = Estimate(
         row["change_ns"], "ns", row["change_low_ns"], row["change_high_ns"], int(compared.sides["trace_count"].sum())
     )
     severity: Severity = "warning" if is_noticeable(compared, row) else "notice"
-    method = f"{METHOD} False discovery rate {FDR:.0%}; {plural(len(table), 'operation')} tried."
+    method = f"{METHOD} False discovery rate {round_ratio(FDR)}; {plural(len(table), 'operation')} tried."
     shown = exemplar_of(changes, row)
     return Finding("regressed", severity, text, estimate, grown.head(10), shown, method=method, code=CODE)
 
@@ -66,7 +62,7 @@ def factors_of(compared: PathComparison, row: pd.Series) -> list[str]:
     named = mine[(mine["change_ns"].abs() >= _WORTH * abs(row["change_ns"]))].set_index("factor")
     forms: dict[str, tuple[str, Any]] = {
         "presence": ("requests affected", ratio),
-        "frequency": ("calls per request", "{:.1f}".format),
+        "frequency": ("calls per request", mean_count),
         "duration": ("time per call", duration),
     }
     pairs = {
@@ -75,7 +71,7 @@ def factors_of(compared: PathComparison, row: pd.Series) -> list[str]:
         if name in named.index
     }
     return [
-        f"{forms[name][0]} {forms[name][1](before)} → {forms[name][1](now)}"
+        f"{forms[name][0]} {from_to(before, now, forms[name][1])}"
         for name, (before, now) in pairs.items()
         if np.isfinite([before, now]).all()
     ]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracekit.checks.sampling.funnel import DELIVERED, TAIL
-from tracekit.checks.words import number, percent
 from tracekit.findings import Shown
+from tracekit.text import count, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,11 +64,11 @@ class Coverage(Shown):
         if not len(self.funnel):
             return "no request counts to compare with"
         requests, last = self.funnel["count"].iloc[0], self.funnel.iloc[-1]
-        share = percent(last["count"] / requests)
+        share = ratio(last["count"] / requests)
         stage = self.loses_most
         ends = "dropped by" if stage == TAIL else "lost at"
         lost = f"; most are {ends} {_WORDS.get(stage, stage)}" if stage is not None else ""
-        return f"{share} of {number(requests)} requests have a searchable trace{lost}"
+        return f"{share} of {count(requests)} requests have a searchable trace{lost}"
 
     def __repr__(self) -> str:
         whole = self.metrics[self.metrics["service_name"].isna()]

@@ -10,7 +10,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.checks.names import KEYS, name_of
 from tracekit.checks.overview import ENOUGH, Overview, overview
 from tracekit.findings import Estimate, Finding, Severity
-from tracekit.text import count, duration, ratio
+from tracekit.text import count, duration, from_to, mean_count, ratio, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -53,10 +53,12 @@ def _tail(seen: Overview) -> Finding | None:
     usual_ns = row["mean_ns"] - row["excess_ns"]
     calls = float(row["calls_per_request"])
     usual_calls = float(bands.table.loc[same, "calls_per_request"].fillna(0.0).sum())
-    often = f"; calls per request {usual_calls:.1f} → {calls:.1f}" * bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
+    is_repeated = bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
+    often = f"; calls per request {from_to(usual_calls, calls, mean_count)}" * is_repeated
+    slow = round_ratio(round(1 - slowest["low_quantile"], 3))
     share = min(1.0, row["excess_ns"] / more)
     text = (
-        f"Tail: the slowest {ratio(1 - slowest['low_quantile'])} of {seen.recorded}{name_of(entry)} requests wait "
+        f"Tail: the slowest {slow} of {seen.recorded}{name_of(entry)} requests wait "
         f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual_ns)} "
         f"({ratio(share)} of the difference{often})."
     )

@@ -14,10 +14,10 @@ from tracekit.attributes import Codes, texts_of
 from tracekit.checks.quality.pii.patterns import is_pii, masked
 from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import ValueType
 from tracekit.stats.thinned import unseen_mass
+from tracekit.text import count, ratio, ratio_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,11 +75,11 @@ def cardinality(case: Case) -> list[Finding]:
         return [
             not_assessable(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans of a service (found {table['row_count'].max()})")
         ]
-    unjudged = f" {number(few)} more have too few rows to assess." * (few > 0)
+    unjudged = f" {count(few)} more have too few rows to assess." * (few > 0)
     if not wide.any():
         text = (
-            f"No high-cardinality attribute among {number(len(table) - few)} text attributes and span names of "
-            f"services (n = {number(len(columns.spans))} spans); all can be used for grouping.{unjudged}"
+            f"No high-cardinality attribute among {count(len(table) - few)} text attributes and span names of "
+            f"services (n = {count(len(columns.spans))} spans); all can be used for grouping.{unjudged}"
         )
         return [finding(CHECK, "ok", text, table)]
     top = table.iloc[0]
@@ -87,9 +87,9 @@ def cardinality(case: Case) -> list[Finding]:
     where = f" of `{top['service_name']}`" + f" in `{top['operation']}`" * bool(top["operation"])
     more = f" {int(wide.sum()) - 1} more keys have high cardinality." * bool(wide.sum() > 1)
     text = (
-        f"High cardinality: `{top['key']}`{where} has {number(top['distinct_count'])} values in "
-        f"{number(top['row_count'])} spans; {percent(top['new_ratio'])} (95% CI {percents(top['low'], top['high'])}) "
-        f"of new spans would add a value. {percent(top['id_ratio'])} of sampled values contain an ID{template}."
+        f"High cardinality: `{top['key']}`{where} has {count(top['distinct_count'])} values in "
+        f"{count(top['row_count'])} spans; {ratio(top['new_ratio'])} (95% CI {ratio_range(top['low'], top['high'])}) "
+        f"of new spans would add a value. {ratio(top['id_ratio'])} of sampled values contain an ID{template}."
         f"{more}{unjudged}"
     )
     estimate = Estimate(top["new_ratio"], "ratio", top["low"], top["high"], int(top["row_count"]))
@@ -149,9 +149,9 @@ def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array,
     size, many = len(operation.labels) + 1, int(value.max(initial=0)) + 1
     place = (service.codes[row].astype(np.int64) + 1) * size + operation.codes[row] + 1
     places, code = np.unique(place, return_inverse=True)
-    pair, count = np.unique(code * many + value, return_counts=True)
+    pair, often = np.unique(code * many + value, return_counts=True)
     place = places[pair // many] if len(pair) else pair
-    return place // size - 1, place % size - 1, pair % many, count
+    return place // size - 1, place % size - 1, pair % many, often
 
 
 def _rows(case: Case, use: _Use) -> list[tuple[dict[str, Any], Array]]:
@@ -215,7 +215,7 @@ def _shape(values: list[str]) -> tuple[float, str]:
     """Return the share of values that contain an ID, and their most common template without PII."""
     split = [_PARTS.split(value) for value in values]
     known = Counter(part for parts in split for part in set(parts))
-    usual = {part for part, count in known.items() if count >= max(_USUAL * len(values), 2)}
+    usual = {part for part, often in known.items() if often >= max(_USUAL * len(values), 2)}
     forms = [[_placeholder(part, usual) for part in parts] for parts in split]
     share = sum(any(part.startswith("{") and part != "{...}" for part in form) for form in forms) / max(len(values), 1)
     public = [form for form, value in zip(forms, values, strict=True) if not is_pii(value)]

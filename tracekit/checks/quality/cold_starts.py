@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import factors, number, percent, percents, times
 from tracekit.findings import Estimate, Status
 from tracekit.stats.intervals import normal_quantile, wilson
+from tracekit.text import count, factor, factor_range, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -51,7 +51,7 @@ def cold_starts(case: Case) -> list[Finding]:
         ]
     seen, real = k / n, all_cold / total
     spread = normal_quantile(case.confidence) * np.sqrt(1 / k - 1 / n + 1 / all_cold - 1 / total)
-    factor, low, high = seen / real, seen / real * np.exp(-spread), seen / real * np.exp(spread)
+    times, low, high = seen / real, seen / real * np.exp(-spread), seen / real * np.exp(spread)
     status: Status = "inconclusive"
     if low > 1 + _MARGIN or high < 1 / (1 + _MARGIN):
         status = "warning"
@@ -61,16 +61,16 @@ def cold_starts(case: Case) -> list[Finding]:
     corrected = ""
     if case.traces.weights.known.all():
         weighted = case.ratio(np.flatnonzero(is_function), cold[is_function])
-        corrected = f"; {percent(float(weighted.ratio[0]))} with weights"
+        corrected = f"; {ratio(float(weighted.ratio[0]))} with weights"
     meaning = {
         "warning": "Latency of these traces describes a different mix than the traffic.",
         "ok": "The sample matches the traffic.",
         "inconclusive": "Too few traces to decide whether cold starts are over-sampled.",
     }[status]
     text = (
-        f"Cold starts: {percent(seen)} of {number(n)} traces vs {percent(real)} of {number(total)} invocations "
-        f"({case.ci} {percents(real_low, real_high)}), a ratio of {times(factor)} "
-        f"({case.ci} {factors(float(low), float(high))}){corrected}. {meaning}"
+        f"Cold starts: {ratio(seen)} of {count(n)} traces vs {ratio(real)} of {count(total)} invocations "
+        f"({case.ci} {ratio_range(real_low, real_high)}), a ratio of {factor(float(times))} "
+        f"({case.ci} {factor_range(float(low), float(high))}){corrected}. {meaning}"
     )
     evidence = pd.DataFrame(
         {"what": ["traces", "invocations"], "cold_count": [k, all_cold], "count": [n, total], "ratio": [seen, real]}
@@ -80,7 +80,7 @@ def cold_starts(case: Case) -> list[Finding]:
         if status == "warning"
         else ""
     )
-    estimate = Estimate(float(factor), "times", float(low), float(high), n)
+    estimate = Estimate(float(times), "times", float(low), float(high), n)
     assumed = ("log and traces cover the same functions and time", "no provisioned concurrency")
     return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 

@@ -12,10 +12,10 @@ from tracekit.checks.quality.gaps.parts import scopes, trimmed
 from tracekit.checks.quality.gaps.scan import ALARM_LOSS, ALARM_P, FEWEST_BINS
 from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate, Status
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.thinned import required_rate
+from tracekit.text import count, plural, ratio, usd
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -63,11 +63,11 @@ def cost(case: Case) -> list[Finding]:
     limit = ""
     if budget is not None:
         status = "warning" if low > budget else "ok" if high <= budget else "inconclusive"
-        limit = {"warning": ", above", "ok": ", within"}.get(status, ", about") + f" the budget of ${budget:,.2f}"
+        limit = {"warning": ", above", "ok": ", within"}.get(status, ", about") + f" the budget of {usd(budget)}"
     surge = _surge(case, each)
     status = "warning" if surge else status
     text = (
-        f"Cost: ${value:,.2f} per month ({case.ci} ${low:,.2f}-${high:,.2f}, n = {number(n)} traces in this period)"
+        f"Cost: {usd(value)} per month ({case.ci} {usd(low)} to {usd(high)}, n = {count(n)} traces in this period)"
         f"{limit}.{_incident_cost(case, each)}{surge}"
     )
     evidence = _by_route(case, scale)
@@ -94,14 +94,14 @@ def _incident_cost(case: Case, each: float) -> str:
         requests = float(case.traces.weights.value.sum())
     else:
         return (
-            f" Detecting a {int(occurrences)}-request incident needs a sampling rate of {percent(rate)}; its cost "
+            f" Detecting a {int(occurrences)}-request incident needs a sampling rate of {ratio(rate)}; its cost "
             f"cannot be estimated without request counts."
         )
     start = case.start_ns[case.start_ns > 0]
     added = (requests * rate - traces) * _MONTH_NS / float(np.ptp(start)) * each
-    change = f"${added:,.2f} more" if added >= 0 else f"${-added:,.2f} less"
+    change = f"{usd(abs(added))} {'more' if added >= 0 else 'less'}"
     return (
-        f" A sampling rate of {percent(rate)} (95% detection probability for a {int(occurrences)}-request incident) "
+        f" A sampling rate of {ratio(rate)} (95% detection probability for a {int(occurrences)}-request incident) "
         f"costs {change}."
     )
 
@@ -121,8 +121,8 @@ def _surge(case: Case, each: float) -> str:
     edges = series.start_ns[found.start], series.end_ns[found.end - 1]
     begin, end = (pd.Timestamp(int(edge), unit="ns", tz="UTC") for edge in edges)
     return (
-        f" Sampling surge from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC: {counted(came, 'trace')} where the requests "
-        f"explain {number(usual)}, which cost ${(came - usual) * each:,.2f}."
+        f" Sampling surge from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC: {plural(came, 'trace')} where the requests "
+        f"explain {count(usual)}, which cost {usd((came - usual) * each)}."
     )
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number
 from tracekit.findings import Estimate, Status
+from tracekit.text import count, plural
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -41,7 +41,7 @@ def counts_join(case: Case) -> list[Finding]:
     status: Status = "warning" if bad else "ok"
     notes = "; ".join(_differences(case, over, len(rows)))
     meaning = " Trace coverage computed from them would be wrong." if bad else ""
-    total = f"{counted(recorded, 'trace')} of {counted(requested, 'counted request')}"
+    total = f"{plural(recorded, 'trace')} of {plural(requested, 'counted request')}"
     text = f"{total}{f': {notes}' if notes else ''}.{meaning}"
     estimate = Estimate(float(len(over)), "count", float(len(over)), float(len(over)), len(rows))
     remedy = "Count requests at the hop where traces start, in UTC, with the same services and routes." if bad else ""
@@ -56,15 +56,15 @@ def _differences(case: Case, over: pd.DataFrame, row_count: int) -> list[str]:
         first = over.iloc[0]
         where = ", ".join(f"{name} {first.loc[name]}" for name in map(str, over) if name not in {"requests", "traces"})
         parts.append(
-            f"{counted(len(over), 'row')} of {number(row_count)} with more traces than requests (first: "
-            f"{counted(first['traces'], 'trace')} of {counted(first['requests'], 'request')}"
+            f"{plural(len(over), 'row')} of {count(row_count)} with more traces than requests (first: "
+            f"{plural(first['traces'], 'trace')} of {plural(first['requests'], 'request')}"
             f"{f' at {where}' * bool(where)})"
         )
     if strange := tally.unmatched_count:
         name = ", ".join(case.counts.dimensions)
-        parts.append(f"{counted(strange, 'trace')} of a {name} that was not counted")
+        parts.append(f"{plural(strange, 'trace')} of a {name} that was not counted")
     if tally.outside_count:
-        parts.append(f"{counted(tally.outside_count, 'trace')} outside the counted windows")
+        parts.append(f"{plural(tally.outside_count, 'trace')} outside the counted windows")
     if services := tally.uncounted_services:
         parts.append(f"requests to {', '.join(services)} were not counted")
     return [*parts, *case.counts.notes]

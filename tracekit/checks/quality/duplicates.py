@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces, worst_status
-from tracekit.checks.words import counted, factors, number, percent, percents, times
 from tracekit.findings import Estimate, Finding, Status
 from tracekit.schema import Kind, Quality
 from tracekit.stats.intervals import wilson
+from tracekit.text import count, factor, factor_range, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -47,10 +47,10 @@ def _copies(case: Case) -> Finding:
     low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=case.confidence))
     share = merged / max(seen, 1)
     text = (
-        f"Duplicate spans: {percent(share)} ({case.ci} {percents(low, high)}) of {counted(seen, 'span')} read were "
+        f"Duplicate spans: {ratio(share)} ({case.ci} {ratio_range(low, high)}) of {plural(seen, 'span')} read were "
         f"copies and were merged; counts are correct."
         if merged
-        else f"Duplicate spans: none among {counted(seen, 'span')} read."
+        else f"Duplicate spans: none among {plural(seen, 'span')} read."
     )
     status: Status = "warning" if low > _MOST else "ok"
     text += " Exporters resend more than 2% of the spans." if status == "warning" else ""
@@ -76,22 +76,22 @@ def _reused_ids(case: Case) -> Finding:
     found = case.ratio(trace, is_forked)
     value, low, high = (float(column[0]) for column in (found.ratio, found.low, found.high))
     service = case.service
-    count = np.bincount(service.codes[forked], minlength=len(service.labels))
-    at = np.flatnonzero(count)
-    evidence = pd.DataFrame({"service_name": np.array(service.labels, object)[at], "span_count": count[at]})
+    span_count = np.bincount(service.codes[forked], minlength=len(service.labels))
+    at = np.flatnonzero(span_count)
+    evidence = pd.DataFrame({"service_name": np.array(service.labels, object)[at], "span_count": span_count[at]})
     evidence = evidence.sort_values("span_count", ascending=False, ignore_index=True)
     shared = len(rows) - len(forked)
     also = (
-        f" {counted(shared, 'span')} share IDs as client and server of one call (Zipkin B3), which is normal."
+        f" {plural(shared, 'span')} share IDs as client and server of one call (Zipkin B3), which is normal."
         if shared
         else ""
     )
-    share = "" if np.isnan(value) else f" ({percent(value)}, {case.ci} {percents(low, high)})"
+    share = "" if np.isnan(value) else f" ({ratio(value)}, {case.ci} {ratio_range(low, high)})"
     if not len(forked):
-        text = f"Reused span IDs: none among {number(len(spans))} spans.{also}"
+        text = f"Reused span IDs: none among {count(len(spans))} spans.{also}"
     else:
         text = (
-            f"Reused span IDs: {counted(len(forked), 'span')}{share} of {number(len(spans))} share an ID with a "
+            f"Reused span IDs: {plural(len(forked), 'span')}{share} of {count(len(spans))} share an ID with a "
             f"different span, most of them in `{evidence['service_name'].iloc[0]}`. The parent of their children is "
             f"ambiguous.{also}"
         )
@@ -127,24 +127,24 @@ def _proxy_duplicates(case: Case) -> Finding:
     """Return the finding on requests that both a proxy and the application recorded."""
     traces, spans = case.traces, case.traces.columns.spans
     duplicate = _is_proxy_duplicate(case)
-    counted = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
-    if not len(counted):
+    sides = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
+    if not len(sides):
         return not_assessable(f"{CHECK}.proxy", _PROXY_SUBJECT, "spans of kind SERVER or CLIENT")
     service, size = case.service, len(case.service.labels)
-    group = service.codes[counted].astype(np.int64) * 2 + (spans.kind[counted] == Kind.SERVER)
-    found = case.ratio(traces.forest.trace[counted], duplicate[counted], group, 2 * size)
-    many = np.bincount(group[duplicate[counted]], minlength=2 * size)
+    group = service.codes[sides].astype(np.int64) * 2 + (spans.kind[sides] == Kind.SERVER)
+    found = case.ratio(traces.forest.trace[sides], duplicate[sides], group, 2 * size)
+    many = np.bincount(group[duplicate[sides]], minlength=2 * size)
     at = np.flatnonzero(many)
-    factor = 1 / (1 - np.minimum(np.stack((found.ratio[at], found.low[at], found.high[at])), 0.999))
+    times = 1 / (1 - np.minimum(np.stack((found.ratio[at], found.low[at], found.high[at])), 0.999))
     evidence = pd.DataFrame(
         {
             "service_name": np.array(service.labels, object)[at // 2],
             "kind": np.array(["CLIENT", "SERVER"], object)[at % 2],
             "duplicate_count": many[at],
             "span_count": np.bincount(group, minlength=2 * size)[at],
-            "factor": factor[0],
-            "low": factor[1],
-            "high": factor[2],
+            "factor": times[0],
+            "low": times[1],
+            "high": times[2],
         }
     )
     limits = zip(evidence["low"], evidence["high"], strict=True)
@@ -154,16 +154,17 @@ def _proxy_duplicates(case: Case) -> Finding:
     if status == "not_assessable":
         return without_weighted_traces(f"{CHECK}.proxy", _PROXY_SUBJECT)
     if status == "ok":
-        text = f"{_PROXY_SUBJECT}: none among {number(len(counted))} client and server spans."
+        text = f"{_PROXY_SUBJECT}: none among {count(len(sides))} client and server spans."
         return finding(f"{CHECK}.proxy", "ok", text, evidence, assumptions=_ASSUMED)
     alike = evidence[evidence["status"] == status]
     row = alike.iloc[0]
     more = f" {len(alike) - 1} more services and kinds are affected." if len(alike) > 1 else ""
-    more += f" Too few spans to decide whether this exceeds {times(1 + _MOST)}." * (status != "warning")
+    more += f" Too few spans to decide whether this exceeds {factor(1 + _MOST)}." * (status != "warning")
     text = (
-        f"{_PROXY_SUBJECT}: {number(row['duplicate_count'])} of {number(row['span_count'])} {row['kind'].lower()} "
+        f"{_PROXY_SUBJECT}: {count(row['duplicate_count'])} of {count(row['span_count'])} {row['kind'].lower()} "
         f"spans of `{row['service_name']}` duplicate the span of a proxy. Requests counted from spans are too high by "
-        f"{times(row['factor'])} ({case.ci} {factors(row['low'], row['high'])}); these are not repeated calls.{more}"
+        f"{factor(row['factor'])} ({case.ci} {factor_range(row['low'], row['high'])}); these are not "
+        f"repeated calls.{more}"
     )
     estimate = Estimate(float(row["factor"]), "times", float(row["low"]), float(row["high"]), int(row["span_count"]))
     remedy = "Count spans of one instrumentation scope only, or only the outer span." if status == "warning" else ""

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, duration, number
 from tracekit.findings import Estimate, Status
 from tracekit.stats.truncated_lags import lag_bounds
+from tracekit.text import count, duration, interval, plural
 from tracekit.weights.ingestion_horizon import FEWEST, usable_receipts
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def lag(case: Case) -> list[Finding]:
     status: Status = "warning" if low > _TARGET_NS or rises else "ok" if high <= _TARGET_NS else "inconclusive"
     growing = f", growing by {duration(slope)} per hour since {since:%H:%M} UTC" if rises else ""
     polled = receipts.is_polled
-    limits = f"{case.ci} {duration(low)} to {duration(high)}; n = {number(len(by))}{', from polls' * polled}"
+    limits = f"{interval(low, high, duration, confidence=case.ci)}; n = {count(len(by))}{', from polls' * polled}"
     edge = case.complete.horizon
     recent = f"started in the last {duration(edge.age_ns)}" if edge else f"ended in the last {duration(p99)}"
     text = (
@@ -67,9 +67,9 @@ def lag(case: Case) -> list[Finding]:
         f"Traces that {recent} have not all arrived{' and are excluded from the other checks' * (edge is not None)}."
     )
     if beyond := lags.most.beyond:
-        text += f" Excluded: {counted(beyond, 'longer lag')} (too few traces are old enough to show them)."
+        text += f" Excluded: {plural(beyond, 'longer lag')} (too few traces are old enough to show them)."
     wrong = int(impossible.sum())
-    text += f" Excluded: {counted(wrong, 'trace')} with an impossible arrival time." * (wrong > 0)
+    text += f" Excluded: {plural(wrong, 'trace')} with an impossible arrival time." * (wrong > 0)
     assumed = ["the clock of the arrival times agrees with those of the hosts", "lags do not depend on age"]
     return [
         finding(
@@ -86,7 +86,7 @@ def lag(case: Case) -> list[Finding]:
 
 def _between(least: float, most: float, polled: bool) -> str:
     """Return a lag as text; an interval for polls."""
-    return f"{duration(least)} to {duration(most)}" if polled else duration(most)
+    return interval(least, most, duration, confidence="") if polled else duration(most)
 
 
 def _bins(end: Array, receipt: Array, whole_before: float) -> pd.DataFrame:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import number, percent
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.stats.thinned import absence_probability, requests_needed
+from tracekit.text import count, ratio, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -60,16 +60,16 @@ def _one(case: Case, key: str, label: str, requests: float) -> Finding:
     if rule is None or np.isnan(rule.rate):
         top = float(np.asarray(clopper_pearson(0, requests, confidence=case.confidence).high))
         text = (
-            f"`{label}`: no traces recorded for {number(requests)} requests, so at most {percent(top)} are sampled: not"
+            f"`{label}`: no traces recorded for {count(requests)} requests, so at most {ratio(top)} are sampled: not"
             " assessable: needs the sampling rule that applies to it."
         )
         return finding(CHECK, "not_assessable", text, row.assign(estimate_high=top), is_critical=False)
     chance = 0.0 if rule.quota else absence_probability(requests, rule.rate) if rule.rate else 1.0
     row = row.assign(rule=rule.name, rate=rule.rate, quota=rule.quota, estimate=chance)
-    sampled = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
+    sampled = f"reservoir {rule.quota} + {round_ratio(rule.rate)}" if rule.quota else round_ratio(rule.rate)
     if chance < CHANCE:
         text = (
-            f"`{label}`: no traces recorded for {number(requests)} requests. At {sampled} sampling the probability of"
+            f"`{label}`: no traces recorded for {count(requests)} requests. At {sampled} sampling the probability of"
             f" that is {_odds(chance)}: it is not instrumented, or its traces are lost."
         )
         remedy = "Check instrumentation and export of the service."
@@ -78,8 +78,8 @@ def _one(case: Case, key: str, label: str, requests: float) -> Finding:
         )
     enough = requests_needed(rule.rate) if rule.rate else 0
     text = (
-        f"Inconclusive: `{label}` has no traces, but with {number(requests)} requests at {sampled} sampling the"
-        f" probability of that is {round(100 * chance)}%; {number(enough)} requests are needed."
+        f"Inconclusive: `{label}` has no traces, but with {count(requests)} requests at {sampled} sampling the"
+        f" probability of that is {ratio(chance)}; {count(enough)} requests are needed."
         if rule.rate
         else f"Inconclusive: `{label}` has no traces, and rule {rule.name} samples none."
     )
@@ -88,4 +88,4 @@ def _one(case: Case, key: str, label: str, requests: float) -> Finding:
 
 def _odds(chance: float) -> str:
     """Return a small probability as text."""
-    return f"1 in {number(1 / chance)}" if chance > 1e-9 else "practically 0"  # noqa: PLR2004 - beyond words
+    return f"1 in {count(1 / chance)}" if chance > 1e-9 else "practically 0"  # noqa: PLR2004 - beyond words

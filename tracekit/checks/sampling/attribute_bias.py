@@ -9,11 +9,11 @@ import pandas as pd
 from scipy import special
 
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import factors, number, percent, percents, shown, times
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.weighted_rates import weighted_rate
+from tracekit.text import count, factor, factor_range, quoted, ratio, ratio_range, round_ratio
 from tracekit.weights.xray_reservoir import root_attribute
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def attribute_bias(case: Case) -> list[Finding]:
     if missing := case.weights_needed:
         return [not_assessable(CHECK, _SUBJECT, missing)]
     if case.is_even:
-        share = percent(float(case.probability[0]))
+        share = ratio(float(case.probability[0]))
         text = f"No sampling bias by attribute: every trace was kept with the same probability ({share})."
         return [
             finding(CHECK, "ok", text, pd.DataFrame({"probability": [float(case.probability[0])]}), is_critical=False)
@@ -93,8 +93,8 @@ class _Value(NamedTuple):
 
 def _values(case: Case, key: str, column: Codes) -> list[_Value]:
     """Return the values of one attribute, rare ones pooled."""
-    count = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
-    frequent = [int(code) for code in np.flatnonzero(count >= _FEWEST)]
+    often = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
+    frequent = [int(code) for code in np.flatnonzero(often >= _FEWEST)]
     groups: list[tuple[str, Array]] = [(column.labels[code], column.codes == code) for code in frequent]
     rare = (column.codes >= 0) & ~np.isin(column.codes, frequent)
     groups += [("(rare values)", rare)] if rare.sum() >= _FEWEST else []
@@ -113,10 +113,12 @@ def _judged(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     """Return the values with the ratio of their shares and a status."""
     own = table["trace_share"].to_numpy()
     with np.errstate(divide="ignore"):
-        ratio, low, high = (own / table[name].to_numpy() for name in ("traffic_share", "traffic_high", "traffic_low"))
+        estimate, low, high = (
+            own / table[name].to_numpy() for name in ("traffic_share", "traffic_high", "traffic_low")
+        )
         spread = (np.log(high) - np.log(low)) / (2 * normal_quantile(case.confidence))
-    known = np.isfinite(spread) & (spread > 0) & np.isfinite(ratio)
-    away, bound = np.abs(np.log(np.where(known, ratio, 1))), np.log1p(case.margin)
+    known = np.isfinite(spread) & (spread > 0) & np.isfinite(estimate)
+    away, bound = np.abs(np.log(np.where(known, estimate, 1))), np.log1p(case.margin)
     scale = np.where(known, spread, 1)
     p = np.where(known, 2 * special.ndtr(-(away - bound) / scale), 1.0)
     same = special.ndtr((away - bound) / scale)
@@ -128,7 +130,7 @@ def _judged(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     distance = pd.Series(apart, index=table.index).groupby(table["key"]).transform("sum") / 2
     return table.assign(
         distance=distance,
-        estimate=ratio,
+        estimate=estimate,
         estimate_low=low,
         estimate_high=high,
         q_bh=q,
@@ -143,19 +145,19 @@ def _finding(case: Case, table: pd.DataFrame, high_cardinality: list[str]) -> Fi
     far = np.abs(np.log(table["estimate"].to_numpy(np.float64)))
     biased = (table["status"] == "failed").to_numpy()
     row = table.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
-    counted = f"n = {number(len(case.traces))}, effective sample size {number(case.traces.weights.n_effective)}"
+    counted = f"n = {count(len(case.traces))}, effective sample size {count(case.traces.weights.n_effective)}"
     shares = (
-        f"{row['key']} {shown(row['value'])} is {percent(row['trace_share'])} of the traces and"
-        f" {percent(row['traffic_share'])} of the traffic ({case.ci}"
-        f" {percents(row['traffic_low'], row['traffic_high'])}), a ratio of {times(row['estimate'])} ({case.ci}"
-        f" {factors(row['estimate_low'], row['estimate_high'])}; {counted})"
+        f"{row['key']} {quoted(row['value'])} is {ratio(row['trace_share'])} of the traces and"
+        f" {ratio(row['traffic_share'])} of the traffic ({case.ci}"
+        f" {ratio_range(row['traffic_low'], row['traffic_high'])}), a ratio of {factor(row['estimate'])} ({case.ci}"
+        f" {factor_range(row['estimate_low'], row['estimate_high'])}; {counted})"
     )
     text = {
         "failed": f"Sampling bias: {shares}.",
-        "ok": f"No sampling bias above {percent(case.margin)} in {len(table)} values of {table['key'].nunique()}"
+        "ok": f"No sampling bias above {round_ratio(case.margin)} in {len(table)} values of {table['key'].nunique()}"
         f" attributes ({counted}).",
-        "inconclusive": f"Inconclusive: {shares}. Not significant, but equality within {percent(case.margin)} is not"
-        " shown either.",
+        "inconclusive": f"Inconclusive: {shares}. Not significant, but equality within {round_ratio(case.margin)} is"
+        " not shown either.",
     }[status]
     remedy = f"Compare values of {row['key']} by weighted figures only." if status == "failed" else ""
     estimate = Estimate(

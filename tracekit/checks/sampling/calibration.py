@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import effective_n
 from tracekit.stats.raking import rake
 from tracekit.stats.weighted_rates import weighted_rate
+from tracekit.text import count, number, plural, ratio
 from tracekit.weights.tally import stratum_codes
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def calibration(case: Case) -> list[Finding]:
         lost, chosen, parts, what = 0.0, *margins
     else:
         chosen = np.flatnonzero(cell >= 0)
-        parts, what = [(cell[chosen], totals)], "1 stratum" if len(totals) == 1 else f"{number(len(totals))} strata"
+        parts, what = [(cell[chosen], totals)], "1 stratum" if len(totals) == 1 else f"{count(len(totals))} strata"
     start = np.ones(len(chosen)) if case.weights_needed or not case.base.all() else 1 / case.probability[chosen]
     raked = rake(start, parts)
     raw = float(case.failed[chosen].mean())
@@ -57,16 +57,16 @@ def calibration(case: Case) -> list[Finding]:
         {"scope": labels, "requests": totals, "traces": recorded, "weight": totals / np.maximum(recorded, 1)}
     )
     table["imbalance"] = raked.imbalance
-    problems = [f"{counted(raked.at_bound, 'weight')} at a bound"] * (raked.at_bound > 0)
-    problems += [f"{counted(lost, 'request')} in strata without a trace"] * (lost > 0)
-    problems += [f"totals still off by up to {percent(raked.imbalance)}"] * (raked.imbalance > _OFF)
-    problems += [f"design effect {deff:.2g}"] * (deff > _DEAR)
+    problems = [f"{plural(raked.at_bound, 'weight')} at a bound"] * (raked.at_bound > 0)
+    problems += [f"{plural(lost, 'request')} in strata without a trace"] * (lost > 0)
+    problems += [f"totals still off by up to {ratio(raked.imbalance)}"] * (raked.imbalance > _OFF)
+    problems += [f"design effect {number(deff)}"] * (deff > _DEAR)
     status: Status = "warning" if problems else "measured"
-    size = f"effective sample size {number(effective_n(raked.weights))}, design effect {deff:.3g}"
+    size = f"effective sample size {count(effective_n(raked.weights))}, design effect {number(deff)}"
     limits = f"Problems: {'; '.join(problems)}. " * bool(problems)
     text = (
-        f"Calibrated to the totals of {what}, the error rate changes from {percent(raw)} to {percent(rate.value)}"
-        f" (n = {number(len(chosen))}, {size}). {limits}Differences inside a"
+        f"Calibrated to the totals of {what}, the error rate changes from {ratio(raw)} to {ratio(rate.value)}"
+        f" (n = {count(len(chosen))}, {size}). {limits}Differences inside a"
         " stratum are not corrected."
     )
     estimate = Estimate(rate.value, "ratio", rate.low, rate.high, len(chosen), effective_n(raked.weights))

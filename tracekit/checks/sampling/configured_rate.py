@@ -10,13 +10,13 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import about, counted, factors, number, percent, percents, times
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.minimum_effect import judge, n_needed
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.tests import false_discovery
+from tracekit.text import count, factor, factor_range, plural, ratio, ratio_range, rough_count, round_ratio
 from tracekit.weights.xray_reservoir import is_otel, processes
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def configured_rate(case: Case) -> list[Finding]:
     table, chosen = _by_rule(case)
     found = [_one(case, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
     if (chosen < 0).any():
-        left = number(table.loc[chosen < 0, "requests"].sum())
+        left = count(table.loc[chosen < 0, "requests"].sum())
         found.append(
             not_assessable(CHECK, f"{_SUBJECT}, for {left} requests", "counts by the dimensions that the rules match")
         )
@@ -175,16 +175,16 @@ def _finding(
     verdict = judge(low, high, case.margin)
     beyond = boosts is not None and (boosts["status"] == "failed").any()
     status: Status = worst_status(["failed" if verdict == "failed" else verdict, "failed" if beyond else "ok"])
-    what = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
+    what = f"reservoir {rule.quota} + {round_ratio(rule.rate)}" if rule.quota else round_ratio(rule.rate)
     apart = "" if boosts is None else boost_clause(boosts, rule, confidence=case.confidence)
     base = (
-        f"Rule {rule.name}: {times(value)} the expected traces ({case.ci} {factors(max(low, 0), high)}; {what};"
-        f" {number(kept)} traces of {number(requested)} requests){apart}."
+        f"Rule {rule.name}: {factor(value)} the expected traces ({case.ci} {factor_range(max(low, 0), high)}; {what};"
+        f" {count(kept)} traces of {count(requested)} requests){apart}."
     )
     needed = n_needed(requested, max(low, 1e-9), high, case.margin)
     ends = {
         "ok": " OK (matches sampling rule).",
-        "inconclusive": f" Inconclusive: about {about(needed)} requests are needed.",
+        "inconclusive": f" Inconclusive: about {rough_count(needed)} requests are needed.",
         "failed": " Traces are lost after the sampling decision."
         if value < 1
         else " Another rule, an upstream decision, a boost or duplicate export adds traces.",
@@ -256,8 +256,9 @@ def boost_clause(boosts: pd.DataFrame, rule: HeadRule, *, confidence: float = 0.
     kept, requested = float(boosts["traces"].sum()), float(boosts["requests"].sum())
     low, high = share_interval(kept, requested, confidence=confidence)
     return (
-        f" outside {counted(len(boosts), 'boost')}, which kept {percent(kept / requested)}"
-        f" ({percents(float(low), float(high))}) of {number(requested)} requests; {percent(rule.max_rate)} are allowed"
+        f" outside {plural(len(boosts), 'boost')}, which kept {ratio(kept / requested)}"
+        f" ({ratio_range(float(low), float(high))}) of {count(requested)} requests; {round_ratio(rule.max_rate)} are"
+        " allowed"
     )
 
 

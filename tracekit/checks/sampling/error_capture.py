@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import weighted_total
+from tracekit.text import count, plural, ratio, ratio_range, round_ratio
 from tracekit.weights.counts import BALANCER, log_columns
 from tracekit.weights.log_strata import held_traces
 
@@ -54,8 +54,8 @@ def error_capture(case: Case) -> list[Finding]:
         all_errors, low, high = total.value, int(total.low), int(np.ceil(total.high))
     all_errors, low, high = max(all_errors, recorded), max(low, recorded), max(high, recorded)
     if not all_errors:
-        seen = counted(len(case.traces), "trace")
-        text = f"{_SUBJECT}: no failing request in {seen}; up to {number(high)} may be unrecorded."
+        seen = plural(len(case.traces), "trace")
+        text = f"{_SUBJECT}: no failing request in {seen}; up to {count(high)} may be unrecorded."
         row = pd.DataFrame({"captured": [0], "errors": 0.0, "errors_low": low, "errors_high": high})
         return [finding(CHECK, "measured", text, row, assumptions=_ASSUMED, is_critical=False)]
     return [_finding(case, recorded, all_errors, (recorded / high, recorded / low if low else 1.0), "an estimated ")]
@@ -73,7 +73,7 @@ def _by_log(case: Case) -> Finding:
     passed_on = alone & (log["is_dispatched"].to_numpy(bool) if "is_dispatched" in log else False)
     balancer = _BalancerErrors(int(alone.sum()), int(passed_on.sum()), int((is_held & passed_on).sum()))
     if not failing.any():
-        total = counted(len(log), "logged request")
+        total = plural(len(log), "logged request")
         text = f"{_SUBJECT}: none of {total} failed{balancer.besides_services}."
         row = pd.DataFrame({"captured": [0], "errors": 0, "balancer_errors": balancer.errors})
         return finding(CHECK, "measured", text, row, is_critical=False)
@@ -92,16 +92,16 @@ class _BalancerErrors(NamedTuple):
     @property
     def besides_services(self) -> str:
         """Clause if no request failed in a service."""
-        return f" in a service; the load balancer failed {number(self.errors)} itself" if self.errors else ""
+        return f" in a service; the load balancer failed {count(self.errors)} itself" if self.errors else ""
 
     @property
     def text(self) -> str:
         """Sentence in addition to the errors of the services."""
         if not self.errors:
             return ""
-        forwarded = f"; {number(self.passed_on)} of them were forwarded, {number(self.recorded)} of those have a trace"
+        forwarded = f"; {count(self.passed_on)} of them were forwarded, {count(self.recorded)} of those have a trace"
         rest = forwarded if self.passed_on else ", which no service can trace"
-        return f" The load balancer failed {number(self.errors)} more itself{rest}."
+        return f" The load balancer failed {count(self.errors)} more itself{rest}."
 
 
 def _by_counts(case: Case) -> Finding:
@@ -111,13 +111,11 @@ def _by_counts(case: Case) -> Finding:
     failing = table[table["status_class"] == _SERVER_ERROR]
     errors, captured = float(failing["requests"].sum()), int(failing["traces"].sum())
     if captured > errors:
-        text = (
-            f"{_SUBJECT}: {counted(captured, 'failing trace')}, but only {counted(errors, 'failing request')} counted."
-        )
+        text = f"{_SUBJECT}: {plural(captured, 'failing trace')}, but only {plural(errors, 'failing request')} counted."
         remedy = "Count errors at the hop where traces start."
         return finding(CHECK, "failed", text, failing, assumptions=_ASSUMED, remedy=remedy, is_critical=False)
     if not errors:
-        total = number(table["requests"].sum())
+        total = count(table["requests"].sum())
         text = f"{_SUBJECT}: none of the {total} counted requests failed{balancer.besides_services}."
         return finding(CHECK, "measured", text, table, is_critical=False)
     low, high = share_interval(captured, errors, confidence=case.confidence)
@@ -137,16 +135,14 @@ def _finding(
     status: Status = "ok" if limits[0] >= target else "failed" if limits[1] < target else "inconclusive"
     ends = {
         "ok": "Enough for conclusions about causes.",
-        "failed": f"Conclusions about causes rest on one in {number(1 / share)}."
-        if share
-        else "No cause can be found.",
-        "inconclusive": f"Too few to decide whether the target of {percent(target)} is met.",
+        "failed": f"Conclusions about causes rest on one in {count(1 / share)}." if share else "No cause can be found.",
+        "inconclusive": f"Too few to decide whether the target of {round_ratio(target)} is met.",
     }
-    interval = f"{case.ci} {percents(*limits)}" if limits[0] < limits[1] else "counted"
-    failing = counted(errors, "failing request")
+    reliability = f"{case.ci} {ratio_range(*limits)}" if limits[0] < limits[1] else "counted"
+    failing = plural(errors, "failing request")
     balancer = balancer or _BalancerErrors()
     text = (
-        f"{_SUBJECT}: {number(captured)} of {guess}{failing} have a trace ({percent(share)}, {interval})."
+        f"{_SUBJECT}: {count(captured)} of {guess}{failing} have a trace ({ratio(share)}, {reliability})."
         f" {ends[status]}{balancer.text}"
     )
     table = pd.DataFrame(

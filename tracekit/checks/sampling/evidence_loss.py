@@ -9,9 +9,9 @@ import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.stats.thinned import capture_probability, required_rate, thinned_count
+from tracekit.text import count, plural, ratio, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -52,11 +52,11 @@ def evidence_loss(case: Case) -> list[Finding]:
     chance = capture_probability(size, rate, enough)
     status: Status = "measured" if declared is None else "ok" if chance >= _ENOUGH else "warning"
     unseen = thinned_count(0, rate, confidence=case.confidence)[1]
-    better = f"; {percent(required_rate(size, enough, confidence=_ENOUGH))} sampling would raise it to"
+    better = f"; {ratio(required_rate(size, enough, confidence=_ENOUGH))} sampling would raise it to"
     text = (
-        f"Detection probability of an incident of {counted(size, 'request')}: {percent(chance)} (at least"
-        f" {counted(enough, 'trace')} at {percent(rate)} sampling)"
-        f"{f'{better} {percent(_ENOUGH)}' * (chance < _ENOUGH)}. Up to {number(unseen)} such requests may be"
+        f"Detection probability of an incident of {plural(size, 'request')}: {ratio(chance)} (at least"
+        f" {plural(enough, 'trace')} at {ratio(rate)} sampling)"
+        f"{f'{better} {round_ratio(_ENOUGH)}' * (chance < _ENOUGH)}. Up to {count(unseen)} such requests may be"
         " unrecorded."
     )
     remedy = "Raise the rate for important routes, or keep failures by a tail policy." if status == "warning" else ""

@@ -10,11 +10,11 @@ import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.weighted_rates import weighted_total
+from tracekit.text import count, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -57,7 +57,7 @@ def funnel(case: Case) -> list[Finding]:
         at = table.index[more][0]
         row, before = table.loc[at], table.loc[at - 1]
         text = (
-            f"Inconsistent stages: {number(row['count'])} {row['stage']}, more than the {number(before['count'])}"
+            f"Inconsistent stages: {count(row['count'])} {row['stage']}, more than the {count(before['count'])}"
             f" {before['stage']} before: the stages do not count the same requests."
         )
         return [
@@ -74,8 +74,8 @@ def funnel(case: Case) -> list[Finding]:
     traces = float(table.loc[table["stage"].isin(["recorded", TAIL]), "count"].iloc[0])
     low, high = share_interval(traces, requests, confidence=case.confidence)
     base = (
-        f"Trace coverage: {percent(traces / requests)} ({case.ci} {percents(float(low), float(high))};"
-        f" {number(traces)} of {number(requests)} requests)"
+        f"Trace coverage: {ratio(traces / requests)} ({case.ci} {ratio_range(float(low), float(high))};"
+        f" {count(traces)} of {count(requests)} requests)"
     )
     judged = table["status"].tolist()[1:]
     status = worst_status(judged)
@@ -157,7 +157,7 @@ def _cause(table: pd.DataFrame, status: str) -> str:
         return "The others were dropped by the tail policies or lost; only the policies' weights distinguish the two."
     if status == "measured" and DELIVERED in set(stages["stage"]):
         row = stages[stages["stage"] == DELIVERED].iloc[0]
-        reached = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])})"
+        reached = f"{ratio(row['estimate'])} ({ratio_range(row['estimate_low'], row['estimate_high'])})"
         return f"Without the tail policies it would be {reached}."
     if status == "measured":
         return "The stage that loses the others is unknown without sampling rules or counts of the stages."
@@ -169,8 +169,10 @@ def _cause(table: pd.DataFrame, status: str) -> str:
     row = judged.iloc[int(judged["loss_share"].fillna(0).to_numpy().argmax())]
     if status == "failed":
         due = row["expected"]
-        expected = f", {percent(due)} expected" if due < 1 else ""
-        arrived = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) arrive{expected}"
+        expected = f", {ratio(due)} expected" if due < 1 else ""
+        arrived = (
+            f"{ratio(row['estimate'])} ({ratio_range(row['estimate_low'], row['estimate_high'])}) arrive{expected}"
+        )
         return f"{_LOSSES[row['stage']]}: {arrived}."
     return f"Inconclusive: any unexplained loss is mostly at stage {row['stage']}; too few requests."
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
+from tracekit.text import count, ratio, ratio_range, round_ratio
 from tracekit.weights.forensics import read_ids
 from tracekit.weights.id_edges import FEWEST, group_families, services_of_roots
 
@@ -52,7 +52,7 @@ def _one(case: Case, service: str, rows: Array) -> Finding:
     table["q_bh"] = [family.q for family in found]
     if not reading.edges:
         text = (
-            f"No trace-ID-based sampling detected for `{service}` (n = {number(len(rows))}): unsampled, or sampled by"
+            f"No trace-ID-based sampling detected for `{service}` (n = {count(len(rows))}): unsampled, or sampled by"
             " another method (random, reservoir, salted hash)."
         )
         return finding(CHECK, "measured", text, table, is_critical=False)
@@ -78,8 +78,8 @@ def _doubtful(service: str, reading: Reading, table: pd.DataFrame) -> Finding:
     """Return the finding on an edge that may have another cause than a sampler."""
     best = reading.edges[0]
     text = (
-        f"Trace-ID sampling of `{service}` is uncertain: most IDs lie in the lowest {percent(best.step.threshold)} of"
-        f" the range of {best.name} (n = {number(table['trace_count'].iloc[0])}), and {reading.doubt}. A sampler or the"
+        f"Trace-ID sampling of `{service}` is uncertain: most IDs lie in the lowest {ratio(best.step.threshold)} of"
+        f" the range of {best.name} (n = {count(table['trace_count'].iloc[0])}), and {reading.doubt}. A sampler or the"
         " ID generator may be the cause, so no weights are derived from the IDs."
     )
     remedy = "Pass rules=... or weights if these traces were sampled."
@@ -99,12 +99,12 @@ def _rate_changed(case: Case, service: str, best: Family, parts: list[Part]) -> 
     start = case.start_ns
     table["first_time"] = pd.to_datetime([start[part.at].min() for part in parts], utc=True)
     table["last_time"] = pd.to_datetime([start[part.at].max() for part in parts], utc=True)
-    rates = [f"{percent(s.threshold)} ({percents(s.low, s.high)}; n = {number(len(at))})" for at, s in parts[:_SHOWN]]
+    rates = [f"{ratio(s.threshold)} ({ratio_range(s.low, s.high)}; n = {count(len(at))})" for at, s in parts[:_SHOWN]]
     more = f" and {len(parts) - _SHOWN} other rates" * (len(parts) > _SHOWN)
     rule = _rule(case, service)
     free = rule is None or rule.is_boosted
     ends = " The rule has a boost." if rule is not None and rule.is_boosted else ""
-    ends = ends if rule is None or free else f" {percent(rule.rate)} is configured, without a boost."
+    ends = ends if rule is None or free else f" {round_ratio(rule.rate)} is configured, without a boost."
     text = (
         f"Trace-ID sampling of `{service}`: kept by {best.name} at {', at other times at '.join(rates)}{more}. The rate"
         f" changed, so unweighted shares and totals are biased.{ends}"
@@ -127,13 +127,13 @@ def _detected(case: Case, service: str, best: Family, table: pd.DataFrame) -> Fi
         is_it = step.low / _NEARLY <= configured <= step.high * _NEARLY
         snapped = configured if is_it else snapped
         status = "warning" if near == "failed" else "measured"
-        ends = ", as configured." if is_it else f"; {percent(configured)} is configured."
-    other = f" {percent(step.other)} of the traces were kept by another method (reservoir, error policy)." * (
+        ends = ", as configured." if is_it else f"; {round_ratio(configured)} is configured."
+    other = f" {ratio(step.other)} of the traces were kept by another method (reservoir, error policy)." * (
         step.other > _OTHER
     )
     text = (
-        f"Trace-ID sampling of `{service}`: kept by {best.name} at {percent(snapped)} ({percents(step.low, step.high)};"
-        f" n = {number(n)}){ends}{other}"
+        f"Trace-ID sampling of `{service}`: kept by {best.name} at {ratio(snapped)}"
+        f" ({ratio_range(step.low, step.high)}; n = {count(n)}){ends}{other}"
     )
     remedy = "Find out which configuration is active." if status == "warning" else ""
     estimate = Estimate(step.threshold, "ratio", step.low, step.high, n)

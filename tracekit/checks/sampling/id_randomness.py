@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import special, stats
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import number
 from tracekit.stats.tests import false_discovery
+from tracekit.text import count
 from tracekit.weights.known import MARKS
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def id_randomness(case: Case) -> list[Finding]:
     short = " (64-bit IDs: the high 64 bits are all zero)" * bool((high == 0).all())
     bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
-        text = f"Trace IDs are random in their low bits (n = {number(n)}){short}: samplers can use them."
+        text = f"Trace IDs are random in their low bits (n = {count(n)}){short}: samplers can use them."
         return [finding(CHECK, "ok", text, table, is_critical=False)]
     parts = [name.removeprefix("byte ") for name in bad if name.startswith("byte")]
     signs = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
     signs += ["each ID resembles the previous one"] * ("serial" in bad) + ["repeated IDs"] * ("repeated" in bad)
     text = (
-        f"Trace IDs are not random in their low bits ({'; '.join(signs)}; n = {number(n)}){short}: samplers that use"
+        f"Trace IDs are not random in their low bits ({'; '.join(signs)}; n = {count(n)}){short}: samplers that use"
         " them keep or drop consecutive traces."
     )
     remedy = "Use an ID generator with 56 random low bits, or a sampler with its own randomness." if decides else ""
@@ -66,8 +66,8 @@ def battery(low: Array) -> pd.DataFrame:
     cells, shift = (256, 0) if n >= _MANY else (16, 4)
     for byte in _BYTES:
         value = (low >> np.uint64(8 * (15 - byte) + shift)) & np.uint64(cells - 1)
-        count = np.bincount(value.astype(np.int64), minlength=cells)
-        chi = float(((count - n / cells) ** 2).sum() / (n / cells))
+        often = np.bincount(value.astype(np.int64), minlength=cells)
+        chi = float(((often - n / cells) ** 2).sum() / (n / cells))
         rows.append((f"byte {byte}", chi, float(special.chdtrc(cells - 1, chi))))
     x = (low & _LOW48).astype(np.float64)
     x = x - x.mean()

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, duration, number, percent, percents
 from tracekit.findings import Estimate, Status
+from tracekit.text import count, duration, plural, ratio, ratio_range
 from tracekit.weights.ingestion_horizon import FEWEST
 
 if TYPE_CHECKING:
@@ -49,16 +49,16 @@ def late_traces(case: Case) -> list[Finding]:
          "estimate_low": of_all[1], "estimate_high": of_all[2], "missing_ratio": edge.missing, "status": status}
     )  # fmt: skip
     missing = (
-        f"{_SUBJECT}: {percent(edge.missing)} ({case.ci} {percents(edge.low, edge.high)}) of the traces started in the"
-        f" last {duration(edge.age_ns)} had not arrived, {percent(of_all[0])} of all"
+        f"{_SUBJECT}: {ratio(edge.missing)} ({case.ci} {ratio_range(edge.low, edge.high)}) of the traces started in the"
+        f" last {duration(edge.age_ns)} had not arrived, {ratio(of_all[0])} of all"
     )
-    excluded = f"{counted(late, 'trace')} of that period {'is' if late == 1 else 'are'} excluded from all checks."
+    excluded = f"{plural(late, 'trace')} of that period {'is' if late == 1 else 'are'} excluded from all checks."
     harm = " Rates fall at the end of the recording and slow requests are missing there." * (status != "ok")
     text = f"{missing}.{harm} {excluded}"
     if not n - late:
         text = (
-            f"{_SUBJECT}: all {number(n)} traces started in the last {duration(edge.age_ns)}, and"
-            f" {percent(edge.missing)} of that period had not arrived. They do not represent all traffic."
+            f"{_SUBJECT}: all {count(n)} traces started in the last {duration(edge.age_ns)}, and"
+            f" {ratio(edge.missing)} of that period had not arrived. They do not represent all traffic."
         )
     kept = f"traces.between('{pd.Timestamp(first, unit='ns'):{_TIME}}', '{begin:{_TIME}}')"
     remedy = f"Use {kept} for rates and latencies." if status != "ok" else ""

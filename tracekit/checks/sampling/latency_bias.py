@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.case import build_case
-from tracekit.checks.words import duration, number
 from tracekit.findings import Shown
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
+from tracekit.text import count, duration, interval
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -64,8 +64,8 @@ class LatencyBias(Shown):
         raw = f"p95 {duration(row[0]['raw_ns'])} in the sample"
         if self.missing:
             return f"{raw}; not corrected: needs {self.missing}"
-        limits = f"{duration(row[0]['low_ns'])} to {duration(row[0]['high_ns'])}"
-        counted = f"n = {number(self.trace_count)}, effective sample size {number(self.n_effective)}"
+        limits = interval(row[0]["low_ns"], row[0]["high_ns"], duration, confidence="")
+        counted = f"n = {count(self.trace_count)}, effective sample size {count(self.n_effective)}"
         return f"{raw}, {duration(row[0]['estimate_ns'])} for all requests ({limits}; {counted})"
 
     def __repr__(self) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import overdispersion, share_interval, window_share
+from tracekit.text import count, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -41,20 +41,20 @@ def observed_rate(case: Case) -> list[Finding]:
         strata[strata["traces"] > strata["requests"]] if len(strata) else table[table["traces"] > table["requests"]]
     )
     text = (
-        f"{_SUBJECT}: {percent(whole['estimate'])} ({case.ci}"
-        f" {percents(whole['estimate_low'], whole['estimate_high'])}; {number(whole['traces'])} of"
-        f" {counted(whole['requests'], 'request')})."
+        f"{_SUBJECT}: {ratio(whole['estimate'])} ({case.ci}"
+        f" {ratio_range(whole['estimate_low'], whole['estimate_high'])}; {count(whole['traces'])} of"
+        f" {plural(whole['requests'], 'request')})."
     )
     if len(beyond):
         row = beyond.sort_values("traces", ascending=False).iloc[0]
-        more = f" and {counted(len(beyond) - 1, 'more stratum').replace('stratums', 'strata')}" * (len(beyond) > 1)
+        more = f" and {plural(len(beyond) - 1, 'more stratum', 'more strata')}" * (len(beyond) > 1)
         text = (
-            f"More traces than requests in {row['scope']} ({number(row['traces'])} of {number(row['requests'])}){more}:"
+            f"More traces than requests in {row['scope']} ({count(row['traces'])} of {count(row['requests'])}){more}:"
             " the counts, the window or the hop do not match the traces."
         )
     status = worst_status(table["status"].tolist())
     if case.expected.rate is not None and not len(beyond):
-        text = text.removesuffix(".") + f"; {percent(case.expected.rate)} expected."
+        text = text.removesuffix(".") + f"; {ratio(case.expected.rate)} expected."
     estimate = Estimate(
         float(whole["estimate"]),
         "ratio",

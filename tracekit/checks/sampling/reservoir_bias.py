@@ -9,12 +9,12 @@ import pandas as pd
 
 from tracekit.checks.sampling.token_bucket import beyond_base, bucket_spacing, detected_bucket
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import duration, number, percent, percents, times
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.second_reservoir import SECOND_NS, infer_quota, phase_in_second
 from tracekit.stats.weighted_rates import weighted_rate
+from tracekit.text import count, duration, factor, interval, ratio, ratio_range, round_duration
 from tracekit.weights.rules import HeadRule, Rules
 from tracekit.weights.xray_reservoir import is_otel, processes, rule_weights
 
@@ -97,7 +97,7 @@ def _signature(case: Case) -> Finding:
     if min(phase.p_kuiper, phase.p_rayleigh) >= _SIGNATURE:
         return not_assessable(CHECK, _SUBJECT, "sampling rules")
     cluster = (
-        f"starts of {number(len(start))} traces cluster at {percent(phase.peak)} of the second (strength"
+        f"starts of {count(len(start))} traces cluster at {ratio(phase.peak)} of the second (strength"
         f" {phase.strength:.2f} of 1)"
     )
     begun = log_starts(case)
@@ -131,10 +131,10 @@ def _bucket(case: Case, seen: Spacing) -> Finding:
     row["groups"] = seen.groups
     row["reservoir_share"], row["trace_count"] = beyond / len(case.traces), len(case.traces)
     text = (
-        f"Token bucket of {seen.quota} per second detected: it kept {number(beyond)} of {number(len(case.traces))}"
+        f"Token bucket of {seen.quota} per second detected: it kept {count(beyond)} of {count(len(case.traces))}"
         f" traces, which are not part of the probability sample. {seen.quota + 1} of them start within"
-        f" {duration(1e9 / seen.quota)} in {number(seen.closer)} of {number(seen.groups)} groups of consecutive traces,"
-        f" about {number(seen.expected)} expected by coincidence."
+        f" {round_duration(1e9 / seen.quota)} in {count(seen.closer)} of {count(seen.groups)} groups of consecutive"
+        f" traces, about {count(seen.expected)} expected by coincidence."
     )
     remedy = "Use weighted rates and latency (the weights of the probability sample are known), or pass rules=..."
     assumed = ("their rate changes slowly", "the process is the one that decided")
@@ -185,19 +185,19 @@ def _raw_status(case: Case, raw: float, low: float, high: float) -> Status:
 def _finding(case: Case, table: pd.DataFrame, reservoir: float, caveats: tuple[str, ...]) -> Finding:
     """Return the finding on a table of raw and corrected figures."""
     errors, p95 = table.iloc[0], table.iloc[1]
-    counted = f"n = {number(p95['trace_count'])}, effective sample size {number(p95['n_effective'])}"
+    counted = f"n = {count(p95['trace_count'])}, effective sample size {count(p95['n_effective'])}"
+    limits = interval(p95["estimate_low"], p95["estimate_high"], duration, confidence=case.ci)
     right = (
-        f"Corrected: p95 {duration(p95['estimate'])} ({case.ci} {duration(p95['estimate_low'])} to"
-        f" {duration(p95['estimate_high'])}), error rate {percent(errors['estimate'])} ({case.ci}"
-        f" {percents(errors['estimate_low'], errors['estimate_high'])}; {counted})."
+        f"Corrected: p95 {duration(p95['estimate'])} ({limits}), error rate {ratio(errors['estimate'])} ({case.ci}"
+        f" {ratio_range(errors['estimate_low'], errors['estimate_high'])}; {counted})."
     )
-    share = f"{percent(reservoir)} of these traces are reservoir traces"
+    share = f"{ratio(reservoir)} of these traces are reservoir traces"
     if (quiet := float(table["quiet_ratio"].iloc[0])) > 1 + case.margin:
-        share += f" (quiet times over-sampled {times(quiet)})"
+        share += f" (quiet times over-sampled {factor(quiet)})"
     biased = [row for row in (errors, p95) if row["status"] == "failed"]
     if biased:
         row = max(biased, key=lambda one: abs(np.log(max(one["raw"], 1e-12) / max(one["estimate"], 1e-12))))
-        by = times(row["raw"] / row["estimate"]) if row["estimate"] else "more than"
+        by = factor(row["raw"] / row["estimate"]) if row["estimate"] else "more than"
         text = f"Reservoir bias: {row['measure']} of the sample is {by} the true one. {share[0].upper()}{share[1:]}."
         text, status = f"{text} {right}", "failed"
     elif (table["status"] == "ok").all():
@@ -233,7 +233,7 @@ def _inferred_rules(case: Case, table: pd.DataFrame) -> tuple[str, ...]:
         return ()
     row = table.iloc[0]
     return (
-        f"no rules given; inferred from the seconds: reservoir of {row['quota_seen']} and {percent(row['rate_seen'])}",
+        f"no rules given; inferred from the seconds: reservoir of {row['quota_seen']} and {ratio(row['rate_seen'])}",
     )
 
 

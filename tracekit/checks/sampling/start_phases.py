@@ -11,9 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.case import build_case
-from tracekit.checks.words import percent
 from tracekit.findings import Shown
 from tracekit.stats.second_reservoir import SECOND_NS, phase_in_second
+from tracekit.text import ratio
 from tracekit.weights.xray_reservoir import rule_weights
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class StartPhases(Shown):
         total = int(self.table["trace_count"].sum())
         if self.is_even:
             return f"StartPhases({total:,} traces begin evenly over the second)"
-        most = percent(int(self.table["trace_count"].max()) / total)
+        most = ratio(int(self.table["trace_count"].max()) / total)
         return f"StartPhases({total:,} traces begin unevenly: {most} in one of {len(self.table)} parts of the second)"
 
     def _repr_html_(self) -> str:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import duration, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.partial_traces import any_parts, span_parts
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
+from tracekit.text import count, duration, interval, ratio, ratio_range
 from tracekit.weights.known import STRATIFIED
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def _errors(case: Case) -> Finding:
         rows.append(_rate_row(case, "span error rate", pi, errors[base], spans[base], raw, certain=False))
     table = pd.DataFrame(rows)
     row = table.iloc[0]
-    counted = f"n = {number(row['trace_count'])}, effective sample size {number(row['n_effective'])}"
-    limits = f"{case.ci} {percents(row['estimate_low'], row['estimate_high'])}"
-    right = f"Error rate of all requests: {percent(row['estimate'])} ({limits}; {counted})"
-    raw_text = percent(row["raw"])
+    counted = f"n = {count(row['trace_count'])}, effective sample size {count(row['n_effective'])}"
+    limits = f"{case.ci} {ratio_range(row['estimate_low'], row['estimate_high'])}"
+    right = f"Error rate of all requests: {ratio(row['estimate'])} ({limits}; {counted})"
+    raw_text = ratio(row["raw"])
     why = _why_errors(case, is_too_high=row["raw"] > row["estimate"])
     if case.is_even:
         text = f"{right}. Every trace had the same probability: no sampling bias."
@@ -111,9 +111,10 @@ def _latency(case: Case) -> Finding:
     limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
     table["status"] = [_raw_status(case, *row) for row in limits]
     row = table.iloc[1]
-    counted = f"n = {number(row['trace_count'])}, effective sample size {number(row['n_effective'])}"
+    counted = f"n = {count(row['trace_count'])}, effective sample size {count(row['n_effective'])}"
     right = (
-        f"{duration(row['estimate'])} ({case.ci} {duration(row['estimate_low'])} to {duration(row['estimate_high'])};"
+        f"{duration(row['estimate'])} ("
+        f"{interval(row['estimate_low'], row['estimate_high'], duration, confidence=case.ci)};"
         f" {counted})"
     )
     status = worst_status(table["status"].tolist())

@@ -11,10 +11,10 @@ from scipy import stats
 
 from tracekit.checks.expectations import EVICTED, LATE, LOSSES, RECEIVED, Loss
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import counted, duration, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import ParentState, Quality
 from tracekit.stats.proportions import share_interval
+from tracekit.text import count, plural, ratio, ratio_range, round_duration
 from tracekit.weights.tail_policies import trace_duration_ns
 
 if TYPE_CHECKING:
@@ -62,21 +62,22 @@ def _by_durations(case: Case) -> list[Finding]:
     )  # fmt: skip
     exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(cut)[:5]]
     estimate = Estimate(share, "ratio", float(low), float(high), len(took))
-    limits = percents(float(low), float(high))
+    limits = ratio_range(float(low), float(high))
     truncated = (
-        f"{counted(int(cut.sum()), 'trace')} of {number(len(took))} truncated ({percent(share)}, {case.ci} {limits})"
+        f"{plural(int(cut.sum()), 'trace')} of {count(len(took))} truncated ({ratio(share)}, {case.ci} {limits})"
     )
+    limit = round_duration(wait)
     if missing and not _clients_stop(case, wait):
         text = (
-            f"Tail sampling loses slow traces: at the decision after {duration(wait)} durations stop, {number(c2)}"
-            f" traces last 0.8 to 1 of that, {number(c3)} longer, about {number((c2 + 0.5) ** 2 / (c1 + 0.5))}"
-            f" expected; {truncated}. Quantiles near {duration(wait)} are lower bounds."
+            f"Tail sampling loses slow traces: at the decision after {limit} durations stop, {count(c2)}"
+            f" traces last 0.8 to 1 of that, {count(c3)} longer, about {count((c2 + 0.5) ** 2 / (c1 + 0.5))}"
+            f" expected; {truncated}. Quantiles near {limit} are lower bounds."
         )
         remedy = "Raise decision_wait above the slowest request."
         return [finding(CHECK, "failed", text, table, estimate=estimate, remedy=remedy, exemplars=exemplars,
                       assumptions=("the distribution of durations is smooth there",), is_critical=False)]  # fmt: skip
     if share > _MOST_CUT:
-        text = f"Tail sampling: {truncated} at the decision after {duration(wait)}."
+        text = f"Tail sampling: {truncated} at the decision after {limit}."
         remedy = "Raise decision_wait, or find out what delays the late spans."
         return [
             finding(
@@ -85,17 +86,16 @@ def _by_durations(case: Case) -> list[Finding]:
         ]
     if missing:
         text = (
-            f"Tail sampling loses no slow traces: durations stop at {duration(wait)}, but so do those of the logged"
+            f"Tail sampling loses no slow traces: durations stop at {limit}, but so do those of the logged"
             " requests (clients time out)."
         )
         return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
     if c1 + c2 < _FEWEST and took.max() > wait / 2:
         text = (
-            f"Tail sampling: {truncated}. Too few traces last nearly {duration(wait)} to decide whether longer ones are"
-            " missing."
+            f"Tail sampling: {truncated}. Too few traces last nearly {limit} to decide whether longer ones are missing."
         )
         return [finding(CHECK, "inconclusive", text, table, estimate=estimate, is_critical=False)]
-    text = f"Tail sampling: {truncated} at {duration(wait)}, no longer traces missing."
+    text = f"Tail sampling: {truncated} at {limit}, no longer traces missing."
     return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
 
 
@@ -155,7 +155,7 @@ def evictions(case: Case) -> list[Finding]:
     table["late_spans"] = counted.get(LATE, math.nan)
     parts = [_evicted(evicted), *(_lost(row) for _, row in table.iloc[1:].iterrows() if row["count"])]
     if late := counted.get(LATE):
-        parts.append(f"{number(late)} spans arrived after the decision")
+        parts.append(f"{count(late)} spans arrived after the decision")
     share = float(evicted["estimate"])
     known = Estimate(share, "ratio", share, share, int(evicted["of"])) if share <= 1 else None
     return [
@@ -184,21 +184,21 @@ def _evicted(row: pd.Series) -> str:
         return f"Collector evictions: not assessable: needs {EVICTED}"
     if lost > whole:
         return (
-            f"Collector evictions: {number(lost)} traces of {number(whole)} received; the counters cover different"
+            f"Collector evictions: {count(lost)} traces of {count(whole)} received; the counters cover different"
             " periods"
         )
     if not lost:
-        return f"Collector evictions: none of {'its' if math.isnan(whole) else number(whole)} traces"
-    of = "" if math.isnan(whole) else f" of {number(whole)}"
-    share = f"share unknown, needs {RECEIVED}" if math.isnan(whole) else percent(row["estimate"])
+        return f"Collector evictions: none of {'its' if math.isnan(whole) else count(whole)} traces"
+    of = "" if math.isnan(whole) else f" of {count(whole)}"
+    share = f"share unknown, needs {RECEIVED}" if math.isnan(whole) else ratio(row["estimate"])
     missing = "these traces are missing, and no sampling weight represents them"
-    return f"Collector evictions: {number(lost)}{of} traces ({share}) before the sampling decision; {missing}"
+    return f"Collector evictions: {count(lost)}{of} traces ({share}) before the sampling decision; {missing}"
 
 
 def _lost(row: pd.Series) -> str:
     """Return the clause about lost spans."""
-    share = f" ({percent(row['estimate'])})" if math.isfinite(row["estimate"]) else ""
-    return f"{number(row['count'])} {row['loss']}{share}"
+    share = f" ({ratio(row['estimate'])})" if math.isfinite(row["estimate"]) else ""
+    return f"{count(row['count'])} {row['loss']}{share}"
 
 
 def _remedy(table: pd.DataFrame) -> str:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from tracekit.checks.sampling.observed_rate import by_window
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import about, factors, number, percent, shown, times
 from tracekit.findings import Estimate
 from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.minimum_effect import compare_mix
+from tracekit.text import count, factor, factor_range, quoted, ratio, rough_count, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -84,19 +84,19 @@ def _finding(case: Case, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
     biased = (evidence["status"] == "failed").to_numpy()
     row = evidence.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
     stratum = (
-        f"{shown(row['scope'])} kept at {times(row['estimate'])} the rate of other traffic"
-        f" ({case.ci} {factors(row['estimate_low'], row['estimate_high'])};"
-        f" {number(row['traces'])} of {number(row['requests'])} requests)"
+        f"{quoted(row['scope'])} kept at {factor(row['estimate'])} the rate of other traffic"
+        f" ({case.ci} {factor_range(row['estimate_low'], row['estimate_high'])};"
+        f" {count(row['traces'])} of {count(row['requests'])} requests)"
     )
     others = int(biased.sum()) - 1
     more = f"; {others} more {axis} differ" * (others > 0)
-    distance = f"sample and traffic differ by {percent(mix.distance)}, noise alone yields {percent(mix.noise)}"
+    distance = f"sample and traffic differ by {ratio(mix.distance)}, noise alone yields {ratio(mix.noise)}"
     text = {
         "failed": f"Sampling bias: {stratum}{more}. Unweighted statistics {_effect(row['estimate'])} it.",
         "ok": f"No sampling bias: all {len(evidence)} {axis} are sampled at the same rate within"
-        f" {percent(case.margin)}; {distance}.",
+        f" {round_ratio(case.margin)}; {distance}.",
         "inconclusive": f"Inconclusive: {stratum}, not significant; {distance}. About"
-        f" {about(evidence['requests_needed'].max())} requests are needed for all {axis}.",
+        f" {rough_count(evidence['requests_needed'].max())} requests are needed for all {axis}.",
     }[status]
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"])
@@ -105,13 +105,13 @@ def _finding(case: Case, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
     assumed = ["windows and strata of counts and traces match", "no reservoir favours quiet strata", *case.caveats]
     ever = float(evidence["chance_any_time"].iloc[0]) if "chance_any_time" in evidence else 1.0
     if ever < 1 - case.confidence:
-        often = f"once in {about(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - too small
+        often = f"once in {rough_count(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - too small
         assumed.append(f"under repeated testing as traces arrive, chance alone would cause this {often}")
     return finding(
         CHECK, status, text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False
     )
 
 
-def _effect(ratio: float) -> str:
+def _effect(rate: float) -> str:
     """Return the effect of a sampling rate on counts."""
-    return "under-count" if ratio < 1 else "over-count"
+    return "under-count" if rate < 1 else "over-count"

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.thinned import unseen_mass
+from tracekit.text import count, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -51,19 +51,19 @@ def unseen_paths(case: Case) -> list[Finding]:
     )  # fmt: skip
     if len(counts) > _TOO_MANY * n and n > _TOP:
         text = (
-            f"{_SUBJECT}: cannot be estimated, {number(len(counts))} distinct paths in {number(n)} traces: "
+            f"{_SUBJECT}: cannot be estimated, {count(len(counts))} distinct paths in {count(n)} traces: "
             "operation names contain IDs."
         )
         remedy = "Name spans by route, not by URL, and run the check again."
         return [finding(CHECK, "warning", text, table, remedy=remedy, is_critical=False)]
     status: Status = "warning" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
     text = (
-        f"{_SUBJECT}: {percent(unseen.mass)} ({case.ci} {percents(unseen.low, unseen.high)}) of the requests take paths"
-        f" absent from this sample ({counted(len(counts), 'path')} in n = {number(n)} traces, {number(unseen.kinds)} or"
-        " more in total)."
+        f"{_SUBJECT}: {ratio(unseen.mass)} ({case.ci} {ratio_range(unseen.low, unseen.high)}) of the requests take"
+        f" paths absent from this sample ({plural(len(counts), 'path')} in n = {count(n)} traces, {count(unseen.kinds)}"
+        " or more in total)."
     )
     assumed = ["traces are independent draws with equal probability"]
-    assumed += [f"{number(len(case.traces) - n)} traces are excluded, so that all have equal probability"] * (
+    assumed += [f"{count(len(case.traces) - n)} traces are excluded, so that all have equal probability"] * (
         n < len(case.traces)
     )
     estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import counted, factors, number, percent, percents, times
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.weighted_rates import clustered_rates, weighted_total
+from tracekit.text import count, factor, factor_range, plural, ratio, ratio_range, round_ratio
 from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN
 from tracekit.weights.trace_state import randomness, threshold
 
@@ -65,19 +65,19 @@ def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pai
     """Return the finding on violated and decreasing thresholds."""
     trace = case.traces.forest.trace[rows]
     plain = np.ones(len(case.traces))
-    ratio = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, confidence=case.confidence)
-    share, low, high = float(ratio.ratio[0]), float(ratio.low[0]), float(ratio.high[0])
+    found = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, confidence=case.confidence)
+    share, low, high = float(found.ratio[0]), float(found.low[0]), float(found.high[0])
     wrong = int(violates.sum())
     table = pd.DataFrame(
         {"spans": [len(rows)], "violations": wrong, "estimate": share, "estimate_low": low, "estimate_high": high,
          "trace_count": len(np.unique(trace)), "falling_thresholds": falls, "parent_child_pairs": pairs}
     )  # fmt: skip
-    estimate = Estimate(share, "ratio", low, high, len(rows), float(ratio.n_effective[0]))
+    estimate = Estimate(share, "ratio", low, high, len(rows), float(found.n_effective[0]))
     if wrong:
         text = (
-            f"Wrong sampling thresholds: {number(wrong)} of {counted(len(rows), 'span')} ({percent(share)}, {case.ci}"
-            f" {percents(low, high)}) have a threshold that should have rejected them: a second sampler did not update"
-            " it. Their weights are unknown."
+            f"Wrong sampling thresholds: {count(wrong)} of {plural(len(rows), 'span')} ({ratio(share)}, {case.ci}"
+            f" {ratio_range(low, high)}) have a threshold that should have rejected them: a second sampler did not"
+            " update it. Their weights are unknown."
         )
         remedy = "Fix or upgrade the last sampler."
         shown = [case.traces.trace_ids[n] for n in np.unique(trace[violates])[:5]]
@@ -88,7 +88,7 @@ def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pai
     if falls:
         have = "has" if falls == 1 else "have"
         text = (
-            f"Wrong sampling thresholds: {number(falls)} of {counted(pairs, 'child span')} {have} a lower threshold"
+            f"Wrong sampling thresholds: {count(falls)} of {plural(pairs, 'child span')} {have} a lower threshold"
             " than the parent. A child cannot be kept more often than its parent."
         )
         return finding(
@@ -99,7 +99,7 @@ def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pai
             remedy="Fix or upgrade the sampler of the child spans.",
             is_critical=False,
         )
-    text = f"All {number(len(rows))} sampling thresholds are consistent with the IDs."
+    text = f"All {count(len(rows))} sampling thresholds are consistent with the IDs."
     return finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)
 
 
@@ -120,11 +120,11 @@ def _used(case: Case) -> Finding:
         {"source": list(sources), "trace_count": list(sources.values()), "n_effective": weights.n_effective,
          "largest_share": largest, "weight_sum": total}
     )  # fmt: skip
-    sizes = f"n = {number(n)}, effective sample size {number(weights.n_effective)}"
+    sizes = f"n = {count(n)}, effective sample size {count(weights.n_effective)}"
     if bad:
         text = f"Sampling weights: {'; '.join(bad)} ({sizes}). Estimates for all traffic depend on them."
     else:
-        text = f"Sampling weights of all {counted(n, 'trace')} are known, from {', '.join(sources)} ({sizes}){good}."
+        text = f"Sampling weights of all {plural(n, 'trace')} are known, from {', '.join(sources)} ({sizes}){good}."
     return finding(CHECK, status, text, table.assign(status=status), is_critical=False)
 
 
@@ -134,10 +134,10 @@ def _weaknesses(case: Case, largest: float) -> list[str]:
     unknown = weights.sources.get(UNKNOWN, 0)
     methods = dict.fromkeys(name.partition(",")[0] for name in weights.sources if name not in _NOT_METHODS)
     found = {
-        f"{number(unknown)} of {counted(n, 'trace')} have an unknown weight": unknown > 0,
+        f"{count(unknown)} of {plural(n, 'trace')} have an unknown weight": unknown > 0,
         f"several sources ({', '.join(methods)})": len(methods) > 1,
-        f"one trace has {percent(largest)} of the total weight": n * _DOMINANT > 1 and largest > _DOMINANT,
-        f"effective sample size only {number(weights.n_effective)}": weights.n_effective < _LEAST_EFFECTIVE * n,
+        f"one trace has {ratio(largest)} of the total weight": n * _DOMINANT > 1 and largest > _DOMINANT,
+        f"effective sample size only {count(weights.n_effective)}": weights.n_effective < _LEAST_EFFECTIVE * n,
     }
     return [text for text, holds in found.items() if holds]
 
@@ -148,7 +148,7 @@ def _ignored_rate(case: Case) -> str:
     if rate is None or rate >= 1 or case.is_weighted_by_rules:
         return ""
     is_one = case.is_even and float(case.probability[0]) == 1
-    return f"all weights are 1, although the rules keep {percent(rate)}" * is_one
+    return f"all weights are 1, although the rules keep {round_ratio(rate)}" * is_one
 
 
 def _partial(case: Case) -> str:
@@ -161,8 +161,8 @@ def _partial(case: Case) -> str:
     np.minimum.at(least, trace[known], own[known])
     np.maximum.at(most, trace[known], own[known])
     several, rootless = int((most > least).sum()), int((~case.base & ~np.isnan(case.probability)).sum())
-    left = f", and {number(rootless)} without a root represent no request" * (rootless > 0)
-    return f"spans of {counted(several, 'trace')} have different weights{left}"
+    left = f", and {count(rootless)} without a root represent no request" * (rootless > 0)
+    return f"spans of {plural(several, 'trace')} have different weights{left}"
 
 
 def _sum_against_requests(case: Case) -> tuple[str, str]:
@@ -179,6 +179,6 @@ def _sum_against_requests(case: Case) -> tuple[str, str]:
     requested = case.counts.total
     low, high = total.low / requested, total.high / requested
     verdict = judge(low, high, case.margin)
-    times_asked = f"{times(total.value / requested)} ({case.ci} {factors(low, high)})"
-    text = f"their sum is {times_asked} of the {counted(requested, 'counted request')}"
+    times_asked = f"{factor(total.value / requested)} ({case.ci} {factor_range(low, high)})"
+    text = f"their sum is {times_asked} of the {plural(requested, 'counted request')}"
     return {"ok": "ok", "failed": "warning", "inconclusive": "inconclusive"}[verdict], text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.text import duration, plural
+from tracekit.text import duration, plural, signed_duration, with_interval
 from tracekit.views.attribution.bars import NS, labels_of, row_layout
 from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, safe
 from tracekit.views.colours import LIGHT
@@ -74,7 +74,7 @@ def plot_comparison(
         raise ValueError(f"expected the names of two sides, found {names!r}")
     this, other = (safe(name) for name in names)
     change = result.change.value
-    title = f"Mean latency, {this} to {other}: {_signed(change)}"
+    title = f"Mean latency, {this} to {other}: {signed_duration(change)}"
     if not (result.sides["mean_latency_ns"] > 0).any():
         return empty_state(chart(f"Mean latency, {this} to {other}"), "All requests have a duration of 0.")
     if kind == "limits":
@@ -100,7 +100,7 @@ def _steps(title: str, result: PathComparison, groups: int, names: tuple[str, st
     if len(rest):
         labels.append(plural(len(rest), "other group"))
         changes.append(float(rest.sum()))
-        texts.append(f"{_signed(changes[-1])} together")
+        texts.append(f"{signed_duration(changes[-1])} together")
         paints.append(_paint(changes[-1], is_significant=False))
     ends = [_unique(name, labels) for name in names]
     labels = [ends[0], *labels, ends[1] if ends[1] != ends[0] else f"{ends[1]} (2)"]
@@ -118,7 +118,7 @@ def _steps(title: str, result: PathComparison, groups: int, names: tuple[str, st
         y=labels,
         orientation="h",
         marker={"color": [_WHOLE, *paints, _WHOLE]},
-        text=[duration(first), *map(_signed, changes), duration(last)],
+        text=[duration(first), *map(signed_duration, changes), duration(last)],
         textposition="outside",
         cliponaxis=False,
         customdata=words,
@@ -132,7 +132,7 @@ def _parts(title: str, result: PathComparison, groups: int) -> Chart:
     shown = result.table.head(groups)
     labels = labels_of(shown, _keys(result))
     rows = [
-        (html.unescape(label), *map(_signed, row))
+        (html.unescape(label), *map(signed_duration, row))
         for label, row in zip(labels, shown[list(_PARTS)].to_numpy(), strict=True)
     ]
     heads = ("", *(name for name, _ in _PARTS.values()))
@@ -148,7 +148,7 @@ def _parts(title: str, result: PathComparison, groups: int) -> Chart:
             orientation="h",
             name=name,
             marker={"color": colour},
-            customdata=[_signed(value) for value in shown[column]],
+            customdata=[signed_duration(value) for value in shown[column]],
             hovertemplate=f"%{{y}}: %{{customdata}}<extra>{name}</extra>",
         )
     return figure
@@ -190,16 +190,11 @@ def _paint(change: float, *, is_significant: bool) -> str:
     return colour if is_significant else faded(colour, _FADED)
 
 
-def _signed(value: float) -> str:
-    """Return a change with its sign."""
-    return f"{'+' if value > 0 else ''}{duration(value)}"
-
-
 def _with_interval(change: float, low: float, high: float) -> str:
     """Return a change with its interval as text."""
     if not np.isfinite([low, high]).all():
-        return f"{_signed(change)}, interval not estimable"
-    return f"{_signed(change)} ({_signed(low)} to {_signed(high)})"
+        return f"{signed_duration(change)}, interval not estimable"
+    return with_interval(change, low, high, signed_duration)
 
 
 def _unique(name: str, labels: Sequence[str]) -> str:

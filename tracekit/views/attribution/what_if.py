@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.text import duration, plural
+from tracekit.text import duration, from_to, plural
 from tracekit.views.attribution.bars import NS
 from tracekit.views.charts import SECONDS, chart, empty_state
 from tracekit.views.colours import LIGHT
@@ -68,8 +68,8 @@ def _title(result: WhatIf) -> str:
     mean = result.table.loc[result.table.index == "mean"]
     if mean["new_latency_ns"].notna().sum() == 0:
         return f"What if: {changed}"
-    now, new = (duration(float(mean[column].iloc[0])) for column in ("latency_ns", "new_latency_ns"))
-    return f"What if: mean latency {now} → {new}, {changed}"
+    now, new = (float(mean[column].iloc[0]) for column in ("latency_ns", "new_latency_ns"))
+    return f"What if: mean latency {from_to(now, new)}, {changed}"
 
 
 def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mean", "p50", "p95", "p99")) -> Chart:

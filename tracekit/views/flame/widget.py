@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import traitlets
 
-from tracekit.text import clean, duration, plural, ratio
+from tracekit.text import clean, duration, plural, ratio, signed_duration
 from tracekit.views.colours import SHARED
 from tracekit.views.flame.picture import flame_picture
 from tracekit.views.markup import table
@@ -159,7 +159,7 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
     total = float(change.sum())
     is_gone = (now == 0) & (was > 0)
     more = {
-        "title": f"Change in critical-path time: {'+' if total > 0 else ''}{duration(total)} per request",
+        "title": f"Change in critical-path time: {signed_duration(total)} per request",
         "note": f"{plural(len(shown), 'call path')}; red: more self time than in the baseline, blue: less.",
         "gone": f"{plural(int(is_gone.sum()), 'call path')} removed." if is_gone.any() else "",
         "tint": np.round(change / (most or 1.0), 3).tolist(),

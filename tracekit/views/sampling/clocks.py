@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.text import count, duration, moment, plural
+from tracekit.text import count, duration, interval, moment, plural
 from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
@@ -97,6 +97,6 @@ def _title(furthest: pd.Series, shown: int) -> str:
 
 def _row_text(row: dict[Any, Any]) -> str:
     """Return one period as text."""
-    limits = f"{duration(row['low_ns'])} to {duration(row['high_ns'])}"
+    limits = interval(row["low_ns"], row["high_ns"], duration, confidence="")
     calls = f"{plural(row['call_count'], 'call')} from {moment(int(row['start_ns']))} UTC"
     return f"{limits}, {calls}, {row['agreement_ratio']:.0%} consistent"

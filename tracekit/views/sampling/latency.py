@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import NOT_ESTIMABLE, duration
+from tracekit.text import duration, with_interval
 from tracekit.views.charts import chart, duration_axis, empty_state, remark
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
@@ -163,5 +163,4 @@ def _with_interval(value: float, low: float, high: float) -> str:
         return "unknown"
     if low == value == high:
         return duration(value)
-    ends = (duration(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
-    return f"{duration(value)} ({' to '.join(ends)})"
+    return with_interval(value, low, high, duration)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from tracekit.text import duration, factor, ratio
+from tracekit.text import factor, from_to, ratio
 from tracekit.views.service_graph.map import FAILING, WORSE, map_payload
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def _change(now: dict[str, Any], before: dict[str, Any] | None, count: str, per_
         return "added", "new"
     found: dict[str, str] = {}
     if now["error_ratio"] - before["error_ratio"] >= FAILING:
-        found["failing"] = f"error rate {ratio(before['error_ratio'])} → {ratio(now['error_ratio'])}"
+        found["failing"] = f"error rate {from_to(before['error_ratio'], now['error_ratio'], ratio)}"
     if min(now[count], before[count]) >= FEW:
         growths = [(name, _times(now[f"{name}_ns"], before[f"{name}_ns"])) for name in ("p95", "p50")]
         name, growth = max(growths, key=lambda item: abs(math.log(item[1])))
         if not 1 / GROWN < growth < GROWN:
-            words = f"{name} {duration(before[f'{name}_ns'])} → {duration(now[f'{name}_ns'])}"
+            words = f"{name} {from_to(before[f'{name}_ns'], now[f'{name}_ns'])}"
             found["slower" if growth > 1 else "faster"] = words
         more = now[count] / before[count] / per_request
         if more >= GROWN:

@@ -207,7 +207,7 @@ export function duration(ns) {
   let step = size >= 1e9 ? 3 : size >= 1e6 ? 2 : size >= 1e3 ? 1 : 0;
   if (step < 3 && Number(digits(size / UNITS[step][0])) >= 1000) step++;
   if (step === 0 && Number.isInteger(ns)) return `${ns} ns`;
-  return `${ns < 0 ? '-' : ''}${digits(size / UNITS[step][0])} ${UNITS[step][1]}`;
+  return `${ns < 0 ? '-' : ''}${digits(size / UNITS[step][0]).replace(/\B(?=(\d{3})+$)/g, ',')} ${UNITS[step][1]}`;
 }
 
 function digits(value) {
@@ -232,13 +232,19 @@ export function ticks(from, to, wanted) {
 }
 
 /** Format a ratio as a percentage, like text.ratio: only 0 and 1 themselves are shown as 0% and 100%. */
-function percent(share) {
+export function percent(share) {
   if (!Number.isFinite(share)) return '–';
   const value = share * 100;
   if (value < 0) return `-${percent(-share)}`;
   if (value === 0 || value === 100) return `${value}%`;
   if (value < 0.01) return '<0.01%';
   return value > 99.9 && value < 100 ? '>99.9%' : `${value.toFixed(value < 1 ? 2 : 1)}%`;
+}
+
+/** Join a baseline and a current figure, like text.from_to: the unit once where both have it. */
+export function fromTo(before, now) {
+  const [unit, other] = [before, now].map(words => /^[+-]?[\d,.]+( \D*)$/.exec(words)?.[1] ?? '');
+  return `${unit === other ? before.slice(0, before.length - unit.length) : before} → ${now}`;
 }
 
 const signed = ns => `${ns < 0 ? '' : '+'}${duration(ns)}`;
@@ -519,7 +525,7 @@ function timeWords(T, i) {
   return `${pairWords(T, i)}, ${T.state[i] === SLOWER ? 'slower' : 'faster'} (${signed(T.dur[i] - T.dur2[i])})`;
 }
 
-const pairWords = (T, i) => `${duration(T.dur2[i])} → ${duration(T.dur[i])}`;
+const pairWords = (T, i) => fromTo(duration(T.dur2[i]), duration(T.dur[i]));
 
 /** Return the number of calls; baseline -> current where they differ. */
 function callWords(T, { count: calls, before }) {
@@ -527,9 +533,9 @@ function callWords(T, { count: calls, before }) {
 }
 
 function foldWords(T, g) {
-  const facts = foldFacts(T, g), { total, p50, max, path } = facts, baseline = T.state ? `${duration(facts.totalBefore)} → ` : '';
+  const facts = foldFacts(T, g), { total, p50, max, path } = facts, whole = T.state ? fromTo(duration(facts.totalBefore), duration(total)) : duration(total);
   const share = T.path ? `, ${percent(path / T.path.total)} of the critical path` : '';
-  return `${callWords(T, facts)}, total ${baseline}${duration(total)}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
+  return `${callWords(T, facts)}, total ${whole}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
 /** Return the self time of a span as analysis.self_time defines it; undefined where it is unknown. */
@@ -733,7 +739,7 @@ class Row {
     this.el.className = 'tkw-row fold';
     this.words = foldWords(T, g);
     const share = T.path ? `, ${percent(facts.path / T.path.total)}` : '';
-    this.short = T.state ? `${duration(facts.totalBefore)} → ${duration(facts.total)}` : duration(facts.total) + share;
+    this.short = T.state ? fromTo(duration(facts.totalBefore), duration(facts.total)) : duration(facts.total) + share;
     set(this.line, { 'aria-label': `${foldWords(T, g)}, starts at ${duration(facts.from)}${facts.errors ? `, ${many(facts.errors, 'error')}` : ''}` });
   }
 
@@ -2085,7 +2091,7 @@ export class Flame extends Pane {
   lines(k) {
     const { value, spans, traces, baseline, change, presence, baseline_presence: before, unit, whole, parent } = this.tree, up = parent[k];
     const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of the total${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
-    if (baseline) out.push(`baseline ${duration(baseline[k])} (${signed(value[k] - baseline[k])}, self time ${signed(change[k])})`, `requests affected ${percent(before[k])} → ${percent(presence[k])}`);
+    if (baseline) out.push(`baseline ${duration(baseline[k])} (${signed(value[k] - baseline[k])}, self time ${signed(change[k])})`, `requests affected ${fromTo(percent(before[k]), percent(presence[k]))}`);
     else out.push(`requests affected ${percent(presence[k])}; ${many(spans[k], 'span')} in ${many(traces[k], 'request')}`);
     return out;
   }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.text import duration, plural
+from tracekit.text import from_to, plural
 from tracekit.traces import TraceSet
 from tracekit.views.details import Strings, detail_columns, source_names
 from tracekit.views.tkw1 import Payload
@@ -240,5 +240,5 @@ def _note(mine: Payload, theirs: Payload, state: Array) -> str:
     lengths = [float((side.columns["start"] + side.columns["dur"]).max(initial=0.0)) for side in (mine, theirs)]
     counts = [(int((state == kind).sum()), kind.name.lower()) for kind in State if kind != State.MATCHED]
     changes: list[Any] = [f"{plural(number, 'span')} {word}" for number, word in counts if number]
-    head = f"baseline trace {theirs.meta['id']}: {duration(lengths[1])} → {duration(lengths[0])}"
+    head = f"baseline trace {theirs.meta['id']}: {from_to(lengths[1], lengths[0])}"
     return "; ".join([f"{head}, {', '.join(changes) or 'no differences'}", *filter(None, [mine.meta["note"]])])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.text import duration
+from tracekit.text import duration, from_to
 from tracekit.views.waterfall.compare import State
 from tracekit.views.waterfall.payload import Flag
 
@@ -41,10 +41,10 @@ def time_words(payload: Payload, index: int) -> str:
         return "no start"
     if Flag.NO_END in flags:
         return "no end"
-    current = duration(float(columns["dur"][index]))
+    current = float(columns["dur"][index])
     if "state" not in columns:
-        return current
-    baseline = duration(float(columns["dur2"][index]))
-    return {State.ADDED: f"{current}, added", State.MISSING: f"missing, baseline {baseline}"}.get(
-        State(int(columns["state"][index])), f"{baseline} → {current}"
+        return duration(current)
+    baseline = float(columns["dur2"][index])
+    return {State.ADDED: f"{duration(current)}, added", State.MISSING: f"missing, baseline {duration(baseline)}"}.get(
+        State(int(columns["state"][index])), from_to(baseline, current)
     )

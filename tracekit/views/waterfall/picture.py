@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.text import count, duration, plural
+from tracekit.text import count, duration, from_to, plural
 from tracekit.views.markup import Markup, element, table
 from tracekit.views.scales import Scale
 from tracekit.views.svg import ERROR, INK, LINE, MUTE, picture, service_fill, text
@@ -153,10 +153,10 @@ def _figure(payload: Payload, rows: Array) -> str:
     """Return the duration of a span or the total of folded spans; in a comparison baseline and current."""
     if len(rows) == 1:
         return time_words(payload, int(rows[0]))
-    total = duration(float(payload.columns["dur"][rows].sum()))
+    total = float(payload.columns["dur"][rows].sum())
     if _is_compared(payload):
-        total = f"{duration(float(payload.columns['dur2'][rows].sum()))} → {total}"
-    return f"total {total}"
+        return f"total {from_to(float(payload.columns['dur2'][rows].sum()), total)}"
+    return f"total {duration(total)}"
 
 
 def _is_compared(payload: Payload) -> bool:

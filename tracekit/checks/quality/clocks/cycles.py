@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import duration, number
 from tracekit.findings import Estimate
+from tracekit.text import count, duration
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -46,14 +46,14 @@ def clock_cycles(case: Case) -> list[Finding]:
     n = int(agreement.size[sure].sum())
     if found is None:
         text = (
-            f"Clock offsets between {number(len(hosts))} hosts are consistent (n = {number(n)} calls between "
-            f"{number(len(sure))} pairs)."
+            f"Clock offsets between {count(len(hosts))} hosts are consistent (n = {count(n)} calls between "
+            f"{count(len(sure))} pairs)."
         )
         return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=_ASSUMED)]
     names = [pairs.names[hosts[at]] for at in found.clocks]
     text = (
         f"Inconsistent clock offsets: around the cycle {', '.join(f'`{name}`' for name in names)} they miss 0 by at "
-        f"least {duration(found.gap_ns)} (n = {number(n)} calls). At least one of these offsets is wrong, so events on "
+        f"least {duration(found.gap_ns)} (n = {count(n)} calls). At least one of these offsets is wrong, so events on "
         f"these hosts cannot be ordered by time."
     )
     estimate = Estimate(found.gap_ns, "ns", found.gap_ns, float("inf"), n)

@@ -11,8 +11,8 @@ from scipy import optimize
 from tracekit.analysis.clock_skew.intervals import Agreement, agree
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, duration, number
 from tracekit.findings import Estimate
+from tracekit.text import count, duration, interval, number, plural
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -51,30 +51,31 @@ def clock_drift(case: Case) -> list[Finding]:
     unexplained = len(evidence) - len(moved)
     left = f" {len(odd) - _MOST_PAIRS} more pairs were not analysed." if len(odd) > _MOST_PAIRS else ""
     contradiction = (
-        f" Calls of {counted(unexplained, 'pair')} fit neither a drift nor a step: asynchronous calls, or two machines "
+        f" Calls of {plural(unexplained, 'pair')} fit neither a drift nor a step: asynchronous calls, or two machines "
         f"under one host name." * bool(unexplained)
     )
     if not len(moved):
         text = (
             f"No clock drift or step detected: one offset fits the calls of {int(enough.sum()) - len(odd)} of "
-            f"{int(enough.sum())} host pairs (n = {number(calls)} calls).{contradiction}{left}"
+            f"{int(enough.sum())} host pairs (n = {count(calls)} calls).{contradiction}{left}"
         )
         return [finding(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=_ASSUMED)]
     row = moved.iloc[0]
     if row["kind"] == "drift":
         low, high = row["low"], row["high"]
-        change = f"Clock drift: `{row['peer_host']}` gains {(low + high) / 2:.3g} ppm ({low:.3g} to {high:.3g}) on"
+        rate = f"{number((low + high) / 2)} ppm ({interval(low, high, number, confidence='')})"
+        change = f"Clock drift: `{row['peer_host']}` gains {rate} on"
         when = ""
         each_hour = duration(abs(low + high) / 2 * 3.6e6)
         meaning = f"That is {each_hour} per hour: one correction for the whole period would be wrong."
     else:
         low, high = row["low"], row["high"]
-        change = f"Clock step: `{row['peer_host']}` jumped by {duration(low)} to {duration(high)} against"
+        change = f"Clock step: `{row['peer_host']}` jumped by {interval(low, high, duration, confidence='')} against"
         when = f" at {row['time']:%Y-%m-%d %H:%M:%S} UTC"
         meaning = "Durations across that moment, and the order of events before and after it, are wrong by as much."
-    more = f" {counted(len(moved) - 1, 'more pair')} of hosts with clock drift or steps." if len(moved) > 1 else ""
+    more = f" {plural(len(moved) - 1, 'more pair')} of hosts with clock drift or steps." if len(moved) > 1 else ""
     text = (
-        f"{change} `{row['host']}`{when} (n = {counted(row['call_count'], 'call')}). "
+        f"{change} `{row['host']}`{when} (n = {plural(row['call_count'], 'call')}). "
         f"{meaning}{more}{contradiction}{left}"
     )
     estimate = Estimate((low + high) / 2, row["unit"], low, high, int(row["call_count"]))

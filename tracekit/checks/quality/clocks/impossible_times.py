@@ -12,10 +12,10 @@ from tracekit.attributes import join, pick
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
-from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import Quality
 from tracekit.stats.grouping import group_rows
+from tracekit.text import count, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,12 +62,12 @@ def impossible_times(case: Case) -> list[Finding]:
     status: Status = (
         "failed" if wrong_unit else status_of_low_share(low, high, warn=_MOST) if impossible.any() else "ok"
     )
-    total = counted(len(spans), "span")
-    many = f"{percent(value)} ({case.ci} {percents(low, high)}) of {total}" if impossible.any() else f"none of {total}"
+    total = plural(len(spans), "span")
+    many = f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {total}" if impossible.any() else f"none of {total}"
     text = f"{_SUBJECT}: {many}"
     if len(evidence):
         text += f", most of them {describe_origin(evidence)}"
-    text += f"; {counted(aside, 'span')} in another unit were quarantined" * bool(aside)
+    text += f"; {plural(aside, 'span')} in another unit were quarantined" * bool(aside)
     meaning = {
         "ok": "Durations and order are reliable.",
         "inconclusive": "Too few spans to decide whether more than 0.1% are affected.",
@@ -174,13 +174,13 @@ def describe_origin(origins: pd.DataFrame) -> str:
     by_service = origins.groupby(["sign", "service_name"], sort=False)["span_count"].sum().reset_index()
     most = by_service.iloc[int(by_service["span_count"].argmax())]
     rows = origins[(origins["sign"] == most["sign"]) & (origins["service_name"] == most["service_name"])]
-    text = f"{most['sign']} ({number(most['span_count'])} spans of `{most['service_name']}`"
+    text = f"{most['sign']} ({count(most['span_count'])} spans of `{most['service_name']}`"
     if rows["sdk"].notna().all():
         sdks = rows["sdk"].unique()
         text += f", all written by `{sdks[0]}`" if len(sdks) == 1 else f", written by {len(sdks)} SDKs"
     if rows["host"].notna().all():
         hosts = rows["host"].unique()
-        text += f", all on `{hosts[0]}`" if len(hosts) == 1 else f", on {number(len(hosts))} hosts"
+        text += f", all on `{hosts[0]}`" if len(hosts) == 1 else f", on {count(len(hosts))} hosts"
     return text + ")"
 
 

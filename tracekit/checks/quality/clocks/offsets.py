@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, duration
 from tracekit.findings import Estimate, Status
+from tracekit.text import duration, interval, plural, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -58,11 +58,11 @@ def clock_offsets(case: Case) -> list[Finding]:
     skewed = evidence[evidence["status"] == "warning"]
     calls = int(evidence["call_count"].sum())
     disputed = int((evidence["status"] == "inconclusive").sum())
-    odd = f" No single offset fits the calls of {counted(disputed, 'pair')} (see clock.drift)." if disputed else ""
+    odd = f" No single offset fits the calls of {plural(disputed, 'pair')} (see clock.drift)." if disputed else ""
     if not len(skewed):
         widest = float(evidence["unresolved_ns"].median())
         text = (
-            f"No clock skew detected between {counted(len(evidence), 'host pair')} ({counted(calls, 'call')}). "
+            f"No clock skew detected between {plural(len(evidence), 'host pair')} ({plural(calls, 'call')}). "
             f"Median undetectable skew: {duration(widest)}; do not order events closer than that.{odd}"
         )
         status: Status = "inconclusive" if disputed else "ok"
@@ -71,10 +71,10 @@ def clock_offsets(case: Case) -> list[Finding]:
     ahead = first["low_ns"] > 0
     who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
     low, high = sorted((abs(int(first["low_ns"])), abs(int(first["high_ns"]))))
-    more = f" {counted(len(skewed) - 1, 'more host pair')} with clock skew." if len(skewed) > 1 else ""
+    more = f" {plural(len(skewed) - 1, 'more host pair')} with clock skew." if len(skewed) > 1 else ""
     text = (
-        f"Clock skew: `{who}` runs {duration(low)} to {duration(high)} ahead of `{other}` "
-        f"(n = {counted(first['call_count'], 'call')}). Events less than {duration(high)} apart cannot be ordered "
+        f"Clock skew: `{who}` runs {interval(low, high, duration, confidence='')} ahead of `{other}` "
+        f"(n = {plural(first['call_count'], 'call')}). Events less than {duration(high)} apart cannot be ordered "
         f"between them, and network times between them are wrong by as much.{more}{odd}"
     )
     estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
@@ -85,6 +85,6 @@ def clock_offsets(case: Case) -> list[Finding]:
 def _assumed(case: Case) -> tuple[str, ...]:
     """Return the assumptions of the intervals."""
     return (
-        f"at most {case.tolerance:.0%} of the calls of an interval, and half of the calls of a pair, are asynchronous",
+        f"at most {round_ratio(case.tolerance)} of the calls of an interval, half of those of a pair are asynchronous",
         "the network delays to the callee and back may differ by any amount that the calls allow",
     )

@@ -17,10 +17,10 @@ from tracekit.checks.verdicts import (
     without_weighted_traces,
     worst_status,
 )
-from tracekit.checks.words import counted, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.intervals import normal_quantile
+from tracekit.text import plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -81,13 +81,13 @@ def call_pairs(case: Case) -> list[Finding]:
         return [without_weighted_traces(CHECK, _SUBJECT)]
     side = "client" if ratios.idxmin() == "client_ratio" else "server"
     cause = _cause(case, row) if side == "server" else "export"
-    unrecorded = f" At least {counted(unseen, 'call')} left no span at either end." if unseen >= 1 else ""
+    unrecorded = f" At least {plural(unseen, 'call')} left no span at either end." if unseen >= 1 else ""
     lowest = f"; lowest of {len(evidence)} callees" * (len(evidence) > 1)
     arrived = "arrived" if cause == "export" else "are in the trace of the call"
     text = (
-        f"{side.capitalize()} spans of calls to `{row['service_name']}`: {percent(row[f'{side}_ratio'])} {arrived} "
-        f"({case.ci} {percents(row[f'{side}_low'], row[f'{side}_high'])}; "
-        f"n = {counted(row['pair_count'], 'matched pair')}{lowest}).{unrecorded}"
+        f"{side.capitalize()} spans of calls to `{row['service_name']}`: {ratio(row[f'{side}_ratio'])} {arrived} "
+        f"({case.ci} {ratio_range(row[f'{side}_low'], row[f'{side}_high'])}; "
+        f"n = {plural(row['pair_count'], 'matched pair')}{lowest}).{unrecorded}"
     )
     lost_meaning, remedy = _CAUSES[cause]
     meaning = {"warning": lost_meaning, "ok": "Calls can be counted on either side."}

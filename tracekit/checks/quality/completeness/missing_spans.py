@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable, status_of_high_share, without_weighted_traces
-from tracekit.checks.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import KINDS, Kind, ParentState
+from tracekit.text import count, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -48,10 +48,10 @@ def missing_spans(case: Case) -> list[Finding]:
         return [without_weighted_traces(CHECK, _SUBJECT)]
     status = status_of_high_share(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
     evidence = _by_service(case, trace, is_missing, child)
-    share = f"{percent(value)}, " if is_missing.any() else ""
+    share = f"{ratio(value)}, " if is_missing.any() else ""
     text = (
-        f"Orphans: {number(is_missing.sum())} of {counted(len(trace), 'parent span')} missing "
-        f"({share}{case.ci} {percents(low, high)})"
+        f"Orphans: {count(is_missing.sum())} of {plural(len(trace), 'parent span')} missing "
+        f"({share}{case.ci} {ratio_range(low, high)})"
     )
     if is_missing.any():
         top = evidence.iloc[0]
@@ -59,7 +59,7 @@ def missing_spans(case: Case) -> list[Finding]:
     meaning = {
         "ok": "Self times, call counts and critical paths are reliable.",
         "inconclusive": f"Too few to decide whether less than 2% are missing: "
-        f"{number(_n_needed(value, low, high, len(trace)))} parent spans are needed.",
+        f"{count(_n_needed(value, low, high, len(trace)))} parent spans are needed.",
     }.get(status, "Call counts are lower bounds, and time of missing spans is attributed to their parents.")
     return [
         finding(

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
-from tracekit.checks.words import counted, percent, percents
 from tracekit.completeness import is_open
 from tracekit.findings import Estimate
 from tracekit.schema import Quality, RecordKind
+from tracekit.text import plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -59,9 +59,9 @@ def partial(case: Case) -> list[Finding]:
     }
     be = "is" if total == 1 else "are"
     some = (
-        f"{percent(value)} ({case.ci} {percents(low, high)}) of {counted(total, 'trace')} {be} truncated or unfinished"
+        f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {plural(total, 'trace')} {be} truncated or unfinished"
     )
-    none = f"none of {counted(total, 'trace')} shows a sign of truncation"
+    none = f"none of {plural(total, 'trace')} shows a sign of truncation"
     many = some if any_cut.any() else none
     text = f"{_SUBJECT}: {many}{why}. {meaning.get(status, 'Totals over their spans are lower bounds.')}{also}"
     return [

@@ -10,10 +10,10 @@ import pandas as pd
 from tracekit.checks.quality.completeness.missing_spans import references
 from tracekit.checks.quality.gaps.parts import AXES
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent, percents, period, shown
 from tracekit.findings import Estimate
 from tracekit.stats.cluster_scan import cluster_scan
 from tracekit.stats.intervals import wilson
+from tracekit.text import count, period, plural, quoted, ratio, ratio_range
 from tracekit.weights.tally import stratum_codes
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def orphan_gaps(case: Case) -> list[Finding]:
     order = order[cut : len(order) - cut]
     named, lacks = named[order], lacks[order]
     if not lacks.any():
-        text = f"No sign of a collection gap: no trace lacks a parent span (n = {counted(len(named), 'trace')})."
+        text = f"No sign of a collection gap: no trace lacks a parent span (n = {plural(len(named), 'trace')})."
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     found = cluster_scan(lacks)
     within = np.zeros(len(named), bool)
@@ -58,8 +58,8 @@ def orphan_gaps(case: Case) -> list[Finding]:
     share, usual = float(lacks[within].mean()) if within.any() else 0.0, float(lacks[~within].mean())
     if found.p >= _ALARM_P or share < max(_ALARM_SHARE, 2 * usual):
         text = (
-            f"No sign of a collection gap: {percent(float(lacks.mean()))} of the traces lack a parent span, without a "
-            f"significant cluster in time (n = {counted(len(named), 'trace')})."
+            f"No sign of a collection gap: {ratio(float(lacks.mean()))} of the traces lack a parent span, without a "
+            f"significant cluster in time (n = {plural(len(named), 'trace')})."
         )
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     start = case.start_ns[named]
@@ -67,11 +67,11 @@ def orphan_gaps(case: Case) -> list[Finding]:
     low, high = (float(limit) for limit in wilson(share, int(within.sum()), confidence=case.confidence))
     evidence = _parts(case, named[within], named[~within]).assign(start_time=first, end_time=last)
     lost = evidence[evidence["loss_ratio"] >= _LOST]
-    where = f" Spans of `{lost.iloc[0]['scope']}` fell by {percent(lost.iloc[0]['loss_ratio'])}." if len(lost) else ""
+    where = f" Spans of `{lost.iloc[0]['scope']}` fell by {ratio(lost.iloc[0]['loss_ratio'])}." if len(lost) else ""
     text = (
-        f"Collection gap: {percent(share)} ({case.ci} {percents(low, high)}) of the traces {period(first, last)} lack "
-        f"a parent span, vs {percent(usual)} of the others (n = {number(within.sum())} and {number((~within).sum())})."
-        f"{where} Counts and times in this window are too low."
+        f"Collection gap: {ratio(share)} ({case.ci} {ratio_range(low, high)}) of the traces from "
+        f"{period(first.value, last.value)} lack a parent span, vs {ratio(usual)} of the others "
+        f"(n = {count(within.sum())} and {count((~within).sum())}).{where} Counts and times in this window are too low."
     )
     return [
         finding(
@@ -99,7 +99,7 @@ def _parts(case: Case, within: Array, others: Array) -> pd.DataFrame:
         )
         due = usual * (len(within) / max(len(others), 1))
         rows += [
-            (f"{word} {shown(name).replace('`', '')}", int(seen[at]), float(due[at]), float(1 - seen[at] / due[at]))
+            (f"{word} {quoted(name).replace('`', '')}", int(seen[at]), float(due[at]), float(1 - seen[at] / due[at]))
             for at, name in enumerate(label.labels)
             if due[at] >= 1
         ]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.checks.words import shown
 from tracekit.stats.gap_strata import Stratum
+from tracekit.text import quoted
 from tracekit.weights.tally import entry_rows, stratum_codes, window_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _shares_of_services(case: Case, rows: Array, label: Codes, word: str) -> dic
         own = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
         others = np.minimum(recorded[of][bins] - own, whole.requests - own)
         part = whole._replace(traces=own, members=inside, others=others)
-        found[_unused(f"{word} {shown(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
+        found[_unused(f"{word} {quoted(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
     return found
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent, percents, period
 from tracekit.findings import Estimate
 from tracekit.stats.gap_strata import gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson
 from tracekit.stats.tests import false_discovery
+from tracekit.text import count, period, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def gaps(case: Case) -> list[Finding]:
             not_assessable(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces in the counted period (found {recorded})")
         ]
     evidence = _judged(_windows(scanned, case.confidence), {n: one for family in scanned for n, one in family.items()})
-    caveat = f" {number(outside)} more traces were expected before the first and after the last trace." * (outside >= 1)
+    caveat = f" {count(outside)} more traces were expected before the first and after the last trace." * (outside >= 1)
     alarms = evidence[evidence["status"].isin(["failed", "warning"]) & (evidence["reported_as"] == evidence["scope"])]
     if len(alarms):
         return [_alarm(row, evidence, caveat, case.ci) for _, row in alarms.iterrows()]
@@ -87,12 +87,12 @@ def _no_gap(evidence: pd.DataFrame, scanned: list[dict[str, Series]], caveat: st
     apart = f", nor in any of {many} services, zones, hosts and instances" if many > 0 else ""
     moved, unclear = (int((evidence["outcome"] == outcome).sum()) for outcome in ("moved", "unclear"))
     text = (
-        f"No collection gap found in {number(len(whole.traces))} windows with {number(whole.requests.sum())} requests "
-        f"and {number(whole.traces.sum())} traces{apart}. No significant drop of 20% or more; a total loss of {_SEEN} "
+        f"No collection gap found in {count(len(whole.traces))} windows with {count(whole.requests.sum())} requests "
+        f"and {count(whole.traces.sum())} traces{apart}. No significant drop of 20% or more; a total loss of {_SEEN} "
         f"expected traces would have been detected."
     )
-    text += f" {counted(moved, 'drop')} of one part only: its requests went to its peers." * (moved > 0)
-    text += f" {counted(unclear, 'drop')} of one part: either lost traces, or requests that went to its peers." * (
+    text += f" {plural(moved, 'drop')} of one part only: its requests went to its peers." * (moved > 0)
+    text += f" {plural(unclear, 'drop')} of one part: either lost traces, or requests that went to its peers." * (
         unclear > 0
     )
     remedy = "Pass request counts by zone, host or instance." * (unclear > 0)
@@ -196,9 +196,9 @@ def _missing(row: pd.Series) -> float:
 def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str, ci: str) -> Finding:
     """Return the finding on one gap."""
     scope = ALL if row["scope"] == ALL else f"`{row['scope']}`"
-    lost, size = number(_missing(row)), percent(row["loss_ratio"])
-    when = period(row["start_time"], row["end_time"])
-    limits = f"{ci} {percents(row['low'], row['high'])}"
+    lost, size = count(_missing(row)), ratio(row["loss_ratio"])
+    when = f"from {period(row['start_time'].value, row['end_time'].value)}"
+    limits = f"{ci} {ratio_range(row['low'], row['high'])}"
     estimate = Estimate(row["loss_ratio"], "ratio", row["low"], row["high"], int(row["requests"]))
     remedy = "Check collectors and exporters at that time; exclude the window from rates and comparisons."
     is_part = " of " in row["scope"]
@@ -213,7 +213,7 @@ def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str, ci: str) -> Find
     meaning = " Its peers recorded no more traces than usual." * is_part
     text = (
         f"Collection gap: {size} ({limits}) of {scope} traces are missing {when}, about {lost} traces, while "
-        f"{number(row['requests'])} requests arrived{' at it and its peers' * is_part}.{meaning} Fewer traces in this "
+        f"{count(row['requests'])} requests arrived{' at it and its peers' * is_part}.{meaning} Fewer traces in this "
         f"window do not mean less traffic or fewer errors.{caveat}"
     )
     return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)

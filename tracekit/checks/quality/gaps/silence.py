@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, duration, number
 from tracekit.findings import Estimate
+from tracekit.text import count, duration, factor, plural
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -40,10 +40,10 @@ def silences(start_ns: Array, *, chance: float = _CHANCE) -> Silence:
     n, sums = len(gap), np.concatenate(([0.0], np.cumsum(gap)))
     at = np.arange(n)
     first, last = np.maximum(at - _NEIGHBOURS, 0), np.minimum(at + 1 + _NEIGHBOURS, n)
-    around, count = sums[last] - sums[first] - gap, last - first - 1
-    adjusted = np.exp(-count * np.log1p(gap / np.maximum(around, 1e-9))) * n
+    around, others = sums[last] - sums[first] - gap, last - first - 1
+    adjusted = np.exp(-others * np.log1p(gap / np.maximum(around, 1e-9))) * n
     found = np.flatnonzero(adjusted < chance)
-    return Silence(found, gap[found], gap[found] * count[found] / np.maximum(around[found], 1e-9))
+    return Silence(found, gap[found], gap[found] * others[found] / np.maximum(around[found], 1e-9))
 
 
 def burst(start_ns: Array) -> float:
@@ -55,9 +55,9 @@ def burst(start_ns: Array) -> float:
     start = np.sort(start_ns)
     bins = max(int(len(start) / _PER_BIN), 4)
     edges = np.linspace(float(start[0]), float(start[-1]) + 1, bins + 1)
-    count = np.histogram(start, edges)[0].astype(np.float64)
-    both = count[1:] + count[:-1]
-    terms = np.sort((np.diff(count) ** 2 / np.maximum(both, 1))[both > 0])
+    arrivals = np.histogram(start, edges)[0].astype(np.float64)
+    both = arrivals[1:] + arrivals[:-1]
+    terms = np.sort((np.diff(arrivals) ** 2 / np.maximum(both, 1))[both > 0])
     return float(terms[: max(len(terms) - _EDGES, 1)].mean())
 
 
@@ -74,7 +74,7 @@ def silence(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, _SUBJECT, f"request counts, or at least {_FEWEST} traces (found {len(start)})")]
     spread = burst(start)
     if spread > _BURSTY:
-        missing = f"request counts: arrivals are bursty ({spread:.1f}x the dispersion of independent arrivals)"
+        missing = f"request counts: arrivals are bursty ({factor(spread)} the dispersion of independent arrivals)"
         return [not_assessable(CHECK, _SUBJECT, missing, "Pass requests= with times for the check gap.scan.")]
     found = silences(start)
     begin = start[found.before]
@@ -88,16 +88,16 @@ def silence(case: Case) -> list[Finding]:
     longest = float(np.diff(start).max())
     if not len(evidence):
         text = (
-            f"No sign of a collection gap: the longest pause between {number(len(start))} traces is "
+            f"No sign of a collection gap: the longest pause between {count(len(start))} traces is "
             f"{duration(longest)}, not significantly longer than the others."
         )
         return [finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
     worst = evidence.iloc[int(evidence["due_count"].to_numpy().argmax())]
-    others = f" {counted(len(evidence) - 1, 'more such gap')}." if len(evidence) > 1 else ""
+    others = f" {plural(len(evidence) - 1, 'more such gap')}." if len(evidence) > 1 else ""
     text = (
         f"Possible collection gap: no trace for {duration(float(worst['gap_ns']))} from "
-        f"{worst['start_time']:%Y-%m-%d %H:%M:%S} UTC, about {number(worst['due_count'])} expected "
-        f"(n = {number(len(start))} traces).{others} Without request counts it may be a lull; it does not prove an "
+        f"{worst['start_time']:%Y-%m-%d %H:%M:%S} UTC, about {count(worst['due_count'])} expected "
+        f"(n = {count(len(start))} traces).{others} Without request counts it may be a lull; it does not prove an "
         f"outage of the service."
     )
     due = float(worst["due_count"])

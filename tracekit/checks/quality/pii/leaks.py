@@ -11,13 +11,13 @@ from scipy import stats
 from tracekit.checks.quality.pii.patterns import DETECTORS, is_pii, masked
 from tracekit.checks.quality.pii.scan import Blob, Hit, blob, digit_runs, hits
 from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.checks.words import number, percent, percents
 from tracekit.findings import Estimate, Status
 from tracekit.schema import ValueType
 from tracekit.stats.intervals import wilson
 from tracekit.stats.mover import weight_classes
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.thinned import thinned_count
+from tracekit.text import count, interval, ratio, ratio_range, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -62,21 +62,21 @@ def privacy(case: Case) -> list[Finding]:
     if not len(leaks):
         most = 1 - (1 - case.confidence) ** (1 / max(total, 1))  # about 3 / n
         text = (
-            f"No PII or secrets detected in {number(total)} distinct values of attributes, span names and messages "
-            f"({100 * case.confidence:g}% upper bound: {percent(most)} of such values"
+            f"No PII or secrets detected in {count(total)} distinct values of attributes, span names and messages "
+            f"({round_ratio(case.confidence)} upper bound: {ratio(most)} of such values"
         )
         none = leaks_in_traffic(case.traces, np.zeros(0, np.int64), confidence=case.confidence)
-        text += ")." if np.isnan(none.high) else f", {number(none.high)} requests of all traffic)."
+        text += ")." if np.isnan(none.high) else f", {count(none.high)} requests of all traffic)."
         estimate = Estimate(0.0, "ratio", 0.0, most, total)
         return [finding(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
     top = leaks.iloc[0]
     others = sorted(set(leaks["key"]) - {top["key"]})
     also = f" Also affected: {', '.join(f'`{key}`' for key in others[:5])}." if others else ""
-    share = f"{case.ci} {percents(top['low'], top['high'])}"
+    share = f"{case.ci} {ratio_range(top['low'], top['high'])}"
     text = (
-        f"PII or secrets in `{top['key']}` ({top['kind']}): {number(top['value_count'])} of "
-        f"{number(top['scanned_count'])} distinct values ({share}), such as {top['example']}, in "
-        f"{number(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}.{also}"
+        f"PII or secrets in `{top['key']}` ({top['kind']}): {count(top['value_count'])} of "
+        f"{count(top['scanned_count'])} distinct values ({share}), such as {top['example']}, in "
+        f"{count(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}.{also}"
     )
     estimate = Estimate(
         top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
@@ -188,16 +188,16 @@ def _genuine(row: pd.Series) -> str:
     """Return the share of the digit runs that are genuine cards, as a clause."""
     if np.isnan(row["genuine_ratio"]):
         return ""
-    limits = percents(row["genuine_low"], row["genuine_high"])
-    return f"; {percent(row['genuine_ratio'])} ({limits}) of its card-like digit runs are genuine"
+    limits = ratio_range(row["genuine_low"], row["genuine_high"])
+    return f"; {ratio(row['genuine_ratio'])} ({limits}) of its card-like digit runs are genuine"
 
 
 def _in_traffic(row: pd.Series) -> str:
     """Return the number of requests of all traffic with such data, as a clause; empty if weights are unknown."""
     if np.isnan(row["traffic_count"]):
         return ""
-    limits = f"{number(row['traffic_low'])}-{number(row['traffic_high'])}"
-    return f", about {number(row['traffic_count'])} ({limits}) requests of all traffic"
+    limits = interval(row["traffic_low"], row["traffic_high"], count, confidence="")
+    return f", about {count(row['traffic_count'])} ({limits}) requests of all traffic"
 
 
 def _name(key: str) -> str:

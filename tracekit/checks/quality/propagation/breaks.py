@@ -13,10 +13,10 @@ from tracekit.analysis.skew import clock_skew
 from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.propagation.continuations import stitch
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.tests import false_discovery
+from tracekit.text import count, interval, plural, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,11 +101,11 @@ def _without_pairs(case: Case, roots: int, evidence: pd.DataFrame) -> Finding:
     if open_ones:
         missing = (
             f"two services, one with at least {_FEWEST} client spans without a server span and one with at least "
-            f"{_FEWEST} root spans (no pair has both; over all services: {number(open_ones)} and {number(roots)})"
+            f"{_FEWEST} root spans (no pair has both; over all services: {count(open_ones)} and {count(roots)})"
         )
         return not_assessable(CHECK, _SUBJECT, missing)
     text = (
-        f"No broken context propagation detected ({counted(roots, 'root span')}): every call was answered in its own "
+        f"No broken context propagation detected ({plural(roots, 'root span')}): every call was answered in its own "
         f"trace."
     )
     return finding(CHECK, "ok", text, evidence)
@@ -114,14 +114,14 @@ def _without_pairs(case: Case, roots: int, evidence: pd.DataFrame) -> Finding:
 def _without_breaks(evidence: pd.DataFrame, roots: int) -> Finding:
     """Return the finding if no pair of services has significantly many continuations."""
     unsure = evidence[evidence["status"] == "inconclusive"]
-    text = f"No broken context propagation detected ({counted(roots, 'root span')})."
-    method = f"Unanswered calls between {counted(len(evidence), 'pair')} of services, compared with time-shifted roots."
+    text = f"No broken context propagation detected ({plural(roots, 'root span')})."
+    method = f"Unanswered calls between {plural(len(evidence), 'pair')} of services, compared with time-shifted roots."
     if not len(unsure):
         text += " One root span = one request."
         return finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED, method=method)
     row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
     text += (
-        f" Inconclusive for up to {number(row['high'])} of {counted(row['root_count'], 'root span')} of "
+        f" Inconclusive for up to {count(row['high'])} of {plural(row['root_count'], 'root span')} of "
         f"`{row['callee_service']}`, which may be continuations of calls by `{row['caller_service']}`."
     )
     remedy = "Use a longer window."
@@ -138,9 +138,10 @@ def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str) -> Finding:
     """Return the finding on one pair of services."""
     caller, callee = row["caller_service"], row["callee_service"]
     share = row["broken_count"] / row["root_count"]
+    limits = interval(row["low"], row["high"], count, confidence=ci)
     text = (
-        f"Broken context propagation: about {number(row['broken_count'])} ({ci} {number(row['low'])}-"
-        f"{number(row['high'])}) of {number(row['root_count'])} root spans of `{callee}` ({percent(share)}) continue "
+        f"Broken context propagation: about {count(row['broken_count'])} ({limits}) of "
+        f"{count(row['root_count'])} root spans of `{callee}` ({ratio(share)}) continue "
         f"calls by `{caller}`. The traces of these requests end at `{caller}`, without `{callee}`."
     )
     estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))

@@ -12,11 +12,11 @@ from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.propagation.continuations import Windows, stitch
 from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.checks.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.stats.tests import false_discovery
+from tracekit.text import count, interval, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -51,7 +51,7 @@ def retried_roots(case: Case) -> list[Finding]:
     free = roots[~_continued(case, roots)]
     failed = case.traces.is_error[free]
     if not failed.any():
-        text = f"No retries as new traces: none of {counted(len(free), 'root span')} failed."
+        text = f"No retries as new traces: none of {plural(len(free), 'root span')} failed."
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     columns = {"service_name": case.service, "operation": case.traces.codes("operation")}
     group, labels = group_rows({name: (one.codes[free], one.labels) for name, one in columns.items()}, len(free))
@@ -123,11 +123,11 @@ def _after(start: Array, end: Array, failed: Array, client: Array, confidence: f
 
 def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
     """Return the operations with their status, the most retries first."""
-    count = evidence["failed_count"]
+    failed = evidence["failed_count"]
     q = false_discovery(evidence["p"].to_numpy())
-    tried = (q <= _FALSE) & (evidence["low"] > _SHARE * count)
+    tried = (q <= _FALSE) & (evidence["low"] > _SHARE * failed)
     is_detectable = evidence["chance_ratio"] < 1 - _MARGIN  # not where coincidence covers nearly all roots
-    sure = is_detectable & (evidence["high"] <= _MARGIN * count)
+    sure = is_detectable & (evidence["high"] <= _MARGIN * failed)
     judged = evidence.drop(columns="p").assign(status=np.select([tried, sure], ["warning", "ok"], "inconclusive"))
     order = {"warning": 0, "inconclusive": 1, "ok": 2}
     return judged.sort_values(
@@ -142,32 +142,32 @@ def _finding(evidence: pd.DataFrame, left_out: int, ci: str) -> Finding:
     """Return the finding on the operation with the most retries."""
     top = evidence.iloc[0]
     what = f"`{top['service_name']} {top['operation']}`"
-    roots, failures = counted(top["root_count"], "root span"), counted(top["failed_count"], "failure")
+    roots, failures = plural(top["root_count"], "root span"), plural(top["failed_count"], "failure")
+    limits = interval(top["low"], top["high"], count, confidence=ci)
     text = {
         "warning": (
-            f"Retries as new traces: about {number(top['retry_count'])} ({ci} {number(top['low'])}-"
-            f"{number(top['high'])}) of {roots} of {what} ({percent(top['retry_count'] / top['root_count'])}) repeat a "
-            f"request of the same client that failed less than 5 s before. Requests and errors are counted once per "
-            f"attempt."
+            f"Retries as new traces: about {count(top['retry_count'])} ({limits}) of {roots} of {what} "
+            f"({ratio(top['retry_count'] / top['root_count'])}) repeat a request of the same client that failed less "
+            "than 5 s before. Requests and errors are counted once per attempt."
         ),
         "ok": (
-            f"No retries as new traces detected: at most {number(top['high'])} of {failures} of {what} "
+            f"No retries as new traces detected: at most {count(top['high'])} of {failures} of {what} "
             f"(n = {roots}). One root span = one request."
         ),
     }.get(
         top["status"],
         f"Inconclusive: cannot tell whether {failures} of {what} were retried as new traces (up to "
-        f"{number(min(top['high'], top['failed_count']))}; n = {roots}).",
+        f"{count(min(top['high'], top['failed_count']))}; n = {roots}).",
     )
-    excluded = f" Excluded: {counted(left_out, 'root span')} inside unanswered calls (propagation.break)."
+    excluded = f" Excluded: {plural(left_out, 'root span')} inside unanswered calls (propagation.break)."
     is_decided = top["status"] != "inconclusive"
-    interval = Estimate(top["retry_count"], "count", top["low"], top["high"], int(top["root_count"]))
+    found = Estimate(top["retry_count"], "count", top["low"], top["high"], int(top["root_count"]))
     return finding(
         CHECK,
         top["status"],
         text + excluded * bool(left_out),
         evidence,
-        estimate=interval if is_decided else None,
+        estimate=found if is_decided else None,
         assumptions=("clients retry within 5 s", "failures do not coincide with a traffic increase within a minute"),
         remedy=_REMEDIES.get(top["status"], ""),
     )
