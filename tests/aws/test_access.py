@@ -94,6 +94,37 @@ def test_an_expired_login_is_reported(tmp_path):
             Access(profile=profile)
 
 
+@pytest.mark.parametrize("emulated", ["test", "a", "testing", "000000000000"])
+def test_credentials_of_an_emulator_are_not_masked(monkeypatch, emulated):
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", emulated)
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    text = "the latest request to http://localhost:4566/000000000000/testing failed: test"
+    assert Access().cleaned(text) == text
+
+
+def test_credentials_are_masked_as_whole_tokens(markers):
+    key, secret, token = markers
+    access = Access()
+    assert access.cleaned(f"Credential={key}/20261122/eu-west-1, {token}.") == "Credential=***/20261122/eu-west-1, ***."
+    assert access.cleaned(repr(f"x\n{token}\t{secret}")) == r"'x\n***\t***'"
+    assert access.cleaned(f"{key}X") == f"{key}X", "another key"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (404, r"^xray:GetTraceSummaries: not offered by this endpoint \(404\); check AWS_ENDPOINT_URL and proxies$"),
+        (503, r"found a server error \(an HTML page instead of an AWS response \(503\)\) at each of 2 attempts"),
+    ],
+)
+def test_a_pull_from_an_endpoint_that_answers_pages_ends_with_one_line(serve_page, tmp_path, status, expected):
+    serve_page(status)
+    with pytest.raises(tk.PullError, match=expected) as raised:
+        pull_xray(tmp_path / "pulled", **TIME, attempts=2, backoff_s=0.0)
+    assert "<" not in str(raised.value)
+
+
 class Session:
     """A session whose credentials end after some calls."""
 

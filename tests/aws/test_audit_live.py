@@ -33,6 +33,7 @@ LOG = {
     "logDriver": "awslogs",
     "options": {"awslogs-group": "/ecs/shop", "awslogs-stream-prefix": "ecs", "awslogs-region": "eu-west-1"},
 }
+PAGE = b"<!doctype html>\n<html lang=en><title>404 Not Found</title><h1>Not Found</h1>" + b"<p>long</p>" * 99
 READS = re.compile(r"(Filter|Get|List|Describe|BatchGet|Lookup|Simulate)[A-Z]\w+")
 
 
@@ -246,6 +247,13 @@ def test_all_pages_are_read(account):
         ((200, {"Groups": [], "NextToken": "again"}), "_LoopError: a page token that was returned before"),
         ((400, {"__type": "InvalidRequestException", "message": "bad"}), "InvalidRequestException"),
         ((500, {"__type": "InternalFailure"}), "InternalFailure|500"),
+        ((404, PAGE), r"^not offered by this endpoint \(404\)$"),
+        ((500, PAGE), r"^an HTML page instead of an AWS response \(500\)$"),
+        ((503, PAGE), r"^an HTML page instead of an AWS response \(503\)$"),
+        (
+            (501, {"__type": "InternalFailure", "message": "not yet implemented"}),
+            r"^not offered by this endpoint \(501\)$",
+        ),
     ],
 )
 def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
@@ -254,6 +262,48 @@ def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
     answer = Reader(region="eu-west-1", attempts=1).call("xray:GetGroups")
     assert not answer.is_known
     assert re.search(failure, answer.failure)
+
+
+def test_an_error_page_is_not_requested_again(account):
+    server = account(answers_of(WORLDS["OK"]), is_alone=True)
+    server.faults["xray:GetGroups"] = (500, PAGE)
+    Reader(region="eu-west-1", attempts=3).call("xray:GetGroups")
+    assert server.calls["xray:GetGroups"] == 1
+
+
+def test_an_error_page_of_a_service_that_answers_xml_is_one_line(serve_page):
+    serve_page(404)
+    answer = Reader(region="eu-west-1", attempts=3).call("cloudwatch:ListMetrics")
+    assert answer.failure == "not offered by this endpoint (404)"
+
+
+def test_operations_without_an_answer_are_one_finding_per_cause(serve_page):
+    serve_page(404)
+    audit = tk.audit_coverage(days=0.1)
+    (found,) = (one for one in audit.findings if "not offered" in one.headline)
+    assert re.fullmatch(
+        r"not checked: xray:GetServiceGraph, xray:GetTraceSummaries, xray:GetSamplingRules and \d+ more: "
+        r"not offered by this endpoint \(404\)\.",
+        found.headline,
+    )
+    assert found.remedy.startswith("Unset AWS_ENDPOINT_URL")
+    assert set(found.evidence["note"]) == {"not offered by this endpoint (404)"}
+    assert {"cloudwatch:ListMetrics", "lambda:ListFunctions"} <= set(found.evidence["source_call"])
+    assert "<" not in str(audit.findings)
+
+
+def test_sampling_rules_that_the_endpoint_does_not_offer_are_one_line(serve_page):
+    serve_page(404)
+    expected = r"^expected the sampling rules of eu-west-1, found none: not offered by this endpoint \(404\)$"
+    with pytest.raises(tk.PullError, match=expected):
+        tk.sampling_rules()
+
+
+def test_an_endpoint_without_cloudwatch_is_named_on_publishing(serve_page):
+    serve_page(404)
+    finding = tk.Finding("spans.lost", "warning", "6% are lost.")
+    with pytest.raises(tk.PullError, match=r"found not offered by this endpoint \(404\); 0 were sent before"):
+        tk.publish_cloudwatch([finding], dry_run=False)
 
 
 def test_a_denied_call_is_not_repeated_for_every_hour(account, monkeypatch):
@@ -385,7 +435,7 @@ def test_an_answer_of_another_shape_is_not_checked_and_the_rest_is_read(operatio
     assert len(reported) <= 1
     if isinstance(odd, int):
         assert reported, "a number is never what an operation lists"
-        assert reported[0].headline.startswith("not checked: needs ")
+        assert reported[0].headline.startswith(f"not checked: {operation}: ")
 
 
 def test_what_is_wrong_with_the_arguments_is_not_blamed_on_answers():

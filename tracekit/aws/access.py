@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
@@ -25,6 +26,16 @@ INVALID_CREDENTIALS = {
 
 ACCESS_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 """Error codes for missing permissions."""
+
+_MIN_SECRET = 16  # characters of the shortest access key id; emulators accept any text, for example "test"
+_HTML = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
+_UNKNOWN_PATH = frozenset({404, 405, 501})
+NOT_OFFERED = "not offered by this endpoint"
+CHECK_ENDPOINT = "check AWS_ENDPOINT_URL and proxies"
+
+
+class EndpointError(OSError):
+    """The endpoint is not one of AWS, or does not offer the operation."""
 
 
 class Access:
@@ -81,14 +92,15 @@ class Access:
         with suppress(BotoCoreError, ClientError):  # an expired login; earlier secrets are known
             self._add_secrets()
         for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
+            text = re.sub(rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(secret)}(?!\w)", "***", text)  # whole, also in a repr
         return text
 
     def _add_secrets(self) -> None:
         """Remember the current secrets, to remove them from messages."""
         if self._credentials is not None:
             frozen = self._credentials.get_frozen_credentials()
-            self._secrets |= {secret for secret in (frozen.secret_key, frozen.token, frozen.access_key) if secret}
+            found = (frozen.secret_key, frozen.token, frozen.access_key)
+            self._secrets |= {secret for secret in found if secret and len(secret) >= _MIN_SECRET}
 
     def hint(self, service: str) -> str:
         """Return the remedy for a failed connection."""
@@ -101,6 +113,14 @@ class Access:
         if self.region in known:
             return "check the network and proxies"
         return f"check the region {self.region}{f' (similar: {near[0]})' if near else ''} and the network"
+
+
+def endpoint_problem(status: int, body: str) -> str:
+    """Return the problem if an error response is not one of AWS, or if the operation is not implemented; else ""."""
+    is_page = _HTML.match(body) is not None
+    if status == 501 or (is_page and status in _UNKNOWN_PATH):  # noqa: PLR2004 - not implemented
+        return f"{NOT_OFFERED} ({status})"
+    return f"an HTML page instead of an AWS response ({status})" if is_page else ""
 
 
 def is_credential_error(error: Exception) -> bool:

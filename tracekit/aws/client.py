@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tracekit.aws.access import ACCESS_DENIED, INVALID_CREDENTIALS, Access, is_credential_error
+from tracekit.aws.access import (
+    ACCESS_DENIED,
+    CHECK_ENDPOINT,
+    INVALID_CREDENTIALS,
+    Access,
+    endpoint_problem,
+    is_credential_error,
+)
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 _BODY = "tracekit-body"
 _BROKEN = "a connection that failed"
 _MAX_BACKOFF_S = 20.0
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _NOT_OK, _CLIENT_ERROR, _TOO_MANY, _SERVER_ERROR = 300, 400, 429, 500
 _THROTTLED = frozenset(
     {
@@ -196,10 +204,14 @@ class Caller:
         code, status = str(error.get("Code", "")), int(about.get("HTTPStatusCode", 0))
         request_id = str(about.get("RequestId", ""))
         text = self._access.cleaned(" ".join(str(error.get("Message", "")).split()))[:300]
+        problem = endpoint_problem(status, text)
+        if problem and status not in _TRANSIENT:
+            message = f"{service}:{name}: {problem}; {CHECK_ENDPOINT}"
+            raise RejectedError(message, code=str(status), reason=problem, operation=name, request_id=request_id)
         if code in _THROTTLED or status == _TOO_MANY:
             return None, f"throttling ({code}: {text})", request_id, True
         if status >= _SERVER_ERROR:
-            return None, f"a server error ({status} {code}: {text})", request_id, False
+            return None, f"a server error ({problem or f'{status} {code}: {text}'})", request_id, False
         remedy = _REMEDIES.get(code, "").format(service=service, operation=name)
         if status < _CLIENT_ERROR:
             text = f"a redirect to {about.get('HTTPHeaders', {}).get('location') or 'nowhere'}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tracekit.aws.access import EndpointError
 from tracekit.aws.audit.calls import Reader
 from tracekit.errors import PullError
 
@@ -171,7 +172,9 @@ def _send(
             client.put_metric_data(Namespace=namespace, MetricData=data)
         except (ClientError, BotoCoreError, OSError) as error:
             response = getattr(error, "response", {})
-            problem = response.get("Error", {}).get("Code") or type(error).__name__
+            problem = response.get("Error", {}).get("Code") or (
+                str(error) if isinstance(error, EndpointError) else type(error).__name__
+            )
             message = f"expected CloudWatch to accept {len(data):,} values, found {problem}; {low:,} were sent before"
             raise PullError(message, operation="PutMetricData") from None
         calls += 1

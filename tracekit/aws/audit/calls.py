@@ -6,14 +6,26 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.access import ACCESS_DENIED, INVALID_CREDENTIALS, Access, is_credential_error
+from tracekit.aws.access import (
+    ACCESS_DENIED,
+    INVALID_CREDENTIALS,
+    Access,
+    EndpointError,
+    endpoint_problem,
+    is_credential_error,
+)
 from tracekit.aws.audit.answers import DENIED, OPERATIONS, Answer, plain
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botocore.exceptions import ClientError
+
 _AT_ONCE = 4
+_ERROR = 400
+_EXCERPT = 200  # bytes
+_TRANSIENT = frozenset({429, 502, 503, 504})
 
 
 class _LoopError(Exception):
@@ -61,6 +73,8 @@ class Reader:
         as_of, sent = datetime.now(UTC).isoformat(timespec="seconds"), plain(request)
         try:
             content = self._pages(operation, most_pages, request)
+        except EndpointError as error:
+            return Answer(operation, sent, {}, as_of, str(error))
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in INVALID_CREDENTIALS:
@@ -68,7 +82,7 @@ class Reader:
                 raise PullError(message, operation=operation) from None
             if code in ACCESS_DENIED:
                 return Answer(operation, sent, {}, as_of, DENIED)
-            return Answer(operation, sent, {}, as_of, self._clean(str(error)))
+            return Answer(operation, sent, {}, as_of, self._clean(_reason(error)))
         except (BotoCoreError, ResponseParserError, OSError, RecursionError, _LoopError) as error:
             if is_credential_error(error):
                 message = f"expected credentials for {operation}, {self._access.explained(error)}"
@@ -104,12 +118,30 @@ class Reader:
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service, with retries."""
         if service not in self._clients:
-            self._clients[service] = self._access.session.client(service, region_name=self.region, config=self._config)
+            client = self._access.session.client(service, region_name=self.region, config=self._config)
+            client.meta.events.register("before-parse", _check_endpoint)
+            self._clients[service] = client
         return self._clients[service]
 
     def _clean(self, text: str) -> str:
         """Return a text without credentials, which AWS repeats in some errors."""
         return " ".join(self._access.cleaned(text).split())[:300]
+
+
+def _check_endpoint(response_dict: dict[str, Any], **_: Any) -> None:
+    """Raise EndpointError for an error page, which some parsers reject and which botocore retries in vain."""
+    status = response_dict["status_code"]
+    if status >= _ERROR and status not in _TRANSIENT:
+        problem = endpoint_problem(status, response_dict["body"][:_EXCERPT].decode("utf-8", "replace"))
+        if problem:
+            raise EndpointError(problem)
+
+
+def _reason(error: ClientError) -> str:
+    """Return the code and message of an error, without the operation, so that equal causes are equal texts."""
+    about, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    message = str(about.get("Message", ""))
+    return endpoint_problem(status, message) or f"{about.get('Code', '')}: {message}".rstrip(": ")
 
 
 def call_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]) -> list[Answer]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tracekit.aws.access import NOT_OFFERED
 from tracekit.aws.audit.answers import DENIED, KUBECTL, LOGS, OPERATIONS, UNREAD
 from tracekit.aws.audit.clusters import COMMAND
 from tracekit.aws.audit.containers import DEFINITION
@@ -59,6 +60,7 @@ EVIDENCE_COLUMNS = (
     "note",
 )
 _MARGIN = 2  # hours
+_NAMED = 3  # operations in a headline
 _TIMES = ("first_trace", "last_trace", "first_deployed")
 
 
@@ -203,27 +205,40 @@ def _change(record: ServiceRecord) -> str:
 
 
 def not_checked(answers: Answers, code: str) -> list[Finding]:
-    """Return a finding per operation that was denied, failed or was not called, and per cluster without pods."""
-    found = []
+    """Return a finding per cause for the operations without an answer, and one per cluster without pods."""
+    causes: dict[str, list[str]] = {}
     for operation, why in answers.failures():
-        before = _FOLLOWING.get(operation, ())
-        if why == "not called" and before and not any(answers.items(one) for one in before):
-            continue  # nothing was listed to call it for
-        has_logs = any(streams(call, answers.region) for call in answers.of(DEFINITION))
-        if why == "not called" and operation == FILTER and not has_logs:
-            continue
-        permission = OPERATIONS[operation].permission
-        named = f"{permission} ({operation.partition(':')[2]})" if permission else operation
-        headline = f"not checked: needs {named}" + ("" if why == DENIED else f" ({why})")
-        row = pd.DataFrame({"source_call": [operation], "status": ["unknown"], "note": [why]})
-        remedy = f"Allow {permission or operation} to these credentials." if why == DENIED else "Rerun the audit."
-        found.append(Finding("coverage.not_checked", "notice", f"{headline}.", None, row, remedy=remedy, code=code))
+        if why != "not called" or _is_needed(operation, answers):
+            causes.setdefault(why, []).append(operation)
+    found = [_unanswered(why, operations, code) for why, operations in causes.items()]
     for cluster in answers.hidden_clusters:
         headline = f"not checked: needs {COMMAND} of cluster {cluster}, as AWS does not report pods."
         row = pd.DataFrame({"source_call": [KUBECTL], "status": ["unknown"], "note": ["not given"]})
         remedy = f"Save it as kubectl-{cluster}.json in the audit folder, or pass it with --kubectl."
         found.append(Finding("coverage.not_checked", "notice", headline, None, row, remedy=remedy, code=code))
     return found
+
+
+def _is_needed(operation: str, answers: Answers) -> bool:
+    """Return whether there was anything to call an operation for."""
+    if operation == FILTER:
+        return any(streams(call, answers.region) for call in answers.of(DEFINITION))
+    before = _FOLLOWING.get(operation, ())
+    return not before or any(answers.items(one) for one in before)
+
+
+def _unanswered(why: str, operations: list[str], code: str) -> Finding:
+    """Return the finding about operations without an answer for the same cause."""
+    permissions = {one: OPERATIONS[one].permission for one in operations}
+    named = [f"{own} ({one.partition(':')[2]})" if own else one for one, own in permissions.items()]
+    listed = ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
+    headline = f"not checked: needs {listed}." if why == DENIED else f"not checked: {listed}: {why}."
+    rows = pd.DataFrame({"source_call": operations, "status": "unknown", "note": why})
+    allowed = ", ".join(dict.fromkeys(own or one for one, own in permissions.items()))
+    remedy = f"Allow {allowed} to these credentials." if why == DENIED else "Rerun the audit."
+    if why.startswith(NOT_OFFERED):
+        remedy = "Unset AWS_ENDPOINT_URL to audit AWS itself; an emulator may offer only a part of AWS."
+    return Finding("coverage.not_checked", "notice", headline, None, rows, remedy=remedy, code=code)
 
 
 def not_read(answers: Answers, code: str) -> list[Finding]:

@@ -188,7 +188,7 @@ def _of_account(reader: Reader) -> SamplingRules:
     if not answer.is_known:
         reason = "permission denied: allow xray:GetSamplingRules" if answer.failure == DENIED else answer.failure
         raise PullError(
-            f"expected the sampling rules of {reader.region}, found none ({reason})", operation="GetSamplingRules"
+            f"expected the sampling rules of {reader.region}, found none: {reason}", operation="GetSamplingRules"
         )
     return _checked(answer.content, f"X-Ray in {reader.region}")
 
