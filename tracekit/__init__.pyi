@@ -15,7 +15,7 @@ from tracekit.schema import describe as describe
 from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
 from tracekit.aws.audit.coverage import audit_coverage as audit_coverage
-from tracekit.aws.rules.sampling_rules import sampling_rules as sampling_rules
+from tracekit.aws.rules.rule_set import sampling_rules as sampling_rules
 from tracekit.aws.tracer.tables import read_dynamodb_tracer as read_dynamodb_tracer
 from tracekit.aws.tracer.tables import pull_dynamodb_tracer as pull_dynamodb_tracer
 from tracekit.aws.publish import publish_cloudwatch as publish_cloudwatch

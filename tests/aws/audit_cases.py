@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tracekit.aws.audit.answers import Answer, Answers
+from tracekit.aws.audit.answers import Answers
 from tracekit.aws.audit.containers import DEFINITION, is_collector
 from tracekit.aws.audit.logs import FILTER, PATTERN, log_content
+from tracekit.aws.reader import Answer
 
 _PATH = Path(__file__).parents[2] / "datasets" / "record" / "audit_world.py"
 sys.path.append(str(_PATH.parent))

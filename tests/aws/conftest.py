@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parent))
 from fake_account import FakeAccount
 from fake_xray import FakeXRay
 
-from tracekit.aws.audit.calls import Reader
+from tracekit.aws.reader import Reader
 
 MARKERS = ("AKIAMARKERMARKER0001", "marker/secret+Key0002", "markerSessionToken0003")
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import botocore.session
 import pandas as pd
 
-from tracekit.aws.audit.answers import OPERATIONS
+from tracekit.aws.operations import OPERATIONS
 
 SERVICES = ("xray", "eks", "apigateway", "apigatewayv2", "lambda", "ecs", "codedeploy", "cloudtrail", "logs")
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.aws.access import Access
-from tracekit.aws.audit.calls import Reader
 from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.xray import pull_xray
+from tracekit.aws.reader import Reader
 from tracekit.cli import app
 
 CONFIG = """

@@ -15,11 +15,13 @@ from audit_cases import BANK, END, HOUR, WORLDS, App, World, answers_of
 import tracekit as tk
 from tracekit.aws.audit import expected as audit_expected
 from tracekit.aws.audit import tree as audit_tree
-from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS, Answer, Answers
+from tracekit.aws.audit.answers import KUBECTL, Answers
 from tracekit.aws.audit.coverage import audit_answers, diagnose
 from tracekit.aws.audit.messages import LABELS, MESSAGES
 from tracekit.aws.audit.retrieval import is_of_a_service
 from tracekit.aws.audit.tree import STAGES, main_result
+from tracekit.aws.operations import OPERATIONS
+from tracekit.aws.reader import DENIED, Answer
 from tracekit.bundled import DATASETS
 
 SENTENCES = {

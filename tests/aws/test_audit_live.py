@@ -23,10 +23,11 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
-from tracekit.aws.audit.answers import HIDDEN, KUBECTL, OPERATIONS, Answer, plain
-from tracekit.aws.audit.calls import Reader
+from tracekit.aws.audit.answers import KUBECTL
 from tracekit.aws.audit.coverage import _period, audit_answers
 from tracekit.aws.audit.retrieval import _graph, retrieve
+from tracekit.aws.operations import OPERATIONS
+from tracekit.aws.reader import HIDDEN, Answer, Reader, plain
 from tracekit.cli import app
 
 LOG = {

@@ -9,10 +9,9 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
-from tracekit.aws.audit.answers import DENIED
-from tracekit.aws.audit.calls import Reader
 from tracekit.aws.audit.coverage import audit_answers
 from tracekit.aws.audit.logs import FILTER, log_content, read_logs, span_loss
+from tracekit.aws.reader import DENIED, Reader
 from tracekit.cli import app
 
 FULL = (

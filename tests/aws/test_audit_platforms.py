@@ -9,9 +9,11 @@ from audit_cases import END, HOUR, WORLDS, App, World, answers_of, logged
 
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
-from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS
+from tracekit.aws.audit.answers import KUBECTL
 from tracekit.aws.audit.clusters import read_kubectl
 from tracekit.aws.audit.coverage import audit_answers
+from tracekit.aws.operations import OPERATIONS
+from tracekit.aws.reader import DENIED
 
 SENTENCES = {
     "D1a of a stage": "a/prod: tracing is disabled (tracingEnabled=false, 2025-11-21): 0 traces of 67,165 requests"

@@ -77,7 +77,7 @@ def test_rules_come_from_files_of_both_forms_and_from_the_account(tmp_path, serv
     assert tk.sampling_rules(session).table["rule"].tolist() == ["pay", "Default"]
     assert set(server.calls) == {"GetSamplingRules"}
     server.denied = {"GetSamplingRules"}
-    with pytest.raises(tk.PullError, match=r"expected the sampling rules of eu-west-1, found none \(permission denied"):
+    with pytest.raises(tk.PullError, match=r"expected the sampling rules of eu-west-1, found none: permission denied"):
         tk.sampling_rules(session)
 
 

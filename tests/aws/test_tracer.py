@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 import tracekit as tk
-from tracekit.aws.audit.calls import Reader
+from tracekit.aws.reader import Reader
 from tracekit.aws.tracer import tables as tracer_tables
 from tracekit.aws.tracer.records import trace_id_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tracekit.aws.access import EndpointError
-from tracekit.aws.audit.calls import Reader
+from tracekit.aws.reader import Reader
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:

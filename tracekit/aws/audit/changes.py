@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tracekit.aws.audit.answers import Answer
-from tracekit.aws.audit.calls import batches, call_each
 from tracekit.aws.audit.service_record import Change, ServiceRecord, ServiceRecords
+from tracekit.aws.reader import Answer, batches, call_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from tracekit.aws.audit.answers import Answers
-    from tracekit.aws.audit.calls import Reader
+    from tracekit.aws.reader import Reader
 
 EVENTS = "cloudtrail:LookupEvents"
 VERSIONS, SERVICES = "lambda:ListVersionsByFunction", "ecs:ListServiceDeployments"

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.audit.answers import KUBECTL, Answer, plain
-from tracekit.aws.audit.calls import call_each
+from tracekit.aws.audit.answers import KUBECTL
+from tracekit.aws.reader import Answer, call_each, plain
 from tracekit.errors import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tracekit.aws.audit.calls import Reader
+    from tracekit.aws.reader import Reader
 
 COMMAND = "kubectl get pods,deployments,daemonsets -A -o json"
 ADDONS = ("adot", "amazon-cloudwatch-observability")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from tracekit.aws.audit.answers import Answer, Answers
+    from tracekit.aws.audit.answers import Answers
     from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
+    from tracekit.aws.reader import Answer
 
 _IMAGE = re.compile(r"xray-daemon|aws-otel-collector|adot|otel.*collector|opentelemetry-collector|cloudwatch-agent")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "AWS_XRAY_DAEMON_ADDRESS")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tracekit.aws.audit import folder as audit_folder
-from tracekit.aws.audit.calls import Reader
 from tracekit.aws.audit.changes import read_changes
 from tracekit.aws.audit.clusters import read_kubectl
 from tracekit.aws.audit.containers import read_containers
@@ -37,6 +36,7 @@ from tracekit.aws.audit.retrieval import HOUR, retrieve
 from tracekit.aws.audit.service_record import ServiceRecords
 from tracekit.aws.audit.settings import read_closing_list, read_groups, read_rules
 from tracekit.aws.audit.tree import AuditContext, assess_service, main_result
+from tracekit.aws.reader import Reader
 from tracekit.errors import MISSHAPEN
 from tracekit.findings import Findings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tracekit.aws.access import NOT_OFFERED
-from tracekit.aws.audit.answers import DENIED, KUBECTL, LOGS, OPERATIONS, UNREAD
+from tracekit.aws.audit.answers import KUBECTL, LOGS, UNREAD
 from tracekit.aws.audit.clusters import COMMAND
 from tracekit.aws.audit.containers import DEFINITION
 from tracekit.aws.audit.expected import expected_traces
@@ -17,6 +17,8 @@ from tracekit.aws.audit.messages import INPUTS, MESSAGES, Message, estimate_of, 
 from tracekit.aws.audit.retrieval import HOUR
 from tracekit.aws.audit.service_record import when
 from tracekit.aws.audit.tree import STAGES, main_result
+from tracekit.aws.operations import OPERATIONS
+from tracekit.aws.reader import DENIED
 from tracekit.findings import Finding
 
 if TYPE_CHECKING:

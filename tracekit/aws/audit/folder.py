@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tracekit.aws.audit.answers import KUBECTL, LOGS, OPERATIONS, UNREAD, Answer, Answers
+from tracekit.aws.audit.answers import KUBECTL, LOGS, UNREAD, Answers
 from tracekit.aws.audit.clusters import read_kubectl
 from tracekit.aws.audit.logs import read_logs
+from tracekit.aws.operations import OPERATIONS
+from tracekit.aws.reader import Answer
 from tracekit.bundled import DATASETS
 from tracekit.errors import MISSHAPEN, LoadError
 

@@ -12,8 +12,9 @@ from tracekit.weights.counts import read_counts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tracekit.aws.audit.answers import Answer, Answers
+    from tracekit.aws.audit.answers import Answers
     from tracekit.aws.audit.service_record import ServiceRecords
+    from tracekit.aws.reader import Answer
 
 _HOUR = 3600
 _TARGETS, _STAGES = "targetgroup/", "api/"

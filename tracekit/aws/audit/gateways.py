@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.audit.calls import call_each
+from tracekit.aws.reader import call_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracekit.aws.audit.answers import Answer, Answers
-    from tracekit.aws.audit.calls import Reader
+    from tracekit.aws.audit.answers import Answers
     from tracekit.aws.audit.service_record import ServiceRecords
+    from tracekit.aws.reader import Answer, Reader
 
 APIS, STAGES, OTHERS = "apigateway:GetRestApis", "apigateway:GetStages", "apigatewayv2:GetApis"
 UNTRACED = "untraced gateway"

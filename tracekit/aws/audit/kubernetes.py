@@ -21,8 +21,9 @@ from tracekit.aws.audit.containers import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracekit.aws.audit.answers import Answer, Answers
+    from tracekit.aws.audit.answers import Answers
     from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
+    from tracekit.aws.reader import Answer
 
 _SYSTEM_NAMESPACES = {
     "amazon-cloudwatch",

@@ -11,7 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracekit.aws.audit.answers import LOGS, Answer
+from tracekit.aws.audit.answers import LOGS
+from tracekit.aws.reader import Answer
 from tracekit.errors import LoadError
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tracekit.aws.audit.answers import LOGS, Answer, Answers
+from tracekit.aws.audit.answers import LOGS, Answers
 from tracekit.aws.audit.containers import DEFINITION, SERVICES, is_collector
 from tracekit.aws.audit.logs import FILTER, PATTERN, SpanLoss, log_content, span_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tracekit.aws.audit.calls import Reader
     from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
+    from tracekit.aws.reader import Answer, Reader
 
 NOT_CHECKED = "not checked"
 _PAGES, _SHOWN = 50, 3

@@ -10,7 +10,8 @@ from tracekit.errors import MISSHAPEN, LoadError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tracekit.aws.audit.answers import Answer, Answers
+    from tracekit.aws.audit.answers import Answers
+    from tracekit.aws.reader import Answer
 
 
 def drop_malformed(answers: Answers, audit_answers: Callable[[Answers], Any]) -> Answers | None:

@@ -6,17 +6,17 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.audit.answers import KUBECTL, Answer, Answers
-from tracekit.aws.audit.calls import batches, call_each
+from tracekit.aws.audit.answers import KUBECTL, Answers
 from tracekit.aws.audit.changes import fetch_deployments
 from tracekit.aws.audit.clusters import fetch_clusters, roles_of
 from tracekit.aws.audit.gateways import fetch_gateways
 from tracekit.aws.audit.losses import fetch_logs
+from tracekit.aws.reader import Answer, batches, call_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tracekit.aws.audit.calls import Reader
+    from tracekit.aws.reader import Reader
 
 HOUR = 3600
 _DOCUMENTS = 100  # traces whose segments are fetched

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 if TYPE_CHECKING:
-    from tracekit.aws.audit.answers import Answer
+    from tracekit.aws.reader import Answer
     from tracekit.columns import Array
     from tracekit.weights.rules import HeadRule
 

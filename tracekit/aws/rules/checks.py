@@ -14,7 +14,7 @@ from tracekit.weights.rules import FIELDS, HeadRule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tracekit.aws.rules.sampling_rules import SamplingRules
+    from tracekit.aws.rules.rule_set import SamplingRules
     from tracekit.traces import TraceSet
 
 _CENTRAL = {

@@ -18,7 +18,7 @@ from tracekit.weights.xray_reservoir import RULE_NAME, hashed_rules, is_otel, ro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tracekit.aws.rules.sampling_rules import SamplingRules
+    from tracekit.aws.rules.rule_set import SamplingRules
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 

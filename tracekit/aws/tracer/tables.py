@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.aws.audit.calls import Reader
+from tracekit.aws.reader import Reader
 from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of, without_surrogates
 from tracekit.errors import MISSHAPEN, LoadError, PullError
 from tracekit.findings import Estimate, Finding, Findings

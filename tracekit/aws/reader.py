@@ -1,8 +1,10 @@
-"""Calls of AWS read operations for an audit, from a fixed list; failures become answers without content."""
+"""Calls of AWS read operations from a fixed list; failures become answers without content."""
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from tracekit.aws.access import (
     endpoint_problem,
     is_credential_error,
 )
-from tracekit.aws.audit.answers import DENIED, OPERATIONS, Answer, plain
+from tracekit.aws.operations import OPERATIONS
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
@@ -22,10 +24,75 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import ClientError
 
+DENIED = "denied"
 _AT_ONCE = 4
 _ERROR = 400
 _EXCERPT = 200  # bytes
 _TRANSIENT = frozenset({429, 502, 503, 504})
+
+
+_TRACING_VARIABLES = (
+    "AWS_XRAY_",
+    "OTEL_",
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "AWS_ROLE_ARN",
+)  # environment variables that configure tracing
+_SECRET = ("HEADERS", "TOKEN", "PASSWORD", "SECRET", "CERTIFICATE", "CLIENT_KEY")
+_LEFT_OUT = {  # not needed, possibly confidential
+    "AccessKeyId",
+    "CloudTrailEvent",
+    "ResponseMetadata",
+    "certificateAuthority",
+    "command",
+    "configurationValues",
+    "connectorConfig",
+    "description",
+    "entryPoint",
+    "methodSettings",
+    "policy",
+    "previousRevision",
+    "revision",
+    "stageVariableOverrides",
+    "tags",
+    "Tags",
+    "variables",
+}
+HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One call and its answer.
+
+    Parameters
+    ----------
+    operation
+        Service and operation: ``lambda:ListFunctions``.
+    request
+        Its parameters, times as text.
+    content
+        The fields of all pages, lists joined; empty if the call failed.
+    as_of
+        Time of the call, UTC.
+    failure
+        Why there is no answer: ``denied`` or the error of AWS; empty on success.
+
+    Examples
+    --------
+    >>> Answer("xray:GetGroups", {}, {"Groups": []}, "2026-11-21T00:00:00+00:00").is_known
+    True
+    """
+
+    operation: str
+    request: dict[str, Any]
+    content: dict[str, Any]
+    as_of: str
+    failure: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the call succeeded."""
+        return not self.failure
 
 
 class _LoopError(Exception):
@@ -156,3 +223,40 @@ def call_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]
 def batches(size: int, items: Sequence[Any]) -> list[list[Any]]:
     """Return the items in batches."""
     return [list(items[low : low + size]) for low in range(0, len(items), size)]
+
+
+def plain(value: Any) -> Any:
+    """Return an answer of boto3 as JSON values, with times as UTC text and secrets removed.
+
+    Environments of functions and containers contain passwords: only variables that configure tracing are kept.
+    """
+    text = json.dumps(value, default=_text)
+    return json.loads(text, object_hook=_redacted)
+
+
+def _text(value: Any) -> str:
+    """Return a time in UTC, or another value as text."""
+    if hasattr(value, "astimezone"):
+        from datetime import UTC  # noqa: PLC0415 - only for live answers
+
+        return str(value.astimezone(UTC).isoformat())
+    return str(value)
+
+
+def _redacted(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object without confidential fields, and with other variables redacted."""
+    if isinstance(fields.get("Variables"), dict):
+        variables = fields["Variables"]
+        fields["Variables"] = {
+            name: value if _is_tracing_variable(name) else HIDDEN for name, value in variables.items()
+        }
+    if isinstance(fields.get("environment"), list):
+        for pair in fields["environment"]:
+            if isinstance(pair, dict) and not _is_tracing_variable(str(pair.get("name", ""))):
+                pair["value"] = HIDDEN
+    return {name: value for name, value in fields.items() if name not in _LEFT_OUT}
+
+
+def _is_tracing_variable(name: str) -> bool:
+    """Return whether a variable configures tracing and is no secret."""
+    return name.startswith(_TRACING_VARIABLES) and not any(word in name.upper() for word in _SECRET)

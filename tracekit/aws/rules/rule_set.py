@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.audit.answers import DENIED
-from tracekit.aws.audit.calls import Reader
+from tracekit.aws.reader import DENIED, Reader
 from tracekit.aws.rules.checks import check
 from tracekit.aws.rules.written import Written
 from tracekit.errors import MISSHAPEN, PullError
