@@ -125,10 +125,30 @@ def test_a_pull_from_an_endpoint_that_answers_pages_ends_with_one_line(serve_pag
     assert "<" not in str(raised.value)
 
 
+@pytest.mark.parametrize("is_in_profile", [False, True])
+def test_the_certificates_of_a_profile_or_the_environment_are_used(serve, monkeypatch, tmp_path, is_in_profile):
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("not a certificate")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", serve().url.replace("http:", "https:"))
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    if is_in_profile:
+        (tmp_path / "config").write_text(f"[profile company]\nca_bundle = {bundle}\nregion = eu-west-1\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+        monkeypatch.setenv("AWS_PROFILE", "company")
+    else:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    assert Access().ca_bundle() == str(bundle)
+    caller = Caller(attempts=1, backoff_s=0.0, connections=1)
+    with pytest.raises(NoAnswerError, match="NO_CERTIFICATE_OR_CRL_FOUND"):
+        caller.call("xray", "get_groups", dict)
+    caller.close()
+
+
 class Session:
     """A session whose credentials end after some calls."""
 
     region_name = "eu-west-1"
+    profile_name = "default"
 
     def __init__(self, left, error):
         self._session, self.left, self.error = boto3.Session(), left, error

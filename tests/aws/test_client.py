@@ -26,10 +26,11 @@ def text(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
-def caught(client, operation, parameters, sent, monkeypatch):
+def caught(client, operation, parameters):
     """Return the request of a call that is not sent."""
+    sent = []
     answer = AWSResponse("", 200, {}, SimpleNamespace(stream=lambda: [b"{}"]))
-    monkeypatch.setattr(client._endpoint.http_session, "send", lambda request: sent.append(request) or answer)
+    client.meta.events.register("before-send", lambda request, **_: sent.append(request) or answer)
     getattr(client, operation)(**parameters)
     return sent[-1]
 
@@ -49,9 +50,8 @@ def test_a_request_is_the_one_of_boto3(monkeypatch, service, operation, paramete
     for name, value in more.items():
         monkeypatch.setenv(name, value)
     caller = Caller(region=region, attempts=1, backoff_s=0.0, connections=1)
-    sent = []
-    own = caught(caller._client(service), operation, parameters, sent, monkeypatch)
-    usual = caught(boto3.client(service, region_name=region), operation, parameters, sent, monkeypatch)
+    own = caught(caller._client(service), operation, parameters)
+    usual = caught(boto3.client(service, region_name=region), operation, parameters)
     assert (own.method, own.url, own.body) == (usual.method, usual.url, usual.body)
     heads = [{key.lower(): text(value) for key, value in one.headers.items()} for one in (own, usual)]
     about = [{key: value for key, value in head.items() if key not in OF_THE_CALL} for head in heads]

@@ -102,6 +102,13 @@ class Access:
             found = (frozen.secret_key, frozen.token, frozen.access_key)
             self._secrets |= {secret for secret in found if secret and len(secret) >= _MIN_SECRET}
 
+    def ca_bundle(self) -> Any:
+        """Return the file of CA certificates in AWS_CA_BUNDLE or the profile, or None."""
+        from botocore.session import Session  # noqa: PLC0415 - heavy
+
+        name = self.session.profile_name
+        return Session(profile=None if name == "default" else name).get_config_variable("ca_bundle")
+
     def hint(self, service: str) -> str:
         """Return the remedy for a failed connection."""
         known = sorted(

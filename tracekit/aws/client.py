@@ -7,6 +7,7 @@ workers, and Ctrl-C does not wait for a sleeping retry.
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -106,6 +107,7 @@ class Caller:
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._clients: dict[str, Any] = {}
+        self._senders: dict[str, _Sender] = {}
         self._lock = threading.Lock()
         self._not_before = 0.0
         self._random = random.Random()  # noqa: S311 - jitter
@@ -127,14 +129,15 @@ class Caller:
         with self._lock:
             if service not in self._clients:
                 client = self._access.session.client(service, region_name=self.region, config=self._config)
-                client.meta.events.register("before-call", _Sender(client))
+                self._senders[service] = _Sender(client, self._access.ca_bundle())
+                client.meta.events.register("before-call", self._senders[service])
                 self._clients[service] = client
             return self._clients[service]
 
     def close(self) -> None:
         """Close the connections."""
-        for client in self._clients.values():
-            client.close()
+        for one in (*self._clients.values(), *self._senders.values()):
+            one.close()
 
     def call(self, service: str, operation: str, answer: type[Answer], **parameters: Any) -> Answer:
         """Return the answer of an operation."""
@@ -242,14 +245,32 @@ class Caller:
 
 
 class _Sender:
-    """Sends botocore's signed request over its connections and keeps the bytes of the answer.
+    """Sends botocore's signed request over an endpoint with the client's settings and keeps the bytes of the answer.
 
     Skips botocore's retries and parser, which take longer than the rest of a call.
     """
 
-    def __init__(self, client: Any) -> None:
-        self._endpoint = client._endpoint  # noqa: SLF001 - the only access to proxies, certificates and connection pool
-        self._events = client.meta.events
+    def __init__(self, client: Any, ca_bundle: Any) -> None:
+        from botocore.endpoint import EndpointCreator  # noqa: PLC0415 - heavy
+
+        about, config = client.meta, client.meta.config
+        self._events = about.events
+        self._endpoint = EndpointCreator(about.events).create_endpoint(
+            about.service_model,
+            about.region_name,
+            about.endpoint_url,
+            verify=ca_bundle,
+            timeout=(config.connect_timeout, config.read_timeout),
+            max_pool_connections=config.max_pool_connections,
+            proxies=config.proxies,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            client_cert=config.client_cert,
+            proxies_config=config.proxies_config,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._endpoint.close()
 
     def __call__(self, *, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
         from botocore.endpoint import convert_to_response_dict  # noqa: PLC0415 - heavy
