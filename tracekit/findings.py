@@ -14,8 +14,21 @@ Severity = Literal["info", "notice", "warning", "critical"]
 Status = Literal["ok", "measured", "not_assessable", "inconclusive", "warning", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)  # from the least to the most severe
 _MANY = 4  # this many skipped checks are summarised in one line
-_STATUS: dict[Severity, Status] = {"info": "ok", "notice": "measured", "warning": "warning", "critical": "failed"}
+STATUS_OF_SEVERITY: dict[Severity, Status] = {
+    "info": "ok",
+    "notice": "measured",
+    "warning": "warning",
+    "critical": "failed",
+}
 _ORDER = {"critical": 0, "warning": 1, "notice": 2, "info": 3}
+_SEVERITY: dict[Status, Severity] = {
+    "ok": "info",
+    "measured": "info",
+    "warning": "warning",
+    "failed": "critical",
+    "inconclusive": "notice",
+    "not_assessable": "notice",
+}
 
 
 class Shown:
@@ -146,7 +159,7 @@ class Finding:
         if self.status not in (None, *STATUSES):
             raise ValueError(f"expected status {', '.join(STATUSES)}, found {self.status!r}")
         if self.status is None:
-            object.__setattr__(self, "status", _STATUS[self.severity])
+            object.__setattr__(self, "status", STATUS_OF_SEVERITY[self.severity])
         if not self.values and self.estimate is not None:
             object.__setattr__(self, "values", self.estimate.values)
 
@@ -155,6 +168,49 @@ class Finding:
 
     def __repr__(self) -> str:
         return f"Finding({self.severity}, {self.check}: {self.headline})"
+
+
+def finding(
+    check: str,
+    status: Status,
+    headline: str,
+    evidence: pd.DataFrame,
+    *,
+    estimate: Estimate | None = None,
+    assumptions: Sequence[str] = (),
+    remedy: str = "",
+    method: str = "",
+    exemplars: Sequence[str] = (),
+    is_critical: bool = True,
+    severity: Severity | None = None,
+    code: str = "",
+) -> Finding:
+    """Return a finding with a column ``status`` in its evidence, whose severity follows from its status if not given.
+
+    ``is_critical``: severity of a failed check.
+    """
+    rows = evidence if "status" in evidence else evidence.assign(status=status)
+    rows = rows if len(rows) else pd.DataFrame({"status": [status]})
+    usual: Severity = "warning" if status == "failed" and not is_critical else _SEVERITY[status]
+    return Finding(
+        check,
+        severity or usual,
+        headline,
+        estimate,
+        rows,
+        tuple(exemplars),
+        tuple(assumptions),
+        remedy,
+        code=code,
+        method=method,
+        status=status,
+    )
+
+
+def not_assessable(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
+    """Return the finding for a check with a missing input."""
+    row = pd.DataFrame({"status": ["not_assessable"], "needs": [missing]})
+    return finding(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
 
 
 class Findings(Shown, Sequence[Finding]):

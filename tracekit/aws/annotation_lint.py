@@ -10,13 +10,13 @@ import pandas as pd
 
 from tracekit.aws.annotation_use import LONGEST_VALUE, Used
 from tracekit.expressions.nodes import nodes_of
-from tracekit.findings import Estimate, Finding, Findings
+from tracekit.findings import STATUS_OF_SEVERITY, Estimate, Finding, Findings, finding
 from tracekit.schema import Origin
 from tracekit.text import plural, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
-    from tracekit.findings import Severity
+    from tracekit.findings import Finding, Severity
     from tracekit.traces import TraceSet
 
 MOST_ANNOTATIONS = 50
@@ -72,15 +72,16 @@ def annotation_lint(traces: TraceSet) -> Findings:
 def _finding(check: str, severity: Severity, headline: str, remedy: str, evidence: pd.DataFrame, n: int) -> Finding:
     """Return a finding with one row of evidence per problem, out of ``n``."""
     count = len(evidence)
-    return Finding(
+    return finding(
         check,
-        severity,
+        STATUS_OF_SEVERITY[severity],
         headline,
+        evidence,
         estimate=Estimate(count, "count", count, count, n=n),
         exemplars=tuple(evidence["trace_id"][:5]) if "trace_id" in evidence else (),
-        evidence=evidence,
         assumptions=(_DOCUMENT,),
         remedy=remedy,
+        severity=severity,
         code="tk.annotation_lint(traces)",
     )
 

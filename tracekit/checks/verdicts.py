@@ -1,4 +1,4 @@
-"""Findings of checks: one scale of status, and verdicts from intervals.
+"""Verdicts of checks from intervals, on the scale of ``Finding.status``.
 
 ``failed`` and ``warning`` are violations of what a check requires, ``inconclusive`` means too few data to decide,
 ``not_assessable`` that an input is missing; neither of the two is ever ``ok``.  ``measured`` is a number that no rule
@@ -10,60 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from tracekit.findings import STATUSES, Estimate, Finding
+from tracekit.findings import STATUSES, Finding, not_assessable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.findings import Severity, Status
-
-_SEVERITY: dict[Status, Severity] = {
-    "ok": "info",
-    "measured": "info",
-    "warning": "warning",
-    "failed": "critical",
-    "inconclusive": "notice",
-    "not_assessable": "notice",
-}
-
-
-def finding(
-    check: str,
-    status: Status,
-    headline: str,
-    evidence: pd.DataFrame,
-    *,
-    estimate: Estimate | None = None,
-    assumptions: Sequence[str] = (),
-    remedy: str = "",
-    method: str = "",
-    exemplars: Sequence[str] = (),
-    is_critical: bool = True,
-) -> Finding:
-    """Return a finding with a column ``status`` in its evidence; ``is_critical``: severity of a failed check."""
-    rows = evidence if "status" in evidence else evidence.assign(status=status)
-    rows = rows if len(rows) else pd.DataFrame({"status": [status]})
-    severity = "warning" if status == "failed" and not is_critical else _SEVERITY[status]
-    return Finding(
-        check,
-        severity,
-        headline,
-        estimate,
-        rows,
-        tuple(exemplars),
-        tuple(assumptions),
-        remedy,
-        method=method,
-        status=status,
-    )
-
-
-def not_assessable(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
-    """Return the finding for a check with a missing input."""
-    row = pd.DataFrame({"status": ["not_assessable"], "needs": [missing]})
-    return finding(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
+    from tracekit.findings import Status
 
 
 def without_weighted_traces(check: str, subject: str) -> Finding:

@@ -8,7 +8,7 @@ from checks.quality.worlds import rpc, said, spans, status, trace_ids
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.checks import registry
-from tracekit.checks.verdicts import finding as build_finding
+from tracekit.findings import finding as build_finding
 
 NEEDY = {
     "counts.join": "needs request counts",

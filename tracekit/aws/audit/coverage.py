@@ -17,8 +17,8 @@ from tracekit.aws.audit.containers import read_containers
 from tracekit.aws.audit.findings import (
     EVIDENCE_COLUMNS,
     SERVICE_COLUMNS,
+    diagnosis_finding,
     evidence,
-    finding,
     not_checked,
     not_read,
     not_used,
@@ -303,7 +303,7 @@ def _audit(
         if first.diagnosis == "OK" and min_incident_requests is None:
             diagnosed = [one for one in diagnosed if one.diagnosis != "D3c"]  # the same statement
         wide.append(row(records[name], first, diagnosed))
-        findings += [finding(records, results, name, one, answers, rows, code) for one in diagnosed]
+        findings += [diagnosis_finding(records, results, name, one, answers, rows, code) for one in diagnosed]
     findings += [*not_checked(answers, code), *not_read(answers, code), *not_used(records, answers, code)]
     frame = pd.DataFrame(wide, columns=["service", "diagnosis_code", "diagnoses", *SERVICE_COLUMNS]).set_index(
         "service"

@@ -19,7 +19,7 @@ from tracekit.aws.audit.service_record import when
 from tracekit.aws.audit.tree import STAGES, main_result
 from tracekit.aws.operations import OPERATIONS
 from tracekit.aws.reader import DENIED
-from tracekit.findings import Finding
+from tracekit.findings import STATUS_OF_SEVERITY, finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tracekit.aws.audit.answers import Answers
     from tracekit.aws.audit.service_record import Fact, ServiceRecord, ServiceRecords
     from tracekit.aws.audit.tree import StageResult
+    from tracekit.findings import Finding
     from tracekit.stats.gap_scan import Gap
 
 SERVICE_COLUMNS = (
@@ -109,7 +110,7 @@ def _around(record: ServiceRecord, gap: Gap) -> Iterator[Fact]:
         yield source._replace(fact=f"{name}_by_hour", observed=values, answer=str(values), note=note)
 
 
-def finding(
+def diagnosis_finding(
     records: ServiceRecords,
     results: dict[str, list[StageResult]],
     name: str,
@@ -143,16 +144,17 @@ def finding(
     assumptions = ["requests are spread evenly within an hour"] if "ratio" in complete.numbers else []
     if result.diagnosis.startswith("D3b") and record.value("destination") is None:
         assumptions.append("every sampled trace is indexed: the segment destination is unknown")
-    return Finding(
+    return finding(
         f"coverage.{result.diagnosis}",
-        message.severity,
+        "not_assessable" if result.status == "unknown" else STATUS_OF_SEVERITY[message.severity],
         message.text.format(**values),
-        estimate_of(record, result),
         pd.DataFrame(stage_rows, columns=list(EVIDENCE_COLUMNS)),
-        tuple(exemplars),
-        tuple(assumptions),
-        message.remedy.format(**values),
-        f"{code}.evidence.loc[lambda rows: rows['service'] == {name!r}]",
+        estimate=estimate_of(record, result),
+        exemplars=exemplars,
+        assumptions=assumptions,
+        remedy=message.remedy.format(**values),
+        code=f"{code}.evidence.loc[lambda rows: rows['service'] == {name!r}]",
+        severity=message.severity,
     )
 
 
@@ -217,7 +219,7 @@ def not_checked(answers: Answers, code: str) -> list[Finding]:
         headline = f"not checked: needs {COMMAND} of cluster {cluster}, as AWS does not report pods."
         row = pd.DataFrame({"source_call": [KUBECTL], "status": ["unknown"], "note": ["not given"]})
         remedy = f"Save it as kubectl-{cluster}.json in the audit folder, or pass it with --kubectl."
-        found.append(Finding("coverage.not_checked", "notice", headline, None, row, remedy=remedy, code=code))
+        found.append(finding("coverage.not_checked", "not_assessable", headline, row, remedy=remedy, code=code))
     return found
 
 
@@ -240,7 +242,7 @@ def _unanswered(why: str, operations: list[str], code: str) -> Finding:
     remedy = f"Allow {allowed} to these credentials." if why == DENIED else "Rerun the audit."
     if why.startswith(NOT_OFFERED):
         remedy = "Unset AWS_ENDPOINT_URL to audit AWS itself; an emulator may offer only a part of AWS."
-    return Finding("coverage.not_checked", "notice", headline, None, rows, remedy=remedy, code=code)
+    return finding("coverage.not_checked", "not_assessable", headline, rows, remedy=remedy, code=code)
 
 
 def not_read(answers: Answers, code: str) -> list[Finding]:
@@ -250,7 +252,7 @@ def not_read(answers: Answers, code: str) -> list[Finding]:
         return []
     headline = f"not read: {len(lines):,} of {len(answers.records):,} saved answers; first: {lines[0]}."
     row = pd.DataFrame({"source_call": [UNREAD] * len(lines), "status": "unknown", "note": lines})
-    return [Finding("coverage.not_read", "notice", headline, None, row, remedy="Save the audit again.", code=code)]
+    return [finding("coverage.not_read", "not_assessable", headline, row, remedy="Save the audit again.", code=code)]
 
 
 def not_used(records: ServiceRecords, answers: Answers, code: str) -> list[Finding]:
@@ -260,7 +262,7 @@ def not_used(records: ServiceRecords, answers: Answers, code: str) -> list[Findi
         headline = f"not used: expected the log of a known collector, service or task, found {name!r}."
         row = pd.DataFrame({"source_call": [LOGS], "status": ["unknown"], "note": ["no known collector has this name"]})
         remedy = f"Name the log after one of {', '.join(sorted(records)) or 'none'}; collector.log applies to all."
-        found.append(Finding("coverage.not_used", "notice", headline, None, row, remedy=remedy, code=code))
+        found.append(finding("coverage.not_used", "not_assessable", headline, row, remedy=remedy, code=code))
     return found
 
 

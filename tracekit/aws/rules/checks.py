@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.aws.rules.patterns import covers, overlap
 from tracekit.aws.rules.traffic import against_statistics, against_traces
 from tracekit.aws.rules.written import Fault, Written
-from tracekit.findings import Finding, Findings, Severity
+from tracekit.findings import STATUS_OF_SEVERITY, Findings, Severity, finding
 from tracekit.weights.rules import FIELDS, HeadRule
 
 if TYPE_CHECKING:
@@ -73,14 +73,15 @@ def check(
     table = rules.table
     return Findings(
         [
-            Finding(
+            finding(
                 f"rules.{fault.check}",
-                fault.severity,
+                STATUS_OF_SEVERITY[fault.severity],
                 fault.headline,
-                evidence=table[table["rule"].isin(fault.rules)] if fault.evidence is None else fault.evidence,
+                table[table["rule"].isin(fault.rules)] if fault.evidence is None else fault.evidence,
                 assumptions=tuple(assumptions),
                 remedy=fault.remedy,
                 code="tk.sampling_rules(source).lint()",
+                severity=fault.severity,
             )
             for fault in faults
         ]

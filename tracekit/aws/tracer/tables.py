@@ -14,12 +14,13 @@ import pandas as pd
 from tracekit.aws.reader import Reader
 from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of, without_surrogates
 from tracekit.errors import MISSHAPEN, LoadError, PullError
-from tracekit.findings import Estimate, Finding, Findings
+from tracekit.findings import STATUS_OF_SEVERITY, Estimate, Finding, Findings, finding
 from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.findings import Severity
 
 _REQUIRED = ("trace_id", "span_id", "name", "start_ns", "end_ns")
 _SUMMARY = (
@@ -126,15 +127,17 @@ class TracerTables:
         ids = np.asarray(self.traces.trace_ids, dtype=object)[rows] if count else np.zeros(0, object)
         share = len(rows) / count if count else 0.0
         low, high = wilson(share, count) if count else (0.0, 1.0)
-        return Finding(
+        found: Severity = severity if len(rows) else "info"
+        return finding(
             f"tracer.{name}",
-            severity if len(rows) else "info",
+            STATUS_OF_SEVERITY[found] if count else "not_assessable",
             f"{len(rows):,} of {count:,} traces {text}.",
-            Estimate(share, "ratio", float(low), float(high), count) if count else None,
             pd.DataFrame({"trace_id": ids, "value": values[rows], "limit": limit}),
-            tuple(ids[:_EXEMPLARS]),
+            estimate=Estimate(share, "ratio", float(low), float(high), count) if count else None,
+            exemplars=tuple(ids[:_EXEMPLARS]),
             remedy="Inspect the exemplar traces." if len(rows) else "",
             code="tk.read_dynamodb_tracer(source).insights()",
+            severity=found,
         )
 
     def __repr__(self) -> str:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate, Status
+from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile, wilson
 from tracekit.text import count, factor, factor_range, ratio, ratio_range
 

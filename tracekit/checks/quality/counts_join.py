@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate, Status
+from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.text import count, plural
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces, worst_status
-from tracekit.findings import Estimate, Finding, Status
+from tracekit.checks.verdicts import status_of_low_share, without_weighted_traces, worst_status
+from tracekit.findings import Estimate, Finding, Status, finding, not_assessable
 from tracekit.schema import Kind, Quality
 from tracekit.stats.intervals import wilson
 from tracekit.text import count, factor, factor_range, plural, ratio, ratio_range

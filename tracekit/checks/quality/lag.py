@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate, Status
+from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.stats.truncated_lags import lag_bounds
 from tracekit.text import count, duration, interval, plural
 from tracekit.weights.ingestion_horizon import FEWEST, usable_receipts

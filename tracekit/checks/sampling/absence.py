@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.findings import finding, not_assessable
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.stats.thinned import absence_probability, requests_needed
 from tracekit.text import count, ratio, round_ratio

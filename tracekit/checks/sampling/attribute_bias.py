@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.weighted_rates import weighted_rate

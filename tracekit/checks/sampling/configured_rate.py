@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.minimum_effect import judge, n_needed
 from tracekit.stats.proportions import share_interval

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import weighted_total

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.thinned import capture_probability, required_rate, thinned_count
 from tracekit.text import count, plural, ratio, round_ratio
 

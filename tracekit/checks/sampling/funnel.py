@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.weighted_rates import weighted_total

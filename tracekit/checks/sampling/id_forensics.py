@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
 from tracekit.text import count, ratio, ratio_range, round_ratio
 from tracekit.weights.forensics import read_ids

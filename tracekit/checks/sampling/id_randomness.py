@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.findings import finding, not_assessable
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count
 from tracekit.weights.known import MARKS

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.token_bucket import beyond_base, bucket_spacing, detected_bucket
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.second_reservoir import SECOND_NS, infer_quota, phase_in_second

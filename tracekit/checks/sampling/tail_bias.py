@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.partial_traces import any_parts, span_parts
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles

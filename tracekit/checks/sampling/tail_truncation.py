@@ -10,8 +10,8 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.expectations import EVICTED, LATE, LOSSES, RECEIVED, Loss
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.schema import ParentState, Quality
 from tracekit.stats.proportions import share_interval
 from tracekit.text import count, plural, ratio, ratio_range, round_duration

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.observed_rate import by_window
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.minimum_effect import compare_mix
 from tracekit.text import count, factor, factor_range, quoted, ratio, rough_count, round_ratio

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.thinned import unseen_mass
 from tracekit.text import count, plural, ratio, ratio_range
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.text import count, duration
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from scipy import optimize
 
 from tracekit.analysis.clock_skew.intervals import Agreement, agree
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.text import count, duration, interval, number, plural
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.attributes import join, pick
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
 from tracekit.checks.quality.pii.scan import labels_shown
-from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
-from tracekit.findings import Estimate, Status
+from tracekit.checks.verdicts import status_of_low_share, without_weighted_traces
+from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.schema import Quality
 from tracekit.stats.grouping import group_rows
 from tracekit.text import count, plural, ratio, ratio_range

@@ -10,14 +10,8 @@ import pandas as pd
 
 from tracekit.checks.quality.propagation.breaks import continuations
 from tracekit.checks.quality.propagation.call_targets import call_targets
-from tracekit.checks.verdicts import (
-    finding,
-    not_assessable,
-    status_of_high_share,
-    without_weighted_traces,
-    worst_status,
-)
-from tracekit.findings import Estimate, Status
+from tracekit.checks.verdicts import status_of_high_share, without_weighted_traces, worst_status
+from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.intervals import normal_quantile
 from tracekit.text import plural, ratio, ratio_range

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable, status_of_high_share, without_weighted_traces
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import status_of_high_share, without_weighted_traces
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.schema import KINDS, Kind, ParentState
 from tracekit.text import count, plural, ratio, ratio_range
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
+from tracekit.checks.verdicts import status_of_low_share, without_weighted_traces
 from tracekit.completeness import is_open
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.schema import Quality, RecordKind
 from tracekit.text import plural, ratio, ratio_range
 

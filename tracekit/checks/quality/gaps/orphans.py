@@ -9,8 +9,7 @@ import pandas as pd
 
 from tracekit.checks.quality.completeness.missing_spans import references
 from tracekit.checks.quality.gaps.parts import AXES
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.cluster_scan import cluster_scan
 from tracekit.stats.intervals import wilson
 from tracekit.text import count, period, plural, quoted, ratio, ratio_range

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.gap_strata import gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson
 from tracekit.stats.tests import false_discovery

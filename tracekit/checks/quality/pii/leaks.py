@@ -10,8 +10,8 @@ from scipy import stats
 
 from tracekit.checks.quality.pii.patterns import DETECTORS, is_pii, masked
 from tracekit.checks.quality.pii.scan import Blob, Hit, blob, digit_runs, hits
-from tracekit.checks.verdicts import finding, not_assessable, worst_status
-from tracekit.findings import Estimate, Status
+from tracekit.checks.verdicts import worst_status
+from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.schema import ValueType
 from tracekit.stats.intervals import wilson
 from tracekit.stats.mover import weight_classes

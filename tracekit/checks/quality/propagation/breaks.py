@@ -12,8 +12,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 from tracekit.analysis.skew import clock_skew
 from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.propagation.continuations import stitch
-from tracekit.checks.verdicts import finding, not_assessable
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count, interval, plural, ratio
