@@ -294,7 +294,8 @@ def test_every_fault_is_reported(rules, check, severity, headline):
     assert [one.headline for one in findings] == [headline]
     assert findings[0].severity == severity
     assert findings[0].remedy
-    assert len(findings[0].evidence) == (0 if check == "no_default" else len(findings[0].evidence))
+    assert set(findings[0].evidence["status"]) == {findings[0].status}
+    assert ("rule" in findings[0].evidence) == (check != "no_default")
 
 
 def test_rules_without_a_fault_are_reported():
@@ -407,7 +408,8 @@ def test_traces_that_another_rule_decided_are_counted():
     assert headline == "1 of 8 traces were sampled by a rule other than the matching one."
     (finding,) = [one for one in tk.sampling_rules(rules).lint(shop) if one.check == "rules.another_rule"]
     odd = finding.evidence[finding.evidence["should"] != finding.evidence["did"]]
-    assert odd.to_dict("list") == {"should": ["pay"], "did": ["Default"], "trace_count": [1]}
+    expected = {"should": ["pay"], "did": ["Default"], "trace_count": [1], "status": ["warning"]}
+    assert odd.to_dict("list") == expected
     hashed = traced([{key: "/pay", "trace_state": f"xrsr={rule_hash('Default')}"}] * 4)
     assert said(rules, "another_rule", traces=hashed)[0].startswith("4 of 4 traces")
     assert said(rules, "another_rule", traces=traced([{key: "/pay"}])) == []
