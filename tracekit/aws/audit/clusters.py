@@ -72,29 +72,39 @@ def _saved(file: Path) -> Answer:
 
 def _bare(item: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a pod or controller that an audit needs; specifications may contain secrets."""
-    metadata, spec, status = (item.get(name) or {} for name in ("metadata", "spec", "status"))
-    template = spec.get("template") or {}
-    pod = spec if item["kind"] == "Pod" else (template.get("spec") or {})
-    annotations = {**(metadata.get("annotations") or {}), **((template.get("metadata") or {}).get("annotations") or {})}
-    conditions = status.get("conditions") or ()
+    metadata, spec, status = (_part(item, name) for name in ("metadata", "spec", "status"))
+    template = _part(spec, "template")
+    pod = spec if item["kind"] == "Pod" else _part(template, "spec")
+    annotations = _part(metadata, "annotations") | _part(_part(template, "metadata"), "annotations")
+    conditions = _parts(status, "conditions")
+    rolled_out = next((one.get("lastUpdateTime") for one in conditions if one.get("type") == "Progressing"), None)
+    owners = _parts(metadata, "ownerReferences")
     return {
         "kind": item["kind"],
         "metadata": {
             **{name: metadata.get(name) for name in ("name", "namespace", "creationTimestamp")},
-            "ownerReferences": [
-                {name: one.get(name) for name in ("kind", "name")} for one in metadata.get("ownerReferences") or ()
-            ],
+            "ownerReferences": [{"kind": one.get("kind"), "name": one.get("name")} for one in owners],
             "annotations": {key: str(value) for key, value in annotations.items() if key.startswith(_ANNOTATIONS)},
         },
         "replicas": spec.get("replicas"),
         "hostNetwork": bool(pod.get("hostNetwork")),
-        "containers": [_container(one) for one in pod.get("containers") or ()],
-        "status": {name: status[name] for name in _COUNTS if name in status}
-        | {
-            "rolledOut": next((c.get("lastUpdateTime") for c in conditions if c.get("type") == "Progressing"), None),
-            "containerStatuses": [_state(one) for one in status.get("containerStatuses") or ()],
+        "containers": [_container(one) for one in _parts(pod, "containers")],
+        "status": {
+            **{name: status[name] for name in _COUNTS if name in status},
+            "rolledOut": rolled_out,
+            "containerStatuses": [_state(one) for one in _parts(status, "containerStatuses")],
         },
     }
+
+
+def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a nested JSON object, empty if it is missing or null."""
+    return fields.get(name) or {}
+
+
+def _parts(fields: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a nested JSON array of objects, empty if it is missing or null."""
+    return fields.get(name) or []
 
 
 def _container(one: dict[str, Any]) -> dict[str, Any]:

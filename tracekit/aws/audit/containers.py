@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tracekit.aws.audit.answers import Answers
     from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
     from tracekit.aws.reader import Answer
@@ -42,7 +44,7 @@ def read_containers(records: ServiceRecords, answers: Answers) -> dict[str, str]
             continue
         environment = environment_of(_containers(definition)) if definition else {}
         record = records.of(traced_name(environment) or service["serviceName"])
-        about = {name: service.get(name) for name in ("serviceName", "taskDefinition", "desiredCount", "runningCount")}
+        about = _excerpt(service, "serviceName", "taskDefinition", "desiredCount", "runningCount")
         record.add(3, "platform", "container", call, about)
         record.add(3, "ecs_service", service["serviceName"], call, about)
         record.add(6, "deployed", [_deployment(one) for one in service.get("deployments", ())], call)
@@ -148,32 +150,46 @@ def _host(address: str) -> str:
 
 def _deployment(one: dict[str, Any]) -> dict[str, Any]:
     """Return the time, status and task definition of a deployment."""
-    return {name: one.get(name) for name in ("createdAt", "status", "taskDefinition", "rolloutState")}
+    return _excerpt(one, "createdAt", "status", "taskDefinition", "rolloutState")
 
 
 def _health(record: ServiceRecord, service: dict[str, Any], answers: Answers) -> None:
     """Add facts about the health of the collector containers of a service."""
-    name, group = record.value("collector_name"), f"service:{service['serviceName']}"
-    listed = answers.items("ecs:ListTasks")
+    name, listed = record.value("collector_name"), answers.items("ecs:ListTasks")
     if name is None or listed is None or (listed and not answers.is_complete(TASKS)):
         return
-    source = (answers.of(TASKS) or answers.of("ecs:ListTasks"))[-1]
-    tasks = [task for call in answers.of(TASKS) for task in call.content["tasks"] if task.get("group") == group]
-    tasks = [task for task in tasks if task.get("clusterArn", service["clusterArn"]) == service["clusterArn"]]
-    pairs = [
-        (task, container) for task in tasks for container in task.get("containers", ()) if container.get("name") == name
-    ]
-    running = [container for task, container in pairs if task.get("lastStatus") != "STOPPED"]
-    stopped = [
-        container for task, container in pairs if task.get("lastStatus") == "STOPPED" and container.get("exitCode")
-    ]
-    states = {str(container.get("healthStatus", "UNKNOWN")) for container in running}
-    health = next((word for word in ("UNHEALTHY", "UNKNOWN", "HEALTHY") if word in states), None)
-    up = sum(container.get("lastStatus") == "RUNNING" for container in running)
-    excerpt = [{k: c.get(k) for k in ("lastStatus", "healthStatus", "exitCode", "reason")} for _, c in pairs][:5]
+    source = [*answers.of("ecs:ListTasks"), *answers.of(TASKS)][-1]
+    containers = list(_task_containers(service, name, answers))
+    running = [one for is_stopped, one in containers if not is_stopped]
+    failed = [one for is_stopped, one in containers if is_stopped and one.get("exitCode")]
+    up = sum(one.get("lastStatus") == "RUNNING" for one in running)
+    excerpt = [_excerpt(one, "lastStatus", "healthStatus", "exitCode", "reason") for _, one in containers[:5]]
     record.add(7, "collector_running", (up, int(service.get("desiredCount", 0))), source, excerpt)
-    record.add(7, "collector_health", health, source, excerpt, "UNKNOWN: the container has no health check")
-    exits = [{name: one.get(name) for name in ("lastStatus", "exitCode", "reason")} for one in stopped][:3]
-    record.add(7, "collector_restarts", len(stopped), source, exits, "stopped with an error in the last hour")
-    reason = next((str(c.get("reason") or f"exit code {c.get('exitCode')}") for c in stopped), "")
-    record.add(7, "collector_reason", reason, source)
+    record.add(
+        7, "collector_health", _worst_health(running), source, excerpt, "UNKNOWN: the container has no health check"
+    )
+    exits = [_excerpt(one, "lastStatus", "exitCode", "reason") for one in failed[:3]]
+    record.add(7, "collector_restarts", len(failed), source, exits, "stopped with an error in the last hour")
+    reasons = [str(one.get("reason") or f"exit code {one['exitCode']}") for one in failed[:1]]
+    record.add(7, "collector_reason", "".join(reasons), source)
+
+
+def _worst_health(running: list[dict[str, Any]]) -> str | None:
+    """Return the worst health status of running containers."""
+    states = {str(one.get("healthStatus", "UNKNOWN")) for one in running}
+    return next((word for word in ("UNHEALTHY", "UNKNOWN", "HEALTHY") if word in states), None)
+
+
+def _task_containers(service: dict[str, Any], name: str, answers: Answers) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yield (whether the task has stopped, container) of the containers of a name in the tasks of a service."""
+    group, cluster = f"service:{service['serviceName']}", service["clusterArn"]
+    for call in answers.of(TASKS):
+        for task in call.content["tasks"]:
+            if task.get("group") == group and task.get("clusterArn", cluster) == cluster:
+                is_stopped = task.get("lastStatus") == "STOPPED"
+                yield from ((is_stopped, one) for one in task.get("containers", ()) if one.get("name") == name)
+
+
+def _excerpt(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return some fields of a JSON object."""
+    return {name: fields.get(name) for name in names}

@@ -214,16 +214,15 @@ def _health(
     states = _container_states(collector, name if collector is workload else None)
     status, desired = collector.item["status"], _desired(collector)
     ready = sum(bool(state.get("ready")) for _, state in states) if collector is workload else _ready(collector)
-    waits = [str((state["state"].get("waiting") or {}).get("reason") or "") for _, state in states]
-    failed_start = next((reason for reason in waits if reason in _FAILED_STARTS), "")
-    restarts = [_restarts(pod, state, answers) for pod, state in states]
-    excerpt = [state for _, state in states if not state.get("ready") or state.get("restartCount")][:3] or status
+    failed_start = _failed_start(states)
+    restart_count, last_error = _restarts(states, answers)
+    excerpt = _troubled(states)[:3] or status
     record.add(7, "collector_running", (ready, desired), call, excerpt)
     record.add(7, "collector_health", "UNHEALTHY" if failed_start or ready < desired else "HEALTHY", call, excerpt)
     note = "restarts after an error in the period"
-    record.add(7, "collector_restarts", sum(count for count, _ in restarts), call, excerpt, note)
-    reasons = (failed_start, *(reason for _, reason in restarts), "not ready" if ready < desired else "")
-    record.add(7, "collector_reason", next(filter(None, reasons), ""), call)
+    record.add(7, "collector_restarts", restart_count, call, excerpt, note)
+    reason = failed_start or last_error or ("not ready" if ready < desired else "")
+    record.add(7, "collector_reason", reason, call)
     roles = roles_of(collector.pods)
     record.add(9, "role", roles[0] if roles else None, call)
 
@@ -252,7 +251,24 @@ def _ready(own: _Workload) -> int:
     return next((int(number) for number in reported if number is not None), counted)
 
 
-def _restarts(pod: dict[str, Any], state: dict[str, Any], answers: Answers) -> tuple[int, str]:
+def _troubled(states: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the states of containers that are not ready or were restarted."""
+    return [state for _, state in states if not state.get("ready") or state.get("restartCount")]
+
+
+def _failed_start(states: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    """Return why a container does not start, or an empty text."""
+    reasons = [(state["state"].get("waiting") or {}).get("reason") for _, state in states]
+    return next((reason for reason in reasons if reason in _FAILED_STARTS), "")
+
+
+def _restarts(states: list[tuple[dict[str, Any], dict[str, Any]]], answers: Answers) -> tuple[int, str]:
+    """Return the restarts of all containers in the period, and the first reason."""
+    found = [_container_restarts(pod, state, answers) for pod, state in states]
+    return sum(count for count, _ in found), next((reason for _, reason in found if reason), "")
+
+
+def _container_restarts(pod: dict[str, Any], state: dict[str, Any], answers: Answers) -> tuple[int, str]:
     """Return the restarts of a container in the period, and the last reason; all its restarts for a newer pod."""
     ended = state["lastState"].get("terminated") or {}
     if not ended.get("exitCode") or not ended.get("finishedAt"):
