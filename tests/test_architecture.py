@@ -13,8 +13,8 @@ from tracekit.loading.formats import format_names
 
 HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
-    {"errors", "schema", "bundled", "wildcards", "text"},
-    {"stats"},
+    {"errors", "schema", "bundled", "wildcards", "text", "name_templates"},
+    {"stats", "readable_tables"},
     {
         "columns",
         "attributes",

@@ -55,6 +55,7 @@ from tracekit.views.explore import explore as explore
 from tracekit.report.export import export as export
 from tracekit.views.export_trace import markdown as markdown
 from tracekit.views.export_trace import mermaid as mermaid
+from tracekit.readable_tables import readable as readable
 from tracekit.report import report as report
 from tracekit.report.markdown import md as md
 from tracekit.report.sections import section as section

@@ -19,7 +19,7 @@ def test_a_span_keeps_what_no_child_of_it_covers():
     result = self_time(draw(SHOP))
     assert result.spans["self_time_ns"].tolist() == [20, 30, 50, 10]
     assert result.spans.index.tolist() == [0, 1, 2, 3]
-    assert repr(result) == "SelfTime(4 spans, 110 ns; sampling weights unknown)"
+    assert repr(result) == "SelfTime(4 spans, 110 ns of self time; sampling weights unknown)"
 
 
 def test_nested_calls_one_after_the_other_add_up_to_the_root():
@@ -50,7 +50,7 @@ def test_spans_that_cannot_be_measured_are_counted_and_left_out():
     result = self_time(draw("a1 1 - a SERVER 0 -\na1 2 1 b SERVER 9 5\na1 3 1 c SERVER - 5\na1 4 1 d SERVER 3 5"))
     assert result.excluded_count == 3
     assert result.spans["service_name"].tolist() == ["d"]
-    assert repr(result) == "SelfTime(1 spans, 2 ns, 3 excluded; sampling weights unknown)"
+    assert repr(result) == "SelfTime(1 spans, 2 ns of self time, 3 excluded; sampling weights unknown)"
 
 
 def test_an_inferred_row_leaves_the_wait_with_its_caller():
@@ -90,7 +90,7 @@ def test_nothing_is_nothing():
     result = self_time(draw(""))
     assert len(result.spans) == result.excluded_count == 0
     assert len(result.by("service_name")) == 0
-    assert repr(result) == "SelfTime(0 spans, 0 ns; no traces)"
+    assert repr(result) == "SelfTime(0 spans, 0 ns of self time; no traces)"
 
 
 def test_names_are_escaped_in_a_notebook():

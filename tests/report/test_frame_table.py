@@ -24,7 +24,7 @@ def cells(values, name="x"):
         ("error_ratio", 0.25, "25.0%", "0.25", "error ratio", ""),
         ("change_ratio", -0.031, "-3.1%", "-0.031", "change ratio", ""),
         ("byte_size_bytes", 1_234_567, "1.2 MB", "1234567", "byte size", "bytes"),
-        ("cost_usd", 3.14159, "3.14", "3.14159", "cost", "USD"),
+        ("cost_usd", 3.14159, "$3.14", "3.14159", "cost", "USD"),
         ("span_count", 12_345, "12,345", "12345", "span count", ""),
         ("start_ns", 1_747_231_200_123_456_789, "2025-05-14 14:00:00.123", "1747231200123456789", "start",
          "ns since 1970, UTC"),

@@ -15,6 +15,7 @@ import pandas as pd
 from tracekit.analysis.latency import class_column
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, sum_by
@@ -78,7 +79,7 @@ class Errors(Weighted, Shown):
         return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} exception types)"
 
     def _repr_html_(self) -> str:
-        tables = (table.head(10).to_html(index=False, border=0) for table in (self.operations, self.exceptions))
+        tables = (as_html(table.head(10)) for table in (self.operations, self.exceptions))
         return f"{self.heading()}{''.join(tables)}"
 
 

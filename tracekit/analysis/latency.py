@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes
 from tracekit.stats.histograms import Histogram, bucket_edges
@@ -67,7 +68,7 @@ class Latency(Weighted, Shown):
         return f"Latency({len(self.table):,} groups, {self.table['span_count'].sum():,} spans{left_out})"
 
     def _repr_html_(self) -> str:
-        return f"{self.heading()}{self.table.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading()}{as_html(self.table.head(10))}"
 
 
 def latency(

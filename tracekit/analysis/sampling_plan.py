@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Estimate, Finding, Findings, Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.thinned import capture_probability
@@ -68,7 +69,7 @@ class SamplingPlan(Shown):
         return f"SamplingPlan({'; '.join(kept)})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.plans.to_html()}"
+        return f"<p>{html.escape(repr(self))}</p>{as_html(self.plans, index=True)}"
 
 
 def plan_sampling(

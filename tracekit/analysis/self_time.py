@@ -15,6 +15,8 @@ import pandas as pd
 
 from tracekit.findings import Shown
 from tracekit.forest import blocks, visible_parents
+from tracekit.readable_tables import as_html
+from tracekit.text import duration
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class SelfTime(Weighted, Shown):
     Examples
     --------
     >>> tk.self_time(shop)
-    SelfTime(28 spans, 800,000,000 ns; sampling weights unknown)
+    SelfTime(28 spans, 800 ms of self time; sampling weights unknown)
     """
 
     spans: pd.DataFrame
@@ -99,11 +101,13 @@ class SelfTime(Weighted, Shown):
     def _line(self) -> str:
         """Return the counts in one line."""
         left_out = f", {self.excluded_count:,} excluded" * bool(self.excluded_count)
-        return f"SelfTime({len(self.spans):,} spans, {self.spans['self_time_ns'].sum():,} ns{left_out})"
+        return (
+            f"SelfTime({len(self.spans):,} spans, {duration(self.spans['self_time_ns'].sum())} of self time{left_out})"
+        )
 
     def _repr_html_(self) -> str:
         top = self.by(["service_name", "operation"]).head(10)
-        return f"{self.heading()}{top.to_html(index=False, border=0)}"
+        return f"{self.heading()}{as_html(top)}"
 
 
 def self_time(traces: TraceSet) -> SelfTime:

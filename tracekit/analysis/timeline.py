@@ -15,6 +15,7 @@ import pandas as pd
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.schema import Quality
 from tracekit.stats.grouping import sum_by
 from tracekit.stats.histograms import Histogram, bucket_edges
@@ -82,7 +83,7 @@ class Timeline(Weighted, Shown):
         return f"Timeline({', '.join(words)})"
 
     def _repr_html_(self) -> str:
-        return f"{self.heading()}{self.table.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading()}{as_html(self.table.head(10))}"
 
 
 def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float = 0.95) -> Timeline:

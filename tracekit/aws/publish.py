@@ -12,6 +12,7 @@ import pandas as pd
 from tracekit.aws.access import EndpointError
 from tracekit.aws.reader import Reader
 from tracekit.errors import PullError
+from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +57,7 @@ class Published:
         return f"Published({len(self.metrics):,} values for {self.namespace}, {sent})"
 
     def _repr_html_(self) -> str:
-        return self.metrics.to_html(index=False)
+        return as_html(self.metrics)
 
 
 def publish_cloudwatch(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tracekit.analysis.clock_skew.pairs import Evidence
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.text import ratio
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ClockSkew(Shown):
     def _repr_html_(self) -> str:
         moved = self.offsets[self.offsets["offset_ns"] != 0]
         most = moved.loc[moved["offset_ns"].abs().sort_values(ascending=False, kind="stable").index].head(10)
-        return f"<p>{html.escape(repr(self))}</p>{most.to_html(index=False, border=0)}"
+        return f"<p>{html.escape(repr(self))}</p>{as_html(most)}"
 
 
 def offsets_table(traces: TraceSet, offsets: Offsets) -> pd.DataFrame:

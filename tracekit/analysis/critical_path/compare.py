@@ -13,6 +13,7 @@ from tracekit.analysis.critical_path.contrast import FACTORS, contrast, whole_nu
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.attributes import Codes
 from tracekit.findings import Estimate, Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import group_labels
 from tracekit.weights.comparability import Comparability, comparability
 from tracekit.weights.known import Weighted
@@ -92,8 +93,8 @@ class PathComparison(Weighted, Shown):
         return f"PathComparison(mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
 
     def _repr_html_(self) -> str:
-        shown = self.table.head(10).to_html(index=False, border=0)
-        return f"{self.heading()}{shown}{self.sides.to_html(index=False, border=0)}"
+        shown = as_html(self.table.head(10))
+        return f"{self.heading()}{shown}{as_html(self.sides)}"
 
 
 def compare(

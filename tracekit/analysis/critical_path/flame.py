@@ -13,7 +13,9 @@ from tracekit.analysis.critical_path.contrast import whole_numbers
 from tracekit.analysis.critical_path.keys import call_tree
 from tracekit.analysis.waiting import Waiting
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import dense_codes, sum_by
+from tracekit.text import duration
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Flame(Weighted, Shown):
     Examples
     --------
     >>> tk.critical_path(shop).flame()
-    Flame(8 call paths, 5 requests, 760,000,000 ns on the path; sampling weights unknown)
+    Flame(8 call paths, 5 requests, 760 ms on the path; sampling weights unknown)
     """
 
     table: pd.DataFrame
@@ -136,10 +138,10 @@ class Flame(Weighted, Shown):
     def _line(self) -> str:
         """Return the counts in one line."""
         total = int(self.table["path_time_ns"].sum())
-        return f"Flame({len(self.table):,} call paths, {self.request_count:,} requests, {total:,} ns on the path)"
+        return f"Flame({len(self.table):,} call paths, {self.request_count:,} requests, {duration(total)} on the path)"
 
     def _repr_html_(self) -> str:
-        return f"{self.heading()}{self.table.head(20).to_html(index=False, border=0)}"
+        return f"{self.heading()}{as_html(self.table.head(20))}"
 
 
 def flame(path: CriticalPath) -> Flame:

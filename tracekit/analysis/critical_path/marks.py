@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
@@ -72,7 +73,7 @@ class PathMarks(Shown):
         return f"PathMarks({self.prefix}critical_path: {agreed}{moved * bool(total)}{notes})"
 
     def _repr_html_(self) -> str:
-        worst = self.traces.nlargest(10, "moved_ns").to_html(index=False, border=0)
+        worst = as_html(self.traces.nlargest(10, "moved_ns"))
         return f"<p>{html.escape(repr(self))}</p>{worst}"
 
 

@@ -20,6 +20,8 @@ from tracekit.analysis.critical_path.issues import issues_of
 from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
+from tracekit.text import duration
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class CriticalPath(Weighted, Shown):
     Examples
     --------
     >>> tk.critical_path(shop)
-    CriticalPath(5 requests, 760,000,000 ns, 20 of 28 spans on the path; sampling weights unknown)
+    CriticalPath(5 requests, 760 ms, 20 of 28 spans on the path; sampling weights unknown)
     """
 
     source: TraceSet
@@ -175,10 +177,10 @@ class CriticalPath(Weighted, Shown):
         """Return the counts in one line."""
         count = f"{int(self.on_path[: self.tree.span_count].sum()):,} of {self.tree.span_count:,} spans on the path"
         partial = int(self.is_partial.sum())
-        total = f"{int(self.latency_ns.sum()):,} ns"
+        total = duration(int(self.latency_ns.sum()))
         note = f", {partial:,} partial" * bool(partial)
         note += f", {self.unfinished_count:,} unfinished left out" * bool(self.unfinished_count)
         return f"CriticalPath({len(self.tree.root):,} requests, {total}, {count}{note})"
 
     def _repr_html_(self) -> str:
-        return f"{self.heading()}{self.issues.to_html(index=False, border=0)}"
+        return f"{self.heading()}{as_html(self.issues)}"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.weighted_means import mean_limits
 from tracekit.weights.known import Weighted
 
@@ -54,7 +55,7 @@ class Bands(Weighted, Shown):
 
     def _repr_html_(self) -> str:
         shown = self.table.groupby("band", sort=False).head(5) if len(self.table) else self.table
-        tables = "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
+        tables = "".join(as_html(frame) for frame in (self.bands, shown))
         return f"{self.heading()}{tables}"
 
 

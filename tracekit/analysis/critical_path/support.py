@@ -10,6 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.hops import Hops, hops_of, occasions, resting_ns, siblings_of, weakest
 from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import sum_by
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.weights.known import Weighted
@@ -62,7 +63,7 @@ class Support(Weighted):
         return words + (f"; confidence not estimable for {missing:,} of {len(self.traces):,} requests" * bool(missing))
 
     def _repr_html_(self) -> str:
-        return f"{self.heading()}{self.pairs.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading()}{as_html(self.pairs.head(10))}"
 
 
 def support(path: CriticalPath, *, confidence: float = 0.95) -> Support:

@@ -20,10 +20,12 @@ from tracekit.analysis.critical_path.replay import Plan, own_times
 from tracekit.analysis.critical_path.tree import matching
 from tracekit.analysis.waiting import Waiting
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.influences import Denominator, influence
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.weighted_means import mean_limits
+from tracekit.text import from_to
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -104,12 +106,12 @@ class WhatIf(Weighted, Shown):
         now, new = self.table.loc["mean", ["latency_ns", "new_latency_ns"]]
         shifted = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests"
         return (
-            f"WhatIf(mean {now:,.0f} -> {new:,.0f} ns, {self.changed_count:,} spans changed, "
+            f"WhatIf(mean {from_to(now, new)}, {self.changed_count:,} spans changed, "
             f"critical path shifts to another branch in {shifted})"
         )
 
     def _repr_html_(self) -> str:
-        return f"{self.heading()}{self.table.to_html(border=0)}"
+        return f"{self.heading()}{as_html(self.table, index=True)}"
 
 
 class Rerun:
@@ -302,7 +304,7 @@ class WhatIfCurve(Weighted, Shown):
 
     def _repr_html_(self) -> str:
         wide = self.table.pivot_table(index="factor", columns="statistic", values="new_latency_ns", sort=False)
-        return f"{self.heading()}{wide.to_html(border=0)}"
+        return f"{self.heading()}{as_html(wide.add_suffix('_ns'), index=True)}"
 
 
 def what_if_curve(

@@ -15,6 +15,7 @@ import pandas as pd
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.analysis.service_graph.tables import CALL_KEYS, PEER_KEYS, tabulate
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import effective_clusters
@@ -116,7 +117,7 @@ class ServiceGraph(Weighted, Shown):
         )
 
     def _repr_html_(self) -> str:
-        tables = (table.head(10).to_html(index=False, border=0) for table in (self.services, self.calls))
+        tables = (as_html(table.head(10)) for table in (self.services, self.calls))
         return f"{self.heading()}{''.join(tables)}"
 
 

@@ -14,6 +14,7 @@ from tracekit.aws.reader import DENIED, Reader
 from tracekit.aws.rules.checks import check
 from tracekit.aws.rules.written import Written
 from tracekit.errors import MISSHAPEN, PullError
+from tracekit.readable_tables import as_html
 from tracekit.text import round_ratio
 from tracekit.weights.rule_formats import sampling_rules as read_rules
 from tracekit.weights.rules import Rules
@@ -120,7 +121,7 @@ class SamplingRules(Rules):
         return f"SamplingRules({self.form}: {rules or 'none'})"
 
     def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, na_rep="")
+        return as_html(self.table)
 
 
 def sampling_rules(source: Any = None, *, region: str | None = None, profile: str | None = None) -> SamplingRules:

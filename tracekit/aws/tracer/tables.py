@@ -15,6 +15,7 @@ from tracekit.aws.reader import Reader
 from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of, without_surrogates
 from tracekit.errors import MISSHAPEN, LoadError, PullError
 from tracekit.findings import STATUS_OF_SEVERITY, Estimate, Finding, Findings, finding
+from tracekit.readable_tables import as_html
 from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
 
@@ -145,7 +146,7 @@ class TracerTables:
         return f"TracerTables({parts})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.quarantined.head(10).to_html(index=False)}"
+        return f"<p>{html.escape(repr(self))}</p>{as_html(self.quarantined.head(10))}"
 
 
 def _ends(traces: TraceSet, starts: Array) -> Array:

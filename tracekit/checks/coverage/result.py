@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracekit.checks.sampling.funnel import DELIVERED, TAIL
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.text import count, ratio
 
 if TYPE_CHECKING:
@@ -80,5 +81,5 @@ class Coverage(Shown):
 
     def _repr_html_(self) -> str:
         whole = self.metrics[self.metrics["service_name"].isna()]
-        tables = [frame.to_html(index=False, border=0) for frame in (whole, self.funnel) if len(frame)]
+        tables = [as_html(frame) for frame in (whole, self.funnel) if len(frame)]
         return f"<p>{html.escape(repr(self))}</p>{''.join(tables)}"

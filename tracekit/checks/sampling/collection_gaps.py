@@ -14,6 +14,7 @@ from tracekit.checks.case import Case, build_case
 from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import silence
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:
     from tracekit.findings import Finding
@@ -58,7 +59,7 @@ class Collection(Shown):
     def _repr_html_(self) -> str:
         headlines = "".join(f"<p>{html.escape(line)}</p>" for line in (repr(self), *self.headlines))
         shown = self.gaps if len(self.gaps) else self.table
-        return f"{headlines}{shown.head(10).to_html(index=False, border=0)}"
+        return f"{headlines}{as_html(shown.head(10))}"
 
 
 def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, confidence: float = 0.95) -> Collection:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tracekit.checks.case import build_case
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.text import count, duration, interval
 
@@ -73,7 +74,7 @@ class LatencyBias(Shown):
 
     def _repr_html_(self) -> str:
         shown = self.curve[self.curve["quantile"].isin((0.5, 0.9, 0.95, 0.99))]
-        return f"<p>{html.escape(repr(self))}</p>{shown.to_html(index=False, border=0)}"
+        return f"<p>{html.escape(repr(self))}</p>{as_html(shown)}"
 
 
 def latency_bias(

@@ -12,6 +12,7 @@ import pandas as pd
 from tracekit.checks.case import build_case
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
@@ -52,7 +53,7 @@ class SampleMix(Shown):
 
     def _repr_html_(self) -> str:
         headlines = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
-        return f"{headlines}{self.table.head(10).to_html(index=False, border=0)}"
+        return f"{headlines}{as_html(self.table.head(10))}"
 
 
 def sample_mix(

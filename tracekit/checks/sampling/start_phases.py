@@ -12,6 +12,7 @@ from scipy import stats
 
 from tracekit.checks.case import build_case
 from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
 from tracekit.stats.second_reservoir import SECOND_NS, phase_in_second
 from tracekit.text import ratio
 from tracekit.weights.xray_reservoir import rule_weights
@@ -71,7 +72,7 @@ class StartPhases(Shown):
         return f"StartPhases({total:,} traces begin unevenly: {most} in one of {len(self.table)} parts of the second)"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.table.head(10).to_html(index=False, border=0)}"
+        return f"<p>{html.escape(repr(self))}</p>{as_html(self.table.head(10))}"
 
 
 def start_phases(

@@ -16,6 +16,7 @@ from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.requests.counts import metric_rows, table_rows
 from tracekit.loading.requests.logs import alb_rows, cloudfront_rows, gateway_rows, report_rows
+from tracekit.readable_tables import as_html
 from tracekit.weights.counts import BALANCER, NAMES, read_counts
 from tracekit.wildcards import around_stars
 
@@ -88,7 +89,7 @@ class Requests:
         return f"Requests({self.counts['count'].sum():,.0f} requests from {self.format}{traced}{issues})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.counts.head(10).to_html(index=False, border=0)}"
+        return f"<p>{html.escape(repr(self))}</p>{as_html(self.counts.head(10))}"
 
 
 def read_requests(
