@@ -25,6 +25,7 @@ FLOORS = [
         "messages",
         "filters",
         "expressions",
+        "grouping",
         "traces",
         "forest",
     }

@@ -108,10 +108,14 @@ def test_nothing_matches():
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--by", "tenat"], 2, "found none called 'tenat'"),
+        (["--by", "tenat"], 2, "found 'tenat'"),
         (["--band", "100"], 2, "expected percentiles such as 99 or 95-99, found '100'"),
         (["--band", "x"], 2, "expected percentiles such as 99 or 95-99, found 'x'"),
-        (["--scope", "nope"], 2, "expected a column of spans, found 'nope'"),
+        (
+            ["--scope", "nope"],
+            2,
+            "or request.<key>, found 'nope'",
+        ),
         (["--format", "pcap"], 2, "pcap"),
         (["--baseline", "nowhere.jsonl"], 2, "nowhere.jsonl"),
     ],

@@ -1,5 +1,7 @@
 """TraceSet: other sets of the same traces, the way in from a frame and back, and how it shows."""
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,7 +92,12 @@ def test_a_mask_of_some_spans_only_is_refused():
 @pytest.mark.parametrize(
     ("condition", "error", "text", "position"),
     [
-        ("servce_name == 'x'", FilterError, "expected a column of spans, found 'servce_name' at 0 of", 0),
+        (
+            "servce_name == 'x'",
+            FilterError,
+            "or request.<key>, found 'servce_name' at 0 of",
+            0,
+        ),
         ("depth > 0 and colour == 1", FilterError, "found 'colour' at 14", 14),
         ("depth >", FilterError, r"expected a condition over columns of spans, found 'depth >'", 7),
         ("depth > 0 depth", FilterError, "expected a condition over columns of spans", None),
@@ -153,14 +160,59 @@ def test_no_traces_have_no_nearest():
         ("2025-06-15 15:06:41", "2025-06-15T15:06:42Z", ["b2"]),
         ("2025-06-15 17:06:41+02:00", "2025-06-15 15:06:42.5", ["b2", "c3"]),
         (pd.Timestamp("2025-06-15", tz="Europe/Berlin"), pd.Timestamp("2025-06-16"), ["a1", "b2", "c3", "d4"]),
-        (BASE + 10, BASE + 5, []),
     ],
 )
 def test_between_selects_by_root_start_in_a_half_open_interval(start, end, wanted):
     assert short(SHOP.between(start, end)) == wanted
 
 
-@pytest.mark.parametrize("edge", [None, "never", pd.NaT])
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        ("15:06:41", "15:06:42", ["b2"]),
+        ("17:06:41+02:00", dt.time(15, 6, 43), ["b2", "c3"]),
+        (None, "15:06:41", ["a1"]),
+        ("15:06:42", None, ["c3", "d4"]),
+        ("15:00", "15:06:41", ["a1"]),
+        ("2025-06-15 15:06:40.5", "15:06:42", ["b2"]),
+    ],
+)
+def test_a_time_of_day_is_on_the_date_of_the_recording(start, end, wanted):
+    assert short(SHOP.between(start, end)) == wanted
+
+
+def test_a_time_of_day_after_midnight_is_on_the_second_date():
+    midnight = 1_750_032_000 * 10**9
+    night = TraceSet.from_spans(frame_of(start_ns=[midnight + (k // 2 - 2) * 300 * 10**9 for k in range(8)]))
+    assert night.summary["start_ns"].tolist()[2] == midnight
+    assert short(night.between("23:55", "00:05")) == ["b2", "c3"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        ("16:24", "16:40", "within 2025-06-15 15:06:40 to 15:06:43 UTC, the period recorded, found 16:24 to 16:40"),
+        ("2024-01-01", None, None),
+        (None, "15:06:39", "the period recorded, found the start to 15:06:39"),
+        (BASE + 10, BASE + 5, "expected an end after the start, found 1750000000000000010 to 1750000000000000005"),
+        ("15:06:43", "15:06:41", "expected an end after the start, found 15:06:43 to 15:06:41"),
+    ],
+)
+def test_a_window_that_contains_nothing_of_the_recording_says_its_period(start, end, told):
+    if told is None:
+        assert len(SHOP.between(start, end)) == 4
+        return
+    with pytest.raises(ValueError, match=told):
+        SHOP.between(start, end)
+
+
+def test_a_time_of_day_of_a_recording_of_days_needs_its_date():
+    days = TraceSet.from_spans(frame_of(start_ns=[BASE + k // 2 * 86_400 * 10**9 for k in range(8)]))
+    with pytest.raises(ValueError, match="expected a date with the time 16:00, which occurs 3 times in 2025-06-15"):
+        days.between("16:00", "17:00")
+
+
+@pytest.mark.parametrize("edge", ["never", pd.NaT])
 def test_an_edge_that_is_no_time_is_refused(edge):
     with pytest.raises(ValueError, match=r"never|expected a time"):
         SHOP.between(edge, BASE)
@@ -184,11 +236,13 @@ def test_an_attribute_is_the_spans_or_else_the_resources():
 
 
 def test_an_unknown_attribute_names_the_nearest():
-    with pytest.raises(ValueError, match=r"expected an attribute .*, found none called 'tennant'; did you mean tenant"):
+    with pytest.raises(
+        ValueError, match=r"expected a column of spans, an attribute key, .*, found 'tennant'; did you mean tenant"
+    ):
         SHOP.attribute("tennant")
-    with pytest.raises(ValueError, match=r"traces.attributes\['key'\].unique\(\) lists them all"):
+    with pytest.raises(ValueError, match=r"traces.attributes\['key'\].unique\(\) lists the keys"):
         SHOP.attribute("zzz")
-    with pytest.raises(ValueError, match="found none called 'tenant'") as caught:
+    with pytest.raises(ValueError, match="found 'tenant'") as caught:
         SHOP.trace(f"{'c3':0>32}").attribute("tenant")
     assert "did you mean tenant" not in str(caught.value)
 

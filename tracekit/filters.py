@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from datetime import time
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit import schema
+
+_TIME_OF_DAY: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?")
 
 
 def truths(mask: Any) -> pd.Series:
@@ -54,3 +58,51 @@ def instant_ns(edge: Any) -> int:
         raise ValueError(message)
     moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
     return int(moment.as_unit("ns").value)
+
+
+def window_ns(start: Any, end: Any, times: schema.Array) -> tuple[int, int]:
+    """Return [start, end) in ns; a time of day is on a date of the recording, and None is no limit.
+
+    Parameters
+    ----------
+    start, end
+        Times, times of day such as ``16:24``, or None.
+    times
+        Start times of the recording, in ns.
+
+    Raises
+    ------
+    ValueError
+        Not a time, a time of day that occurs several times, a window that ends before it starts, or one that is outside
+        the recording; one that only touches it is empty.
+    """
+    first, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
+    low = first if start is None else _instant(start, first, last)
+    high = last + 1 if end is None else _instant(end, first, last)
+    found = f"{'the start' if start is None else start} to {'the end' if end is None else end}"
+    if len(times) and (high < first or low > last + 1):
+        raise ValueError(f"expected a window within {spelled(first, last)}, the period recorded, found {found}")
+    if high < low:
+        raise ValueError(f"expected an end after the start, found {found}")
+    return low, high
+
+
+def spelled(first: int, last: int) -> str:
+    """Return a period in UTC, to the second, without the second date if it equals the first."""
+    low, high = pd.Timestamp(first), pd.Timestamp(last)
+    return f"{low:%Y-%m-%d %H:%M:%S} to {high.strftime('%Y-%m-%d %H:%M:%S'[9 * (low.date() == high.date()) :])} UTC"
+
+
+def _instant(edge: Any, first: int, last: int) -> int:
+    """Return a time in ns; a time of day on the date of the recording, or the date nearest to it."""
+    is_clock = isinstance(edge, time) or (isinstance(edge, str) and _TIME_OF_DAY.fullmatch(edge.strip()))
+    if not is_clock:
+        return instant_ns(edge)
+    day = pd.Timedelta(days=1)
+    dates = pd.date_range(pd.Timestamp(first).floor("D") - day, pd.Timestamp(last).floor("D") + day, freq="D")
+    found = [instant_ns(f"{date:%Y-%m-%d} {edge}") for date in dates]
+    inside = [moment for moment in found if first <= moment <= last]
+    if len(inside) > 1:
+        period = spelled(first, last)
+        raise ValueError(f"expected a date with the time {edge!s}, which occurs {len(inside)} times in {period}")
+    return min(found, key=lambda moment: max(first - moment, moment - last, 0))

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit import frames, self_description
+from tracekit import frames, grouping, self_description
 from tracekit import weights as weighing
-from tracekit.attributes import pick
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.expressions import evaluate, is_xray, xray_filter
-from tracekit.filters import instant_ns, of_spans, position, truths
+from tracekit.filters import of_spans, position, truths, window_ns
 from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
 from tracekit.schema import Quality
@@ -198,42 +197,35 @@ class TraceSet(Shown):
         """One row per issue; see ``schema.ISSUES``."""
         return self.columns.issues.copy()
 
-    def attribute(self, key: str) -> pd.Series:
+    def attribute(self, name: str) -> pd.Series:
         """Return one attribute as a categorical column aligned with ``spans``.
 
         Parameters
         ----------
-        key
-            Attribute key as recorded; the resource is searched where the span does not have it.
+        name
+            An attribute key as recorded (the resource is searched where the span does not have it), ``resource.<key>``,
+            ``request.<name>`` (one value per trace: that of the root span, else of the span with the smallest depth
+            that has one, the earliest of several), or a column of ``spans``.  ``by=`` of the analyses and the
+            conditions of ``where`` take the same names.
 
         Returns
         -------
         pandas.Series
-            Values as text; missing where neither the span nor its resource has the attribute.
+            Values as text, columns of ``spans`` as they are; missing where there is no value.
 
         Raises
         ------
         ValueError
-            No span and no resource has the attribute; the message lists similar keys.
+            A name that no column and no attribute has; the message lists similar ones.
 
         Examples
         --------
         >>> shop.attribute("http.request.resend_count").dropna().tolist()
         ['1']
+        >>> shop.attribute("request.http.request.resend_count").notna().sum()
+        np.int64(8)
         """
-        own = self.lookup.by_key.codes_of((key,))
-        codes, _ = pick([own, self.lookup.resources_by_key.codes_of((key,)).take(self.columns.spans.resource)])
-        if not codes.labels:
-            import difflib  # noqa: PLC0415 - only for an error message
-
-            near = [other for other in difflib.get_close_matches(key, self.columns.kv.keys, 4) if other != key]
-            message = f"expected an attribute of a span or its resource, found none called {key!r}; " + (
-                f"did you mean {', '.join(near)}?" if near else "traces.attributes['key'].unique() lists them all"
-            )
-            raise ValueError(message)
-        series = codes.series()
-        series.index.name = "span_row"
-        return series.rename(key)
+        return grouping.values(self, name)
 
     # ---------------------------------------------------------------- selecting and weighting traces
 
@@ -274,7 +266,7 @@ class TraceSet(Shown):
         if isinstance(condition, str):
             mask = xray_filter(self, condition) if is_xray(condition) else evaluate(condition, self._column)
         if callable(mask):
-            mask = mask(self.spans)
+            mask = mask(grouping.spans_by_name(self))
         mask = truths(mask)
         made = step("where", condition)
         if mask.index.name == "trace_id":
@@ -283,8 +275,8 @@ class TraceSet(Shown):
         return self._only(np.bincount(matching, minlength=len(self)) > 0, made)
 
     def _column(self, name: str) -> pd.Series:
-        """Return one column of ``spans`` without building the whole frame."""
-        return frames.span_column(self.lookup, self.forest, name)
+        """Return one column of ``spans`` or attribute without building the whole frame."""
+        return grouping.values(self, name)
 
     def trace(self, trace_id: str) -> TraceSet:
         """Return one trace.
@@ -312,23 +304,32 @@ class TraceSet(Shown):
         """Return the position of the trace with this id or unique id prefix; ValueError lists the nearest ids."""
         return position(trace_id, self.trace_ids)
 
-    def between(self, start: Any, end: Any) -> TraceSet:
+    def between(self, start: Any, end: Any = None) -> TraceSet:
         """Return the traces whose root starts in [start, end).
 
         Parameters
         ----------
         start, end
-            Anything that ``pandas.Timestamp`` accepts; UTC if it has no time zone.
+            Anything that ``pandas.Timestamp`` accepts, UTC if it has no time zone; a time of day such as ``"16:24"`` is
+            on the date of the recording; None is no limit.
 
         Raises
         ------
         ValueError
-            Not a time.
+            Not a time; a time of day that occurs several times in the recording; an end before the start; a window
+            outside the recording, whose period the message contains.
+
+        Examples
+        --------
+        >>> spans = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "end_ns": 10**18})
+        >>> shop = TraceSet.from_spans(spans.assign(start_ns=[0, 24 * 60 * 10**9]))
+        >>> len(shop.between("00:24", "00:40"))
+        1
         """
-        low, high = (instant_ns(edge) for edge in (start, end))
         root = self.forest.root_row
         known = (self.columns.spans.quality[root] & Quality.NO_START) == 0
         begun = self.columns.spans.start_ns[root]
+        low, high = window_ns(start, end, begun[known])
         edges = (pd.Timestamp(edge, tz="UTC").isoformat() for edge in (low, high))
         return self._only(known & (begun >= low) & (begun < high), step("between", *edges))
 

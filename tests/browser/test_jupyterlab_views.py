@@ -65,7 +65,8 @@ def test_a_rectangle_drawn_in_lab_is_a_filter_in_the_next_cell(notebook):
     notebook.page.mouse.up()
     status = notebook.page.locator(".tkw-say").first.inner_text()
     line = said(notebook, 2)
-    assert line.startswith('traces.where(traces.summary["root_duration_ns"].between(')
+    assert line.startswith('traces.between("')
+    assert '.where(traces.summary["root_duration_ns"].between(' in line
     count, again = line.split()[-2:]
     assert count == again
     assert status.startswith(f"{count} requests started ")

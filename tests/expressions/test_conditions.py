@@ -9,6 +9,7 @@ import pytest
 from tracekit import FilterError, TraceSet
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.expressions.conditions import evaluate
+from tracekit.grouping import values
 
 S = 10**9
 BASE = 1_750_000_000 * S
@@ -27,10 +28,24 @@ FRAME = pd.DataFrame(
 )
 SHOP = TraceSet.from_spans(FRAME)
 SPANS = SHOP.spans
+TOLD = TraceSet.from_spans(
+    FRAME.assign(
+        **{
+            "attributes.app.tier": [None, "gold", None, None, "free"],
+            "attributes.items": [None, 12, None, 3, None],
+            "attributes.note": ["7", "x", None, None, "-1.5"],
+            "resource.zone": ["a", "b", "a", "a", "b"],
+        }
+    )
+)
+
+
+def column_of(name):
+    return values(SHOP, name)
 
 
 def rows(expression):
-    mask = evaluate(expression, SPANS.__getitem__)
+    mask = evaluate(expression, column_of)
     return mask.index[mask.fillna(value=False).astype(bool)].tolist()
 
 
@@ -158,9 +173,17 @@ def test_an_expression_is_data_and_never_run(tmp_path, expression, ask):
 @pytest.mark.parametrize(
     ("expression", "message", "position"),
     [
-        ("depth > 0 and name.to_csv('x')", r"expected columns of spans, numbers and texts, .*found .*to_csv", 14),
+        (
+            "depth > 0 and name.to_csv('x')",
+            r"expected columns and attributes of spans, numbers and texts, .*found .*to_csv",
+            14,
+        ),
         ("name == 'ö' and depth ** 2 > 1", r"joined \(and, or, not\), and \.contains\(\)", 16),
-        ("(depth > 0\n and colour > 1)", "expected a column of spans, found 'colour' at 16", 16),
+        (
+            "(depth > 0\n and colour > 1)",
+            "or request.<key>, found 'colour' at 16",
+            16,
+        ),
         ("  colour > 1", "found 'colour' at 2", 2),
         ("(depth > 0\n and )", "invalid syntax at 16", 16),
         ("depth > 1 & is_error", "expected a condition for each side of 'and'.*need parentheses", 8),
@@ -182,7 +205,7 @@ def test_an_expression_is_data_and_never_run(tmp_path, expression, ask):
 )
 def test_an_error_names_the_place_and_the_allowed_values(expression, message, position):
     with pytest.raises(FilterError, match=message) as refused:
-        evaluate(expression, SPANS.__getitem__)
+        evaluate(expression, column_of)
     assert position is None or refused.value.position == position
 
 
@@ -215,3 +238,83 @@ def test_long_and_deep_expressions_are_refused_at_once_with_short_messages(expre
 def test_no_span_at_all():
     nobody = SHOP.where("service_name == 'nobody'")
     assert len(nobody.where("name.like('*') and not depth in [1] or duration_ns * 2 > 1")) == 0
+
+
+# ------------------------------------------------------------------ attributes
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer"),
+    [
+        ("app.tier == 'gold'", [1]),
+        ("request.app.tier == 'gold'", [0, 1]),
+        ("request.app.tier in ['gold', 'free'] and not is_error", [0, 4]),
+        ("app.tier.startswith('g') or app.tier.isna() and depth > 0", [1, 3]),
+        ("resource.zone != 'a'", [1, 4]),
+        ("zone == 'b'", [1, 4]),
+        ("items > 3", [1]),
+        ("3 <= items < 12", [3]),
+        ("note > 0", [0]),
+        ("note < 0", [4]),
+        ("note == '7'", [0]),
+        ("request.name == 'GET /a'", [0, 1]),
+    ],
+)
+def test_attributes_have_the_names_that_by_has(expression, answer):
+    mask = evaluate(expression, lambda name: values(TOLD, name))
+    assert mask.index[mask.fillna(value=False).astype(bool)].tolist() == answer
+    if answer:
+        assert TOLD.where(expression).trace_ids == sorted({TOLD.trace_ids[TOLD.forest.trace[row]] for row in answer})
+
+
+def test_masks_and_functions_take_the_same_names():
+    wanted = TOLD.where("request.app.tier == 'gold'").trace_ids
+    assert len(wanted) == 1
+    assert TOLD.where(TOLD.attribute("request.app.tier") == "gold").trace_ids == wanted
+    assert TOLD.where(lambda spans: spans["request.app.tier"] == "gold").trace_ids == wanted
+    assert TOLD.where(lambda spans: (spans["app.tier"] == "gold") & (spans.depth > 0)).trace_ids == wanted
+    assert critical_path(TOLD, scope="app.tier == 'gold'").tree.root.tolist() == [1]
+    with pytest.raises(ValueError, match=r"found 'request\.teir'; did you mean request\.app\.tier"):
+        TOLD.where(lambda spans: spans["request.teir"] == "gold")
+
+
+def test_a_function_changes_nothing_of_the_traces():
+    def change(spans):
+        spans["name"] = "changed"
+        return spans["depth"] == 0
+
+    assert len(TOLD.where(change)) == 3
+    assert TOLD.spans["name"].tolist() == FRAME["name"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("expression", "advice"),
+    [
+        (
+            "attributes.app.tier == 'gold'",
+            "write app.tier == 'gold', or as an X-Ray filter expression annotation.app.tier = \"gold\"",
+        ),
+        ("is_error and annotation.app.tier == 'gold'", "write is_error and app.tier == 'gold', or as an X-Ray"),
+        ("request.tier == 'gold'", "write request.app.tier == 'gold'"),
+        ("app.teir.startswith('g')", r"write app.tier.startswith\('g'\)$"),
+        ("service_nam == 'web'", "write service_name == 'web'$"),
+        ("zzz == 1", r"traces.attributes\['key'\].unique\(\) lists the attributes, tracekit.describe\(\) the columns"),
+        ("app.tier = 'gold'", "write app.tier == 'gold'; allowed are"),
+    ],
+)
+def test_an_unknown_name_comes_with_the_line_that_works(expression, advice):
+    with pytest.raises(FilterError, match=advice):
+        TOLD.where(expression)
+
+
+def test_xray_filters_and_conditions_of_the_same_attribute_agree():
+    wanted = TOLD.where("app.tier == 'gold'").trace_ids
+    assert TOLD.where('annotation.app.tier = "gold"').trace_ids == wanted
+
+
+@pytest.mark.parametrize("text", ["2025-06-15 15:06:41", "2025-06-15T15:06:41Z", "2025-06-15 17:06:41+02:00"])
+def test_times_without_a_zone_are_utc_in_every_filter(text):
+    wanted = TOLD.trace_ids[1:]
+    assert TOLD.where(f"start_time >= '{text}'").trace_ids == wanted
+    assert TOLD.where(lambda spans: spans["start_time"] >= text).trace_ids == wanted
+    assert TOLD.between(text).trace_ids == wanted

@@ -80,8 +80,8 @@ def test_the_selection_is_a_line_that_a_person_can_read(during):
     widget.brush = [0, 2, 1, page["rows"]]
     low, high = page["edges"][1], page["edges"][-1]
     assert widget.selection == (
-        f'traces.where(traces.summary["root_duration_ns"].between({low}, {high}, inclusive="left"))'
-        '.between("2026-11-21 04:59:02Z", "2026-11-21 04:59:06Z")'
+        'traces.between("2026-11-21 04:59:02Z", "2026-11-21 04:59:06Z")'
+        f'.where(traces.summary["root_duration_ns"].between({low}, {high}, inclusive="left"))'
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from tracekit.analysis.latency import class_column
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
+from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
@@ -28,6 +29,7 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
 _READ, _LONGEST = 2000, 300  # characters of a message that are read, and kept
@@ -83,9 +85,7 @@ class Errors(Weighted, Shown):
         return f"{self.heading()}{''.join(tables)}"
 
 
-def errors(
-    traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, confidence: float = 0.95
-) -> Errors:
+def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence: float = 0.95) -> Errors:
     """Return the error rate of each operation, and the exceptions.
 
     Parameters
@@ -93,7 +93,8 @@ def errors(
     traces
         The traces; not modified.
     by
-        Category columns of ``spans`` to group ``operations`` by; empty for one row of all spans.
+        What to group ``operations`` by: columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>``
+        (one value per trace) or an aligned Series, see ``tracekit.grouping``; empty for one row of all spans.
     roots
         Use only root spans: error rates of requests.
     confidence
@@ -118,16 +119,15 @@ def errors(
     >>> found.exceptions[["exception_type", "event_count"]].to_numpy().tolist()
     [['BudgetExceeded', 2]]
     """
-    columns = [by] if isinstance(by, str) else list(by)
-    operations = summarise([tabulate(traces, columns, roots=roots)], columns, confidence=confidence)
+    operations = summarise([tabulate(traces, by, roots=roots)], list(named(by)), confidence=confidence)
     return Errors(operations, _exceptions(traces), traces.weights.statement)
 
 
-def tabulate(traces: TraceSet, by: Sequence[str] = _KEYS, *, roots: bool = False) -> Aggregate:
+def tabulate(traces: TraceSet, by: By = _KEYS, *, roots: bool = False) -> Aggregate:
     """Return the additive table behind ``Errors.operations`` for whole traces."""
     rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
     rows = rows[~traces.is_inferred[rows] & ~is_open(traces.lookup)[rows]]
-    columns = {name: traces.codes(name).take(rows) for name in by}
+    columns = {name: codes.take(rows) for name, codes in columns_of(traces, by).items()}
     group, keys = group_codes({**columns, **class_column(traces, traces.forest.trace[rows])}, len(rows))
     groups, trace, weights = len(keys[WEIGHT_CLASS]), traces.forest.trace[rows], traces.weights.value
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Shown
+from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tracekit.columns import Array
+    from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -73,19 +75,20 @@ class Latency(Weighted, Shown):
 
 def latency(
     traces: TraceSet,
-    by: str | Sequence[str] = ("service_name", "operation"),
+    by: By = ("service_name", "operation"),
     *,
     roots: bool = False,
     confidence: float = 0.95,
 ) -> Latency:
-    """Return latency percentiles by service and operation, or by any other category column.
+    """Return latency percentiles by service and operation, or by any other column or attribute.
 
     Parameters
     ----------
     traces
         The traces; not modified.
     by
-        Category columns of ``spans`` to group by; empty for one group of all spans.
+        Columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>`` (one value per trace) or an aligned
+        Series, see ``tracekit.grouping``; empty for one group of all spans.
     roots
         Use only root spans: latency of requests, by endpoint.
     confidence
@@ -99,7 +102,7 @@ def latency(
     Raises
     ------
     ValueError
-        A column that is not a category column of ``spans``.
+        A name that no column and no attribute has; the message lists similar ones.
 
     Notes
     -----
@@ -123,16 +126,15 @@ def latency(
     >>> print(row["p99_high_ns"])
     nan
     """
-    columns = [by] if isinstance(by, str) else list(by)
-    tables = [tabulate(traces, columns, roots=roots)]
-    return summarise(tables, columns, confidence=confidence, statement=traces.weights.statement)
+    tables = [tabulate(traces, by, roots=roots)]
+    return summarise(tables, list(named(by)), confidence=confidence, statement=traces.weights.statement)
 
 
-def tabulate(traces: TraceSet, by: Sequence[str], *, roots: bool = False) -> Aggregate:
+def tabulate(traces: TraceSet, by: By, *, roots: bool = False) -> Aggregate:
     """Return the additive table behind ``latency`` for whole traces."""
     rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
     rows = rows[~traces.is_inferred[rows]]
-    columns = {name: traces.codes(name).take(rows) for name in by}
+    columns = {name: codes.take(rows) for name, codes in columns_of(traces, by).items()}
     group, keys = group_codes({**columns, **class_column(traces, traces.forest.trace[rows])}, len(rows))
     groups, measured = int(group.max(initial=-1)) + 1, traces.has_duration[rows]
     excluded = np.bincount(group[~measured], minlength=groups)

@@ -11,24 +11,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.findings import Shown
 from tracekit.forest import blocks, visible_parents
+from tracekit.grouping import columns_of
 from tracekit.readable_tables import as_html
+from tracekit.stats.grouping import group_rows, sum_by
 from tracekit.text import duration
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    import pandas as pd
 
     from tracekit.columns import Array, SpanColumns
     from tracekit.forest import Forest
+    from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
 _SAFE = 2.0**62
 _BLOCK = 65_536  # spans; a block fits the second-level cache
-_KEYS = ("trace_id", "service_name", "operation")
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,6 +46,8 @@ class SelfTime(Weighted, Shown):
     excluded_count
         Spans without a start or end, or with the end before the start. Spans inferred by a backend are neither in
         ``spans`` nor in this count.
+    source
+        The traces.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
 
@@ -54,15 +59,17 @@ class SelfTime(Weighted, Shown):
 
     spans: pd.DataFrame
     excluded_count: int
+    source: TraceSet
     statement: str = ""
 
-    def by(self, keys: str | Sequence[str] = "service_name") -> pd.DataFrame:
-        """Return the self time by service, operation or trace.
+    def by(self, by: By = "service_name") -> pd.DataFrame:
+        """Return the self time by service, operation or any other column or attribute.
 
         Parameters
         ----------
-        keys
-            One or several of ``service_name``, ``operation``, ``trace_id``.
+        by
+            Columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>`` (one value per trace) or an
+            aligned Series, see ``tracekit.grouping``.
 
         Returns
         -------
@@ -73,27 +80,21 @@ class SelfTime(Weighted, Shown):
         Raises
         ------
         ValueError
-            An unknown key.
+            A name that no column and no attribute has; the message lists similar ones.
 
         Examples
         --------
         >>> tk.self_time(shop).by("service_name")[["service_name", "self_time_ns"]].to_numpy().tolist()
         [['ledger', 470000000.0], ['shop', 230000000.0], ['cart', 100000000.0]]
         """
-        columns = [keys] if isinstance(keys, str) else list(keys)
-        if unknown := [key for key in columns if key not in _KEYS]:
-            raise ValueError(f"expected some of {', '.join(_KEYS)}, found {unknown[0]!r}")
-        spans = self.spans
-        weighted = pd.DataFrame(
-            {
-                **{column: spans[column] for column in columns},
-                "span_count": 1,
-                "weight_sum": spans["weight"],
-                "duration_ns": spans["weight"] * spans["duration_ns"],
-                "self_time_ns": spans["weight"] * spans["self_time_ns"],
-            }
-        )
-        table = weighted.groupby(columns, sort=True, observed=True, dropna=False).sum().reset_index()
+        spans, rows = self.spans, self.spans.index.to_numpy()
+        columns = {name: codes.take(rows) for name, codes in columns_of(self.source, by).items()}
+        group, table = group_rows(columns, len(rows))
+        weight = spans["weight"].to_numpy(np.float64)
+        table["span_count"] = np.bincount(group, minlength=len(table))
+        table["weight_sum"] = sum_by(group, weight, len(table))
+        for name in ("duration_ns", "self_time_ns"):
+            table[name] = sum_by(group, weight * spans[name].to_numpy(), len(table))
         total = table["self_time_ns"].sum()
         table["self_time_ratio"] = table["self_time_ns"] / (total if total > 0 else np.nan)
         return table.sort_values("self_time_ns", ascending=False, kind="stable", ignore_index=True)
@@ -121,7 +122,7 @@ def self_time(traces: TraceSet) -> SelfTime:
     Returns
     -------
     SelfTime
-        ``.spans`` and ``.by(keys)``.
+        ``.spans`` and ``.by(...)``.
 
     Notes
     -----
@@ -143,7 +144,7 @@ def self_time(traces: TraceSet) -> SelfTime:
         self_time_ns=self_times(traces)[rows],
         weight=traces.weights.value[traces.forest.trace[rows]],
     )
-    return SelfTime(frame, int((live & ~measured).sum()), traces.weights.statement)
+    return SelfTime(frame, int((live & ~measured).sum()), traces, traces.weights.statement)
 
 
 def self_times(traces: TraceSet) -> Array:

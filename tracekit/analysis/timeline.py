@@ -15,9 +15,10 @@ import pandas as pd
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
+from tracekit.grouping import columns_of
 from tracekit.readable_tables import as_html
 from tracekit.schema import Quality
-from tracekit.stats.grouping import sum_by
+from tracekit.stats.grouping import group_rows, sum_by
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, effective_clusters
 from tracekit.stats.mover import class_cells, weight_classes
@@ -25,9 +26,11 @@ from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
 _BINS = 60
+_MOST = 1_000_000  # rows, as in the messages
 _SECOND = 1_000_000_000
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
 
@@ -39,12 +42,14 @@ class Timeline(Weighted, Shown):
     Parameters
     ----------
     table
-        One row per time step, including empty ones: ``start_ns`` and ``start_time`` (UTC) of the step; ``trace_count``
+        One row per group of ``by`` and time step, including empty ones: the keys; ``start_ns`` and ``start_time``
+        (UTC) of the step; ``trace_count``
         (recorded); ``weight_sum``, the estimated number of requests; ``error_count``, ``error_ratio`` with
         ``error_ratio_low`` and ``error_ratio_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90,
         p95, p99; ``n_effective``.  NaN for steps without requests and for bounds that are not estimable.
     cells
-        One row per step and duration bucket: ``start_ns``, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns``
+        One row per group, step and duration bucket: the keys; ``start_ns``, ``bucket``, ``bucket_low_ns``
+        (included), ``bucket_high_ns``
         (excluded), ``weight_sum``, ``trace_count``.
     deployments
         One row per version that appeared after another version of the same service: ``service_name``,
@@ -72,11 +77,17 @@ class Timeline(Weighted, Shown):
     undated_count: int = 0
     statement: str = ""
 
+    @property
+    def keys(self) -> list[str]:
+        """Names of the groups, the first columns of ``table``; empty without ``by``."""
+        return [str(name) for name in self.table.columns[: list(self.table.columns).index("start_ns")]]
+
     def _line(self) -> str:
         """Return the counts in one line."""
         left_out, count = self.excluded_count + self.undated_count, self.table["trace_count"].sum()
         words = (
-            f"{count:,} requests in {len(self.table):,} steps of {self.step_ns / _SECOND:g} s",
+            f"{count:,} requests in {self.table['start_ns'].nunique():,} steps of {self.step_ns / _SECOND:g} s",
+            *([f"{len(self.table.groupby(self.keys, dropna=False)):,} groups"] if self.keys else []),
             f"{len(self.deployments):,} deployments",
             *([f"{left_out:,} without a start or a duration"] if left_out else []),
         )
@@ -86,13 +97,16 @@ class Timeline(Weighted, Shown):
         return f"{self.heading()}{as_html(self.table.head(10))}"
 
 
-def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float = 0.95) -> Timeline:
+def timeline(traces: TraceSet, by: By = (), *, step_s: float | None = None, confidence: float = 0.95) -> Timeline:
     """Return request counts, latency percentiles and error rates by start time.
 
     Parameters
     ----------
     traces
         The traces; not modified.
+    by
+        What to group requests by, in addition to the time: columns of ``spans``, attribute keys, ``resource.<key>`` (of
+        the root span), ``request.<name>`` (one value per trace) or an aligned Series, see ``tracekit.grouping``.
     step_s
         Length of a step in seconds; default: a round number that results in at most 60 steps.
     confidence
@@ -106,7 +120,8 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float
     Raises
     ------
     ValueError
-        A step that is not positive, or that results in more than a million steps.
+        A step that is not positive, or that results in more than a million rows; a name that no column and no attribute
+        has.
 
     Notes
     -----
@@ -129,15 +144,21 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float
     start = spans.start_ns[root[dated]]
     step = _step(start, step_s)
     first, steps = _span(start, step)
-    place = (start - first) // step
+    columns = {name: codes.take(root[dated]) for name, codes in columns_of(traces, by).items()}
+    group, keys = group_rows(columns, len(dated))
+    if len(keys) * steps > _MOST:
+        message = f"expected at most {_MOST:,} rows of a timeline, found {len(keys):,} groups of {steps:,} steps"
+        raise ValueError(f"{message}; group by a name with fewer values, or set a larger step_s")
+    place = group * steps + (start - first) // step
     measured = traces.has_duration[root[dated]]
     durations, weights = traces.duration_ns[root[dated]][measured], traces.weights.value[dated[measured]]
     histogram = Histogram.of(place[measured], durations, weights)
     counts = Histogram.of(place[measured], durations, 1.0).weight.astype(np.int64)
-    starts = first + np.arange(steps, dtype=np.int64) * step
+    starts = np.tile(first + np.arange(steps, dtype=np.int64) * step, len(keys))
+    labels = keys.take(np.repeat(np.arange(len(keys)), steps)).reset_index(drop=True)
     return Timeline(
-        _table(traces, starts, place, dated, confidence),
-        _cells(starts, histogram, counts),
+        pd.concat([labels, _table(traces, starts, place, dated, confidence)], axis=1),
+        _cells(labels, starts, histogram, counts),
         _deployments(traces),
         step,
         int((~measured).sum()),
@@ -153,7 +174,7 @@ def _step(start: Array, step_s: float | None) -> int:
     if not step_s > 0:
         raise ValueError(f"expected step_s above 0, found {step_s!r}")
     step = max(1, round(step_s * _SECOND))
-    if duration // step >= 1_000_000:  # noqa: PLR2004 - as in the message
+    if duration // step >= _MOST:
         raise ValueError(
             f"expected step_s that divides {duration / _SECOND:g} s into at most a million steps, found {step_s!r}"
         )
@@ -200,10 +221,11 @@ def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confiden
     return pd.DataFrame(columns | {"n_effective": effective_clusters(total)})
 
 
-def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
-    """Return one row per step and bucket."""
+def _cells(labels: pd.DataFrame, starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
+    """Return one row per group, step and bucket."""
     low, high = bucket_edges(histogram.bucket)
-    return pd.DataFrame(
+    keys = labels.take(histogram.group).reset_index(drop=True)
+    found = pd.DataFrame(
         {
             "start_ns": starts[histogram.group],
             "bucket": histogram.bucket,
@@ -213,6 +235,7 @@ def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
             "trace_count": counts,
         }
     )
+    return pd.concat([keys, found], axis=1)
 
 
 def _deployments(traces: TraceSet) -> pd.DataFrame:

@@ -20,17 +20,21 @@ from tracekit.expressions.syntax import KEYWORDS
 
 _FIRST = re.compile(r"[\s!(]*([A-Za-z][A-Za-z0-9_.]*)")
 _MARKS = re.compile(r"\{|^\s*!|\b(?:AND|OR|CONTAINS|BEGINSWITH|ENDSWITH)\b")
+_CONDITIONS_ONLY = (ast.Eq, ast.In, ast.NotIn)  # X-Ray has = and no lists
 _FAMILIES = ("annotation", "rootcause", "service", "edge")
 
 
 def is_xray(expression: str) -> bool:
     """Return whether a text is an X-Ray filter expression rather than a condition over columns of spans."""
     try:
-        used = {node.id for node in ast.walk(parsed(expression)) if isinstance(node, ast.Name)}
+        nodes = list(ast.walk(parsed(expression)))
     except FilterError:
         if _MARKS.search(expression):
             return True
-        used = set()
+        nodes = []
+    if any(isinstance(node, _CONDITIONS_ONLY) for node in nodes):
+        return False
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
     if used and used <= set(schema.names("spans")):
         return False
     found = _FIRST.match(expression)

@@ -1,4 +1,4 @@
-"""Conditions over columns of spans, parsed and never executed as code.
+"""Conditions over columns and attributes of spans, parsed and never executed as code.
 
 The text is parsed by Python's parser, every node of the tree must be one of the kinds below, and ``operations``
 evaluates them. No other attributes, calls, names or subscripts are allowed::
@@ -8,11 +8,16 @@ evaluates them. No other attributes, calls, names or subscripts are allowed::
                .startswith(text) | .endswith(text) | .like(text with * and ?) | column.isna() | column.notna() | a
                boolean column
     value      = column | number | text | True | False | value (+ | - | * | / | // | %) value
+    column     = a name of ``tracekit.grouping``: duration_ns, app.tier, resource.service.version, request.app.tier
+
+Attributes are texts; compared with numbers, they are numbers, missing where the text is none.
 """
 
 from __future__ import annotations
 
 import ast
+import json
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -24,6 +29,7 @@ from tracekit.expressions.operations import (
     MISSING_METHODS,
     TEXT_METHODS,
     Value,
+    as_numbers,
     by_text,
     calculated,
     column,
@@ -34,6 +40,7 @@ from tracekit.expressions.operations import (
     missing,
 )
 from tracekit.expressions.tokens import shortened
+from tracekit.grouping import KINDS, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +51,11 @@ _DEEPEST = 100
 _BITWISE = {"BitAnd": "And", "BitOr": "Or", "BitXor": "Xor"}
 _METHODS = ", ".join(f".{name}()" for name in (*TEXT_METHODS, "isna", "notna"))
 _ALLOWED = (
-    "columns of spans, numbers and texts, compared (== != < <= > >=, in [...]), calculated (+ - * / // %), joined "
-    f"(and, or, not), and {_METHODS} of a column"
+    "columns and attributes of spans, numbers and texts, compared (== != < <= > >=, in [...]), calculated "
+    f"(+ - * / // %), joined (and, or, not), and {_METHODS} of a column"
 )
 _PANDAS_METHODS = frozenset(TEXT_METHODS) - {"like"}
+_SINGLE_SIGN = re.compile(r"(?<![=!<>])=(?!=)")
 _REGULAR = frozenset("\\.^$*+?{}[]|()")
 
 
@@ -71,9 +79,21 @@ def parsed(expression: str) -> ast.expr:
         at = _place(expression, getattr(error, "lineno", None), getattr(error, "offset", None))
         reason = shortened(str(getattr(error, "msg", error)))
         message = f"expected a condition over columns of spans, found {_quoted(expression)}: {reason} at {at}"
+        if (corrected := _with_double_signs(expression)) is not None:
+            message += f"; write {shortened(corrected)}"
         raise FilterError(f"{message}; allowed are {_ALLOWED}", expression=expression, position=at) from error
     except (RecursionError, MemoryError):
         raise _too_deep(expression) from None
+
+
+def _with_double_signs(expression: str) -> str | None:
+    """Return a condition with ``==`` in place of ``=``; None if that is not what it lacks."""
+    corrected = _SINGLE_SIGN.sub("==", expression.strip())
+    try:
+        ast.parse(corrected, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return corrected
 
 
 def _place(expression: str, line: int | None, offset: int | None) -> int:
@@ -99,6 +119,15 @@ def _quoted(expression: str) -> str:
     return shortened(repr(expression))
 
 
+def _dotted(node: ast.expr) -> str | None:
+    """Return a name with dots in it; None for anything else."""
+    words = []
+    while isinstance(node, ast.Attribute):
+        words.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(words)]) if isinstance(node, ast.Name) else None
+
+
 class _Condition:
     """One expression and the columns it is evaluated on."""
 
@@ -106,11 +135,12 @@ class _Condition:
         self._expression = expression
         self._column_of = column_of
         self._columns: dict[str, Value] = {}
-        self._known = frozenset(schema.names("spans"))
+        self._own = frozenset(schema.names("spans"))
+        self._tree: ast.expr = ast.Constant(value=True)
 
     def mask(self) -> pd.Series:
         """Return the result, one per span."""
-        tree = parsed(self._expression)
+        tree = self._tree = parsed(self._expression)
         self._measure(tree)
         found = self._value(tree)
         if found.kind != "truth" or not found.is_column:
@@ -142,8 +172,8 @@ class _Condition:
     def _value(self, node: ast.expr) -> Value:
         """Return the value of a node of the tree."""
         match node:
-            case ast.Name():
-                return self._column(node)
+            case ast.Name() | ast.Attribute() if name := _dotted(node):
+                return self._column(node, name)
             case ast.Constant(value=bool() | int() | float() | str() as content):
                 return constant(content)
             case ast.BoolOp():
@@ -164,17 +194,30 @@ class _Condition:
                 return self._called(node, method)
         raise self._refusal(node, _ALLOWED)
 
-    def _column(self, node: ast.Name) -> Value:
-        """Return a column of spans."""
-        if node.id not in self._known:
-            expected = "a column of spans"
-            error = self._refusal(node, expected, repr(shortened(node.id, 60)))
-            raise FilterError(
-                f"{error}; see tracekit.schema.SPANS", expression=self._expression, position=error.position
-            )
-        if node.id not in self._columns:
-            self._columns[node.id] = column(self._column_of(node.id))
-        return self._columns[node.id]
+    def _column(self, node: ast.expr, name: str) -> Value:
+        """Return a column or attribute of spans."""
+        if name not in self._columns:
+            try:
+                self._columns[name] = column(self._column_of(name))
+            except UnknownNameError as unknown:
+                error = self._refusal(node, KINDS, repr(shortened(name, 60)))
+                message = f"{error}; {self._advice(node, name, unknown.near)}"
+                raise FilterError(message, expression=self._expression, position=error.position) from None
+        return self._columns[name]
+
+    def _advice(self, node: ast.expr, name: str, near: list[str]) -> str:
+        """Return the line that would work with the name that is most likely meant."""
+        if not near:
+            return "traces.attributes['key'].unique() lists the attributes, tracekit.describe() the columns"
+        advice = f"write {shortened(self._expression.strip().replace(name, near[0]))}"
+        for pair in ast.walk(self._tree):
+            match pair:
+                case ast.Compare(left=left, ops=[ast.Eq()], comparators=[ast.Constant(value=str() as text)]) if (
+                    left is node and near[0] not in self._own
+                ):
+                    bare = near[0].removeprefix("request.").removeprefix("resource.")
+                    return f"{advice}, or as an X-Ray filter expression annotation.{bare} = {json.dumps(text)}"
+        return advice
 
     def _joined(self, name: str, sides: list[ast.expr]) -> Value:
         """Return conditions joined."""
@@ -215,6 +258,8 @@ class _Condition:
         if name not in COMPARISONS:
             raise self._refusal(node, "one of == != < <= > >= in")
         sides = self._value(left), self._value(right)
+        if {side.kind for side in sides} == {"text", "number"}:
+            sides = self._numeric(left, sides[0]), self._numeric(right, sides[1])
         try:
             found = compared(name, *sides)
         except (ValueError, OverflowError) as error:
@@ -226,6 +271,11 @@ class _Condition:
             )
             raise self._refusal(node, expected, kinds)
         return found
+
+    def _numeric(self, node: ast.expr, value: Value) -> Value:
+        """Return an attribute as numbers, anything else as it is."""
+        is_attribute = value.kind == "text" and value.is_column and _dotted(node) not in self._own
+        return as_numbers(value) if is_attribute else value
 
     def _listed(self, left: ast.expr, name: str, right: ast.expr) -> Value:
         """Return whether a column equals one of some constants."""
@@ -239,12 +289,12 @@ class _Condition:
     def _called(self, node: ast.Call, method: ast.Attribute) -> Value:
         """Return the result of one of the allowed methods of a column."""
         name, owner = method.attr, method.value
-        is_pandas = False
-        if isinstance(owner, ast.Attribute) and owner.attr == "str" and name in _PANDAS_METHODS:
-            owner, is_pandas = owner.value, True
-        if not isinstance(owner, ast.Name) or name not in {*TEXT_METHODS, *MISSING_METHODS} or node.keywords:
+        is_pandas = isinstance(owner, ast.Attribute) and owner.attr == "str" and name in _PANDAS_METHODS
+        owner = owner.value if isinstance(owner, ast.Attribute) and is_pandas else owner
+        called = _dotted(owner)
+        if called is None or name not in {*TEXT_METHODS, *MISSING_METHODS} or node.keywords:
             raise self._refusal(node, _ALLOWED)
-        content = self._column(owner)
+        content = self._column(owner, called)
         if name in MISSING_METHODS:
             if node.args:
                 raise self._refusal(node, f".{name}() without arguments")

@@ -94,6 +94,13 @@ def _moment(text: Value) -> Value:
     return Value("time", pd.Timestamp(instant_ns(text.content), tz="UTC"))
 
 
+def as_numbers(texts: Value) -> Value:
+    """Return a column of texts as numbers, missing where a text is not a number; converted once per distinct text."""
+    labels = texts.content.astype("category")
+    table = np.append(pd.to_numeric(pd.Series(labels.cat.categories, dtype=object), errors="coerce"), np.nan)
+    return Value("number", pd.Series(table.astype(np.float64)[labels.cat.codes], index=texts.content.index))
+
+
 def _counted(truth: Value) -> Value:
     """Return booleans as 1 and 0."""
     return Value("number", truth.content.astype("Int64") if truth.is_column else int(truth.content))

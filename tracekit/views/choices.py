@@ -46,7 +46,7 @@ def code_of(expression: str, period: tuple[int | None, int | None], opened: str 
         if start is None and end is None
         else f'.between("{instant(start, pd.Timestamp.min)}", "{instant(end, pd.Timestamp.max)}")'
     )
-    lines = [f"chosen = traces{where}{between}"]
+    lines = [f"chosen = traces{between}{where}"]
     return "\n".join([*lines, *([f'tk.waterfall(chosen, "{opened}")'] if opened else [])])
 
 
@@ -57,11 +57,10 @@ def instant(time_ns: int | None, otherwise: pd.Timestamp) -> pd.Timestamp:
 
 def chosen_of(traces: TraceSet, expression: str, period: tuple[int | None, int | None]) -> TraceSet:
     """Return the selected traces, like the code of ``code_of``."""
-    found = traces.where(expression) if expression else traces
     start, end = period
-    if start is None and end is None:
-        return found
-    return found.between(instant(start, pd.Timestamp.min), instant(end, pd.Timestamp.max))
+    if start is not None or end is not None:
+        traces = traces.between(instant(start, pd.Timestamp.min), instant(end, pd.Timestamp.max))
+    return traces.where(expression) if expression else traces
 
 
 def names_of(traces: TraceSet, column: str, *, service: str = ANY) -> list[Choice]:

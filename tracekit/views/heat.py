@@ -77,7 +77,7 @@ class HeatWidget(Pictured):
             return "traces"
         start, end, low, high = self._limits()
         root = f'traces.summary["root_duration_ns"].between({low}, {high}, inclusive="left")'
-        return f'traces.where({root}).between("{pd.Timestamp(start)}Z", "{pd.Timestamp(end)}Z")'
+        return f'traces.between("{pd.Timestamp(start)}Z", "{pd.Timestamp(end)}Z").where({root})'
 
     def select(self, traces: TraceSet) -> TraceSet:
         """Return the selected traces, like ``selection``.
@@ -96,7 +96,7 @@ class HeatWidget(Pictured):
             return traces
         start, end, low, high = self._limits()
         matches = traces.summary["root_duration_ns"].between(low, high, inclusive="left")
-        return traces.where(matches).between(pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC"))
+        return traces.between(pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC")).where(matches)
 
     def _limits(self) -> tuple[int, int, int, int]:
         """Return start and end in ns since the epoch, and minimum and maximum duration in ns, ends excluded."""

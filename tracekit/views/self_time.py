@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from tracekit.grouping import named
 from tracekit.text import duration, plural, ratio
 from tracekit.views.attribution.bars import labels_of
 from tracekit.views.charts import SHARE, chart, empty_state
@@ -12,13 +13,12 @@ from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tracekit.analysis.self_time import SelfTime
+    from tracekit.grouping import By
     from tracekit.views.figures import Chart
 
 
-def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name", bars: int = 15) -> Chart:
+def plot_self_time(result: SelfTime, *, by: By = "service_name", bars: int = 15) -> Chart:
     """Draw the self time by service, or any other keys of ``SelfTime.by``.
 
     Parameters
@@ -26,7 +26,7 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
     result
         Result of ``self_time``.
     by
-        Grouping keys.
+        As in ``SelfTime.by``.
     bars
         Number of bars, the largest first.
 
@@ -41,8 +41,8 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
     >>> drawn.y, drawn.x
     (('ledger', 'shop', 'cart'), (0.5875, 0.2875, 0.125))
     """
-    keys = [by] if isinstance(by, str) else list(by)
-    whole = result.by(keys)
+    keys = list(named(by))
+    whole = result.by(by)
     known = whole[whole["self_time_ratio"].notna()]
     shown = known.head(bars)
     if shown.empty:

@@ -47,7 +47,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     Raises
     ------
     ValueError
-        If the kind is unknown, or a time is invalid.
+        If the kind is unknown, a time is invalid, or the timeline has several groups.
 
     Examples
     --------
@@ -57,6 +57,10 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
+    if result.keys:
+        name = result.keys[0]
+        message = f"expected a timeline of one group to draw, found groups by {', '.join(result.keys)}"
+        raise ValueError(f"{message}; draw one: tk.plot(tk.timeline(traces.where(traces.attribute({name!r}) == ...)))")
     marks = _marks(result, deployments)
     if kind == "heat":
         from tracekit.views.heat import plot_heat  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only

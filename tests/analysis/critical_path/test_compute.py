@@ -127,7 +127,10 @@ def test_options_that_are_none(options, message):
 
 
 def test_a_scope_that_does_not_parse():
-    with pytest.raises(FilterError, match="expected a column of spans, found 'service'"):
+    with pytest.raises(
+        FilterError,
+        match=r"or request\.<key>, found 'service'",
+    ):
         critical_path(draw(SHOP), scope="service == 'cart'")
 
 

@@ -98,7 +98,7 @@ def test_attributes_and_several_keys():
         ["(missing)", "(missing)", 0],
     ]
     assert table["partial_count"].tolist() == [1, 1, 1, 1]
-    with pytest.raises(ValueError, match="found none called 'tenat'; did you mean tenant"):
+    with pytest.raises(ValueError, match="found 'tenat'; did you mean tenant"):
         path.by("tenat")
 
 

@@ -177,7 +177,7 @@ def test_changes_that_are_none(change, message):
 
 
 def test_a_condition_that_does_not_parse():
-    with pytest.raises(FilterError, match="expected a column of spans, found 'nam'"):
+    with pytest.raises(FilterError, match=r"or request\.<key>, found 'nam'"):
         critical_path(draw(SHOP)).what_if({"nam == 'charge'": 0.5})
 
 

@@ -300,9 +300,9 @@ def test_a_frame_of_requests_is_a_log():
         (b"hello world", {"format": "nginx"}, ValueError, "expected format alb"),
         (
             b"time,count\n",
-            {"by": ["host"]},
+            {"count_by": ["host"]},
             ValueError,
-            "expected by to be any of service, route, method, status, found host",
+            "expected count_by to be any of service, route, method, status, found host",
         ),
         (b"time,count\n", {"window": "0s"}, ValueError, "expected a positive window such as '1min'"),
         (b"no entry\n", {"format": "alb"}, tk.LoadError, "expected requests as alb, found none"),

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.critical_path.keys import codes_of
 from tracekit.stats.grouping import group_rows, sum_by
 from tracekit.stats.influences import Denominator, influence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.attributes import Codes
     from tracekit.columns import Array
+    from tracekit.grouping import By
     from tracekit.stats.influences import Influence, Moments
 
 _DENSE = 4
@@ -45,10 +46,9 @@ class Cells(NamedTuple):
     time_ns: Array
 
 
-def cells_of(path: CriticalPath, keys: str | Sequence[str]) -> Cells:
+def cells_of(path: CriticalPath, by: By) -> Cells:
     """Return the critical-path time of every group and request, in integer ns."""
-    columns = [keys] if isinstance(keys, str) else list(keys)
-    return cells_by(path, {key: key_codes(path.source, path.tree, key) for key in columns})
+    return cells_by(path, codes_of(path, by))
 
 
 def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:

@@ -13,18 +13,20 @@ from tracekit.analysis.critical_path.contrast import FACTORS, contrast, whole_nu
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.attributes import Codes
 from tracekit.findings import Estimate, Shown
+from tracekit.grouping import named
 from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import group_labels
 from tracekit.weights.comparability import Comparability, comparability
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracekit.analysis.critical_path.cells import Cells, Population
     from tracekit.analysis.critical_path.contrast import Contrast
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
+    from tracekit.grouping import By, Key
 
 _CLOCKS = 0.1  # corrected clocks per trace: if the sides differ by more, groups are not compared
 
@@ -101,7 +103,7 @@ def compare(
     path: CriticalPath,
     other: CriticalPath,
     *,
-    by: str | Sequence[str] = ("service_name", "operation"),
+    by: By = ("service_name", "operation"),
     band: tuple[float, float] = (0.0, 1.0),
     min_traces: int = 20,
     confidence: float = 0.95,
@@ -131,7 +133,7 @@ def compare(
             raise ValueError(f"expected requests to compare, found none on {name}; see path.traces")
         if not population.weight[population.chosen].any():
             raise ValueError(f"expected weights above 0, found only 0 on {name}; see path.traces.weights")
-    cells = _joint_cells((path, other), [by] if isinstance(by, str) else list(by))
+    cells = _joint_cells((path, other), named(by))
     this_sample, other_sample = (
         Sample.of(side, cells_of_side, population)
         for side, cells_of_side, population in zip((path, other), cells, populations, strict=True)
@@ -176,11 +178,10 @@ def same_clocks(*sides: CriticalPath) -> bool:
     return abs(corrected[0] - corrected[1]) < _CLOCKS
 
 
-def _joint_cells(sides: Sequence[CriticalPath], keys: Sequence[str]) -> list[Cells]:
+def _joint_cells(sides: Sequence[CriticalPath], named_keys: Mapping[str, Key]) -> list[Cells]:
     """Return the cells of both sides with the same groups."""
-    codes = [
-        dict(zip(keys, found, strict=True)) for found in zip(*(_joint_codes(sides, key) for key in keys), strict=True)
-    ]
+    keys, joint_codes = list(named_keys), [_joint_codes(sides, key) for key in named_keys.values()]
+    codes = [dict(zip(keys, found, strict=True)) for found in zip(*joint_codes, strict=True)]
     cells = [cells_by(side, columns) for side, columns in zip(sides, codes, strict=True)]
     labels = {key: np.concatenate([each.keys[key].to_numpy(object) for each in cells]) for key in keys}
     number, joint = group_labels(labels, keys, len(cells[0].keys) + len(cells[1].keys))
@@ -189,8 +190,11 @@ def _joint_cells(sides: Sequence[CriticalPath], keys: Sequence[str]) -> list[Cel
     return [_renumbered(cells[0], first, frame), _renumbered(cells[1], second, frame)]
 
 
-def _joint_codes(sides: Sequence[CriticalPath], key: str) -> list[Codes]:
+def _joint_codes(sides: Sequence[CriticalPath], key: Key) -> list[Codes]:
     """Return a column of both sides in one numbering; all missing on a side that does not have it."""
+    if not isinstance(key, str) and key.index.name != "trace_id":
+        message = "expected a Series indexed by trace id to compare two sides by, found one aligned with spans"
+        raise ValueError(f"{message}; pass a name, or pandas.concat of a Series by trace id of each side")
     found: list[Codes | None] = []
     for side in sides:
         try:

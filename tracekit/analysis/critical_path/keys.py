@@ -9,11 +9,13 @@ import pandas as pd
 
 from tracekit.analysis.self_time import first_outside
 from tracekit.attributes import Codes, pick
-from tracekit.derived import CODED
+from tracekit.grouping import column, named, of_traces
 
 if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.tree import PathTree
     from tracekit.columns import Array
+    from tracekit.grouping import By, Key
     from tracekit.traces import TraceSet
 
 MISSING, NO_SPAN = "(missing)", "(no span)"
@@ -21,10 +23,21 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SPELT = 24  # steps of a call path in its label
 
 
-def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
-    """Return one column to group time by, for every node."""
-    if key == "trace_id":
-        return Codes(tree.trace, traces.trace_ids)
+def codes_of(path: CriticalPath, by: By) -> dict[str, Codes]:
+    """Return the columns to group time by, for every node."""
+    return {name: key_codes(path.source, path.tree, key) for name, key in named(by).items()}
+
+
+def key_codes(traces: TraceSet, tree: PathTree, key: Key) -> Codes:
+    """Return one column to group time by, for every node.
+
+    Beside the names of ``tracekit.grouping``, paths have ``caller_service``, ``callee_service`` and ``call_path``.
+    """
+    whole = of_traces(traces, key)
+    if whole is not None:  # known for the nodes added for missing spans, too
+        return whole.take(tree.trace)
+    if not isinstance(key, str):
+        return _with_added_nodes(column(traces, key), tree)
     if key == "caller_service":
         return _callers(tree, key_codes(traces, tree, "service_name"))
     if key == "callee_service":
@@ -32,11 +45,12 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
     if key == "call_path":
         found = call_tree(traces, tree)
         return Codes(found.code, _spell(found, tree))
-    if key in CODED:
-        codes, labels = traces.codes(key)
-    else:
-        values = pd.Categorical(traces.attribute(key))
-        codes, labels = np.asarray(values.codes), [str(label) for label in values.categories]
+    return _with_added_nodes(column(traces, key), tree)
+
+
+def _with_added_nodes(found: Codes, tree: PathTree) -> Codes:
+    """Return a column of spans for every node, with labels for the nodes added for missing spans."""
+    codes, labels = found
     if len(tree) == tree.span_count:
         return Codes(codes, labels)
     behind = np.where(tree.is_virtual, len(labels) + 1, len(labels))

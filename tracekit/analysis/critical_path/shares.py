@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.grouping import By
 
 BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
 
@@ -61,12 +62,16 @@ class Bands(Weighted, Shown):
 
 def shares(
     path: CriticalPath,
-    keys: str | Sequence[str] = "service_name",
+    by: By = "service_name",
     *,
     confidence: float = 0.95,
     include_partial: bool = True,
 ) -> pd.DataFrame:
     """Return critical-path time by service, operation, call path or any attribute.
+
+    ``by``: columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>`` (one value per trace, so that
+    all time of a request is in one group), ``caller_service``, ``callee_service``, ``call_path``, or an aligned Series;
+    see ``tracekit.grouping``.
 
     Intervals are 95% CIs of the mean per request, with traces as independent observations; see
     ``stats.weighted_means.mean_limits``. They are not estimable if the variance of the group or of the latency is based
@@ -77,7 +82,7 @@ def shares(
     ``("service_name", "callee_service")`` attributes it to the callee: the service of its child spans if it is exactly
     one, else the peer of the span.
     """
-    sample = Sample.of(path, cells_of(path, keys), population_of(path, include_partial=include_partial))
+    sample = Sample.of(path, cells_of(path, by), population_of(path, include_partial=include_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)
     table = _contributions(path, sample, confidence)
     typical = sample.first(np.abs(cells.time_ns - table["mean_ns"].to_numpy()[cells.group]))
@@ -113,7 +118,7 @@ def _contributions(path: CriticalPath, sample: Sample, confidence: float) -> pd.
 
 def bands(
     path: CriticalPath,
-    keys: str | Sequence[str] = "service_name",
+    by: By = "service_name",
     quantiles: Sequence[tuple[float, float]] = BANDS,
     *,
     min_traces: int = 20,
@@ -131,7 +136,7 @@ def bands(
     populations = [
         population_of(path, band, min_traces=min_traces, include_partial=include_partial) for band in quantiles
     ]
-    cells = cells_of(path, keys)
+    cells = cells_of(path, by)
     samples = [Sample.of(path, cells, population) for population in populations]
     names = [f"p{100 * low:g} to p{100 * high:g}" for low, high in quantiles]
     about = pd.DataFrame([population.facts for population in populations])

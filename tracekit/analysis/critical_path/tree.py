@@ -18,7 +18,7 @@ from tracekit.analysis.waiting import Waiting, waiting_by_links
 from tracekit.completeness import root_counts
 from tracekit.expressions.conditions import evaluate
 from tracekit.forest import blocks, visible_parents
-from tracekit.frames import span_column
+from tracekit.grouping import spans_by_name, values
 from tracekit.schema import Kind, ParentState, Quality
 
 if TYPE_CHECKING:
@@ -170,9 +170,9 @@ def matching(traces: TraceSet, scope: Scope) -> Array:
     """Return which spans a predicate matches."""
     found: Any
     if isinstance(scope, str):
-        found = evaluate(scope, lambda name: span_column(traces.lookup, traces.forest, name))
+        found = evaluate(scope, lambda name: values(traces, name))
     else:
-        found = scope(traces.spans) if callable(scope) else scope
+        found = scope(spans_by_name(traces)) if callable(scope) else scope
     mask = np.asarray(pd.Series(found).fillna(False), bool)  # noqa: FBT003 - pandas
     if len(mask) != len(traces.columns.spans):
         raise ValueError(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.kernel import walk
-from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.critical_path.keys import codes_of
 from tracekit.analysis.critical_path.replay import Plan, own_times
 from tracekit.analysis.critical_path.tree import matching
 from tracekit.analysis.waiting import Waiting
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
+    from tracekit.grouping import By
 
 Selector: TypeAlias = str | Callable[[pd.DataFrame], Any]
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -235,7 +236,7 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, confidence: float)
 
 def opportunities(
     path: CriticalPath,
-    keys: str | Sequence[str] = ("service_name", "operation"),
+    by: By = ("service_name", "operation"),
     *,
     top: int = 20,
     factor: float = 0.0,
@@ -243,9 +244,8 @@ def opportunities(
     """Return the operations with the largest savings: each made faster separately, all requests replayed."""
     if not 0 <= factor < 1:
         raise ValueError(f"expected a factor from 0 to less than 1, found {factor}")
-    columns = [keys] if isinstance(keys, str) else list(keys)
     on_path = np.flatnonzero(path.on_path)
-    coded = {key: key_codes(path.source, path.tree, key) for key in columns}
+    coded = codes_of(path, by)
     group, labels = group_rows({key: (codes.codes, codes.labels) for key, codes in coded.items()}, len(path.tree))
     weight, count = path.weight, len(labels)
     total = weight.sum() if len(weight) else np.nan
@@ -266,7 +266,7 @@ def opportunities(
     table = labels.iloc[rows].reset_index(drop=True)
     for place, name in enumerate(("saved_mean_ns", "saved_p95_ns", "taken_over_count")):
         table[name] = np.array([values[place] for values in found.values()], np.int64 if place > 1 else np.float64)
-    table.insert(len(columns), "naive_saved_mean_ns", naive[rows])
+    table.insert(len(coded), "naive_saved_mean_ns", naive[rows])
     ranked = table.sort_values("saved_mean_ns", ascending=False, kind="stable", ignore_index=True)
     return ranked.head(top)
 

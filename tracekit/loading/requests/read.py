@@ -97,7 +97,7 @@ def read_requests(
     *,
     format: str | None = None,  # noqa: A002 - as in tk.read
     window: str = "1min",
-    by: Sequence[str] = ("service", "route", "status"),
+    count_by: Sequence[str] = ("service", "route", "status"),
     routes: Sequence[str] = (),
     services: Mapping[str, str] | str | None = None,
     strict: bool = False,
@@ -114,7 +114,7 @@ def read_requests(
         ``csv``; by default recognised by content.
     window
         The windows in which requests of logs are counted.
-    by
+    count_by
         The columns to count by: any of ``service``, ``route``, ``method``, ``status``.  Each of them must be on the
         root spans as well.
     routes
@@ -160,15 +160,15 @@ def read_requests(
     known = {one.name: one for one in FORMATS}
     if format is not None and format not in known:
         raise ValueError(f"expected format {', '.join(known)} or None, found {format!r}")
-    if unknown := sorted(set(by) - set(_STRATA)):
-        raise ValueError(f"expected by to be any of {', '.join(_STRATA)}, found {', '.join(unknown)}")
+    if unknown := sorted(set(count_by) - set(_STRATA)):
+        raise ValueError(f"expected count_by to be any of {', '.join(_STRATA)}, found {', '.join(unknown)}")
     if pd.Timedelta(window) <= pd.Timedelta(0):
         raise ValueError(f"expected a positive window such as '1min', found {window!r}")
     issues: list[tuple[str, int, str]] = []
     if isinstance(source, pd.DataFrame):
-        return _whole([("frame", source)], issues, (window, by), routes, services)
+        return _whole([("frame", source)], issues, (window, count_by), routes, services)
     frames = [_frame_of(one, known.get(format or ""), issues, strict) for one in expand(source)]
-    return _whole(frames, issues, (window, by), routes, services)
+    return _whole(frames, issues, (window, count_by), routes, services)
 
 
 def _frame_of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.grouping import named
 from tracekit.text import count, duration, plural, ratio
 from tracekit.views.charts import SECONDS, chart, empty_state, legend_room, safe, subtitled
 from tracekit.views.colours import LIGHT, SHARED
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.shares import Bands
     from tracekit.columns import Array
+    from tracekit.grouping import By
     from tracekit.views.figures import Chart
 
 NS: Final = 1e-9
 _OTHERS: Final = faded("#8695a6", 0.6)
 
 
-def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "service_name", bars: int = 15) -> Chart:
+def plot_critical_path(result: CriticalPath, *, by: By = "service_name", bars: int = 15) -> Chart:
     """Draw mean critical-path time per request by service, or any other keys of ``CriticalPath.by``.
 
     Parameters
@@ -38,7 +40,7 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
     result
         Result of ``critical_path``.
     by
-        Grouping keys.
+        As in ``CriticalPath.by``.
     bars
         Number of bars, the largest first.
 
@@ -53,8 +55,8 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
     >>> drawn.y, [round(value * 1e3) for value in drawn.x]
     (('ledger', 'shop', 'cart'), [94, 54, 4])
     """
-    keys = [by] if isinstance(by, str) else list(by)
-    title, whole = "Critical-path time per request", result.by(keys)
+    keys = list(named(by))
+    title, whole = "Critical-path time per request", result.by(by)
     whole = whole[whole["path_time_ns"] > 0].sort_values("mean_ns", ascending=False, kind="stable")
     if whole.empty:
         return empty_state(chart(title), "All requests have a duration of 0.")
