@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +20,9 @@ from typer.core import TyperGroup
 import tracekit as tk
 from tracekit import cli_audit, cli_path, cli_pull
 from tracekit.bundled import NOTEBOOKS
+
+if TYPE_CHECKING:
+    from tracekit.report.sides import Sides
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
 
@@ -107,12 +110,13 @@ def demo(
     """Write the report of a bundled sample: a checkout latency regression against its baseline."""
     from tracekit.checks.overview import Overview  # noqa: PLC0415 - not for --help
     from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)
     baseline, incident = sets
     show(figures_table({"baseline": Overview(baseline), "incident": Overview(incident)}))
-    _write_report(incident, output, "checkout-regression: during the incident", baseline)
+    _write_report(sides_of(incident, baseline), output, "checkout-regression: during the incident")
     typer.echo('In a notebook (`tracekit lab`): baseline, incident = tk.load_sample("checkout-regression")')
 
 
@@ -125,14 +129,41 @@ def report(
         list[str] | None,
         typer.Option(help="Baseline traces of the same system to compare with. Repeatable."),
     ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Compare the traces from this time on (16:24) with those before it.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Only traces from this time on (UTC).")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only traces before this time (UTC).")] = None,
+    baseline_start: Annotated[
+        str | None, typer.Option("--baseline-from", help="Baseline from this time on, of --baseline or the same files.")
+    ] = None,
+    baseline_end: Annotated[str | None, typer.Option("--baseline-to", help="Baseline before this time.")] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
     """Write a self-contained HTML report and print its findings."""
+    from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
+
     baseline_traces = _read(baseline, format_, time_unit, strict=strict) if baseline else None
-    _write_report(_read(files, format_, time_unit, strict=strict), output, title, baseline_traces)
+    traces = _read(files, format_, time_unit, strict=strict)
+    try:
+        sides = sides_of(
+            traces,
+            baseline_traces,
+            split=split,
+            period=_period(start, end),
+            baseline_period=_period(baseline_start, baseline_end),
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    _write_report(sides, output, title)
+
+
+def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
+    """Return the ends of a period; None without any."""
+    return None if start is None and end is None else (start, end)
 
 
 @app.command()
@@ -244,15 +275,15 @@ def _check_options(format_: str | None, time_unit: str | None) -> None:
         raise typer.BadParameter(f"expected {', '.join(TIME_UNITS)}, found {time_unit!r}", param_hint="--time-unit")
 
 
-def _write_report(traces: tk.TraceSet, output: Path, title: str | None, baseline: tk.TraceSet | None = None) -> None:
+def _write_report(sides: Sides, output: Path, title: str | None) -> None:
     """Write the report and print its findings."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    results = Standard.of(traces, baseline)
+    results = Standard.between(sides)
     written = write(results, output, title=title)
-    typer.echo(repr(traces))
+    typer.echo(repr(sides.traces))
     show(findings_table(results.findings))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")
 

@@ -326,7 +326,7 @@ def test_sections_that_contradict_each_other_are_refused():
         render([shop, shop])
     with pytest.raises(ValueError, match="expected at least one section, found an empty list"):
         render([])
-    with pytest.raises(ValueError, match="expected a TraceSet among the sections for baseline= to be compared"):
+    with pytest.raises(ValueError, match="expected a TraceSet among the sections for baseline= to refer to"):
         render(["It was slow."], baseline=shop)
     with pytest.raises(ValueError, match="item 2 of the list: expected a section after a TraceSet, found text"):
         render([shop, "And so on."])

@@ -1,10 +1,9 @@
 """Reports: one self-contained HTML file, readable offline and after the traces have expired.
 
-``page`` renders and writes the file.  Custom sections: ``outline`` (order), ``chapters`` and ``parts`` (content),
+``page`` renders and writes the file.  Custom sections: ``sections`` (order), ``chapters`` and ``parts`` (content),
 ``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
-sections of a set of traces: ``overview`` (results), ``headlines`` and ``changes`` (findings), ``standard`` (sections,
-made by ``changed``, ``waiting``, ``reading``, ``services``, ``failures`` and ``slowest``), ``tables`` (cells),
-``code`` (reproducing calls).  ``policy``: security.
+sections of a set of traces: ``standard``, made by ``latency_change``, ``critical_path``, ``input_data``,
+``services``, ``failures`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.  ``policy``: security.
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ def report(
     path: str | os.PathLike[str],
     *,
     baseline: TraceSet | None = None,
+    split: Any = None,
+    period: tuple[Any, Any] | None = None,
+    baseline_period: tuple[Any, Any] | None = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
@@ -55,6 +57,12 @@ def report(
     baseline
         Earlier traces of the same system: the first screen then lists what changed, by how much, with an exemplar
         trace.
+    split
+        For one recording with good and bad minutes: a time, as ``TraceSet.between`` takes it; the traces before it are
+        the baseline of those from it on.
+    period, baseline_period
+        (start, end) of the traces that the report is about, and of the baseline (of ``baseline``, else of the same
+        traces); None as a start or end is no limit.
     title
         Title of the page (default: the names of the sources).
     generated
@@ -72,7 +80,8 @@ def report(
     TypeError
         If a part cannot be shown; the message names it and lists what can be shown.
     ValueError
-        If there are two TraceSets, a baseline without a TraceSet, or a figure that loads data from the network.
+        If there are two TraceSets, a baseline without a TraceSet, a period without traces or outside the recording,
+        or a figure that loads data from the network.
 
     Notes
     -----
@@ -90,7 +99,15 @@ def report(
     ...     page = tk.report(parts, f"{folder}/postmortem.html", title="Postmortem").read_text()
     >>> page.count('<a href="#affected-requests">Affected requests</a>')
     1
+
+    One recording, compared with its own first seconds:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = tk.report(shop, f"{folder}/split.html", split="12:00:02").read_text()
+    >>> page.count("compared with before")
+    1
     """
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
 
-    return write(sections, path, baseline=baseline, title=title, generated=generated)
+    given = {"split": split, "period": period, "baseline_period": baseline_period}
+    return write(sections, path, baseline=baseline, periods=given, title=title, generated=generated)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from tracekit.analysis.timeline import timeline
 from tracekit.checks.comparison import SIDES
 from tracekit.report.tables import (
     Cell,
@@ -24,17 +27,33 @@ from tracekit.views.service_graph.map import FAILING
 
 if TYPE_CHECKING:
     from tracekit.checks.comparison import Changes
+    from tracekit.report.sides import Sides
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 
 _STEPS = 6  # operations with a bar of their own
 
 
-def change_picture(changes: Changes) -> Markup | None:
+def timeline_picture(sides: Sides) -> Markup | None:
+    """Return requests, durations and errors over time, of both sides, with deployments and the start of a split."""
+    found = timeline(sides.recording)
+    if not found.table["weight_sum"].any():
+        return None
+    rows = zip(*(found.deployments[name] for name in ("service_name", "service_version", "first_time")), strict=True)
+    marks = {f"{service} {version}": first for service, version, first in rows}
+    is_split = sides.names[0].startswith("before ")
+    if is_split:
+        root = sides.traces.forest.root_row
+        marks[sides.names[1]] = pd.Timestamp(int(sides.traces.columns.spans.start_ns[root].min()), tz="UTC")
+    picture: Markup = plot(found, deployments=marks).picture()
+    return picture
+
+
+def change_picture(changes: Changes, names: tuple[str, str]) -> Markup | None:
     """Return a chart of the change in mean latency, with one bar per operation."""
     if changes.comparison is None:
         return None
-    figure = plot(changes.comparison, groups=_STEPS, names=("baseline", "current"))
+    figure = plot(changes.comparison, groups=_STEPS, names=names)
     picture: Markup = figure.picture()
     return picture
 

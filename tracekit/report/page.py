@@ -13,6 +13,7 @@ from tracekit.report.chapters import chapters_of
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.prose import sentence
 from tracekit.report.sections import outline
+from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
 from tracekit.text import clean
@@ -22,6 +23,7 @@ from tracekit.views.markup import Markup
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tracekit.report.chapters import Chapters
@@ -37,6 +39,7 @@ def write(
     path: str | os.PathLike[str],
     *,
     baseline: TraceSet | None = None,
+    periods: Mapping[str, Any] | None = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
@@ -45,7 +48,7 @@ def write(
     if target.is_dir() or not target.absolute().parent.is_dir():
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
         raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
-    _write(target, render(sections, baseline=baseline, title=title, generated=generated))
+    _write(target, render(sections, baseline=baseline, periods=periods, title=title, generated=generated))
     return target
 
 
@@ -53,13 +56,14 @@ def render(
     sections: Any,
     *,
     baseline: TraceSet | None = None,
+    periods: Mapping[str, Any] | None = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> str:
     """Return the page as HTML text."""
     given = sections if isinstance(sections, Standard) else None
     blocks = outline(given.seen.traces if given else sections)
-    standard = given or _standard(blocks, baseline)
+    standard = given or _standard(blocks, baseline, periods or {})
     chapters = chapters_of(blocks, standard)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -82,12 +86,15 @@ def render(
     )
 
 
-def _standard(blocks: Blocks, baseline: TraceSet | None) -> Standard | None:
+def _standard(blocks: Blocks, baseline: TraceSet | None, periods: Mapping[str, Any]) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
     traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
-    if traces is None and baseline is not None:
-        raise ValueError("expected a TraceSet among the sections for baseline= to be compared with, found none")
-    return None if traces is None else Standard.of(traces, baseline)
+    if traces is None:
+        given = [name for name, value in {"baseline": baseline, **periods}.items() if value is not None]
+        if given:
+            raise ValueError(f"expected a TraceSet among the sections for {given[0]}= to refer to, found none")
+        return None
+    return Standard.between(sides_of(traces, baseline, **periods))
 
 
 def _script(kinds: set[str]) -> str:

@@ -17,9 +17,10 @@ from tracekit.checks.registry import CHECKS, run_checks, weaknesses
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.input_data import issues_table, sources_table
-from tracekit.report.latency_change import change_picture, entries_table
+from tracekit.report.latency_change import change_picture, entries_table, timeline_picture
 from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
+from tracekit.report.sides import Sides
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.schema import Quality
 from tracekit.text import NO_FIGURE, cell, count, duration, period, plural, ratio
@@ -62,7 +63,7 @@ _SECTIONS: Final = {
         "tk.critical_path(before).compare(tk.critical_path(traces), by=by).table"
     ),
     "sources": "traces.sources\ntraces.issues",
-    "volume": "traces.summary[['start_ns', 'is_error']]",
+    "volume": "traces.summary[['start_ns', 'is_error']]\ntk.plot(tk.timeline(traces))",
     "path": "tk.critical_path(traces).by(['service_name', 'operation', 'callee_service'])",
     "services": "tk.service_graph(traces).services",
     "operations": "tk.latency(traces).table",
@@ -81,14 +82,22 @@ class Standard:
     ----------
     case
         The traces, and the baseline if there is one.
+    sides
+        The names of both, and the recording that they are from.
     """
 
     case: Case
+    sides: Sides
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
         """Return the standard report of traces; each analysis runs on first use."""
-        return cls(Case(traces, baseline=None if baseline is None else Case(baseline)))
+        return cls.between(Sides(traces, baseline, traces))
+
+    @classmethod
+    def between(cls, sides: Sides) -> Standard:
+        """Return the standard report of two sides."""
+        return cls(Case(sides.traces, baseline=None if sides.baseline is None else Case(sides.baseline)), sides)
 
     @property
     def seen(self) -> Overview:
@@ -163,9 +172,12 @@ class Standard:
     def title(self) -> str:
         """Return a title made of the source names."""
         names = source_names(self.seen.traces)
-        if not names:
-            return "Traces"
-        return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other source')}"
+        title = names[0] if names else "Traces"
+        if len(names) > 1:
+            title += f" and {plural(len(names) - 1, 'other source')}"
+        baseline, current = self.sides.names
+        title += f", {current}" * (current != "current")
+        return title + f", compared with {baseline}" * (baseline != "baseline")
 
     def first_screen(self) -> dict[str, Any]:
         """Return period, figures and findings for the template."""
@@ -205,6 +217,7 @@ class Standard:
             "sources": sources_table(seen, names),
             "issues": issues_table(seen, names),
             "volume": _volume(seen),
+            "timeline": timeline_picture(self.sides),
             "path": path_table(seen, colours, shown),
             "timed": len(seen.path.latency_ns),
             "services": services_table(seen, colours),
@@ -215,7 +228,7 @@ class Standard:
             "exceptions": exceptions_table(seen, colours, shown),
             "traces": traces_table(seen, colours, shown),
             "waits": waits_table(changes, colours, shown) if changes else None,
-            "step_by_step": change_picture(changes) if changes else None,
+            "step_by_step": change_picture(changes, self.sides.names) if changes else None,
             "entries": entries_table(changes, colours) if changes else None,
             "waterfalls": [
                 waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)
