@@ -26,6 +26,7 @@ FLOORS = [
         "filters",
         "expressions",
         "grouping",
+        "arguments",
         "traces",
         "forest",
     }

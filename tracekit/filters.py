@@ -37,9 +37,28 @@ def of_spans(mask: pd.Series, count: int) -> schema.Array:
     return mask.to_numpy(bool)
 
 
+def plain_id(trace_id: object) -> str:
+    """Return an id as lower-case hex digits: upper case, dashes and X-Ray's format (``1-5759e988-...``) are accepted.
+
+    Examples
+    --------
+    >>> plain_id("1-5759E988-BD862E3FE1BE46A994272793")
+    '5759e988bd862e3fe1be46a994272793'
+    """
+    return str(trace_id).lower().removeprefix("1-").replace("-", "")
+
+
+def by_plain_id(series: pd.Series, ids: Sequence[str]) -> pd.Series:
+    """Return a Series indexed by trace id with ids as those of a set; unchanged where it has them already."""
+    return series if series.index.isin(ids).all() else series.set_axis(series.index.map(plain_id))
+
+
 def position(trace_id: str, ids: Sequence[str]) -> int:
     """Return the position of an id or unique prefix in sorted ids; ValueError lists the nearest ids."""
-    wanted = trace_id.lower().removeprefix("1-").replace("-", "")
+    if not isinstance(trace_id, str):
+        message = f"expected the id of a trace as text, found {type(trace_id).__name__}"
+        raise TypeError(f"{message}; traces.trace_ids and the index of traces.summary contain them")
+    wanted = plain_id(trace_id)
     at = int(np.searchsorted(ids, wanted))
     if at < len(ids) and ids[at].startswith(wanted) and wanted:
         several = at + 1 < len(ids) and ids[at + 1].startswith(wanted) and ids[at] != wanted

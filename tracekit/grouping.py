@@ -23,6 +23,7 @@ import pandas as pd
 from tracekit import frames, schema
 from tracekit.attributes import Codes, pick
 from tracekit.derived import CODED
+from tracekit.filters import by_plain_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,6 +208,7 @@ def _nearest_root(traces: TraceSet, found: Codes) -> Codes:
 
 def _by_id(traces: TraceSet, series: pd.Series) -> Codes:
     """Return a Series indexed by trace id as one code per trace; traces that it does not contain are missing."""
+    series = by_plain_id(series, traces.trace_ids)
     if series.index.has_duplicates:
         twice = series.index[series.index.duplicated()][0]
         raise ValueError(f"expected one value per trace to group by, found several for trace {twice}")

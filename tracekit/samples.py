@@ -102,6 +102,8 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
     >>> log.name, rules.name
     ('access-log.log.zst', 'xray-rules.json')
     """
+    if not isinstance(name, str):
+        raise TypeError(f"expected the name of a sample, found {type(name).__name__}; tk.list_samples() lists them")
     files = [file for file in _files(name, parts) if parts or "trace_count" in file]
     paths = sample_paths(name, *(file["role"] for file in files))
     found = tuple(

@@ -15,7 +15,7 @@ from tracekit import weights as weighing
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.expressions import evaluate, is_xray, xray_filter
-from tracekit.filters import of_spans, position, truths, window_ns
+from tracekit.filters import by_plain_id, of_spans, position, truths, window_ns
 from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
 from tracekit.schema import Quality
@@ -270,7 +270,9 @@ class TraceSet(Shown):
         mask = truths(mask)
         made = step("where", condition)
         if mask.index.name == "trace_id":
-            return self._only(mask.reindex(self.trace_ids, fill_value=False).to_numpy(bool), made)
+            return self._only(
+                by_plain_id(mask, self.trace_ids).reindex(self.trace_ids, fill_value=False).to_numpy(bool), made
+            )
         matching = self.forest.trace[of_spans(mask, len(self.columns.spans))]
         return self._only(np.bincount(matching, minlength=len(self)) > 0, made)
 

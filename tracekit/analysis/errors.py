@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.latency import class_column
+from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of, named
@@ -119,6 +120,7 @@ def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence:
     >>> found.exceptions[["exception_type", "event_count"]].to_numpy().tolist()
     [['BudgetExceeded', 2]]
     """
+    check_traces(traces, "errors")
     operations = summarise([tabulate(traces, by, roots=roots)], list(named(by)), confidence=confidence)
     return Errors(operations, _exceptions(traces), traces.weights.statement)
 

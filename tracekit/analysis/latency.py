@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
@@ -126,6 +127,7 @@ def latency(
     >>> print(row["p99_high_ns"])
     nan
     """
+    check_traces(traces, "latency")
     tables = [tabulate(traces, by, roots=roots)]
     return summarise(tables, list(named(by)), confidence=confidence, statement=traces.weights.statement)
 

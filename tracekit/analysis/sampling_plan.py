@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.findings import Estimate, Finding, Findings, Shown
 from tracekit.readable_tables import as_html
 from tracekit.stats.quantiles import weighted_quantiles
@@ -119,6 +120,7 @@ def plan_sampling(
     >>> plan.plans[["kept_count", "capture_ratio"]].round(2).to_dict("list")
     {'kept_count': [0.25, 5.0], 'capture_ratio': [0.64, 1.0]}
     """
+    check_traces(traces, "plan_sampling")
     if sdk not in {"otel", "classic"}:
         raise ValueError(f"expected sdk 'otel' or 'classic', found {sdk!r}")
     occurrences = (min_incident_requests, 1) if isinstance(min_incident_requests, int) else min_incident_requests

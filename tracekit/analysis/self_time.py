@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.forest import blocks, visible_parents
 from tracekit.grouping import columns_of
@@ -135,6 +136,7 @@ def self_time(traces: TraceSet) -> SelfTime:
     >>> tk.self_time(shop.trace("a1")).by("operation")[["operation", "self_time_ns"]].to_numpy().tolist()
     [['GET /items', 20000000.0], ['GET /cart', 10000000.0], ['GET', 10000000.0]]
     """
+    check_traces(traces, "self_time")
     live = ~traces.is_inferred
     measured = live & traces.has_duration
     rows = np.flatnonzero(measured)

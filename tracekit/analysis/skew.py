@@ -11,6 +11,7 @@ from tracekit.analysis.clock_skew.neighbours import MIN_TRACES
 from tracekit.analysis.clock_skew.offsets import ASYNC_RATIO, DRIFT_PPM, POOL_S, clock_offsets
 from tracekit.analysis.clock_skew.result import ClockSkew, offsets_table
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.arguments import check_traces
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -90,6 +91,7 @@ def clock_skew(
     >>> skew.offsets.groupby("host")[["offset_ns", "low_ns", "high_ns"]].max().to_dict("index")["shop-2"]
     {'offset_ns': 1000000000, 'low_ns': 994919900, 'high_ns': 1005080100}
     """
+    check_traces(traces, "clock_skew")
     is_share = 0 <= async_ratio < 0.5  # noqa: PLR2004 - no majority is left
     if not pool_s > 0 or not drift_ppm >= 0 or not is_share or not min_traces >= 1:
         raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.latency import error_columns, quantile_columns
+from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of
@@ -138,6 +139,7 @@ def timeline(traces: TraceSet, by: By = (), *, step_s: float | None = None, conf
     >>> seen.deployments[["service_name", "service_version", "previous_version"]].to_numpy().tolist()
     [['ledger', '1.5.0', '1.4.0']]
     """
+    check_traces(traces, "timeline")
     root = traces.forest.root_row
     spans = traces.columns.spans
     dated = np.flatnonzero((spans.quality[root] & Quality.NO_START) == 0)

@@ -60,6 +60,9 @@ class Access:
         import boto3  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - likewise
 
+        if session is not None and not hasattr(session, "get_credentials"):
+            message = f"expected a boto3 session, found {type(session).__name__}"
+            raise TypeError(f"{message}; pass boto3.Session(...), or region= and profile=")
         self._secrets: set[str] = set()
         self._credentials: Any = None
         failure: BotoCoreError | ClientError | None = None

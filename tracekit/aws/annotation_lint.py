@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.aws.annotation_use import LONGEST_VALUE, Used
 from tracekit.expressions.nodes import nodes_of
 from tracekit.findings import STATUS_OF_SEVERITY, Estimate, Finding, Findings, finding
@@ -64,6 +65,7 @@ def annotation_lint(traces: TraceSet) -> Findings:
     >>> print(tk.annotation_lint(tk.read(document.encode())))
     warning: X-Ray does not index 1 annotation key for its characters: 'customer name'. Use letters, digits, ...
     """
+    check_traces(traces, "annotation_lint")
     used = Used(traces)
     checks = (_count, _keys, _values, _segments, _sizes, _unbounded, _constant, _searchable)
     return Findings([finding for check in checks for finding in check(used)])

@@ -111,6 +111,9 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
     >>> table.index.tolist(), table["duration_ns"].tolist(), table["is_fault"].tolist()
     (['58406520a006649127e371903a2de979'], [250000000], [True])
     """
+    if not isinstance(source, Pull | str | Path):
+        message = f"expected a pull, its folder or a file of GetTraceSummaries answers, found {type(source).__name__}"
+        raise TypeError(f"{message}; traces.summary has one row per trace of a TraceSet")
     path = source.folder if isinstance(source, Pull) else Path(source)
     if path.is_dir():
         files = sorted((path / ".pull").glob("summaries-*.jsonl.zst"))

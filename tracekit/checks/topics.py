@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracekit.arguments import check_traces
 from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, build_case
 from tracekit.checks.quality.cost import PRICES
 from tracekit.checks.registry import run_checks
@@ -85,6 +86,7 @@ def quality(
     >>> found.severity, found.evidence[["service_name", "missing_count"]].to_numpy().tolist()
     ('critical', [['ledger', 5], ['cart', 4], ['ledger', 0], ['shop', 0]])
     """
+    check_traces(traces, "quality")
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(
@@ -171,6 +173,7 @@ def sampling(
     Trace coverage: not assessable: needs request counts.
     Trace coverage: 5% (95% CI 2.2-11.2%; 5 of 100 requests).
     """
+    check_traces(traces, "sampling")
     case = build_case(
         traces,
         rules=rules,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.expressions.fields import COMPARE, expects_true, hits, holds, segments, whole_traces
 from tracekit.expressions.nodes import Nodes, nodes_of
 from tracekit.expressions.parsing import parse
@@ -81,6 +82,7 @@ def xray_filter(
     >>> tk.xray_filter(shop, 'group.name = "slow" AND ok', groups={"slow": "duration > 0.3"}).tolist()
     [False, False, True, False, False]
     """
+    check_traces(traces, "xray_filter")
     machine = _Machine(traces, groups or {}, summaries)
     mask = machine.run(expression)
     return pd.Series(mask, index=pd.Index(traces.trace_ids, name="trace_id", dtype="str"), name="matches")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracekit.arguments import check_traces
+
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
     from tracekit.views.explore_widget import Explorer
@@ -45,6 +47,7 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
     >>> print(seen.code)
     chosen = traces.where("service_name == 'ledger'")
     """
+    check_traces(traces, "explore")
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.explore_widget import Explorer  # noqa: PLC0415 - ipywidgets is for notebooks only

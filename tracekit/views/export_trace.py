@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.labels import end_of, names_of, time_words
 from tracekit.views.waterfall.payload import Flag, trace_payload
@@ -58,6 +59,7 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
         section cart
         20.0 ms GET /items :s2, 10000, 30000
     """
+    check_traces(traces, "mermaid")
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
     shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
@@ -120,6 +122,7 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
         cart GET /items   20.0 ms  |          ████████████████████          |
     ```
     """
+    check_traces(traces, "markdown")
     payload = trace_payload(traces, trace_id, with_details=False)
     one = traces.trace(payload.meta["id"])
     facts = one.summary.iloc[0]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from os import PathLike
 from typing import Any, Final
+
+import pandas as pd
 
 from tracekit.text import clean
 from tracekit.views.themes import THEMES
@@ -68,10 +71,22 @@ def plot(result: Any, *, theme: str = "page", **options: Any) -> Any:
     key = view_of(result)
     if key is None:
         known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
-        raise TypeError(f"expected a result with a view ({known}), found {type(result).__name__}")
+        advice = _instead(result)
+        raise TypeError(f"expected a result with a view ({known}), found {type(result).__name__}{advice}")
     module, _, function = VIEWS[key].partition(":")
     view = getattr(import_module(f"tracekit.views.{module}"), function)(result, **options)
     return _themed(_with_statement(view, getattr(result, "statement", "")), theme)
+
+
+def _instead(value: Any) -> str:
+    """Return what to write instead of a value without a view; empty for what is not one step from right."""
+    if isinstance(value, pd.DataFrame):
+        return "; pass the result that the table is from, as in tk.plot(tk.latency(traces)), not its .table"
+    if isinstance(value, tuple | list):
+        return "; plot them one by one, as in tk.plot(tk.latency(during))"
+    if isinstance(value, str | PathLike):
+        return f"; read it first: tk.plot(tk.service_graph(tk.read({str(value)[:60]!r})))"
+    return ""
 
 
 def view_of(result: Any) -> str | None:

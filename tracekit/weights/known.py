@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes
+from tracekit.filters import by_plain_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -213,7 +214,8 @@ def given(
     elif isinstance(weights, (np.ndarray, list, tuple)):
         value = np.asarray(weights, np.float64)
     else:
-        value = pd.Series(weights, dtype="float64").reindex(trace_ids).to_numpy(np.float64)
+        by_id = by_plain_id(pd.Series(weights, dtype="float64"), trace_ids)
+        value = by_id.reindex(trace_ids).to_numpy(np.float64)
     if len(value) != len(trace_ids):
         message = f"expected one weight for each of {len(trace_ids)} traces, found {len(value)}"
         raise ValueError(message)

@@ -7,13 +7,10 @@ policy (the collector). ``rule_formats.sampling_rules`` reads them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tracekit.wildcards import compiled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ALWAYS, NEVER_KNOWN = 1.0, math.nan
 FIELDS = ("service_name", "http_request_method", "path", "host")
@@ -83,6 +80,7 @@ class HeadRule:
         bool or None
             False as soon as one known field differs.
         """
+        check_request(request)
         unknown = bool(self.attributes)
         for field in FIELDS:
             pattern, text = getattr(self, field), request.get(field)
@@ -93,6 +91,14 @@ class HeadRule:
             elif not compiled(pattern, ignore_case=True).fullmatch(text):
                 return False
         return None if unknown else True
+
+
+def check_request(request: object) -> None:
+    """Raise TypeError with the line that works, unless a value is a mapping of request fields."""
+    if not isinstance(request, Mapping):
+        message = f"expected a mapping of {', '.join(FIELDS)}, found {type(request).__name__}"
+        advice = "for all requests of traces: traces.with_weights(rules), or tk.sampling(traces, rules=rules)"
+        raise TypeError(f"{message}; {advice}")
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,7 @@ class Rules:
 
     def match(self, request: Mapping[str, str | None]) -> HeadRule | None:
         """Return the rule that applies to a request; None if none matches or it depends on an unknown field."""
+        check_request(request)
         for rule in self.head:
             if (found := rule.matches(request)) is not False:
                 return rule if found else None

@@ -15,6 +15,7 @@ from tracekit.analysis.critical_path.alignment import moved_by, offsets_for, wit
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.support import without_contradicted
 from tracekit.analysis.critical_path.tree import build_tree, in_a_row, walks
+from tracekit.arguments import check_traces
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
@@ -126,6 +127,7 @@ def critical_path(
     >>> int(path.spans["path_time_ns"].sum()), int(shop.summary["duration_ns"].sum())
     (760000000, 760000000)
     """
+    check_traces(traces, "critical_path")
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance of at least 0 and below 1, a fraction of the parent, found {tolerance}")
     if tolerance and not touching:

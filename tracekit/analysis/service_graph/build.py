@@ -14,6 +14,7 @@ import pandas as pd
 
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.analysis.service_graph.tables import CALL_KEYS, PEER_KEYS, tabulate
+from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.stats.aggregates import Aggregate
@@ -152,6 +153,7 @@ def service_graph(traces: TraceSet, *, confidence: float = 0.95) -> ServiceGraph
     >>> graph.calls[["caller_service", "callee_service", "call_count", "error_ratio"]].to_numpy().tolist()
     [['shop', 'cart', 5.0, 0.0], ['shop', 'ledger', 5.0, 0.4], ['ledger', 'postgresql', 3.0, 0.0]]
     """
+    check_traces(traces, "service_graph")
     return summarise([tabulate(traces)], confidence=confidence, statement=traces.weights.statement)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,9 @@ def read_dynamodb_tracer(source: Any) -> TracerTables:
     summaries: dict[str, dict[str, Any]] = {}
     bad: list[tuple[str, int, str]] = []
     seen = merged = 0
+    if not isinstance(source, str | bytes | PathLike | list | tuple):
+        message = f"expected a file, a folder, bytes or a list of records, found {type(source).__name__}"
+        raise TypeError(f"{message}; tk.pull_dynamodb_tracer(...) fetches them")
     for record in _found(source):
         seen += 1
         if not record.problem and _is_summary(record.value):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.checks.case import build_case
 from tracekit.checks.coverage.metrics import METRICS, Known, Measured, Metric
 from tracekit.checks.coverage.result import Coverage
@@ -91,6 +92,7 @@ def coverage(
     >>> seen.metrics.set_index("metric").loc[["M1", "M7"], "verdict"].tolist()
     ['measured', 'not_assessable']
     """
+    check_traces(traces, "coverage")
     if unknown := sorted(set(targets or ()) - set(METRICS)):
         raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(unknown)}")
     case = build_case(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.timeline import timeline
+from tracekit.arguments import check_traces
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import silence
@@ -103,6 +104,7 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
     [['gap', 25.0, 1.0]]
     """
+    check_traces(traces, "collection_gaps")
     case = build_case(traces, requests=requests, confidence=confidence)
     if case.counts is None or not case.counts.has_time:
         found = silence(case)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.checks.case import build_case
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
@@ -124,6 +125,7 @@ def latency_bias(
     >>> seen.curve.set_index("quantile").loc[0.95, ["raw_ns", "estimate_ns"]].tolist()
     [400000000.0, 100000000.0]
     """
+    check_traces(traces, "latency_bias")
     if target not in ("window", "process"):
         raise ValueError(f"expected window or process as target, found {target!r}")
     case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import check_traces
 from tracekit.checks.case import build_case
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.findings import Shown
@@ -101,6 +102,7 @@ def sample_mix(
     >>> mix.table.set_index("stratum").loc["/pay", ["request_share", "trace_share"]].tolist()
     [0.75, 0.8]
     """
+    check_traces(traces, "sample_mix")
     case = build_case(traces, requests=requests, log=log, margin=margin, confidence=confidence, count_log=True).weighted
     found = traffic_mix(case)
     axes = AXES if case.counts is not None and case.counts.dimensions else AXES[1:]

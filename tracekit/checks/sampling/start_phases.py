@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.arguments import check_traces
 from tracekit.checks.case import build_case
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
@@ -117,6 +118,7 @@ def start_phases(
     >>> phases.table["trace_count"].tolist(), phases.is_even
     ([5, 0], False)
     """
+    check_traces(traces, "start_phases")
     if parts < _FEWEST:
         raise ValueError(f"expected at least {_FEWEST} parts of a second, found {parts}")
     case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted

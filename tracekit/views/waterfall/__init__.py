@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracekit.arguments import check_traces
+
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
     from tracekit.analysis.critical_path.result import CriticalPath
@@ -61,6 +63,7 @@ def waterfall(
     >>> tk.waterfall(shop, "c3")
     Waterfall(trace c3c0de00000000000000000000000000, 6 spans, 400 ms)
     """
+    check_traces(traces, "waterfall")
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.waterfall.widget import WaterfallWidget  # noqa: PLC0415 - anywidget loads slowly
