@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
+from tracekit.analysis.service_graph.build import ServiceGraph
 from tracekit.grouping import UnknownNameError, column, named, of_traces, values
 
 SECOND = 10**9
@@ -128,6 +129,8 @@ def is_grouping(function):
 
 def table_of(answer):
     """The frame with one row per group."""
+    if isinstance(answer, ServiceGraph):  # its groups are services
+        return answer.services[~answer.services["is_inferred"].astype(bool)]
     for member in ("table", "operations"):
         if hasattr(answer, member):
             return getattr(answer, member)
@@ -154,7 +157,7 @@ def grouped(name, by):
 
 
 def test_the_law_has_its_functions():
-    assert {"latency", "errors", "timeline"} <= set(FUNCTIONS)
+    assert {"latency", "errors", "timeline", "service_graph"} == set(FUNCTIONS)
     assert {
         ("critical_path", "by"),
         ("critical_path", "bands"),
@@ -173,7 +176,8 @@ def test_one_name_is_one_grouping(function, name):
     table = grouped(function, name)
     rows = SHOP.forest.root_row if function == "timeline" else np.arange(len(SHOP.spans))
     wanted = {label if label is not None else "" for label in spelled(column(SHOP, name).take(rows))}
-    found = {"" if pd.isna(label) else label for label in table[name]}
+    column_name, missing = ("service_name", "(none)") if function == "service_graph" else (name, "")
+    found = {"" if pd.isna(label) or label == missing else label for label in table[column_name]}
     assert found <= wanted
     if function != ("critical_path", "opportunities"):  # only groups whose savings are above 0
         assert found == wanted
@@ -186,6 +190,11 @@ def test_several_names_and_a_series(function):
     keys = (
         [per_trace, "service_name"] if function == ("critical_path", "compare") else [tier, per_trace, "service_name"]
     )
+    if function == "service_graph":
+        assert set(grouped(function, keys)["service_name"]) == {
+            "gold x web", "gold x pay", "(none) y web", "(none) y find", "free x web", "free x pay"
+        }  # fmt: skip
+        return
     assert [*named(keys)] == [name for name in grouped(function, keys).columns if name in named(keys)]
 
 
@@ -193,6 +202,13 @@ def test_several_names_and_a_series(function):
 def test_an_unknown_name_says_what_is_meant_everywhere(function):
     with pytest.raises(ValueError, match=r"did you mean request\.app\.tier"):
         grouped(function, "request.tier")
+
+
+def test_the_calls_of_a_graph_are_those_between_its_groups():
+    calls = tk.service_graph(SHOP, by="resource.deployment.zone").calls
+    assert calls[["caller_service", "callee_service", "call_count"]].to_numpy().tolist() == [["z1", "z2", 3.0]]
+    with pytest.raises(ValueError, match="expected at least one name to group services by, found none"):
+        tk.service_graph(SHOP, by=[])
 
 
 # ------------------------------------------------------------------ an incident with labels

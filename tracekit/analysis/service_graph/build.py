@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.service_graph.tables import Tables
     from tracekit.columns import Array
+    from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
     _Keys = dict[str, Array]
@@ -122,13 +123,18 @@ class ServiceGraph(Weighted, Shown):
         return f"{self.heading()}{''.join(tables)}"
 
 
-def service_graph(traces: TraceSet, *, confidence: float = 0.95) -> ServiceGraph:
+def service_graph(traces: TraceSet, by: By = "service_name", *, confidence: float = 0.95) -> ServiceGraph:
     """Return the service graph: services and the calls between them.
 
     Parameters
     ----------
     traces
         The traces; not modified.
+    by
+        What a service is: another name groups spans into the services of the graph, such as ``["service_name",
+        "service_version"]`` (in ``service_name``, with a space between them) or ``resource.cloud.region``; spans
+        without a value are ``(none)``.  Columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>`` or
+        an aligned Series, see ``tracekit.grouping``.
     confidence
         Confidence level of the intervals.
 
@@ -154,7 +160,7 @@ def service_graph(traces: TraceSet, *, confidence: float = 0.95) -> ServiceGraph
     [['shop', 'cart', 5.0, 0.0], ['shop', 'ledger', 5.0, 0.4], ['ledger', 'postgresql', 3.0, 0.0]]
     """
     check_traces(traces, "service_graph")
-    return summarise([tabulate(traces)], confidence=confidence, statement=traces.weights.statement)
+    return summarise([tabulate(traces, by)], confidence=confidence, statement=traces.weights.statement)
 
 
 def summarise(tables: Sequence[Tables], *, confidence: float = 0.95, statement: str = "") -> ServiceGraph:

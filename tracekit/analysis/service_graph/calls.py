@@ -18,6 +18,7 @@ from tracekit.messages import are_messages
 from tracekit.schema import Kind, ParentState, Relation
 
 if TYPE_CHECKING:
+    from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -73,8 +74,8 @@ class Calls:
     unnamed_rows: Array
 
 
-def find_calls(traces: TraceSet) -> Calls:
-    """Return the calls between services.
+def find_calls(traces: TraceSet, node: Codes | None = None) -> Calls:
+    """Return the calls between services, or between the nodes that spans belong to.
 
     * The caller of an incoming span is the nearest outgoing ancestor, skipping spans of the incoming span's service
     that are neither outgoing nor incoming, unless that ancestor names a database or topic; else the parent.  * A
@@ -87,7 +88,8 @@ def find_calls(traces: TraceSet) -> Calls:
     root counts as a request unless it is an outgoing span; an orphan only if it is an incoming one.
     """
     spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
-    service, peer_type = traces.codes("service_name").codes, traces.codes("peer_type")
+    node, peer_type = node or traces.codes("service_name"), traces.codes("peer_type")
+    service = node.codes
     up = visible_parents(forest.parent_row, inferred)
     consumer, producer = _linked(traces, up)
     is_service = np.array([label not in CALLEE_TYPES for label in peer_type.labels] + [True])
@@ -96,7 +98,7 @@ def find_calls(traces: TraceSet) -> Calls:
     nothing = (np.zeros(0, np.int64),) * 4
     child, caller, roots, silent = (np.concatenate(rows) for rows in zip(nothing, *parts, strict=True))
     sender, receiver = np.concatenate([caller, producer]), np.concatenate([child, consumer])
-    names, name = _peer_names(traces, silent, np.flatnonzero(inferred))
+    names, name = _peer_names(traces, node, silent, np.flatnonzero(inferred))
     silent, name, unnamed = _distinct_peers(silent, name, up, spans.kind)
     kind = np.array([_callee_type(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
     consumed = (spans.kind[sender] == Kind.PRODUCER) | (spans.kind[receiver] == Kind.CONSUMER)
@@ -187,9 +189,9 @@ def _answered(sender: Array, up: Array, incoming: Array) -> tuple[Array, Array]:
     return answered, np.concatenate(higher)
 
 
-def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[str], Array]:
+def _peer_names(traces: TraceSet, service: Codes, silent: Array, inferred: Array) -> tuple[list[str], Array]:
     """Return the names of all callees, and the callee of each unpaired span (-1 = not named)."""
-    service, peer = traces.codes("service_name"), traces.codes("peer_service_name")
+    peer = traces.codes("peer_service_name")
     position = {label: at for at, label in enumerate(service.labels)}
     code = np.array([position.setdefault(label, len(position)) for label in peer.labels] + [-1], np.int32)
     name = code[peer.codes[silent]]

@@ -9,7 +9,9 @@ import numpy as np
 
 from tracekit.analysis.self_time import own_times
 from tracekit.analysis.service_graph.calls import CALL_TYPES, CALLEE_TYPES, find_calls
+from tracekit.attributes import Codes, join
 from tracekit.completeness import is_open
+from tracekit.grouping import columns_of
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import distinct_by, group_codes, group_labels, sum_by
 from tracekit.stats.histograms import Histogram
@@ -19,8 +21,10 @@ from tracekit.stats.mover import WEIGHT_CLASS, class_cells, weight_classes
 if TYPE_CHECKING:
     from tracekit.analysis.service_graph.calls import Calls
     from tracekit.columns import Array
+    from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
+NONE = "(none)"  # spans without a value of the name that services are grouped by
 CALL_KEYS = ["caller_service", "callee_service", "callee_type", "call_type"]
 PEER_KEYS = ["callee_service", "callee_type"]
 
@@ -80,9 +84,10 @@ class _Calls(NamedTuple):
     timed_row: Array
 
 
-def tabulate(traces: TraceSet) -> Tables:
-    """Return the additive tables of whole traces."""
-    calls = find_calls(traces)
+def tabulate(traces: TraceSet, by: By = "service_name") -> Tables:
+    """Return the additive tables of whole traces, with the groups of ``by`` as services."""
+    node = _nodes(traces, by)
+    calls = find_calls(traces, node)
     spans = _Measured(
         traces.forest.trace,
         traces.weights.value,
@@ -95,7 +100,7 @@ def tabulate(traces: TraceSet) -> Tables:
     answered = calls.callee_row >= 0
     row = np.where(answered, calls.callee_row, calls.caller_row)
     columns = {
-        "caller_service": (calls.caller, traces.codes("service_name").labels),
+        "caller_service": (calls.caller, node.labels),
         "callee_service": (calls.callee, calls.names),
         "callee_type": (calls.callee_type, CALLEE_TYPES),
         "call_type": (calls.call_type, CALL_TYPES),
@@ -112,9 +117,9 @@ def tabulate(traces: TraceSet) -> Tables:
     seen, silent = _as_the_caller_saw(calls, spans, row), np.flatnonzero(~answered)
     unanswered = _Calls(*(values[silent] for values in seen))
     return Tables(
-        _services(traces, calls, spans),
+        _services(traces, node, calls, spans),
         Aggregate(keys, counts, Histogram.empty()),
-        _requests(traces, calls, spans),
+        _requests(node, calls, spans),
         _outcomes(spans, ends[0][group], ends[1], seen),
         _outcomes(spans, callees[0][group[silent]], callees[1], unanswered),
         float(spans.trace_weight[spans.trace[calls.unnamed_rows]].sum()),
@@ -131,9 +136,18 @@ def _as_the_caller_saw(calls: Calls, spans: _Measured, row: Array) -> _Calls:
     return _Calls(spans.trace[row], failed, ended, timed_row)
 
 
-def _requests(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
+def _nodes(traces: TraceSet, by: By) -> Codes:
+    """Return the service of each span: its group, named after all its keys; spans without a value are ``(none)``."""
+    columns = list(columns_of(traces, by).values())
+    if not columns:
+        raise ValueError("expected at least one name to group services by, found none")
+    complete = [Codes(np.where(codes < 0, len(labels), codes), [*labels, NONE]) for codes, labels in columns]
+    return columns[0] if len(columns) == 1 and (columns[0].codes >= 0).all() else join(complete)
+
+
+def _requests(service: Codes, calls: Calls, spans: _Measured) -> Aggregate:
     """Return the requests that arrive at each service."""
-    row, service = calls.entry_rows, traces.codes("service_name")
+    row = calls.entry_rows
     names = {"service_name": np.array(service.labels, object)}
     return _outcomes(
         spans, service.codes[row], names, _Calls(spans.trace[row], spans.failed[row], spans.ended[row], row)
@@ -167,9 +181,9 @@ def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float
     return Histogram.of(group, spans.duration[row], weight)
 
 
-def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
+def _services(traces: TraceSet, service: Codes, calls: Calls, spans: _Measured) -> Aggregate:
     """Return spans, traces, self time and requests without a recorded call, by service."""
-    service, inferred = traces.codes("service_name"), spans.inferred
+    inferred = spans.inferred
     own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)
     groups, codes, trace = len(service.labels), service.codes, spans.trace
     if inferred.any():
