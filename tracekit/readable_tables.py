@@ -81,7 +81,7 @@ def readable(frame: pd.DataFrame | pd.Series) -> pd.DataFrame:
         values = frame.iloc[:, position]
         column = how(str(name), values)
         texts = [NO_FIGURE if is_missing(value) else column.form(value) for value in values]
-        shown.isetitem(position, pd.Series(texts, frame.index, dtype=object))
+        shown.isetitem(position, pd.array(texts, dtype=object))
         names.append(column.name if isinstance(name, str) else name)
     shown.columns = pd.Index(names, name=frame.columns.name) if frame.columns.nlevels == 1 else frame.columns
     return shown

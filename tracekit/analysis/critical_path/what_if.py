@@ -107,7 +107,7 @@ class WhatIf(Weighted, Shown):
         now, new = self.table.loc["mean", ["latency_ns", "new_latency_ns"]]
         shifted = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests"
         return (
-            f"WhatIf(mean {from_to(now, new)}, {self.changed_count:,} spans changed, "
+            f"WhatIf(mean {from_to(float(now), float(new))}, {self.changed_count:,} spans changed, "
             f"critical path shifts to another branch in {shifted})"
         )
 
