@@ -27,10 +27,10 @@ worst = during.summary["duration_ns"].idxmax()
 path = tk.critical_path(during)""",
     """picture = tk.waterfall(during, worst, path=path, height=420)
 picture.observe(tell, ["selected", "value"])
-picture""",
+picture.live()""",
     "print(picture.selected, picture.span['name'], picture.value)",
     "picture.selected = during.spans.query('trace_id == @worst and name == \"SELECT entries\"')['span_id'].iloc[7]",
-    "tk.plot(tk.service_graph(during))",
+    "tk.plot(tk.service_graph(during)).live()",
 ]
 ROW = '.tkw-row[data-row="{}"]'
 

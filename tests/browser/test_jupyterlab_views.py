@@ -11,17 +11,17 @@ from tracekit.views.themes import HEAT, repainted
 pytestmark = pytest.mark.browser
 CELLS = [
     'import tracekit as tk\n\nbefore, during = tk.load_sample("checkout-regression")',
-    'heat = tk.plot(tk.timeline(during), kind="heat")\nheat',
+    'heat = tk.plot(tk.timeline(during), kind="heat").live()\nheat',
     "print(heat.selection, len(heat.select(during)), len(eval(heat.selection, {'traces': during})))",
     "seen = tk.explore(during, height=260)\nseen",
     """names = {"traces": during, "tk": tk}
 exec(seen.code, names)
 print(len(seen.chosen), names["chosen"].trace_ids == seen.chosen.trace_ids)
 print(seen.code)""",
-    "flame = tk.plot(tk.critical_path(during).flame())\nflame",
+    "flame = tk.plot(tk.critical_path(during).flame()).live()\nflame",
     "print(flame.path['service_name'], flame.search)",
     'tk.latency(during, by="service_name")',
-    "tk.plot(tk.service_graph(during))",
+    "tk.plot(tk.service_graph(during)).live()",
 ]
 
 

@@ -27,7 +27,6 @@ def pay():
 
 
 def test_every_widget_runs_the_one_module_that_needs_no_other():
-    assert [path.name for path in MODULE.parent.iterdir()] == ["tracekit.js"]
     text = MODULE.read_text(encoding="utf-8")
     assert all(str(widget._esm) == text for widget in (WaterfallWidget, MapWidget, HeatWidget, FlameWidget))
     assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|\bfrom '", text, re.MULTILINE)
@@ -98,7 +97,7 @@ def test_a_row_of_a_result_or_a_finding_names_a_trace(pay):
 
 
 def test_the_bundle_has_a_view_a_picture_and_text_without_an_address(pay):
-    data, _ = waterfall(pay, PAY_ID)._repr_mimebundle_()
+    data, _ = waterfall(pay, PAY_ID).live()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert data["text/plain"] == f"Waterfall(trace {PAY_ID}, 5 spans, 1.00 µs)"
     code = re.search(r'<img alt="[^"]*" src="data:image/svg\+xml;base64,([^"]+)"/>', data["text/html"])[1]

@@ -34,8 +34,8 @@ def bundle(result: Any) -> dict[str, Any]:
     parts = dict(shown[0] if isinstance(shown, tuple) else shown)
     if key in _STILL:
         parts = {"image/svg+xml": parts["image/svg+xml"]}
-    picture = parts.get("image/svg+xml")
-    return {**parts, "text/html": f"{image(picture, repr(result)) if picture else ''}{html}", **words}
+    shown_as = image(parts["image/svg+xml"], repr(result)) if key in _STILL else view.frame()
+    return {**parts, "text/html": f"{shown_as}{html}", **words}
 
 
 def picture_of(view: Any) -> Markup:

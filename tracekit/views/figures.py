@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import html
 import json
-from typing import TYPE_CHECKING, Any, Self
+import re
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from plotly import graph_objects as go
 
 from tracekit.text import plural
-from tracekit.views.svg import PAPER, image
-from tracekit.views.svg_chart.figure import still_picture
+from tracekit.views.frame import folded, framed
+from tracekit.views.svg import PAPER
+from tracekit.views.svg_chart.figure import HEIGHT, still_picture
+from tracekit.views.svg_chart.spots import spots_of
 from tracekit.views.themes import on_page, repainted, repainted_picture
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from tracekit.views.markup import Markup
+
+
+_PAINT: Final = re.compile(r'(?<=fill="|roke=")#[0-9a-f]{6}(?=")')
 
 
 class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
@@ -96,6 +102,30 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
             return still_picture(self)
         return repainted_picture(still_picture(self.themed("light")), "dark")
 
+    def frame(self) -> Markup:
+        """Return the figure as HTML that needs neither a kernel nor a network, and not plotly.
+
+        Returns
+        -------
+        Markup
+            A sandboxed frame over the static image: values under the pointer and at the arrow keys, and series that
+            the legend hides and shows.
+
+        Examples
+        --------
+        >>> "<iframe" in Chart(layout={"title": {"text": "Waits"}}).frame()
+        True
+        """
+        light = type(self)(repainted(json.loads(self.to_json()), "light"))
+        picture, shown = still_picture(light), self.picture()
+        names = set(_PAINT.findall(picture))
+        dark = {colour: other for colour in sorted(names) if (other := repainted(colour, "dark")) != colour}
+        state = {"series": spots_of(light), "dark": dark}
+        title = html.unescape(self.layout.title.text or "chart")
+        still = repainted_picture(shown, "page") if self._theme == "page" else shown
+        height = int(float(self.layout.height or HEIGHT))
+        return framed(still, title, picture.encode("utf-8", "replace"), state, height=height, code="chart")
+
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
         """Return the interactive figure with its static image, table and text."""
         figure, picture = json.loads(self.to_json()), self.picture()
@@ -103,7 +133,7 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
             figure, picture = on_page(figure), repainted_picture(picture, "page")
         bundle = {
             "application/vnd.plotly.v1+json": {**figure, "config": {"displaylogo": False}},
-            "text/html": f"{image(picture, html.unescape(self.layout.title.text or 'chart'))}{self._table or ''}",
+            "text/html": f"{self.frame()}{folded(self._table) if self._table else ''}",
             "image/svg+xml": str(picture),
             "text/plain": repr(self),
         }

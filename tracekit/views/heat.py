@@ -50,6 +50,8 @@ class HeatWidget(Pictured):
     payload = traitlets.Unicode("").tag(sync=True)
     brush = traitlets.List(trait=traitlets.Int()).tag(sync=True)
 
+    _input = "payload"
+    _state = ("brush",)
     _first = 0
     _step = 1
     _edges: list[float]

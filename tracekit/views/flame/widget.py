@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 VALUES: Final = ("path", "duration")
+_FRAME: Final = 18  # pixels of a level, as in tracekit.js
+_AROUND: Final = 110  # pixels of the controls and the line below
+_LOWEST: Final = 220  # pixels
 
 
 def plot_flame(
@@ -45,7 +48,7 @@ def plot_flame(
     search
         Initial search text.
     height
-        Height of the view in pixels.
+        Largest height of the view in pixels; a view of few levels is lower.
 
     Returns
     -------
@@ -69,7 +72,9 @@ def plot_flame(
             f"expected value='path' for a comparison, found {value!r}: durations of two sets are not comparable"
         )
     shown, payload = _plain(result, value) if against is None else _difference(result, against)
-    widget = FlameWidget(payload=json.dumps(payload, allow_nan=False), height=height, search=search)
+    deepest = 1 + max(payload["depth"], default=-1)
+    needed = max(_LOWEST, deepest * _FRAME + _AROUND)
+    widget = FlameWidget(payload=json.dumps(payload, allow_nan=False), height=min(height, needed), search=search)
     widget._shown, widget._picture, widget._table = shown, flame_picture(payload), _longest(payload)  # noqa: SLF001
     widget._title = f"Flame({plural(len(shown), 'call path')}, {duration(payload['whole'])} {payload['unit']})"  # noqa: SLF001
     return widget
@@ -82,6 +87,8 @@ class FlameWidget(Pictured):
     selected = traitlets.Int(-1).tag(sync=True)
     search = traitlets.Unicode("").tag(sync=True)
 
+    _input = "payload"
+    _state = ("selected", "search")
     _shown: pd.DataFrame
 
     @property

@@ -74,6 +74,9 @@ class MapWidget(Pictured):
     graph = traitlets.Unicode("").tag(sync=True)
     selected = traitlets.Unicode("").tag(sync=True)
 
+    _input = "graph"
+    _state = ("selected",)
+
     @classmethod
     def of(cls, graph: dict[str, Any], picture: Markup, table: Markup, title: str, *, height: int) -> MapWidget:
         """Return the widget of a map.

@@ -1994,7 +1994,6 @@ export class Flame extends Pane {
     super(host, height, 'Flame graph');
     Object.assign(this, { tree, onSelect, onSearch, from: 0, to: 1, chosen: -1, over: -1, hits: new Uint8Array(tree.names.length), found: '' });
     this.lanes = 1 + tree.depth.reduce((a, b) => Math.max(a, b), -1);
-    this.root.style.height = `${Math.min(height, Math.max(220, this.lanes * FRAME + 110))}px`; // limited to the height of the frames
     this.tall.style.minHeight = '100%';
     this.tall.style.height = `${this.lanes * FRAME + 4}px`;
     this.bar.append(h('b', '', tree.title));
@@ -2359,7 +2358,7 @@ function renderWaterfall(model, el, send, height) {
     asked.delete(content?.number);
     take?.(decode(buffers[0]));
   };
-  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect: send('row'), onLook: send('brush'), ask });
+  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect: send('row'), onLook: send('brush'), ask: model.send ? ask : null });
   const select = () => { const i = model.get('row'); if (i >= 0 && i !== W.selected) W.select(i, { quiet: true }); };
   const look = () => {
     const [from, to] = model.get('brush').length ? model.get('brush') : [W.T.begin, W.T.end];

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tracekit.text import clean
 from tracekit.views.colours import LIGHT
@@ -22,30 +22,54 @@ if TYPE_CHECKING:
 
     from tracekit.views.figures import Chart
 
-_WIDTH, _HEIGHT = 860.0, 380.0
+_WIDTH: Final = 860.0
+HEIGHT: Final = 380.0
 _TITLE, _SUBTITLE, _LEGEND, _BOTTOM, _RIGHT = 30.0, 14.0, 20.0, 44.0, 20.0
 _LEGEND_LEFT: Final = 12.0
 _MOST_NAME: Final = 46
+_Entry: TypeAlias = tuple[int, int, float, str, Markup]
 
 
 def still_picture(figure: Chart) -> Markup:
     """Return a figure as SVG."""
-    width, height = float(figure.layout.width or _WIDTH), float(figure.layout.height or _HEIGHT)
     title = html.unescape(figure.layout.title.text or "")
-    shown = [trace for trace in figure.data if trace.visible is not False]
-    for trace in shown:
-        if trace.type not in KINDS:
-            raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}, which has no static image")
     about = html.unescape(figure.layout.title.subtitle.text or "")
-    head = _TITLE + (_SUBTITLE if about else 0.0)
-    legend = _legend(shown, width, head) if figure.layout.showlegend is not False else []
-    top = head + _LEGEND * (1 + max((row for row, *_ in legend), default=-1))
-    axes = Axes(figure, shown, (0.0, width - _RIGHT, top, height - _BOTTOM))
+    width, height, head = _sizes(figure)
+    shown = shown_traces(figure)
+    legend, axes = _plan(figure, shown)
     parts = [*axes.grid(), *drawn(shown, axes.x, axes.y, figure.layout.barmode), *_marks(figure, axes), *axes.words()]
     parts += [text(12, 19, title, font_size=14, font_weight=600), *_legend_parts(legend, head)]
     parts += [text(12, 34, about, kind="mute")] if about else []
     parts += [part for trace in shown if trace.type == "heatmap" for part in heat_key(trace, width - _RIGHT, 19)]
     return picture(width, height, title or "Chart", parts, paper=True)
+
+
+def shown_traces(figure: Any) -> list[Any]:
+    """Return the traces of a figure that are drawn."""
+    shown = [trace for trace in figure.data if trace.visible is not False]
+    for trace in shown:
+        if trace.type not in KINDS:
+            raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}, which has no static image")
+    return shown
+
+
+def axes_of(figure: Any, shown: Sequence[Any]) -> Axes:
+    """Return the axes of the static image of a figure."""
+    return _plan(figure, shown)[1]
+
+
+def _sizes(figure: Any) -> tuple[float, float, float]:
+    """Return width and height of a figure, and the height of its title, in pixels."""
+    head = _TITLE + (_SUBTITLE if figure.layout.title.subtitle.text else 0.0)
+    return float(figure.layout.width or _WIDTH), float(figure.layout.height or HEIGHT), head
+
+
+def _plan(figure: Any, shown: Sequence[Any]) -> tuple[list[_Entry], Axes]:
+    """Return the legend and the axes of a figure."""
+    width, height, head = _sizes(figure)
+    legend = _legend(shown, width, head) if figure.layout.showlegend is not False else []
+    top = head + _LEGEND * (1 + max((row for _, row, *_ in legend), default=-1))
+    return legend, Axes(figure, shown, (0.0, width - _RIGHT, top, height - _BOTTOM))
 
 
 class Axes:
@@ -162,8 +186,8 @@ def _marks(figure: Any, axes: Axes) -> list[Markup]:
     return parts
 
 
-def _legend(traces: Sequence[Any], width: float, head: float) -> list[tuple[int, float, str, Markup]]:
-    """Return row, position, name and sample of each legend entry; none for a single series."""
+def _legend(traces: Sequence[Any], width: float, head: float) -> list[_Entry]:
+    """Return series, row, position, name and sample of each legend entry; none for a single series."""
     named = [(k, t) for k, t in enumerate(traces) if t.name and t.showlegend is not False]
     if len(named) < 2:  # noqa: PLR2004 - the title says it
         return []
@@ -173,7 +197,7 @@ def _legend(traces: Sequence[Any], width: float, head: float) -> list[tuple[int,
         wide = 36 + CHARACTER * len(name)
         if x + wide > width and x > _LEGEND_LEFT:
             row, x = row + 1, _LEGEND_LEFT
-        entries.append((row, x, name, _sample(trace, x, head + row * _LEGEND + 7, LIGHT[k % len(LIGHT)])))
+        entries.append((k, row, x, name, _sample(trace, x, head + row * _LEGEND + 7, LIGHT[k % len(LIGHT)])))
         x += wide
     return entries
 
@@ -191,6 +215,9 @@ def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
     return element("rect", {"x": x + 2, "y": y - 4, "width": 14, "height": 8, "rx": 2, **paint})
 
 
-def _legend_parts(legend: Sequence[tuple[int, float, str, Markup]], head: float) -> list[Markup]:
+def _legend_parts(legend: Sequence[_Entry], head: float) -> list[Markup]:
     """Return samples and names of the legend."""
-    return [part for row, x, name, sample in legend for part in (sample, text(x + 23, head + row * _LEGEND + 11, name))]
+    return [
+        element("g", {"class": f"tk-legend{k}"}, sample, text(x + 23, head + row * _LEGEND + 11, name))
+        for k, row, x, name, sample in legend
+    ]

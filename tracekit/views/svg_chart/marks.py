@@ -15,7 +15,7 @@ from tracekit.views.markup import Markup, element
 from tracekit.views.svg import MUTE, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tracekit.columns import Array
     from tracekit.views.scales import Scale
@@ -25,6 +25,7 @@ KINDS: Final = ("scatter", "bar", "heatmap")
 DASHES: Final = {"dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3"}
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, width, height
 
 
 def values_of(trace: Any, side: str) -> Sequence[Any]:
@@ -65,11 +66,12 @@ def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str
     for k, trace in enumerate(traces):
         y, colour = ys[trace.yaxis or "y"], LIGHT[k % len(LIGHT)]
         if trace.type == "scatter":
-            parts += _scatter(trace, x, y, colour, before)
+            marks = _scatter(trace, x, y, colour, before)
         elif trace.type == "bar":
-            parts += _bars(trace, x, y, colour, ends[id(trace)], places)
+            marks = _bars(trace, x, y, colour, ends[id(trace)], places)
         else:
-            parts += _heat(trace, x, y)
+            marks = _heat(trace, x, y)
+        parts += [element("g", {"class": f"tk-series{k}"}, *marks)] if marks else []
     return parts
 
 
@@ -139,21 +141,14 @@ def _bars(
 ) -> list[Markup]:
     """Return the bars of a trace with their labels; ``places`` of all bars determine the thickness."""
     flat = trace.orientation == "h"
-    across, along = (y, x) if flat else (x, y)
-    thick = _thickness(across, places) * 0.8
     words = trace.text if isinstance(trace.text, tuple | list | np.ndarray) else None
     parts = []
-    for k, (place, low, high) in enumerate(ends):
-        middle, a, b = across.at(place), along.at(low), along.at(high)
-        if not all(map(math.isfinite, (middle, a, b))):
-            continue
-        first, size = min(a, b), max(0.5, abs(b - a))
+    for k, box in bar_boxes(trace, x, y, ends, places):
         own = trace.marker.color
         paint = fill(own if isinstance(own, str) else colour if own is None else own[k])
-        box = (first, middle - thick / 2, size, thick) if flat else (middle - thick / 2, first, thick, size)
         parts.append(element("rect", {**dict(zip(("x", "y", "width", "height"), box, strict=True)), **paint}))
         if flat and words is not None:
-            end = max(a, b)
+            middle, end = box[1] + box[3] / 2, max(x.at(ends[k][1]), x.at(ends[k][2]))
             inside = end + CHARACTER * len(str(words[k])) > x.end
             anchor = "end" if inside else "start"
             label = html.unescape(str(words[k]))
@@ -169,18 +164,37 @@ def _bars(
     return parts
 
 
-def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
-    """Return the non-empty cells of a heat map."""
-    columns, rows = list(values_of(trace, "x")), list(values_of(trace, "y"))
-    z, top = _cells(trace)
-    xs, ys = _edges([x.at(v) for v in columns]), _edges([y.at(v) for v in rows])
-    scale = [(float(at), colour) for at, colour in trace.colorscale]
-    parts = []
+def bar_boxes(
+    trace: Any, x: Scale, y: Scale, ends: Sequence[tuple[Any, float, float]], places: Sequence[Any]
+) -> Iterator[tuple[int, Box]]:
+    """Yield number and box of each bar that has a position."""
+    flat = trace.orientation == "h"
+    across, along = (y, x) if flat else (x, y)
+    thick = _thickness(across, places) * 0.8
+    for k, (place, low, high) in enumerate(ends):
+        middle, a, b = across.at(place), along.at(low), along.at(high)
+        if all(map(math.isfinite, (middle, a, b))):
+            first, size = min(a, b), max(0.5, abs(b - a))
+            yield k, (first, middle - thick / 2, size, thick) if flat else (middle - thick / 2, first, thick, size)
+
+
+def heat_boxes(trace: Any, x: Scale, y: Scale) -> Iterator[tuple[int, int, Box]]:
+    """Yield row, column and box of each non-empty cell of a heat map."""
+    z, _ = _cells(trace)
+    xs, ys = _edges([x.at(v) for v in values_of(trace, "x")]), _edges([y.at(v) for v in values_of(trace, "y")])
     for i, j in zip(*np.nonzero(np.isfinite(z) & (z > 0)), strict=True):
         (a, b), (c, d) = sorted(xs[j : j + 2]), sorted(ys[i : i + 2])
-        box = {"x": a, "y": c, "width": b - a + 0.3, "height": d - c + 0.3}
-        parts.append(element("rect", {**box, "fill": _level(scale, z[i, j] / top)}))
-    return parts
+        yield int(i), int(j), (a, c, b - a + 0.3, d - c + 0.3)
+
+
+def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
+    """Return the non-empty cells of a heat map."""
+    z, top = _cells(trace)
+    scale = [(float(at), colour) for at, colour in trace.colorscale]
+    return [
+        element("rect", {"x": a, "y": b, "width": w, "height": h, "fill": _level(scale, z[i, j] / top)})
+        for i, j, (a, b, w, h) in heat_boxes(trace, x, y)
+    ]
 
 
 def _cells(trace: Any) -> tuple[Array, float]:

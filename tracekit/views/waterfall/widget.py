@@ -33,6 +33,8 @@ class WaterfallWidget(Pictured):
     selected = traitlets.Unicode("")
     value = traitlets.Tuple(traitlets.Int(), traitlets.Int(), allow_none=True, default_value=None)
 
+    _input = "data"
+    _state = ("row", "brush")
     _drawing: Drawing
 
     @classmethod
@@ -126,6 +128,10 @@ class WaterfallWidget(Pictured):
         wanted = [float(time - base) for time in change["new"]] if change["new"] else []
         if [round(time) for time in self.brush] != wanted:
             self.brush = wanted
+
+    def _frame_data(self) -> bytes:
+        """Return the buffer in the form that compresses best."""
+        return encoded(self._drawing.payload, is_packed=True)
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:
         """Reply to a request of the front end: the details of a span, or the rows with a text in their attributes."""
