@@ -9,6 +9,11 @@ import tracekit as tk
 
 pytestmark = pytest.mark.browser
 PAGE = '<!doctype html><meta charset="utf-8"><title>Saved</title><body data-jp-theme-light="{}">{}'
+PLANTED = """() => {
+  const script = document.createElement('script');
+  script.textContent = 'window.ran = 1';
+  document.head.append(script);
+  return window.ran ?? 0 }"""
 SHOWN = {
     "waterfall": ('.tkw-row[data-row="0"]', "Waterfall"),
     "map": (".tkw-map .node", "ServiceMap"),
@@ -72,8 +77,8 @@ def test_a_waterfall_reacts_and_says_how_to_select_in_python(visit, views, tmp_p
 def test_a_map_a_heat_map_and_a_flame_react(visit, views, tmp_path):
     frames = opened(visit, tmp_path / "saved.html", *(views[name].frame() for name in ("map", "heat", "flame")))
     notes = [frame.locator(".tkw-about[role=status]") for frame in frames]
-    frames[0].locator(".node", has_text="ledger").first.click()
-    assert 'view.selected = "ledger"' in notes[0].inner_text()
+    frames[0].locator(".node", has_text="sqlite/ledger").click()
+    assert 'view.selected = "sqlite/ledger"' in notes[0].inner_text()
     frames[1].locator("canvas").scroll_into_view_if_needed()
     box = frames[1].locator("canvas").bounding_box()
     visit.page.mouse.move(box["x"] + 200, box["y"] + 60)
@@ -130,16 +135,19 @@ def test_frames_follow_the_theme_of_the_page(visit, views, tmp_path):
 @pytest.mark.parametrize("is_without", ["scripts", "frames"])
 def test_where_scripts_or_frames_are_removed_the_image_is_seen(browser, views, tmp_path, is_without):
     path = tmp_path / "stripped.html"
-    path.write_text(PAGE.format("true", views["waterfall"].frame()), encoding="utf-8")
-    with chromium.visit(browser, java_script_enabled=is_without == "frames") as visited:
+    html = views["waterfall"].frame()
+    stripped = (
+        html.replace('sandbox="allow-scripts allow-downloads"', 'sandbox=""') if is_without == "scripts" else html
+    )
+    path.write_text(PAGE.format("true", stripped), encoding="utf-8")
+    with chromium.visit(browser) as visited:
         visited.page.goto(path.as_uri())
         if is_without == "frames":
             visited.page.evaluate("() => document.querySelector('iframe').remove()")
         visited.page.wait_for_timeout(300)
         picture = visited.page.locator(".tk-framed").screenshot(path=tmp_path / f"{is_without}.png")
         wanted = path.with_name("image.html")
-        image = views["waterfall"].frame().partition("<iframe")[0]
-        wanted.write_text(PAGE.format("true", f"{image}</div>"), encoding="utf-8")
+        wanted.write_text(PAGE.format("true", f"{html.partition('<iframe')[0]}</div>"), encoding="utf-8")
         visited.page.goto(wanted.as_uri())
         assert visited.page.locator(".tk-framed").screenshot() == picture
         assert len(picture) > 10_000
@@ -163,8 +171,7 @@ def test_a_script_in_a_frame_would_reach_neither_the_page_nor_the_network(browse
     path = tmp_path / "saved.html"
     with chromium.visit(browser) as visited:
         (frame,) = opened(visited, path, views["map"].frame())
-        planted = "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.head.append(s); return window.ran ?? 0 }"
-        assert frame.evaluate(planted) == 0
+        assert frame.evaluate(PLANTED) == 0
         assert (
             frame.evaluate("() => { try { return String(parent.document) } catch { return 'refused' } }") == "refused"
         )
@@ -172,3 +179,26 @@ def test_a_script_in_a_frame_would_reach_neither_the_page_nor_the_network(browse
         assert frame.evaluate("() => { try { return String(localStorage) } catch { return 'refused' } }") == "refused"
         assert visited.requests == [path.as_uri()]
         assert any("Content Security Policy" in message for message in visited.messages)
+
+
+def test_explore_selects_in_its_frame_what_its_code_selects(visit, tmp_path):
+    _, during = tk.load_sample("checkout-regression")
+    (frame,) = opened(visit, tmp_path / "explore.html", tk.explore(during).frame())
+    choices = {"service": 2, "operation": 0, "error": 1, "duration from": 3, "start from": 20}
+    for _ in range(2):
+        for name, index in choices.items():
+            frame.get_by_label(name).select_option(index=index)
+            names = {"traces": during, "tk": tk}
+            exec(frame.locator(".tkw-code").inner_text(), names)
+            said = frame.locator("p[role=status]").inner_text()
+            assert said.startswith(f"{len(names['chosen']):,} of 1,000 traces"), (name, index)
+        choices = {"error": 3, "service": 0, "operation": 4, "duration from": 9, "start from": 0}
+    for name in choices:
+        frame.get_by_label(name).select_option(index=0)
+    frame.locator(".tkw-list").select_option(index=1)
+    frame.locator(".tkw-row").first.wait_for()
+    second = during.summary["duration_ns"].nlargest(2).index[1]
+    assert frame.locator(".tkw-code").inner_text() == f'chosen = traces\ntk.waterfall(chosen, "{second}")'
+    frame.locator(".tkw-list").select_option(index=90)
+    assert "not embedded" in frame.locator("body").inner_text()
+    visit.page.screenshot(path=tmp_path / "explore.png")

@@ -13,7 +13,7 @@ CELLS = [
     'import tracekit as tk\n\nbefore, during = tk.load_sample("checkout-regression")',
     'heat = tk.plot(tk.timeline(during), kind="heat").live()\nheat',
     "print(heat.selection, len(heat.select(during)), len(eval(heat.selection, {'traces': during})))",
-    "seen = tk.explore(during, height=260)\nseen",
+    "seen = tk.explore(during, height=260).live()\nseen",
     """names = {"traces": during, "tk": tk}
 exec(seen.code, names)
 print(len(seen.chosen), names["chosen"].trace_ids == seen.chosen.trace_ids)

@@ -3,13 +3,16 @@
 import pandas as pd
 import pytest
 from all_views import HOSTILE
+from framed import contents_of, outside
 from hand_drawn import pay_traces, spans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
+import tracekit.views.explore_frame
 from tracekit import TraceSet
 from tracekit.views.choices import MOST_NAMES, latency_choices, names_of, period_choices
+from tracekit.views.tkw1 import decode
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +130,7 @@ def test_hostile_names_are_chosen_by_code_as_well():
             assert "<a" not in part
             assert "<img" not in part
             assert "\u202e" not in part
-        html = fresh._repr_mimebundle_()["text/html"]
+        html = outside(fresh._repr_mimebundle_()["text/html"])
         assert "<script" not in html
         assert "<a " not in html
 
@@ -154,7 +157,7 @@ def test_the_bundle_shows_what_is_chosen(during):
     fresh.error.value = "fault"
     data = fresh._repr_mimebundle_()
     assert data["text/plain"] == repr(fresh)
-    assert data["text/html"].startswith("<img alt=")
+    assert "<img alt=" in outside(data["text/html"])
     assert "error_class == &#x27;fault&#x27;" in data["text/html"] or "error_class == 'fault'" in data["text/html"]
 
 
@@ -183,3 +186,40 @@ def test_an_empty_set_shows_a_message():
     assert empty._picture.value.startswith('<img alt="0 traces over time"')
     with pytest.raises(ValueError, match="expected a height in pixels above 0, found 0"):
         tk.explore(pay_traces(), height=0)
+
+
+def test_the_frame_has_the_state_of_the_controls(during):
+    fresh = tk.explore(during)
+    fresh.service.value, fresh.error.value = "ledger", "is_error"
+    fresh.latency.index = (2, 5)
+    state, data = contents_of(fresh.frame())
+    controls = {control["name"]: control for control in decode(data).meta["controls"]}
+    assert state["height"] == 420
+    at = {name: control["options"][control["at"]][0] for name, control in controls.items()}
+    low, high = (fresh.latency.options[k][0] for k in (2, 5))
+    assert at == {
+        "service": "ledger", "operation": "any", "error": "any error", "low": low, "high": high,
+        "from": "start", "to": "end",
+    }  # fmt: skip
+
+
+def test_a_frame_of_many_spans_covers_the_slowest_traces_and_says_so(monkeypatch, during):
+    monkeypatch.setattr(tracekit.views.explore_frame, "MOST_SPANS", 1000)
+    table = decode(contents_of(tk.explore(during).frame())[1])
+    slowest = during.summary["duration_ns"].nlargest(len(table.meta["ids"])).index
+    assert table.meta["ids"] == list(slowest)
+    assert 10 < len(slowest) < 30
+    assert table.meta["note"] == f"The slowest {len(slowest)} of 1,000 traces; live() has all."
+    assert table.columns["spans"].sum() <= 1000
+
+
+def test_the_controls_connect_when_they_are_live(during):
+    fresh = tk.explore(during)
+    assert set(fresh._repr_mimebundle_()) == {"text/html", "text/plain"}
+    assert fresh.live() is fresh
+    assert "application/vnd.jupyter.widget-view+json" in fresh._repr_mimebundle_()
+
+
+def test_nothing_to_explore_has_a_frame():
+    empty = tk.explore(pay_traces().where("service_name == 'nobody'"))
+    assert decode(contents_of(empty.frame())[1]).meta["ids"] == []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.traces import TraceSet
+    from tracekit.views.markup import Markup
 
 MOST_NAMES: Final = 300  # in a dropdown
 MOST_ROWS: Final = 100  # in the table of traces
@@ -108,11 +109,16 @@ def rows_of(chosen: TraceSet) -> list[Choice]:
 
 def picture_of(chosen: TraceSet) -> str:
     """Return the selected traces over time, as an ``img``."""
+    return image(volume_of(chosen), f"{plural(len(chosen), 'trace')} over time", style="max-width:100%")
+
+
+def volume_of(chosen: TraceSet) -> Markup:
+    """Return the selected traces over time, as an ``svg``."""
     root = chosen.forest.root_row
     dated = (chosen.columns.spans.quality[root] & Quality.NO_START) == 0
     start, weight = chosen.columns.spans.start_ns[root[dated]], chosen.weights.value[dated]
     svg = volume_picture(start, weight, chosen.is_error[root[dated]], width=720, height=96, paper=True)
-    return image(repainted_picture(svg, "page"), f"{plural(len(chosen), 'trace')} over time", style="max-width:100%")
+    return repainted_picture(svg, "page")
 
 
 def _row(row: dict[Any, Any]) -> str:

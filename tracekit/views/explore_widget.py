@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import ipywidgets
 
 from tracekit.text import clean, count, plural
 from tracekit.views import choices
-from tracekit.views.markup import Markup, element, table
+from tracekit.views.choices import volume_of
+from tracekit.views.explore_frame import error_control, explore_data, latency_controls, name_control, period_controls
+from tracekit.views.frame import folded, framed
+from tracekit.views.markup import Markup, content, element, table
 from tracekit.views.waterfall import waterfall
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
+_CONTROLS: Final = 330  # pixels of the controls, the list and the code in a frame
 _READOUT = "0 32px 0 0"  # range labels are wider than ipywidgets allows for
 _WIDE = {"width": "auto"}  # 100% plus the margins of the controls would overflow
 
@@ -34,6 +38,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
     >>> Explorer(shop).chosen
     TraceSet(5 traces, 28 spans, 3 services, 2026-01-01 12:00:00 to 12:00:04 UTC)
     """
+
+    _is_live = False
 
     def __init__(self, traces: TraceSet, *, height: int = 420) -> None:
         self.traces, self.chosen, self.code = traces, traces, ""
@@ -97,7 +103,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         """Open the waterfall of the clicked trace and close the previous one."""
         before = self._opened.children
         opened = self.table.value
-        self._opened.children = () if opened is None else (waterfall(self.chosen, opened, height=self._height),)
+        self._opened.children = () if opened is None else (waterfall(self.chosen, opened, height=self._height).live(),)
         for view in before:
             view.close()
         self._show_code()
@@ -110,11 +116,57 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
     def __repr__(self) -> str:
         return f"Explorer({count(len(self.chosen))} of {plural(len(self.traces), 'trace')})"
 
+    def live(self) -> Self:
+        """Return the controls, displayed as live widgets from now on: ``chosen`` and ``code`` follow them.
+
+        A notebook that is reopened shows live widgets only after its cell has been run again.
+
+        Returns
+        -------
+        Explorer
+            The same object.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from tracekit import TraceSet
+        >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+        >>> explorer = Explorer(TraceSet.from_spans(frame))
+        >>> sorted(explorer._repr_mimebundle_())
+        ['text/html', 'text/plain']
+        >>> "application/vnd.jupyter.widget-view+json" in explorer.live()._repr_mimebundle_()
+        True
+        """
+        self._is_live = True
+        return self
+
+    def frame(self) -> Markup:
+        """Return the controls as HTML that needs neither a kernel nor a network.
+
+        Returns
+        -------
+        Markup
+            A sandboxed frame over a static image: the same selection, whose code can be copied, and the waterfalls of
+            the slowest traces.
+        """
+        base = int(self.period.options[0][1])
+        controls = [
+            name_control(self.traces, "service_name", "service", self.service.options, self.service.index),
+            name_control(self.traces, "operation", "operation", self.operation.options, self.operation.index),
+            error_control(self.traces, self.error.options, self.error.index),
+            *latency_controls(self.latency.options, self.latency.index),
+            *period_controls(self.period.options, self.period.index, base),
+        ]
+        data = explore_data(self.traces, controls, base)
+        state = {"controls": _CONTROLS, "height": self._height}
+        return framed(volume_of(self.chosen), repr(self), data, state, height=_CONTROLS + self._height, code="explore")
+
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Return the controls, and the selection as static HTML."""
+        """Return the controls in a frame, with the selection as static HTML; when live, also the widgets."""
         rows = [(row,) for row, _ in choices.rows_of(self.chosen)[:10]]
-        still = f"{choices.picture_of(self.chosen)}{table(('slowest traces',), rows)}{element('pre', {}, self.code)}"
-        return {**super()._repr_mimebundle_(**options), "text/html": still, "text/plain": repr(self)}
+        still = content(table(("slowest traces",), rows), element("pre", {}, self.code))
+        live = super()._repr_mimebundle_(**options) if self._is_live else {}
+        return {**live, "text/html": f"{self.frame()}{folded(still)}", "text/plain": repr(self)}
 
 
 def _preformatted(code: str) -> Markup:

@@ -45,7 +45,11 @@ Promise.all([unpacked('tk-data').arrayBuffer(), unpacked('tk-code').text()]).the
   document.head.append(script);
 });
 """
-_SCRIPTS: Final = {"view": ("frame.js", "tracekit.js", "frame_view.js"), "chart": ("frame.js", "frame_chart.js")}
+_SCRIPTS: Final = {
+    "view": ("frame.js", "tracekit.js", "frame_view.js"),
+    "chart": ("frame.js", "frame_chart.js"),
+    "explore": ("frame.js", "tracekit.js", "frame_explore.js"),
+}
 _DARK_PAGES: Final = (  # JupyterLab and nbconvert, VS Code, Colab
     'body[data-jp-theme-light="false"]',
     "body.vscode-dark",
@@ -79,7 +83,7 @@ def framed(
     height
         Height of the view in pixels.
     code
-        Front end: ``view`` for widgets, ``chart`` for figures.
+        Front end: ``view`` for widgets, ``chart`` for figures, ``explore``.
 
     Returns
     -------
