@@ -73,6 +73,7 @@ def reopened(browser, server, saved):
     """The saved notebook in a new page, without the kernel that made it."""
     notebook = Notebook(browser, *server)
     notebook.open("views.ipynb", with_kernel=False)
+    assert len(saved["cells"]) == len(CELLS)
     yield notebook
     notebook.context.close()
     assert notebook.messages == []
@@ -131,15 +132,16 @@ def test_a_reopened_view_is_visible_and_reacts(reopened, name, folder):
     assert "model not found" not in reopened.page.locator(".jp-Notebook").inner_text()
 
 
-def test_a_reopened_figure_is_an_image_that_a_click_makes_interactive(reopened, folder):
-    """So plotly's extension of JupyterLab has it: it saves the image, and draws again when it is clicked."""
-    output = reopened.page.locator(".jp-Cell").nth(NAMES.index("chart")).locator(".jp-OutputArea-output").first
-    output.scroll_into_view_if_needed()
-    image = output.locator("img.plot-img")
+def test_a_reopened_figure_is_an_image_that_the_pointer_makes_interactive(reopened, folder):
+    """So plotly's extension of JupyterLab has it: it saves the image, and draws again when the pointer enters it."""
+    cell = reopened.page.locator(".jp-Cell").nth(NAMES.index("chart"))
+    image = cell.locator("img.plot-img")
     image.wait_for(timeout=60_000)
     assert image.evaluate("img => img.naturalWidth") > 300
-    image.click()
-    plot = output.locator(".js-plotly-plot")
+    image.scroll_into_view_if_needed()
+    box = image.bounding_box()
+    reopened.page.mouse.move(box["x"] + 100, box["y"] + 20)
+    plot = cell.locator(".js-plotly-plot")
     plot.locator(".legendtoggle").first.wait_for(timeout=60_000)
     before = plot.locator(".scatterlayer .js-line").count()
     box = plot.locator(".legendtoggle").first.bounding_box()
@@ -167,7 +169,8 @@ def test_a_notebook_of_somebody_else_shows_images(browser, server, saved, folder
     assert other.strangers == []
 
 
-def test_as_html_without_a_network_every_view_is_visible_and_reacts(browser, saved, folder):
+@pytest.mark.usefixtures("saved")
+def test_as_html_without_a_network_every_view_is_visible_and_reacts(browser, folder):
     pytest.importorskip("nbconvert", reason="nbconvert is not installed")
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--log-level=ERROR", str(folder / "views.ipynb")]
     subprocess.run(command, check=True)

@@ -1,7 +1,7 @@
 """Notebook representations of a result: interactive view, static image with a table, and plain text.
 
-JupyterLab shows the view, saved and converted notebooks the image (an ``<img>``, which sanitisers keep) with the table,
-terminals the text.  No representation contains a memory address.
+Notebooks show the view in a frame, running, saved or converted; where frames are removed, the image (an ``<img>``,
+which sanitisers keep) with the table is shown, in terminals the text.  No representation contains a memory address.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def bundle(result: Any) -> dict[str, Any]:
     view = plot(result)
     if key == _FINDINGS and not view.data:  # no finding has an estimate: the table is sufficient
         return {**words, "text/html": html}
-    shown = view._repr_mimebundle_()
+    shown = view._repr_mimebundle_(exclude=("text/html",))
     parts = dict(shown[0] if isinstance(shown, tuple) else shown)
     if key in _STILL:
-        parts = {"image/svg+xml": parts["image/svg+xml"]}
-    shown_as = image(parts["image/svg+xml"], repr(result)) if key in _STILL else view.frame()
-    return {**parts, "text/html": f"{shown_as}{html}", **words}
+        picture = parts["image/svg+xml"]
+        return {"image/svg+xml": picture, "text/html": f"{image(picture, repr(result))}{html}", **words}
+    return {**parts, "text/html": f"{view.frame()}{html}", **words}
 
 
 def picture_of(view: Any) -> Markup:

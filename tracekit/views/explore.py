@@ -26,7 +26,8 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
     ipywidgets.VBox
         ``chosen`` is the TraceSet of the selected traces, ``code`` selects the same from ``traces``.  The controls are
         attributes (``service``, ``operation``, ``error``, ``latency``, ``period``, ``table``) with a settable
-        ``value``.
+        ``value``.  They are displayed in a frame that needs no kernel and shows the code of its own selection; after
+        ``live()`` they are displayed as widgets, which ``chosen`` and ``code`` follow.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """plotly figures for notebooks, with a static image.  Imported on first use.
 
-plotly's own display imports nbformat (several seconds) and leaves nothing to show in saved and converted notebooks;
-here the representations are made directly.
+plotly's own display imports nbformat (several seconds) and leaves nothing to show in converted notebooks; here the
+representations are made directly.  JupyterLab and VS Code draw the figure with their plotly; elsewhere, the static
+image is shown in a frame with its values.  plotly.js itself is 2 MB for each figure, too much for a notebook.
 """
 
 from __future__ import annotations
@@ -117,24 +118,30 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         True
         """
         light = type(self)(repainted(json.loads(self.to_json()), "light"))
-        picture, shown = still_picture(light), self.picture()
+        picture = still_picture(light)
         names = set(_PAINT.findall(picture))
         dark = {colour: other for colour in sorted(names) if (other := repainted(colour, "dark")) != colour}
         state = {"series": spots_of(light), "dark": dark}
         title = html.unescape(self.layout.title.text or "chart")
-        still = repainted_picture(shown, "page") if self._theme == "page" else shown
         height = int(float(self.layout.height or HEIGHT))
-        return framed(still, title, picture.encode("utf-8", "replace"), state, height=height, code="chart")
+        return framed(self._shown(), title, picture.encode("utf-8", "replace"), state, height=height, code="chart")
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
-        """Return the interactive figure with its static image, table and text."""
-        figure, picture = json.loads(self.to_json()), self.picture()
-        if self._theme == "page":
-            figure, picture = on_page(figure), repainted_picture(picture, "page")
-        bundle = {
-            "application/vnd.plotly.v1+json": {**figure, "config": {"displaylogo": False}},
-            "text/html": f"{self.frame()}{folded(self._table) if self._table else ''}",
-            "image/svg+xml": str(picture),
-            "text/plain": repr(self),
+        """Return the interactive figure with its frame and table, static image, and text."""
+        make = {
+            "application/vnd.plotly.v1+json": self._plotly,
+            "text/html": lambda: f"{self.frame()}{folded(self._table) if self._table else ''}",
+            "image/svg+xml": lambda: str(self._shown()),
+            "text/plain": lambda: repr(self),
         }
-        return {k: v for k, v in bundle.items() if (include is None or k in include) and k not in (exclude or ())}
+        return {k: part() for k, part in make.items() if (include is None or k in include) and k not in (exclude or ())}
+
+    def _plotly(self) -> dict[str, Any]:
+        """Return the figure for plotly."""
+        figure = json.loads(self.to_json())
+        return {**(on_page(figure) if self._theme == "page" else figure), "config": {"displaylogo": False}}
+
+    def _shown(self) -> Markup:
+        """Return the static image in the colours of a notebook."""
+        picture = self.picture()
+        return repainted_picture(picture, "page") if self._theme == "page" else picture

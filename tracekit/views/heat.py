@@ -44,7 +44,8 @@ def plot_heat(result: Timeline, marks: dict[str, int], *, height: int = 420) -> 
 class HeatWidget(Pictured):
     """Requests by time and duration; ``brush`` is the selected rectangle in cells, empty for none.
 
-    ``brush`` is [from column, to column, from row, to row], ends excluded, and can be set.
+    ``brush`` is [from column, to column, from row, to row], ends excluded.  It can be set, and follows the view after
+    ``live()``.
     """
 
     payload = traitlets.Unicode("").tag(sync=True)

@@ -52,7 +52,8 @@ def plot(result: Any, *, theme: str = "page", **options: Any) -> Any:
     Returns
     -------
     plotly.graph_objects.Figure or anywidget.AnyWidget
-        The view, shown when it is the last expression of a cell.  Figures also have a static image (``.picture()``).
+        The view, shown when it is the last expression of a cell, also in the saved notebook without a kernel.  Python
+        knows what is selected in a widget after ``.live()``.  Figures also have a static image (``.picture()``).
 
     Raises
     ------

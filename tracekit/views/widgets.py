@@ -6,7 +6,7 @@ live widget, of which Python knows the selections, is displayed after ``live()``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import anywidget
 import traitlets
@@ -14,6 +14,9 @@ import traitlets
 from tracekit.views.frame import STATIC, folded, framed
 from tracekit.views.markup import Markup, element
 from tracekit.views.themes import repainted_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 MODULE: Final = STATIC / "tracekit.js"
 
@@ -92,13 +95,16 @@ class Pictured(anywidget.AnyWidget):
         """Return the data of the frame."""
         return str(getattr(self, self._input)).encode("utf-8", "replace")
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self, exclude: Container[str] | None = (), **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the view in a frame with its static image, table and text; of a live view also the widget."""
         bundle = super()._repr_mimebundle_(**options) if self._is_live else None
         data, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
         about = element("p", {}, self.about) if self.about else ""
+        page = "" if "text/html" in (exclude or ()) else f"{self.frame()}{about}{folded(self._table)}"
         still = {
-            "text/html": f"{self.frame()}{about}{folded(self._table)}",
+            **({"text/html": page} if page else {}),
             "image/svg+xml": str(repainted_picture(self._picture, "page")),
             "text/plain": repr(self),
         }

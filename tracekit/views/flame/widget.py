@@ -53,7 +53,8 @@ def plot_flame(
     Returns
     -------
     FlameWidget
-        ``selected`` (traitlet) is the row of the selected call path, ``search`` the search text; both can be set.
+        ``selected`` (traitlet) is the row of the selected call path, ``search`` the search text; both can be set, and
+        follow the view after ``live()``.
 
     Raises
     ------

@@ -50,7 +50,8 @@ def plot_service_graph(
     Returns
     -------
     anywidget.AnyWidget
-        ``selected`` (traitlet) is the name of the selected service, and can be set.
+        ``selected`` (traitlet) is the name of the selected service.  It can be set, and follows the view after
+        ``live()``.
 
     Raises
     ------
