@@ -22,7 +22,7 @@ from tracekit.views.svg_chart.spots import spots_of
 from tracekit.views.themes import on_page, repainted, repainted_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from tracekit.views.markup import Markup
 
@@ -128,7 +128,7 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
         """Return the interactive figure with its frame and table, static image, and text."""
-        make = {
+        make: dict[str, Callable[[], Any]] = {
             "application/vnd.plotly.v1+json": self._plotly,
             "text/html": lambda: f"{self.frame()}{folded(self._table) if self._table else ''}",
             "image/svg+xml": lambda: str(self._shown()),

@@ -29,6 +29,7 @@ function bootView() {
   followPage(state.frame);
   render({ el: host, model: modelOf(state, note) });
   host.append(note);
+  requestAnimationFrame(() => requestAnimationFrame(() => performance.mark('drawn'))); // sizes are known in the first frame
   document.documentElement.dataset.tkReady = '1';
 }
 
