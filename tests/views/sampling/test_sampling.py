@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from all_views import HOSTILE, is_finite
 from checks.sampling.simulators import EPOCH_NS, classic_reservoir, hour, traces_of
-from framed import outside
+from framed import frame_of, outside
 
 import tracekit as tk
 from tracekit import Estimate, Finding, TraceSet
@@ -461,4 +461,6 @@ def test_hostile_names_are_inert_and_legible():
             assert not re.search(r"<(a|b|script|iframe)\b|<img (?!alt)|\u202e|\x00", text), (name, kind)
         ET.fromstring(bundle["image/svg+xml"].encode())
     assert "&lt;a href='http://evil'&gt;x&lt;/a&gt;" in str(views["mix"].picture())
-    assert "&amp;lt;a href" not in views["finding"]._repr_mimebundle_()["text/html"], "escaped once"
+    html = views["finding"]._repr_mimebundle_()["text/html"]
+    assert "&amp;lt;a href" not in outside(html), "escaped once"
+    assert "<a href=" in frame_of(html)["title"], "escaped once"
