@@ -104,10 +104,10 @@ class WhatIf(Weighted, Shown):
 
     def _line(self) -> str:
         """Return the counts in one line."""
-        now, new = self.table.loc["mean", ["latency_ns", "new_latency_ns"]].to_numpy(float).tolist()
+        mean = self.table.to_dict("index")["mean"]
         shifted = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests"
         return (
-            f"WhatIf(mean {from_to(now, new)}, {self.changed_count:,} spans changed, "
+            f"WhatIf(mean {from_to(mean['latency_ns'], mean['new_latency_ns'])}, {self.changed_count:,} spans changed, "
             f"critical path shifts to another branch in {shifted})"
         )
 
