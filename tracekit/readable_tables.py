@@ -67,8 +67,8 @@ def readable(frame: pd.DataFrame | pd.Series) -> pd.DataFrame:
     >>> table = tk.latency(shop, by="service_name").table
     >>> tk.readable(table[["service_name", "span_count", "p95_ns"]].head(2))
       service_name span_count     p95
-    0       ledger          7  320 ms
-    1   storefront          5  400 ms
+    0         shop         15  400 ms
+    1       ledger          8  340 ms
     """
     if isinstance(frame, pd.Series):
         frame = frame.to_frame()

@@ -49,7 +49,7 @@ class ClockSkew(Shown):
     Examples
     --------
     >>> tk.clock_skew(shop)
-    ClockSkew(0 of 14 clocks in 0 of 5 traces corrected, 0.0% of path time)
+    ClockSkew(0 of 14 clocks in 0 of 5 traces corrected, 0% of path time)
     """
 
     source: TraceSet

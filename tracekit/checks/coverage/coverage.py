@@ -88,7 +88,7 @@ def coverage(
     --------
     >>> seen = tk.coverage(shop, requests=pd.DataFrame({"count": [100]}))
     >>> seen.summary
-    '5% of 100 requests have a searchable trace; most are lost at recording'
+    '5.0% of 100 requests have a searchable trace; most are lost at recording'
     >>> seen.metrics.set_index("metric").loc[["M1", "M7"], "verdict"].tolist()
     ['measured', 'not_assessable']
     """
