@@ -76,9 +76,9 @@ def test_ratios_have_no_space_before_the_percent_sign():
 def test_ranges_show_different_limits_as_different_numbers():
     assert text.ratio_range(0.0048, 0.012) == "0.48\N{EN DASH}1.2%"
     assert text.ratio_range(0.12001, 0.12004) == "12.001\N{EN DASH}12.004%"
-    assert text.ratio_range(0.1, math.nan) == "10.0% to not estimable"
+    assert text.ratio_range(0.1, math.nan) == "≥ 10.0%"
     assert text.factor_range(0.07, 12) == "0.07\N{EN DASH}12.0\N{MULTIPLICATION SIGN}"
-    assert text.factor_range(math.nan, 2) == "not estimable to 2.00\N{MULTIPLICATION SIGN}"
+    assert text.factor_range(math.nan, 2) == "≤ 2.00\N{MULTIPLICATION SIGN}"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_missing_numbers_are_words_in_sentences_and_a_dash_in_cells(form, missin
 
 def test_missing_limits_are_not_estimable():
     assert text.interval(math.nan, math.nan, text.duration) == "95% CI not estimable"
-    assert text.interval(math.nan, 2e6, text.duration) == "95% CI not estimable to 2.00 ms"
+    assert text.interval(math.nan, 2e6, text.duration) == "95% CI ≤ 2.00 ms"
     assert text.plural(math.nan, "trace") == "unknown traces"
 
 

@@ -96,14 +96,14 @@ def test_weights_are_given_in_order_or_by_trace_id(weights):
     ("weights", "text"),
     [
         ([1, 2], "expected one weight for each of 3 traces, found 2"),
-        ([1, 0, 1], r"expected a weight from 1 to 2\^63 for every trace, found 0.0 for trace 0+b2 and 0 more"),
-        ([1, -1, -1], "found -1.0 for trace 0+b2 and 1 more"),
-        (float("nan"), "found nan for trace 0+a1 and 2 more; pass 1 / inclusion probability, by trace id"),
+        ([1, 0, 1], r"weights must be from 1 to 2\^63; found 0.0 for trace 0+b2; pass"),
+        ([1, -1, -1], "found -1.0 for trace 0+b2 and 1 other trace;"),
+        (float("nan"), "found nan for trace 0+a1 and 2 other traces; pass 1 / sampling probability, indexed by"),
         ({f"{'a1':0>32}": 1}, "found nan for trace 0+b2"),
         (float("inf"), "found inf"),
         (0.5, "found 0.5"),
         (1e300, "found 1e.300"),
-        ("twice", "expected numbers, rules, counts, an attribute of the root spans or one of auto, .* found 'twice'"),
+        ("twice", "unknown source of weights 'twice'; use 1 / sampling probability, .* or one of auto, "),
     ],
 )
 def test_weights_that_are_none_are_refused(weights, text):

@@ -3,8 +3,12 @@
 Every string that reaches a page, an image or a widget goes through ``clean``.  Measured numbers have up to three
 significant digits and a unit (``39.3 ms``, ``98.8%``); numbers that somebody chose, such as a sampling rate
 of ``5%``, have no trailing zeros (``round_ratio``, ``round_duration``).  A missing number is ``unknown`` in a sentence,
-a missing limit ``not estimable``; ``cell`` shows an en dash instead.  ``static/tracekit.js`` rounds in the same way,
+a missing interval ``not estimable``; ``cell`` shows an en dash instead.  ``static/tracekit.js`` rounds in the same way,
 and a test compares the two.
+
+In sentences an arrow is a change from baseline to current (``100 → 256 ms``); calls are ``from A to B``, and ``A → B``
+is a label of charts only.  An interval is ``95% CI 1.7–7.7%``, with ``to`` between figures with a sign
+(``+12.6 to +22.9 ms``) and ``≥`` or ``≤`` where only one limit is estimable.
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ _UNSAFE_BLOCK: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_CONTROLS}{_ZERO_WIDTH}]
 _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 _PII: Final = re.compile(r"@|\d{9,}")
 _FIGURE: Final = re.compile(r"([+-]?)([\d,.]+)( ?\D*)")
+_LAST_FIGURE: Final = re.compile(r"^(?:\d+% CI )?[+-]?[\d,.]+(?:–[\d,.]+)?( ?\D*)$")
 _BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -199,12 +204,13 @@ def factor_range(low: float, high: float) -> str:
 
 
 def interval(low: float, high: float, form: Callable[[float], str], *, confidence: str = "95% CI") -> str:
-    """Return the limits of an estimate, formatted by ``form``; missing limits as ``not estimable``."""
+    """Return the limits of an estimate, formatted by ``form``: both, one (``≥ 10.4 ms``), or ``not estimable``."""
     label = f"{confidence} " * bool(confidence)
     if not (math.isfinite(low) or math.isfinite(high)):
         return f"{label}{NOT_ESTIMABLE}"
-    first, last = (form(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
-    return f"{label}{_joined(first, last)}"
+    if not math.isfinite(low):
+        return f"{label}≤ {form(high)}"
+    return f"{label}{_joined(form(low), form(high)) if math.isfinite(high) else f'≥ {form(low)}'}"
 
 
 def with_interval(value: float, low: float, high: float, form: Callable[[float], str]) -> str:
@@ -214,9 +220,21 @@ def with_interval(value: float, low: float, high: float, form: Callable[[float],
 
 def from_to(before: float | None, now: float | None, form: Callable[[float | None], str] = duration) -> str:
     """Return a change such as ``100 → 256 ms`` or ``1.2% → 3.4%``: the baseline first."""
-    one, two = _FIGURE.fullmatch(form(before)), _FIGURE.fullmatch(form(now))
-    has_word = one is not None and two is not None and one[3] == two[3] and one[3].startswith(" ")
-    return f"{form(before).removesuffix(one[3]) if one and has_word else form(before)} → {form(now)}"
+    return _arrow(form(before), form(now))
+
+
+def intervals_from_to(
+    before: tuple[float, float], now: tuple[float, float], form: Callable[[float], str] = duration
+) -> str:
+    """Return the change of an interval such as ``95% CI 90.7–110 → 248–268 ms``."""
+    return _arrow(interval(*before, form), interval(*now, form, confidence=""))
+
+
+def _arrow(before: str, now: str) -> str:
+    """Return two figures, or two intervals, with an arrow between: the unit once where both have the same word."""
+    one, two = _LAST_FIGURE.search(before), _LAST_FIGURE.search(now)
+    has_word = one is not None and two is not None and one[1] == two[1] and one[1].startswith(" ")
+    return f"{before.removesuffix(one[1]) if one and has_word else before} → {now}"
 
 
 def _joined(first: str, last: str) -> str:

@@ -70,7 +70,7 @@ def test_weights_come_from_the_edge_and_exceptions_have_none():
     ids = thinned_ids(rng, 600, "Java TraceIdRatio", 0.1, 0.2)
     traces = traces_of(rng, ids=ids)
     found = traces.with_weights("auto")
-    assert set(found.weights.sources) == {"forensics: Java TraceIdRatio", "beyond the base sample"}
+    assert set(found.weights.sources) == {"trace IDs (Java TraceIdRatio)", "outside the probability sample"}
     inside = found.weights.value > 0
     assert found.weights.value[inside] == pytest.approx(10, rel=0.02)
     assert inside.mean() == pytest.approx(0.8 + 0.2 * 0.1, abs=0.04)

@@ -30,7 +30,7 @@ ANSWERS = (
 
 
 CASES = [
-    (SHOP, "sampling weights unknown: figures describe the recorded traces, each counted once, not all traffic"),
+    (SHOP, "sampling weights unknown: figures describe the recorded traces only, not all traffic"),
     (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic (effective sample size 3)"),
     (SHOP.with_weights(1), "weights from given: all are 1, every request has a trace, and figures describe all"),
     (
@@ -84,7 +84,7 @@ def weights(values, labels):
             weights([0, 0], [NOT_SAMPLED] * 2),
             "all 2 traces are outside the probability sample and count as 0: figures describe",
         ),
-        (weights([1, 1, 0], ["log", "log", BEYOND]), "weights from log; 1 traces outside the probability sample count"),
+        (weights([1, 1, 0], ["log", "log", BEYOND]), "weights from log; 1 trace outside the probability sample count"),
         (
             weights([9, 2], ["calibration"] * 2),
             "weights from calibration: figures describe all traffic, assuming equal sampling within each stratum",

@@ -161,7 +161,7 @@ def test_the_base_sample_counts_if_a_policy_is_not_observable():
     found, _ = resolve_weights(traces_of(rng, ids=tuple(h[kept] for h in ids)), Evidence(_tail(LIMIT, TENTH)))
     assert set(np.unique(found.value)) == {0.0, 10.0}
     assert (found.value > 0).sum() == passed.sum()
-    assert set(found.sources) == {"tail policy, drawn", "beyond the base sample"}
+    assert set(found.sources) == {"tail policy, drawn", "outside the probability sample"}
 
 
 def test_a_trace_that_no_policy_explains_is_refused():

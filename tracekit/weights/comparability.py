@@ -50,13 +50,11 @@ class Comparability(NamedTuple):
 
 def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
     """Return what a comparison of two sets of traces describes."""
-    sides = {"baseline": baseline.weights, "current set": current.weights}
+    sides = {"baseline": baseline.weights, "current": current.weights}
     for name, side in sides.items():
         missing = int((~side.known).sum())
         if 0 < missing < len(side.known):
-            return _refused(
-                f"the sampling weight of {missing:,} of {len(side.known):,} traces of the {name} is unknown"
-            )
+            return _refused(f"the sampling weight of {missing:,} of {len(side.known):,} {name} traces is unknown")
     if not len(baseline) or not len(current):
         return Comparability("recorded traces", "one side has no traces")
     known = [name for name, side in sides.items() if side.known.all()]
@@ -64,15 +62,16 @@ def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
         return _unweighted(baseline, current)
     if len(known) == 1:
         return _refused(
-            f"sampling weights are known for the {known[0]} only, so a difference may come from the sampling"
+            f"sampling weights are known for the {known[0]} traces only, so any difference may be caused by sampling"
         )
     certain = [name for name, side in sides.items() if side.is_one_kind]
     if len(certain) == 1:
-        return _refused(f"the traces of the {certain[0]} were all selected by outcome, the others were sampled")
+        other = next(name for name in sides if name != certain[0])
+        return _refused(f"all {certain[0]} traces were selected by outcome, the {other} traces were sampled")
     if certain:
-        statement = "all traces were selected by outcome: only such requests are compared, not all traffic"
+        statement = "all traces were selected by outcome: this compares such requests, not all traffic"
         return Comparability("requests of one kind", statement)
-    return Comparability("all traffic", "sampling weights known on both sides: all traffic is compared")
+    return Comparability("all traffic", "sampling weights known on both sides: this compares all traffic")
 
 
 def _refused(why: str) -> Comparability:
@@ -89,10 +88,12 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
         if 1 / _ALIKE < weights[0] / weights[1] < _ALIKE:
             continue
         if set(shown[0]) != set(shown[1]):
-            return _refused(f"sampled differently: baseline by {names[0]}, current set by {names[1]}")
-        rates = " and ".join(f"one in {number(weight)}" for weight in weights)
-        return _refused(f"sampled at different rates: {name} keeps {rates}")
-    statement = f"{UNKNOWN_WEIGHTS}: recorded traces are compared, and a difference may come from the sampling"
+            return _refused(f"sampled differently: baseline by {names[0]}, current by {names[1]}")
+        rates = " and ".join(
+            f"one in {number(weight)} ({side})" for weight, side in zip(weights, ("baseline", "current"), strict=True)
+        )
+        return _refused(f"sampled at different rates: {name}, {rates}")
+    statement = f"{UNKNOWN_WEIGHTS}: this compares recorded traces, and differences may be caused by sampling"
     return Comparability("recorded traces", statement)
 
 

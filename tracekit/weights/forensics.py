@@ -10,7 +10,7 @@ from tracekit.attributes import Codes, join
 from tracekit.schema import ParentState
 from tracekit.weights.id_edges import Family, ids_of, periods, rest_is_shown, sampler_edges, services_of_roots
 from tracekit.weights.id_maps import ID_MAPS, LANGUAGE_MAPS
-from tracekit.weights.known import BEYOND
+from tracekit.weights.known import BEYOND, TRACE_IDS
 from tracekit.weights.xray_reservoir import Shares, root_attribute
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
         if not reading.is_sampler:
             continue
         name = reading.edges[0].name
-        labels.append(f"forensics: {name}")
+        labels.append(f"{TRACE_IDS} ({name})")
         for part in reading.parts:
             inside = ID_MAPS[name](*ids_of(traces, part.at)) <= part.step.threshold
             weight[part.at] = np.where(inside, 1 / part.step.threshold, 0.0)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.filters import by_plain_id
+from tracekit.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose precision
-UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
+UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "outside the probability sample"
 CERTAIN = "tail policy, certain"
 UNKNOWN_WEIGHTS = "sampling weights unknown"
-LOG, CALIBRATION = "log", "calibration"
+LOG, CALIBRATION, TRACE_IDS = "log", "calibration", "trace IDs"
 MARKS = ("tracestate ot=th", "tracestate ot=p", "SampleRate", "jaeger sampler")
 """Sources recorded in the traces by samplers."""
 STRATIFIED = frozenset({LOG, CALIBRATION})
@@ -36,7 +37,7 @@ class Weights:
     ----------
     value
         float64: 1 / inclusion probability. 0 for a trace that is not part of the probability sample (``not sampled``,
-        ``beyond the base sample``). 1 where unknown, so that it counts once; see ``known``.
+        ``outside the probability sample``). 1 where unknown, so that it counts once; see ``known``.
     source
         Source of the weight: ``tracestate ot=th``, ``given``, ..., ``unknown``.
     refusal
@@ -149,7 +150,7 @@ class Weights:
             return "no traces"
         if missing == total:
             why = f" {self.refusal};" if self.refusal else ""
-            return f"{UNKNOWN_WEIGHTS}:{why} figures describe the recorded traces, each counted once, not all traffic"
+            return f"{UNKNOWN_WEIGHTS}:{why} figures describe the recorded traces only, not all traffic"
         if missing and self.refusal:
             return (
                 f"sampling weights unknown for {missing:,} of {total:,} traces: {self.refusal}; these count as 1, and"
@@ -166,7 +167,8 @@ class Weights:
             return f"all {total:,} traces are outside the probability sample and count as 0: figures describe nothing"
         several = f"{len(named)} sources ({', '.join(f'{n:,} from {name}' for name, n in named.items())})"
         origin = f"weights from {several if len(named) > 1 else next(iter(named))}"
-        origin += f"; {int(outside.sum()):,} traces outside the probability sample count as 0" * bool(outside.any())
+        if outside.any():
+            origin += f"; {plural(int(outside.sum()), 'trace')} outside the probability sample count as 0"
         if self.is_one_kind:
             return f"{origin}: all were selected by outcome, and figures describe such requests, not all traffic"
         if (self.value == 1).all():
@@ -221,9 +223,10 @@ def given(
         raise ValueError(message)
     wrong = np.flatnonzero(~((value >= _LEAST) & (value <= _MOST)))
     if len(wrong):
+        others = f" and {plural(len(wrong) - 1, 'other trace')}"
         message = (
-            f"expected a weight from 1 to 2^63 for every trace, found {value[wrong[0]]} for trace {trace_ids[wrong[0]]}"
-            f" and {len(wrong) - 1} more; pass 1 / inclusion probability, by trace id"
+            f"weights must be from 1 to 2^63; found {value[wrong[0]]} for trace {trace_ids[wrong[0]]}"
+            f"{others * (len(wrong) > 1)}; pass 1 / sampling probability, indexed by trace ID"
         )
         raise ValueError(message)
     return Weights(value, Codes(np.zeros(len(value), np.int32), [source]))

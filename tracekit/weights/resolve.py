@@ -16,7 +16,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.weights.counts import Counts, read_counts
-from tracekit.weights.known import CALIBRATION, LOG, MARKS, NOT_SAMPLED, UNKNOWN, Weights, given
+from tracekit.weights.known import CALIBRATION, LOG, MARKS, NOT_SAMPLED, TRACE_IDS, UNKNOWN, Weights, given
 from tracekit.weights.log_strata import log_weights
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.rules import Rules
@@ -128,8 +128,10 @@ def _named(traces: TraceSet, source: str) -> Weights:
     column = root_attribute(traces, source)
     if not column.labels:
         names = ", ".join(["auto", "recorded", *(rung.name for rung in WEIGHT_SOURCES)])
-        message = f"expected numbers, rules, counts, an attribute of the root spans or one of {names}; found {source!r}"
-        raise ValueError(message)
+        raise ValueError(
+            f"unknown source of weights {source!r}; use 1 / sampling probability, sampling rules, request counts, a"
+            f" log, an attribute of the root spans, or one of {names}"
+        )
     return given(traces.trace_ids, _floats(column), f"attribute {source}")
 
 
@@ -260,6 +262,6 @@ WEIGHT_SOURCES = (
     WeightSource(MARKS[3], _jaeger),
     WeightSource("tail policy", _policies),
     WeightSource("rule", _rules),
-    WeightSource("forensics", _forensics),
+    WeightSource(TRACE_IDS, _forensics),
     WeightSource(CALIBRATION, _calibrated),
 )

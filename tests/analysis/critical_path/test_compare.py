@@ -374,33 +374,33 @@ def weighted(count, weights, label, *, trace="a", length=100):
             (20.0, "given"),
             (1.0, "given"),
             "all traffic",
-            "sampling weights known on both sides: all traffic is compared",
+            "sampling weights known on both sides: this compares all traffic",
         ),
-        ((1.0, UNKNOWN), (1.0, UNKNOWN), "recorded traces", "sampling weights unknown: recorded traces are compared"),
-        ((1.0, CERTAIN), (1.0, CERTAIN), "requests of one kind", "such requests are compared, not all traffic"),
+        ((1.0, UNKNOWN), (1.0, UNKNOWN), "recorded traces", "sampling weights unknown: this compares recorded traces"),
+        ((1.0, CERTAIN), (1.0, CERTAIN), "requests of one kind", "this compares such requests, not all traffic"),
         (
             (20.0, "given"),
             (1.0, UNKNOWN),
             "not comparable",
-            "not comparable: sampling weights are known for the baseline only",
+            "not comparable: sampling weights are known for the baseline traces only",
         ),
         (
             (1.0, UNKNOWN),
             (20.0, "given"),
             "not comparable",
-            "not comparable: sampling weights are known for the current set only",
+            "not comparable: sampling weights are known for the current traces only",
         ),
         (
             (1.0, CERTAIN),
             (20.0, "given"),
             "not comparable",
-            "the traces of the baseline were all selected by outcome",
+            "all baseline traces were selected by outcome",
         ),
         (
             (20.0, "given"),
             (1.0, CERTAIN),
             "not comparable",
-            "the traces of the current set were all selected by outcome",
+            "all current traces were selected by outcome",
         ),
     ],
 )
@@ -420,7 +420,7 @@ def test_what_a_comparison_is_about(this, other, basis, statement):
     assert result.table["change_ns"].sum() == result.change.value
 
 
-@pytest.mark.parametrize(("first", "name"), [(True, "baseline"), (False, "current set")])
+@pytest.mark.parametrize(("first", "name"), [(True, "baseline"), (False, "current")])
 def test_a_side_with_some_weights_cannot_be_compared(first, name):
     traces = requests([[("db", 100 + at)] for at in range(40)])
     some = Weights(
@@ -428,7 +428,7 @@ def test_a_side_with_some_weights_cannot_be_compared(first, name):
     )
     mixed, whole = critical_path(TraceSet(traces.columns, weights=some)), weighted(40, 20.0, "given")
     result = mixed.compare(whole) if first else whole.compare(mixed)
-    assert result.statement == f"not comparable: the sampling weight of 10 of 40 traces of the {name} is unknown"
+    assert result.statement == f"not comparable: the sampling weight of 10 of 40 {name} traces is unknown"
 
 
 # ------------------------------------------------------------------ the recorded incident
