@@ -205,4 +205,4 @@ def test_the_shop_equals_its_drawing(shop):
 
 def test_a_report_of_no_traces_shows_a_message(shop, tmp_path):
     nobody = shop.where("service_name == 'nobody'")
-    assert "There is no trace in the data." in tk.report(nobody, tmp_path / "empty.html").read_text(encoding="utf-8")
+    assert "The data contain no traces." in tk.report(nobody, tmp_path / "empty.html").read_text(encoding="utf-8")

@@ -210,7 +210,7 @@ def finding(
 def not_assessable(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
     """Return the finding for a check with a missing input."""
     row = pd.DataFrame({"status": ["not_assessable"], "needs": [missing]})
-    return finding(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
+    return finding(check, "not_assessable", f"{subject} not assessable: needs {missing}.", row, remedy=remedy)
 
 
 class Findings(Shown, Sequence[Finding]):

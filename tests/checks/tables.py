@@ -166,7 +166,8 @@ def retry_storm(random, repeats):
         for _ in range(repeats):
             found = claims(requests(random, n, storm=0.01), requests(random, n, storm=storm))
             named.append(
-                "calls" in found and found["calls"].headline.startswith("Calls front → payments fail more often")
+                "calls" in found
+                and found["calls"].headline.startswith("Error rate of calls from front to payments rose")
             )
         rows.append(Row(f"{storm:.0%} of the calls to payments fail, {n} requests", *count(named), 0.99, 1))
     return rows

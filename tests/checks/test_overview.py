@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -32,8 +33,8 @@ def said(traces):
 def test_the_built_in_fault_is_the_first_finding(shop):
     first = said(shop)["tail"]
     assert first.headline == (
-        "Tail: the slowest 11.3% of recorded front POST /checkout requests wait 300 ms for pricing SELECT discount, "
-        "the faster half 10.0 ms (99.3% of the difference; calls per request 1.0 → 30.0)."
+        "Tail latency: the slowest 11.3% of recorded front POST /checkout requests spend 300 ms in pricing SELECT "
+        "discount, vs 10.0 ms in the faster half (99.3% of the latency difference; calls per request 30.0 vs 1.0)."
     )
     assert first.severity == "notice"  # five slow requests limit nothing
     assert np.isnan(first.estimate.low)
@@ -46,15 +47,15 @@ def test_the_slowest_requests_are_named_with_their_quantiles(shop):
     finding = said(shop)["slowest"]
     took = shop.summary.loc[shop.summary["root_name"] == "POST /checkout", "root_duration_ns"].to_numpy(float)
     assert finding.headline.startswith("Slowest endpoint: front POST /checkout, p50 4")
-    assert finding.headline.endswith("to not estimable; n = 40 recorded requests).")
+    assert re.search(r"\(95% CI ≥ [\d.]+ ms; n = 40 recorded requests\)\.$", finding.headline)
     assert finding.estimate.value == pytest.approx(np.quantile(took, 0.95, method="inverted_cdf"), rel=0.02)
 
 
 def test_failures_are_counted_and_followed_to_where_they_begin(shop):
     finding = said(shop)["failures"]
     assert finding.headline == (
-        "Error rate 5.0% (4 of 80 recorded requests; 95% CI 1.4–12.4%). "
-        "All originate in payments POST /charge (4 of 4 error spans)."
+        "Error rate of recorded requests 5.0% (4 of 80; 95% CI 1.4–12.4%). "
+        "All originate in payments POST /charge (4 error spans)."
     )
     assert finding.severity == "warning"
     assert finding.estimate.low < 0.05 < finding.estimate.high
@@ -64,7 +65,7 @@ def test_a_failure_begins_in_the_deepest_failed_span_even_if_that_has_healthy_ch
     frame = shop_frame()
     frame.loc[frame["name"] == "POST /charge", "status_code"] = "UNSET"
     finding = said(TraceSet.from_spans(frame))["failures"]
-    assert finding.headline.endswith("All originate in pricing POST /v1/quote (4 of 4 error spans).")
+    assert finding.headline.endswith("All originate in pricing POST /v1/quote (4 error spans).")
 
 
 def test_without_failures_it_reports_the_upper_bound():
@@ -92,7 +93,7 @@ def test_orphans_and_open_spans_are_counted(shop):
 def test_unknown_weights_are_reported_and_known_ones_not(shop):
     assert (
         said(shop)["weights"].headline
-        == "Sampling unknown: figures describe these 80 recorded traces, not all requests."
+        == "Sampling weights not set: figures describe these 80 recorded traces, not all requests."
     )
     assert said(shop)["weights"].severity == "warning"
     known = said(shop.with_weights(20))
@@ -109,7 +110,7 @@ def test_weights_count(shop):
 
 
 def test_an_empty_set_has_a_sentence_too(empty):
-    assert said(empty)["empty"].headline == "There is no trace in the data."
+    assert said(empty)["empty"].headline == "The data contain no traces."
 
 
 def test_lost_records_come_first(shop):
@@ -118,7 +119,7 @@ def test_lost_records_come_first(shop):
     lost = TraceSet(dataclasses.replace(columns, sources=sources))
     finding = said(lost)["lost"]
     assert finding.headline == (
-        "20 of 260 spans could not be used and 1 source was not read to the end: the figures describe the rest."
+        "20 of 260 spans could not be used and 1 source was not read to the end; figures describe the rest."
     )
     assert [finding.check for finding in findings_of(lost)][:2] == ["weights", "lost"]
 
@@ -158,7 +159,7 @@ def test_ordinary_traces_outside_the_sample_do_not_define_the_tail(shop):
     took = shop.summary["root_duration_ns"].to_numpy(float)
     finding = said(standing_for(shop, took >= 46e6))["tail"]
     assert finding.headline.startswith(
-        "Tail: the slowest 13.2% of front POST /checkout requests wait 300 ms for pricing SELECT discount, "
+        "Tail latency: the slowest 13.2% of front POST /checkout requests spend 300 ms in pricing SELECT discount, "
     )
     assert finding.estimate.n == 5
 
@@ -172,7 +173,7 @@ def test_equal_durations_have_no_tail():
 
 def test_how_a_number_was_obtained_is_its_method_and_what_to_do_its_remedy(shop):
     first = said(shop)["tail"]
-    assert first.method == "Mean critical-path time of the slowest 5 requests and of the faster half."
+    assert first.method == "Mean critical-path time: slowest 5 requests vs the faster half."
     assert first.remedy == ""
     assert first.method in render(shop)
 
@@ -199,15 +200,15 @@ def test_requests_that_have_not_ended_have_no_outcome():
     assert [finding.check for finding in found][:2] == ["weights", "unfinished"]
     assert found[1].severity == "warning"
     assert found[1].headline == (
-        "60 of 60 requests are unfinished (no end was recorded) and left out of latency, error rate and critical path."
+        "60 of 60 requests are unfinished (no end time) and excluded from latency, error rate and critical path."
     )
     failures = said(traces)["failures"]
     assert (failures.severity, failures.estimate) == ("notice", None)
     assert failures.headline == (
-        "The error rate is not estimable: none of 60 requests has finished, so none has an outcome."
+        "The error rate is not estimable: none of 60 requests has finished, so there are no outcomes."
     )
     assert said(running(["open"]))["failures"].headline == (
-        "The error rate is not estimable: the only request has not finished, so none has an outcome."
+        "The error rate is not estimable: the only request has not finished, so there are no outcomes."
     )
 
 
@@ -220,7 +221,7 @@ def test_requests_that_have_not_ended_have_no_outcome():
         ),
         (
             "ERROR",
-            "Error rate 100% (30 of 30 recorded requests; 95% CI 88.4–100%; 10 unfinished requests left out)",
+            "Error rate of recorded requests 100% (30 of 30; 95% CI 88.4–100%; 10 unfinished requests left out)",
         ),
     ],
 )
@@ -229,15 +230,15 @@ def test_error_rates_are_over_finished_requests(status, sentence):
     finding = said(traces)["failures"]
     assert finding.headline.startswith(sentence)
     assert finding.estimate.n == 30
-    assert "10 unfinished requests left out." in render(traces)
+    assert "10 unfinished requests excluded." in render(traces)
 
 
 def test_calls_without_an_end_are_reported_first_and_rare_ones_as_a_notice():
     finding = findings_of(running(["finished"] * 18 + ["call", "open"]))[1]
     assert (finding.check, finding.severity) == ("unfinished", "warning")
     assert finding.headline == (
-        "1 of 20 requests is unfinished (no end was recorded) and left out of latency, error rate and critical path; "
-        "1 of 20 requests has spans without an end inside, whose critical-path time counts only as far as it is known."
+        "1 of 20 requests is unfinished (no end time) and excluded from latency, error rate and critical path; "
+        "1 of 20 requests has spans without an end time, whose critical-path time counts only as far as it is known."
     )
     assert finding.exemplars == (running(["finished"] * 18 + ["call", "open"]).trace_ids[18],)
     assert said(running(["finished"] * 119 + ["call"]))["unfinished"].severity == "notice"
@@ -259,7 +260,7 @@ def test_every_reason_for_an_incomplete_trace_is_named():
     count = (frame["trace_id"] == frame["trace_id"].iloc[-1]).sum()
     assert said(TraceSet.from_spans(frame))["incomplete"].headline == (
         f"3 of 4 traces are incomplete: {count} orphan spans, 1 trace without a root span, "
-        "1 trace with several root spans, 2 spans without an end."
+        "1 trace with several root spans, 2 spans without an end time."
     )
 
 

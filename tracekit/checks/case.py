@@ -21,7 +21,7 @@ from tracekit.weights.ingestion_horizon import (
     log_before_horizon,
     traces_before_horizon,
 )
-from tracekit.weights.known import MARKS
+from tracekit.weights.known import BEYOND, LOG, MARKS, NOT_SAMPLED
 from tracekit.weights.log_strata import log_tally
 from tracekit.weights.receipts import moment_ns, read_receipts
 from tracekit.weights.resolve import Evidence, resolve_weights
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.stats.intervals import Ratio
     from tracekit.weights.ingestion_horizon import IngestionHorizon
+    from tracekit.weights.known import Weights
     from tracekit.weights.receipts import Receipts
     from tracekit.weights.rules import Rules
 
@@ -69,6 +70,8 @@ class Case:
         Whether ``counts`` are those of the log.
     obstacles
         Reasons for missing weights, with the number of traces.
+    weights_call
+        Call that sets the weights of this case, ``with_weights("auto")``; empty if the traces had them, or lack them.
     baseline
         Case of the baseline; None without one.
     horizon, recorded
@@ -90,6 +93,7 @@ class Case:
     arguments: str = "traces"
     is_counted_by_log: bool = False
     obstacles: Mapping[str, int] = field(default_factory=dict)
+    weights_call: str = ""
     baseline: Case | None = None
     horizon: IngestionHorizon | None = None
     recorded: TraceSet | None = None
@@ -140,7 +144,7 @@ class Case:
             return self
         found, obstacles = resolve_weights(self.traces, Evidence(self.rules, self.log))
         traces = TraceSet(self.traces.columns, forest=self.traces.forest, weights=own.or_else(found))
-        return replace(self, traces=traces, obstacles=obstacles)
+        return replace(self, traces=traces, obstacles=obstacles, weights_call=_weights_call(traces.weights))
 
     # ------------------------------------------------------------------ spans and requests
 
@@ -213,15 +217,13 @@ class Case:
     @property
     def is_weighted_by_rules(self) -> bool:
         """Whether weights come from the rules and not from the traces."""
-        return any(
-            "tail policy" in source or source.startswith(("rule,", "x-ray rule,"))
-            for source in self.traces.weights.sources
-        )
+        return _is_from_rules(self.traces.weights)
 
     @cached_property
     def weights_source(self) -> str:
         """Sources of the weights."""
-        return " and ".join(self.traces.weights.sources)
+        sources = self.traces.weights.sources
+        return " and ".join(name for name in sources if name not in {NOT_SAMPLED, BEYOND}) or " and ".join(sources)
 
     @cached_property
     def weights_needed(self) -> str:
@@ -236,12 +238,8 @@ class Case:
         if not unknown:
             return "traces of a probability sample; none of these traces is part of one"
         why = "; ".join(f"{reason} ({n:,})" for reason, n in self.obstacles.items())
-        what = (
-            "inclusion probabilities"
-            if unknown == total
-            else f"the inclusion probability of {unknown:,} of {total:,} traces"
-        )
-        return f"{what} (sampling rules, a request log, or traces.with_weights)" + f": {why}" * bool(why)
+        what = "sampling weights" if unknown == total else f"the sampling weights of {unknown:,} of {total:,} traces"
+        return f"{what} (pass rules= or log=, or use traces.with_weights)" + f": {why}" * bool(why)
 
     # ------------------------------------------------------------------ requests compared with traces
 
@@ -355,6 +353,19 @@ def build_case(
         _arguments(inputs, numbers),
         by_log,
     )
+
+
+def _is_from_rules(weights: Weights) -> bool:
+    """Return whether some weights come from sampling rules."""
+    return any("tail policy" in name or name.startswith(("rule,", "x-ray rule,")) for name in weights.sources)
+
+
+def _weights_call(weights: Weights) -> str:
+    """Return the call that sets resolved weights; empty if some are unknown or all are 0."""
+    if not weights.known.all() or not weights.value.any():
+        return ""
+    source = "log" if LOG in weights.sources else "rules" if _is_from_rules(weights) else '"auto"'
+    return f"with_weights({source})"
 
 
 def _arguments(inputs: Mapping[str, object], numbers: Mapping[str, float]) -> str:

@@ -48,8 +48,8 @@ class Changes:
 
     @property
     def recorded(self) -> str:
-        """``of recorded traces`` where no sampling weights are known, for sentences."""
-        return " of recorded traces" * (self.comparability.basis == "recorded traces")
+        """``of recorded requests`` where no sampling weights are known, for sentences."""
+        return " of recorded requests" * (self.comparability.basis == "recorded traces")
 
     @cached_property
     def comparison(self) -> PathComparison | None:

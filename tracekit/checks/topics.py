@@ -170,7 +170,7 @@ def sampling(
     >>> for requests in (None, pd.DataFrame({"count": [100]})):
     ...     found = tk.sampling(shop, requests=requests)
     ...     print(next(finding.headline for finding in found if finding.check == "rate.observed"))
-    Trace coverage: not assessable: needs request counts.
+    Trace coverage not assessable: needs request counts.
     Trace coverage: 5.0% (95% CI 2.2–11.2%; 5 of 100 requests).
     """
     check_traces(traces, "sampling")

@@ -18,7 +18,7 @@ from tracekit.checks.overview import Overview
 from tracekit.report.critical_path import waits_table
 from tracekit.report.latency_change import entries_table
 from tracekit.report.page import render
-from tracekit.report.standard import code_of
+from tracekit.report.standard import Standard, reading
 from tracekit.samples import sample_paths
 from tracekit.views.colours import Colours
 
@@ -55,9 +55,9 @@ def said(before, now):
 def test_more_calls_and_longer_ones_are_distinguished():
     finding = said(shop(5, 1), shop(10, 6))["change"]
     assert finding.severity == "warning"
-    assert finding.headline.startswith("Mean latency of recorded traces regressed 25.0 → 80.0 ms (+55.0 ms, 95% ")
+    assert finding.headline.startswith("Mean latency of recorded requests regressed 25.0 → 80.0 ms (+55.0 ms; 95% ")
     assert finding.headline.endswith(
-        " All of it: ledger SELECT (+55.0 ms): calls per request 1.0 → 6.0, time per call 5.00 → 10.0 ms."
+        " All of the increase (+55.0 ms) is in ledger SELECT: calls per request 1.0 → 6.0, time per call 5.00 → 10.0 ms."
     )
     assert finding.estimate.low < 55e6 < finding.estimate.high
     assert finding.estimate.value == pytest.approx(55e6, rel=0.01)
@@ -80,14 +80,14 @@ def test_only_longer_calls_are_not_reported_as_more():
 def test_shorter_is_no_warning():
     finding = said(shop(10, 6), shop(5, 1))["change"]
     assert finding.severity == "notice"
-    assert finding.headline.startswith("Mean latency of recorded traces improved 80.0 → 25.0 ms (-55.0 ms, ")
+    assert finding.headline.startswith("Mean latency of recorded requests improved 80.0 → 25.0 ms (-55.0 ms; ")
 
 
 def test_no_significant_change_is_reported():
     found = said(shop(5, 2, seed=1), shop(5, 2, seed=2))
     assert found["change"].severity == "info"
     assert re.fullmatch(
-        r"Mean latency of recorded traces 30\.0 → 30\.0 ms: no significant change "
+        r"Mean latency of recorded requests 30\.0 → 30\.0 ms: no significant change "
         r"\(95% CI -[\d.]+ to \+[\d.]+ µs\)\.",
         found["change"].headline,
     )
@@ -95,23 +95,23 @@ def test_no_significant_change_is_reported():
     assert "slower" not in found
     assert "operations" not in found
     assert found["failing"].headline == (
-        "Error rate of recorded traces 0% → 0%: no significant change (n = 60 and 60 requests)."
+        "Error rate of recorded requests 0% → 0%: no significant change (n = 60 → 60 requests)."
     )
 
 
 def test_the_kind_of_request_that_became_slower_is_named():
     finding = said(shop(5, 1, trace_count=200), shop(10, 6, trace_count=200))["slower"]
     assert finding.headline.startswith("shop POST /pay p95 regressed 25.")
-    assert " (3.21\N{MULTIPLICATION SIGN}, 95% CI 25." in finding.headline
-    assert finding.headline.endswith("; p50 25.0 → 80.0 ms (n = 200 and 200).")
+    assert " (3.21\N{MULTIPLICATION SIGN}; 95% CI 25." in finding.headline
+    assert finding.headline.endswith("). p50 25.0 → 80.0 ms (n = 200 → 200).")
 
 
 def test_failures_are_compared_with_their_limits():
     worse = said(shop(5, 1), shop(5, 1, failed=20))["failing"]
     assert worse.severity == "warning"
-    assert worse.headline.startswith("Error rate of recorded traces rose 0% → 33.3% (95% CI of the change +")
+    assert worse.headline.startswith("Error rate of recorded requests rose 0% → 33.3% (95% CI of the change +")
     better = said(shop(5, 1, failed=20), shop(5, 1))["failing"]
-    assert better.headline.startswith("Error rate of recorded traces fell 33.3% → 0% (")
+    assert better.headline.startswith("Error rate of recorded requests fell 33.3% → 0% (")
     assert said(shop(5, 1), shop(5, 1, failed=1))["failing"].severity == "info"
 
 
@@ -162,10 +162,13 @@ def test_the_endpoints_are_compared():
 def test_the_recorded_incident_is_the_first_sentence():
     finding = changes_of(*load_sample("checkout-regression"))[0]
     assert finding.headline.startswith(
-        "storefront POST /checkout p95 regressed 100 → 256 ms (2.55\N{MULTIPLICATION SIGN}, "
+        "storefront POST /checkout p95 regressed 100 → 256 ms (2.55\N{MULTIPLICATION SIGN}; 95% CI 90.7–110 → "
+        "248–268 ms). p50 62.8 → 69.1 ms"
     )
     change = changes_of(*load_sample("checkout-regression"))[1]
-    assert "ledger SELECT entries (calling sqlite/ledger) (+17.5 ms): calls per request 1.0 → 8.2" in change.headline
+    assert (
+        "(+17.5 ms) is in ledger SELECT entries (calling sqlite/ledger): calls per request 1.0 → 8.2" in change.headline
+    )
 
 
 def calling(before_ms, now_ms):
@@ -194,7 +197,7 @@ def test_a_call_without_a_callee_is_distinguished_from_others_of_its_name():
     before, now = calling(6, 30)
     seen = changes(before, now)
     finding = next(found for found in changes_of(seen.before.traces, seen.now.traces) if found.check == "change")
-    assert "shop HTTP GET (calling stock) (+" in finding.headline
+    assert ") is in shop HTTP GET (calling stock)" in finding.headline
     assert "cart" not in finding.headline
     trace_id, span_id = finding.exemplars
     spans = now.spans.set_index(["trace_id", "span_id"])
@@ -236,16 +239,17 @@ def test_a_change_without_a_significant_operation_names_the_largest():
 
 def test_the_code_names_what_was_read():
     before, now = load_sample("checkout-regression")
-    code = code_of(now, before)["changes"]
+    codes = Standard.of(now, before)._code
+    code = codes["changes"]
     assert "traces = tk.load_sample('checkout-regression', 'during')\n" in code
     assert "before = tk.load_sample('checkout-regression', 'baseline')\n" in code
-    for lines in code_of(now, before).values():
+    for lines in codes.values():
         compile(lines, "report", "exec")
 
 
 def remade(traces, **given):
     """What the code of a report makes; ``...`` stands for what is given by name."""
-    code = code_of(traces)["head"]
+    code = reading(traces)
     return eval(code.splitlines()[-1].removeprefix("traces = ").replace("...", "given"), {"tk": tk, **given})
 
 
@@ -271,12 +275,12 @@ def test_the_code_makes_the_same_traces_with_the_same_weights(tmp_path, monkeypa
 def test_an_argument_without_a_literal_is_left_to_the_reader_and_reported():
     weights = pd.Series(3.0, index=shop(5, 1).trace_ids)
     weighted = shop(5, 1).with_weights(weights)
-    code = code_of(weighted)["head"]
+    code = reading(weighted)
     assert code.splitlines()[1] == "# ...: a mask, function or table; insert the one you used"
     assert code.endswith(".with_weights(...)")
     few = shop(5, 1, trace_count=2)
     by_id = dict.fromkeys(few.trace_ids, 3.0)
-    assert code_of(few.with_weights(by_id))["head"].endswith(f".with_weights({by_id})")
+    assert reading(few.with_weights(by_id)).endswith(f".with_weights({by_id})")
 
 
 def test_an_operation_above_the_whole_change_is_reported_alone():
@@ -284,7 +288,8 @@ def test_an_operation_above_the_whole_change_is_reported_alone():
     ends = now.spans["end_ns"].where(now.spans["name"] != "POST /pay", now.spans["end_ns"] - 8 * MS)
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
     seen = changes(before, TraceSet.from_spans(now.spans[kept].assign(end_ns=ends)))
-    assert " Largest part: ledger SELECT (+55.0 ms): " in changes_of(seen.before.traces, seen.now.traces)[0].headline
+    first = changes_of(seen.before.traces, seen.now.traces)[0]
+    assert " The largest increase (+55.0 ms) is in ledger SELECT: " in first.headline
 
 
 def test_an_operation_in_more_requests_is_reported():
@@ -295,7 +300,7 @@ def test_an_operation_in_more_requests_is_reported():
     ends = spans["end_ns"].where(~half | (spans["name"] != "POST /pay"), spans["start_ns"] + 20 * MS)
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
     headline = said(TraceSet.from_spans(spans[kept].assign(end_ns=ends)[~without]), many)["change"].headline
-    assert "ledger SELECT (+10.0 ms): requests affected 50.0% → 100%." in headline
+    assert "(+10.0 ms) is in ledger SELECT: requests affected 50.0% → 100%." in headline
 
 
 def test_a_service_that_is_its_own_operation_is_named_once():
@@ -362,7 +367,7 @@ def test_an_operation_that_regressed_is_named_where_the_mean_hides_it():
     assert "no significant change" in found["change"].headline
     assert found["regressed"].severity == "warning"
     assert found["regressed"].headline.startswith(
-        "ledger price regressed although the mean latency shows no significant change: +"
+        "ledger price regressed although the mean latency did not increase significantly: +"
     )
     assert "time per call 3." in found["regressed"].headline
     assert 25e6 < found["regressed"].estimate.value < 35e6  # of the mean request: three of four are checkouts
@@ -410,6 +415,6 @@ def test_operations_are_not_compared_where_one_side_had_clock_skew():
 
     skewed = said(calls(500, 20), calls(0, 60))["change"].headline
     assert "regressed 22.0 → 62.0 ms" in skewed
-    assert skewed.endswith(" clock skew was corrected on one side only, which moves time.")
+    assert skewed.endswith(" clock skew was corrected on one side only, which shifts their times.")
     assert "ledger" not in skewed
     assert "not compared" not in said(calls(500, 20), calls(500, 60))["change"].headline

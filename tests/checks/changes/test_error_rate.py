@@ -46,8 +46,8 @@ def test_of_calls_that_pass_an_error_on_the_last_is_named():
     (found,) = calls(compared(chain(0.02), chain(0.4)))
     assert found.severity == "warning"
     assert found.headline == (
-        "Calls pricing → ledger fail more often: error rate 2.0% → 40.0% (95% CI 33.1–47.2%; 200 "
-        "traces with such calls). Worse as well: 1 other edge of the service graph."
+        "Error rate of calls from pricing to ledger rose 2.0% → 40.0% (current 95% CI 33.1–47.2%; 200 traces with "
+        "such calls). The error rate of 1 other edge of the service map rose as well."
     )
     exact = binomtest(80, 200).proportion_ci()
     assert (found.estimate.low, found.estimate.high) == pytest.approx((exact.low, exact.high), abs=1e-3)
@@ -57,8 +57,8 @@ def test_of_calls_that_pass_an_error_on_the_last_is_named():
 def test_failures_hidden_by_retries_are_found_in_the_calls():
     changes = compared(chain(0.02, passed_on=False, retries=2), chain(0.4, passed_on=False, retries=2))
     (found,) = calls(changes)
-    assert "Calls pricing → ledger fail more often" in found.headline
-    assert found.headline.endswith(" Calls per request 1.0 → 1.8, as with retries.")
+    assert "Error rate of calls from pricing to ledger rose" in found.headline
+    assert found.headline.endswith(" Calls per request rose 1.0 → 1.8, as with retries.")
     assert [found.severity for found in error_rates(changes)] == ["info"]
 
 
@@ -77,7 +77,7 @@ def test_failing_calls_that_retries_hide_are_named_without_a_baseline():
     hidden = chain(0.4, passed_on=False, retries=2)
     (found,) = failing_calls(Case(hidden))
     assert (found.check, found.severity) == ("failing_calls", "warning")
-    assert found.headline.startswith("Calls pricing → ledger fail: error rate ")
+    assert found.headline.startswith("Error rate of calls from pricing to ledger: ")
     assert found.estimate.low < 0.5 < found.estimate.high + 0.15
     assert f'id="finding-{found.check}"' in render(hidden), "it is on the first screen by itself"
 

@@ -139,7 +139,7 @@ def split_calls(n=600, *, lost, roots):
     [
         (0, 2, "Most of the other server spans start new traces", "Forward `traceparent`"),
         (2, 0, "Call counts and error rates of these services are too low", "Check the exporter queues"),
-        (1, 1, "Some of the other server spans start new traces, others never arrived", "and check the exporter"),
+        (1, 1, "Some of the other server spans start new traces, others were not received", "and check the exporter"),
     ],
 )
 def test_lost_context_is_not_blamed_on_exporters(lost, roots, sentence, remedy):

@@ -69,7 +69,7 @@ def test_a_complete_recording_is_reported():
 
 def test_few_receipts_and_none_are_not_assessable():
     traces, received, _, now = world(np.random.default_rng(3), seconds=120)
-    assert said(tk.sampling(traces), "ingest.horizon") == ("Late-arriving traces: not assessable: needs arrival times.")
+    assert said(tk.sampling(traces), "ingest.horizon") == ("Late-arriving traces not assessable: needs arrival times.")
     few = tk.sampling(traces, received=received.iloc[:9], now=now)
     assert "needs arrival times of at least 20 traces" in said(few, "ingest.horizon")
     assert len(build_case(traces, received=received.iloc[:9], now=now).complete.traces) == len(traces)

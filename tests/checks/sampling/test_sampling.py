@@ -111,7 +111,7 @@ def test_the_most_severe_come_first_and_are_shown_in_a_notebook():
     found = tk.sampling(traces.with_weights(np.where(failed, 1.0, 10.0)))
     assert found.worst == "critical"
     assert found[0].check == "bias.tail"
-    assert "artefact of keeping every error" in found._repr_html_()
+    assert "biased: every failing request was kept" in found._repr_html_()
     assert found.frame().shape[0] == len(found)
 
 
@@ -157,7 +157,9 @@ def test_samples_are_assessed_without_a_fault():
         found = tk.sampling(traces)
         assert {finding.check for finding in found} == NAMES
         assert not any(finding.severity == "critical" for finding in found), found
-        assert "Trace IDs are random" in said(found, "id.random") or status(found, "id.random") == ["not_assessable"]
+        assert "The low bits of trace IDs are random" in said(found, "id.random") or status(found, "id.random") == [
+            "not_assessable"
+        ]
 
 
 def test_checks_lack_the_input_that_the_registry_lists():

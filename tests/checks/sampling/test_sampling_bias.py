@@ -127,7 +127,7 @@ def test_a_tenant_kept_for_being_slow_is_over_seen():
     apart = (table["trace_share"] - table["traffic_share"]).abs().sum() / 2
     assert table["distance"].tolist() == pytest.approx([apart] * 3)
     assert "tenant.id `acme` is " in found.headline
-    assert "of the traces and " in found.headline
+    assert "of the traces, but an estimated " in found.headline
 
 
 def test_power_and_false_positives_of_the_attribute_check():
@@ -162,7 +162,7 @@ def test_attributes_may_be_requested_and_values_are_masked():
     assert {"buyer", "service.version"} == set(found.evidence["key"])
     assert "(rare values)" in set(found.evidence["value"])
     assert "example.org" not in found.headline
-    assert "not examined, more than 200 values: customer" in found.assumptions
+    assert "not examined because of more than 200 values: customer" in found.assumptions
 
 
 @pytest.mark.parametrize("other", [3.0, 3.2])
@@ -197,10 +197,10 @@ def test_the_artefact_of_keeping_every_error_is_reported_and_corrected():
     found = tk.sampling(traces, rules=TAIL)
     errors, latency = [f for f in found if f.check == "bias.tail"]
     assert errors.severity == latency.severity == "critical"
-    assert errors.headline.startswith("Error rate of all requests: ")
+    assert errors.headline.startswith("Estimated error rate of all requests: ")
     assert (
-        f"{100 * world.failed.sum() / len(traces):.1f}% in the sample is an artefact of keeping every error."
-        in errors.headline
+        f"The recorded error rate ({100 * world.failed.sum() / len(traces):.1f}%) is biased: every failing request was"
+        " kept, but not every other request." in errors.headline
     )
     assert errors.estimate.low <= world.failed.mean() <= errors.estimate.high
     assert errors.estimate.high - errors.estimate.low < 0.002, "a declared policy narrows the interval"
@@ -214,7 +214,7 @@ def test_the_artefact_of_keeping_every_error_is_reported_and_corrected():
             <= table.loc[measure, "estimate_high"]
         )
     assert table.loc["p95 latency", "raw"] > 2 * table.loc["p95 latency", "estimate"]
-    assert "an artefact of keeping slow requests more often than the rest" in latency.headline
+    assert "is biased: slow requests were sampled more often than other requests" in latency.headline
     assert {"process_low", "process_high"} <= set(errors.evidence), "both targets are named"
 
 
@@ -232,16 +232,16 @@ def test_equal_weights_need_no_correction():
     found = [f for f in tk.sampling(traces, rules=0.05) if f.check == "bias.tail"]
     assert [f.evidence["status"].iloc[0] for f in found] == ["ok", "ok"]
     assert "no sampling bias" in found[0].headline
-    assert "Error rate of all requests: 10.0%" in found[0].headline
+    assert "Estimated error rate of all requests: 10.0%" in found[0].headline
 
 
 def test_without_weights_nothing_is_estimated_about_all_traffic():
     found = tk.sampling(traces_of(RNG, 200))
     assert status(found, "bias.tail") == ["not_assessable"]
-    assert "not assessable: needs inclusion probabilities (sampling rules, a request log" in said(found, "bias.tail")
+    assert "not assessable: needs sampling weights (pass rules= or log=" in said(found, "bias.tail")
     ids = thinned_ids(RNG, 200, "OpenTelemetry consistent sampling", 0.5)
     some = traces_of(RNG, ids=ids, trace_state=np.where(np.arange(200) < 20, None, "ot=th:8"))
-    assert "the inclusion probability of 20 of 200 traces" in said(tk.sampling(some), "bias.tail")
+    assert "the sampling weights of 20 of 200 traces" in said(tk.sampling(some), "bias.tail")
 
 
 def test_unrelated_weights_are_no_bias_and_few_events_are_refused():
@@ -265,7 +265,7 @@ def test_errors_kept_less_often_are_too_low():
     traces = tk.TraceSet.from_spans(
         traces.spans.drop(columns="status_code").assign(status_code=np.where(order < 300, "ERROR", "OK"))
     ).with_weights(weight[order])
-    assert "keeping failing requests less often than the rest" in said(tk.sampling(traces), "bias.tail")
+    assert "failing requests were sampled less often than other requests" in said(tk.sampling(traces), "bias.tail")
 
 
 def test_no_duration_is_no_latency():
@@ -296,7 +296,7 @@ def test_a_reservoir_biases_p95_and_order_weights_correct_it():
     assert p95["raw"] / p95["estimate"] > 1.5, "the guard of the scenario"
     assert p95["estimate_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["estimate_high"]
     assert "of these traces are reservoir traces" in found.headline
-    assert " of the sample is 2." in found.headline
+    assert " is 2." in found.headline
 
 
 def test_a_reservoir_is_refused_without_process_or_precise_starts():
@@ -343,7 +343,7 @@ def test_requests_by_the_second_identify_the_reservoir_without_rules(known):
     held = np.bincount((traces.columns.spans.start_ns - EPOCH_NS) // SECOND_NS, minlength=3600)
     assert p95["quiet_ratio"] == pytest.approx(held[quiet].sum() / held.sum() / share, rel=0.05)
     assert p95["quiet_ratio"] > 3
-    assert "(quiet times over-sampled " in found.headline
+    assert "(periods of low traffic are over-sampled " in found.headline
 
 
 def test_seconds_that_contradict_the_rules_refuse_the_correction():
@@ -353,7 +353,7 @@ def test_seconds_that_contradict_the_rules_refuse_the_correction():
     assert "not assessable: needs starts in the order of the decisions: the rules keep 2 per second, the" in text
     assert text.endswith("seconds with requests show 1.")
     good = tk.sampling(traces, rules=LOCAL, requests=_by_second(world))
-    assert " of the sample is 2." in said(good, "bias.reservoir")
+    assert " is 2." in said(good, "bias.reservoir")
 
 
 def test_seconds_of_another_time_identify_nothing():
@@ -362,7 +362,7 @@ def test_seconds_of_another_time_identify_nothing():
     told = _by_second(world)
     other = told.assign(time=told["time"] + pd.Timedelta("1D"), end=told["end"] + pd.Timedelta("1D"))
     for known in ({"log": later}, {"requests": other}):
-        assert " of the sample is 2." in said(tk.sampling(traces, rules=LOCAL, **known), "bias.reservoir")
+        assert " is 2." in said(tk.sampling(traces, rules=LOCAL, **known), "bias.reservoir")
 
 
 def test_clients_locked_to_the_second_are_no_reservoir():
@@ -425,8 +425,8 @@ def test_a_token_bucket_is_seen_in_the_distance_of_what_it_lets_through(quota):
     assert found.evidence["status"].tolist() == ["warning"]
     assert found.evidence["quota_seen"].tolist() == [quota]
     assert found.evidence["expected_closer"].iloc[0] > 20
-    assert f" {quota + 1} of them start within {'1 s' if quota == 1 else '500 ms'} in " in found.headline
-    assert f"Token bucket of {quota} per second detected: " in found.headline
+    assert f" have {quota + 1} starts within {'1 s' if quota == 1 else '500 ms'} (about " in found.headline
+    assert f"Reservoir (token bucket) of {quota} trace{'s' * (quota > 1)} per second detected: " in found.headline
     rule = {"version": 2, "rules": [], "default": {"fixed_target": quota, "rate": 0.2}}
     assert "come closer" not in " ".join(only(tk.sampling(traces, rules=rule), "bias.reservoir").assumptions)
 

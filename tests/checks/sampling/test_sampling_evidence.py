@@ -33,10 +33,20 @@ RNG = np.random.default_rng(60)
             0.05,
             20,
             "warning",
-            "incident of 20 requests: 64.2% (at least 1 trace at 5.0% sampling); 13.9% sampling would raise it to 95%",
+            "incident of 20 requests: 64.2% (at least 1 trace at 5.0% sampling; 95% needs 13.9% sampling)",
         ),
-        (0.14, 20, "ok", "95.1% (at least 1 trace at 14.0% sampling). Up to 24 such requests may be unrecorded."),
-        (0.05, (200, 3), "ok", "99.8% (at least 3 traces at 5.0% sampling). Up to 71"),
+        (
+            0.14,
+            20,
+            "ok",
+            "95.1% (at least 1 trace at 14.0% sampling). An incident without any recorded trace may have up to 24",
+        ),
+        (
+            0.05,
+            (200, 3),
+            "ok",
+            "99.8% (at least 3 traces at 5.0% sampling). An incident without any recorded trace may have up to 71",
+        ),
         (0.05, None, "measured", "an incident of 20 requests: 64.2% (at least 1 trace"),
     ],
 )
@@ -87,7 +97,7 @@ def test_traces_that_stop_at_the_decision_are_found_and_others_are_not():
     assert "at the decision after 30 s durations stop" in said(cut, "tail.truncation")
     whole = tk.sampling(_long(np.random.default_rng(1), cut=False), rules=WAIT)
     assert status(whole, "tail.truncation") == ["ok"]
-    assert "no longer traces missing" in said(whole, "tail.truncation")
+    assert "no sign that longer traces are missing" in said(whole, "tail.truncation")
 
 
 @pytest.mark.parametrize(("column", "unit"), [("duration_ms", 1.0), ("duration_s", 1e-3), ("duration_ns", 1e6)])
@@ -177,7 +187,7 @@ def test_evictions_of_an_unknown_total_are_not_called_few_or_many():
     assert "30 traces of 20 received; the counters cover different periods" in said(wrong, "tail.truncation")
     assert status(wrong, "tail.truncation")[0] == "failed"
     blind = tk.sampling(traces_of(RNG, 3), expected={"collector": {"otelcol_processor_dropped_spans": 0}})
-    assert said(blind, "tail.truncation").startswith(f"Collector evictions: not assessable: needs {_EVICTED}.")
+    assert said(blind, "tail.truncation").startswith(f"Collector evictions not assessable: needs {_EVICTED}.")
     assert status(blind, "tail.truncation")[0] == "not_assessable"
 
 
@@ -213,7 +223,7 @@ def test_paths_never_seen():
     names = np.repeat(words(103), [900, *[1] * 100, 2, 2])
     found = tk.sampling(traces_of(RNG, 1004, name=names), rules=0.05)
     assert status(found, "paths.unseen") == ["warning"]
-    assert said(found, "paths.unseen").startswith("Unrecorded paths: 10.0% (95% CI 8.")
+    assert said(found, "paths.unseen").startswith("Unrecorded call paths: an estimated 10.0% of requests (95% CI 8.")
     even = tk.sampling(traces_of(RNG, 1000), rules=0.05)
     assert status(even, "paths.unseen") == ["ok"]
     some = np.repeat(["a", "b", "c", "d"], [60, 1, 1, 1])
@@ -361,7 +371,7 @@ def test_ids_that_are_not_random_are_found(make, text):
 def test_random_ids_are_left_alone():
     for make in (random_ids, xray_ids, lambda r, n: thinned_ids(r, n, "OpenTelemetry consistent sampling", 0.1)):
         found = tk.sampling(traces_of(RNG, ids=make(np.random.default_rng(11), 1500)))
-        assert "Trace IDs are random" in said(found, "id.random")
+        assert "The low bits of trace IDs are random" in said(found, "id.random")
     assert status(tk.sampling(traces_of(RNG, 150)), "id.random") == ["not_assessable"]
     high, low = random_ids(np.random.default_rng(2), 300)
     assert "64-bit IDs" in said(tk.sampling(traces_of(RNG, ids=(high * np.uint64(0), low))), "id.random")
@@ -424,13 +434,13 @@ def test_ids_that_grow_with_time_resemble_the_one_before():
     low = np.sort(low >> np.uint64(16)) | (low << np.uint64(48))
     traces = traces_of(RNG, ids=(high, low), start_ns=EPOCH_NS + np.arange(1500) * 10**6)
     text = said(tk.sampling(traces), "id.random")
-    assert "not random in their low bits (each ID resembles the previous one;" in text
+    assert "The low bits of trace IDs are not random (each ID resembles the previous one;" in text
 
 
 def test_exactly_the_tests_that_fail_are_named():
     even = random_ids(np.random.default_rng(9), 1500)[1] & np.uint64(0xFFFFFFFFFF00FFFF)
     traces = traces_of(RNG, ids=(random_ids(RNG, 1500)[0], even))
-    assert "not random in their low bits (byte 13;" in said(tk.sampling(traces), "id.random")
+    assert "The low bits of trace IDs are not random (byte 13;" in said(tk.sampling(traces), "id.random")
 
 
 def adaptive(rng, n=1500, family="Java TraceIdRatio"):
@@ -464,6 +474,6 @@ def test_weights_of_a_rate_that_moves_are_those_of_its_period():
     ids, start = adaptive(np.random.default_rng(4))
     by_time = traces_of(RNG, ids=ids, start_ns=start)
     order = np.argsort(by_time.columns.spans.start_ns[by_time.forest.root_row])
-    value = by_time.with_weights("forensics").weights.value[order]
+    value = by_time.with_weights("trace IDs").weights.value[order]
     kept = [np.unique(np.round(value[a : a + 500])).tolist() for a in (0, 500, 1000)]
     assert kept == [[0, 20], [0, 5], [0, 20]]

@@ -264,7 +264,7 @@ def test_each_rule_is_judged_by_the_requests_it_decides_about():
     found = [f for f in tk.sampling(traces, rules=rules, requests=requests) if f.check == "rate.configured"]
     verdicts = {f.evidence["rule"].iloc[0]: f.evidence["status"].iloc[0] for f in found if "rule" in f.evidence}
     assert verdicts == {"pay": "ok", "Default": "ok"}
-    assert "for 1,000 requests: not assessable: needs counts by the dimensions that the rules match" in " ".join(
+    assert "for 1,000 requests not assessable: needs counts by the dimensions that the rules match" in " ".join(
         f.headline for f in found
     )
 
@@ -285,7 +285,7 @@ def test_the_sampling_statistics_of_x_ray_count_by_rule():
     scopes = next(f for f in found if f.check == "rate.observed").evidence.set_index("scope")["estimate"]
     assert scopes.to_dict() == {"all requests": 5500 / 45_000, "pay": 0.5, "Default": 0.075}
     other = tk.sampling(traces, rules=rules, requests=told.assign(RuleName=["pay", "gone"]))
-    assert "for 40,000 requests: not assessable" in said(other, "rate.configured")
+    assert "for 40,000 requests not assessable" in said(other, "rate.configured")
 
 
 def test_rules_that_traces_name_by_hash_alone_are_counted_too():
@@ -392,7 +392,7 @@ def test_errors_are_counted_by_status():
     assert status(lax, "capture.errors") == ["ok"]
     few = tk.sampling(traces, requests=requests.assign(count=[20_000, 1000]))
     assert status(few, "capture.errors") == ["failed"]
-    assert "rest on one in 11" in said(few, "capture.errors")
+    assert "The others cannot be investigated" in said(few, "capture.errors")
     wrong = tk.sampling(traces, requests=requests.assign(count=[20_000, 10]))
     assert "95 failing traces, but only 10 failing requests counted" in said(wrong, "capture.errors")
     none = tk.sampling(traces_of(RNG, 50), requests=requests.assign(count=[20_000, 0]))
@@ -411,7 +411,7 @@ def test_errors_are_estimated_from_the_traces_alone():
     assert (
         said(quiet, "capture.errors") == "Error capture: no failing request in 50 traces; up to 35 may be unrecorded."
     )
-    assert "not assessable: needs request counts by status, a log, or inclusion" in said(
+    assert "not assessable: needs request counts by status, a log, or sampling weights" in said(
         tk.sampling(traces), "capture.errors"
     )
 
@@ -549,9 +549,8 @@ def test_without_a_boost_the_fixed_rate_is_expected_and_traces_lost_are_found():
 def test_a_boosted_rule_gives_no_weights_and_needs_counts_by_time():
     counts = pd.DataFrame({"service": ["web", "billing"], "count": [4000, 400]})
     found = tk.sampling(traces_of(RNG, 200), rules=BOOST, requests=counts)
-    assert (
-        "(b): not assessable: needs request counts by time, in windows of 60 s or shorter, for a rule with a"
-        in said(found, "rate.configured")
+    assert "(b) not assessable: needs request counts by time, in windows of 60 s or shorter, for a rule with a" in said(
+        found, "rate.configured"
     )
     assert status(found, "absence") == ["failed"], "a boost makes absence less likely still"
     assert "rule b has no fixed rate (200)" in said(found, "bias.tail")

@@ -72,9 +72,9 @@ def test_the_limits_hold_the_truth_whatever_the_weights_come_from(parts, log, sa
 
 def test_the_headline_of_the_tail_sample_names_the_artefact(parts):
     found = tk.sampling(parts["tail"], rules=parts["collector"])
-    (text,) = (one.headline for one in found if one.check == "bias.tail" and "Error rate" in one.headline)
-    assert text.startswith("Error rate of all requests: 1.4% (")
-    assert text.endswith("The 13.0% in the sample is an artefact of keeping every error.")
+    (text,) = (one.headline for one in found if one.check == "bias.tail" and "error rate" in one.headline)
+    assert text.startswith("Estimated error rate of all requests: 1.4% (")
+    assert text.endswith(" is biased: every failing request was kept, but not every other request.")
 
 
 def test_without_a_recorded_sampler_the_ids_identify_it(parts):
@@ -93,7 +93,9 @@ def test_a_log_without_durations_misleads_with_a_latency_sampler(parts, log):
     blind = tk.sampling(parts["tail"], log=log.drop(columns="duration_ns"))
     (latency,) = (one for one in blind if one.check == "bias.tail" and "p95" in one.headline)
     assert latency.estimate.low > 2 * TRUE["p95 latency"]
-    assert any(text.startswith("requests of one stratum had equal probability") for text in latency.assumptions)
+    assert any(
+        text.startswith("requests of one stratum had equal sampling probability") for text in latency.assumptions
+    )
 
 
 def test_limits_contain_the_truth_at_the_nominal_rate(parts, log):

@@ -66,12 +66,12 @@ def test_the_curve_of_the_log_is_drawn_as_the_truth():
 def test_without_probabilities_nothing_is_corrected_and_the_input_is_named():
     seen = tk.latency_bias(timed([5_000_000] * 20))
     assert seen.curve[["estimate_ns", "low_ns", "high_ns"]].isna().all(axis=None)
-    assert repr(seen).startswith("LatencyBias(p95 5.00 ms in the sample; not corrected: needs inclusion probabilities")
+    assert repr(seen).startswith("LatencyBias(p95 5.00 ms in the sample; not corrected: needs sampling weights")
     assert "not corrected" in seen._repr_html_()
     ruled = tk.latency_bias(timed([5_000_000] * 20), rules=0.05)
     assert (
         ruled.summary == "p95 5.00 ms in the sample, 5.00 ms for all requests "
-        "(5.00 ms to not estimable; n = 20, effective sample size 20)"
+        "(≥ 5.00 ms; n = 20, effective sample size 20)"
     )
     assert "rule" in ruled.weights_source
 
@@ -136,7 +136,7 @@ def test_a_stratum_without_traces_is_there():
 def test_a_mix_that_cannot_be_assessed_names_the_missing_input():
     mix = tk.sample_mix(routed({"/a": 30}))
     assert mix.table.empty
-    assert mix.headlines == ("Sampling bias by stratum: not assessable: needs request counts.",)
+    assert mix.headlines == ("Sampling bias by stratum not assessable: needs request counts.",)
     assert "needs request counts" in mix._repr_html_()
 
 

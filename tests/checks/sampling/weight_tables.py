@@ -54,7 +54,7 @@ def ids_of_a_sampler(rng, repeats):
         "25%, another service of the same SDK": lambda: beside("Java TraceIdRatio", 0.25, **sdk),
     }
     for name, make in cases.items():
-        found = [make().with_weights("auto").weights.is_from("forensics").sum() >= 150 for _ in range(repeats)]
+        found = [make().with_weights("auto").weights.is_from("trace IDs").sum() >= 150 for _ in range(repeats)]
         yield Row(f"{name}: weighted", *count(found), 0.97, 1.0)
     bare = {
         "10%, nothing shows the rest": lambda: traces_of(rng, ids=thinned_ids(rng, 400, "Java TraceIdRatio", 0.1)),

@@ -9,7 +9,7 @@ from tracekit.checks.comparison import SIDES, Changes, comparable_changes, famil
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
-from tracekit.text import clean, count, from_to, interval, mean_count, plural, ratio
+from tracekit.text import clean, from_to, interval, mean_count, plural, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,18 +37,18 @@ def _failing(changes: Changes) -> Finding | None:
     if worse.empty:
         return None
     row = (worse if origins.empty else origins).sort_values("change", ascending=False, kind="stable").iloc[0]
-    ends = " → ".join(clean(row[end], limit=80) for end in ("caller_service", "callee_service"))
+    ends = " to ".join(clean(row[end], limit=80) for end in ("caller_service", "callee_service"))
     shown = changes.now.graph.calls.merge(row[_EDGE].to_frame().T, on=_EDGE).iloc[0]  # limits for 95%
     value, low, high = (float(shown[name]) for name in _RATIO)
     text = (
-        f"Calls {ends} fail more often: error rate {from_to(row['baseline_error_ratio'], value, ratio)} "
-        f"({interval(low, high, ratio)}; {count(row['current_trace_count'])} traces with such calls)."
+        f"Error rate of calls from {ends} rose {from_to(row['baseline_error_ratio'], value, ratio)} "
+        f"(current {interval(low, high, ratio)}; {plural(row['current_trace_count'], 'trace')} with such calls)."
     )
     often = [row[f"{side}_per_request"] for side in SIDES]
     if often[1] >= _OFTEN * often[0]:
-        text += f" Calls per request {from_to(often[0], often[1], mean_count)}, as with retries."
+        text += f" Calls per request rose {from_to(often[0], often[1], mean_count)}, as with retries."
     if len(worse) > 1:
-        text += f" Worse as well: {plural(len(worse) - 1, 'other edge')} of the service graph."
+        text += f" The error rate of {plural(len(worse) - 1, 'other edge')} of the service map rose as well."
     now = Estimate(value, "ratio", low, high, int(row["current_trace_count"]))
     return Finding("calls", "warning", text, now, worse.head(10), code="tk.service_graph(traces).calls")
 

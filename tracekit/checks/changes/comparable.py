@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracekit.checks.comparison import Changes, changes_of
+from tracekit.checks.data.weights import weights_remedy
 from tracekit.findings import Finding
 from tracekit.text import ratio
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 def comparable(case: Case) -> list[Finding]:
     """Return why no change may be claimed, if so."""
     changes = case.result(changes_of)
-    return [] if changes is None or changes.is_comparable else [_not_comparable(changes)]
+    return [] if changes is None or changes.is_comparable else [_not_comparable(case, changes)]
 
 
-def _not_comparable(changes: Changes) -> Finding:
+def _not_comparable(case: Case, changes: Changes) -> Finding:
     """Return why no change is claimed, and the figures of both sides as recorded."""
     why = changes.comparability.statement
-    rates = " and ".join(ratio(side.failed.value) for side in (changes.before, changes.now))
-    text = f"{why[0].upper()}{why[1:]}. Error rates of the recorded traces: {rates}."
-    remedy = "Set the sampling weights of both sides: traces.with_weights(...)."
+    rates = ", ".join(ratio(side.failed.value) for side in (changes.before, changes.now))
+    text = f"{why[0].upper()}{why[1:]}. Recorded error rates (baseline, current): {rates}."
+    sides = [(name, side) for name, side in (("before", case.baseline), ("traces", case)) if side is not None]
+    missing = [weights_remedy(side, name) for name, side in sides if not side.traces.weights.known.all()]
+    remedy = " ".join(missing) or "Compare with a baseline that was sampled in the same way."
     return Finding("comparable", "warning", text, remedy=remedy, code="traces.weights")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekit.checks.comparison import Changes, comparable_changes
+from tracekit.checks.comparison import SIDES, Changes, comparable_changes
 from tracekit.checks.names import name_of
 from tracekit.findings import Estimate, Finding
-from tracekit.text import count, duration, factor, from_to, interval, plural
+from tracekit.text import count, factor, from_to, intervals_from_to, plural
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -28,13 +28,13 @@ def _slower_entry(changes: Changes) -> Finding | None:
         return None
     row = grown.iloc[int((grown["current_p95_ns"] - grown["baseline_p95_ns"]).to_numpy().argmax())]
     before, now = row["baseline_p95_ns"], row["current_p95_ns"]
-    times = f"{factor(now / before)}, " if before else ""
+    times = f"{factor(now / before)}; " if before else ""
+    limits = [(row[f"{side}_p95_low_ns"], row[f"{side}_p95_high_ns"]) for side in SIDES]
     text = (
         f"{name_of(row)} p95 regressed {from_to(before, now)} ({times}"
-        f"{interval(row['baseline_p95_low_ns'], row['baseline_p95_high_ns'], duration)} → "
-        f"{interval(row['current_p95_low_ns'], row['current_p95_high_ns'], duration, confidence='')}); "
+        f"{intervals_from_to(*limits)}). "
         f"p50 {from_to(row['baseline_p50_ns'], row['current_p50_ns'])} "
-        f"(n = {count(row['baseline_span_count'])} and {count(row['current_span_count'])})."
+        f"(n = {from_to(row['baseline_span_count'], row['current_span_count'], count)})."
     )
     if len(grown) > 1:
         text += f" {plural(len(grown) - 1, 'other endpoint')} regressed as well."

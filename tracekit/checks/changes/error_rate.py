@@ -31,7 +31,7 @@ def _change(changes: Changes) -> Finding | None:
     if np.isnan([before.value, now.value]).any():
         return None
     change, strict = (_error_change(changes, confidence) for confidence in (0.95, family_level(1)))
-    counted = f"n = {count(before.n)} and {count(now.n)} requests"
+    counted = f"n = {from_to(before.n, now.n, count)} requests"
     rates = from_to(before.value, now.value, ratio)
     if not (change.low > 0 or change.high < 0):
         is_known = np.isfinite(change.low) and np.isfinite(change.high)

@@ -45,13 +45,13 @@ def _whole(changes: Changes) -> Finding:
         text = f"Mean latency{changes.recorded} {from_to(before, now)}: {verdict} ({limits})."
         return Finding("change", "info", text, change, compared.table.head(10), method=METHOD, code=CODE)
     verb = "regressed" if change.value > 0 else "improved"
-    means = f"{from_to(before, now)} ({signed_duration(change.value)}, {limits})"
+    means = f"{from_to(before, now)} ({signed_duration(change.value)}; {limits})"
     text = f"Mean latency{changes.recorded} {verb} {means}."
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
     if not same_clocks(changes.before.path, changes.now.path):
-        text += " Operations are not compared: clock skew was corrected on one side only, which moves time."
+        text += " Operations are not compared: clock skew was corrected on one side only, which shifts their times."
     elif not significant.empty:
         text += _where(compared, significant.iloc[0], change.value)
         exemplars = exemplar_of(changes, significant.iloc[0])
@@ -65,14 +65,16 @@ def _whole(changes: Changes) -> Finding:
 
 def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
     """Return the sentence about the operation that changed most."""
-    share = row["change_ns"] / whole
-    part = f"{ratio(share)} of it" if share < 1 - _ROUNDED else "All of it" if share <= 1 + _ROUNDED else "Largest part"
+    share, kind = row["change_ns"] / whole, "increase" if whole > 0 else "decrease"
+    part = f"{ratio(share)} of the {kind}" if share < 1 - _ROUNDED else f"All of the {kind}"
+    part = part if share <= 1 + _ROUNDED else f"The largest {kind}"
     why = factors_of(compared, row)
-    return f" {part}: {place_of(row)} ({signed_duration(row['change_ns'])}){': ' * bool(why)}{', '.join(why)}."
+    where = f"{part} ({signed_duration(row['change_ns'])}) is in {place_of(row)}"
+    return f" {where}{': ' * bool(why)}{', '.join(why)}."
 
 
 def _largest(row: pd.Series) -> str:
     """Return the sentence about the largest of many changes none of which is significant."""
     limits = interval(row["change_low_ns"], row["change_high_ns"], signed_duration)
-    largest = f"{place_of(row)} ({signed_duration(row['change_ns'])}, {limits})"
+    largest = f"{signed_duration(row['change_ns'])} ({limits}) in {place_of(row)}"
     return f" No single operation changed significantly; the largest change is {largest}."

@@ -22,14 +22,14 @@ _NAMED: Final = 5  # operations that are named in a sentence
 
 
 def new_operations(case: Case) -> list[Finding]:
-    """Return the operations that are new or gone, where chance does not explain it."""
+    """Return the operations that are new or gone, where that is significant."""
     changes = comparable_changes(case)
     found = None if changes is None else _others(changes)
     return [] if found is None else [found]
 
 
 def _others(changes: Changes) -> Finding | None:
-    """Return the operations that only one side has, where that is more than luck of the draw."""
+    """Return the operations that only one side has, where that is significant."""
     tables = [_seen(side) for side in (changes.before, changes.now)]
     sizes = [len(side.traces) for side in (changes.before, changes.now)]
     only = [mine[~mine.index.isin(other.index)] for mine, other in (tables, tables[::-1])]
@@ -48,8 +48,9 @@ def _others(changes: Changes) -> Finding | None:
         ]
         rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
         sentences.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
-    rate = f"a false discovery rate of {round_ratio(FDR)}"
-    method = f"Absent from the other side with {rate}; {plural(tried, 'operation')} tried."
+    method = (
+        f"Absent from the other side (false discovery rate {round_ratio(FDR)}; {plural(tried, 'operation')} tested)."
+    )
     return (
         Finding("operations", "notice", " ".join(sentences), method=method, code="tk.latency(traces).table")
         if sentences

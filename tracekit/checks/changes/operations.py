@@ -1,4 +1,4 @@
-"""Operations that regressed although the mean latency of all requests shows no significant change."""
+"""Operations that regressed although the mean latency of all requests did not increase significantly."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _regressed(changes: Changes) -> Finding | None:
     rest = f" {plural(len(grown) - 1, 'other operation')} regressed as well." if len(grown) > 1 else ""
     limits = interval(row["change_low_ns"], row["change_high_ns"], signed_duration)
     why = ", ".join([f"{signed_duration(row['change_ns'])} per request ({limits})", *factors_of(compared, row)])
-    text = f"{place_of(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
+    text = f"{place_of(row)} regressed although the mean latency did not increase significantly: {why}.{rest}"
     estimate = Estimate(
         row["change_ns"], "ns", row["change_low_ns"], row["change_high_ns"], int(compared.sides["trace_count"].sum())
     )

@@ -33,8 +33,8 @@ def _partial(seen: Overview) -> Finding | None:
             (summary["orphan_count"].sum(), "orphan span", ""),
             ((summary["root_count"] == 0).sum(), "trace", " without a root span"),
             ((summary["root_count"] > 1).sum(), "trace", " with several root spans"),
-            (is_open(traces.lookup).sum(), "span", " without an end"),
-            (summary["limit_exceeded"].sum(), "trace", " cut by X-Ray"),
+            (is_open(traces.lookup).sum(), "span", " without an end time"),
+            (summary["limit_exceeded"].sum(), "trace", " truncated by X-Ray"),
         )
         why = ", ".join(f"{plural(int(number), noun)}{rest}" for number, noun, rest in reasons if number)
         verb = "is" if partial.sum() == 1 else "are"

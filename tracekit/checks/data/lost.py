@@ -11,13 +11,13 @@ from tracekit.text import count, plural
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
 
-_NOTHING: Final = "See the input data below: files of another kind, or records that could not be used."
+_NOTHING: Final = "See traces.issues for files and records that could not be used."
 
 
 def lost(case: Case) -> list[Finding]:
     """Return how many spans could not be used, and whether there is any trace."""
     found = _lost(case.result(overview))
-    empty = Finding("empty", "warning", "There is no trace in the data.", remedy=_NOTHING)
+    empty = Finding("empty", "warning", "The data contain no traces.", remedy=_NOTHING)
     return [*([] if found is None else [found]), *([] if len(case.traces) else [empty])]
 
 
@@ -30,5 +30,5 @@ def _lost(seen: Overview) -> Finding | None:
         return None
     parts = [f"{count(lost)} of {plural(total, 'span')} could not be used"] if lost else []
     parts += [f"{plural(cut, 'source')} {'was' if cut == 1 else 'were'} not read to the end"] if cut else []
-    text = f"{' and '.join(parts)}: the figures describe the rest."
+    text = f"{' and '.join(parts)}; figures describe the rest."
     return Finding("lost", "warning", text[0].upper() + text[1:], evidence=sources, code="traces.issues")

@@ -34,12 +34,12 @@ def _unfinished(seen: Overview) -> Finding | None:
     parts = []
     if not finished.all():
         parts.append(
-            f"{count((~finished).sum())} of {total} {_be(~finished)} unfinished (no end was recorded) and left out of "
+            f"{count((~finished).sum())} of {total} {_be(~finished)} unfinished (no end time) and excluded from "
             "latency, error rate and critical path"
         )
     if inside.any():
         parts.append(
-            f"{count(inside.sum())} of {total} {_have(inside)} spans without an end inside, whose critical-path time "
+            f"{count(inside.sum())} of {total} {_have(inside)} spans without an end time, whose critical-path time "
             "counts only as far as it is known"
         )
     if not parts:

@@ -24,11 +24,19 @@ def _weights(case: Case) -> Finding:
         severity: Severity = "info" if weights.value.all() else "notice" if weights.value.any() else "warning"
         return Finding("weights", severity, text, code="traces.weights")
     if not weights.known.any() and not weights.refusal:
-        text = f"Sampling unknown: figures describe {_these(len(weights.value))}, not all requests."
-    remedy = (
-        "Set sampling weights with traces.with_weights(...), or state that every request was recorded: with_weights(1)."
+        which = "figures not marked as estimated" if case.weighted.weights_call else "figures"
+        text = f"Sampling weights not set: {which} describe {_these(len(weights.value))}, not all requests."
+    return Finding("weights", "warning", text, remedy=weights_remedy(case, "traces"), code="traces.weights")
+
+
+def weights_remedy(case: Case, name: str) -> str:
+    """Return how to set the missing weights of a set of traces with this name."""
+    if call := case.weighted.weights_call:
+        return f"Use the sampling weights from {case.weighted.weights_source}: {name}.{call}."
+    return (
+        f"If every request was recorded: {name}.with_weights(1). "
+        f"Otherwise pass the sampling rules or a request log: {name}.with_weights(rules)."
     )
-    return Finding("weights", "warning", text, remedy=remedy, code="traces.weights")
 
 
 def _these(total: int) -> str:

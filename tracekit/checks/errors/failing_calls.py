@@ -10,7 +10,7 @@ from tracekit.analysis.service_graph.build import service_graph
 from tracekit.checks.comparison import family_level
 from tracekit.checks.overview import ENOUGH, overview
 from tracekit.findings import Estimate, Finding, Severity
-from tracekit.text import clean, count, interval, plural, ratio
+from tracekit.text import clean, interval, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -41,14 +41,15 @@ def failing_calls(case: Case) -> list[Finding]:
     row = (hidden if origins.empty else origins).sort_values("error_ratio_low", ascending=False, kind="stable").iloc[0]
     edge = shown.merge(row[_KEYS].to_frame().T, on=_KEYS).iloc[0]  # with limits of 95%
     value, low, high = (float(edge[name]) for name in ("error_ratio", "error_ratio_low", "error_ratio_high"))
-    ends = " → ".join(clean(row[end], limit=80) for end in _KEYS[:2])
+    ends = " to ".join(clean(row[end], limit=80) for end in _KEYS[:2])
     headline = (
-        f"Calls {ends} fail: error rate {ratio(value)} ({interval(low, high, ratio)}; "
-        f"{count(edge['trace_count'])} traces with such calls), while {ratio(seen.failed.value)} of "
-        f"{seen.counted}requests fail."
+        f"Error rate of calls from {ends}: {ratio(value)} ({interval(low, high, ratio)}; "
+        f"{plural(edge['trace_count'], 'trace')}), vs {ratio(seen.failed.value)} for all {seen.recorded}requests."
     )
     if len(hidden) > 1:
-        headline += f" {plural(len(hidden) - 1, 'other edge')} of the service graph: see the evidence."
+        verb = "also has" if len(hidden) == 2 else "also have"  # noqa: PLR2004 - this one and one other
+        others = f"{plural(len(hidden) - 1, 'other edge')} of the service map"
+        headline += f" {others} {verb} a higher error rate than requests."
     severity: Severity = "warning" if row["error_ratio_low"] >= _HIGH else "notice"
     estimate = Estimate(value, "ratio", low, high, int(edge["trace_count"]))
     evidence = hidden.sort_values("error_ratio_low", ascending=False, kind="stable").head(10)

@@ -33,7 +33,7 @@ def _failures(seen: Overview) -> Finding:
     of = f"{count(failed.sum())} of {total}"
     left_out = f"; {plural(int((~finished).sum()), 'unfinished request')} left out" * (not finished.all())
     if not finished.any():
-        text = f"The error rate is not estimable: {_none_of(len(summary))} finished, so none has an outcome."
+        text = f"The error rate is not estimable: {_none_of(len(summary))} finished, so there are no outcomes."
         return Finding("failures", "notice", text, code=_CODE)
     if np.isnan(share.value):
         text = f"The error rate is not estimable: all sampling weights are 0; {of} failed{left_out}."
@@ -43,15 +43,14 @@ def _failures(seen: Overview) -> Finding:
         text = f"No errors in {total} (error rate {limits}{left_out})."
         return Finding("failures", "info", text, share, code=_CODE)
     is_even = np.ptp(seen.traces.weights.value[finished]) == 0
-    text = f"Error rate {ratio(share.value)} ({f'{of}; ' if is_even else 'weighted; '}{limits}{left_out})."
+    subject = f"Error rate{' of recorded requests' * (seen.recorded != '')}"
+    counted = f"{count(failed.sum())} of {count(share.n)}" if seen.recorded else of if is_even else "weighted"
+    text = f"{subject} {ratio(share.value)} ({counted}; {limits}{left_out})."
     origin = _origins(seen, failed)
     if not origin.empty:
         top, weight = origin.iloc[0], origin["weight_sum"].sum()
-        spans = (
-            f"{count(top['span_count'])} of {plural(origin['span_count'].sum(), 'error span')}"
-            if is_even
-            else "weighted"
-        )
+        spans = plural(origin["span_count"].sum(), "error span")
+        spans = "weighted" if not is_even else spans if len(origin) == 1 else f"{count(top['span_count'])} of {spans}"
         part = "All" if len(origin) == 1 else f"{ratio(top['weight_sum'] / weight)} of the errors"
         text += f" {part} originate in {name_of(top)} ({spans})."
     severity: Severity = "warning" if share.low >= _FAILING else "notice"

@@ -10,7 +10,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.checks.names import KEYS, name_of
 from tracekit.checks.overview import ENOUGH, Overview, overview
 from tracekit.findings import Estimate, Finding, Severity
-from tracekit.text import count, duration, from_to, mean_count, ratio, round_ratio
+from tracekit.text import count, duration, mean_count, ratio, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -54,16 +54,16 @@ def _tail(seen: Overview) -> Finding | None:
     calls = float(row["calls_per_request"])
     usual_calls = float(bands.table.loc[same, "calls_per_request"].fillna(0.0).sum())
     is_repeated = bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
-    often = f"; calls per request {from_to(usual_calls, calls, mean_count)}" * is_repeated
+    often = f"; calls per request {mean_count(calls)} vs {mean_count(usual_calls)}" * is_repeated
     slow = round_ratio(round(1 - slowest["low_quantile"], 3))
     share = min(1.0, row["excess_ns"] / more)
     text = (
-        f"Tail: the slowest {slow} of {seen.recorded}{name_of(entry)} requests wait "
-        f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual_ns)} "
-        f"({ratio(share)} of the difference{often})."
+        f"Tail latency: the slowest {slow} of {seen.recorded}{name_of(entry)} requests spend "
+        f"{duration(row['mean_ns'])} in {name_of(row)}, vs {duration(usual_ns)} in the faster half "
+        f"({ratio(share)} of the latency difference{often})."
     )
     number = Estimate(row["excess_ns"], "ns", row["excess_low_ns"], row["excess_high_ns"], int(slowest["trace_count"]))
-    method = f"Mean critical-path time of the slowest {count(slowest['trace_count'])} requests and of the faster half."
+    method = f"Mean critical-path time: slowest {count(slowest['trace_count'])} requests vs the faster half."
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
     severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
     worst = str(path.traces["trace_id"].iloc[int(path.traces["latency_ns"].to_numpy().argmax())])

@@ -87,14 +87,14 @@ def cardinality(case: Case) -> list[Finding]:
     more = f" {int(wide.sum()) - 1} more keys have high cardinality." * bool(wide.sum() > 1)
     text = (
         f"High cardinality: `{top['key']}`{where} has {count(top['distinct_count'])} values in "
-        f"{count(top['row_count'])} spans; {ratio(top['new_ratio'])} (95% CI {ratio_range(top['low'], top['high'])}) "
-        f"of new spans would add a value. {ratio(top['id_ratio'])} of sampled values contain an ID{template}."
+        f"{count(top['row_count'])} spans; {ratio(top['new_ratio'])} of further spans add a new value (95% CI "
+        f"{ratio_range(top['low'], top['high'])}). {ratio(top['id_ratio'])} of the values contain an ID{template}."
         f"{more}{unjudged}"
     )
     estimate = Estimate(top["new_ratio"], "ratio", top["low"], top["high"], int(top["row_count"]))
     remedy = (
-        "Do not group by it or index it. Record the template as span name or route, and the ID in an attribute that is "
-        "not indexed."
+        "Do not group by it or index it. Use the template as http.route or span name, and put the ID in an attribute "
+        "that is not indexed."
     )
     return [
         finding(CHECK, "warning", text, table, estimate=estimate, remedy=remedy, assumptions=("growth is per window",))

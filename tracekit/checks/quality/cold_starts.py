@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile, wilson
-from tracekit.text import count, factor, factor_range, ratio, ratio_range
+from tracekit.text import factor, factor_range, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -39,7 +39,7 @@ def cold_starts(case: Case) -> list[Finding]:
     if case.log is None or "is_cold_start" not in case.log:
         return [
             not_assessable(
-                CHECK, _SUBJECT, "REPORT lines of the functions", "Give log= from tk.read_requests of their log."
+                CHECK, _SUBJECT, "REPORT lines of the functions", "Pass log= from tk.read_requests of their log."
             )
         ]
     truth = case.log["is_cold_start"].dropna().astype(bool)
@@ -67,8 +67,8 @@ def cold_starts(case: Case) -> list[Finding]:
         "inconclusive": "Too few traces to decide whether cold starts are over-sampled.",
     }[status]
     text = (
-        f"Cold starts: {ratio(seen)} of {count(n)} traces vs {ratio(real)} of {count(total)} invocations "
-        f"({case.ci} {ratio_range(real_low, real_high)}), a ratio of {factor(float(times))} "
+        f"Cold starts: {ratio(seen)} of {plural(n, 'trace')}, {ratio(real)} of {plural(total, 'invocation')} "
+        f"({case.ci} {ratio_range(real_low, real_high)}); ratio {factor(float(times))} "
         f"({case.ci} {factor_range(float(low), float(high))}){corrected}. {meaning}"
     )
     evidence = pd.DataFrame(

@@ -60,8 +60,8 @@ def _one(case: Case, key: str, label: str, requests: float) -> Finding:
     if rule is None or np.isnan(rule.rate):
         top = float(np.asarray(clopper_pearson(0, requests, confidence=case.confidence).high))
         text = (
-            f"`{label}`: no traces recorded for {count(requests)} requests, so at most {ratio(top)} are sampled: not"
-            " assessable: needs the sampling rule that applies to it."
+            f"`{label}`: no traces recorded for {count(requests)} requests, so at most {ratio(top)} are sampled."
+            " Whether traces are missing is not assessable: needs the sampling rule that applies to it."
         )
         return finding(CHECK, "not_assessable", text, row.assign(estimate_high=top), is_critical=False)
     chance = 0.0 if rule.quota else absence_probability(requests, rule.rate) if rule.rate else 1.0

@@ -50,7 +50,7 @@ def attribute_bias(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, _SUBJECT, missing)]
     if case.is_even:
         share = ratio(float(case.probability[0]))
-        text = f"No sampling bias by attribute: every trace was kept with the same probability ({share})."
+        text = f"No sampling bias by attribute: every trace had the same sampling probability ({share})."
         return [
             finding(CHECK, "ok", text, pd.DataFrame({"probability": [float(case.probability[0])]}), is_critical=False)
         ]
@@ -146,25 +146,28 @@ def _finding(case: Case, table: pd.DataFrame, high_cardinality: list[str]) -> Fi
     biased = (table["status"] == "failed").to_numpy()
     row = table.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
     counted = f"n = {count(len(case.traces))}, effective sample size {count(case.traces.weights.n_effective)}"
+    is_over = row["estimate"] > 1
+    value, times = f"{row['key']} {quoted(row['value'])}", [row[f"estimate{end}"] for end in ("", "_low", "_high")]
+    size, low, high = times if is_over else [np.divide(1, times[n]) for n in (0, 2, 1)]
     shares = (
-        f"{row['key']} {quoted(row['value'])} is {ratio(row['trace_share'])} of the traces and"
-        f" {ratio(row['traffic_share'])} of the traffic ({case.ci}"
-        f" {ratio_range(row['traffic_low'], row['traffic_high'])}), a ratio of {factor(row['estimate'])} ({case.ci}"
-        f" {factor_range(row['estimate_low'], row['estimate_high'])}; {counted})"
+        f"{ratio(row['trace_share'])} of the traces, but an estimated {ratio(row['traffic_share'])} of the traffic"
+        f" ({case.ci} {ratio_range(row['traffic_low'], row['traffic_high'])}; {counted})"
     )
+    sampled = f"{'over' if is_over else 'under'}-sampled {factor(size)} ({case.ci} {factor_range(low, high)})"
     text = {
-        "failed": f"Sampling bias: {shares}.",
+        "failed": f"Sampling bias: {value} is {sampled}: {shares}.",
         "ok": f"No sampling bias above {round_ratio(case.margin)} in {len(table)} values of {table['key'].nunique()}"
         f" attributes ({counted}).",
-        "inconclusive": f"Inconclusive: {shares}. Not significant, but equality within {round_ratio(case.margin)} is"
-        " not shown either.",
+        "inconclusive": f"Inconclusive: {value} may be {sampled}: {shares}. This is not significant, but a bias above"
+        f" {round_ratio(case.margin)} is not excluded either.",
     }[status]
-    remedy = f"Compare values of {row['key']} by weighted figures only." if status == "failed" else ""
+    call = f": traces.{case.weights_call}" * bool(case.weights_call)
+    remedy = f"Compare values of {row['key']} only with sampling weights{call}." if status == "failed" else ""
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"]),
         case.traces.weights.n_effective,
     )  # fmt: skip
     assumed = ["the attribute does not depend on the outcome of the request", f"weights: {case.weights_source}"]
     if high_cardinality:
-        assumed.append(f"not examined, more than {_MOST_VALUES} values: {', '.join(high_cardinality)}")
+        assumed.append(f"not examined because of more than {_MOST_VALUES} values: {', '.join(high_cardinality)}")
     return finding(CHECK, status, text, table, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False)

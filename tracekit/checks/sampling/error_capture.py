@@ -133,8 +133,8 @@ def _finding(
     share, target = captured / errors, case.expected.capture
     status: Status = "ok" if limits[0] >= target else "failed" if limits[1] < target else "inconclusive"
     ends = {
-        "ok": "Enough for conclusions about causes.",
-        "failed": f"Conclusions about causes rest on one in {count(1 / share)}." if share else "No cause can be found.",
+        "ok": "Enough failing traces to investigate causes.",
+        "failed": "The others cannot be investigated." if share else "No failing request can be investigated.",
         "inconclusive": f"Too few to decide whether the target of {round_ratio(target)} is met.",
     }
     reliability = f"{case.ci} {ratio_range(*limits)}" if limits[0] < limits[1] else "counted"
@@ -151,7 +151,11 @@ def _finding(
          "balancer_errors": balancer.errors, "balancer_passed_on": balancer.passed_on, "status": status}
     )  # fmt: skip
     exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:5]]
-    remedy = "Keep failing traces by a tail policy, or raise the rate." if status == "failed" else ""
+    remedy = (
+        "Add a tail-sampling policy that keeps failing traces, or raise the sampling rate."
+        if status == "failed"
+        else ""
+    )
     return finding(
         CHECK, status, text, table, estimate=Estimate(share, "ratio", *limits, n=captured),
         assumptions=_ASSUMED, remedy=remedy, exemplars=exemplars,is_critical=False

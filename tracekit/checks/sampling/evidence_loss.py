@@ -10,7 +10,7 @@ import pandas as pd
 from tracekit.checks.sampling.configured_rate import expected_share
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.thinned import capture_probability, required_rate, thinned_count
-from tracekit.text import count, plural, ratio, round_ratio
+from tracekit.text import plural, ratio, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -51,14 +51,17 @@ def evidence_loss(case: Case) -> list[Finding]:
     chance = capture_probability(size, rate, enough)
     status: Status = "measured" if declared is None else "ok" if chance >= _ENOUGH else "warning"
     unseen = thinned_count(0, rate, confidence=case.confidence)[1]
-    better = f"; {ratio(required_rate(size, enough, confidence=_ENOUGH))} sampling would raise it to"
+    better = f"; {round_ratio(_ENOUGH)} needs {ratio(required_rate(size, enough, confidence=_ENOUGH))} sampling"
     text = (
         f"Detection probability of an incident of {plural(size, 'request')}: {ratio(chance)} (at least"
-        f" {plural(enough, 'trace')} at {ratio(rate)} sampling)"
-        f"{f'{better} {round_ratio(_ENOUGH)}' * (chance < _ENOUGH)}. Up to {count(unseen)} such requests may be"
-        " unrecorded."
+        f" {plural(enough, 'trace')} at {ratio(rate)} sampling{better * (chance < _ENOUGH)}). An incident without any"
+        f" recorded trace may have up to {plural(unseen, 'request')}."
     )
-    remedy = "Raise the rate for important routes, or keep failures by a tail policy." if status == "warning" else ""
+    remedy = (
+        "Raise the sampling rate of important routes, or add a tail-sampling policy that keeps failing traces."
+        if status == "warning"
+        else ""
+    )
     return [
         finding(
             CHECK, status, text, table.assign(status=status), remedy=remedy,

@@ -181,6 +181,6 @@ def _remedy(status: str) -> str:
     """Return the remedy."""
     return {
         "failed": "Fix that stage first; a higher sampling rate would not help.",
-        "measured": "Pass rules=... and expected={'stages': ...}.",
+        "measured": "Pass the sampling rules (rules=) and the counts of the stages (expected={'stages': ...}).",
         "ok": "Raise the sampling rate for more traces.",
     }.get(status, "")

@@ -13,6 +13,7 @@ from tracekit.stats.minimum_effect import judge
 from tracekit.text import count, ratio, ratio_range, round_ratio
 from tracekit.weights.forensics import read_ids
 from tracekit.weights.id_edges import FEWEST, group_families, services_of_roots
+from tracekit.weights.known import TRACE_IDS
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -69,7 +70,7 @@ def _is_declared(case: Case, rows: Array, service: str, best: Family) -> bool:
         return True
     least, most = best.step.low / _NEARLY, best.step.high * _NEARLY
     sources, own = case.traces.weights.source.take(rows), case.probability[rows]
-    by_ids = np.array([label.startswith("forensics") for label in sources.labels] + [True])[sources.codes]
+    by_ids = np.array([label.startswith(TRACE_IDS) for label in sources.labels] + [True])[sources.codes]
     return bool((~by_ids & (own >= least) & (own <= most)).mean() > 1 / 2)
 
 
@@ -81,7 +82,7 @@ def _doubtful(service: str, reading: Reading, table: pd.DataFrame) -> Finding:
         f" the range of {best.name} (n = {count(table['trace_count'].iloc[0])}), and {reading.doubt}. A sampler or the"
         " ID generator may be the cause, so no weights are derived from the IDs."
     )
-    remedy = "Pass rules=... or weights if these traces were sampled."
+    remedy = "If these traces were sampled, pass the sampling rules (rules=) or use traces.with_weights."
     return finding(CHECK, "measured", text, table, remedy=remedy, is_critical=False)
 
 

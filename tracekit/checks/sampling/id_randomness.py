@@ -11,7 +11,7 @@ from scipy import special, stats
 from tracekit.findings import finding, not_assessable
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count
-from tracekit.weights.known import MARKS
+from tracekit.weights.known import MARKS, TRACE_IDS
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -41,20 +41,20 @@ def id_randomness(case: Case) -> list[Finding]:
     high, low = case.traces.columns.spans.trace_hi[first], case.traces.columns.spans.trace_lo[first]
     table = battery(low)
     q = table["q_bh"].to_numpy()
-    decides = case.rules is not None or bool((case.traces.weights.is_from(*MARKS, "forensics")).any())
+    decides = case.rules is not None or bool((case.traces.weights.is_from(*MARKS, TRACE_IDS)).any())
     verdict: Status = "failed" if decides else "measured"
     table = table.assign(status=np.where(q < _SURE, verdict, "ok"), trace_count=n)
     short = " (64-bit IDs: the high 64 bits are all zero)" * bool((high == 0).all())
     bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
-        text = f"Trace IDs are random in their low bits (n = {count(n)}){short}: samplers can use them."
+        text = f"The low bits of trace IDs are random (n = {count(n)}){short}, so trace-ID samplers can rely on them."
         return [finding(CHECK, "ok", text, table, is_critical=False)]
     parts = [name.removeprefix("byte ") for name in bad if name.startswith("byte")]
     signs = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
     signs += ["each ID resembles the previous one"] * ("serial" in bad) + ["repeated IDs"] * ("repeated" in bad)
     text = (
-        f"Trace IDs are not random in their low bits ({'; '.join(signs)}; n = {count(n)}){short}: samplers that use"
-        " them keep or drop consecutive traces."
+        f"The low bits of trace IDs are not random ({'; '.join(signs)}; n = {count(n)}){short}: trace-ID samplers"
+        " keep or drop consecutive traces."
     )
     remedy = "Use an ID generator with 56 random low bits, or a sampler with its own randomness." if decides else ""
     return [finding(CHECK, verdict, text, table, remedy=remedy, assumptions=_ASSUMED, is_critical=False)]

@@ -41,14 +41,14 @@ class LatencyBias(Shown):
     trace_count, n_effective
         Traces used for the estimate, and their effective sample size.
     weights_source
-        Source of the inclusion probabilities.
+        Source of the sampling weights.
     missing
         The input that a correction needs; empty if the estimate is corrected.
 
     Examples
     --------
     >>> tk.latency_bias(shop).missing
-    'inclusion probabilities (sampling rules, a request log, or traces.with_weights)'
+    'sampling weights (pass rules= or log=, or use traces.with_weights)'
     """
 
     curve: pd.DataFrame

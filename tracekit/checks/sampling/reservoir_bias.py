@@ -13,7 +13,7 @@ from tracekit.stats.minimum_effect import judge
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.second_reservoir import SECOND_NS, infer_quota, phase_in_second
 from tracekit.stats.weighted_rates import weighted_rate
-from tracekit.text import count, duration, factor, interval, ratio, ratio_range, round_duration
+from tracekit.text import count, duration, factor, interval, plural, ratio, ratio_range, round_duration, round_ratio
 from tracekit.weights.rules import HeadRule, Rules
 from tracekit.weights.xray_reservoir import is_otel, processes, rule_weights
 
@@ -96,8 +96,8 @@ def _signature(case: Case) -> Finding:
     if min(phase.p_kuiper, phase.p_rayleigh) >= _SIGNATURE:
         return not_assessable(CHECK, _SUBJECT, "sampling rules")
     cluster = (
-        f"starts of {count(len(start))} traces cluster at {ratio(phase.peak)} of the second (strength"
-        f" {phase.strength:.2f} of 1)"
+        f"the starts of {count(len(start))} traces cluster {round_duration(phase.peak * 1e9)} after the full second"
+        f" (strength {phase.strength:.2f} of 1)"
     )
     begun = log_starts(case)
     if begun is not None and len(begun) >= _FEWEST:
@@ -118,7 +118,7 @@ def _signature(case: Case) -> Finding:
         "warning",
         text,
         row,
-        remedy="Pass rules=..., or log=... to compare with the starts of all requests.",
+        remedy="Pass the sampling rules (rules=), or a request log (log=) to compare with the starts of all requests.",
         is_critical=False,
     )
 
@@ -130,12 +130,15 @@ def _bucket(case: Case, seen: Spacing) -> Finding:
     row["groups"] = seen.groups
     row["reservoir_share"], row["trace_count"] = beyond / len(case.traces), len(case.traces)
     text = (
-        f"Token bucket of {seen.quota} per second detected: it kept {count(beyond)} of {count(len(case.traces))}"
-        f" traces, which are not part of the probability sample. {seen.quota + 1} of them start within"
-        f" {round_duration(1e9 / seen.quota)} in {count(seen.closer)} of {count(seen.groups)} groups of consecutive"
-        f" traces, about {count(seen.expected)} expected by coincidence."
+        f"Reservoir (token bucket) of {plural(seen.quota, 'trace')} per second detected: it kept {count(beyond)} of"
+        f" {count(len(case.traces))} traces, which were not sampled at random. Of {count(seen.groups)} groups of"
+        f" {seen.quota + 2} consecutive traces among them, {count(seen.closer)} have {seen.quota + 1} starts within"
+        f" {round_duration(1e9 / seen.quota)} (about {count(seen.expected)} expected at random)."
     )
-    remedy = "Use weighted rates and latency (the weights of the probability sample are known), or pass rules=..."
+    call = f" (traces.{case.weights_call})" * bool(case.weights_call)
+    remedy = (
+        f"Use weighted error rates and latency{call}, or pass the sampling rules: tk.sampling(traces, rules=rules)."
+    )
     assumed = ("their rate changes slowly", "the process is the one that decided")
     return finding(CHECK, "warning", text, row, assumptions=assumed, remedy=remedy, is_critical=False)
 
@@ -192,17 +195,19 @@ def _finding(case: Case, table: pd.DataFrame, reservoir: float, caveats: tuple[s
     )
     share = f"{ratio(reservoir)} of these traces are reservoir traces"
     if (quiet := float(table["quiet_ratio"].iloc[0])) > 1 + case.margin:
-        share += f" (quiet times over-sampled {factor(quiet)})"
+        share += f" (periods of low traffic are over-sampled {factor(quiet)})"
     biased = [row for row in (errors, p95) if row["status"] == "failed"]
     if biased:
         row = max(biased, key=lambda one: abs(np.log(max(one["raw"], 1e-12) / max(one["estimate"], 1e-12))))
-        by = factor(row["raw"] / row["estimate"]) if row["estimate"] else "more than"
-        text = f"Reservoir bias: {row['measure']} of the sample is {by} the true one. {share[0].upper()}{share[1:]}."
+        by = factor(row["raw"] / row["estimate"]) if row["estimate"] else "above"
+        text = (
+            f"Reservoir bias: the recorded {row['measure']} is {by} the estimated one. {share[0].upper()}{share[1:]}."
+        )
         text, status = f"{text} {right}", "failed"
     elif (table["status"] == "ok").all():
-        text, status = f"No reservoir bias, although {share}. {right}", "ok"
+        text, status = f"No reservoir bias above {round_ratio(case.margin)}, although {share}. {right}", "ok"
     else:
-        text, status = f"Inconclusive: {share}, and the intervals are too wide to exclude bias. {right}", "inconclusive"
+        text, status = f"Inconclusive: {share}, and the CIs are too wide to exclude bias. {right}", "inconclusive"
     estimate = Estimate(
         p95["estimate"], "ns", p95["estimate_low"], p95["estimate_high"], int(p95["trace_count"]), p95["n_effective"]
     )
@@ -210,7 +215,7 @@ def _finding(case: Case, table: pd.DataFrame, reservoir: float, caveats: tuple[s
     return finding(
         CHECK, verdict, text, table, estimate=estimate, is_critical=True,
         assumptions=(*_ASSUMED, *_inferred_rules(case, table), *caveats),
-        remedy="Use traces.with_weights(rules) for every figure." if status == "failed" else "",
+        remedy="Use weighted figures only: traces.with_weights(rules)." if status == "failed" else "",
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def tail_bias(case: Case) -> list[Finding]:
     """
     if missing := case.weights_needed:
         subject = "Error rate and latency of all requests"
-        remedy = "Until then, treat all figures as those of the recorded traces."
+        remedy = "Until then, use figures for the recorded traces only."
         return [not_assessable(CHECK, subject, missing, remedy=remedy)]
     return [_errors(case), _latency(case)]
 
@@ -59,26 +59,25 @@ def _errors(case: Case) -> Finding:
         rows.append(_rate_row(case, "span error rate", pi, errors[base], spans[base], raw, certain=False))
     table = pd.DataFrame(rows)
     row = table.iloc[0]
-    counted = f"n = {count(row['trace_count'])}, effective sample size {count(row['n_effective'])}"
     limits = f"{case.ci} {ratio_range(row['estimate_low'], row['estimate_high'])}"
-    right = f"Error rate of all requests: {ratio(row['estimate'])} ({limits}; {counted})"
+    right = f"Estimated error rate of all requests: {ratio(row['estimate'])} ({limits}; {_counted(case, row)})"
     raw_text = ratio(row["raw"])
     why = _why_errors(case, is_too_high=row["raw"] > row["estimate"])
     if case.is_even:
-        text = f"{right}. Every trace had the same probability: no sampling bias."
+        text = f"{right}. Every trace had the same sampling probability: no sampling bias."
     else:
         text = {
-            "failed": f"{right}. The {raw_text} in the sample is an artefact of {why}.",
-            "ok": f"{right}. The {raw_text} in the sample is not biased.",
-            "inconclusive": f"{right}. The sample shows {raw_text}; the interval is too wide to decide whether that is"
-            " bias.",
+            "failed": f"{right}. The recorded error rate ({raw_text}) is biased: {why}.",
+            "ok": f"{right}. The recorded error rate ({raw_text}) shows no sampling bias.",
+            "inconclusive": f"{right}. The recorded error rate is {raw_text}; the CI is too wide to decide whether this"
+            " is sampling bias.",
         }[row["status"]]
     estimate = Estimate(
         row["estimate"], "ratio", row["estimate_low"], row["estimate_high"], row["trace_count"], row["n_effective"]
     )
     return finding(
         CHECK, row["status"], text, table, estimate=estimate, assumptions=_assumed(case), is_critical=True,
-        remedy="Quote weighted figures only." if row["status"] == "failed" else "",
+        remedy=_remedy(case) if row["status"] == "failed" else "",
         exemplars=[case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:5]],
     )  # fmt: skip
 
@@ -111,35 +110,46 @@ def _latency(case: Case) -> Finding:
     limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
     table["status"] = [_raw_status(case, *row) for row in limits]
     row = table.iloc[1]
-    counted = f"n = {count(row['trace_count'])}, effective sample size {count(row['n_effective'])}"
-    right = (
-        f"{duration(row['estimate'])} ("
-        f"{interval(row['estimate_low'], row['estimate_high'], duration, confidence=case.ci)};"
-        f" {counted})"
-    )
+    limits_text = interval(row["estimate_low"], row["estimate_high"], duration, confidence=case.ci)
+    right = f"{duration(row['estimate'])} ({limits_text}; {_counted(case, row)})"
     status = worst_status(table["status"].tolist())
-    text = f"p95 latency of all requests: {right}. The sample shows {duration(row['raw'])}"
+    text = f"Estimated p95 latency of all requests: {right}. The recorded p95 ({duration(row['raw'])})"
+    often = _often(row["raw"] > row["estimate"])
     ends = {
-        "failed": f", an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
-        "ok": ", which is not biased.",
-        "inconclusive": "; the interval is too wide to decide whether that is bias.",
+        "failed": f" is biased: slow requests were sampled {often} than other requests.",
+        "ok": " shows no sampling bias.",
+        "inconclusive": " may be biased: the CI is too wide to decide.",
     }
-    biased = table.loc[table["status"] == "failed", "measure"]
+    biased = table.loc[table["status"] == "failed", "measure"].str.removesuffix(" latency")
     if status == "failed" and row["status"] != "failed":
-        ends["failed"] = f"; {' and '.join(biased)} of the sample are biased."
+        shown = " and ".join(biased)
+        ends["failed"] = f" shows no clear bias, but the recorded {shown} {'is' if len(biased) == 1 else 'are'} biased."
     estimate = Estimate(
         row["estimate"], "ns", row["estimate_low"], row["estimate_high"], int(row["trace_count"]), row["n_effective"]
     )
     return finding(
         CHECK, status, text + ends[status], table, estimate=estimate, assumptions=_assumed(case),
-        is_critical=True, remedy="Quote weighted quantiles only." if status == "failed" else "",
+        is_critical=True, remedy=_remedy(case) if status == "failed" else "",
     )  # fmt: skip
+
+
+def _counted(case: Case, row: pd.Series) -> str:
+    """Return the traces that an estimate is based on, and the effective sample size where it differs."""
+    used, total = count(row["trace_count"]), count(len(case.traces))
+    used = f"n = {used}" if used == total else f"{used} of {total} traces"
+    effective = f", effective sample size {count(row['n_effective'])}"
+    return used + effective * (count(row["n_effective"]) != count(row["trace_count"]))
+
+
+def _remedy(case: Case) -> str:
+    """Return what to do about biased figures."""
+    return f"Use weighted figures only{f': traces.{case.weights_call}' if case.weights_call else ''}."
 
 
 def _assumed(case: Case) -> tuple[str, ...]:
     """Return the assumptions."""
-    stratified = "requests of one stratum had equal probability: a log or counts do not show other criteria"
-    known = (f"inclusion probabilities from {case.weights_source}", "no kind of request had probability 0")
+    stratified = "requests of one stratum had equal sampling probability: a log or counts do not show other criteria"
+    known = (f"sampling weights from {case.weights_source}", "no kind of request had sampling probability 0")
     return (*known, stratified) if STRATIFIED & set(case.traces.weights.sources) else known
 
 
@@ -214,8 +224,8 @@ def _why_errors(case: Case, *, is_too_high: bool) -> str:
     pi, failed = case.probability, case.failed & case.base
     rest = case.base & ~case.failed
     if is_too_high and failed.any() and (pi[failed] == 1).all() and rest.any() and (pi[rest] < 1).any():
-        return "keeping every error"
-    return f"keeping failing requests {_often(is_too_high)} than the rest"
+        return "every failing request was kept, but not every other request"
+    return f"failing requests were sampled {_often(is_too_high)} than other requests"
 
 
 def _often(is_too_high: bool) -> str:

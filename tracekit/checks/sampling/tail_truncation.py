@@ -95,7 +95,7 @@ def _by_durations(case: Case) -> list[Finding]:
             f"Tail sampling: {truncated}. Too few traces last nearly {limit} to decide whether longer ones are missing."
         )
         return [finding(CHECK, "inconclusive", text, table, estimate=estimate, is_critical=False)]
-    text = f"Tail sampling: {truncated} at {limit}, no longer traces missing."
+    text = f"Tail sampling: {truncated} at {limit}; no sign that longer traces are missing."
     return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
 
 
@@ -181,7 +181,7 @@ def _evicted(row: pd.Series) -> str:
     """Return the clause about evictions."""
     lost, whole = row["count"], row["of"]
     if math.isnan(lost):
-        return f"Collector evictions: not assessable: needs {EVICTED}"
+        return f"Collector evictions not assessable: needs {EVICTED}"
     if lost > whole:
         return (
             f"Collector evictions: {count(lost)} traces of {count(whole)} received; the counters cover different"

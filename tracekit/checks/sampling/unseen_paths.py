@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHECK = "paths.unseen"
 _MOST, _TOP, _TOO_MANY, _FEWEST = 0.05, 20, 0.5, 20
-_SUBJECT = "Unrecorded paths"
+_SUBJECT = "Unrecorded call paths"
 
 
 def unseen_paths(case: Case) -> list[Finding]:
@@ -57,16 +57,16 @@ def unseen_paths(case: Case) -> list[Finding]:
         return [finding(CHECK, "warning", text, table, remedy=remedy, is_critical=False)]
     status: Status = "warning" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
     text = (
-        f"{_SUBJECT}: {ratio(unseen.mass)} ({case.ci} {ratio_range(unseen.low, unseen.high)}) of the requests take"
-        f" paths absent from this sample ({plural(len(counts), 'path')} in n = {count(n)} traces, {count(unseen.kinds)}"
-        " or more in total)."
+        f"{_SUBJECT}: an estimated {ratio(unseen.mass)} of requests ({case.ci} {ratio_range(unseen.low, unseen.high)})"
+        f" take a path that is not in this sample ({plural(len(counts), 'path')} in {plural(n, 'trace')}; at least"
+        f" {count(unseen.kinds)} in total)."
     )
     assumed = ["traces are independent draws with equal probability"]
     assumed += [f"{count(len(case.traces) - n)} traces are excluded, so that all have equal probability"] * (
         n < len(case.traces)
     )
     estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)
-    remedy = "Raise the rate, or keep at least one trace of every route." if status == "warning" else ""
+    remedy = "Raise the sampling rate, or keep at least one trace of every route." if status == "warning" else ""
     return [
         finding(CHECK, status, text, table, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False)
     ]

@@ -89,7 +89,7 @@ def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pai
         have = "has" if falls == 1 else "have"
         text = (
             f"Wrong sampling thresholds: {count(falls)} of {plural(pairs, 'child span')} {have} a lower threshold"
-            " than the parent. A child cannot be kept more often than its parent."
+            " than the parent, but a child cannot be kept more often than its parent."
         )
         return finding(
             CHECK,
@@ -124,7 +124,8 @@ def _used(case: Case) -> Finding:
     if bad:
         text = f"Sampling weights: {'; '.join(bad)} ({sizes}). Estimates for all traffic depend on them."
     else:
-        text = f"Sampling weights of all {plural(n, 'trace')} are known, from {', '.join(sources)} ({sizes}){good}."
+        named = [name for name in sources if name not in _NOT_METHODS] or list(sources)
+        text = f"Sampling weights of all {plural(n, 'trace')} are known, from {', '.join(named)} ({sizes}){good}."
     return finding(CHECK, status, text, table.assign(status=status), is_critical=False)
 
 

@@ -54,9 +54,15 @@ def clock_drift(case: Case) -> list[Finding]:
         f"under one host name." * bool(unexplained)
     )
     if not len(moved):
+        tested = int(enough.sum())
+        fitting = (
+            f"{count(tested - len(odd))} of {plural(tested, 'host pair')}"
+            if len(odd)
+            else f"all {plural(tested, 'host pair')}"
+        )
         text = (
-            f"No clock drift or step detected: one offset fits the calls of {int(enough.sum()) - len(odd)} of "
-            f"{int(enough.sum())} host pairs (n = {count(calls)} calls).{contradiction}{left}"
+            f"No clock drift or step detected: a constant offset fits {fitting} "
+            f"(n = {plural(calls, 'call')}).{contradiction}{left}"
         )
         return [finding(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=_ASSUMED)]
     row = moved.iloc[0]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK, _SUBJECT = "time.order", "Impossible times"
+CHECK, _SUBJECT = "time.order", "Invalid timestamps"
 _MOST = 0.001
 _YEAR_2000_NS = 946_684_800 * 10**9
 _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16))
@@ -63,16 +63,18 @@ def impossible_times(case: Case) -> list[Finding]:
         "failed" if wrong_unit else status_of_low_share(low, high, warn=_MOST) if impossible.any() else "ok"
     )
     total = plural(len(spans), "span")
-    many = f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {total}" if impossible.any() else f"none of {total}"
+    many = f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {total}" if impossible.any() else f"none in {total}"
     text = f"{_SUBJECT}: {many}"
     if len(evidence):
         text += f", most of them {describe_origin(evidence)}"
     text += f"; {plural(aside, 'span')} in another unit were quarantined" * bool(aside)
     meaning = {
-        "ok": "Durations and order are reliable.",
+        "ok": "",
         "inconclusive": "Too few spans to decide whether more than 0.1% are affected.",
     }
-    text += f". {meaning.get(status, 'Durations, order and critical paths of these spans are not usable.')}"
+    text = (
+        f"{text}. {meaning.get(status, 'Durations, order and critical paths of these spans are not usable.')}".rstrip()
+    )
     return [
         finding(
             CHECK,

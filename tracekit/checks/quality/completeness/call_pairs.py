@@ -76,20 +76,20 @@ def call_pairs(case: Case) -> list[Finding]:
     side = "client" if ratios.idxmin() == "client_ratio" else "server"
     cause = _cause(case, row) if side == "server" else "export"
     unrecorded = f" At least {plural(unseen, 'call')} left no span at either end." if unseen >= 1 else ""
-    lowest = f"; lowest of {len(evidence)} callees" * (len(evidence) > 1)
-    arrived = "arrived" if cause == "export" else "are in the trace of the call"
+    lowest = f" (lowest of {len(evidence)} callees)" * (len(evidence) > 1)
+    arrived = "received" if cause == "export" else "are in the trace of the call"
     text = (
-        f"{side.capitalize()} spans of calls to `{row['service_name']}`: {ratio(row[f'{side}_ratio'])} {arrived} "
-        f"({case.ci} {ratio_range(row[f'{side}_low'], row[f'{side}_high'])}; "
-        f"n = {plural(row['pair_count'], 'matched pair')}{lowest}).{unrecorded}"
+        f"{side.capitalize()} spans of calls to `{row['service_name']}`{lowest}: {ratio(row[f'{side}_ratio'])} "
+        f"{arrived} ({case.ci} {ratio_range(row[f'{side}_low'], row[f'{side}_high'])}; "
+        f"n = {plural(row['pair_count'], 'matched pair')}).{unrecorded}"
     )
     lost_meaning, remedy = _CAUSES[cause]
-    meaning = {"warning": lost_meaning, "ok": "Calls can be counted on either side."}
+    meaning = {"warning": lost_meaning, "ok": "Calls can be counted from client or server spans."}
     return [
         finding(
             CHECK,
             status,
-            f"{text} {meaning.get(status, 'Too few calls to decide whether at least 98% arrive.')}",
+            f"{text} {meaning.get(status, 'Too few calls to decide whether at least 98% are received.')}",
             evidence,
             estimate=Estimate(
                 float(row[f"{side}_ratio"]),
@@ -114,7 +114,7 @@ _CAUSES = {
         f"{_FORWARD}; check proxies in between.",
     ),
     "both": (
-        f"Some of the other server spans start new traces, others never arrived; {_TOO_LOW}",
+        f"Some of the other server spans start new traces, others were not received; {_TOO_LOW}",
         f"{_FORWARD}, and check the exporter queues of the services that lose spans.",
     ),
 }

@@ -54,14 +54,14 @@ def partial(case: Case) -> list[Finding]:
     why = f", most often with {evidence['sign'].iloc[0]}" if any_cut.any() else ""
     also = f" {unread} of {len(case.traces.columns.sources)} sources were not read to their end." if unread else ""
     meaning = {
-        "ok": "Totals over their spans are complete.",
+        "ok": "Span counts and totals are complete.",
         "inconclusive": "Too few traces to decide whether more than 1% are affected.",
     }
     be = "is" if total == 1 else "are"
     some = (
         f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {plural(total, 'trace')} {be} truncated or unfinished"
     )
-    none = f"none of {plural(total, 'trace')} shows a sign of truncation"
+    none = f"no signs of truncation in {plural(total, 'trace')}"
     many = some if any_cut.any() else none
     text = f"{_SUBJECT}: {many}{why}. {meaning.get(status, 'Totals over their spans are lower bounds.')}{also}"
     return [

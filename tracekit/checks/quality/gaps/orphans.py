@@ -49,7 +49,7 @@ def orphan_gaps(case: Case) -> list[Finding]:
     order = order[cut : len(order) - cut]
     named, lacks = named[order], lacks[order]
     if not lacks.any():
-        text = f"No sign of a collection gap: no trace lacks a parent span (n = {plural(len(named), 'trace')})."
+        text = f"No collection gap detected: no trace has a missing parent span ({plural(len(named), 'trace')})."
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     found = cluster_scan(lacks)
     within = np.zeros(len(named), bool)
@@ -57,8 +57,8 @@ def orphan_gaps(case: Case) -> list[Finding]:
     share, usual = float(lacks[within].mean()) if within.any() else 0.0, float(lacks[~within].mean())
     if found.p >= _ALARM_P or share < max(_ALARM_SHARE, 2 * usual):
         text = (
-            f"No sign of a collection gap: {ratio(float(lacks.mean()))} of the traces lack a parent span, without a "
-            f"significant cluster in time (n = {plural(len(named), 'trace')})."
+            f"No collection gap detected: {ratio(float(lacks.mean()))} of {plural(len(named), 'trace')} have a missing "
+            f"parent span, without a significant cluster in time."
         )
         return [finding(CHECK, "ok", text, pd.DataFrame())]
     start = case.start_ns[named]
@@ -69,7 +69,7 @@ def orphan_gaps(case: Case) -> list[Finding]:
     where = f" Spans of `{lost.iloc[0]['scope']}` fell by {ratio(lost.iloc[0]['loss_ratio'])}." if len(lost) else ""
     text = (
         f"Collection gap: {ratio(share)} ({case.ci} {ratio_range(low, high)}) of the traces from "
-        f"{period(first.value, last.value)} lack a parent span, vs {ratio(usual)} of the others "
+        f"{period(first.value, last.value)} have a missing parent span, vs {ratio(usual)} of the others "
         f"(n = {count(within.sum())} and {count((~within).sum())}).{where} Counts and times in this window are too low."
     )
     return [

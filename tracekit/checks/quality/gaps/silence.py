@@ -87,8 +87,8 @@ def silence(case: Case) -> list[Finding]:
     longest = float(np.diff(start).max())
     if not len(evidence):
         text = (
-            f"No sign of a collection gap: the longest pause between {count(len(start))} traces is "
-            f"{duration(longest)}, not significantly longer than the others."
+            f"No collection gap detected: the longest interval between two trace starts is {duration(longest)}, not "
+            f"significantly longer than the rest ({plural(len(start), 'trace')})."
         )
         return [finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
     worst = evidence.iloc[int(evidence["due_count"].to_numpy().argmax())]
@@ -96,13 +96,12 @@ def silence(case: Case) -> list[Finding]:
     text = (
         f"Possible collection gap: no trace for {duration(float(worst['gap_ns']))} from "
         f"{worst['start_time']:%Y-%m-%d %H:%M:%S} UTC, about {count(worst['due_count'])} expected "
-        f"(n = {count(len(start))} traces).{others} Without request counts it may be a lull; it does not prove an "
-        f"outage of the service."
+        f"(n = {count(len(start))} traces).{others} Without request counts this may also be a period of low traffic."
     )
     due = float(worst["due_count"])
     spread_due = 1.96 * float(np.sqrt(due))
     estimate = Estimate(due, "count", max(due - spread_due, 0.0), due + spread_due, len(start))
-    remedy = "Pass request counts with times, to distinguish a lull from lost traces."
+    remedy = "Pass request counts with times (requests=), to distinguish low traffic from lost traces."
     return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 
