@@ -140,7 +140,7 @@ def test_dialects_and_other_signals_are_reported_once_with_their_counts():
     assert rows == {
         f"SIGNAL_MIXED a.json: expected traces only, found 1 record of metrics, {skipped}": 1,
         f"SIGNAL_MIXED a.json: expected traces only, found 4 records of logs, {skipped}": 4,
-        "DIALECT a.json: converted: enum_names (1), snake_case (3)": 4,
+        "DIALECT a.json: converted from other layouts: enum_names (1), snake_case (3); no action needed": 4,
     }
     assert ledger.row()["dialects"] == "enum_names=1 snake_case=3"
     assert ledger.row()["skipped_count"] == 5

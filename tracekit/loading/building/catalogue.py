@@ -93,8 +93,8 @@ CATALOGUE: dict[str, Code] = {
     "NO_ROOT": Code("warn", "no root span", "read the files of the service where the traces begin as well"),
     "CHILD_OUTSIDE_PARENT": Code(
         "info",
-        "child span outside the parent's interval, which is normal for asynchronous work",
-        "check for clock skew (tk.clock_skew) if the work is synchronous",
+        "child span outside its parent's interval (normal for asynchronous work)",
+        "for synchronous work, check clock skew: tk.clock_skew(traces)",
     ),
     "TIME_ZERO": Code("warn", "start time zero or missing", "fix the exporter: it writes no start time"),
     "TIME_MISSING_END": Code(

@@ -209,7 +209,11 @@ class Ledger:
             self.issue("SIGNAL_MIXED", f"expected traces only, found {found}, which were skipped", count=count)
         if sum(self.dialects.values()) and self.formats:
             counted = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.dialects.items()))
-            self.issue("DIALECT", f"converted: {counted}", count=sum(self.dialects.values()))
+            self.issue(
+                "DIALECT",
+                f"converted from other layouts: {counted}; no action needed",
+                count=sum(self.dialects.values()),
+            )
 
     def dialect(self, name: str, count: int = 1) -> None:
         """Count a spelling of the format."""
