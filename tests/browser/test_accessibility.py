@@ -36,7 +36,7 @@ def enliven(page):
     page.locator(".how summary").first.click()
     page.locator(".tkw-row.fold").first.click()
     page.locator("#view-waterfall-2 .tkw-row[data-row='5']").click()
-    page.locator("#view-waterfall-3").get_by_role("button", name="Keys").click()
+    page.locator("#view-waterfall-3").get_by_role("button", name="Keyboard shortcuts").click()
     page.locator("#view-waterfall-4").get_by_role("searchbox").fill("SELECT")
     page.locator("#view-waterfall-5").get_by_role("button", name="ledger").first.click()
     page.locator(".node").first.click()
@@ -95,7 +95,7 @@ def test_every_control_can_be_reached_and_worked_by_key(browser, path):
             names.append(focused)
             if focused == "tkw-scroll":
                 break
-        assert {"Critical path", "Fold repeats", "Whole trace", "Keys", "ledger"} <= set(names)
+        assert {"Critical path", "Fold repeats", "Whole trace", "Keyboard shortcuts", "ledger"} <= set(names)
         assert names[-1] == "tkw-scroll"
         page.keyboard.press("Enter")
         assert view.locator(".tkw-det.on").count() == 1

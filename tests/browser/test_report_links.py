@@ -35,14 +35,16 @@ def at(visit, path, fragment):
 def test_the_first_screen_shows_what_changed_and_links_to_the_exemplar(visit, path):
     page = visit.open(path)
     findings = page.locator(".findings li")
-    for place, words in enumerate(["Sampling unknown", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]):
+    for place, words in enumerate(
+        ["Sampling weights not set", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]
+    ):
         box = findings.nth(place).bounding_box()
         assert box["y"] + box["height"] < page.viewport_size["height"]
         assert words in findings.nth(place).inner_text()
     mean = findings.filter(
-        has_text="Mean latency of recorded traces regressed 39.3 ms \u2192 57.1 ms (+17.8 ms, 95% CI"
+        has_text="Mean latency of recorded requests regressed 39.3 ms \u2192 57.1 ms (+17.8 ms; 95% CI"
     )
-    assert "98.8% of it: ledger SELECT entries" in mean.inner_text()
+    assert "98.8% of the increase (+17.5 ms) is in ledger SELECT entries" in mean.inner_text()
     assert "baseline 84.5 ms" in page.locator(".figures").inner_text()
     mean.get_by_role("link", name="open exemplar trace").click()
     page.locator("article .view.live").first.wait_for()
@@ -103,7 +105,7 @@ def test_the_code_behind_a_figure_is_one_click_away(visit, path):
     assert code.inner_text().splitlines() == [*lines, "tk.latency(traces).table"]
     sections = page.locator("section:has(h2)").count()
     assert page.locator("section > .how").count() == sections - 1  # each finding has its own
-    finding = page.locator(".findings li", has_text="Mean latency of recorded traces regressed").locator(".how")
+    finding = page.locator(".findings li", has_text="Mean latency of recorded requests regressed").locator(".how")
     finding.locator("summary").click()
     assert "tk.critical_path(before).compare(tk.critical_path(traces)" in finding.inner_text()
 

@@ -152,11 +152,13 @@ def test_links_to_a_trace_open_the_waterfall_of_the_author(page, sets, worst):
 
 def test_the_first_screen_shows_what_changed_and_links_to_the_trace(page):
     findings = page.locator(".findings li")
-    for place, words in enumerate(["Sampling unknown", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]):
+    for place, words in enumerate(
+        ["Sampling weights not set", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]
+    ):
         box = findings.nth(place).bounding_box()
         assert box["y"] + box["height"] < 800
         assert words in findings.nth(place).inner_text()
-    mean = findings.filter(has_text="Mean latency of recorded traces regressed 39.3 ms \u2192 57.1 ms")
+    mean = findings.filter(has_text="Mean latency of recorded requests regressed 39.3 ms \u2192 57.1 ms")
     assert mean.get_by_role("link", name="open exemplar trace").is_visible()
 
 

@@ -164,7 +164,7 @@ def test_time_without_a_span_is_shown_as_a_gap(visit):
     rows = [("1", None, "shop", "list", 0, 100, "UNSET"), ("2", None, "mail", "send", 300, 400, "UNSET")]
     traces = TraceSet.from_spans(frame_of(rows))
     page = mount(visit, trace_payload(traces, "0000", path=critical_path(traces, scope="trace")))
-    assert page.locator(".tkw-lane b").inner_text() == "Critical path, 50.0% not covered"
+    assert page.locator(".tkw-lane b").inner_text() == "Critical path, 50.0% not covered by a span"
     label = page.locator(".tkw-lane canvas").get_attribute("aria-label")
     assert label.startswith("Critical path of 400 µs, 50.0% not covered by a span")
     pixels = """() => {

@@ -65,7 +65,7 @@ SETS = {"odd": odd, "worst": worst, "inferred": inferred}
 def saved(page):
     """The spans as the button saves them."""
     with page.expect_download() as caught:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("button", name="Download CSV").click()
     name = caught.value.suggested_filename
     return name, pd.read_csv(
         io.StringIO(Path(caught.value.path()).read_text("utf-8")), dtype=dict.fromkeys(("span_id", "name"), str)

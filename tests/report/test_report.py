@@ -83,7 +83,7 @@ def test_every_element_is_closed_and_every_section_there(page):
     assert [tag for tag in page.open if tag != "html"] == []
     ids = [attributes["id"] for attributes in page.all("section")]
     assert ids == (
-        ["findings", "path", "sources", "volume", "services", "operations", "map", "latency", "errors", "traces"]
+        ["findings", "path", "errors", "volume", "services", "operations", "map", "latency", "traces", "sources"]
     )
     links = [attributes["href"] for attributes in page.all("a")]
     targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
@@ -163,8 +163,8 @@ def test_packed_data_have_no_date():
 
 
 def test_no_time_of_writing_unless_requested(shop):
-    assert "Generated 2025-06-01 12:30." in render(shop, generated=datetime(2025, 6, 1, 12, 30, tzinfo=UTC))
-    assert "Generated" not in render(shop)
+    assert " at 2025-06-01 12:30" in render(shop, generated=datetime(2025, 6, 1, 12, 30, tzinfo=UTC))
+    assert " at 2025-06-01" not in render(shop)
 
 
 def test_the_report_is_small(source):
@@ -200,7 +200,7 @@ def test_an_empty_set_is_reported_as_text(empty):
     page = Page(render(empty))
     words = page.text("p")
     for said in (
-        "There is no trace in the data.",
+        "The data contain no traces.",
         "No services.",
         "No error spans.",
         "No trace has both a start",

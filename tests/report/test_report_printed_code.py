@@ -75,7 +75,7 @@ def test_the_code_of_every_finding_gives_its_number(name):
 def test_the_code_of_every_section_runs(name):
     standard = Standard.of(*SAMPLES[name])
     for section, code in standard._code.items():
-        if section == "head" or (section == "changes" and standard.changes is None):
+        if section == "changes" and standard.changes is None:
             continue
         assert run(code) is not None, section
 
@@ -95,3 +95,10 @@ def test_unfinished_and_incomplete_requests_are_found_again():
     traces = tk.TraceSet.from_spans(frame)
     found = {finding.check: finding for finding in Standard.of(traces).findings}
     assert eval(found["incomplete"].code, {"traces": traces}) == found["incomplete"].estimate.value == 0.5
+
+
+def test_code_reads_the_baseline_only_where_it_uses_it():
+    standard = Standard.of(*SAMPLES["against a baseline"])
+    codes = [code for *_, code in standard.first_screen()["findings"] if code] + list(standard._code.values())
+    assert {"\nbefore = " in code for code in codes} == {True, False}
+    assert all(("before)" in code.splitlines()[-1]) == ("\nbefore = " in code) for code in codes)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _WIDE: Final = 120
 _TALL: Final = 14
 _BAR: Final = 8
+_TO_THE_CHANGE: Final = "contribution to the change in mean latency; bars to the right are regressions"
 _SHORT: Final = 10  # rows that are shown at first
 _WHO: Final = (
     Column("service"),
@@ -44,9 +45,9 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
     """Return critical-path time by operation."""
     caption = "Critical-path time by operation"
     columns = (
-        *_WHO, number("share", "of the total latency", is_sorted=True),
+        *_WHO, number("share", "share of total latency", is_sorted=True),
         number("per request", "mean over all requests", unit="ns"), Column("95% CI"),
-        number("requests", "with this operation on the critical path"), number("requests affected"),
+        number("requests", "requests with this operation on the critical path"), number("requests affected"),
         Column("exemplar trace"),
     )  # fmt: skip
     if not len(seen.path.latency_ns):
@@ -66,7 +67,7 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
         for row in records(table)
     ]
     left_out = seen.path.unfinished_count
-    unfinished = f"{plural(left_out, 'unfinished request')} left out." if left_out else ""
+    unfinished = f"{plural(left_out, 'unfinished request')} excluded." if left_out else ""
     note = f"{unfinished} {rest_note(len(table), 'operations')}".strip()
     return Table(caption, columns, rows, _SHORT, note)
 
@@ -77,8 +78,8 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
     columns = (
         *_WHO, number("baseline", "mean critical-path time per request", unit="ns"), number("current", unit="ns"),
         number("change", "the column sums to the change in mean latency", unit="ns", is_lead=True),
-        number("contribution", "to the change; to the right: slower", unit="ns", is_sorted=True), Column("95% CI"),
-        number("calls/request (baseline)", "in requests that have it"), number("calls/request (current)"),
+        number("contribution", _TO_THE_CHANGE, unit="ns", is_sorted=True), Column("95% CI"),
+        number("calls/request (baseline)", "mean over requests with this operation"), number("calls/request (current)"),
         number("time/call (baseline)", unit="ns"), number("time/call (current)", unit="ns"), Column("exemplar trace"),
     )  # fmt: skip
     compared = changes.comparison

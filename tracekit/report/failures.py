@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -25,6 +25,8 @@ from tracekit.views.service_graph.map import FAILING
 if TYPE_CHECKING:
     from tracekit.checks.overview import Overview
     from tracekit.views.colours import Colours
+
+_TEMPLATE: Final = "with numbers replaced by <n> and quoted text by <text>"
 
 
 def failing_table(seen: Overview, colours: Colours) -> Table:
@@ -55,8 +57,8 @@ def failing_table(seen: Overview, colours: Colours) -> Table:
 def exceptions_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
     """Return the exceptions by service, type and message."""
     columns = (
-        Column("service"), Column("exception"), Column("message"), number("events", is_sorted=True), number("traces"),
-        Column("first, UTC"), Column("last, UTC"), Column("exemplar trace"),
+        Column("service"), Column("exception"), Column("message", note=_TEMPLATE), number("events", is_sorted=True),
+        number("traces"), Column("first, UTC"), Column("last, UTC"), Column("exemplar trace"),
     )  # fmt: skip
     rows = []
     for row in records(seen.errors.exceptions):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -19,7 +17,7 @@ from tracekit.report.tables import (
     share_cell,
     time_cell,
 )
-from tracekit.text import NO_FIGURE, NOT_ESTIMABLE, clean, duration, interval, plural
+from tracekit.text import NO_FIGURE, clean, duration, interval, plural
 from tracekit.views.latency_picture import latency_picture, strip_picture
 from tracekit.views.service_graph.map import FAILING
 
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 def services_table(seen: Overview, colours: Colours) -> Table:
     """Return one row per service or inferred peer."""
     columns = (
-        Column("service"), number("requests", "calls received and root spans", is_sorted=True), number("error rate"),
+        Column("service"), number("requests", "calls received plus root spans", is_sorted=True), number("error rate"),
         number("p50", unit="ns"), number("p95", unit="ns"), number("p99", unit="ns"),
         number("self time", "share of total span time, excluding children"), number("spans"), number("traces"),
     )  # fmt: skip
@@ -62,7 +60,7 @@ def operations_table(seen: Overview, colours: Colours) -> Table:
     columns = (
         Column("service"), Column("operation"), number("spans", is_sorted=True), number("error rate"),
         number("p50", unit="ns"), number("p95", unit="ns"), Column("95% CI of p95"), number("p99", unit="ns"),
-        number("spread", "sorted by p99 / p50; the bar shows p50, p95 and p99"),
+        number("spread", "bar: p50, p95 and p99; sorts by p99 / p50"),
     )  # fmt: skip
     table = seen.operations.table
     low, high = float(table["p50_ns"].min()), float(table["p99_ns"].max())
@@ -90,12 +88,7 @@ def operations_table(seen: Overview, colours: Colours) -> Table:
 
 def _interval_cell(low: float, high: float) -> Cell:
     """Return an interval of durations."""
-    if np.isnan(low) and np.isnan(high):
-        return Cell(NOT_ESTIMABLE, None, "mute")
-    if np.isnan(low):
-        return Cell(f"up to {duration(high)}", None, "mute")
-    words = f"above {duration(low)}" if np.isnan(high) else interval(low, high, duration, confidence="")
-    return Cell(words, None, "mute")
+    return Cell(interval(low, high, duration, confidence=""), None, "mute")
 
 
 def latency_pictures(seen: Overview) -> list[tuple[str, str, Markup]]:

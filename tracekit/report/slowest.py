@@ -76,7 +76,7 @@ def waterfall_view(
     ]
     return {
         "id": trace_id,
-        "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
+        "title": " ".join(dict.fromkeys(clean(row[f"root_{key}"], limit=120) for key in ("service_name", "name"))),
         "duration": "unknown" if pd.isna(row["root_duration_ns"]) else duration(row["root_duration_ns"]),
         "facts": " · ".join(facts),
         "height": height,

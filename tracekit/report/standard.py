@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,7 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:
-    from tracekit.findings import Finding, Findings
+    from tracekit.findings import Findings
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
@@ -42,20 +43,20 @@ _ROWS: Final = 10  # rows of a table whose exemplars are embedded
 SECTIONS: Final = {
     "changes": "What changed",
     "path": "Critical path",
-    "sources": "Input data",
+    "errors": "Errors",
     "volume": "Traffic",
     "services": "Services",
     "operations": "Operations",
     "map": "Service map",
     "latency": "Latency",
-    "errors": "Errors",
     "traces": "Slowest traces",
+    "sources": "Input data",
 }
 
 # the section that a finding without an exemplar trace links to, by topic, with exceptions by check
 _SECTIONS_OF_TOPICS: Final = {"data": "sources", "changes": "changes", "latency": "latency", "errors": "errors"}
 _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
-    "tail": "operations", "failing": "errors", "calls": "map", "operations": "operations",
+    "tail": "operations", "failing": "errors", "calls": "map", "failing_calls": "map", "operations": "operations",
 }  # fmt: skip
 _SECTIONS: Final = {
     "changes": (
@@ -188,7 +189,7 @@ class Standard:
             "period": _period(self.seen),
             "figures": [(value, words, was) for (value, words), (was, _) in zip(now, before, strict=True)],
             "findings": [
-                (anchor, found, self._code_of(found))
+                (anchor, found, self._with_reading(found.code))
                 for anchor, found in zip(self._anchors, self.findings, strict=True)
             ],
             "places": _PLACES,
@@ -200,11 +201,12 @@ class Standard:
     @cached_property
     def _code(self) -> dict[str, str]:
         """The code that reproduces each section."""
-        return code_of(self.seen.traces, self.changes.before.traces if self.changes else None)
+        return {section: self._with_reading(code) for section, code in _SECTIONS.items()}
 
-    def _code_of(self, finding: Finding) -> str:
-        """Return the code that reproduces a finding, starting with reading the files."""
-        return f"{self._code['head']}\n{finding.code}" if finding.code else ""
+    def _with_reading(self, code: str) -> str:
+        """Return code that starts with reading the files that it uses; empty without code."""
+        baseline = self.changes.before.traces if self.changes and re.search(r"\bbefore\b", code) else None
+        return f"{reading(self.seen.traces, baseline)}\n{code}" if code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
         """Return tables, charts, views and code for the template."""
@@ -248,7 +250,7 @@ def _figures(seen: Overview) -> list[tuple[str, str]]:
     requests = seen.requests.table
     known = len(requests) and requests["span_count"].iloc[0]
     row = requests.iloc[0] if known else None
-    of = f"of {seen.recorded}requests"
+    of = "(recorded requests)" if seen.recorded else "of requests"
     return [
         (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
         (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
@@ -270,10 +272,9 @@ def _period(seen: Overview) -> str:
 def _sampling(standard: Standard) -> str:
     """Return the sampling statement of each side."""
     now = standard.seen.traces.weights.statement
-    if standard.changes is None:
-        return f"{now[0].upper()}{now[1:]}."
-    before = standard.changes.before.traces.weights.statement
-    return f"{now[0].upper()}{now[1:]}." + f" Baseline: {before}." * (before != now)
+    before = standard.changes.before.traces.weights.statement if standard.changes else now
+    shown = f"{now.partition(':')[0]}: see Findings" if "unknown" in now.partition(":")[0] else now
+    return f"{shown[0].upper()}{shown[1:]}." + f" Baseline: {before}." * (before != now)
 
 
 def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
@@ -301,15 +302,14 @@ def _volume(seen: Overview) -> Markup | None:
     return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)
 
 
-def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str]:
-    """Return the code that reproduces each section, starting with reading the files."""
+def reading(traces: TraceSet, baseline: TraceSet | None = None) -> str:
+    """Return the code that reads the files."""
     lines = ["import tracekit as tk", "", f"traces = {_made(traces)}"]
     if baseline is not None:
         lines.append(f"before = {_made(baseline)}")
     if any("(...)" in line for line in lines):
         lines.insert(1, "# ...: a mask, function or table; insert the one you used")
-    head = "\n".join(lines)
-    return {section: f"{head}\n{code}" for section, code in _SECTIONS.items()} | {"head": head}
+    return "\n".join(lines)
 
 
 def _made(traces: TraceSet) -> str:

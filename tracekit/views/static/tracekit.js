@@ -996,7 +996,7 @@ class Lane {
     const { T } = W, share = percent(T.path.gap / T.path.total), gaps = T.path.gap ? `, ${share} not covered by a span` : '';
     this.W = W;
     this.el = h('div', 'tkw-lane');
-    this.title = h('b', '', `Critical path${T.path.gap ? `, ${share} not covered` : ''}`);
+    this.title = h('b', '', `Critical path${gaps}`);
     this.canvas = set(h('canvas'), { role: 'img', 'aria-label': `Critical path of ${duration(T.path.total)}${gaps}: click to select the span` });
     this.el.append(this.title, this.canvas);
     W.on(this.canvas, 'click', e => {
@@ -1238,8 +1238,8 @@ export class Waterfall extends View {
     if (T.path) bar.append(this.pathSwitch = toggle('Critical path', () => this.turnPath(), 'c', this.showPath));
     if (T.shift) bar.append(this.clockSwitch = toggle('Correct clock skew', () => this.turnClock(), 't', false));
     if (T.folds.members.length) bar.append(this.foldSwitch = toggle('Fold repeats', () => this.turnFolds(), 'g', true));
-    bar.append(this.levelChoice(), button('Whole trace', () => this.lookAtAll(), '0'), button('Keys', () => this.detail.showKeys(), '?'));
-    if (T.spanHi) bar.append(button('CSV', () => download(`trace-${T.meta.id}.csv`, csvOf(T)), 'Download all spans as a table'));
+    bar.append(this.levelChoice(), button('Whole trace', () => this.lookAtAll(), '0'), button('Keyboard shortcuts', () => this.detail.showKeys(), '?'));
+    if (T.spanHi) bar.append(button('Download CSV', () => download(`trace-${T.meta.id}.csv`, csvOf(T)), 'Download all spans as a table'));
     bar.append(h('span', 'tkw-gap'), h('span', 'tkw-dim', T.state ? many(T.n, 'row') : `${many(T.n, 'span')} · ${duration(T.end)}`));
     return bar;
   }
