@@ -32,7 +32,7 @@ def _slower_entry(changes: Changes) -> Finding | None:
     limits = [(row[f"{side}_p95_low_ns"], row[f"{side}_p95_high_ns"]) for side in SIDES]
     text = (
         f"{name_of(row)} p95 regressed {from_to(before, now)} ({times}"
-        f"{intervals_from_to(*limits)}). "
+        f"{intervals_from_to(limits[0], limits[1])}). "
         f"p50 {from_to(row['baseline_p50_ns'], row['current_p50_ns'])} "
         f"(n = {from_to(row['baseline_span_count'], row['current_span_count'], count)})."
     )
