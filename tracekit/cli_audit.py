@@ -30,7 +30,12 @@ def audit(
     profile: Annotated[str | None, typer.Option(help="AWS profile (default: boto3's credential chain).")] = None,
     days: Annotated[float, typer.Option(help="Days to look back.")] = 7,
     service: Annotated[list[str] | None, typer.Option(help="Audit only this service. Repeatable.")] = None,
-    min_incident_requests: Annotated[int | None, typer.Option(help="Smallest incident to detect, in requests.")] = None,
+    min_incident_requests: Annotated[
+        int | None,
+        typer.Option(
+            help="Smallest incident that traces must capture, in requests (enables the check of sampling rates)."
+        ),
+    ] = None,
     kubectl: Annotated[
         list[Path] | None,
         typer.Option(help="Output of `kubectl get pods,deployments,daemonsets -A -o json`, per cluster. Repeatable."),
@@ -41,14 +46,18 @@ def audit(
     ] = None,
     from_folder: Annotated[
         Path | None,
-        typer.Option("--from", help="Folder of saved answers to audit offline (audit-shop is bundled)."),
+        typer.Option(
+            "--from", help="Folder of saved AWS responses (from --save) to audit offline; audit-shop is a sample."
+        ),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="New folder to save the answers of AWS to.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="New folder to save the AWS responses to, for use with --from.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Audit trace coverage: which services are traced, which are not, and why. Read-only.
 
-    Exit code 0: no service failed; 1: a service is missing traces; 2: the audit could not run.
+    Exit code 0: no service is missing traces; 1: a service is missing traces; 2: the audit could not run.
     """
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
     from tracekit.text import clean  # noqa: PLC0415 - not for --help
@@ -75,10 +84,11 @@ def audit(
         show(findings_table(found.findings))
         for line in _evidence(found.findings):
             typer.echo(clean(line))
+        typer.echo("Alarms that should fire, and the services")
         for name, services in found.alarms.items():
-            typer.echo(clean(f"{name}: {', '.join(services) or 'none'}"))
+            typer.echo(clean(f" {name}: {', '.join(services) or 'none'}"))
         if save is not None:
-            saved = f"{save}: {len(found.answers.records):,} answers saved"
+            saved = f"{save}: {len(found.answers.records):,} AWS responses saved"
             typer.echo(clean(f"{saved}; repeat the audit with tracekit audit --from {save}"))
     if found.services.empty and any(one.check == "coverage.not_checked" for one in found.findings):
         raise typer.Exit(NOT_AUDITED)
@@ -122,12 +132,15 @@ def _fitted(lines: list[tuple[str, ...]]) -> Iterator[str]:
 
 def _evidence(findings: tk.Findings) -> Iterator[str]:
     """Yield the evidence of the findings: facts, with the AWS responses that contain them."""
+    from tracekit.aws.audit.messages import LABELS  # noqa: PLC0415 - not for --help
+
     yield "Evidence"
     for finding in findings:
         rows = finding.evidence
         if finding.severity == "info" or "answer" not in rows:
             continue
-        yield f" {finding.check.removeprefix('coverage.')}  {finding.headline}"
+        code = finding.check.removeprefix("coverage.")
+        yield f" {LABELS[code]} [{code}]  {finding.headline}" if code in LABELS else f" {finding.headline}"
         for row in rows.to_dict("records"):
             answer = str(row["answer"])
             cut = answer if len(answer) <= _MAX_ANSWER else f"{answer[:_MAX_ANSWER]}..."

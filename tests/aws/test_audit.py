@@ -1,4 +1,4 @@
-"""The coverage playbook: every branch of its tree, what missing inputs do, and what is never claimed."""
+"""The coverage audit: every branch of its tree, what missing inputs do, and what is never claimed."""
 
 import ast
 import itertools
@@ -50,15 +50,15 @@ SENTENCES = {
     "decision, another rule, a sampling boost or duplicate export.",
     "D3f": "a: spans are stored in CloudWatch Logs and only 1.0% are indexed as X-Ray traces (339 recorded).",
     "D3x": "a: no traces of 17 requests, not significant under rule rule-a (p = 0.17); about 44 requests are needed.",
-    "D4a": "a: shipped without instrumentation: first deployed 2025-11-18 04:00, 27,758 requests since, no "
-    "traces (p < 1e-12). 1 of 1 services first deployed in the last 7 days are missing traces.",
-    "D4b": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since (p < 1e-12)."
-    " Preceding change: UpdateService by anna at 2025-11-20 13:00.",
+    "D4a": "a: shipped without instrumentation: first deployed 2025-11-18 04:00; no traces for 27,758 requests "
+    "since (p < 1e-12). No other service was first deployed in the last 7 days.",
+    "D4b": "a: stopped sending traces: last trace between 2025-11-20 13:00 and 14:00; 4,849 requests since then "
+    "(p < 1e-12). Last change before: UpdateService by anna at 2025-11-20 13:00.",
     "D5a": "a: collection gap from 2025-11-18 04:00 to 2025-11-18 08:00: 70.2% of expected traces missing (p < "
     "1e-12) while request volume did not drop. About 337 traces were not recorded. No other service has a"
-    " gap at that time.",
-    "W1": "a: access denied: arn:aws:iam::123456789012:role/a may not write traces (xray:PutTraceSegments: "
-    "implicitDeny), so its segments are rejected.",
+    " gap in this period.",
+    "W1": "a: access denied: arn:aws:iam::123456789012:role/a has no permission to write traces "
+    "(xray:PutTraceSegments: implicitDeny), so its segments are rejected.",
     "W2": "a: no network path to X-Ray: private subnets (subnet-shut) without an endpoint for com.amazonaws.eu-"
     "west-1.xray and without a route out.",
 }
@@ -98,7 +98,7 @@ def test_a_service_that_only_its_callers_saw_is_silent():
     assert audit.services["diagnosis_code"].to_dict() == {"a": "OK", "bank": "D5b"}
     (finding,) = of(audit, "D5b")
     assert finding.severity == "notice", "it may be anybody's"
-    assert finding.headline == ("bank: uninstrumented dependency of a: 33,430 sampled calls, no segments of its own.")
+    assert finding.headline == ("bank: uninstrumented dependency of a: 33,430 sampled calls, no segments from bank.")
     assert audit.alarms["TraceCoverageIncomplete"] == []
     own = audit_answers(answers_of(World((App("a"), App("bank", "remote", callers=("a",)), App("b")))))
     assert "b" not in own.alarms["TraceCoverageIncomplete"]

@@ -335,12 +335,13 @@ def test_credentials_in_messages_are_masked(account, markers):
 
 def test_without_region_or_credentials_nothing_is_requested(monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(tk.PullError, match=r"expected a region, found none: pass region="):
+    with pytest.raises(tk.PullError, match=r"no AWS region: pass --region"):
         tk.audit_coverage()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
     with pytest.raises(
-        tk.PullError, match=r"expected credentials .*, found none; test with .* or audit a saved folder"
+        tk.PullError,
+        match=r"no AWS credentials found \(environment, profile, role\); test with .* or audit a saved folder",
     ):
         tk.audit_coverage(region="eu-west-1")
     with pytest.raises(
@@ -364,7 +365,7 @@ def test_a_saved_folder_is_whole_or_not_there(tmp_path, monkeypatch):
     answers = answers_of(WORLDS["OK"])
     folder = audit_folder.save(answers, tmp_path / "a")
     assert audit_folder.load(folder) == answers
-    with pytest.raises(tk.LoadError, match=r"expected a new or empty folder for the answers, found files in"):
+    with pytest.raises(tk.LoadError, match=r"cannot save the AWS responses: .* is not empty; choose a new folder"):
         audit_folder.save(answers, folder)
     (tmp_path / "empty").mkdir()
     assert audit_folder.load(audit_folder.save(answers, tmp_path / "empty")) == answers
@@ -379,14 +380,16 @@ def test_a_saved_folder_is_whole_or_not_there(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_none_or_was_cut_is_refused(tmp_path):
-    with pytest.raises(tk.LoadError, match=r"expected a folder of saved answers, found no folder .*nowhere"):
+    with pytest.raises(
+        tk.LoadError, match=r"no folder '.*nowhere' of saved AWS responses; create one with: tracekit audit --save DIR"
+    ):
         tk.audit_coverage(from_folder=tmp_path / "nowhere")
-    with pytest.raises(tk.LoadError, match=r"expected a folder of saved answers \(audit.json and answers.jsonl\)"):
+    with pytest.raises(tk.LoadError, match=r"no saved AWS responses \(audit.json and answers.jsonl\) in "):
         tk.audit_coverage(from_folder=tmp_path)
     folder = audit_folder.save(answers_of(WORLDS["OK"]), tmp_path / "a")
     lines = (folder / "answers.jsonl").read_text().splitlines(keepends=True)
     (folder / "answers.jsonl").write_text("".join(lines[:-1]))
-    with pytest.raises(tk.LoadError, match=r"expected \d+ answers in .*, found \d+: the file is truncated"):
+    with pytest.raises(tk.LoadError, match=r"expected \d+ AWS responses in .*, found \d+: the file is truncated"):
         tk.audit_coverage(from_folder=folder)
     (folder / "answers.jsonl").write_text("".join("x\n" for _ in lines))
     with pytest.raises(tk.LoadError, match=r"expected an answer in line 1, found 'x'.* of .*answers.jsonl") as told:
@@ -399,7 +402,7 @@ def test_a_folder_that_is_none_or_was_cut_is_refused(tmp_path):
         tk.audit_coverage(from_folder=folder)
     for odd in ({"start": "x"}, {"start": 5, "end": 4}, {"end": 10**15}, {"start": None}):
         (folder / "audit.json").write_text(json.dumps(about | odd))
-        with pytest.raises(tk.LoadError, match=r"expected a folder of saved answers \(audit.json and answers.jsonl\)"):
+        with pytest.raises(tk.LoadError, match=r"no saved AWS responses \(audit.json and answers.jsonl\) in "):
             tk.audit_coverage(from_folder=folder)
 
 
@@ -416,8 +419,8 @@ def test_one_odd_line_of_saved_answers_is_reported_and_the_rest_is_read(tmp_path
     (folder / "audit.json").write_text(json.dumps(about | {"answer_count": len(lines) + 1}))
     audit = tk.audit_coverage(from_folder=folder)
     (found,) = [one for one in audit.findings if one.check == "coverage.not_read"]
-    said = f"not read: 1 of {len(lines) + 1:,} saved answers; first: expected an answer in line {len(lines) + 1}, found"
-    assert found.headline.startswith(said)
+    headline = f"not read: 1 of {len(lines) + 1:,} saved AWS responses; first: expected an answer in line"
+    assert found.headline.startswith(f"{headline} {len(lines) + 1}, found")
     pd.testing.assert_frame_equal(audit.services, whole.services)
     assert [one.headline for one in audit.findings if one is not found] == [one.headline for one in whole.findings]
 
@@ -489,14 +492,16 @@ def test_the_command_prints_the_diagnoses_and_the_alarms(tmp_path):
     words = " ".join(ran.output.split())
     assert words.startswith(
         "17 services in eu-west-1, 2025-11-14 00:00 to 2025-11-21 00:00 UTC"
-        " 10 of 17 services missing traces, 5 OK, 2 other service code diagnosis"
+        " 10 of 17 services are missing traces; 5 OK; 2 other (not traceable, uninstrumented dependency) service code"
     )
     names = [line.split()[0] for line in ran.output.splitlines()[4:21]]
     assert names[:2] == ["catalogue", "checkout"], "what fails stands first"
     assert names[-7:] == ["bank", "landing-page", "refunds", "send-mail", "shop-api/prod", "web", "wishlist"]
     assert "search D2a no collector container 50,292 0 none" in words
     assert "send-mail OK OK lambda 43,462 41,815 shop-api/prod OK OK gateway" in words
+    assert "Alarms that should fire, and the services TraceCoverageIncomplete: checkout, gift-cards," in words
     assert "TraceCollectionGapDetected: catalogue" in words
+    assert "collection gap [D5a] catalogue: collection gap from" in words
     assert "Set Mode=Active." in words
     assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00]" in words
     assert '"TracingConfig": {"Mode": "PassThrough"}' in words
@@ -531,7 +536,7 @@ def test_the_command_prints_json_and_refuses_what_cannot_be():
 def test_the_first_thing_that_a_notebook_shows_is_the_answer():
     audit = tk.audit_coverage(from_folder="audit-shop")
     shown = audit._repr_html_()
-    answer = "eu-west-1: 10 of 17 services missing traces, 5 OK, 2 other"
+    answer = "eu-west-1: 10 of 17 services are missing traces; 5 OK; 2 other (not traceable, uninstrumented dependency)"
     assert shown.startswith(f"<p>{answer}</p><table")
     assert shown.index("catalogue") < shown.index("bank") < shown.index("refunds")
     assert "<td>101,135</td>" in shown

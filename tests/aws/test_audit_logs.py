@@ -205,7 +205,7 @@ def test_a_log_of_no_collector_is_reported(tmp_path):
     log = written(tmp_path, "collector-cartt.log", FULL)
     audit = tk.audit_coverage(from_folder="audit-shop", logs=log)
     told = finding(audit, "not_used")
-    expected = "not used: expected the log of a known collector, service or task, found 'cartt'."
+    expected = "not used: log 'cartt' matches no known collector, service or task."
     assert (told.severity, told.headline) == ("notice", expected)
     assert "checkout, gift-cards" in told.remedy
     assert (

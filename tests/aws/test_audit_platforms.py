@@ -18,7 +18,8 @@ from tracekit.aws.reader import DENIED
 SENTENCES = {
     "D1a of a stage": "a/prod: tracing is disabled (tracingEnabled=false, 2025-11-21): 0 traces of 67,165 requests"
     " in 7 days.",
-    "D1n": "a: HTTP API, not traceable: API Gateway traces REST APIs only, so traces start behind it.",
+    "D1n": "a: not traceable: API Gateway traces only REST APIs, and this is an API of type HTTP. Traces start in the "
+    "service behind it.",
     "D2a of pods": "a: deployment shop/a has no X-Ray daemon, collector or remote endpoint, so no traces are exported.",
     "D2a of pods none runs": "a: deployment shop/a has a collector, but 0 of 3 run, so no traces are exported.",
     "D2b of pods": "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 is UNHEALTHY (2 restarts, "
@@ -27,16 +28,16 @@ SENTENCES = {
     "'InsufficientNumberOfReplicas: 1 of 1 replicas is not ready'); 20,241 of an unknown number of "
     "expected traces recorded.",
     "D2c of pods": "a: collector running on 3 of 3 pods, but 67,165 requests left no traces (p < 1e-12).",
-    "D4b of a version": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since"
-    " (p < 1e-12)."
-    " Preceding change: version 2 published (TracingConfig.Mode Active → PassThrough) at 2025-11-20 "
+    "D4b of a version": "a: stopped sending traces: last trace between 2025-11-20 13:00 and 14:00; 4,849 requests "
+    "since then (p < 1e-12)."
+    " Last change before: version 2 published (TracingConfig.Mode Active → PassThrough) at 2025-11-20 "
     "14:00.",
-    "D4b by CodeDeploy": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since"
-    " (p < 1e-12)."
-    " Preceding change: CodeDeploy deployment d-000000001 (Succeeded) by user at 2025-11-20 13:00.",
-    "D4b of a service": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since"
-    " (p < 1e-12)."
-    " Preceding change: service deployment (SUCCESSFUL) at 2025-11-20 14:00.",
+    "D4b by CodeDeploy": "a: stopped sending traces: last trace between 2025-11-20 13:00 and 14:00; 4,849 requests "
+    "since then (p < 1e-12)."
+    " Last change before: CodeDeploy deployment d-000000001 (Succeeded) by user at 2025-11-20 13:00.",
+    "D4b of a service": "a: stopped sending traces: last trace between 2025-11-20 13:00 and 14:00; 4,849 requests "
+    "since then (p < 1e-12)."
+    " Last change before: service deployment (SUCCESSFUL) at 2025-11-20 14:00.",
 }
 EVIDENCE = {
     "D1a of a stage": ("apigateway:GetStages", '"tracingEnabled": false'),
@@ -415,4 +416,4 @@ def test_a_deployment_of_another_group_is_not_ones_own():
     for record in answers.of("codedeploy:BatchGetDeploymentGroups"):
         record.content["deploymentGroupsInfo"][0]["ecsServices"] = [{"serviceName": "b"}]
     (finding,) = of(audit_answers(answers), "D4b")
-    assert "Preceding change: none recorded in the half hour before." in finding.headline
+    assert "Last change before: none recorded in the preceding half hour." in finding.headline

@@ -29,7 +29,7 @@ def test_further_notes_are_printed(serve, tmp_path):
     start, end = (pd.Timestamp(BEGUN + shift, unit="s").isoformat() for shift in (-5, 5))
     ran = run.invoke(app, ["pull", "xray", str(tmp_path / "pulled"), "--start", start, "--end", end])
     assert ran.exit_code == 0
-    assert "note: Transaction Search is on: X-Ray lists about 0.015 of all traces" in ran.stdout
+    assert "note: Transaction Search is on: X-Ray lists about 1.5% of all traces" in ran.stdout
 
 
 def test_missing_traces_are_listed(serve, tmp_path):
@@ -60,7 +60,7 @@ def test_by_service_and_again_from_the_plan(serve, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "expected"),
     [
-        ([], 2, "expected trace_ids or a period"),
+        ([], 2, "no trace IDs and no period: pass --ids"),
         (["--trace-id", "abc"], 2, "tracekit: expected a trace id as in 1-58406520"),
         (
             ["--start", "1h", "--profile", "nobody"],

@@ -226,12 +226,15 @@ def test_the_result_shows_itself(serve, tmp_path):
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        ({}, "expected trace_ids or a period"),
-        ({"service": "web"}, "expected trace_ids or a period"),
+        ({}, "no trace IDs and no period: pass --ids"),
+        ({"service": "web"}, "no trace IDs and no period: pass --ids"),
         ({"trace_ids": trace_id(1), "service": "web"}, "found both; omit one"),
         ({"start": "2026-01-02", "end": "2026-01-01"}, "expected an end after the start"),
-        ({"start": "soon"}, r"expected a time \(2026-11-21T14:00\) or a time ago \(6h\), found 'soon'"),
-        ({"start": [1]}, "expected a time"),
+        (
+            {"start": "soon"},
+            r"invalid time 'soon': use a UTC time \(2026-11-21T14:00\) or a duration before now \(6h\)",
+        ),
+        ({"start": [1]}, "invalid time"),
         ({"start": "1h", "sampling": 0.0}, "expected sampling as a fraction above 0"),
         (
             {"start": "1h", "time_range": "event"},
@@ -275,7 +278,7 @@ def test_summaries_of_too_few_traces_are_reported(serve, tmp_path):
     server = search_on(serve([Trace(1)]))
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
     (note,) = pulled(tmp_path / "a", **time).notes
-    assert note.startswith("Transaction Search is on: X-Ray lists about 0.015 of all traces, those that it indexes;")
+    assert note.startswith("Transaction Search is on: X-Ray lists about 1.5% of all traces, those that it indexes;")
     server.denied = {"GetIndexingRules"}
     (note,) = pulled(tmp_path / "b", **time).notes
     assert "X-Ray lists only the traces that it indexes; service=... with source='logs' finds all traces" in note

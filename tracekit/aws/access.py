@@ -76,10 +76,10 @@ class Access:
         if failure is not None:
             raise PullError(f"expected an AWS session with credentials, {self.explained(failure)}")
         if not self.region:
-            message = "expected a region, found none: pass region= (--region), or set AWS_DEFAULT_REGION"
+            message = "no AWS region: pass --region (Python: region=), or set AWS_DEFAULT_REGION"
             raise PullError(message)
         if self._credentials is None:
-            message = f"expected credentials in boto3's chain (environment, profile, role), found none; {_TEST}"
+            message = f"no AWS credentials found (environment, profile, role); {_TEST}"
             raise PullError(message)
 
     def explained(self, error: Exception) -> str:

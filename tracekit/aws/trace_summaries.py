@@ -68,7 +68,7 @@ COLUMNS = (
 
 
 def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
-    """Return the trace summaries of a pull, or of a file of GetTraceSummaries answers.
+    """Return the trace summaries of a pull, or of a file with GetTraceSummaries responses.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
         ``error_root_causes`` and ``response_time_root_causes`` as X-Ray JSON, missing if there are none;
         ``revision``, ``matched_event_time``; ``weight`` and ``weight_source``.
 
-        Malformed summaries are left out; ``.attrs["quarantined"]`` lists their number and the reason.
+        Malformed summaries are excluded; ``.attrs["quarantined"]`` lists their number and the reason.
 
     Raises
     ------
     LoadError
-        No summaries, or none that is valid.
+        There are no valid summaries.
 
     Notes
     -----

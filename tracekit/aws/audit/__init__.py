@@ -1,4 +1,4 @@
-"""The trace-coverage audit: the coverage playbook, automated.
+"""The trace-coverage audit of an AWS account.
 
 ``calls`` and ``retrieval`` call read operations of AWS; ``folder`` saves and loads their answers.  ``functions``,
 ``containers``, ``clusters``, ``kubernetes``, ``gateways``, ``graph``, ``losses``, ``settings`` and ``changes`` extract

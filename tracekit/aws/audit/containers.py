@@ -24,7 +24,9 @@ _OFF = {
     ("AWS_XRAY_TRACING_ENABLED", "false"),
 }
 _NAMES = ("OTEL_SERVICE_NAME", "AWS_XRAY_TRACING_NAME")
-DAEMON_NOTE = "the X-Ray daemon is in maintenance mode since 2026-02-25: use the ADOT collector or the CloudWatch agent"
+DAEMON_NOTE = (
+    "the X-Ray daemon has been in maintenance mode since 2026-02-25: use the ADOT collector or the CloudWatch agent"
+)
 SERVICES, DEFINITION, TASKS = "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks"
 
 
@@ -119,7 +121,7 @@ def _collector(
     """Add facts about the collector of a task, and whether tracing is disabled."""
     about = definition.content["taskDefinition"]
     record.add(3, "task_definition", about["taskDefinitionArn"].rpartition("/")[2], definition)
-    record.add(1, "switched_off", switched_off(environment) or False, definition, environment)
+    record.add(1, "tracing_disabled", switched_off(environment) or False, definition, environment)
     endpoint, host = export_endpoint(environment)
     record.add(3, "endpoint", endpoint, definition)
     sidecars = [container for container in _containers(definition) if is_collector(container)]

@@ -1,4 +1,4 @@
-"""Which services are traced, which are not, and why: the coverage playbook, automated."""
+"""Which services are traced, which are not, and why: the coverage audit and its result."""
 
 from __future__ import annotations
 
@@ -57,16 +57,17 @@ class CoverageAudit:
     Parameters
     ----------
     services
-        One row per service, indexed by ``service``: ``diagnosis_code`` (a diagnosis of the playbook, ``OK``, or ``T8u``
-        if nothing failed but not all was checked), ``diagnoses`` (all codes) and the facts; missing means unknown.
+        One row per service, indexed by ``service``: ``diagnosis_code`` (``OK``, or ``T8u`` if nothing failed but not
+        all was checked; ``overview`` shows every code in words), ``diagnoses`` (all codes) and the facts; missing means
+        unknown.
     evidence
-        One row per service, stage and fact: ``step`` of the playbook, ``stage`` of the tree, ``observed``, ``status``
-        (``pass``, ``fail``, ``unknown``, ``not_needed``), ``source_call``, ``as_of``, the relevant part of the
-        ``answer``.
+        One row per service, stage and fact: ``step`` of data collection, ``stage`` of the decision tree, ``observed``,
+        ``status`` (``pass``, ``fail``, ``unknown``, ``not_needed``), ``source_call``, ``as_of``, the relevant part of
+        the AWS response (``answer``).
     findings
         One per diagnosis, and one per operation that failed or was denied.
     answers
-        The answers of AWS.
+        The AWS responses.
 
     Examples
     --------
@@ -81,7 +82,7 @@ class CoverageAudit:
 
     @property
     def alarms(self) -> dict[str, list[str]]:
-        """The services that raise the playbook's two alarms; remote hosts are excluded."""
+        """The services for which each of two alarms should fire; remote hosts are excluded."""
         found = self.services.loc[self.services["platform"] != "remote", "diagnoses"]
         return {
             name: [str(service) for service, diagnoses in found.items() if codes & set(diagnoses)]
@@ -110,10 +111,15 @@ class CoverageAudit:
         """The number of services that are missing traces, OK, or neither."""
         if self.services.empty:
             return "no services found: check the region, the account, and the operations that were not checked"
-        failing = len({service for services in self.alarms.values() for service in services})
-        ok = int((self.services["diagnosis_code"] == "OK").sum())
-        total = len(self.services)
-        return f"{failing:,} of {total:,} services missing traces, {ok:,} OK, {total - failing - ok:,} other"
+        failing = {service for services in self.alarms.values() for service in services}
+        codes = self.services["diagnosis_code"]
+        ok = int((codes == "OK").sum())
+        rest = codes[(codes != "OK") & ~codes.index.isin(failing)]
+        kinds = f" ({', '.join(sorted(rest.map(LABELS).unique()))})" if len(rest) else ""
+        verb = "is" if len(failing) == 1 else "are"
+        return (
+            f"{len(failing):,} of {len(codes):,} services {verb} missing traces; {ok:,} OK; {len(rest):,} other{kinds}"
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(
@@ -151,8 +157,8 @@ def audit_coverage(
 ) -> CoverageAudit:
     """Audit trace coverage: find the services that are not fully traced, and the cause.
 
-    Automates the coverage playbook: its eight retrieval steps, its decision tree and its five diagnoses.  Only read
-    operations of AWS are called.  What is denied or fails is reported as *not checked*, never as OK.
+    Collects data from AWS in eight steps and applies a decision tree to every service.  Only read operations of AWS are
+    called.  Checks that are denied or fail are reported as *not checked*, never as OK.
 
     Parameters
     ----------
@@ -169,20 +175,21 @@ def audit_coverage(
     requests
         Request counts: ``service``, ``count`` and ``time``; they take precedence over those of CloudWatch.
     min_incident_requests
-        Size of the smallest incident to detect, in requests, optionally with the number of traces needed (1); the
-        sampling rate is checked only if this is given.
+        Size of the smallest incident that traces must capture, in requests, optionally with the number of traces needed
+        (1); the sampling rate is checked only if this is given.
     kubectl
         Output of ``kubectl get pods,deployments,daemonsets -A -o json``, one file per cluster: ``kubectl-shop.json``
         belongs to the cluster ``shop``.
     logs
         Logs of collectors and X-Ray daemons, raw or as printed by ``kubectl logs`` or ``aws logs filter-log-events``,
-        one file per collector: ``collector-adot.log`` belongs to the collector, service or task ``adot``,
-        ``collector.log`` to all.  Lost spans in them are evidence; their absence is not.
+        one file per collector: ``collector-adot.log`` is matched to the collector, service or task ``adot``,
+        ``collector.log`` to all.  Dropped spans in a log are used as evidence; a log without dropped spans does not
+        show that none were dropped.
     from_folder
-        A folder of saved answers instead of AWS, or the name of a bundled one (``audit-shop``); ``kubectl*.json`` and
-        ``collector*.log`` files in it are read, too.
+        A folder of saved AWS responses to audit offline, or the name of a bundled one (``audit-shop``);
+        ``kubectl*.json`` and ``collector*.log`` files in it are read, too.
     save
-        A new folder to save the answers to.
+        A new folder to save the AWS responses to.
 
     Returns
     -------
@@ -194,7 +201,7 @@ def audit_coverage(
     PullError
         No region, no credentials, or invalid credentials.
     LoadError
-        The folder contains no saved answers, or the folder to save to is not empty.
+        The folder contains no saved AWS responses, or the folder to save to is not empty.
     ValueError
         Invalid arguments.
 
@@ -202,8 +209,7 @@ def audit_coverage(
     -----
     Missing traces are reported only if p < 1% under the sampling rules.  Expected traces come from the sampling rules
     and the requests per hour, assumed evenly spread within the hour; for a service that is not a root, from the rules
-    of the services that start the traces.  Collection gaps are found by a scan over hours.  Source: the coverage
-    playbook.
+    of the services that start the traces.  Collection gaps are found by a scan over hours.
 
     Examples
     --------

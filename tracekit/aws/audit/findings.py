@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SERVICE_COLUMNS = (
     "platform",
     "tracing_mode",
-    "switched_off",
+    "tracing_disabled",
     "sdk",
     "instrumented_by",
     "collector",
@@ -176,7 +176,10 @@ def _lacking(records: ServiceRecords, results: dict[str, list[StageResult]], ans
     new = [name for name, record in records.items() if record.value("first_deployed") is not None]
     lacking = [name for name in new if main_result(results[name]).status == "fail"]
     days = (answers.end - answers.start) / 86400
-    return f"{len(lacking)} of {len(new)} services first deployed in the last {days:.3g} days are missing traces."
+    count = f"All {len(new)}" if len(lacking) == len(new) else f"{len(lacking)} of {len(new)}"
+    if len(new) == 1:
+        return f"No other service was first deployed in the last {days:.3g} days."
+    return f"{count} services first deployed in the last {days:.3g} days are missing traces."
 
 
 def _others(results: dict[str, list[StageResult]], name: str, result: StageResult) -> str:
@@ -194,18 +197,18 @@ def _others(results: dict[str, list[StageResult]], name: str, result: StageResul
         and theirs.start < gap.end
         and gap.start < theirs.end
     ]
-    return f"Same gap in {', '.join(sorted(same))}." if same else "No other service has a gap at that time."
+    return f"Same gap in {', '.join(sorted(same))}." if same else "No other service has a gap in this period."
 
 
 def _change(record: ServiceRecord) -> str:
     """Return the last change before the traces ended."""
     last = record.value("last_trace")
     if last is None or record.changes is None:
-        return "Preceding change: unknown."
+        return "Last change before: unknown."
     near = [change for change in record.changes if last - HOUR / 2 <= change.at <= last + HOUR]
     if not near:
-        return "Preceding change: none recorded in the half hour before."
-    return f"Preceding change: {near[-1].text}."
+        return "Last change before: none recorded in the preceding half hour."
+    return f"Last change before: {near[-1].text}."
 
 
 def not_checked(answers: Answers, code: str) -> list[Finding]:
@@ -250,16 +253,20 @@ def not_read(answers: Answers, code: str) -> list[Finding]:
     lines = [record.failure for record in answers.records if record.operation == UNREAD]
     if not lines:
         return []
-    headline = f"not read: {len(lines):,} of {len(answers.records):,} saved answers; first: {lines[0]}."
+    headline = f"not read: {len(lines):,} of {len(answers.records):,} saved AWS responses; first: {lines[0]}."
     row = pd.DataFrame({"source_call": [UNREAD] * len(lines), "status": "unknown", "note": lines})
-    return [finding("coverage.not_read", "not_assessable", headline, row, remedy="Save the audit again.", code=code)]
+    return [
+        finding(
+            "coverage.not_read", "not_assessable", headline, row, remedy="Save the audit again with --save.", code=code
+        )
+    ]
 
 
 def not_used(records: ServiceRecords, answers: Answers, code: str) -> list[Finding]:
     """Return a finding per given log whose collector, service or task is unknown."""
     found = []
     for name in unmatched_logs(records, answers):
-        headline = f"not used: expected the log of a known collector, service or task, found {name!r}."
+        headline = f"not used: log {name!r} matches no known collector, service or task."
         row = pd.DataFrame({"source_call": [LOGS], "status": ["unknown"], "note": ["no known collector has this name"]})
         remedy = f"Name the log after one of {', '.join(sorted(records)) or 'none'}; collector.log applies to all."
         found.append(finding("coverage.not_used", "not_assessable", headline, row, remedy=remedy, code=code))

@@ -1,4 +1,4 @@
-"""A folder of saved answers, to repeat an audit offline or attach it to a postmortem."""
+"""A folder of saved AWS responses, to repeat an audit offline or attach it to a postmortem."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def save(answers: Answers, folder: str | Path) -> Path:
     """Write answers into a new folder, completely or not at all."""
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise LoadError(f"expected a new or empty folder for the answers, found files in {folder}", source=str(folder))
+        raise LoadError(
+            f"cannot save the AWS responses: {folder} is not empty; choose a new folder", source=str(folder)
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -51,7 +53,7 @@ def _line(record: Answer) -> str:
 
 
 def load(folder: str | Path) -> Answers:
-    """Read a folder of saved answers."""
+    """Read a folder of saved AWS responses."""
     folder = _resolve(folder)
     about = _about(folder)
     lines = (folder / ANSWERS).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -60,7 +62,7 @@ def load(folder: str | Path) -> Answers:
         raise LoadError(f"{records[0].failure} of {folder / ANSWERS}", source=str(folder / ANSWERS), record=1)
     if len(records) != about["answer_count"]:
         raise LoadError(
-            f"expected {about['answer_count']} answers in {folder / ANSWERS}, found {len(records)}: the file is"
+            f"expected {about['answer_count']} AWS responses in {folder / ANSWERS}, found {len(records)}: the file is"
             " truncated or changed; save the audit again",
             source=str(folder / ANSWERS),
         )
@@ -70,7 +72,7 @@ def load(folder: str | Path) -> Answers:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """Return the metadata of a folder of saved answers."""
+    """Return the metadata of a folder of saved AWS responses."""
     path = folder / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
@@ -80,8 +82,7 @@ def _about(folder: Path) -> dict[str, Any]:
         whole = False
     if not whole:
         raise LoadError(
-            f"expected a folder of saved answers ({ABOUT} and {ANSWERS}), found none in {folder};"
-            " `tracekit audit --save DIR` writes one",
+            f"no saved AWS responses ({ABOUT} and {ANSWERS}) in {folder}; `tracekit audit --save DIR` writes one",
             source=str(path),
         )
     if about.get("version") != _VERSION:
@@ -121,6 +122,6 @@ def _resolve(folder: str | Path) -> Path:
                     )
             return bundled
     raise LoadError(
-        f"expected a folder of saved answers, found no folder {folder}; `tracekit audit --save DIR` writes one",
+        f"no folder {str(folder)!r} of saved AWS responses; create one with: tracekit audit --save DIR",
         source=str(folder),
     )

@@ -38,7 +38,7 @@ def read_gateways(records: ServiceRecords, answers: Answers) -> dict[str, str]:
             excerpt: dict[str, Any] = {key: stage.get(key) for key in _STAGE}
             is_on = bool(stage.get("tracingEnabled"))
             record.add(1, "platform", "gateway", call, excerpt)
-            record.add(1, "switched_off", False if is_on else "tracingEnabled=false", call, excerpt)
+            record.add(1, "tracing_disabled", False if is_on else "tracingEnabled=false", call, excerpt)
             record.add(1, "instrumented_by", "API Gateway itself", call)
             record.add(6, "created", stage.get("createdDate"), call, excerpt)
             record.add(6, "modified", stage.get("lastUpdatedDate"), call, excerpt)

@@ -134,7 +134,7 @@ def _read(
     record.add(1, "instrumented_by", ", ".join(f"the operator ({word})" for word in injected) or None, call, injected)
     off = switched_off(environment)
     note = "some variables come from a ConfigMap or Secret and are not visible" if is_hidden else ""
-    record.add(1, "switched_off", off or (None if is_hidden else False), call, environment, note)
+    record.add(1, "tracing_disabled", off or (None if is_hidden else False), call, environment, note)
     record.add(1, "hidden_variables", is_hidden or None, call, None, note)
     record.add(6, "created", workload.item["metadata"].get("creationTimestamp"), call)
     revision = workload.item["metadata"]["annotations"].get("deployment.kubernetes.io/revision", "unknown")

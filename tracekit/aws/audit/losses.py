@@ -131,7 +131,7 @@ def _add_losses(record: ServiceRecord, logs: list[Answer], fetched: list[Answer]
     """Add the lost spans in the logs of one service's collector."""
     if not logs:
         failure = next((f"logs:FilterLogEvents: {call.failure}" for call in fetched if call.failure), "")
-        note = f"{failure or 'no collector log was given or found'}; pass one with --logs FILE"
+        note = f"{failure or 'no collector log found'}; pass one with --logs FILE"
         record.add(7, "collector_log", NOT_CHECKED, None, None, note)
         return
     counts = _counts(logs, answers)

@@ -1,4 +1,4 @@
-"""Severity, headline and remedy of every diagnosis of the coverage playbook."""
+"""Severity, headline and remedy of every diagnosis of the coverage audit."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 INCOMPLETE = frozenset(
     {"D1a", "D1b", "D1c", "D2a", "D2b", "D2c", "D3b", "D3b'", "D4a", "D4b", "D5b", "D5c", "W1", "W2"}
 )
-"""Diagnoses that raise the playbook's alarm TraceCoverageIncomplete."""
+"""Diagnoses for which the alarm TraceCoverageIncomplete should fire."""
 GAP = frozenset({"D5a"})
-"""Diagnoses that raise TraceCollectionGapDetected."""
+"""Diagnoses for which the alarm TraceCollectionGapDetected should fire."""
 
 
 class Message(NamedTuple):
-    """Severity, headline and remedy of a diagnosis; the texts are format strings."""
+    """Severity, headline and remedy of a diagnosis; the texts are format strings.
+
+    Codes: D1 tracing disabled, D2 collector, D3 sampling (D3b: the rule samples 100%, D3b': less), D4 deployments, D5
+    gaps and propagation, W permissions and network path, G groups, T missing input or traffic.
+    """
 
     severity: Severity
     text: str
@@ -53,7 +57,8 @@ MESSAGES: dict[str, Message] = {
     "D2a": Message(
         "warning",
         "{svc}: {td} {state}, so no traces are exported.",
-        "Add the ADOT collector or the CloudWatch agent (the X-Ray daemon is in maintenance mode since 2026-02-25).",
+        "Add the ADOT collector or the CloudWatch agent (the X-Ray daemon has been in maintenance mode since"
+        " 2026-02-25).",
     ),
     "D2b": Message(
         "warning",
@@ -83,7 +88,12 @@ MESSAGES: dict[str, Message] = {
         " storage.",
         "Check the collector, then the network path to X-Ray.",
     ),
-    "D3c": Message("info", "{svc}: sampling matches the rules; observed/expected traces {ratio}{captured}.", ""),
+    "D3c": Message(
+        "info",
+        "{svc}: over the whole period, the number of traces matches the sampling rules; observed/expected traces"
+        " {ratio}{captured}.",
+        "",
+    ),
     "D3d": Message(
         "notice",
         "{svc}: more traces than rule {rule} explains, observed/expected {ratio}: an upstream decision, another rule,"
@@ -109,14 +119,14 @@ MESSAGES: dict[str, Message] = {
     ),
     "D4a": Message(
         "warning",
-        "{svc}: shipped without instrumentation: first deployed {first}, {after} requests since, no traces ({P0})."
+        "{svc}: shipped without instrumentation: first deployed {first}; no traces for {after} requests since ({P0})."
         " {lacking}",
         "Add tracing mode, collector and SDK to the deployment pipeline.",
     ),
     "D4b": Message(
         "warning",
-        "{svc}: stopped sending traces: last in the hour from {last_trace}, {after} requests since ({P0}). {change}",
-        "Configuration drift: revert the change, or restore tracing.",
+        "{svc}: stopped sending traces: last trace between {last_trace}; {after} requests since then ({P0}). {change}",
+        "Revert the change, or re-enable tracing.",
     ),
     "D5a": Message(
         "warning",
@@ -126,24 +136,27 @@ MESSAGES: dict[str, Message] = {
     ),
     "D5b": Message(
         "warning",
-        "{svc}: uninstrumented dependency of {callers}: {calls} sampled calls, no segments of its own.",
+        "{svc}: uninstrumented dependency of {callers}: {calls} sampled calls, no segments from {svc}.",
         "Instrument the service, if you own it.",
     ),
     "D5c": Message(
         "warning",
         "{svc}: broken context propagation. {orphans} parent references are orphans{orphans_ci};"
-        " {calls_without_segment} sampled downstream calls have no segment{calls_without_segment_ci}.",
+        " {downstream_calls}{calls_without_segment_ci}.",
         "Forward X-Amzn-Trace-Id (or traceparent) through every hop and queue.",
     ),
     "D1n": Message(
         "info",
-        "{svc}: {protocol} API, not traceable: API Gateway traces REST APIs only, so traces start behind it.",
+        "{svc}: not traceable: API Gateway traces only REST APIs, and this is an API of type {protocol}. Traces start"
+        " in the service behind it.",
         "Instrument the services behind it; their first spans are roots.",
     ),
-    "G1": Message("info", "{svc}: in no trace group, so group alarms and insights do not cover it.", "Add a group."),
+    "G1": Message(
+        "info", "{svc}: not in a trace group, so group alarms and insights do not cover it.", "Add it to a group."
+    ),
     "W1": Message(
         "warning",
-        "{svc}: access denied: {role} may not write traces ({refused}), so its segments are rejected.",
+        "{svc}: access denied: {role} has no permission to write traces ({refused}), so its segments are rejected.",
         "Allow the action, for example with AWSXRayDaemonWriteAccess.",
     ),
     "W2": Message(
@@ -186,7 +199,7 @@ LABELS = {
     "D5a": "collection gap",
     "D5b": "uninstrumented dependency",
     "D5c": "broken context propagation",
-    "G1": "in no trace group",
+    "G1": "not in a trace group",
     "W1": "access denied",
     "W2": "no network path to X-Ray",
 }
@@ -228,13 +241,13 @@ def values_of(record: ServiceRecord, result: StageResult, extra: dict[str, Any])
         "endpoint": record.value("endpoint") or "no endpoint variable set",
         "role": record.value("role") or "the role",
         "refused": record.value("iam_denied") or "",
-        "subnets": record.value("no_network_path") or "",
+        "subnets": record.value("isolated_subnets") or "",
         "endpoint_service": f"com.amazonaws.{extra.get('region')}.xray",
         "up": up,
         "wanted": wanted,
         "units": "pods" if record.value("workload") else "tasks",
         "indexed": _share(record.value("indexed")),
-        "last_trace": when(record.value("last_trace")) if record.value("last_trace") is not None else "unknown",
+        "last_trace": _hour(record.value("last_trace")),
         "fact": v.get("fact", ""),
         "state": v.get("state", ""),
         "P0": _p(v.get("chance")),
@@ -290,7 +303,18 @@ def _call_values(v: dict[str, Any], counts: dict[str, Any] | None) -> dict[str, 
     for part, total in (("orphans", "parent_references"), ("calls_without_segment", "sampled_calls")):
         if part in v and counts is not None:
             values |= {part: f"{counts[part]:,} of {counts[total]:,}", f"{part}_ci": _interval(*v[part])}
+    if counts is not None:
+        broken, total = counts["calls_without_segment"], counts["sampled_calls"]
+        values["downstream_calls"] = f"{broken:,} of {total:,} sampled downstream calls have no segment"
+        if not broken:
+            values["downstream_calls"] = f"all {total:,} sampled downstream calls have a segment"
+            values["calls_without_segment_ci"] = ""
     return values
+
+
+def _hour(start: float | None) -> str:
+    """Return the hour of the last trace."""
+    return "unknown times" if start is None else f"{when(start)} and {when(start + 3600)[-5:]}"
 
 
 def _interval(low: float, high: float) -> str:

@@ -1,4 +1,4 @@
-"""The eight retrieval steps of the coverage playbook as AWS calls."""
+"""The eight data-collection steps of the coverage audit as AWS calls."""
 
 from __future__ import annotations
 

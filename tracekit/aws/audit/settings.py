@@ -118,7 +118,7 @@ def read_closing_list(records: ServiceRecords, answers: Answers) -> None:
         if subnets and set(subnets) <= set(networks):
             isolated = [s for s in subnets if networks[s] not in connected and not _has_route(s, networks[s], tables)]
             excerpt = {"subnets": subnets, "endpoints": sorted(connected)}
-            record.add(9, "no_network_path", ", ".join(isolated) or False, source, excerpt)
+            record.add(9, "isolated_subnets", ", ".join(isolated) or False, source, excerpt)
 
 
 def _has_route(subnet: str, network: str, tables: list[dict[str, Any]]) -> bool:

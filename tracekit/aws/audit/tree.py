@@ -1,4 +1,4 @@
-"""The decision tree of the coverage playbook, stage by stage."""
+"""The decision tree of the coverage audit, stage by stage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BROKEN = 0.02
 _LEAST_LOSS, _FEWEST_HOURS = 0.2, 13
 STAGES = {
     "T0": ("requests",),
-    "T1": ("tracing_mode", "switched_off", "sdk", "protocol"),
+    "T1": ("tracing_mode", "tracing_disabled", "sdk", "protocol"),
     "T2": (
         "collector",
         "collector_image",
@@ -46,7 +46,7 @@ STAGES = {
         "cluster_status",
         "endpoint",
         "iam_denied",
-        "no_network_path",
+        "isolated_subnets",
         "role",
         "subnets",
     ),
@@ -137,11 +137,11 @@ def _enabled(record: ServiceRecord, context: AuditContext) -> StageResult:
         if mode is None or (mode != "Active" and recorded is None):
             return StageResult("T1", "unknown")
         return StageResult("T1", "pass") if mode == "Active" or recorded else StageResult("T1", "fail", "D1b")
-    switched_off = record.value("switched_off")
-    if switched_off:
-        return StageResult("T1", "fail", "D1a", {"fact": switched_off})
+    disabled = record.value("tracing_disabled")
+    if disabled:
+        return StageResult("T1", "fail", "D1a", {"fact": disabled})
     is_elsewhere = context.has_containers and context.has_functions and platform not in {"container", "gateway"}
-    if switched_off is None and not (recorded and (is_elsewhere or record.value("hidden_variables"))):
+    if disabled is None and not (recorded and (is_elsewhere or record.value("hidden_variables"))):
         return StageResult("T1", "unknown")
     return StageResult("T1", "pass")
 
@@ -188,7 +188,7 @@ def _absence(record: ServiceRecord, enabled: StageResult, collector: StageResult
         return StageResult("T3", "unknown", "", {"chance": chance})
     if record.value("iam_denied"):
         return StageResult("T3", "fail", "W1", {"chance": chance})
-    if record.value("no_network_path"):
+    if record.value("isolated_subnets"):
         return StageResult("T3", "fail", "W2", {"chance": chance})
     is_container = record.value("platform") == "container"
     return StageResult("T3", "fail", "D2c" if is_container else "D1c", {"chance": chance})

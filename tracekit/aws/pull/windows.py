@@ -47,7 +47,7 @@ def instant(moment: Any) -> int:
     except (TypeError, ValueError):
         stamp = pd.NaT  # type: ignore[assignment]
     if pd.isna(stamp):
-        message = f"expected a time (2026-11-21T14:00) or a time ago (6h), found {moment!r}"
+        message = f"invalid time {moment!r}: use a UTC time (2026-11-21T14:00) or a duration before now (6h)"
         raise ValueError(message)
     stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
     return int(stamp.timestamp())

@@ -57,7 +57,7 @@ def pull_xray(
     Parameters
     ----------
     folder
-        Folder to write the answers to.
+        Folder to write the responses to.
     trace_ids
         X-Ray ids or 32 hex digits: a list, a string separated by blanks or commas, or the ``Path`` of a file with one
         per line.
@@ -65,8 +65,8 @@ def pull_xray(
         Without ``trace_ids``: all traces of a service, of a group, or matching a filter expression, joined by AND; with
         none of these, all traces of the period.
     start, end
-        The period: anything ``pandas.Timestamp`` accepts (UTC by default), or a time ago (``"6h"``); ``end`` is now by
-        default.  Requested in windows of at most six hours.
+        The period: anything ``pandas.Timestamp`` accepts (UTC by default), or a duration before now (``"6h"``);
+        default ``end``: now.  Requested in windows of at most six hours.
     time_range
         ``Event``: traces active in the period; ``Service``: by the ends of segments; ``TraceId``: by the time in the
         id, which OpenTelemetry ids do not contain.
@@ -85,7 +85,7 @@ def pull_xray(
     attempts, backoff_s
         Attempts per call, and the first backoff in seconds, doubled each time up to 20 s.
     rounds
-        Attempts per id that X-Ray leaves unprocessed.
+        Attempts per id that X-Ray returns as unprocessed.
     yes
         Required for more than 1,000 traces or $1; without it, the estimate is raised as a ``PullError``.
     on_progress
@@ -99,7 +99,7 @@ def pull_xray(
     Raises
     ------
     PullError
-        A call failed; the answers so far are in the folder, and the same call resumes.
+        A call failed; the responses so far are in the folder, and the same call resumes.
     ValueError
         Nothing to pull, or contradicting arguments.
 
@@ -112,7 +112,7 @@ def pull_xray(
     >>> pull_xray("pulled", service="payments")
     Traceback (most recent call last):
     ...
-    ValueError: expected trace_ids or a period (start='6h', --start 6h), found neither
+    ValueError: no trace IDs and no period: pass --ids, --trace-id or --start (Python: trace_ids= or start=)
     """
     path = Path(folder)
     is_resumed = (path / ".pull" / "plan.json").exists()
@@ -152,7 +152,7 @@ def _check(
     """Raise ValueError for arguments that select nothing or contradict each other."""
     is_search = selection["service"] or selection["group"] or selection["filter"]
     if account is None and window is None and not is_resumed:
-        raise ValueError("expected trace_ids or a period (start='6h', --start 6h), found neither")
+        raise ValueError("no trace IDs and no period: pass --ids, --trace-id or --start (Python: trace_ids= or start=)")
     if account is not None and is_search:
         raise ValueError("expected trace_ids or a search (service, group, filter), found both; omit one")
     if window is not None and window.end <= window.start:
