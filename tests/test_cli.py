@@ -70,6 +70,12 @@ def test_demo_writes_the_report_and_prints_the_findings(place):
     assert list(place.iterdir()) == [place / "tracekit-demo.html"], "the demo leaves one file"
 
 
+def test_demo_without_a_folder_prints_nothing_but_the_error():
+    ran = run.invoke(app, ["demo", "-o", "nowhere/x.html"])
+    assert ran.exit_code == 2
+    assert ran.stdout == ""
+
+
 def test_demo_shows_the_baseline_and_the_incident():
     before, during = tk.load_sample("checkout-regression")
     lines = run.invoke(app, ["demo", "-o", "x.html"]).stdout.splitlines()
@@ -275,6 +281,13 @@ class Left:
         self.returncode = returncode
 
 
+def test_lab_cannot_create_a_folder_in_a_file(place):
+    (place / "file").touch()
+    ran = run.invoke(app, ["lab", "--folder", "file/notebooks"])
+    assert ran.exit_code == 2
+    assert "tracekit: cannot create folder file/notebooks: Not a directory; choose another with --folder" in ran.stderr
+
+
 def test_lab_without_jupyterlab_names_the_extra(place, monkeypatch):
     monkeypatch.setattr(cli, "find_spec", lambda _: None)
     ran = run.invoke(app, ["lab"])
@@ -290,8 +303,8 @@ def test_lab_without_jupyterlab_names_the_extra(place, monkeypatch):
     ("arguments", "said"),
     [
         (["check", "absent.jsonl"], "PATH_MISSING"),
-        (["check", "good.jsonl", "--format", "otpl"], f"expected {', '.join(format_names())}, found 'otpl'"),
-        (["check", "good.jsonl", "--time-unit", "min"], "found 'min'"),
+        (["check", "good.jsonl", "--format", "otpl"], f"unknown format 'otpl'; use {', '.join(format_names())}"),
+        (["check", "good.jsonl", "--time-unit", "min"], "unknown time unit 'min'; use ns, us, ms, s"),
         (["check", "good.jsonl", "--format", "zipkin"], "tracekit: "),
         (["convert", "good.jsonl"], "--output"),
         (["chekc"], "chekc"),

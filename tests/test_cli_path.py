@@ -48,7 +48,7 @@ def test_critical_path_time_by_service():
     assert row(lines, "ledger").startswith(f"ledger {mean} {ratio(top['share_ratio'])}")
     assert row(lines, "ledger").endswith(f"{ratio(top['presence_ratio'])} 463 {top['largest_trace_id'][:12]}")
     (issue,) = found.issues.itertuples()
-    assert f"CONSUMER: 457 {issue.message}" in ran.stdout
+    assert f"\n457 {issue.message}" in ran.stdout
 
 
 def test_keys_and_rows():
@@ -78,14 +78,16 @@ def test_what_has_changed_since_a_baseline():
     assert row(lines, "ledger", "SELECT") == expected
     assert row(lines, "storefront").endswith("no")
     slow, _ = asked(DURING, "--baseline", BEFORE, "--band", "95-99")
-    assert "Mean latency 96.2 → 251 ms" in slow.stdout
+    assert "Mean latency of p95-p99 (40 → 40 requests) 96.2 → 251 ms" in slow.stdout
+    rare, _ = asked(DURING, "--baseline", BEFORE, "--band", "99")
+    assert "Mean latency of p98-p100 (20 → 20 requests)" in rare.stdout
 
 
 def test_scopes_and_partial_traces(orphaned):
     assert "ORPHAN" not in asked(DURING, "--scope", "roots")[0].stdout
     with_all, _ = asked(orphaned)
     assert "1 partial" in with_all.stdout
-    assert "PARENT_MISSING: 1 " in with_all.stdout
+    assert "\n1 orphan spans; a (missing) node replaces the parent" in with_all.stdout
     _, lines = asked(orphaned, "--no-include-partial")
     assert row(lines, "shop").startswith(f"shop 8.00 µs {ratio(1)}")
     authorised, lines = asked(DURING, "--scope", "name == 'POST /v1/authorizations' and kind == 'SERVER'")
@@ -109,13 +111,9 @@ def test_nothing_matches():
     ("words", "code", "message"),
     [
         (["--by", "tenat"], 2, "found 'tenat'"),
-        (["--band", "100"], 2, "expected percentiles such as 99 or 95-99, found '100'"),
-        (["--band", "x"], 2, "expected percentiles such as 99 or 95-99, found 'x'"),
-        (
-            ["--scope", "nope"],
-            2,
-            "or request.<key>, found 'nope'",
-        ),
+        (["--band", "100"], 2, "invalid percentile range '100'; use for example 99 or 95-99"),
+        (["--band", "x"], 2, "invalid percentile range 'x'; use for example 99 or 95-99"),
+        (["--scope", "nope"], 2, "or request.<key>, found 'nope'"),
         (["--format", "pcap"], 2, "pcap"),
         (["--baseline", "nowhere.jsonl"], 2, "nowhere.jsonl"),
     ],

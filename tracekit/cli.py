@@ -1,7 +1,7 @@
 """The command line: each command reads files, calls the same functions as a notebook, and prints the result.
 
-Exit codes: 0 success, 1 ``check`` quarantined records, 2 an input or argument error or a failed write (one line on
-standard error), 130 interrupted by Ctrl-C.
+Exit codes: 0 success; 1 ``check`` quarantined records, or ``pull`` or ``audit`` found missing traces; 2 an input or
+argument error or a failed write (one line on standard error); 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tracekit import cli_audit, cli_path, cli_pull
 from tracekit.bundled import NOTEBOOKS
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tracekit.report.sides import Sides
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
@@ -61,10 +63,10 @@ Files = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="Input format, such as otlp or xray (default: detected)."),
+    typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected)."),
 ]
 TimeUnit = Annotated[
-    str | None, typer.Option(help="Timestamp unit, if it differs from the format's standard: us, ms or s.")
+    str | None, typer.Option(help="Timestamp unit, if not the default of the format: ns, us, ms or s.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first invalid record instead of quarantining it.")]
 
@@ -109,15 +111,15 @@ def demo(
 ) -> None:
     """Write the report of a bundled sample: a checkout latency regression against its baseline."""
     from tracekit.checks.overview import Overview  # noqa: PLC0415 - not for --help
-    from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.cli_tables import figures_table  # noqa: PLC0415 - not for --help
     from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)
-    baseline, incident = sets
-    show(figures_table({"baseline": Overview(baseline), "incident": Overview(incident)}))
-    _write_report(sides_of(incident, baseline), output, "checkout-regression: during the incident")
-    typer.echo('In a notebook (`tracekit lab`): baseline, incident = tk.load_sample("checkout-regression")')
+    baseline, current = sets
+    figures = figures_table({"baseline": Overview(baseline), "current": Overview(current)})
+    _write_report(sides_of(current, baseline), output, "checkout-regression: during the incident", figures)
+    typer.echo('In a notebook (`tracekit lab`): baseline, current = tk.load_sample("checkout-regression")')
 
 
 @app.command()
@@ -239,13 +241,16 @@ def lab(
     """
     if find_spec("jupyterlab") is None:
         raise tk.TracekitError(
-            f"expected JupyterLab, found no module jupyterlab for {sys.executable};"
-            " run pip install 'tracekit-notebook[lab]'"
+            f"JupyterLab is not installed for {sys.executable}; run pip install 'tracekit-notebook[lab]'"
         )
     source = next((path for path in NOTEBOOKS if path.is_dir()), None)
     if source is None:
-        raise tk.TracekitError(f"expected the notebooks in {NOTEBOOKS[0]}, found none; reinstall tracekit-notebook")
-    folder.mkdir(parents=True, exist_ok=True)
+        raise tk.TracekitError(f"no notebooks in {NOTEBOOKS[0]}; reinstall tracekit-notebook")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot create folder {folder}: {error.strerror}; choose another with --folder"
+        raise tk.TracekitError(message) from error
     for notebook in sorted(source.glob("*.ipynb")):
         target = folder / notebook.name
         if target.exists():
@@ -270,19 +275,22 @@ def _check_options(format_: str | None, time_unit: str | None) -> None:
 
     formats = format_names()
     if format_ is not None and format_ not in formats:
-        raise typer.BadParameter(f"expected {', '.join(formats)}, found {format_!r}", param_hint="--format")
+        raise typer.BadParameter(f"unknown format {format_!r}; use {', '.join(formats)}", param_hint="--format")
     if time_unit is not None and time_unit not in TIME_UNITS:
-        raise typer.BadParameter(f"expected {', '.join(TIME_UNITS)}, found {time_unit!r}", param_hint="--time-unit")
+        message = f"unknown time unit {time_unit!r}; use {', '.join(TIME_UNITS)}"
+        raise typer.BadParameter(message, param_hint="--time-unit")
 
 
-def _write_report(sides: Sides, output: Path, title: str | None) -> None:
-    """Write the report and print its findings."""
+def _write_report(sides: Sides, output: Path, title: str | None, figures: Table | None = None) -> None:
+    """Write the report, then print the given table of figures and the findings."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
     results = Standard.between(sides)
     written = write(results, output, title=title)
+    if figures is not None:
+        show(figures)
     typer.echo(repr(sides.traces))
     show(findings_table(results.findings))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")

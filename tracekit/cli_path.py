@@ -28,22 +28,24 @@ def path(
         ),
     ] = None,
     band: Annotated[
-        str | None, typer.Option(help="Only requests in this latency percentile range: 99 (p99-p100) or 95-99.")
+        str | None, typer.Option(help="Latency percentile range: 99 is p99-p100, 95-99 is p95-p99 (default: all).")
     ] = None,
-    baseline: Annotated[list[str] | None, typer.Option(help="Baseline traces to compare with. Repeatable.")] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="Baseline traces of the same system to compare with. Repeatable.")
+    ] = None,
     scope: Annotated[
         str, typer.Option(help="What counts as a request: root, roots, trace, or a condition on span columns.")
     ] = "root",
     top: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 15,
     include_partial: Annotated[bool, typer.Option(help="Include requests from incomplete traces.")] = True,
     format_: Annotated[
-        str | None, typer.Option("--format", help="Input format, such as otlp or xray (default: detected).")
+        str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
 ) -> None:
-    """Show the critical path: the services, operations or calls that request latency consists of.
+    """Show which services, operations or calls account for request latency (critical path).
 
-    With --band: what slow requests wait for in excess of median requests. With --baseline: what changed, split into
-    more requests, more calls per request and slower calls.
+    With --band: critical-path time of slow requests, compared with median requests. With --baseline: change in latency
+    due to more affected requests, more calls per request and slower calls.
     """
     from tracekit.cli_tables import (  # noqa: PLC0415 - not for --help
         path_band_table,
@@ -73,7 +75,7 @@ def path(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for issue in result.issues.itertuples():
-        typer.echo(f"{issue.code}: {issue.span_count:,} {issue.message}")
+        typer.echo(f"{issue.span_count:,} {issue.message}")
 
 
 def _quantiles(band: str) -> tuple[float, float]:
@@ -81,5 +83,6 @@ def _quantiles(band: str) -> tuple[float, float]:
     match = _BAND.fullmatch(band.strip().lower().replace("p", ""))
     low, high = (float(match[1]), float(match[2] or 100)) if match else (0.0, 0.0)
     if not 0 <= low < high <= 100:  # noqa: PLR2004 - percent
-        raise typer.BadParameter(f"expected percentiles such as 99 or 95-99, found {band!r}", param_hint="--band")
+        message = f"invalid percentile range {band!r}; use for example 99 or 95-99"
+        raise typer.BadParameter(message, param_hint="--band")
     return low / 100, high / 100

@@ -28,12 +28,16 @@ def xray(
     service: Annotated[str | None, typer.Option(help="Pull all traces of this service.")] = None,
     group: Annotated[str | None, typer.Option(help="Pull all traces of this X-Ray group.")] = None,
     filter_: Annotated[str | None, typer.Option("--filter", help="X-Ray filter expression.")] = None,
-    start: Annotated[str | None, typer.Option(help="Start: a UTC time (2026-11-21T14:00) or a time ago (6h).")] = None,
+    start: Annotated[str | None, typer.Option(help="Start: a UTC time (2026-11-21T14:00) or 6h before now.")] = None,
     end: Annotated[str | None, typer.Option(help="End, in the same format (default: now).")] = None,
-    time_range: Annotated[str, typer.Option(help="Meaning of --start and --end: Event, Service or TraceId.")] = "Event",
+    time_range: Annotated[
+        str, typer.Option(help="Time that --start and --end apply to (X-Ray TimeRangeType): Event, Service or TraceId.")
+    ] = "Event",
     sampling: Annotated[float | None, typer.Option(help="Fraction of traces to pull, above 0 and at most 1.")] = None,
     source: Annotated[str, typer.Option(help="xray, or logs (the CloudWatch log group aws/spans).")] = "xray",
-    trace_format: Annotated[str, typer.Option(help="Format of Transaction Search traces: XRAY or OTEL.")] = "XRAY",
+    trace_format: Annotated[
+        str, typer.Option(help="Format to request (Transaction Search only): XRAY or OTEL.")
+    ] = "XRAY",
     region: Annotated[str | None, typer.Option(help="AWS region (default: from profile).")] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile (default: boto3's credential chain).")] = None,
     concurrency: Annotated[int, typer.Option(help="Parallel API calls.", min=1)] = 4,
@@ -51,7 +55,7 @@ def xray(
         trace_ids += read_trace_ids(sys.stdin.read() if ids == "-" else Path(ids))
         if not trace_ids:
             where = "standard input" if ids == "-" else ids
-            raise typer.BadParameter(f"expected one trace ID per line in {where}, found none")
+            raise typer.BadParameter(f"no trace IDs in {where}; write one per line")
     options: dict[str, Any] = {
         "service": service,
         "group": group,

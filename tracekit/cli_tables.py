@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "warn": "yellow", "notice": "cyan"}
 _RANKS = {"error": 0, "warn": 1, "info": 2}
+_ACTIONS = {"aborted": "reading stopped"}
 _ID_PREFIX = 12  # characters of a trace id: enough to find the trace
 _PAGE_WIDTH = 120  # characters where the output is no terminal: a pipe, a log
 
@@ -84,7 +85,7 @@ def issues_table(issues: pd.DataFrame, sources: pd.DataFrame) -> Table:
         table.add_row(
             Text(row["severity"], style=_COLOURS.get(row["severity"], "")),
             _cell(row["code"]),
-            _cell(row["action"]),
+            _cell(_ACTIONS.get(row["action"], row["action"])),
             count(row["issue_count"]),
             _cell(f"{names[source]}{message}"),
         )
@@ -173,7 +174,8 @@ def path_comparison_table(comparison: PathComparison, top: int) -> Table:
     """Return the change in critical-path time per request of each group, split by cause."""
     table, change = comparison.table, comparison.change
     keys = [str(name) for name in table.columns[: table.columns.get_loc("baseline_mean_ns")]]
-    title = f"Mean latency {from_to(*comparison.sides['mean_latency_ns'])} ({signed_duration(change.value)}"
+    title = f"Mean latency{_bands(comparison.sides)} {from_to(*comparison.sides['mean_latency_ns'])}"
+    title += f" ({signed_duration(change.value)}"
     if not (math.isnan(change.low) or math.isnan(change.high)):
         title += f", {interval(change.low, change.high, signed_duration)}"
     heads = ["baseline", "change (95% CI)", "more\nrequests", "more\ncalls", "slower\ncalls", "significant"]
@@ -187,6 +189,16 @@ def path_comparison_table(comparison: PathComparison, top: int) -> Table:
             "yes" if row["is_significant"] else "no",
         )
     return shown
+
+
+def _bands(sides: pd.DataFrame) -> str:
+    """Return the latency percentile ranges of a comparison and their numbers of requests, unless it is of all."""
+    if (sides["low_quantile"] == 0).all() and (sides["high_quantile"] == 1).all():
+        return ""
+    limits = zip(100 * sides["low_quantile"], 100 * sides["high_quantile"], strict=True)
+    ranges = [f"p{low:.3g}-p{high:.3g}" for low, high in limits]
+    requests = " → ".join(map(count, sides["trace_count"]))
+    return f" of {' vs. '.join(dict.fromkeys(ranges))} ({requests} requests)"
 
 
 def as_document(traces: TraceSet | None, exit_code: int, error: LoadError | None = None) -> str:

@@ -37,10 +37,8 @@ def test_a_request_that_is_still_running_has_no_latency_and_is_counted():
     assert path.issues["code"].tolist()[0] == "UNFINISHED"
     assert path.spans["waiting"].astype(str).tolist() == ["unfinished", "awaited", "awaited", "awaited", "awaited"]
     assert not path.on_path[:3].any()
-    assert (
-        repr(path)
-        == "CriticalPath(1 requests, 100 ns, 2 of 5 spans on the path, 1 unfinished left out; sampling weights unknown)"
-    )
+    counts = "1 request, mean latency 100 ns, 2 of 5 spans on the path, 1 unfinished excluded"
+    assert repr(path) == f"CriticalPath({counts}; sampling weights unknown)"
     summary = traces.summary
     assert summary["partial"].tolist() == [True, False]
     assert summary["root_duration_ns"].fillna(-1).tolist() == [-1, 100]

@@ -219,7 +219,10 @@ def test_the_order_of_the_rows_is_no_matter():
     ("options", "message"),
     [
         ({"fdr": 0}, "expected a false discovery rate between 0 and 1, such as 0.05, found 0"),
-        ({"band": (0.9, 0.5)}, r"expected quantiles 0 <= low < high <= 1, found \(0.9, 0.5\)"),
+        (
+            {"band": (0.9, 0.5)},
+            r"expected quantiles from 0 to 1 with low < high, such as \(0.95, 1.0\), found \(0.9, 0.5\)",
+        ),
         ({"by": "tenat"}, "found 'tenat'"),
     ],
 )
@@ -486,3 +489,9 @@ def test_only_enterprise_customers_are_slower(recorded):
     assert not paths["free"].compare(paths["pro"], by="service_name").table.loc[0, "is_significant"]
     top = paths["free"].compare(paths["enterprise"]).table.iloc[0]
     assert top[["operation", "is_significant"]].tolist() == ["SELECT entries", True]
+
+
+def test_a_comparison_needs_two_critical_paths():
+    shop = tk.load_sample("small-shop", "current")
+    with pytest.raises(TypeError, match=r"expected a CriticalPath to compare with, found TraceSet; use tk\.critical"):
+        critical_path(shop).compare(shop)

@@ -46,8 +46,10 @@ def test_what_a_request_waited_for():
     assert path.traces[["root_row", "latency_ns", "root_count", "orphan_count"]].to_numpy().tolist() == [[0, 100, 1, 0]]
     assert path.traces["root_service_name"].tolist() == ["shop"]
     assert path.issues.empty
-    assert repr(path) == "CriticalPath(1 requests, 100 ns, 3 of 4 spans on the path; sampling weights unknown)"
-    assert "<p>CriticalPath(1 requests" in path._repr_html_()
+    assert (
+        repr(path) == "CriticalPath(1 request, mean latency 100 ns, 3 of 4 spans on the path; sampling weights unknown)"
+    )
+    assert "<p>CriticalPath(1 request," in path._repr_html_()
 
 
 def test_a_missing_parent_is_placed_under_the_only_root():

@@ -252,7 +252,7 @@ def test_bands_rank_by_weight():
 @pytest.mark.parametrize(
     ("quantiles", "message"),
     [
-        ([(0.5, 0.4)], r"expected quantiles 0 <= low < high <= 1, found \(0.5, 0.4\)"),
+        ([(0.5, 0.4)], r"expected quantiles from 0 to 1 with low < high, such as \(0.95, 1.0\), found \(0.5, 0.4\)"),
         ([], "expected at least one band of quantiles, found none"),
     ],
 )

@@ -14,6 +14,7 @@ from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.critical_path.replay import Plan, own_times
 from tracekit.analysis.critical_path.what_if import CapSelfTime, MatchDistribution
 from tracekit.errors import FilterError
+from tracekit.samples import load_sample
 from tracekit.traces import TraceSet
 
 SHOP = """
@@ -109,7 +110,7 @@ def test_another_branch_takes_over():
         50.0,
         60.0,
     ]
-    assert "<p>WhatIf(mean 100 -&gt; 50 ns" in result._repr_html_()
+    assert "<p>WhatIf(mean latency 100 → 50 ns" in result._repr_html_()
 
 
 @pytest.mark.parametrize(
@@ -223,3 +224,8 @@ def test_no_requests_at_all():
     path = critical_path(TraceSet.from_spans(pd.DataFrame(columns)))
     assert path.what_if({"name == 'x'": 0.5}).traces.empty
     assert path.opportunities("name").empty
+
+
+def test_a_condition_that_matches_no_span_is_reported():
+    saved = critical_path(load_sample("small-shop", "current")).what_if({"name == 'nothing'": 0})
+    assert repr(saved) == "WhatIf(no span changed: no span matches the conditions; sampling weights unknown)"

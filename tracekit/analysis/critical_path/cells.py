@@ -116,7 +116,7 @@ def population_of(
     """Return the requests of a latency band."""
     low, high = band
     if not 0 <= low < high <= 1:
-        raise ValueError(f"expected quantiles 0 <= low < high <= 1, found ({low}, {high})")
+        raise ValueError(f"expected quantiles from 0 to 1 with low < high, such as (0.95, 1.0), found ({low}, {high})")
     latency = path.latency_ns
     known = np.ones(len(latency), bool) if include_partial else ~path.is_partial
     weight = np.where(known, path.weight, 0.0)

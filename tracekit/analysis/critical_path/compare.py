@@ -123,6 +123,9 @@ def compare(
     ``.comparability`` reports it, and nothing is significant. If clock skew was corrected on one side only, groups have
     no intervals, because the correction itself moves time between groups.
     """
+    if not isinstance(other, type(path)):
+        message = f"expected a CriticalPath to compare with, found {type(other).__name__}"
+        raise TypeError(f"{message}; use tk.critical_path(before).compare(tk.critical_path(after))")
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
     populations = [

@@ -56,15 +56,16 @@ def critical_path(
         ``.issues`` report the corrections. ``"off"``: timestamps as recorded. Or a result of ``clock_skew``.
     tolerance
         Siblings on different clocks may overlap by this fraction of their parent and still count as sequential; the
-        earlier is cut. None: 1%, but at most the remaining uncertainty of the corrected clocks; 0 where no clock was
-        corrected.
+        earlier one is shortened. None: 1%, but at most the remaining uncertainty of the corrected clocks; 0 where
+        no clock was corrected.
     follows_from
         ``"async"``: FOLLOWS_FROM children are excluded; ``"blocking"``: they are treated as any child.
     touching
-        Whether a sibling that ends at the exact time another begins precedes it on the path.
+        Whether siblings that touch (one ends when the other starts) are treated as sequential.
     causal
         ``"strict"``: a sibling is assumed to wait for another only if no trace contradicts it; see ``support``. Time
-        that is then unexplained is self time of the parent, and ``unexplained_ns``. None: order is taken as dependency.
+        without an explanation is then self time of the parent, also in ``unexplained_ns``. None: consecutive siblings
+        are assumed to depend on each other.
 
     Returns
     -------
@@ -74,17 +75,17 @@ def critical_path(
     Raises
     ------
     ValueError
-        An unknown option, a mask of the wrong length, or the clock skew of other traces.
+        An option is unknown, a mask has the wrong length, or ``skew`` is the clock skew of other traces.
     FilterError
-        A condition that does not parse.
+        The condition does not parse.
 
     Notes
     -----
     Spans are clipped to all their ancestors. Asynchronous spans are excluded: a CONSUMER under a PRODUCER, and a SERVER
     under a CLIENT that sends a message, as X-Ray records it (see ``messages.message_spans``). Orphan spans are placed
     under a ``(missing)`` node of the same extent, below the trace's root if it has exactly one. Spans inferred by a
-    backend are excluded: that wait is self time of the caller. Two calls that did not overlap are assumed to depend on
-    each other; one trace cannot show whether they do.
+    backend are excluded: that wait is self time of the caller. Consecutive calls are assumed to depend on each
+    other; a single trace cannot show whether they do.
 
     Unfinished requests have no latency: the root is in progress, has no start or end, or ends before it starts
     (``scope="trace"``: any of the roots). They are excluded and counted in ``.unfinished_count`` and ``.issues``. The

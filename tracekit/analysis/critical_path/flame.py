@@ -147,8 +147,8 @@ class Flame(Weighted, Shown):
 def flame(path: CriticalPath) -> Flame:
     """Return the aggregated flame graph of all requests, by call path.
 
-    Spans with the same services and operations from the root down are one call path. Asynchronous spans are in the
-    tree, without critical-path time; other roots and spans inferred by a backend are not.
+    Spans with the same services and operations from the root down are one call path. Asynchronous spans are included
+    with zero critical-path time. Additional root spans and spans inferred by a backend are excluded.
     """
     tree, calls = path.tree, call_tree(path.source, path.tree)
     request = _requests(tree)

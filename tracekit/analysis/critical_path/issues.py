@@ -25,7 +25,7 @@ _MESSAGES = {
     "OPEN_SPAN": "spans without a start or an end; they end with their last descendant",
     "ZERO_DURATION": "spans of zero duration with children; their descendants are not on a path",
     "FOLLOWS_FROM": "FOLLOWS_FROM spans excluded from the critical path (asynchronous)",
-    "CONSUMER": "CONSUMER spans excluded from the critical path (asynchronous, after a PRODUCER)",
+    "CONSUMER": "CONSUMER spans excluded from the critical path (asynchronous, triggered by a PRODUCER span)",
     "OVERFLOW": "spans excluded from the critical path (asynchronous, end after their parent)",
     "INFERRED": "spans inferred by a backend; excluded",
     "OTHER_ROOT": "additional root spans; not on the request's path",

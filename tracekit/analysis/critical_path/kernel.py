@@ -25,7 +25,7 @@ class Windows(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """Children in the tree by (parent, end of window): row, parent, who came before, whether the parent waited.
+    """Children in the tree by (parent, end of window): row, parent, preceding sibling, whether the parent waited.
 
     ``before`` is the position of the last sibling that had ended when this one began, -1 without one.
     """
@@ -57,11 +57,11 @@ def walk(
     start, end
         int64 ns, ``end >= start``.
     awaited
-        bool: false where nobody waits for the span or for anything below it.
+        bool: false where no span waits for the span or its descendants.
     touching
-        Whether a sibling that ends at the very instant another begins was waited for.
+        Whether siblings that touch (one ends when the other starts) are treated as sequential.
     excluded
-        bool: true where a span did not wait for any sibling, whatever had ended when it began.
+        bool: true where a span did not wait for any sibling, even if one ended before it started.
 
     Returns
     -------

@@ -21,7 +21,7 @@ from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
-from tracekit.text import duration
+from tracekit.text import duration, plural
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -44,22 +44,22 @@ class CriticalPath(Weighted, Shown):
     tree
         Their spans and the nodes added for missing ones; see ``tree.PathTree``.
     own_ns
-        int64 ns, one per node: self time on the path, 0 off it.
+        int64 ns, one per node: self time on the critical path, 0 for other nodes.
     total_ns
-        int64 ns, one per node: time on the path of the node and all its descendants, 0 off it.
+        int64 ns, one per node: critical-path time of the node and all its descendants, 0 for other nodes.
     on_path
         bool, one per node.
     is_touching
-        Whether a sibling that ends at the exact time another begins precedes it on the path.
+        Whether siblings that touch (one ends when the other starts) are treated as sequential.
     clocks
         Clock offsets; None if timestamps were used as recorded.
     cut
-        Nodes cut at the start of the next sibling, because the overlap is within the clock uncertainty.
+        Nodes shortened to the start of the next sibling, because their overlap is smaller than the clock uncertainty.
 
     Examples
     --------
     >>> tk.critical_path(shop)
-    CriticalPath(5 requests, 760 ms, 20 of 28 spans on the path; sampling weights unknown)
+    CriticalPath(5 requests, mean latency 152 ms, 20 of 28 spans on the path; sampling weights unknown)
     """
 
     source: TraceSet
@@ -177,10 +177,11 @@ class CriticalPath(Weighted, Shown):
         """Return the counts in one line."""
         count = f"{int(self.on_path[: self.tree.span_count].sum()):,} of {self.tree.span_count:,} spans on the path"
         partial = int(self.is_partial.sum())
-        total = duration(int(self.latency_ns.sum()))
+        weight = self.weight
+        mean = f"mean latency {duration(np.average(self.latency_ns, weights=weight))}, " if weight.sum() else ""
         note = f", {partial:,} partial" * bool(partial)
-        note += f", {self.unfinished_count:,} unfinished left out" * bool(self.unfinished_count)
-        return f"CriticalPath({len(self.tree.root):,} requests, {total}, {count}{note})"
+        note += f", {self.unfinished_count:,} unfinished excluded" * bool(self.unfinished_count)
+        return f"CriticalPath({plural(len(self.tree.root), 'request')}, {mean}{count}{note})"
 
     def _repr_html_(self) -> str:
         return f"{self.heading()}{as_html(self.issues)}"

@@ -74,13 +74,13 @@ def shares(
     see ``tracekit.grouping``.
 
     Intervals are 95% CIs of the mean per request, with traces as independent observations; see
-    ``stats.weighted_means.mean_limits``. They are not estimable if the variance of the group or of the latency is based
-    on fewer than 20 traces, counted by weight class (``stats.influences.Moments``). Spans without a value are one
-    group, without a label.
+    ``stats.weighted_means.mean_limits``. They are missing if fewer than 20 traces (per weight class) contribute to the
+    variance of the group or of the latency; see ``stats.influences.Moments``. Spans without a value form one unlabeled
+    group.
 
     The self time of a span that calls another service includes network and queueing time between the two.
-    ``("service_name", "callee_service")`` attributes it to the callee: the service of its child spans if it is exactly
-    one, else the peer of the span.
+    ``("service_name", "callee_service")`` attributes it to the callee: the service of the child spans if there is
+    exactly one, otherwise the peer of the span.
     """
     sample = Sample.of(path, cells_of(path, by), population_of(path, include_partial=include_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)

@@ -67,12 +67,12 @@ class Support(Weighted):
 
 
 def support(path: CriticalPath, *, confidence: float = 0.95) -> Support:
-    """Return how often, over all traces, siblings that follow each other on a path are in the same order.
+    """Return how often consecutive siblings on a critical path occur in the same order, over all traces.
 
     One trace cannot show whether two calls that did not overlap depend on each other (jaeger-ui#2371,
-    opentelemetry-specification#4079). If they do, they do not overlap in any trace. A pair is two call paths; each
-    trace that has both below one parent counts once; intervals are those of ``stats.weighted_rates.clustered_rates``,
-    missing if a few traces have most of the weight. A consistent order makes dependence likely, but does not prove it.
+    opentelemetry-specification#4079). If one depends on the other, they never overlap. Each trace with both call
+    paths under the same parent counts once; intervals are those of ``stats.weighted_rates.clustered_rates``, missing if
+    a few traces have most of the weight. A consistent order makes dependence likely, but does not prove it.
     """
     hops = hops_of(path)
     code, labels = key_codes(path.source, path.tree, "call_path")

@@ -25,7 +25,7 @@ from tracekit.stats.grouping import group_rows
 from tracekit.stats.influences import Denominator, influence
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.weighted_means import mean_limits
-from tracekit.text import from_to
+from tracekit.text import from_to, plural
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class CapSelfTime:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchDistribution:
-    """Self times with a given distribution: the slowest selected span becomes as slow as the slowest given time.
+    """Replace the self times of the selected spans by a given distribution, rank by rank (slowest by slowest).
 
     Examples
     --------
@@ -106,8 +106,11 @@ class WhatIf(Weighted, Shown):
         """Return the counts in one line."""
         mean = self.table.to_dict("index")["mean"]
         shifted = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests"
+        if not self.changed_count:
+            return "WhatIf(no span changed: no span matches the conditions)"
         return (
-            f"WhatIf(mean {from_to(mean['latency_ns'], mean['new_latency_ns'])}, {self.changed_count:,} spans changed, "
+            f"WhatIf(mean latency {from_to(mean['latency_ns'], mean['new_latency_ns'])}, "
+            f"{plural(self.changed_count, 'span')} changed, "
             f"critical path shifts to another branch in {shifted})"
         )
 
