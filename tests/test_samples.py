@@ -46,14 +46,15 @@ def test_a_recording_in_the_wheel_is_found_before_one_in_the_source_tree(copied)
 
 @pytest.mark.parametrize("name", ["checkout-regresion", "checkout_regression", "checkout"])
 def test_an_unknown_name_offers_the_nearest(name):
-    with pytest.raises(ValueError, match=f"datasets .*tail-sampled; found {name!r}. Did you mean 'checkout-"):
+    with pytest.raises(ValueError, match=f"no dataset {name!r}. Available: .*tail-sampled. Did you mean 'checkout-"):
         samples.sample_paths(name)
 
 
 @pytest.mark.parametrize("name", ["", "zzz", 7, None])
 def test_a_name_without_a_close_match_shows_the_list(name):
     with pytest.raises(
-        ValueError, match=rf"checkout-regression, checkout-xray, small-shop, tail-sampled; found {name!r}\.$"
+        ValueError,
+        match=rf"no dataset {name!r}\. Available: checkout-regression, checkout-xray, small-shop, tail-sampled\.$",
     ):
         samples.load_sample(name)
 
@@ -99,7 +100,7 @@ def test_parts_come_in_the_requested_order_and_those_without_traces_as_paths():
 
 def test_an_unknown_part_offers_the_nearest():
     with pytest.raises(
-        ValueError, match=r"parts of tail-sampled population, head, .*; found 'tails'. Did you mean 'tail'"
+        ValueError, match=r"no part 'tails' in tail-sampled\. Available: population, head, .*\. Did you mean 'tail'"
     ):
         samples.load_sample("tail-sampled", "tails")
 

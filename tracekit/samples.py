@@ -78,8 +78,8 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
     Returns
     -------
     TraceSet, pathlib.Path or tuple of them
-        One for a single part, otherwise one per part.  A part without traces (an access log, a sampling configuration)
-        is returned as a path.
+        One object for a single part, otherwise a tuple.  A part without traces (an access log, a sampling
+        configuration) is returned as a path.
 
     Raises
     ------
@@ -144,17 +144,17 @@ def _entries() -> dict[str, dict[str, Any]]:
 
 def _files(name: str, parts: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the index entries of the parts of a dataset."""
-    roles = {file["role"]: file for file in _one_of(_entries(), name, "the datasets")["files"]}
-    return [_one_of(roles, part, f"the parts of {name}") for part in parts or roles]
+    roles = {file["role"]: file for file in _one_of(_entries(), name, "dataset")["files"]}
+    return [_one_of(roles, part, "part", f" in {name}") for part in parts or roles]
 
 
-def _one_of(known: dict[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:
+def _one_of(known: dict[str, dict[str, Any]], name: str, what: str, where: str = "") -> dict[str, Any]:
     """Return the entry of a name; ValueError suggests the closest one."""
     if name in known:
         return known[name]
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"expected one of {what} {', '.join(known)}; found {name!r}.{hint}")
+    raise ValueError(f"no {what} {name!r}{where}. Available: {', '.join(known)}.{hint}")
 
 
 def _verified(path: Path, expected: str) -> Path:

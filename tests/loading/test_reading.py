@@ -119,7 +119,7 @@ def test_a_cut_last_line_is_distinguished_from_damage():
     assert counts(traces) == (10, 9, 0, 1)
     [issue] = told(traces, "JSON_TRUNCATED_TAIL").itertuples()
     assert (issue.severity, issue.action, issue.record_number) == ("warn", "quarantined", 10)
-    assert "the file is still being written, or truncated; read the file again when it is closed" in issue.message
+    assert "the file is still being written, or was cut off; read the file again when it is closed" in issue.message
     assert traces.sources["stop_reason"].tolist() == ["the last record is truncated"]
     damaged = read(data[:-1].replace(b'"name"', b'"na', 1))
     assert "JSON_TRUNCATED_TAIL" not in set(damaged.issues["code"])
@@ -202,14 +202,18 @@ def test_a_gzip_bomb_is_stopped():
         (b"", "FILE_EMPTY", "expected trace data, found 0 bytes"),
         (b" \n\t\n", "FILE_BLANK", "white space"),
         (b"<!doctype html><title>Sign in</title>", "FILE_HTML", "found a web page: 'Sign in'"),
-        (b"!! hello\n", "JSON_SYNTAX", "expected one JSON value"),
+        (b"!! hello\n", "JSON_SYNTAX", ":1 is not JSON, so this is not a trace file; pass an OTLP"),
         (b'{"foo": 1, "bar": 2}', "FORMAT_UNKNOWN", r"tried: otlp, xray, .*found a JSON object with 'foo', 'bar'"),
         (b"{}", "FORMAT_UNKNOWN", "a JSON object with no fields"),
         (b'"text"\n', "FORMAT_UNKNOWN", "a bare str: 'text'"),
         (b"17\n", "FORMAT_UNKNOWN", "a bare int: 17"),
         (b"[[1]]", "FORMAT_UNKNOWN", "found a list in a list"),
         (b"[1]", "FORMAT_UNKNOWN", "a bare int"),
-        (b'{"resourceMetrics": []}', "SIGNAL_MIXED", r"found only metrics \(1 record\); pass the file of the traces"),
+        (
+            b'{"resourceMetrics": []}',
+            "SIGNAL_MIXED",
+            r"contains only metrics \(1 record\), no traces; pass the file of the traces",
+        ),
         (b'{"resourceLogs": []}\n{"resource_logs": []}\n', "SIGNAL_MIXED", r"logs \(2 records\)"),
         (b'{"__type": "ExpiredTokenException", "message": "expired"}', "API_ERROR_JSON", "ExpiredTokenException"),
         (b'{"message": "Forbidden"}', "API_ERROR_JSON", "an API error response"),
@@ -327,7 +331,10 @@ def test_spans_have_their_source_and_copies_are_merged_across_files(tmp_path):
 @pytest.mark.parametrize("form", [lines, pretty])
 @pytest.mark.parametrize("name", [name for name in format_names() if name != "otlp"])
 def test_a_requested_format_is_the_only_one_tried(form, name):
-    with pytest.raises(LoadError, match=rf"FORMAT_UNKNOWN .*\(tried: {name}\), found otlp; skipped; omit the format"):
+    with pytest.raises(
+        LoadError,
+        match=rf"FORMAT_UNKNOWN .*this is otlp data, not {name}; skipped; omit the format \(--format\), or use otlp",
+    ):
         read(form(ONE), format=name)
     assert counts(read(form(ONE), format="otlp")) == (1, 1, 0, 0)
 

@@ -47,10 +47,10 @@ def read(
         folder written by ``TraceSet.save``, or a list of these.  gzip, zstd, bz2, xz, zip and the collector's framed
         files are detected by content and unpacked.
     format
-        ``otlp``, ``xray``, ``jaeger`` or ``zipkin`` to accept only that format; by default every record is recognised
-        by its fields.
+        ``otlp``, ``xray``, ``jaeger`` or ``zipkin`` to accept only that format; by default, the format of every record
+        is detected.
     strict
-        Raise at the first record that cannot be used, instead of adding it to ``issues``.
+        Raise at the first invalid record, instead of adding it to ``issues``.
     time_unit
         ``us``, ``ms`` or ``s`` if the recorded times are not in nanoseconds as the format requires.
     on_issue
@@ -66,14 +66,14 @@ def read(
     Returns
     -------
     TraceSet
-        Everything that could be read; ``issues`` lists what could not, ``sources`` counts it.
+        All spans that could be read; ``issues`` lists the records that could not, ``sources`` counts them.
 
     Raises
     ------
     LoadError
         No source could be read; otherwise failures are in ``issues``.
     ValueError
-        An unknown ``format`` or ``time_unit``, or ``workers`` below 1.
+        ``format`` or ``time_unit`` is unknown, or ``workers`` is below 1.
 
     Examples
     --------

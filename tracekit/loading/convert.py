@@ -46,14 +46,14 @@ def convert(
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
 ) -> Path:
-    """Convert recorded traces to a store, also if they do not fit in memory.
+    """Convert recorded traces to a Parquet store; they need not fit in memory.
 
     Parameters
     ----------
     source, format, strict, time_unit, on_issue, progress
         As for ``tracekit.read``.
     path
-        The folder, by convention ``*.parquet``.  An existing store there is replaced when the new one is complete.
+        Folder to write, usually ``NAME.parquet``.  An existing store is replaced only after the new one is complete.
     spans_at_once
         Spans to keep in memory, about 900 bytes each.  A trace is always kept whole, and so is a ResourceSpans of a
         document that is not JSON Lines.

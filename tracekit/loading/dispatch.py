@@ -110,8 +110,7 @@ class Dispatcher:
             self._builder.ledger.incomplete("the last record is truncated")
             self._builder.ledger.quarantine(
                 "JSON_TRUNCATED_TAIL",
-                f"expected a complete record, found {len(data):,} bytes of one:"
-                " the file is still being written, or truncated",
+                f"the last record is truncated ({len(data):,} bytes): the file is still being written, or was cut off",
                 at=at,
                 raw=data,
             )
@@ -182,8 +181,10 @@ class Dispatcher:
     def _refuse(self, found: str, at: Position, raw: bytes | str, other: str = "") -> None:
         """Quarantine a record of no allowed format; ``other`` is its format, if it has a known one."""
         names = ", ".join(dict.fromkeys(loader.name for loader in self._loaders))
-        remedy = f"omit the format, or pass format {other}" if other else None
-        message = f"expected trace data (tried: {names}), found {other or found}; skipped"
+        remedy = f"omit the format (--format), or use {other}" if other else None
+        message = f"this is {other} data, not {names}; skipped"
+        if not other:
+            message = f"no trace data (tried: {names}), found {found}; skipped"
         self._builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=raw, remedy=remedy)
 
 

@@ -130,7 +130,7 @@ class DocumentReader:
             load_others(others)
 
     def _load_others(self, streamed: str, offset: int, others: dict[str, Any]) -> None:
-        """Load the fields beside a list whose items were loaded one by one."""
+        """Load the other fields of an object with a list whose items were loaded separately."""
         if others:
             self._dispatcher.value({streamed: [], **others}, Position(self._line or max(self._record, 1), offset))
 

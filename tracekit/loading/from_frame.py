@@ -68,7 +68,7 @@ def from_frame(frame: pd.DataFrame) -> TraceSet:
     on_resource = _named(frame, _RESOURCE_KEYS, "resource.")
     for number, row in enumerate(_rows(frame), 1):
         at = Position(number, 0)
-        _span(builder, _mended(builder, row, at), at, on_span, on_resource)
+        _span(builder, _repaired(builder, row, at), at, on_span, on_resource)
     builder.ledger.close()
     return to_trace_set(builder, "ns")  # the column names contain the unit
 
@@ -82,7 +82,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {column: values[at] for column, values in cells.items() if known[column][at]}
 
 
-def _mended(builder: Builder, row: dict[str, Any], at: Position) -> dict[str, Any]:
+def _repaired(builder: Builder, row: dict[str, Any], at: Position) -> dict[str, Any]:
     """Return a row with unpaired surrogates replaced by U+FFFD, as in every other format."""
     torn = [column for column, cell in row.items() if isinstance(cell, str) and _TORN.search(cell)]
     if not torn:

@@ -11,11 +11,11 @@ STORE_MARKER = "tracekit-store.json"
 _CODES = {
     errno.ENOENT: ("PATH_MISSING", "no such file", "check the name"),
     errno.ENOTDIR: ("PATH_MISSING", "no such file", "check the name"),
-    errno.ENAMETOOLONG: ("PATH_MISSING", "a name that is too long", "give a path, or bytes for content"),
+    errno.ENAMETOOLONG: ("PATH_MISSING", "the name is too long", "pass a path, or bytes for content"),
     errno.EACCES: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
     errno.EPERM: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
-    errno.ELOOP: ("PATH_LOOP", "a loop of symbolic links", "pass the real path"),
-    errno.EISDIR: ("PATH_SPECIAL", "a folder", "pass the files in it"),
+    errno.ELOOP: ("PATH_LOOP", "loop of symbolic links", "pass the real path"),
+    errno.EISDIR: ("PATH_SPECIAL", "this is a folder, not a file", "pass the files in it"),
 }
 
 
@@ -23,7 +23,7 @@ def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
     """Return the LoadError for a path that cannot be read."""
     reason = f"{error.strerror or error}"
     code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
-    message = f"{code} {shown(path)}: expected a readable file, found {found}; {hint or default}"
+    message = f"{code} {shown(path)}: {found}; {hint or default}"
     return LoadError(message, source=shown(path), code=code)
 
 

@@ -28,7 +28,7 @@ class Meter:
     total_bytes
         Bytes to read, as stored; None where a source does not know.
     show
-        True always, False never, None where somebody looks: a terminal or a notebook.
+        True always, False never, None only in a terminal or notebook.
     """
 
     def __init__(self, total_bytes: int | None, show: bool | None = None) -> None:

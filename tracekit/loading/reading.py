@@ -102,7 +102,7 @@ class SourceReader:
             if not stream.complete:
                 ledger.incomplete(stream.stop_reason)
         ledger.close()
-        refuse_silence(ledger)
+        refuse_empty(ledger)
 
     def _lines(self, stream: ByteStream) -> None:
         """Read JSON Lines, chunk by chunk."""
@@ -148,21 +148,27 @@ class SourceReader:
         self._meter.at(self._bytes_before + stream.raw_position, self._builder.span_count)
 
 
-def refuse_silence(ledger: Ledger) -> None:
+def refuse_empty(ledger: Ledger) -> None:
     """Raise LoadError if a source contained no trace data: an empty result would look like an answer."""
     first = next((issue for issue in ledger.issues if issue.severity == "error"), None)
     if ledger.accepted or ledger.merged or (ledger.formats and (ledger.seen or first is None)):
         return
     if first is not None:
-        raise LoadError(first.message, source=ledger.uri, record=first.record_number, code=first.code)
+        message = first.message
+        if first.code == "JSON_SYNTAX" and first.record_number == 1 and not ledger.formats:
+            message = (
+                f"JSON_SYNTAX {ledger.uri}:1 is not JSON, so this is not a trace file; pass an OTLP, X-Ray,"
+                " Jaeger or Zipkin export"
+            )
+        raise LoadError(message, source=ledger.uri, record=first.record_number, code=first.code)
     if ledger.skipped:
         found = ", ".join(
             f"{signal} ({count:,} record{'s' * (count != 1)})" for signal, count in ledger.skipped.items()
         )
-        message = f"SIGNAL_MIXED {ledger.uri}: expected traces, found only {found}; pass the file of the traces"
+        message = f"SIGNAL_MIXED {ledger.uri}: contains only {found}, no traces; pass the file of the traces"
         raise LoadError(message, source=ledger.uri, code="SIGNAL_MIXED")
     if not ledger.formats:
-        message = f"FORMAT_UNKNOWN {ledger.uri}: expected trace data, found no records"
+        message = f"FORMAT_UNKNOWN {ledger.uri}: no records found; pass a file with trace data"
         raise LoadError(message, source=ledger.uri, code="FORMAT_UNKNOWN")
 
 

@@ -5,7 +5,7 @@ tag                                     becomes
 ======================================  ====================================================
 ``span.kind``                           kind
 ``otel.status_code``                    status code
-``error``                               status ERROR, where no ``otel.status_code`` says else
+``error``                               status ERROR, unless ``otel.status_code`` differs
 ``otel.status_description``             status message
 ``otel.scope.name``, ``.version``       scope; also the older ``otel.library.*``
 ``w3c.tracestate``                      trace state

@@ -159,9 +159,7 @@ def test_syntax_errors_have_a_position(data, column, offset, message):
     assert found.code == "JSON_SYNTAX"
     assert found.severity == "error"
     if message:
-        assert found.message == (
-            f"expected one JSON value, found an error at column {column}: {message}; record skipped"
-        )
+        assert found.message == (f"invalid JSON ({message}) at column {column}; record skipped")
         assert found.byte_offset == offset
     assert found.raw == data
 
@@ -170,7 +168,7 @@ def test_something_behind_the_value():
     for data, offset in ((b'{"a": 1} {"b": 2}', 9), (b"{}{}", 2), (b"{} garbage", 3)):
         found = failure(data)
         assert (found.code, found.byte_offset) == ("JSON_TRAILING", offset)
-        assert "found trailing text at column" in found.message
+        assert "text after the JSON value at column" in found.message
         assert not parse(data).cut
 
 

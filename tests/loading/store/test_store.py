@@ -148,11 +148,11 @@ def _store_with_a_note_inside(path):
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (_file, "found a file"),
-        (_folder, f"found a folder without {STORE_MARKER}"),
-        (Path.mkdir, f"found a folder without {STORE_MARKER}"),
-        (_store_with_a_note, "found a store with mine.txt in it, which is not part of a store"),
-        (_store_with_a_note_inside, "found a store with part-00000/mine.txt in it"),
+        (_file, "which is a file"),
+        (_folder, f"which is a folder without {STORE_MARKER}"),
+        (Path.mkdir, f"which is a folder without {STORE_MARKER}"),
+        (_store_with_a_note, "which is a store that also contains mine.txt"),
+        (_store_with_a_note_inside, "which is a store that also contains part-00000/mine.txt"),
     ],
 )
 def test_foreign_files_are_never_replaced(tmp_path, make, found):
@@ -160,7 +160,7 @@ def test_foreign_files_are_never_replaced(tmp_path, make, found):
     make(path)
     before = files(tmp_path)
     with pytest.raises(
-        FileExistsError, match=rf"expected a store of tracekit or nothing at .*{re.escape(found)}.*move"
+        FileExistsError, match=rf"cannot replace .*a\.parquet, {re.escape(found)}; choose another path, or move it"
     ):
         shop(2).save(path)
     assert files(tmp_path) == before
@@ -172,13 +172,15 @@ def test_what_appears_at_the_path_meanwhile_is_not_replaced(tmp_path, monkeypatc
         return store_tables.write_part(*arguments)
 
     monkeypatch.setattr(store, "write_part", write_and_be_overtaken)
-    with pytest.raises(FileExistsError, match="found a folder without"):
+    with pytest.raises(FileExistsError, match="which is a folder without"):
         shop(2).save(tmp_path / "a.parquet")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.parquet"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"expected a folder for the store, found none at .*nowhere"):
+    with pytest.raises(
+        FileNotFoundError, match=r"cannot write .*a\.parquet: folder .*nowhere does not exist; create it first"
+    ):
         shop(2).save(tmp_path / "nowhere" / "a.parquet")
 
 
@@ -326,11 +328,11 @@ def test_a_folder_in_the_place_of_a_file_is_reported(good, tmp_path):
     shutil.copytree(good, path)
     (path / "issues.parquet").unlink()
     (path / "issues.parquet").mkdir()
-    with pytest.raises(LoadError, match=r"PATH_SPECIAL .*issues.parquet: expected a readable file, found a folder"):
+    with pytest.raises(LoadError, match=r"PATH_SPECIAL .*issues.parquet: this is a folder"):
         read(path)
     (path / STORE_MARKER).unlink()
     (path / STORE_MARKER).mkdir()
-    with pytest.raises(LoadError, match=rf"PATH_SPECIAL .*{STORE_MARKER}: expected a readable file"):
+    with pytest.raises(LoadError, match=rf"PATH_SPECIAL .*{STORE_MARKER}: this is a folder"):
         read(path)
 
 

@@ -16,7 +16,7 @@ documents and hits of Elasticsearch     the same, inside ``_source`` or ``hits.h
 - Ids whose leading zeros were stripped are padded.  Ids that are not hex (``"span-1"``) are hashed to an id, the same
   text always to the same one, and kept as the attributes ``jaeger.trace_id`` and ``jaeger.span_id``.
 - Tags are typed by their ``type``; binary is base64, in Elasticsearch hex.  Which tags are consumed: ``loading.tags``.
-- What the UI computes (``depth``, ``relativeStartTime``, ``hasChildren``, ...) is left out.
+- Fields computed by the UI (``depth``, ``relativeStartTime``, ``hasChildren``, ...) are ignored.
 
 What the format loses: nanoseconds, scope attributes, schema addresses, link attributes and states, dropped counts;
 events are named by a field.

@@ -149,7 +149,7 @@ class ByteStream:
         self.close()
 
     def _is_bomb(self) -> bool:
-        """Return whether more came out of the container than the caps allow."""
+        """Return whether the container has more content than the limits allow."""
         if self.compression == "none":
             return False
         packed = self.source.packed_byte_count or self.raw_position

@@ -61,7 +61,7 @@ class Stored:
     file
         An opened source.
     journal
-        Is told when the file cannot be read to its end.
+        Receives an issue if the file cannot be read to its end.
     """
 
     def __init__(self, file: ByteFile, journal: Journal) -> None:
@@ -136,7 +136,7 @@ _ENGINE_ERRORS = (_ISAL_ERROR, zstd.ZstdError, lzma.LZMAError, OSError, EOFError
 
 
 class Unpacked:
-    """What a compressed layer holds: all its members, frames or streams behind each other.
+    """The content of a compressed layer: all its members, frames or streams, concatenated.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Unpacked:
     kind
         gzip, zstd, bz2 or xz.
     journal
-        Is told CONTAINER_TRUNCATED when the bytes end early, CONTAINER_DAMAGED when they are no such container.
+        Receives CONTAINER_TRUNCATED if the bytes end early, CONTAINER_DAMAGED if they are not such a container.
     """
 
     def __init__(self, below: Layer, kind: str, journal: Journal) -> None:
@@ -214,11 +214,11 @@ class Transcoded:
     Parameters
     ----------
     below
-        The encoded bytes, behind their byte order mark.
+        The encoded bytes, after the byte order mark.
     encoding
-        What they are.
+        Their encoding.
     journal
-        Is told CONTAINER_TRUNCATED when they end inside a character, ENC_INVALID_UTF8 when they are no characters.
+        Receives CONTAINER_TRUNCATED if they end inside a character, ENC_INVALID_UTF8 if they are not characters.
     """
 
     def __init__(self, below: Layer, encoding: str, journal: Journal) -> None:

@@ -1,7 +1,7 @@
-"""What bytes are, by their looks: containers, encodings, and things that are no trace data but have a name.
+"""Detection of containers, encodings, and content that is not trace data, by the first bytes.
 
-``container_of`` names what has to be unpacked, ``encoding_of`` the encoding of the text, ``refusal`` says why content
-that is no JSON cannot be read.  Content decides; names of files are only compared with it (``mislabelled``).
+``container_of`` returns the container to unpack, ``encoding_of`` the encoding of the text, ``refusal`` the reason why
+content that is not JSON cannot be read.  File names are only compared with the content (``mislabelled``).
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def _expand_folder(folder: Path) -> list[Source]:
         raise path_error(folder, error) from error
     found = _listed(sorted(_walk(folder), key=_order))
     if not found:
-        message = "expected trace files in the folder, found none (hidden files are skipped); check the path"
+        message = "no trace files in this folder (hidden files are skipped); check the path"
         raise LoadError(f"PATH_MISSING {shown(folder)}: {message}", source=shown(folder), code="PATH_MISSING")
     return found
 
@@ -136,7 +136,7 @@ def _expand_pattern(pattern: str) -> list[Source]:
         else:
             paths.add(path)
     if not paths:
-        message = f"expected files that match the glob, found none; {_nearest(Path(pattern))}"
+        message = f"no file matches the glob; {_nearest(Path(pattern))}"
         raise LoadError(f"PATH_MISSING {shown(pattern)}: {message}", source=shown(pattern), code="PATH_MISSING")
     return _listed(sorted(paths, key=_order))
 

@@ -85,7 +85,7 @@ class JsonPull(JsonWindow):
             message = "expected UTF-8, found bytes that are not; value skipped"
             self._refuse("ENC_INVALID_UTF8", message, self._offset_of(bad.start()), self._excerpt(start))
         if self._text.find("\\u", start, end) >= 0:
-            return self._mended(value, start, end)
+            return self._repaired(value, start, end)
         return value
 
     def keys(self) -> Iterator[str]:
@@ -214,11 +214,11 @@ class JsonPull(JsonWindow):
             if lowest <= 0 or not self._fill(max(self._size, fed)):
                 return
 
-    def _mended(self, value: Any, start: int, end: int) -> Any:
+    def _repaired(self, value: Any, start: int, end: int) -> Any:
         """Return the value with unpaired surrogates replaced."""
         text = self._text[start:end]
-        mended = replace_surrogates(text, self._notes, self._offset_of(start))
-        return value if mended == text else self._decode_big(mended)[0]
+        repaired = replace_surrogates(text, self._notes, self._offset_of(start))
+        return value if repaired == text else self._decode_big(repaired)[0]
 
     def _refuse_deep(self, max_bytes: int) -> None:
         """Skip the next value and raise if it nests too deeply."""

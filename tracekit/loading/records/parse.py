@@ -45,9 +45,9 @@ class Parsed(NamedTuple):
     notes
         Remarks on a value that could be read (ENC_SURROGATE, ENC_NUL, ENC_BOM, JSON_BIG_INT, JSON_DUP_KEY).
     failure
-        The remark that says why there is no value; None when there is one.
+        The reason why there is no value; None if there is one.
     cut
-        The failure is that the text ends too early: a last line without a newline is then JSON_TRUNCATED_TAIL.
+        Whether the text ends too early: a last line without a newline is then JSON_TRUNCATED_TAIL.
     """
 
     value: Any
@@ -207,8 +207,8 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Parsed:
     data = text.encode("utf-8", "replace")
     offset = len(text[: error.pos].encode("utf-8", "replace"))
     trailing = error.msg == "Extra data"
-    problem = "trailing text" if trailing else "an error"
-    message = f"expected one JSON value, found {problem} at column {error.pos + 1}: {error.msg}; record skipped"
+    problem = "text after the JSON value" if trailing else f"invalid JSON ({error.msg})"
+    message = f"{problem} at column {error.pos + 1}; record skipped"
     code = "JSON_TRAILING" if trailing else "JSON_SYNTAX"
     failure = Note(code, "error", "quarantined", message, offset, excerpt_at(data, offset))
     return Parsed(None, failure=failure, cut=not trailing and ends_early(error, text))

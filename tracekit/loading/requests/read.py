@@ -102,7 +102,7 @@ def read_requests(
     services: Mapping[str, str] | str | None = None,
     strict: bool = False,
 ) -> Requests:
-    """Read request counts or access logs: the ground truth for the trace coverage.
+    """Read request counts or access logs: the reference for trace coverage.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ def read_requests(
         compressed.
     format
         ``alb``, ``cloudfront``, ``api-gateway``, ``lambda`` (REPORT lines), ``metrics`` (GetMetricData saved as JSON),
-        ``csv``; by default recognised by content.
+        ``csv``; default: detected from the content.
     window
-        The windows in which requests of logs are counted.
+        Length of the time windows in which log lines are counted.
     count_by
         The columns to count by: any of ``service``, ``route``, ``method``, ``status``.  Each of them must be on the
         root spans as well.
@@ -121,7 +121,7 @@ def read_requests(
         Templates (``/orders/{id}``) for the paths in logs; the first match is used, otherwise ``other``.  Without
         templates there is no route, because paths contain ids and sometimes PII.
     services
-        The service names in traces of target groups, hosts or API ids; a string is the name of all.
+        Mapping from target group, host or API id to the service name used in the traces; a string applies to all.
     strict
         Raise at the first row that cannot be read.
 
@@ -135,8 +135,8 @@ def read_requests(
     LoadError
         The format is unknown, nothing could be read, or, with ``strict``, a row is invalid; the message names the line.
     ValueError
-        A count is negative or missing, times are mixed with and without a zone, or windows overlap; the message names
-        the row.
+        A count is negative or missing, some times have a time zone and others do not, or windows overlap; the message
+        names the row.
 
     Notes
     -----

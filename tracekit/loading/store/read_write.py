@@ -141,16 +141,13 @@ def place_for(path: Path) -> Path:
     """Return the path of a store with links resolved, after removing leftovers; for errors see ``writing``."""
     place = Path(os.path.realpath(path.expanduser()))
     if not place.parent.is_dir():
-        message = f"expected a folder for the store, found none at {shown(place.parent)}; create it first"
+        message = f"cannot write {shown(path)}: folder {shown(place.parent)} does not exist; create it first"
         raise FileNotFoundError(message)
     clear(place)
     if os.path.lexists(place):
         found = _foreign(place)
         if found:
-            message = (
-                f"expected a store of tracekit or nothing at {shown(path)}, found {shown(found)};"
-                " give another path, or move it"
-            )
+            message = f"cannot replace {shown(path)}, which is {shown(found)}; choose another path, or move it"
             raise FileExistsError(message)
     return place
 
@@ -167,9 +164,9 @@ def _foreign(place: Path) -> str:
         if _PART.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
             more = next((inner for inner in sorted(entry.iterdir()) if inner.name not in tables), None)
             if more is not None:
-                return f"a store with {entry.name}/{more.name} in it, which is not part of a store"
+                return f"a store that also contains {entry.name}/{more.name}"
         elif entry.name not in own:
-            return f"a store with {entry.name} in it, which is not part of a store"
+            return f"a store that also contains {entry.name}"
     return ""
 
 

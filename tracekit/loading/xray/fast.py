@@ -39,7 +39,7 @@ class Reader(Protocol):
         """Load a record tolerantly."""
 
     def about(self, answer: Answer, at: Position) -> None:
-        """Say what an answer says beside its documents."""
+        """Add the issues of a response apart from its documents."""
 
 
 class _Line(NamedTuple):

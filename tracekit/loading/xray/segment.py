@@ -1,9 +1,9 @@
 """A segment document as one object, from typed or tolerant decoding.
 
-``Segment`` is a segment or a subsegment.  ``decode`` is typed: the document's text straight into ``Segment``, blocks
-(``http``, ``aws``, ...) left as raw JSON, times as exact decimals; it refuses what is not exactly right.
-``from_object`` takes any JSON object, converts what can be converted and tells what could not.  ``decode_part`` leaves
-the times as they are written, too: for ``fast``, which reads many at once.
+``Segment`` is a segment or a subsegment.  ``decode`` is typed: it decodes the text of a document directly, with blocks
+(``http``, ``aws``, ...) as raw JSON and times as exact decimals; it rejects irregular documents.  ``from_object``
+accepts any JSON object, converts what it can and reports the rest.  ``decode_part`` also leaves the times as text, for
+``fast``, which reads many documents at once.
 """
 
 from __future__ import annotations

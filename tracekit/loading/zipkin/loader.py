@@ -4,11 +4,11 @@
 - A span with ``shared`` has the id of its client: both rows are kept (``Quality.SHARED``), and the forest makes the
   server's the child of the client's.
 - No ``kind`` means INTERNAL, inferred.
-- The tag ``error`` means failure whatever its value; a text in it is the status message.  Which other tags are
+- The tag ``error`` means failure with any value; a text in it is the status message.  Which other tags are
   consumed: ``loading.tags``.
 - ``localEndpoint``: ``service.name``, ``network.local.address``, ``network.local.port``; ``remoteEndpoint``:
   ``peer.service`` and ``server.address``, ``server.port`` (of a SERVER or CONSUMER: ``client.``).
-  An IPv6 address beside an IPv4 one is ``zipkin.local.ipv6`` or ``zipkin.remote.ipv6``.
+  An IPv6 address in addition to an IPv4 one is ``zipkin.local.ipv6`` or ``zipkin.remote.ipv6``.
 - v1 (``loading.zipkin.v1``): times, kind and service come from the annotations.
 
 What the format loses: nanoseconds, the types of attributes, event attributes, links, scope attributes, resource
@@ -76,7 +76,7 @@ def _span(span: dict[str, Any], at: Position, builder: Builder) -> None:
     trace_id, span_id, parent_id, bits = ids
     kind, attributes = _kind(span, at, builder)
     service, addresses = _endpoints(span, kind, builder)
-    said = meaning(_tags(span.get("tags"), at, builder), at, builder, kind=kind, any_error=True)
+    parsed = meaning(_tags(span.get("tags"), at, builder), at, builder, kind=kind, any_error=True)
     start = nanoseconds(span.get("timestamp") or None, "timestamp", at, builder)
     length = nanoseconds(span.get("duration"), "duration", at, builder)
     if start is None and length is not None:
@@ -89,18 +89,18 @@ def _span(span: dict[str, Any], at: Position, builder: Builder) -> None:
         span_id=span_id,
         parent_id=parent_id,
         name=str(span.get("name") or ""),
-        kind=said.kind,
+        kind=parsed.kind,
         start_ns=start,
         end_ns=None if start is None or length is None else start + length,
-        status_code=said.status_code,
-        status_message=said.status_message,
-        trace_state=said.trace_state,
+        status_code=parsed.status_code,
+        status_message=parsed.status_message,
+        trace_state=parsed.trace_state,
         resolution_ns=RESOLUTION_NS,
         resource=builder.resource(service),
-        scope=said.scope,
-        attributes=[*attributes, *addresses, *said.attributes],
+        scope=parsed.scope,
+        attributes=[*attributes, *addresses, *parsed.attributes],
         events=_events(span.get("annotations"), at, builder),
-        quality=bits | said.quality | (int(Quality.SHARED) if span.get("shared") is True else 0),
+        quality=bits | parsed.quality | (int(Quality.SHARED) if span.get("shared") is True else 0),
     )
 
 

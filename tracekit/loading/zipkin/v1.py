@@ -28,14 +28,14 @@ def is_v1(span: dict[str, Any]) -> bool:
 def halves(span: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a v1 span as v2 spans: one, or the two halves of a call."""
     annotations, binary = _objects(span.get("annotations")), _objects(span.get("binaryAnnotations"))
-    said = {str(item["value"]): item for item in reversed(annotations) if item.get("value") in _CORE}
-    sides = [side for side, words in _SIDES.items() if any(word in said for word in words)]
+    core = {str(item["value"]): item for item in reversed(annotations) if item.get("value") in _CORE}
+    sides = [side for side, words in _SIDES.items() if any(word in core for word in words)]
     sides = (
         sides or [kinds[0] for key, kinds in _ADDRESSES.items() if any(_is_address(item, key) for item in binary)][:1]
     )
-    found = [_half(span, side, said, is_first=at == 0) for at, side in enumerate(sides)] or [_local(span)]
+    found = [_half(span, side, core, is_first=at == 0) for at, side in enumerate(sides)] or [_local(span)]
     for item in annotations:
-        if said.get(str(item.get("value"))) is not item:
+        if core.get(str(item.get("value"))) is not item:
             _home(item, found)["annotations"].append(item)
     for item in binary:
         _place(item, found)
@@ -45,9 +45,9 @@ def halves(span: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _half(span: dict[str, Any], side: str, said: dict[str, dict[str, Any]], *, is_first: bool) -> dict[str, Any]:
+def _half(span: dict[str, Any], side: str, core: dict[str, dict[str, Any]], *, is_first: bool) -> dict[str, Any]:
     """Return one half of a span; the span's times belong to its first half."""
-    begin, end = (said.get(word, {}) for word in _SIDES[side])
+    begin, end = (core.get(word, {}) for word in _SIDES[side])
     half = _blank(span) | {"kind": side, "localEndpoint": begin.get("endpoint") or end.get("endpoint")}
     half["timestamp"], half["duration"] = begin.get("timestamp"), _between(begin, end)
     has_own = bool(span.get("timestamp"))
