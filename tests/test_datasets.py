@@ -629,7 +629,7 @@ def test_a_disturbed_pair_of_recordings_is_refused():
 
     _check_quiet(lines(100, 100), lines(102, 400), SLOW_LEDGER)
     with pytest.raises(
-        RuntimeError, match=r"at most 3% of change .* found \+4\.0%: something else ran on this machine"
+        RuntimeError, match=r"at most 3% change in latency .* found \+4\.0%: other programs were running"
     ):
         _check_quiet(lines(100, 100), lines(104, 400), SLOW_LEDGER)
 

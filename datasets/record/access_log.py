@@ -1,6 +1,6 @@
-"""The access log of the shop's front door: one line for every request, whatever a sampler thinks of its trace.
+"""The access log of the storefront: one line per request, whether its trace is sampled or not.
 
-The form is that of an AWS Application Load Balancer, which writes the trace id of each request it passes on.
+The format is that of an AWS Application Load Balancer, which logs the trace id of every request.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/storefr
 
 
 class AccessLog:
-    """The lines of one service, kept in memory until it stops, as its spans are.
+    """The log lines of one service, kept in memory until it stops, like its spans.
 
     Parameters
     ----------
     path
-        Where they go then.
+        File to write them to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +32,7 @@ class AccessLog:
         self.lines: list[str] = []
 
     def note(self, trace: SpanContext, began_s: float, headers: Mapping[str, str], request: str, status: int) -> None:
-        """Note a request that was answered just now; the warm-up, whose traces nobody records, is left out."""
+        """Add a request that has just completed; unrecorded warm-up requests are excluded."""
         if trace.trace_flags.sampled:
             self.lines.append(_line(f"{trace.trace_id:032x}", began_s, headers, request, status))
 
@@ -42,7 +42,7 @@ class AccessLog:
 
 
 def _line(trace_id: str, began_s: float, headers: Mapping[str, str], request: str, status: int) -> str:
-    """Return one entry: times, statuses, request and trace id are the request's own, the rest never changes."""
+    """Return one entry; only times, statuses, request and trace id vary."""
     ended = datetime.now(UTC)
     method, _, path = request.partition(" ")
     cells = [
@@ -56,11 +56,11 @@ def _line(trace_id: str, began_s: float, headers: Mapping[str, str], request: st
 
 
 def _stamp(moment: datetime) -> str:
-    """Return a moment as load balancers write it."""
+    """Return a time in the format of load balancers."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def read(folder: Path) -> list[str]:
-    """Return the log that a run left, in the order of its answers."""
+    """Return the log of a run, ordered by response time."""
     lines = (folder / ACCESS_LOG).read_text(encoding="utf-8").splitlines()
     return sorted(lines, key=lambda line: line.split(" ", 2)[1])

@@ -1,4 +1,4 @@
-"""The rest of a made-up account: a cluster of EKS as AWS and kubectl tell of it, API Gateway, and deployments."""
+"""The rest of the synthetic account: an EKS cluster in responses of AWS and kubectl, API Gateway, and deployments."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def _time(second: float) -> str:
 
 
 def _record(operation: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a call and what came back."""
+    """Return a call and its response."""
     return {"operation": operation, "request": request, "answer": answer}
 
 
 def target_of(app: App) -> str:
-    """Return the target group of a service in pods, as the load balancer controller names it."""
+    """Return the target group of a service in pods, with the name given by the load balancer controller."""
     cut = "".join(letter for letter in app.name if letter.isalnum())[:8]
     return f"targetgroup/k8s-{SPACE}-{cut}-0123456789/0123456789abcdef"
 
 
 def clusters(world: World, start: int) -> list[dict[str, Any]]:
-    """Return the cluster, its add-ons, and what kubectl saved of it."""
+    """Return the cluster, its add-ons, and the saved output of kubectl."""
     apps = [app for app in world.apps if app.platform == "pod"]
     records = [_record("eks:ListClusters", {}, {"clusters": [CLUSTER] if apps else []})]
     if not apps:
@@ -51,7 +51,7 @@ def clusters(world: World, start: int) -> list[dict[str, Any]]:
 
 
 def _items(world: World, apps: list[App], start: int) -> list[dict[str, Any]]:
-    """Return deployments, daemon sets and pods as an audit keeps them."""
+    """Return deployments, daemon sets and pods in the format of an audit."""
     old = start - 200 * _DAYS
     own = _made("DaemonSet", "kube-system", "kube-proxy", [{"name": "kube-proxy", "image": "eks/kube-proxy:v1"}], old)
     items = [own, _pod(own, 0)]
@@ -80,7 +80,7 @@ def _items(world: World, apps: list[App], start: int) -> list[dict[str, Any]]:
 
 
 def _made(kind: str, space: str, name: str, containers: list[dict[str, Any]], since: float) -> dict[str, Any]:
-    """Return what makes pods."""
+    """Return a deployment or daemon set."""
     about = {"name": name, "namespace": space, "creationTimestamp": _time(since)}
     return {
         "kind": kind,
@@ -93,7 +93,7 @@ def _made(kind: str, space: str, name: str, containers: list[dict[str, Any]], si
 
 
 def _pod(maker: dict[str, Any], number: int) -> dict[str, Any]:
-    """Return a pod that is well."""
+    """Return a healthy pod."""
     about = maker["metadata"]
     kind, owner = maker["kind"], about["name"]
     if kind == "Deployment":
@@ -112,7 +112,7 @@ def _pod(maker: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def _fallen(world: World, start: int) -> dict[str, Any]:
-    """Return a collector that falls again and again."""
+    """Return a collector that keeps restarting."""
     ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": _time(start + (world.hours - 1) * HOUR)}
     waits = {"waiting": {"reason": "CrashLoopBackOff"}}
     return {"name": "collector", "ready": False, "restartCount": 9, "state": waits, "lastState": {"terminated": ended}}
@@ -142,7 +142,7 @@ def gateways(world: World, start: int) -> list[dict[str, Any]]:
 
 
 def deployments(world: World, start: int) -> list[dict[str, Any]]:
-    """Return versions of functions, deployments of services, and what CodeDeploy did."""
+    """Return versions of functions, deployments of services, and deployments by CodeDeploy."""
     records = []
     for app in world.apps:
         if app.platform == "lambda":

@@ -1,4 +1,4 @@
-"""Write ``datasets/audit-shop``: the saved answers of a coverage audit of an account that was made up.
+"""Write ``datasets/audit-shop``: the saved AWS responses of a coverage audit of a synthetic account.
 
 ``python datasets/record/audit_shop.py --seed 7`` writes the folder and its entry in ``../index.json``; the same
 seed gives the same bytes.
@@ -36,7 +36,8 @@ APPS = (
 )
 HTTP_APIS = ("landing-page",)
 TRUTH = {
-    "summary": "a catalogue with a hole of four hours, containers and functions without tracing, a rate too low",
+    "summary": "10 of 17 services are missing traces: a collection gap of four hours, services without tracing or "
+    "collector, dropped traces, broken context propagation",
     "headlines": {
         "bank": "D5b",
         "catalogue": "D5a",
@@ -72,12 +73,12 @@ def main() -> None:
 
 
 def world(seed: int) -> World:
-    """Return the account."""
+    """Return the synthetic account."""
     return World(APPS, seed=seed, traces=120, http_apis=HTTP_APIS)
 
 
 def write(folder: Path, account: World) -> None:
-    """Write the answers of a world as ``tracekit audit --save`` would."""
+    """Write the responses in the format of ``tracekit audit --save``."""
     records = answers(account)
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n" for record in records]
@@ -93,15 +94,16 @@ def write(folder: Path, account: World) -> None:
 
 
 def enter(index: Path, seed: int) -> None:
-    """Put the folder into the index, beside the recordings."""
+    """Add the folder to the index."""
     files = []
     for name in ("audit.json", "answers.jsonl"):
         content = (index.parent / NAME / name).read_bytes()
         files.append({"path": f"{NAME}/{name}", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
     entry: dict[str, Any] = {
         "name": NAME,
-        "title": "A coverage audit of an account that was made up",
-        "description": "Answers about seventeen services over seven days, as `tracekit audit --save` writes them.",
+        "title": "Coverage audit of a synthetic AWS account",
+        "description": "AWS responses about seventeen services over seven days, in the format of "
+        "`tracekit audit --save`.",
         "licence": "MIT",
         "made": {"command": f"python datasets/record/audit_shop.py --seed {seed}", "seed": seed},
         "files": files,

@@ -1,4 +1,4 @@
-"""An account of AWS that was made up: services, their traffic and their faults, as the answers an audit gets."""
+"""A synthetic AWS account: services, their traffic and their faults, as responses to the calls of an audit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DEFAULT_RULE = ("Default", 0.05, 1, "*")
 
 @dataclass(frozen=True)
 class App:
-    """A service and what is wrong with it."""
+    """A service and its faults."""
 
     name: str
     platform: str = "ecs"  # ecs, pod, lambda, gateway, instance, remote
     per_hour: float = 400
-    rate: float = 0.5  # what its own rule says
-    kept: float | None = None  # what is really kept; as the rule says by default
+    rate: float = 0.5  # rate of its sampling rule
+    kept: float | None = None  # actual rate; default: that of the rule
     recorded: bool = True
     hole: tuple[int, int, float] | None = None  # first hour, hour after the last, share lost
     begins: int = 0  # first hour with requests
@@ -53,7 +53,7 @@ class App:
 
 @dataclass(frozen=True)
 class World:
-    """Services, and what is true of the whole account."""
+    """Services, and settings of the whole account."""
 
     apps: tuple[App, ...]
     hours: int = 168
@@ -62,7 +62,7 @@ class World:
     destination: str = "XRay"
     indexed: float = 100.0
     traces: int = 60
-    daemon: str | None = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"  # one a node of the cluster
+    daemon: str | None = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"  # one per node of the cluster
     daemons: tuple[int, int] = (3, 3)  # ready and wanted
     addons: tuple[tuple[str, str, str], ...] = (("adot", "ACTIVE", ""),)
     has_kubectl: bool = True
@@ -70,7 +70,7 @@ class World:
 
 
 def answers(world: World) -> list[dict[str, Any]]:
-    """Return the calls of an audit and what AWS would answer, in the order of the playbook."""
+    """Return the calls of an audit and the responses of AWS, in the order of the audit."""
     random = np.random.default_rng(world.seed)
     start = END - world.hours * HOUR
     requests = {app.name: _requests(app, world.hours, random) for app in world.apps}
@@ -92,7 +92,7 @@ def _time(second: float) -> str:
 
 
 def _requests(app: App, hours: int, random: np.random.Generator) -> np.ndarray:
-    """Return the requests of every hour, with days and nights."""
+    """Return the requests of every hour, with a daily cycle."""
     wave = 1 + 0.5 * np.sin(2 * np.pi * (np.arange(hours) - 9) / 24)
     counts = random.poisson(app.per_hour * wave)
     counts[: app.begins] = 0
@@ -101,7 +101,7 @@ def _requests(app: App, hours: int, random: np.random.Generator) -> np.ndarray:
 
 def _kept(app: App, requests: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return the traced calls of every hour."""
-    if app.platform == "lambda" and app.kept is None:  # one a second, and 5 % of the others
+    if app.platform == "lambda" and app.kept is None:  # one per second, and 5% of the others
         seconds = np.array([len(np.unique(random.integers(0, HOUR, count))) for count in requests])
         kept = seconds + random.binomial(requests - seconds, 0.05)
         return _damaged(app, kept, random)
@@ -111,7 +111,7 @@ def _kept(app: App, requests: np.ndarray, random: np.random.Generator) -> np.nda
 
 
 def _damaged(app: App, kept: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return what is left of the traces after what is wrong with the service."""
+    """Return the traces that remain with the faults of the service."""
     if app.hole:
         first, last, loss = app.hole
         kept[first:last] = random.binomial(kept[first:last], 1 - loss)
@@ -159,7 +159,7 @@ def _graph(world: World, start: int, requests: dict[str, Any], kept: dict[str, A
 
 
 def _documents(world: World, random: np.random.Generator) -> list[dict[str, Any]]:
-    """Return some traces of the last hours: every one of a service, cut down to ids and names."""
+    """Return some traces of the last hours, reduced to ids and names."""
     senders = [app for app in world.apps if app.recorded and app.platform != "remote" and app.rate > 0]
     traces = []
     for number in range(world.traces if senders else 0):
@@ -260,7 +260,7 @@ def _target(app: App) -> str:
 
 
 def _arn(kind: str, name: str) -> str:
-    """Return a name of ECS."""
+    """Return an ECS ARN."""
     return f"arn:aws:ecs:{REGION}:{ACCOUNT}:{kind}/{name}"
 
 
@@ -318,12 +318,12 @@ def _containers(world: World, start: int) -> list[dict[str, Any]]:
 
 
 def _pairs(app: App) -> list[dict[str, str]]:
-    """Return the variables of a container."""
+    """Return the environment variables of a container."""
     return [{"name": name, "value": value} for name, value in app.environment.items()]
 
 
 def _tasks(app: App, cluster: str, status: str) -> list[dict[str, Any]]:
-    """Return the tasks of a service: those that run, or those that stopped."""
+    """Return the running or the stopped tasks of a service."""
     up = app.tasks if app.collectors_up is None else app.collectors_up
     tasks = []
     for number in range(app.tasks if status == "RUNNING" else app.crashes):
@@ -348,7 +348,7 @@ def _tasks(app: App, cluster: str, status: str) -> list[dict[str, Any]]:
 
 
 def _metrics(world: World, start: int, requests: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the requests that CloudWatch counted."""
+    """Return the request counts of CloudWatch."""
     records, listed, results = [], [], []
     for namespace, metric, platform in (
         ("AWS/Lambda", "Invocations", "lambda"),
@@ -382,7 +382,7 @@ def _metrics(world: World, start: int, requests: dict[str, Any]) -> list[dict[st
 
 
 def _counted(app: App) -> tuple[str, list[dict[str, str]]]:
-    """Return the label and the dimensions of the requests of a service."""
+    """Return label and dimensions of the request metric of a service."""
     if app.platform == "gateway":
         api, _, stage = app.name.partition("/")
         return f"api/{app.name}", [{"Name": "ApiName", "Value": api}, {"Name": "Stage", "Value": stage}]
@@ -394,7 +394,7 @@ def _counted(app: App) -> tuple[str, list[dict[str, str]]]:
 
 
 def _changes(world: World, start: int) -> list[dict[str, Any]]:
-    """Return what CloudTrail says was changed."""
+    """Return the changes in CloudTrail."""
     events = []
     for app in world.apps:
         if app.is_new and app.platform == "lambda":
@@ -420,7 +420,7 @@ def _changes(world: World, start: int) -> list[dict[str, Any]]:
 
 
 def _closing(world: World) -> list[dict[str, Any]]:
-    """Return what roles may write, and how subnets reach X-Ray."""
+    """Return the write permissions of roles, and the network path of subnets to X-Ray."""
     records = []
     roles = {_role(app): app.refused for app in world.apps if app.platform in {"lambda", "ecs"}}
     roles |= {f"arn:aws:iam::{ACCOUNT}:role/collector": app.refused for app in world.apps if app.platform == "pod"}

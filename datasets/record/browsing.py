@@ -1,4 +1,4 @@
-"""The services in front of a purchase: storefront, catalog, pricing, inventory, cart."""
+"""The services used before a purchase: storefront, catalog, pricing, inventory, cart."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOLD_OUT = frozenset(range(11, PRODUCTS, 60))
-WITHOUT_PRICE = "p-0003"  # a product that nobody gave a price: pricing has no answer but an exception
+WITHOUT_PRICE = "p-0003"  # a product without a price: pricing raises an exception
 
 
 class Storefront(Service):
-    """What customers talk to: it asks the others and renders pages."""
+    """The entry point for customers: calls the other services and renders pages."""
 
     name = "storefront"
     stable = "5.2.0"
@@ -38,7 +38,7 @@ class Storefront(Service):
         }
 
     def product(self, call: Call) -> Reply:
-        """Show a product: three services are asked at once; without a price the page stands, until version 5.3.0."""
+        """Show a product: calls three services concurrently; a missing price is an error only from version 5.3.0 on."""
         product_id = call.params["product_id"]
         product, price, stock = call.together(
             lambda: call.ask("catalog", "GET /v1/products/{product_id}", product_id=product_id),
@@ -51,7 +51,7 @@ class Storefront(Service):
         return self._page(call, "product", {"product": product[1], "price": price[1], "stock": stock[1]})
 
     def search(self, call: Call) -> Reply:
-        """Search the catalog, then price what was found."""
+        """Search the catalog, then price the results."""
         found = expect(call.ask("catalog", "GET /v1/products", query=f"?q={call.query['q']}"))["product_ids"]
         body = {"product_ids": found[:8], "customer_id": call.headers["x-customer-id"]}
         return self._page(call, "search", expect(call.ask("pricing", "POST /v1/quotes", body=body)))
@@ -64,7 +64,7 @@ class Storefront(Service):
         )
 
     def checkout(self, call: Call) -> Reply:
-        """Buy what is in the cart."""
+        """Buy the content of the cart."""
         body = {"customer_id": call.headers["x-customer-id"]}
         order = expect(call.ask("checkout", "POST /v1/checkouts", body=body))
         return 201, self._page(call, "thanks", order)[1]
@@ -75,14 +75,14 @@ class Storefront(Service):
         return self._page(call, "order", order)
 
     def _page(self, call: Call, name: str, data: dict[str, Any]) -> Reply:
-        """Render a page: some real work for the processor."""
+        """Render a page, which takes CPU time."""
         with call.span("render page", attributes={"app.page.name": name}):
             rows = (f"<li>{html.escape(str(sorted(data.items())))} {n}</li>" for n in range(120))
             return 200, {"page": name, "html": hashlib.sha256("".join(rows).encode()).hexdigest()}
 
 
 class Catalog(Service):
-    """Products, behind a cache that holds a third of them."""
+    """Products, with a cache for a third of them."""
 
     name = "catalog"
     stable = "3.9.1"
@@ -166,7 +166,7 @@ class Pricing(Service):
 
 
 class Inventory(Service):
-    """What is on the shelves."""
+    """Stock of each product."""
 
     name = "inventory"
     stable = "4.0.3"
@@ -197,7 +197,7 @@ class Inventory(Service):
         return 200, {"units": rows[0][0]}
 
     def reserve(self, call: Call) -> Reply:
-        """Take one unit of each product off the shelf."""
+        """Reduce the stock of each product by one."""
         products = call.body["product_ids_json"]
         call.wait("warehouse", 8)
         if any(units < 1 for _, units in self.database.run(call, self.levels, products)):
@@ -207,7 +207,7 @@ class Inventory(Service):
 
 
 class Cart(Service):
-    """The carts; every customer starts with a few things in it."""
+    """The carts; every customer starts with a few items."""
 
     name = "cart"
     stable = "2.2.4"
@@ -240,7 +240,7 @@ class Cart(Service):
         return 200, {"product_ids": [row[0] for row in rows]}
 
     def add(self, call: Call) -> Reply:
-        """Add an item if there is one on the shelf."""
+        """Add an item if it is in stock."""
         product_id = call.body["product_id"]
         status, stock = call.ask("inventory", "GET /v1/stock/{product_id}", product_id=product_id)
         if status != 200 or stock["units"] < 1:  # noqa: PLR2004 - the status code for fine

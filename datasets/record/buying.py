@@ -1,4 +1,4 @@
-"""The services of a purchase: checkout, ledger, payments, the mailer, and the bank that nobody traces."""
+"""The services of a purchase: checkout, ledger, payments, the mailer, and the untraced bank."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENTRIES = 90_000
 
 
 class AcquirerUnavailableError(Exception):
-    """The bank did not take the charge."""
+    """The bank was unavailable."""
 
 
 class Checkout(Service):
@@ -51,7 +51,7 @@ class Checkout(Service):
         return {"POST /v1/checkouts": self.buy, "GET /v1/orders/{order_id}": self.order}
 
     def buy(self, call: Call) -> Reply:
-        """Read the cart, reserve and price it at once, authorize, charge, store the order, tell the mailer."""
+        """Read the cart, reserve and price it concurrently, authorize, charge, store the order, notify the mailer."""
         customer_id = call.body["customer_id"]
         items = expect(call.ask("cart", "GET /v1/carts/{customer_id}", customer_id=customer_id))["product_ids"]
         reserved, quote = call.together(
@@ -76,7 +76,7 @@ class Checkout(Service):
         return 200, {"order_id": rows[0][0], "total_cents": rows[0][2]}
 
     def _charge(self, call: Call, charge: dict[str, Any]) -> Reply:
-        """Charge the customer, once more if payments is unavailable; version 2.9.0 forgot to."""
+        """Charge the customer, with one retry if payments is unavailable; version 2.9.0 does not retry."""
         reply = call.ask("payments", "POST /v1/charges", body=charge)
         for attempt in range(1, 1 if self.version == "2.9.0" else ATTEMPTS):
             if reply[0] != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -87,7 +87,7 @@ class Checkout(Service):
 
 
 class Ledger(Service):
-    """Who may spend how much.  Enterprise customers have cost centres, each with a budget."""
+    """Spending limits.  Enterprise customers have cost centres, each with a budget."""
 
     name = "ledger"
     stable = "1.4.0"
@@ -136,7 +136,7 @@ class Ledger(Service):
         return 201, {}
 
     def _spent(self, call: Call, customer_id: str, centres: int) -> int:
-        """Return what the customer has spent.  Version 1.5.0 asks for each cost centre on its own."""
+        """Return what the customer has spent.  Version 1.5.0 runs one query per cost centre."""
         if self.version == "1.5.0" and centres > 1:
             names = (f"{customer_id}/{n}" for n in range(centres))
             return sum(self.database.run(call, self.spent_by_centre, name)[0][0] or 0 for name in names)
@@ -160,7 +160,7 @@ class Payments(Service):
         return {"POST /v1/charges": self.charge}
 
     def charge(self, call: Call) -> Reply:
-        """Charge the card; a bank that is away makes us unavailable too."""
+        """Charge the card; respond with 503 if the bank is unavailable."""
         attempt = call.headers["x-attempt"]
         body = {"number": call.number, "attempt": attempt, "cents": call.body["total_cents"]}
         status, _ = call.ask(ACQUIRER, "POST /charges", body=body)
@@ -172,7 +172,7 @@ class Payments(Service):
         return 201, {}
 
     def _accept(self, status: int) -> None:
-        """Raise unless the bank took the charge."""
+        """Raise unless the bank accepted the charge."""
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise AcquirerUnavailableError(f"{ACQUIRER} answered {int(status)}")
         if status != HTTPStatus.CREATED:
@@ -180,7 +180,7 @@ class Payments(Service):
 
 
 class Mailer(Service):
-    """Writes a receipt for every order, after the customer has gone."""
+    """Writes a receipt for every order, after the response to the customer."""
 
     name = "mailer"
     stable = "1.3.0"
@@ -204,17 +204,17 @@ class Mailer(Service):
 
 
 def acquirer(listener: socket.socket, seed: int) -> ThreadingHTTPServer:
-    """Return the bank: a real HTTP server without tracing, slow as banks are, away now and then."""
+    """Return the bank: an HTTP server without tracing, slow and sometimes unavailable."""
 
     class Handler(BaseHTTPRequestHandler):
         wbufsize = -1
 
         def do_POST(self) -> None:
-            """Take, decline or fail a charge; its chance hangs on the request and the attempt."""
+            """Accept, decline or fail a charge, at random by request and attempt."""
             charge = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             chance = random.Random(f"{seed}/{charge['number']}/{charge['attempt']}")
             time.sleep(0.024 * chance.lognormvariate(0, 0.4))
-            away = 0.2 if charge["attempt"] != "0" else 0.04  # who is away stays away for a while
+            away = 0.2 if charge["attempt"] != "0" else 0.04  # stays unavailable for a while
             status = 503 if chance.random() < away else chance.choices((201, 402), (0.98, 0.02))[0]
             self.send_response(status)
             self.send_header("Content-Length", "2")
@@ -222,7 +222,7 @@ def acquirer(listener: socket.socket, seed: int) -> ThreadingHTTPServer:
             self.wfile.write(b"{}")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     server = ThreadingHTTPServer(listener.getsockname(), Handler, bind_and_activate=False)
     server.socket.close()

@@ -1,4 +1,4 @@
-"""The incidents that can be recorded: each is a release of one or more services, and says what it does."""
+"""The incidents that can be recorded: each releases one or more services, and describes the effect."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Incident:
-    """What changes between the two recordings of an incident.
+    """The difference between the two recordings of an incident.
 
     Parameters
     ----------
     name
-        How the command line calls it.
+        Name on the command line.
     title
         One sentence.
     releases
-        New version of each service that changes; the services themselves know what their versions do.
+        New version of each service that changes; the services implement the behavior of their versions.
     truth
         What an analysis should find: where the time goes, for whom, and why.
     """
@@ -32,7 +32,7 @@ HEALTHY = Incident("healthy", "every service in its stable version", {}, {})
 
 SLOW_LEDGER = Incident(
     name="slow-ledger",
-    title="ledger 1.5.0 checks the budget of every cost centre with a query of its own, without an index",
+    title="ledger 1.5.0 runs one unindexed query per cost centre (N+1 pattern)",
     releases={"ledger": "1.5.0"},
     truth={
         "service": "ledger",
@@ -43,19 +43,19 @@ SLOW_LEDGER = Incident(
         "affected": {"attribute": "app.customer.tier", "value": "enterprise"},
         "planted": (
             "1.4.0 sums the spending of all cost centres of an enterprise customer in one indexed query; "
-            "1.5.0 asks for each of its 20 to 44 cost centres on its own, and each query scans the whole table"
+            "1.5.0 runs one query for each of its 20 to 44 cost centres, and each query scans the whole table"
         ),
     },
 )
 
 THREE_RELEASES = Incident(
     name="three-releases",
-    title="about one request in a hundred fails and about one in thirty is slow, each for its own release",
+    title="about 1% of requests fail (storefront 5.3.0, checkout 2.9.0), about 3% are slow (ledger 1.5.0)",
     releases={"storefront": "5.3.0", "checkout": "2.9.0", "ledger": "1.5.0"},
     truth={
         "planted": (
-            "storefront 5.3.0 answers 502 for the one product without a price; checkout 2.9.0 asks a bank that is away "
-            "no second time; ledger 1.5.0 sends a query for each cost centre of an enterprise customer"
+            "storefront 5.3.0 responds with 502 for the one product without a price; checkout 2.9.0 does not retry "
+            "when the bank is unavailable; ledger 1.5.0 runs one query per cost centre of an enterprise customer"
         ),
     },
 )

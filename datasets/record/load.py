@@ -1,4 +1,4 @@
-"""The load: which requests come, from whom and when, as a pure function of a seed; and the sending of them."""
+"""The load: plans requests, customers and times as a pure function of a seed, and sends the requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = ("lamp", "chair", "desk", "shelf", "rug", "vase", "clock", "bench", "sto
 
 @dataclass(frozen=True)
 class Customer:
-    """Who asks."""
+    """A customer."""
 
     id: str
     tier: str
@@ -32,7 +32,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class Planned:
-    """One request of the plan: when, by whom, what."""
+    """One planned request: time, customer, kind."""
 
     at_s: float
     number: str
@@ -45,7 +45,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of time: how many requests, how many a second, which ones and by whom."""
+    """A period: number, rate, kinds and customers of its requests."""
 
     count: int
     rate: float
@@ -66,7 +66,7 @@ def plan(
     kinds: dict[str, float] | None = None,
     tiers: dict[str, float] | None = None,
 ) -> list[Planned]:
-    """Return the requests of a seed: Poisson arrivals at ``rate`` a second, kinds and customers by their shares."""
+    """Return the requests of a seed: Poisson arrivals at ``rate`` per second, kinds and customers by their shares."""
     chance, tiers = random.Random(f"{seed}/{prefix}"), tiers or {tier: share for tier, (_, share) in TIERS.items()}
     by_tier = {tier: [one for one in customers() if one.tier == tier] for tier in TIERS}
     planned, at_s = [], 0.0
@@ -79,7 +79,7 @@ def plan(
 
 
 def one_after_another(seed: int, phases: dict[str, Phase]) -> list[Planned]:
-    """Return the requests of several phases, each beginning where the one before ends; the names number them."""
+    """Return the requests of several consecutive phases, with numbered names."""
     planned: list[Planned] = []
     for name, phase in phases.items():
         begins = planned[-1].at_s if planned else 0.0
@@ -89,9 +89,9 @@ def one_after_another(seed: int, phases: dict[str, Phase]) -> list[Planned]:
 
 
 def drive(planned: list[Planned], port: int, *, recorded: bool = True) -> Counter[int]:
-    """Send the plan at its times, whatever the answers take, and count the statuses.
+    """Send the requests on schedule, regardless of response times, and count the statuses.
 
-    Requests that are not to be recorded carry an unsampled trace context, which every service respects.
+    Requests that are not recorded have an unsampled trace context, which every service respects.
     """
     started = time.monotonic()
     with ThreadPoolExecutor(SENDERS) as senders:
@@ -103,7 +103,7 @@ def drive(planned: list[Planned], port: int, *, recorded: bool = True) -> Counte
 
 
 def _send(request: Planned, port: int, *, recorded: bool) -> int:
-    """Send one request as the customer's browser would, and return the status."""
+    """Send one request like a browser, and return the status."""
     headers = {
         "Host": "www.shop.example",
         "User-Agent": request.agent,
@@ -126,7 +126,7 @@ def _request(kind: str, chance: random.Random) -> tuple[str, str, dict[str, Any]
     if kind == "add":
         return "POST", "/cart/items", {"product_id": f"p-{product:04}"}
     if kind == "order":
-        return "GET", f"/orders/o-{int(ORDERS * 1.03 * chance.random()):04}", None  # a few that do not exist
+        return "GET", f"/orders/o-{int(ORDERS * 1.03 * chance.random()):04}", None  # some do not exist
     return "POST", "/checkout", {}
 
 

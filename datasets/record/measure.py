@@ -1,4 +1,4 @@
-"""What a recording holds, measured with nothing but json: the numbers in the index."""
+"""The figures in the index, computed from a recording with the json module only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def entries(lines: Iterable[str]) -> Durations:
-    """Return the durations in milliseconds of the requests that customers made, by operation and kind of customer."""
+    """Return the durations of customer requests in milliseconds, by operation and tier."""
     found: Durations = defaultdict(list)
     for span in spans(lines):
         if not span.get("parentSpanId"):
@@ -40,7 +40,7 @@ def entries(lines: Iterable[str]) -> Durations:
 
 
 def comparison(before: list[str], during: list[str], operation: str) -> dict[str, Any]:
-    """Return mean and p95 of an operation by kind of customer, and of everything, before and during."""
+    """Return mean and p95 of an operation by tier, and of all requests, before and during the incident."""
     figures: dict[str, Any] = {}
     for role, lines in (("baseline", before), ("during", during)):
         found = entries(lines)
@@ -51,7 +51,7 @@ def comparison(before: list[str], during: list[str], operation: str) -> dict[str
 
 
 def disturbance(before: list[str], during: list[str], operation: str, affected: str) -> float:
-    """Return by how much an operation's mean changed, as a share, for the customers whom the incident spares."""
+    """Return the relative change of an operation's mean for customers not affected by the incident."""
     spared = [
         [one for (name, tier), some in entries(lines).items() if name == operation and tier != affected for one in some]
         for lines in (before, during)
@@ -60,7 +60,7 @@ def disturbance(before: list[str], during: list[str], operation: str, affected: 
 
 
 def error_ratio(lines: Iterable[str]) -> float:
-    """Return the share of customers' requests that were answered with a 5xx status."""
+    """Return the share of customer requests with a 5xx status."""
     answered = [
         int(span["attributes"]["http.response.status_code"]) for span in spans(lines) if not span.get("parentSpanId")
     ]
@@ -82,12 +82,12 @@ def by_trace(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def root(trace: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the span that a customer's request began."""
+    """Return the root span of a request."""
     return next(span for span in trace if not span.get("parentSpanId"))
 
 
 def population(lines: Iterable[str]) -> dict[str, Any]:
-    """Return what is true about all requests: figures of the whole, by route, tier and phase, and which ones failed."""
+    """Return the figures of all requests: in total, by route, tier and phase, and the ids of the failed ones."""
     roots = [root(trace) for trace in by_trace(lines).values()]
     strata = {
         "http.route": lambda one: f"{one['attributes']['http.request.method']} {one['attributes']['http.route']}",
@@ -112,7 +112,7 @@ def is_failed(span: dict[str, Any]) -> bool:
 
 
 def request_figures(roots: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return count, failures and latency of requests; quantiles only where a hundred requests or more stand behind."""
+    """Return count, failures and latency of requests; quantiles only for 100 requests or more."""
     took = [(int(one["endTimeUnixNano"]) - int(one["startTimeUnixNano"])) / 1e6 for one in roots]
     errors = sum(is_failed(one) for one in roots)
     figures = {"count": len(roots), "error_count": errors, "error_ratio": round(errors / len(roots), 5)}

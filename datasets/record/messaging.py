@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing import Queue
 
-SYSTEM = "shop_queue"  # a pipe between two processes: none of the well-known systems
+SYSTEM = "shop_queue"  # a pipe between two processes, not one of the systems in the semantic conventions
 
 
 def publish(call: Call, queue: Queue[dict[str, Any] | None], destination: str, body: dict[str, Any]) -> None:
@@ -27,7 +27,7 @@ def publish(call: Call, queue: Queue[dict[str, Any] | None], destination: str, b
 def consume(
     service: Service, queue: Queue[dict[str, Any] | None], destination: str, handle: Callable[[Call], None]
 ) -> None:
-    """Process messages until the queue says that no more will come."""
+    """Process messages until the queue is closed."""
     while (message := queue.get()) is not None:
         producer = PROPAGATOR.extract(message["headers"])
         sent_by = trace.get_current_span(producer).get_span_context()
@@ -48,7 +48,7 @@ def consume(
 
 
 def _attributes(destination: str, operation: str, message_id: str) -> dict[str, str]:
-    """Return what both ends say about a message."""
+    """Return the attributes of both PRODUCER and CONSUMER spans."""
     return {
         "messaging.system": SYSTEM,
         "messaging.destination.name": destination,

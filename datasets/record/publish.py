@@ -1,4 +1,4 @@
-"""From recorded lines to a committed dataset: compressed, counted, hashed, entered in the index."""
+"""Writes recorded lines as a dataset: compressed, counted, hashed and added to the index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS = {int(zstd.CompressionParameter.compression_level): 19, int(zstd.Compre
 
 
 def write(path: Path, lines: list[str]) -> bytes:
-    """Compress lines into a file and return what was compressed; refuse lines that name this machine."""
+    """Compress lines into a file and return them uncompressed; raise if they contain names of this machine."""
     text = "".join(f"{line}\n" for line in lines).encode()
     machine = [str(DATASETS.parent), str(Path.home()), sys.prefix, sys.base_prefix, tempfile.gettempdir()]
     for name in [*(name for name in machine if len(name) > 1), f'"{socket.gethostname()}"']:
@@ -34,7 +34,7 @@ def write(path: Path, lines: list[str]) -> bytes:
 
 
 def file_entry(path: Path, role: str, form: str, *, compression: str | None = "zstd", **counts: int) -> dict[str, Any]:
-    """Return what the index says about one file; ``span_count`` and ``trace_count`` only where it holds traces."""
+    """Return the index entry of one file; ``span_count`` and ``trace_count`` only if it contains traces."""
     content = path.read_bytes()
     return {
         "path": path.relative_to(path.parent.parent).as_posix(),
@@ -58,7 +58,7 @@ def made(command: str, seed: int, packages: list[str], recorded_at: str) -> dict
 
 
 def enter(index: Path, entry: dict[str, Any]) -> None:
-    """Put an entry in the index, in place of the one with its name; what else is in it stays."""
+    """Add an entry to the index, or replace the one with the same name."""
     whole = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"version": 1}
     others = whole.get("datasets", [])
     entries = sorted(

@@ -1,4 +1,4 @@
-"""One recording: start the shop, warm it up, send the load, collect what every service exported."""
+"""One recording: starts the shop, warms it up, sends the load, and collects the exports of all services."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ START_S = 60
 
 @dataclass(frozen=True)
 class Recording:
-    """What a run left: its OTLP JSON lines, the storefront's access log, and the statuses that customers got."""
+    """The result of a run: its OTLP JSON lines, the storefront's access log, and the response statuses."""
 
     lines: list[str]
     access_log: list[str]
@@ -52,7 +52,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Signals:
-    """How the processes of the shop agree on opening, on work, and on closing."""
+    """Events that synchronize the start, work and stop of the processes."""
 
     opened: Barrier
     closing: Event
@@ -85,12 +85,12 @@ def record(incident: Incident, *, seed: int, warmup: list[Planned], load: list[P
         for process in running:
             process.join()
         if failed := [process.name for process in running if process.exitcode]:
-            raise RuntimeError(f"expected every service to end well, but {failed} did not: see their output above")
+            raise RuntimeError(f"services exited with an error: {failed}; see their output above")
         return Recording(_lines(Path(folder)), access_log.read(Path(folder)), statuses)
 
 
 def _run(name: str, shop: Shop, listener: socket.socket | None, signals: Signals) -> None:
-    """Be one service until the shop closes, then export (a process of its own)."""
+    """Run one service in its own process until the shop closes, then export."""
     if name == ACQUIRER:
         assert listener is not None
         _serve(acquirer(listener, shop.seed), signals)
@@ -119,7 +119,7 @@ def _serve(server: Any, signals: Signals) -> None:
 
 
 def _lines(folder: Path) -> list[str]:
-    """Return the exported lines of all services in the order of time, as one collector would have received them."""
+    """Return the exported lines of all services in order of time, as received by one collector."""
     lines = [line for path in folder.glob("*.jsonl") for line in path.read_text(encoding="utf-8").splitlines()]
     return sorted(lines, key=_first_end)
 

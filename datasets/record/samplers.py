@@ -1,8 +1,8 @@
-"""Three samplers as functions of a full recording: what each would have kept of the same traffic.
+"""Three samplers as functions of a full recording: the traces that each keeps of the same traffic.
 
-Each decides by nothing but what it would have known: the head samplers by trace id and time of arrival, the tail
-sampler by the spans of the whole trace.  The decisions follow the specifications and sources that the functions name;
-nothing here is shared with tracekit, which has to find its way back from what they keep.
+Each uses only what it would know: the head samplers trace id and arrival time, the tail sampler the spans of the whole
+trace.  The decisions follow the specifications and source code named in the functions.  No code is shared with
+tracekit, which has to estimate all requests from the kept traces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SPANS_A_LINE = 200
 ERROR = 2
 
-HEAD_THRESHOLD = "e"  # of 2^56, as ot=th writes it: 14/16 are rejected, one in eight is kept
+HEAD_THRESHOLD = "e"  # fraction of 2^56 as in ot=th: 14/16 are rejected, one in eight is kept
 
 COLLECTOR: dict[str, Any] = {
     "processors": {
@@ -55,14 +55,14 @@ XRAY_RULES: list[dict[str, Any]] = [
 def head(traces: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     """Return the tracestate of every trace that a consistent probability sampler keeps.
 
-    OpenTelemetry, tracestate handling: kept where the low 56 bits of the trace id are not below the threshold.
+    OpenTelemetry, tracestate handling: kept if the low 56 bits of the trace id are not below the threshold.
     """
     threshold = int(HEAD_THRESHOLD.ljust(14, "0"), 16)
     return {one: f"ot=th:{HEAD_THRESHOLD}" for one in traces if int(one[-14:], 16) >= threshold}
 
 
 def tail(traces: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
-    """Return every trace that one of the collector's policies keeps; this collector leaves the tracestate alone.
+    """Return every trace that one of the collector's policies keeps; the collector does not change the tracestate.
 
     opentelemetry-collector-contrib, tail_sampling: ``status_code`` looks at every span, ``latency`` at the time from
     the first start to the last end, ``probabilistic`` at a hash of salt and trace id.
@@ -89,10 +89,10 @@ def _fnv1a(content: bytes) -> int:
 
 
 def reservoir(traces: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
-    """Return the tracestate of every trace that X-Ray's rule for OpenTelemetry keeps: one a second, and a fixed rate.
+    """Return the tracestate of every trace that X-Ray's rule for OpenTelemetry keeps: one per second, and a fixed rate.
 
-    aws-otel-python: a bucket of one second's quota, filled all the time, pays for a trace that begins; where it cannot,
-    ``TraceIdRatioBased`` decides.  Only the storefront begins traces.
+    aws-otel-python: a token bucket of one second's quota keeps a new trace; if it is empty,
+    ``TraceIdRatioBased`` decides.  Only the storefront starts traces.
     """
     rule = XRAY_RULES[0]
     bound, cost_ns = round(rule["FixedRate"] * 2**64), 1_000_000_000 // rule["ReservoirSize"]
@@ -110,7 +110,7 @@ def reservoir(traces: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
 
 
 def only(lines: Iterable[str], kept: dict[str, str]) -> list[str]:
-    """Return OTLP JSON lines with the spans of these traces alone, each with the tracestate that its sampler wrote."""
+    """Return OTLP JSON lines with only the spans of these traces, with the tracestate of the sampler."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for envelope, span in _enveloped(lines):
         if span["traceId"] in kept:
@@ -125,7 +125,7 @@ def only(lines: Iterable[str], kept: dict[str, str]) -> list[str]:
 
 
 def _enveloped(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every span with what stands around it: resource, scope and their schemas."""
+    """Yield every span with its resource, scope and schemas."""
     for line in lines:
         for resource_spans in json.loads(line)["resourceSpans"]:
             for scope_spans in resource_spans["scopeSpans"]:

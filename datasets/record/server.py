@@ -1,4 +1,4 @@
-"""The traced HTTP server: finds the route, opens the SERVER span in the caller's context, answers."""
+"""The traced HTTP server: finds the route, opens the SERVER span in the caller's context, sends the response."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CUSTOMER_TIER = "app.customer.tier"
 
 @dataclass(frozen=True)
 class Route:
-    """One route and who handles it."""
+    """One route and its handler."""
 
     method: str
     template: str
     handle: Callable[[Call], Reply]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Return the parameters in the path, or nothing when the route is another."""
+        """Return the parameters in the path, or None if the route does not match."""
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template)
         found = re.fullmatch(pattern, path) if method == self.method else None
         return found.groupdict() if found else None
@@ -51,16 +51,16 @@ def listen(service: Service, listener: socket.socket) -> ThreadingHTTPServer:
 
 
 def _handler_of(service: Service) -> type[BaseHTTPRequestHandler]:
-    """Make the request handler class of one service."""
+    """Return the request handler class of one service."""
     handlers = ((key.partition(" "), handle) for key, handle in service.routes().items())
     routes = [Route(method, template, handle) for (method, _, template), handle in handlers]
 
     class Handler(BaseHTTPRequestHandler):
-        wbufsize = -1  # one packet an answer
+        wbufsize = -1  # one packet per response
         disable_nagle_algorithm = True
 
         def answer(self) -> None:
-            """Find the route, run its handler in a SERVER span, send the answer."""
+            """Find the route, run its handler in a SERVER span, send the response."""
             url = urlsplit(self.path)
             for route in routes:
                 params = route.match(self.command, url.path)
@@ -79,7 +79,7 @@ def _handler_of(service: Service) -> type[BaseHTTPRequestHandler]:
             return Call(service, headers["x-request-id"], params, query, body, headers)
 
         def _send(self, status: int, answer: dict[str, Any]) -> None:
-            """Send the answer as JSON."""
+            """Send the response as JSON."""
             payload = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -88,13 +88,13 @@ def _handler_of(service: Service) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(payload)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the traces are the log."""
+            """Do not log."""
 
     return Handler
 
 
 def _served(call: Call, route: Route, path: str) -> Reply:
-    """Run a handler in its SERVER span, inside the context that the caller sent."""
+    """Run a handler in its SERVER span, in the caller's context."""
     token, began_s = context.attach(_context_of(call)), time.time()
     try:
         with call.span(f"{route.method} {route.template}", SpanKind.SERVER, _attributes(call, route, path)) as span:
@@ -110,7 +110,7 @@ def _served(call: Call, route: Route, path: str) -> Reply:
 
 
 def _context_of(call: Call) -> context.Context:
-    """Return the caller's trace context and baggage; at the edge, the customer becomes baggage."""
+    """Return the caller's trace context and baggage; the storefront adds the customer as baggage."""
     incoming = PROPAGATOR.extract(call.headers)
     if call.service.is_edge:
         incoming = baggage.set_baggage(CUSTOMER_ID, call.headers["x-customer-id"], incoming)
@@ -119,7 +119,7 @@ def _context_of(call: Call) -> context.Context:
 
 
 def _attributes(call: Call, route: Route, path: str) -> dict[str, str]:
-    """Return the attributes that a SERVER span starts with."""
+    """Return the initial attributes of a SERVER span."""
     attributes = {
         "http.request.method": route.method,
         "http.route": route.template,
@@ -136,7 +136,7 @@ def _attributes(call: Call, route: Route, path: str) -> dict[str, str]:
 
 
 def _handled(call: Call, handle: Callable[[Call], Reply], span: Span) -> Reply:
-    """Run the handler; a refusal answers with its status, anything unforeseen with 500 and the exception recorded."""
+    """Run the handler; ``RefusedError`` sets the status, any other exception is recorded and sets 500."""
     try:
         return handle(call)
     except RefusedError as refusal:

@@ -23,7 +23,7 @@ QUIET = 0.03
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     name: str
     seed: int
@@ -34,7 +34,7 @@ class Options:
 
     @property
     def command(self) -> str:
-        """The command that records this again."""
+        """The command that repeats the recording."""
         return (
             f"python datasets/record/shop.py {self.name} --seed {self.seed} --traces {self.traces}"
             f" --rate {self.rate:g} --warmup {self.warmup}"
@@ -42,7 +42,7 @@ class Options:
 
 
 def record_incident(options: Options) -> None:
-    """Record the shop before and during an incident, under the same load, and enter the dataset."""
+    """Record the shop before and during an incident, with the same requests, and add the dataset to the index."""
     incident = INCIDENTS[RECORDINGS[options.name]]
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
     load = plan(options.seed, options.traces, options.rate)
@@ -61,8 +61,8 @@ def record_incident(options: Options) -> None:
     truth = incident.truth | {"measured": measure.comparison(before, during, incident.truth["entry_operation"])}
     entry = {
         "name": options.name,
-        "title": "A checkout that became slow for enterprise customers",
-        "description": "A small shop of nine services before and after a release of one of them, under the same load.",
+        "title": "Checkout latency regression for enterprise customers",
+        "description": "Demo shop of nine services before and after a release of one of them, with the same requests.",
         "licence": "MIT",
         "made": publish.made(options.command, options.seed, SDK, recorded_at),
         "files": files,
@@ -72,13 +72,13 @@ def record_incident(options: Options) -> None:
 
 
 def _check_quiet(before: list[str], during: list[str], incident: Incident) -> None:
-    """Refuse a pair of recordings that differ by more than the incident: the machine had something else to do."""
+    """Raise if the recordings differ by more than the incident, because other programs were running."""
     change = measure.disturbance(before, during, incident.truth["entry_operation"], incident.truth["affected"]["value"])
-    print(f"customers without the incident waited {change:+.1%} in the second recording")
+    print(f"change in latency of unaffected customers: {change:+.1%}")
     if abs(change) > QUIET:
         raise RuntimeError(
-            f"expected at most {QUIET:.0%} of change for customers without the incident, found {change:+.1%}: "
-            "something else ran on this machine; record again when it is idle"
+            f"expected at most {QUIET:.0%} change in latency of unaffected customers, found {change:+.1%}: "
+            "other programs were running; record again on an idle machine"
         )
 
 
@@ -88,16 +88,16 @@ def _warmup(options: Options) -> list[Planned]:
 
 
 def _counts(recording: Recording, asked: int) -> dict[str, int]:
-    """Return the numbers of spans and traces; a recording that lost a trace is none."""
+    """Return the numbers of spans and traces; raise if a trace is missing."""
     found = list(measure.spans(recording.lines))
     traces = len({span["traceId"] for span in found})
     if traces != asked or sum(recording.statuses.values()) != asked:
-        raise RuntimeError(f"expected {asked} traces, found {traces}; customers were answered {recording.statuses}")
+        raise RuntimeError(f"expected {asked} traces, found {traces}; response statuses: {recording.statuses}")
     return {"span_count": len(found), "trace_count": traces}
 
 
 def record_sampled(options: Options) -> None:
-    """Record the shop once, keep what three samplers would have kept, and enter the dataset."""
+    """Record the shop once, apply three samplers, and add the dataset to the index."""
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
     load = one_after_another(options.seed, tail_sampled.phases(options.traces, options.rate))
     recording = record(THREE_RELEASES, seed=options.seed, warmup=_warmup(options), load=load)
@@ -105,10 +105,10 @@ def record_sampled(options: Options) -> None:
     files, measured = tail_sampled.write(options.out / options.name, recording)
     entry = {
         "name": options.name,
-        "title": "All traces of a shop, and what three samplers keep of them",
-        "description": "A quiet night and a busy day of a small shop of nine services, recorded whole; the same "
-        "traces through a head sampler, a collector's tail policies and an X-Ray rule, decided afterwards as pure "
-        "functions of the recording; the access log.",
+        "title": "All traces of a demo shop, and the traces that three samplers keep",
+        "description": "A quiet night and a busy day of a demo shop of nine services: all traces, the traces kept by a "
+        "head sampler, by the tail-sampling policies of a collector and by an X-Ray rule (applied afterwards to the "
+        "same traces), and the access log.",
         "licence": "MIT",
         "made": publish.made(options.command, options.seed, SDK, recorded_at),
         "files": files,
@@ -120,7 +120,7 @@ def record_sampled(options: Options) -> None:
 
 
 def record_xray(options: Options) -> None:
-    """Record the shop through the X-Ray SDK and enter the dataset."""
+    """Record the shop with the X-Ray SDK and add the dataset to the index."""
     import xray  # noqa: PLC0415 - patches botocore, and needs the test extra
 
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -132,8 +132,8 @@ def record_xray(options: Options) -> None:
     file = publish.file_entry(path, "traces", "xray-batch-get-traces", **counts)
     entry = {
         "name": options.name,
-        "title": "The shop through the eyes of AWS X-Ray",
-        "description": "Segment documents of the X-Ray SDK, wrapped as answers of BatchGetTraces, five traces each.",
+        "title": "Demo shop, recorded with AWS X-Ray",
+        "description": "Segment documents of the X-Ray SDK as BatchGetTraces responses, five traces each.",
         "licence": "MIT",
         "made": publish.made(options.command, options.seed, XRAY_SDK, recorded_at),
         "files": [file],

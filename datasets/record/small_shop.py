@@ -1,4 +1,4 @@
-"""Write the dataset ``small-shop``: ten traces drawn by hand, whose figures can be checked by reading."""
+"""Write the dataset ``small-shop``: ten small hand-made traces with figures that are easy to check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXCEPTION = {"exception.type": "BudgetExceeded", "exception.message": "no budget
 
 
 class Drawn(NamedTuple):
-    """One span: its times in ms after the start of the request, and its parent's place in the trace."""
+    """One span: its times in ms after the start of the request, and the index of its parent in the trace."""
 
     service: str
     kind: str
@@ -55,7 +55,7 @@ def reserve(end_ms: int, *, is_error: bool = False) -> list[Drawn]:
 
 
 def charge(start_ms: int, end_ms: int, call: int, query_ms: tuple[int, int], **resent: int) -> list[Drawn]:
-    """Return a call to ledger, which queries its database; ``call`` is the place of the client span in the trace."""
+    """Return a call to ledger, which queries its database; ``call`` is the index of the client span in the trace."""
     count = {f"http.request.{name}": value for name, value in resent.items()}
     query = {"db.system.name": "postgresql", "db.operation.name": "SELECT", "db.collection.name": "entries"}
     return [
@@ -66,7 +66,7 @@ def charge(start_ms: int, end_ms: int, call: int, query_ms: tuple[int, int], **r
 
 
 def refuse(start_ms: int, end_ms: int, call: int) -> list[Drawn]:
-    """Return a call to ledger that fails before it queries anything."""
+    """Return a call to ledger that fails before any query."""
     failed = route("POST", "/charge") | FAILED
     return [
         Drawn("shop", "CLIENT", "POST", start_ms, end_ms, 0, REQUEST | FAILED, is_error=True),
@@ -129,7 +129,7 @@ def line(drawn: list[Drawn], number: int, start_ns: int, prefix: str, ledger: st
 
 
 def lines(role: str) -> list[str]:
-    """Return the traces of ``baseline`` or ``current``, one a line."""
+    """Return the traces of ``baseline`` or ``current``, one per line."""
     start, drawn, releases = HALVES[role]
     first_ns = int(start.timestamp()) * 1_000_000_000
     prefix = {"baseline": "ba5e", "current": "c0de"}[role]
@@ -150,13 +150,13 @@ def main() -> None:
         files.append(publish.file_entry(path, role, "otlp-json", compression=None, **counts))
     entry = {
         "name": NAME,
-        "title": "Ten traces whose figures can be checked by reading",
-        "description": "A shop of three services, drawn by hand: five requests, and the same five after a release.",
+        "title": "Ten small hand-made traces with figures that are easy to check",
+        "description": "Demo shop of three services: five requests, and the same five after a release.",
         "licence": "MIT",
         "made": {"command": "python datasets/record/small_shop.py"},
         "files": files,
         "truth": {
-            "summary": "after the release of ledger 1.5.0 one request is slow, one is retried and one fails",
+            "summary": "after the release of ledger 1.5.0, one request is slow, one has a retry and one fails",
             "mean_ms": {"baseline": 88, "current": 152},
         },
     }

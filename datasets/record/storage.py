@@ -1,4 +1,4 @@
-"""SQLite behind traced statements: the shop's databases are real files, and every statement is a CLIENT span."""
+"""SQLite with traced statements: the databases are real files, and every statement is a CLIENT span."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUND_TRIP_MS = 1.2
 
 
 class Statement(NamedTuple):
-    """One statement and what its span says about it."""
+    """One statement and the attributes of its span."""
 
     operation: str
     collection: str
@@ -31,16 +31,16 @@ class Statement(NamedTuple):
 class Database:
     """A service's database: a SQLite file with a pool of connections.
 
-    Each statement first waits for the round trip that a database server would cost (median 1.2 ms): the file is local.
+    Each statement first waits for the round trip of a database server (median 1.2 ms), because the file is local.
 
     Parameters
     ----------
     service
-        Whose database it is; it carries the service's name.
+        Name of the service, which is also the name of the database.
     script
-        Statements that make the tables.
+        Statements that create the tables.
     rows
-        ``INSERT`` statements with the rows to start with.
+        ``INSERT`` statements with the initial rows.
     """
 
     def __init__(self, service: Service, script: str, rows: dict[str, Iterable[tuple[Any, ...]]]) -> None:

@@ -1,4 +1,4 @@
-"""The dataset ``tail-sampled``: all traces of a night and a day, and what three samplers keep of them."""
+"""The dataset ``tail-sampled``: all traces of a night and a day, and the traces that three samplers keep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recording import Recording
 
 NAME = "tail-sampled"
-NIGHT, NIGHT_RATE = 200, 2.0  # requests, and how many a second: companies settle what they owe
+NIGHT, NIGHT_RATE = 200, 2.0  # requests, and requests per second: only companies at night
 NIGHT_KINDS = {"checkout": 0.6, "order": 0.4}
 NIGHT_TIERS = {"free": 0.0, "pro": 0.0, "enterprise": 1.0}
 DAY_KINDS = {"view": 0.55, "search": 0.15, "add": 0.12, "checkout": 0.08, "order": 0.10}
@@ -30,7 +30,7 @@ CONFIGURATIONS: dict[str, tuple[str, Any]] = {
 
 
 def phases(traces: int, rate: float) -> dict[str, Phase]:
-    """Return the night and the day of a recording of so many traces, the day at so many a second."""
+    """Return the phases of a recording, night and day, for a number of traces and a daytime rate per second."""
     return {
         "night": Phase(NIGHT, NIGHT_RATE, NIGHT_KINDS, NIGHT_TIERS),
         "day": Phase(traces - NIGHT, rate, DAY_KINDS, DAY_TIERS),
@@ -38,7 +38,7 @@ def phases(traces: int, rate: float) -> dict[str, Phase]:
 
 
 def write(folder: Path, recording: Recording) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Write all parts; return what the index says about the files, and the truth."""
+    """Write all parts; return the index entries of the files, and the ground truth."""
     traces = measure.by_trace(recording.lines)
     kept = {role: sample(traces) for role, sample in SAMPLERS.items()}
     parts = {"population": recording.lines} | {role: samplers.only(recording.lines, kept[role]) for role in SAMPLERS}
@@ -61,14 +61,14 @@ def _traces(folder: Path, role: str, lines: list[str]) -> dict[str, Any]:
 
 
 def _configuration(folder: Path, role: str, form: str, content: Any) -> dict[str, Any]:
-    """Write a configuration and return its entry; a collector reads JSON as the YAML that it is."""
+    """Write a configuration as JSON, which is valid YAML, and return its entry."""
     path = folder / f"{role}.json"
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return publish.file_entry(path, role, form, compression=None)
 
 
 def _policies(traces: dict[str, list[dict[str, Any]]], kept: Iterable[str]) -> dict[str, int]:
-    """Return how many traces of the tail sample have a failing span, are slow, or neither."""
+    """Return the number of traces in the tail sample with an error span, with high latency, and others."""
     threshold_ns = samplers.COLLECTOR["processors"]["tail_sampling"]["policies"][1]["latency"]["threshold_ms"] * 10**6
     found = {"errors": 0, "slow": 0, "rest": 0}
     for one in kept:

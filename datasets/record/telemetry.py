@@ -1,4 +1,4 @@
-"""What every service of the shop needs to be traced: a provider, propagation, exceptions without machine paths."""
+"""Tracing of all services: tracer provider, propagation, exceptions without machine paths."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ HOSTS = 3
 class ExportAtTheEnd(SpanProcessor):
     """Keep ended spans in memory and export them when the service stops.
 
-    Encoding while the shop is open would take the services' own time and show as latency that no shop has.
+    Encoding during the recording would use CPU time and add latency.
 
     Parameters
     ----------
     exporter
-        Where the spans go, ``SPANS_A_LINE`` to a request.
+        Receives the spans, ``SPANS_A_LINE`` per request.
     """
 
     def __init__(self, exporter: FileSpanExporter) -> None:
@@ -48,7 +48,7 @@ class ExportAtTheEnd(SpanProcessor):
         self.spans.append(span)
 
     def shutdown(self) -> None:
-        """Export everything in the order in which it ended, as a batching processor would have."""
+        """Export all spans in order of their end, like a batching processor."""
         self.spans.sort(key=lambda span: span.end_time or 0)
         for first in range(0, len(self.spans), SPANS_A_LINE):
             if self.exporter.export(self.spans[first : first + SPANS_A_LINE]) is not SpanExportResult.SUCCESS:
@@ -59,7 +59,7 @@ class ExportAtTheEnd(SpanProcessor):
 def tracer_provider(service: str, version: str, path: Path) -> TracerProvider:
     """Return the provider of one service, writing OTLP JSON lines to a file.
 
-    Every resource attribute is given here: detectors would write the recording machine into the data.
+    All resource attributes are set here, because detectors would add names of the recording machine.
     """
     resource = Resource(
         {
@@ -81,7 +81,7 @@ def tracer_provider(service: str, version: str, path: Path) -> TracerProvider:
 
 
 def record_exception(span: Span, error: BaseException) -> None:
-    """Record an exception on a span, its stack trace cut to file names: full paths would name the machine."""
+    """Record an exception on a span, with file names instead of full paths in the stack trace."""
     told = traceback.TracebackException.from_exception(error)
     for one in _chain(told):
         for frame in one.stack:
@@ -90,7 +90,7 @@ def record_exception(span: Span, error: BaseException) -> None:
 
 
 def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
-    """Yield the exception and everything it came from."""
+    """Yield the exception and its causes."""
     one: traceback.TracebackException | None = told
     while one is not None:
         yield one

@@ -1,4 +1,4 @@
-"""What a service is, and the call that its handlers are given: parameters, chance, and a traced HTTP client."""
+"""Service, and the call that handlers receive: parameters, random numbers, and a traced HTTP client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUTLIERS = 0.01  # waits that take four times as long
 
 
 class RefusedError(Exception):
-    """A handler's way of answering with a status other than 200."""
+    """Raised by a handler to respond with a status other than 200."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Shop:
-    """What every service is told at its start: where the others listen, which versions run, where files go."""
+    """Configuration of all services: ports, versions, and the folder for files."""
 
     ports: dict[str, int]
     releases: dict[str, str]
@@ -48,11 +48,11 @@ class Shop:
 
 
 class Service:
-    """One service: its routes, its tracer, its workers.  A subclass names itself and defines ``routes``."""
+    """One service: its routes, tracer and workers.  Subclasses set the name and define ``routes``."""
 
     name: ClassVar[str]
-    stable: ClassVar[str]  # the version before any incident
-    is_edge: ClassVar[bool] = False  # customers talk to it: it starts the trace and names the customer
+    stable: ClassVar[str]  # the version before an incident
+    is_edge: ClassVar[bool] = False  # the entry point: starts the trace and sets the customer
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
@@ -69,7 +69,7 @@ class Service:
 
 @dataclass
 class Call:
-    """One request at one service: what was asked, and the means to answer it."""
+    """One request at one service, with methods for its handler."""
 
     service: Service
     number: str
@@ -79,17 +79,17 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
 
     def luck(self, purpose: str) -> random.Random:
-        """Return the chance of this request for one purpose: the same in every recording of a seed."""
+        """Return a random number for this request and purpose, the same in every recording of a seed."""
         return random.Random(f"{self.service.shop.seed}/{self.number}/{self.service.name}/{purpose}")
 
     def wait(self, purpose: str, median_ms: float, spread: float = 0.3) -> None:
-        """Wait as for a disk or a network that loopback does not have: log-normal with a few outliers, seeded."""
+        """Simulate the wait for a disk or network: log-normal with a few outliers, seeded."""
         luck = self.luck(purpose)
         outlier = 4 if luck.random() < OUTLIERS else 1
         time.sleep(median_ms / 1e3 * outlier * luck.lognormvariate(0, spread))
 
     def together(self, *asks: Callable[[], Reply]) -> list[Reply]:
-        """Ask several services at once, each in this request's trace context; answers come in the order of asking."""
+        """Call several services concurrently in this trace context; return the responses in the order of the calls."""
         waiting = [self.service.workers.submit(contextvars.copy_context().run, ask) for ask in asks]
         return [one.result() for one in waiting]
 
@@ -103,7 +103,7 @@ class Call:
         resend: int = 0,
         **params: str,
     ) -> Reply:
-        """Ask another service and return its status and answer; a CLIENT span stands for the call."""
+        """Call another service in a CLIENT span and return status and response."""
         method, template = route.split(" ", 1)
         host = callee if "." in callee else f"{callee}.{DOMAIN}"
         target = template.format(**params) + query
@@ -126,14 +126,14 @@ class Call:
         return status, answer
 
     def span(self, name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: dict[str, Any] | None = None) -> Any:
-        """Start a span around a block of this request's work."""
+        """Start a span for a block of work."""
         return self.service.tracer.start_as_current_span(
             name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
         )
 
 
 def expect(reply: Reply) -> dict[str, Any]:
-    """Return the answer of a service; its 4xx become ours, its 5xx become 502."""
+    """Return the response of a service; 4xx are passed on, 5xx become 502."""
     status, answer = reply
     if status >= HTTPStatus.BAD_REQUEST:
         refused = HTTPStatus.BAD_GATEWAY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else status

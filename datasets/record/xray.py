@@ -1,4 +1,4 @@
-"""A recording through the X-Ray SDK: a daemon to send to, and answers of BatchGetTraces from what it received."""
+"""A recording with the X-Ray SDK: a simulated daemon, and BatchGetTraces responses from the documents it received."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUIET_S = 1.5
 
 
 class Daemon:
-    """Plays the X-Ray daemon: a UDP socket on loopback that keeps every document it is sent."""
+    """A simulated X-Ray daemon: a UDP socket on loopback that keeps every document it receives."""
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -34,7 +34,7 @@ class Daemon:
 
     @property
     def address(self) -> str:
-        """Where the SDK sends to."""
+        """The address for the SDK."""
         host, port = self.socket.getsockname()
         return f"{host}:{port}"
 
@@ -61,19 +61,19 @@ class Daemon:
 
 
 def record(*, seed: int, traces: int, rate: float, warmup: int) -> list[str]:
-    """Run the shop under the load of a seed and return answers of BatchGetTraces, one a line."""
+    """Run the shop with the requests of a seed and return BatchGetTraces responses, one per line."""
     with Daemon() as daemon, opened(daemon.address, seed) as port:
         drive(plan(seed, warmup, rate, "xw", KINDS), port, recorded=False)
         statuses = drive(plan(seed, traces, rate, "x", KINDS), port)
     lines = answers(daemon.documents)
     found = counts(lines)[1]
     if found != traces:
-        raise RuntimeError(f"expected {traces} traces, found {found}; customers were answered {statuses}")
+        raise RuntimeError(f"expected {traces} traces, found {found}; response statuses: {statuses}")
     return lines
 
 
 def answers(documents: list[str]) -> list[str]:
-    """Wrap documents as answers of BatchGetTraces, five traces each, in the order in which the traces began."""
+    """Return documents as BatchGetTraces responses, five traces each, ordered by start."""
     by_trace: dict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for document in documents:
         parsed = json.loads(document)
@@ -95,7 +95,7 @@ def _trace(trace_id: str, duration: float, segments: list[dict[str, str]]) -> di
 
 
 def parts(lines: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield every segment and subsegment of answers of BatchGetTraces."""
+    """Yield every segment and subsegment of BatchGetTraces responses."""
     for line in lines:
         for trace in json.loads(line)["Traces"]:
             waiting = [json.loads(segment["Document"]) for segment in trace["Segments"]]
@@ -111,7 +111,7 @@ def counts(lines: list[str]) -> tuple[int, int]:
 
 
 def truth(lines: list[str]) -> dict[str, Any]:
-    """Return what is in the recording, counted."""
+    """Return the counts of the content of the recording."""
     found: Counter[str] = Counter()
     for part in parts(lines):
         found.update(
@@ -119,7 +119,7 @@ def truth(lines: list[str]) -> dict[str, Any]:
         )
         found[f"namespace {part['namespace']}" if "namespace" in part else _kind(part)] += 1
     return {
-        "summary": "no incident: faults, throttling and refusals at a low base rate",
+        "summary": "no incident; low background rate of faults, throttling and client errors",
         "services": sorted({part["name"] for part in parts(lines) if part.get("type") != "subsegment"}),
         "counted": dict(sorted(found.items())),
     }

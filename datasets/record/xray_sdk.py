@@ -1,4 +1,4 @@
-"""What the X-Ray shop asks of the X-Ray SDK: segments for requests, subsegments for their parts, propagation."""
+"""Use of the X-Ray SDK: segments for requests, subsegments for their parts, propagation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 HEADER = "X-Amzn-Trace-Id"
-WORKING_DIRECTORY = "/srv/shop"  # where the shop would be installed: the recording machine stays out of the data
+WORKING_DIRECTORY = "/srv/shop"  # simulated installation folder, so that the data has no path of the recording machine
 ROUND_TRIP_S = 0.0006
 
 
@@ -65,7 +65,7 @@ def blame(entity: Any, error: Exception) -> None:
 
 
 def query(connection: sqlite3.Connection, database: str, text: str, *values: object) -> list[tuple[Any, ...]]:
-    """Run a statement in a remote subsegment with the ``sql`` block, after the round trip that a server would cost."""
+    """Run a statement in a remote subsegment with the ``sql`` block, after a simulated round trip."""
     with subsegment(f"{database}@db.shop.internal", "remote") as opened:
         opened.set_sql(
             {
@@ -82,12 +82,12 @@ def query(connection: sqlite3.Connection, database: str, text: str, *values: obj
 
 
 def header_of(entity: Any) -> str:
-    """Return the trace header that makes a callee continue from an entity."""
+    """Return the trace header with an entity as the parent."""
     return str(TraceHeader(root=entity.trace_id, parent=entity.id, sampled=entity.sampled).to_header_str())
 
 
 def carried(work: Callable[[], Answer]) -> Callable[[], Answer]:
-    """Return work that runs under the present entity in whatever thread runs it."""
+    """Return a function that runs under the current entity in any thread."""
     entity = xray_recorder.get_trace_entity()
 
     def run() -> Answer:

@@ -1,4 +1,4 @@
-"""The shop once more, smaller and traced with the AWS X-Ray SDK; its AWS calls go to moto on loopback."""
+"""A smaller version of the shop, traced with the AWS X-Ray SDK; AWS calls go to moto on loopback."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ VERSIONS = {"storefront": "5.2.0", "catalog": "3.9.1", "checkout": "2.8.0", "inv
     "payments": "3.1.2",
     "mailer": "1.3.0",
 }
-STATEMENT_LINES = 36  # more subsegments than the SDK keeps in one document: it streams some out on their own
+STATEMENT_LINES = 36  # more subsegments than the SDK keeps in one document, so it sends some separately
 
 
 @dataclass
 class World:
-    """What the services share: each other's ports, their database, the AWS clients."""
+    """Shared by all services: ports, database, AWS clients."""
 
     seed: int
     database: sqlite3.Connection
@@ -61,11 +61,11 @@ class Visit:
     headers: dict[str, str]
 
     def chance(self, purpose: str) -> random.Random:
-        """Return the chance of this request for one purpose."""
+        """Return a random number for this request and purpose."""
         return random.Random(f"{self.world.seed}/{self.number}/{self.service}/{purpose}")
 
     def wait(self, purpose: str, median_ms: float) -> None:
-        """Wait as for a disk or a network, log-normal and seeded."""
+        """Simulate the wait for a disk or network, log-normal and seeded."""
         time.sleep(median_ms / 1e3 * self.chance(purpose).lognormvariate(0, 0.3))
 
     def query(self, text: str, *values: object) -> list[tuple[Any, ...]]:
@@ -73,7 +73,7 @@ class Visit:
         return xray_sdk.query(self.world.database, self.service, text, *values)
 
     def ask(self, callee: str, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
-        """Ask another service in a remote subsegment."""
+        """Call another service in a remote subsegment."""
         host = callee if "." in callee else f"{callee}.shop.internal"
         with xray_sdk.subsegment(host, "remote") as opened:
             opened.put_http_meta("method", method)
@@ -85,7 +85,7 @@ class Visit:
 
 
 def storefront(visit: Visit) -> Reply:
-    """Serve the customer: a product page, an order's statement, or a checkout."""
+    """Serve a product page, an order's statement, or a checkout."""
     customer_id, tier = visit.headers["x-customer-id"], visit.headers["x-customer-tier"]
     segment = xray_recorder.current_segment()
     segment.set_user(customer_id)
@@ -116,7 +116,7 @@ def catalog(visit: Visit) -> Reply:
 
 
 def inventory(visit: Visit) -> Reply:
-    """Return or take stock; too many reservations at once are throttled."""
+    """Return or take stock; too many concurrent reservations are throttled."""
     visit.wait("warehouse", 5)
     if visit.path.startswith("/v1/stock/"):
         return 200, {"units": visit.query("SELECT units FROM stock WHERE product_id = ?", visit.path[10:])}
@@ -128,7 +128,7 @@ def inventory(visit: Visit) -> Reply:
 
 
 def checkout(visit: Visit) -> Reply:
-    """Reserve, authorize, charge, store the order in DynamoDB, tell the mailer through SQS."""
+    """Reserve, authorize, charge, store the order in DynamoDB, notify the mailer through SQS."""
     for callee, path in (("inventory", "reservations"), ("ledger", "authorizations"), ("payments", "charges")):
         status, answer = visit.ask(callee, "POST", f"/v1/{path}", visit.body)
         if status != HTTPStatus.CREATED:
@@ -144,7 +144,7 @@ def checkout(visit: Visit) -> Reply:
 
 
 def ledger(visit: Visit) -> Reply:
-    """Authorize a purchase, or list what a customer spent, a statement at a time."""
+    """Authorize a purchase, or list a customer's spending with one statement per month."""
     if visit.path.startswith("/v1/statements/"):
         months = range(STATEMENT_LINES)
         text = "SELECT SUM(cents) FROM entries WHERE customer_id = ? AND month = ?"
@@ -155,7 +155,7 @@ def ledger(visit: Visit) -> Reply:
 
 
 def payments(visit: Visit) -> Reply:
-    """Charge the card at a bank that nobody traces; a bank that is away is our fault."""
+    """Charge the card at an untraced bank; an unavailable bank is a fault."""
     with xray_sdk.subsegment("charge card") as opened:
         opened.put_annotation("acquirer", ACQUIRER)
         opened.put_metadata("limits", {"attempts": 1, "timeout_s": 30})
@@ -177,14 +177,14 @@ SERVICES: dict[str, Callable[[Visit], Reply]] = {
 
 
 def handler_of(service: str, world: World) -> type[BaseHTTPRequestHandler]:
-    """Make the request handler of a service: a segment around its function."""
+    """Return the request handler of a service, with a segment around its function."""
 
     class Handler(BaseHTTPRequestHandler):
         wbufsize = -1
         disable_nagle_algorithm = True
 
         def answer(self) -> None:
-            """Answer one request inside its segment."""
+            """Respond to one request in its segment."""
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
             headers = {key.lower(): value for key, value in self.headers.items()}
             visit = Visit(world, service, headers["x-request-id"], self.path, body, headers)
@@ -207,13 +207,13 @@ def handler_of(service: str, world: World) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     return Handler
 
 
 def handled(service: str, visit: Visit, opened: Any) -> Reply:
-    """Run the service's function; an exception is a fault and answers 500."""
+    """Run the service's function; an exception is a fault with status 500."""
     try:
         return SERVICES[service](visit)
     except Exception as error:  # noqa: BLE001 - a server answers 500, whatever went wrong
@@ -222,7 +222,7 @@ def handled(service: str, visit: Visit, opened: Any) -> Reply:
 
 
 def mail(world: World, closing: threading.Event) -> None:
-    """Write a receipt for every order on the queue, continuing its trace, until the shop is closed and it is empty."""
+    """Write a receipt for every order in the queue, continuing its trace, until the shop closes and it is empty."""
     while True:
         answer = world.sqs.receive_message(
             QueueUrl=world.queue_url, MessageSystemAttributeNames=["AWSTraceHeader"], WaitTimeSeconds=1
@@ -266,8 +266,8 @@ def _serve(server: ThreadingHTTPServer, closing: ExitStack) -> int:
 
 
 def _stock_aws(world: World, closing: ExitStack) -> None:
-    """Start moto, and make the tables and the queue."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server tells of every request
+    """Start moto, and create the tables and the queue."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server logs every request
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     closing.callback(moto.stop)
@@ -289,7 +289,7 @@ def _stock_aws(world: World, closing: ExitStack) -> None:
 
 
 def _database(seed: int) -> sqlite3.Connection:
-    """Make the database: serialized by SQLite itself, so that every thread may use the one connection."""
+    """Create the database, serialized by SQLite, so that all threads can use one connection."""
     chance = random.Random(seed)
     database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     database.executescript(
