@@ -1,4 +1,4 @@
-"""The layout of the design, section 2: imports point down, packages have no cycles, and tests mirror the package."""
+"""The layout: modules import from lower layers only, packages have no cycles, and tests mirror the package."""
 
 import ast
 import itertools
@@ -11,9 +11,9 @@ import pytest
 import tracekit
 from tracekit.loading.formats import format_names
 
-HOUSE = Path(tracekit.__file__).parent
-FLOORS = [
-    {"errors", "schema", "bundled", "wildcards", "text", "name_templates"},
+PACKAGE = Path(tracekit.__file__).parent
+LAYERS = [
+    {"errors", "schema", "bundled", "wildcards", "text"},
     {"stats", "readable_tables"},
     {
         "columns",
@@ -23,6 +23,7 @@ FLOORS = [
         "derived",
         "frames",
         "messages",
+        "name_templates",
         "filters",
         "expressions",
         "grouping",
@@ -44,11 +45,11 @@ FLOORS = [
         "cli_audit",
         "cli",
         "__main__",
-    },  # "" is the facade, tracekit/__init__.py
+    },  # "" is tracekit/__init__.py
 ]
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-ONE_ROOM = FLOORS[2]  # TraceSet and what it is made of: these know each other
-DOORSTEP = [
+LAYER = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
+CONTAINER = LAYERS[2]  # TraceSet and its parts, which may import each other
+COMMANDS = [
     "samples",
     "",
     "cli_tables",
@@ -57,12 +58,12 @@ DOORSTEP = [
     "cli_audit",
     "cli",
     "__main__",
-]  # each may use those before it
-DOORS = {  # functions of the container that open a loader, imported when they are called
+]  # each may import those before it
+LOADER_CALLS = {  # loaders that functions of TraceSet import when they are called
     ("traces", "loading.from_frame"),
     ("traces", "loading.store.read_write"),
 }
-LIBRARIES = {  # the only rooms that may import what is heavy, or talks to somebody
+LIBRARIES = {  # the only packages that may import a heavy or a networking library
     "anywidget": {"views"},
     "traitlets": {"views"},
     "ipywidgets": {"views"},
@@ -79,11 +80,11 @@ LIBRARIES = {  # the only rooms that may import what is heavy, or talks to someb
     "rich": {"cli_tables", "cli_path", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()
-KNOWN_BETWEEN_FORMATS = {("xray", "otlp")}  # X-Ray's own OTEL answers hold OTLP spans
+KNOWN_BETWEEN_FORMATS = {("xray", "otlp")}  # X-Ray responses in OTEL format contain OTLP spans
 
 
-class Arrow(NamedTuple):
-    """One import of one module by another; names are relative to tracekit, "" is the facade."""
+class Import(NamedTuple):
+    """One import of one module by another; names are relative to tracekit, "" is tracekit/__init__.py."""
 
     source: str
     target: str
@@ -97,16 +98,16 @@ class Arrow(NamedTuple):
 
 
 def name_of(path):
-    parts = path.relative_to(HOUSE).with_suffix("").parts
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(path): path for path in sorted(HOUSE.rglob("*.py"))}
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
 def imports(tree):
-    """Every import of a module, with whether it stands in a function and whether only type checkers see it."""
+    """Every import of a module, with whether it is inside a function and whether only type checkers see it."""
     pending = [(tree, False, False)]
     while pending:
         node, in_function, for_types = pending.pop()
@@ -118,7 +119,7 @@ def imports(tree):
         pending += [(child, in_function, for_types or id(child) in hidden) for child in ast.iter_child_nodes(node)]
 
 
-def arrows_of(name, tree):
+def imports_of(name, tree):
     """The imports of tracekit itself; ``from package import module`` counts as the module."""
     for node, in_function, for_types in imports(tree):
         if isinstance(node, ast.Import):
@@ -133,35 +134,35 @@ def arrows_of(name, tree):
         for target, names in targets:
             if target == "tracekit" or target.startswith("tracekit."):
                 short = target.removeprefix("tracekit").removeprefix(".")
-                yield Arrow(name, short, names, node.lineno, in_function, for_types)
+                yield Import(name, short, names, node.lineno, in_function, for_types)
 
 
-ARROWS = [arrow for name, tree in TREES.items() for arrow in arrows_of(name, tree)]
+IMPORTS = [one for name, tree in TREES.items() for one in imports_of(name, tree)]
 
 
-def room(name):
+def package(name):
     return name.partition(".")[0]
 
 
-def allowed(arrow):
-    source, target = room(arrow.source), room(arrow.target)
-    if FLOOR[target] < FLOOR[source]:
+def allowed(one):
+    source, target = package(one.source), package(one.target)
+    if LAYER[target] < LAYER[source]:
         return True
-    if source == target or {source, target} <= ONE_ROOM:
+    if source == target or {source, target} <= CONTAINER:
         return True
-    if source in DOORSTEP and target in DOORSTEP:
-        return DOORSTEP.index(target) < DOORSTEP.index(source)
-    return (arrow.source, arrow.target) in DOORS and (arrow.in_function or arrow.for_types)
+    if source in COMMANDS and target in COMMANDS:
+        return COMMANDS.index(target) < COMMANDS.index(source)
+    return (one.source, one.target) in LOADER_CALLS and (one.in_function or one.for_types)
 
 
 def test_every_module_has_a_layer():
-    homeless = sorted({room(name) for name in MODULES} - set(FLOOR))
-    assert not homeless, f"give {homeless} a floor: design, section 2"
+    missing = sorted({package(name) for name in MODULES} - set(LAYER))
+    assert not missing, f"add {missing} to LAYERS"
 
 
-def test_imports_point_down_and_never_to_a_sibling():
-    assert len(ARROWS) > 100, "the reader of imports found next to nothing: it is broken"
-    wrong = [str(arrow) for arrow in ARROWS if not allowed(arrow)]
+def test_modules_import_only_from_lower_layers():
+    assert len(IMPORTS) > 100, "imports_of found too few imports: it is broken"
+    wrong = [str(one) for one in IMPORTS if not allowed(one)]
     assert not wrong, "\n".join(wrong)
 
 
@@ -181,8 +182,8 @@ def test_imports_point_down_and_never_to_a_sibling():
     ],
 )
 def test_a_forbidden_import_is_detected(source, line):
-    (arrow,) = arrows_of(source, ast.parse(line))
-    assert not allowed(arrow)
+    (one,) = imports_of(source, ast.parse(line))
+    assert not allowed(one)
 
 
 @pytest.mark.parametrize(
@@ -196,19 +197,19 @@ def test_a_forbidden_import_is_detected(source, line):
     ],
 )
 def test_an_allowed_import_passes(source, line):
-    (arrow,) = arrows_of(source, ast.parse(line))
-    assert allowed(arrow)
+    (one,) = imports_of(source, ast.parse(line))
+    assert allowed(one)
 
 
-def test_the_exceptions_of_the_container_are_in_use():
-    used = {(arrow.source, arrow.target) for arrow in ARROWS}
-    assert used >= DOORS, "a door that nobody uses should not be listed"
+def test_the_loader_calls_are_in_use():
+    used = {(one.source, one.target) for one in IMPORTS}
+    assert used >= LOADER_CALLS, "remove unused entries"
 
 
-def test_views_import_results_and_never_compute_them():
-    taken = [arrow for arrow in ARROWS if room(arrow.source) == "views" and room(arrow.target) == "analysis"]
+def test_views_import_result_types_only():
+    taken = [one for one in IMPORTS if package(one.source) == "views" and package(one.target) == "analysis"]
     assert taken
-    wrong = [f"{arrow}: {name}" for arrow in taken for name in arrow.names if not (name[0].isupper() or name.isupper())]
+    wrong = [f"{one}: {name}" for one in taken for name in one.names if not (name[0].isupper() or name.isupper())]
     assert not wrong, "\n".join(wrong)
 
 
@@ -217,41 +218,41 @@ def test_formats_do_not_import_each_other():
         stem = name.removeprefix("loading.") if name.startswith("loading.") else ""
         return next((one for one in FORMATS if stem.startswith(one)), "")
 
-    pairs = {(kind(arrow.source), kind(arrow.target)): str(arrow) for arrow in ARROWS}
+    pairs = {(kind(one.source), kind(one.target)): str(one) for one in IMPORTS}
     between = {pair: where for pair, where in pairs.items() if all(pair) and pair[0] != pair[1]}
     assert set(between) <= KNOWN_BETWEEN_FORMATS, between
 
 
-def test_heavy_libraries_stay_in_their_rooms():
+def test_heavy_libraries_are_imported_only_where_allowed():
     wrong = []
     for name, tree in TREES.items():
         for node, _, for_types in imports(tree):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             heavy = {module.partition(".")[0] for module in modules} & set(LIBRARIES)
-            strangers = [library for library in heavy if room(name) not in LIBRARIES[library] and not for_types]
-            wrong += [f"tracekit.{name}, line {node.lineno}: {library}" for library in strangers]
+            forbidden = [library for library in heavy if package(name) not in LIBRARIES[library] and not for_types]
+            wrong += [f"tracekit.{name}, line {node.lineno}: {library}" for library in forbidden]
     assert not wrong, "\n".join(wrong)
 
 
-def test_modules_do_not_import_each_other_in_circles():
-    """What is imported when a module is loaded can be put in an order; functions and types come later."""
+def test_modules_have_no_import_cycles():
+    """Imports inside functions and for type checkers do not count: they run later or never."""
     uses = {name: set() for name in MODULES}
-    for arrow in ARROWS:
-        if not (arrow.in_function or arrow.for_types) and arrow.target:
-            uses[arrow.source].add(arrow.target)
+    for one in IMPORTS:
+        if not (one.in_function or one.for_types) and one.target:
+            uses[one.source].add(one.target)
     placed = set()
     while ready := {name for name, needs in uses.items() if name not in placed and needs <= placed | {name}}:
         placed |= ready
-    assert not set(uses) - placed, f"in a circle: {sorted(set(uses) - placed)}"
+    assert not set(uses) - placed, f"import cycle: {sorted(set(uses) - placed)}"
 
 
-def test_no_module_is_named_for_nothing():
+def test_no_module_has_a_meaningless_name():
     words = set(itertools.chain.from_iterable(name.replace(".", "_").split("_") for name in MODULES))
     assert not words & {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
 
 
 def packages_of(name):
-    """The folders of a module, from the outermost."""
+    """The folders of a module, outermost first."""
     parts = (
         name.split(".") if name.endswith("__init__") or MODULES[name].name == "__init__.py" else name.split(".")[:-1]
     )
@@ -259,15 +260,15 @@ def packages_of(name):
 
 
 def test_sibling_packages_have_no_cycles():
-    """Imports for types count too: two folders of one parent that need each other are one folder."""
+    """Imports for types count too: two folders of one parent must not import each other."""
     graph = nx.DiGraph()
-    for arrow in ARROWS:
-        if not arrow.source or not arrow.target or arrow.target not in MODULES:
+    for one in IMPORTS:
+        if not one.source or not one.target or one.target not in MODULES:
             continue
-        source, target = packages_of(arrow.source), packages_of(arrow.target)
-        for one, other in zip(source, target, strict=False):
-            if one != other:
-                graph.add_edge(one, other)
+        source, target = packages_of(one.source), packages_of(one.target)
+        for mine, theirs in zip(source, target, strict=False):
+            if mine != theirs:
+                graph.add_edge(mine, theirs)
                 break
     cycles = [sorted(found) for found in nx.strongly_connected_components(graph) if len(found) > 1]
     assert cycles == []
@@ -275,7 +276,7 @@ def test_sibling_packages_have_no_cycles():
 
 TESTS = Path(__file__).parent
 WITHOUT_PACKAGE = {"browser", "benchmarks"}  # all views in Chromium; speed
-OF_THE_PROJECT = {  # one question each about the package as a whole, or about what surrounds it
+OF_THE_PROJECT = {  # tests of the package as a whole, or of files around it
     "test_architecture",
     "test_calibration",
     "test_datasets",
@@ -293,7 +294,7 @@ TEST_FILES = {path.relative_to(TESTS).with_suffix("").as_posix() for path in TES
 
 def is_mirrored(test):
     """Whether a test is named after its package, or a module or package in it: ``a/test_b_more`` after ``a/b.py``."""
-    package = HOUSE / Path(test).parent
+    package = PACKAGE / Path(test).parent
     names = {package.name, *(path.stem for path in package.glob("*.py"))}
     names |= {path.parent.name for path in package.glob("*/__init__.py")}
     stem = Path(test).name.removeprefix("test_")
@@ -301,7 +302,7 @@ def is_mirrored(test):
 
 
 def test_tests_mirror_the_package():
-    """A test lies where its module lies, and its name begins with that of the module or package."""
+    """A test is in the folder of its module, and its name begins with that of the module or package."""
     mirrors = {test for test in TEST_FILES if test.partition("/")[0] not in WITHOUT_PACKAGE} - OF_THE_PROJECT
     assert len(mirrors) > 100
     assert OF_THE_PROJECT <= TEST_FILES

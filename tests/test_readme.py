@@ -1,4 +1,4 @@
-"""The README: what it shows can be run, and what it points to is there."""
+"""The README: its code runs, and the names and files in it exist."""
 
 import re
 from pathlib import Path
@@ -48,17 +48,19 @@ def test_pictures_and_files_are_there_and_small():
         assert (ROOT / name).exists(), name
 
 
-def test_the_map_names_what_is_there():
-    (house,) = [text for _, text in BLOCKS if text.startswith("tracekit/")]
-    named = {word for line in house.splitlines() for word in re.findall(r"^ {2}((?:\S+ ?)+?) {2,}", line)}
+def test_the_repository_layout_lists_every_package():
+    (layout,) = [text for _, text in BLOCKS if text.startswith("tracekit/")]
+    named = {word for line in layout.splitlines() for word in re.findall(r"^ {2}((?:\S+ ?)+?) {2,}", line)}
     files = {name.rstrip("/") for names in named for name in names.split()}
     for name in files:
         assert (ROOT / "tracekit" / name).exists(), name
-    rooms = {path.name for path in (ROOT / "tracekit").iterdir() if path.is_dir() and (path / "__init__.py").exists()}
-    assert rooms <= files
+    packages = {
+        path.name for path in (ROOT / "tracekit").iterdir() if path.is_dir() and (path / "__init__.py").exists()
+    }
+    assert packages <= files
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_every_family_of_issues_is_reported(code):
-    told = re.findall(r"^\| `([A-Z_ ]+)` \|", TEXT, re.MULTILINE)
-    assert any(code.startswith(family) for row in told for family in row.split())
+    families = re.findall(r"^\| `([A-Z_ ]+)` \|", TEXT, re.MULTILINE)
+    assert any(code.startswith(family) for row in families for family in row.split())
