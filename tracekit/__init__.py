@@ -1,24 +1,26 @@
-"""tracekit: investigate recorded distributed traces, and say what they show with numbers that add up.
+"""Load, check and analyze recorded distributed traces.
 
-There are six kinds of thing, in the order in which a notebook meets them:
+The public names, in the order in which a notebook uses them:
 
-sources     files, folders, archives, standard input; ``read`` knows their formats, ``load_sample`` brings its own
-TraceSet    what was read, immutable: DataFrames of spans, attributes, events, ..., and of ``issues`` with the data
-analyses    one question each, a TraceSet in, a result out: ``service_graph``, ``latency``, ``self_time``, ``errors``
-results     DataFrames, or frozen dataclasses of them; numbers come with their limits and never draw themselves
-views       ``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a trace; ``explore(traces)`` chooses by
-            hand and says the choice as code, ``export(view, path)`` leaves a picture, a table or a trace in a file
-report      ``report(traces, path)`` leaves one HTML file that still works when the traces have expired;
-            ``report([...], path)`` is a page of your own, ``section(title, *parts)`` a heading in it
+reading     ``read`` detects the format of files, folders, archives and standard input; ``load_sample`` reads a bundled
+            dataset
+TraceSet    the traces, immutable: DataFrames of spans, attributes, events and so on, and of data-quality ``issues``
+analyses    functions of a TraceSet: ``service_graph``, ``latency``, ``self_time``, ``errors``, ``critical_path``
+results     DataFrames, or frozen dataclasses of DataFrames; estimates have a confidence interval
+views       ``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a trace; ``explore(traces)`` selects
+            traces interactively; ``export(view, path)`` writes an image, a table or a trace to a file
+report      ``report(traces, path)`` writes one self-contained HTML file; ``report([...], path)`` writes a page with
+            your own content, ``section(title, *parts)`` adds a heading
 
 Examples in docstrings assume ``import tracekit as tk``, numpy as ``np``, pandas as ``pd``, and
-``baseline, shop = tk.load_sample("small-shop")``: ten traces, drawn in ``datasets/small-shop/README.md``.
+``baseline, shop = tk.load_sample("small-shop")``: ten traces, described in ``datasets/small-shop/README.md``.
 
-``describe()`` lists every column with its unit.  What goes wrong on purpose is a ``TracekitError``.
+``describe()`` lists every column with its unit.  Loading, filter, AWS and rendering errors are a ``TracekitError``.
 
-The names stand in ``__init__.pyi``, in reading order, and are resolved on first use: importing tracekit costs little
-more than importing pandas.  ``errors`` and ``report`` are functions here; the modules of the same name are reached by
-``from tracekit.errors import LoadError``, and every error is a name of its own, ``tracekit.LoadError``.
+``__init__.pyi`` lists the public names.  They are imported on first use, so ``import tracekit`` takes little longer
+than ``import pandas``.  ``tracekit.errors`` and ``tracekit.report`` are functions; to import from the modules of the
+same name, write ``from tracekit.errors import LoadError``.  Every exception is also a public name,
+``tracekit.LoadError``.
 """
 
 import ast
@@ -28,20 +30,20 @@ from pathlib import Path
 from tracekit.errors import TracekitError as TracekitError
 
 # isort: split
-# A submodule becomes an attribute of its package once, when it is first imported.  For the modules ``errors`` and
-# ``report`` that is over by now: the functions of the same name take their places for good.
+# Importing a submodule for the first time sets it as an attribute of the package.  These lines import the modules
+# ``errors`` and ``report`` at the latest, so their attributes are not set again: the functions keep the names.
 from tracekit.analysis.errors import errors as errors
 from tracekit.findings import Shown as _Shown
 from tracekit.report import report as report
 
 __version__ = "0.1.0"
 
-# answers know no view: what a notebook shows of them is drawn here, and the views are imported when it first asks
-_Shown.shown_by = staticmethod(lambda answer: import_module("tracekit.views.bundle").bundle(answer))
+# Results do not import views: this function draws a result in a notebook, and imports the views on first use.
+_Shown.shown_by = staticmethod(lambda result: import_module("tracekit.views.bundle").bundle(result))
 
 _NAMES = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
-_HOMES = {line.names[0].name: line.module for line in _NAMES.body if isinstance(line, ast.ImportFrom)}
-__all__ = list(_HOMES)
+_MODULES = {line.names[0].name: line.module for line in _NAMES.body if isinstance(line, ast.ImportFrom)}
+__all__ = list(_MODULES)
 
 
 def __dir__() -> list[str]:
@@ -49,7 +51,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'tracekit' has no attribute {name!r}; tracekit.__all__ lists the public names")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value

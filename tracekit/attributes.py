@@ -111,7 +111,7 @@ class KeyIndex:
         return chosen
 
     def has(self, keys: Iterable[str]) -> Array:
-        """Return whether a row has one of these keys, whatever its value."""
+        """Return whether a row has one of these keys, with any value."""
         found = np.zeros(self.row_count, bool)
         for key in keys:
             found[self.of(key)[0]] = True

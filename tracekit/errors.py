@@ -9,8 +9,7 @@
       FilterError    the filter expression does not parse                            .expression .position
       RenderError    a view or a report could not be made
 
-Bad arguments stay ``ValueError`` and ``TypeError``.  Every message states what was expected, what was found, where, and
-what to do next.
+Invalid arguments are a ``ValueError`` or ``TypeError``.  Every message states what is wrong, where, and what to do.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class LoadError(TracekitError):
     Parameters
     ----------
     message
-        Expected, found, where, what to do next.
+        Error text: what is wrong, where, and what to do.
     source
         File name, or a label such as ``frame``.
     record
@@ -74,7 +73,7 @@ class SchemaError(TracekitError):
     Parameters
     ----------
     message
-        Expected, found, where, what to do next.
+        Error text: what is wrong, where, and what to do.
     missing
         The missing columns.
     found
@@ -101,7 +100,7 @@ class PullError(TracekitError):
     Parameters
     ----------
     message
-        Expected, found, where, what to do next.
+        Error text: what is wrong, where, and what to do.
     operation
         The API operation.
     request_id
@@ -115,16 +114,16 @@ class PullError(TracekitError):
 
 
 class FilterError(TracekitError):
-    """A filter expression does not parse, or names a column that does not exist.
+    """A filter expression does not parse, or contains an unknown column.
 
     Parameters
     ----------
     message
-        Expected, found, where, what to do next.
+        Error text: what is wrong, where, and what to do.
     expression
         The whole expression.
     position
-        Position of the error in it, counted from 0.
+        Zero-based character position of the error in the expression.
 
     Examples
     --------

@@ -100,34 +100,34 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A conclusion of a check in one sentence, with its number and evidence.
+    """The result of one check: a one-sentence headline, the estimate and its evidence.
 
     Parameters
     ----------
     check
         Name of the check.
     severity
-        ``info`` (no problem, or background), ``notice`` (worth knowing), ``warning`` (needs attention), ``critical``
-        (conclusions are wrong, or users are affected).
+        How important this is: ``info`` (no problem, or background), ``notice`` (worth knowing), ``warning`` (needs
+        attention), ``critical`` (figures are misleading, or users are affected).
     headline
-        One sentence with the number in it.
+        One sentence that contains the estimate.
     estimate
-        The number with its interval, if any.
+        The estimate with its confidence interval, if any.
     evidence
         The rows that support it.
     exemplars
         IDs of exemplar traces.
     assumptions
-        Conditions under which it is valid.
+        Assumptions of the estimate.
     remedy
         The recommended action, if any.
     code
         The call that reproduces it.
     method
-        How the number was obtained, where this matters.
+        How the estimate was computed, if this needs an explanation.
     status
         Result of the check: ``ok``; ``measured`` (a number without a target); ``not_assessable`` (an input is missing);
-        ``inconclusive`` (too few data to decide); ``warning``; ``failed``.  Severity is the importance for the reader.
+        ``inconclusive`` (too few data to decide); ``warning``; ``failed``.
         Default: derived from the severity (ok, measured, warning, failed).
     values
         The numbers of the headline by name, machine-readable; default: those of the estimate.

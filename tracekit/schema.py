@@ -114,7 +114,7 @@ class ValueType(IntEnum):
 
 
 class Origin(IntEnum):
-    """Field of the source record that an attribute came from.
+    """Field of the source record that contains an attribute.
 
     Examples
     --------

@@ -253,9 +253,9 @@ class TraceSet(Shown):
             The expression does not parse, names a column that does not exist, or uses syntax that conditions do not
             allow. Expressions are never executed as Python code.
         ValueError
-            A mask of the wrong length, or one indexed by other spans.
+            The mask has the wrong length, or its index does not match the spans.
         TypeError
-            A mask that is not boolean; missing values count as false.
+            The mask is not boolean.  (Missing values are treated as False.)
 
         Examples
         --------
@@ -323,10 +323,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> spans = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "end_ns": 10**18})
-        >>> shop = TraceSet.from_spans(spans.assign(start_ns=[0, 24 * 60 * 10**9]))
-        >>> len(shop.between("00:24", "00:40"))
-        1
+        >>> len(shop.between("12:00:02", "12:00:04"))
+        2
         """
         root = self.forest.root_row
         known = (self.columns.spans.quality[root] & Quality.NO_START) == 0
@@ -351,7 +349,7 @@ class TraceSet(Shown):
         Raises
         ------
         ValueError
-            A weight that is missing, below 1 or above 2^63, or a source that is none of the above.
+            A weight is missing, below 1 or above 2^63, or the source is none of the above.
 
         Examples
         --------
@@ -374,7 +372,8 @@ class TraceSet(Shown):
         Parameters
         ----------
         path
-            A folder, by convention ``*.parquet``; an existing store is replaced only when the new one is complete.
+            Folder to write, usually ``NAME.parquet``.  An existing store is replaced only after the new one is
+            complete.
 
         Returns
         -------

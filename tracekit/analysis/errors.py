@@ -109,8 +109,9 @@ def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence:
     Notes
     -----
     Spans without an end (no outcome yet) and spans inferred by a backend are not counted. Ratios are weighted and
-    clustered by trace (``stats.weighted_rates.rates``). Exceptions are the events named ``exception``, also of
-    unfinished spans; a failure recorded only as a status is in ``operations`` only.
+    clustered by trace (``stats.weighted_rates.rates``). ``exceptions`` lists the span events
+    named ``exception``, including those of unfinished spans. An error recorded only as a span status appears in
+    ``operations`` only.
 
     Examples
     --------

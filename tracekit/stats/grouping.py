@@ -114,7 +114,7 @@ def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) ->
 def _labels(
     key: Array, columns: Mapping[str, tuple[Array, Sequence[Any]]], packed: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Return the labels that packed keys stand for; ``packed`` holds what the key was made of before a column."""
+    """Return the labels of packed keys; ``packed`` contains the parts of the key before each column."""
     found = {}
     for name, (_, labels) in reversed(list(columns.items())):
         key, code = np.divmod(key, len(labels) + 1)

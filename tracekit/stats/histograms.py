@@ -1,7 +1,7 @@
 """Log-bucket histograms of many groups, which can be summed across blocks, files and machines.
 
-Bucket b holds the values from 1.02^b up to 1.02^(b + 1), bucket -1 the value 0.  A cell (group, bucket) also keeps its
-smallest and largest value, so quantiles are exact in a bucket with one distinct value.
+Bucket b contains the values from 1.02^b up to 1.02^(b + 1), bucket -1 the value 0.  A cell (group, bucket) also has
+its smallest and largest value, so quantiles are exact in a bucket with one distinct value.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ class Histogram:
         Returns
         -------
         numpy.ndarray
-            float64[groups, shares]: exact where a bucket holds one distinct value, else interpolated between the
+            float64[groups, shares]: exact where a bucket contains one distinct value, else interpolated between the
             smallest and the largest value of its bucket, so at most 2% off; NaN where a group is empty.
         """
         return np.column_stack([self._at(np.full(groups, share)) for share in shares] or [np.zeros((groups, 0))])

@@ -259,7 +259,7 @@ class Influence(NamedTuple):
 
 
 def sum_columns(table: Array, number: Array, count: int) -> Array:
-    """Return the sums of the columns that have one number, 0 up to ``count``; others are left out.
+    """Return the sums of the columns that have one number, 0 up to ``count``; others are excluded.
 
     Examples
     --------

@@ -105,7 +105,7 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confid
     sampled
         Sampled of each stratum.
     requests
-        All requests of each, those sampled among them; strata without requests are to be left out before.
+        All requests of each, including the sampled ones; exclude strata without requests before the call.
     margin
         Practical margin of the ratio of sampling rates.
     confidence

@@ -342,7 +342,7 @@ def plain_shares(share: Array, n: Array, *, confidence: float = 0.95) -> tuple[A
 
     Notes
     -----
-    The number of observations at or below the true quantile is Binomial(n, share), whatever their distribution; its
+    The number of observations at or below the true quantile is Binomial(n, share), for any distribution; its
     quantiles are the ranks of the limits.  They come from the normal distribution corrected for skewness
     (Cornish-Fisher) and continuity, except for the outermost ranks, where ``share^n`` is exact.
 

@@ -1,6 +1,6 @@
 """Intervals of plain shares: k of n, independent trials.
 
-The simple ones, for counts that nobody weighted.  For weighted traces see ``weighted_rates``; for spans that come in
+For unweighted counts.  For weighted traces see ``weighted_rates``; for spans that come in
 traces see ``weighted_rates.clustered_rates``.
 """
 
@@ -122,7 +122,7 @@ def overdispersion(events: Array, trials: Array) -> float:
     Parameters
     ----------
     events, trials
-        One entry a bin; bins without trials are left out.
+        One entry per bin; bins without trials are excluded.
 
     Returns
     -------

@@ -243,7 +243,7 @@ def expected_kept(
     processes
         That share the traffic evenly.
     kind
-        ``epoch``: the first of each second; ``bucket``: a token bucket that holds one second's worth.
+        ``epoch``: the first of each second; ``bucket``: a token bucket with the quota of one second.
 
     Returns
     -------

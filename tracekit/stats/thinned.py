@@ -46,7 +46,7 @@ def thinned_count(captured: int, probability: float, *, confidence: float = 0.95
     Notes
     -----
     Exact: those missed before the n-th captured are negative binomial, so the limits are ``n + NB(a/2; n, pi)`` and
-    ``n + NB(1 - a/2; n + 1, pi)``.  Covers at least its level whatever the true number.
+    ``n + NB(1 - a/2; n + 1, pi)``.  The coverage is at least the level for any true number.
 
     Examples
     --------

@@ -24,7 +24,7 @@ _FORMS = (
 
 
 def sampling_rules(source: Any) -> Rules:
-    """Return the sampling rules that a configuration holds."""
+    """Return the sampling rules of a configuration."""
     if isinstance(source, Rules):
         return source
     return _of_content(_read(Path(source)) if isinstance(source, (str, Path)) else source)

@@ -25,7 +25,7 @@ _CALLERS, _CALLEES = (np.isin(np.arange(len(KINDS)), (kind, Kind.UNSPECIFIED)) f
 class Calls:
     """Calls from one clock to another; ``low`` and ``high`` bound the callee's offset from the caller, in ns.
 
-    A callee that takes longer than its caller is asynchronous, whatever the clocks: ``usable`` is false.
+    A callee that takes longer than its caller is asynchronous with any clocks: ``usable`` is false.
     """
 
     row: Array

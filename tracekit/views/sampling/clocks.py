@@ -36,7 +36,7 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     -------
     Chart
         A plotly figure: one row per pair, one interval per period; red where it excludes 0.  Periods without bounds are
-        left out; the title counts pairs without any.
+        excluded; the title counts pairs without any.
 
     Examples
     --------

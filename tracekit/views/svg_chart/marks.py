@@ -39,7 +39,7 @@ def values_of(trace: Any, side: str) -> Sequence[Any]:
 
 
 def stacked_ends(bars: Sequence[Any], barmode: str | None) -> list[list[tuple[Any, float, float]]]:
-    """Return position, start and end of each bar, stacked if the layout says so."""
+    """Return position, start and end of each bar, stacked if the layout requires it."""
     reached: dict[tuple[Any, bool], float] = {}
     out = []
     for bar in bars:

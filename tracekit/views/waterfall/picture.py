@@ -63,7 +63,7 @@ def slowest_spans(payload: Payload, *, limit: int = 5) -> Markup:
 
 
 def _below(payload: Payload, shown: int, listed: int) -> str:
-    """Return the footer: how many rows are left out, and the summary of a comparison."""
+    """Return the footer: the number of omitted rows, and the summary of a comparison."""
     some = f"{count(shown)} of {plural(listed, 'row')}" if shown < listed else ""
     if _is_compared(payload) or not listed:
         return "; ".join(filter(None, [some, payload.meta["note"]]))
