@@ -126,6 +126,21 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
         expected = f"answers of GetTraceSummaries (TraceSummaries) in {path}, found none"
     if not found:
         raise LoadError(f"expected {expected}; use traces.summary for the data in the traces", source=str(path))
+    rows, quarantined = _latest(found, weight)
+    try:
+        table = _table(rows)
+    except MISSHAPEN:
+        problems = {trace_id: problem for trace_id, row in rows.items() if (problem := _problem(trace_id, row))}
+        quarantined += problems.values()
+        table = _table({trace_id: row for trace_id, row in rows.items() if trace_id not in problems})
+    if not len(table):
+        raise LoadError(f"expected {expected} that is valid; {quarantined[0]}", source=str(path))
+    table.attrs["quarantined"] = quarantined
+    return table
+
+
+def _latest(found: list[Any], weight: tuple[float, str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the row of every trace's latest revision, and the problems of malformed summaries."""
     latest: dict[str, tuple[float, dict[str, Any]]] = {}
     quarantined: list[str] = []
     for number, summary in enumerate(found, 1):
@@ -137,17 +152,7 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
             continue
         if trace_id not in latest or revision >= latest[trace_id][0]:
             latest[trace_id] = revision, row
-    rows = {trace_id: row for trace_id, (_, row) in latest.items()}
-    try:
-        table = _table(rows)
-    except MISSHAPEN:
-        problems = {trace_id: problem for trace_id, row in rows.items() if (problem := _problem(trace_id, row))}
-        quarantined += problems.values()
-        table = _table({trace_id: row for trace_id, row in rows.items() if trace_id not in problems})
-    if not len(table):
-        raise LoadError(f"expected {expected} that is valid; {quarantined[0]}", source=str(path))
-    table.attrs["quarantined"] = quarantined
-    return table
+    return {trace_id: row for trace_id, (_, row) in latest.items()}, quarantined
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> pd.DataFrame:

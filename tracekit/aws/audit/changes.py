@@ -41,6 +41,11 @@ def fetch_deployments(reader: Reader, records: Iterable[Answer], start: datetime
         for one in services
     ]
     yield from call_each(reader, SERVICES, wanted)
+    yield from _fetch_codedeploy(reader, start, end)
+
+
+def _fetch_codedeploy(reader: Reader, start: datetime, end: datetime) -> Iterator[Answer]:
+    """Yield the deployments of CodeDeploy and the ECS services of their groups."""
     listed = reader.call(LISTED, createTimeRange={"start": start, "end": end})
     yield listed
     requests = [{"deploymentIds": ids} for ids in batches(25, listed.content.get("deployments", ()))]

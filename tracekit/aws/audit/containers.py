@@ -46,22 +46,26 @@ def read_containers(records: ServiceRecords, answers: Answers) -> dict[str, str]
             continue
         environment = environment_of(_containers(definition)) if definition else {}
         record = records.of(traced_name(environment) or service["serviceName"])
-        about = _excerpt(service, "serviceName", "taskDefinition", "desiredCount", "runningCount")
-        record.add(3, "platform", "container", call, about)
-        record.add(3, "ecs_service", service["serviceName"], call, about)
-        record.add(6, "deployed", [_deployment(one) for one in service.get("deployments", ())], call)
-        record.add(6, "created", service.get("createdAt"), call, {"createdAt": service.get("createdAt")})
-        subnets = ((service.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}).get("subnets")
-        record.add(9, "subnets", subnets, call, subnets)
+        _read_service(record, service, call)
         if definition is not None:
-            complete = answers.is_complete(SERVICES) and answers.is_complete("ecs:ListServices")
+            complete = all(map(answers.is_complete, (SERVICES, "ecs:ListServices")))
             _collector(record, definition, environment, gateways.get(service["clusterArn"]), complete=complete)
             record.add(9, "role", definition.content["taskDefinition"].get("taskRoleArn"), definition)
         _health(record, service, answers)
-        for balancer in service.get("loadBalancers", ()):
-            if arn := balancer.get("targetGroupArn"):
-                targets[arn.rpartition(":")[2]] = record.name
+        arns = filter(None, (balancer.get("targetGroupArn") for balancer in service.get("loadBalancers", ())))
+        targets |= {arn.rpartition(":")[2]: record.name for arn in arns}
     return targets
+
+
+def _read_service(record: ServiceRecord, service: dict[str, Any], call: Answer) -> None:
+    """Add the deployments and subnets of an ECS service."""
+    about = _excerpt(service, "serviceName", "taskDefinition", "desiredCount", "runningCount")
+    record.add(3, "platform", "container", call, about)
+    record.add(3, "ecs_service", service["serviceName"], call, about)
+    record.add(6, "deployed", [_deployment(one) for one in service.get("deployments", ())], call)
+    record.add(6, "created", service.get("createdAt"), call, {"createdAt": service.get("createdAt")})
+    subnets = ((service.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}).get("subnets")
+    record.add(9, "subnets", subnets, call, subnets)
 
 
 def _containers(definition: Answer) -> list[dict[str, Any]]:

@@ -295,13 +295,9 @@ def _audit(
 ) -> CoverageAudit:
     """Return the audit of well-formed answers."""
     records, results = diagnose(answers, requests, min_incident_requests)
-    chosen = sorted(records) if services is None else [name for name in services if name in records]
-    if services is not None and (unknown := sorted(set(services) - set(records))):
-        expected = f"services among {', '.join(sorted(records))}" if records else "no services=, as none were found"
-        raise ValueError(f"expected {expected}, found {', '.join(unknown)}")
     findings: list[Finding] = []
     wide, long = [], []
-    for name in chosen:
+    for name in _chosen(records, services):
         first = main_result(results[name])
         rows = evidence(records[name], results[name])
         long += rows
@@ -315,6 +311,16 @@ def _audit(
         "service"
     )
     return CoverageAudit(frame, pd.DataFrame(long, columns=list(EVIDENCE_COLUMNS)), Findings(findings), answers)
+
+
+def _chosen(records: ServiceRecords, services: Sequence[str] | None) -> Sequence[str]:
+    """Return the services to report on; ValueError for unknown ones."""
+    if services is None:
+        return sorted(records)
+    if unknown := sorted(set(services) - set(records)):
+        expected = f"services among {', '.join(sorted(records))}" if records else "no services=, as none were found"
+        raise ValueError(f"expected {expected}, found {', '.join(unknown)}")
+    return services
 
 
 def diagnose(

@@ -74,11 +74,9 @@ def read_graph(records: ServiceRecords, answers: Answers) -> None:
 
 def _add_graph(seen: defaultdict[str, GraphNode], nodes: list[dict[str, Any]], hour: int) -> None:
     """Add the graph of one hour."""
-    by_id = {node.get("ReferenceId"): node for node in nodes}
     for node in nodes:
         kind, name = str(node.get("Type") or ""), str(node.get("Name"))
-        platform = next((word for prefix, word in _PLATFORMS.items() if kind.startswith(prefix)), None)
-        is_remote = kind == REMOTE
+        platform, is_remote = _platform(kind), kind == REMOTE
         if kind == "client" or (kind.startswith("AWS::") and platform is None):
             continue
         one = seen[name]
@@ -90,6 +88,17 @@ def _add_graph(seen: defaultdict[str, GraphNode], nodes: list[dict[str, Any]], h
             one.is_root = one.is_root or bool(node.get("Root"))
             one.counts[hour] = max(one.counts[hour], int(_total(node)))
             one.node = {"Name": name, "Type": kind}
+    _add_callers(seen, nodes)
+
+
+def _platform(kind: str) -> str | None:
+    """Return the platform of a type of node, None for other types."""
+    return next((word for prefix, word in _PLATFORMS.items() if kind.startswith(prefix)), None)
+
+
+def _add_callers(seen: defaultdict[str, GraphNode], nodes: list[dict[str, Any]]) -> None:
+    """Add the callers of the services in the graph of one hour."""
+    by_id = {node.get("ReferenceId"): node for node in nodes}
     for node in nodes:
         for edge in node.get("Edges", ()):
             target = by_id.get(edge.get("ReferenceId"), {})
@@ -153,20 +162,8 @@ def _add_trace(found: defaultdict[str, _SegmentCounts], trace: dict[str, Any]) -
     ids = {part.get("id") for part, _ in parts}
     parents = {part.get("parent_id") for part in documents}
     for document in documents:
-        if document.get("inferred"):
-            continue
-        one = found[str(document.get("name"))]
-        one.segments += 1
-        sdk = ((document.get("aws") or {}).get("xray")) or {}
-        one.sdks[
-            "otel" if "opentelemetry" in str(sdk.get("sdk")).lower() else "classic" if sdk.get("sdk") else "unnamed"
-        ] += 1
-        one.versions[str(sdk.get("sdk_version", "no version"))] += 1
-        if document.get("parent_id"):
-            one.parent_references += 1
-            if document["parent_id"] not in ids:
-                one.orphans += 1
-                one.exemplars.append(str(trace.get("Id")))
+        if not document.get("inferred"):
+            _add_segment(found[str(document.get("name"))], document, ids, str(trace.get("Id")))
     for part, top in parts:
         if part is not top and ((part.get("http") or {}).get("request") or {}).get("traced"):
             one = found[str(top.get("name"))]
@@ -174,6 +171,20 @@ def _add_trace(found: defaultdict[str, _SegmentCounts], trace: dict[str, Any]) -
             if part.get("id") not in parents:
                 one.calls_without_segment += 1
                 one.exemplars.append(str(trace.get("Id")))
+
+
+def _add_segment(one: _SegmentCounts, document: dict[str, Any], ids: set[Any], trace_id: str) -> None:
+    """Add the SDK of a segment, and whether its parent is in the trace, whose ids are given."""
+    sdk = ((document.get("aws") or {}).get("xray")) or {}
+    family = "otel" if "opentelemetry" in str(sdk.get("sdk")).lower() else "classic" if sdk.get("sdk") else "unnamed"
+    one.segments += 1
+    one.sdks[family] += 1
+    one.versions[str(sdk.get("sdk_version", "no version"))] += 1
+    if document.get("parent_id"):
+        one.parent_references += 1
+        if document["parent_id"] not in ids:
+            one.orphans += 1
+            one.exemplars.append(trace_id)
 
 
 def _walk(documents: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -122,7 +122,7 @@ def _read(
 ) -> None:
     """Add the facts about one service."""
     environment = environment_of(workload.containers)
-    is_hidden = any(one.get("hidden") for one in workload.containers if not is_collector(one))
+    is_hidden = any(one.get("hidden") and not is_collector(one) for one in workload.containers)
     record = records.of(traced_name(environment) or workload.name)
     about = {"kind": workload.kind, "metadata": workload.item["metadata"], "status": workload.item["status"]}
     record.add(3, "platform", "container", call, about)
@@ -130,23 +130,34 @@ def _read(
     shared = f"{other} uses the same service name; container facts are of this one" if other else ""
     record.add(3, "workload", workload.label, call, about, shared)
     record.add(3, "cluster", call.request.get("cluster") or "the only one", call)
-    injected = [key.removeprefix(_INJECTED) for key in workload.item["metadata"]["annotations"] if _INJECTED in key]
-    record.add(1, "instrumented_by", ", ".join(f"the operator ({word})" for word in injected) or None, call, injected)
+    _instrumentation(record, workload, environment, call, is_hidden=is_hidden)
+    record.add(6, "created", workload.item["metadata"].get("creationTimestamp"), call)
+    _collector(record, workload, collectors, environment, call, is_hidden=is_hidden)
+    rolled = list(_rollouts(workload, collectors))
+    record.add(6, "rollouts", [one for one in rolled if one["at"]], call, rolled)
+    _health(record, workload, collectors, call, answers)
+
+
+def _instrumentation(
+    record: ServiceRecord, workload: _Workload, environment: dict[str, str], call: Answer, *, is_hidden: bool
+) -> None:
+    """Add whether the operator instruments a service, and whether tracing is disabled."""
+    languages = [key.removeprefix(_INJECTED) for key in workload.item["metadata"]["annotations"] if _INJECTED in key]
+    operator = ", ".join(f"the operator ({language})" for language in languages)
+    record.add(1, "instrumented_by", operator or None, call, languages)
     off = switched_off(environment)
     note = "some variables come from a ConfigMap or Secret and are not visible" if is_hidden else ""
     record.add(1, "tracing_disabled", off or (None if is_hidden else False), call, environment, note)
     record.add(1, "hidden_variables", is_hidden or None, call, None, note)
-    record.add(6, "created", workload.item["metadata"].get("creationTimestamp"), call)
+
+
+def _rollouts(workload: _Workload, collectors: list[_Workload]) -> Iterator[dict[str, Any]]:
+    """Yield the last rollouts of a service and of the collectors."""
     revision = workload.item["metadata"]["annotations"].get("deployment.kubernetes.io/revision", "unknown")
-    rolled = [
-        {"at": workload.item["status"].get("rolledOut"), "what": f"rollout of {workload.label}, revision {revision}"}
-    ]
-    _collector(record, workload, collectors, environment, call, is_hidden=is_hidden)
-    rolled += [
-        {"at": one.item["status"].get("rolledOut"), "what": f"rollout of collector {one.label}"} for one in collectors
-    ]
-    record.add(6, "rollouts", [one for one in rolled if one["at"]], call, rolled)
-    _health(record, workload, collectors, call, answers)
+    what = f"rollout of {workload.label}, revision {revision}"
+    yield {"at": workload.item["status"].get("rolledOut"), "what": what}
+    for one in collectors:
+        yield {"at": one.item["status"].get("rolledOut"), "what": f"rollout of collector {one.label}"}
 
 
 def _collector(
@@ -291,14 +302,19 @@ def read_addons(records: ServiceRecords, answers: Answers) -> None:
         if cluster is None:
             continue
         if described := about.get(cluster):
-            found = described.content["cluster"]
-            issues = [str(one.get("code")) for one in (found.get("health") or {}).get("issues") or ()]
-            state = ", ".join([str(found.get("status")), *issues])
-            excerpt = {"status": found.get("status"), "issues": issues}
-            record.add(3, "cluster_status", f"{cluster}: {state}", described, excerpt)
+            _read_cluster(record, cluster, described)
         for call in answers.of("eks:DescribeAddon"):
             if call.request.get("clusterName") == cluster:
                 _read_addon(record, call)
+
+
+def _read_cluster(record: ServiceRecord, cluster: str, call: Answer) -> None:
+    """Add the status of an EKS cluster."""
+    found = call.content["cluster"]
+    issues = [str(one.get("code")) for one in (found.get("health") or {}).get("issues") or ()]
+    state = ", ".join([str(found.get("status")), *issues])
+    excerpt = {"status": found.get("status"), "issues": issues}
+    record.add(3, "cluster_status", f"{cluster}: {state}", call, excerpt)
 
 
 def _read_addon(record: ServiceRecord, call: Answer) -> None:

@@ -49,8 +49,10 @@ def streams(definition: Answer, region: str) -> list[tuple[str, str]]:
 
 def read_losses(records: ServiceRecords, answers: Answers) -> None:
     """Add facts about lost spans from the log of each service's collector."""
-    about = {call.content["taskDefinition"]["taskDefinitionArn"]: call for call in answers.of(DEFINITION)}
-    named = {arn.rpartition("/")[2]: streams(call, answers.region) for arn, call in about.items()}
+    named = {
+        call.content["taskDefinition"]["taskDefinitionArn"].rpartition("/")[2]: streams(call, answers.region)
+        for call in answers.of(DEFINITION)
+    }
     gateways = {
         str(one["serviceName"]): str(one["taskDefinition"]).rpartition("/")[2]
         for call in answers.of(SERVICES)

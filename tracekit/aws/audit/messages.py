@@ -232,7 +232,7 @@ def values_of(record: ServiceRecord, result: StageResult, extra: dict[str, Any])
         "N": _count(record.request_total),
         "recorded": _count(record.value("recorded")),
         "rule": record.value("rule") or "unknown",
-        "as_of": next((fact.as_of[:10] for fact in record.facts.values() if fact.as_of), "now"),
+        "as_of": _day(record),
         "instrumented_by": record.value("instrumented_by") or "none",
         "td": record.value("workload") or f"task definition {record.value('task_definition') or 'unknown'}",
         "protocol": record.value("protocol") or "unknown",
@@ -250,6 +250,20 @@ def values_of(record: ServiceRecord, result: StageResult, extra: dict[str, Any])
         "last_trace": _hour(record.value("last_trace")),
         "fact": v.get("fact", ""),
         "state": v.get("state", ""),
+    }
+    values |= _number_values(record, result, extra) | _gap_values(v, extra)
+    return values | _call_values(v, record.value("propagation")) | extra
+
+
+def _day(record: ServiceRecord) -> str:
+    """Return the day on which the facts were read."""
+    return next((fact.as_of[:10] for fact in record.facts.values() if fact.as_of), "now")
+
+
+def _number_values(record: ServiceRecord, result: StageResult, extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the values about requests, rates and probabilities."""
+    v = result.numbers
+    return {
         "P0": _p(v.get("chance")),
         "rate": _share(v.get("rate"), round_ratio),
         "capture": _share(v.get("capture")),
@@ -268,7 +282,6 @@ def values_of(record: ServiceRecord, result: StageResult, extra: dict[str, Any])
         if "need" in v and record.request_total
         else "unknown",
     }
-    return values | _gap_values(v, extra) | _call_values(v, record.value("propagation")) | extra
 
 
 def _health(record: ServiceRecord) -> str:

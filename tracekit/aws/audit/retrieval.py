@@ -219,11 +219,15 @@ def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:
     functions = [item for record in known for item in record.content.get("Functions", ())]
     definitions = [record.content["taskDefinition"] for record in known if "taskDefinition" in record.content]
     pods = [item for record in known if record.operation == KUBECTL for item in record.content["items"]]
-    roles = dict.fromkeys(
-        [f.get("Role") for f in functions] + [d.get("taskRoleArn") for d in definitions] + roles_of(pods)
-    )
-    for role in filter(None, roles):
+    roles = [*_each(functions, "Role"), *_each(definitions, "taskRoleArn"), *roles_of(pods)]
+    for role in filter(None, dict.fromkeys(roles)):
         yield reader.call("iam:SimulatePrincipalPolicy", PolicySourceArn=role, ActionNames=list(WRITES))
-    if any((f.get("VpcConfig") or {}).get("SubnetIds") for f in functions) or definitions:
+    networks = filter(None, _each(functions, "VpcConfig"))
+    if definitions or any(network.get("SubnetIds") for network in networks):
         for operation in ("ec2:DescribeSubnets", "ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints"):
             yield reader.call(operation)
+
+
+def _each(items: Iterable[dict[str, Any]], name: str) -> Iterator[Any]:
+    """Yield a field of every item; None where it is missing."""
+    return (item.get(name) for item in items)

@@ -99,6 +99,12 @@ def mentions(expression: str, service: str) -> bool:
 
 def read_closing_list(records: ServiceRecords, answers: Answers) -> None:
     """Add the denied write actions of roles, and private subnets without a network path to X-Ray."""
+    _read_permissions(records, answers)
+    _read_networks(records, answers)
+
+
+def _read_permissions(records: ServiceRecords, answers: Answers) -> None:
+    """Add the denied write actions of each service's role."""
     for call in answers.of("iam:SimulatePrincipalPolicy"):
         results = call.content["EvaluationResults"]
         denied = {one["EvalActionName"]: one["EvalDecision"] for one in results if one["EvalDecision"] != "allowed"}
@@ -106,6 +112,10 @@ def read_closing_list(records: ServiceRecords, answers: Answers) -> None:
             if record.value("role") == call.request.get("PolicySourceArn"):
                 text = ", ".join(f"{action}: {decision}" for action, decision in denied.items() if ":Put" in action)
                 record.add(9, "iam_denied", text or False, call, results)
+
+
+def _read_networks(records: ServiceRecords, answers: Answers) -> None:
+    """Add the private subnets of each service that have no network path to X-Ray."""
     tables, endpoints = answers.items("ec2:DescribeRouteTables"), answers.items("ec2:DescribeVpcEndpoints")
     networks = {one["SubnetId"]: one["VpcId"] for one in answers.items("ec2:DescribeSubnets") or ()}
     if tables is None or endpoints is None or not networks:

@@ -13,7 +13,10 @@ from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import capture_probability, requests_needed, required_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
+    from tracekit.weights.rules import HeadRule
 
 Status = Literal["pass", "fail", "unknown", "not_needed"]
 SIGNIFICANT = 0.01  # a smaller p means that traces are missing
@@ -84,6 +87,11 @@ class AuditContext(NamedTuple):
     has_containers: bool
     min_incident_requests: tuple[int, int] | None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether both inventories are complete."""
+        return self.has_functions and self.has_containers
+
 
 def assess_service(record: ServiceRecord, records: ServiceRecords, context: AuditContext) -> list[StageResult]:
     """Return the verdicts of all stages for a service."""
@@ -111,15 +119,21 @@ def main_result(results: list[StageResult]) -> StageResult:
     A first deployment without traces explains missing instrumentation, so it takes precedence.
     """
     failed = [one for one in results if one.status == "fail" and one.diagnosis]
-    if failed:
-        newer = next((one for one in failed if one.diagnosis == "D4a"), None)
-        return newer if newer and failed[0].diagnosis in {"D1c", "D2c"} else failed[0]
-    quiet = next((one for one in results if one.diagnosis in {"T0q", "D1n"}), None)
-    if quiet:
-        return quiet
     unknown = [one for one in results if one.status == "unknown"]
+    newer = _first(failed, {"D4a"})
+    if newer and failed[0].diagnosis in {"D1c", "D2c"}:
+        return newer
+    if failed:
+        return failed[0]
+    if quiet := _first(results, {"T0q", "D1n"}):
+        return quiet
     named = next((one for one in unknown if one.diagnosis), None)
     return named or (StageResult("T8", "unknown", "T8u") if unknown else StageResult("T8", "pass", "OK"))
+
+
+def _first(results: list[StageResult], diagnoses: set[str]) -> StageResult | None:
+    """Return the first result with one of these diagnoses."""
+    return next((one for one in results if one.diagnosis in diagnoses), None)
 
 
 def _traffic(record: ServiceRecord) -> StageResult:
@@ -140,7 +154,7 @@ def _enabled(record: ServiceRecord, context: AuditContext) -> StageResult:
     disabled = record.value("tracing_disabled")
     if disabled:
         return StageResult("T1", "fail", "D1a", {"fact": disabled})
-    is_elsewhere = context.has_containers and context.has_functions and platform not in {"container", "gateway"}
+    is_elsewhere = context.is_complete and platform not in {"container", "gateway"}
     if disabled is None and not (recorded and (is_elsewhere or record.value("hidden_variables"))):
         return StageResult("T1", "unknown")
     return StageResult("T1", "pass")
@@ -152,13 +166,13 @@ def _collector(record: ServiceRecord, context: AuditContext) -> StageResult:
     if platform in {"lambda", "gateway"}:
         return StageResult("T2", "not_needed")
     if platform != "container":
-        return StageResult("T2", "not_needed" if context.has_containers and context.has_functions else "unknown")
+        return StageResult("T2", "not_needed" if context.is_complete else "unknown")
     if kind == "none":
         return StageResult("T2", "fail", "D2a", {"state": "has no X-Ray daemon, collector or remote endpoint"})
     up, wanted = record.value("collector_running") or (None, None)
     if up == 0 and wanted:
         return StageResult("T2", "fail", "D2a", {"state": f"has a collector, but 0 of {wanted} run"})
-    is_failing = record.value("collector_restarts") or record.value("collector_losses")
+    is_failing = any(map(record.value, ("collector_restarts", "collector_losses")))
     if record.value("collector_health") == "UNHEALTHY" or is_failing:
         return StageResult("T2", "fail", "D2b")
     if kind == "remote":
@@ -178,10 +192,7 @@ def _absence(record: ServiceRecord, enabled: StageResult, collector: StageResult
     if chance is None:
         return StageResult("T3", "unknown")
     if chance >= SIGNIFICANT:
-        rates = [rule.rate for rule in record.rules or () if rule.rate > 0]
-        return StageResult(
-            "T3", "unknown", "D3x", {"chance": chance, "needed": requests_needed(min(rates)) if rates else None}
-        )
+        return StageResult("T3", "unknown", "D3x", {"chance": chance, "needed": _needed(record.rules or ())})
     if "fail" in {enabled.status, collector.status}:
         return StageResult("T3", "fail", "", {"chance": chance})
     if "unknown" in {enabled.status, collector.status}:
@@ -194,6 +205,12 @@ def _absence(record: ServiceRecord, enabled: StageResult, collector: StageResult
     return StageResult("T3", "fail", "D2c" if is_container else "D1c", {"chance": chance})
 
 
+def _needed(rules: Sequence[HeadRule]) -> int | None:
+    """Return the requests after which no trace is significant at the lowest rate, None if all rates are 0."""
+    rates = [rule.rate for rule in rules if rule.rate > 0]
+    return requests_needed(min(rates)) if rates else None
+
+
 def _share(record: ServiceRecord, expected: Expected | None, context: AuditContext) -> StageResult:
     """Return whether the number of traces matches the sampling rules (T4)."""
     recorded, indexed = record.value("recorded"), record.value("indexed")
@@ -203,8 +220,16 @@ def _share(record: ServiceRecord, expected: Expected | None, context: AuditConte
         return StageResult("T4", "unknown")
     if indexed is not None and indexed < 1:
         return StageResult("T4", "unknown", "D3f")
+    result = _compared(recorded, record.request_total, expected, context)
+    if result.status != "pass":
+        return result
+    return result._replace(diagnosis="D3c") if indexed is not None else result._replace(status="unknown")
+
+
+def _compared(recorded: float, requests: float, expected: Expected, context: AuditContext) -> StageResult:
+    """Return whether the number of traces is the expected one, and enough for the smallest incident (T4)."""
     middle, low, high = ratio(recorded, expected)
-    rate = expected.low / record.request_total
+    rate = expected.low / requests
     values: dict[str, Any] = {
         "ratio": middle,
         "low": low,
@@ -217,7 +242,7 @@ def _share(record: ServiceRecord, expected: Expected | None, context: AuditConte
     if low > _HIGH:
         return StageResult("T4", "fail", "D3d", values)
     if low < _LOW or high > _HIGH:
-        values["needed"] = record.request_total * ((high - low) / (_HIGH - _LOW)) ** 2
+        values["needed"] = requests * ((high - low) / (_HIGH - _LOW)) ** 2
         return StageResult("T4", "unknown", "D3e", values)
     if context.min_incident_requests is not None:
         times, wanted = context.min_incident_requests
@@ -225,7 +250,7 @@ def _share(record: ServiceRecord, expected: Expected | None, context: AuditConte
         values["capture"] = capture_probability(times, min(rate, 1.0), wanted)
         if rate < values["need"]:
             return StageResult("T4", "fail", "D3a", values)
-    return StageResult("T4", "pass" if indexed is not None else "unknown", "D3c" if indexed is not None else "", values)
+    return StageResult("T4", "pass", "", values)
 
 
 def _deployments(record: ServiceRecord) -> StageResult:

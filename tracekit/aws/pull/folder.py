@@ -246,6 +246,16 @@ class PullFolder:
 
     def _recover(self) -> None:
         """Drop journal entries that the files do not contain, and truncate data without a journal entry."""
+        for name, end in self._recover_journal().items():
+            path = next(path for path in self._both(name) if path.exists())
+            if path.stat().st_size > end:
+                os.truncate(path, end)
+            path.replace(self._final(name))
+        for path in [*self.path.glob(".*.part"), *self._hidden.glob(".*.part")]:
+            path.unlink()
+
+    def _recover_journal(self) -> dict[str, int]:
+        """Drop journal entries that the files do not contain; return the bytes of each file that the others cover."""
         known: dict[str, int] = {}
         sizes: dict[str, int] = {}
         whole = self._journal_path.with_name(".journal.jsonl.part")
@@ -265,13 +275,7 @@ class PullFolder:
             os.fsync(kept.fileno())
         if is_damaged:  # else it is deleted with the other parts
             whole.replace(self._journal_path)
-        for name, end in known.items():
-            path = next(path for path in self._both(name) if path.exists())
-            if path.stat().st_size > end:
-                os.truncate(path, end)
-            path.replace(self._final(name))
-        for path in [*self.path.glob(".*.part"), *self._hidden.glob(".*.part")]:
-            path.unlink()
+        return known
 
     def _both(self, name: str) -> tuple[Path, Path]:
         """Return the paths of a file when complete, and while it is being written."""

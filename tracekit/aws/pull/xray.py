@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _NOT_INDEXED = "not_indexed"
+_CHOICES = {
+    "source": ("xray", "logs"),
+    "time_range": ("Event", "Service", "TraceId"),
+    "trace_format": ("XRAY", "OTEL"),
+}
 
 
 def pull_xray(
@@ -125,7 +130,8 @@ def pull_xray(
         "end": None if end is None else str(end),
     }
     window = None if start is None else Window(instant(start), instant("0s" if end is None else end))
-    _check(account, selection, window, sampling, source, time_range, trace_format, is_resumed=is_resumed)
+    _check_selection(account, selection, window, source, is_resumed=is_resumed)
+    _check_options(window, sampling, source=source, time_range=time_range, trace_format=trace_format)
     caller = Caller(
         session, region=region, profile=profile, attempts=attempts, backoff_s=backoff_s, connections=concurrency
     )
@@ -138,38 +144,29 @@ def pull_xray(
         return run.run(account, trace_format, is_confirmed=yes)
 
 
-def _check(
-    account: Account | None,
-    selection: dict[str, Any],
-    window: Window | None,
-    sampling: float | bool,
-    source: str,
-    time_range: str,
-    trace_format: str,
-    *,
-    is_resumed: bool,
+def _check_selection(
+    account: Account | None, selection: dict[str, Any], window: Window | None, source: str, *, is_resumed: bool
 ) -> None:
-    """Raise ValueError for arguments that select nothing or contradict each other."""
-    is_search = selection["service"] or selection["group"] or selection["filter"]
+    """Raise ValueError for arguments that select nothing, or that contradict each other or the source."""
+    is_filtered = selection["group"] or selection["filter"]
     if account is None and window is None and not is_resumed:
         raise ValueError("no trace IDs and no period: pass --ids, --trace-id or --start (Python: trace_ids= or start=)")
-    if account is not None and is_search:
+    if account is not None and (selection["service"] or is_filtered):
         raise ValueError("expected trace_ids or a search (service, group, filter), found both; omit one")
+    has_ids = account is not None or selection["service"]
+    if source == "logs" and not is_resumed and (window is None or not has_ids or is_filtered):
+        raise ValueError("expected start, and trace_ids or service, for source='logs', which has no groups and filters")
+
+
+def _check_options(window: Window | None, sampling: float | bool, **choices: str) -> None:
+    """Raise ValueError for an empty period, an impossible rate or an unknown choice."""
     if window is not None and window.end <= window.start:
         raise ValueError(f"expected an end after the start, found {window.end_time} and {window.start_time}")
     if not isinstance(sampling, bool) and not 0 < sampling <= 1:
         raise ValueError(f"expected sampling as a fraction above 0 and at most 1, or True, found {sampling!r}")
-    for name, value, known in (
-        ("source", source, ("xray", "logs")),
-        ("time_range", time_range, ("Event", "Service", "TraceId")),
-        ("trace_format", trace_format, ("XRAY", "OTEL")),
-    ):
-        if value not in known:
-            raise ValueError(f"expected {name} {' or '.join(map(repr, known))}, found {value!r}")
-    has_ids = account is not None or selection["service"]
-    is_vague = window is None or not has_ids or selection["group"] or selection["filter"]
-    if source == "logs" and not is_resumed and is_vague:
-        raise ValueError("expected start, and trace_ids or service, for source='logs', which has no groups and filters")
+    for name, value in choices.items():
+        if value not in _CHOICES[name]:
+            raise ValueError(f"expected {name} {' or '.join(map(repr, _CHOICES[name]))}, found {value!r}")
 
 
 class _Run:

@@ -94,27 +94,29 @@ def _rejected(rules: SamplingRules) -> Iterator[Fault]:
         return
     manifest = rules.written[-1].manifest
     version = manifest.get("version")
-    effect = "the SDK rejects the whole file, because"
-    host = "service_name" if version == 1 else "host"
-
-    def fault(reason: str, remedy: str, rule: Written) -> Fault:
-        return Fault("rejected", "critical", f"Rule {rule.name}: {effect} {reason}.", remedy, (rule.name,))
-
+    found: list[tuple[Written, str, str]] = []
     if version not in (1, 2):
-        yield fault(f"version {version!r} is neither 1 nor 2", "Write version 2.", rules.written[-1])
-    for written in rules.written:
-        matchers = (host, "http_method", "url_path")
-        given = [name for name in matchers if written.body.get(name)]
-        if written.is_default and not written.body:
-            yield fault("there is no default rule", "Add a default rule with fixed_target and rate.", written)
-        elif written.is_default and given:
-            yield fault(f"the default rule must not have {', '.join(given)}", f"Remove {', '.join(given)}.", written)
-        elif not written.is_default and len(given) < len(matchers):
-            lacking = ", ".join(name for name in matchers if name not in given)
-            yield fault(f"rules of version {version} need {lacking}", f'Add "{lacking}": "*".', written)
-        missing = [name for name in ("fixed_target", "rate") if written.body and written.body.get(name) is None]
-        if missing:
-            yield fault(f"{' and '.join(missing)} is missing", f"Give {' and '.join(missing)}.", written)
+        found.append((rules.written[-1], f"version {version!r} is neither 1 nor 2", "Write version 2."))
+    matchers = ("service_name" if version == 1 else "host", "http_method", "url_path")
+    found += [(written, *one) for written in rules.written for one in _invalid(written, version, matchers)]
+    for written, reason, remedy in found:
+        headline = f"Rule {written.name}: the SDK rejects the whole file, because {reason}."
+        yield Fault("rejected", "critical", headline, remedy, (written.name,))
+
+
+def _invalid(written: Written, version: object, matchers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield why a local rule is invalid, and the remedy."""
+    given = [name for name in matchers if written.body.get(name)]
+    if written.is_default and not written.body:
+        yield "there is no default rule", "Add a default rule with fixed_target and rate."
+    elif written.is_default and given:
+        yield f"the default rule must not have {', '.join(given)}", f"Remove {', '.join(given)}."
+    elif not written.is_default and len(given) < len(matchers):
+        lacking = ", ".join(name for name in matchers if name not in given)
+        yield f"rules of version {version} need {lacking}", f'Add "{lacking}": "*".'
+    missing = [name for name in ("fixed_target", "rate") if written.body.get(name) is None]
+    if written.body and missing:
+        yield f"{' and '.join(missing)} is missing", f"Give {' and '.join(missing)}."
 
 
 def _keys(rules: SamplingRules) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,16 @@ def against_statistics(rules: SamplingRules, statistics: Sequence[Mapping[str, A
     covered = max(times) - min(times) + _WINDOW_S if times else 0.0
     newest = max(times, default=0.0)
     late = [one for one in statistics if one.get("Timestamp") is None or _second(one["Timestamp"]) > newest - _DAY_S]
-    seen = {str(one.get("RuleName")) for one in late if one.get("RequestCount")}
+    yield from _unseen(rules, {str(one.get("RuleName")) for one in late if one.get("RequestCount")}, covered)
+    if covered >= _HOUR_S:
+        requests = Counter[str]()
+        for one in statistics:
+            requests[str(one.get("RuleName"))] += one.get("RequestCount") or 0
+        yield from too_little(rules, {name: count / covered * _HOUR_S for name, count in requests.items() if count})
+
+
+def _unseen(rules: SamplingRules, seen: set[str], covered: float) -> Iterator[Fault]:
+    """Yield the rules for which no client reported a request; the statistics cover so many seconds."""
     is_day = covered >= _DAY_S
     period = "the last 24 hours" if is_day else f"the {_duration(covered)} that the statistics cover"
     for written in rules.written:
@@ -118,12 +128,6 @@ def against_statistics(rules: SamplingRules, statistics: Sequence[Mapping[str, A
                 else "Poll the statistics for 24 hours: X-Ray keeps recent ones only."
             )
             yield Fault("unseen", "warning" if is_day else "notice", what, remedy, (written.name,))
-    if covered >= _HOUR_S:
-        requests: dict[str, float] = {}
-        for one in statistics:
-            name = str(one.get("RuleName"))
-            requests[name] = requests.get(name, 0.0) + (one.get("RequestCount") or 0)
-        yield from too_little(rules, {name: count / covered * _HOUR_S for name, count in requests.items() if count})
 
 
 def too_little(rules: SamplingRules, per_hour: Mapping[str, float]) -> Iterator[Fault]:

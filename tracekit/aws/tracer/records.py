@@ -92,17 +92,18 @@ def _unwrapped(value: Any) -> Iterator[Any]:
     todo = [value]
     while todo:
         one = todo.pop()
-        if isinstance(one, list):
-            todo += one[::-1]
-        elif isinstance(one, dict) and isinstance(one.get("Items") or one.get("Records"), list):
-            todo += (one.get("Items") or one["Records"])[::-1]
-        elif isinstance(one, dict) and isinstance(one.get("Item"), dict):
+        items = (one.get("Items") or one.get("Records")) if isinstance(one, dict) else one
+        if isinstance(items, list):
+            todo += items[::-1]
+        elif not isinstance(one, dict):
+            yield one
+        elif isinstance(one.get("Item"), dict):
             todo.append(one["Item"])
-        elif isinstance(one, dict) and isinstance(one.get("kinesis"), dict):  # a Lambda event
+        elif isinstance(one.get("kinesis"), dict):  # a Lambda event
             todo.append({"Data": one["kinesis"].get("data", "")})
-        elif isinstance(one, dict) and isinstance(one.get("Data"), (str, bytes)):
+        elif isinstance(one.get("Data"), (str, bytes)):
             yield from _of_kinesis(one["Data"])
-        elif isinstance(one, dict) and one and all(_is_typed(cell) for cell in one.values()):
+        elif one and all(map(_is_typed, one.values())):
             yield _untyped(one)
         else:
             yield one
@@ -185,11 +186,13 @@ def _span(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
     row |= {"end_ns": end, "service_name": None if service is None else str(service)}
     if value.get("parent_span_id"):
         row["parent_span_id"] = str(value["parent_span_id"]).lower()
-    row |= _kind_and_status(value) | _attributes(value)
-    return {
-        without_surrogates(name): without_surrogates(cell) if isinstance(cell, str) else cell
-        for name, cell in row.items()
-    }, ""
+    return _writable(row | _kind_and_status(value) | _attributes(value)), ""
+
+
+def _writable(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without lone surrogates in names and texts."""
+    texts = {name: without_surrogates(cell) for name, cell in row.items() if isinstance(cell, str)}
+    return {without_surrogates(name): cell for name, cell in (row | texts).items()}
 
 
 def without_surrogates(text: str) -> str:
