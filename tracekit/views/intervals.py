@@ -45,34 +45,39 @@ def interval_rows(
     known = [(i, w) for i, w in zip(intervals, labelled, strict=True) if math.isfinite(i.value)]
     if not known:
         return empty_state(chart(title), nothing)
-    labels = list(dict.fromkeys(interval.label for interval, _ in known))
+    labels, groups = (list(dict.fromkeys(names)) for names in zip(*(i[:2] for i, _ in known), strict=True))
     order = {"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]}
     figure = chart(title, table=table, xaxis={**xaxis, "showgrid": True}, yaxis=order, height=120 + 26 * len(labels))
-    if len({interval.series for interval, _ in known}) == 1:
+    if len(groups) == 1:
         figure.update_layout(margin={"t": 44})
-    for k, series in enumerate(dict.fromkeys(interval.series for interval, _ in known)):
-        own = [(interval, words) for interval, words in known if interval.series == series]
+    for k, series in enumerate(groups):
+        own, words = zip(*[one for one in known if one[0].series == series], strict=True)
         figure.add_scatter(
-            x=[interval.value for interval, _ in own],
-            y=[interval.label for interval, _ in own],
+            x=[interval.value for interval in own],
+            y=[interval.label for interval in own],
             name=series,
             mode="markers",
             cliponaxis=False,
             marker={"color": colours[k % len(colours)], "size": 9},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [_reach(interval.high - interval.value) for interval, _ in own],
-                "arrayminus": [_reach(interval.value - interval.low) for interval, _ in own],
-                "color": MUTE,
-                "thickness": 1.5,
-            },
-            text=[words for _, words in own],
+            error_x=_whiskers(own),
+            text=list(words),
             hovertemplate="%{y}: %{x}, %{text}<extra></extra>",
         )
     if zero:
         figure.add_vline(x=0, line={"color": MUTE, "dash": "dot", "width": 1})
     return figure
+
+
+def _whiskers(intervals: Sequence[Interval]) -> dict[str, Any]:
+    """Return the error bars of a series."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_reach(interval.high - interval.value) for interval in intervals],
+        "arrayminus": [_reach(interval.value - interval.low) for interval in intervals],
+        "color": MUTE,
+        "thickness": 1.5,
+    }
 
 
 def _reach(width: float) -> float:

@@ -128,18 +128,25 @@ def scale_of(values: Iterable[Array | Sequence[Any]], axis: Any, place: tuple[fl
     if kind == "category":
         names = tuple(dict.fromkeys(map(str, axis.categoryarray if axis.categoryarray is not None else known)))
         return Scale(kind, -0.5, len(names) - 0.5, *place, names=names, form=form)
-    probe = Scale(kind, 1.0, 2.0, *place)
+    low, high = _limits(kind, known, axis, zero=zero)
+    return Scale(kind, low, high if high > low else low + (_DAY if kind == "date" else 1.0), *place, form=form)
+
+
+def _limits(kind: str, known: Sequence[Any], axis: Any, *, zero: bool) -> tuple[float, float]:
+    """Return the ends of an axis of numbers or times: its range, else those of the values with some room."""
+    probe = Scale(kind, 1.0, 2.0, 0.0, 1.0)
     numbers = np.array([x for value in known if math.isfinite(x := probe.number(value))])
     low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (1.0, 10.0)
     if axis.range is not None:
         low, high = (10.0 ** float(v) if kind == "log" else probe.number(v) for v in axis.range)
-    elif kind == "log":
-        low, high = low / 1.05, high * 1.05
-    elif kind == "linear":
-        room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
-        grounded = zero or axis.rangemode == "tozero"
-        low, high = (min(0.0, low), max(0.0, high) + room) if grounded else (low - room, high + room)
-    return Scale(kind, low, high if high > low else low + (_DAY if kind == "date" else 1.0), *place, form=form)
+        return low, high
+    if kind == "log":
+        return low / 1.05, high * 1.05
+    if kind != "linear":
+        return low, high
+    room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
+    is_grounded = zero or axis.rangemode == "tozero"
+    return (min(0.0, low), max(0.0, high) + room) if is_grounded else (low - room, high + room)
 
 
 def _kind(values: Sequence[Any]) -> str:

@@ -94,8 +94,9 @@ def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
     """
     parent, bits, malformed = 0, 0, []
     links: list[Link] = []
-    found = span.get("references")
-    items = found if isinstance(found, list) else [] if found is None else [found]
+    items = span.get("references", [])
+    if not isinstance(items, list):
+        items = [items] if items is not None else []
     for item in items:
         link = _link(item, ids)
         if link is None:
@@ -112,10 +113,13 @@ def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
             bits = int(Quality.PARENT_ID_BAD)
             malformed.append({"parentSpanID": deprecated})
     if not parent and len(items) == len(links) == 1:
-        only = links[0]
-        if only.relation == Relation.FOLLOWS_FROM and only.trace_id == trace_id:
-            parent = only.span_id
+        parent = _followed(links[0], trace_id)
     return References(parent, links, bits, malformed)
+
+
+def _followed(link: Link, trace_id: int) -> int:
+    """Return the span that a FOLLOWS_FROM of the same trace names, 0 for another link."""
+    return link.span_id if link.relation == Relation.FOLLOWS_FROM and link.trace_id == trace_id else 0
 
 
 _RELATIONS = {"CHILD_OF": Relation.CHILD_OF_EXTRA, "FOLLOWS_FROM": Relation.FOLLOWS_FROM}

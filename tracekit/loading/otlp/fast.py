@@ -90,13 +90,7 @@ class Scanner:
 
     def _line(self, rows: Rows, request: Request, number: int, offset: int) -> None:
         """Add the spans of one request; everything that can fail is done before the first change."""
-        spans: list[Span] = []
-        owners: list[tuple[int, int, int]] = []
-        for group in request.resourceSpans:
-            resource = self._resource(group)
-            for part in group.scopeSpans:
-                owners.append((len(part.spans), resource, self._scope(part)))
-                spans += part.spans
+        spans, owners = self._spans(request)
         if not spans:
             rows.line_count += 1
             return
@@ -128,6 +122,17 @@ class Scanner:
             link_ids, link_states, link_attributes, link_dropped, link_flags = link_columns
             details = (*link_ids, self._texts(link_states), link_flags, link_dropped, bytes(len(link_states)))
             rows.add_links(map(len, links), details, link_attributes)
+
+    def _spans(self, request: Request) -> tuple[list[Span], list[tuple[int, int, int]]]:
+        """Return the spans of a request, and the number of spans of every resource and scope, with their codes."""
+        spans: list[Span] = []
+        owners: list[tuple[int, int, int]] = []
+        for group in request.resourceSpans:
+            resource = self._resource(group)
+            for part in group.scopeSpans:
+                owners.append((len(part.spans), resource, self._scope(part)))
+                spans += part.spans
+        return spans, owners
 
     def _texts(self, texts: Sequence[str]) -> Iterable[int]:
         """Return the codes of texts, most of which are empty."""

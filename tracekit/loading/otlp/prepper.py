@@ -87,7 +87,7 @@ def _flat(document: dict[str, Any]) -> dict[str, Any]:
         elif member in _TIMES:
             span[_TIMES[member]] = _nanoseconds(value)
         elif member == "events":
-            span["events"] = [_event(event) for event in value] if isinstance(value, list) else value
+            span["events"] = _events(value)
         elif key:
             groups[group][key.replace("@", ".") if group.endswith("attributes") else key] = value
         elif group and isinstance(value, dict):
@@ -116,6 +116,11 @@ def _place(member: str) -> tuple[str, str]:
         if member.startswith(f"{prefix}."):
             return group, member[len(prefix) + 1 :]
     return "", ""
+
+
+def _events(events: Any) -> Any:
+    """Return the events of OTLP; unchanged if they are no list, to be reported later."""
+    return [_event(event) for event in events] if isinstance(events, list) else events
 
 
 def _event(event: Any) -> Any:

@@ -283,15 +283,13 @@ class JsonWindow:
         """Return the index after the next value, or None if it is invalid, too deep or too large, and its depth."""
         first = self.peek()
         if first not in CLOSERS and first != '"':
-            while (end := _end(_SCALAR, self._text, self._at)) == len(self._text) and self._fill(self._size):
-                pass
-            return (end if end > self._at else None), 0
+            return self._scalar_extent(), 0
         open_: list[str] = []
         behind, deepest = 0, 0  # behind: relative to the value, which stays in the window
         while len(open_) <= self._max_depth:
             bone = _BONE.search(self._text, self._at + behind)
-            end, closed = (len(self._text), False) if bone is None else (bone.end(), True)
-            if bone is not None and bone[0] == '"':
+            sign, end, closed = ("", len(self._text), False) if bone is None else (bone[0], bone.end(), True)
+            if sign == '"':
                 end, closed = self._string_body(end)
                 end += closed
             if not closed:
@@ -300,14 +298,20 @@ class JsonWindow:
                     return None, deepest
                 continue
             behind = end - self._at
-            if bone is not None and bone[0] in CLOSERS:
-                open_.append(CLOSERS[bone[0]])
+            if sign in CLOSERS:
+                open_.append(CLOSERS[sign])
                 deepest = max(deepest, len(open_))
-            elif bone is not None and bone[0] != '"' and open_.pop() != bone[0]:
+            elif sign != '"' and open_.pop() != sign:
                 return None, deepest
             if not open_:
                 return end, deepest
         return None, deepest
+
+    def _scalar_extent(self) -> int | None:
+        """Return the index after the next number or literal, None if there is none."""
+        while (end := _end(_SCALAR, self._text, self._at)) == len(self._text) and self._fill(self._size):
+            pass
+        return end if end > self._at else None
 
 
 def _end(pattern: re.Pattern[str], text: str, index: int) -> int:

@@ -135,21 +135,27 @@ class SegmentColumns:
 
     def _check(self) -> None:
         """Check the texts; ValueError for an irregularity."""
-        parts, documents = self.parts, self.documents
-        ids = [root.id for root in documents.roots]
-        wrappers = np.array(documents.traces, object)[self.document].tolist()
-        inner = [parts[row] for row in np.flatnonzero(~self.is_segment).tolist()]
-        is_plain = (
-            [entry or own for entry, own in zip(documents.entries, ids, strict=True)] == ids
-            and [part.trace_id or trace for part, trace in zip(parts, wrappers, strict=True)] == wrappers
-            and _SEGMENT.issuperset([root.type for root in documents.roots if root.type != _ALONE])
+        if not (self._agree() and self._are_plain()):
+            raise ValueError("expected documents that agree with what they came in")
+
+    def _agree(self) -> bool:
+        """Return whether the documents have the ids of the entries and traces that contain them."""
+        ids = [root.id for root in self.documents.roots]
+        wrappers = np.array(self.documents.traces, object)[self.document].tolist()
+        return [entry or own for entry, own in zip(self.documents.entries, ids, strict=True)] == ids and [
+            part.trace_id or trace for part, trace in zip(self.parts, wrappers, strict=True)
+        ] == wrappers
+
+    def _are_plain(self) -> bool:
+        """Return whether types, namespaces and causes are known, and only segments have an origin and a service."""
+        inner = [self.parts[row] for row in np.flatnonzero(~self.is_segment).tolist()]
+        return (
+            _SEGMENT.issuperset([root.type for root in self.documents.roots if root.type != _ALONE])
             and _SUBSEGMENT.issuperset([part.type for part in inner])
             and not any(part.origin or part.resource_arn or part.service is not NOTHING for part in inner)
-            and _KNOWN_NAMESPACES.issuperset([part.namespace for part in parts])
+            and _KNOWN_NAMESPACES.issuperset([part.namespace for part in self.parts])
             and _CAUSES.issuperset(map(type, self.causes.values()))
         )
-        if not is_plain:
-            raise ValueError("expected documents that agree with what they came in")
 
     def _segments(self) -> tuple[list[Part], list[Any]]:
         """Return the segments, and the keys of their resources."""

@@ -66,11 +66,14 @@ def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Positio
         return _Reader.header
     if "Document" in record and "Id" in record:
         return _Reader.entry
+    return _Reader.bare if _is_segment(record) else None
+
+
+def _is_segment(record: dict[str, Any]) -> bool:
+    """Return whether an object is a segment, or a subsegment that was sent alone."""
     if isinstance(record.get("annotations"), list):  # of Zipkin: those of X-Ray are an object
-        return None
-    if "id" in record and ("start_time" in record or ("trace_id" in record and "name" in record)):
-        return _Reader.bare
-    return None
+        return False
+    return "id" in record and ("start_time" in record or ("trace_id" in record and "name" in record))
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:

@@ -29,10 +29,7 @@ def halves(span: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a v1 span as v2 spans: one, or the two halves of a call."""
     annotations, binary = _objects(span.get("annotations")), _objects(span.get("binaryAnnotations"))
     core = {str(item["value"]): item for item in reversed(annotations) if item.get("value") in _CORE}
-    sides = [side for side, words in _SIDES.items() if any(word in core for word in words)]
-    sides = (
-        sides or [kinds[0] for key, kinds in _ADDRESSES.items() if any(_is_address(item, key) for item in binary)][:1]
-    )
+    sides = [side for side, words in _SIDES.items() if any(word in core for word in words)] or _addressed(binary)
     found = [_half(span, side, core, is_first=at == 0) for at, side in enumerate(sides)] or [_local(span)]
     for item in annotations:
         if core.get(str(item.get("value"))) is not item:
@@ -43,6 +40,11 @@ def halves(span: dict[str, Any]) -> list[dict[str, Any]]:
         if not half.get("localEndpoint"):
             half["localEndpoint"] = _any_endpoint(annotations, binary)
     return found
+
+
+def _addressed(binary: list[dict[str, Any]]) -> list[str]:
+    """Return the side whose address of the other side is given; an empty list if none is."""
+    return [kinds[0] for key, kinds in _ADDRESSES.items() if any(_is_address(item, key) for item in binary)][:1]
 
 
 def _half(span: dict[str, Any], side: str, core: dict[str, dict[str, Any]], *, is_first: bool) -> dict[str, Any]:
