@@ -1,12 +1,16 @@
 """Wildcards: the same answer as matching by definition, in time that grows with the product of the lengths at most."""
 
 import itertools
+import re
 import time
 from functools import cache
 
 import pytest
+from aws_xray_sdk.core.utils.search_pattern import wildcard_match
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tracekit.wildcards import compiled
+from tracekit.wildcards import compiled, covers, overlap
 
 
 @cache
@@ -45,4 +49,38 @@ def test_case_matters_only_if_requested():
 def test_no_pattern_goes_back_over_its_stars(pattern):
     began = time.process_time()
     assert compiled(pattern).fullmatch("a" * 20_000) is None
+    assert time.process_time() - began < 2
+
+
+TEXT = st.text("ab/", max_size=5)
+PATTERN = st.text("ab*?", max_size=5)
+
+
+@given(wide=PATTERN, narrow=PATTERN, text=TEXT)
+def test_what_covers_takes_all_of_the_other(wide, narrow, text):
+    if covers(wide, narrow) and wildcard_match(narrow, text) and text:
+        assert wildcard_match(wide, text)
+    assert covers(wide, wide) or "?" in wide
+    assert covers("*", narrow)
+
+
+TEXTS = ["".join(letters) for length in range(6) for letters in itertools.product("ab", repeat=length)]
+
+
+def takes(pattern, text):
+    return re.fullmatch(pattern.replace("*", ".*").replace("?", "."), text) is not None
+
+
+@given(one=st.text("ab*?", max_size=4), other=st.text("ab*?", max_size=4))
+def test_patterns_meet_where_a_text_is_taken_by_both(one, other):
+    assert overlap(one, other) == any(takes(one, text) and takes(other, text) for text in TEXTS) or len(one + other) > 6
+    assert overlap(one, other) == overlap(other, one)
+    assert overlap(one, other) or not covers(one, other)
+
+
+def test_patterns_of_many_stars_are_compared_at_once():
+    began = time.process_time()
+    assert not covers("*a" * 300 + "*b", "a" * 5000)
+    assert not overlap("*a" * 2000 + "b", "a*" * 2000 + "c")
+    assert overlap("*a" * 2000, "a*" * 2000)
     assert time.process_time() - began < 2

@@ -1,9 +1,7 @@
 """Sampling rules of X-Ray: what is read, what is wrong with them, and the SDK as a judge of that."""
 
-import itertools
 import json
 import re
-import time
 from pathlib import Path
 
 import boto3
@@ -12,12 +10,10 @@ import pandas as pd
 import pytest
 from aws_xray_sdk.core.exceptions.exceptions import InvalidSamplingManifestError
 from aws_xray_sdk.core.sampling.local.sampler import LocalSampler
-from aws_xray_sdk.core.utils.search_pattern import wildcard_match
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tracekit.aws.rules.patterns import covers, overlap
 from tracekit.weights.trace_state import rule_hash
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "reference" / "xray_on_eks.md"
@@ -170,40 +166,6 @@ def test_a_file_is_called_rejected_exactly_where_the_sdk_rejects_it(version, rul
     except InvalidSamplingManifestError:
         accepted = False
     assert accepted == (not said(manifest, "rejected"))
-
-
-TEXT = st.text("ab/", max_size=5)
-PATTERN = st.text("ab*?", max_size=5)
-
-
-@given(wide=PATTERN, narrow=PATTERN, text=TEXT)
-def test_what_covers_takes_all_of_the_other(wide, narrow, text):
-    if covers(wide, narrow) and wildcard_match(narrow, text) and text:
-        assert wildcard_match(wide, text)
-    assert covers(wide, wide) or "?" in wide
-    assert covers("*", narrow)
-
-
-TEXTS = ["".join(letters) for length in range(6) for letters in itertools.product("ab", repeat=length)]
-
-
-def takes(pattern, text):
-    return re.fullmatch(pattern.replace("*", ".*").replace("?", "."), text) is not None
-
-
-@given(one=st.text("ab*?", max_size=4), other=st.text("ab*?", max_size=4))
-def test_patterns_meet_where_a_text_is_taken_by_both(one, other):
-    assert overlap(one, other) == any(takes(one, text) and takes(other, text) for text in TEXTS) or len(one + other) > 6
-    assert overlap(one, other) == overlap(other, one)
-    assert overlap(one, other) or not covers(one, other)
-
-
-def test_patterns_of_many_stars_are_compared_at_once():
-    began = time.process_time()
-    assert not covers("*a" * 300 + "*b", "a" * 5000)
-    assert not overlap("*a" * 2000 + "b", "a*" * 2000 + "c")
-    assert overlap("*a" * 2000, "a*" * 2000)
-    assert time.process_time() - began < 2
 
 
 # -------------------------------------------------------------------- one fault each

@@ -5,16 +5,15 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.rules.patterns import covers, overlap
-from tracekit.aws.rules.traffic import against_statistics, against_traces
-from tracekit.aws.rules.written import Fault, Written
+from tracekit.aws.rules.traffic import Fault, against_statistics, against_traces
 from tracekit.findings import STATUS_OF_SEVERITY, Findings, Severity, finding
 from tracekit.weights.rules import FIELDS, HeadRule
+from tracekit.wildcards import covers, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tracekit.aws.rules.rule_set import SamplingRules
+    from tracekit.aws.rules.rule_set import SamplingRules, Written
     from tracekit.traces import TraceSet
 
 _CENTRAL = {

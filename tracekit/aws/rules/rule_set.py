@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from tracekit.aws.reader import DENIED, Reader
 from tracekit.aws.rules.checks import check
-from tracekit.aws.rules.written import Written
 from tracekit.errors import MISSHAPEN, PullError
 from tracekit.readable_tables import as_html
 from tracekit.text import round_ratio
@@ -38,6 +37,22 @@ _COLUMNS = (
     "modified_at",
 )
 _LAST = 10_000
+
+
+class Written(NamedTuple):
+    """A rule as written in its source.
+
+    Examples
+    --------
+    >>> Written("refund", {"FixedRate": 1.0}).is_default
+    False
+    """
+
+    name: str
+    body: dict[str, Any]
+    modified_at: str | None = None
+    is_default: bool = False
+    manifest: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)

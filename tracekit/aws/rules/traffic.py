@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.aws.rules.written import Fault
 from tracekit.schema import Quality
 from tracekit.stats.thinned import absence_probability, requests_needed
 from tracekit.text import ratio, round_ratio
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from tracekit.aws.rules.rule_set import SamplingRules
     from tracekit.columns import Array
+    from tracekit.findings import Severity
     from tracekit.traces import TraceSet
 
 _UNFIT = 0.01
@@ -28,6 +28,17 @@ _EMPTY = 0.05  # probability of an hour without a trace above which a rule is re
 _WINDOW_S = 10  # period of one statistic
 _HOUR_S, _DAY_S = 3600, 86_400
 CLASSIC, OTEL = 0, 1
+
+
+class Fault(NamedTuple):
+    """A problem with sampling rules: check, severity, headline, remedy, the rules concerned, and other evidence."""
+
+    check: str
+    severity: Severity
+    headline: str
+    remedy: str
+    rules: tuple[str, ...]
+    evidence: pd.DataFrame | None = None
 
 
 def against_traces(rules: SamplingRules, traces: TraceSet) -> Iterator[Fault]:

@@ -24,14 +24,16 @@ events are named by a field.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Event
 from tracekit.loading.ids import shown_id
 from tracekit.loading.jaeger.ids import Ids, references
-from tracekit.loading.jaeger.values import tag_pairs
 from tracekit.loading.loader import Loader
 from tracekit.loading.microseconds import NO_DATE, RESOLUTION_NS, nanoseconds
+from tracekit.loading.numbers import real, whole
 from tracekit.loading.tags import meaning
 from tracekit.schema import Origin
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 _TRACE = frozenset({"traceID", "processes"})
 _SPAN = frozenset({"operationName", "startTime"})
 _U32 = 2**32
+_TRUTHS = {"true": True, "false": False}
 
 
 def recognises(value: Any) -> bool:
@@ -148,8 +151,8 @@ def _span(
     name = str(span.get("operationName") or "")
     trace_text, span_text = f"{trace_id.value:032x}", f"{span_id.value:016x}"
     is_elastic = "startTimeMillis" in span
-    pairs = tag_pairs(span.get("tags"), at, builder, field="tags", is_hex=is_elastic)
-    pairs += tag_pairs(span.get("tag"), at, builder, field="tag")
+    pairs = _tag_pairs(span.get("tags"), at, builder, field="tags", is_hex=is_elastic)
+    pairs += _tag_pairs(span.get("tag"), at, builder, field="tag")
     tag_meaning = meaning(pairs, at, builder)
     attributes = tag_meaning.attributes
     for key, text in (("jaeger.trace_id", trace_id.hashed), ("jaeger.span_id", span_id.hashed)):
@@ -217,8 +220,8 @@ def _resource(process: Any, at: Position, builder: Builder) -> int:
     process = process if isinstance(process, dict) else {}
     name = process.get("serviceName")
     pairs = [("service.name", str(name))] if name else []
-    pairs += tag_pairs(process.get("tags"), at, builder, field="process.tags")
-    pairs += tag_pairs(process.get("tag"), at, builder, field="process.tag")
+    pairs += _tag_pairs(process.get("tags"), at, builder, field="process.tags")
+    pairs += _tag_pairs(process.get("tag"), at, builder, field="process.tag")
     return builder.resource([builder.kv(key, value, Origin.TAG) for key, value in pairs])
 
 
@@ -232,7 +235,7 @@ def _events(logs: Any, at: Position, builder: Builder, *, is_elastic: bool) -> l
             )
             continue
         time_ns = nanoseconds(log.get("timestamp"), "timestamp", at, builder)
-        pairs = tag_pairs(log.get("fields"), at, builder, field="logs.fields", is_hex=is_elastic)
+        pairs = _tag_pairs(log.get("fields"), at, builder, field="logs.fields", is_hex=is_elastic)
         fields = dict(pairs)
         name = fields.get("event", fields.get("message", ""))
         codes = [builder.kv(key, value, Origin.TAG) for key, value in pairs if key != "event"]
@@ -256,6 +259,52 @@ def _warnings(warnings: Any, at: Position, builder: Builder, trace_id: str, span
         altered = "; the server changed the times" if "skew" in text.lower() else ""
         message = f"Jaeger warns: {text[:200]}{altered}"
         builder.ledger.issue("SOURCE_WARNING", message, at=at, trace_id=trace_id, span_id=span_id, field="warnings")
+
+
+def _tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: bool = False) -> list[tuple[str, Any]]:
+    """Return (key, value) of a list of tags, or of a flat map as in Elasticsearch."""
+    if isinstance(tags, dict):
+        return [(str(key).replace("@", "."), value) for key, value in tags.items()]
+    pairs: list[tuple[str, Any]] = []
+    for tag in tags if isinstance(tags, list) else [] if tags is None else [tags]:
+        if not isinstance(tag, dict) or not isinstance(tag.get("key"), str):
+            _bad(builder, at, field, f"expected a tag with key, type and value, found {tag!r:.80}; skipped")
+            continue
+        value, kind = tag.get("value"), str(tag.get("type") or "").lower()
+        try:
+            pairs.append((tag["key"], _typed(value, kind, is_hex=is_hex)))
+        except (ValueError, KeyError, binascii.Error):
+            _bad(builder, at, field, f"tag {tag['key']!r:.60}: expected a {kind}, found {value!r:.60}; kept unchanged")
+            pairs.append((tag["key"], value))
+    return pairs
+
+
+def _typed(value: Any, kind: str, *, is_hex: bool) -> Any:
+    """Return a value converted to its declared type."""
+    if kind == "bool" and not isinstance(value, bool):
+        return _TRUTHS[str(value).lower()]
+    if kind in {"int64", "int"} and (isinstance(value, bool) or not isinstance(value, int)):
+        return _integer(value)
+    if kind in {"float64", "double", "float"} and not isinstance(value, float):
+        return real(value)
+    if kind == "binary" and isinstance(value, str):
+        return bytes.fromhex(value) if is_hex else base64.b64decode(value, validate=True)
+    if kind == "string" and value is not None and not isinstance(value, str):
+        return str(value) if not isinstance(value, bool) else str(value).lower()
+    return value
+
+
+def _integer(value: Any) -> int:
+    """Return an integer given as digits or as a number without fraction."""
+    number = whole(value)
+    if number is None:
+        raise ValueError
+    return number
+
+
+def _bad(builder: Builder, at: Position, field: str, message: str) -> None:
+    """Add an issue about a tag."""
+    builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
 
 
 LOADER = Loader("jaeger", recognises, load, streams=("data",))
