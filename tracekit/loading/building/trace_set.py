@@ -99,12 +99,6 @@ def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
     return table(*(np.concatenate(columns.pop(), dtype=kind, casting="unsafe") for kind in kinds))
 
 
-def concat_ragged(parts: list[Ragged]) -> Ragged:
-    """Return attribute tables concatenated."""
-    counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
-    return Ragged.from_counts(counts, np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)]))
-
-
 def finalise(
     columns: Columns, ledgers: list[Ledger], time_unit: str | None = None, minorities: Array | None = None
 ) -> TraceSet:

@@ -1,6 +1,6 @@
 """From a source to decoded bytes: gzip, zstd, bz2, xz, framed messages, UTF-16, by content and with caps.
 
-``open_bytes(source)`` -> ``ByteStream``: ``read(n)``, ``peek(n)``, ``compression``, ``raw_position``, ``raw_size``,
+``open_bytes(source)`` -> ``ByteStream``: ``read(n)``, ``peek(n)``, ``compression``, ``raw_position``,
 ``offset``, ``line``, ``complete``, ``stop_reason``, ``notes``, ``close()``; a context manager.  What cannot be read at
 all (empty, blank, a web page, protobuf, another binary format) raises ``LoadError``; a later error ends the
 stream, with ``complete`` False and a note.
@@ -76,8 +76,6 @@ class ByteStream:
         Byte offset, in the decoded source, of what ``read`` returns next.
     line : int
         Line of the first byte, from 1; more than 1 behind very many blank lines.
-    raw_size : int or None
-        Stored bytes in all.
     """
 
     def __init__(
@@ -93,7 +91,6 @@ class ByteStream:
     ) -> None:
         self.source = source
         self.compression = "+".join(names) or "none"
-        self.raw_size = source.byte_count
         self.offset = 0
         self.line = 1
         self._stored = stored
