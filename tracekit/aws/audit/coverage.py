@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tracekit.aws.audit import folder as audit_folder
+from tracekit.aws.audit.answers import drop_malformed
 from tracekit.aws.audit.changes import read_changes
 from tracekit.aws.audit.clusters import read_kubectl
 from tracekit.aws.audit.containers import read_containers
@@ -30,7 +31,6 @@ from tracekit.aws.audit.graph import read_documents, read_graph
 from tracekit.aws.audit.kubernetes import read_addons, read_kubernetes
 from tracekit.aws.audit.logs import read_logs
 from tracekit.aws.audit.losses import read_losses
-from tracekit.aws.audit.malformed import drop_malformed
 from tracekit.aws.audit.messages import GAP, INCOMPLETE, LABELS
 from tracekit.aws.audit.retrieval import HOUR, retrieve
 from tracekit.aws.audit.service_record import ServiceRecords
