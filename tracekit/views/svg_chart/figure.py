@@ -79,18 +79,11 @@ class Axes:
         _, right, top, bottom = box
         layout, self.figure = figure.layout, figure
         ys = sorted({trace.yaxis or "y" for trace in traces} or {"y"})
-        on = {name: [trace for trace in traces if (trace.yaxis or "y") == name] for name in ys}
-        self.y: dict[str, Scale] = {}
-        for name in ys:
-            axis = layout[_long(name)]
-            low, high = axis.domain or (0.0, 1.0)
-            place = (bottom - low * (bottom - top), bottom - high * (bottom - top))
-            zero = any(trace.type == "bar" and trace.orientation != "h" for trace in on[name])
-            self.y[name] = scale_of(_reach(on[name], "y", layout), axis, place, zero=zero)
+        self.y = {name: _vertical(layout, name, traces, bottom, bottom - top) for name in ys}
         widest = max((len(words[:_MOST_NAME]) for y in self.y.values() for _, words in y.ticks()), default=0)
         titled = any(layout[_long(name)].title.text for name in ys)
         self.left = 20.0 + CHARACTER * widest + 16.0 * titled
-        self.has_flat_bars = any(trace.type == "bar" and trace.orientation == "h" for trace in traces)
+        self.has_flat_bars = _has_bars(traces, flat=True)
         reach = _reach(traces, "x", layout)
         self.x = scale_of(reach, layout.xaxis, (self.left, right), zero=self.has_flat_bars)
         self.right, self.top, self.bottom = right, top, bottom
@@ -129,6 +122,20 @@ class Axes:
         return parts
 
 
+def _vertical(layout: Any, name: str, traces: Sequence[Any], bottom: float, height: float) -> Scale:
+    """Return one y axis, which starts at zero if bars stand on it."""
+    own = [trace for trace in traces if (trace.yaxis or "y") == name]
+    axis = layout[_long(name)]
+    low, high = axis.domain or (0.0, 1.0)
+    place = (bottom - low * height, bottom - high * height)
+    return scale_of(_reach(own, "y", layout), axis, place, zero=_has_bars(own, flat=False))
+
+
+def _has_bars(traces: Sequence[Any], *, flat: bool) -> bool:
+    """Return whether there are horizontal (flat) or vertical bars."""
+    return any(trace.type == "bar" and (trace.orientation == "h") == flat for trace in traces)
+
+
 def _long(name: str) -> str:
     """Return the layout key of a plotly axis, such as yaxis2 for y2."""
     return f"{name[0]}axis{name[1:]}"
@@ -165,25 +172,27 @@ def _reach(traces: Sequence[Any], side: str, layout: Any) -> list[list[Any]]:
 
 def _marks(figure: Any, axes: Axes) -> list[Markup]:
     """Return vertical marks and annotations."""
-    parts = []
+    parts: list[Markup] = []
     for shape in figure.layout.shapes:
         if shape.type == "line" and shape.x0 == shape.x1:
             x = axes.x.at(shape.x0)
             stroke = {"stroke": shape.line.color or INK, "stroke-dasharray": DASHES.get(shape.line.dash or "")}
             parts.append(element("line", {"x1": x, "x2": x, "y1": axes.top, "y2": axes.bottom, **stroke}))
-    for note in figure.layout.annotations:
-        y = axes.y.get(note.yref or "y")
-        paper = (note.xref or "x") == "paper"
-        px = axes.left + float(note.x) * (axes.right - axes.left) if paper else axes.x.at(note.x)
-        high = axes.bottom - float(note.y) * (axes.bottom - axes.top) if y is None else y.at(note.y)
-        anchor = {"left": "start", "right": "end"}.get(note.xanchor or "", "middle")
-        size = note.font.size or 12
-        place = (px + (note.xshift or 0), high - (note.yshift or 0) + 4)
-        words = html.unescape(note.text)
-        kind = "mute" if note.font.color else "ink"
-        halo: dict[str, Any] = {"stroke": PAPER, "stroke_width": 3, "paint_order": "stroke"} if note.bgcolor else {}
-        parts.append(text(*place, words, kind=kind, text_anchor=anchor, font_size=size, **halo))
-    return parts
+    return parts + [_annotation(note, axes) for note in figure.layout.annotations]
+
+
+def _annotation(note: Any, axes: Axes) -> Markup:
+    """Return one annotation, placed by an axis or by the paper."""
+    y = axes.y.get(note.yref or "y")
+    paper = (note.xref or "x") == "paper"
+    px = axes.left + float(note.x) * (axes.right - axes.left) if paper else axes.x.at(note.x)
+    high = axes.bottom - float(note.y) * (axes.bottom - axes.top) if y is None else y.at(note.y)
+    anchor = {"left": "start", "right": "end"}.get(note.xanchor or "", "middle")
+    place = (px + (note.xshift or 0), high - (note.yshift or 0) + 4)
+    kind = "mute" if note.font.color else "ink"
+    halo: dict[str, Any] = {"stroke": PAPER, "stroke_width": 3, "paint_order": "stroke"} if note.bgcolor else {}
+    size = note.font.size or 12
+    return text(*place, html.unescape(note.text), kind=kind, text_anchor=anchor, font_size=size, **halo)
 
 
 def _legend(traces: Sequence[Any], width: float, head: float) -> list[_Entry]:

@@ -81,12 +81,9 @@ def _scatter(trace: Any, x: Scale, y: Scale, colour: str, before: dict[str, list
     points = [(x.at(a), y.at(b)) for a, b in zip(values_of(trace, "x"), values_of(trace, "y"), strict=True)]
     line = _steps(points) if trace.line.shape == "hv" else points
     paint = trace.line.color or colour
-    parts = []
-    if trace.fill in ("tonexty", "tozeroy"):
-        ground = before.get(trace.yaxis or "y", []) if trace.fill == "tonexty" else [(p, y.at(0)) for p, _ in line]
-        shape = _known([*line, *reversed(ground)])
-        parts.append(element("path", {"d": _path(shape, closed=True), **fill(trace.fillcolor or paint)}))
-    before[trace.yaxis or "y"] = line
+    axis = trace.yaxis or "y"
+    parts = _area(trace, line, before.get(axis, []), y.at(0), paint)
+    before[axis] = line
     if "lines" in mode and trace.line.width != 0:
         stroke = {"stroke": paint, "stroke-width": trace.line.width or 2, "stroke-linejoin": "round"}
         dashes = {"stroke-dasharray": DASHES.get(trace.line.dash or "")}
@@ -95,6 +92,15 @@ def _scatter(trace: Any, x: Scale, y: Scale, colour: str, before: dict[str, list
     if "markers" in mode:
         parts += _dots(trace, points, paint)
     return parts
+
+
+def _area(trace: Any, line: list[Point], previous: list[Point], zero: float, paint: str) -> list[Markup]:
+    """Return the area between a line and the previous one or zero, as the trace wants it."""
+    if trace.fill not in ("tonexty", "tozeroy"):
+        return []
+    ground = previous if trace.fill == "tonexty" else [(p, zero) for p, _ in line]
+    shape = _known([*line, *reversed(ground)])
+    return [element("path", {"d": _path(shape, closed=True), **fill(trace.fillcolor or paint)})]
 
 
 def _intervals(trace: Any, points: Sequence[Point], x: Scale, y: Scale) -> list[Markup]:
