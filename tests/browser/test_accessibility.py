@@ -30,6 +30,7 @@ def path(tmp_path_factory):
 
 def enliven(page):
     """Bring all views to life, select rows, open what can be opened."""
+    page.evaluate("() => document.querySelectorAll('.named details').forEach(one => { one.open = true; })")
     for view in page.locator(".view").all():
         view.scroll_into_view_if_needed()
         page.locator(f"#{view.get_attribute('id')}.live").wait_for()

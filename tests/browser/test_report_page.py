@@ -142,7 +142,7 @@ def test_a_waterfall_is_activated_when_scrolled_to(page):
 def test_the_page_keeps_its_layout_while_views_are_activated(page):
     top = "() => Math.round(document.querySelector('footer').getBoundingClientRect().top + scrollY)"
     before = page.evaluate(top)
-    for view in page.locator(".view").all():
+    for view in page.locator(".view:visible").all():
         view.scroll_into_view_if_needed()
         page.locator(f"#{view.get_attribute('id')}.live").wait_for()
     assert page.evaluate(top) == before

@@ -227,6 +227,7 @@ def test_hostile_names_are_inert_and_legible(browser, tmp_path):
     parts += [tk.critical_path(traces).flame(), tk.latency(traces), tk.waterfall(traces, "0000"), traces]
     with chromium.visit(browser) as visited:
         page = visited.open(tk.report(parts, tmp_path / "evil.html", title=HOSTILE[0]))
+        page.evaluate("() => document.querySelectorAll('.named details').forEach(one => { one.open = true; })")
         for view in page.locator(".view").all():
             view.scroll_into_view_if_needed()
             page.locator(f"#{view.get_attribute('id')}.live").wait_for()
@@ -244,6 +245,7 @@ def test_axe_finds_nothing(browser, path, scheme):
     axe = (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     with chromium.visit(browser, color_scheme=scheme, bypass_csp=True) as visited:
         page = visited.open(path)
+        page.evaluate("() => document.querySelectorAll('.named details').forEach(one => { one.open = true; })")
         for view in page.locator(".view").all():
             view.scroll_into_view_if_needed()
             page.locator(f"#{view.get_attribute('id')}.live").wait_for()
