@@ -50,7 +50,13 @@ def test_an_unknown_name_offers_the_nearest(name):
         samples.sample_paths(name)
 
 
-@pytest.mark.parametrize("name", ["", "zzz", 7, None])
+@pytest.mark.parametrize("name", [7, None])
+def test_only_text_names_a_sample(name):
+    with pytest.raises(TypeError, match=r"expected the name of a sample, found \w+; tk\.list_samples\(\) lists them"):
+        samples.load_sample(name)
+
+
+@pytest.mark.parametrize("name", ["", "zzz"])
 def test_a_name_without_a_close_match_shows_the_list(name):
     with pytest.raises(
         ValueError,

@@ -11,7 +11,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -37,11 +37,15 @@ _PACKED = re.compile(r"\.(?:gz|zst|zstd|bz2|xz)$")
 _ROTATED = re.compile(r"(.+?)[-.](\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(?:[.,]\d+)?)(\.[A-Za-z].*)?")
 _NUMBERED = re.compile(r"(.+)\.(\d{1,3})")
 _ANY_FOLDERS = re.compile(r"(?:^|(?<=/))\*\*(?:/|$)")
+_EXPECTED = "expected a path, a glob, bytes, a binary file or a list of these"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def expand(what: Any) -> list[Source]:
     """Return the sources in the argument of ``read``."""
+    if isinstance(what, Mapping) or hasattr(what, "iloc"):
+        hint = "; traces from a table of spans: TraceSet.from_spans(frame)" if hasattr(what, "iloc") else ""
+        raise TypeError(f"{_EXPECTED}, found {type(what).__name__}{hint}")
     several = isinstance(what, Iterable) and not isinstance(what, (str, bytes, bytearray, memoryview, os.PathLike))
     items = [what] if not several or hasattr(what, "read") else list(what)
     if not items:
@@ -68,7 +72,7 @@ def _expand_one(item: Any, number: int) -> list[Source]:
         source = from_stream(item)
         return members(item, source.uri) if is_zip(item) else [source]
     kind = type(item).__name__
-    raise TypeError(f"expected a path, a glob, bytes, a binary file or a list of these, found {kind}: {item!r:.80}")
+    raise TypeError(f"{_EXPECTED}, found {kind}: {item!r:.80}")
 
 
 def _expand_path(text: str) -> list[Source]:
