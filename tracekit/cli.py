@@ -137,9 +137,14 @@ def report(
     start: Annotated[str | None, typer.Option("--from", help="Only traces from this time on (UTC).")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Only traces before this time (UTC).")] = None,
     baseline_start: Annotated[
-        str | None, typer.Option("--baseline-from", help="Baseline from this time on, of --baseline or the same files.")
+        str | None,
+        typer.Option(
+            "--baseline-from", help="Start of the baseline period (UTC) in the --baseline files, else in FILES."
+        ),
     ] = None,
-    baseline_end: Annotated[str | None, typer.Option("--baseline-to", help="Baseline before this time.")] = None,
+    baseline_end: Annotated[
+        str | None, typer.Option("--baseline-to", help="End of the baseline period (UTC, exclusive).")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     format_: Format = None,
     time_unit: TimeUnit = None,

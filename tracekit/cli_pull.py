@@ -28,10 +28,15 @@ def xray(
     service: Annotated[str | None, typer.Option(help="Pull all traces of this service.")] = None,
     group: Annotated[str | None, typer.Option(help="Pull all traces of this X-Ray group.")] = None,
     filter_: Annotated[str | None, typer.Option("--filter", help="X-Ray filter expression.")] = None,
-    start: Annotated[str | None, typer.Option(help="Start: a UTC time (2026-11-21T14:00) or 6h before now.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Start: a UTC time (2026-11-21T14:00) or a duration before now (6h).")
+    ] = None,
     end: Annotated[str | None, typer.Option(help="End, in the same format (default: now).")] = None,
     time_range: Annotated[
-        str, typer.Option(help="Time that --start and --end apply to (X-Ray TimeRangeType): Event, Service or TraceId.")
+        str,
+        typer.Option(
+            help="Timestamp that --start and --end filter on (X-Ray TimeRangeType): Event, Service or TraceId."
+        ),
     ] = "Event",
     sampling: Annotated[float | None, typer.Option(help="Fraction of traces to pull, above 0 and at most 1.")] = None,
     source: Annotated[str, typer.Option(help="xray, or logs (the CloudWatch log group aws/spans).")] = "xray",

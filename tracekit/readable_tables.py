@@ -44,7 +44,7 @@ class Readable(NamedTuple):
 
 
 def readable(frame: pd.DataFrame | pd.Series) -> pd.DataFrame:
-    """Return a table as people read it: numbers as text with their units, the unit no longer in the column name.
+    """Return a table formatted for reading: numbers as text with units, and column names without the unit suffix.
 
     Parameters
     ----------

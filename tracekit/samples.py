@@ -90,7 +90,7 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
 
     Examples
     --------
-    ``small-shop`` is drawn by hand; the examples in docstrings use it under these two names:
+    ``small-shop`` is hand-made; the examples in docstrings use it under these two names:
 
     >>> baseline, shop = tk.load_sample("small-shop")
     >>> (shop.summary["duration_ns"] / 1e6).tolist()

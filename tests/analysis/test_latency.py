@@ -87,7 +87,7 @@ def test_a_missing_label_is_a_group_of_its_own():
 
 
 def test_an_unknown_column_is_refused_and_any_known_one_groups():
-    with pytest.raises(ValueError, match="expected a column of spans, .* found 'durations'"):
+    with pytest.raises(ValueError, match=r"expected a column of spans, .* found 'durations'"):
         latency(draw(THREE), "durations")
     assert latency(draw(THREE), "duration_ns").table["span_count"].sum() == 3
 

@@ -68,7 +68,7 @@ def test_counts_are_of_recorded_requests_unless_all_weights_are_one(rng, weights
     traces = healthy(rng, "even", 60, failing=0.2)[0]
     traces = traces if weights is None else traces.with_weights(weights)
     found = {finding.check: finding.headline for finding in Standard.of(traces).findings}
-    assert f" of 60 {words}s;" in found["failures"]
+    assert re.search(rf"of {words}s 25.0% \(15 of 60;" if weights is None else rf" of 60 {words}s;", found["failures"])
     assert re.search(rf"n = \d+ {words}s\)\.$", found["slowest"])
 
 

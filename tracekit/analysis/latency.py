@@ -113,8 +113,8 @@ def latency(
     conservative. They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantiles``) and are
     never narrower than a bucket. A bound is not estimable if there are too few traces for the percentile, or if weight
     classes of fewer than three effective traces have more than half of the weight. Requests of which no trace was kept
-    are not represented. Intervals describe the process that generated the window, so they have a width even if every
-    request was recorded.
+    are not represented. Intervals estimate the latency of the service, not only of the recorded window, so they are
+    not zero even if every request was recorded.
 
     Examples
     --------

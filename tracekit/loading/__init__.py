@@ -52,7 +52,7 @@ def read(
     strict
         Raise at the first invalid record, instead of adding it to ``issues``.
     time_unit
-        ``us``, ``ms`` or ``s`` if the recorded times are not in nanoseconds as the format requires.
+        ``us``, ``ms`` or ``s`` of OTLP times that are not in nanoseconds.
     on_issue
         Called with every issue as it is found.
     progress

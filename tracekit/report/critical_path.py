@@ -92,7 +92,7 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
          trace_cell(str(row["exemplar_trace_id"]), shown) if row["exemplar_trace_id"] else Cell(NO_FIGURE))
         for row, call, time in zip(records(compared.table), calls, times, strict=True)
     ]  # fmt: skip
-    note = "n.s. = not significant (not distinguishable from noise). False discovery rate of the rest: 5%."
+    note = "n.s. = not significant (not distinguishable from noise). Changes without n.s.: false discovery rate 5%."
     return Table(caption, columns, rows, _SHORT, f"{note} {rest_note(len(compared.table), 'operations')}".strip())
 
 

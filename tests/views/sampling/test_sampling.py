@@ -179,7 +179,7 @@ def test_limits_of_latency_are_whiskers():
 def test_a_curve_without_a_correction_names_the_missing_input():
     figure = plot(tk.latency_bias(timed([5_000_000] * 9)))
     assert figure.layout.title.text == "p95 latency: 5.00 ms in the sample, unknown of all requests"
-    assert figure.layout.annotations[0].text.startswith("Correction requires inclusion probabilities")
+    assert figure.layout.annotations[0].text.startswith("Correction requires sampling weights")
     assert "Correction requires" in str(figure.picture())
     assert {drawn.name for drawn in figure.data} == {None, "95% CI in the sample", "in the sample"}
     nobody = plot(tk.latency_bias(timed([5]).where("service_name == 'nobody'")))
@@ -373,7 +373,7 @@ def test_a_finding_shows_the_rows_of_its_evidence():
     bad, good = figure.data
     assert (bad.name, bad.x, bad.y) == ("failed", (0.5,), ("/a",))
     assert bad.x[0] + bad.error_x.array[0] == pytest.approx(0.7)
-    assert good.text == ("10.0% (not estimable to 20.0%)",)
+    assert good.text == ("10.0% (≤ 20.0%)",)
     assert figure.layout.title.text == "Half of it is traced."
 
 

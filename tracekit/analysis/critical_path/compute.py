@@ -81,11 +81,11 @@ def critical_path(
 
     Notes
     -----
-    Spans are clipped to all their ancestors. Asynchronous spans are excluded: a CONSUMER under a PRODUCER, and a SERVER
-    under a CLIENT that sends a message, as X-Ray records it (see ``messages.message_spans``). Orphan spans are placed
-    under a ``(missing)`` node of the same extent, below the trace's root if it has exactly one. Spans inferred by a
-    backend are excluded: that wait is self time of the caller. Consecutive calls are assumed to depend on each
-    other; a single trace cannot show whether they do.
+    Spans are clipped to the intervals of all their ancestors. Asynchronous spans are excluded: a CONSUMER under a
+    PRODUCER, and a SERVER under a CLIENT that sends a message, as X-Ray records it (see ``messages.message_spans``).
+    Orphan spans are placed under a ``(missing)`` node of the same extent, below the trace's root if it has exactly one.
+    Spans inferred by a backend are excluded: that wait is self time of the caller. Consecutive calls are assumed to
+    depend on each other; a single trace cannot show whether they do.
 
     Unfinished requests have no latency: the root is in progress, has no start or end, or ends before it starts
     (``scope="trace"``: any of the roots). They are excluded and counted in ``.unfinished_count`` and ``.issues``. The

@@ -154,7 +154,7 @@ class Rerun:
 
 
 def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, confidence: float = 0.95) -> WhatIf:
-    """Return the predicted latency of requests with other self times of some spans.
+    """Return the predicted latency of requests if the self times of some spans change.
 
     Order and gaps are as recorded: queues do not get shorter, and calls that wait for something else do not start
     earlier. ``naive_saved_ns``, computed from critical-path time alone, is an upper bound of the savings, because the

@@ -296,7 +296,7 @@ def pull_dynamodb_tracer(
     session, region, profile
         As in boto3.
     page
-        Maximum of items per page.
+        Maximum number of items per page.
 
     Returns
     -------

@@ -50,7 +50,7 @@ def coverage(
         "indexed": ...}}``), as for ``tk.sampling``.
     received
         Arrival times, as for ``tk.quality``; traces that started too late to be complete are excluded from all metrics
-        but the lag.
+        except ingestion lag (M6).
     now
         Time of the export; default: the latest arrival.
     success
@@ -82,7 +82,7 @@ def coverage(
     ``inconclusive``.  Shares and latencies are weighted if weights are known; otherwise ``meaning`` says so.  M1 has no
     default target, because sampling reduces it by design; the funnel shows losses beyond sampling.
 
-    Source: ``trace_guide.md``, metrics M1 to M10; intervals as in the checks of ``sampling`` and ``quality``.
+    Source: intervals as in the checks of ``sampling`` and ``quality``.
 
     Examples
     --------

@@ -267,4 +267,4 @@ METRICS = {
     "M9": Metric("trace completeness", "ratio", more_is_better=True, target=0.85, measure=completeness),
     "M10": Metric("successful traces", "ratio", more_is_better=True, target=None, measure=successes),
 }
-"""By number; the targets are those of ``trace_guide.md`` that apply to any system."""
+"""By number; only targets that apply to any system."""

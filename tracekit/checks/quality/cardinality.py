@@ -52,7 +52,7 @@ def cardinality(case: Case) -> list[Finding]:
     the share of values that look like IDs, and a template of the parts that many values share: no value is printed.
     Growth is per window.
 
-    Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
+    Source: Good 1953; Chao 1984.
     """
     columns = case.traces.columns
     if not len(columns.spans):

@@ -31,7 +31,7 @@ def cold_starts(case: Case) -> list[Finding]:
     weights the corrected share is added.  Assumes that log and traces cover the same functions and time.  Not valid
     with provisioned concurrency, where the start precedes the invocation.
 
-    Source: ``trace_guide.md``, scenario 2; ratio of two shares by the delta method.
+    Source: ratio of two shares by the delta method.
     """
     cold, is_function = _cold(case)
     if not is_function.any():

@@ -36,7 +36,7 @@ def cost(case: Case) -> list[Finding]:
     and a share of traces 20% above the usual one (``gap_scan`` of the requests without a trace).  Assumes that the
     period is representative of the month.
 
-    Source: ``trace_guide.md`` M8 and F7, mistake 4; Garwood 1936.
+    Source: Garwood 1936.
     """
     prices = case.prices
     if not {"recorded", "scanned"} & set(prices):

@@ -22,8 +22,6 @@ def counts_join(case: Case) -> list[Finding]:
     Lists every stratum and window with more traces than requests: a share above 1 means duplicates, retries, another
     hop, or windows of another clock.  Reports traces of uncounted strata, traces outside all windows, and times without
     a time zone.  Warning above 1% of impossible rows, or of traces outside the counts.
-
-    Source: ``trace_guide.md`` M1.
     """
     if case.counts is None:
         return [not_assessable(CHECK, _SUBJECT, "request counts")]

@@ -33,7 +33,7 @@ def duplicates(case: Case) -> list[Finding]:
     weighted; requests counted from spans are too high by the factor ``1 / (1 - share)``.  Above 1.02: warning.  Assumes
     that the work of a proxy takes less than 5% of the request.
 
-    Source: ``trace_guide.md`` mistake 9; B3 propagation.
+    Source: B3 propagation.
     """
     if not len(case.traces.columns.spans):
         return [not_assessable(CHECK, "Duplicate spans", "spans")]

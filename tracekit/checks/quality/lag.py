@@ -35,7 +35,7 @@ def lag(case: Case) -> list[Finding]:
     within 30 s.  Assumes that both clocks agree (``clock.offset``) and that lags do not depend on age; retried exports
     count at their last copy.
 
-    Source: ``trace_guide.md`` M6 and F5; Lynden-Bell 1971.
+    Source: Lynden-Bell 1971.
     """
     receipts = case.receipts
     if receipts is None:

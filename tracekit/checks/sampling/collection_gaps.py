@@ -72,7 +72,7 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
         Any traces.
     requests
         Request counts with times, as for ``tk.quality``; without them, the windows are those of ``tk.timeline`` and
-        only silences are detected.
+        only periods without any trace are detected.
     confidence
         Confidence level.
 

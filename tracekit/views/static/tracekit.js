@@ -2437,11 +2437,13 @@ function themeSwitch(doc) {
 function follow(doc) {
   const links = [...doc.querySelectorAll('nav a[href^="#"]')].map(link => [doc.getElementById(link.hash.slice(1)), link]).filter(([section]) => section);
   const mark = () => {
-    const here = links.findLast(([section]) => section.getBoundingClientRect().top < innerHeight / 4) ?? links[0];
+    const atEnd = scrollY > 0 && scrollY + innerHeight >= doc.documentElement.scrollHeight - 2; // the last section may be short
+    const here = links.findLast(([section]) => section.getBoundingClientRect().top < innerHeight * (atEnd ? 1 : 0.25)) ?? links[0];
     for (const link of links) set(link[1], { 'aria-current': link === here ? 'true' : null });
   };
   const here = new IntersectionObserver(mark, { rootMargin: '0px 0px -75% 0px' });
   for (const [section] of links) here.observe(section);
+  addEventListener('scroll', mark, { passive: true });
 }
 
 /** Make scrollable regions reachable by keyboard, while they are too wide for the page. */

@@ -29,7 +29,7 @@ def clock_cycles(case: Case) -> list[Finding]:
     clock stepped, or more calls than ``tolerance`` were asynchronous.  Only the 400 busiest hosts are examined.
     Assumes that the intervals of the pairs are correct.
 
-    Source: difference constraints, Floyd and Warshall 1962; ``trace_guide.md`` F3.
+    Source: difference constraints, Floyd and Warshall 1962.
     """
     pairs = case.result(host_pairs)
     agreement = pairs.agreement

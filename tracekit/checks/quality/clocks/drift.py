@@ -35,7 +35,7 @@ def clock_drift(case: Case) -> list[Finding]:
     separates them best (``step``).  Calls that neither explains are not evidence of a clock that moved: they may be
     asynchronous, or the host name belongs to two machines.  Assumes one drift or step within the period.
 
-    Source: Moon, Skelly and Towsley 1999; Zhang, Liu and Xia 2002; ``trace_guide.md`` F3.
+    Source: Moon, Skelly and Towsley 1999; Zhang, Liu and Xia 2002.
     """
     pairs = case.result(host_pairs)
     enough = pairs.agreement.size >= _FEWEST

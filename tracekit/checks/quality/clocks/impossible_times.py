@@ -42,8 +42,6 @@ def impossible_times(case: Case) -> list[Finding]:
     when reading; other starts before the year 2000; missing starts.  The evidence has one row per sign, service, SDK
     and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails; the rest warns above
     0.1%.  Assumes that a child starts after its parent.
-
-    Source: ``trace_guide.md`` F3, mistake 3.
     """
     spans = case.traces.columns.spans
     if not len(spans):

@@ -30,7 +30,7 @@ def clock_offsets(case: Case) -> list[Finding]:
     clock moved: ``clock.drift`` analyses these pairs.  The midpoint is off by half the difference of the two network
     delays, which spans do not record.  No time is changed.
 
-    Source: Marzullo 1984; RFC 5905, section 11.2.1; ``trace_guide.md`` F3.
+    Source: Marzullo 1984; RFC 5905, section 11.2.1.
     """
     pairs = case.result(host_pairs)
     enough = np.flatnonzero((pairs.agreement.size >= _FEWEST) | pairs.is_apart)

@@ -37,7 +37,7 @@ def missing_spans(case: Case) -> list[Finding]:
     leaf spans leave no reference and are invisible (see ``complete.rpc``).  Parents of spans of ``external`` services
     are outside the data and excluded.  Completeness below 98%: warning, below 90%: critical.
 
-    Source: ``trace_guide.md`` M9; clustered ratio as in Korn and Graubard 1998.
+    Source: clustered ratio as in Korn and Graubard 1998.
     """
     trace, is_missing, child = references(case)
     if not len(trace):

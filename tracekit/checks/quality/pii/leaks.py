@@ -46,7 +46,7 @@ def privacy(case: Case) -> list[Finding]:
     with exact limits (``leaks_in_traffic``).  Of a value only the first and last two characters are shown.  Not
     detected: names, free text, encoded or compressed data.
 
-    Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
+    Source: ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
     """
     spans = case.traces.columns.spans
     if not len(spans):

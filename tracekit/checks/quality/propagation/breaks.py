@@ -45,7 +45,7 @@ def propagation(case: Case) -> list[Finding]:
     Assumes synchronous calls, and no skew between clocks without calls; messages are linked, not nested, and are not
     examined.
 
-    Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
+    Source: the method is our own, measured in the tests.
     """
     roots = _roots(case)
     if not len(roots):

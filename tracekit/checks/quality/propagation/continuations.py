@@ -95,7 +95,7 @@ def stitch(
     Assumes synchronous calls, and clocks correct to ``slack_ns`` (one value, or one per root).  The shifts must be
     longer than bursts.
 
-    Source: ``trace_guide.md`` F1; circular shifts preserve the traffic's rhythm in the null.
+    Source: circular shifts preserve the traffic's rhythm in the null.
     """
     slack = np.broadcast_to(slack_ns, len(root_start))
     start, duration = root_start + slack, root_end - root_start - 2 * slack

@@ -41,7 +41,7 @@ def retried_roots(case: Case) -> list[Finding]:
     coincide with a traffic increase within less than a minute.  With shared or unknown client addresses, retries are
     hard to distinguish from other traffic: then never ok.
 
-    Source: ``trace_guide.md`` mistake 19; the method is that of ``stitch``.
+    Source: the method is that of ``stitch``.
     """
     spans = case.traces.columns.spans
     roots = np.flatnonzero((case.traces.forest.state == ParentState.ROOT) & case.traces.has_duration)
