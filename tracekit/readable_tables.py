@@ -12,7 +12,8 @@ from tracekit.text import NO_FIGURE, clean, duration, moment, number, ratio, siz
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-_EPOCH: Final = 10**17  # ns from which a value is a timestamp (after 1973) and not a duration (three years)
+_EPOCH, _LATEST = 10**17, 2**63 - 1  # ns between which a value may be a timestamp (1973 to 2262)
+_INSTANTS: Final = {"start", "end", "first", "last", "begin", "onset", "arrival"}
 _FORMS: Final[dict[str, tuple[Callable[[float], str], str]]] = {
     "ns": (duration, "ns"),
     "ms": (lambda value: duration(value * 1e6), "ms"),
@@ -103,8 +104,8 @@ def how(name: str, values: pd.Series) -> Readable:
         return Readable(short, "ns", "number", lambda value: duration(pd.Timedelta(value).value))
     if not pd.api.types.is_numeric_dtype(values):
         return Readable(name, "", "text", clean)
-    if unit == "ns" and (values.dropna() > _EPOCH).any():
-        return Readable(short, "ns since 1970, UTC", "time", lambda value: moment(int(value), decimals=3))
+    if unit == "ns" and _INSTANTS & set(short.split("_")) and values.dropna().between(_EPOCH, _LATEST).any():
+        return Readable(short, "ns since 1970, UTC", "time", _instant)
     form, shown_unit = _FORMS.get(unit, (_number, ""))
     return Readable(short, shown_unit, "number", form)
 
@@ -120,6 +121,11 @@ def split_unit(name: str) -> tuple[str, str]:
 def is_missing(value: Any) -> bool:
     """Return whether a value is missing; lists and other containers are not."""
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _instant(value: float) -> str:
+    """Return a time in UTC; a value that cannot be one as it is."""
+    return moment(int(value), decimals=3) if abs(value) <= _LATEST else str(value)
 
 
 def _number(value: float) -> str:
