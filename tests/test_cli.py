@@ -62,9 +62,9 @@ def test_demo_writes_the_report_and_prints_the_findings(place):
     said = " ".join(ran.stdout.split())
     assert said.index("Sampling weights not set: ") < said.index("storefront POST /checkout p95 regressed 100 → 256 ms")
     assert "Mean latency of recorded requests regressed 39.3 → 57.1 ms" in said
-    assert "of it: ledger SELECT entries" in said
+    assert "is in ledger SELECT entries" in said
     assert "the slowest 5% of recorded storefront POST /checkout requests spend 199 ms in ledger SELECT" in said
-    assert "of it: ledger SELECT entries" in page
+    assert "is in ledger SELECT entries" in page
     assert "1,000 traces, 20,902 spans, 9 services" in said
     assert "tracekit-demo.html: " in said
     assert list(place.iterdir()) == [place / "tracekit-demo.html"], "the demo leaves one file"
