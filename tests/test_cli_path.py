@@ -113,7 +113,7 @@ def test_nothing_matches():
         (["--by", "tenat"], 2, "found 'tenat'"),
         (["--band", "100"], 2, "invalid percentile range '100'; use for example 99 or 95-99"),
         (["--band", "x"], 2, "invalid percentile range 'x'; use for example 99 or 95-99"),
-        (["--scope", "nope"], 2, "or request.<key>, found 'nope'"),
+        (["--scope", "nope"], 2, "columns of spans as scope, found 'nope'"),
         (["--format", "pcap"], 2, "pcap"),
         (["--baseline", "nowhere.jsonl"], 2, "nowhere.jsonl"),
     ],

@@ -454,3 +454,9 @@ def test_halves_of_surrogate_pairs_are_replaced_and_reported():
     (issue,) = shop.issues.to_dict("records")
     assert (issue["code"], issue["action"]) == ("ENC_SURROGATE", "repaired")
     assert "found unpaired ones in name, service_name, attributes.note; replaced by U+FFFD" in issue["message"]
+
+
+@pytest.mark.parametrize("edge", ["99:99", "24:61"])
+def test_an_impossible_time_of_day_is_refused_as_written(edge):
+    with pytest.raises(ValueError, match=f"expected a time such as 16:24 or 2026-11-21T16:24, found '{edge}'"):
+        SHOP.between(edge)

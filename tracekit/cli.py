@@ -183,7 +183,7 @@ def check(
 ) -> None:
     """Validate trace files: show their contents and data-quality issues.
 
-    Exit code 0: all records accepted; 1: records were quarantined; 2: a file could not be read completely.
+    Exit code 0: all records accepted; 1: records were quarantined; 2: reading a file was stopped.
     """
     from tracekit.cli_tables import as_document, issues_table, show, sources_table  # noqa: PLC0415 - not for --help
 

@@ -117,6 +117,10 @@ def _instant(edge: Any, first: int, last: int) -> int:
     is_clock = isinstance(edge, time) or (isinstance(edge, str) and _TIME_OF_DAY.fullmatch(edge.strip()))
     if not is_clock:
         return instant_ns(edge)
+    try:
+        instant_ns(f"2000-01-01 {edge}")
+    except ValueError as error:
+        raise ValueError(f"expected a time such as 16:24 or 2026-11-21T16:24, found {edge!r}") from error
     day = pd.Timedelta(days=1)
     dates = pd.date_range(pd.Timestamp(first).floor("D") - day, pd.Timestamp(last).floor("D") + day, freq="D")
     found = [instant_ns(f"{date:%Y-%m-%d} {edge}") for date in dates]

@@ -5,6 +5,7 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tracekit as tk
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.errors import FilterError
 from tracekit.loading.building.builder import Builder, Link
@@ -317,3 +318,10 @@ def test_a_server_under_a_client_is_another_process_even_where_no_instance_is_re
     assert replicas(["CLIENT", "SERVER"]) == AWAITED
     assert replicas(["CLIENT", "INTERNAL"]) == OUTLIVED
     assert replicas(["INTERNAL", "INTERNAL"]) == OUTLIVED
+
+
+def test_an_unknown_scope_is_refused_with_the_known_ones():
+    _, shop = tk.load_sample("small-shop")
+    with pytest.raises(FilterError, match=r"expected root, roots, trace or a condition .* as scope, found 'rooot'$"):
+        tk.critical_path(shop, scope="rooot")
+    assert len(tk.critical_path(shop, scope="is_error").latency_ns) > 0

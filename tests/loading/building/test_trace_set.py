@@ -179,7 +179,7 @@ def test_a_unit_that_is_named_scales_every_time():
 def test_a_unit_that_cannot_be_is_refused():
     text = (
         r"TIME_UNIT: expected times that fit 64 bits after multiplying by 1,000, found 0 to 1750000000000000\d{3};"
-        " they look like nanoseconds: omit time_unit"
+        " they look like nanoseconds \\(times of Jaeger, Zipkin and X-Ray are converted on reading\\): omit time_unit"
     )
     with pytest.raises(LoadError, match=text):
         made({}, time_unit="us")

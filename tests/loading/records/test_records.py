@@ -159,7 +159,7 @@ def test_syntax_errors_have_a_position(data, column, offset, message):
     assert found.code == "JSON_SYNTAX"
     assert found.severity == "error"
     if message:
-        assert found.message == (f"invalid JSON ({message}) at column {column}; record skipped")
+        assert found.message == (f"invalid JSON ({message}) at column {column}; record quarantined")
         assert found.byte_offset == offset
     assert found.raw == data
 
@@ -182,7 +182,7 @@ def test_the_excerpt_shows_the_error():
 def test_invalid_utf8_is_reported_with_its_position():
     found = failure(b'{"name": "caf\xe9"}')
     assert (found.code, found.byte_offset) == ("ENC_INVALID_UTF8", 13)
-    assert found.message == "expected UTF-8, found the bytes e9 at byte 13 of the record; record skipped"
+    assert found.message == "expected UTF-8, found the bytes e9 at byte 13 of the record; record quarantined"
     assert found.raw == b'{"name": "caf\xe9"}'
     assert failure(b'"\xed\xa0\x80"').code == "ENC_INVALID_UTF8", "a surrogate in UTF-8"
     assert parse(b'{"name": "caf\xc3').cut
@@ -217,7 +217,7 @@ def test_depth(opening, closing):
     assert parse(nested(200)).value == json.loads(nested(200))
     found = failure(nested(200 + levels))
     assert found.code == "JSON_TOO_DEEP"
-    assert found.message == "expected at most 200 levels of nesting, found more; record skipped"
+    assert found.message == "expected at most 200 levels of nesting, found more; record quarantined"
     start = time.process_time()
     assert failure(nested(200_000)).code == "JSON_TOO_DEEP"
     assert time.process_time() - start < 5

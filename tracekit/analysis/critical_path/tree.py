@@ -16,6 +16,7 @@ from tracekit import semconv
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.waiting import Waiting, waiting_by_links
 from tracekit.completeness import root_counts
+from tracekit.errors import FilterError
 from tracekit.expressions.conditions import evaluate
 from tracekit.forest import blocks, visible_parents
 from tracekit.grouping import spans_by_name, values
@@ -170,7 +171,13 @@ def matching(traces: TraceSet, scope: Scope) -> Array:
     """Return which spans a predicate matches."""
     found: Any
     if isinstance(scope, str):
-        found = evaluate(scope, lambda name: values(traces, name))
+        try:
+            found = evaluate(scope, lambda name: values(traces, name))
+        except FilterError as error:
+            if not scope.isidentifier():
+                raise
+            expected = "expected root, roots, trace or a condition on columns of spans as scope"
+            raise FilterError(f"{expected}, found {scope!r}", expression=scope, position=0) from error
     else:
         found = scope(spans_by_name(traces)) if callable(scope) else scope
     mask = np.asarray(pd.Series(found).fillna(False), bool)  # noqa: FBT003 - pandas

@@ -106,7 +106,7 @@ def scaled(columns: Columns, time_unit: str) -> Columns:
     if highest - lowest > np.iinfo(np.int64).max // factor:  # the durations would not fit either
         message = (
             f"TIME_UNIT: expected times that fit 64 bits after multiplying by {factor:,}, found {lowest} to {highest};"
-            " they look like nanoseconds: omit time_unit"
+            " they look like nanoseconds (times of Jaeger, Zipkin and X-Ray are converted on reading): omit time_unit"
         )
         raise LoadError(message, code="TIME_UNIT")
     return replace(

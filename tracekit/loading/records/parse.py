@@ -69,7 +69,7 @@ def parse(
     except UnicodeDecodeError as error:
         return _not_utf8(data, error)
     if nests_deeper(data, max_depth):
-        message = f"expected at most {max_depth} levels of nesting, found more; record skipped"
+        message = f"expected at most {max_depth} levels of nesting, found more; record quarantined"
         return Parsed(None, failure=Note("JSON_TOO_DEEP", "error", "quarantined", message, 0, data[:EXCERPT_BYTES]))
     notes: list[Note] = []
     if data.startswith(_BOM):
@@ -196,7 +196,7 @@ def _with_nul_inside(
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Parsed:
     """Return the failure of bytes that are not UTF-8."""
     found = data[error.start : error.end].hex(" ")
-    message = f"expected UTF-8, found the bytes {found} at byte {error.start} of the record; record skipped"
+    message = f"expected UTF-8, found the bytes {found} at byte {error.start} of the record; record quarantined"
     excerpt = excerpt_at(data, error.start)
     failure = Note("ENC_INVALID_UTF8", "error", "quarantined", message, error.start, excerpt)
     return Parsed(None, failure=failure, cut=error.reason == "unexpected end of data")
@@ -208,7 +208,7 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Parsed:
     offset = len(text[: error.pos].encode("utf-8", "replace"))
     trailing = error.msg == "Extra data"
     problem = "text after the JSON value" if trailing else f"invalid JSON ({error.msg})"
-    message = f"{problem} at column {error.pos + 1}; record skipped"
+    message = f"{problem} at column {error.pos + 1}; record quarantined"
     code = "JSON_TRAILING" if trailing else "JSON_SYNTAX"
     failure = Note(code, "error", "quarantined", message, offset, excerpt_at(data, offset))
     return Parsed(None, failure=failure, cut=not trailing and ends_early(error, text))
