@@ -195,3 +195,8 @@ def test_zero_width_characters_are_replaced(code):
 @pytest.mark.parametrize("words", ["می\u200cشود", "क्\u200dष", "\U0001f469\u200d\U0001f4bb", "❤\ufe0f"])
 def test_joiners_are_kept_where_a_script_needs_them(words):
     assert text.clean(words) == words
+
+
+def test_astronomic_durations_have_an_exponent():
+    assert text.duration(1e40) == "1.00E+31 s"
+    assert text.duration(-1e40) == "-1.00E+31 s"

@@ -45,6 +45,7 @@ _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "
 _PII: Final = re.compile(r"@|\d{9,}")
 _FIGURE: Final = re.compile(r"([+-]?)([\d,.]+)( ?\D*)")
 _LAST_FIGURE: Final = re.compile(r"^(?:\d+% CI )?[+-]?[\d,.]+(?:–[\d,.]+)?( ?\D*)$")
+_HUGE: Final = 1e20  # values from here on are written with an exponent
 _BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -107,6 +108,8 @@ def _rounded(value: float) -> Decimal:
 
 def _places(value: float, places: int) -> Decimal:
     """Return the value rounded to so many decimals, halves up."""
+    if value >= _HUGE:
+        return Decimal(f"{value:.2e}")
     return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
