@@ -107,14 +107,14 @@ def latency(
 
     Notes
     -----
-    Spans without a usable duration are excluded and counted; spans inferred by a backend are excluded. Percentiles are
-    weighted and accurate to 2%, exact if a bucket contains one distinct value. Intervals treat each trace as one
-    observation, however many spans of the group it has, because durations within a trace are correlated: they are
-    conservative. They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantiles``) and are
-    never narrower than a bucket. A bound is not estimable if there are too few traces for the percentile, or if weight
-    classes of fewer than three effective traces have more than half of the weight. Requests of which no trace was kept
-    are not represented. Intervals estimate the latency of the service, not only of the recorded window, so they are
-    not zero even if every request was recorded.
+    Spans without a usable duration are excluded and counted; spans inferred by a backend are excluded.
+    Percentiles are weighted and accurate to 2%, exact if a bucket contains one distinct value. Intervals treat each
+    trace as one observation, however many spans of the group it has, because durations within a trace are correlated:
+    they are conservative. They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantiles``) and are
+    never narrower than a bucket. A bound is not estimable if there are too few traces for the percentile, or if more
+    than half of the total weight comes from groups of equal sampling weight with an effective sample size below 3.
+    Requests of which no trace was kept are not represented. Intervals estimate the latency of the service, not only of
+    the recorded window, so they are not zero even if every request was recorded.
 
     Examples
     --------

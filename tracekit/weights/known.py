@@ -201,7 +201,7 @@ class Weighted:
         return f"{line[:-1]}; {known})" if known else line
 
     def heading(self) -> str:
-        """Return a paragraph with the counts and what the figures describe."""
+        """Return an HTML paragraph with the counts and whether the figures are weighted."""
         return f"<p>{html.escape('; '.join(part for part in (self._line(), self.statement) if part))}</p>"
 
 

@@ -23,8 +23,8 @@ _FAR = np.iinfo(np.int64).max
 def drag(path: CriticalPath) -> pd.Series:
     """Return the drag of every span: how much sooner its request would end if its self time were 0.
 
-    A span without self time lasts as long as its sequential calls. Its parent gets shorter by the difference, but by at
-    most the slack of siblings that run at the same time, and so on up to the request. The term is from Devaux (1999)
+    A span without self time lasts as long as its sequential calls. If a span gets shorter, so does its parent, but only
+    until a parallel sibling determines the end (its slack). This repeats up to the root. The term is from Devaux (1999)
     for projects; google/calligator uses it for traces. Critical-path time is an upper bound.
     """
     plan, rows = path.rerun.plan, path.rerun.walk

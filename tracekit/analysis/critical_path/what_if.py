@@ -244,7 +244,7 @@ def opportunities(
     top: int = 20,
     factor: float = 0.0,
 ) -> pd.DataFrame:
-    """Return the operations with the largest savings: each made faster separately, all requests replayed."""
+    """Return the operations with the largest savings: each is made faster alone and all requests simulated."""
     if not 0 <= factor < 1:
         raise ValueError(f"expected a factor from 0 to less than 1, found {factor}")
     on_path = np.flatnonzero(path.on_path)

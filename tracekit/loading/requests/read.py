@@ -140,8 +140,8 @@ def read_requests(
 
     Notes
     -----
-    ALB and API Gateway log the trace id of every request, sampled or not, so ``log=`` shows exactly which requests have
-    a trace.  CloudFront does so if the header is among the selected fields.
+    ALB and API Gateway log the trace id of every request, sampled or not, so ``log=`` shows exactly which
+    requests have a trace. CloudFront does so if the log includes the header with the trace id.
 
     Examples
     --------
