@@ -4,7 +4,7 @@ A frame is the default output of every view in a notebook.  It contains its scri
 content security policy that allows this script only.  The frame is laid over the static image and is transparent until
 the script has drawn: where frames or scripts are removed, the image remains.
 
-A sandboxed frame cannot read the theme of the page.  The page tells it by the height: a style rule makes the frame
+A sandboxed frame cannot read the theme of the page, but it can read its own height: a style rule makes the frame
 slightly higher on dark pages, without a script.
 """
 
