@@ -36,6 +36,8 @@ from tracekit.analysis.critical_path.what_if import WhatIf as WhatIf
 from tracekit.analysis.critical_path.what_if import WhatIfCurve as WhatIfCurve
 from tracekit.analysis.critical_path.what_if import CapSelfTime as CapSelfTime
 from tracekit.analysis.critical_path.what_if import MatchDistribution as MatchDistribution
+from tracekit.analysis.compare.compute import compare as compare
+from tracekit.analysis.compare.result import Comparison as Comparison
 from tracekit.analysis.skew import clock_skew as clock_skew
 from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality

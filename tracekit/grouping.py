@@ -34,7 +34,7 @@ Key = str | pd.Series
 By = str | pd.Series | Sequence[str | pd.Series]
 REQUEST, RESOURCE = "request.", "resource."
 KINDS = "a column of spans, an attribute key, resource.<key> or request.<key>"
-_OWN_OF_PATHS = ("caller_service", "callee_service", "call_path")
+_OWN_OF_PATHS = ("caller_service", "callee_service", "call_path", "edge_caller", "edge_callee")
 _GUESSES = ("attributes.", "attribute.", "annotation.", "span.", "metadata.", "tags.")
 _LISTED = 4
 

@@ -8,7 +8,11 @@ import numpy as np
 from scipy import special
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.schema import Array
+
+_STEPS, _STEP = 7, 4.0  # levels of significance that are tried, each this many times stricter than the one before
 
 
 class Limited(NamedTuple):
@@ -49,6 +53,43 @@ def difference_limits(baseline: Limited, current: Limited) -> Limited:
     down = np.hypot(np.subtract(current.value, current.low), np.subtract(baseline.high, baseline.value))
     up = np.hypot(np.subtract(current.high, current.value), np.subtract(baseline.value, baseline.low))
     return Limited(change, change - down, change + up)
+
+
+def p_value_of_limits(limits: Callable[[float], Limited], *, confidence: float = 0.95) -> Array:
+    """Return p values of differences whose limits are known for every confidence level.
+
+    Parameters
+    ----------
+    limits
+        Returns the differences with their limits, given a confidence level.
+    confidence
+        The lowest confidence level of interest.
+
+    Returns
+    -------
+    numpy.ndarray
+        The smallest level of significance tried at which the limits exclude 0: ``1 - confidence`` and six more, each a
+        quarter of the one before; 1 where the limits include 0 or are not estimable.  Conservative, and never in
+        conflict with the interval.
+
+    Examples
+    --------
+    >>> from tracekit.stats.intervals import normal_quantile
+    >>> def limits(confidence):
+    ...     change, half = np.array([0.1, 3.0, 9.0]), normal_quantile(confidence)
+    ...     return Limited(change, change - half, change + half)
+    >>> p_value_of_limits(limits).round(6).tolist()
+    [1.0, 0.003125, 1.2e-05]
+    """
+    found: Array = np.ones(())
+    is_excluded: Array = np.ones((), bool)
+    for level in (1 - confidence) / _STEP ** np.arange(_STEPS):
+        change = limits(1 - float(level))
+        is_excluded = is_excluded & (np.greater(change.low, 0) | np.less(change.high, 0))
+        found = np.where(is_excluded, level, found)
+        if not is_excluded.any():
+            break
+    return found
 
 
 def absence_probability(count: Array, n: float, other_n: float) -> Array:

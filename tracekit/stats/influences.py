@@ -99,7 +99,7 @@ class Moments(NamedTuple):
         the n_c clusters of a class have.  n where all weights are equal; less where a few heavy clusters have much of
         the variance.
     n
-        Clusters.
+        Clusters: of all groups, or one entry per group.
     n_effective
         Kish's number of them.
     is_even
@@ -117,9 +117,9 @@ class Moments(NamedTuple):
     third: Array
     fourth: Array
     behind: Array
-    n: int
-    n_effective: float
-    is_even: bool
+    n: Array | int
+    n_effective: Array | float
+    is_even: Array | bool
 
     @property
     def is_enough(self) -> Array:
@@ -137,10 +137,10 @@ class Moments(NamedTuple):
         The inverse is (sum u^4 / V^2 - 1 / n) / 2, at least 1 / (n - 1), plus by how much 1 / (``behind`` - 1) is more
         than that: how many clusters each class has varies as well.
         """
-        least = 1 / max(self.n - 1, 1)
+        least = 1 / np.maximum(np.subtract(self.n, 1), 1)
         fourth = np.divide(self.fourth, self.square**2, out=np.zeros(len(self.square)), where=self.square > 0)
         by_class = np.maximum(1 / np.maximum(self.behind - 1, 1) - least, 0)
-        return np.asarray(1 / (np.maximum((fourth - 1 / max(self.n, 1)) / 2, least) + by_class))
+        return np.asarray(1 / (np.maximum((fourth - 1 / np.maximum(self.n, 1)) / 2, least) + by_class))
 
 
 class Influence(NamedTuple):

@@ -110,8 +110,8 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     from scipy.special import gammaln  # noqa: PLC0415 - half as slow to import as the rest of tracekit
     from scipy.stats import t  # noqa: PLC0415 - likewise
 
-    n = this.n_effective + other.n_effective
-    shares = [side.n_effective / n if n > 0 else 0.5 for side in (this, other)]
+    n = np.add(this.n_effective, other.n_effective)
+    shares = [np.where(n > 0, side.n_effective / np.where(n > 0, n, 1.0), 0.5) for side in (this, other)]
     both = _together(this, other, shares)
     spreads = [_at_least(side, both, share) for side, share in zip((this, other), shares, strict=True)]
     square = spreads[0][0] + spreads[1][0]
@@ -119,32 +119,32 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     freedom = np.divide(square**2, doubt, out=np.ones(len(square)), where=doubt > 0)
     half = _student(freedom, confidence) * np.sqrt(square)
     score = np.divide(np.abs(value), np.sqrt(square), out=np.full(len(square), np.inf), where=square > 0)
-    counts = np.array([this.n_effective, other.n_effective])
-    rarest = min(2 * float(np.exp(gammaln(counts + 1).sum() - gammaln(counts.sum() + 1))), 1.0)
+    ways = gammaln(np.add(this.n_effective, 1)) + gammaln(np.add(other.n_effective, 1)) - gammaln(n + 1)
+    rarest = np.minimum(2 * np.exp(ways), 1.0)
     p_value = np.where(value == 0, 1.0, np.clip(2 * t.sf(score, freedom), rarest, 1.0))
     is_enough = this.is_enough & other.is_enough
     low, high, p_value = (np.where(is_enough, found, np.nan) for found in (value - half, value + half, p_value))
     return Difference(low, high, p_value)
 
 
-def _together(this: Moments, other: Moments, shares: list[float]) -> Moments:
+def _together(this: Moments, other: Moments, shares: list[Array]) -> Moments:
     """Return the moments of the mean of both sides together."""
     square, third, fourth = (
         shares[0] ** power * one + shares[1] ** power * two
         for power, one, two in zip((2, 3, 4), this[:3], other[:3], strict=True)
     )
-    n, n_effective = this.n + other.n, this.n_effective + other.n_effective
+    n, n_effective = np.add(this.n, other.n), np.add(this.n_effective, other.n_effective)
     doubt = sum(
         (share**2 * side.square) ** 2 / np.maximum(side.behind, 1)
         for share, side in zip(shares, (this, other), strict=True)
     )
-    behind = np.divide(square**2, doubt, out=np.full(len(square), float(n)), where=doubt > 0)
-    return Moments(square, third, fourth, behind, n, n_effective, this.is_even and other.is_even)
+    behind = np.divide(square**2, doubt, out=np.full(len(square), n, np.float64), where=doubt > 0)
+    return Moments(square, third, fourth, behind, n, n_effective, np.logical_and(this.is_even, other.is_even))
 
 
-def _at_least(side: Moments, both: Moments, share: float) -> tuple[Array, Array]:
+def _at_least(side: Moments, both: Moments, share: Array) -> tuple[Array, Array]:
     """Return variance and degrees of freedom of a side, those of both sides where its own variance is less."""
-    least = both.square / max(share, _NONE)
+    least = both.square / np.maximum(share, _NONE)
     return np.maximum(side.square, least), np.where(side.square < least, both.freedom, side.freedom)
 
 

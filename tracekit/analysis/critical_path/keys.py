@@ -31,7 +31,8 @@ def codes_of(path: CriticalPath, by: By) -> dict[str, Codes]:
 def key_codes(traces: TraceSet, tree: PathTree, key: Key) -> Codes:
     """Return one column to group time by, for every node.
 
-    Beside the names of ``tracekit.grouping``, paths have ``caller_service``, ``callee_service`` and ``call_path``.
+    Beside the names of ``tracekit.grouping``, paths have ``caller_service``, ``callee_service``, ``call_path``, and the
+    ends of the call that time belongs to: ``edge_caller`` and ``edge_callee``.
     """
     whole = of_traces(traces, key)
     if whole is not None:  # known for the nodes added for missing spans, too
@@ -42,6 +43,8 @@ def key_codes(traces: TraceSet, tree: PathTree, key: Key) -> Codes:
         return _callers(tree, key_codes(traces, tree, "service_name"))
     if key == "callee_service":
         return _callees(tree, key_codes(traces, tree, "service_name"), key_codes(traces, tree, "peer_service_name"))
+    if key in {"edge_caller", "edge_callee"}:
+        return _edge_ends(traces, tree)[key]
     if key == "call_path":
         found = call_tree(traces, tree)
         return Codes(found.code, _spell(found, tree))
@@ -74,6 +77,23 @@ def _callees(tree: PathTree, service: Codes, peer: Codes) -> Codes:
     np.minimum.at(first, above, service.codes[rows])
     np.maximum.at(last, above, service.codes[rows])
     return pick([Codes(np.where(first == last, last, -1).astype(np.int32), service.labels), peer])[0]
+
+
+def _edge_ends(traces: TraceSet, tree: PathTree) -> dict[str, Codes]:
+    """Return the call that the time of every node belongs to.
+
+    Time of a span that calls another service belongs to that call, all other time to the call that entered the service.
+    """
+    names = ("service_name", "caller_service", "callee_service")
+    service, caller, callee = (key_codes(traces, tree, name) for name in names)
+    number = {label: at for at, label in enumerate(service.labels)}
+    same = np.array([*(number.get(label, -1) for label in callee.labels), -1])[callee.codes]
+    leaves = (callee.codes >= 0) & (same != service.codes)
+    outgoing = Codes(np.where(leaves, callee.codes, -1).astype(np.int32), callee.labels)
+    return {
+        "edge_caller": Codes(np.where(leaves, service.codes, caller.codes), service.labels),
+        "edge_callee": pick([outgoing, service])[0],
+    }
 
 
 class CallTree(NamedTuple):

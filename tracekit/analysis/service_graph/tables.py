@@ -56,7 +56,7 @@ class Tables:
     unnamed_count: float
 
 
-class _Measured(NamedTuple):
+class Measured(NamedTuple):
     """The facts about spans that every table needs."""
 
     trace: Array
@@ -74,8 +74,21 @@ class _Measured(NamedTuple):
             return float(weights[0])
         return np.asarray(weights[trace])
 
+    @classmethod
+    def of(cls, traces: TraceSet) -> Measured:
+        """Return the facts about the spans of traces."""
+        return cls(
+            traces.forest.trace,
+            traces.weights.value,
+            traces.is_inferred,
+            traces.is_error,
+            ~is_open(traces.lookup),
+            traces.has_duration,
+            traces.duration_ns,
+        )
 
-class _Calls(NamedTuple):
+
+class Seen(NamedTuple):
     """Calls or requests: their trace, whether they failed and have ended, and the row that has their duration."""
 
     trace: Array
@@ -88,15 +101,7 @@ def tabulate(traces: TraceSet, by: By = "service_name") -> Tables:
     """Return the additive tables of whole traces, with the groups of ``by`` as services."""
     node = _nodes(traces, by)
     calls = find_calls(traces, node)
-    spans = _Measured(
-        traces.forest.trace,
-        traces.weights.value,
-        traces.is_inferred,
-        traces.is_error,
-        ~is_open(traces.lookup),
-        traces.has_duration,
-        traces.duration_ns,
-    )
+    spans = Measured.of(traces)
     answered = calls.callee_row >= 0
     row = np.where(answered, calls.callee_row, calls.caller_row)
     columns = {
@@ -114,8 +119,8 @@ def tabulate(traces: TraceSet, by: By = "service_name") -> Tables:
         "paired_count": sum_by(group, weight * calls.is_paired, len(keys["is_answered"])),
     }
     ends, callees = (group_labels(keys, columns, len(keys["is_answered"])) for columns in (CALL_KEYS, PEER_KEYS))
-    seen, silent = _as_the_caller_saw(calls, spans, row), np.flatnonzero(~answered)
-    unanswered = _Calls(*(values[silent] for values in seen))
+    seen, silent = as_the_caller_saw(calls, spans), np.flatnonzero(~answered)
+    unanswered = Seen(*(values[silent] for values in seen))
     return Tables(
         _services(traces, node, calls, spans),
         Aggregate(keys, counts, Histogram.empty()),
@@ -126,14 +131,15 @@ def tabulate(traces: TraceSet, by: By = "service_name") -> Tables:
     )
 
 
-def _as_the_caller_saw(calls: Calls, spans: _Measured, row: Array) -> _Calls:
+def as_the_caller_saw(calls: Calls, spans: Measured) -> Seen:
     """Return the calls, with the caller's duration if it is known and the call has an incoming span."""
+    row = np.where(calls.callee_row >= 0, calls.callee_row, calls.caller_row)
     both = np.flatnonzero(calls.is_paired)
     caller, timed_row, failed, ended = calls.caller_row[both], row.copy(), spans.failed[row], spans.ended[row]
     timed_row[both] = np.where(spans.timed[caller], caller, row[both])
     failed[both] |= spans.failed[caller]
     ended[both] |= spans.ended[caller]
-    return _Calls(spans.trace[row], failed, ended, timed_row)
+    return Seen(spans.trace[row], failed, ended, timed_row)
 
 
 def _nodes(traces: TraceSet, by: By) -> Codes:
@@ -145,16 +151,14 @@ def _nodes(traces: TraceSet, by: By) -> Codes:
     return columns[0] if len(columns) == 1 and (columns[0].codes >= 0).all() else join(complete)
 
 
-def _requests(service: Codes, calls: Calls, spans: _Measured) -> Aggregate:
+def _requests(service: Codes, calls: Calls, spans: Measured) -> Aggregate:
     """Return the requests that arrive at each service."""
     row = calls.entry_rows
     names = {"service_name": np.array(service.labels, object)}
-    return _outcomes(
-        spans, service.codes[row], names, _Calls(spans.trace[row], spans.failed[row], spans.ended[row], row)
-    )
+    return _outcomes(spans, service.codes[row], names, Seen(spans.trace[row], spans.failed[row], spans.ended[row], row))
 
 
-def _outcomes(spans: _Measured, group: Array, keys: dict[str, Array], calls: _Calls) -> Aggregate:
+def _outcomes(spans: Measured, group: Array, keys: dict[str, Array], calls: Seen) -> Aggregate:
     """Return sums over traces and durations of calls by their group and weight class."""
     codes, labels = weight_classes(spans.trace_weight)
     cell, owner, code = class_cells(group.astype(np.int64), codes[calls.trace], len(labels))
@@ -172,7 +176,7 @@ def _outcomes(spans: _Measured, group: Array, keys: dict[str, Array], calls: _Ca
     return Aggregate(own, sums, _durations(spans, cell, calls.timed_row, spans.weight_of(calls.trace)))
 
 
-def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
+def _durations(spans: Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
     """Return the histogram of durations, without rows that have no usable duration."""
     timed = spans.timed[row]
     if not timed.all():
@@ -181,7 +185,7 @@ def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float
     return Histogram.of(group, spans.duration[row], weight)
 
 
-def _services(traces: TraceSet, service: Codes, calls: Calls, spans: _Measured) -> Aggregate:
+def _services(traces: TraceSet, service: Codes, calls: Calls, spans: Measured) -> Aggregate:
     """Return spans, traces, self time and requests without a recorded call, by service."""
     inferred = spans.inferred
     own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)

@@ -1,0 +1,159 @@
+"""``tk.compare``: what changed between two sets of traces, in operations, calls and endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.compare.effects import Settings, adjusted, effects
+from tracekit.analysis.compare.levels import SIDES, groups_of, names_of, table_of
+from tracekit.analysis.compare.observations import ENDPOINT, calls, requests, spans
+from tracekit.analysis.compare.result import Comparison
+from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.arguments import check_traces
+from tracekit.grouping import named
+from tracekit.stats.intervals import normal_quantile
+from tracekit.weights.comparability import Comparability, comparability
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.compare import PathComparison
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.grouping import By
+    from tracekit.traces import TraceSet
+
+_EDGE: Final = {"edge_caller": "caller_service", "edge_callee": "callee_service"}
+_ENTRY: Final = {f"request.{name}": name for name in ENDPOINT}
+
+
+def compare(
+    baseline: TraceSet,
+    current: TraceSet,
+    by: By = ("service_name", "operation"),
+    *,
+    names: tuple[str, str] = SIDES,
+    min_traces: int = 20,
+    confidence: float = 0.95,
+    fdr: float = 0.05,
+) -> Comparison:
+    """Return what changed between two sets of traces, by operation, by call between services, and by endpoint.
+
+    Parameters
+    ----------
+    baseline, current
+        The traces; not modified.  Two windows of one recording are ``traces.between(...)``.
+    by
+        Names to group spans by: columns of ``spans``, attribute keys, ``resource.<key>`` or ``request.<name>``, see
+        ``tracekit.grouping``.
+    names
+        Names of the two sides, such as the versions.
+    min_traces
+        Traces with a group that both sides need; rows with fewer are ``too few``.
+    confidence
+        Confidence level of the intervals.
+    fdr
+        False discovery rate at which a change is significant, over all groups and metrics of the three tables.
+
+    Returns
+    -------
+    Comparison
+        ``.table``, ``.edges``, ``.endpoints``, ``.effects``, ``.path``.
+
+    Raises
+    ------
+    ValueError
+        No name to group by, or one that neither side has; names of sides that are empty or equal; a rate outside 0
+        and 1.
+
+    Notes
+    -----
+    Rows are ranked by their contribution to the change of the mean latency on the critical path
+    (``CriticalPath.compare``), not by ratio, so a row that doubled and nobody waits for is last.  A contribution
+    contains changes of presence, calls and time; the verdict is about durations of calls, calls per request and error
+    rates, and names the change with the larger contribution if both durations and calls changed.
+
+    Error rates and percentiles: limits of each side (``tk.latency``), combined by MOVER (Zou and Donner 2008); the p
+    value is the smallest of seven levels of significance at which the limits of the change exclude 0.  Calls per
+    request and means: Student's t on the influences of traces.  Every trace is one observation, however many spans it
+    has.  q values: Benjamini and Hochberg 1995.  Groups of which one side has no trace are new or gone only if their
+    absence by chance is unlikely (hypergeometric, at the effective number of traces).
+
+    Calls per second and ``rate_factor`` are not tested: two windows have different traffic for many reasons, and the
+    limits assume that requests arrive independently.
+
+    If the sides were sampled differently, or one has weights and the other none, all rows are ``not comparable`` and
+    nothing is tested.
+
+    Examples
+    --------
+    >>> before, during = tk.load_sample("checkout-regression")
+    >>> changes = tk.compare(before, during, names=("1.4.0", "1.5.0"))
+    >>> row = changes.table.iloc[0]
+    >>> row["service_name"], row["operation"], row["verdict"]
+    ('ledger', 'SELECT entries', 'more')
+    >>> bool(changes.table["contribution_ns"].sum() == changes.path.change.value)
+    True
+    """
+    for side in (baseline, current):
+        check_traces(side, "compare")
+    keys = _checked_names(by, names, confidence=confidence, fdr=fdr)
+    about = _comparability(baseline, current)
+    settings = Settings(confidence, fdr, min_traces, about.is_comparable)
+    paths = critical_path(baseline), critical_path(current)
+    whole = _change(paths, by, settings)
+    kinds = {
+        "group": (spans(by), whole, {name: name for name in keys}),
+        "edge": (calls, _change(paths, tuple(_EDGE), settings), _EDGE),
+        "endpoint": (requests, _change(paths, tuple(_ENTRY), settings), _ENTRY),
+    }
+    sides = baseline, current
+    groups = [
+        groups_of(sides, (observe(baseline), observe(current)), confidence=confidence)
+        for observe, _, _ in kinds.values()
+    ]
+    found = adjusted([effects(*each.sides, settings) for each in groups])
+    tables, long = [], []
+    for (name, (_, path, own)), each, changes in zip(kinds.items(), groups, found, strict=True):
+        table, order = table_of(each, changes, _parts(path, own), about.statement)
+        tables.append(table)
+        long.append(changes.take(order).long(name, names_of(each.keys.iloc[order])))
+    shared = np.intersect1d(*(np.array(side.trace_ids, object) for side in sides))
+    counts = len(baseline), len(current)
+    return Comparison(*tables, pd.concat(long, ignore_index=True), whole, names, counts, about, len(shared))
+
+
+def _checked_names(by: By, names: tuple[str, str], *, confidence: float, fdr: float) -> list[str]:
+    """Return the names to group by; ValueError for arguments that cannot be."""
+    keys = list(named(by))
+    if not keys:
+        raise ValueError("expected at least one name to group by, found none; the default is service_name, operation")
+    if len(names) != len(SIDES) or not all(names) or names[0] == names[1]:
+        raise ValueError(f"expected two different names of the sides, such as ('1.4.0', '1.5.0'), found {names!r}")
+    if not 0 < fdr < 1:
+        raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
+    normal_quantile(confidence)
+    return keys
+
+
+def _comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
+    """Return what the comparison describes; without traces on one side, nothing."""
+    empty = [name for name, side in zip(SIDES, (baseline, current), strict=True) if not len(side)]
+    if empty:
+        return Comparability("not comparable", f"not comparable: no traces in the {' and the '.join(empty)}")
+    return comparability(baseline, current)
+
+
+def _change(paths: tuple[CriticalPath, CriticalPath], by: By, settings: Settings) -> PathComparison | None:
+    """Return the change of critical-path time by some names; None if one side has no finished request."""
+    if not all(path.weight.any() for path in paths):
+        return None
+    return paths[0].compare(paths[1], by=by, confidence=settings.confidence, fdr=settings.fdr)
+
+
+def _parts(path: PathComparison | None, names: dict[str, str]) -> pd.DataFrame:
+    """Return the contributions by the keys of a table."""
+    if path is not None:
+        return path.table.rename(columns=names)
+    parts = ("change", "change_low", "change_high", "presence_change", "frequency_change", "duration_change")
+    return pd.DataFrame(columns=[*names.values(), *(f"{part}_ns" for part in parts)], dtype=float)
