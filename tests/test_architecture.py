@@ -40,6 +40,7 @@ LAYERS = [
         "samples",
         "",
         "cli_tables",
+        "cli_diff",
         "cli_path",
         "cli_pull",
         "cli_audit",
@@ -53,6 +54,7 @@ COMMANDS = [
     "samples",
     "",
     "cli_tables",
+    "cli_diff",
     "cli_path",
     "cli_pull",
     "cli_audit",
@@ -76,7 +78,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "msgspec": {"loading", "aws"},
     "isal": {"loading"},
     "backports": {"loading", "aws"},
-    "typer": {"cli", "cli_path", "cli_pull", "cli_audit"},
+    "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_audit"},
     "rich": {"cli_tables", "cli_path", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()

@@ -1,7 +1,8 @@
 """The command line: each command reads files, calls the same functions as a notebook, and prints the result.
 
-Exit codes: 0 success; 1 ``check`` quarantined records, or ``pull`` or ``audit`` found missing traces; 2 an input or
-argument error or a failed write (one line on standard error); 130 interrupted by Ctrl-C.
+Exit codes: 0 success; 1 ``check`` quarantined records, ``pull`` or ``audit`` found missing traces, or a condition of
+``diff`` is met; 2 an input or argument error or a failed write (one line on standard error); 3 the data cannot tell
+whether a condition of ``diff`` is met; 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_path, cli_pull
+from tracekit import cli_audit, cli_diff, cli_path, cli_pull
 from tracekit.bundled import NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ app = typer.Typer(
 
 app.add_typer(cli_pull.app, name="pull")
 app.command()(cli_path.path)
+app.command()(cli_diff.diff)
 app.command()(cli_audit.audit)
 
 Files = Annotated[

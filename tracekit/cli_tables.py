@@ -12,12 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.text import (
+    NO_FIGURE,
     cell,
     clean,
     count,
     duration,
     from_to,
     interval,
+    mean_count,
     plural,
     ratio,
     short_names,
@@ -189,6 +191,54 @@ def path_comparison_table(comparison: PathComparison, top: int) -> Table:
             "yes" if row["is_significant"] else "no",
         )
     return shown
+
+
+def comparison_table(title: str, table: pd.DataFrame, top: int) -> Table:
+    """Return the rows of one table of ``tk.compare``."""
+    heads, keys = comparison_heads(table), len(_comparison_keys(table)) + 1
+    title = f"{title}, top {top:,} of {len(table):,}" if len(table) > top else title
+    shown = _table(title, heads[:keys], heads[keys:])
+    for row in comparison_rows(table.head(top)):
+        shown.add_row(*map(_cell, row))
+    return shown
+
+
+def comparison_heads(table: pd.DataFrame) -> list[str]:
+    """Return the heads of the columns of ``comparison_rows``."""
+    heads = ["verdict", "contribution\nper request", "calls per\nrequest", "error rate", "p50", "p95"]
+    return [*_comparison_keys(table), *heads]
+
+
+def comparison_rows(table: pd.DataFrame) -> list[list[str]]:
+    """Return rows of ``tk.compare`` as text: the keys, the verdict, the contribution, and metrics of both sides."""
+    forms: dict[str, Callable[[float | None], str]] = {
+        "calls_per_request": mean_count,
+        "error_ratio": ratio,
+        "p50_ns": duration,
+        "p95_ns": duration,
+    }
+    return [
+        [
+            *("(none)" if row[key] is None else clean(row[key]) for key in _comparison_keys(table)),
+            NO_FIGURE if row["verdict"] == "no significant change" else row["verdict"],
+            cell(signed_duration, row["contribution_ns"]),
+            *(_both_sides(row, name, form) for name, form in forms.items()),
+        ]
+        for row in _records(table)
+    ]
+
+
+def _comparison_keys(table: pd.DataFrame) -> list[str]:
+    """Return the key columns that are shown."""
+    hidden = {"callee_type", "call_type"}
+    return [name for name in table.columns[: table.columns.get_loc("verdict")] if name not in hidden]
+
+
+def _both_sides(row: dict[str, Any], name: str, form: Callable[[float | None], str]) -> str:
+    """Return a metric on both sides, once where they look alike; an en dash where neither has it."""
+    before, now = row[f"baseline_{name}"], row[f"current_{name}"]
+    alike = form(before) == form(now)
+    return cell(form, now) if alike else from_to(before, now, form)
 
 
 def _bands(sides: pd.DataFrame) -> str:

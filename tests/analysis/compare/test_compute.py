@@ -57,7 +57,7 @@ def test_the_contributions_of_every_table_sum_to_the_change_of_the_mean_latency(
         changes = tk.compare(healthy, current)
         means = [side.summary["root_duration_ns"].mean() for side in (healthy, current)]
         assert changes.path.change.value == pytest.approx(means[1] - means[0], abs=1)
-        for table in (changes.table, changes.edges, changes.endpoints):
+        for table in (changes.table, changes.edges, changes.endpoints, changes.requests):
             assert table["contribution_ns"].sum() == changes.path.change.value
 
 
@@ -149,7 +149,7 @@ def test_the_same_file_twice_has_no_change_and_says_that_traces_are_on_both_side
 
 def test_sides_sampled_differently_are_not_compared_and_every_row_says_why(healthy):
     changes = tk.compare(healthy.with_weights(10), other(slow_ms=5))
-    for table in (changes.table, changes.edges, changes.endpoints):
+    for table in (changes.table, changes.edges, changes.endpoints, changes.requests):
         assert set(table["verdict"]) == {"not comparable"}
         assert table["reason"].str.contains("weights are known for the baseline traces only").all()
     assert changes.effects[["change_low", "p_value", "q_value"]].isna().all(axis=None)

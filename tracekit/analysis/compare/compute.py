@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from tracekit.analysis.compare.effects import Settings, adjusted, effects
 from tracekit.analysis.compare.levels import SIDES, groups_of, names_of, table_of
-from tracekit.analysis.compare.observations import ENDPOINT, calls, requests, spans
+from tracekit.analysis.compare.observations import ALL, ENDPOINT, calls, everything, requests, spans
 from tracekit.analysis.compare.result import Comparison
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.arguments import check_traces
@@ -30,8 +29,8 @@ _ENTRY: Final = {f"request.{name}": name for name in ENDPOINT}
 def compare(
     baseline: TraceSet,
     current: TraceSet,
-    by: By = ("service_name", "operation"),
     *,
+    by: By = ("service_name", "operation"),
     names: tuple[str, str] = SIDES,
     min_traces: int = 20,
     confidence: float = 0.95,
@@ -53,12 +52,12 @@ def compare(
     confidence
         Confidence level of the intervals.
     fdr
-        False discovery rate at which a change is significant, over all groups and metrics of the three tables.
+        False discovery rate at which a change is significant, over all groups and metrics of all tables.
 
     Returns
     -------
     Comparison
-        ``.table``, ``.edges``, ``.endpoints``, ``.effects``, ``.path``.
+        ``.table``, ``.edges``, ``.endpoints``, ``.requests``, ``.effects``, ``.path``.
 
     Raises
     ------
@@ -106,6 +105,7 @@ def compare(
         "group": (spans(by), whole, {name: name for name in keys}),
         "edge": (calls, _change(paths, tuple(_EDGE), settings), _EDGE),
         "endpoint": (requests, _change(paths, tuple(_ENTRY), settings), _ENTRY),
+        "request": (everything, whole, None),
     }
     sides = baseline, current
     groups = [
@@ -118,9 +118,10 @@ def compare(
         table, order = table_of(each, changes, _parts(path, own), about.statement)
         tables.append(table)
         long.append(changes.take(order).long(name, names_of(each.keys.iloc[order])))
-    shared = np.intersect1d(*(np.array(side.trace_ids, object) for side in sides))
-    counts = len(baseline), len(current)
-    return Comparison(*tables, pd.concat(long, ignore_index=True), whole, names, counts, about, len(shared))
+    shared = len(set(baseline.trace_ids) & set(current.trace_ids))
+    every, counts = pd.concat(long, ignore_index=True), (len(baseline), len(current))
+    table, edges, endpoints, whole_requests = tables
+    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared)
 
 
 def _checked_names(by: By, names: tuple[str, str], *, confidence: float, fdr: float) -> list[str]:
@@ -151,9 +152,13 @@ def _change(paths: tuple[CriticalPath, CriticalPath], by: By, settings: Settings
     return paths[0].compare(paths[1], by=by, confidence=settings.confidence, fdr=settings.fdr)
 
 
-def _parts(path: PathComparison | None, names: dict[str, str]) -> pd.DataFrame:
-    """Return the contributions by the keys of a table."""
-    if path is not None:
-        return path.table.rename(columns=names)
+def _parts(path: PathComparison | None, names: dict[str, str] | None) -> pd.DataFrame:
+    """Return the contributions by the keys of a table; without names, the whole change as one row."""
     parts = ("change", "change_low", "change_high", "presence_change", "frequency_change", "duration_change")
-    return pd.DataFrame(columns=[*names.values(), *(f"{part}_ns" for part in parts)], dtype=float)
+    columns = [f"{part}_ns" for part in parts]
+    if path is None:
+        return pd.DataFrame(columns=[*(names or {"": "request"}).values(), *columns], dtype=float)
+    if names is None:
+        change = path.change
+        return pd.DataFrame([[ALL, change.value, change.low, change.high, 0, 0, 0]], columns=["request", *columns])
+    return path.table.rename(columns=names)

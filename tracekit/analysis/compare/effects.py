@@ -53,25 +53,27 @@ class Effects(NamedTuple):
 
     Parameters
     ----------
-    before, now, low, high, p_value, q_value
-        float64[groups, metrics]; NaN where not estimable or not tested.
+    before, now
+        Values of the metrics, with limits, float64[groups, metrics].
+    low, high, p_value, q_value
+        Of the changes; NaN where not estimable or not tested.
     absence_p_value, absence_q_value
         float64[groups]: of groups that only one side has, that this is by chance; 1 for others.
-    sides
-        The figures of both sides.
+    trace_counts
+        int64[groups, 2]: recorded traces with the group on each side.
     settings
         How they were tested.
     """
 
-    before: Array
-    now: Array
+    before: Limited
+    now: Limited
     low: Array
     high: Array
     p_value: Array
     q_value: Array
     absence_p_value: Array
     absence_q_value: Array
-    sides: tuple[Figures, Figures]
+    trace_counts: Array
     settings: Settings
 
     @property
@@ -85,10 +87,10 @@ class Effects(NamedTuple):
         ``path_parts`` are the changes of critical-path time because of more calls and because of slower ones: where
         both are significant the larger part decides.
         """
-        found = np.full(len(self.before), "no significant change", object)
-        count = np.stack([side.trace_count for side in self.sides])
+        found = np.full(len(self.low), "no significant change", object)
+        count = self.trace_counts.T
         found[(count < self.settings.min_traces).any(axis=0)] = "too few"
-        change, sure = self.now - self.before, self.is_significant
+        change, sure = np.subtract(self.now.value, self.before.value), self.is_significant
         slower = (sure & (change > 0))[:, _DURATIONS].any(axis=1)
         faster = (sure & (change < 0))[:, _DURATIONS].any(axis=1)
         more, fewer = sure[:, _CALLS] & (change[:, _CALLS] > 0), sure[:, _CALLS] & (change[:, _CALLS] < 0)
@@ -111,7 +113,8 @@ class Effects(NamedTuple):
 
     def long(self, level: str, names: list[str]) -> pd.DataFrame:
         """Return one row per group and metric."""
-        groups, metrics = self.before.shape
+        groups, metrics = self.low.shape
+        sides = {"baseline": self.before, "current": self.now}
         return pd.DataFrame(
             {
                 "level": np.full(groups * metrics, level, object),
@@ -119,27 +122,39 @@ class Effects(NamedTuple):
                 "name": np.repeat(np.array(names, object), metrics),
                 "metric": np.tile(np.array(list(METRICS), object), groups),
                 "unit": np.tile(np.array(list(METRICS.values()), object), groups),
-                "baseline_value": self.before.ravel(),
-                "current_value": self.now.ravel(),
-                "change": (self.now - self.before).ravel(),
+                **{
+                    f"{side}_{part}": np.ravel(getattr(values, part))
+                    for side, values in sides.items()
+                    for part in Limited._fields
+                },
+                "change": np.subtract(self.now.value, self.before.value).ravel(),
                 "change_low": self.low.ravel(),
                 "change_high": self.high.ravel(),
                 "p_value": self.p_value.ravel(),
                 "q_value": self.q_value.ravel(),
                 "is_significant": self.is_significant.ravel(),
+                **{
+                    f"{name}_trace_count": np.repeat(count, metrics)
+                    for name, count in zip(sides, self.trace_counts.T, strict=True)
+                },
             }
         )
 
     def take(self, order: Array) -> Effects:
-        """Return the groups in another order; ``sides`` and ``settings`` are unchanged."""
-        return Effects(*(values[order] for values in self[:-2]), self.sides, self.settings)
+        """Return the groups in another order."""
+        before, now = (Limited(*(np.asarray(part)[order] for part in side)) for side in (self.before, self.now))
+        rest = (self.low, self.high, self.p_value, self.q_value, self.absence_p_value, self.absence_q_value)
+        low, high, p_value, q_value, absence_p, absence_q = (values[order] for values in rest)
+        counts = self.trace_counts[order]
+        return Effects(before, now, low, high, p_value, q_value, absence_p, absence_q, counts, self.settings)
 
 
 def effects(before: Figures, now: Figures, settings: Settings) -> Effects:
     """Return the changes of all groups."""
-    values = [_values(side) for side in (before, now)]
-    counts = np.stack([before.trace_count, now.trace_count])
-    both, either = (counts >= settings.min_traces).all(axis=0), (counts >= settings.min_traces).any(axis=0)
+    values = before.limits(settings.confidence), now.limits(settings.confidence)
+    counts: Array = np.stack([before.trace_count, now.trace_count])
+    is_enough: Array = counts >= settings.min_traces
+    both = np.asarray(is_enough.all(axis=0))
     calls, means = (
         difference(change, first, second, confidence=settings.confidence)
         for change, first, second in (
@@ -156,12 +171,12 @@ def effects(before: Figures, now: Figures, settings: Settings) -> Effects:
                       (calls.p_value, p_rest, means.p_value))
     )  # fmt: skip
     is_tested = np.repeat(both[:, None], len(METRICS), axis=1)
-    is_tested[:, _CALLS] = either & (counts > 0).all(axis=0)
+    is_tested[:, _CALLS] = is_enough.any(axis=0) & (counts > 0).all(axis=0)
     is_tested &= settings.is_comparable
     low, high, p_value = (np.where(is_tested, found, np.nan) for found in (low, high, p_value))
     absent = _absence(before, now) if settings.is_comparable else np.full(len(both), np.nan)
     unknown = np.full(p_value.shape, np.nan), np.full(len(both), np.nan)
-    return Effects(*values, low, high, p_value, unknown[0], absent, unknown[1], (before, now), settings)
+    return Effects(values[0], values[1], low, high, p_value, unknown[0], absent, unknown[1], counts.T, settings)
 
 
 def adjusted(levels: Sequence[Effects]) -> list[Effects]:
@@ -175,13 +190,6 @@ def adjusted(levels: Sequence[Effects]) -> list[Effects]:
         each._replace(q_value=found.reshape(each.p_value.shape), absence_q_value=absent)
         for each, found, absent in zip(levels, q_value[::2], q_value[1::2], strict=True)
     ]
-
-
-def _values(side: Figures) -> Array:
-    """Return the values of all metrics."""
-    confidence = 0.95  # of limits that are not used
-    ratio, quantiles = side.error_ratio(confidence).value, side.quantiles(confidence).value
-    return _columns(side.frequency, np.column_stack((ratio, quantiles)), side.mean)
 
 
 def _columns(calls: Array, ranked: Array | float, mean: Array) -> Array:

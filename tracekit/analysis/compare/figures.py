@@ -17,6 +17,7 @@ from tracekit.stats.intervals import cluster_sums, effective_clusters
 from tracekit.stats.mover import class_cells, weight_classes
 from tracekit.stats.quantiles import histogram_limits
 from tracekit.stats.ratio_means import ratio_means
+from tracekit.stats.weighted_means import mean_limits
 from tracekit.stats.weighted_rates import rates
 
 if TYPE_CHECKING:
@@ -76,6 +77,13 @@ class Figures:
         """Return the error rate of the calls with a known outcome."""
         found = rates(self.outcomes, self.owners[0], self.groups, confidence=confidence)
         return Limited(found.ratio, found.low, found.high)
+
+    def limits(self, confidence: float) -> Limited:
+        """Return all metrics in the order of ``effects.METRICS``, one column each, with limits."""
+        errors, percentiles = self.error_ratio(confidence), self.quantiles(confidence)
+        calls = (self.frequency, *mean_limits(self.frequency, self.frequency_moments, confidence=confidence))
+        means = (self.mean, *mean_limits(self.mean, self.mean_moments, confidence=confidence))
+        return Limited(*(np.column_stack(part) for part in zip(calls, errors, means, percentiles, strict=True)))
 
     def quantiles(self, confidence: float) -> Limited:
         """Return the percentiles ``SHARES`` of durations in ns, one column each."""

@@ -131,9 +131,9 @@ def _columns(found: Effects, sides: Sequence[Figures]) -> list[pd.DataFrame]:
     shown = []
     for name, side, values in zip(SIDES, sides, (found.before, found.now), strict=True):
         figure = {"trace_count": side.trace_count, "calls_per_s": side.calls_per_s.value}
-        figure |= {metric: values[:, at] for at, metric in enumerate(METRICS)}
+        figure |= dict(zip(METRICS, np.asarray(values.value).T, strict=True))
         shown.append(pd.DataFrame(figure).add_prefix(f"{name}_"))
-    known = np.isfinite(found.q_value).any(axis=1)
+    known = np.asarray(np.isfinite(found.q_value).any(axis=1))
     least = np.full(len(known), np.nan)
     least[known] = np.nanmin(found.q_value[known], axis=1)
     return [*shown, _rate_factors(sides), pd.DataFrame({"q_value": least})]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
+ALL = "all requests"
 ENDPOINT = ("service_name", "operation")
 EDGE = ("caller_service", "callee_service", "callee_type", "call_type")
 
@@ -62,6 +63,14 @@ def spans(by: By) -> Callable[[TraceSet], Observations]:
         return Observations.of(traces, columns_of(traces, by), np.flatnonzero(~traces.is_inferred))
 
     return observe
+
+
+def everything(traces: TraceSet) -> Observations:
+    """Return the root spans as one group."""
+    root = traces.forest.root_row
+    root = root[~traces.is_inferred[root]]
+    one = Codes(np.zeros(len(traces.columns.spans), np.int32), [ALL])
+    return Observations.of(traces, {"request": one}, root)
 
 
 def requests(traces: TraceSet) -> Observations:

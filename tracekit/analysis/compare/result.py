@@ -45,10 +45,13 @@ class Comparison(Weighted, Shown):
     endpoints
         The same for root spans by ``service_name`` and ``operation``.  Contributions include those of a different mix
         of endpoints.
+    requests
+        The same for all root spans together: one row.
     effects
-        One row per row of these tables and metric: ``level`` (group, edge, endpoint), ``row`` of the table, ``name``,
-        ``metric``, ``unit``, ``baseline_value``, ``current_value``, ``change`` with ``change_low`` and ``change_high``,
-        ``p_value``, ``q_value`` (over all three tables), ``is_significant``.
+        One row per row of these tables and metric: ``level`` (group, edge, endpoint, request), ``row`` of the table,
+        ``name``, ``metric``, ``unit``, ``baseline_value`` and ``current_value`` with limits (``baseline_low``, ...),
+        ``change`` with ``change_low`` and ``change_high``, ``p_value``, ``q_value`` (over all tables),
+        ``is_significant``, ``baseline_trace_count`` and ``current_trace_count`` (recorded).
     path
         Change of the mean latency in parts that sum to it; None if one side has no finished request.
     names, trace_counts
@@ -61,12 +64,13 @@ class Comparison(Weighted, Shown):
     Examples
     --------
     >>> tk.compare(baseline, shop)
-    Comparison(baseline 5 traces, current 5 traces, mean latency 88 → 152 ms; sampling weights unknown)
+    Comparison(baseline 5 traces, current 5 traces, mean latency 88.0 → 152 ms; sampling weights unknown)
     """
 
     table: pd.DataFrame
     edges: pd.DataFrame
     endpoints: pd.DataFrame
+    requests: pd.DataFrame
     effects: pd.DataFrame
     path: PathComparison | None
     names: tuple[str, str]
