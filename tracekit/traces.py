@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,23 +262,7 @@ class TraceSet(Shown):
         >>> shop.where("service_name == 'ledger' and is_error").trace_ids
         ['d4c0de00000000000000000000000000', 'e5c0de00000000000000000000000000']
         """
-        mask: Any = condition
-        if isinstance(condition, str):
-            mask = xray_filter(self, condition) if is_xray(condition) else evaluate(condition, self._column)
-        if callable(mask):
-            mask = mask(grouping.spans_by_name(self))
-        mask = truths(mask)
-        made = step("where", condition)
-        if mask.index.name == "trace_id":
-            return self._only(
-                by_plain_id(mask, self.trace_ids).reindex(self.trace_ids, fill_value=False).to_numpy(bool), made
-            )
-        matching = self.forest.trace[of_spans(mask, len(self.columns.spans))]
-        return self._only(np.bincount(matching, minlength=len(self)) > 0, made)
-
-    def _column(self, name: str) -> pd.Series:
-        """Return one column of ``spans`` or attribute without building the whole frame."""
-        return grouping.values(self, name)
+        return self._only(matching(self, condition), step("where", condition))
 
     def trace(self, trace_id: str) -> TraceSet:
         """Return one trace.
@@ -394,3 +378,19 @@ class TraceSet(Shown):
 
     def _repr_html_(self) -> str:
         return self_description.table(self)
+
+
+def matching(traces: TraceSet, condition: Filter) -> Array:
+    """Return which traces have at least one span that matches a condition of ``where``: bool, one per trace."""
+    mask: Any = condition
+    if isinstance(condition, str):
+        is_theirs = is_xray(condition)
+        mask = xray_filter(traces, condition) if is_theirs else evaluate(condition, partial(grouping.values, traces))
+    if callable(mask):
+        mask = mask(grouping.spans_by_name(traces))
+    mask = truths(mask)
+    if mask.index.name == "trace_id":
+        by_id = by_plain_id(mask, traces.trace_ids).reindex(traces.trace_ids, fill_value=False)
+        return np.asarray(by_id.to_numpy(bool))
+    found = traces.forest.trace[of_spans(mask, len(traces.columns.spans))]
+    return np.asarray(np.bincount(found, minlength=len(traces)) > 0)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tracekit.schema import Array
 
-_STEPS, _STEP = 7, 4.0  # levels of significance that are tried, each this many times stricter than the one before
+_STEP = 4.0  # a level of significance is this many times stricter than the one before
 
 
 class Limited(NamedTuple):
@@ -55,7 +55,7 @@ def difference_limits(baseline: Limited, current: Limited) -> Limited:
     return Limited(change, change - down, change + up)
 
 
-def p_value_of_limits(limits: Callable[[float], Limited], *, confidence: float = 0.95) -> Array:
+def p_value_of_limits(limits: Callable[[float], Limited], *, confidence: float = 0.95, steps: int = 7) -> Array:
     """Return p values of differences whose limits are known for every confidence level.
 
     Parameters
@@ -64,11 +64,13 @@ def p_value_of_limits(limits: Callable[[float], Limited], *, confidence: float =
         Returns the differences with their limits, given a confidence level.
     confidence
         The lowest confidence level of interest.
+    steps
+        Levels that are tried.
 
     Returns
     -------
     numpy.ndarray
-        The smallest level of significance tried at which the limits exclude 0: ``1 - confidence`` and six more, each a
+        The smallest level of significance tried at which the limits exclude 0: ``1 - confidence`` and others, each a
         quarter of the one before; 1 where the limits include 0 or are not estimable.  Conservative, and never in
         conflict with the interval.
 
@@ -83,7 +85,7 @@ def p_value_of_limits(limits: Callable[[float], Limited], *, confidence: float =
     """
     found: Array = np.ones(())
     is_excluded: Array = np.ones((), bool)
-    for level in (1 - confidence) / _STEP ** np.arange(_STEPS):
+    for level in (1 - confidence) / _STEP ** np.arange(steps):
         change = limits(1 - float(level))
         is_excluded = is_excluded & (np.greater(change.low, 0) | np.less(change.high, 0))
         found = np.where(is_excluded, level, found)

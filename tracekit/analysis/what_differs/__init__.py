@@ -1,0 +1,1 @@
+"""Attribute values that set some traces apart from others."""

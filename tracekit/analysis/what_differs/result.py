@@ -1,0 +1,134 @@
+"""The result of ``tk.what_differs``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tracekit.analysis.what_differs.membership import membership, owned
+from tracekit.analysis.what_differs.shares import counted
+from tracekit.findings import Shown
+from tracekit.readable_tables import as_html
+from tracekit.text import plural
+from tracekit.weights.known import Weighted
+
+if TYPE_CHECKING:
+    from tracekit.analysis.what_differs.selection import Side
+    from tracekit.columns import Array
+
+_ROWS, _NAMED = 10, 3  # rows and names that a notebook shows
+
+
+@dataclass(frozen=True, repr=False)
+class Differences(Weighted, Shown):
+    """Attribute values that set the selected traces apart from the baseline.
+
+    Parameters
+    ----------
+    table
+        One row per fact, the surest large difference first: ``key`` and ``value``; ``also``, the other values that name
+        the same traces (``not key=value`` where one is on all other traces); ``selection_count`` and
+        ``baseline_count``, recorded traces with it; ``selection_ratio`` and ``baseline_ratio``, its weighted share of
+        the traces of each side; ``difference_ratio`` (selection minus baseline) with ``difference_low_ratio`` and
+        ``difference_high_ratio``; ``lift``, the quotient; ``selected_ratio``, the share of the traces with it that are
+        selected (missing if the sides are two sets of traces); ``q_value`` over all values, thresholds and pairs;
+        ``is_significant``; ``exemplar_trace_id``, a selected trace with it.
+    thresholds
+        The same for numbers: ``operator`` and ``threshold`` in place of ``value``, among the traces with the attribute.
+        The limits allow for the choice of the threshold.
+    pairs
+        The same for two values at once, ``other_key`` and ``other_value``: only pairs that say more than either value.
+    skipped
+        Keys that were not compared: ``key``, ``reason``, ``distinct_count``, ``trace_count``.
+    sides
+        ``side`` (selection, baseline), ``name``, ``trace_count``.
+    statement
+        What the weighted figures describe.
+
+    Examples
+    --------
+    >>> tk.what_differs(shop, "failed")
+    Differences(1 trace 'failed' and 4 traces 'succeeded', no significant difference; sampling weights unknown)
+    """
+
+    table: pd.DataFrame
+    thresholds: pd.DataFrame
+    pairs: pd.DataFrame
+    skipped: pd.DataFrame
+    sides: pd.DataFrame
+    statement: str
+    source: tuple[Side, Side] = field(repr=False)
+
+    def values(self, key: str, *, confidence: float = 0.95) -> pd.DataFrame:
+        """Return who is affected: all values of one key, with bounds also for those of which no trace is selected.
+
+        Parameters
+        ----------
+        key
+            An attribute key, or ``operation``.
+        confidence
+            Confidence level of the limits.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per value, most selected traces first: ``value``, ``trace_count`` (recorded, of both sides),
+            ``selection_count``, ``selected_ratio``, the weighted share of its traces that are selected, with
+            ``selected_low_ratio`` and ``selected_high_ratio``.
+
+        Raises
+        ------
+        ValueError
+            No trace has the key, or the sides are two sets of traces, of which nothing is a share.
+
+        Examples
+        --------
+        >>> tk.what_differs(shop, "failed").values("service.name")[["value", "trace_count", "selection_count"]]
+            value  trace_count  selection_count
+        0    shop            5                1
+        1    cart            5                1
+        2  ledger            4                1
+        """
+        selection, baseline = self.source
+        if selection.traces is not baseline.traces:
+            raise ValueError("expected a selection within one set of traces, found two sets; compare .table instead")
+        traces = selection.traces
+        found = membership(traces, owned(traces), least=1, only=key)
+        if not found.keys:
+            raise ValueError(f"expected an attribute key, found {key!r}; traces.attributes['key'].unique() lists them")
+        both = selection._replace(chosen=selection.chosen | baseline.chosen)
+        inside = [counted(side, found.value, found.trace, len(found.keys)) for side in (selection, both)]
+        total, chosen = inside[1].trace_count, inside[0].trace_count
+        share = _selected(found.value, found.trace, self.source, len(found.keys), confidence)
+        frame = pd.DataFrame({"value": found.texts, "trace_count": total, "selection_count": chosen, **share})
+        frame = frame[frame["trace_count"] > 0]
+        return frame.sort_values(["selection_count", "trace_count"], ascending=False, kind="stable", ignore_index=True)
+
+    def _line(self) -> str:
+        """Return the counts in one line."""
+        sides = [f"{plural(side.trace_count, 'trace')} {side.name!r}" for side in self.source]
+        tables = {"difference": self.table, "threshold": self.thresholds, "pair": self.pairs}
+        found = [plural(int(table["is_significant"].sum()), name) for name, table in tables.items()
+                 if table["is_significant"].any()]  # fmt: skip
+        return f"Differences({' and '.join(sides)}, {', '.join(found) or 'no significant difference'})"
+
+    def _repr_html_(self) -> str:
+        also = [", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+                for names in self.table["also"].head(_ROWS)]  # fmt: skip
+        tables = (self.table.head(_ROWS).assign(also=also), self.thresholds, self.pairs)
+        return f"{self.heading()}{''.join(as_html(table.head(_ROWS)) for table in tables if len(table))}"
+
+
+def _selected(value: Array, trace: Array, sides: tuple[Side, Side], values: int, confidence: float) -> dict[str, Array]:
+    """Return the weighted share of the traces with each value that are selected, with limits."""
+    from tracekit.stats.weighted_rates import clustered_rates  # noqa: PLC0415 - loads scipy
+
+    selection, baseline = sides
+    inside = (selection.chosen | baseline.chosen)[trace]
+    weights = selection.traces.weights.value
+    ratio = clustered_rates(
+        value[inside], trace[inside], selection.chosen[trace[inside]], weights, values, confidence=confidence
+    )
+    return {"selected_ratio": ratio.ratio, "selected_low_ratio": ratio.low, "selected_high_ratio": ratio.high}

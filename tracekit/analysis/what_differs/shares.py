@@ -1,0 +1,108 @@
+"""Shares of traces with a value on both sides, their difference with limits, and q values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.stats.differences import Limited, difference_limits, p_value_of_limits
+from tracekit.stats.mover import weight_classes
+from tracekit.stats.weighted_rates import rates
+
+if TYPE_CHECKING:
+    from tracekit.analysis.what_differs.selection import Side
+    from tracekit.columns import Array
+
+
+class Counted(NamedTuple):
+    """How many traces of one side have each value.
+
+    Parameters
+    ----------
+    trace_count
+        Recorded traces, one per value.
+    sums
+        Sums over traces by value and weight class, as ``intervals.cluster_sums`` names them.
+    owner
+        Value of each entry of ``sums``.
+    """
+
+    trace_count: Array
+    sums: dict[str, Array]
+    owner: Array
+
+    def share(self, confidence: float, chosen: Array | None = None) -> Limited:
+        """Return the weighted share of traces with each value, or with some of them."""
+        values = len(self.trace_count)
+        keep = np.ones(values, bool) if chosen is None else chosen
+        inside = keep[self.owner]
+        owner = (np.cumsum(keep) - 1)[self.owner[inside]]
+        sums = {name: column[inside] for name, column in self.sums.items()}
+        found = rates(sums, owner, int(keep.sum()), confidence=confidence)
+        return Limited(found.ratio, found.low, found.high)
+
+
+def counted(side: Side, value: Array, trace: Array, values: int) -> Counted:
+    """Return how many traces of a side have each value."""
+    weights = np.where(side.chosen, side.traces.weights.value, 0.0)
+    codes, labels = weight_classes(weights)
+    classes, known = max(len(labels), 1), np.flatnonzero(codes >= 0)
+    totals = _powers(codes[known], weights[known], classes)
+    inside = np.flatnonzero(codes[trace] >= 0)
+    mine = trace[inside]
+    own = _powers(value[inside] * classes + codes[mine], weights[mine], values * classes)
+    number, weight, square = (np.tile(total, values) for total in totals)
+    sums = {
+        "cluster_count": number,
+        "trial_count": number,
+        "trial_sum": weight,
+        "event_sum": own[1],
+        "weight_square": square,
+        "trial_square": square,
+        "trial_event": own[2],
+        "event_square": own[2],
+    }
+    is_all = len(known) == side.trace_count  # a trace of weight 0 is recorded, too
+    count = (
+        own[0].reshape(values, classes).sum(axis=1)
+        if is_all
+        else np.bincount(value[side.chosen[trace]], minlength=values)
+    )
+    return Counted(count, sums, np.repeat(np.arange(values), classes))
+
+
+def _powers(cell: Array, weights: Array, cells: int) -> list[Array]:
+    """Return the sums of the weights to the powers 0, 1 and 2 by cell."""
+    count = np.bincount(cell, minlength=cells)
+    if len(weights) and weights.min() == weights.max():
+        return [count, count * weights[0], count * weights[0] ** 2]
+    return [count, *(np.bincount(cell, weights**power, minlength=cells) for power in (1, 2))]
+
+
+class Shares(NamedTuple):
+    """Shares of traces on both sides, one entry per value: the difference is selection minus baseline."""
+
+    selection: Array
+    baseline: Array
+    difference: Limited
+    p_value: Array
+
+
+def shares(selection: Counted, baseline: Counted, *, confidence: float) -> Shares:
+    """Return the shares of both sides with limits of their difference, and p values."""
+    sides = [each.share(confidence) for each in (selection, baseline)]
+    change = difference_limits(sides[1], sides[0])
+    p_value = np.ones(len(selection.trace_count))
+    is_candidate = np.asarray((np.asarray(change.low) > 0) | (np.asarray(change.high) < 0))
+    if is_candidate.any():
+        p_value[is_candidate] = p_value_of_limits(
+            lambda level: difference_limits(baseline.share(level, is_candidate), selection.share(level, is_candidate)),
+            confidence=confidence,
+            steps=_STEPS,
+        )
+    unknown = np.isnan(np.asarray(change.low)) & np.isnan(np.asarray(change.high))
+    return Shares(np.asarray(sides[0].value), np.asarray(sides[1].value), change, np.where(unknown, np.nan, p_value))
+
+
+_STEPS = 14  # levels of significance: down to 7e-10, for thousands of values
