@@ -20,6 +20,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.timeline import timeline
+from tracekit.analysis.what_differs.compute import what_differs
 from tracekit.views import plot
 from tracekit.views.charts import chart, duration_axis, safe
 from tracekit.views.colours import DARK, LIGHT
@@ -319,6 +320,46 @@ def test_what_is_left_out_is_reported():
     figure = plot(latency(pay_traces()), groups=2)
     assert figure.layout.title.text == "Latency (top 2 of 5 groups)"
     assert len(figure.data) == 2
+
+
+# ------------------------------------------------------------------ what differs
+
+
+def set_apart(values):
+    """Sixty requests, of which those with the first value are slow."""
+    spans = pd.DataFrame(
+        {"trace_id": [f"{k + 1:032x}" for k in range(60)], "span_id": [f"{k + 1:016x}" for k in range(60)],
+         "parent_span_id": None, "service_name": "shop", "name": "GET /", "kind": "SERVER",
+         "start_ns": np.arange(60) * 10**9, "end_ns": np.arange(60) * 10**9 + np.where(np.arange(60) % 3, 10**6, 10**9),
+         "attributes.tier": np.array(values)[(np.arange(60) % 3 > 0).astype(int)]}
+    )  # fmt: skip
+    return what_differs(TraceSet.from_spans(spans), "duration_ns > 1e8")
+
+
+def test_each_significant_value_has_a_bar_of_each_side():
+    result = set_apart(["enterprise", "free"])
+    figure = plot(result)
+    assert [bar.name for bar in figure.data] == ["the rest (40 traces)", "duration_ns &gt; 1e8 (20 traces)"]
+    assert [list(bar.x) for bar in figure.data] == [[0.0], [1.0]]
+    assert figure.data[0].y[0] == "tier = enterprise and 1 more"
+    picture = str(figure.picture())
+    assert "100%" in picture
+    tops = [float(top) for top in re.findall(r'class="tk-series\d"><rect x="[^"]+" y="([^"]+)"', picture)]
+    assert tops[0] > tops[1]  # the selection is above the baseline, as in plotly
+
+
+def test_without_a_significant_value_the_title_says_so():
+    traces = set_apart(["a", "b"]).source[0].traces
+    first = pd.Series([True] + [False] * 59, index=pd.Index(traces.trace_ids, name="trace_id"))
+    figure = plot(what_differs(traces, first))
+    assert figure.layout.title.text.endswith(": no significant difference")
+    nothing = plot(what_differs(traces, first, min_traces=99))
+    assert nothing.layout.annotations[0].text == "No attribute value is on enough traces to be compared."
+
+
+def test_names_of_values_are_escaped():
+    text = plot(set_apart(["<a href='http://evil'>x</a>", "b"])).to_json()
+    assert "<a href" not in text
 
 
 # ------------------------------------------------------------------ timeline

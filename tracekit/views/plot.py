@@ -32,6 +32,7 @@ VIEWS: Final = {
     "tracekit.analysis.critical_path.what_if.WhatIfCurve": "attribution.what_if:plot_what_if_curve",
     "tracekit.findings.Finding": "finding:plot_finding",
     "tracekit.findings.Findings": "findings:plot_findings",
+    "tracekit.analysis.what_differs.result.Differences": "what_differs:plot_differences",
     "tracekit.traces.TraceSet": "traces:plot_traces",
 }
 

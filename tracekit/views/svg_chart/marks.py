@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -56,19 +56,34 @@ def stacked_ends(bars: Sequence[Any], barmode: str | None) -> list[list[tuple[An
     return out
 
 
+class Bars(NamedTuple):
+    """The bars of one trace: place and both ends of each; the places of all bars; which one of several side by side."""
+
+    ends: list[tuple[Any, float, float]]
+    places: list[Any]
+    slot: tuple[int, int]
+
+
+def bars_of(traces: Sequence[Any], barmode: str | None) -> dict[int, Bars]:
+    """Return the bars of each trace that has any, by its ``id``."""
+    bars = [trace for trace in traces if trace.type == "bar"]
+    ends = stacked_ends(bars, barmode)
+    places = [place for part in ends for place, _, _ in part]
+    slots = [(k, len(bars)) if barmode == "group" else (0, 1) for k in range(len(bars))]
+    return {id(trace): Bars(part, places, slot) for trace, part, slot in zip(bars, ends, slots, strict=True)}
+
+
 def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str | None) -> list[Markup]:
     """Return the marks of all traces, back to front."""
     parts: list[Markup] = []
     before: dict[str, list[Point]] = {}
-    bars = [trace for trace in traces if trace.type == "bar"]
-    ends = dict(zip(map(id, bars), stacked_ends(bars, barmode), strict=True))
-    places = [place for part in ends.values() for place, _, _ in part]
+    bars = bars_of(traces, barmode)
     for k, trace in enumerate(traces):
         y, colour = ys[trace.yaxis or "y"], LIGHT[k % len(LIGHT)]
         if trace.type == "scatter":
             marks = _scatter(trace, x, y, colour, before)
         elif trace.type == "bar":
-            marks = _bars(trace, x, y, colour, ends[id(trace)], places)
+            marks = _bars(trace, x, y, colour, bars[id(trace)])
         else:
             marks = _heat(trace, x, y)
         parts += [element("g", {"class": f"tk-series{k}"}, *marks)] if marks else []
@@ -142,19 +157,17 @@ def dot(x: float, y: float, size: float, colour: str, symbol: str | None) -> tup
     return "line", {**ends, "stroke": colour, "stroke-width": 2}
 
 
-def _bars(
-    trace: Any, x: Scale, y: Scale, colour: str, ends: Sequence[tuple[Any, float, float]], places: Sequence[Any]
-) -> list[Markup]:
-    """Return the bars of a trace with their labels; ``places`` of all bars determine the thickness."""
+def _bars(trace: Any, x: Scale, y: Scale, colour: str, bars: Bars) -> list[Markup]:
+    """Return the bars of a trace with their labels."""
     flat = trace.orientation == "h"
     words = trace.text if isinstance(trace.text, tuple | list | np.ndarray) else None
     parts = []
-    for k, box in bar_boxes(trace, x, y, ends, places):
+    for k, box in bar_boxes(trace, x, y, bars):
         own = trace.marker.color
         paint = fill(own if isinstance(own, str) else colour if own is None else own[k])
         parts.append(element("rect", {**dict(zip(("x", "y", "width", "height"), box, strict=True)), **paint}))
         if flat and words is not None:
-            middle, end = box[1] + box[3] / 2, max(x.at(ends[k][1]), x.at(ends[k][2]))
+            middle, end = box[1] + box[3] / 2, max(x.at(bars.ends[k][1]), x.at(bars.ends[k][2]))
             inside = end + CHARACTER * len(str(words[k])) > x.end
             anchor = "end" if inside else "start"
             label = html.unescape(str(words[k]))
@@ -170,15 +183,18 @@ def _bars(
     return parts
 
 
-def bar_boxes(
-    trace: Any, x: Scale, y: Scale, ends: Sequence[tuple[Any, float, float]], places: Sequence[Any]
-) -> Iterator[tuple[int, Box]]:
-    """Yield number and box of each bar that has a position."""
+def bar_boxes(trace: Any, x: Scale, y: Scale, bars: Bars) -> Iterator[tuple[int, Box]]:
+    """Yield number and box of each bar that has a position; the places of all bars determine the thickness.
+
+    Of bars side by side the first is the left one, or the lower one of horizontal bars, as in plotly.
+    """
     flat = trace.orientation == "h"
     across, along = (y, x) if flat else (x, y)
-    thick = _thickness(across, places) * 0.8
-    for k, (place, low, high) in enumerate(ends):
-        middle, a, b = across.at(place), along.at(low), along.at(high)
+    slot, slots = bars.slot
+    thick = _thickness(across, bars.places) * 0.8 / slots
+    aside = (slot - (slots - 1) / 2) * thick * (-1 if flat else 1)
+    for k, (place, low, high) in enumerate(bars.ends):
+        middle, a, b = across.at(place) + aside, along.at(low), along.at(high)
         if all(map(math.isfinite, (middle, a, b))):
             first, size = min(a, b), max(0.5, abs(b - a))
             yield k, (first, middle - thick / 2, size, thick) if flat else (middle - thick / 2, first, thick, size)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.text import clean, duration
 from tracekit.views.svg_chart.figure import axes_of, shown_traces
-from tracekit.views.svg_chart.marks import bar_boxes, heat_boxes, stacked_ends, values_of
+from tracekit.views.svg_chart.marks import bar_boxes, bars_of, heat_boxes, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from tracekit.views.scales import Scale
     from tracekit.views.svg_chart.figure import Axes
-    from tracekit.views.svg_chart.marks import Box
+    from tracekit.views.svg_chart.marks import Bars, Box
 
 MOST: Final = 3000  # values of a series
 _FIELD: Final = re.compile(r"%\{(\w+(?:\.\w+)?)(?::([^}]*))?\}(s(?!\w))?")
@@ -32,13 +32,11 @@ def spots_of(figure: Any) -> list[dict[str, Any]]:
     """
     shown = shown_traces(figure)
     axes = axes_of(figure, shown)
-    bars = [trace for trace in shown if trace.type == "bar"]
-    ends = dict(zip(map(id, bars), stacked_ends(bars, figure.layout.barmode), strict=True))
-    places = [place for part in ends.values() for place, _, _ in part]
+    bars = bars_of(shown, figure.layout.barmode)
     out = []
     for trace in shown:
         y = axes.y[trace.yaxis or "y"]
-        found = list(_boxes(trace, axes, y, ends.get(id(trace), []), places)) if trace.hoverinfo != "skip" else []
+        found = list(_boxes(trace, axes, y, bars)) if trace.hoverinfo != "skip" else []
         spots = [
             [*(round(side, 1) for side in box), _words(trace, k, axes.x, y)]
             for k, box in found[:: max(1, math.ceil(len(found) / MOST))]
@@ -47,12 +45,10 @@ def spots_of(figure: Any) -> list[dict[str, Any]]:
     return out
 
 
-def _boxes(
-    trace: Any, axes: Axes, y: Scale, ends: Sequence[tuple[Any, float, float]], places: Sequence[Any]
-) -> Iterator[tuple[Any, Box]]:
+def _boxes(trace: Any, axes: Axes, y: Scale, bars: Mapping[int, Bars]) -> Iterator[tuple[Any, Box]]:
     """Yield number and box of each value; a point has no width and no height."""
     if trace.type == "bar":
-        yield from bar_boxes(trace, axes.x, y, ends, places)
+        yield from bar_boxes(trace, axes.x, y, bars[id(trace)])
     elif trace.type == "heatmap":
         yield from (((i, j), box) for i, j, box in heat_boxes(trace, axes.x, y))
     else:
