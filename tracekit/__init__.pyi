@@ -38,6 +38,8 @@ from tracekit.analysis.critical_path.what_if import CapSelfTime as CapSelfTime
 from tracekit.analysis.critical_path.what_if import MatchDistribution as MatchDistribution
 from tracekit.analysis.compare.compute import compare as compare
 from tracekit.analysis.compare.result import Comparison as Comparison
+from tracekit.analysis.paths.compute import paths as paths
+from tracekit.analysis.paths.result import Paths as Paths
 from tracekit.analysis.what_differs.compute import what_differs as what_differs
 from tracekit.analysis.what_differs.result import Differences as Differences
 from tracekit.analysis.skew import clock_skew as clock_skew

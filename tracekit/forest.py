@@ -368,3 +368,39 @@ def _rank(following: Array) -> Array:
         steps[live] += steps[beyond]
         ahead[live] = ahead[beyond]
     return steps
+
+
+def path_hashes(step: Array, up: Array) -> Array:
+    """Return an order-dependent 64-bit hash of the steps from the root to every node.
+
+    Parameters
+    ----------
+    step
+        Number of the step at each node, the same for the same name.
+    up
+        Parent of each node, -1 for none.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint64; nodes with the same steps above them and their own have the same hash.
+
+    Examples
+    --------
+    >>> hashes = path_hashes(np.array([7, 8, 8, 7]), np.array([-1, 0, 0, 1]))
+    >>> bool(hashes[1] == hashes[2]), bool(hashes[0] == hashes[3])
+    (True, False)
+    """
+    with np.errstate(over="ignore"):
+        mixed = (step.astype(np.uint64) + np.uint64(1)) * _GOLDEN
+        mixed ^= mixed >> np.uint64(29)
+        factor = np.full(len(step), _GOLDEN | np.uint64(1))
+        up, rows = up.copy(), np.flatnonzero(up >= 0)
+        while len(rows):
+            above = up[rows]
+            sum_above, further, beyond = mixed[above], factor[above], up[above]
+            mixed[rows] += factor[rows] * sum_above
+            factor[rows] *= further
+            up[rows] = beyond
+            rows = rows[beyond >= 0]
+    return mixed

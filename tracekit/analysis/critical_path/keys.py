@@ -9,6 +9,7 @@ import pandas as pd
 
 from tracekit.analysis.self_time import first_outside
 from tracekit.attributes import Codes, pick
+from tracekit.forest import path_hashes
 from tracekit.grouping import column, named, of_traces
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 MISSING, NO_SPAN = "(missing)", "(no span)"
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 _SPELT = 24  # steps of a call path in its label
 
 
@@ -123,30 +123,13 @@ def call_tree(traces: TraceSet, tree: PathTree) -> CallTree:
     service, operation = (key_codes(traces, tree, column) for column in ("service_name", "operation"))
     step = service.codes.astype(np.int64) * (len(operation.labels) + 1) + operation.codes + 1
     up = tree.parent.astype(np.int64)
-    codes, first_seen = pd.factorize(_mixed(step, up))
+    codes, first_seen = pd.factorize(path_hashes(step, up))
     first = np.zeros(len(first_seen), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     above = np.where(up >= 0, codes[up], -1)
     if (step != step[first][codes]).any() or (above != above[first][codes]).any():
         raise RuntimeError("two call paths have the same 64-bit hash; this cannot happen by chance")
     return CallTree(codes, first, above[first], service, operation)
-
-
-def _mixed(step: Array, up: Array) -> Array:
-    """Return an order-dependent 64-bit hash of the steps from the root to every node."""
-    with np.errstate(over="ignore"):
-        mixed = (step.astype(np.uint64) + np.uint64(1)) * _MIX
-        mixed ^= mixed >> np.uint64(29)
-        factor = np.full(len(step), _MIX | np.uint64(1))
-        up, rows = up.copy(), np.flatnonzero(up >= 0)
-        while len(rows):
-            above = up[rows]
-            sum_above, further, beyond = mixed[above], factor[above], up[above]
-            mixed[rows] += factor[rows] * sum_above
-            factor[rows] *= further
-            up[rows] = beyond
-            rows = rows[beyond >= 0]
-    return mixed
 
 
 def _spell(calls: CallTree, tree: PathTree) -> list[str]:

@@ -1,0 +1,1 @@
+"""Shapes of traces: which call paths they have."""
