@@ -62,6 +62,7 @@ COMMANDS = [
     "__main__",
 ]  # each may import those before it
 LOADER_CALLS = {  # loaders that functions of TraceSet import when they are called
+    ("traces", "loading.flat"),
     ("traces", "loading.from_frame"),
     ("traces", "loading.store.read_write"),
 }

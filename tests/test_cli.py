@@ -236,6 +236,16 @@ def test_convert_writes_what_read_reads(torn):
     assert repr(tk.read("traces.parquet")) == repr(tk.read("torn.jsonl"))
 
 
+def test_convert_flat_writes_one_file(place, torn):
+    ran = run.invoke(app, ["convert", "--flat", torn.name, "-o", "spans.parquet"])
+    assert ran.exit_code == 0, ran.output
+    assert "spans.parquet: 0.0 MB, 1 records quarantined" in ran.output
+    assert (place / "spans.parquet").read_bytes()[:4] == b"PAR1"
+    ran = run.invoke(app, ["check", "spans.parquet"])
+    assert ran.exit_code == 2
+    assert "found a Parquet file; pass the recording or the folder that tracekit wrote" in ran.output
+
+
 def test_convert_of_nothing_readable_leaves_nothing(place):
     (place / "empty.json").touch()
     ran = run.invoke(app, ["convert", "empty.json", "-o", "traces.parquet"])

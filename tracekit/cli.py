@@ -209,7 +209,12 @@ def check(
 def convert(
     files: Files,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write, usually NAME.parquet.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write (with --flat: file), usually NAME.parquet.")
+    ],
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Write one Parquet file of spans for DuckDB, Polars and pandas instead.")
+    ] = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -217,16 +222,17 @@ def convert(
     """Convert traces to a Parquet store, which every command and tk.read accept as input."""
     _check_options(format_, time_unit)
     lost: Counter[str] = Counter()
-    store = tk.convert(
+    written = tk.convert(
         files,
         output,
+        flat=flat,
         format=format_,
         time_unit=time_unit,
         strict=strict,
         on_issue=lambda issue: lost.update({issue.action: issue.issue_count}),
     )
-    byte_count = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
-    typer.echo(f"{store}: {byte_count / 1e6:,.1f} MB, {lost['quarantined']:,} records quarantined")
+    byte_count = sum(file.stat().st_size for file in [written, *written.rglob("*")] if file.is_file())
+    typer.echo(f"{written}: {byte_count / 1e6:,.1f} MB, {lost['quarantined']:,} records quarantined")
 
 
 @app.command()

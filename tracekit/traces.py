@@ -368,6 +368,41 @@ class TraceSet(Shown):
 
         return save(self, Path(path))
 
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write the spans to one Parquet file that DuckDB, Polars and pandas read.
+
+        The file has one row per span: the columns of ``spans`` except row numbers and positions in sources; ``weight``
+        (sampling weight of the trace, missing where unknown); ``attributes`` and ``resource_attributes``, maps of text
+        to text.  Ids are lower-case hex text, times UTC in ns, missing times null.  Events, links, scopes and issues
+        are not included; ``save`` keeps everything.
+
+        Parameters
+        ----------
+        path
+            File to write.  An existing Parquet file is replaced only after the new one is complete.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        FileExistsError
+            The path exists and is not a Parquet file.
+
+        Examples
+        --------
+        >>> import tempfile, pandas
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     spans = pandas.read_parquet(shop.to_parquet(f"{folder}/spans.parquet"))
+        >>> spans["attributes"].map(dict)[0]["http.route"]
+        '/cart'
+        """
+        from tracekit.loading.flat import write  # noqa: PLC0415 - the loaders build on this module
+
+        return write(self, Path(path))
+
     # ---------------------------------------------------------------- display
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Conversion of sources of any size to a store, in bounded memory.
+"""Conversion of sources of any size to a store or a flat file, in bounded memory.
 
 Sources are read in runs of several hundred thousand spans; each run is spilled to disk by a hash of the trace id
 (``loading/store/spill.py``).  Then the buckets are merged, a part at a time, finalised as in ``read``, and written.
@@ -11,6 +11,7 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import flat as flat_file
 from tracekit.loading import read
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.issue_totals import IssueTotals
@@ -22,14 +23,17 @@ from tracekit.loading.formats import loaders_of
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
+from tracekit.loading.store import read_write
 from tracekit.loading.store.place import beside
-from tracekit.loading.store.read_write import place_for, save, writing
 from tracekit.loading.store.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from tracekit.loading.building.ledger import Issue
+
+    Writing = Callable[[Path], AbstractContextManager[read_write.StoreWriter | flat_file.FlatWriter]]
 
 
 SPANS_AT_ONCE = 500_000  # about half a gigabyte
@@ -39,6 +43,7 @@ def convert(
     source: Any,
     path: str | Path,
     *,
+    flat: bool = False,
     format: str | None = None,  # noqa: A002 - as in ``read``
     strict: bool = False,
     time_unit: str | None = None,
@@ -46,14 +51,18 @@ def convert(
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
 ) -> Path:
-    """Convert recorded traces to a Parquet store; they need not fit in memory.
+    """Convert recorded traces to a Parquet store, or to one Parquet file of spans; they need not fit in memory.
 
     Parameters
     ----------
     source, format, strict, time_unit, on_issue, progress
         As for ``tracekit.read``.
     path
-        Folder to write, usually ``NAME.parquet``.  An existing store is replaced only after the new one is complete.
+        Folder to write, usually ``NAME.parquet``, or with ``flat`` the file.  An existing store or Parquet file is
+        replaced only after the new one is complete.
+    flat
+        Write one file for DuckDB, Polars and pandas instead of a store: a row per span, as ``TraceSet.to_parquet``
+        writes it.  Stores as sources are read whole.
     spans_at_once
         Spans to keep in memory, about 900 bytes each.  A trace is always kept whole, and so is a ResourceSpans of a
         document that is not JSON Lines.
@@ -61,21 +70,21 @@ def convert(
     Returns
     -------
     pathlib.Path
-        The folder; ``tracekit.read`` reads it back.
+        The path; ``tracekit.read`` reads a store back.
 
     Raises
     ------
     LoadError
         As for ``tracekit.read``; nothing is written.
     FileExistsError
-        The path exists and is not a store.
+        The path exists and is not a store, with ``flat`` not a Parquet file.
     ValueError
         An unknown ``format`` or ``time_unit``, or ``spans_at_once`` below 1.
 
     Notes
     -----
-    Two hidden folders are created next to the store: the new store, and the spilled runs (about a quarter of the size
-    of the JSON).  Both are removed at the end, also after an error, unless the process is killed.
+    Two hidden folders are created next to the path: the new store or file, and the spilled runs (about a quarter of the
+    size of the JSON).  Both are removed at the end, also after an error, unless the process is killed.
 
     Examples
     --------
@@ -94,7 +103,8 @@ def convert(
         message = f"expected spans_at_once of 1 or more, found {spans_at_once}"
         raise ValueError(message)
     path = Path(path)
-    place = place_for(path)
+    place = (flat_file if flat else read_write).place_for(path)
+    save = flat_file.write if flat else read_write.save
     sources = expand(source)
     if any(one.kind == "store" for one in sources):
         return save(read(source), path)
@@ -112,7 +122,8 @@ def convert(
         if spill.is_empty:
             return save(to_trace_set(reader.builder, time_unit), path)
         runs.take(reader)
-        runs.write(path, reader.builder.ledgers, time_unit)
+        writing: Writing = flat_file.writing if flat else read_write.writing
+        runs.write(writing, path, reader.builder.ledgers, time_unit)
     return path
 
 
@@ -142,18 +153,18 @@ class _Runs:
         del columns
         gc.collect(1)  # it is paused, and the state of a loader refers to its builder
 
-    def write(self, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
-        """Write everything as a store."""
+    def write(self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
+        """Write everything, part by part."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
         totals = IssueTotals(ledgers)
-        with writing(path) as store:
+        with writing(path) as written:
             for columns in self._spill.parts(self._spans_at_once):
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
                 traces = finalise(with_owners(columns), scratch, time_unit, minorities)
                 del columns
-                store.part(traces.columns, traces.weights)
+                written.part(traces)
                 del traces
                 totals.add(scratch)
                 gc.collect(1)
             totals.write()
-            store.finish(sources_frame(ledgers), issues_frame(ledgers))
+            written.finish(sources_frame(ledgers), issues_frame(ledgers))

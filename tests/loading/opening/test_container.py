@@ -380,7 +380,7 @@ REFUSED = {
         (gzip.compress(b"<html>"), r"found a web page"),
     ],
     "FORMAT_UNKNOWN": [
-        (b"PAR1" + bytes(100), r"found a Parquet file; pass the folder"),
+        (b"PAR1" + bytes(100), r"found a Parquet file; pass the recording"),
         (b"SQLite format 3\0" + bytes(100), r"found an SQLite database"),
         (b"PK\x05\x06" + bytes(18), r"found an empty zip archive"),
         (gzip.compress(b"PK\x03\x04" + bytes(100)), r"found a zip archive inside another"),

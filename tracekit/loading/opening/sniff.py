@@ -29,10 +29,11 @@ _ENCODINGS = (  # the longer mark first: the mark of UTF-16 begins the mark of U
     (b"\xef\xbb\xbf", "utf-8"),
 )
 _BARE_UTF16 = {"utf-16-le": re.compile(rb"(?:[\s{\[\"]\0){2}"), "utf-16-be": re.compile(rb"(?:\0[\s{\[\"]){2}")}
+_FROM_SPANS = "traces from a table of spans: TraceSet.from_spans(pandas.read_parquet(FILE))"
 _NAMED = {
     b"PK\x03\x04": ("a zip archive inside another, or from a pipe", "unpack it, or save it to a file, first"),
     b"PK\x05\x06": ("an empty zip archive", "check how the archive was made"),
-    b"PAR1": ("a Parquet file", "pass the folder that tracekit wrote; other Parquet files are not supported"),
+    b"PAR1": ("a Parquet file", f"pass the recording or the folder that tracekit wrote; {_FROM_SPANS}"),
     b"SQLite format 3\0": ("an SQLite database", "export the traces from it as JSON"),
     b"ARROW1": ("an Arrow file", "export the traces as OTLP JSON"),
     b"Obj\x01": ("an Avro file", "export the traces as OTLP JSON"),

@@ -12,9 +12,10 @@ import re
 import secrets
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracekit.loading.paths import STORE_MARKER
+from tracekit.loading.paths import STORE_MARKER, shown
 
 try:
     import fcntl
@@ -23,7 +24,15 @@ except ImportError:  # not a POSIX system: nothing is locked, and nothing is tre
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+def resolved(path: Path) -> Path:
+    """Return a path to write to with links resolved; FileNotFoundError without its folder."""
+    place = Path(os.path.realpath(path.expanduser()))
+    if not place.parent.is_dir():
+        message = f"cannot write {shown(path)}: folder {shown(place.parent)} does not exist; create it first"
+        raise FileNotFoundError(message)
+    return place
 
 
 @contextmanager

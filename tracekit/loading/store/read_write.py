@@ -17,14 +17,13 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tracekit.errors import LoadError
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
-from tracekit.loading.store.place import beside, clear, put
+from tracekit.loading.store.place import beside, clear, put, resolved
 from tracekit.loading.store.tables import (
     TABLES,
     VERSION,
@@ -41,12 +40,11 @@ from tracekit.loading.store.union import Piece, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
-    from tracekit.columns import Columns
     from tracekit.traces import TraceSet
-    from tracekit.weights import Weights
 
 _FRAMES = ("sources", "issues", "notes")
 _PART = re.compile(r"part-\d{5,}")
@@ -84,7 +82,7 @@ class _Version(msgspec.Struct):
 def save(traces: TraceSet, path: Path) -> Path:
     """Write a set as a store of one part."""
     with writing(path) as store:
-        store.part(traces.columns, traces.weights)
+        store.part(traces)
         store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
     return path
 
@@ -102,12 +100,12 @@ class StoreWriter:
         self._folder = folder
         self._parts: list[PartMark] = []
 
-    def part(self, columns: Columns, weights: Weights) -> None:
-        """Write complete traces, sorted, as the next part."""
+    def part(self, traces: TraceSet) -> None:
+        """Write complete traces as the next part."""
         folder = self._folder / _part_name(len(self._parts))
         folder.mkdir()
-        files = write_part(folder, columns, weights)
-        self._parts.append(PartMark(len(weights.value), len(columns.spans), files))
+        files = write_part(folder, traces.columns, traces.weights)
+        self._parts.append(PartMark(len(traces), len(traces.columns.spans), files))
 
     def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
         """Write the sources, issues and notes of all parts and, last, the marker."""
@@ -139,10 +137,7 @@ def writing(path: Path) -> Iterator[StoreWriter]:
 
 def place_for(path: Path) -> Path:
     """Return the path of a store with links resolved, after removing leftovers; for errors see ``writing``."""
-    place = Path(os.path.realpath(path.expanduser()))
-    if not place.parent.is_dir():
-        message = f"cannot write {shown(path)}: folder {shown(place.parent)} does not exist; create it first"
-        raise FileNotFoundError(message)
+    place = resolved(path)
     clear(place)
     if os.path.lexists(place):
         found = _foreign(place)
