@@ -123,12 +123,13 @@ def _builders(traces: TraceSet, values: pa.Array) -> list[Callable[[Array], pa.A
     """Return for every column of the file the function that builds it for some rows."""
     columns, kv = traces.columns, traces.columns.kv
     keys = pa.array(kv.keys, _TEXT)
+    of_resources = _map(columns.resource_attributes, kv, keys, values)
     weight = np.where(traces.weights.known, traces.weights.value, np.nan)[traces.forest.trace]
     return [
         *(_builder(traces, column) for column in _COLUMNS),
         lambda rows: pa.array(weight[rows], from_pandas=True),
         lambda rows: _map(columns.attributes.take(rows), kv, keys, values),
-        lambda rows: _map(columns.resource_attributes.take(columns.spans.resource[rows]), kv, keys, values),
+        lambda rows: of_resources.take(pa.array(columns.spans.resource[rows])),
     ]
 
 
