@@ -65,6 +65,7 @@ LOADER_CALLS = {  # loaders that functions of TraceSet import when they are call
     ("traces", "loading.flat"),
     ("traces", "loading.from_frame"),
     ("traces", "loading.store.read_write"),
+    ("traces", "loading.store.union"),
 }
 LIBRARIES = {  # the only packages that may import a heavy or a networking library
     "anywidget": {"views"},

@@ -460,3 +460,113 @@ def test_halves_of_surrogate_pairs_are_replaced_and_reported():
 def test_an_impossible_time_of_day_is_refused_as_written(edge):
     with pytest.raises(ValueError, match=f"expected a time such as 16:24 or 2026-11-21T16:24, found '{edge}'"):
         SHOP.between(edge)
+
+
+# ------------------------------------------------------------------ iteration, sample, head
+
+
+def test_iteration_yields_each_trace_as_trace_returns_it():
+    weighted = SHOP.with_weights(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert [one.trace_ids for one in weighted] == [[trace_id] for trace_id in weighted.trace_ids]
+    for one in weighted:
+        expected = weighted.trace(one.trace_ids[0])
+        for frame in ("spans", "attributes", "summary", "events", "links", "issues"):
+            pd.testing.assert_frame_equal(getattr(one, frame), getattr(expected, frame))
+        assert one.steps == expected.steps
+    assert list(SHOP.where("service_name == 'nobody'")) == []
+
+
+def test_iteration_reads_the_columns_of_one_trace_only(monkeypatch):
+    def whole(*_):
+        raise AssertionError("the whole set was searched for one trace")
+
+    traces = iter(SHOP)
+    first = next(traces)
+    monkeypatch.setattr(type(SHOP.columns), "take", whole)
+    assert [len(one.columns.spans) for one in (first, *traces)] == [2, 2, 2, 2]
+    assert np.shares_memory(first.columns.spans.start_ns, SHOP.columns.spans.start_ns)
+
+
+def test_ten_thousand_traces_are_iterated():
+    rows = np.arange(10_000)
+    frame = pd.DataFrame({"trace_id": [f"{n + 1:x}" for n in rows], "span_id": "1", "name": "x"})
+    traces = TraceSet.from_spans(frame.assign(start_ns=BASE + rows, end_ns=BASE + rows + 1))
+    starts = [one.columns.spans.start_ns[0] for one in traces]
+    assert starts == (BASE + rows).tolist()
+
+
+def test_a_sample_is_of_whole_traces_and_repeatable():
+    sample = SHOP.sample(2, seed=3)
+    assert len(sample) == 2
+    assert len(sample.columns.spans) == 4
+    assert sample.trace_ids == SHOP.sample(2, seed=3).trace_ids
+    assert {tuple(SHOP.sample(2, seed=seed).trace_ids) for seed in range(60)} == {
+        (a, b) for k, a in enumerate(SHOP.trace_ids) for b in SHOP.trace_ids[k + 1 :]
+    }
+    assert SHOP.sample(4).trace_ids == SHOP.trace_ids
+    assert sample.steps == (".sample(2, seed=3)",)
+
+
+def test_a_sample_has_the_weights_that_keep_totals():
+    weights = Weights(
+        np.array([10.0, 1.0, 20.0, 0.0]), Codes(np.array([0, 1, 0, 2]), ["given", "unknown", "not sampled"])
+    )
+    traces = TraceSet(SHOP.columns, weights=weights)
+    everyone = pd.concat([traces.sample(3, seed=seed).summary for seed in range(40)])
+    one = everyone.groupby(level=0)["weight"].agg(["min", "max"])
+    assert one["min"].tolist() == one["max"].tolist() == pytest.approx([40 / 3, 1, 80 / 3, 0])
+    known = SHOP.with_weights(np.array([1.0, 2.0, 3.0, 4.0]))
+    totals = [known.sample(2, seed=seed).summary["weight"].sum() for seed in range(2000)]
+    assert np.mean(totals) == pytest.approx(10, abs=0.3)  # 4.6 standard errors
+    assert not SHOP.sample(2).weights.known.any()
+
+
+@pytest.mark.parametrize("n", [0, -1, 5])
+def test_a_sample_of_more_traces_than_there_are_is_refused(n):
+    with pytest.raises(ValueError, match=f"expected n from 1 to the number of traces, 4, found {n}"):
+        SHOP.sample(n)
+
+
+def test_head_is_the_first_traces():
+    assert short(SHOP.head(3)) == ["a1", "b2", "c3"]
+    assert short(SHOP.head()) == ["a1", "b2", "c3", "d4"]
+    assert len(SHOP.head(0)) == 0
+    assert SHOP.head(2).steps == (".head(2)",)
+    assert SHOP.with_weights(7).head(1).summary["weight"].tolist() == [7]
+    with pytest.raises(ValueError, match="expected n of 0 or more traces, found -1"):
+        SHOP.head(-1)
+
+
+# ------------------------------------------------------------------ union
+
+
+def test_parts_of_a_recording_are_added_once():
+    first, second = SHOP.head(3), SHOP.where("service_name == 'search'")
+    both = first + second
+    assert short(both) == ["a1", "b2", "c3", "d4"]
+    pd.testing.assert_frame_equal(both.spans.drop(columns="resource_id"), SHOP.spans.drop(columns="resource_id"))
+    assert both.sources.equals(SHOP.sources)
+    assert short(second + first) == short(both)
+    assert repr(SHOP + SHOP) == repr(SHOP)
+
+
+def test_sets_keep_their_weights_when_added():
+    known, other = SHOP.head(2).with_weights(5), SHOP.where("service_name == 'search'")
+    assert (known + other).summary["weight"].tolist() == [5, 5, 1, 1]
+    assert (other + known).summary["weight_source"].tolist() == ["given", "given", "unknown", "unknown"]
+    for both in (known + SHOP, SHOP + known):
+        assert both.summary["weight"].tolist() == [5, 5, 1, 1], "known in one of the sets"
+    assert (known + SHOP.with_weights(5)).summary["weight"].tolist() == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("other", [SHOP, TraceSet.from_spans(frame_of())])
+def test_weights_that_differ_are_unknown(other):
+    both = SHOP.head(1).with_weights(5) + other.with_weights(3)
+    assert both.summary["weight"].tolist() == [1, 3, 3, 3]
+    assert both.summary["weight_source"].tolist() == ["unknown", "given", "given", "given"]
+    assert "the added sets have different weights for the same trace" in both.weights.statement
+
+
+def test_only_sets_are_added():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        SHOP + [SHOP]  # noqa: RUF005 - the question is what it raises

@@ -74,6 +74,17 @@ class Ragged:
             taken.codes[part] = self.codes[self.positions(rows[low : low + _STEP])]
         return taken
 
+    def part(self, rows: slice) -> Ragged:
+        """Return the table of adjacent rows, without copying codes.
+
+        Examples
+        --------
+        >>> Ragged(np.array([0, 2, 2, 3]), np.array([7, 9, 8])).part(slice(1, 3))
+        Ragged(offsets=array([0, 0, 1]), codes=array([8]))
+        """
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        return Ragged(offsets - offsets[0], self.codes[offsets[0] : offsets[-1]])
+
     def owners(self) -> Array:
         """Return the row of every code."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
@@ -282,6 +293,22 @@ class Columns:
             event_attributes=self.event_attributes.take(events),
             links=replace(take(self.links, links), span_row=new_row[self.links.span_row[links]]),
             link_attributes=self.link_attributes.take(links),
+        )
+
+    def part(self, low: int, high: int) -> Columns:
+        """Return the columns of the span rows from low to high, without copying; otherwise as ``take``."""
+        rows = slice(low, high)
+        events = slice(*np.searchsorted(self.events.span_row, (low, high)).tolist())
+        links = slice(*np.searchsorted(self.links.span_row, (low, high)).tolist())
+        own_events, own_links = take(self.events, events), take(self.links, links)
+        return replace(
+            self,
+            spans=take(self.spans, rows),
+            attributes=self.attributes.part(rows),
+            events=replace(own_events, span_row=own_events.span_row - low),
+            event_attributes=self.event_attributes.part(events),
+            links=replace(own_links, span_row=own_links.span_row - low),
+            link_attributes=self.link_attributes.part(links),
         )
 
 

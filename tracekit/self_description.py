@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import Quality
-from tracekit.text import plural
+from tracekit.text import clean, plural, short_names
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
@@ -69,9 +69,34 @@ def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
     return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"
 
 
-def step(method: str, *arguments: Any) -> str:
+def made(traces: TraceSet) -> str:
+    """Return the calls that recreate a set, starting with reading the files."""
+    steps = list(traces.steps)
+    if not steps or steps[0].startswith("."):
+        names = [f'"{_escaped(name)}"' for name in source_names(traces)]
+        steps.insert(0, f"tk.read({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})")
+    return "".join(steps)
+
+
+def made_of(first: TraceSet, second: TraceSet) -> tuple[str, ...]:
+    """Return the steps of a union; none where reading all sources together gives it."""
+    return (f"({made(first)} + {made(second)})",) if first.steps or second.steps else ()
+
+
+def source_names(traces: TraceSet) -> list[str]:
+    """Return the display names of the sources: cleaned, without their common folder."""
+    return [clean(name) for name in short_names([str(uri) for uri in traces.columns.sources["uri"]])]
+
+
+def _escaped(name: str) -> str:
+    """Return a name as the content of a Python literal between double quotes."""
+    return name.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def step(method: str, *arguments: Any, **named: Any) -> str:
     """Return a method call as code."""
-    return f".{method}({', '.join(map(_literal, arguments))})"
+    given = [*map(_literal, arguments), *(f"{name}={_literal(value)}" for name, value in named.items())]
+    return f".{method}({', '.join(given)})"
 
 
 def _literal(value: Any) -> str:

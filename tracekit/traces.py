@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ class TraceSet(Shown):
     The frames (``spans``, ``attributes``, ``events``, ``links``, ``resources``, ``scopes``, ``summary``, ``sources``,
     ``issues``) are built on first access and cached; changing a frame does not change the TraceSet.
     ``schema.describe()`` lists their columns.
+
+    ``len`` is the number of traces, iteration yields one TraceSet per trace, and ``a + b`` contains the traces of both.
 
     Parameters
     ----------
@@ -345,10 +347,95 @@ class TraceSet(Shown):
         steps = (*self.steps, step("with_weights", source))
         return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source), steps=steps)
 
-    def _only(self, chosen: Array, made: str) -> TraceSet:
-        """Return the selected traces."""
+    def sample(self, n: int, *, seed: int = 0) -> TraceSet:
+        """Return n traces chosen at random, all with the same probability.
+
+        Known sampling weights are multiplied by (number of traces) / n, so that weighted totals estimate those of this
+        set; unknown ones stay unknown, and ratios and means need no weights.
+
+        Parameters
+        ----------
+        n
+            Number of traces, each at most once.
+        seed
+            Another seed chooses other traces; the same seed the same ones.
+
+        Raises
+        ------
+        ValueError
+            ``n`` is below 1 or above the number of traces.
+
+        Examples
+        --------
+        >>> shop.with_weights(20).sample(2).summary["weight"].tolist()
+        [50.0, 50.0]
+        """
+        if not 1 <= n <= len(self):
+            raise ValueError(f"expected n from 1 to the number of traces, {len(self):,}, found {n:,}")
+        chosen = np.zeros(len(self), bool)
+        chosen[np.random.default_rng(seed).choice(len(self), n, replace=False)] = True
+        return self._only(chosen, step("sample", n, seed=seed), weights=self.weights.scaled(len(self) / n))
+
+    def head(self, n: int = 5) -> TraceSet:
+        """Return the first n traces in the order of ``summary``, or all if there are fewer; weights are unchanged.
+
+        Parameters
+        ----------
+        n
+            Number of traces.
+
+        Raises
+        ------
+        ValueError
+            ``n`` is below 0.
+
+        Examples
+        --------
+        >>> shop.head(2).trace_ids == shop.trace_ids[:2]
+        True
+        """
+        if n < 0:
+            raise ValueError(f"expected n of 0 or more traces, found {n}")
+        return self._only(np.arange(len(self)) < n, step("head", n))
+
+    def _only(self, chosen: Array, made: str, weights: Weights | None = None) -> TraceSet:
+        """Return the selected traces, with new weights of all traces if given."""
         rows = np.flatnonzero(chosen[self.forest.trace])
-        return TraceSet(self.columns.take(rows), weights=self.weights.take(chosen), steps=(*self.steps, made))
+        own = (self.weights if weights is None else weights).take(chosen)
+        return TraceSet(self.columns.take(rows), weights=own, steps=(*self.steps, made))
+
+    def __add__(self, other: TraceSet) -> TraceSet:
+        """Return the traces of both sets.
+
+        Sources and issues are those of both.  Spans of a trace that is in both sets are merged as ``tk.read`` merges
+        the spans of several files: parents are resolved again, and a span with the same content is kept once.  Two
+        parts of one recording (``during.head() + during.where(...)``) have its sources once, and a trace in both is
+        counted once.
+
+        Every trace keeps its sampling weight, known in one set or equal in both; if the sets have different weights
+        for a trace, its weight is unknown.  Weights are not combined: two samples of the same traffic, each with
+        weights that describe all of it, count it twice, so that totals (not ratios or means) are those of both.
+
+        Examples
+        --------
+        >>> both = baseline + shop
+        >>> len(baseline), len(shop), len(both)
+        (5, 5, 10)
+        >>> len(shop.head(3) + shop)
+        5
+        """
+        if not isinstance(other, TraceSet):
+            return NotImplemented
+        from tracekit.loading.store.union import add  # noqa: PLC0415 - the loaders build on this module
+
+        return add(self, other)
+
+    def __iter__(self) -> Iterator[TraceSet]:
+        """Yield each trace as a TraceSet, as ``trace`` returns it, without copying columns."""
+        starts = self.forest.starts.tolist()
+        for at, (trace_id, low, high) in enumerate(zip(self.trace_ids, starts, starts[1:], strict=False)):
+            weights = self.weights.take(np.array([at]))
+            yield TraceSet(self.columns.part(low, high), weights=weights, steps=(*self.steps, step("trace", trace_id)))
 
     def save(self, path: str | Path) -> Path:
         """Write the traces to a folder of Parquet files that ``tracekit.read`` can read.

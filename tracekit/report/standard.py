@@ -24,8 +24,8 @@ from tracekit.report.services import latency_pictures, operations_table, service
 from tracekit.report.sides import Sides
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.schema import Quality
+from tracekit.self_description import made, source_names
 from tracekit.text import NO_FIGURE, cell, count, duration, period, plural, ratio
-from tracekit.views.details import source_names
 from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
@@ -304,24 +304,9 @@ def _volume(seen: Overview) -> Markup | None:
 
 def reading(traces: TraceSet, baseline: TraceSet | None = None) -> str:
     """Return the code that reads the files."""
-    lines = ["import tracekit as tk", "", f"traces = {_made(traces)}"]
+    lines = ["import tracekit as tk", "", f"traces = {made(traces)}"]
     if baseline is not None:
-        lines.append(f"before = {_made(baseline)}")
+        lines.append(f"before = {made(baseline)}")
     if any("(...)" in line for line in lines):
         lines.insert(1, "# ...: a mask, function or table; insert the one you used")
     return "\n".join(lines)
-
-
-def _made(traces: TraceSet) -> str:
-    """Return the calls that recreate a TraceSet, starting with reading the files."""
-    steps = list(traces.steps)
-    if not steps or steps[0].startswith("."):
-        names = [repr_(name) for name in source_names(traces)]
-        steps.insert(0, f"tk.read({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})")
-    return "".join(steps)
-
-
-def repr_(name: str) -> str:
-    r"""Return a name as a Python literal between double quotes."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.attributes import texts_of
 from tracekit.schema import RELATIONS
-from tracekit.text import VALUE_LIMIT, clean, short_names
+from tracekit.text import VALUE_LIMIT, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,11 +64,6 @@ def detail_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings
         **_event_attributes(traces, rows, strings),
         **_links(traces, rows, strings),
     }
-
-
-def source_names(traces: TraceSet) -> list[str]:
-    """Return the display names of the sources: cleaned, without their common folder."""
-    return [clean(name) for name in short_names([str(uri) for uri in traces.columns.sources["uri"]])]
 
 
 def event_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings) -> dict[str, Array]:

@@ -94,6 +94,16 @@ class Weights:
         """
         return Weights(self.value[rows], self.source.take(rows), self.refusal)
 
+    def scaled(self, factor: float) -> Weights:
+        """Return the weights with the known ones multiplied.
+
+        Examples
+        --------
+        >>> Weights(np.array([4.0, 1.0]), Codes(np.array([0, 1]), ["given", UNKNOWN])).scaled(2.5).value
+        array([10.,  1.])
+        """
+        return Weights(np.where(self.known, self.value * factor, self.value), self.source, self.refusal)
+
     def or_else(self, found: Weights) -> Weights:
         """Return the known weights, and those of ``found`` for the other traces.
 

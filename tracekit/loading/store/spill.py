@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from tracekit.columns import Columns, Ragged, take
+from tracekit.columns import Columns, take
 from tracekit.loading.building.ledger import issues_frame, sources_frame
 from tracekit.loading.building.merge import compact, merge
 from tracekit.loading.building.pool import mix
@@ -64,7 +64,7 @@ class Spill:
         for number, (low, high) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
             facts = take(columns.facts, np.flatnonzero(of_fact == number))
             if high > low or len(facts):
-                self._append(number, compact(replace(_rows(columns, low, high), facts=facts)))
+                self._append(number, compact(replace(columns.part(low, high), facts=facts)))
                 self._counts[number] += high - low
 
     def _append(self, number: int, columns: Columns) -> None:
@@ -110,25 +110,3 @@ class Spill:
 def _bucket(trace_hi: Array, trace_lo: Array, buckets: int) -> Array:
     """Return the bucket of every trace id."""
     return np.asarray(mix([trace_hi, trace_lo]) % np.uint64(buckets)).astype(np.uint16)
-
-
-def _rows(columns: Columns, low: int, high: int) -> Columns:
-    """Return the columns of the span rows from low to high, without copying."""
-    events = slice(*np.searchsorted(columns.events.span_row, (low, high)).tolist())
-    links = slice(*np.searchsorted(columns.links.span_row, (low, high)).tolist())
-    own_events, own_links = take(columns.events, events), take(columns.links, links)
-    return replace(
-        columns,
-        spans=take(columns.spans, slice(low, high)),
-        attributes=_slice(columns.attributes, slice(low, high)),
-        events=replace(own_events, span_row=own_events.span_row - low),
-        event_attributes=_slice(columns.event_attributes, events),
-        links=replace(own_links, span_row=own_links.span_row - low),
-        link_attributes=_slice(columns.link_attributes, links),
-    )
-
-
-def _slice(table: Ragged, rows: slice) -> Ragged:
-    """Return the attribute table of adjacent rows."""
-    offsets = table.offsets[rows.start : rows.stop + 1]
-    return Ragged(offsets - offsets[0], table.codes[offsets[0] : offsets[-1]])

@@ -1,4 +1,4 @@
-"""Parts of stores as one set: traces sorted, and the pieces of a trace in several stores merged.
+"""Parts of stores, or two sets, as one set: traces sorted, and the pieces of a trace in several merged.
 
 Within a store no trace is in two parts.  Two stores may share traces (one file cut in two at midnight, say, or the same
 file converted twice): then parents are resolved anew and copies merged, as if the sources had been read together.
@@ -15,15 +15,18 @@ from tracekit.attributes import Codes
 from tracekit.columns import Columns, trace_starts
 from tracekit.loading.building.issue_totals import IssueTotals
 from tracekit.loading.building.ledger import Issue, Ledger
-from tracekit.loading.building.merge import merge
+from tracekit.loading.building.merge import compact, merge
 from tracekit.loading.building.trace_set import finalise
 from tracekit.loading.store.tables import frame_of
 from tracekit.schema import Quality
+from tracekit.self_description import made_of
 from tracekit.traces import TraceSet
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from tracekit.columns import Array, SpanColumns
 
@@ -65,6 +68,57 @@ def union(
     return _finalised_again(_with_frames(columns, sources, issues, notes), weights, sources, issues)
 
 
+def add(first: TraceSet, second: TraceSet) -> TraceSet:
+    """Return the traces of both sets; see ``TraceSet.__add__``."""
+    sources, issues = (_rows(getattr(first.columns, name)) for name in ("sources", "issues"))
+    _, of_first, of_second = np.intersect1d(_ids(first), _ids(second), assume_unique=True, return_indices=True)
+    weights = _not_contradicting(first.weights, second.weights, of_first, of_second)
+    if first.columns.sources is second.columns.sources:  # parts of the same recording: a trace is the same in both
+        is_left = weights[0].known[of_first] | ~weights[1].known[of_second]
+        pieces = [
+            _without(first, weights[0], of_first[~is_left], 0),
+            _without(second, weights[1], of_second[is_left], 0),
+        ]
+    else:
+        none = np.zeros(0, np.int64)
+        pieces = [_without(first, weights[0], none, 0), _without(second, weights[1], none, len(sources))]
+        issues += [{**row, "source_id": row["source_id"] + len(sources)} for row in _rows(second.columns.issues)]
+        sources += _rows(second.columns.sources)
+    both = union(pieces, sources, issues, {**second.columns.notes, **first.columns.notes})
+    return TraceSet(both.columns, forest=both.forest, weights=both.weights, steps=made_of(first, second))
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of ``sources`` or ``issues``, None for missing cells."""
+    plain = frame.astype(object)
+    rows: list[dict[str, Any]] = plain.where(frame.notna(), None).to_dict("records")
+    return rows
+
+
+def _ids(traces: TraceSet) -> Array:
+    """Return the ids of traces as text, in the order of the traces."""
+    return np.array(traces.trace_ids, "U32")
+
+
+def _not_contradicting(first: Weights, second: Weights, of_first: Array, of_second: Array) -> tuple[Weights, Weights]:
+    """Return the weights of both sets, unknown where both sets know the weight of a trace and differ."""
+    differ = first.known[of_first] & second.known[of_second] & (first.value[of_first] != second.value[of_second])
+    refused = []
+    for weights, rows in ((first, of_first), (second, of_second)):
+        mask = np.zeros(len(weights.value), bool)
+        mask[rows[differ]] = True
+        refused.append(weights.refused(mask, "the added sets have different weights for the same trace"))
+    return refused[0], refused[1]
+
+
+def _without(traces: TraceSet, weights: Weights, omitted: Array, first_source: int) -> Piece:
+    """Return a set without some traces (positions), with only the texts and attributes in use."""
+    kept = np.ones(len(traces), bool)
+    kept[omitted] = False
+    columns = traces.columns.take(np.flatnonzero(kept[traces.forest.trace]))
+    return Piece(compact(columns), weights.take(kept), first_source)
+
+
 def _with_frames(
     columns: Columns, sources: list[dict[str, Any]], issues: list[dict[str, Any]], notes: dict[str, str]
 ) -> Columns:
@@ -104,7 +158,8 @@ def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
     again = (hi[order][1:] == hi[order][:-1]) & (lo[order][1:] == lo[order][:-1])
     kept = order[~np.append(False, again)[: len(order)]]
     ids = np.stack([hi[kept], lo[kept]], axis=1)
-    return ids, Weights(value[kept], Codes(source[kept], list(labels)))
+    refusal = "; ".join(dict.fromkeys(piece.weights.refusal for piece in pieces if piece.weights.refusal))
+    return ids, Weights(value[kept], Codes(source[kept], list(labels)), refusal)
 
 
 def _finalised_again(

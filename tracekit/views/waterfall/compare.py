@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.self_description import source_names
 from tracekit.text import from_to, plural
 from tracekit.traces import TraceSet
-from tracekit.views.details import Strings, detail_columns, source_names
+from tracekit.views.details import Strings, detail_columns
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.path import is_among, path_columns, shift_columns
 from tracekit.views.waterfall.payload import row_payload

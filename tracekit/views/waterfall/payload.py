@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.schema import KINDS, ParentState
+from tracekit.self_description import source_names
 from tracekit.text import clean, plural
 from tracekit.views.colours import SHARED, Colours
-from tracekit.views.details import Strings, detail_columns, event_columns, source_names
+from tracekit.views.details import Strings, detail_columns, event_columns
 from tracekit.views.tkw1 import Payload, compact, encode
 from tracekit.views.waterfall.path import path_columns, shift_columns
 from tracekit.views.waterfall.rows import TraceRows, missing_times, trace_rows
