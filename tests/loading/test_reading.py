@@ -7,7 +7,9 @@ import json
 import tracemalloc
 import zipfile
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from otlp_made import START, counts, ids, line, lines, pretty, request, resource, span, text, told
 
 from tracekit.errors import LoadError
@@ -468,11 +470,10 @@ def clock(monkeypatch):
 def test_a_bar_appears_after_a_second_in_a_terminal(clock, capfd):
     with Meter(1000, show=True) as meter:
         meter.at(10, 1)
-        assert meter._bar is None
+        assert meter._shown is None
         clock.now = 1.5
         meter.at(500, 1234)
-        assert meter._bar is not None
-        task = meter._bar.tasks[0]
+        task = meter._shown._progress.tasks[0]
         assert (task.completed, task.total) == (500, 1000)
         assert task.fields["spans"] == "1,234 spans, 823/s"
     assert capfd.readouterr().out == "", "standard output is for data"
@@ -483,8 +484,34 @@ def test_no_bar_outside_a_terminal(clock, capfd, show):
     with Meter(None, show=show) as meter:
         for clock.now in (0.5, 2.0, 50.0):
             meter.at(500, 5)
-        assert meter._bar is None
+        assert meter._shown is None
     assert capfd.readouterr() == ("", "")
+
+
+READ_IN_A_CELL = """
+import tracekit as tk
+from tracekit.loading import progress
+progress._PATIENCE_S, progress._EVERY_S = -1.0, 0.0
+lines = []
+update = progress._Line.update
+progress._Line.update = lambda self, *far: (lines.append(far), update(self, *far))
+print("before")
+traces = tk.read({data!r})
+print(lines)
+"""
+
+
+def test_a_saved_notebook_has_no_bar():
+    data = lines(*MANY)
+    cells = [nbformat.v4.new_code_cell(READ_IN_A_CELL.format(data=data))]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    outputs = notebook.cells[0].outputs
+    printed = [one.text for one in outputs if one.output_type == "stream"]
+    assert printed[0] == "before\n"
+    assert f"[({len(data)}, '10 spans, " in printed[-1], "the progress was not shown"
+    displayed = [one.data for one in outputs if one.output_type == "display_data"]
+    assert displayed == [{"text/html": "", "text/plain": ""}]
 
 
 @pytest.mark.parametrize("data", [lines(*MANY), pretty({"resourceSpans": MANY[0]["resourceSpans"] * 3000})])

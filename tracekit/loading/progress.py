@@ -1,4 +1,4 @@
-"""The progress bar of reading: after one second, in a terminal or a notebook only."""
+"""The progress of reading, after one second: a bar in a terminal, a line of text in a notebook."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich import progress as rich_progress
+    from rich.console import Console
 
 _PATIENCE_S = 1.0
+_EVERY_S = 0.2  # between two updates of a notebook
 
 
 class Watcher(Protocol):
@@ -20,8 +21,18 @@ class Watcher(Protocol):
         """Report how many bytes were read and how many spans were seen."""
 
 
+class _Shown(Protocol):
+    """A progress display."""
+
+    def update(self, byte_count: int, rate: str) -> None:
+        """Show how many bytes were read, and the spans as text."""
+
+    def stop(self) -> None:
+        """Remove the display."""
+
+
 class Meter:
-    """A progress bar that appears when the work takes longer than a second.
+    """A progress display that appears when the work takes longer than a second, and leaves nothing.
 
     Parameters
     ----------
@@ -35,37 +46,27 @@ class Meter:
         self._total = total_bytes
         self._show = show
         self._begun = time.monotonic()
-        self._bar: rich_progress.Progress | None = None
-        self._task: rich_progress.TaskID | None = None
+        self._shown: _Shown | None = None
 
     def at(self, byte_count: int, span_count: int) -> None:
         """Report how many bytes were read and how many spans were seen."""
         passed = time.monotonic() - self._begun
-        if self._bar is None and passed > _PATIENCE_S and self._show is not False:
+        if self._shown is None and passed > _PATIENCE_S and self._show is not False:
             self._open()
-        if self._bar is not None and self._task is not None:
-            rate = f"{span_count:,} spans, {span_count / max(passed, 1e-9):,.0f}/s"
-            self._bar.update(self._task, completed=byte_count, spans=rate)
+        if self._shown is not None:
+            self._shown.update(byte_count, f"{span_count:,} spans, {span_count / max(passed, 1e-9):,.0f}/s")
 
     def _open(self) -> None:
-        """Show the bar in a terminal or notebook."""
+        """Show the progress in a terminal or notebook."""
         from rich.console import Console  # noqa: PLC0415 - only long readings need it
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
         console = Console(stderr=True)
-        if not (self._show or console.is_terminal or console.is_jupyter):
+        if console.is_jupyter:
+            self._shown = _Line(self._total)
+        elif self._show or console.is_terminal:
+            self._shown = _Bar(self._total, console)
+        else:
             self._show = False
-            return
-        columns = (
-            TextColumn("reading"),
-            BarColumn(),
-            DownloadColumn(),
-            TextColumn("{task.fields[spans]}"),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=console, transient=True)
-        self._task = self._bar.add_task("reading", total=self._total, spans="")
-        self._bar.start()
 
     def __enter__(self) -> Self:
         return self
@@ -73,5 +74,59 @@ class Meter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._shown is not None:
+            self._shown.stop()
+
+
+class _Bar:
+    """A bar in a terminal."""
+
+    def __init__(self, total: int | None, console: Console) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+        columns = (
+            TextColumn("reading"),
+            BarColumn(),
+            DownloadColumn(),
+            TextColumn("{task.fields[spans]}"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task("reading", total=total, spans="")
+        self._progress.start()
+
+    def update(self, byte_count: int, rate: str) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=byte_count, spans=rate)
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        self._progress.stop()
+
+
+class _Line:
+    """A line of text below a notebook cell; a widget would be missing from the saved notebook."""
+
+    def __init__(self, total: int | None) -> None:
+        from IPython.display import display  # noqa: PLC0415 - only where a notebook has loaded it
+
+        self._total = total
+        self._updated = 0.0
+        self._output = display(_texts("reading"), raw=True, display_id=True)
+
+    def update(self, byte_count: int, rate: str) -> None:
+        """Replace the line, a few times per second."""
+        now = time.monotonic()
+        if now - self._updated >= _EVERY_S:
+            self._updated = now
+            of_all = f" of {self._total / 1e6:,.0f}" if self._total else ""
+            self._output.update(_texts(f"reading: {byte_count / 1e6:,.0f}{of_all} MB, {rate}"), raw=True)
+
+    def stop(self) -> None:
+        """Replace the line by nothing."""
+        self._output.update(_texts(""), raw=True)
+
+
+def _texts(text: str) -> dict[str, str]:
+    """Return a text as the content of an output; it contains numbers only, no names."""
+    return {"text/html": text, "text/plain": text}
