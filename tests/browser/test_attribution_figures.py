@@ -43,7 +43,7 @@ def path_of(*calls):
 
 def test_every_step_begins_where_the_one_before_it_ended(page):
     before, after = path_of(("db", 40), ("mq", 30)), path_of(("db", 90), ("mq", 10), ("cache", 5))
-    bars = page.evaluate(DRAW, tk.plot(before.compare(after), names=("before", "after")).to_json())
+    bars = page.evaluate(DRAW, tk.plot(before.compare(after, names=("before", "after"))).to_json())
     first, db, mq, cache, _, last = bars
     zero, unit = first["left"], (first["right"] - first["left"]) / 71
     assert db["left"] == pytest.approx(first["right"], abs=1)
@@ -64,10 +64,10 @@ def test_bars_of_a_band_are_stacked(page):
 def test_names_stay_names(page):
     path = path_of((HOSTILE, 40), ("<b>bold</b>", 30))
     other = path_of((HOSTILE, 90), ("%{y} &lt;", 10))
-    change = path.compare(other, by="service_name")
+    change = path.compare(other, by="service_name", names=(HOSTILE, "b"))
     curve = path.what_if_curve("service_name == 'web'", factors=[0, 1])
     figures = [tk.plot(path), tk.plot(path.bands()), tk.plot(curve), tk.plot(path.what_if({"name == 'x'": 0.5}))]
-    figures += [tk.plot(change, kind=kind, names=(HOSTILE, "b")) for kind in ("steps", "parts", "limits")]
+    figures += [tk.plot(change, kind=kind) for kind in ("steps", "parts", "limits")]
     for figure in figures:
         page.evaluate(DRAW, figure.to_json())
         assert page.locator("#host a[href], #host img, #host script").count() == 0

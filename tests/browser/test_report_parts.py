@@ -39,7 +39,7 @@ def path(sets, worst, tmp_path_factory):
             tk.section("Traces", during.summary.nlargest(3, "duration_ns")[["start_ns", "duration_ns"]], code="x = 1"),
             tk.section("The call", tk.waterfall(during, worst, path=walked)),
             tk.section("The tree", tk.plot(walked.flame(), against=was.flame()), heat),
-            tk.section("The step", tk.plot(was.compare(walked), names=("before", "during"))),
+            tk.section("The step", tk.plot(was.compare(walked, names=("before", "during")))),
             tk.section("The share", pie),
             tk.service_graph(during),
             during,

@@ -363,3 +363,14 @@ def test_every_trace_that_a_finding_or_an_exception_names_is_in_the_page_within_
     less = Standard.of(traces)
     assert 0 < sum(traces.summary.loc[less.named, "span_count"]) <= 12
     assert len(render(less)) < len(source)
+
+
+def test_a_comparison_has_the_names_of_its_sides():
+    path = tk.critical_path(shop_traces())
+    change = path.compare(path, names=("1.4.0", HOSTILE))
+    source = render([tk.section("What changed", change)])
+    heads = Page(source).text("th")
+    assert "1.4.0 mean" in heads
+    assert f"{HOSTILE.replace('_', ' ')} mean" in heads
+    assert "baseline" not in heads
+    assert "Mean latency, 1.4.0 to" in source

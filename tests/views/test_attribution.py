@@ -104,9 +104,9 @@ def test_the_bars_of_a_band_add_up_to_its_latency(recorded):
 
 def test_steps_lead_from_one_mean_to_the_other(recorded):
     before, during = recorded
-    result = before.compare(during)
+    result = before.compare(during, names=("before", "during"))
     for groups in (1, 3, 99):
-        (bars,) = plot(result, groups=groups, names=("before", "during")).data
+        (bars,) = plot(result, groups=groups).data
         means = result.sides["mean_latency_ns"].to_numpy() / 1e9
         assert (bars.x[0], bars.x[-1]) == pytest.approx(tuple(means))
         for at in range(1, len(bars.x) - 1):
@@ -114,7 +114,9 @@ def test_steps_lead_from_one_mean_to_the_other(recorded):
         assert bars.base[-2] + bars.x[-2] == pytest.approx(means[1], abs=2e-9)
     assert bars.y[:2] == ("before", "ledger SELECT entries")
     assert bars.customdata[1] == "+17.5 ms (+13.7 to +21.4 ms)"
-    assert plot(result).layout.title.text == "Mean latency, baseline to current: +17.8 ms"
+    assert plot(result).layout.title.text == "Mean latency, before to during: +17.8 ms"
+    limits = plot(result, kind="limits")
+    assert limits.layout.xaxis.title.text == "change per request, before to during"
     assert plot(during.compare(before)).layout.title.text == "Mean latency, baseline to current: -17.8 ms"
 
 
@@ -144,10 +146,10 @@ def test_limits_of_changes_are_whiskers(recorded):
 
 
 def test_a_side_with_the_name_of_a_group_is_distinguished(shop):
-    result = shop.compare(requests([[("db", 90)]]), by="service_name")
-    labels = plot(result, names=("db", "web")).data[0].y
+    other = requests([[("db", 90)]])
+    labels = plot(shop.compare(other, by="service_name", names=("db", "web"))).data[0].y
     assert (labels[0], labels[-1]) == ("db (all)", "web (all)")
-    assert plot(result, names=("x", "x")).data[0].y[-1] == "x (2)"
+    assert plot(shop.compare(other, by="service_name", names=("db", "db (all)"))).data[0].y[-1] == "db (all) (2)"
 
 
 def test_what_if_is_compared_with_the_measured_latency(shop):
@@ -198,7 +200,7 @@ def test_names_are_no_markup_and_long_ones_stay_apart():
     calls = [(HOSTILE, 5), ("A" * 200 + "1", 3), ("A" * 200 + "2", 4)]
     path, other = requests([calls]), requests([[*calls, ("db", 3)]])
     curve = path.what_if_curve("name == 'x'", factors=[0, 1])
-    for figure in [*all_figures(path, other), plot(curve), plot(path.compare(other), names=(HOSTILE, "b"))]:
+    for figure in [*all_figures(path, other), plot(curve), plot(path.compare(other, names=(HOSTILE, "b")))]:
         assert "<a href" not in figure.to_json()
         assert "<a href" not in figure._repr_mimebundle_()["text/html"].replace("&lt;", "")
     labels = plot(path).data[0].y
@@ -213,17 +215,9 @@ def test_missing_labels_have_a_name():
     assert [bar.name for bar in plot(path.bands("tenant")).data] == ["(none)", "blue"]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kind": "pie"}, "expected a kind of steps, parts, limits, found 'pie'"),
-        ({"names": "ab"}, "expected the names of two sides, found 'ab'"),
-        ({"names": ["a"]}, r"expected the names of two sides, found \['a'\]"),
-    ],
-)
-def test_options_that_are_none(shop, options, message):
-    with pytest.raises(ValueError, match=message):
-        plot(shop.compare(shop), **options)
+def test_a_kind_that_is_none(shop):
+    with pytest.raises(ValueError, match="expected a kind of steps, parts, limits, found 'pie'"):
+        plot(shop.compare(shop), kind="pie")
 
 
 def test_a_statistic_that_is_none(shop):

@@ -13,7 +13,7 @@ from tracekit.analysis.latency import latency
 from tracekit.checks.names import KEYS, WAITS
 from tracekit.checks.overview import ENOUGH, Overview, overview
 from tracekit.stats.differences import Limited, difference_limits
-from tracekit.weights.comparability import comparability
+from tracekit.weights.comparability import SIDES, comparability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.weights.comparability import Comparability
 
-SIDES: Final = ("baseline", "current")
 FDR: Final = 0.05
 SURE: Final = 0.01  # one-sided, for each of five questions: mean, operations, endpoints, calls, error rate
 

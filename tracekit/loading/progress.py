@@ -112,7 +112,7 @@ class _Line:
 
         self._total = total
         self._updated = 0.0
-        self._output = display(_texts("reading"), raw=True, display_id=True)
+        self._output = display(_texts("reading"), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # has no types
 
     def update(self, byte_count: int, rate: str) -> None:
         """Replace the line, a few times per second."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tracekit.analysis.timeline import timeline
-from tracekit.checks.comparison import SIDES
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -24,6 +24,7 @@ from tracekit.report.tables import (
 from tracekit.text import cell, signed_duration
 from tracekit.views.plot import plot
 from tracekit.views.service_graph.map import FAILING
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     from tracekit.checks.comparison import Changes
@@ -53,7 +54,7 @@ def change_picture(changes: Changes, names: tuple[str, str]) -> Markup | None:
     """Return a chart of the change in mean latency, with one bar per operation."""
     if changes.comparison is None:
         return None
-    figure = plot(changes.comparison, groups=_STEPS, names=names)
+    figure = plot(replace(changes.comparison, names=names), groups=_STEPS)
     picture: Markup = figure.picture()
     return picture
 

@@ -69,7 +69,7 @@ def contents_of(part: Any, place: str) -> list[Content]:
         return [Findings([part])]
     if (live := _live(part, place)) is not None:
         return [live]
-    table = getattr(part, "table", None)
+    table = getattr(part, "named_table", getattr(part, "table", None))
     frames = [table] if isinstance(table, pd.DataFrame) else []
     has_view = view_of(part) is not None and not isinstance(part, TraceSet)
     if not has_view and not frames:

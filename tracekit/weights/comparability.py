@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _ALIKE: Final = 1.25  # rates with a smaller ratio count as equal
 _ANY: Final = 2.0**62  # refused weights may have any value
 _FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
+SIDES: Final = ("baseline", "current")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
 
 
@@ -48,9 +49,9 @@ class Comparability(NamedTuple):
         return self.basis != "not comparable"
 
 
-def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
-    """Return what a comparison of two sets of traces describes."""
-    sides = {"baseline": baseline.weights, "current": current.weights}
+def comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str] = SIDES) -> Comparability:
+    """Return what a comparison of two sets of traces describes; its statement uses these different names."""
+    sides = dict(zip(names, (baseline.weights, current.weights), strict=True))
     for name, side in sides.items():
         missing = int((~side.known).sum())
         if 0 < missing < len(side.known):
@@ -59,7 +60,7 @@ def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
         return Comparability("recorded traces", "one side has no traces")
     known = [name for name, side in sides.items() if side.known.all()]
     if not known:
-        return _unweighted(baseline, current)
+        return _unweighted(baseline, current, names)
     if len(known) == 1:
         return _refused(
             f"sampling weights are known for the {known[0]} traces only, so any difference may be caused by sampling"
@@ -79,19 +80,17 @@ def _refused(why: str) -> Comparability:
     return Comparability("not comparable", f"not comparable: {why}")
 
 
-def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
+def _unweighted(baseline: TraceSet, current: TraceSet, names: tuple[str, str]) -> Comparability:
     """Return the comparability of two sides without weights, which may show different samplers."""
     shown = [_samplers(side) for side in (baseline, current)]
-    names = [", ".join(side) or "no sampler" for side in shown]
+    samplers = [", ".join(side) or "no sampler" for side in shown]
     for name in dict.fromkeys([*shown[0], *shown[1]]):
         weights = [side.get(name, 1.0) for side in shown]  # ids of unsampled traces show weights near 1 by chance
         if 1 / _ALIKE < weights[0] / weights[1] < _ALIKE:
             continue
         if set(shown[0]) != set(shown[1]):
-            return _refused(f"sampled differently: baseline by {names[0]}, current by {names[1]}")
-        rates = " and ".join(
-            f"one in {number(weight)} ({side})" for weight, side in zip(weights, ("baseline", "current"), strict=True)
-        )
+            return _refused(f"sampled differently: {names[0]} by {samplers[0]}, {names[1]} by {samplers[1]}")
+        rates = " and ".join(f"one in {number(weight)} ({side})" for weight, side in zip(weights, names, strict=True))
         return _refused(f"sampled at different rates: {name}, {rates}")
     statement = f"{UNKNOWN_WEIGHTS}: this compares recorded traces, and differences may be caused by sampling"
     return Comparability("recorded traces", statement)

@@ -196,7 +196,7 @@ def test_traces_on_both_sides_are_counted():
     result = path.compare(path)
     assert result.shared_trace_count == 2
     assert repr(result).endswith("0 of 2 groups significant, 2 traces on both sides; sampling weights unknown)")
-    assert "<p>PathComparison(mean 12 -&gt; 12 ns, +0, 0 of 2 groups" in result._repr_html_()
+    assert "<p>PathComparison(baseline to current: mean 12 -&gt; 12 ns, +0, 0 of 2 groups" in result._repr_html_()
 
 
 def test_the_order_of_the_rows_is_no_matter():
@@ -273,7 +273,8 @@ def test_few_traces_do_not_represent_others(count):
         assert math.isnan(result.change.high)
         assert result.parts[["change_low_ns", "change_high_ns"]].isna().all(axis=None)
     one = path_of([[("db", 5)]]).compare(path_of([[("db", 500)]], trace="b"))
-    assert repr(one) == "PathComparison(mean 15 -> 510 ns, +495, 0 of 2 groups significant; sampling weights unknown)"
+    counts = "mean 15 -> 510 ns, +495, 0 of 2 groups significant; sampling weights unknown"
+    assert repr(one) == f"PathComparison(baseline to current: {counts})"
 
 
 def test_one_trace_with_almost_all_the_weight_is_one_trace():
@@ -495,3 +496,40 @@ def test_a_comparison_needs_two_critical_paths():
     shop = tk.load_sample("small-shop", "current")
     with pytest.raises(TypeError, match=r"expected a CriticalPath to compare with, found TraceSet; use tk\.critical"):
         critical_path(shop).compare(shop)
+
+
+# ------------------------------------------------------------------ names of the sides
+
+
+def test_the_sides_have_the_names_given():
+    one, two = path_of([[("db", 5)]]), path_of([[("db", 500)]], trace="b")
+    result = one.compare(two, by="service_name", names=("1.4.0", "v_ms <b>"))
+    assert result.sides["side"].tolist() == list(result.names) == ["1.4.0", "v_ms <b>"]
+    assert repr(result).startswith("PathComparison(1.4.0 to v_ms <b>: mean 15 -> 510 ns")
+    page = result._repr_html_()
+    assert "1.4.0 to v_ms &lt;b&gt;" in page
+    assert "<th>1.4.0_mean</th>" in page
+    assert "<th>v ms &lt;b&gt;_mean</th>" in page
+    assert "510 ns" in page, "the unit is that of the column, not of the name"
+    assert "baseline" not in page
+    assert "<b>" not in page
+    plain = one.compare(two, by="service_name")
+    assert result.table.equals(plain.table)
+    assert plain.named_table.equals(plain.table)
+
+
+def test_what_is_compared_is_said_with_the_names():
+    one, two = path_of([[("db", 5)]]), path_of([[("db", 500)]], trace="b")
+    weighted = critical_path(two.source.with_weights(20))
+    statement = one.compare(weighted, names=("1.4.0", "1.5.0")).statement
+    assert statement.startswith("not comparable: sampling weights are known for the 1.5.0 traces only")
+    nobody = critical_path(two.source.where("service_name == 'nobody'"))
+    with pytest.raises(ValueError, match=r"found none on the 1\.5\.0 side"):
+        one.compare(nobody, names=("1.4.0", "1.5.0"))
+
+
+@pytest.mark.parametrize("names", ["ab", ["a"], ("x", "x"), ("a", "b", "c")])
+def test_names_that_are_no_pair_are_refused(names):
+    path = path_of([[("db", 5)]])
+    with pytest.raises(ValueError, match="expected two different names of the sides, such as"):
+        path.compare(path, names=names)

@@ -16,7 +16,8 @@ from tracekit.findings import Estimate, Shown
 from tracekit.grouping import named
 from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import group_labels
-from tracekit.weights.comparability import Comparability, comparability
+from tracekit.text import clean
+from tracekit.weights.comparability import SIDES, Comparability, comparability
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class PathComparison(Weighted, Shown):
         ``current_value`` (share of requests affected; calls per affected request; ns per call), missing if there is no
         call; ``change_ns`` as above, with ``change_low_ns`` and ``change_high_ns``.
     sides
-        A row for ``baseline`` and ``current``: ``trace_count`` of requests, ``partial_count``, ``mean_latency_ns``,
+        A row for each side, ``side`` is its name: ``trace_count`` of requests, ``partial_count``, ``mean_latency_ns``,
         ``low_quantile`` and ``high_quantile`` of latency (as used), ``is_widened``, ``low_latency_ns``,
         ``high_latency_ns``.
     change
@@ -59,6 +60,8 @@ class PathComparison(Weighted, Shown):
     comparability
         What the comparison describes, given the weights of both sides: ``basis`` and ``statement``. If the sides are
         not comparable, intervals and ``q_value`` are missing and no group is significant.
+    names
+        Names of baseline and current, for people; ``named_table`` has them in its column names.
 
     Examples
     --------
@@ -73,6 +76,20 @@ class PathComparison(Weighted, Shown):
     change: Estimate
     shared_trace_count: int
     comparability: Comparability
+    names: tuple[str, str] = SIDES
+
+    @property
+    def named_table(self) -> pd.DataFrame:
+        """``table`` for people: the names of the sides in its column names instead of baseline and current.
+
+        Underscores of the names are spaces, because suffixes such as ``_ms`` are units.
+        """
+        heads = {f"{side}_": f"{name.replace('_', ' ')}_" for side, name in zip(SIDES, self.names, strict=True)}
+        columns = [
+            next((to + column.removeprefix(side) for side, to in heads.items() if column.startswith(side)), column)
+            for column in map(str, self.table.columns)
+        ]
+        return self.table.set_axis(columns, axis=1)
 
     @property
     def statement(self) -> str:  # type: ignore[override]  # computed
@@ -87,15 +104,16 @@ class PathComparison(Weighted, Shown):
     def _line(self) -> str:
         """Return the counts in one line."""
         this, other = self.sides["mean_latency_ns"]
+        names = " to ".join(clean(name, limit=40) for name in self.names)
         change = f"{self.change.value:+,.0f}"
         if np.isfinite(self.change.low):
             change += f" ({self.change.low:+,.0f} to {self.change.high:+,.0f})"
         found = f"{int(self.table['is_significant'].sum()):,} of {len(self.table):,} groups significant"
         shared = f", {self.shared_trace_count:,} traces on both sides" * bool(self.shared_trace_count)
-        return f"PathComparison(mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
+        return f"PathComparison({names}: mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
 
     def _repr_html_(self) -> str:
-        shown = as_html(self.table.head(10))
+        shown = as_html(self.named_table.head(10))
         return f"{self.heading()}{shown}{as_html(self.sides)}"
 
 
@@ -109,6 +127,7 @@ def compare(
     confidence: float = 0.95,
     fdr: float = 0.05,
     include_partial: bool = True,
+    names: tuple[str, str] = SIDES,
 ) -> PathComparison:
     """Return the change in mean latency to another set of requests, by group: ``baseline.compare(current)``.
 
@@ -122,20 +141,25 @@ def compare(
     (Benjamini and Hochberg 1995). If one side has weights and the other has none, they are not comparable:
     ``.comparability`` reports it, and nothing is significant. If clock skew was corrected on one side only, groups have
     no intervals, because the correction itself moves time between groups.
+
+    ``names`` are the names of both sides for people, such as ``("1.4.0", "1.5.0")``: in the repr, tables, figures and
+    reports.  Columns of the frames start with ``baseline_`` and ``current_``.
     """
     if not isinstance(other, type(path)):
         message = f"expected a CriticalPath to compare with, found {type(other).__name__}"
         raise TypeError(f"{message}; use tk.critical_path(before).compare(tk.critical_path(after))")
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
+    if isinstance(names, str) or len(names) != 2 or len({str(name) for name in names}) != 2:  # noqa: PLR2004 - two sides
+        raise ValueError(f'expected two different names of the sides, such as ("1.4.0", "1.5.0"), found {names!r}')
     populations = [
         population_of(side, band, min_traces=min_traces, include_partial=include_partial) for side in (path, other)
     ]
-    for name, population in zip(("the baseline side", "the current side"), populations, strict=True):
+    for name, population in zip(names, populations, strict=True):
         if not population.chosen.any():
-            raise ValueError(f"expected requests to compare, found none on {name}; see path.traces")
+            raise ValueError(f"expected requests to compare, found none on the {name} side; see path.traces")
         if not population.weight[population.chosen].any():
-            raise ValueError(f"expected weights above 0, found only 0 on {name}; see path.traces.weights")
+            raise ValueError(f"expected weights above 0, found only 0 on the {name} side; see path.traces.weights")
     cells = _joint_cells((path, other), named(by))
     this_sample, other_sample = (
         Sample.of(side, cells_of_side, population)
@@ -143,7 +167,7 @@ def compare(
     )
     from tracekit.stats.tests import false_discovery  # noqa: PLC0415 - slow to import, and rarely needed
 
-    about = comparability(path.source, other.source)
+    about = comparability(path.source, other.source, names)
     found = contrast(this_sample, other_sample, confidence=confidence)
     found = found if same_clocks(path, other) else found.total_only
     found = found if about.is_comparable else found.without_limits
@@ -168,10 +192,11 @@ def compare(
     return PathComparison(
         table.iloc[order].reset_index(drop=True),
         _parts(cells[0].keys, found, parts, order),
-        _sides(populations),
+        _sides(populations, names),
         Estimate(int(change.sum()), "ns", *found.total, n=sum(int(each.chosen.sum()) for each in populations)),
         len(shared),
         about,
+        (str(names[0]), str(names[1])),
     )
 
 
@@ -253,10 +278,10 @@ def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> p
     return table.iloc[np.arange(len(table)).reshape(len(FACTORS), -1).T.ravel()].reset_index(drop=True)
 
 
-def _sides(populations: Sequence[Population]) -> pd.DataFrame:
+def _sides(populations: Sequence[Population], names: tuple[str, str]) -> pd.DataFrame:
     """Return the counts, quantiles and latencies of both sides."""
     about = pd.DataFrame([population.facts for population in populations])
-    about.insert(0, "side", ["baseline", "current"])
+    about.insert(0, "side", list(map(str, names)))
     return about
 
 

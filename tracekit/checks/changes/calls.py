@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tracekit.analysis.service_graph.build import service_graph
-from tracekit.checks.comparison import SIDES, Changes, comparable_changes, family_level, side_by_side
+from tracekit.checks.comparison import Changes, comparable_changes, family_level, side_by_side
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.text import clean, from_to, interval, mean_count, plural, ratio
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekit.checks.comparison import SIDES, Changes, comparable_changes
+from tracekit.checks.comparison import Changes, comparable_changes
 from tracekit.checks.names import name_of
 from tracekit.findings import Estimate, Finding
 from tracekit.text import count, factor, from_to, intervals_from_to, plural
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case

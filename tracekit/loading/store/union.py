@@ -90,9 +90,8 @@ def add(first: TraceSet, second: TraceSet) -> TraceSet:
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of ``sources`` or ``issues``, None for missing cells."""
-    plain = frame.astype(object)
-    rows: list[dict[str, Any]] = plain.where(frame.notna(), None).to_dict("records")
-    return rows
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): cell for name, cell in row.items()} for row in plain.to_dict("records")]
 
 
 def _ids(traces: TraceSet) -> Array:

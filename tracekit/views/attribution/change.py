@@ -34,23 +34,19 @@ _PARTS: Final = {
 }
 
 
-def plot_comparison(
-    result: PathComparison, *, kind: str = "steps", groups: int = 8, names: Sequence[str] = ("baseline", "current")
-) -> Chart:
+def plot_comparison(result: PathComparison, *, kind: str = "steps", groups: int = 8) -> Chart:
     """Draw the change of mean latency by group.
 
     Parameters
     ----------
     result
-        Result of ``CriticalPath.compare``.
+        Result of ``CriticalPath.compare``; the two sides have its ``names``.
     kind
         ``steps``: a waterfall chart from the baseline to the current mean, pale where not significant; ``parts``: each
         change split into more requests affected, more calls per request and slower calls; ``limits``: each change with
         its 95% CI.
     groups
         Number of groups, the largest changes first; the others are one step.
-    names
-        Names of the two sides, such as ``("before", "after")``.
 
     Returns
     -------
@@ -60,7 +56,7 @@ def plot_comparison(
     Raises
     ------
     ValueError
-        If the kind is unknown, or there are not two names.
+        If the kind is unknown.
 
     Examples
     --------
@@ -70,9 +66,7 @@ def plot_comparison(
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
-    if isinstance(names, str) or len(names) != 2:  # noqa: PLR2004 - two sides
-        raise ValueError(f"expected the names of two sides, found {names!r}")
-    this, other = (safe(name) for name in names)
+    this, other = (safe(name) for name in result.names)
     change = result.change.value
     title = f"Mean latency, {this} to {other}: {signed_duration(change)}"
     if not (result.sides["mean_latency_ns"] > 0).any():
@@ -165,7 +159,7 @@ def _limits(title: str, result: PathComparison, groups: int) -> Chart:
         )
     ]
     order = [_SLOWER, _WHOLE] if shown["is_significant"].iloc[0] else [_WHOLE, _SLOWER]
-    axis = {**SIGNED_SECONDS, "title": {"text": "change per request"}}
+    axis = {**SIGNED_SECONDS, "title": {"text": f"change per request, {' to '.join(map(safe, result.names))}"}}
     return interval_rows(
         title,
         intervals,
