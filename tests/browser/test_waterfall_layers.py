@@ -510,6 +510,19 @@ def test_two_traces_in_one_view(visit):
     assert "0000000000000004" in page.locator(".tkw-det").inner_text()
 
 
+def test_a_comparison_shows_the_names_of_its_sides_as_text(visit):
+    rows = [("1", None, "shop", "POST /pay", 0, 400, "UNSET"), ("2", "1", "ledger", "charge", 100, 300, "UNSET")]
+    now = TraceSet.from_spans(frame_of([*rows[:1], ("3", "1", "audit", "note", 310, 350, "UNSET")]))
+    before = TraceSet.from_spans(frame_of(rows, "b2"))
+    page = mount(visit, compared_payload(now, "0000", before, "0000", names=("1.4.0 <b>x</b>", "1.5.0"))[0])
+    assert page.locator(".tkw-note").first.inner_text().startswith("1.4.0 <b>x</b> trace ")
+    said = row_of(page, "charge").locator(".tkw-line").get_attribute("aria-label")
+    assert "missing, 1.4.0 <b>x</b> 200 µs" in said
+    row_of(page, "POST /pay").click()
+    assert "(1.4.0 <b>x</b> 0 ns)" in page.locator(".tkw-det").inner_text()
+    assert "baseline" not in page.locator("body").inner_text()
+
+
 def test_in_a_narrow_column_the_name_is_read_before_what_became_of_it(visit):
     now, before = (
         TraceSet.from_spans(frame_of([("1", None, "shop", "POST /pay", 0, end, "UNSET")], trace_id))

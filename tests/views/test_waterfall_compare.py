@@ -265,3 +265,12 @@ def test_every_span_of_both_has_one_row_and_equal_places_share_theirs(first, sec
     alone = trace_payload(a, "0000").columns["start"]
     mine = rows[0] >= 0
     assert sorted(columns["start"][mine]) == sorted(alone)
+
+
+def test_the_names_of_the_sides_are_shown():
+    now, before = pair()
+    view = waterfall(now, NOW_ID, compare=before, names=("1.4.0 <b>", "1.5.0"))
+    assert view._drawing.payload.meta["note"].startswith(f"1.4.0 <b> trace {BEFORE_ID}: 100 → 300 ns")
+    assert "missing, 1.4.0 &lt;b&gt; 5 ns" in view._picture
+    with pytest.raises(ValueError, match=r"expected two different names of the sides, .* found 'ab'"):
+        waterfall(now, NOW_ID, compare=before, names="ab")

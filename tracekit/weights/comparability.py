@@ -12,6 +12,8 @@ from tracekit.weights.known import UNKNOWN_WEIGHTS
 from tracekit.weights.resolve import Evidence, resolve_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.traces import TraceSet
 
 _ALIKE: Final = 1.25  # rates with a smaller ratio count as equal
@@ -73,6 +75,13 @@ def comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str] 
         statement = "all traces were selected by outcome: this compares such requests, not all traffic"
         return Comparability("requests of one kind", statement)
     return Comparability("all traffic", "sampling weights known on both sides: this compares all traffic")
+
+
+def side_names(names: Sequence[str]) -> tuple[str, str]:
+    """Return the names of two sides; ValueError unless there are two different ones."""
+    if isinstance(names, str) or len({str(name) for name in names}) != len(SIDES) or len(names) != len(SIDES):
+        raise ValueError(f'expected two different names of the sides, such as ("1.4.0", "1.5.0"), found {names!r}')
+    return str(names[0]), str(names[1])
 
 
 def _refused(why: str) -> Comparability:

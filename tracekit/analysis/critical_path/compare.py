@@ -17,7 +17,7 @@ from tracekit.grouping import named
 from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import group_labels
 from tracekit.text import clean
-from tracekit.weights.comparability import SIDES, Comparability, comparability
+from tracekit.weights.comparability import SIDES, Comparability, comparability, side_names
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -150,8 +150,7 @@ def compare(
         raise TypeError(f"{message}; use tk.critical_path(before).compare(tk.critical_path(after))")
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
-    if isinstance(names, str) or len(names) != 2 or len({str(name) for name in names}) != 2:  # noqa: PLR2004 - two sides
-        raise ValueError(f'expected two different names of the sides, such as ("1.4.0", "1.5.0"), found {names!r}')
+    names = side_names(names)
     populations = [
         population_of(side, band, min_traces=min_traces, include_partial=include_partial) for side in (path, other)
     ]
@@ -196,7 +195,7 @@ def compare(
         Estimate(int(change.sum()), "ns", *found.total, n=sum(int(each.chosen.sum()) for each in populations)),
         len(shared),
         about,
-        (str(names[0]), str(names[1])),
+        names,
     )
 
 
@@ -281,7 +280,7 @@ def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> p
 def _sides(populations: Sequence[Population], names: tuple[str, str]) -> pd.DataFrame:
     """Return the counts, quantiles and latencies of both sides."""
     about = pd.DataFrame([population.facts for population in populations])
-    about.insert(0, "side", list(map(str, names)))
+    about.insert(0, "side", list(names))
     return about
 
 

@@ -433,7 +433,7 @@ function correctClocks(T, isCorrected) {
 /** Return the skew correction of a row as text; empty if its spans do not move. */
 function movedWords(T, i) {
   if (!T.shift) return '';
-  return [T.shift[i] && `skew-corrected by ${signed(T.shift[i])}`, isPair(T, i) && T.shift2[i] && `baseline skew-corrected by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
+  return [T.shift[i] && `skew-corrected by ${signed(T.shift[i])}`, isPair(T, i) && T.shift2[i] && `${sideName(T)} skew-corrected by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
 }
 
 /** Return the parent of each row and the row after its last descendant, from the depths of rows in preorder. */
@@ -510,6 +510,7 @@ function foldFacts(T, g) {
 
 const isGone = (T, i) => !!T.state && T.state[i] === MISSING; // drawn with the baseline's times
 const finish = (T, i) => T.start[i] + Math.max(0, isGone(T, i) ? T.dur2[i] : T.dur[i]);
+const sideName = T => T.meta.names[0]; // of the baseline, in a comparison
 const isPair = (T, i) => !!T.state && T.state[i] !== ADDED && !isGone(T, i); // a span in both traces
 const isParent = (T, i) => T.subEnd[i] > i + 1;
 const hasDetails = T => T.attrOff !== undefined;
@@ -521,7 +522,7 @@ function timeWords(T, i) {
   if (!T.state) return duration(T.dur[i]);
   if (T.state[i] === MATCHED) return pairWords(T, i);
   if (T.state[i] === ADDED) return `${duration(T.dur[i])}, added`;
-  if (T.state[i] === MISSING) return `missing, baseline ${duration(T.dur2[i])}`;
+  if (T.state[i] === MISSING) return `missing, ${sideName(T)} ${duration(T.dur2[i])}`;
   return `${pairWords(T, i)}, ${T.state[i] === SLOWER ? 'slower' : 'faster'} (${signed(T.dur[i] - T.dur2[i])})`;
 }
 
@@ -714,7 +715,7 @@ class Row {
 
   fillSpan(W, i) {
     const { T } = W, flags = T.flags[i], kind = T.state ? T.state[i] : MATCHED, moved = T.isCorrected ? movedWords(T, i) : '';
-    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, moved.startsWith('baseline') ? 'baseline skew-corrected' : 'skew-corrected'], [flags & LINKED, 'linked']];
+    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, T.shift?.[i] || !moved ? 'skew-corrected' : `${sideName(T)} skew-corrected`], [flags & LINKED, 'linked']];
     this.error.hidden = !(flags & ERROR);
     if (this.note.nextSibling) this.name.after(this.note); // in a narrow column the name matters most
     this.note.textContent = notes.filter(([on]) => on).map(([, words]) => words).join(', ');
@@ -1065,7 +1066,7 @@ class Detail {
 
   fill(i, { status, sections, links }) {
     const { T } = this.W, flags = T.flags[i];
-    const baseline = isPair(T, i) ? ` (baseline ${duration(T.start2[i])})` : '', starts = flags & NO_START ? 'not recorded' : duration(T.start[i]) + baseline;
+    const baseline = isPair(T, i) ? ` (${sideName(T)} ${duration(T.start2[i])})` : '', starts = flags & NO_START ? 'not recorded' : duration(T.start[i]) + baseline;
     const own = selfTime(T, i), facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)]];
     if (own !== undefined && isParent(T, i)) facts.push(['self time', `${duration(own)}, ${percent(own / T.dur[i])}`]);
     facts.push(['starts at', starts]);
@@ -1076,7 +1077,7 @@ class Detail {
     if (flags & INFERRED) facts.push(['origin', 'inferred by the backend for an uninstrumented callee']);
     const clock = (shift, doubt) => `${signed(shift)} ± ${duration(doubt)} skew correction${T.isCorrected ? ', applied' : ''}`;
     if (T.shift?.[i]) facts.push(['clock', clock(T.shift[i], T.doubt[i])]);
-    if (isPair(T, i) && T.shift2?.[i]) facts.push(['clock (baseline)', clock(T.shift2[i], T.doubt2[i])]);
+    if (isPair(T, i) && T.shift2?.[i]) facts.push([`clock (${sideName(T)})`, clock(T.shift2[i], T.doubt2[i])]);
     if (T.path) facts.push(...this.pathFacts(i));
     this.put(T.strings[T.name[i]], this.grid(facts), this.family(i, links), ...sections.flatMap(([heading, rows]) => [this.heading(heading), this.grid(rows)]));
   }
@@ -1086,7 +1087,7 @@ class Detail {
     const rows = [['service', T.meta.services[T.svc[i]]], ['calls', count(facts.count)], ['total', duration(facts.total)], ['p50', duration(facts.p50)], ['max', duration(facts.max)]];
     if (facts.errors) rows.push(['errors', count(facts.errors), true]);
     if (T.path) rows.push(['critical path', `${duration(facts.path)}, ${percent(facts.path / T.path.total)}`]);
-    if (T.state) rows.push(['baseline', `${many(facts.before, 'call')}, ${duration(facts.totalBefore)}`]);
+    if (T.state) rows.push([sideName(T), `${many(facts.before, 'call')}, ${duration(facts.totalBefore)}`]);
     const acts = h('div', 'tkw-acts'), isOpen = outline.opened[g];
     acts.append(button(isOpen ? 'Fold' : 'Unfold', () => { this.W.fold(T.n + g, !!isOpen); this.show(T.n + g); }), button('Slowest call', () => this.W.select(facts.slowest)));
     this.put(T.strings[T.name[i]], this.grid(rows), acts);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.arguments import check_traces
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
@@ -22,6 +23,7 @@ def waterfall(
     path: CriticalPath | None = None,
     compare: str | TraceSet | tuple[TraceSet, str] | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+    names: tuple[str, str] = SIDES,
     height: int = 480,
 ) -> Any:
     """Draw one trace as an interactive waterfall for a notebook.
@@ -40,6 +42,8 @@ def waterfall(
     skew
         Clock skew of these traces (default: the one used for ``path``).  A comparison of two sets needs a pair,
         ``(clock_skew(traces), clock_skew(before))``.  Recorded times are drawn; a toggle corrects the skew.
+    names
+        Names of the two sides of a comparison, such as ``("1.4.0", "1.5.0")``; the first one is that of ``compare``.
     height
         Height of the view in pixels.
 
@@ -55,7 +59,8 @@ def waterfall(
     ------
     ValueError
         If the id matches no trace or several (the message lists the nearest ids), the height is not positive, the
-        path or the skew belongs to other traces, or there is no trace to compare with.
+        path or the skew belongs to other traces, there is no trace to compare with, or there are not two different
+        names.
     TypeError
         If ``trace_id`` does not identify a trace.
 
@@ -69,4 +74,4 @@ def waterfall(
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.waterfall.widget import WaterfallWidget  # noqa: PLC0415 - anywidget loads slowly
 
-    return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, height=height)
+    return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, names=names, height=height)

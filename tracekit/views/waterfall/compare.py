@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.self_description import source_names
-from tracekit.text import from_to, plural
+from tracekit.text import clean, from_to, plural
 from tracekit.traces import TraceSet
 from tracekit.views.details import Strings, detail_columns
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.path import is_among, path_columns, shift_columns
 from tracekit.views.waterfall.payload import row_payload
 from tracekit.views.waterfall.rows import TraceRows, trace_rows
+from tracekit.weights.comparability import SIDES, side_names
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 WORTH_OF_SPAN: Final = 0.1  # a change counts from a tenth of the baseline duration of the span ...
 WORTH_OF_TRACE: Final = 0.01  # ... and a hundredth of the longer trace
+_NAME: Final = 40  # characters of the name of a side
 Pair = tuple[TraceSet, TraceRows]
 
 
@@ -78,9 +80,10 @@ def compared_payload(
     colours: Colours | None = None,
     path: CriticalPath | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+    names: tuple[str, str] = SIDES,
 ) -> tuple[Payload, Array]:
     """Return the columns of the waterfall of two traces, and their rows of ``spans``."""
-    strings = Strings()
+    strings, named = Strings(), [clean(name, limit=_NAME) for name in side_names(names)]
     pair = (traces, trace_rows(traces, trace_id)), (other, trace_rows(other, other_id))
     mine, theirs = (row_payload(*side, strings, colours) for side in pair)
     services = list(dict.fromkeys([*mine.meta["services"], *theirs.meta["services"]]))
@@ -111,7 +114,8 @@ def compared_payload(
         "services": services,
         "slots": [slots[name] for name in services],
         "sources": sources,
-        "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"]), remark])),
+        "names": named,
+        "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"], named[0]), remark])),
     }
     spans = [np.where(found >= 0, shown.rows[found], -1) for (_, shown), found in zip(pair, at, strict=True)]
     return Payload(columns, strings.texts, meta), np.stack(spans)
@@ -236,10 +240,10 @@ def _details(pair: tuple[Pair, Pair], lost: Array, strings: Strings) -> dict[str
     return {name: np.concatenate((column, theirs[name])) for name, column in mine.items()}
 
 
-def _note(mine: Payload, theirs: Payload, state: Array) -> str:
+def _note(mine: Payload, theirs: Payload, state: Array, baseline: str) -> str:
     """Return a summary of the comparison."""
     lengths = [float((side.columns["start"] + side.columns["dur"]).max(initial=0.0)) for side in (mine, theirs)]
     counts = [(int((state == kind).sum()), kind.name.lower()) for kind in State if kind != State.MATCHED]
     changes: list[Any] = [f"{plural(number, 'span')} {word}" for number, word in counts if number]
-    head = f"baseline trace {theirs.meta['id']}: {from_to(lengths[1], lengths[0])}"
+    head = f"{baseline} trace {theirs.meta['id']}: {from_to(lengths[1], lengths[0])}"
     return "; ".join([f"{head}, {', '.join(changes) or 'no differences'}", *filter(None, [mine.meta["note"]])])

@@ -12,6 +12,7 @@ from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload, other_trace
 from tracekit.views.waterfall.payload import trace_payload
 from tracekit.views.waterfall.rows import trace_rows
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
@@ -97,6 +98,7 @@ def draw(
     path: CriticalPath | None = None,
     compare: str | TraceSet | tuple[TraceSet, str] | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+    names: tuple[str, str] = SIDES,
 ) -> Drawing:
     """Return the waterfall of a trace, or of two traces in a comparison."""
     if not len(traces):
@@ -112,7 +114,7 @@ def draw(
     there = trace_rows(other, other_id)
     is_small = len(shown.rows) + len(there.rows) <= EMBEDDED_SPANS
     payload, rows = compared_payload(
-        traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path, skew=skew
+        traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path, skew=skew, names=names
     )
     return Drawing(payload, (traces, other), rows, (shown.base_ns, there.base_ns))
 

@@ -45,6 +45,7 @@ def time_words(payload: Payload, index: int) -> str:
     if "state" not in columns:
         return duration(current)
     baseline = float(columns["dur2"][index])
-    return {State.ADDED: f"{duration(current)}, added", State.MISSING: f"missing, baseline {duration(baseline)}"}.get(
+    missing = f"missing, {payload.meta['names'][0]} {duration(baseline)}"
+    return {State.ADDED: f"{duration(current)}, added", State.MISSING: missing}.get(
         State(int(columns["state"][index])), from_to(baseline, current)
     )

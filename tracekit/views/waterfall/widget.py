@@ -14,6 +14,7 @@ from tracekit.views.waterfall.payload import encoded, span_details
 from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
 from tracekit.views.waterfall.rows import named_trace
 from tracekit.views.widgets import Pictured
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,13 +47,14 @@ class WaterfallWidget(Pictured):
         path: CriticalPath | None = None,
         compare: str | TraceSet | tuple[TraceSet, str] | None = None,
         skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+        names: tuple[str, str] = SIDES,
         height: int,
     ) -> WaterfallWidget:
         """Return the widget of a trace.
 
         Parameters
         ----------
-        traces, trace_id, path, compare, skew, height
+        traces, trace_id, path, compare, skew, names, height
             See ``waterfall``.
 
         Returns
@@ -61,7 +63,7 @@ class WaterfallWidget(Pictured):
             Attributes are embedded up to 20,000 spans; above, they are sent on selection.
         """
         name, span_id = named_trace(trace_id)
-        drawing = draw(traces, name, path=path, compare=compare, skew=skew)
+        drawing = draw(traces, name, path=path, compare=compare, skew=skew, names=names)
         payload = drawing.payload
         widget = cls(data=encoded(payload), height=height)
         widget._drawing = drawing
