@@ -461,7 +461,8 @@ class TraceSet(Shown):
         The file has one row per span: the columns of ``spans`` except row numbers and positions in sources; ``weight``
         (sampling weight of the trace, missing where unknown); ``attributes`` and ``resource_attributes``, maps of text
         to text.  Ids are lower-case hex text, times UTC in ns, missing times null.  Events, links, scopes and issues
-        are not included; ``save`` keeps everything.
+        are not included; ``save`` keeps everything.  ``from_spans(pandas.read_parquet(path))`` reads the columns back,
+        without the maps.
 
         Parameters
         ----------
