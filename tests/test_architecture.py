@@ -38,6 +38,7 @@ LAYERS = [
     {"investigation", "report"},
     {
         "samples",
+        "notebooks",
         "",
         "cli_tables",
         "cli_diff",
@@ -52,6 +53,7 @@ LAYER = {package: layer for layer, packages in enumerate(LAYERS) for package in 
 CONTAINER = LAYERS[2]  # TraceSet and its parts, which may import each other
 COMMANDS = [
     "samples",
+    "notebooks",
     "",
     "cli_tables",
     "cli_diff",

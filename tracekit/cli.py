@@ -7,7 +7,6 @@ whether a condition of ``diff`` is met; 130 interrupted by Ctrl-C.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -20,7 +19,7 @@ from typer.core import TyperGroup
 
 import tracekit as tk
 from tracekit import cli_audit, cli_diff, cli_path, cli_pull
-from tracekit.bundled import NOTEBOOKS
+from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -246,7 +245,16 @@ def samples() -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(
     context: typer.Context,
-    folder: Annotated[Path, typer.Option(help="Folder to copy the notebooks to.")] = Path("notebooks"),
+    *,
+    traces: Annotated[
+        list[str] | None, typer.Option(help="Traces to open the notebooks with: file, folder or glob. Repeatable.")
+    ] = None,
+    baseline: Annotated[list[str] | None, typer.Option(help="Baseline of the same system. Repeatable.")] = None,
+    audit: Annotated[Path | None, typer.Option(help="Folder of tracekit audit --save, for notebook 05.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder to copy the notebooks to (default: notebooks, or notebooks-NAME for own data)."),
+    ] = None,
 ) -> None:
     """Copy the bundled notebooks into a folder and open it in JupyterLab.
 
@@ -256,23 +264,29 @@ def lab(
         raise tk.TracekitError(
             f"JupyterLab is not installed for {sys.executable}; run pip install 'tracekit-notebook[lab]'"
         )
-    source = next((path for path in NOTEBOOKS if path.is_dir()), None)
-    if source is None:
-        raise tk.TracekitError(f"no notebooks in {NOTEBOOKS[0]}; reinstall tracekit-notebook")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"cannot create folder {folder}: {error.strerror}; choose another with --folder"
-        raise tk.TracekitError(message) from error
-    for notebook in sorted(source.glob("*.ipynb")):
-        target = folder / notebook.name
-        if target.exists():
-            typer.echo(f"{target}: exists, not overwritten")
-        else:
-            shutil.copyfile(notebook, target)
-            typer.echo(f"{target}: copied")
-    ran = subprocess.run([sys.executable, "-m", "jupyterlab", str(folder), *context.args], check=False)  # noqa: S603 - this interpreter with the user's own arguments
+    if baseline and not traces:
+        raise typer.BadParameter("a baseline needs --traces to compare with it", param_hint="--baseline")
+    if audit is not None and not audit.is_dir():
+        raise typer.BadParameter(f"expected a folder, found none at {audit}", param_hint="--audit")
+    given = {"traces_path": traces, "baseline_path": baseline, "audit_path": [str(audit)] if audit else None}
+    parameters = {name: _absolute(paths) for name, paths in given.items() if paths}
+    named = [str(audit)] if audit and not traces else traces
+    target = folder or (folder_for(named[0]) if named else Path("notebooks"))
+    for path, is_new in copy_notebooks(target, parameters).items():
+        typer.echo(f"{path}: {'copied' if is_new else 'exists, not overwritten'}")
+    ran = subprocess.run([sys.executable, "-m", "jupyterlab", str(target), *context.args], check=False)  # noqa: S603 - this interpreter with the user's own arguments
     raise typer.Exit(ran.returncode)
+
+
+def _absolute(paths: list[str]) -> str | list[str]:
+    """Return paths that a notebook in any folder can read; a usage error or LoadError if there is nothing to read."""
+    from tracekit.loading.opening.sources import expand  # noqa: PLC0415 - not for --help
+
+    if "-" in paths:
+        raise typer.BadParameter("expected files, found - (standard input), which a notebook cannot read")
+    expand(paths)
+    found = [str(Path(path).expanduser().absolute()) for path in paths]
+    return found[0] if len(found) == 1 else found
 
 
 def _read(files: list[str], format_: str | None, time_unit: str | None, *, strict: bool = False) -> tk.TraceSet:
