@@ -284,6 +284,39 @@ def test_lab_copies_the_notebooks_and_never_overwrites_one(place, monkeypatch):
     assert copy.read_text() == "my notes"
 
 
+def test_lab_opens_the_notebooks_with_the_traces_given(good, place, monkeypatch):
+    started = []
+    monkeypatch.setattr(cli.subprocess, "run", lambda call, **_: started.append(call) or Left(0))
+    call = ["lab", "--traces", good.name, "--baseline", good.name]
+    ran = run.invoke(app, call)
+    assert ran.exit_code == 0, ran.output
+    assert started == [[sys.executable, "-m", "jupyterlab", "notebooks-good"]]
+    copies = sorted(path.name for path in (place / "notebooks-good").iterdir())
+    assert [name[:2] for name in copies] == ["01", "02", "03", "04"]
+    assert f"traces_path = {str(good.absolute())!r}" in (place / "notebooks-good" / copies[0]).read_text()
+    assert "exists, not overwritten" in run.invoke(app, call).stdout
+    ran = run.invoke(app, call[:3])
+    assert ran.exit_code == 2
+    assert "found other parameters; it was not overwritten" in ran.stderr
+    assert len(started) == 2, "not opened with other parameters"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--traces", "absent.jsonl"], "PATH_MISSING"),
+        (["--traces", "-"], "expected files, found - (standard input), which a notebook cannot read"),
+        (["--baseline", "good.jsonl"], "a baseline needs --traces to compare with it"),
+        (["--audit", "absent"], "expected a folder, found none at absent"),
+    ],
+)
+def test_lab_says_what_cannot_be_opened(good, place, arguments, said):
+    ran = run.invoke(app, ["lab", *arguments])
+    assert ran.exit_code == 2
+    assert said in " ".join(ran.stderr.replace("│", " ").split())
+    assert [path.name for path in place.iterdir()] == [good.name]
+
+
 class Left:
     """A process that has ended."""
 

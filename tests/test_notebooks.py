@@ -5,9 +5,13 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import tracekit as tk
+from tracekit.notebooks import copy_notebooks
+from tracekit.samples import sample_paths
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -37,7 +41,7 @@ def test_nothing_of_a_run_is_stored(notebook):
     for cell in notebook["cells"]:
         assert cell.get("outputs", []) == []
         assert cell.get("execution_count") is None
-        assert cell["metadata"] == {}
+        assert cell["metadata"] in ({}, {"tags": ["parameters"]}, {"tags": ["sample"]})
 
 
 def test_the_format_is_4_5_with_a_standard_kernel(notebook):
@@ -51,7 +55,7 @@ def test_it_begins_with_a_title_and_explains_what_it_does(notebook):
     first, *_ = notebook["cells"]
     assert first["cell_type"] == "markdown"
     assert "".join(first["source"]).startswith("# ")
-    kinds = [cell["cell_type"] for cell in notebook["cells"]]
+    kinds = [cell["cell_type"] for cell in notebook["cells"] if cell["metadata"] != {"tags": ["sample"]}]
     assert "code code code" not in " ".join(kinds), "say what the third cell is for"
 
 
@@ -73,4 +77,119 @@ def test_what_a_docstring_claims_is_asserted(notebook):
     asserting = [
         source for source in cells if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source)))
     ]
-    assert len(asserting) >= len(cells) / 2
+    assert len(asserting) >= len(cells) / 3
+
+
+def test_checks_of_the_sample_are_skipped_for_other_data(notebook):
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code" and cell["metadata"] == {"tags": ["sample"]}:
+            (block,) = ast.parse("".join(cell["source"])).body
+            assert isinstance(block, ast.If)
+            assert ast.unparse(block.test) in {"is_sample", "planned_path is None"}
+
+
+# ------------------------------------------------------------------ copies for other data
+
+
+def test_a_copy_has_the_paths_and_nothing_about_the_sample(tmp_path):
+    made = copy_notebooks(tmp_path / "copies", {"traces_path": "/data/my.jsonl", "baseline_path": ["/a", "/b"]})
+    assert [path.name[:2] for path in made] == ["01", "02", "03", "04"]
+    assert all(made.values())
+    cells = json.loads(next(iter(made)).read_text())["cells"]
+    assert [cell["metadata"].get("tags") for cell in cells[:3]] == [None, ["parameters"], ["injected-parameters"]]
+    assert "".join(cells[2]["source"]) == "traces_path = '/data/my.jsonl'\nbaseline_path = ['/a', '/b']"
+    assert not [cell for cell in cells if cell["metadata"].get("tags") == ["sample"]]
+    assert [path.name[:2] for path in copy_notebooks(tmp_path / "audit", {"audit_path": "/audit"})] == ["05"]
+
+
+def test_an_edited_copy_is_kept_and_one_about_other_data_is_not_opened(tmp_path):
+    (first, *_) = copy_notebooks(tmp_path, {"traces_path": "/data/my.jsonl"})
+    first.write_text(first.read_text().replace("# First look", "# My notes"))
+    edited = first.read_text()
+    assert not any(copy_notebooks(tmp_path, {"traces_path": "/data/my.jsonl"}).values())
+    for wrong in ("/data/other.jsonl", "/data/my.jsonl.zst"):
+        with pytest.raises(tk.TracekitError, match=r"found other parameters; it was not overwritten\. Choose another"):
+            copy_notebooks(tmp_path, {"traces_path": wrong})
+    assert first.read_text() == edited
+
+
+# ------------------------------------------------------------------ other recordings
+
+ZIPKIN = [
+    {"traceId": "0" * 15 + "1", "id": "1" * 16, "name": "get /stock", "kind": "SERVER",
+     "timestamp": 1_767_225_600_000_000, "duration": 90_000, "localEndpoint": {"serviceName": "portal"}},
+    {"traceId": "0" * 15 + "1", "id": "2" * 16, "parentId": "1" * 16, "name": "o'clock \\ \"x\"", "kind": "CLIENT",
+     "timestamp": 1_767_225_600_010_000, "duration": 70_000, "localEndpoint": {"serviceName": "portal"}},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """All cells of the copies for several recordings, run one after another in one kernel; by recording and number."""
+    folder = tmp_path_factory.mktemp("runs")
+    single = folder / "single.json"
+    single.write_text(json.dumps(ZIPKIN))
+    quiet, failing = sample_paths("small-shop")
+    (xray,) = sample_paths("checkout-xray")
+    audit = folder / "audit"
+    tk.audit_coverage(from_folder="audit-shop", services=["checkout"], save=audit)
+    given = {
+        "otlp": {"traces_path": str(failing), "baseline_path": str(quiet)},
+        "no failure": {"traces_path": str(quiet)},
+        "xray": {"traces_path": str(xray)},
+        "one trace": {"traces_path": str(single)},
+        "audit": {"audit_path": str(audit)},
+    }
+    cells, places = [], {}
+    for name, parameters in given.items():
+        for path in copy_notebooks(folder / name.replace(" ", "-"), parameters):
+            cells.append(nbformat.v4.new_code_cell("%reset -f"))
+            copied = nbformat.read(path, as_version=4).cells
+            code = [cell for cell in copied if cell.cell_type == "code"]
+            places[name, path.name[:2]] = range(len(cells), len(cells) + len(code))
+            cells += code
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    return {key: [notebook.cells[at] for at in place] for key, place in places.items()}
+
+
+ANSWERS = {
+    ("otlp", "01"): "Slowest endpoint: shop POST /pay, p95 400 ms (baseline 100 ms). 1 of 5 requests failed.",
+    ("otlp", "02"): "ledger: ",
+    ("otlp", "03"): "ledger SELECT entries: 16.0 ms → 72.0 ms per request",
+    ("otlp", "04"): "shop: recorded error rate 20.0%, p95 352 ms",
+    ("no failure", "01"): "Slowest endpoint: shop POST /pay, p95 100 ms. 0 of 5 requests failed.",
+    ("no failure", "02"): "shop: ",
+    ("no failure", "03"): "shop POST /pay: ",
+    ("no failure", "04"): "shop: recorded error rate 0.0%, p95 100 ms",
+    ("xray", "01"): "Slowest endpoint: storefront POST /checkout, p95 ",
+    ("xray", "02"): "payments: ",
+    ("xray", "03"): "payments api.acquirer.example: ",
+    ("xray", "04"): "storefront: recorded error rate ",
+    ("one trace", "01"): "Slowest endpoint: portal get /stock, p95 90.0 ms. 0 of 1 requests failed.",
+    ("one trace", "02"): "portal: 90.0 ms per request, 100% of the latency of all requests.",
+    ("one trace", "03"): 'portal o\'clock \\ "x": 70.0 ms per request',
+    ("one trace", "04"): "portal: recorded error rate 0%, p95 90.0 ms",
+    ("audit", "05"): "1 of 1 service",
+}
+
+
+@pytest.mark.parametrize("run", ANSWERS, ids="-".join)
+def test_the_first_output_is_the_answer_for_any_recording(runs, run):
+    first = next(cell.outputs for cell in runs[run] if cell.outputs)
+    assert "".join(output.get("text", "") for output in first).startswith(ANSWERS[run])
+
+
+def test_every_run_is_asked_for_its_answer(runs):
+    assert set(runs) == set(ANSWERS)
+
+
+def test_papermill_sets_the_parameters(tmp_path):
+    papermill = pytest.importorskip("papermill", reason="papermill is not installed")
+    (path,) = sample_paths("small-shop", "baseline")
+    source, target = FOLDER / "04-can-this-sample-be-trusted.ipynb", tmp_path / "run.ipynb"
+    run = papermill.execute_notebook(source, target, parameters={"traces_path": str(path)}, progress_bar=False)
+    first = next(cell.outputs for cell in run.cells if cell.get("outputs"))
+    assert first[0]["text"].startswith("shop: recorded error rate 0")

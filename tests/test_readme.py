@@ -29,6 +29,30 @@ def test_the_tour_and_what_follows_run(tmp_path, monkeypatch):
     assert isinstance(names["during"], tk.TraceSet)
     for code in more:
         exec(compile(code, "README.md", "exec"), names)
+    check_investigations(names)
+
+
+def check_investigations(names):
+    """The answers are those planted in the sample: see datasets/checkout-regression/README.md."""
+    cause = names["why"].table.iloc[0]
+    assert (cause["service_name"], cause["operation"], cause["is_significant"]) == ("ledger", "SELECT entries", True)
+    assert (round(cause["baseline_mean_ns"] / 1e6, 2), round(cause["current_mean_ns"] / 1e6, 1)) == (1.54, 39.4)
+    assert min(cause["frequency_change_ns"], cause["duration_change_ns"]) > 0
+    assert names["blamed"]["service_name"].tolist() == ["ledger", "ledger"]
+    assert names["blamed"]["service_version"].tolist() == ["1.5.0", "1.4.0"]
+    assert names["blamed"]["change_ns"].gt(0).tolist() == [True, False]
+    p50_ms = names["tenants"].set_index("request.app.customer.tier")["p50_ns"] / 1e6
+    assert p50_ms.round().to_dict() == {"free": 62, "pro": 64, "enterprise": 214}
+    assert not names["windows"].table["is_significant"].any()
+    html = Path("checkout.html").read_text(encoding="utf-8")
+    assert "<strong>enterprise</strong>" in html
+    assert "data:image/png" in html or "<svg" in html
+
+
+def test_the_four_investigations_are_five_lines_at_most():
+    section = TEXT.partition("## Four investigations")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert [len(block.splitlines()) <= 5 for block in blocks] == [True] * 4
 
 
 def test_names_and_commands_exist():

@@ -53,8 +53,9 @@ def copy_notebooks(folder: Path, parameters: Mapping[str, Value]) -> dict[Path, 
     for path, text in texts.items():
         if parameters and path.exists() and _settings(path.read_text(encoding="utf-8")) != _settings(text):
             raise TracekitError(
-                f"{path}: expected a notebook with {_settings(text)!r}, found other parameters; it was not overwritten. "
-                f"Choose another folder with --folder, or open it as it is: tracekit lab --folder {folder}"
+                f"{path}: expected a notebook with {_settings(text)!r}, found other parameters; "
+                f"it was not overwritten. Choose another folder with --folder, "
+                f"or open it as it is: tracekit lab --folder {folder}"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,9 @@ def folder_for(path: str) -> Path:
     >>> print(folder_for("incident/checkout.jsonl.zst"), folder_for("incident/*.jsonl"))
     notebooks-checkout notebooks-incident
     """
-    words = (re.sub(r"[^\w-]+", "-", part.partition(".")[0]).strip("-") for part in reversed(Path(path).absolute().parts))
+    words = (
+        re.sub(r"[^\w-]+", "-", part.partition(".")[0]).strip("-") for part in reversed(Path(path).absolute().parts)
+    )
     return Path(f"notebooks-{next(filter(None, words), 'traces')}")
 
 
