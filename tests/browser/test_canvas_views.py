@@ -210,21 +210,46 @@ def test_a_tooltip_shows_the_numbers(flame):
     assert f"{tree['spans'][0]:,} spans in {tree['traces'][0]:,} requests" in said
 
 
-def test_the_search_counts_frames_and_their_share(flame):
+NOTE = "() => document.querySelector('.tkw-bar .tkw-dim').textContent"
+
+
+def test_the_search_counts_visible_frames_and_their_share(flame):
     page, widget = flame
     tree = json.loads(widget.payload)
     page.locator("canvas").focus()
     page.keyboard.press("/")
-    page.keyboard.type("ledger")
-    frames = [k for k, name in enumerate(tree["name"]) if "ledger" in tree["names"][name]]
+    page.keyboard.type("pricing")
+    found = [k for k, name in enumerate(tree["name"]) if "pricing" in tree["names"][name]]
+    width = page.evaluate("() => document.querySelector('canvas').clientWidth")
+    frames = [k for k in found if (tree["x1"][k] - tree["x0"][k]) * width >= 0.5]
+    assert 0 < len(frames) < len(found), "some are too narrow to be drawn"
     outermost = [k for k in frames if tree["parent"][k] not in frames]
     share = sum(tree["x1"][k] - tree["x0"][k] for k in outermost)
-    assert (
-        page.locator(".tkw-bar .tkw-dim").first.inner_text() == f"{len(frames)} frames, {share * 100:.1f}% of the total"
-    )
-    assert page.evaluate("() => model.state.search") == "ledger"
+    words = f"{len(frames)} of {len(found)} frames visible, {share * 100:.1f}% of the total"
+    chromium.wait_until(page, f"() => ({NOTE})() === '{words}'")
+    assert page.evaluate("() => model.state.search") == "pricing"
     page.keyboard.press("Escape")
     assert page.evaluate("() => model.state.search") == ""
+    chromium.wait_until(page, f"() => ({NOTE})() === ''")
+
+
+def test_the_search_counts_within_the_zoom(visit):
+    rows = [
+        ("1", None, "shop", "GET /", "SERVER", 0, 100, "UNSET"),
+        ("2", "1", "cart", "list", "SERVER", 0, 50, "UNSET"),
+    ]
+    rows += [
+        ("3", "2", "ledger", "read", "SERVER", 10, 20, "UNSET"),
+        ("4", "1", "ledger", "sum", "SERVER", 50, 75, "UNSET"),
+    ]
+    page = shown(
+        visit, tk.plot(critical_path(tk.TraceSet.from_spans(spans(rows))).flame()), selected=-1, search="ledger"
+    )
+    chromium.wait_until(page, f"() => ({NOTE})() === '2 frames, 35.0% of the total'")
+    page.locator("canvas").focus()
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    chromium.wait_until(page, f"() => ({NOTE})() === '1 of 2 frames visible, 20.0% of the visible width'")
 
 
 def test_the_keyboard_walks_the_tree(flame):

@@ -4,18 +4,18 @@ import chromium
 import pytest
 from all_views import HOSTILE, charts
 from hand_drawn import spans
+from saved_page import PAGE, opened
 
 import tracekit as tk
 
 pytestmark = pytest.mark.browser
-PAGE = '<!doctype html><meta charset="utf-8"><title>Saved</title><body data-jp-theme-light="{}">{}'
 PLANTED = """() => {
   const script = document.createElement('script');
   script.textContent = 'window.ran = 1';
   document.head.append(script);
   return window.ran ?? 0 }"""
 SHOWN = {
-    "waterfall": ('.tkw-row[data-row="0"]', "Waterfall"),
+    "waterfall": (".tkw-row[data-row]", "Waterfall"),
     "map": (".tkw-map .node", "ServiceMap"),
     "heat": (".tkw-pane canvas", "HeatMap"),
     "flame": (".tkw-pane canvas", "Flame"),
@@ -35,19 +35,6 @@ def views():
     }
 
 
-def opened(visit, path, *frames, is_light=True):
-    """A saved page with these frames, and the pages in them."""
-    path.write_text(PAGE.format(str(is_light).lower(), "".join(frames)), encoding="utf-8")
-    visit.page.goto(path.as_uri())
-    for k in range(len(frames)):
-        visit.page.locator("iframe").nth(k).scroll_into_view_if_needed()
-    found = visit.page.frames[1:]
-    for frame in found:
-        frame.wait_for_selector("html[data-tk-ready]", state="attached")
-    assert visit.requests == [path.as_uri()]
-    return found
-
-
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_view_is_drawn_without_a_kernel_and_a_network(visit, views, tmp_path, name):
     (frame,) = opened(visit, tmp_path / "saved.html", views[name].frame())
@@ -60,6 +47,7 @@ def test_a_view_is_drawn_without_a_kernel_and_a_network(visit, views, tmp_path, 
 
 def test_a_waterfall_reacts_and_says_how_to_select_in_python(visit, views, tmp_path):
     (frame,) = opened(visit, tmp_path / "saved.html", views["waterfall"].frame())
+    frame.evaluate("() => { document.querySelector('.tkw-scroll').scrollTop = 0 }")
     frame.locator('.tkw-row[data-row="4"]').click()
     note = frame.locator(".tkw-about[role=status]").inner_text()
     code = note.removeprefix("In Python: ").split(";")[0]

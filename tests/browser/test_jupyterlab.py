@@ -55,7 +55,9 @@ def notebook(browser, server):
     opened.open("look.ipynb")
     opened.run(0)
     opened.run(1)
-    opened.page.locator(ROW.format(0)).wait_for(timeout=180_000)
+    opened.page.locator(".tkw-row[data-row]").first.wait_for(timeout=180_000)
+    chromium.wait_until(opened.page, "() => document.querySelector('.tkw-scroll').scrollTop > 0")
+    opened.page.evaluate("() => { document.querySelector('.tkw-scroll').scrollTop = 0 }")
     yield opened
     opened.context.close()
     assert opened.messages == []

@@ -23,7 +23,7 @@ worst = during.summary["duration_ns"].idxmax()""",
     "chart": "tk.latency(during)",
 }
 DRAWN = {
-    "waterfall": '.tkw-row[data-row="4"]',
+    "waterfall": '.tkw-row:has-text("POST /charges")',  # where it opens
     "map": ".tkw-map .node",
     "heat": ".tkw-pane canvas",
     "flame": ".tkw-pane canvas",

@@ -275,6 +275,25 @@ def test_what_the_template_uses_must_exist(shop, monkeypatch):
         render(shop)
 
 
+def test_a_report_on_one_trace_begins_with_its_waterfall(shop):
+    alone = shop.trace(shop.trace_ids[0])
+    source = render([alone])
+    page = Page(source)
+    assert source.index('id="view-waterfall-1"') < source.index('id="findings"') < source.index("<table")
+    assert [section["id"] for section in page.all("section")][:2] == ["traces", "findings"]
+    links = [link["href"] for link in page.all("a") if link["href"] in {"#traces", "#findings", "#path"}]
+    assert links[:3] == ["#traces", "#findings", "#path"]
+    assert [article["id"] for article in page.all("article")] == [f"trace-{alone.trace_ids[0]}"]
+    several = Page(render([shop]))
+    assert several.all("section")[0]["id"] == "findings"
+
+
+def test_a_single_trace_without_a_duration_has_its_waterfall():
+    frame = shop_frame()
+    one = TraceSet.from_spans(frame[frame["trace_id"] == frame["trace_id"].iloc[0]].assign(end_ns=None))
+    assert [article["id"] for article in Page(render([one])).all("article")] == [f"trace-{one.trace_ids[0]}"]
+
+
 def test_exceptions_are_shown_with_their_first_and_last_time():
     during = tk.load_sample("checkout-regression")[1]
     rows = exceptions_table(Overview(during), Colours(), set()).rows

@@ -5,9 +5,13 @@ import pandas as pd
 import pytest
 from hand_drawn import spans
 
+import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.skew import clock_skew
+from tracekit.views.embedded import embedded
+from tracekit.views.tkw1 import decode
+from tracekit.views.waterfall.drawing import draw
 from tracekit.views.waterfall.path import path_columns
 from tracekit.views.waterfall.payload import trace_payload
 from tracekit.views.waterfall.rows import trace_rows
@@ -100,3 +104,30 @@ def test_clocks_without_skew_are_reported(shop):
     payload = trace_payload(shop, f"{0xA1:032x}", skew=clock_skew(shop))
     assert payload.meta["note"] == "no clock skew to correct"
     assert not payload.columns["shift"].any()
+
+
+def many(longest, count=60):
+    """A root with calls one after the other; call ``longest`` takes most time."""
+    took = [9 if k == longest else 1 for k in range(count)]
+    rows = [("1", None, "shop", "POST /pay", "SERVER", 0, sum(took), "UNSET")]
+    rows += [
+        (f"{k + 2:x}", "1", "ledger", f"step {k}", "CLIENT", sum(took[:k]), sum(took[: k + 1]), "UNSET")
+        for k in range(count)
+    ]
+    return TraceSet.from_spans(spans(rows, "a1"))
+
+
+def test_the_longest_stretch_is_known_with_and_without_a_path():
+    traces, before = many(50), many(20)
+    name = traces.trace_ids[0]
+    assert draw(traces, name).payload.meta["focus"] == 51
+    assert draw(traces, name, path=critical_path(traces)).payload.meta["focus"] == 51
+    for path in (None, critical_path(traces)):
+        compared = draw(traces, name, compare=(before, before.trace_ids[0]), path=path)
+        assert compared.span_id(compared.payload.meta["focus"]) == f"{52:016x}"
+    assert decode(embedded(tk.waterfall(traces, name)).data).meta["focus"] == 51
+
+
+def test_a_trace_without_times_has_no_longest_stretch():
+    nothing = many(3).spans.assign(start_ns=None, end_ns=None)
+    assert draw(TraceSet.from_spans(nothing), "0000").payload.meta["focus"] == -1

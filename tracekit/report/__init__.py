@@ -49,7 +49,8 @@ def report(
         * a matplotlib figure, an image (``IPython.display.Image`` or ``SVG``, PIL), or the ``pathlib.Path`` of one;
         * a result of an analysis: its view and its table; findings: headline, remedy and code of each;
         * what ``plot`` and ``waterfall`` return, and any plotly figure: interactive, and as a static image in print;
-        * one TraceSet: the standard sections in its place, their findings after the introduction.
+        * one TraceSet: the standard sections in its place, their findings after the introduction;
+          for a single trace, its waterfall comes before the findings.
 
         Inputs are not modified.
     path

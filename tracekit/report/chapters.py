@@ -75,9 +75,10 @@ class Chapters:
         """The interactive views among them."""
         return [piece for piece in self.pieces if piece.data]
 
-    def table_of_contents(self, standard: dict[str, str]) -> list[tuple[str, str]]:
-        """Return ids and headings."""
-        out: list[tuple[str, str]] = [("findings", "Findings")] if any(c.is_standard for c in self.rest) else []
+    def table_of_contents(self, leading: dict[str, str], standard: dict[str, str]) -> list[tuple[str, str]]:
+        """Return ids and headings: of the sections before all chapters, and of the chapters."""
+        is_standard = any(chapter.is_standard for chapter in self.rest)
+        out = [*leading.items()] if is_standard else []
         for chapter in self.rest:
             out += standard.items() if chapter.is_standard else [(chapter.anchor, chapter.title)]
         return out

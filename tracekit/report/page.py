@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
-_NO_TRACES: Final[dict[str, Any]] = {"period": "", "baseline": "", "sampling": "", "source_list": "", "findings": []}
+_NO_TRACES: Final[dict[str, Any]] = {
+    "alone": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
+}  # fmt: skip
 
 
 def write(
@@ -77,7 +79,7 @@ def render(
         style=Markup(style),
         plotly=packed(plotly.encode("utf-8")) if plotly else "",
         generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
-        navigation=chapters.table_of_contents(standard.sections if standard else {}),
+        navigation=chapters.table_of_contents(*((standard.leading, standard.sections) if standard else ({}, {}))),
         introduction=chapters.introduction,
         chapters=chapters.rest,
         shown=chapters.shown,

@@ -130,8 +130,19 @@ class Standard:
 
     @property
     def sections(self) -> dict[str, str]:
-        """Titles of the sections, by id."""
-        return {name: title for name, title in SECTIONS.items() if self.changes or name != "changes"}
+        """Titles of the sections after the findings, by id."""
+        is_left_out = {"changes": not self.changes, "traces": self.is_alone}
+        return {name: title for name, title in SECTIONS.items() if not is_left_out.get(name)}
+
+    @property
+    def leading(self) -> dict[str, str]:
+        """Titles of the sections before all others, by id."""
+        return {**({"traces": "Trace"} if self.is_alone else {}), "findings": "Findings"}
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the report is about one trace: its waterfall then comes first."""
+        return len(self.seen.traces) == 1
 
     @property
     def _exemplars(self) -> list[str]:
@@ -141,7 +152,9 @@ class Standard:
 
     @property
     def waterfalls(self) -> list[str]:
-        """Ids of the traces with a waterfall: exemplars of changes, and the slowest."""
+        """Ids of the traces with a waterfall: exemplars of changes, and the slowest; a single trace in any case."""
+        if self.is_alone:  # also without a duration
+            return self.seen.traces.trace_ids
         slowest = [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
         known = set(self.seen.traces.trace_ids)
         return [name for name in dict.fromkeys([*self._exemplars, *slowest]) if name in known]
@@ -187,6 +200,7 @@ class Standard:
         before = _figures(self.changes.before) if self.changes else [("", "")] * len(now)
         return {
             "period": _period(self.seen),
+            "alone": self.is_alone,
             "figures": [(value, words, was) for (value, words), (was, _) in zip(now, before, strict=True)],
             "findings": [
                 (anchor, found, self._with_reading(found.code))

@@ -145,4 +145,6 @@ def _with_details(drawing: Drawing) -> Payload:
     ]
     again = trace_payload(*named[0]) if len(named) == 1 else compared_payload(*named[0], *named[1])[0]
     kept = {name: column for name, column in drawn.columns.items() if name not in again.columns}
-    return Payload(again.columns | kept, again.strings, again.meta | {"note": drawn.meta["note"]})
+    return Payload(
+        again.columns | kept, again.strings, again.meta | {"note": drawn.meta["note"], "focus": drawn.meta["focus"]}
+    )

@@ -46,7 +46,7 @@ def plot_flame(
         ``path``: critical-path time, which sums to the latency; ``duration``: duration of all spans, also of those off
         the critical path; callees with a longer total than their caller are scaled to its width.
     search
-        Initial search text.
+        Initial search text.  The view counts matching frames that are at least half a pixel wide in the current zoom.
     height
         Largest height of the view in pixels; a view of few levels is lower.
 

@@ -1189,6 +1189,7 @@ export class Waterfall extends View {
     this.wanted = null; // width of the name column, if the user set one
     this.split = 300;
     this.row = ROW;
+    this.opening = ''; // where the view opened, until something is selected or found
     this.build();
     this.list();
     this.listen();
@@ -1283,7 +1284,7 @@ export class Waterfall extends View {
   /** Show the number of search results; without a search the number of spans of the selected services. */
   showFound() {
     const { services, shown } = this.outline, whose = services.size === 1 ? 'this service' : 'these services';
-    this.found.textContent = this.hits ? `${count(this.hitList.length)} found${this.where}` : services.size ? `${many(shown, 'span')} of ${whose}` : '';
+    this.found.textContent = this.hits ? `${count(this.hitList.length)} found${this.where}` : services.size ? `${many(shown, 'span')} of ${whose}` : this.opening;
   }
 
   turnPath() {
@@ -1356,8 +1357,21 @@ export class Waterfall extends View {
     const wasTight = this.isTight;
     this.isTight = this.split < TIGHT.below;
     this.root.classList.toggle('tkw-tight', this.isTight);
+    if (!this.isOpened && this.height) this.openAt(this.T.meta.focus ?? -1);
     if (this.isTight === wasTight) this.redraw();
     else this.refill();
+  }
+
+  /** Open where the longest stretch of the critical path is visible, if the rows are more than fit; times stay whole. */
+  openAt(code) {
+    this.isOpened = true;
+    if (code < 0 || this.selected >= 0 || !this.isWhole || this.rows.length * this.row <= this.height) return;
+    if (this.outline.uncover(code)) this.list();
+    const y = this.outline.place[code] * this.row;
+    if (y + this.row <= this.height) return;
+    this.scroll.scrollTop = y - Math.floor(this.height / this.row / 2) * this.row;
+    this.opening = 'opened on the critical path';
+    this.showFound();
   }
 
   setSplit(width) {
@@ -1460,6 +1474,8 @@ export class Waterfall extends View {
     const { T } = this;
     if (!(code >= 0 && code < T.n + T.folds.members.length)) return;
     this.selected = code;
+    this.opening = '';
+    this.showFound();
     this.detail.show(code);
     this.measure();
     this.reveal(code);
@@ -1993,7 +2009,7 @@ const CHANGE = { slower: [209, 73, 91], faster: [45, 120, 196], unchanged: [205,
 export class Flame extends Pane {
   constructor(host, tree, { height = 480, onSelect = null, onSearch = null } = {}) {
     super(host, height, 'Flame graph');
-    Object.assign(this, { tree, onSelect, onSearch, from: 0, to: 1, chosen: -1, over: -1, hits: new Uint8Array(tree.names.length), found: '' });
+    Object.assign(this, { tree, onSelect, onSearch, from: 0, to: 1, chosen: -1, over: -1, hits: new Uint8Array(tree.names.length), visible: new Uint8Array(tree.name.length), found: '' });
     this.lanes = 1 + tree.depth.reduce((a, b) => Math.max(a, b), -1);
     this.tall.style.minHeight = '100%';
     this.tall.style.height = `${this.lanes * FRAME + 4}px`;
@@ -2051,16 +2067,33 @@ export class Flame extends Pane {
     c.textBaseline = 'middle';
     c.textAlign = 'left';
     let drawn = 0;
+    this.visible.fill(0);
     for (let k = 0; k < tree.name.length; k++) {
-      const y = tree.depth[k] * FRAME - above;
-      if (y < -FRAME || y > this.t) continue;
-      const a = (tree.x0[k] - from) * scale, b = (tree.x1[k] - from) * scale;
+      const y = tree.depth[k] * FRAME - above, a = (tree.x0[k] - from) * scale, b = (tree.x1[k] - from) * scale;
       if (b <= 0 || a >= this.w || b <= reached[tree.depth[k]] + 0.5) continue; // frames below half a pixel are merged
       reached[tree.depth[k]] = b;
+      this.visible[k] = b - a >= 0.5 ? 1 : 0; // after scrolling, if it is below
+      if (y < -FRAME || y > this.t) continue;
       this.rect(k, Math.max(0, a), Math.min(this.w, b), y);
       drawn++;
     }
     this.drawn = drawn;
+    this.tally();
+  }
+
+  /** Count the hits that the zoom shows at least half a pixel wide; frames below a hit are part of it. */
+  tally() {
+    const { tree, from, to, visible } = this, under = new Uint8Array(tree.name.length);
+    let all = 0, seen = 0, share = 0;
+    tree.name.forEach((name, k) => {
+      const up = tree.parent[k], isUnder = up >= 0 && under[up], isHit = this.hits[name];
+      if (isHit) all++;
+      if (isHit && visible[k]) { seen++; if (!isUnder) share += Math.min(to, tree.x1[k]) - Math.max(from, tree.x0[k]); }
+      under[k] = isUnder || (isHit && visible[k]) ? 1 : 0;
+    });
+    const frames = seen === all ? many(all, 'frame') : `${count(seen)} of ${many(all, 'frame')} visible`;
+    const words = this.found ? `${frames}, ${percent(share / (to - from))} of ${this.all.disabled ? 'the total' : 'the visible width'}` : '';
+    if (this.note.textContent !== words) this.note.textContent = words;
   }
 
   rect(k, a, b, y) {
@@ -2132,14 +2165,6 @@ export class Flame extends Pane {
     const wanted = words.trim().toLowerCase(), { tree } = this;
     this.found = wanted;
     tree.names.forEach((name, k) => { this.hits[k] = wanted && name.toLowerCase().includes(wanted) ? 1 : 0; });
-    let frames = 0, share = 0;
-    const under = new Uint8Array(tree.name.length); // frames below a hit are part of it
-    tree.name.forEach((name, k) => {
-      const up = tree.parent[k];
-      if (this.hits[name]) { frames++; if (!(up >= 0 && under[up])) share += tree.x1[k] - tree.x0[k]; }
-      under[k] = this.hits[name] || (up >= 0 && under[up]) ? 1 : 0;
-    });
-    this.note.textContent = wanted ? `${many(frames, 'frame')}, ${percent(share)} of the total` : '';
     if (!quiet) this.onSearch?.(words);
     this.redraw();
   }

@@ -53,7 +53,8 @@ def waterfall(
         ``selected`` (traitlet) is the id of the selected span, empty for none, and can be set; ``span`` is its row of
         ``traces.spans``.  ``value`` (traitlet) is the visible time range in ns since the epoch, None for the whole
         trace.  All are known in Python after ``live()``; otherwise the view is displayed in a frame that needs no
-        kernel and embeds attributes of up to 20,000 spans.  An empty set is shown as such.
+        kernel and embeds attributes of up to 20,000 spans.  If not all rows fit, the view opens where the longest
+        stretch of the critical path is visible.  An empty set is shown as such.
 
     Raises
     ------

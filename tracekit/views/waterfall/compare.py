@@ -17,7 +17,7 @@ from tracekit.text import clean, from_to, plural
 from tracekit.traces import TraceSet
 from tracekit.views.details import Strings, detail_columns
 from tracekit.views.tkw1 import Payload
-from tracekit.views.waterfall.path import is_among, path_columns, shift_columns
+from tracekit.views.waterfall.path import is_among, longest_stretch, path_columns, shift_columns
 from tracekit.views.waterfall.payload import row_payload
 from tracekit.views.waterfall.rows import TraceRows, trace_rows
 from tracekit.weights.comparability import SIDES, side_names
@@ -117,6 +117,8 @@ def compared_payload(
         "names": named,
         "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"], named[0]), remark])),
     }
+    if path is not None:
+        meta["focus"] = longest_stretch(columns)
     spans = [np.where(found >= 0, shown.rows[found], -1) for (_, shown), found in zip(pair, at, strict=True)]
     return Payload(columns, strings.texts, meta), np.stack(spans)
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.attributes import texts_of
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload, other_trace
+from tracekit.views.waterfall.path import longest_stretch, path_columns
 from tracekit.views.waterfall.payload import trace_payload
-from tracekit.views.waterfall.rows import trace_rows
+from tracekit.views.waterfall.rows import TraceRows, trace_rows
 from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ def draw(
             raise ValueError("expected one clock skew without a comparison, found a pair: pass compare=... as well")
         is_small = len(shown.rows) <= EMBEDDED_SPANS
         payload = trace_payload(traces, shown.trace_id, with_details=is_small, path=path, skew=skew)
+        if path is None:
+            payload.meta["focus"] = _longest_stretch(traces, shown)
         return Drawing(payload, (traces,), shown.rows[None, :], (shown.base_ns,))
     other, other_id = other_trace(traces, shown.trace_id, compare)
     there = trace_rows(other, other_id)
@@ -116,7 +120,15 @@ def draw(
     payload, rows = compared_payload(
         traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path, skew=skew, names=names
     )
+    if path is None:
+        focus = _longest_stretch(traces, shown)
+        payload.meta["focus"] = int(np.flatnonzero(rows[0] == shown.rows[focus])[0]) if focus >= 0 else -1
     return Drawing(payload, (traces, other), rows, (shown.base_ns, there.base_ns))
+
+
+def _longest_stretch(traces: TraceSet, shown: TraceRows) -> int:
+    """Return the row where the waterfall opens, of a trace whose critical path was not passed."""
+    return longest_stretch(path_columns(critical_path(traces.trace(shown.trace_id)), traces, shown))
 
 
 def _nothing(traces: TraceSet) -> Drawing:

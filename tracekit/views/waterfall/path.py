@@ -34,6 +34,13 @@ def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict
     return {"critRow": row.astype(np.int32), "critS": start.astype(np.float64), "critE": end.astype(np.float64)}
 
 
+def longest_stretch(columns: dict[str, Array]) -> int:
+    """Return the row with the longest segment of the critical path, -1 without one."""
+    row = columns["critRow"]
+    took = np.where(row >= 0, columns["critE"] - columns["critS"], -1.0)
+    return int(row[np.argmax(took)]) if len(row) else -1
+
+
 def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
     """Return the skew correction of each span of one trace, in ns, and its uncertainty."""
     first = _first_row(skew.source, traces, shown, "clock skew")

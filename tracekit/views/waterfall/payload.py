@@ -17,7 +17,7 @@ from tracekit.text import clean, plural
 from tracekit.views.colours import SHARED, Colours
 from tracekit.views.details import Strings, detail_columns, event_columns
 from tracekit.views.tkw1 import Payload, compact, encode
-from tracekit.views.waterfall.path import path_columns, shift_columns
+from tracekit.views.waterfall.path import longest_stretch, path_columns, shift_columns
 from tracekit.views.waterfall.rows import TraceRows, missing_times, trace_rows
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def trace_payload(
         columns |= shift_columns(skew, traces, shown)
         notes += [] if columns["shift"].any() else ["no clock skew to correct"]
     sources = source_names(traces) if with_details else []
-    meta = {"sources": sources, "note": "; ".join(filter(None, notes))}
+    meta: dict[str, Any] = {"sources": sources, "note": "; ".join(filter(None, notes))}
+    if path is not None:
+        meta["focus"] = longest_stretch(columns)
     return Payload(columns, strings.texts, payload.meta | meta)
 
 
