@@ -231,7 +231,7 @@ def test_the_cumulated_curve_is_the_share_at_or_below():
         against={"unweighted": latency(traces.with_weights(1))},
     )
     weighted, plain = figure.data
-    assert plain.line.dash == "dash"
+    assert plain.line.width < weighted.line.width
     assert plain.name == "a x, unweighted"
     for curve, below in ((weighted, 30 / 39), (plain, 1 / 10)):
         x, y = np.array(curve.x), np.array(curve.y)
@@ -260,10 +260,31 @@ def test_a_title_keeps_its_distance_whatever_the_height():
     assert (title.yref, title.yanchor, title.y, title.pad.t) == ("container", "top", 1, 10)
 
 
+def of_durations(*took):
+    frame = spans([(f"{k + 1:x}", None, "shop", "GET /", "SERVER", 0, ns, "UNSET") for k, ns in enumerate(took)])
+    return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:x}" for k in range(len(took))]))
+
+
+def test_a_baseline_is_drawn_over_the_histogram_as_its_own_shares():
+    before = of_durations(1_000, 1_000, 8_000)
+    weighted = before.with_weights(dict(zip(before.trace_ids, (6.0, 2.0, 2.0), strict=True)))
+    now, was = latency(of_durations(*[1_000] * 30, *[8_000] * 10)), latency(weighted)
+    current, baseline = plot(now, against=was).data
+    assert (current.name, baseline.name) == ("shop GET /, current", "shop GET /, baseline")
+    heights = [[share for share in np.array(curve.y)[::2] if share] for curve in (current, baseline)]
+    assert heights[0] == pytest.approx([0.75, 0.25])
+    assert heights[1] == pytest.approx([0.8, 0.2])
+    assert baseline.line.width < current.line.width
+    assert [curve.name for curve in plot(now, against={"Monday": was}).data] == ["shop GET /", "shop GET /, Monday"]
+    picture = plot(now, against=was).picture()
+    assert "shop GET /, current" in picture
+    assert "shop GET /, baseline" in picture
+
+
 def test_two_operations_of_one_service_do_not_look_alike():
     figure = plot(latency(pay_traces()), kind="ecdf", groups=9)
-    drawn = {curve.name: curve.line.color for curve in figure.data}
-    assert {"ledger charge", "ledger SELECT"} <= set(drawn)
+    drawn = {curve.name: (curve.line.color, curve.line.dash) for curve in figure.data}
+    assert drawn["ledger charge"][0] == drawn["ledger SELECT"][0]
     assert len(set(drawn.values())) == len(drawn)
     crowded = plot(
         latency(pay_traces()), kind="ecdf", groups=9, against={"a rather long name of it": latency(pay_traces())}

@@ -180,6 +180,22 @@ def test_the_lines_of_marks_leave_out_the_labels_of_others():
     assert all(low <= bottom - 10 or high >= bottom + 2 for high, low in crossing)
 
 
+def test_a_baseline_is_a_line_over_the_bars_in_shares_of_its_own():
+    cells = pd.DataFrame(
+        {"bucket": [100, 110], "bucket_low_ns": 1.0, "bucket_high_ns": 2.0, "weight_sum": [30.0, 10.0]}
+    )
+    before = cells.assign(weight_sum=[0.5, 0.5])
+    root = drawn(latency_picture(cells, {}, baseline=before, names=("before 16:24", "from 16:24")))
+    heights = [float(bar.get("height")) for bar in bars(root, "tk-bar") if float(bar.get("height")) > 9]
+    (line,) = (path for path in root.iter(f"{NS}path") if path.get("class") == "tk-outline")
+    ys = [float(point.split(",")[1]) for point in line.get("d")[1:].split("L")]
+    tallest, floor = max(heights), max(ys)
+    assert heights == pytest.approx([tallest, tallest / 3], rel=1e-3)
+    assert sorted({floor - y for y in ys}) == pytest.approx([0, tallest * 0.5 / 0.75], abs=0.1)
+    assert {"before 16:24", "from 16:24"} <= set(words(root))
+    assert root.get("aria-label").endswith("from 16:24 compared with before 16:24")
+
+
 def test_no_durations_show_a_message():
     empty = pd.DataFrame({"bucket": [], "bucket_low_ns": [], "bucket_high_ns": [], "weight_sum": []})
     assert words(drawn(latency_picture(empty, {"p50": float("nan")}))) == ["No durations."]

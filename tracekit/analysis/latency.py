@@ -6,7 +6,7 @@ files and machines can be summed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,8 @@ class Latency(Weighted, Shown):
         ``weight_sum``.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
+    recorded_services
+        All services of the recording, which views give their colours: those of a subset are the same.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Latency(Weighted, Shown):
     table: pd.DataFrame
     histogram: pd.DataFrame
     statement: str = ""
+    recorded_services: tuple[str, ...] = ()
 
     def _line(self) -> str:
         """Return the counts in one line."""
@@ -129,7 +132,8 @@ def latency(
     """
     check_traces(traces, "latency")
     tables = [tabulate(traces, by, roots=roots)]
-    return summarise(tables, list(named(by)), confidence=confidence, statement=traces.weights.statement)
+    found = summarise(tables, list(named(by)), confidence=confidence, statement=traces.weights.statement)
+    return replace(found, recorded_services=tuple(traces.codes("service_name").labels))
 
 
 def tabulate(traces: TraceSet, by: By, *, roots: bool = False) -> Aggregate:

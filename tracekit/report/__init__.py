@@ -67,7 +67,8 @@ def report(
     title
         Title of the page (default: the names of the sources).
     generated
-        Time shown in the footer.  Without it, the same traces and options produce the same bytes.
+        Time shown in the footer.  Without it, the same traces and options produce the same bytes; if other datasets
+        were drawn before in the same session, services may have other colours.
 
     Returns
     -------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tracekit.report.parts import Composer, contents_of, heading_of, trace_of
 from tracekit.report.sections import Block
-from tracekit.views.colours import SHARED, Colours
+from tracekit.views.colours import Colours, colours_for
 
 if TYPE_CHECKING:
     from tracekit.report.parts import Content, Piece
@@ -88,9 +88,8 @@ def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
     """Return the chapters of a page."""
     contents = [_contents(block) for block in blocks]
     elsewhere = {trace_of(content) for inside in contents for content in inside} - {""}
-    services, waterfalls = (standard.seen.services, standard.embedded) if standard else ([], [])
-    colours = SHARED if any(contents) else Colours()  # views of a notebook keep their colours
-    colours.assign(services)
+    sides, waterfalls = (standard.sides[:2], standard.embedded) if standard else ((), [])
+    colours = colours_for(*(side for side in sides if side is not None))
     taken = ["main", "plotly-script", *(f"trace-{name}" for name in waterfalls if name not in elsewhere)]
     shown = elsewhere | set(waterfalls)
     composer = Composer(colours, shown, [*taken, *(standard.taken if standard else ())])

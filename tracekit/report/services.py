@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracekit.report.tables import (
     Cell,
@@ -91,27 +91,30 @@ def _interval_cell(low: float, high: float) -> Cell:
     return Cell(interval(low, high, duration, confidence=""), None, "mute")
 
 
-def latency_pictures(seen: Overview) -> list[tuple[str, str, Markup]]:
-    """Return the latency distributions of all requests and of the four slowest endpoints."""
+def latency_pictures(seen: Overview, before: Overview | None, names: tuple[str, str]) -> list[tuple[str, str, Markup]]:
+    """Return the latency distributions of all requests and of the four slowest endpoints, with the baseline."""
     if seen.requests.table.empty or not seen.requests.table["span_count"].iloc[0]:
         return []
     whole = seen.requests.table.iloc[0]
-    out = [
-        (
-            "All requests",
-            f"root spans of {plural(whole['span_count'], 'trace')}",
-            latency_picture(seen.requests.histogram, _marks(whole), width=1000, height=200, subject="All requests"),
-        )
-    ]
-    cells = seen.entries.histogram
+    both: dict[str, Any] = {"baseline": before.requests.histogram if before else None, "names": names}
+    cells, marks, subject = seen.requests.histogram, _marks(whole), "All requests"
+    drawn = latency_picture(cells, marks, width=1000, height=200, subject=subject, **both)
+    out = [(subject, f"root spans of {plural(whole['span_count'], 'trace')}", drawn)]
     if len(seen.slowest_entries) < 2:  # noqa: PLR2004 - a single endpoint equals all requests
         return out
     for _, row in seen.slowest_entries.head(4).iterrows():
-        own = cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
+        own = _of_endpoint(seen, row)
+        both["baseline"] = _of_endpoint(before, row) if before else None
         title = f"{clean(row['service_name'], limit=40)} {clean(row['operation'], limit=60)}"
         sample = plural(row["span_count"], "trace")
-        out.append((title, sample, latency_picture(own, _marks(row), width=490, height=150, subject=title)))
+        out.append((title, sample, latency_picture(own, _marks(row), width=490, height=150, subject=title, **both)))
     return out
+
+
+def _of_endpoint(seen: Overview, row: pd.Series) -> pd.DataFrame:
+    """Return the histogram of one endpoint."""
+    cells = seen.entries.histogram
+    return cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
 
 
 def _marks(row: pd.Series) -> dict[str, float]:

@@ -215,7 +215,8 @@ class Standard:
     @cached_property
     def _code(self) -> dict[str, str]:
         """The code that reproduces each section."""
-        return {section: self._with_reading(code) for section, code in _SECTIONS.items()}
+        overlaid = {"latency": "tk.plot(tk.latency(traces), against=tk.latency(before))"} if self.changes else {}
+        return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid}.items()}
 
     def _with_reading(self, code: str) -> str:
         """Return code that starts with reading the files that it uses; empty without code."""
@@ -239,7 +240,8 @@ class Standard:
             "services": services_table(seen, colours),
             "operations": operations_table(seen, colours),
             "map": _map(seen, colours),
-            "distributions": latency_pictures(seen),
+            "compared": changes is not None,
+            "distributions": latency_pictures(seen, changes.before if changes else None, self.sides.names),
             "failing": failing_table(seen, colours),
             "exceptions": exceptions_table(seen, colours, shown),
             "traces": traces_table(seen, colours, shown),

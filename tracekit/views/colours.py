@@ -1,15 +1,19 @@
 """Colours of services: the same in every view, trace and report.
 
 Ten colours (Okabe-Ito hues, optimised for a contrast of at least 3:1 on the background and for distinction under
-colour-vision deficiency); an index has the same hue in the light and the dark theme.  Red is reserved for errors.  The
-slot of a service is the hash of its name, so that two reports of one system agree, or the next free one; beyond ten
-services colours repeat and labels disambiguate.
+colour-vision deficiency); an index has the same hue in the light and the dark theme.  Red is reserved for errors.
+
+All views of a session share one assignment.  A view first assigns the colours of all services of the recording that it
+is from, whichever of them it shows, so a service has its colour in every subset, and in both sides of a comparison.
+The slot of a service is the hash of its name, or the next free one if another service has it.  Beyond ten services
+colours repeat, each about equally often: every view also has the names, and lines of one colour differ in their dashes.
 """
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +26,7 @@ DARK: Final = (
 )  # fmt: skip
 _FIRST_CHOICE: Final = 6  # number of preferred colours; the others are brown, grey or dark in the light theme
 _ORDER: Final = (0, 2, 1, 4, 6, 7, 3, 5, 9, 8)
+NO_SERVICE: Final = "(no service)"
 
 
 class Colours:
@@ -29,12 +34,14 @@ class Colours:
 
     def __init__(self, services: Iterable[str] = ()) -> None:
         self._slots: dict[str, int] = {}
+        self._used: Counter[int] = Counter()
         self.assign(services)
 
     def assign(self, services: Iterable[str]) -> None:
         """Assign slots to new services, independently of their order."""
         for service in sorted(set(services) - self._slots.keys()):
-            self._slots[service] = self._free_slot(service)
+            slot = self._slots[service] = self._free_slot(service)
+            self._used[slot] += 1
 
     def slot(self, service: str) -> int:
         """Return the slot of a service: an index into ``LIGHT`` and ``DARK``."""
@@ -46,11 +53,21 @@ class Colours:
         """Return the slot that the name hashes to, or the next one with fewest services."""
         start = zlib.crc32(service.encode("utf-8", "replace")) % _FIRST_CHOICE
         tries = [*_ORDER[start:_FIRST_CHOICE], *_ORDER[:start], *_ORDER[_FIRST_CHOICE:]]
-        used = list(self._slots.values())
-        return min(tries, key=used.count)
+        return min(tries, key=self._used.__getitem__)
 
 
-SHARED: Final = Colours()  # shared by all views of a notebook
+SHARED: Final = Colours()  # shared by all views and reports of a session
+
+
+def colours_for(*sources: Any) -> Colours:
+    """Return the shared colours, after assigning those of all services of these recordings.
+
+    A source is a TraceSet or a result: one that has its TraceSet, or the names of its recording's services.
+    """
+    for source in sources:
+        traces = source if hasattr(source, "codes") else getattr(source, "source", None)
+        SHARED.assign(source.recorded_services if traces is None else traces.codes("service_name").labels)
+    return SHARED
 
 
 def ink(colour: str) -> str:

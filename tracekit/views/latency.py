@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from tracekit.analysis.latency import Latency
 from tracekit.text import duration, plural
 from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, legend_room, safe, subtitled
-from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.colours import LIGHT, NO_SERVICE, colours_for
 from tracekit.views.intervals import Interval, interval_rows
-from tracekit.views.latency_picture import binned, grid
+from tracekit.views.latency_picture import binned, common_grid
 from tracekit.views.markup import Markup, table
 from tracekit.views.svg import ACCENT
 from tracekit.views.themes import faded
@@ -20,19 +22,23 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tracekit.analysis.latency import Latency
     from tracekit.columns import Array
     from tracekit.views.figures import Chart
 
 KINDS: Final = ("histogram", "ecdf", "limits")
 _CELL: Final = ("bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum")
 _QUANTILES: Final = ("p50", "p95", "p99")
-_DASHES: Final = ("dash", "dot", "dashdot")
+_DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of groups with one colour
+_THIN, _PALER = 1.5, 0.6  # width and opacity of the lines of other results
 _NS: Final = 1e-9
 
 
 def plot_latency(
-    result: Latency, *, kind: str = "histogram", groups: int = 5, against: Mapping[str, Latency] | None = None
+    result: Latency,
+    *,
+    kind: str = "histogram",
+    groups: int = 5,
+    against: Latency | Mapping[str, Latency] | None = None,
 ) -> Chart:
     """Draw the latency distribution of the groups with most spans.
 
@@ -45,8 +51,13 @@ def plot_latency(
     groups
         Number of groups, those with most spans first.
     against
-        Other results with the same keys, by name, drawn dashed: of another period, or without weights
-        (``{"unweighted": tk.latency(traces.with_weights(1))}``).
+        Baseline with the same keys, or several other results by name
+        (``{"unweighted": tk.latency(traces.with_weights(1))}``): drawn over the histograms as thin, pale lines.
+
+    Notes
+    -----
+    Every curve is the weighted share of its own spans, so results with different numbers of spans are comparable.
+    Groups of one service have its colour and differ in their dashes.
 
     Returns
     -------
@@ -62,9 +73,14 @@ def plot_latency(
     --------
     >>> [drawn.name for drawn in tk.plot(tk.latency(shop, roots=True)).data]
     ['shop POST /pay', 'shop GET /cart']
+    >>> before = tk.latency(baseline, roots=True)
+    >>> [drawn.name for drawn in tk.plot(tk.latency(shop, roots=True), against=before, groups=1).data]
+    ['shop POST /pay, current', 'shop POST /pay, baseline']
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
+    if isinstance(against, Latency):
+        return LatencyChart(result, {"baseline": against}, groups, name="current").draw(kind)
     return LatencyChart(result, dict(against or {}), groups).draw(kind)
 
 
@@ -93,6 +109,8 @@ class LatencyChart:
         Other results by name.
     groups
         Number of groups.
+    name
+        Name of ``result`` in a comparison.
 
     Raises
     ------
@@ -100,13 +118,13 @@ class LatencyChart:
         If another result has other keys.
     """
 
-    def __init__(self, result: Latency, against: dict[str, Latency], groups: int) -> None:
-        self.results = {"": result, **against}
+    def __init__(self, result: Latency, against: dict[str, Latency], groups: int, *, name: str = "") -> None:
+        self.result, self.results = result, {name: result, **against}
         self.keys = [name for name in result.histogram.columns if name not in _CELL]
-        for name, other in against.items():
+        for other_name, other in against.items():
             keys = [key for key in other.histogram.columns if key not in _CELL]
             if keys != self.keys:
-                raise ValueError(f"expected latencies by {self.keys} in against, found {keys} in {name!r}")
+                raise ValueError(f"expected latencies by {self.keys} in against, found {keys} in {other_name!r}")
         shown = result.table[result.table["p50_ns"].notna()].head(groups)
         self.rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in shown.to_dict("records")]
         self.left_out = len(result.table) - len(self.rows)
@@ -116,7 +134,7 @@ class LatencyChart:
         if not self.rows:
             return empty_state(chart("Latency"), "No spans with a duration.")
         figure = {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()
-        return subtitled(figure, self.results[""].statement)
+        return subtitled(figure, self.result.statement)
 
     def _name(self, row: dict[str, Any], other: str) -> str:
         """Return the name of a curve."""
@@ -124,10 +142,10 @@ class LatencyChart:
         return f"{mine}, {safe(other)}" if other else mine
 
     def _colours(self) -> list[str]:
-        """Return the colour of each group: that of its service, unless two groups share a service."""
-        services = [row.get("service_name") for row in self.rows]
-        if "service_name" in self.keys and len(set(services)) == len(services):
-            return [LIGHT[SHARED.slot(str(service))] for service in services]
+        """Return the colour of each group: that of its service, else the next one."""
+        palette, services = colours_for(*self.results.values()), [row.get("service_name") for row in self.rows]
+        if "service_name" in self.keys:
+            return [LIGHT[palette.slot(str(name) if name == name else NO_SERVICE)] for name in services]  # noqa: PLR0124 - NaN
         return [LIGHT[at % len(LIGHT)] if len(services) > 1 else ACCENT for at in range(len(services))]
 
     def _title(self, what: str) -> str:
@@ -141,12 +159,15 @@ class LatencyChart:
     def _curves(self) -> list[_Curve]:
         """Return the curves with data; each other result has one legend entry for all groups."""
         out: list[_Curve] = []
+        turns: Counter[str] = Counter()
         for row, colour in zip(self.rows, self._colours(), strict=True):
+            dash = _DASHES[turns[colour] % len(_DASHES)]
+            turns[colour] += 1
             for k, (other, result) in enumerate(self.results.items()):
                 cells = _of(result.histogram, self.keys, row)
-                dash = {"dash": _DASHES[(k - 1) % len(_DASHES)]} if k else {}
                 if len(cells):
-                    line = {"color": colour, "width": 2, **dash}
+                    look = {"color": faded(colour, _PALER**k), "width": _THIN} if k else {"color": colour, "width": 2}
+                    line = {**look, "dash": dash}
                     entry = self._name(row, other) if not k or len(self.rows) == 1 else f"{safe(other)} (all groups)"
                     is_first = not k or entry not in {curve.entry for curve in out}
                     out.append(_Curve(self._name(row, other), entry, is_first, cells, line))
@@ -157,7 +178,7 @@ class LatencyChart:
         axis = {**SHARE, "title": {"text": "share of spans"}}
         figure = chart(self._title("Latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
         curves = self._curves()
-        low, step = _common_grid([curve.cells for curve in curves])
+        low, step = common_grid([curve.cells for curve in curves])
         figure.update_layout(margin={"t": legend_room([curve.entry for curve in curves if curve.is_listed])})
         for curve in curves:
             edges, share = binned(curve.cells, low, step)
@@ -223,15 +244,6 @@ def _of(frame: pd.DataFrame, keys: list[str], row: dict[str, Any]) -> pd.DataFra
         value = row[key]
         frame = frame[frame[key].isna() if value is None or value != value else frame[key] == value]  # noqa: PLR0124 - NaN
     return frame
-
-
-def _common_grid(parts: list[pd.DataFrame]) -> tuple[int, int]:
-    """Return the first bucket and the number of buckets per bar for all curves."""
-    widest = max(parts, key=lambda cells: int(cells["bucket"].max()))
-    lowest = min(parts, key=lambda cells: int(cells["bucket"].min()))
-    import pandas as pd  # noqa: PLC0415 - types elsewhere
-
-    return grid(pd.concat([widest, lowest]))
 
 
 def _ecdf(cells: pd.DataFrame) -> tuple[list[float], list[float]]:

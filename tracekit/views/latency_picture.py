@@ -12,7 +12,7 @@ from tracekit.text import duration, interval, ratio
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale
-from tracekit.views.svg import ACCENT, LINE, MUTE, picture, text
+from tracekit.views.svg import ACCENT, INK, LINE, MUTE, picture, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ _LEVELS: Final = 3  # lines of labels above the bars
 _TOP: Final = 44.0
 _LABEL_TOP: Final = 11
 _LABEL_HEIGHT: Final = 13
+_LEGEND: Final = 18
 _CHARACTER: Final = 6.4  # mean width of bold 11 px text
 
 
@@ -38,25 +39,36 @@ def latency_picture(
     width: float = 720,
     height: float = 190,
     subject: str = "Latency",
+    baseline: pd.DataFrame | None = None,
+    names: tuple[str, str] = ("baseline", "current"),
 ) -> Markup:
-    """Return one distribution as a static image."""
+    """Return one distribution as a static image: bars, and a line over them for the baseline.
+
+    Both are weighted shares of their own side, so sides of different sizes are comparable.
+    """
     known = {name: value for name, value in marks.items() if math.isfinite(value)}
     figures = ", ".join(f"{name} {duration(value)}" for name, value in known.items())
     title = f"{subject}: {figures or 'no durations'}"
     if cells.empty:
         return picture(width, height, title, [text(0, 16, "No durations.", kind="mute")])
-    low, step = grid(cells)
-    edges, share = binned(cells, low, step)
-    axis = _log_axis(float(edges[0]), float(edges[-1]), width)
+    sides = [cells] if baseline is None or baseline.empty else [cells, baseline]
+    low, step = common_grid(sides)
+    (edges, share), *others = [binned(side, low, step) for side in sides]
+    axis = _log_axis(float(edges[0]), max(float(ends[-1]) for ends, _ in ((edges, share), *others)), width)
     floor, top = height - 22, _TOP
-    tallest = float(share.max())
+    tallest = max(float(part.max()) for part in (share, *(part for _, part in others)))
     bars = [
         _bar(axis, (float(a), float(b)), float(part), (floor, (floor - top) * float(part) / tallest))
         for a, b, part in zip(edges[:-1], edges[1:], share, strict=True)
         if part > 0
     ]
     base = element("line", {"x1": 0, "x2": width, "y1": floor, "y2": floor, "stroke": LINE, "class": "tk-line"})
-    return picture(width, height, title, [*_ticks(axis, floor), *bars, base, *_marks(axis, known, floor)])
+    parts = [*_ticks(axis, floor), *bars, base]
+    for ends, part in others:
+        parts.append(_outline(axis, ends, part / tallest, floor, floor - top))
+        parts += _legend(names, height)
+        title, height = f"{title}; {names[1]} compared with {names[0]}", height + _LEGEND
+    return picture(width, height, title, [*parts, *_marks(axis, known, floor)])
 
 
 def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot: int) -> Markup:
@@ -96,6 +108,15 @@ def grid(cells: pd.DataFrame) -> tuple[int, int]:
     return low, max(1, math.ceil((int(used.max()) + 2 - low) / BARS))
 
 
+def common_grid(parts: list[pd.DataFrame]) -> tuple[int, int]:
+    """Return the first bucket and the number of buckets per bar for all distributions."""
+    widest = max(parts, key=lambda cells: int(cells["bucket"].max()))
+    lowest = min(parts, key=lambda cells: int(cells["bucket"].min()))
+    import pandas as pd  # noqa: PLC0415 - types elsewhere
+
+    return grid(pd.concat([widest, lowest]))
+
+
 def binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
     """Return the edges of the bars in ns and the weighted share of each; zero durations are in the first."""
     bar = np.maximum(cells["bucket"].to_numpy(np.int64) - low, 0) // step
@@ -118,6 +139,31 @@ def _bar(axis: Scale, ends: tuple[float, float], share: float, box: tuple[float,
     }
     words = f"{interval(round(ends[0]), round(ends[1]), duration, confidence='')}: {ratio(share)}"
     return element("rect", attributes, element("title", {}, words))
+
+
+def _outline(axis: Scale, edges: Array, share: Array, floor: float, height: float) -> Markup:
+    """Return a histogram as a line; ``share`` is relative to the tallest bar."""
+    x = np.array([_at(axis, float(edge)) for edge in edges]).repeat(2)
+    y = floor - height * np.concatenate(([0.0], share.repeat(2), [0.0]))
+    path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    return element("path", {"d": path, "fill": "none", "stroke": INK, "stroke-width": 1.5, "class": "tk-outline"})
+
+
+def _legend(names: tuple[str, str], y: float) -> list[Markup]:
+    """Return the names of both sides with samples, below the axis."""
+    bar = {"x": 0, "y": y + 3, "width": 14, "height": 9, "fill": ACCENT, "class": "tk-bar"}
+    x = 20 + _CHARACTER * len(names[1]) + 24
+    line = {
+        "x1": x,
+        "x2": x + 14,
+        "y1": y + 7.5,
+        "y2": y + 7.5,
+        "stroke": INK,
+        "stroke-width": 1.5,
+        "class": "tk-outline",
+    }
+    words = [text(20, y + 12, names[1]), text(x + 20, y + 12, names[0])]
+    return [element("rect", bar), element("line", line), *words]
 
 
 def _ticks(axis: Scale, floor: float) -> list[Markup]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from tracekit.grouping import named
 from tracekit.text import duration, plural, ratio
-from tracekit.views.attribution.bars import labels_of
+from tracekit.views.attribution.bars import colours_of, labels_of
 from tracekit.views.charts import SHARE, chart, empty_state
-from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.colours import colours_for
 from tracekit.views.markup import table
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ def plot_self_time(result: SelfTime, *, by: By = "service_name", bars: int = 15)
     if shown.empty:
         return empty_state(chart("Share of self time"), "No spans with a duration.")
     labels, times = labels_of(shown, keys), [duration(value) for value in shown["self_time_ns"]]
-    services = shown["service_name"] if "service_name" in keys else [""] * len(shown)
     rows = [(html.unescape(n), w, ratio(r)) for n, w, r in zip(labels, times, shown["self_time_ratio"], strict=True)]
     figure = chart(
         "Share of self time" + (f" (top {len(shown)} of {plural(len(known), 'group')})" if len(known) > bars else ""),
@@ -63,7 +62,7 @@ def plot_self_time(result: SelfTime, *, by: By = "service_name", bars: int = 15)
         x=shown["self_time_ratio"].tolist(),
         y=labels,
         orientation="h",
-        marker={"color": [LIGHT[SHARED.slot(str(service))] for service in services]},
+        marker={"color": colours_of(shown, keys, colours_for(result))},
         text=times,
         textposition="outside",
         cliponaxis=False,

@@ -48,6 +48,8 @@ class Flame(Weighted, Shown):
         Number of requests.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
+    recorded_services
+        All services of the recording, which views give their colours: those of a subset are the same.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Flame(Weighted, Shown):
     table: pd.DataFrame
     request_count: int
     statement: str = ""
+    recorded_services: tuple[str, ...] = ()
 
     def folded(self) -> str:
         r"""Return critical-path time as folded stacks, for flamegraph.pl, inferno and speedscope.
@@ -176,7 +179,8 @@ def flame(path: CriticalPath) -> Flame:
     number[kept] = np.arange(len(kept))
     parent = number[calls.parent[kept]]
     found = in_order(table.iloc[kept].reset_index(drop=True), parent, -table["path_total_ns"].to_numpy()[kept])
-    return Flame(found[["id", "parent", "depth", *table.columns.drop("parent")]], len(path.tree.root), path.statement)
+    found = found[["id", "parent", "depth", *table.columns.drop("parent")]]
+    return Flame(found, len(path.tree.root), path.statement, tuple(path.source.codes("service_name").labels))
 
 
 def folded(path: CriticalPath) -> str:

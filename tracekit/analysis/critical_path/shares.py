@@ -38,6 +38,8 @@ class Bands(Weighted, Shown):
         ``partial_count``, ``low_latency_ns``, ``high_latency_ns``, ``mean_latency_ns``, ``excess_ns``.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
+    recorded_services
+        All services of the recording, which views give their colours: those of a subset are the same.
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Bands(Weighted, Shown):
     table: pd.DataFrame
     bands: pd.DataFrame
     statement: str = ""
+    recorded_services: tuple[str, ...] = ()
 
     def _line(self) -> str:
         """Return the counts in one line."""
@@ -154,4 +157,5 @@ def bands(
         kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
         parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
     stacked_up = pd.concat(parts, ignore_index=True)
-    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about, path.statement)
+    recorded = tuple(path.source.codes("service_name").labels)
+    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about, path.statement, recorded)

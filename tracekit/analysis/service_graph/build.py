@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class ServiceGraph(Weighted, Shown):
         Weighted number of client spans without a server span and without a peer name: not in ``calls``.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
+    recorded_services
+        All services of the recording, which views give their colours: those of a subset are the same.
 
     Examples
     --------
@@ -84,6 +86,7 @@ class ServiceGraph(Weighted, Shown):
     calls: pd.DataFrame
     unnamed_count: float
     statement: str = ""
+    recorded_services: tuple[str, ...] = ()
 
     def to_networkx(self) -> nx.DiGraph:
         """Return the graph with the columns of both frames as attributes of nodes and edges.
@@ -160,7 +163,8 @@ def service_graph(traces: TraceSet, by: By = "service_name", *, confidence: floa
     [['shop', 'cart', 5.0, 0.0], ['shop', 'ledger', 5.0, 0.4], ['ledger', 'postgresql', 3.0, 0.0]]
     """
     check_traces(traces, "service_graph")
-    return summarise([tabulate(traces, by)], confidence=confidence, statement=traces.weights.statement)
+    found = summarise([tabulate(traces, by)], confidence=confidence, statement=traces.weights.statement)
+    return replace(found, recorded_services=tuple(traces.codes("service_name").labels))
 
 
 def summarise(tables: Sequence[Tables], *, confidence: float = 0.95, statement: str = "") -> ServiceGraph:

@@ -12,7 +12,7 @@ import numpy as np
 from tracekit.grouping import named
 from tracekit.text import count, duration, plural, ratio
 from tracekit.views.charts import SECONDS, chart, empty_state, legend_room, safe, subtitled
-from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.colours import LIGHT, NO_SERVICE, colours_for
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, MUTE
 from tracekit.views.themes import faded
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.shares import Bands
     from tracekit.columns import Array
     from tracekit.grouping import By
+    from tracekit.views.colours import Colours
     from tracekit.views.figures import Chart
 
 NS: Final = 1e-9
 _OTHERS: Final = faded("#8695a6", 0.6)
+_PALER: Final = 0.7  # opacity of each further operation of a service in a stack, compared with the one before
 
 
 def plot_critical_path(result: CriticalPath, *, by: By = "service_name", bars: int = 15) -> Chart:
@@ -81,7 +83,7 @@ def plot_critical_path(result: CriticalPath, *, by: By = "service_name", bars: i
         x=(shown["mean_ns"] * NS).tolist(),
         y=labels,
         orientation="h",
-        marker={"color": colours_of(shown, keys)},
+        marker={"color": colours_of(shown, keys, colours_for(result))},
         error_x={
             "type": "data",
             "symmetric": False,
@@ -140,16 +142,18 @@ def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart
     matrix[group, [list(about["band"]).index(band) for band in known["band"]]] = known[value]
     names = known[keys].iloc[np.unique(group, return_index=True)[1]]
     order = np.argsort(-np.abs(matrix).max(axis=1), kind="stable")
-    return _stacked(title, names.iloc[order], matrix[order], about, groups)
+    names, matrix = names.iloc[order], matrix[order]
+    colours = colours_of(names.head(groups), keys, colours_for(result), stacked=True)
+    return _stacked(title, names, matrix, about, colours)
 
 
-def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame, groups: int) -> Chart:
+def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame, colours: list[str]) -> Chart:
     """Return one stacked bar per band, the first groups coloured."""
-    keys = [str(name) for name in names.columns]
-    labels, colours = labels_of(names.head(groups), keys), colours_of(names.head(groups), keys, stacked=True)
+    keys, groups = [str(name) for name in names.columns], len(colours)
+    labels = labels_of(names.head(groups), keys)
     if len(matrix) > groups:
         labels.append(plural(len(matrix) - groups, "other group"))
-        colours.append(_OTHERS)
+        colours = [*colours, _OTHERS]
         matrix = np.vstack((matrix[:groups], matrix[groups:].sum(axis=0)))
     words = [[duration(value) for value in row] for row in matrix]
     figure = chart(
@@ -198,10 +202,14 @@ def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     return labels
 
 
-def colours_of(rows: pd.DataFrame, keys: Sequence[str], *, stacked: bool = False) -> list[str]:
-    """Return the colour of each row: that of its service, else the next one."""
-    if "service_name" in keys and (rows["service_name"].is_unique or not stacked):
-        return [LIGHT[SHARED.slot(str(service))] for service in rows["service_name"]]
+def colours_of(rows: pd.DataFrame, keys: Sequence[str], palette: Colours, *, stacked: bool = False) -> list[str]:
+    """Return the colour of each row: that of its service, paler for further stacked rows of it, else the next one."""
+    if "service_name" in keys:
+        colours = [LIGHT[palette.slot(str(service))] for service in rows["service_name"].fillna(NO_SERVICE)]
+        if not stacked:
+            return colours
+        turns = rows.groupby("service_name", sort=False, dropna=False).cumcount()
+        return [faded(colour, _PALER**turn) if turn else colour for colour, turn in zip(colours, turns, strict=True)]
     return [LIGHT[at % len(LIGHT)] if stacked else ACCENT for at in range(len(rows))]
 
 

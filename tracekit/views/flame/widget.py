@@ -13,7 +13,7 @@ import numpy as np
 import traitlets
 
 from tracekit.text import clean, duration, plural, ratio, signed_duration
-from tracekit.views.colours import SHARED
+from tracekit.views.colours import NO_SERVICE, Colours, colours_for
 from tracekit.views.flame.picture import flame_picture
 from tracekit.views.markup import table
 from tracekit.views.widgets import Pictured
@@ -147,7 +147,7 @@ def _plain(result: Flame, value: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     total = _subtree_sums(shown["depth"].to_numpy(), own)
     if value == "duration":
         total = np.maximum(shown["duration_ns"].to_numpy(float), 0.0) / max(result.request_count, 1)
-    payload = _tree(shown, total)
+    payload = _tree(shown, total, colours_for(result))
     note = f"{plural(result.request_count, 'request')}, {plural(len(shown), 'call path')}." if len(shown) else _NOTHING
     what = "Critical-path time" if value == "path" else "Duration of all spans"
     counts = {"spans": shown["span_count"].tolist(), "traces": shown["trace_count"].tolist()}
@@ -176,10 +176,10 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
         "presence": shown["current_presence_ratio"].fillna(0.0).tolist(),
         "baseline_presence": shown["baseline_presence_ratio"].fillna(0.0).tolist(),
     }
-    return shown, _tree(shown, now) | more
+    return shown, _tree(shown, now, colours_for(result, before)) | more
 
 
-def _tree(shown: pd.DataFrame, total: Array) -> dict[str, Any]:
+def _tree(shown: pd.DataFrame, total: Array, palette: Colours) -> dict[str, Any]:
     """Return the columns of an icicle."""
     parent, depth = (shown[name].to_numpy(np.int64) for name in ("parent", "depth"))
     start, end = icicle(parent, depth, total)
@@ -187,7 +187,6 @@ def _tree(shown: pd.DataFrame, total: Array) -> dict[str, Any]:
     pairs = zip(services, shown["operation"], strict=True)
     labels = [clean(f"{service} {operation}", limit=200) for service, operation in pairs]
     names = {label: k for k, label in enumerate(dict.fromkeys(labels))}
-    SHARED.assign(service for service in services if service)
     top = parent < 0
     return {
         "view": "flame",
@@ -197,7 +196,7 @@ def _tree(shown: pd.DataFrame, total: Array) -> dict[str, Any]:
         "depth": depth.tolist(),
         "x0": np.round(start, 7).tolist(),
         "x1": np.round(end, 7).tolist(),
-        "slot": [SHARED.slot(service) for service in services],
+        "slot": [palette.slot(service or NO_SERVICE) for service in services],
         "value": np.round(total, 1).tolist(),
         "whole": float(total[top].sum()),
         "presence": (shown["presence_ratio"] if "presence_ratio" in shown else shown["depth"] * 0).fillna(0.0).tolist(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from tracekit.text import factor, from_to, ratio
+from tracekit.views.colours import colours_for
 from tracekit.views.service_graph.map import FAILING, WORSE, map_payload
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def compared_payload(result: ServiceGraph, before: ServiceGraph, **scope: Any) -
     per_request = _requests(result) / max(_requests(before), 1e-9)
     services = _with_changes(result.services, before.services, _NODE, "request_count", per_request)
     calls = _with_changes(result.calls, before.calls, _CALL, "call_count", per_request)
-    return map_payload(replace(result, services=services, calls=calls), **scope)
+    colours = colours_for(result, before)
+    return map_payload(replace(result, services=services, calls=calls), colours=colours, **scope)
 
 
 def _requests(graph: ServiceGraph) -> float:

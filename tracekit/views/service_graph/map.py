@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.text import clean, duration, plural, ratio, short_count
-from tracekit.views.colours import SHARED, Colours
+from tracekit.views.colours import Colours, colours_for
 from tracekit.views.markup import Markup, element
 from tracekit.views.service_graph.layout import HEIGHT, WIDTH, Layout, layered
 from tracekit.views.service_graph.scope import MOST_SERVICES, shown_services
@@ -41,7 +41,7 @@ def map_payload(
     """
     if period_s is not None and not period_s > 0:
         raise ValueError(f"expected a period of more than 0 seconds, found {period_s!r}")
-    palette = SHARED if colours is None else colours
+    palette = colours_for(result) if colours is None else colours
     services = shown_services(result, around=around, hops=hops, most=most)
     palette.assign(services.loc[~services["is_inferred"], "service_name"])
     place = {key: k for k, key in enumerate(zip(services["service_name"], services["is_inferred"], strict=True))}

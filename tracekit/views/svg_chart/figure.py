@@ -217,7 +217,8 @@ def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
         own = trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else colour)
         if "lines" not in (trace.mode or "lines"):
             return element(*dot(x + 9, y, 8, own, trace.marker.symbol))
-        stroke = {"stroke": own, "stroke-width": 2, "stroke-dasharray": DASHES.get(trace.line.dash or "")}
+        dashes = {"stroke-dasharray": DASHES.get(trace.line.dash or "")}
+        stroke = {"stroke": own, "stroke-width": trace.line.width or 2, **dashes}
         return element("line", {"x1": x, "x2": x + 18, "y1": y, "y2": y, **stroke})
     own = trace.fillcolor if trace.type == "scatter" else trace.marker.color
     paint = fill(own if isinstance(own, str) else colour)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHARACTER: Final = 6.2  # mean width of 11 px text
 KINDS: Final = ("scatter", "bar", "heatmap")
-DASHES: Final = {"dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3"}
+DASHES: Final = {"dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3", "longdash": "12 4", "longdashdot": "12 3 2 3"}
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, width, height

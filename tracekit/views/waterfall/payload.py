@@ -14,7 +14,7 @@ import numpy as np
 from tracekit.schema import KINDS, ParentState
 from tracekit.self_description import source_names
 from tracekit.text import clean, plural
-from tracekit.views.colours import SHARED, Colours
+from tracekit.views.colours import NO_SERVICE, Colours, colours_for
 from tracekit.views.details import Strings, detail_columns, event_columns
 from tracekit.views.tkw1 import Payload, compact, encode
 from tracekit.views.waterfall.path import longest_stretch, path_columns, shift_columns
@@ -72,8 +72,7 @@ def trace_payload(
 def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: Colours | None = None) -> Payload:
     """Return the columns of the rows of a waterfall, without details and overlays."""
     services, service = _services(traces, shown.rows)
-    palette = SHARED if colours is None else colours
-    palette.assign(services)
+    palette = colours_for(traces) if colours is None else colours
     columns = {
         **_times(traces, shown),
         **_tree(traces, shown.rows),
@@ -154,7 +153,7 @@ def _services(traces: TraceSet, rows: Array) -> tuple[list[str], Array]:
     order = np.argsort(first)
     rank = np.empty(len(used), np.int64)
     rank[order] = np.arange(len(used))
-    names = [labels[code] if code >= 0 else "(no service)" for code in used[order]]
+    names = [labels[code] if code >= 0 else NO_SERVICE for code in used[order]]
     return names, rank[inverse].astype(np.uint16 if len(used) <= _SMALL else np.uint32)
 
 
