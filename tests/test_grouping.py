@@ -114,6 +114,20 @@ def test_what_is_no_grouping_says_what_is(by, kind, told):
         tk.latency(SHOP, by=by)
 
 
+def test_a_subset_knows_the_names_of_its_recording():
+    _, during = tk.load_sample("checkout-regression")
+    alone = during.where("service_name == 'storefront'").trace(during.trace_ids[0])
+    key = "messaging.consumer.group.name"
+    assert key not in set(alone.attributes["key"])
+    assert len(alone.where(f"{key} == 'mailer'")) == 0
+    assert len(alone.where(f"{key} != 'mailer'")) == 1
+    assert alone.attribute(f"request.{key}").isna().all()
+    with pytest.raises(UnknownNameError, match=r"messaging\.consumer\.grup"):
+        alone.attribute("messaging.consumer.grup")
+    with pytest.raises(UnknownNameError, match=r"'exception\.stacktrace'"):
+        during.where("is_error").attribute("exception.stacktrace")
+
+
 def test_attribute_takes_the_same_names():
     assert SHOP.attribute("request.app.tier").isna().sum() == 2
     assert SHOP.attribute("duration_ns").equals(SHOP.spans["duration_ns"])

@@ -37,6 +37,7 @@ KINDS = "a column of spans, an attribute key, resource.<key> or request.<key>"
 _OWN_OF_PATHS = ("caller_service", "callee_service", "call_path", "edge_caller", "edge_callee")
 _GUESSES = ("attributes.", "attribute.", "annotation.", "span.", "metadata.", "tags.")
 _LISTED = 4
+_SUBSETS = (".where(", ".between(", ".trace(")  # steps that leave traces out
 
 
 class UnknownNameError(ValueError):
@@ -185,7 +186,17 @@ def _recorded(traces: TraceSet, key: str) -> Codes | None:
         return pick([own, resources.take(resource)])[0] if own.labels else resources.take(resource)
     bare = key.removeprefix(RESOURCE)
     found = look.resources_by_key.codes_of((bare,)) if bare != key else None
-    return found.take(resource) if found is not None and found.labels else None
+    if found is not None and found.labels:
+        return found.take(resource)
+    return Codes(np.full(len(resource), -1, np.int32), []) if _is_left_out(traces, key) else None
+
+
+def _is_left_out(traces: TraceSet, key: str) -> bool:
+    """Return whether a subset has no span with an attribute that its recording has; keys of events are no names."""
+    kv = traces.columns.kv
+    if key not in kv.keys or not any(made.startswith(_SUBSETS) for made in traces.steps):
+        return False
+    return not bool((kv.key[traces.columns.event_attributes.codes] == kv.keys.index(key)).any())
 
 
 def _nearest_root(traces: TraceSet, found: Codes) -> Codes:
