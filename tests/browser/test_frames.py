@@ -172,17 +172,25 @@ def test_a_script_in_a_frame_would_reach_neither_the_page_nor_the_network(browse
 def test_explore_selects_in_its_frame_what_its_code_selects(visit, tmp_path):
     _, during = tk.load_sample("checkout-regression")
     (frame,) = opened(visit, tmp_path / "explore.html", tk.explore(during).frame())
-    choices = {"service": 2, "operation": 0, "error": 1, "duration from": 3, "start from": 20}
+    choices = {
+        "attribute": 3,
+        "value": 2,
+        "service": 2,
+        "operation": 0,
+        "error": 1,
+        "duration from": 3,
+        "start from": 20,
+    }
     for _ in range(2):
         for name, index in choices.items():
-            frame.get_by_label(name).select_option(index=index)
+            frame.get_by_label(name, exact=True).select_option(index=index)
             names = {"traces": during, "tk": tk}
             exec(frame.locator(".tkw-code").inner_text(), names)
             said = frame.locator("p[role=status]").inner_text()
             assert said.startswith(f"{len(names['chosen']):,} of 1,000 traces"), (name, index)
-        choices = {"error": 3, "service": 0, "operation": 4, "duration from": 9, "start from": 0}
+        choices = {"attribute": 6, "error": 3, "service": 0, "operation": 4, "duration from": 9, "start from": 0}
     for name in choices:
-        frame.get_by_label(name).select_option(index=0)
+        frame.get_by_label(name, exact=True).select_option(index=0)
     frame.locator(".tkw-list").select_option(index=1)
     frame.locator(".tkw-row").first.wait_for()
     second = during.summary["duration_ns"].nlargest(2).index[1]
@@ -190,3 +198,22 @@ def test_explore_selects_in_its_frame_what_its_code_selects(visit, tmp_path):
     frame.locator(".tkw-list").select_option(index=90)
     assert "not embedded" in frame.locator("body").inner_text()
     visit.page.screenshot(path=tmp_path / "explore.png")
+
+
+def test_an_attribute_is_chosen_in_the_frame_and_its_code_is_copied(browser, tmp_path):
+    _, during = tk.load_sample("checkout-regression")
+    with chromium.visit(browser, permissions=["clipboard-read", "clipboard-write"]) as visited:
+        (frame,) = opened(visited, tmp_path / "explore.html", tk.explore(during).frame())
+        value = frame.get_by_label("value", exact=True)
+        assert value.is_disabled()
+        frame.get_by_label("attribute", exact=True).select_option(label="app.customer.tier")
+        assert value.locator("option").all_inner_texts()[0] == "any"
+        assert frame.locator(".tkw-code").inner_text() == "chosen = traces"
+        value.select_option(label="enterprise")
+        code = """chosen = traces.where("app.customer.tier == 'enterprise'")"""
+        assert frame.locator(".tkw-code").inner_text() == code
+        chosen = during.where("app.customer.tier == 'enterprise'")
+        assert frame.locator("p[role=status]").inner_text().startswith(f"{len(chosen)} of 1,000 traces")
+        frame.get_by_role("button", name="Copy code").click()
+        frame.get_by_role("button", name="Copied").wait_for()
+        visited.page.screenshot(path=tmp_path / "explore.png")

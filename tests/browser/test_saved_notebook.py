@@ -110,7 +110,7 @@ def react(page, name, frame):
         shown.click()
         chromium.wait_until(frame, "() => document.querySelector('.tkw-det').classList.contains('on')")
     else:
-        frame.get_by_label("error").select_option(label="any error")
+        frame.get_by_label("error", exact=True).select_option(label="any error")
         chromium.wait_until(frame, "() => document.querySelector('.tkw-code').textContent.includes('is_error')")
         frame.locator(DRAWN[name]).select_option(index=0)
         frame.locator(".tkw-row").first.wait_for(timeout=10_000)

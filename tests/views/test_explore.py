@@ -38,6 +38,8 @@ def test_the_code_of_every_state_chooses_the_same(seen, during, data):
     seen.service.index = data.draw(st.integers(0, len(seen.service.options) - 1))
     seen.operation.index = data.draw(st.integers(0, len(seen.operation.options) - 1))
     seen.error.index = data.draw(st.integers(0, len(seen.error.options) - 1))
+    seen.attribute.index = data.draw(st.integers(0, len(seen.attribute.options) - 1))
+    seen.attribute_value.index = data.draw(st.integers(0, len(seen.attribute_value.options) - 1))
     for slider in (seen.latency, seen.period):
         last = len(slider.options) - 1
         slider.index = tuple(sorted(data.draw(st.tuples(st.integers(0, last), st.integers(0, last)))))
@@ -57,6 +59,8 @@ def oracle(seen, traces):
         keep &= spans_["is_error"]
     elif seen.error.value:
         keep &= spans_["error_class"] == seen.error.value
+    if seen.attribute_value.value:
+        keep &= has_attribute(traces, seen.attribute.value, seen.attribute_value.value)
     (first, last), (low, high) = seen.latency.index, seen.latency.value
     keep &= spans_["duration_ns"] >= low if first else True
     keep &= spans_["duration_ns"] < high if last < len(seen.latency.options) - 1 else True
@@ -68,6 +72,17 @@ def oracle(seen, traces):
     in_time &= begun >= start if first else True
     in_time &= begun < end if last < len(seen.period.options) - 1 else True
     return found & set(ids[in_time])
+
+
+def has_attribute(traces, key, value):
+    """Whether each span has this value, or its resource if the span does not have the key."""
+    rows = traces.attributes[traces.attributes["key"] == key]
+    words = rows["value_bool"].map({True: "true", False: "false"}).astype("object")
+    words = words.fillna(rows["value_int"].astype("string")).fillna(rows["value_str"])
+    own, shared = (words[rows["owner"] == owner] for owner in ("span", "resource"))
+    own = own.set_axis(rows.loc[own.index, "owner_id"]).reindex(traces.spans.index)
+    shared = traces.spans["resource_id"].map(shared.set_axis(rows.loc[shared.index, "owner_id"]))
+    return own.fillna(shared) == value
 
 
 def test_at_first_everything_is_chosen(during):
@@ -112,6 +127,41 @@ def test_the_operations_offered_are_those_of_the_service(during):
     fresh.service.value = "mailer"
     assert fresh.operation.value == ""
     assert rerun(fresh.code, during).trace_ids == fresh.chosen.trace_ids
+
+
+def test_attributes_are_offered_where_a_condition_can_choose_them(during):
+    keys = [key for _, key in tk.explore(during).attribute.options]
+    assert keys[0] == ""
+    assert {"app.customer.tier", "http.response.status_code", "service.version", "host.name"} <= set(keys)
+    assert "url.path" not in keys, "824 values"
+    frame = spans([("1", None, "shop", "GET /", "SERVER", 5, 90, "UNSET")])
+    keys = ("class", "a-b", "a.b", "in.x", "\ufb01", "x y", "name", "kind", "1a", "")
+    odd = TraceSet.from_spans(frame.assign(**{f"attributes.{key}": "it's" for key in keys}))
+    assert [key for _, key in tk.explore(odd).attribute.options] == ["", "a.b", "service.name"]
+    chosen = tk.explore(odd)
+    chosen.attribute.value, chosen.attribute_value.value = "a.b", "it's"
+    assert len(rerun(chosen.code, odd)) == len(chosen.chosen) == 1
+
+
+def test_the_values_offered_are_those_of_the_attribute(during):
+    fresh = tk.explore(during)
+    assert fresh.attribute_value.options == (("any", ""),)
+    fresh.attribute.value = "app.customer.tier"
+    assert {value for _, value in fresh.attribute_value.options} == {"", "free", "pro", "enterprise"}
+    assert fresh.chosen is during, "a key alone is no condition"
+    fresh.attribute_value.value = "enterprise"
+    assert fresh.code == """chosen = traces.where("app.customer.tier == 'enterprise'")"""
+    fresh.attribute.value = "http.request.method"
+    assert fresh.attribute_value.value == ""
+    assert fresh.code == "chosen = traces"
+
+
+def test_the_choice_can_be_observed(during):
+    fresh, seen = tk.explore(during), []
+    fresh.observe(lambda change: seen.append((change["name"], change["new"])), ["chosen", "code"])
+    fresh.error.value = "is_error"
+    assert seen == [("chosen", fresh.chosen), ("code", "chosen = traces.where('is_error')")]
+    assert 0 < len(fresh.chosen) < len(during)
 
 
 def test_hostile_names_are_chosen_by_code_as_well():
@@ -192,6 +242,7 @@ def test_the_frame_has_the_state_of_the_controls(during):
     fresh = tk.explore(during)
     fresh.service.value, fresh.error.value = "ledger", "is_error"
     fresh.latency.index = (2, 5)
+    fresh.attribute.value, fresh.attribute_value.value = "db.operation.name", "SELECT"
     state, data = contents_of(fresh.frame())
     controls = {control["name"]: control for control in decode(data).meta["controls"]}
     assert state["height"] == 420
@@ -199,8 +250,22 @@ def test_the_frame_has_the_state_of_the_controls(during):
     low, high = (fresh.latency.options[k][0] for k in (2, 5))
     assert at == {
         "service": "ledger", "operation": "any", "error": "any error", "low": low, "high": high,
-        "from": "start", "to": "end",
+        "from": "start", "to": "end", "attribute": "db.operation.name",
     }  # fmt: skip
+    attribute = controls["attribute"]
+    assert attribute["choices"][attribute["at"]][attribute["at_value"]][2] == "db.operation.name == 'SELECT'"
+
+
+def test_a_frame_of_many_spans_has_fewer_attributes_and_says_so(monkeypatch, during):
+    monkeypatch.setattr(tracekit.views.explore_frame, "MOST_CELLS", 3 * len(during.spans))
+    fresh = tk.explore(during)
+    fresh.attribute.value, fresh.attribute_value.value = "url.scheme", "http"
+    table = decode(contents_of(fresh.frame())[1])
+    (control,) = [control for control in table.meta["controls"] if control["choices"]]
+    assert control["options"][0][0] == "any of 36 (4 listed)"
+    assert control["options"][control["at"]][0] == "url.scheme"
+    assert {f"attribute{k}" for k in range(1, 5)} <= set(table.columns)
+    assert "attribute5" not in table.columns
 
 
 def test_a_frame_of_many_spans_covers_the_slowest_traces_and_says_so(monkeypatch, during):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import keyword
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from tracekit import schema
+from tracekit.grouping import column as named_column
 from tracekit.schema import ERROR_CLASSES, Quality
 from tracekit.text import clean, count, duration, moment, plural, round_duration
 from tracekit.views.scales import time_step
@@ -22,20 +26,29 @@ if TYPE_CHECKING:
 
 MOST_NAMES: Final = 300  # in a dropdown
 MOST_ROWS: Final = 100  # in the table of traces
+MOST_VALUES: Final = 50  # of an attribute to choose from
 ANY: Final = ""
 FAILED: Final = "is_error"
 Choice = tuple[str, Any]  # label, value
 
 
-def condition(service: str, operation: str, error: str, latency: tuple[int | None, int | None]) -> str:
-    """Return the condition on spans, as an expression for ``where``."""
+def condition(
+    service: str, operation: str, error: str, latency: tuple[int | None, int | None], attribute: tuple[str, str]
+) -> str:
+    """Return the condition on spans, as an expression for ``where``; ``attribute`` is a key and a value."""
     names = (("service_name", service), ("operation", operation), ("error_class", "" if error == FAILED else error))
     parts = [f"{column} == {value!r}" for column, value in names if value]
     parts += [FAILED] * (error == FAILED)
+    parts += [of_attribute(*attribute)] if all(attribute) else []
     low, high = latency
     parts += [f"duration_ns >= {low}"] if low is not None else []
     parts += [f"duration_ns < {high}"] if high is not None else []
     return " and ".join(parts)
+
+
+def of_attribute(key: str, value: str) -> str:
+    """Return the condition that an attribute has a value."""
+    return f"{key} == {value!r}"
 
 
 def code_of(expression: str, period: tuple[int | None, int | None], opened: str | None) -> str:
@@ -65,8 +78,8 @@ def chosen_of(traces: TraceSet, expression: str, period: tuple[int | None, int |
 
 
 def names_of(traces: TraceSet, column: str, *, service: str = ANY) -> list[Choice]:
-    """Return the distinct values of a column with their labels, those of most spans first."""
-    codes, labels = traces.codes(column)
+    """Return the distinct values of a column or attribute with their labels, those of most spans first."""
+    codes, labels = named_column(traces, column)
     if service:
         of_service, services = traces.codes("service_name")
         codes = codes[of_service == services.index(service)] if service in services else codes[:0]
@@ -74,6 +87,30 @@ def names_of(traces: TraceSet, column: str, *, service: str = ANY) -> list[Choic
     order = [int(k) for k in np.argsort(-counts, kind="stable") if counts[k] and labels[k]]
     more = f"any of {count(len(order))} (top {MOST_NAMES} listed)" if len(order) > MOST_NAMES else "any"
     return [(more, ANY), *((clean(labels[k], limit=80), labels[k]) for k in order[:MOST_NAMES])]
+
+
+def key_choices(traces: TraceSet) -> list[Choice]:
+    """Return the attribute keys of spans and resources that have few values and that a condition can name."""
+    kv, own = traces.columns.kv, set(schema.names("spans"))
+    values = np.bincount(kv.key, minlength=len(kv.keys))
+    indices = (traces.lookup.by_key, traces.lookup.resources_by_key)
+    keys = sorted(
+        key
+        for key, number in zip(kv.keys, values, strict=True)
+        if number <= MOST_VALUES
+        and key not in own
+        and _is_name(key)
+        and any(len(index.of(key)[0]) for index in indices)
+    )
+    more = f"any of {count(len(keys))} ({MOST_NAMES} listed)" if len(keys) > MOST_NAMES else "any"
+    return [(more, ANY), *((clean(key, limit=80), key) for key in keys[:MOST_NAMES])]
+
+
+def _is_name(key: str) -> bool:
+    """Return whether a condition can contain this key, as names joined by dots; Python's parser normalises names."""
+    parts = key.split(".")
+    is_normal = unicodedata.is_normalized("NFKC", key)
+    return is_normal and all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
 
 
 def error_choices() -> list[Choice]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
-    """Select traces by service, operation, duration, error and time, and open one with a click.
+    """Select traces by service, operation, duration, error, attribute and time, and open one with a click.
 
     Parameters
     ----------
@@ -24,10 +24,11 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
     Returns
     -------
     ipywidgets.VBox
-        ``chosen`` is the TraceSet of the selected traces, ``code`` selects the same from ``traces``.  The controls are
-        attributes (``service``, ``operation``, ``error``, ``latency``, ``period``, ``table``) with a settable
-        ``value``.  They are displayed in a frame that needs no kernel and shows the code of its own selection; after
-        ``live()`` they are displayed as widgets, which ``chosen`` and ``code`` follow.
+        ``chosen`` (traitlet) is the TraceSet of the selected traces, ``code`` (traitlet) selects the same from
+        ``traces``; both can be observed.  The controls are attributes (``service``, ``operation``, ``error``,
+        ``latency``, ``period``, ``attribute`` and ``attribute_value``, ``table``) with a settable ``value``.  They are
+        displayed in a frame that needs no kernel, shows the code of its own selection and copies it; after ``live()``
+        they are displayed as widgets, which ``chosen`` and ``code`` follow.
 
     Raises
     ------
@@ -36,8 +37,9 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
 
     Notes
     -----
-    A trace is selected, with all its spans, if one of its spans matches service, operation, duration and error, and its
-    root starts within the period.
+    A trace is selected, with all its spans, if one of its spans matches service, operation, duration, error and
+    attribute, and its root starts within the period.  ``attribute`` lists the keys of spans and resources with at most
+    50 values that a condition of ``where`` can contain; a span without the attribute has that of its resource.
 
     Examples
     --------
@@ -47,6 +49,9 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
     Explorer(4 of 5 traces)
     >>> print(seen.code)
     chosen = traces.where("service_name == 'ledger'")
+    >>> seen.attribute.value, seen.attribute_value.value = "db.system.name", "postgresql"
+    >>> print(seen.code)
+    chosen = traces.where("service_name == 'ledger' and db.system.name == 'postgresql'")
     """
     check_traces(traces, "explore")
     if height <= 0:

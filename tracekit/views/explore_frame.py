@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from tracekit.grouping import column
 from tracekit.schema import Quality
 from tracekit.text import clean, count, plural
 from tracekit.views import choices
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 MOST_SPANS: Final = 200_000  # that the controls of a frame search
+MOST_CELLS: Final = 3_000_000  # spans times attributes that it searches
 _SLOWEST, _FAILED = 25, 15  # traces with an embedded waterfall
 _NONE: Final = -1e300  # a missing duration or start
 
@@ -40,12 +42,18 @@ class Control:
         Label, value (None: no condition) and text in the code of each option.
     at
         The selected option.
+    choices
+        For a control with a second one: the options of that, by option of this.
+    at_value
+        The selected option of the second control.
     """
 
     name: str
     label: str
     options: list[tuple[str, Any, str]]
     at: int
+    choices: list[list[tuple[str, Any, str]]] = field(default_factory=list)
+    at_value: int = 0
 
 
 def name_control(traces: TraceSet, column: str, label: str, options: Sequence[choices.Choice], at: int) -> Control:
@@ -98,6 +106,27 @@ def period_controls(options: Sequence[choices.Choice], ends: tuple[int, int], ba
     return [Control("from", "start from", first, ends[0]), Control("to", "to", final, ends[1])]
 
 
+def attribute_control(traces: TraceSet, options: Sequence[choices.Choice], key: str, value: str) -> Control:
+    """Return the control of the attribute key and that of its value; values are codes of the column of the key."""
+    (words, _), *keys = options
+    most = max(1, MOST_CELLS // max(1, min(len(traces.columns.spans), MOST_SPANS)))
+    listed = [option for k, option in enumerate(keys) if k < most or option[1] == key]
+    more = f"any of {count(len(keys))} ({count(len(listed))} listed)" if len(listed) < len(keys) else words
+    values: list[list[tuple[str, Any, str]]] = [[("any", None, "")]]
+    for _, name in listed:
+        codes = {label: code for code, label in enumerate(column(traces, name).labels)}
+        values.append(
+            [
+                (label, codes[text] if text else None, choices.of_attribute(name, text) if text else "")
+                for label, text in choices.names_of(traces, name)
+            ]
+        )
+    at = 1 + [name for _, name in listed].index(key) if key else 0
+    wanted = choices.of_attribute(key, value) if key and value else ""
+    at_value = [text for *_, text in values[at]].index(wanted)
+    return Control("attribute", "attribute", [(more, None, ""), *((w, k, k) for w, k in listed)], at, values, at_value)
+
+
 def explore_data(traces: TraceSet, controls: Sequence[Control], base_ns: int) -> bytes:
     """Return the buffer of the frame: traces in the order of their durations, their spans, and some waterfalls."""
     summary = traces.summary
@@ -108,7 +137,8 @@ def explore_data(traces: TraceSet, controls: Sequence[Control], base_ns: int) ->
     rank = np.full(len(total), -1)
     rank[order] = np.arange(len(order))
     strings = Strings()
-    columns = _trace_columns(traces, order, base_ns, strings) | _span_columns(traces, rank)
+    keys = [key for control in controls if control.choices for _, key, _ in control.options[1:]]
+    columns = _trace_columns(traces, order, base_ns, strings) | _span_columns(traces, rank, keys)
     opened = _embedded(summary["error_count"].to_numpy(np.int64)[order])
     ids = [str(traces.trace_ids[k]) for k in order]
     buffers = [
@@ -152,7 +182,7 @@ def _trace_columns(traces: TraceSet, order: Array, base_ns: int, strings: String
     }
 
 
-def _span_columns(traces: TraceSet, rank: Array) -> dict[str, Array]:
+def _span_columns(traces: TraceSet, rank: Array, keys: Sequence[str]) -> dict[str, Array]:
     """Return what the controls ask of each span, each combination within a trace once."""
     of = rank[traces.forest.trace]
     table = pd.DataFrame(
@@ -163,6 +193,7 @@ def _span_columns(traces: TraceSet, rank: Array) -> dict[str, Array]:
             "err": traces.codes("error_class")[0],
             "bad": traces.is_error,
             "dur": np.where(traces.has_duration, traces.duration_ns, _NONE),
+            **{f"attribute{k + 1}": column(traces, key).codes for k, key in enumerate(keys)},
         }
     )[of >= 0].drop_duplicates()
     return {
@@ -170,6 +201,7 @@ def _span_columns(traces: TraceSet, rank: Array) -> dict[str, Array]:
         "bad": table["bad"].to_numpy(np.uint8),
         "dur": table["dur"].to_numpy(float),
         **{name: table[name].to_numpy(np.int32) for name in ("svc", "op", "err")},
+        **{name: (table[name] + 1).to_numpy(np.uint32) for name in table.columns[6:]},  # 0: the span does not have it
     }
 
 

@@ -6,11 +6,19 @@ import html
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import ipywidgets
+import traitlets
 
 from tracekit.text import clean, count, plural
 from tracekit.views import choices
 from tracekit.views.choices import volume_of
-from tracekit.views.explore_frame import error_control, explore_data, latency_controls, name_control, period_controls
+from tracekit.views.explore_frame import (
+    attribute_control,
+    error_control,
+    explore_data,
+    latency_controls,
+    name_control,
+    period_controls,
+)
 from tracekit.views.frame import folded, framed
 from tracekit.views.markup import Markup, content, element, table
 from tracekit.views.waterfall import waterfall
@@ -18,13 +26,15 @@ from tracekit.views.waterfall import waterfall
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
-_CONTROLS: Final = 330  # pixels of the controls, the list and the code in a frame
+_CONTROLS: Final = 360  # pixels of the controls, the list and the code in a frame
 _READOUT = "0 32px 0 0"  # range labels are wider than ipywidgets allows for
 _WIDE = {"width": "auto"}  # 100% plus the margins of the controls would overflow
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """Controls, a list of the selected traces, a waterfall of one of them, and the code of the selection.
+
+    ``chosen`` (the selected traces) and ``code`` are traitlets: ``observe`` calls a function when they change.
 
     Parameters
     ----------
@@ -39,10 +49,12 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
     TraceSet(5 traces, 28 spans, 3 services, 2026-01-01 12:00:00 to 12:00:04 UTC)
     """
 
+    chosen = traitlets.Any()
+    code = traitlets.Unicode("")
     _is_live = False
 
     def __init__(self, traces: TraceSet, *, height: int = 420) -> None:
-        self.traces, self.chosen, self.code = traces, traces, ""
+        self.traces = traces
         self._height = height
         label = {"style": {"description_width": "76px"}, "layout": _WIDE}
         self.service = ipywidgets.Dropdown(
@@ -52,6 +64,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
             options=choices.names_of(traces, "operation"), description="operation", **label
         )
         self.error = ipywidgets.Dropdown(options=choices.error_choices(), description="error", **label)
+        self.attribute = ipywidgets.Dropdown(options=choices.key_choices(traces), description="attribute", **label)
+        self.attribute_value = ipywidgets.Dropdown(options=[("any", choices.ANY)], description="value", **label)
         self.latency = _range(choices.latency_choices(traces), "duration", label)
         self.period = _range(choices.period_choices(traces), "start, UTC", label)
         self.table = ipywidgets.Select(options=[], rows=10, layout=_WIDE)
@@ -61,31 +75,44 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
             [self.service, self.operation, self.error], layout={"width": "46%", "min_width": "280px"}
         )
         right = ipywidgets.VBox(
-            [self.latency, self.period],
+            [self.latency, self.period, self.attribute, self.attribute_value],
             layout={"flex": "1", "min_width": "280px", "margin": "0 0 0 16px", "padding": _READOUT},
         )
         controls = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "width": "100%"})
-        super().__init__([controls, self._summary, self._picture, self.table, self._shown, self._opened])
+        super().__init__([controls, self._summary, self._picture, self.table, self._shown, self._opened], chosen=traces)
         self.service.observe(self._narrow, "value")
-        for control in (self.operation, self.error, self.latency, self.period):
+        self.attribute.observe(self._list_values, "value")
+        for control in (self.operation, self.error, self.attribute_value, self.latency, self.period):
             control.observe(self._choose, "value")
         self.table.observe(self._open, "value")
         self._choose()
 
     def _narrow(self, _: Any) -> None:
         """List the operations of the selected service; keep the selected one if it is among them."""
-        options = choices.names_of(self.traces, "operation", service=self.service.value)
-        kept = self.operation.value
-        self.operation.unobserve(self._choose, "value")  # assigning options selects the first of them
-        self.operation.options = options
-        self.operation.value = kept if kept in {value for _, value in options} else choices.ANY
-        self.operation.observe(self._choose, "value")
+        self._offer(self.operation, choices.names_of(self.traces, "operation", service=self.service.value))
+
+    def _list_values(self, _: Any) -> None:
+        """List the values of the selected attribute."""
+        key = self.attribute.value
+        self._offer(self.attribute_value, choices.names_of(self.traces, key) if key else [("any", choices.ANY)])
+
+    def _offer(self, control: Any, options: list[choices.Choice]) -> None:
+        """Replace the options of a control and select again; keep its value if it is among them."""
+        kept = control.value
+        control.unobserve(self._choose, "value")  # assigning options selects the first of them
+        control.options = options
+        control.value = kept if kept in {value for _, value in options} else choices.ANY
+        control.observe(self._choose, "value")
         self._choose()
 
     def _choose(self, _: Any = None) -> None:
         """Select again and show the result."""
         self._expression = choices.condition(
-            self.service.value, self.operation.value, self.error.value, _limits(self.latency)
+            self.service.value,
+            self.operation.value,
+            self.error.value,
+            _limits(self.latency),
+            (self.attribute.value, self.attribute_value.value),
         )
         self.chosen = choices.chosen_of(self.traces, self._expression, _limits(self.period))
         shown = min(len(self.chosen), choices.MOST_ROWS)
@@ -156,6 +183,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
             error_control(self.traces, self.error.options, self.error.index),
             *latency_controls(self.latency.options, self.latency.index),
             *period_controls(self.period.options, self.period.index, base),
+            attribute_control(self.traces, self.attribute.options, self.attribute.value, self.attribute_value.value),
         ]
         data = explore_data(self.traces, controls, base)
         state = {"controls": _CONTROLS, "height": self._height}

@@ -19,6 +19,8 @@ class Explore {
     this.code = h('pre', 'tkw-code');
     this.copied = button('Copy code', () => this.copy(), 'Copy the code of this selection');
     this.place = h('div');
+    this.values = this.control('value', [], 0);
+    this.offer(this.attribute.at_value);
     Object.assign(this.list.style, { width: '100%', font: 'inherit', color: 'inherit', background: 'inherit', border: '0' });
     Object.assign(this.code.style, { margin: '0', padding: '6px 8px', flex: '1', overflow: 'auto', userSelect: 'text' });
     Object.assign(this.count.style, { margin: '0', padding: '6px 8px' });
@@ -30,12 +32,29 @@ class Explore {
     this.choose();
   }
 
+  /** The control of the attribute key, with the values of each key. */
+  get attribute() { return this.meta.controls.find(control => control.name === 'attribute'); }
+
+  /** List the values of the selected key. */
+  offer(at) {
+    const options = this.attribute.choices[this.controls.attribute.selectedIndex];
+    this.values.replaceChildren(...options.map(([text], k) => set(h('option', '', text), { value: k })));
+    this.values.selectedIndex = at;
+    this.values.disabled = options.length < 2;
+  }
+
+  /** Return the selected value of the selected key, as `picked` does. */
+  pickedValue() { return this.attribute.choices[this.controls.attribute.selectedIndex][this.values.selectedIndex]; }
+
   control(words, options, at) {
-    const box = h('label', 'tkw-dim', `${words} `), control = h('select');
+    const box = h('label', 'tkw-dim', `${words} `), control = set(h('select'), { 'aria-label': words });
     options.forEach(([text], k) => control.append(set(h('option', '', text), { value: k })));
     Object.assign(control.style, { maxWidth: '240px' });
     control.selectedIndex = at;
-    control.addEventListener('change', () => this.choose());
+    control.addEventListener('change', () => {
+      if (control === this.controls.attribute) this.offer(0);
+      this.choose();
+    });
     box.append(control);
     this.bar.append(box);
     return control;
@@ -50,9 +69,10 @@ class Explore {
   choose() {
     const { C } = this, value = name => this.picked(name)[1];
     const [service, operation, error, low, high, from, to] = ['service', 'operation', 'error', 'low', 'high', 'from', 'to'].map(value);
+    const asked = this.pickedValue()[1], own = asked === null ? null : C[`attribute${this.controls.attribute.selectedIndex}`];
     const found = new Uint8Array(this.traces);
     for (let i = 0; i < C.of.length; i++) {
-      if ((service === null || C.svc[i] === service) && (operation === null || C.op[i] === operation) && (error === null || (error < 0 ? C.bad[i] : C.err[i] === error))
+      if ((asked === null || own[i] === asked + 1) && (service === null || C.svc[i] === service) && (operation === null || C.op[i] === operation) && (error === null || (error < 0 ? C.bad[i] : C.err[i] === error))
         && (low === null || C.dur[i] >= low) && (high === null || (C.dur[i] < high && C.dur[i] > NONE))) found[C.of[i]] = 1;
     }
     this.found = [];
@@ -72,9 +92,9 @@ class Explore {
 
   /** Write the code of the selection and of the opened trace. */
   write() {
-    const text = name => this.picked(name)[2] ?? '', where = ['service', 'operation', 'error', 'low', 'high'].map(text).filter(Boolean).join(' and ');
+    const text = name => this.picked(name)[2] ?? '', where = [...['service', 'operation', 'error'].map(text), this.pickedValue()[2], text('low'), text('high')].filter(Boolean).join(' and ');
     const { from, to } = { from: this.picked('from'), to: this.picked('to') }, isTimed = from[1] !== null || to[1] !== null;
-    const lines = [`chosen = traces${where && `.where(${JSON.stringify(where)})`}${isTimed ? `.between("${from[2]}", "${to[2]}")` : ''}`];
+    const lines = [`chosen = traces${isTimed ? `.between("${from[2]}", "${to[2]}")` : ''}${where && `.where(${JSON.stringify(where)})`}`];
     if (this.opened >= 0) lines.push(`tk.waterfall(chosen, "${this.meta.ids[this.opened]}")`);
     this.code.textContent = lines.join('\n');
   }
