@@ -113,8 +113,9 @@ def latency_pictures(seen: Overview, before: Overview | None, names: tuple[str, 
 
 def _of_endpoint(seen: Overview, row: pd.Series) -> pd.DataFrame:
     """Return the histogram of one endpoint."""
-    cells = seen.entries.histogram
-    return cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
+    cells: pd.DataFrame = seen.entries.histogram
+    own: pd.DataFrame = cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
+    return own
 
 
 def _marks(row: pd.Series) -> dict[str, float]:

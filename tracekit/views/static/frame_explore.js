@@ -26,6 +26,7 @@ class Explore {
     Object.assign(this.count.style, { margin: '0', padding: '6px 8px' });
     const row = h('div', 'tkw-bar');
     row.append(this.code, this.copied);
+    reach(this.code);
     this.root.append(this.bar, this.count, this.list, row);
     host.append(this.root, this.place);
     this.list.addEventListener('change', () => this.open(Number(this.list.value)));

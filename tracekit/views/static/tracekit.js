@@ -58,7 +58,7 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-bar input{width:190px}.tkw-bar button,.tkw-det button,.tkw-bar select{cursor:pointer}.tkw-bar select{padding:2px 4px}
 .tkw-bar button[aria-pressed=true]{background:color-mix(in srgb,var(--tk-acc) 16%,var(--tk-bg));border-color:var(--tk-acc)}
 .tkw-bar button:hover,.tkw-det button:hover{background:var(--tk-bg2)}
-.tkw input:focus-visible,.tkw select:focus-visible,.tkw button:focus-visible,.tkw canvas:focus-visible,.tkw-det:focus-visible{outline:2px solid var(--tk-acc);outline-offset:-1px}
+.tkw input:focus-visible,.tkw select:focus-visible,.tkw button:focus-visible,.tkw canvas:focus-visible,.tkw-det:focus-visible,.tkw-say:focus-visible,.tkw-code:focus-visible{outline:2px solid var(--tk-acc);outline-offset:-1px}
 .tkw-bar b{font-weight:600}.tkw-bar button:disabled{opacity:.45;cursor:default}
 .tkw-gap{flex:1}.tkw-dim{color:var(--tk-fg2);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tkw-legend{gap:2px 4px;max-height:64px;overflow:auto;padding:3px 4px}
@@ -120,7 +120,7 @@ ${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${
 .tkw-kin{display:flex;flex-direction:column;gap:4px;margin-top:10px}.tkw-kin button{display:flex;max-width:100%}.tkw-kin button>span{overflow:hidden;text-overflow:ellipsis;white-space:pre}.tkw-kin button>span+span{flex:none;max-width:70%}
 .tkw-acts{display:flex;gap:8px;margin-top:12px}
 .tkw-live{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.tkw-about{margin:4px 0 0;font:12px/1.4 system-ui,sans-serif;opacity:.8}
+.tkw-about{margin:4px 0 0;font:12px/1.4 system-ui,sans-serif}
 .tkw-note{padding:4px 8px;border-bottom:1px solid var(--tk-line);color:var(--tk-fg2);flex:none}
 .tkw-map+.tkw-say{height:64px}.tkw-map{flex:1;min-height:0;width:100%;touch-action:pan-y;cursor:grab;display:block}
 .tkw-map text{fill:var(--tk-fg);font-size:12px;font-weight:600}.tkw-map .sub{fill:var(--tk-fg2);font-size:10.5px;font-weight:400;font-variant-numeric:tabular-nums}
@@ -194,6 +194,18 @@ function button(words, act, title) {
 /** Create a toggle button. */
 function toggle(words, act, title, on) {
   return set(button(words, act, title), { 'aria-pressed': String(on) });
+}
+
+/** Make a region reachable by keyboard while its content is larger than the region. */
+function reach(box, signal = null) {
+  const check = () => {
+    if (box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    else box.removeAttribute('tabindex');
+  };
+  const sized = new ResizeObserver(check), changed = new MutationObserver(check);
+  sized.observe(box);
+  changed.observe(box, { childList: true, characterData: true, subtree: true });
+  signal?.addEventListener('abort', () => { sized.disconnect(); changed.disconnect(); });
 }
 
 // ------------------------------------------------------------------------------------------------ 3 words
@@ -1682,6 +1694,7 @@ export class ServiceMap extends View {
     this.boxes = graph.nodes.map(node => this.box(node));
     this.say = set(h('div', 'tkw-say'), { role: 'status' });
     this.root.append(this.say);
+    reach(this.say, this.stop.signal);
     this.hint();
     this.listen();
     this.follow();
@@ -1830,6 +1843,7 @@ class Pane extends View {
     this.tall.append(this.canvas);
     this.scroll.append(this.tall);
     this.root.append(this.bar, this.scroll, this.say, this.tip);
+    reach(this.say, this.stop.signal);
     this.follow(this.scroll);
   }
 
