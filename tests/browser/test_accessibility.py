@@ -36,7 +36,7 @@ def enliven(page):
         page.locator(f"#{view.get_attribute('id')}.live").wait_for()
     page.locator(".how summary").first.click()
     page.locator(".tkw-row.fold").first.click()
-    page.locator("#view-waterfall-2 .tkw-row[data-row='5']").click()
+    page.locator("#view-waterfall-2 .tkw-row[data-row]:not(.fold)").nth(6).click()
     page.locator("#view-waterfall-3").get_by_role("button", name="Keyboard shortcuts").click()
     page.locator("#view-waterfall-4").get_by_role("searchbox").fill("SELECT")
     page.locator("#view-waterfall-5").get_by_role("button", name="ledger").first.click()
