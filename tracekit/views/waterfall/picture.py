@@ -36,15 +36,18 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
     """Return a trace as SVG: its upper levels, and the longest spans of the last level that fits."""
     total = len(payload.columns["start"])
     end = end_of(payload)
-    listed, members = _folded(payload)
+    listed, fold = _folded(payload)
     longest = np.maximum(payload.columns["dur"], payload.columns.get("dur2", 0))
-    took = np.array([longest[rows].sum() for rows in members])
+    of_folds = np.bincount(fold[fold >= 0], longest[fold >= 0], minlength=1)
+    took = np.where(fold[listed] >= 0, of_folds[fold[listed]], longest[listed])
     chosen = np.sort(np.lexsort((-took, payload.columns["depth"][listed]))[:row_count])
     height = _TOP + _ROW * len(chosen) + _BOTTOM
     scale = (WIDTH - _LABELS - (_BOTH_FIGURES if _is_compared(payload) else _FIGURES)) / end
     parts = [*_axis(end, scale, height)]
     for place, k in enumerate(chosen):
-        parts += _row(payload, members[k], _TOP + place * _ROW, scale)
+        row = int(listed[k])
+        members = np.array([row]) if fold[row] < 0 else np.flatnonzero(fold == fold[row])
+        parts += _row(payload, members, _TOP + place * _ROW, scale)
     if below := _below(payload, len(chosen), len(listed)):
         parts.append(text(6, height - 7, below, kind="mute"))
     facts = payload.meta["note"] if _is_compared(payload) else f"{plural(total, 'span')}, {duration(end)}"
@@ -79,23 +82,20 @@ def _axis(end: float, scale: float, height: float) -> list[Markup]:
     return parts
 
 
-def _folded(payload: Payload) -> tuple[Array, list[Array]]:
-    """Return the listed rows, and the spans of each: five or more equal siblings share a row."""
+def _folded(payload: Payload) -> tuple[Array, Array]:
+    """Return the listed rows, and the fold of each span, else -1: five or more equal siblings share a row."""
     columns = payload.columns
     parent, end = columns["parent"], columns["subEnd"]
     keys = np.stack([parent, columns["svc"], columns["name"]]).astype(np.int64)
-    _, group, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    _, first, group, counts = np.unique(keys, axis=1, return_index=True, return_inverse=True, return_counts=True)
     group = group.reshape(-1)
     is_member = (counts[group] >= FOLD_FROM) & (parent >= 0)
     hidden = np.zeros(len(parent) + 1, np.int64)  # depth of folds around each row, as differences
     np.add.at(hidden, np.flatnonzero(is_member) + 1, 1)
     np.add.at(hidden, end[is_member], -1)
     shown = np.cumsum(hidden)[: len(parent)] == 0
-    order = np.argsort(group, kind="stable")
-    groups = np.split(order, np.cumsum(counts)[:-1]) if len(parent) else []
-    is_first = shown & ~(is_member & (np.arange(len(parent)) != np.array([rows[0] for rows in groups], int)[group]))
-    listed = np.flatnonzero(is_first)
-    return listed, [groups[group[row]] if is_member[row] else np.array([row]) for row in listed]
+    is_listed = shown & ~(is_member & (np.arange(len(parent)) != first[group]))
+    return np.flatnonzero(is_listed), np.where(is_member, group, -1)
 
 
 def _row(payload: Payload, rows: Array, y: float, scale: float) -> list[Markup]:
