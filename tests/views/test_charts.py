@@ -16,9 +16,11 @@ from plotly import graph_objects as go
 
 import tracekit.views.latency
 from tracekit import TraceSet
+from tracekit.analysis.compare.compute import compare
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
+from tracekit.analysis.paths.compute import paths
 from tracekit.analysis.timeline import timeline
 from tracekit.analysis.what_differs.compute import what_differs
 from tracekit.views import plot
@@ -376,6 +378,28 @@ def test_without_a_significant_value_the_title_says_so():
     assert figure.layout.title.text.endswith(": no significant difference")
     nothing = plot(what_differs(traces, first, min_traces=99))
     assert nothing.layout.annotations[0].text == "No attribute value is on enough traces to be compared."
+
+
+def test_shapes_have_one_bar_each_and_two_with_a_baseline():
+    traces = pay_traces()
+    found = paths(traces)
+    (bars,) = plot(found).data
+    assert list(bars.x) == found.table["frequency_ratio"].tolist()
+    before, now = plot(paths(traces, traces)).data
+    assert (before.name, now.name, before.x) == ("baseline", "current", now.x)
+    assert "no significant change" in now.customdata[0] or "too few" in now.customdata[0]
+    nothing = plot(paths(traces.where("service_name == 'nobody'")))
+    assert nothing.layout.annotations[0].text == "No traces."
+
+
+def test_a_comparison_has_the_steps_of_its_path_and_the_verdicts_in_its_table():
+    traces = pay_traces()
+    changes = compare(traces, traces, names=("<1.4.0>", "1.5.0"))
+    figure = plot(changes)
+    assert figure.layout.title.text == "Mean latency, &lt;1.4.0&gt; to 1.5.0: 0 ns"
+    assert "too few" in str(figure._table)
+    nothing = compare(traces, traces.where("service_name == 'nobody'"))
+    assert plot(nothing).layout.annotations[0].text.startswith("One side has no finished request")
 
 
 def test_names_of_values_are_escaped():

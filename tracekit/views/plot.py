@@ -14,6 +14,7 @@ from tracekit.views.themes import THEMES
 # type of a result -> the function of this package that draws it, imported on first use
 VIEWS: Final = {
     "tracekit.analysis.clock_skew.result.ClockSkew": "sampling.clocks:plot_clock_skew",
+    "tracekit.analysis.compare.result.Comparison": "comparison:plot_compared",
     "tracekit.checks.coverage.result.Coverage": "sampling.coverage:plot_coverage",
     "tracekit.analysis.errors.Errors": "errors:plot_errors",
     "tracekit.analysis.latency.Latency": "latency:plot_latency",
@@ -25,6 +26,7 @@ VIEWS: Final = {
     "tracekit.checks.sampling.latency_bias.LatencyBias": "sampling.latency:plot_latency_bias",
     "tracekit.checks.sampling.sample_mix.SampleMix": "sampling.mix:plot_sample_mix",
     "tracekit.checks.sampling.start_phases.StartPhases": "sampling.phase:plot_start_phases",
+    "tracekit.analysis.paths.result.Paths": "paths:plot_paths",
     "tracekit.analysis.self_time.SelfTime": "self_time:plot_self_time",
     "tracekit.analysis.service_graph.build.ServiceGraph": "service_graph.widget:plot_service_graph",
     "tracekit.analysis.timeline.Timeline": "timeline:plot_timeline",

@@ -79,7 +79,8 @@ def comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str] 
 
 def side_names(names: Sequence[str]) -> tuple[str, str]:
     """Return the names of two sides; ValueError unless there are two different ones."""
-    if isinstance(names, str) or len({str(name) for name in names}) != len(SIDES) or len(names) != len(SIDES):
+    texts = [] if isinstance(names, str) else [str(name) for name in names]
+    if len(texts) != len(SIDES) or len(set(texts)) != len(SIDES) or not all(texts):
         raise ValueError(f'expected two different names of the sides, such as ("1.4.0", "1.5.0"), found {names!r}')
     return str(names[0]), str(names[1])
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from tracekit.analysis.compare.effects import Settings, adjusted, effects
-from tracekit.analysis.compare.levels import SIDES, groups_of, names_of, table_of
+from tracekit.analysis.compare.levels import groups_of, names_of, table_of
 from tracekit.analysis.compare.observations import ALL, ENDPOINT, calls, everything, requests, spans
 from tracekit.analysis.compare.result import Comparison
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.arguments import check_traces
 from tracekit.grouping import named
 from tracekit.stats.intervals import normal_quantile
-from tracekit.weights.comparability import Comparability, comparability
+from tracekit.weights.comparability import SIDES, Comparability, comparability, side_names
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.compare import PathComparison
@@ -97,14 +97,14 @@ def compare(
     for side in (baseline, current):
         check_traces(side, "compare")
     keys = _checked_names(by, names, confidence=confidence, fdr=fdr)
-    about = _comparability(baseline, current)
+    about = _comparability(baseline, current, names)
     settings = Settings(confidence, fdr, min_traces, about.is_comparable)
     paths = critical_path(baseline), critical_path(current)
-    whole = _change(paths, by, settings)
+    whole = _change(paths, by, settings, names)
     kinds = {
         "group": (spans(by), whole, {name: name for name in keys}),
-        "edge": (calls, _change(paths, tuple(_EDGE), settings), _EDGE),
-        "endpoint": (requests, _change(paths, tuple(_ENTRY), settings), _ENTRY),
+        "edge": (calls, _change(paths, tuple(_EDGE), settings, names), _EDGE),
+        "endpoint": (requests, _change(paths, tuple(_ENTRY), settings, names), _ENTRY),
         "request": (everything, whole, None),
     }
     sides = baseline, current
@@ -129,27 +129,28 @@ def _checked_names(by: By, names: tuple[str, str], *, confidence: float, fdr: fl
     keys = list(named(by))
     if not keys:
         raise ValueError("expected at least one name to group by, found none; the default is service_name, operation")
-    if len(names) != len(SIDES) or not all(names) or names[0] == names[1]:
-        raise ValueError(f"expected two different names of the sides, such as ('1.4.0', '1.5.0'), found {names!r}")
+    side_names(names)
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
     normal_quantile(confidence)
     return keys
 
 
-def _comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
+def _comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str]) -> Comparability:
     """Return what the comparison describes; without traces on one side, nothing."""
-    empty = [name for name, side in zip(SIDES, (baseline, current), strict=True) if not len(side)]
+    empty = [name for name, side in zip(names, (baseline, current), strict=True) if not len(side)]
     if empty:
-        return Comparability("not comparable", f"not comparable: no traces in the {' and the '.join(empty)}")
-    return comparability(baseline, current)
+        return Comparability("not comparable", f"not comparable: no traces in {' and '.join(empty)}")
+    return comparability(baseline, current, names)
 
 
-def _change(paths: tuple[CriticalPath, CriticalPath], by: By, settings: Settings) -> PathComparison | None:
+def _change(
+    paths: tuple[CriticalPath, CriticalPath], by: By, settings: Settings, names: tuple[str, str]
+) -> PathComparison | None:
     """Return the change of critical-path time by some names; None if one side has no finished request."""
     if not all(path.weight.any() for path in paths):
         return None
-    return paths[0].compare(paths[1], by=by, confidence=settings.confidence, fdr=settings.fdr)
+    return paths[0].compare(paths[1], by=by, confidence=settings.confidence, fdr=settings.fdr, names=names)
 
 
 def _parts(path: PathComparison | None, names: dict[str, str] | None) -> pd.DataFrame:

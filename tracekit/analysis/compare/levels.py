@@ -12,6 +12,7 @@ from tracekit.analysis.compare.figures import figures
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.grouping import group_codes, group_labels
 from tracekit.text import count
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-SIDES = ("baseline", "current")
 _TINY = 1e-300  # a rate that is none
 
 

@@ -176,7 +176,8 @@ class Found:
         frame = pd.DataFrame({
             "key": [found.keys[at] for at in shown.tolist()],
             "value": [found.texts[at] for at in shown.tolist()],
-            "also": pd.Series(also, dtype=object),
+            "also_count": [len(names) for names in also],
+                "also": ["; ".join(names) for names in also],
             **self._columns(shown, self.counts, singles),
         })  # fmt: skip
         frame["selected_ratio"] = self._selected(shown)

@@ -11,14 +11,14 @@ from tracekit.analysis.what_differs.membership import membership, owned
 from tracekit.analysis.what_differs.shares import counted
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
-from tracekit.text import plural
+from tracekit.text import plural, shortened
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.columns import Array
 
-_ROWS, _NAMED = 10, 3  # rows and names that a notebook shows
+_ROWS, _LONG = 10, 80  # rows, and characters of a list, that a notebook shows
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,13 +28,13 @@ class Differences(Weighted, Shown):
     Parameters
     ----------
     table
-        One row per fact, the surest large difference first: ``key`` and ``value``; ``also``, the other values that name
-        the same traces (``not key=value`` where one is on all other traces); ``selection_count`` and
-        ``baseline_count``, recorded traces with it; ``selection_ratio`` and ``baseline_ratio``, its weighted share of
-        the traces of each side; ``difference_ratio`` (selection minus baseline) with ``difference_low_ratio`` and
-        ``difference_high_ratio``; ``lift``, the quotient; ``selected_ratio``, the share of the traces with it that are
-        selected (missing if the sides are two sets of traces); ``q_value`` over all values, thresholds and pairs;
-        ``is_significant``; ``exemplar_trace_id``, a selected trace with it.
+        One row per fact, the surest large difference first: ``key`` and ``value``; ``also_count`` and ``also``, the
+        other values that name the same traces (``not key=value`` where one is on all other traces);
+        ``selection_count`` and ``baseline_count``, recorded traces with it; ``selection_ratio`` and ``baseline_ratio``,
+        its weighted share of the traces of each side; ``difference_ratio`` (selection minus baseline) with
+        ``difference_low_ratio`` and ``difference_high_ratio``; ``lift``, the quotient; ``selected_ratio``, the
+        share of the traces with it that are selected (missing if the sides are two sets of traces); ``q_value`` over
+        all values, thresholds and pairs; ``is_significant``; ``exemplar_trace_id``, a selected trace with it.
     thresholds
         The same for numbers: ``operator`` and ``threshold`` in place of ``value``, among the traces with the attribute.
         The limits allow for the choice of the threshold.
@@ -115,9 +115,9 @@ class Differences(Weighted, Shown):
         return f"Differences({' and '.join(sides)}, {', '.join(found) or 'no significant difference'})"
 
     def _repr_html_(self) -> str:
-        also = [", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-                for names in self.table["also"].head(_ROWS)]  # fmt: skip
-        tables = (self.table.head(_ROWS).assign(also=also), self.thresholds, self.pairs)
+        shown = self.table.head(_ROWS)
+        shown = shown.assign(also=[shortened(text, _LONG) for text in shown["also"]])
+        tables = (shown, self.thresholds, self.pairs)
         return f"{self.heading()}{''.join(as_html(table.head(_ROWS)) for table in tables if len(table))}"
 
 
