@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from tracekit.stats.intervals import normal_quantile
 
@@ -56,6 +56,8 @@ def thinned_count(captured: int, probability: float, *, confidence: float = 0.95
     ((0, 71), (14, 172))
     """
     pi, tail = _check_share(probability), (1 - confidence) / 2
+    from scipy import stats  # noqa: PLC0415 - half as slow to import as the rest of tracekit
+
     missed_low = int(stats.nbinom.ppf(tail, captured, pi)) if captured else 0
     return captured + missed_low, captured + int(stats.nbinom.ppf(1 - tail, captured + 1, pi))
 
@@ -87,6 +89,8 @@ def capture_probability(occurrences: int, probability: float, at_least: int = 1)
     >>> round(capture_probability(20, 0.05), 2)
     0.64
     """
+    from scipy import stats  # noqa: PLC0415 - likewise
+
     return float(stats.binom.sf(at_least - 1, occurrences, _check_share(probability)))
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from tracekit.text import number
 from tracekit.weights.known import UNKNOWN_WEIGHTS
-from tracekit.weights.resolve import Evidence, resolve_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +107,8 @@ def _unweighted(baseline: TraceSet, current: TraceSet, names: tuple[str, str]) -
 
 def _samplers(traces: TraceSet) -> dict[str, float]:
     """Return the mean weight by sampler, as shown by the traces alone."""
+    from tracekit.weights.resolve import Evidence, resolve_weights  # noqa: PLC0415 - loads scipy
+
     found = resolve_weights(traces, Evidence())[0]
     if found.refusal:  # its figures are estimates, which differ between two samples of one sampler
         return {_FIGURES.sub("...", found.refusal): _ANY}
