@@ -17,7 +17,7 @@ import tracekit as tk
 from tracekit.schema import names
 
 HEAVY = {"plotly", "anywidget", "boto3", "nbformat", "ipywidgets", "networkx", "IPython"}
-HEAVY |= {"jinja2", "rich", "typer", "pyarrow.parquet", "scipy.stats"}  # not asked for, but nobody misses them before they work
+HEAVY |= {"jinja2", "rich", "typer", "pyarrow.parquet", "scipy.stats"}  # not asked for, and not missed before they work
 ERROR_MEMBERS = {
     "LoadError": {"source", "record", "code"},
     "SchemaError": {"missing", "found"},
