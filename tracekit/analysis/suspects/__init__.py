@@ -1,0 +1,1 @@
+"""Suspects: which service explains the difference between two sets of traces."""
