@@ -1,4 +1,4 @@
-"""Times of one side, call by call: the own time of every component, and the gap of every call with a client span.
+"""Times of one side, call by call: own times of components, gaps of calls with a client span, and calls as such.
 
 The own time of a component is its entry span minus the union of its outgoing calls, clipped to the component.  The gap
 of a call is its client span minus the overlap with the entry span of the callee: the way there and the way back.
@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from tracekit.analysis.suspects.windows import Window
     from tracekit.columns import Array
 
+OWN, GAP, CALL = KINDS = range(3)
 NO_SERVICE: Final = -1
 _LOWEST: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """One entry per component, then one per call with a client span.
+    """One entry per component (``OWN``), then one per call with a client span (``GAP``), then one per call (``CALL``).
 
     Parameters
     ----------
+    kind
+        ``OWN``, ``GAP`` or ``CALL``.
     row
         The entry span of the component, or of the callee.
     client
@@ -40,11 +43,12 @@ class Times:
     operation
         Code of the operation of ``row``.
     time_ns
-        float64: own time, or gap.
+        float64: own time, gap, or duration of the callee's entry span.
     there_ns, back_ns
-        float64: the two parts of a gap; 0 for own times.
+        float64: the two parts of a gap; 0 for others.
     """
 
+    kind: Array
     row: Array
     client: Array
     service: Array
@@ -67,20 +71,26 @@ def times(window: Window) -> Times:
     low = np.maximum(low, start[component])
     covered = _union(component, low, np.maximum(low, np.minimum(high, end[component])), len(start))
     own = np.flatnonzero(window.is_entry & known)
-    callee, caller = callee[has_client], caller[has_client]
-    shared = np.minimum(end[callee], end[caller]) - np.maximum(start[callee], start[caller])
-    gap = np.maximum(0, end[caller] - start[caller] - np.maximum(0, shared))
-    nothing = np.zeros(len(own))
+    gapped, client = callee[has_client], caller[has_client]
+    shared = np.minimum(end[gapped], end[client]) - np.maximum(start[gapped], start[client])
+    gap = np.maximum(0, end[client] - start[client] - np.maximum(0, shared))
+    sizes, rows = (len(own), len(gapped), len(callee)), np.concatenate([own, gapped, callee])
     return Times(
-        row=np.concatenate([own, callee]),
-        client=np.concatenate([np.full(len(own), -1), caller]),
-        service=window.service[np.concatenate([own, caller])],
-        callee=np.concatenate([np.full(len(own), NO_SERVICE), window.service[callee]]),
-        operation=window.operation[np.concatenate([own, callee])],
-        time_ns=np.concatenate([np.maximum(0, end[own] - start[own] - covered[own]), gap]).astype(np.float64),
-        there_ns=np.concatenate([nothing, start[callee] - start[caller]]),
-        back_ns=np.concatenate([nothing, end[caller] - end[callee]]),
+        kind=np.repeat(KINDS, sizes),
+        row=rows,
+        client=np.concatenate([np.full(len(own), -1), client, caller]),
+        service=window.service[np.concatenate([own, client, caller])],
+        callee=np.where(np.repeat(KINDS, sizes) == OWN, NO_SERVICE, window.service[rows]),
+        operation=window.operation[rows],
+        time_ns=np.concatenate([np.maximum(0, (end - start)[own] - covered[own]), gap, (end - start)[callee]]) * 1.0,
+        there_ns=_only(sizes, (start[gapped] - start[client])),
+        back_ns=_only(sizes, (end[client] - end[gapped])),
     )
+
+
+def _only(sizes: tuple[int, int, int], gaps: Array) -> Array:
+    """Return a number of the gaps, 0 for other times."""
+    return np.concatenate([np.zeros(sizes[0]), gaps, np.zeros(sizes[2])])
 
 
 def _union(group: Array, start: Array, end: Array, groups: int) -> Array:

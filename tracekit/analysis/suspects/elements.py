@@ -1,16 +1,17 @@
-"""What became slower: own times of components and gaps of calls, by service and operation, one value per trace.
+"""What became slower: own times, gaps of calls, and numbers of calls, by service and operation, one value per trace.
 
-Calls of one trace are not independent, so an element has one value per trace: the mean over its calls.
+Calls of one trace are not independent, so an element has one value per trace: the mean over its calls, or their number
+times the mean duration of such a call in the baseline.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.suspects.calls import NO_SERVICE, times
+from tracekit.analysis.suspects.calls import CALL, KINDS, times
 from tracekit.stats.exceedance import Sample, larger, quantiles_by, time_blocks
 from tracekit.stats.grouping import dense_codes, sum_by
 
@@ -67,16 +68,18 @@ class PerTrace:
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Own times and gaps that both sides have, one entry each.
+    """Own times, gaps and numbers of calls that both sides have, one entry each.
 
     Parameters
     ----------
+    kind
+        ``calls.OWN``, ``calls.GAP`` or ``calls.CALL``.
     service, callee, operation
         Codes; ``callee`` is ``NO_SERVICE`` for own times.
     baseline_count, current_count
         Traces.
     call_sum
-        Calls of the current side (weighted).
+        Calls of the current side (weighted); for numbers of calls, traces.
     baseline_ns, current_ns
         Weighted means, capped at the 98th percentile or the second largest value.
     growth_ns
@@ -91,6 +94,7 @@ class Elements:
         By trace.
     """
 
+    kind: Array
     service: Array
     callee: Array
     operation: Array
@@ -110,11 +114,6 @@ class Elements:
         return len(self.service)
 
     @property
-    def is_gap(self) -> Array:
-        """Whether the element is the gap of a call."""
-        return np.asarray(self.callee != NO_SERVICE)
-
-    @property
     def mass_ns(self) -> Array:
         """Excess of all calls together, as far as the element counts."""
         return np.asarray(self.growth_ns * self.call_sum * self.weight)
@@ -123,7 +122,7 @@ class Elements:
 def elements(before: Window, now: Window) -> Elements:
     """Return the elements that enough traces of both sides have."""
     sides = times(before), times(now)
-    number, (service, callee, operation) = _numbers(sides, before)
+    number, keys = _numbers(sides, before)
     split = len(sides[0].row)
     values = [
         _per_trace(side, window, number[part], is_current=is_current)
@@ -133,25 +132,36 @@ def elements(before: Window, now: Window) -> Elements:
         )
     ]
     both = PerTrace(*(np.concatenate([getattr(side, name) for side in values]) for name in PerTrace.__slots__))
-    counts = [np.bincount(both.element[both.is_current == side], minlength=len(service)) for side in (False, True)]
+    counts = [np.bincount(both.element[both.is_current == side], minlength=len(keys[0])) for side in (False, True)]
     is_tested = (counts[0] >= MIN_BASELINE) & (counts[1] >= MIN_CURRENT)
     kept = both.take(np.flatnonzero(is_tested[both.element]))
     kept.element[:] = (np.cumsum(is_tested) - 1)[kept.element]
     block = time_blocks(before.start_ns, len(now.weight))
-    return _tested(kept, block, (service[is_tested], callee[is_tested], operation[is_tested]))
+    keys = [key[is_tested] for key in keys]
+    return _tested(_counted(kept, keys[0] == CALL), block, keys)
 
 
-def _numbers(sides: tuple[Times, Times], window: Window) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Return the number of the element of every time, and service, callee and operation of every element."""
+def _numbers(sides: tuple[Times, Times], window: Window) -> tuple[Array, list[Array]]:
+    """Return the number of the element of every time, and kind, service, callee and operation of every element."""
     services, operations = len(window.names.service) + 1, len(window.names.operation)
-    service, callee, operation = (
-        np.concatenate([getattr(side, name) for side in sides]) for name in ("service", "callee", "operation")
+    kind, service, callee, operation = (
+        np.concatenate([getattr(side, name) for side in sides]) for name in ("kind", "service", "callee", "operation")
     )
-    key = (service * services + callee + 1) * operations + operation
-    number, found = dense_codes(key, services * services * operations)
+    key = ((kind * services + service) * services + callee + 1) * operations + operation
+    number, found = dense_codes(key, len(KINDS) * services * services * operations)
     rest, operation = np.divmod(found, operations)
-    service, callee = np.divmod(rest, services)
-    return number, (service, callee - 1, operation)
+    rest, callee = np.divmod(rest, services)
+    kind, service = np.divmod(rest, services)
+    return number, [kind, service, callee - 1, operation]
+
+
+def _counted(values: PerTrace, is_count: Array) -> PerTrace:
+    """Return the values with numbers of calls in place of durations: times their mean duration in the baseline."""
+    n = len(is_count)
+    usual = _centres(values, values.time_ns, False, n)[1]  # noqa: FBT003 - the baseline
+    mine = is_count[values.element]
+    time = np.where(mine, values.call_count * usual[values.element], values.time_ns)
+    return replace(values, time_ns=time, call_count=np.where(mine, 1, values.call_count))
 
 
 def _per_trace(side: Times, window: Window, number: Array, *, is_current: bool) -> PerTrace:
@@ -169,7 +179,7 @@ def _per_trace(side: Times, window: Window, number: Array, *, is_current: bool) 
     return PerTrace(element, trace, np.full(len(keys), is_current), weight, count, *means, *rows)
 
 
-def _tested(values: PerTrace, block: Array, keys: tuple[Array, Array, Array]) -> Elements:
+def _tested(values: PerTrace, block: Array, keys: list[Array]) -> Elements:
     """Return the elements with their growth and how clear it is."""
     n = len(keys[0])
     is_used = values.weight > 0
@@ -201,7 +211,7 @@ def _tested(values: PerTrace, block: Array, keys: tuple[Array, Array, Array]) ->
     )
 
 
-def _centres(values: PerTrace, time_ns: Array, side: bool, n: int) -> tuple[Array, Array]:  # noqa: FBT001 - of two sides
+def _centres(values: PerTrace, time_ns: Array, side: bool, n: int) -> tuple[Array, Array]:
     """Return weighted medians and capped means of one side."""
     rows = np.flatnonzero((values.is_current == side) & (values.weight > 0))
     element, time, weight = values.element[rows], time_ns[rows], values.weight[rows]

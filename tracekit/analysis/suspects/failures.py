@@ -83,7 +83,7 @@ def _by_trace(windows: tuple[Window, Window], deepest: list[Array]) -> tuple[pd.
     return table, Sample(group, weight, is_current, weight, block, int(group.max(initial=-1)) + 1)
 
 
-def _counts(sample: Sample, failed: Array, side: bool) -> tuple[Array, Array]:  # noqa: FBT001 - of two sides
+def _counts(sample: Sample, failed: Array, side: bool) -> tuple[Array, Array]:
     """Return the traces of one side by operation, and those in which it fails."""
     rows = sample.is_current == side
     return sum_by(sample.group[rows], 1.0, sample.groups), sum_by(sample.group[rows & failed], 1.0, sample.groups)

@@ -1,8 +1,8 @@
 """Hypotheses about each service: where its slow elements would be, and how well that explains what became slower.
 
 ``own``: its components; ``way in``: calls to it by any service; ``way out``: its calls to any service; ``own and way
-in``; ``all``.  A slow network in front of a service slows its way in and not its way out; a service without CPU slows
-all three.
+in``; ``all`` three; ``more calls``: the number of its calls to any service.  A slow network in front of a service slows
+its way in and not its way out; a service without CPU slows all three.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammaln
 
+from tracekit.analysis.suspects.calls import CALL, GAP, OWN
 from tracekit.stats.grouping import sum_by
 
 if TYPE_CHECKING:
     from tracekit.analysis.suspects.elements import Elements
     from tracekit.columns import Array
 
-HYPOTHESES: Final = ("own", "way in", "way out", "own and way in", "all")
-_PARTS: Final = ((0,), (1,), (2,), (0, 1), (0, 1, 2))  # own, way in, way out of each hypothesis
+HYPOTHESES: Final = ("own", "way in", "way out", "own and way in", "all", "more calls")
+_PARTS: Final = ((0,), (1,), (2,), (0, 1), (0, 1, 2), (3,))  # of each hypothesis: own, way in, way out, number of calls
+_PART_COUNT: Final = 4
 _CALLEE_SHARE: Final = 0.25  # of the growth of a call on the way back: the callee rather than the caller is slow
 _OTHER_END: Final = 0.97  # a tie-break between the two ends of one call
 _LOG10: Final = np.log(10)
@@ -53,7 +55,7 @@ class Hypotheses:
 def hypotheses(found: Elements, services: int) -> Hypotheses:
     """Return the best hypothesis of every service."""
     owner, element, part = _parts(found)
-    member = np.array([[k in parts for k in range(3)] for parts in _PARTS])  # hypotheses by parts
+    member = np.array([[k in parts for k in range(_PART_COUNT)] for parts in _PARTS])  # hypotheses by parts
     sums = _Sums(owner, element, part, services, member)
     score = _scores(found, sums)
     best = score.argmax(axis=0)
@@ -63,10 +65,11 @@ def hypotheses(found: Elements, services: int) -> Hypotheses:
 
 
 def _parts(found: Elements) -> tuple[Array, Array, Array]:
-    """Return service, element and part (0 own, 1 way in, 2 way out) of every way in which an element accuses."""
-    own, gap = np.flatnonzero(~found.is_gap), np.flatnonzero(found.is_gap)
-    owner = np.concatenate([found.service[own], found.callee[gap], found.service[gap]])
-    return owner, np.concatenate([own, gap, gap]), np.repeat([0, 1, 2], [len(own), len(gap), len(gap)])
+    """Return service, element and part of every way in which an element accuses."""
+    own, gap, call = (np.flatnonzero(found.kind == kind) for kind in (OWN, GAP, CALL))
+    owner = np.concatenate([found.service[own], found.callee[gap], found.service[gap], found.service[call]])
+    sizes = [len(part) for part in (own, gap, gap, call)]
+    return owner, np.concatenate([own, gap, gap, call]), np.repeat(np.arange(_PART_COUNT), sizes)
 
 
 class _Sums:
@@ -78,14 +81,14 @@ class _Sums:
 
     def of(self, values: Array) -> Array:
         """Return the sums of a number per element."""
-        parts = sum_by(self.cell, values[self.element], 3 * self.services).reshape(3, self.services)
+        parts = sum_by(self.cell, values[self.element], _PART_COUNT * self.services).reshape(_PART_COUNT, -1)
         return np.asarray(self.member.astype(np.float64) @ parts)
 
     def least(self, values: Array) -> Array:
         """Return the smallest number of the elements; 1 without any."""
-        parts = np.ones(3 * self.services)
+        parts = np.ones(_PART_COUNT * self.services)
         np.minimum.at(parts, self.cell, values[self.element])
-        return np.array([parts.reshape(3, self.services)[list(row)].min(axis=0) for row in self.member])
+        return np.array([parts.reshape(_PART_COUNT, -1)[list(row)].min(axis=0) for row in self.member])
 
 
 def _scores(found: Elements, sums: _Sums) -> Array:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.suspects.deviations import FAILING
-from tracekit.analysis.suspects.elements import elements
+from tracekit.analysis.suspects.deviations import plain_labels
+from tracekit.analysis.suspects.elements import MIN_BASELINE, MIN_CURRENT, elements
 from tracekit.analysis.suspects.failures import more_failures
 from tracekit.analysis.suspects.hypotheses import hypotheses
 from tracekit.analysis.suspects.shapes import changed_shapes
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 LIKELY, POSSIBLE, NOT_SIGNIFICANT = "likely", "possible", "not significant"
-KINDS: Final = ("own", "way in", "way out", "starved", "starved")  # by hypothesis
+MORE_CALLS, SHAPES, FAILURES = "more calls", "shape", "failing"
+KINDS: Final = ("own", "way in", "way out", "starved", "starved", MORE_CALLS)  # by hypothesis
 _FULL_EXCESS: Final = 0.1  # of what affected requests took: latency evidence counts fully from here on
 _LEAST_EXCESS: Final = 0.05  # likewise: less is never significant
-_MAX_P: Final = 0.01  # of the elements of the hypothesis, charged for their choice
+_MAX_P: Final = 0.05  # of the elements of the hypothesis, charged for their choice
 _LEAST_TOOK: Final = 0.1  # of the present duration: what affected requests are taken to have needed before, at least
 
 
@@ -46,14 +47,16 @@ class Ranking:
         0 to 1: strength of the latency evidence, of changed shapes and of failures.
     score
         All of them together.
-    excess_ns
-        Excess of all calls explained by the best hypothesis (weighted sum over the traces).
+    excess_ns, excess_each_ns
+        Excess explained by the best hypothesis: of all calls (weighted), and per affected trace.
     affected_count
         Current traces that contain a slower element of the best hypothesis, or a deviation that accuses the service.
     relative_excess
         Excess per affected trace, divided by what these traces took without it.
     order
         Services with a score above 0, the highest first.
+    tested_operation_count
+        Operations that both sides have.
     """
 
     found: Elements
@@ -65,30 +68,46 @@ class Ranking:
     failure: Array
     score: Array
     excess_ns: Array
+    excess_each_ns: Array
     affected_count: Array
     relative_excess: Array
     order: Array
+    tested_operation_count: int
 
     @property
     def is_sure(self) -> Array:
         """Whether the latency evidence against each service is significant and noticeable."""
         return np.asarray((self.latency > 0) & (self.best.p_value <= _MAX_P) & (self.relative_excess >= _LEAST_EXCESS))
 
+    @property
+    def tested_count(self) -> int:
+        """Number of elements, shapes and operations that could have been named."""
+        return len(self.found) + self.tested_operation_count
+
+    def p_value(self, service: int) -> float:
+        """Return the p-value of the strongest kind of evidence against a service."""
+        kind = self.kind(service)
+        if kind in KINDS:
+            return float(self.best.p_value[service])
+        deviations = self.failing if kind == FAILURES else self.shapes
+        return float(deviations.p_value[deviations.service == service].min())
+
     def verdict(self, service: int) -> str:
         """Return ``likely``, ``possible`` or ``not significant``; only the first suspect is likely."""
         is_first = bool(service == self.order[0])
         if not is_first and self.verdict(int(self.order[0])) == NOT_SIGNIFICANT:
             return NOT_SIGNIFICANT
-        if self.is_sure[service] or self.failure[service] > 0:
+        is_more_calls = KINDS[self.best.best[service]] == MORE_CALLS  # the requests may have changed
+        if (self.is_sure[service] and not is_more_calls) or self.failure[service] > 0:
             return LIKELY if is_first else POSSIBLE
-        return POSSIBLE if self.shape[service] > 0 else NOT_SIGNIFICANT
+        return POSSIBLE if self.shape[service] > 0 or self.is_sure[service] else NOT_SIGNIFICANT
 
     def kind(self, service: int) -> str:
         """Return which evidence against a service is strongest."""
         strength = {
             KINDS[self.best.best[service]]: self.latency[service],
-            "failing": self.failure[service],
-            "shape": self.shape[service],
+            FAILURES: self.failure[service],
+            SHAPES: self.shape[service],
         }
         return max(strength, key=lambda name: strength[name])
 
@@ -99,7 +118,7 @@ def rank(before: Window, now: Window) -> Ranking:
     found = elements(before, now)
     best = hypotheses(found, services)
     shapes, failing = changed_shapes(before, now), more_failures(before, now)
-    excess, traces, relative = _excess(found, best, now, services)
+    excess, each, traces, relative = _excess(found, best, now, services)
     latency = best.score * np.minimum(1, relative / _FULL_EXCESS)
     shape, failure = shapes.strength(now), failing.strength(now)
     score = latency + np.maximum(shape, failure) * (1 - latency.max(initial=0.0) / 2)
@@ -108,18 +127,18 @@ def rank(before: Window, now: Window) -> Ranking:
         [traces, *(pd.DataFrame({"service": one.service, "trace": now.trace[one.row]}) for one in (shapes, failing))]
     ).drop_duplicates()
     return Ranking(
-        found, best, shapes, failing, latency, shape, failure, score, excess,
+        found, best, shapes, failing, latency, shape, failure, score, excess, each,
         np.bincount(affected["service"].to_numpy(np.int64), minlength=services),
-        relative, order[score[order] > 0],
+        relative, order[score[order] > 0], _joint_operations(before, now),
     )  # fmt: skip
 
 
-def _excess(found: Elements, best: Hypotheses, now: Window, services: int) -> tuple[Array, pd.DataFrame, Array]:
-    """Return by service the excess of its hypothesis, the traces affected, and the excess relative to what they took."""
+def _excess(found: Elements, best: Hypotheses, now: Window, services: int) -> tuple[Array, Array, pd.DataFrame, Array]:
+    """Return by service its excess, that per affected trace, these traces, and the excess relative to their duration."""
     counts = found.weight[best.element] > 0
     service, element = best.service[counts], best.element[counts]
     excess = sum_by(service, found.mass_ns[element], services)
-    values = found.values
+    values = found.values  # noqa: PD011 - not a frame
     rows = np.flatnonzero(values.is_current)
     pairs = pd.DataFrame({"service": service, "element": element})
     traces = pairs.merge(pd.DataFrame({"element": values.element[rows], "trace": values.trace[rows]}), on="element")
@@ -129,8 +148,15 @@ def _excess(found: Elements, best: Hypotheses, now: Window, services: int) -> tu
     total = np.maximum(sum_by(owner, weight, services), 1e-9)
     took = sum_by(owner, weight * np.nan_to_num(now.took_ns[trace]), services) / total
     each = excess / total
-    return (
-        excess,
-        traces,
-        np.where(excess > 0, each / np.maximum(np.maximum(took - each, _LEAST_TOOK * took), 1.0), 0.0),
-    )
+    relative = each / np.maximum(np.maximum(took - each, _LEAST_TOOK * took), 1.0)
+    return excess, each, traces, np.where(excess > 0, relative, 0.0)
+
+
+def _joint_operations(before: Window, now: Window) -> int:
+    """Return how many operations enough traces of both sides have."""
+    counts = []
+    for window, least in ((before, MIN_BASELINE), (now, MIN_CURRENT)):
+        pairs = pd.DataFrame({"plain": plain_labels(window), "trace": window.trace})[window.is_live].drop_duplicates()
+        size = pairs.groupby("plain").size()
+        counts.append(size.index[size >= least])
+    return len(counts[0].intersection(counts[1]))

@@ -29,7 +29,7 @@ def last_child(window: Window) -> Array:
 
 
 def last_callee(window: Window, last: Array) -> Array:
-    """Return the service that the last child called, or its last child, and so on; -1 where no other service follows."""
+    """Return the other service that the last child called, or its last child, and so on; -1 where none follows."""
     rows = np.arange(len(last))
     to = np.where(window.is_entry | (last < 0), rows, last)
     while not np.array_equal(further := to[to], to):
@@ -39,7 +39,7 @@ def last_callee(window: Window, last: Array) -> Array:
 
 
 def callees(window: Window) -> Array:
-    """Return the code of the service that a client span calls (the last, where it calls several); -1 for other spans."""
+    """Return the service that a client span calls (the last, where it calls several); -1 for other spans."""
     callee = np.full(len(window.parent), -1, np.int64)
     rows = np.flatnonzero(window.is_entry & (window.parent >= 0))
     callee[window.parent[rows]] = window.service[rows]
