@@ -43,6 +43,8 @@ from tracekit.analysis.paths.result import Paths as Paths
 from tracekit.analysis.what_differs.compute import what_differs as what_differs
 from tracekit.analysis.what_differs.result import Differences as Differences
 from tracekit.analysis.skew import clock_skew as clock_skew
+from tracekit.checks.suspects import suspects as suspects
+from tracekit.analysis.suspects.result import Suspects as Suspects
 from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality
 from tracekit.checks.coverage.coverage import coverage as coverage

@@ -1,4 +1,4 @@
-"""Where within a suspect: operations, versions, hosts, pods and instances that have the excess and others that do not."""
+"""Where within a suspect: which operations, versions, hosts, pods and instances have the excess."""
 
 from __future__ import annotations
 

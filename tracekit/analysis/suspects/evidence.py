@@ -94,10 +94,10 @@ def _times(ranking: Ranking, service: int, now: Window) -> pd.DataFrame:
             "is_changed": found.weight[mine] >= _CHANGED,
         }
     )
-    return frame.assign(**exemplar_ids(now, slowest_rows(ranking, now)[mine]))
+    return frame.assign(**exemplar_ids(now, slowest_rows(ranking)[mine]))
 
 
-def slowest_rows(ranking: Ranking, now: Window) -> Array:
+def slowest_rows(ranking: Ranking) -> Array:
     """Return by element the span of the current side with the largest value: the client span of gaps and calls."""
     values = ranking.found.values  # noqa: PD011 - not a frame
     rows = np.flatnonzero(values.is_current)

@@ -6,6 +6,7 @@ either a service (its component without the next call) or a call (its client spa
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -142,4 +143,4 @@ def _means(window: Window, chain: Chain) -> list[int]:
             called = np.where(clients >= 0, took[np.maximum(clients, 0)], took[rows])
             totals.append(round(float(np.average(called, weights=weight))))
         totals.append(round(float(np.average(took[rows], weights=weight))))
-    return [*(high - low for high, low in zip(totals[:-1], totals[1:], strict=True)), totals[-1]]
+    return [*(high - low for high, low in pairwise(totals)), totals[-1]]

@@ -1,0 +1,202 @@
+"""Which services explain the difference from the baseline, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from tracekit.analysis.suspects.compute import compute
+from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
+from tracekit.checks.names import name_of
+from tracekit.findings import Estimate, Finding, not_assessable
+from tracekit.text import clean, count, from_to, interval, plural, ratio, signed_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from tracekit.analysis.suspects.result import Suspects
+    from tracekit.checks.case import Case
+
+_NAMED: Final = 3  # suspects with a finding of their own
+_NAME: Final = 80
+_TINY_P: Final = 1e-12
+METHOD: Final = (
+    "Self times of services, gaps of calls and numbers of calls, one value per trace, tested by ranks; p-values are"
+    " adjusted for all of them."
+)
+_ATTRIBUTES: Final = {
+    "service_version": "version",
+    "k8s_pod_name": "pod",
+    "host_name": "host",
+    "service_instance_id": "instance",
+}
+
+
+def suspects_of_change(case: Case) -> list[Finding]:
+    """Return the services that explain the difference from the baseline; nothing where no service is named."""
+    if case.baseline is None:
+        return []
+    found = compute(case.baseline.traces, case.traces)
+    return [one for one in findings_of(found) if one.severity in {"warning", "notice"} and one.status != "not_assessable"]
+
+
+def findings_of(found: Suspects, code: str = "tk.suspects(before, traces)") -> list[Finding]:
+    """Return one finding per suspect; or one that says that no change is significant, or what is missing."""
+    if not found.is_assessable:
+        return [_not_assessable(found, code)]
+    if found.is_no_change:
+        return [_no_change(found, code)]
+    named = found.table[found.table["verdict"] != NOT_SIGNIFICANT].head(_NAMED)
+    return [_suspect(found, row, code) for row in named.to_dict("records")]
+
+
+def _not_assessable(found: Suspects, code: str) -> Finding:
+    """Return why no service is named."""
+    if not found.comparability.is_comparable:
+        why = found.statement
+        text = f"{why[0].upper()}{why[1:]}. No service is suspected."
+        return Finding("suspects", "warning", text, status="not_assessable", code=code)
+    for side, traces in (("baseline", found.baseline_count), ("current", found.current_count)):
+        if not traces:
+            return not_assessable("suspects", "Suspects", f"traces on the {side} side")
+    counts = f"{plural(found.baseline_count, 'baseline trace')}, {plural(found.current_count, 'current trace')}"
+    missing = f"an operation with at least 5 baseline and 3 current traces ({counts})"
+    return not_assessable("suspects", "Suspects", missing, remedy="Use longer periods of the same services.")
+
+
+def _no_change(found: Suspects, code: str) -> Finding:
+    """Return that no change is significant."""
+    text = (
+        "The traces show no significant change: no service is suspected "
+        f"({count(found.tested_count)} operations and calls tested, "
+        f"n = {from_to(found.baseline_count, found.current_count, count)} traces)."
+    )
+    return Finding("suspects", "info", text, method=METHOD, assumptions=_assumptions(found), code=code)
+
+
+def _assumptions(found: Suspects) -> tuple[str, ...]:
+    """Return what the comparison describes, and whether both sides have traces in common."""
+    shared = f"{plural(found.shared_trace_count, 'trace is', 'traces are')} on both sides, which hides changes"
+    return (found.statement, *[shared] * (found.shared_trace_count > 0))
+
+
+def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
+    """Return the finding about one suspect."""
+    mine = found.evidence[found.evidence["rank"] == row["rank"]]
+    is_likely = row["verdict"] == LIKELY
+    sentences = [
+        f"{'Likely' if is_likely else 'Possible'} suspect: {clean(row['service_name'], limit=_NAME)}.",
+        _what(row, mine),
+        _how_much(row),
+        *_where(found, row),
+        *_twin(row),
+    ]
+    if row["kind"] in {SHAPES, MORE_CALLS}:
+        sentences.append("Different requests can have the same effect.")
+    shown = tuple(str(row[name]) for name in ("exemplar_trace_id", "exemplar_span_id") if row[name] is not None)
+    values = {name: row[name] for name in ("score", "excess_ns", "excess_ratio", "affected_count", "p_value")}
+    return Finding(
+        "suspects",
+        "warning" if is_likely else "notice",
+        " ".join(filter(None, sentences)),
+        evidence=mine.drop(columns=["rank"]).reset_index(drop=True),
+        exemplars=shown,
+        assumptions=_assumptions(found),
+        method=METHOD,
+        values={"service_name": row["service_name"], "kind": row["kind"], **values},
+        code=code,
+    )
+
+
+def _what(row: dict[Hashable, Any], mine: pd.DataFrame) -> str:
+    """Return the sentence about what changed most at a suspect."""
+    if row["kind"] in {SHAPES, FAILURES}:
+        return _deviation(mine)
+    slower = mine[mine["is_changed"] & mine["baseline_ns"].notna()]
+    chosen = slower[slower["element"].isin(_OF_KIND[row["kind"]])]
+    chosen = chosen if len(chosen) else slower
+    if chosen.empty:
+        return ""
+    one = chosen.iloc[0]
+    operation = clean(one["operation"], limit=_NAME)
+    times = from_to(one["baseline_ns"], one["current_ns"])
+    if one["element"] == "own time":
+        return f"Self time of {operation} {times}{_also(row)}."
+    ends = f"from {clean(one['caller_service'], limit=_NAME)} to {clean(one['callee_service'], limit=_NAME)}"
+    if one["element"] == "number of calls":
+        ratio_of = one["current_ns"] / max(one["baseline_ns"], 1.0)
+        return f"Calls {ends} ({operation}) are {ratio_of:.1f} times as frequent per trace."
+    way = "there" if one["way_there_excess_ns"] >= one["way_back_excess_ns"] else "back"
+    return f"Calls {ends} ({operation}) take longer outside the callee: {times}, mainly on the way {way}{_also(row)}."
+
+
+_OF_KIND: Final = {
+    "own": ("own time",),
+    "way in": ("gap of calls",),
+    "way out": ("gap of calls",),
+    "starved": ("own time",),
+    MORE_CALLS: ("number of calls",),
+}
+
+
+def _also(row: dict[Hashable, Any]) -> str:
+    """Return what else is slower at a service that is slow in everything."""
+    return "; its calls are slower as well" if row["kind"] == "starved" else ""
+
+
+def _deviation(mine: pd.DataFrame) -> str:
+    """Return the sentence about deviating spans."""
+    one = mine[mine["baseline_ratio"].notna()].iloc[0]
+    shares = f"{from_to(one['baseline_ratio'], one['current_ratio'], ratio)} of {plural(one['current_count'], 'trace')}"
+    operation = clean(one["operation"], limit=_NAME)
+    caller = one["caller_service"]
+    if not isinstance(caller, str):
+        forms = {"failing spans": "fails, and no call below it does,", "other child operations": "makes other calls"}
+        return f"{operation} {forms[one['element']]} in {shares}."
+    where = f"{clean(caller, limit=_NAME)} {operation}"
+    forms = {
+        "calls without an answer": f"Calls to it by {where} have no server span in {shares}.",
+        "failing calls without an answer": f"Calls to it by {where} fail without a server span in {shares}.",
+        "callers stop after it": f"Callers, such as {where}, make no further calls after it in {shares}.",
+    }
+    return forms[one["element"]]
+
+
+def _how_much(row: dict[Hashable, Any]) -> str:
+    """Return the sentence about how much time was added, and to how many traces."""
+    traces = plural(row["affected_count"], "trace")
+    if row["kind"] in {SHAPES, FAILURES}:
+        return f"{traces[0].upper()}{traces[1:]} affected (p {_p(row['p_value'])})."
+    return (
+        f"This adds {signed_duration(row['excess_ns']).removeprefix('+')} per affected trace ({traces}), "
+        f"{ratio(row['excess_ratio'])} of the excess of all services (p {_p(row['p_value'])})."
+    )
+
+
+def _p(value: float) -> str:
+    """Return a p-value with its sign."""
+    return f"< {_TINY_P:.0e}" if value < _TINY_P else f"= {value:.2g}"
+
+
+def _where(found: Suspects, row: dict[Hashable, Any]) -> list[str]:
+    """Return the sentence about the version, host, pod or instance that is affected."""
+    parts = found.breakdown
+    mine = parts[(parts["rank"] == row["rank"]) & parts["attribute"].isin(list(_ATTRIBUTES))]
+    confined = mine[mine["is_confined"].astype(bool)]
+    if len(confined):
+        one = confined.iloc[0]
+        which = f"{_ATTRIBUTES[one['attribute']]} {clean(one['value'], limit=_NAME)}"
+        return [f"{ratio(one['excess_ratio'])} of it is in {which} ({plural(one['current_count'], 'trace')})."]
+    new = mine[(mine["attribute"] == "service_version") & mine["is_new"].astype(bool)]
+    if len(new) and new["excess_ratio"].sum() >= 0.9:  # noqa: PLR2004 - as for values to which the excess is confined
+        return [f"Its version {clean(new.iloc[0]['value'], limit=_NAME)} is not in the baseline."]
+    return []
+
+
+def _twin(row: dict[Hashable, Any]) -> list[str]:
+    """Return the sentence about a service with the same evidence."""
+    other = row["not_separable_from"]
+    if not isinstance(other, str):
+        return []
+    return [f"The same calls are the only evidence against {clean(other, limit=_NAME)}: the traces cannot separate both."]

@@ -1,0 +1,73 @@
+"""``tk.suspects``: which service explains the difference between two sets of traces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tracekit.analysis.suspects.compute import compute
+from tracekit.arguments import check_traces
+from tracekit.checks.changes.suspects import findings_of
+from tracekit.findings import Findings
+
+if TYPE_CHECKING:
+    from tracekit.analysis.suspects.result import Suspects
+    from tracekit.traces import TraceSet
+
+
+def suspects(baseline: TraceSet, current: TraceSet) -> Suspects:
+    """Return the services ranked by how well they explain the difference between two sets of traces.
+
+    Parameters
+    ----------
+    baseline
+        Traces of a healthy period.
+    current
+        Traces of the period to explain; of one recording, ``traces.between(start, end)``.
+
+    Returns
+    -------
+    Suspects
+        ``.table`` (one row per service with evidence), ``.evidence``, ``.path``, ``.breakdown``, ``.findings``;
+        ``.is_no_change`` if no evidence is significant.  Empty tables if the sides are not comparable.
+
+    Raises
+    ------
+    TypeError
+        An argument that is not a TraceSet.
+
+    Notes
+    -----
+    Untrained; the same constants for all systems.  The spans of a trace that one service runs for one call are a
+    component.  Elements are the own time of components, the gap of calls (client span minus the callee's span, so that
+    constant clock offsets cancel), and the number of calls per trace; each has one value per trace.  An element with at
+    least 5 baseline and 3 current traces is tested by how many values exceed the quantiles of both sides together
+    (``stats.exceedance``: ranks only, so that one outlier does not decide; variation between stretches of the baseline
+    widens the test).  For each service, five hypotheses compete: its own time is slower, calls to it, calls from it,
+    own time and calls to it, or all; and a sixth, that it calls more often.  The score is the harmonic mean of the
+    share of its elements that became slower and the share of all excess that they explain.
+
+    Operations whose set of child operations was rare and is now frequent, and operations that fail more often, accuse
+    the service of the deepest such span.
+
+    A suspect is ``likely`` if its elements are significant (p <= 0.05 after charging for all elements) and add at
+    least 5% to what affected requests took, or if it fails more often; ``possible`` if only its calls changed, because
+    other requests may have caused that, or if another suspect explains more.  If the first suspect is neither, the
+    answer is that the traces show no significant change.  Ranks and p-values are of recorded traces; means are
+    weighted.  Causes outside the spans, such as a callee without instrumentation, are charged to the caller.
+
+    Examples
+    --------
+    >>> before, during = tk.load_sample("checkout-regression")
+    >>> found = tk.suspects(before, during)
+    >>> found
+    Suspects(ledger, own; sampling weights unknown)
+    >>> found.path.loc[found.path["rank"] == 1, ["service_name", "step", "excess_ns"]].tail(1).to_numpy().tolist()
+    [['ledger', 'service', 38349844]]
+    >>> print(tk.suspects(before, before).findings[0].headline)
+    The traces show no significant change: no service is suspected (85 operations and calls tested, n = 1,000 → 1,000 traces).
+    """
+    check_traces(baseline, "suspects")
+    check_traces(current, "suspects")
+    found = compute(baseline, current)
+    return replace(found, findings=Findings(findings_of(found)))
