@@ -1,8 +1,8 @@
 """Times of one side, call by call: own times of components, gaps of calls with a client span, and calls as such.
 
 The own time of a component is its entry span minus the union of its outgoing calls, clipped to the component.  The gap
-of a call is its client span minus the overlap with the entry span of the callee: the way there and the way back.
-Constant clock offsets cancel if gaps of two sides are compared.
+of a call is the duration of its client span minus that of the callee's entry span: no clocks of two hosts are compared.
+Its two parts, the way there and the way back, do compare clocks; constant offsets cancel between two sides.
 """
 
 from __future__ import annotations
@@ -72,8 +72,7 @@ def times(window: Window) -> Times:
     covered = _union(component, low, np.maximum(low, np.minimum(high, end[component])), len(start))
     own = np.flatnonzero(window.is_entry & known)
     gapped, client = callee[has_client], caller[has_client]
-    shared = np.minimum(end[gapped], end[client]) - np.maximum(start[gapped], start[client])
-    gap = np.maximum(0, end[client] - start[client] - np.maximum(0, shared))
+    gap = np.maximum(0, (end - start)[client] - (end - start)[gapped])
     sizes, rows = (len(own), len(gapped), len(callee)), np.concatenate([own, gapped, callee])
     return Times(
         kind=np.repeat(KINDS, sizes),

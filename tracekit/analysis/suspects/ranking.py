@@ -10,10 +10,10 @@ import pandas as pd
 
 from tracekit.analysis.suspects.deviations import plain_labels
 from tracekit.analysis.suspects.elements import MIN_BASELINE, MIN_CURRENT, elements
+from tracekit.analysis.suspects.excess import Excess, excess_of
 from tracekit.analysis.suspects.failures import more_failures
 from tracekit.analysis.suspects.hypotheses import hypotheses
 from tracekit.analysis.suspects.shapes import changed_shapes
-from tracekit.stats.grouping import sum_by
 
 if TYPE_CHECKING:
     from tracekit.analysis.suspects.deviations import Deviations
@@ -28,7 +28,6 @@ KINDS: Final = ("own", "way in", "way out", "starved", "starved", MORE_CALLS)  #
 _FULL_EXCESS: Final = 0.1  # of what affected requests took: latency evidence counts fully from here on
 _LEAST_EXCESS: Final = 0.05  # likewise: less is never significant
 _MAX_P: Final = 0.05  # of the elements of the hypothesis, charged for their choice
-_LEAST_TOOK: Final = 0.1  # of the present duration: what affected requests are taken to have needed before, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,10 @@ class Ranking:
         0 to 1: strength of the latency evidence, of changed shapes and of failures.
     score
         All of them together.
-    excess_ns, excess_each_ns
-        Excess explained by the best hypothesis: of all calls (weighted), and per affected trace.
+    excess
+        Time that the best hypothesis explains.
     affected_count
         Current traces that contain a slower element of the best hypothesis, or a deviation that accuses the service.
-    relative_excess
-        Excess per affected trace, divided by what these traces took without it.
     order
         Services with a score above 0, the highest first.
     tested_operation_count
@@ -67,17 +64,15 @@ class Ranking:
     shape: Array
     failure: Array
     score: Array
-    excess_ns: Array
-    excess_each_ns: Array
+    excess: Excess
     affected_count: Array
-    relative_excess: Array
     order: Array
     tested_operation_count: int
 
     @property
     def is_sure(self) -> Array:
         """Whether the latency evidence against each service is significant and noticeable."""
-        return np.asarray((self.latency > 0) & (self.best.p_value <= _MAX_P) & (self.relative_excess >= _LEAST_EXCESS))
+        return np.asarray((self.latency > 0) & (self.best.p_value <= _MAX_P) & (self.excess.relative >= _LEAST_EXCESS))
 
     @property
     def tested_count(self) -> int:
@@ -118,38 +113,22 @@ def rank(before: Window, now: Window) -> Ranking:
     found = elements(before, now)
     best = hypotheses(found, services)
     shapes, failing = changed_shapes(before, now), more_failures(before, now)
-    excess, each, traces, relative = _excess(found, best, now, services)
-    latency = best.score * np.minimum(1, relative / _FULL_EXCESS)
+    excess = excess_of(found, best, now)
+    latency = best.score * np.minimum(1, excess.relative / _FULL_EXCESS)
     shape, failure = shapes.strength(now), failing.strength(now)
     score = latency + np.maximum(shape, failure) * (1 - latency.max(initial=0.0) / 2)
     order = np.lexsort((np.arange(services), -latency, -score))
     affected = pd.concat(
-        [traces, *(pd.DataFrame({"service": one.service, "trace": now.trace[one.row]}) for one in (shapes, failing))]
+        [
+            excess.traces,
+            *(pd.DataFrame({"service": one.service, "trace": now.trace[one.row]}) for one in (shapes, failing)),
+        ]
     ).drop_duplicates()
     return Ranking(
-        found, best, shapes, failing, latency, shape, failure, score, excess, each,
+        found, best, shapes, failing, latency, shape, failure, score, excess,
         np.bincount(affected["service"].to_numpy(np.int64), minlength=services),
-        relative, order[score[order] > 0], _joint_operations(before, now),
+        order[score[order] > 0], _joint_operations(before, now),
     )  # fmt: skip
-
-
-def _excess(found: Elements, best: Hypotheses, now: Window, services: int) -> tuple[Array, Array, pd.DataFrame, Array]:
-    """Return by service its excess, that per affected trace, these traces, and the excess relative to their duration."""
-    counts = found.weight[best.element] > 0
-    service, element = best.service[counts], best.element[counts]
-    excess = sum_by(service, found.mass_ns[element], services)
-    values = found.values  # noqa: PD011 - not a frame
-    rows = np.flatnonzero(values.is_current)
-    pairs = pd.DataFrame({"service": service, "element": element})
-    traces = pairs.merge(pd.DataFrame({"element": values.element[rows], "trace": values.trace[rows]}), on="element")
-    traces = traces[["service", "trace"]].drop_duplicates()
-    owner, trace = traces["service"].to_numpy(np.int64), traces["trace"].to_numpy(np.int64)
-    weight = np.where(np.isnan(now.took_ns[trace]), 0.0, now.weight[trace])
-    total = np.maximum(sum_by(owner, weight, services), 1e-9)
-    took = sum_by(owner, weight * np.nan_to_num(now.took_ns[trace]), services) / total
-    each = excess / total
-    relative = each / np.maximum(np.maximum(took - each, _LEAST_TOOK * took), 1.0)
-    return excess, each, traces, np.where(excess > 0, relative, 0.0)
 
 
 def _joint_operations(before: Window, now: Window) -> int:

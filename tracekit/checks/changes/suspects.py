@@ -8,9 +8,8 @@ import pandas as pd
 
 from tracekit.analysis.suspects.compute import compute
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
-from tracekit.checks.names import name_of
-from tracekit.findings import Estimate, Finding, not_assessable
-from tracekit.text import clean, count, from_to, interval, plural, ratio, signed_duration
+from tracekit.findings import Finding, not_assessable
+from tracekit.text import clean, count, from_to, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -38,7 +37,9 @@ def suspects_of_change(case: Case) -> list[Finding]:
     if case.baseline is None:
         return []
     found = compute(case.baseline.traces, case.traces)
-    return [one for one in findings_of(found) if one.severity in {"warning", "notice"} and one.status != "not_assessable"]
+    return [
+        one for one in findings_of(found) if one.severity in {"warning", "notice"} and one.status != "not_assessable"
+    ]
 
 
 def findings_of(found: Suspects, code: str = "tk.suspects(before, traces)") -> list[Finding]:
@@ -199,4 +200,6 @@ def _twin(row: dict[Hashable, Any]) -> list[str]:
     other = row["not_separable_from"]
     if not isinstance(other, str):
         return []
-    return [f"The same calls are the only evidence against {clean(other, limit=_NAME)}: the traces cannot separate both."]
+    return [
+        f"The same calls are the only evidence against {clean(other, limit=_NAME)}: the traces cannot separate both."
+    ]
