@@ -39,8 +39,8 @@ class Sample(NamedTuple):
     --------
     >>> side = np.repeat([False, True], 20)
     >>> sample = Sample(np.zeros(40, int), np.arange(40.0), side, np.ones(40), np.zeros(40, int), 1)
-    >>> bool(larger(sample)[0] < 1e-6)
-    True
+    >>> larger(sample).moved_ratio
+    array([1.])
     """
 
     group: Array
@@ -51,8 +51,28 @@ class Sample(NamedTuple):
     groups: int
 
 
-def larger(sample: Sample, shares: tuple[float, ...] = SHARES) -> Array:
-    """Return a p-value by group for the current values being larger than those of the baseline.
+class Exceedance(NamedTuple):
+    """One entry per group.
+
+    Parameters
+    ----------
+    p_value
+        For the current side exceeding more often.
+    moved_ratio
+        Share of the current values that must have moved for the difference, at the limit where it is largest.
+
+    Examples
+    --------
+    >>> Exceedance(np.array([0.2]), np.array([0.0])).p_value
+    array([0.2])
+    """
+
+    p_value: Array
+    moved_ratio: Array
+
+
+def larger(sample: Sample, shares: tuple[float, ...] = SHARES) -> Exceedance:
+    """Return whether the current values are larger than those of the baseline, by group.
 
     Parameters
     ----------
@@ -63,7 +83,7 @@ def larger(sample: Sample, shares: tuple[float, ...] = SHARES) -> Array:
 
     Returns
     -------
-    numpy.ndarray
+    Exceedance
         The smallest p-value of the quantiles times their number, at most 1; 1 where one side has no value.
 
     Notes
@@ -79,16 +99,16 @@ def larger(sample: Sample, shares: tuple[float, ...] = SHARES) -> Array:
     >>> group, value = np.repeat([0, 1], 400), rng.lognormal(size=800)
     >>> side = np.tile(np.arange(400) >= 300, 2)
     >>> value[(group == 1) & side] *= 3
-    >>> p = larger(Sample(group, value, side, np.ones(800), np.tile(np.arange(400) // 38, 2), 2))
-    >>> bool(p[0] > 0.05), bool(p[1] < 1e-6)
-    (True, True)
+    >>> found = larger(Sample(group, value, side, np.ones(800), np.tile(np.arange(400) // 38, 2), 2))
+    >>> found.p_value < 1e-6, found.moved_ratio.round(1)
+    (array([False,  True]), array([0. , 0.6]))
     """
     limits = quantiles_by(sample.group, sample.value, sample.weight, sample.groups, shares)
     return exceeds(sample, sample.value[:, None] > limits[sample.group])
 
 
-def exceeds(sample: Sample, event: Array) -> Array:
-    """Return a p-value by group for events being more frequent on the current side.
+def exceeds(sample: Sample, event: Array) -> Exceedance:
+    """Return whether events are more frequent on the current side, by group.
 
     Parameters
     ----------
@@ -99,24 +119,26 @@ def exceeds(sample: Sample, event: Array) -> Array:
 
     Returns
     -------
-    numpy.ndarray
+    Exceedance
         The smallest p-value of the columns times their number, at most 1.
 
     Examples
     --------
     >>> side = np.repeat([False, True], [30, 10])
     >>> sample = Sample(np.zeros(40, int), np.zeros(40), side, np.ones(40), np.zeros(40, int), 1)
-    >>> exceeds(sample, side[:, None]).round(9).tolist()
+    >>> exceeds(sample, side[:, None]).p_value.round(9).tolist()
     [1e-09]
     """
     sides = [_counts(sample, event, sample.is_current == side) for side in (False, True)]
+    share0, share1 = (np.divide(k, n[:, None], out=np.zeros_like(k), where=n[:, None] > 0) for n, k in sides)
+    moved = np.divide(share1 - share0, 1 - share0, out=np.zeros_like(share0), where=share0 < 1)
     spread = _dispersion(sample, event)
     (n0, k0), (n1, k1) = ((n[:, None] / spread, k / spread) for n, k in sides)
     n0, n1 = (np.rint(n).astype(np.int64) for n in (n0, n1))
     k0 = np.minimum(np.ceil(k0 - _ROUNDED).astype(np.int64), n0)
     k1 = np.minimum(np.floor(k1 + _ROUNDED).astype(np.int64), n1)
     p = hypergeometric_tail(k1, n1, k0 + k1, n0 + n1)
-    return np.asarray(np.minimum(p.min(axis=1) * event.shape[1], 1.0))
+    return Exceedance(np.minimum(p.min(axis=1) * event.shape[1], 1.0), np.maximum(moved.max(axis=1), 0.0))
 
 
 def quantiles_by(group: Array, value: Array, weight: Array, groups: int, shares: tuple[float, ...]) -> Array:

@@ -145,5 +145,5 @@ def _against_others(code: Array, value: Array, weight: Array, size: Array, *, is
         group, at = np.repeat(np.arange(n), len(code)), np.tile(np.arange(len(code)), n)
         sample = Sample(group, value[at], code[at] == tried[group], weight[at], np.zeros(len(at), np.int64), n)
         found = exceeds(sample, (value[at] > 0)[:, None]) if is_event else larger(sample)
-        p[tried] = np.minimum(1.0, found * n)
+        p[tried] = np.minimum(1.0, found.p_value * n)
     return p

@@ -80,8 +80,8 @@ def _joined(
 def _table(ranking: Ranking, now: Window, near: dict[int, Affected], parts: pd.DataFrame) -> pd.DataFrame:
     """Return one row per suspect."""
     order = ranking.order
-    total = max(float(ranking.found.mass_ns.sum()), 1.0)
-    affected_count = ranking.affected_count[order]
+    found = ranking.found
+    total = max(float((found.growth_ns * found.call_sum)[found.weight > 0].sum()), 1.0)
     frame = pd.DataFrame(
         {
             "rank": np.arange(1, len(order) + 1),
@@ -92,7 +92,7 @@ def _table(ranking: Ranking, now: Window, near: dict[int, Affected], parts: pd.D
             "score": ranking.score[order],
             "excess_ns": ranking.excess.each_ns[order],
             "excess_ratio": ranking.excess.total_ns[order] / total,
-            "affected_count": affected_count,
+            "affected_count": [ranking.affected_count(int(service), now) for service in order],
             "p_value": [ranking.p_value(int(service)) for service in order],
             "confined_to": [_confined(parts, at + 1) for at in range(len(order))],
             "not_separable_from": [_twin(ranking, int(service), now) for service in order],

@@ -88,6 +88,8 @@ class Elements:
         The same for the two ways of a call.
     p_value
         For the current values being larger.
+    moved_ratio
+        Share of the current traces in which it must have become larger.
     weight
         0 to 1: how clearly the element became slower.
     values
@@ -107,6 +109,7 @@ class Elements:
     there_ns: Array
     back_ns: Array
     p_value: Array
+    moved_ratio: Array
     weight: Array
     values: PerTrace
 
@@ -186,13 +189,13 @@ def _tested(values: PerTrace, block: Array, keys: list[Array]) -> Elements:
     of_block = (
         np.where(values.is_current, 0, block[np.where(values.is_current, 0, values.trace)]) if n else values.trace
     )
-    p = larger(Sample(values.element, values.time_ns, values.is_current, values.weight, of_block, n))
+    test = larger(Sample(values.element, values.time_ns, values.is_current, values.weight, of_block, n))
     (median0, mean0), (median1, mean1) = (_centres(values, values.time_ns, side, n) for side in (False, True))
     effect = np.maximum(
         np.log((median1 + _FLOOR_NS) / (median0 + _FLOOR_NS)),
         _TAIL_SHARE * np.log((mean1 + _FLOOR_NS) / (mean0 + _FLOOR_NS)),
     )
-    log_p = -np.log10(np.maximum(p, np.finfo(float).tiny))
+    log_p = -np.log10(np.maximum(test.p_value, np.finfo(float).tiny))
     clear = np.clip(effect / _FULL_EFFECT, 0, 1) * np.clip((log_p - _LEAST_LOG_P) / _LOG_P_RANGE, 0, 1)
     now = np.flatnonzero(values.is_current)
     counts = [np.bincount(values.element[is_used & (values.is_current == side)], minlength=n) for side in (False, True)]
@@ -205,7 +208,8 @@ def _tested(values: PerTrace, block: Array, keys: list[Array]) -> Elements:
         growth_ns=_growth(values, values.time_ns, n),
         there_ns=_growth(values, values.there_ns, n),
         back_ns=_growth(values, values.back_ns, n),
-        p_value=p,
+        p_value=test.p_value,
+        moved_ratio=test.moved_ratio,
         weight=np.nan_to_num(clear),
         values=values,
     )

@@ -28,15 +28,15 @@ class Excess(NamedTuple):
     each_ns
         Per affected trace.
     relative
-        The same divided by what these traces took without it.
-    traces
-        One row per ``service`` and affected ``trace``.
+        The same divided by what the traces with the elements took without it.
+    affected_count
+        Traces affected, estimated: in each, the share of values that must have moved of the element that moved most.
     """
 
     total_ns: Array
     each_ns: Array
     relative: Array
-    traces: pd.DataFrame
+    affected_count: Array
 
 
 def excess_of(found: Elements, best: Hypotheses, now: Window) -> Excess:
@@ -44,16 +44,17 @@ def excess_of(found: Elements, best: Hypotheses, now: Window) -> Excess:
     services = len(now.names.service)
     counts = found.weight[best.element] > 0
     service, element = best.service[counts], best.element[counts]
-    total = sum_by(service, found.mass_ns[element], services)
+    total = sum_by(service, (found.growth_ns * found.call_sum)[element], services)
     values = found.values  # noqa: PD011 - not a frame
     rows = np.flatnonzero(values.is_current)
-    pairs = pd.DataFrame({"service": service, "element": element})
-    traces = pairs.merge(pd.DataFrame({"element": values.element[rows], "trace": values.trace[rows]}), on="element")
-    traces = traces[["service", "trace"]].drop_duplicates()
+    pairs = pd.DataFrame({"service": service, "element": element, "moved": found.moved_ratio[element]})
+    pairs = pairs.merge(pd.DataFrame({"element": values.element[rows], "trace": values.trace[rows]}), on="element")
+    traces = pairs.groupby(["service", "trace"])["moved"].max().reset_index()
     owner, trace = traces["service"].to_numpy(np.int64), traces["trace"].to_numpy(np.int64)
+    moved = traces["moved"].to_numpy(float)
     weight = np.where(np.isnan(now.took_ns[trace]), 0.0, now.weight[trace])
     size = np.maximum(sum_by(owner, weight, services), 1e-9)
     took = sum_by(owner, weight * np.nan_to_num(now.took_ns[trace]), services) / size
-    each = total / size
-    usual = np.maximum(np.maximum(took - each, _LEAST_TOOK * took), 1.0)
-    return Excess(total, each, np.where(total > 0, each / usual, 0.0), traces)
+    each = total / np.maximum(sum_by(owner, weight * moved, services), 1e-9)
+    usual = np.maximum(np.maximum(took - total / size, _LEAST_TOOK * took), 1.0)
+    return Excess(total, each, np.where(total > 0, each / usual, 0.0), sum_by(owner, moved, services))

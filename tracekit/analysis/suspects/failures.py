@@ -36,7 +36,7 @@ def more_failures(before: Window, now: Window) -> Deviations:
     table, sample = _by_trace((before, now), deepest)
     failed = table["failed"].to_numpy(bool)
     tested = max(len(np.unique(sample.group[failed])), 1)
-    p = np.minimum(1.0, exceeds(sample, failed[:, None]) * tested)
+    p = np.minimum(1.0, exceeds(sample, failed[:, None]).p_value * tested)
     (of0, k0), (of1, k1) = (_counts(sample, failed, side) for side in (False, True))
     share0, share1 = (k / np.maximum(of, 1) for of, k in ((of0, k0), (of1, k1)))
     is_more = (p < _MAX_P) & (k1 >= _MIN_TRACES)

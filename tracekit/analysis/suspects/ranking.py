@@ -48,8 +48,6 @@ class Ranking:
         All of them together.
     excess
         Time that the best hypothesis explains.
-    affected_count
-        Current traces that contain a slower element of the best hypothesis, or a deviation that accuses the service.
     order
         Services with a score above 0, the highest first.
     tested_operation_count
@@ -65,7 +63,6 @@ class Ranking:
     failure: Array
     score: Array
     excess: Excess
-    affected_count: Array
     order: Array
     tested_operation_count: int
 
@@ -78,6 +75,14 @@ class Ranking:
     def tested_count(self) -> int:
         """Number of elements, shapes and operations that could have been named."""
         return len(self.found) + self.tested_operation_count
+
+    def affected_count(self, service: int, now: Window) -> int:
+        """Return the number of current traces with the strongest kind of evidence against a service."""
+        kind = self.kind(service)
+        if kind in KINDS:
+            return round(float(self.excess.affected_count[service]))
+        deviations = self.failing if kind == FAILURES else self.shapes
+        return len(np.unique(now.trace[deviations.row[deviations.service == service]]))
 
     def p_value(self, service: int) -> float:
         """Return the p-value of the strongest kind of evidence against a service."""
@@ -118,15 +123,8 @@ def rank(before: Window, now: Window) -> Ranking:
     shape, failure = shapes.strength(now), failing.strength(now)
     score = latency + np.maximum(shape, failure) * (1 - latency.max(initial=0.0) / 2)
     order = np.lexsort((np.arange(services), -latency, -score))
-    affected = pd.concat(
-        [
-            excess.traces,
-            *(pd.DataFrame({"service": one.service, "trace": now.trace[one.row]}) for one in (shapes, failing)),
-        ]
-    ).drop_duplicates()
     return Ranking(
         found, best, shapes, failing, latency, shape, failure, score, excess,
-        np.bincount(affected["service"].to_numpy(np.int64), minlength=services),
         order[score[order] > 0], _joint_operations(before, now),
     )  # fmt: skip
 
