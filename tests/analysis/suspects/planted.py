@@ -35,10 +35,10 @@ FAULTS = (
 
 
 class Shop:
-    """Spans of requests, one after another; ``fault`` at ``service`` in a share of the requests."""
+    """Spans of requests, one after another; ``fault`` at ``service`` in a share of the requests, ``size`` times as slow."""
 
-    def __init__(self, rng, fault="", service="", *, share=1.0, instance=None, offsets=None):
-        self.rng, self.fault, self.service, self.share = rng, fault, service, share
+    def __init__(self, rng, fault="", service="", *, share=1.0, size=1, instance=None, offsets=None):
+        self.rng, self.fault, self.service, self.share, self.size = rng, fault, service, share, size
         self.instance, self.offsets = instance, offsets or {}
         self.rows = []
 
@@ -63,7 +63,7 @@ class Shop:
     def component(self, node, parent, start):
         """Append a service's spans; return its end, and whether it failed."""
         name, operation, mean, children = node
-        mine, now = self.span_id(), start + self.took(mean / 2, 4.0 if self.at(name, "own", "starved") else 1.0)
+        mine, now = self.span_id(), start + self.took(mean / 2, 1 + 3 * self.size * self.at(name, "own", "starved"))
         failed = self.at(name, "failing")
         if not self.at(name, "early return", "failing"):
             for child in children:
@@ -78,12 +78,14 @@ class Shop:
         """Append a client span and what it calls; return its end, and whether it failed."""
         mine, failed = self.span_id(), False
         callee = child[0]
-        there = self.took(0.5) + self.took(10) * (self.at(name, "way out", "starved") or self.at(callee, "starved"))
+        there = self.took(0.5) + self.took(10 * self.size) * (
+            self.at(name, "way out", "starved") or self.at(callee, "starved")
+        )
         if self.at(callee, "unanswered", "unanswered failing"):
             now, failed = start + there + 2 * MS, self.fault == "unanswered failing"
         else:
             now, failed = self.component(child, mine, start + there)
-        now += self.took(0.5) + self.took(10) * self.at(callee, "way in")
+        now += self.took(0.5) + self.took(10 * self.size) * self.at(callee, "way in")
         self.append(name, f"call {callee}", "CLIENT", mine, parent, start, now, failed)
         return now, failed
 

@@ -12,7 +12,7 @@ from tracekit.analysis.suspects.breakdown import Affected, affected, breakdown
 from tracekit.analysis.suspects.evidence import COLUMNS as EVIDENCE
 from tracekit.analysis.suspects.evidence import evidence, exemplar_ids
 from tracekit.analysis.suspects.paths import COLUMNS as PATH
-from tracekit.analysis.suspects.paths import path_to
+from tracekit.analysis.suspects.paths import Side, path_to
 from tracekit.analysis.suspects.ranking import Ranking, rank
 from tracekit.analysis.suspects.result import COLUMNS, Suspects
 from tracekit.analysis.suspects.windows import Window, windows
@@ -39,7 +39,8 @@ def compute(baseline: TraceSet, current: TraceSet) -> Suspects:
     near = [(int(service), affected(ranking, int(service), now)) for service in ranking.order[:_WITH_PATH]]
     near = [(service, calls) for service, calls in near if len(calls.span)]
     parts = _joined([breakdown(before, now, calls, service) for service, calls in near], near, ranking, now, empty[3])
-    paths = [path_to(before, now, *_shown(calls)) for _, calls in near]
+    sides = Side.of(before), Side.of(now)
+    paths = [path_to(sides, *_shown(calls)) for _, calls in near]
     return Suspects(
         _table(ranking, now, dict(near), parts),
         evidence(ranking, ranking.order[:_WITH_EVIDENCE], now),

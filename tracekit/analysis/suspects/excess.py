@@ -28,7 +28,8 @@ class Excess(NamedTuple):
     each_ns
         Per affected trace.
     relative
-        The same divided by what the traces with the elements took without it.
+        The excess that counts (``Elements.mass_ns``) per trace with such an element, divided by what these traces took
+        without it.
     affected_count
         Traces affected, estimated: in each, the share of values that must have moved of the element that moved most.
     """
@@ -56,5 +57,6 @@ def excess_of(found: Elements, best: Hypotheses, now: Window) -> Excess:
     size = np.maximum(sum_by(owner, weight, services), 1e-9)
     took = sum_by(owner, weight * np.nan_to_num(now.took_ns[trace]), services) / size
     each = total / np.maximum(sum_by(owner, weight * moved, services), 1e-9)
-    usual = np.maximum(np.maximum(took - total / size, _LEAST_TOOK * took), 1.0)
-    return Excess(total, each, np.where(total > 0, each / usual, 0.0), sum_by(owner, moved, services))
+    added = sum_by(service, found.mass_ns[element], services) / size
+    usual = np.maximum(np.maximum(took - added, _LEAST_TOOK * took), 1.0)
+    return Excess(total, each, np.where(added > 0, added / usual, 0.0), sum_by(owner, moved, services))

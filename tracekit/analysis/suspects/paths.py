@@ -1,17 +1,17 @@
 """The chain of calls from the entry of the requests to a suspect: where on it the time was added.
 
 The times of all steps of one side sum to the duration of the entry spans, so the changes sum to its change.  A step is
-either a service (its component without the next call) or a call (its client span without the entry span of the callee).
+the own time of a service, its other calls, or the gap of the next call (the client span without the callee's span).
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.suspects.calls import OWN, times
 from tracekit.analysis.suspects.evidence import exemplar_ids
 
 if TYPE_CHECKING:
@@ -36,6 +36,25 @@ COLUMNS: Final = (
 _LONGEST: Final = 100  # components of a chain
 
 
+OWN_TIME, OTHER_CALLS, NEXT_CALL = "own time", "other calls", "gap of the next call"
+
+
+class Side(NamedTuple):
+    """A side with the own time of every component (ns), at the row of its entry."""
+
+    window: Window
+    own_ns: Array
+
+    @classmethod
+    def of(cls, window: Window) -> Side:
+        """Return a side with its own times."""
+        found = times(window)
+        rows = found.kind == OWN
+        own = np.zeros(len(window.parent))
+        own[found.row[rows]] = found.time_ns[rows]
+        return cls(window, own)
+
+
 class Chain(NamedTuple):
     """Rows of the components of a chain, the entry of the request first; one column per request, one row per level."""
 
@@ -43,31 +62,33 @@ class Chain(NamedTuple):
     clients: Array
 
 
-def path_to(before: Window, now: Window, entry: Array, excess: Array) -> pd.DataFrame:
+def path_to(sides: tuple[Side, Side], entry: Array, excess: Array) -> pd.DataFrame:
     """Return the steps of the most affected chain to a suspect.
 
     Parameters
     ----------
-    before, now
-        Both sides.
+    sides
+        Baseline and current side.
     entry
         Rows of the current side: components of the suspect with evidence.
     excess
         Excess of each.
     """
+    now = sides[1].window
     levels = _levels(now, entry[_exemplar(now, entry, excess)])
-    sides = [_matching(window, now, levels) for window in (before, now)]
+    chains = [_matching(side.window, now, levels) for side in sides]
     rows = []
-    times = [_means(window, chain) for window, chain in zip((before, now), sides, strict=True)]
-    counts = [chain.rows.shape[1] for chain in sides]
+    means = [_means(side, chain) for side, chain in zip(sides, chains, strict=True)]
+    counts = [chain.rows.shape[1] for chain in chains]
     for k, row in enumerate(levels):
         is_last = k == len(levels) - 1
         callee = None if is_last else now.names.service[now.service[levels[k + 1]]]
         place = now.names.service[now.service[row]], now.names.operation[now.operation[row]], callee
-        rows.append(("service", *place, *(time[2 * k] for time in times), row))
-        if not is_last and any((side.clients[k + 1] >= 0).any() for side in sides):
-            client = now.parent[levels[k + 1]]
-            rows.append(("call", *place, *(time[2 * k + 1] for time in times), client))
+        rows.append((OWN_TIME, *place[:2], None, *(time[k][0] for time in means), row))
+        if any(time[k][1] for time in means):
+            rows.append((OTHER_CALLS, *place[:2], None, *(time[k][1] for time in means), row))
+        if not is_last and any((chain.clients[k + 1] >= 0).any() for chain in chains):
+            rows.append((NEXT_CALL, *place, *(time[k][2] for time in means), now.parent[levels[k + 1]]))
     names = ["step", "service_name", "operation", "callee_service", "baseline_ns", "current_ns", "row"]
     table = pd.DataFrame(rows, columns=names)
     table = table.assign(
@@ -131,16 +152,21 @@ def _client_of(window: Window, rows: Array) -> Array:
     return np.where(has_client & window.traces.has_duration[above], above, -1)
 
 
-def _means(window: Window, chain: Chain) -> list[int]:
-    """Return the mean time of every step in whole ns: component, call, component, ..."""
+def _means(side: Side, chain: Chain) -> list[tuple[int, int, int]]:
+    """Return by level the mean own time, time of other calls and gap of the next call, in whole ns."""
+    window = side.window
     weight = window.weight[window.trace[chain.rows[-1]]]
-    if not weight.sum() > 0:
-        return [0] * (2 * len(chain.rows) - 1)
     took = window.traces.duration_ns
-    totals = []
-    for level, (rows, clients) in enumerate(zip(chain.rows, chain.clients, strict=True)):
-        if level:
-            called = np.where(clients >= 0, took[np.maximum(clients, 0)], took[rows])
-            totals.append(round(float(np.average(called, weights=weight))))
-        totals.append(round(float(np.average(took[rows], weights=weight))))
-    return [*(high - low for high, low in pairwise(totals)), totals[-1]]
+
+    def mean(values: Array) -> int:
+        return round(float(np.average(values, weights=weight))) if weight.sum() > 0 else 0
+
+    found = []
+    for level, rows in enumerate(chain.rows):
+        whole, own, called, gap = mean(took[rows]), mean(side.own_ns[rows]), 0, 0
+        if level + 1 < len(chain.rows):
+            callee, client = chain.rows[level + 1], chain.clients[level + 1]
+            called = mean(np.where(client >= 0, took[np.maximum(client, 0)], took[callee]))
+            gap = called - mean(took[callee])
+        found.append((own, whole - own - called, gap))
+    return found

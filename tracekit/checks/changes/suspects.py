@@ -73,13 +73,19 @@ def _no_change(found: Suspects, code: str) -> Finding:
         f"({count(found.tested_count)} operations and calls tested, "
         f"n = {from_to(found.baseline_count, found.current_count, count)} traces)."
     )
+    if found.shared_trace_count:
+        text += f" {_shared(found).capitalize()}."
     return Finding("suspects", "info", text, method=METHOD, assumptions=_assumptions(found), code=code)
 
 
 def _assumptions(found: Suspects) -> tuple[str, ...]:
     """Return what the comparison describes, and whether both sides have traces in common."""
-    shared = f"{plural(found.shared_trace_count, 'trace is', 'traces are')} on both sides, which hides changes"
-    return (found.statement, *[shared] * (found.shared_trace_count > 0))
+    return (found.statement, *[_shared(found)] * (found.shared_trace_count > 0))
+
+
+def _shared(found: Suspects) -> str:
+    """Return how many traces both sides have in common."""
+    return f"{plural(found.shared_trace_count, 'trace is', 'traces are')} on both sides, which hides changes"
 
 
 def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
