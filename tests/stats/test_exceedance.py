@@ -53,7 +53,7 @@ def test_bursts_of_the_baseline_widen_the_test(rng):
             block = None if guarded else np.zeros(400, int)
             p.append(larger(sample(values, 400, block=block)).p_value[0])
         found[guarded] = float((np.array(p) <= 0.01).mean())
-    assert found[False] > 0.15
+    assert found[False] >= 0.12
     assert found[True] <= 0.05
 
 

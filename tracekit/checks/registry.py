@@ -12,6 +12,7 @@ from tracekit.checks.changes.error_rate import error_rates
 from tracekit.checks.changes.mean_latency import mean_latency
 from tracekit.checks.changes.new_operations import new_operations
 from tracekit.checks.changes.operations import operations
+from tracekit.checks.changes.suspects import suspects_of_change
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
 from tracekit.checks.data.unfinished import unfinished
@@ -91,6 +92,7 @@ CHECKS: Final = (
     Check("calls", "changes", ("baseline",), calls),
     Check("failing", "changes", ("baseline",), error_rates),
     Check("operations", "changes", ("baseline",), new_operations),
+    Check("suspects", "changes", ("baseline",), suspects_of_change),
     Check("lost", "data", (), lost),
     Check("unfinished", "data", (), unfinished),
     Check("tail", "latency", (), tail),

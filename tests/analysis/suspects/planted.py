@@ -35,7 +35,7 @@ FAULTS = (
 
 
 class Shop:
-    """Spans of requests, one after another; ``fault`` at ``service`` in a share of the requests, ``size`` times as slow."""
+    """Spans of requests, one after another, with a fault at a service in a share of them; ``size`` multiplies delays."""
 
     def __init__(self, rng, fault="", service="", *, share=1.0, size=1, instance=None, offsets=None):
         self.rng, self.fault, self.service, self.share, self.size = rng, fault, service, share, size

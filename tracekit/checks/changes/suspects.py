@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
-
 from tracekit.analysis.suspects.compute import compute
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.findings import Finding, not_assessable
@@ -13,6 +11,8 @@ from tracekit.text import clean, count, from_to, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    import pandas as pd
 
     from tracekit.analysis.suspects.result import Suspects
     from tracekit.checks.case import Case
@@ -119,7 +119,7 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
 def _what(row: dict[Hashable, Any], mine: pd.DataFrame) -> str:
     """Return the sentence about what changed most at a suspect."""
     if row["kind"] in {SHAPES, FAILURES}:
-        return _deviation(mine)
+        return _deviation(mine, is_failing=row["kind"] == FAILURES)
     slower = mine[mine["is_changed"] & mine["baseline_ns"].notna()]
     chosen = slower[slower["element"].isin(_OF_KIND[row["kind"]])]
     chosen = chosen if len(chosen) else slower
@@ -129,7 +129,7 @@ def _what(row: dict[Hashable, Any], mine: pd.DataFrame) -> str:
     operation = clean(one["operation"], limit=_NAME)
     times = from_to(one["baseline_ns"], one["current_ns"])
     if one["element"] == "own time":
-        return f"Self time of {operation} {times}{_also(row)}."
+        return f"Its {operation}, without calls to other services: {times}{_also(row)}."
     ends = f"from {clean(one['caller_service'], limit=_NAME)} to {clean(one['callee_service'], limit=_NAME)}"
     if one["element"] == "number of calls":
         ratio_of = one["current_ns"] / max(one["baseline_ns"], 1.0)
@@ -152,9 +152,9 @@ def _also(row: dict[Hashable, Any]) -> str:
     return "; its calls are slower as well" if row["kind"] == "starved" else ""
 
 
-def _deviation(mine: pd.DataFrame) -> str:
+def _deviation(mine: pd.DataFrame, *, is_failing: bool) -> str:
     """Return the sentence about deviating spans."""
-    one = mine[mine["baseline_ratio"].notna()].iloc[0]
+    one = mine[mine["baseline_ratio"].notna() & (mine["element"].str.startswith("failing") == is_failing)].iloc[0]
     shares = f"{from_to(one['baseline_ratio'], one['current_ratio'], ratio)} of {plural(one['current_count'], 'trace')}"
     operation = clean(one["operation"], limit=_NAME)
     caller = one["caller_service"]
