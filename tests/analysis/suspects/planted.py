@@ -10,6 +10,7 @@ import pandas as pd
 from tracekit import TraceSet
 
 MS = 1_000_000
+STRETCH = 20  # requests that a burst lasts
 EPOCH = 1_747_231_200_000_000_000
 LEDGER = ("ledger", "GET /entries", 6, ())
 TREE = (
@@ -35,11 +36,14 @@ FAULTS = (
 
 
 class Shop:
-    """Spans of requests, one after another, with a fault at a service in a share of them; ``size`` multiplies delays."""
+    """Spans of requests, one after another, a share of them with a fault at a service.
 
-    def __init__(self, rng, fault="", service="", *, share=1.0, size=1, instance=None, offsets=None):
+    ``size`` multiplies its delays; ``bursts`` is by how much (log) the load of a stretch of requests varies.
+    """
+
+    def __init__(self, rng, fault="", service="", *, share=1.0, size=1, instance=None, offsets=None, bursts=0.0):
         self.rng, self.fault, self.service, self.share, self.size = rng, fault, service, share, size
-        self.instance, self.offsets = instance, offsets or {}
+        self.instance, self.offsets, self.bursts = instance, offsets or {}, bursts
         self.rows = []
 
     def traces(self, n, *, begin=EPOCH):
@@ -47,6 +51,8 @@ class Shop:
         for k in range(n):
             self.trace_id = self.rng.bytes(16).hex()
             self.number = 0
+            if k % STRETCH == 0:
+                self.load = float(np.exp(self.rng.normal(0, self.bursts)))
             self.is_hit = self.rng.random() < self.share
             self.pods = {name: f"{name}-{self.rng.integers(0, 3)}" for name in ("front", "cart", "stock", "ledger")}
             self.component(TREE, None, begin + k * 1000 * MS)
@@ -58,7 +64,7 @@ class Shop:
         return self.is_hit and is_there and name == self.service and self.fault in faults
 
     def took(self, mean, factor=1.0):
-        return int(mean * factor * self.rng.lognormal(0, 0.4) * MS)
+        return int(mean * factor * self.load * self.rng.lognormal(0, 0.4) * MS)
 
     def component(self, node, parent, start):
         """Append a service's spans; return its end, and whether it failed."""

@@ -22,8 +22,8 @@ SAID = {
     ("way out", "stock"): r"^Likely suspect: stock\. Calls from stock to (ledger|mail) .* mainly on the way there\.",
     ("starved", "ledger"): r"^Likely suspect: ledger\. Its GET /entries, .* ms; its calls are slower as well\.",
     ("more calls", "stock"): (
-        r"^Possible suspect: stock\. Calls from stock to (ledger|mail) \(.*\) are [45]\.\d times as frequent per trace\. "
-        r".* Different requests can have the same effect\.$"
+        r"^Possible suspect: stock\. Calls from stock to (ledger|mail) \(.*\) are [45]\.\d times as frequent per trace"
+        r"\. .* Different requests can have the same effect\.$"
     ),
     ("early return", "cart"): (
         r"^Possible suspect: cart\. GET /cart makes other calls in 0% → 100% of 60 traces\. 60 traces affected "
@@ -36,7 +36,7 @@ SAID = {
         r"^Likely suspect: ledger\. GET /entries fails, and no call below it does, in 0% → 100% of 60 traces\."
     ),
     ("unanswered failing", "ledger"): (
-        r"^Likely suspect: ledger\. Calls to it by (cart|stock) call ledger fail without a server span in 0% → 100% of 60"
+        r"^Likely suspect: ledger\. Calls to it by (cart|stock) call ledger fail without a server span in 0% → 100% of"
     ),
 }
 
