@@ -133,10 +133,9 @@ def exceeds(sample: Sample, event: Array) -> Exceedance:
     share0, share1 = (np.divide(k, n[:, None], out=np.zeros_like(k), where=n[:, None] > 0) for n, k in sides)
     moved = np.divide(share1 - share0, 1 - share0, out=np.zeros_like(share0), where=share0 < 1)
     spread = _dispersion(sample, event)
-    (n0, k0), (n1, k1) = ((n[:, None] / spread, k / spread) for n, k in sides)
-    n0, n1 = (np.rint(n).astype(np.int64) for n in (n0, n1))
-    k0 = np.minimum(np.ceil(k0 - _ROUNDED).astype(np.int64), n0)
-    k1 = np.minimum(np.floor(k1 + _ROUNDED).astype(np.int64), n1)
+    n0, n1 = (np.rint(n[:, None] / spread).astype(np.int64) for n, _ in sides)
+    k0 = np.minimum(np.ceil(sides[0][1] / spread - _ROUNDED).astype(np.int64), n0)
+    k1 = np.minimum(np.floor(sides[1][1] / spread + _ROUNDED).astype(np.int64), n1)
     p = hypergeometric_tail(k1, n1, k0 + k1, n0 + n1)
     return Exceedance(np.minimum(p.min(axis=1) * event.shape[1], 1.0), np.maximum(moved.max(axis=1), 0.0))
 

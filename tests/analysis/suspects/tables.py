@@ -1,6 +1,5 @@
 """How often a service is suspected: without a fault, in bursts of load, and of the service with a planted fault."""
 
-import numpy as np
 from analysis.suspects.planted import EPOCH, FAULTS, MS, Shop
 from calibration import Row, Table, count
 from checks.healthy_worlds import healthy

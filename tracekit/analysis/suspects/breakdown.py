@@ -61,6 +61,18 @@ class Affected(NamedTuple):
     is_deviating: Array
     relative: Array
 
+    @property
+    def exemplar(self) -> int:
+        """Row of the span with the most evidence."""
+        return int(self.span[np.argmax(np.where(self.is_deviating, np.inf, self.excess_ns))])
+
+    @property
+    def shown(self) -> tuple[Array, Array]:
+        """Components with evidence, and the excess of each; of deviating ones, 1."""
+        if self.is_deviating.any():
+            return self.component[self.is_deviating], np.ones(int(self.is_deviating.sum()))
+        return self.component, self.excess_ns
+
 
 def affected(ranking: Ranking, service: int, now: Window) -> Affected:
     """Return the calls that show the evidence against a suspect: slower elements, else deviating spans."""

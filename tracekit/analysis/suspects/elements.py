@@ -176,10 +176,21 @@ def _per_trace(side: Times, window: Window, number: Array, *, is_current: bool) 
     element, trace = np.divmod(keys, traces)
     count = np.bincount(cell, minlength=len(keys))
     longest = order[np.cumsum(count) - 1]
-    means = (sum_by(cell, column, len(keys)) / count for column in (side.time_ns, side.there_ns, side.back_ns))
-    weight = window.weight[trace] if len(trace) else np.zeros(0)
-    rows = side.row[longest], side.client[longest]
-    return PerTrace(element, trace, np.full(len(keys), is_current), weight, count, *means, *rows)
+    time, there, back = (
+        sum_by(cell, column, len(keys)) / count for column in (side.time_ns, side.there_ns, side.back_ns)
+    )
+    return PerTrace(
+        element=element,
+        trace=trace,
+        is_current=np.full(len(keys), is_current),
+        weight=window.weight[trace],
+        call_count=count,
+        time_ns=time,
+        there_ns=there,
+        back_ns=back,
+        row=side.row[longest],
+        client=side.client[longest],
+    )
 
 
 def _tested(values: PerTrace, block: Array, keys: list[Array]) -> Elements:
@@ -199,9 +210,14 @@ def _tested(values: PerTrace, block: Array, keys: list[Array]) -> Elements:
     clear = np.clip(effect / _FULL_EFFECT, 0, 1) * np.clip((log_p - _LEAST_LOG_P) / _LOG_P_RANGE, 0, 1)
     now = np.flatnonzero(values.is_current)
     counts = [np.bincount(values.element[is_used & (values.is_current == side)], minlength=n) for side in (False, True)]
+    kind, service, callee, operation = keys
     return Elements(
-        *keys,
-        *counts,
+        kind=kind,
+        service=service,
+        callee=callee,
+        operation=operation,
+        baseline_count=counts[0],
+        current_count=counts[1],
         call_sum=sum_by(values.element[now], values.weight[now] * values.call_count[now], n),
         baseline_ns=mean0,
         current_ns=mean1,
@@ -238,4 +254,4 @@ def _caps(element: Array, time: Array, n: int) -> Array:
 def _growth(values: PerTrace, time_ns: Array, n: int) -> Array:
     """Return the growth of the median or of the capped mean, whichever is larger; at least 0."""
     (median0, mean0), (median1, mean1) = (_centres(values, time_ns, side, n) for side in (False, True))
-    return np.nan_to_num(np.maximum(np.maximum(median1 - median0, mean1 - mean0), 0.0))
+    return np.asarray(np.nan_to_num(np.maximum(np.maximum(median1 - median0, mean1 - mean0), 0.0)))

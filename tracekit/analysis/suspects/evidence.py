@@ -80,7 +80,7 @@ def _times(ranking: Ranking, service: int, now: Window) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "element": np.array(ELEMENTS, object)[found.kind[mine]],
-            "caller_service": np.where(is_own, None, names[found.service[mine]]),
+            "caller_service": names[np.where(is_own, NO_SERVICE, found.service[mine])],
             "callee_service": names[found.callee[mine]],
             "operation": np.array(now.names.operation, object)[found.operation[mine]],
             "baseline_ns": found.baseline_ns[mine],
@@ -111,12 +111,13 @@ def slowest_rows(ranking: Ranking) -> Array:
 def _deviating(deviations: Deviations, service: int, now: Window) -> pd.DataFrame:
     """Return the deviations that accuse a service, by operation of the deviating span."""
     mine = np.flatnonzero(deviations.service == service)
-    row = deviations.row[mine]
+    row, names = deviations.row[mine], np.array([*now.names.service, None], object)
+    is_own = now.service[row] == service
     frame = pd.DataFrame(
         {
             "element": np.array(HOW, object)[deviations.how[mine]],
-            "caller_service": np.where(now.service[row] == service, None, _names(now)[now.service[row]]),
-            "callee_service": np.where(now.service[row] == service, None, now.names.service[service]),
+            "caller_service": names[np.where(is_own, NO_SERVICE, now.service[row])],
+            "callee_service": names[np.where(is_own, NO_SERVICE, service)],
             "operation": np.array(now.names.operation, object)[now.operation[row]],
             "baseline_ratio": deviations.baseline_share[mine],
             "current_ratio": deviations.current_share[mine],
@@ -129,8 +130,3 @@ def _deviating(deviations: Deviations, service: int, now: Window) -> pd.DataFram
     )
     keys = ["element", "caller_service", "operation"]
     return frame.sort_values(["p_value", "current_ratio"], ascending=[True, False], kind="stable").drop_duplicates(keys)
-
-
-def _names(window: Window) -> Array:
-    """Return the names of the services."""
-    return np.array(window.names.service, object)

@@ -69,11 +69,11 @@ def _by_trace(windows: tuple[Window, Window], deepest: list[Array]) -> tuple[pd.
     """Return one row per operation and trace of both sides, and the same as a sample."""
     before, now = windows
     frames = []
-    for is_current, (window, failed) in enumerate(zip(windows, deepest, strict=True)):
+    for side, (window, failed) in enumerate(zip(windows, deepest, strict=True)):
         frame = pd.DataFrame({"plain": plain_labels(window), "trace": window.trace, "failed": failed})[window.is_live]
         # the first of each pair, failing ones before: whether any span fails
         first = frame.sort_values("failed", ascending=False, kind="stable").drop_duplicates(["plain", "trace"])
-        frames.append(first.assign(is_current=bool(is_current), weight=window.weight[first["trace"].to_numpy()]))
+        frames.append(first.assign(is_current=bool(side), weight=window.weight[first["trace"].to_numpy()]))
     table = pd.concat(frames, ignore_index=True)
     table["group"] = table.groupby("plain", sort=True).ngroup()
     is_current = table["is_current"].to_numpy(bool)

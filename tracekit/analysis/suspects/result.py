@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tracekit.analysis.suspects.ranking import LIKELY, NOT_SIGNIFICANT
 from tracekit.findings import Findings, Shown
@@ -15,23 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.weights.comparability import Comparability
-
-COLUMNS: Final = (
-    "rank",
-    "service_name",
-    "verdict",
-    "kind",
-    "operation",
-    "score",
-    "excess_ns",
-    "excess_ratio",
-    "affected_count",
-    "p_value",
-    "confined_to",
-    "not_separable_from",
-    "exemplar_trace_id",
-    "exemplar_span_id",
-)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

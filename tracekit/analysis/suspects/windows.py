@@ -76,13 +76,10 @@ class Window:
 
 def windows(baseline: TraceSet, current: TraceSet) -> tuple[Window, Window]:
     """Return both sides with the same codes."""
-    service = _joint(baseline, current, "service_name")
-    operation = _joint(baseline, current, "operation")
-    names = Names(service[0], operation[0])
-    before, now = (
-        _window(traces, names, service[k + 1], operation[k + 1]) for k, traces in enumerate((baseline, current))
-    )
-    return before, now
+    services, *service = _joint(baseline, current, "service_name")
+    operations, *operation = _joint(baseline, current, "operation")
+    names = Names(services, operations)
+    return _window(baseline, names, service[0], operation[0]), _window(current, names, service[1], operation[1])
 
 
 def _joint(baseline: TraceSet, current: TraceSet, column: str) -> tuple[list[str], Array, Array]:
@@ -90,8 +87,8 @@ def _joint(baseline: TraceSet, current: TraceSet, column: str) -> tuple[list[str
     sides = [traces.codes(column) for traces in (baseline, current)]
     names = sorted({"", *sides[0].labels, *sides[1].labels})
     place = {name: at for at, name in enumerate(names)}
-    codes = (np.array([place[name] for name in (*side.labels, "")], np.int64)[side.codes] for side in sides)
-    return names, *codes
+    before, now = (np.array([place[name] for name in (*side.labels, "")], np.int64)[side.codes] for side in sides)
+    return names, before, now
 
 
 def _window(traces: TraceSet, names: Names, service: Array, operation: Array) -> Window:
