@@ -63,7 +63,7 @@ def suspects(baseline: TraceSet, current: TraceSet) -> Suspects:
     >>> found
     Suspects(ledger, own; sampling weights unknown)
     >>> found.path.loc[found.path["rank"] == 1, ["service_name", "step", "excess_ns"]].tail(1).to_numpy().tolist()
-    [['ledger', 'service', 38349844]]
+    [['ledger', 'own time', 38349844]]
     >>> tk.suspects(before, before.between(None, "04:58")).is_no_change
     True
     """

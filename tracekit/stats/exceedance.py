@@ -101,7 +101,7 @@ def larger(sample: Sample, shares: tuple[float, ...] = SHARES) -> Exceedance:
     >>> value[(group == 1) & side] *= 3
     >>> found = larger(Sample(group, value, side, np.ones(800), np.tile(np.arange(400) // 38, 2), 2))
     >>> found.p_value < 1e-6, found.moved_ratio.round(1)
-    (array([False,  True]), array([0. , 0.6]))
+    (array([False,  True]), array([0.1, 0.6]))
     """
     limits = quantiles_by(sample.group, sample.value, sample.weight, sample.groups, shares)
     return exceeds(sample, sample.value[:, None] > limits[sample.group])
