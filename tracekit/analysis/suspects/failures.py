@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.suspects.windows import Window
     from tracekit.columns import Array
 
-_MAX_P: Final = 1e-3  # of one operation, charged for the number of operations
+_MAX_P: Final = 0.01  # of one operation, charged for the number of operations
 _MIN_TRACES: Final = 4  # current traces in which the operation is the deepest failing one
 
 

@@ -21,14 +21,15 @@ from tracekit.analysis.suspects.deviations import (
     usual_callees,
 )
 from tracekit.analysis.suspects.subtrees import callees, has_below, last_callee, last_child
-from tracekit.stats.exceedance import time_blocks
+from tracekit.stats.exceedance import hypergeometric_tail, time_blocks
 
 if TYPE_CHECKING:
     from tracekit.analysis.suspects.windows import Window
     from tracekit.columns import Array
 
 _RARE: Final = 0.1  # share of the baseline that a deviating shape may have
-_MIN_Z, _MIN_TRACES, _MAX_P = 6.0, 4, 1e-3
+_MIN_Z, _MIN_TRACES = 6.0, 4
+_MAX_P: Final = 0.01  # of one shape, charged for the number of shapes
 _MIN_BASELINE: Final = 10  # traces with the operation
 _MIN_BLOCK: Final = 8  # traces with the operation in a stretch of the baseline, for its share to count
 _DEVIATES: Final = 0.5
@@ -99,8 +100,9 @@ def _weights(table: pd.DataFrame, is_clear: Array) -> Array:
     is_tested = is_clear & (n0 >= _MIN_BASELINE)
     usual, share = np.maximum((k0 + 0.5) / (n0 + 1), worst), k1 / np.maximum(n1, 1)
     spread = np.sqrt(np.maximum(usual * (1 - usual), 1e-6) * (1 / np.maximum(n1, 1) + 1 / np.maximum(n0, 1)))
-    bound = np.minimum(np.maximum((k0 + 1) / (n0 + 2), worst), 1.0)
-    p = np.minimum(1.0, stats.binom.sf(k1 - 1, n1, bound) * max(len(table), 1))
+    by_chance = hypergeometric_tail(*(part.astype(np.int64) for part in (k1, n1, k0 + k1, n0 + n1)))
+    in_worst = stats.binom.sf(k1 - 1, n1, worst)  # were all of the current side like the worst stretch
+    p = np.minimum(1.0, np.maximum(by_chance, in_worst) * max(int(is_tested.sum()), 1))
     table["p"] = np.where(is_tested, p, 1.0)
     deviates = is_tested & (usual <= _RARE) & (k1 >= _MIN_TRACES)
     deviates &= ((share - usual) / spread > _MIN_Z) & (p < _MAX_P)
