@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 
-def suspects(baseline: TraceSet, current: TraceSet) -> Suspects:
+def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -> Suspects:
     """Return the services ranked by how well they explain the difference between two sets of traces.
 
     Parameters
@@ -24,6 +24,9 @@ def suspects(baseline: TraceSet, current: TraceSet) -> Suspects:
         Traces of a healthy period.
     current
         Traces of the period to explain; of one recording, ``traces.between(start, end)``.
+    recovery
+        Simulate the current requests without the first suspect (takes several times as long), see ``what_if`` of
+        ``tk.critical_path``.
 
     Returns
     -------
@@ -64,10 +67,12 @@ def suspects(baseline: TraceSet, current: TraceSet) -> Suspects:
     Suspects(ledger, own; sampling weights unknown)
     >>> found.path.loc[found.path["rank"] == 1, ["service_name", "step", "excess_ns"]].tail(1).to_numpy().tolist()
     [['ledger', 'own time', 38349844]]
+    >>> print(tk.suspects(before, during, recovery=True).recovery)
+    1.778e+07 ns (1.488e+07 to 2.105e+07, n = 1,000)
     >>> tk.suspects(before, before.between(None, "04:58")).is_no_change
     True
     """
     check_traces(baseline, "suspects")
     check_traces(current, "suspects")
-    found = compute(baseline, current)
+    found = compute(baseline, current, with_recovery=recovery)
     return replace(found, findings=Findings(findings_of(found)))

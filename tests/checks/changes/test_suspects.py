@@ -130,3 +130,12 @@ def test_hostile_names_are_cleaned():
     assert "\u202e" not in headline
     assert "\x00" not in headline
     assert len(headline) < 500
+
+
+def test_the_recovery_is_said_with_its_interval():
+    finding = findings_of(compute(*sides("starved", "stock"), with_recovery=True))[0]
+    assert re.search(
+        r"Without it, the mean latency would be 3\d\.\d ms lower \(95% CI 3\d\.\d–4\d\.\d ms; simulated\)\.$",
+        finding.headline,
+    ), finding.headline
+    assert finding.estimate.low > 0

@@ -14,6 +14,7 @@ from tracekit.analysis.suspects.evidence import evidence
 from tracekit.analysis.suspects.paths import COLUMNS as PATH
 from tracekit.analysis.suspects.paths import Side, path_to
 from tracekit.analysis.suspects.ranking import rank
+from tracekit.analysis.suspects.recovery import recovery
 from tracekit.analysis.suspects.result import Suspects
 from tracekit.analysis.suspects.table import COLUMNS, table
 from tracekit.analysis.suspects.windows import windows
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _WITH_EVIDENCE, _WITH_PATH = 5, 3  # suspects
 
 
-def compute(baseline: TraceSet, current: TraceSet) -> Suspects:
+def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = False) -> Suspects:
     """Return the suspects of a change, without sentences."""
     found = Suspects(
         table=pd.DataFrame(columns=list(COLUMNS)),
@@ -49,6 +50,7 @@ def compute(baseline: TraceSet, current: TraceSet) -> Suspects:
     parts = [breakdown(before, now, mine, service) for mine, service in zip(calls, first, strict=True)]
     sides = Side.of(before), Side.of(now)
     named = [part.assign(service_name=now.names.service[service]) for part, service in zip(parts, first, strict=True)]
+    saved = recovery(before, now, ranking, first[0]) if with_recovery and first else None
     return replace(
         found,
         table=table(ranking, now, calls, parts),
@@ -56,6 +58,7 @@ def compute(baseline: TraceSet, current: TraceSet) -> Suspects:
         path=_ranked([path_to(sides, *mine.shown) for mine in calls], PATH),
         breakdown=_ranked(named, BREAKDOWN),
         tested_count=ranking.tested_count,
+        recovery=saved,
     )
 
 

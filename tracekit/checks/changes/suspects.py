@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.analysis.suspects.compute import compute
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.findings import Finding, not_assessable
-from tracekit.text import clean, count, from_to, plural, ratio, signed_duration
+from tracekit.text import clean, count, duration, from_to, interval, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.suspects.result import Suspects
     from tracekit.checks.case import Case
+    from tracekit.findings import Estimate
 
 _NAMED: Final = 3  # suspects with a finding of their own
 _NAME: Final = 80
@@ -98,6 +99,7 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
         _how_much(row),
         *_where(found, row),
         *_twin(row),
+        *(_undone(found.recovery) if row["rank"] == 1 else []),
     ]
     if row["kind"] in {SHAPES, MORE_CALLS}:
         sentences.append("Different requests can have the same effect.")
@@ -107,6 +109,7 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
         "suspects",
         "warning" if is_likely else "notice",
         " ".join(filter(None, sentences)),
+        estimate=found.recovery if row["rank"] == 1 else None,
         evidence=mine.drop(columns=["rank"]).reset_index(drop=True),
         exemplars=shown,
         assumptions=_assumptions(found),
@@ -199,6 +202,14 @@ def _where(found: Suspects, row: dict[Hashable, Any]) -> list[str]:
     if len(new) and new["excess_ratio"].sum() >= 0.9:  # noqa: PLR2004 - as for values to which the excess is confined
         return [f"Its version {clean(new.iloc[0]['value'], limit=_NAME)} is not in the baseline."]
     return []
+
+
+def _undone(saved: Estimate | None) -> list[str]:
+    """Return the sentence about the simulation without the suspect."""
+    if saved is None or not saved.low > 0:
+        return []
+    limits = interval(saved.low, saved.high, duration)
+    return [f"Without it, the mean latency would be {duration(saved.value)} lower ({limits}; simulated)."]
 
 
 def _twin(row: dict[Hashable, Any]) -> list[str]:
