@@ -1,7 +1,8 @@
 """Operations whose child operations changed: exceptions, early returns and time-outs that leave no status.
 
 The shape of a span is the set of its child operations.  A shape that was rare and is now frequent deviates; of spans
-that deviate along one branch, only the deepest accuses a service.  Counts are of traces.
+that deviate along one branch, only the deepest accuses a service.  Counts are of traces; with uneven sampling weights,
+weighted shares of Kish's effective number of traces.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _MAX_P: Final = 0.01  # of one shape, charged for the number of shapes
 _MIN_BASELINE: Final = 10  # traces with the operation
 _MIN_BLOCK: Final = 8  # traces with the operation in a stretch of the baseline, for its share to count
 _DEVIATES: Final = 0.5
+_ROUNDED: Final = 1e-6
 _MOST_STOPPED: Final = 0.8  # of all deviations: callers stop after one service
 _KEYS: Final = ["plain", "shape"]
 
@@ -64,7 +66,8 @@ def _spans(window: Window) -> pd.DataFrame:
     pairs = pd.DataFrame({"parent": window.parent[rows], "label": label[rows]}).drop_duplicates()
     shape = np.zeros(len(plain), np.uint64)
     np.add.at(shape, pairs["parent"].to_numpy(), pd.util.hash_array(pairs["label"].to_numpy()))
-    frame = pd.DataFrame({"plain": plain, "shape": shape, "trace": window.trace})
+    weight = window.weight[window.trace]
+    frame = pd.DataFrame({"plain": plain, "shape": shape, "trace": window.trace, "weight": weight})
     return frame[window.is_live]
 
 
@@ -78,20 +81,36 @@ def _counted(before: Window, now: Window) -> tuple[pd.DataFrame, Array]:
     past = past.drop_duplicates()
     past = past.assign(block=time_blocks(before.start_ns, len(now.weight))[past["trace"].to_numpy()])
     for at, frame in enumerate((past, seen.drop_duplicates())):
-        of = frame[["plain", "trace"]].drop_duplicates().groupby("plain").size().rename(f"of{at}")
-        table = table.join(of, on="plain").join(frame.groupby(_KEYS).size().rename(f"k{at}"), on=_KEYS)
+        table = table.join(_effective(frame).rename(f"of{at}"), on="plain")
+        table = table.join(_shares(frame, ["plain"]).rename(f"share{at}"), on=_KEYS)
     table = table.join(_worst(past), on=_KEYS).fillna(0)
-    table["share0"], table["share1"] = (table[f"k{at}"] / table[f"of{at}"].clip(lower=1) for at in (0, 1))
+    for at in (0, 1):
+        table[f"k{at}"] = table[f"share{at}"] * table[f"of{at}"]
     return table, number
+
+
+def _effective(frame: pd.DataFrame) -> pd.Series:
+    """Return the effective number of traces with each operation."""
+    traces = frame[["plain", "trace", "weight"]].drop_duplicates()
+    sums = traces.assign(square=traces["weight"] ** 2).groupby("plain")[["weight", "square"]].sum()
+    return sums["weight"] ** 2 / sums["square"].where(sums["square"] > 0)
+
+
+def _shares(frame: pd.DataFrame, of: list[str]) -> pd.Series:
+    """Return the weighted share of the traces with an operation (in a stretch) that have each shape."""
+    whole = frame[[*of, "trace", "weight"]].drop_duplicates().groupby(of)["weight"].sum().rename("whole")
+    part = frame.groupby([*_KEYS, *of[1:]])["weight"].sum().rename("part").reset_index().join(whole, on=of)
+    return (part["part"] / part["whole"].where(part["whole"] > 0)).set_axis(
+        pd.MultiIndex.from_frame(part[[*_KEYS, *of[1:]]])
+    )
 
 
 def _worst(past: pd.DataFrame) -> pd.Series:
     """Return the largest share of each shape in any stretch of the baseline."""
     stretch = ["plain", "block"]
-    of = past[[*stretch, "trace"]].drop_duplicates().groupby(stretch).size().rename("of")
-    share = past.groupby([*_KEYS, "block"]).size().rename("k").reset_index().join(of, on=stretch)
-    share = share[share["of"] >= _MIN_BLOCK]
-    return (share["k"] / share["of"]).groupby([share["plain"], share["shape"]]).max().rename("worst")
+    size = past[[*stretch, "trace"]].drop_duplicates().groupby(stretch).size().rename("size")
+    share = _shares(past, stretch).rename("worst").reset_index().join(size, on=stretch)
+    return share[share["size"] >= _MIN_BLOCK].groupby(_KEYS)["worst"].max()
 
 
 def _weights(table: pd.DataFrame, is_clear: Array) -> Array:
@@ -100,6 +119,7 @@ def _weights(table: pd.DataFrame, is_clear: Array) -> Array:
     is_tested = is_clear & (n0 >= _MIN_BASELINE)
     usual, share = np.maximum((k0 + 0.5) / (n0 + 1), worst), k1 / np.maximum(n1, 1)
     spread = np.sqrt(np.maximum(usual * (1 - usual), 1e-6) * (1 / np.maximum(n1, 1) + 1 / np.maximum(n0, 1)))
+    k0, n0, k1, n1 = np.ceil(k0 - _ROUNDED), np.rint(n0), np.floor(k1 + _ROUNDED), np.rint(n1)
     by_chance = hypergeometric_tail(*(part.astype(np.int64) for part in (k1, n1, k0 + k1, n0 + n1)))
     in_worst = stats.binom.sf(k1 - 1, n1, worst)  # were all of the current side like the worst stretch
     p = np.minimum(1.0, np.maximum(by_chance, in_worst) * max(int(is_tested.sum()), 1))
