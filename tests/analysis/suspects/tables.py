@@ -1,8 +1,10 @@
 """How often a service is suspected: without a fault, in bursts of load, and of the service with a planted fault."""
 
+from itertools import permutations
+
 from analysis.suspects.planted import EPOCH, FAULTS, MS, Shop
 from calibration import Row, Table, count
-from checks.healthy_worlds import healthy
+from checks.healthy_worlds import WEIGHTED, healthy
 from checks.quality.clean_worlds import CASES
 
 import tracekit as tk
@@ -40,6 +42,9 @@ def no_suspects(rng, repeats):
             [healthy(rng, WORLDS[k % len(WORLDS)], n, failing=0.03)[0] for n in (before, now)] for k in range(repeats)
         )
         yield Row(f"healthy systems in turn, {before} and {now} requests", *count(named(pairs)), 0, 0.05)
+    for pair in permutations(WEIGHTED, 2):
+        pairs = ([WEIGHTED[name](rng, 200) for name in pair] for _ in range(max(repeats // 4, 1)))
+        yield Row(f"known weights: {' and '.join(pair)}", *count(named(pairs)), 0, 0.05)
     for name, part in SAMPLES:
         yield from of_sample(rng, repeats, name, tk.load_sample(name)[part])
 

@@ -1,6 +1,5 @@
 """Where within a suspect: the one pod, version or operation that has the excess."""
 
-import pandas as pd
 import pytest
 from analysis.suspects.planted import sides
 
@@ -36,7 +35,11 @@ def test_a_version_that_the_baseline_does_not_have_is_new():
 
 
 def test_the_slower_operation_is_named():
-    baseline, current = sides("own", "ledger")
-    spans = pd.concat([side.spans.assign(side=at) for at, side in enumerate((baseline, current))])
-    assert compute(baseline, current).table.loc[0, "operation"] == "GET /entries"
-    assert len(spans)
+    assert compute(*sides("own", "ledger")).table.loc[0, "operation"] == "GET /entries"
+
+
+def test_a_service_that_does_not_answer_has_no_breakdown():
+    """Its callers' pods are not its own."""
+    found = compute(*sides("unanswered", "stock"))
+    assert found.table.loc[0, "service_name"] == "stock"
+    assert found.breakdown[found.breakdown["rank"] == 1].empty

@@ -2,9 +2,11 @@
 
 import re
 
+import pandas as pd
 import pytest
 from analysis.suspects.planted import sides
 
+from tracekit import TraceSet
 from tracekit.analysis.suspects.compute import compute
 from tracekit.checks.case import Case
 from tracekit.checks.changes.suspects import findings_of, suspects_of_change
@@ -46,7 +48,7 @@ def test_a_suspect_in_words(fault, service):
     finding = findings_of(compute(*sides(fault, service)))[0]
     assert re.search(SAID[fault, service], finding.headline), finding.headline
     assert finding.severity == ("warning" if finding.headline.startswith("Likely") else "notice")
-    assert finding.values["service_name"] == service
+    assert finding.values["service_name"] == service  # noqa: PD011 - of a finding
     assert len(finding.exemplars) == 2
     assert not finding.evidence.empty
     assert finding.code == "tk.suspects(before, traces)"
@@ -72,6 +74,15 @@ def test_the_same_traces_twice_are_said_to_be_so():
     baseline, _ = sides()
     (finding,) = findings_of(compute(baseline, baseline))
     assert finding.headline.endswith(" 150 traces are on both sides, which hides changes.")
+
+
+def test_operations_without_a_baseline_are_said_to_be_untested():
+    baseline, current = sides()
+    spans = current.spans
+    roots = spans[spans["parent_row"] < 0].head(10)
+    added = roots.assign(trace_id=[f"{k + 1:032x}" for k in range(10)], name="GET /new")
+    (finding,) = findings_of(compute(baseline, TraceSet.from_spans(pd.concat([spans, added], ignore_index=True))))
+    assert finding.headline.endswith(" 1 operation has fewer than 5 baseline traces and could not be tested.")
 
 
 def test_sides_that_are_not_comparable_name_nobody():
@@ -118,8 +129,6 @@ def test_the_check_and_the_function_say_the_same():
 def test_hostile_names_are_cleaned():
     baseline, current = sides("own", "cart")
     evil = "cart\u202e\x00<b>" + "x" * 200
-    from tracekit import TraceSet  # noqa: PLC0415 - of this test only
-
     renamed = (
         TraceSet.from_spans(
             side.spans.assign(service_name=side.spans["service_name"].astype(str).replace("cart", evil))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tracekit.analysis.suspects.affected import affected
 from tracekit.analysis.suspects.breakdown import COLUMNS as BREAKDOWN
-from tracekit.analysis.suspects.breakdown import affected, breakdown
+from tracekit.analysis.suspects.breakdown import breakdown
 from tracekit.analysis.suspects.evidence import COLUMNS as EVIDENCE
 from tracekit.analysis.suspects.evidence import evidence
 from tracekit.analysis.suspects.paths import COLUMNS as PATH
@@ -37,6 +38,7 @@ def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = Fals
         breakdown=pd.DataFrame(columns=list(BREAKDOWN)),
         comparability=comparability(baseline, current),
         tested_count=0,
+        new_operation_count=0,
         baseline_count=len(baseline),
         current_count=len(current),
         shared_trace_count=len(set(baseline.trace_ids) & set(current.trace_ids)),
@@ -58,6 +60,7 @@ def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = Fals
         path=_ranked([path_to(sides, *mine.shown) for mine in calls], PATH),
         breakdown=_ranked(named, BREAKDOWN),
         tested_count=ranking.tested_count,
+        new_operation_count=ranking.new_operation_count,
         recovery=saved,
     )
 

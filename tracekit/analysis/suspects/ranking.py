@@ -50,8 +50,8 @@ class Ranking:
         Time that the best hypothesis explains.
     order
         Services with a score above 0, the highest first.
-    tested_operation_count
-        Operations that both sides have.
+    operation_count, new_operation_count
+        Operations that enough traces of both sides have, and that only current traces have.
     """
 
     found: Elements
@@ -64,7 +64,8 @@ class Ranking:
     score: Array
     excess: Excess
     order: Array
-    tested_operation_count: int
+    operation_count: int
+    new_operation_count: int
 
     @property
     def is_sure(self) -> Array:
@@ -74,7 +75,7 @@ class Ranking:
     @property
     def tested_count(self) -> int:
         """Number of elements, shapes and operations that could have been named."""
-        return len(self.found) + self.tested_operation_count
+        return len(self.found) + self.operation_count
 
     def affected_count(self, service: int, now: Window) -> int:
         """Return the number of current traces with the strongest kind of evidence against a service."""
@@ -125,15 +126,16 @@ def rank(before: Window, now: Window) -> Ranking:
     order = np.lexsort((np.arange(services), -latency, -score))
     return Ranking(
         found, best, shapes, failing, latency, shape, failure, score, excess,
-        order[score[order] > 0], _joint_operations(before, now),
+        order[score[order] > 0], *_operation_counts(before, now),
     )  # fmt: skip
 
 
-def _joint_operations(before: Window, now: Window) -> int:
-    """Return how many operations enough traces of both sides have."""
+def _operation_counts(before: Window, now: Window) -> tuple[int, int]:
+    """Return how many operations enough traces of both sides have, and of the current side only."""
     counts = []
     for window, least in ((before, MIN_BASELINE), (now, MIN_CURRENT)):
         pairs = pd.DataFrame({"plain": plain_labels(window), "trace": window.trace})[window.is_live].drop_duplicates()
         size = pairs.groupby("plain").size()
         counts.append(size.index[size >= least])
-    return len(counts[0].intersection(counts[1]))
+    both = len(counts[0].intersection(counts[1]))
+    return both, len(counts[1]) - both

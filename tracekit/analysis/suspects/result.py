@@ -55,6 +55,8 @@ class Suspects(Weighted, Shown):
         Whether the two sides may be compared, given how they were sampled.
     tested_count
         Elements and operations with enough traces on both sides.
+    new_operation_count
+        Operations with enough current traces and too few baseline traces: not tested.
     baseline_count, current_count, shared_trace_count
         Traces of each side, and traces that are on both.
     recovery
@@ -79,6 +81,7 @@ class Suspects(Weighted, Shown):
     breakdown: pd.DataFrame
     comparability: Comparability
     tested_count: int
+    new_operation_count: int
     baseline_count: int
     current_count: int
     shared_trace_count: int

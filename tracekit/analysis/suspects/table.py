@@ -12,7 +12,7 @@ from tracekit.analysis.suspects.evidence import exemplar_ids
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.analysis.suspects.breakdown import Affected
+    from tracekit.analysis.suspects.affected import Affected
     from tracekit.analysis.suspects.ranking import Ranking
     from tracekit.analysis.suspects.windows import Window
     from tracekit.columns import Array

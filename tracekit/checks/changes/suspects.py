@@ -74,19 +74,26 @@ def _no_change(found: Suspects, code: str) -> Finding:
         f"({count(found.tested_count)} operations and calls tested, "
         f"n = {from_to(found.baseline_count, found.current_count, count)} traces)."
     )
-    if found.shared_trace_count:
-        text += f" {_shared(found).capitalize()}."
+    notes = [f" {note[0].upper()}{note[1:]}." for note in _limitations(found)]
+    text += "".join(notes)
     return Finding("suspects", "info", text, method=METHOD, assumptions=_assumptions(found), code=code)
 
 
 def _assumptions(found: Suspects) -> tuple[str, ...]:
-    """Return what the comparison describes, and whether both sides have traces in common."""
-    return (found.statement, *[_shared(found)] * (found.shared_trace_count > 0))
+    """Return what the comparison describes, and what limits it."""
+    return (found.statement, *_limitations(found))
 
 
-def _shared(found: Suspects) -> str:
-    """Return how many traces both sides have in common."""
-    return f"{plural(found.shared_trace_count, 'trace is', 'traces are')} on both sides, which hides changes"
+def _limitations(found: Suspects) -> list[str]:
+    """Return how many traces both sides have in common, and how many operations have too few baseline traces."""
+    notes = []
+    if found.shared_trace_count:
+        traces = plural(found.shared_trace_count, "trace is", "traces are")
+        notes.append(f"{traces} on both sides, which hides changes")
+    if found.new_operation_count:
+        operations = plural(found.new_operation_count, "operation has", "operations have")
+        notes.append(f"{operations} fewer than 5 baseline traces and could not be tested")
+    return notes
 
 
 def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
