@@ -101,4 +101,4 @@ def test_code_reads_the_baseline_only_where_it_uses_it():
     standard = Standard.of(*SAMPLES["against a baseline"])
     codes = [code for *_, code in standard.first_screen()["findings"] if code] + list(standard._code.values())
     assert {"\nbefore = " in code for code in codes} == {True, False}
-    assert all(("before)" in code.splitlines()[-1]) == ("\nbefore = " in code) for code in codes)
+    assert all(("(before" in code.splitlines()[-1]) == ("\nbefore = " in code) for code in codes)
