@@ -2,7 +2,17 @@
 
 Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks/test_suspects.py -s``.  The recordings
 (Nezha, FSE 2023) lie beside the repository; they have names and times, no status and no attributes.  One set of
-constants, nothing is trained.  A high share on such data is no proof of root-cause analysis in general.
+constants, nothing is trained.  A high share on such data is no proof of root-cause analysis in general.  As measured:
+
+==============  ======  =====  =====  =====  =====  =====  ===========  ==========  =========
+system          faults  AC@1   AC@3   AC@5   MRR    named  named right  path right  no faults
+==============  ======  =====  =====  =====  =====  =====  ===========  ==========  =========
+OnlineBoutique  13      100 %  100 %  100 %  1.00   13     13           13          1 silent
+TrainTicket     11      91 %   100 %  100 %  0.95   9      9            9           1 silent
+==============  ======  =====  =====  =====  =====  =====  ===========  ==========  =========
+
+Nobody is named in two cases of TrainTicket with few traces of what was slow; in one of them the injected service is
+first, in the other second.
 """
 
 import json

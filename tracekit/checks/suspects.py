@@ -50,14 +50,18 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     own time and calls to it, or all; and a sixth, that it calls more often.  The score is the harmonic mean of the
     share of its elements that became slower and the share of all excess that they explain.
 
-    Operations whose set of child operations was rare and is now frequent, and operations that fail more often, accuse
+    Operations whose set of child operations was rare and is now frequent, and operations that fail more often, point to
     the service of the deepest such span.
 
-    A suspect is ``likely`` if its elements are significant (p <= 0.05 after charging for all elements) and add at
-    least 5% to what affected requests took, or if it fails more often; ``possible`` if only its calls changed, because
-    other requests may have caused that, or if another suspect explains more.  If the first suspect is neither, the
-    answer is that the traces show no significant change.  Ranks and p-values are of recorded traces; means are
-    weighted.  Causes outside the spans, such as a callee without instrumentation, are charged to the caller.
+    A suspect is ``likely`` if its elements are significant (p <= 0.05, adjusted for all elements) and add at least 5%
+    to what requests with them took, or if it fails more often; ``possible`` if only its calls changed, because other
+    requests may have caused that, or if another suspect explains more.  If the first suspect is neither, the answer is
+    that the traces show no significant change.  Means are weighted; with uneven sampling weights, tests use weighted
+    shares of the effective number of traces.  Time of a callee without instrumentation is counted as its caller's.
+
+    On 24 faults injected into two systems, the injected service is the first of the ranking in 23; nobody is named in 2
+    of them, and the other 22 verdicts are right (``tests/benchmarks/test_suspects.py``).  Such figures are no proof of
+    root-cause analysis in general.
 
     Examples
     --------
@@ -75,4 +79,5 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     check_traces(baseline, "suspects")
     check_traces(current, "suspects")
     found = compute(baseline, current, with_recovery=recovery)
-    return replace(found, findings=Findings(findings_of(found)))
+    code = f"tk.suspects(before, traces{', recovery=True' * recovery})"
+    return replace(found, findings=Findings(findings_of(found, code)))

@@ -136,12 +136,32 @@ def test_services_that_no_other_side_has_are_not_assessable():
     assert not compute(baseline, renamed).is_assessable
 
 
-def test_spans_without_times_or_names_are_survived():
-    baseline, current = sides("own", "cart")
-    spans = current.spans
-    spans["end_ns"] = spans["end_ns"].where(np.arange(len(spans)) % 7 != 0)
-    spans["name"] = ""
-    assert compute(baseline, TraceSet.from_spans(spans)) is not None
+def spoiled(traces, rng, damage):
+    """The traces with lost spans, times, names or parents."""
+    spans = traces.spans
+    hit = rng.random(len(spans)) < 0.1
+    if damage == "lost spans":
+        return TraceSet.from_spans(spans[~hit])
+    if damage == "wrong parents":
+        spans.loc[hit, "parent_span_id"] = rng.permutation(spans.loc[hit, "span_id"].to_numpy())
+    elif damage == "no names":
+        spans["service_name"], spans["name"] = None, ""
+    elif damage == "no duration":
+        spans["end_ns"] = spans["start_ns"]
+    else:
+        spans[damage] = spans[damage].where(~hit)
+    return TraceSet.from_spans(spans)
+
+
+@pytest.mark.parametrize("damage", ["start_ns", "end_ns", "lost spans", "wrong parents", "no names", "no duration"])
+def test_damaged_traces_have_an_answer_that_adds_up(damage):
+    rng = np.random.default_rng(6)
+    both = [spoiled(side, rng, damage) for side in sides("starved", "stock")]
+    found = compute(*both, with_recovery=True)
+    for _, path in found.path.groupby("rank"):
+        assert path["excess_ns"].sum() == path["current_ns"].sum() - path["baseline_ns"].sum()
+    named = found.table.loc[found.table["verdict"] == "likely", "service_name"].tolist()
+    assert named in ([], ["unknown_service" if damage == "no names" else "stock"])
 
 
 def test_exceptions_count_as_failures():

@@ -34,7 +34,7 @@ COLUMNS: Final = (
 _MOST: Final = 20  # values of an attribute, the most frequent ones
 _MOST_EXCESS: Final = 0.9  # share of the excess from which it is confined to a value
 _NOT_ALL: Final = 0.75  # share of the traces that such a value may have at most
-_MAX_P: Final = 0.01  # of a value compared with the others, charged for the number of values
+_MAX_P: Final = 0.01  # of a value compared with the others, adjusted for the number of values
 
 
 def breakdown(before: Window, now: Window, calls: Affected, service: int) -> pd.DataFrame:

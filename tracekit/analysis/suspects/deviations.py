@@ -1,4 +1,4 @@
-"""Spans of the current side that behave in a way that was rare before, and the service that each accuses."""
+"""Spans of the current side that behave in a way that was rare before, and the service that each points to."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Deviations:
     row
         The span.
     service
-        Code of the accused service.
+        Code of the service that it points to.
     how
         Index into ``HOW``.
     weight
         1 - baseline share / current share.
     p_value
-        Of its group, charged for the number of groups tested.
+        Of its group, adjusted for the number of groups tested.
     baseline_share, current_share
         Share of the traces with the operation that deviate in this way.
     baseline_count, current_count
@@ -59,7 +59,7 @@ class Deviations:
     current_count: Array
 
     def strength(self, now: Window) -> Array:
-        """Return by service, from 0 to 1, the part of the deviations that accuses it."""
+        """Return by service, from 0 to 1, the part of the deviations that point to it."""
         services = len(now.names.service)
         traces = distinct_by(self.service, now.trace[self.row], services)
         share = np.zeros(services)

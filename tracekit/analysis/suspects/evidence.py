@@ -43,7 +43,7 @@ COLUMNS: Final = (
 
 
 def evidence(ranking: Ranking, services: Array, now: Window) -> pd.DataFrame:
-    """Return the elements at each of these services, changed or not, and the deviations that accuse it."""
+    """Return the elements at each of these services, changed or not, and the deviations that point to it."""
     parts = []
     for at, service in enumerate(services):
         rows = [_times(ranking, int(service), now)]
@@ -109,7 +109,7 @@ def slowest_rows(ranking: Ranking) -> Array:
 
 
 def _deviating(deviations: Deviations, service: int, now: Window) -> pd.DataFrame:
-    """Return the deviations that accuse a service, by operation of the deviating span."""
+    """Return the deviations that point to a service, by operation of the deviating span."""
     mine = np.flatnonzero(deviations.service == service)
     row, names = deviations.row[mine], np.array([*now.names.service, None], object)
     is_own = now.service[row] == service

@@ -1,7 +1,7 @@
-"""Operations that fail more often: the deepest failing span of each branch accuses its service.
+"""Operations that fail more often: the deepest failing span of each branch points to its service.
 
 A span fails if its status or protocol code says so, or if it recorded an exception.  An outgoing span that fails
-without an answer accuses the service that usually answers it.
+without an answer points to the service that usually answers it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.suspects.windows import Window
     from tracekit.columns import Array
 
-_MAX_P: Final = 0.01  # of one operation, charged for the number of operations
+_MAX_P: Final = 0.01  # of one operation, adjusted for the number of operations
 _MIN_TRACES: Final = 4  # current traces in which the operation is the deepest failing one
 
 
@@ -45,7 +45,7 @@ def more_failures(before: Window, now: Window) -> Deviations:
     row = np.flatnonzero(deepest[1])
     row = row[is_more[group[row].astype(np.int64)]]
     mine = group[row].astype(np.int64)
-    service, how = _accused(before, now, row)
+    service, how = _services(before, now, row)
     weight = 1 - share0[mine] / np.maximum(share1[mine], 1e-9)
     return Deviations(row, service, how, weight, p[mine], share0[mine], share1[mine], of0[mine], of1[mine])
 
@@ -89,8 +89,8 @@ def _counts(sample: Sample, failed: Array, side: bool) -> tuple[Array, Array]:
     return sum_by(sample.group[rows], 1.0, sample.groups), sum_by(sample.group[rows & failed], 1.0, sample.groups)
 
 
-def _accused(before: Window, now: Window, row: Array) -> tuple[Array, Array]:
-    """Return the service that each failing span accuses, and how."""
+def _services(before: Window, now: Window, row: Array) -> tuple[Array, Array]:
+    """Return the service that each failing span points to, and how."""
     has_children = np.bincount(now.parent[now.parent >= 0], minlength=len(now.parent)) > 0
     expected = usual_callees(before)[0].reindex(plain_labels(now)[row]).fillna(-1).to_numpy(np.int64)
     is_silent = (expected >= 0) & ~has_children[row]

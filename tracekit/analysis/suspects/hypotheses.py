@@ -40,7 +40,7 @@ class Hypotheses:
     score
         0 to 1: harmonic mean of the share of its elements that became slower and the share of the excess explained.
     p_value
-        Of its elements together, charged for the choice of elements.
+        Of its elements together, adjusted for the choice of elements.
     service, element
         One entry per service and element of its best hypothesis: both numbers.
     """
@@ -65,7 +65,7 @@ def hypotheses(found: Elements, services: int) -> Hypotheses:
 
 
 def _parts(found: Elements) -> tuple[Array, Array, Array]:
-    """Return service, element and part of every way in which an element accuses."""
+    """Return service, element and part of every service that an element is evidence against."""
     own, gap, call = (np.flatnonzero(found.kind == kind) for kind in (OWN, GAP, CALL))
     owner = np.concatenate([found.service[own], found.callee[gap], found.service[gap], found.service[call]])
     sizes = [len(part) for part in (own, gap, gap, call)]

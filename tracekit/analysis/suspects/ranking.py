@@ -27,7 +27,7 @@ MORE_CALLS, SHAPES, FAILURES = "more calls", "shape", "failing"
 KINDS: Final = ("own", "way in", "way out", "starved", "starved", MORE_CALLS)  # by hypothesis
 _FULL_EXCESS: Final = 0.1  # of what affected requests took: latency evidence counts fully from here on
 _LEAST_EXCESS: Final = 0.05  # likewise: less is never significant
-_MAX_P: Final = 0.05  # of the elements of the hypothesis, charged for their choice
+_MAX_P: Final = 0.05  # of the elements of the hypothesis, adjusted for their choice
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Operations whose child operations changed: exceptions, early returns and time-outs that leave no status.
 
 The shape of a span is the set of its child operations.  A shape that was rare and is now frequent deviates; of spans
-that deviate along one branch, only the deepest accuses a service.  Counts are of traces; with uneven sampling weights,
-weighted shares of Kish's effective number of traces.
+that deviate along one branch, only the deepest points to a service.  Counts are of traces; with uneven sampling
+weights, weighted shares of Kish's effective number of traces.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _RARE: Final = 0.1  # share of the baseline that a deviating shape may have
 _MIN_Z, _MIN_TRACES = 6.0, 4
-_MAX_P: Final = 0.01  # of one shape, charged for the number of shapes
+_MAX_P: Final = 0.01  # of one shape, adjusted for the number of shapes
 _MIN_BASELINE: Final = 10  # traces with the operation
 _MIN_BLOCK: Final = 8  # traces with the operation in a stretch of the baseline, for its share to count
 _DEVIATES: Final = 0.5
@@ -47,7 +47,7 @@ def changed_shapes(before: Window, now: Window) -> Deviations:
     weight = table["weight"].to_numpy()[number]
     deviates = weight > _DEVIATES
     row = np.flatnonzero(deviates & ~has_below(now, deviates))
-    service, how = _accused(now, row, weight[row], usual)
+    service, how = _services(now, row, weight[row], usual)
     mine = table.iloc[number[row]]
     return Deviations(
         row,
@@ -129,8 +129,8 @@ def _weights(table: pd.DataFrame, is_clear: Array) -> Array:
     return np.where(deviates, np.clip(1 - usual / np.maximum(share, 1e-9), 0, 1), 0.0)
 
 
-def _accused(now: Window, row: Array, weight: Array, usual: pd.Series) -> tuple[Array, Array]:
-    """Return the service that each deepest deviating span accuses, and how."""
+def _services(now: Window, row: Array, weight: Array, usual: pd.Series) -> tuple[Array, Array]:
+    """Return the service that each deepest deviating span points to, and how."""
     service, how = now.service[row].copy(), np.full(len(row), SHAPE)
     last = last_child(now)
     expected = usual.reindex(plain_labels(now)[row]).fillna(-1).to_numpy(np.int64)

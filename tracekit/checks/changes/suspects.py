@@ -38,9 +38,7 @@ def suspects_of_change(case: Case) -> list[Finding]:
     if case.baseline is None:
         return []
     found = compute(case.baseline.traces, case.traces)
-    return [
-        one for one in findings_of(found) if one.severity in {"warning", "notice"} and one.status != "not_assessable"
-    ]
+    return findings_of(found) if found.is_assessable and not found.is_no_change else []
 
 
 def findings_of(found: Suspects, code: str = "tk.suspects(before, traces)") -> list[Finding]:
@@ -108,7 +106,7 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
         *_twin(row),
         *(_undone(found.recovery) if row["rank"] == 1 else []),
     ]
-    if row["kind"] in {SHAPES, MORE_CALLS}:
+    if row["kind"] in {SHAPES, MORE_CALLS} and not is_likely:
         sentences.append("Different requests can have the same effect.")
     shown = tuple(str(row[name]) for name in ("exemplar_trace_id", "exemplar_span_id") if row[name] is not None)
     values = {name: row[name] for name in ("score", "excess_ns", "excess_ratio", "affected_count", "p_value")}
