@@ -43,6 +43,20 @@ def test_the_time_was_added_at_the_suspect(found):
     assert (path["excess_ns"].drop(path.index[others]).abs() < 2 * MS).all()
 
 
+def test_the_interval_of_the_step_with_the_fault_excludes_zero(found):
+    fault, *_, result = found
+    path = result.path[result.path["rank"] == 1]
+    step = path.iloc[{"own": 6, "way in": 5, "starved": 6}[fault]]
+    assert 0 < step["excess_low_ns"] < step["excess_ns"] < step["excess_high_ns"]
+    others = path.iloc[[0, 2, 3]]
+    assert ((others["excess_low_ns"] < 0) | (others["excess_ns"].abs() < MS)).all()
+
+
+def test_few_requests_have_no_interval():
+    path = compute(*sides("own", "ledger", current=15)).path
+    assert path["excess_low_ns"].isna().all()
+
+
 def test_exemplars_are_spans_of_the_steps(found):
     _, _, current, result = found
     path = result.path[result.path["rank"] == 1]

@@ -13,6 +13,8 @@ import pandas as pd
 
 from tracekit.analysis.suspects.calls import OWN, times
 from tracekit.analysis.suspects.evidence import exemplar_ids
+from tracekit.stats.influences import Denominator, influence
+from tracekit.stats.weighted_means import difference
 
 if TYPE_CHECKING:
     from tracekit.analysis.suspects.windows import Window
@@ -28,6 +30,8 @@ COLUMNS: Final = (
     "baseline_ns",
     "current_ns",
     "excess_ns",
+    "excess_low_ns",
+    "excess_high_ns",
     "baseline_count",
     "current_count",
     "exemplar_trace_id",
@@ -77,26 +81,34 @@ def path_to(sides: tuple[Side, Side], entry: Array, excess: Array) -> pd.DataFra
     now = sides[1].window
     levels = _levels(now, entry[_exemplar(now, entry, excess)])
     chains = [_matching(side.window, now, levels) for side in sides]
-    rows = []
-    means = [_means(side, chain) for side, chain in zip(sides, chains, strict=True)]
-    counts = [chain.rows.shape[1] for chain in chains]
-    for k, row in enumerate(levels):
-        is_last = k == len(levels) - 1
-        callee = None if is_last else now.names.service[now.service[levels[k + 1]]]
-        place = now.names.service[now.service[row]], now.names.operation[now.operation[row]], callee
-        rows.append((OWN_TIME, *place[:2], None, *(time[k][0] for time in means), row))
-        if any(time[k][1] for time in means):
-            rows.append((OTHER_CALLS, *place[:2], None, *(time[k][1] for time in means), row))
-        if not is_last and any((chain.clients[k + 1] >= 0).any() for chain in chains):
-            rows.append((NEXT_CALL, *place, *(time[k][2] for time in means), now.parent[levels[k + 1]]))
-    names = ["step", "service_name", "operation", "callee_service", "baseline_ns", "current_ns", "row"]
-    table = pd.DataFrame(rows, columns=names)
+    table = _places(now, levels)
+    steps = [_steps(side, chain) for side, chain in zip(sides, chains, strict=True)]
+    weights = [side.window.weight[side.window.trace[chain.rows[-1]]] for side, chain in zip(sides, chains, strict=True)]
+    means = [_means(*pair) for pair in zip(steps, weights, strict=True)]
+    low, high = _limits(steps, weights)
     table = table.assign(
-        position=np.arange(len(table)), baseline_count=counts[0], current_count=counts[1],
-        excess_ns=table["current_ns"] - table["baseline_ns"],
-        **exemplar_ids(now, table["row"].to_numpy(np.int64)),
-    )  # fmt: skip
-    return table.reindex(columns=list(COLUMNS))
+        baseline_ns=_whole(means[0]),
+        current_ns=_whole(means[1]),
+        excess_low_ns=low,
+        excess_high_ns=high,
+        baseline_count=len(weights[0]),
+        current_count=len(weights[1]),
+    )
+    table["excess_ns"] = table["current_ns"] - table["baseline_ns"]
+    is_there = [(np.abs(side) > 0).any(axis=1) if side.size else np.zeros(len(side), bool) for side in steps]
+    table = table[is_there[0] | is_there[1] | (table["step"] == OWN_TIME).to_numpy()].reset_index(drop=True)
+    return table.assign(position=table.index, **exemplar_ids(now, table["row"].to_numpy(np.int64)))[list(COLUMNS[1:])]
+
+
+def _places(now: Window, levels: list[int]) -> pd.DataFrame:
+    """Return step, service, operation, callee and exemplar row of every step."""
+    rows: list[tuple[str, str, str, str | None, int]] = []
+    for row, following in zip(levels, [*levels[1:], -1], strict=True):
+        place = now.names.service[now.service[row]], now.names.operation[now.operation[row]]
+        callee = now.names.service[now.service[following]] if following >= 0 else None
+        client = int(now.parent[following]) if following >= 0 else row
+        rows += [(OWN_TIME, *place, None, row), (OTHER_CALLS, *place, None, row), (NEXT_CALL, *place, callee, client)]
+    return pd.DataFrame(rows, columns=["step", "service_name", "operation", "callee_service", "row"])
 
 
 def _exemplar(now: Window, entry: Array, excess: Array) -> int:
@@ -152,21 +164,40 @@ def _client_of(window: Window, rows: Array) -> Array:
     return np.where(has_client & window.traces.has_duration[above], above, -1)
 
 
-def _means(side: Side, chain: Chain) -> list[tuple[int, int, int]]:
-    """Return by level the mean own time, time of other calls and gap of the next call, in whole ns."""
-    window = side.window
-    weight = window.weight[window.trace[chain.rows[-1]]]
-    took = window.traces.duration_ns
-
-    def mean(values: Array) -> int:
-        return round(float(np.average(values, weights=weight))) if weight.sum() > 0 else 0
-
+def _steps(side: Side, chain: Chain) -> Array:
+    """Return the time of every step (rows) in every request (columns): own time, other calls, gap of the next call."""
+    took = side.window.traces.duration_ns.astype(np.float64)
     found = []
     for level, rows in enumerate(chain.rows):
-        whole, own, called, gap = mean(took[rows]), mean(side.own_ns[rows]), 0, 0
+        called = gap = np.zeros(len(rows))
         if level + 1 < len(chain.rows):
             callee, client = chain.rows[level + 1], chain.clients[level + 1]
-            called = mean(np.where(client >= 0, took[np.maximum(client, 0)], took[callee]))
-            gap = called - mean(took[callee])
-        found.append((own, whole - own - called, gap))
-    return found
+            called = np.where(client >= 0, took[np.maximum(client, 0)], took[callee])
+            gap = called - took[callee]
+        own = side.own_ns[rows]
+        found += [own, took[rows] - own - called, gap]
+    return np.array(found)
+
+
+def _means(steps: Array, weight: Array) -> Array:
+    """Return the weighted mean of every step."""
+    total = float(weight.sum())
+    return np.asarray(steps @ weight / total) if total > 0 else np.zeros(len(steps))
+
+
+def _whole(means: Array) -> Array:
+    """Return the means as integers that sum to the rounded sum."""
+    return np.diff(np.rint(np.cumsum(means)), prepend=0).astype(np.int64)
+
+
+def _limits(steps: list[Array], weights: list[Array]) -> tuple[Array, Array]:
+    """Return the 95% CIs of the changes; NaN with fewer than 20 requests on one side."""
+    if not all(len(weight) and weight.sum() > 0 for weight in weights):
+        return np.full(len(steps[0]), np.nan), np.full(len(steps[0]), np.nan)
+    moments = []
+    for side, weight in zip(steps, weights, strict=True):
+        step, request = (part.ravel() for part in np.indices(side.shape))
+        moments.append(influence(step, request, (side * weight).ravel(), Denominator.of(weight), len(side)).moments())
+    change = _means(steps[1], weights[1]) - _means(steps[0], weights[0])
+    found = difference(change, *moments)
+    return found.low, found.high

@@ -45,8 +45,9 @@ class Suspects(Weighted, Shown):
         One row per suspect (the first three) and step of the chain of calls from the entry of the requests to it:
         ``position``, ``step`` (``own time`` of a service, its ``other calls``, the ``gap of the next call``: client
         span without the callee's span), ``service_name``, ``operation``, ``callee_service``, mean ``baseline_ns`` and
-        ``current_ns``, ``excess_ns`` (integers; the steps sum to the change of the duration of the entry span),
-        ``baseline_count``, ``current_count``, exemplar ids.
+        ``current_ns``, ``excess_ns`` (integers; the steps sum to the change of the duration of the entry span), its
+        95% CI ``excess_low_ns`` to ``excess_high_ns`` (missing with fewer than 20 requests), ``baseline_count``,
+        ``current_count``, exemplar ids.
     breakdown
         One row per suspect (the first three), attribute (operation, version, pod, host, instance) and value:
         ``baseline_count``, ``current_count`` (traces), ``excess_ns`` per trace, ``deviating_count``, ``excess_ratio``,
