@@ -14,6 +14,7 @@ from tracekit.checks.changes.suspects import findings_of, suspects_of_change
 SAID = {
     ("own", "cart"): (
         r"^Likely suspect: cart\. Its GET /cart, without calls to other services: 4\.\d+ → \d+\.\d+ ms\. "
+        r"Mean change per request to front GET /: \+\d\.\d+ ms \(95% CI \+\d\.\d+ to \+\d\.\d+ ms\)\. "
         r"This adds \d+(\.\d+)? ms per affected trace \(\d+ traces\), (>?9\d\.\d|100)% of the excess of all services "
         r"\(p (< 1e-12|= \de-\d\d)\)\.$"
     ),
@@ -53,6 +54,15 @@ def test_a_suspect_in_words(fault, service):
     assert not finding.evidence.empty
     assert finding.code == "tk.suspects(before, traces)"
     assert "sampling weights unknown" in finding.assumptions[0]
+
+
+@pytest.mark.parametrize("fault", ["own", "way in"])
+def test_the_estimate_is_the_change_per_request(fault):
+    baseline, current = sides(fault, "stock")
+    finding = findings_of(compute(baseline, current))[0]
+    change = current.summary["root_duration_ns"].mean() - baseline.summary["root_duration_ns"].mean()
+    assert 0 < finding.estimate.low < finding.estimate.value < finding.estimate.high
+    assert finding.estimate.value == pytest.approx(change, rel=0.25)
 
 
 def test_the_pod_with_the_fault_is_named():
@@ -147,4 +157,3 @@ def test_the_recovery_is_said_with_its_interval():
         r"Without it, the mean latency would be 3\d\.\d ms lower \(95% CI 3\d\.\d–4\d\.\d ms; simulated\)\.$",
         finding.headline,
     ), finding.headline
-    assert finding.estimate.low > 0

@@ -187,7 +187,7 @@ def _means(steps: Array, weight: Array) -> Array:
 
 def _whole(means: Array) -> Array:
     """Return the means as integers that sum to the rounded sum."""
-    return np.diff(np.rint(np.cumsum(means)), prepend=0).astype(np.int64)
+    return np.asarray(np.diff(np.rint(np.cumsum(means)), prepend=0).astype(np.int64))
 
 
 def _limits(steps: list[Array], weights: list[Array]) -> tuple[Array, Array]:

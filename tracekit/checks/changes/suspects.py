@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.suspects.compute import compute
+from tracekit.analysis.suspects.paths import NEXT_CALL, OWN_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
-from tracekit.findings import Finding, not_assessable
+from tracekit.checks.names import name_of
+from tracekit.findings import Estimate, Finding, not_assessable
 from tracekit.text import clean, count, duration, from_to, interval, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.suspects.result import Suspects
     from tracekit.checks.case import Case
-    from tracekit.findings import Estimate
 
 _NAMED: Final = 3  # suspects with a finding of their own
 _NAME: Final = 80
@@ -98,9 +99,11 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
     """Return the finding about one suspect."""
     mine = found.evidence[found.evidence["rank"] == row["rank"]]
     is_likely = row["verdict"] == LIKELY
+    on_path = _on_path(found, row)
     sentences = [
         f"{'Likely' if is_likely else 'Possible'} suspect: {clean(row['service_name'], limit=_NAME)}.",
         _what(row, mine),
+        *_per_request(found, row, on_path),
         _how_much(row),
         *_where(found, row),
         *_twin(row),
@@ -114,7 +117,7 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
         "suspects",
         "warning" if is_likely else "notice",
         " ".join(filter(None, sentences)),
-        estimate=found.recovery if row["rank"] == 1 else None,
+        estimate=on_path,
         evidence=mine.drop(columns=["rank"]).reset_index(drop=True),
         exemplars=shown,
         assumptions=_assumptions(found),
@@ -207,6 +210,28 @@ def _where(found: Suspects, row: dict[Hashable, Any]) -> list[str]:
     if len(new) and new["excess_ratio"].sum() >= 0.9:  # noqa: PLR2004 - as for values to which the excess is confined
         return [f"Its version {clean(new.iloc[0]['value'], limit=_NAME)} is not in the baseline."]
     return []
+
+
+_STEP_OF_KIND: Final = {"own": OWN_TIME, "way in": NEXT_CALL}
+
+
+def _on_path(found: Suspects, row: dict[Hashable, Any]) -> Estimate | None:
+    """Return the change of the step of the path at which a suspect adds time; None where it adds it at several."""
+    path = found.path[(found.path["rank"] == row["rank"]) & (found.path["step"] == _STEP_OF_KIND.get(row["kind"]))]
+    if path.empty or not path["excess_low_ns"].iloc[-1] > 0:
+        return None
+    step = path.iloc[-1]
+    limits = float(step["excess_low_ns"]), float(step["excess_high_ns"])
+    return Estimate(float(step["excess_ns"]), "ns", *limits, int(step["current_count"]))
+
+
+def _per_request(found: Suspects, row: dict[Hashable, Any], on_path: Estimate | None) -> list[str]:
+    """Return the sentence about the requests of the path."""
+    if on_path is None:
+        return []
+    entry = name_of(found.path[found.path["rank"] == row["rank"]].iloc[0])
+    limits = interval(on_path.low, on_path.high, signed_duration)
+    return [f"Mean change per request to {entry}: {signed_duration(on_path.value)} ({limits})."]
 
 
 def _undone(saved: Estimate | None) -> list[str]:
