@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import stats
 from scipy.special import gammaln
 
 from tracekit.analysis.suspects.calls import CALL, GAP, OWN
@@ -107,6 +106,8 @@ def _scores(found: Elements, sums: _Sums) -> Array:
 
 def _p_values(found: Elements, sums: _Sums) -> Array:
     """Return the p-value of every hypothesis and service: Fisher's of the slower elements, or the best one alone."""
+    from scipy import stats  # noqa: PLC0415 - half as slow to import as the rest of tracekit
+
     p = np.maximum(found.p_value, np.finfo(float).tiny)
     is_slower = found.weight > 0
     count, used = sums.of(np.ones(len(p))), sums.of(is_slower.astype(float))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tracekit.analysis.suspects.deviations import (
     SHAPE,
@@ -115,6 +114,8 @@ def _worst(past: pd.DataFrame) -> pd.Series:
 
 def _weights(table: pd.DataFrame, is_clear: Array) -> Array:
     """Return by shape how much rarer it was, 0 unless it deviates; its p-value becomes a column of the table."""
+    from scipy import stats  # noqa: PLC0415 - half as slow to import as the rest of tracekit
+
     k0, n0, k1, n1, worst = (table[name].to_numpy(float) for name in ("k0", "of0", "k1", "of1", "worst"))
     is_tested = is_clear & (n0 >= _MIN_BASELINE)
     usual, share = np.maximum((k0 + 0.5) / (n0 + 1), worst), k1 / np.maximum(n1, 1)
