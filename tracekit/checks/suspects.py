@@ -60,8 +60,8 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     shares of the effective number of traces.  Time of a callee without instrumentation is counted as its caller's.
 
     On 24 faults injected into two systems, the injected service is the first of the ranking in 23; nobody is named in 2
-    of them, and the other 22 verdicts are right (``tests/benchmarks/test_suspects.py``).  Such figures are no proof of
-    root-cause analysis in general.
+    of them, and the other 22 verdicts are right (``tests/benchmarks/test_suspects.py``).  The levels of significance
+    were set with these cases in view, so the share on other systems may be lower.
 
     Examples
     --------
