@@ -15,8 +15,8 @@ Nobody is named in two cases of TrainTicket with few traces of what was slow; in
 first, in the other second.
 
 These are development cases.  Two levels were set with them in view: 0.05 for latency (at 0.01, two more of TrainTicket
-are silent) and 0.01 for changed shapes (at 0.001, ``checkoutservice_return`` is missed).  Both are family-wise levels of
-adjusted p-values, and ``no_suspects`` of ``tests/calibration.py`` measures the false names at them.
+are silent) and 0.01 for changed shapes (at 0.001, ``checkoutservice_return`` is missed).  Both are family-wise levels
+of adjusted p-values, and ``no_suspects`` of ``tests/calibration.py`` measures how often a service is named at them.
 """
 
 import json
