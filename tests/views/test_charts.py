@@ -390,6 +390,9 @@ def test_shapes_have_one_bar_each_and_two_with_a_baseline():
     assert "no significant change" in now.customdata[0] or "too few" in now.customdata[0]
     nothing = plot(paths(traces.where("service_name == 'nobody'")))
     assert nothing.layout.annotations[0].text == "No traces."
+    one_sided = plot(paths(traces, traces.where("service_name == 'nobody'")))
+    assert one_sided.layout.annotations[0].text == "One side has no traces."
+    assert str(one_sided.picture()).startswith("<svg")
 
 
 def test_a_comparison_has_the_steps_of_its_path_and_the_verdicts_in_its_table():

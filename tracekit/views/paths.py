@@ -33,7 +33,7 @@ def plot_paths(result: Paths, *, bars: int = 12) -> Chart:
     -------
     Chart
         A plotly figure: for each shape its share of the traces, and of the baseline if there is one; a note if there
-        are no traces.
+        are no traces on a side.
 
     Examples
     --------
@@ -45,6 +45,8 @@ def plot_paths(result: Paths, *, bars: int = 12) -> Chart:
     if shown.empty:
         return empty_state(chart("Shapes of traces"), "No traces.")
     if "verdict" in shown:
+        if shown[["frequency_ratio", "baseline_frequency_ratio"]].isna().any(axis=None):
+            return empty_state(chart("Shapes of traces"), "One side has no traces.")
         shares = [_share(row) for _, row in shown.iterrows()]
         return two_bars(title, ("baseline", "current"), shares, heads=("shape", "change"))
     labels = unique(_label(row) for _, row in shown.iterrows())
