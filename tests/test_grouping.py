@@ -164,14 +164,15 @@ METHODS = [
 def grouped(name, by):
     """The groups that a function of the facade or a method of a result makes."""
     if isinstance(name, str):
-        return table_of(getattr(tk, name)(SHOP, by=by))
+        sides = (SHOP, SHOP) if name == "compare" else (SHOP,)
+        return table_of(getattr(tk, name)(*sides, by=by))
     result, method = name
     other = [RESULTS[result]] if method == "compare" else []
     return table_of(getattr(RESULTS[result], method)(*other, by=by))
 
 
 def test_the_law_has_its_functions():
-    assert {"latency", "errors", "timeline", "service_graph"} == set(FUNCTIONS)
+    assert {"latency", "errors", "timeline", "service_graph", "compare"} == set(FUNCTIONS)
     assert {
         ("critical_path", "by"),
         ("critical_path", "bands"),
@@ -201,9 +202,8 @@ def test_one_name_is_one_grouping(function, name):
 def test_several_names_and_a_series(function):
     tier = SHOP.attribute("request.app.tier").rename("tier")
     per_trace = pd.Series(["x", "y", "x"], index=pd.Index(SHOP.trace_ids, name="trace_id"), name="half")
-    keys = (
-        [per_trace, "service_name"] if function == ("critical_path", "compare") else [tier, per_trace, "service_name"]
-    )
+    is_of_two = function in {"compare", ("critical_path", "compare")}
+    keys = [per_trace, "service_name"] if is_of_two else [tier, per_trace, "service_name"]
     if function == "service_graph":
         assert set(grouped(function, keys)["service_name"]) == {
             "gold x web", "gold x pay", "(none) y web", "(none) y find", "free x web", "free x pay"

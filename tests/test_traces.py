@@ -242,9 +242,8 @@ def test_an_unknown_attribute_names_the_nearest():
         SHOP.attribute("tennant")
     with pytest.raises(ValueError, match=r"traces.attributes\['key'\].unique\(\) lists the keys"):
         SHOP.attribute("zzz")
-    with pytest.raises(ValueError, match="found 'tenant'") as caught:
-        SHOP.trace(f"{'c3':0>32}").attribute("tenant")
-    assert "did you mean tenant" not in str(caught.value)
+    without = SHOP.trace(f"{'c3':0>32}")  # a subset has the names of its recording
+    assert without.attribute("tenant").isna().all()
 
 
 # ------------------------------------------------------------------ from a frame and back

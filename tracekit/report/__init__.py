@@ -107,7 +107,7 @@ def report(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = tk.report(shop, f"{folder}/split.html", split="12:00:02").read_text()
     >>> page.count("compared with before")
-    2
+    3
     """
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
 
