@@ -47,6 +47,7 @@ from tracekit.checks.suspects import suspects as suspects
 from tracekit.analysis.suspects.result import Suspects as Suspects
 from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality
+from tracekit.checks.topics import patterns as patterns
 from tracekit.checks.coverage.coverage import coverage as coverage
 from tracekit.checks.sampling.latency_bias import latency_bias as latency_bias
 from tracekit.checks.sampling.sample_mix import sample_mix as sample_mix

@@ -21,6 +21,10 @@ from tracekit.checks.errors.failing_calls import failing_calls
 from tracekit.checks.errors.failures import failures
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
+from tracekit.checks.patterns.n_plus_one import n_plus_one
+from tracekit.checks.patterns.retries import retries
+from tracekit.checks.patterns.stragglers import stragglers
+from tracekit.checks.patterns.time_outs import time_outs
 from tracekit.checks.quality.cardinality import cardinality
 from tracekit.checks.quality.clocks.cycles import clock_cycles
 from tracekit.checks.quality.clocks.drift import clock_drift
@@ -65,7 +69,7 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
-Topic = Literal["data", "changes", "latency", "errors", "quality", "sampling"]
+Topic = Literal["data", "changes", "latency", "errors", "patterns", "quality", "sampling"]
 
 
 class Check(NamedTuple):
@@ -100,6 +104,10 @@ CHECKS: Final = (
     Check("failures", "errors", (), failures),
     Check("failing_calls", "errors", (), failing_calls),
     Check("incomplete", "data", (), incomplete),
+    Check("patterns.n_plus_one", "patterns", (), n_plus_one),
+    Check("patterns.retries", "patterns", (), retries),
+    Check("patterns.time_outs", "patterns", (), time_outs),
+    Check("patterns.stragglers", "patterns", (), stragglers),
     Check("complete.spans", "quality", (), missing_spans, weakens=True),
     Check("complete.rpc", "quality", (), call_pairs, weakens=True),
     Check("propagation.break", "quality", (), propagation, weakens=True),

@@ -1,11 +1,11 @@
-"""Checks by topic: data quality, and sampling."""
+"""Checks by topic: data quality, sampling, and patterns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tracekit.arguments import check_traces
-from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, build_case
+from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case
 from tracekit.checks.quality.cost import PRICES
 from tracekit.checks.registry import run_checks
 
@@ -16,6 +16,49 @@ if TYPE_CHECKING:
 
     from tracekit.findings import Findings
     from tracekit.traces import TraceSet
+
+
+def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequence[str] | None = None) -> Findings:
+    """Return findings on patterns of latency and failure that the shape and times of spans show.
+
+    Parameters
+    ----------
+    traces
+        Any traces, also a single one; known sampling weights are used.
+    baseline
+        Traces to compare with: patterns that the baseline does not have come first, and the others say what it has.
+    checks
+        Names of checks, such as ``["patterns.n_plus_one"]``; default: all.
+
+    Returns
+    -------
+    Findings
+        At most three per pattern, the most severe first; empty if no pattern was found.  ``estimate`` is the mean
+        critical-path time that an affected request would not have taken, at most, with its 95% CI.  ``evidence`` has
+        one row per caller and callee: ``caller_service``, ``caller_operation``, ``service_name``, ``operation``,
+        ``occurrence_count``, ``trace_count``, ``size_p50`` and ``size_max`` (of what the pattern counts), ``cost_ns``,
+        ``cost_low_ns``, ``cost_high_ns``, ``affected_ratio`` (of the latency of the affected requests), ``cost_ratio``
+        (of the latency of all requests), ``exemplar_trace_id``, ``exemplar_span_id``.
+
+    Raises
+    ------
+    ValueError
+        An unknown check.
+
+    Notes
+    -----
+    A pattern is reported from 5% of the latency of the affected requests on, and is a warning from 10% of the latency
+    of all requests on.  Costs of several patterns may overlap.
+
+    Examples
+    --------
+    >>> tk.patterns(shop)
+    Findings(none)
+    """
+    check_traces(traces, "patterns")
+    if baseline is not None:
+        check_traces(baseline, "patterns")
+    return run_checks(Case(traces, baseline=None if baseline is None else Case(baseline)), ["patterns"], checks)
 
 
 def quality(

@@ -1,0 +1,114 @@
+"""Shops of random rate, size, depth and noise, healthy or with one planted pattern."""
+
+from itertools import count
+
+import numpy as np
+import pandas as pd
+
+from tracekit import TraceSet
+
+START, MS, SECOND = 1_764_000_000_000_000_000, 1_000_000, 1_000_000_000
+SERVICES = ("edge", "shop", "cart", "ledger", "stock", "price", "mail", "search")
+
+
+class Shop:
+    """A chain of services that call each other; the last one plants a pattern below its own span."""
+
+    def __init__(self, rng, requests=None):
+        self.rng = rng
+        self.requests = requests or int(rng.integers(60, 400))
+        self.depth = int(rng.integers(1, 5))
+        self.own_ms = float(rng.uniform(2, 30))
+        self.noise = float(rng.uniform(0.1, 0.6))
+        self.rate = float(rng.uniform(1, 50))
+        self.names = rng.permutation(SERVICES)
+        self.rows, self.ids = [], count(1)
+
+    def time(self, mean_ms):
+        """A random time around a mean, in ns."""
+        return int(mean_ms * MS * self.rng.lognormal(-(self.noise**2) / 2, self.noise))
+
+    def span(self, trace, parent, service, name, kind, begin, end, *, failed=False, **more):
+        """Record a span, and return its id."""
+        span_id = f"{next(self.ids):016x}"
+        row = (f"{trace + 1:032x}", span_id, parent, service, name, kind, begin, end, "ERROR" if failed else "UNSET")
+        self.rows.append(dict(zip(COLUMNS, row, strict=True)) | more)
+        return span_id
+
+    def traces(self, plant, share=1.0):
+        """Requests through the chain; ``plant`` records what is below the last service, and returns when it ends."""
+        begins = np.cumsum(self.rng.exponential(SECOND / self.rate, self.requests)).astype(np.int64) + START
+        for trace, begin in enumerate(begins.tolist()):
+            has = self.rng.random() < share
+            self._request(trace, begin, plant if has else healthy_call)
+        return TraceSet.from_spans(pd.DataFrame(self.rows))
+
+    def _request(self, trace, begin, plant):
+        """Record one request from the inside out."""
+        chain = [str(name) for name in self.names[: self.depth + 1]]
+        opened, at, parent = [], begin, None
+        for up, service in zip([None, *chain], chain, strict=False):
+            if up is not None:
+                parent = self._open(opened, trace, parent, up, f"call {service}", "CLIENT", at)
+                at += self.time(0.2)
+            parent = self._open(opened, trace, parent, service, f"POST /{service}", "SERVER", at)
+            at += self.time(self.own_ms / 2)
+        at = plant(self, trace, parent, chain[-1], at)
+        for row in reversed(opened):
+            at += self.time(self.own_ms / 2) if row["kind"] == "SERVER" else self.time(0.2)
+            row["end_ns"] = at
+
+    def _open(self, opened, *span):
+        """Record a span whose end is not known yet."""
+        span_id = self.span(*span, 0)
+        opened.append(self.rows[-1])
+        return span_id
+
+
+COLUMNS = ("trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "start_ns", "end_ns", "status_code")
+
+
+def call(shop, trace, parent, service, begin, took, name="SELECT items", **more):
+    """Record a call to the database, and return when it ends."""
+    shop.span(trace, parent, service, name, "CLIENT", begin, begin + took, **{"attributes.db.system": "mysql"} | more)
+    return begin + took
+
+
+def healthy_call(shop, trace, parent, service, at):
+    """One to three calls of the database, the second at the same time as the first."""
+    ends = [call(shop, trace, parent, service, at, shop.time(4), f"SELECT {k}") for k in range(shop.rng.integers(1, 4))]
+    return max(ends)
+
+
+def one_by_one(shop, trace, parent, service, at):
+    """Ten to forty calls of the database in a row."""
+    for _ in range(shop.rng.integers(10, 41)):
+        at = call(shop, trace, parent, service, at, shop.time(2)) + shop.time(0.1)
+    return at
+
+
+def failing_twice(shop, trace, parent, service, at):
+    """A call that fails two times and is repeated after a pause."""
+    for failed in (True, True, False):
+        at = call(shop, trace, parent, service, at, shop.time(10), failed=failed) + shop.time(5)
+    return at
+
+
+def after_two_seconds(shop, trace, parent, service, at):
+    """A call that fails after two seconds, and some milliseconds of overhead."""
+    return call(shop, trace, parent, service, at, 2 * SECOND + int(shop.rng.exponential(2 * MS)), failed=True)
+
+
+def one_of_eight(shop, trace, parent, service, at):
+    """Eight parallel calls of which one takes five times as long."""
+    times = [shop.time(10) for _ in range(8)]
+    slow = max(times) * int(shop.rng.integers(3, 8))
+    return max(call(shop, trace, parent, service, at + k * 1000, took) for k, took in enumerate([*times, slow]))
+
+
+PLANTED = {
+    "patterns.n_plus_one": (one_by_one, 0.3),
+    "patterns.retries": (failing_twice, 0.4),
+    "patterns.time_outs": (after_two_seconds, 0.15),
+    "patterns.stragglers": (one_of_eight, 0.5),
+}

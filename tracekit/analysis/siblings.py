@@ -1,0 +1,115 @@
+"""Equal calls of one span: how many, one after another or at once, and with which outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.forest import visible_parents
+from tracekit.schema import Kind
+from tracekit.stats.grouping import dense_codes
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+
+class Siblings(NamedTuple):
+    """Calls of the same operation from the same span, as groups.
+
+    Parameters
+    ----------
+    row
+        Rows of ``spans``: the calls, by group and start.
+    first
+        int64, one per group and one more: the calls of group i are ``row[first[i]:first[i + 1]]``.
+    parent
+        Row of the span that makes the calls, one per group.
+    operation
+        Code of service and operation of the callee, one per group: equal codes are the same operation.
+    follows
+        bool, one per call: it starts when all earlier calls of its group have ended; false for the first of a group.
+    """
+
+    row: Array
+    first: Array
+    parent: Array
+    operation: Array
+    follows: Array
+
+    @property
+    def count(self) -> Array:
+        """int64, one per group: number of calls."""
+        return np.diff(self.first)
+
+    @property
+    def group(self) -> Array:
+        """int64, one per call: its group."""
+        return np.repeat(np.arange(len(self.parent)), self.count)
+
+    def sum(self, value: Array) -> Array:
+        """Return the sum of a number per call, by group."""
+        total = np.concatenate([np.zeros(1, np.float64), np.cumsum(value, dtype=np.float64)])
+        return np.asarray(total[self.first[1:]] - total[self.first[:-1]])
+
+
+def siblings(traces: TraceSet) -> Siblings:
+    """Return the calls of every span, grouped by operation.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    Siblings
+        Groups of one call or more.
+
+    Notes
+    -----
+    A call is a span with a duration and a parent that is outgoing (CLIENT, PRODUCER) or belongs to another service.
+    Spans inferred by a backend are skipped.
+
+    Examples
+    --------
+    >>> found = siblings(shop)
+    >>> found.count.tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    spans, inferred = traces.columns.spans, traces.is_inferred
+    up = visible_parents(traces.forest.parent_row, inferred).astype(np.int64)
+    service, operation = traces.codes("service_name"), traces.codes("operation")
+    outgoing = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)
+    is_call = (up >= 0) & ~inferred & traces.has_duration & (outgoing | (service.codes != service.codes[up]))
+    row = np.flatnonzero(is_call)
+    several = len(operation.labels) + 1
+    name = (service.codes[row].astype(np.int64) + 1) * several + operation.codes[row] + 1
+    name, _ = dense_codes(name, (len(service.labels) + 1) * several)
+    order = np.lexsort((spans.end_ns[row], spans.start_ns[row], name, up[row]))
+    row, name = row[order], name[order]
+    begins = np.diff(up[row], prepend=-1) != 0
+    begins[1:] |= np.diff(name) != 0
+    first = np.append(np.flatnonzero(begins), len(row))
+    return Siblings(row, first, up[row[begins]], name[begins], _follows(spans.start_ns[row], spans.end_ns[row], begins))
+
+
+def _follows(start: Array, end: Array, begins: Array) -> Array:
+    """Return which calls start when all earlier ones of their group have ended."""
+    follows = np.zeros(len(start), bool)
+    if not len(start):
+        return follows
+    group = np.cumsum(begins) - 1
+    latest = _running_maximum(end, group)
+    follows[1:] = ~begins[1:] & (start[1:] >= latest[:-1])
+    return follows
+
+
+def _running_maximum(value: Array, group: Array) -> Array:
+    """Return the largest value so far within each group; groups are in ascending order."""
+    rank = np.empty(len(value), np.int64)
+    order = np.argsort(value, kind="stable")
+    rank[order] = np.arange(len(value))
+    highest = np.maximum.accumulate(group * len(value) + rank) - group * len(value)
+    return np.asarray(value[order[highest]])

@@ -1,0 +1,52 @@
+"""N+1 calls: a span that makes the same call once for each of many items, one after another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.checks.names import name_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of, path_ns
+from tracekit.checks.patterns.repeated import repeated
+from tracekit.text import count
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding
+
+_FEWEST: Final = 5  # calls of one operation by one span
+_IN_SEQUENCE: Final = 0.8  # of the calls start when all earlier ones have ended
+_FAILED: Final = 0.5  # of the calls: more are retries
+
+
+def n_plus_one(case: Case) -> list[Finding]:
+    """Return the operations that make the same call at least five times in a row."""
+    return findings_of(_PATTERN, case)
+
+
+def _detect(case: Case) -> Occurrences:
+    """Return the spans with such calls; the cost is that of all calls but one of average length."""
+    found = case.result(repeated)
+    calls, failed = found.count, found.sum(case.traces.is_error[found.row])
+    in_sequence = found.sum(found.follows) + 1
+    at = np.flatnonzero((calls >= _FEWEST) & (in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls))
+    cost = found.sum(path_ns(case)[found.row])[at] * (1 - 1 / calls[at])
+    return Occurrences(found.parent[at], found.row[found.first[at]], calls[at], cost)
+
+
+def _say(row: Mapping[Hashable, Any]) -> str:
+    """Return who calls what how often."""
+    most = f" (median; at most {count(row['size_max'])})" if row["size_max"] > row["size_p50"] else ""
+    return f"N+1 calls: {caller_of(row)} calls {name_of(row)} {count(row['size_p50'])} times in a row{most}"
+
+
+_PATTERN: Final = Pattern(
+    "patterns.n_plus_one",
+    _detect,
+    _say,
+    remedy="Fetch all items in one call (a batch, a join, WHERE ... IN); where that is impossible, call in parallel.",
+    method="At least 5 calls of one span to one operation, in sequence; cost: critical-path time of all but one.",
+)

@@ -1,0 +1,209 @@
+"""Occurrences of a pattern, by caller and callee: in how many traces, how often, and what they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.names import name_of
+from tracekit.checks.overview import overview
+from tracekit.findings import Estimate, Finding
+from tracekit.stats.grouping import dense_codes, group_rows, sum_by
+from tracekit.stats.ratio_means import ratio_means
+from tracekit.stats.weighted_means import mean_limits
+from tracekit.text import duration, interval, plural, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+    from typing import Any
+
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+    from tracekit.findings import Severity
+    from tracekit.traces import TraceSet
+
+MATTERS: Final = 0.05  # of the critical-path time of the affected requests: less is not reported
+HEAVY: Final = 0.10  # of the critical-path time of all requests: a warning
+NAMED: Final = 3  # findings of one pattern
+CALLER: Final = ("caller_service", "caller_operation")
+CALLEE: Final = ("service_name", "operation")
+KEYS: Final = (*CALLER, *CALLEE)
+_VALUES: Final = (
+    "trace_count", "size_p50", "size_max", "cost_ns", "cost_low_ns", "cost_high_ns", "affected_ratio", "cost_ratio",
+)  # fmt: skip
+
+
+class Occurrences(NamedTuple):
+    """Occurrences of a pattern in one set of traces, one entry each.
+
+    Parameters
+    ----------
+    caller, callee
+        Rows of ``spans``: the span that calls, and one of its calls (itself, for a pattern of one span).
+    size
+        What the pattern counts, such as the number of calls.
+    cost_ns
+        Critical-path time that the request would not have taken without it, at most.
+    """
+
+    caller: Array
+    callee: Array
+    size: Array
+    cost_ns: Array
+
+
+class Pattern(NamedTuple):
+    """A pattern: its name, how it is found, and what is said and advised.
+
+    Parameters
+    ----------
+    check
+        Name of the check.
+    detect
+        Returns the occurrences.
+    say
+        Returns the beginning of the sentence about one row of ``table_of``, before the number of traces.
+    remedy, method
+        As in ``Finding``.
+    complete
+        Adds columns to ``table_of`` that ``say``, ``matters`` and ``is_heavy`` use.
+    matters, is_heavy
+        Return which rows are reported, and which of these are warnings; default: by cost.
+    """
+
+    check: str
+    detect: Callable[[Case], Occurrences]
+    say: Callable[[Mapping[Hashable, Any]], str]
+    remedy: str
+    method: str
+    complete: Callable[[Case, pd.DataFrame], pd.DataFrame] = lambda _, table: table
+    matters: Callable[[pd.DataFrame], pd.Series] = lambda table: table["affected_ratio"] >= MATTERS
+    is_heavy: Callable[[pd.DataFrame], pd.Series] = lambda table: table["cost_ratio"] >= HEAVY
+
+
+def path_ns(case: Case) -> Array:
+    """Return the critical-path time of every span with all spans below it, in ns; 0 for spans not on the path."""
+    path = case.result(overview).path
+    return np.asarray(path.total_ns[: path.tree.span_count])
+
+
+def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
+    """Return one row per caller and callee, the highest cost first.
+
+    ``caller_service``, ``caller_operation``, ``service_name``, ``operation``; recorded: ``occurrence_count``,
+    ``trace_count``, ``size_p50``, ``size_max``; weighted: ``cost_ns`` per affected request, with ``cost_low_ns`` and
+    ``cost_high_ns``; ``affected_ratio``: cost per critical-path time of the affected requests; ``cost_ratio``: cost per
+    critical-path time of all requests; ``exemplar_trace_id``, ``exemplar_span_id``: the occurrence of the highest cost.
+    """
+    traces, path = case.traces, case.result(overview).path
+    group, keys = pairs_of(traces, found.caller, found.callee)
+    groups, trace, weight = len(keys), traces.forest.trace[found.caller].astype(np.int64), traces.weights.value
+    cell, pair = dense_codes(group * max(len(traces), 1) + trace, groups * max(len(traces), 1))
+    owner, affected = pair // max(len(traces), 1), pair % max(len(traces), 1)
+    cost = sum_by(cell, found.cost_ns.astype(np.float64), len(pair))
+    mean, moments = ratio_means(owner, affected, cost, weight, groups)
+    low, high = mean_limits(mean, moments)
+    latency = sum_by(path.tree.trace[path.tree.root], path.latency_ns.astype(np.float64), len(traces)) * weight
+    total = sum_by(owner, cost * weight[affected], groups)
+    order = np.lexsort((found.caller, -found.cost_ns, group))
+    best = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+    sizes = pd.Series(found.size).groupby(group)
+    ids = traces.columns.spans.span_id
+    table = keys.assign(
+        occurrence_count=np.bincount(group, minlength=groups),
+        trace_count=np.bincount(owner, minlength=groups),
+        size_p50=sizes.median().to_numpy(),
+        size_max=sizes.max().to_numpy(),
+        cost_ns=mean,
+        cost_low_ns=low,
+        cost_high_ns=high,
+        affected_ratio=_share(total, sum_by(owner, latency[affected], groups)),
+        cost_ratio=_share(total, np.full(groups, latency.sum())),
+        exemplar_trace_id=[traces.trace_ids[at] for at in trace[best]],
+        exemplar_span_id=[f"{int(ids[at]):016x}" for at in found.callee[best]],
+    )
+    return table.sort_values(["cost_ratio", *KEYS], ascending=[False] + [True] * 4, ignore_index=True)
+
+
+def pairs_of(traces: TraceSet, caller: Array, callee: Array) -> tuple[Array, pd.DataFrame]:
+    """Return the number of the caller and callee of each pair of rows, and their names."""
+    service, operation = traces.codes("service_name"), traces.codes("operation")
+    names = dict(zip(KEYS, (service, operation, service, operation), strict=True))
+    rows = dict(zip(KEYS, (caller, caller, callee, callee), strict=True))
+    return group_rows({name: codes.take(rows[name]) for name, codes in names.items()}, len(caller))
+
+
+def _share(part: Array, whole: Array) -> Array:
+    """Return a part of a whole, 0 where the whole is none."""
+    return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0))
+
+
+def findings_of(pattern: Pattern, case: Case) -> list[Finding]:
+    """Return a finding for each of the costliest callers and callees; those not in the baseline first."""
+    found = pattern.detect(case)
+    if not len(found.caller):
+        return []
+    table = pattern.complete(case, table_of(case, found))
+    shown = table[pattern.matters(table)]
+    before = None if case.baseline is None else _before(pattern, case.baseline)
+    is_old = (
+        np.zeros(len(shown), bool) if before is None else pd.MultiIndex.from_frame(shown[[*KEYS]]).isin(before.index)
+    )
+    shown = shown.iloc[np.argsort(is_old, kind="stable")].head(NAMED)
+    return [_finding(pattern, case, shown.iloc[[k]], before) for k in range(len(shown))]
+
+
+def _before(pattern: Pattern, baseline: Case) -> pd.DataFrame:
+    """Return the occurrences in the baseline, by caller and callee."""
+    found = pattern.detect(baseline)
+    return table_of(baseline, found).set_index([*KEYS])
+
+
+def _finding(pattern: Pattern, case: Case, evidence: pd.DataFrame, before: pd.DataFrame | None) -> Finding:
+    """Return the finding of one caller and callee."""
+    row = evidence.to_dict("records")[0]
+    traces = f"{plural(row['trace_count'], 'trace')} ({ratio(row['trace_count'] / len(case.traces))})"
+    text = f"{pattern.say(row)} in {traces}: {_cost_text(row)}.{_baseline_text(row, before)}"
+    severity: Severity = "warning" if pattern.is_heavy(evidence).all() else "notice"
+    estimate = Estimate(row["cost_ns"], "ns", row["cost_low_ns"], row["cost_high_ns"], int(row["trace_count"]))
+    return Finding(
+        pattern.check,
+        severity,
+        text,
+        estimate,
+        evidence,
+        (row["exemplar_trace_id"], row["exemplar_span_id"]),
+        remedy=pattern.remedy,
+        method=pattern.method,
+        code="tk.patterns(traces)" if before is None else "tk.patterns(traces, before)",
+        values={name: row[name] for name in _VALUES},
+    )
+
+
+def _cost_text(row: Mapping[Hashable, Any]) -> str:
+    """Return what a pattern costs, in words."""
+    limits = ""
+    if np.isfinite([row["cost_low_ns"], row["cost_high_ns"]]).all():
+        limits = f" ({interval(row['cost_low_ns'], row['cost_high_ns'], duration)})"
+    if not row["cost_ns"] > 0:
+        return "no cost on the critical path"
+    mean, these = ("", "this trace") if row["trace_count"] == 1 else ("mean ", "these traces")
+    return f"{mean}cost {duration(row['cost_ns'])}{limits}, {ratio(row['affected_ratio'])} of the latency of {these}"
+
+
+def _baseline_text(row: Mapping[Hashable, Any], before: pd.DataFrame | None) -> str:
+    """Return the same in the baseline, in words; empty without one."""
+    if before is None:
+        return ""
+    key = tuple(row[name] for name in KEYS)
+    if key not in before.index:
+        return " Not in the baseline."
+    was = before.loc[[key]].iloc[0]
+    return f" In the baseline: {plural(was['trace_count'], 'trace')}, {duration(was['cost_ns'])}."
+
+
+def caller_of(row: Mapping[Hashable, Any]) -> str:
+    """Return the caller in words."""
+    return name_of({"service_name": row["caller_service"], "operation": row["caller_operation"]})

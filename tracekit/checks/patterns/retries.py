@@ -1,0 +1,81 @@
+"""Retries: failed calls that the same span makes again, and retry storms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.checks.names import name_of
+from tracekit.checks.patterns.occurrences import (
+    HEAVY,
+    KEYS,
+    MATTERS,
+    Occurrences,
+    Pattern,
+    caller_of,
+    findings_of,
+    pairs_of,
+    path_ns,
+)
+from tracekit.checks.patterns.repeated import repeated, retried
+from tracekit.stats.grouping import sum_by
+from tracekit.text import count, factor
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    import pandas as pd
+
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding
+
+_AMPLIFIED: Final = 1.2  # attempts per call: worth reporting whatever they cost
+_STORM: Final = 1.5  # attempts per call: a warning
+
+
+def retries(case: Case) -> list[Finding]:
+    """Return the calls that are repeated after failures, with attempts per call."""
+    return findings_of(_PATTERN, case)
+
+
+def _detect(case: Case) -> Occurrences:
+    """Return the calls with retries; the cost is that of failed attempts and of the pauses after them."""
+    found, spans = case.result(repeated), case.traces.columns.spans
+    again = case.result(retried)
+    on_path = path_ns(case)[found.row]
+    pause = np.zeros(len(found.row), np.int64)
+    pause[:-1] = np.maximum(spans.start_ns[found.row[1:]] - spans.end_ns[found.row[:-1]], 0)
+    wasted = found.sum(np.where(again & (on_path > 0), on_path + pause, 0))
+    at = np.flatnonzero(found.sum(again) > 0)
+    return Occurrences(found.parent[at], found.row[found.first[at]], found.sum(again)[at] + 1, wasted[at])
+
+
+def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
+    """Add attempts per call, including the calls without a retry: ``attempt_ratio``."""
+    found = case.result(repeated)
+    group, keys = pairs_of(case.traces, found.parent, found.row[found.first[:-1]])
+    weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
+    attempts = sum_by(group, weight * found.count, len(keys))
+    again = sum_by(group, weight * found.sum(case.result(retried)), len(keys))
+    return table.merge(keys.assign(attempt_ratio=attempts / (attempts - again)), on=[*KEYS], how="left")
+
+
+def _say(row: Mapping[Hashable, Any]) -> str:
+    """Return who repeats which call how often."""
+    return (
+        f"Retries: {caller_of(row)} repeats failed calls of {name_of(row)}, {factor(row['attempt_ratio'])} as many "
+        f"attempts as calls (at most {count(row['size_max'])} in one call),"
+    )
+
+
+_PATTERN: Final = Pattern(
+    "patterns.retries",
+    _detect,
+    _say,
+    remedy="Limit retries (a budget, back-off with jitter, a circuit breaker), and mend the failing callee.",
+    method="A failed call, and the same call by the same span after it; cost: failed attempts and pauses after them.",
+    complete=_with_attempts,
+    matters=lambda table: (table["affected_ratio"] >= MATTERS) | (table["attempt_ratio"] >= _AMPLIFIED),
+    is_heavy=lambda table: (table["cost_ratio"] >= HEAVY) | (table["attempt_ratio"] >= _STORM),
+)

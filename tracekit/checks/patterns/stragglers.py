@@ -1,0 +1,88 @@
+"""Stragglers: parallel calls of one operation, of which one takes much longer than all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.checks.names import name_of
+from tracekit.checks.patterns.occurrences import (
+    MATTERS,
+    Occurrences,
+    Pattern,
+    caller_of,
+    findings_of,
+    pairs_of,
+    path_ns,
+)
+from tracekit.checks.patterns.repeated import repeated
+from tracekit.stats.grouping import sum_by
+from tracekit.text import factor, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    import pandas as pd
+
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+_FEWEST: Final = 3  # parallel calls
+_IN_SEQUENCE: Final = 0.2  # of the calls start when all earlier ones have ended, at most
+_SLOWER: Final = 2.0  # times the second slowest
+_OFTEN: Final = 0.1  # of the spans that make such calls have a straggler
+
+
+def stragglers(case: Case) -> list[Finding]:
+    """Return the parallel calls of which one often takes at least twice as long as all others."""
+    return findings_of(_PATTERN, case)
+
+
+def _parallel(case: Case) -> Array:
+    """Return the groups of ``repeated`` that are parallel calls."""
+    found = case.result(repeated)
+    return np.flatnonzero((found.count >= _FEWEST) & (found.sum(found.follows) <= _IN_SEQUENCE * found.count))
+
+
+def _detect(case: Case) -> Occurrences:
+    """Return the parallel calls with a straggler; the cost is its time beyond the second slowest."""
+    found, took = case.result(repeated), case.traces.duration_ns
+    order = np.lexsort((took[found.row], found.group))
+    ordered = found.row[order]
+    groups = _parallel(case)
+    slowest = ordered[found.first[groups + 1] - 1]
+    second = took[ordered[found.first[groups + 1] - 2]]
+    slower = took[slowest] / np.maximum(second, 1)
+    at = slower >= _SLOWER
+    cost = np.minimum(path_ns(case)[slowest], took[slowest] - second)
+    return Occurrences(found.parent[groups][at], slowest[at], slower[at], cost[at])
+
+
+def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
+    """Add the share of spans with parallel calls that have a straggler: ``straggler_ratio``."""
+    found, groups = case.result(repeated), _parallel(case)
+    pair, keys = pairs_of(case.traces, found.parent[groups], found.row[found.first[groups]])
+    every = keys.assign(parallel_count=sum_by(pair, 1.0, len(keys)))
+    merged = table.merge(every, how="left")
+    return merged.assign(straggler_ratio=merged["occurrence_count"] / merged["parallel_count"])
+
+
+def _say(row: Mapping[Hashable, Any]) -> str:
+    """Return how often one of the calls is much slower."""
+    return (
+        f"Stragglers: of the parallel calls of {caller_of(row)} to {name_of(row)}, one takes "
+        f"{factor(row['size_p50'])} as long as the second slowest in {ratio(row['straggler_ratio'])} of cases,"
+    )
+
+
+_PATTERN: Final = Pattern(
+    "patterns.stragglers",
+    _detect,
+    _say,
+    remedy="Find out what the slow calls have in common (shard, host, key); hedge requests or answer without the last.",
+    method="At least 3 parallel calls, the slowest at least twice the second slowest; cost: the time beyond that.",
+    complete=_with_share,
+    matters=lambda table: (table["affected_ratio"] >= MATTERS) & (table["straggler_ratio"] >= _OFTEN),
+)
