@@ -60,11 +60,12 @@ def all_tables():
     from analysis import tables as analysis  # noqa: PLC0415 - the tables stand on this frame
     from analysis.suspects import tables as suspects  # noqa: PLC0415 - the tables stand on this frame
     from checks import tables as report  # noqa: PLC0415 - the tables stand on this frame
+    from checks.patterns import tables as patterns  # noqa: PLC0415 - the tables stand on this frame
     from checks.quality import tables as quality  # noqa: PLC0415 - the tables stand on this frame
     from checks.sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
-    modules = (sampling, quality, analysis, suspects, public, report)
+    modules = (sampling, quality, patterns, analysis, suspects, public, report)
     return {table.make.__name__: table for module in modules for table in module.TABLES}
 
 

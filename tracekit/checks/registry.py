@@ -21,10 +21,17 @@ from tracekit.checks.errors.failing_calls import failing_calls
 from tracekit.checks.errors.failures import failures
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
+from tracekit.checks.patterns.abandoned_calls import abandoned_calls
+from tracekit.checks.patterns.cold_starts import cold_starts as cold_start_waits
+from tracekit.checks.patterns.double_spans import double_spans
+from tracekit.checks.patterns.health_checks import health_checks
 from tracekit.checks.patterns.n_plus_one import n_plus_one
 from tracekit.checks.patterns.retries import retries
+from tracekit.checks.patterns.sequential_calls import sequential_calls
+from tracekit.checks.patterns.slow_instances import slow_instances
 from tracekit.checks.patterns.stragglers import stragglers
 from tracekit.checks.patterns.time_outs import time_outs
+from tracekit.checks.patterns.waits import waits
 from tracekit.checks.quality.cardinality import cardinality
 from tracekit.checks.quality.clocks.cycles import clock_cycles
 from tracekit.checks.quality.clocks.drift import clock_drift
@@ -108,6 +115,13 @@ CHECKS: Final = (
     Check("patterns.retries", "patterns", (), retries),
     Check("patterns.time_outs", "patterns", (), time_outs),
     Check("patterns.stragglers", "patterns", (), stragglers),
+    Check("patterns.sequential_calls", "patterns", (), sequential_calls),
+    Check("patterns.abandoned_calls", "patterns", (), abandoned_calls),
+    Check("patterns.waits", "patterns", (), waits),
+    Check("patterns.slow_instances", "patterns", (), slow_instances),
+    Check("patterns.cold_starts", "patterns", (), cold_start_waits),
+    Check("patterns.health_checks", "patterns", (), health_checks),
+    Check("patterns.double_spans", "patterns", (), double_spans),
     Check("complete.spans", "quality", (), missing_spans, weakens=True),
     Check("complete.rpc", "quality", (), call_pairs, weakens=True),
     Check("propagation.break", "quality", (), propagation, weakens=True),

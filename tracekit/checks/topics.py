@@ -36,9 +36,10 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
         At most three per pattern, the most severe first; empty if no pattern was found.  ``estimate`` is the mean
         critical-path time that an affected request would not have taken, at most, with its 95% CI.  ``evidence`` has
         one row per caller and callee: ``caller_service``, ``caller_operation``, ``service_name``, ``operation``,
-        ``occurrence_count``, ``trace_count``, ``size_p50`` and ``size_max`` (of what the pattern counts), ``cost_ns``,
-        ``cost_low_ns``, ``cost_high_ns``, ``affected_ratio`` (of the latency of the affected requests), ``cost_ratio``
-        (of the latency of all requests), ``exemplar_trace_id``, ``exemplar_span_id``.
+        ``detail`` (such as the instance), ``occurrence_count``, ``trace_count``, ``trace_ratio``, ``size_p50`` and
+        ``size_max`` (of what the pattern counts), ``cost_ns``, ``cost_low_ns``, ``cost_high_ns``, ``affected_ratio``
+        (of the latency of the affected requests), ``cost_ratio`` (of the latency of all requests),
+        ``exemplar_trace_id``, ``exemplar_span_id``.
 
     Raises
     ------
@@ -47,8 +48,9 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
 
     Notes
     -----
-    A pattern is reported from 5% of the latency of the affected requests on, and is a warning from 10% of the latency
-    of all requests on.  Costs of several patterns may overlap.
+    A pattern that costs time is reported from 5% of the latency of the affected requests on, and is a warning from 10%
+    of the latency of all requests on; the others have thresholds of their own (``method``).  Costs of several patterns
+    may overlap.  A pattern of the structure is a fact about these traces, not a difference from what is usual.
 
     Examples
     --------

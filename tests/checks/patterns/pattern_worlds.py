@@ -106,9 +106,80 @@ def one_of_eight(shop, trace, parent, service, at):
     return max(call(shop, trace, parent, service, at + k * 1000, took) for k, took in enumerate([*times, slow]))
 
 
+def in_either_order(shop, trace, parent, service, at):
+    """Two calls, one after the other, in a random order."""
+    for name in shop.rng.permutation(["GET stock", "GET price"]).tolist():
+        at = call(shop, trace, parent, service, at, shop.time(20), name)
+    return at
+
+
+def given_up(shop, trace, parent, service, at):
+    """A call that fails while its callee works on for some seconds."""
+    took, name = shop.time(100), "call bank"
+    shop.span(trace, parent, service, name, "CLIENT", at, at + took, failed=True)
+    shop.span(trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + MS, at + took + shop.time(3000))
+    return at + took
+
+
+def at_times_queued(shop, trace, parent, service, at):
+    """A call of which a quarter waits for a connection."""
+    queued = shop.time(200) if shop.rng.random() < 0.25 else 0
+    took = shop.time(30) + 2 * MS
+    shop.span(trace, parent, service, "call bank", "CLIENT", at, at + queued + took)
+    shop.span(trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + queued + MS, at + queued + took - MS)
+    return at + queued + took
+
+
+def on_four_hosts(shop, trace, parent, service, at):
+    """A call to one of four hosts, of which one takes three times as long."""
+    host = int(shop.rng.integers(0, 4))
+    took = shop.time(40) * (3 if host == 3 else 1)
+    shop.span(trace, parent, service, "call bank", "CLIENT", at, at + took)
+    where = {"host_name": f"bank-{host}"}
+    shop.span(
+        trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10, **where
+    )
+    return at + took
+
+
+def started_cold(shop, trace, parent, service, at):
+    """A call of a function that a fifth of the time has to start."""
+    is_cold = bool(shop.rng.random() < 0.2)
+    took = shop.time(20) + is_cold * shop.time(800)
+    shop.span(trace, parent, service, "invoke", "CLIENT", at, at + took)
+    more = {"attributes.faas.coldstart": is_cold}
+    shop.span(
+        trace, shop.rows[-1]["span_id"], "resize", "resize", "SERVER", at + MS // 10, at + took - MS // 10, **more
+    )
+    return at + took
+
+
+def twice_recorded(shop, trace, parent, service, at):
+    """A call that the mesh of the callee records as well."""
+    took = shop.time(30)
+    shop.span(trace, parent, service, "call bank", "CLIENT", at, at + took)
+    shop.span(trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10)
+    shop.span(trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + MS // 5, at + took - MS // 5)
+    return at + took
+
+
+def probed(shop, _, __, ___, at):
+    """Nothing below; the request is that of a prober, whatever its path."""
+    root = next(row for row in reversed(shop.rows) if row["parent_span_id"] is None)
+    root["attributes.user_agent.original"] = "kube-probe/1.31"
+    return at
+
+
 PLANTED = {
     "patterns.n_plus_one": (one_by_one, 0.3),
     "patterns.retries": (failing_twice, 0.4),
     "patterns.time_outs": (after_two_seconds, 0.15),
     "patterns.stragglers": (one_of_eight, 0.5),
+    "patterns.sequential_calls": (in_either_order, 0.5),
+    "patterns.abandoned_calls": (given_up, 0.2),
+    "patterns.waits": (at_times_queued, 1.0),
+    "patterns.slow_instances": (on_four_hosts, 1.0),
+    "patterns.cold_starts": (started_cold, 1.0),
+    "patterns.double_spans": (twice_recorded, 0.5),
+    "patterns.health_checks": (probed, 0.3),
 }

@@ -1,9 +1,10 @@
-"""Patterns: planted ones are named with caller, callee and cost; healthy shops have none."""
+"""Patterns: costs by hand, the baseline, hostile names; the tables say how often planted patterns are named."""
 
-import numpy as np
+from itertools import pairwise
+
+import pandas as pd
 import pytest
-from checks.patterns.pattern_worlds import PLANTED, Shop, healthy_call
-from checks.quality.clean_worlds import CASES, recording
+from checks.patterns.pattern_worlds import COLUMNS, MS, PLANTED, START
 
 import tracekit as tk
 from tracekit import TraceSet
@@ -12,30 +13,112 @@ from tracekit.checks.registry import CHECKS
 DETECTORS = [check.name for check in CHECKS if check.topic == "patterns"]
 
 
+def drawn(*spans, traces=1):
+    """Traces of the same spans: id, parent, service, name, kind, begin and end in ms, and whether it failed."""
+    rows = [
+        (
+            *(f"{k + 1:032x}", f"{k:x}{span}", parent and f"{k:x}{parent}", service, name, kind),
+            *(START + k * 10_000 * MS + int(at * MS) for at in (begin, end)),
+            "ERROR" if failed else "UNSET",
+        )
+        for k in range(traces)
+        for span, parent, service, name, kind, begin, end, failed in spans
+    ]
+    return TraceSet.from_spans(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def rooted(*calls, end=200):
+    """A root from 0 to ``end`` ms, and calls below it: name, begin, end, failed."""
+    spans = [("01", None, "shop", "POST /pay", "SERVER", 0, end, False)]
+    for k, (name, begin, stop, failed) in enumerate(calls):
+        spans.append((f"{k + 2:02d}", "01", "shop", name, "CLIENT", begin, stop, failed))
+    return spans
+
+
+def only(traces, check, baseline=None):
+    """The one finding of a detector."""
+    (finding,) = [f for f in tk.patterns(traces, baseline) if f.check == check]
+    return finding
+
+
 def test_every_detector_has_a_planted_world():
     assert sorted(PLANTED) == sorted(DETECTORS)
 
 
-@pytest.mark.parametrize("check", PLANTED)
-@pytest.mark.parametrize("seed", range(3))
-def test_a_planted_pattern_is_named_and_no_other(check, seed):
-    plant, share = PLANTED[check]
-    traces = Shop(np.random.default_rng(seed)).traces(plant, share)
-    found = tk.patterns(traces)
-    assert {finding.check for finding in found} == {check}
-    first = found[0]
-    trace_id, span_id = first.exemplars
-    assert span_id in set(traces.trace(trace_id).spans["span_id"])
-    assert first.estimate.value > 0
-    assert first.values["trace_count"] == pytest.approx(share * len(traces), rel=0.5)
+#  shop  |----------------| 0..200     five calls of 10, 20, 30, 20, 20 ms in a row from 50 ms on
+#  db        |-|--|---|--|--|          one of average length takes 20 of the 100 ms
+def test_n_plus_one_costs_all_calls_but_one():
+    times = [50, 60, 80, 110, 130, 150]
+    calls = [("SELECT", begin, end, False) for begin, end in pairwise(times)]
+    found = only(drawn(*rooted(*calls), traces=30), "patterns.n_plus_one")
+    assert found.estimate.value == pytest.approx(80 * MS)
+    row = found.evidence.iloc[0]
+    assert row["affected_ratio"] == pytest.approx(0.4)
+    assert (row["size_p50"], row["trace_count"]) == (5, 30)
+    assert found.headline == (
+        "N+1 calls: shop POST /pay calls shop SELECT 5 times in a row in 30 traces (100%): "
+        "mean cost 80.0 ms (95% CI 80.0–80.0 ms), 40.0% of the latency of these traces."
+    )
+    assert not len(tk.patterns(drawn(*rooted(*calls[:4]))))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_healthy_shop_has_no_pattern(seed):
-    assert not len(tk.patterns(Shop(np.random.default_rng(seed)).traces(healthy_call)))
+def test_a_single_trace_has_patterns_too():
+    calls = [("SELECT", 10 * k, 10 * k + 10, False) for k in range(6)]
+    found = only(drawn(*rooted(*calls)), "patterns.n_plus_one")
+    assert "in 1 trace (100%): cost 50.0 ms, 25.0% of the latency of this trace." in found.headline
+    assert found.exemplars[0] == f"{1:032x}"
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_clean_world_has_no_pattern(case):
-    frame, _ = recording(np.random.default_rng(7), case, n=200)
-    assert not [f for f in tk.patterns(TraceSet.from_spans(frame)) if f.severity != "info"]
+#  shop  |----------------| 0..200     two attempts of 20 ms fail; pauses of 5 and 15 ms; the third succeeds
+#  bank     |--x  |--x    |--|
+def test_retries_cost_failed_attempts_and_pauses():
+    calls = [("charge", 10, 30, True), ("charge", 35, 55, True), ("charge", 70, 90, False)]
+    found = only(drawn(*rooted(*calls), traces=20), "patterns.retries")
+    assert found.estimate.value == pytest.approx((20 + 5 + 20 + 15) * MS)
+    assert found.evidence["attempt_ratio"].tolist() == [3]
+    assert found.severity == "warning"
+
+
+def test_attempts_per_call_include_the_calls_that_succeed_at_once():
+    good = drawn(*rooted(("charge", 10, 30, False)), traces=9)
+    ids = [f"{k + 100:032x}" for k in range(1)]
+    frame = drawn(*rooted(("charge", 10, 60, True), ("charge", 70, 90, False))).spans.assign(trace_id=ids[0])
+    both = TraceSet.from_spans(pd.concat([good.spans, frame])[[*COLUMNS]])
+    assert only(both, "patterns.retries").evidence["attempt_ratio"].tolist() == pytest.approx([1.1])
+
+
+def test_the_baseline_is_named():
+    one = drawn(*rooted(*(("SELECT", 10 * k, 10 * k + 10, False) for k in range(8))), traces=3)
+    none = drawn(*rooted(("SELECT", 0, 10, False)), traces=3)
+    assert only(one, "patterns.n_plus_one", none).headline.endswith(" Not in the baseline.")
+    assert only(one, "patterns.n_plus_one", one).headline.endswith(" In the baseline: 3 traces, 70.0 ms.")
+
+
+#  parallel: four calls of 10, 10, 20 and 50 ms at once; without the slowest 30 ms less
+def test_a_straggler_costs_its_time_beyond_the_second_slowest():
+    calls = [("shard", 10, 10 + took, False) for took in (10, 10, 20, 50)]
+    assert only(drawn(*rooted(*calls)), "patterns.stragglers").estimate.value == 30 * MS
+
+
+def test_a_time_out_is_named_and_a_slow_failure_is_not():
+    calls = [drawn(*rooted(("charge", 0, 100, True), end=120), traces=6)]
+    assert "fail after 100 ms in 6 traces" in only(calls[0], "patterns.time_outs").headline
+    frames = [drawn(*rooted(("charge", 0, 20 * 1.3**k, True), end=300)).spans for k in range(9)]
+    spread = pd.concat([frame.assign(trace_id=f"{k + 1:032x}") for k, frame in enumerate(frames)])
+    assert not [f for f in tk.patterns(TraceSet.from_spans(spread[[*COLUMNS]])) if f.check == "patterns.time_outs"]
+
+
+def test_an_unknown_check_is_refused():
+    with pytest.raises(ValueError, match=r"expected checks among patterns\.n_plus_one, .* found 'n_plus_one'"):
+        tk.patterns(drawn(*rooted()), checks=["n_plus_one"])
+
+
+def test_hostile_names_are_cleaned():
+    calls = [("<b>\x1b[31m SELECT", 10 * k, 10 * k + 10, False) for k in range(6)]
+    headline = only(drawn(*rooted(*calls)), "patterns.n_plus_one").headline
+    assert "\x1b" not in headline
+    assert tk.patterns(drawn(*rooted(*calls)))._repr_html_().count("<b>") == 0
+
+
+def test_no_traces_have_no_pattern():
+    assert not len(tk.patterns(drawn(*rooted()).where("service_name == 'nobody'")))

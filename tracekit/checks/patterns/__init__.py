@@ -1,1 +1,1 @@
-"""Patterns of latency and failure that the shape and times of spans show: one file each; ``checks.registry`` lists them."""
+"""Patterns of latency and failure in the shape and times of spans: one file each; ``checks.registry`` lists them."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
     from typing import Any
 
+    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Severity
@@ -31,7 +32,8 @@ CALLER: Final = ("caller_service", "caller_operation")
 CALLEE: Final = ("service_name", "operation")
 KEYS: Final = (*CALLER, *CALLEE)
 _VALUES: Final = (
-    "trace_count", "size_p50", "size_max", "cost_ns", "cost_low_ns", "cost_high_ns", "affected_ratio", "cost_ratio",
+    "trace_count", "trace_ratio", "size_p50", "size_max", "cost_ns", "cost_low_ns", "cost_high_ns", "affected_ratio",
+    "cost_ratio",
 )  # fmt: skip
 
 
@@ -46,12 +48,15 @@ class Occurrences(NamedTuple):
         What the pattern counts, such as the number of calls.
     cost_ns
         Critical-path time that the request would not have taken without it, at most.
+    detail
+        What else tells occurrences apart, such as the host; column ``detail`` of the table.
     """
 
     caller: Array
     callee: Array
     size: Array
     cost_ns: Array
+    detail: Codes | None = None
 
 
 class Pattern(NamedTuple):
@@ -92,13 +97,14 @@ def path_ns(case: Case) -> Array:
 def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
     """Return one row per caller and callee, the highest cost first.
 
-    ``caller_service``, ``caller_operation``, ``service_name``, ``operation``; recorded: ``occurrence_count``,
-    ``trace_count``, ``size_p50``, ``size_max``; weighted: ``cost_ns`` per affected request, with ``cost_low_ns`` and
-    ``cost_high_ns``; ``affected_ratio``: cost per critical-path time of the affected requests; ``cost_ratio``: cost per
-    critical-path time of all requests; ``exemplar_trace_id``, ``exemplar_span_id``: the occurrence of the highest cost.
+    ``caller_service``, ``caller_operation``, ``service_name``, ``operation``, ``detail`` if there is one; recorded:
+    ``occurrence_count``, ``trace_count``, ``trace_ratio`` of all traces, ``size_p50``, ``size_max``; weighted:
+    ``cost_ns`` per affected request, with ``cost_low_ns`` and ``cost_high_ns``; ``affected_ratio``: cost per latency of
+    the affected requests; ``cost_ratio``: cost per latency of all requests; ``exemplar_trace_id``,
+    ``exemplar_span_id``: the occurrence of the highest cost.
     """
     traces, path = case.traces, case.result(overview).path
-    group, keys = pairs_of(traces, found.caller, found.callee)
+    group, keys = pairs_of(traces, found.caller, found.callee, found.detail)
     groups, trace, weight = len(keys), traces.forest.trace[found.caller].astype(np.int64), traces.weights.value
     cell, pair = dense_codes(group * max(len(traces), 1) + trace, groups * max(len(traces), 1))
     owner, affected = pair // max(len(traces), 1), pair % max(len(traces), 1)
@@ -114,6 +120,7 @@ def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
     table = keys.assign(
         occurrence_count=np.bincount(group, minlength=groups),
         trace_count=np.bincount(owner, minlength=groups),
+        trace_ratio=np.bincount(owner, minlength=groups) / max(len(traces), 1),
         size_p50=sizes.median().to_numpy(),
         size_max=sizes.max().to_numpy(),
         cost_ns=mean,
@@ -127,12 +134,13 @@ def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
     return table.sort_values(["cost_ratio", *KEYS], ascending=[False] + [True] * 4, ignore_index=True)
 
 
-def pairs_of(traces: TraceSet, caller: Array, callee: Array) -> tuple[Array, pd.DataFrame]:
+def pairs_of(traces: TraceSet, caller: Array, callee: Array, detail: Codes | None = None) -> tuple[Array, pd.DataFrame]:
     """Return the number of the caller and callee of each pair of rows, and their names."""
     service, operation = traces.codes("service_name"), traces.codes("operation")
     names = dict(zip(KEYS, (service, operation, service, operation), strict=True))
     rows = dict(zip(KEYS, (caller, caller, callee, callee), strict=True))
-    return group_rows({name: codes.take(rows[name]) for name, codes in names.items()}, len(caller))
+    columns = {name: codes.take(rows[name]) for name, codes in names.items()}
+    return group_rows(columns | ({} if detail is None else {"detail": detail}), len(caller))
 
 
 def _share(part: Array, whole: Array) -> Array:
@@ -149,22 +157,30 @@ def findings_of(pattern: Pattern, case: Case) -> list[Finding]:
     shown = table[pattern.matters(table)]
     before = None if case.baseline is None else _before(pattern, case.baseline)
     is_old = (
-        np.zeros(len(shown), bool) if before is None else pd.MultiIndex.from_frame(shown[[*KEYS]]).isin(before.index)
+        np.zeros(len(shown), bool)
+        if before is None
+        else pd.MultiIndex.from_frame(shown[_keys(shown)]).isin(before.index)
     )
     shown = shown.iloc[np.argsort(is_old, kind="stable")].head(NAMED)
-    return [_finding(pattern, case, shown.iloc[[k]], before) for k in range(len(shown))]
+    return [_finding(pattern, shown.iloc[[k]], before) for k in range(len(shown))]
 
 
 def _before(pattern: Pattern, baseline: Case) -> pd.DataFrame:
     """Return the occurrences in the baseline, by caller and callee."""
     found = pattern.detect(baseline)
-    return table_of(baseline, found).set_index([*KEYS])
+    table = table_of(baseline, found)
+    return table.set_index(_keys(table))
 
 
-def _finding(pattern: Pattern, case: Case, evidence: pd.DataFrame, before: pd.DataFrame | None) -> Finding:
+def _keys(table: pd.DataFrame) -> list[str]:
+    """Return the names of the columns that tell rows apart."""
+    return [name for name in (*KEYS, "detail") if name in table]
+
+
+def _finding(pattern: Pattern, evidence: pd.DataFrame, before: pd.DataFrame | None) -> Finding:
     """Return the finding of one caller and callee."""
     row = evidence.to_dict("records")[0]
-    traces = f"{plural(row['trace_count'], 'trace')} ({ratio(row['trace_count'] / len(case.traces))})"
+    traces = f"{plural(row['trace_count'], 'trace')} ({ratio(row['trace_ratio'])})"
     text = f"{pattern.say(row)} in {traces}: {_cost_text(row)}.{_baseline_text(row, before)}"
     severity: Severity = "warning" if pattern.is_heavy(evidence).all() else "notice"
     estimate = Estimate(row["cost_ns"], "ns", row["cost_low_ns"], row["cost_high_ns"], int(row["trace_count"]))
@@ -197,7 +213,7 @@ def _baseline_text(row: Mapping[Hashable, Any], before: pd.DataFrame | None) -> 
     """Return the same in the baseline, in words; empty without one."""
     if before is None:
         return ""
-    key = tuple(row[name] for name in KEYS)
+    key = tuple(row[name] for name in before.index.names)
     if key not in before.index:
         return " Not in the baseline."
     was = before.loc[[key]].iloc[0]

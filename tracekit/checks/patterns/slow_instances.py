@@ -1,0 +1,124 @@
+"""One slow instance: a host, pod or process that is slower than the others of its service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.checks.names import KEYS as OPERATION
+from tracekit.checks.overview import overview
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.stats.grouping import group_rows
+from tracekit.text import clean, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Mapping
+
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+_LABELS: Final = {"k8s_pod_name": "pod", "host_name": "host", "service_instance_id": "instance"}
+_FEWEST: Final = 20  # traces of an instance, and of the others
+_SLOWER: Final = 1.5  # times the time of the others
+_P: Final = 0.001  # for all instances of a recording together
+_GRAIN_NS: Final = 1000  # added before logarithms: shorter times are alike
+
+
+class _Instance(NamedTuple):
+    """A slow instance: its spans, its name, and how many times the time of the others it takes."""
+
+    row: Array
+    name: str
+    factor: float
+
+
+def slow_instances(case: Case) -> list[Finding]:
+    """Return the instances whose operations take at least 1.5 times as long as on the other instances."""
+    return findings_of(_PATTERN, case)
+
+
+def _detect(case: Case) -> Occurrences:
+    """Return the spans of slow instances; the cost is the part of their own time beyond that of the others."""
+    path = case.result(overview).path
+    own = path.own_ns[: path.tree.span_count]
+    found = list(_slow(case, own))
+    none = np.zeros(0, np.int64)
+    row = np.concatenate([none, *(one.row for one in found)])
+    length = [len(one.row) for one in found]
+    factor = np.repeat(np.array([one.factor for one in found]), length)
+    names = Codes(np.repeat(np.arange(len(found)), length), [one.name for one in found])
+    return Occurrences(row, row, own[row], own[row] * (1 - 1 / np.maximum(factor, 1)), names)
+
+
+def _slow(case: Case, own: Array) -> Iterator[_Instance]:
+    """Yield the slow instances of every service; times are compared within operations."""
+    traces = case.traces
+    row = np.flatnonzero(own > 0)
+    service = traces.codes("service_name").codes[row]
+    operation, _ = group_rows({name: traces.codes(name).take(row) for name in OPERATION}, len(row))
+    took = np.log(own[row] + _GRAIN_NS)
+    took -= pd.Series(took).groupby(operation).transform("median").to_numpy()
+    tried = [
+        (label, instance, service == at)
+        for at in np.unique(service[service >= 0])
+        for label, instance in _instances(case, row, service == at)
+    ]
+    count = sum(len(np.unique(instance.codes[mine & (instance.codes >= 0)])) for _, instance, mine in tried)
+    for label, instance, mine in tried:
+        slow = _slower(traces.forest.trace[row], took, np.where(mine, instance.codes, -1), _P / max(count, 1))
+        for code, factor in slow.items():
+            name = f"{_LABELS[label]} {instance.labels[code]}"
+            yield _Instance(row[mine & (instance.codes == code)], name, factor)
+
+
+def _instances(case: Case, row: Array, mine: Array) -> Iterator[tuple[str, Codes]]:
+    """Yield the first label of which the spans of a service have several values."""
+    for label in _LABELS:
+        codes = case.traces.codes(label).take(row)
+        if len(np.unique(codes.codes[mine & (codes.codes >= 0)])) > 1:
+            yield label, codes
+            return
+
+
+def _slower(trace: Array, took: Array, instance: Array, level: float) -> dict[int, float]:
+    """Return how many times slower the slow instances are, by code; empty if they are the majority."""
+    from scipy.stats import mannwhitneyu  # noqa: PLC0415 - slow to import, and needed only here
+
+    known = np.flatnonzero(instance >= 0)
+    each = pd.DataFrame({"instance": instance[known], "trace": trace[known], "took": took[known]})
+    each = each.groupby(["instance", "trace"], as_index=False)["took"].mean()
+    slow = {}
+    for code, mine in each.groupby("instance"):
+        others = each.loc[~each["trace"].isin(mine["trace"]) & (each["instance"] != code), "took"]
+        if min(len(mine), len(others)) < _FEWEST:
+            continue
+        factor = float(np.exp(mine["took"].median() - others.median()))
+        p = mannwhitneyu(mine["took"], others, alternative="greater").pvalue
+        if factor >= _SLOWER and p <= level:
+            slow[int(code)] = factor  # type: ignore[call-overload]  # a group's name is a code
+    return slow if 2 * len(slow) <= each["instance"].nunique() else {}
+
+
+def _say(row: Mapping[Hashable, Any]) -> str:
+    """Return which instance is slow."""
+    service, name = clean(row["service_name"], limit=80), clean(row["detail"], limit=80)
+    return (
+        f"Slow instance: {row['operation']} on {name} of {service} takes {duration(row['size_p50'])} of its own "
+        "(median), longer than on the other instances,"
+    )
+
+
+_PATTERN: Final = Pattern(
+    "patterns.slow_instances",
+    _detect,
+    _say,
+    remedy="Take the instance out of rotation; compare its node, neighbours, version and configuration with others.",
+    method=(
+        "Own times on the critical path within operations, one value per trace, tested by ranks at p <= 0.001 for all"
+        " instances together, at least 1.5 times those of the others; cost: the part beyond them."
+    ),
+)
