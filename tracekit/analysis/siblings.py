@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tracekit.analysis.callees import callees
 from tracekit.forest import visible_parents
 from tracekit.schema import Kind
 from tracekit.stats.grouping import dense_codes
 
 if TYPE_CHECKING:
+    from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -26,8 +28,8 @@ class Siblings(NamedTuple):
         int64, one per group and one more: the calls of group i are ``row[first[i]:first[i + 1]]``.
     parent
         Row of the span that makes the calls, one per group.
-    operation
-        Code of service and operation of the callee, one per group: equal codes are the same operation.
+    callee
+        The service that each span calls, one per span; missing where it is unknown.
     follows
         bool, one per call: it starts when all earlier calls of its group have ended; false for the first of a group.
     """
@@ -35,7 +37,7 @@ class Siblings(NamedTuple):
     row: Array
     first: Array
     parent: Array
-    operation: Array
+    callee: Codes
     follows: Array
 
     @property
@@ -55,7 +57,7 @@ class Siblings(NamedTuple):
 
 
 def siblings(traces: TraceSet) -> Siblings:
-    """Return the calls of every span, grouped by operation.
+    """Return the calls of every span, grouped by operation and callee.
 
     Parameters
     ----------
@@ -75,8 +77,8 @@ def siblings(traces: TraceSet) -> Siblings:
     Examples
     --------
     >>> found = siblings(shop)
-    >>> found.count.tolist()
-    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    >>> found.count.tolist().count(2), found.row[found.follows].tolist()
+    (1, [20])
     """
     spans, inferred = traces.columns.spans, traces.is_inferred
     up = visible_parents(traces.forest.parent_row, inferred).astype(np.int64)
@@ -84,15 +86,18 @@ def siblings(traces: TraceSet) -> Siblings:
     outgoing = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)
     is_call = (up >= 0) & ~inferred & traces.has_duration & (outgoing | (service.codes != service.codes[up]))
     row = np.flatnonzero(is_call)
-    several = len(operation.labels) + 1
-    name = (service.codes[row].astype(np.int64) + 1) * several + operation.codes[row] + 1
-    name, _ = dense_codes(name, (len(service.labels) + 1) * several)
+    callee = callees(up, service, traces.codes("peer_service_name"))
+    name = np.zeros(len(row), np.int64)
+    for codes, labels in (service, operation, callee):
+        name, _ = dense_codes(
+            name * (len(labels) + 1) + codes[row] + 1, (int(name.max(initial=0)) + 1) * (len(labels) + 1)
+        )
     order = np.lexsort((spans.end_ns[row], spans.start_ns[row], name, up[row]))
     row, name = row[order], name[order]
     begins = np.diff(up[row], prepend=-1) != 0
     begins[1:] |= np.diff(name) != 0
     first = np.append(np.flatnonzero(begins), len(row))
-    return Siblings(row, first, up[row[begins]], name[begins], _follows(spans.start_ns[row], spans.end_ns[row], begins))
+    return Siblings(row, first, up[row[begins]], callee, _follows(spans.start_ns[row], spans.end_ns[row], begins))
 
 
 def _follows(start: Array, end: Array, begins: Array) -> Array:

@@ -26,7 +26,7 @@ def name_of(row: Mapping[Hashable, Any] | pd.Series) -> str:
 def callee_of(row: Mapping[Any, Any] | pd.Series) -> str:
     """Return the service that an operation calls, where its own name does not say so."""
     callee = row["callee_service"]
-    is_named = isinstance(callee, str) and callee not in row["operation"] and callee != row["service_name"]
+    is_named = isinstance(callee, str) and callee and callee not in row["operation"] and callee != row["service_name"]
     return clean(callee, limit=_NAME) if is_named else ""
 
 

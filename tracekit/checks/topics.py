@@ -36,8 +36,9 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
         At most three per pattern, the most severe first; empty if no pattern was found.  ``estimate`` is the mean
         critical-path time that an affected request would not have taken, at most, with its 95% CI.  ``evidence`` has
         one row per caller and callee: ``caller_service``, ``caller_operation``, ``service_name``, ``operation``,
-        ``detail`` (such as the instance), ``occurrence_count``, ``trace_count``, ``trace_ratio``, ``size_p50`` and
-        ``size_max`` (of what the pattern counts), ``cost_ns``, ``cost_low_ns``, ``cost_high_ns``, ``affected_ratio``
+        ``callee_service`` (that the call goes to, may be empty), ``detail`` (such as the instance),
+        ``occurrence_count``, ``trace_count``, ``trace_ratio``, ``size_p50`` and ``size_max`` (of what the pattern
+        counts), ``cost_ns``, ``cost_low_ns``, ``cost_high_ns``, ``affected_ratio``
         (of the latency of the affected requests), ``cost_ratio`` (of the latency of all requests),
         ``exemplar_trace_id``, ``exemplar_span_id``.
 
@@ -54,8 +55,9 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
 
     Examples
     --------
-    >>> tk.patterns(shop)
-    Findings(none)
+    >>> for finding in tk.patterns(shop):
+    ...     print(finding.headline.split(",")[0])
+    Retries: shop POST /pay repeats failed calls of shop POST (calling ledger)
     """
     check_traces(traces, "patterns")
     if baseline is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.callees import callees
 from tracekit.analysis.self_time import first_outside
 from tracekit.attributes import Codes, pick
 from tracekit.forest import path_hashes
@@ -42,7 +43,8 @@ def key_codes(traces: TraceSet, tree: PathTree, key: Key) -> Codes:
     if key == "caller_service":
         return _callers(tree, key_codes(traces, tree, "service_name"))
     if key == "callee_service":
-        return _callees(tree, key_codes(traces, tree, "service_name"), key_codes(traces, tree, "peer_service_name"))
+        service, peer = (key_codes(traces, tree, name) for name in ("service_name", "peer_service_name"))
+        return callees(tree.parent[: tree.span_count], service, peer)
     if key in {"edge_caller", "edge_callee"}:
         return _edge_ends(traces, tree)[key]
     if key == "call_path":
@@ -65,18 +67,6 @@ def _callers(tree: PathTree, service: Codes) -> Codes:
     up = tree.parent.astype(np.int64)
     caller = up[first_outside(up, (up >= 0) & (service.codes[up] == service.codes))]
     return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
-
-
-def _callees(tree: PathTree, service: Codes, peer: Codes) -> Codes:
-    """Return the service of the children if it is exactly one other service, else the span's peer."""
-    rows = np.flatnonzero(tree.parent[: tree.span_count] >= 0)
-    above = tree.parent[rows]
-    other = service.codes[rows] != service.codes[above]
-    rows, above = rows[other], above[other]
-    first, last = np.full(len(tree), len(service.labels)), np.full(len(tree), -1)
-    np.minimum.at(first, above, service.codes[rows])
-    np.maximum.at(last, above, service.codes[rows])
-    return pick([Codes(np.where(first == last, last, -1).astype(np.int32), service.labels), peer])[0]
 
 
 def _edge_ends(traces: TraceSet, tree: PathTree) -> dict[str, Codes]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of, path_ns
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, findings_of, path_ns
 from tracekit.checks.patterns.repeated import repeated
 from tracekit.text import count
 
@@ -40,7 +39,7 @@ def _detect(case: Case) -> Occurrences:
 def _say(row: Mapping[Hashable, Any]) -> str:
     """Return who calls what how often."""
     most = f" (median; at most {count(row['size_max'])})" if row["size_max"] > row["size_p50"] else ""
-    return f"N+1 calls: {caller_of(row)} calls {name_of(row)} {count(row['size_p50'])} times in a row{most}"
+    return f"N+1 calls: {caller_of(row)} calls {call_of(row)} {count(row['size_p50'])} times in a row{most}"
 
 
 _PATTERN: Final = Pattern(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.names import name_of
+from tracekit.attributes import Codes
+from tracekit.checks.names import callee_of, name_of
 from tracekit.checks.overview import overview
+from tracekit.checks.patterns.repeated import repeated
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.grouping import dense_codes, group_rows, sum_by
 from tracekit.stats.ratio_means import ratio_means
@@ -19,18 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
     from typing import Any
 
-    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Severity
-    from tracekit.traces import TraceSet
 
 MATTERS: Final = 0.05  # of the critical-path time of the affected requests: less is not reported
 HEAVY: Final = 0.10  # of the critical-path time of all requests: a warning
 NAMED: Final = 3  # findings of one pattern
-CALLER: Final = ("caller_service", "caller_operation")
-CALLEE: Final = ("service_name", "operation")
-KEYS: Final = (*CALLER, *CALLEE)
+KEYS: Final = ("caller_service", "caller_operation", "service_name", "operation", "callee_service")
 _VALUES: Final = (
     "trace_count", "trace_ratio", "size_p50", "size_max", "cost_ns", "cost_low_ns", "cost_high_ns", "affected_ratio",
     "cost_ratio",
@@ -97,14 +95,14 @@ def path_ns(case: Case) -> Array:
 def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
     """Return one row per caller and callee, the highest cost first.
 
-    ``caller_service``, ``caller_operation``, ``service_name``, ``operation``, ``detail`` if there is one; recorded:
-    ``occurrence_count``, ``trace_count``, ``trace_ratio`` of all traces, ``size_p50``, ``size_max``; weighted:
-    ``cost_ns`` per affected request, with ``cost_low_ns`` and ``cost_high_ns``; ``affected_ratio``: cost per latency of
-    the affected requests; ``cost_ratio``: cost per latency of all requests; ``exemplar_trace_id``,
-    ``exemplar_span_id``: the occurrence of the highest cost.
+    ``caller_service``, ``caller_operation``, ``service_name``, ``operation``, ``callee_service`` (that it calls, may be
+    empty), ``detail`` if there is one; recorded: ``occurrence_count``, ``trace_count``, ``trace_ratio`` of all traces,
+    ``size_p50``, ``size_max``; weighted: ``cost_ns`` per affected request, with ``cost_low_ns`` and ``cost_high_ns``;
+    ``affected_ratio``: cost per latency of the affected requests; ``cost_ratio``: cost per latency of all requests;
+    ``exemplar_trace_id``, ``exemplar_span_id``: the occurrence of the highest cost.
     """
     traces, path = case.traces, case.result(overview).path
-    group, keys = pairs_of(traces, found.caller, found.callee, found.detail)
+    group, keys = pairs_of(case, found.caller, found.callee, found.detail)
     groups, trace, weight = len(keys), traces.forest.trace[found.caller].astype(np.int64), traces.weights.value
     cell, pair = dense_codes(group * max(len(traces), 1) + trace, groups * max(len(traces), 1))
     owner, affected = pair // max(len(traces), 1), pair % max(len(traces), 1)
@@ -131,16 +129,21 @@ def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
         exemplar_trace_id=[traces.trace_ids[at] for at in trace[best]],
         exemplar_span_id=[f"{int(ids[at]):016x}" for at in found.callee[best]],
     )
-    return table.sort_values(["cost_ratio", *KEYS], ascending=[False] + [True] * 4, ignore_index=True)
+    return table.sort_values(["cost_ratio", *KEYS], ascending=[False] + [True] * len(KEYS), ignore_index=True)
 
 
-def pairs_of(traces: TraceSet, caller: Array, callee: Array, detail: Codes | None = None) -> tuple[Array, pd.DataFrame]:
+def pairs_of(case: Case, caller: Array, callee: Array, detail: Codes | None = None) -> tuple[Array, pd.DataFrame]:
     """Return the number of the caller and callee of each pair of rows, and their names."""
-    service, operation = traces.codes("service_name"), traces.codes("operation")
-    names = dict(zip(KEYS, (service, operation, service, operation), strict=True))
-    rows = dict(zip(KEYS, (caller, caller, callee, callee), strict=True))
-    columns = {name: codes.take(rows[name]) for name, codes in names.items()}
+    service, operation = case.traces.codes("service_name"), case.traces.codes("operation")
+    codes = (service, operation, service, operation, case.result(repeated).callee)
+    rows = (caller, caller, callee, callee, callee)
+    columns = {name: _filled(one.take(row)) for name, one, row in zip(KEYS, codes, rows, strict=True)}
     return group_rows(columns | ({} if detail is None else {"detail": detail}), len(caller))
+
+
+def _filled(codes: Codes) -> Codes:
+    """Return the codes with an empty text where they are missing."""
+    return Codes(np.where(codes.codes < 0, len(codes.labels), codes.codes), [*codes.labels, ""])
 
 
 def _share(part: Array, whole: Array) -> Array:
@@ -218,6 +221,12 @@ def _baseline_text(row: Mapping[Hashable, Any], before: pd.DataFrame | None) -> 
         return " Not in the baseline."
     was = before.loc[[key]].iloc[0]
     return f" In the baseline: {plural(was['trace_count'], 'trace')}, {duration(was['cost_ns'])}."
+
+
+def call_of(row: Mapping[Hashable, Any]) -> str:
+    """Return the call in words."""
+    callee = callee_of(row)
+    return f"{name_of(row)} (calling {callee})" if callee else name_of(row)
 
 
 def caller_of(row: Mapping[Hashable, Any]) -> str:

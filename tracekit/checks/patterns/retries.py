@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.names import name_of
 from tracekit.checks.patterns.occurrences import (
     HEAVY,
     KEYS,
     MATTERS,
     Occurrences,
     Pattern,
+    call_of,
     caller_of,
     findings_of,
     pairs_of,
@@ -54,7 +54,7 @@ def _detect(case: Case) -> Occurrences:
 def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     """Add attempts per call, including the calls without a retry: ``attempt_ratio``."""
     found = case.result(repeated)
-    group, keys = pairs_of(case.traces, found.parent, found.row[found.first[:-1]])
+    group, keys = pairs_of(case, found.parent, found.row[found.first[:-1]])
     weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
     attempts = sum_by(group, weight * found.count, len(keys))
     again = sum_by(group, weight * found.sum(case.result(retried)), len(keys))
@@ -64,7 +64,7 @@ def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
 def _say(row: Mapping[Hashable, Any]) -> str:
     """Return who repeats which call how often."""
     return (
-        f"Retries: {caller_of(row)} repeats failed calls of {name_of(row)}, {factor(row['attempt_ratio'])} as many "
+        f"Retries: {caller_of(row)} repeats failed calls of {call_of(row)}, {factor(row['attempt_ratio'])} as many "
         f"attempts as calls (at most {count(row['size_max'])} in one call),"
     )
 

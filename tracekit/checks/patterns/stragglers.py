@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.names import name_of
 from tracekit.checks.patterns.occurrences import (
     MATTERS,
     Occurrences,
     Pattern,
+    call_of,
     caller_of,
     findings_of,
     pairs_of,
@@ -63,7 +63,7 @@ def _detect(case: Case) -> Occurrences:
 def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     """Add the share of spans with parallel calls that have a straggler: ``straggler_ratio``."""
     found, groups = case.result(repeated), _parallel(case)
-    pair, keys = pairs_of(case.traces, found.parent[groups], found.row[found.first[groups]])
+    pair, keys = pairs_of(case, found.parent[groups], found.row[found.first[groups]])
     every = keys.assign(parallel_count=sum_by(pair, 1.0, len(keys)))
     merged = table.merge(every, how="left")
     return merged.assign(straggler_ratio=merged["occurrence_count"] / merged["parallel_count"])
@@ -72,7 +72,7 @@ def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
 def _say(row: Mapping[Hashable, Any]) -> str:
     """Return how often one of the calls is much slower."""
     return (
-        f"Stragglers: of the parallel calls of {caller_of(row)} to {name_of(row)}, one takes "
+        f"Stragglers: of the parallel calls of {caller_of(row)} to {call_of(row)}, one takes "
         f"{factor(row['size_p50'])} as long as the second slowest in {ratio(row['straggler_ratio'])} of cases,"
     )
 

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of, pairs_of, path_ns
+from tracekit.checks.patterns.occurrences import (
+    Occurrences,
+    Pattern,
+    call_of,
+    caller_of,
+    findings_of,
+    pairs_of,
+    path_ns,
+)
 from tracekit.checks.patterns.repeated import repeated
 from tracekit.text import duration
 
@@ -35,7 +42,7 @@ def _detect(case: Case) -> Occurrences:
     """Return the failed calls that last as long as the time-out of their operation; the cost is their time."""
     found, traces = case.result(repeated), case.traces
     caller, took, failed = found.parent[found.group], traces.duration_ns[found.row], traces.is_error[found.row]
-    pair, keys = pairs_of(traces, caller, found.row)
+    pair, keys = pairs_of(case, caller, found.row)
     order = np.argsort(pair, kind="stable")
     edges = np.searchsorted(pair[order], np.arange(len(keys) + 1))
     often = np.flatnonzero(np.bincount(pair[failed], minlength=len(keys)) >= _FEWEST)
@@ -64,7 +71,7 @@ def _at_the_limit(call: Array, took: Array, failed: Array) -> Array:
 
 def _say(row: Mapping[Hashable, Any]) -> str:
     """Return which calls end after which time."""
-    return f"Time-outs: calls of {caller_of(row)} to {name_of(row)} fail after {duration(row['size_p50'])}"
+    return f"Time-outs: calls of {caller_of(row)} to {call_of(row)} fail after {duration(row['size_p50'])}"
 
 
 _PATTERN: Final = Pattern(

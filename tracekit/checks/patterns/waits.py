@@ -49,7 +49,7 @@ def _detect(case: Case) -> Occurrences:
 
 def _usual_ns(case: Case, call: Array, row: Array, between: Array) -> Array:
     """Return the time between caller and callee of fast calls of the same operations; infinite for few calls."""
-    pair, keys = pairs_of(case.traces, call, row)
+    pair, keys = pairs_of(case, call, row)
     order = np.lexsort((between, pair))
     count = np.bincount(pair, minlength=len(keys))
     first = np.cumsum(count) - count
