@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 
-class Siblings(NamedTuple):
+@dataclass(frozen=True)
+class Siblings:
     """Calls of the same operation from the same span, as groups.
 
     Parameters
@@ -41,14 +43,14 @@ class Siblings(NamedTuple):
     follows: Array
 
     @property
-    def count(self) -> Array:
+    def call_count(self) -> Array:
         """int64, one per group: number of calls."""
         return np.diff(self.first)
 
     @property
     def group(self) -> Array:
         """int64, one per call: its group."""
-        return np.repeat(np.arange(len(self.parent)), self.count)
+        return np.repeat(np.arange(len(self.parent)), self.call_count)
 
     def sum(self, value: Array) -> Array:
         """Return the sum of a number per call, by group."""
@@ -77,7 +79,7 @@ def siblings(traces: TraceSet) -> Siblings:
     Examples
     --------
     >>> found = siblings(shop)
-    >>> found.count.tolist().count(2), found.row[found.follows].tolist()
+    >>> found.call_count.tolist().count(2), found.row[found.follows].tolist()
     (1, [20])
     """
     spans, inferred = traces.columns.spans, traces.is_inferred

@@ -29,7 +29,7 @@ def n_plus_one(case: Case) -> list[Finding]:
 def _detect(case: Case) -> Occurrences:
     """Return the spans with such calls; the cost is that of all calls but one of average length."""
     found = case.result(repeated)
-    calls, failed = found.count, found.sum(case.traces.is_error[found.row])
+    calls, failed = found.call_count, found.sum(case.traces.is_error[found.row])
     in_sequence = found.sum(found.follows) + 1
     at = np.flatnonzero((calls >= _FEWEST) & (in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls))
     cost = found.sum(path_ns(case)[found.row])[at] * (1 - 1 / calls[at])

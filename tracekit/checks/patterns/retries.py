@@ -56,7 +56,7 @@ def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     found = case.result(repeated)
     group, keys = pairs_of(case, found.parent, found.row[found.first[:-1]])
     weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
-    attempts = sum_by(group, weight * found.count, len(keys))
+    attempts = sum_by(group, weight * found.call_count, len(keys))
     again = sum_by(group, weight * found.sum(case.result(retried)), len(keys))
     return table.merge(keys.assign(attempt_ratio=attempts / (attempts - again)), on=[*KEYS], how="left")
 

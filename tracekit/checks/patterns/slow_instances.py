@@ -89,17 +89,18 @@ def _slower(trace: Array, took: Array, instance: Array, level: float) -> dict[in
     from scipy.stats import mannwhitneyu  # noqa: PLC0415 - slow to import, and needed only here
 
     known = np.flatnonzero(instance >= 0)
-    each = pd.DataFrame({"instance": instance[known], "trace": trace[known], "took": took[known]})
-    each = each.groupby(["instance", "trace"], as_index=False)["took"].mean()
+    spans = pd.DataFrame({"instance": instance[known], "trace": trace[known], "took": took[known]})
+    each = spans.groupby(["instance", "trace"])["took"].mean().reset_index()
     slow = {}
-    for code, mine in each.groupby("instance"):
+    for code in np.unique(instance[known]).tolist():
+        mine = each[each["instance"] == code]
         others = each.loc[~each["trace"].isin(mine["trace"]) & (each["instance"] != code), "took"]
         if min(len(mine), len(others)) < _FEWEST:
             continue
         factor = float(np.exp(mine["took"].median() - others.median()))
         p = mannwhitneyu(mine["took"], others, alternative="greater").pvalue
         if factor >= _SLOWER and p <= level:
-            slow[int(code)] = factor  # type: ignore[call-overload]  # a group's name is a code
+            slow[code] = factor
     return slow if 2 * len(slow) <= each["instance"].nunique() else {}
 
 

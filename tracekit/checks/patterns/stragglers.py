@@ -43,7 +43,7 @@ def stragglers(case: Case) -> list[Finding]:
 def _parallel(case: Case) -> Array:
     """Return the groups of ``repeated`` that are parallel calls."""
     found = case.result(repeated)
-    return np.flatnonzero((found.count >= _FEWEST) & (found.sum(found.follows) <= _IN_SEQUENCE * found.count))
+    return np.flatnonzero((found.call_count >= _FEWEST) & (found.sum(found.follows) <= _IN_SEQUENCE * found.call_count))
 
 
 def _detect(case: Case) -> Occurrences:

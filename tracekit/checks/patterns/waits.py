@@ -56,7 +56,7 @@ def _usual_ns(case: Case, call: Array, row: Array, between: Array) -> Array:
     usual = np.full(len(keys), np.inf)
     enough = count >= _FEWEST
     usual[enough] = between[order][first[enough] + (count[enough] * _USUAL).astype(np.int64)]
-    return np.maximum(usual, 1.0)[pair]
+    return np.asarray(np.maximum(usual, 1.0)[pair])
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
