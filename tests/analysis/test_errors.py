@@ -9,7 +9,7 @@ from tracekit.analysis.errors import errors, message_template, summarise, tabula
 SHOP = """
 a1 1 - shop   SERVER 0 100 code=503 name=pay
 a1 2 1 ledger SERVER 5 50  error name=charge exception=Declined:order_17_of_'ann'
-a1 3 1 quota  SERVER 5 50  code=429 name=ask
+a1 3 1 quota  SERVER 5 49  code=429 name=ask
 b1 1 - shop   SERVER 0 100 code=404 name=pay
 b1 2 1 ledger SERVER 5 60  error name=charge exception=Declined:order_4711_of_'bob'
 c1 1 - shop   SERVER 0 100 code=200 name=pay
@@ -77,7 +77,7 @@ def test_exceptions_group_by_the_template_of_their_message():
     table = errors(draw(SHOP)).exceptions
     assert table.columns.tolist() == [
         "service_name", "exception_type", "exception_message", "event_count", "trace_count", "first_time", "last_time",
-        "exemplar_trace_id", "exemplar_span_id",
+        "path_time_ns", "exemplar_trace_id", "exemplar_span_id",
     ]  # fmt: skip
     declined, timeout = table.iloc[0], table.iloc[1]
     assert declined["exception_message"] == "order <n> of <text>"

@@ -126,7 +126,8 @@ def test_a_trace_in_jupyterlab(browser, tmp_path_factory, figure):
 def test_a_trace_in_a_frame(browser, tmp_path_factory, figure):
     """The default output: from the call to the image and to the rows, and what it adds to the notebook.
 
-    The first paint is the static image, over which the frame is laid when it has drawn.  The browser starts a process for the first frame of a page, which is no part of the figures.
+    The first paint is the static image, over which the frame is laid when it has drawn.  The browser starts a process
+    for the first frame of a page, which is no part of the figures.
     """
     root = tmp_path_factory.mktemp("notebooks")
     first = "display(tk.waterfall(large_trace(100), '0000'))"

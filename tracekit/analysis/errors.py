@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.error_flow import error_chains, error_edges
 from tracekit.analysis.latency import class_column
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
@@ -30,6 +32,7 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.columns import Array
     from tracekit.grouping import By
     from tracekit.traces import TraceSet
 
@@ -44,6 +47,7 @@ _TEMPLATES = (
 )
 _CLASSES = (ErrorClass.FAULT, ErrorClass.CLIENT, ErrorClass.THROTTLE, ErrorClass.UNSPECIFIED)
 _KEYS = ("service_name", "operation")
+_EXCEPTION = ["service_name", "exception_type", "exception_message"]
 _NO_TIME = np.iinfo(np.int64).min  # pandas' NaT
 
 
@@ -62,7 +66,17 @@ class Errors(Weighted, Shown):
     exceptions
         One row per service, type and message template: ``service_name``, ``exception_type``, ``exception_message``
         (template), ``event_count`` and ``trace_count`` (recorded), ``first_time`` and ``last_time`` (UTC; the start of
-        the span if the event has no time), ``exemplar_trace_id`` and ``exemplar_span_id`` of the first occurrence.
+        the span if the event has no time), ``path_time_ns`` (mean critical-path time of the spans, with all below
+        them), ``exemplar_trace_id`` and ``exemplar_span_id`` of the first occurrence.  With a baseline, those that it
+        does not have come first: ``is_new``, ``baseline_event_count``, ``baseline_trace_count``.
+    edges
+        What became of failed calls: one row per caller and callee, see ``error_flow.error_edges``: ``error_count``,
+        ``originated_count``, and the parts of it ``propagated_count``, ``retried_count``, ``swallowed_count``,
+        ``unknown_count``; ``timed_out_count``.
+    chains
+        The ways of errors from their origin upwards: one row per chain of failed spans, see
+        ``error_flow.error_chains``: ``chain``, ``origin_service``, ``origin_operation``, ``reaches_root``,
+        ``error_count``, ``trace_count``, ``endpoint_count``.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
 
@@ -74,6 +88,8 @@ class Errors(Weighted, Shown):
 
     operations: pd.DataFrame
     exceptions: pd.DataFrame
+    edges: pd.DataFrame
+    chains: pd.DataFrame
     statement: str = ""
 
     def _line(self) -> str:
@@ -82,12 +98,19 @@ class Errors(Weighted, Shown):
         return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} exception types)"
 
     def _repr_html_(self) -> str:
-        tables = (as_html(table.head(10)) for table in (self.operations, self.exceptions))
+        tables = (as_html(table.head(10)) for table in (self.operations, self.chains, self.exceptions))
         return f"{self.heading()}{''.join(tables)}"
 
 
-def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence: float = 0.95) -> Errors:
-    """Return the error rate of each operation, and the exceptions.
+def errors(
+    traces: TraceSet,
+    by: By = _KEYS,
+    *,
+    baseline: TraceSet | None = None,
+    roots: bool = False,
+    confidence: float = 0.95,
+) -> Errors:
+    """Return the error rate of each operation, where errors come from and where they end, and the exceptions.
 
     Parameters
     ----------
@@ -96,6 +119,8 @@ def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence:
     by
         What to group ``operations`` by: columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>``
         (one value per trace) or an aligned Series, see ``tracekit.grouping``; empty for one row of all spans.
+    baseline
+        Traces to compare the exceptions with: those that are new come first.  ``tk.compare`` compares error rates.
     roots
         Use only root spans: error rates of requests.
     confidence
@@ -104,7 +129,8 @@ def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence:
     Returns
     -------
     Errors
-        ``.operations`` (most errors first), ``.exceptions`` (most events first), ``.statement``.
+        ``.operations`` (most errors first), ``.edges``, ``.chains``, ``.exceptions`` (most events first),
+        ``.statement``.
 
     Notes
     -----
@@ -122,8 +148,11 @@ def errors(traces: TraceSet, by: By = _KEYS, *, roots: bool = False, confidence:
     [['BudgetExceeded', 2]]
     """
     check_traces(traces, "errors")
+    if baseline is not None:
+        check_traces(baseline, "errors")
     operations = summarise([tabulate(traces, by, roots=roots)], list(named(by)), confidence=confidence)
-    return Errors(operations, _exceptions(traces), traces.weights.statement)
+    exceptions = _exceptions(traces) if baseline is None else _against(_exceptions(traces), _exceptions(baseline))
+    return Errors(operations, exceptions, error_edges(traces), error_chains(traces), traces.weights.statement)
 
 
 def tabulate(traces: TraceSet, by: By = _KEYS, *, roots: bool = False) -> Aggregate:
@@ -188,6 +217,7 @@ def _exceptions(traces: TraceSet) -> pd.DataFrame:
             "time": pd.to_datetime(time.to_numpy(np.int64, na_value=_NO_TIME), utc=True),
             "trace": traces.forest.trace[span],
             "span": span,
+            "path_time": _path_time_ns(traces)[span] if len(span) else np.zeros(0),
         }
     )
     return _grouped(frame.sort_values(["time", "span"], kind="stable"), traces)
@@ -195,12 +225,13 @@ def _exceptions(traces: TraceSet) -> pd.DataFrame:
 
 def _grouped(frame: pd.DataFrame, traces: TraceSet) -> pd.DataFrame:
     """Return one row per service, type and template, from events in order of time."""
-    kinds = frame.groupby(["service_name", "exception_type", "exception_message"], sort=True, dropna=False)
+    kinds = frame.groupby(_EXCEPTION, sort=True, dropna=False)
     table = kinds.agg(
         event_count=("span", "size"),
         trace_count=("trace", "nunique"),
         first_time=("time", "min"),
         last_time=("time", "max"),
+        path_time_ns=("path_time", "mean"),
         trace=("trace", "first"),
         span=("span", "first"),
     ).reset_index()
@@ -208,3 +239,19 @@ def _grouped(frame: pd.DataFrame, traces: TraceSet) -> pd.DataFrame:
     ids = traces.columns.spans.span_id
     table["exemplar_span_id"] = [f"{int(ids[at]):016x}" for at in table.pop("span")]
     return table.sort_values("event_count", ascending=False, kind="stable", ignore_index=True)
+
+
+def _path_time_ns(traces: TraceSet) -> Array:
+    """Return the critical-path time of every span with all spans below it."""
+    path = critical_path(traces)
+    return np.asarray(path.total_ns[: path.tree.span_count])
+
+
+def _against(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Return the exceptions with their counts in the baseline, new ones first."""
+    names = {"event_count": "baseline_event_count", "trace_count": "baseline_trace_count"}
+    counts = before[[*_EXCEPTION, *names]].rename(columns=names)
+    found = now.merge(counts, on=_EXCEPTION, how="left")
+    found[[*names.values()]] = found[[*names.values()]].fillna(0).astype(np.int64)
+    found["is_new"] = found["baseline_event_count"] == 0
+    return found.sort_values(["is_new", "event_count"], ascending=False, kind="stable", ignore_index=True)
