@@ -42,6 +42,9 @@ from tracekit.analysis.paths.compute import paths as paths
 from tracekit.analysis.paths.result import Paths as Paths
 from tracekit.analysis.what_differs.compute import what_differs as what_differs
 from tracekit.analysis.what_differs.result import Differences as Differences
+from tracekit.analysis.slo.compute import slo as slo
+from tracekit.analysis.slo.result import Slo as Slo
+from tracekit.analysis.slo.burn_rates import BurnRule as BurnRule
 from tracekit.analysis.skew import clock_skew as clock_skew
 from tracekit.checks.suspects import suspects as suspects
 from tracekit.analysis.suspects.result import Suspects as Suspects
