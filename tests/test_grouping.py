@@ -161,18 +161,20 @@ METHODS = [
 ]
 
 
+NEEDED = {"compare": (SHOP,), "cost": ([tk.Price("calls", "kind == 'CLIENT'", usd_per_million=1)],)}
+
+
 def grouped(name, by):
     """The groups that a function of the facade or a method of a result makes."""
     if isinstance(name, str):
-        sides = (SHOP, SHOP) if name == "compare" else (SHOP,)
-        return table_of(getattr(tk, name)(*sides, by=by))
+        return table_of(getattr(tk, name)(SHOP, *NEEDED.get(name, ()), by=by))
     result, method = name
     other = [RESULTS[result]] if method == "compare" else []
     return table_of(getattr(RESULTS[result], method)(*other, by=by))
 
 
 def test_the_law_has_its_functions():
-    assert {"latency", "errors", "timeline", "service_graph", "compare"} == set(FUNCTIONS)
+    assert {"latency", "errors", "timeline", "service_graph", "compare", "cost"} == set(FUNCTIONS)
     assert {
         ("critical_path", "by"),
         ("critical_path", "bands"),
@@ -189,7 +191,7 @@ NAMES = ["service_name", "app.tier", "resource.deployment.zone", "request.app.ti
 @pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS], ids=str)
 def test_one_name_is_one_grouping(function, name):
     table = grouped(function, name)
-    rows = SHOP.forest.root_row if function == "timeline" else np.arange(len(SHOP.spans))
+    rows = SHOP.forest.root_row if function in ("timeline", "cost") else np.arange(len(SHOP.spans))
     wanted = {label if label is not None else "" for label in spelled(column(SHOP, name).take(rows))}
     column_name, missing = ("service_name", "(none)") if function == "service_graph" else (name, "")
     found = {"" if pd.isna(label) or label == missing else label for label in table[column_name]}

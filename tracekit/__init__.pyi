@@ -45,6 +45,9 @@ from tracekit.analysis.what_differs.result import Differences as Differences
 from tracekit.analysis.slo.compute import slo as slo
 from tracekit.analysis.slo.result import Slo as Slo
 from tracekit.analysis.slo.burn_rates import BurnRule as BurnRule
+from tracekit.analysis.cost.compute import cost as cost
+from tracekit.analysis.cost.result import Cost as Cost
+from tracekit.analysis.cost.prices import Price as Price
 from tracekit.analysis.skew import clock_skew as clock_skew
 from tracekit.checks.suspects import suspects as suspects
 from tracekit.analysis.suspects.result import Suspects as Suspects

@@ -505,15 +505,28 @@ class TraceSet(Shown):
 
 def matching(traces: TraceSet, condition: Filter) -> Array:
     """Return which traces have at least one span that matches a condition of ``where``: bool, one per trace."""
+    mask = _mask(traces, condition)
+    if mask.index.name == "trace_id":
+        by_id = by_plain_id(mask, traces.trace_ids).reindex(traces.trace_ids, fill_value=False)
+        return np.asarray(by_id.to_numpy(bool))
+    found = traces.forest.trace[of_spans(mask, len(traces.columns.spans))]
+    return np.asarray(np.bincount(found, minlength=len(traces)) > 0)
+
+
+def matching_spans(traces: TraceSet, condition: Filter) -> Array:
+    """Return which spans match a condition of ``where``: bool, one per span; whole traces if it is one of traces."""
+    mask = _mask(traces, condition)
+    if mask.index.name == "trace_id":
+        return matching(traces, mask)[traces.forest.trace]
+    return np.asarray(of_spans(mask, len(traces.columns.spans)))
+
+
+def _mask(traces: TraceSet, condition: Filter) -> pd.Series:
+    """Return the mask of spans or traces that a condition stands for."""
     mask: Any = condition
     if isinstance(condition, str):
         is_theirs = is_xray(condition)
         mask = xray_filter(traces, condition) if is_theirs else evaluate(condition, partial(grouping.values, traces))
     if callable(mask):
         mask = mask(grouping.spans_by_name(traces))
-    mask = truths(mask)
-    if mask.index.name == "trace_id":
-        by_id = by_plain_id(mask, traces.trace_ids).reindex(traces.trace_ids, fill_value=False)
-        return np.asarray(by_id.to_numpy(bool))
-    found = traces.forest.trace[of_spans(mask, len(traces.columns.spans))]
-    return np.asarray(np.bincount(found, minlength=len(traces)) > 0)
+    return truths(mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
+
+FEWEST: Final = 5  # calls of one operation by one span
+_IN_SEQUENCE: Final = 0.8  # of the calls start when all earlier ones have ended
+_FAILED: Final = 0.5  # of the calls: more are retries
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,13 @@ def siblings(traces: TraceSet) -> Siblings:
     begins[1:] |= np.diff(name) != 0
     first = np.append(np.flatnonzero(begins), len(row))
     return Siblings(row, first, up[row[begins]], callee, _follows(spans.start_ns[row], spans.end_ns[row], begins))
+
+
+def in_a_row(traces: TraceSet, found: Siblings) -> Array:
+    """Return the groups of at least five calls, nearly all in sequence, most of which succeeded: N+1 calls."""
+    calls, failed = found.call_count, found.sum(traces.is_error[found.row])
+    in_sequence = found.sum(found.follows) + 1
+    return np.flatnonzero((calls >= FEWEST) & (in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls))
 
 
 def _follows(start: Array, end: Array, begins: Array) -> Array:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from tracekit.analysis.siblings import in_a_row
 from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, findings_of, path_ns
 from tracekit.checks.patterns.repeated import repeated
 from tracekit.text import count
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
-_FEWEST: Final = 5  # calls of one operation by one span
-_IN_SEQUENCE: Final = 0.8  # of the calls start when all earlier ones have ended
-_FAILED: Final = 0.5  # of the calls: more are retries
-
 
 def n_plus_one(case: Case) -> list[Finding]:
     """Return the operations that make the same call at least five times in a row."""
@@ -29,9 +24,7 @@ def n_plus_one(case: Case) -> list[Finding]:
 def _detect(case: Case) -> Occurrences:
     """Return the spans with such calls; the cost is that of all calls but one of average length."""
     found = case.result(repeated)
-    calls, failed = found.call_count, found.sum(case.traces.is_error[found.row])
-    in_sequence = found.sum(found.follows) + 1
-    at = np.flatnonzero((calls >= _FEWEST) & (in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls))
+    at, calls = in_a_row(case.traces, found), found.call_count
     cost = found.sum(path_ns(case)[found.row])[at] * (1 - 1 / calls[at])
     return Occurrences(found.parent[at], found.row[found.first[at]], calls[at], cost)
 

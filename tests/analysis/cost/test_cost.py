@@ -1,0 +1,102 @@
+"""Costs by hand, conservation of the total, the memory of functions, coverage of the limits, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tracekit import TraceSet
+
+START, HOUR = 1_764_000_000_000_000_000, 3_600_000_000_000
+BANK = tk.Price("bank", "name == 'charge'", usd_per_million=1_000_000)
+
+
+def requests(calls, took_ns=HOUR // 3600, **more):
+    """One request per number of calls to the bank, one after the other; requests start a day apart."""
+    rows = []
+    for k, several in enumerate(calls):
+        begin = START + k * 24 * HOUR
+        rows.append((k, "01", None, "shop", "POST /pay" if k % 2 else "GET /", begin, begin + 10 * took_ns))
+        for j in range(several):
+            at = begin + j * took_ns // 100
+            rows.append((k, f"{j + 2:02x}", "01", "shop", "charge", at, at + took_ns // 100))
+    names = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns"]
+    frame = pd.DataFrame(rows, columns=names).assign(kind="CLIENT", **more)
+    frame["span_id"] = [f"{k:08x}{span:0>8}" for k, span in zip(frame["trace_id"], frame["span_id"], strict=True)]
+    parents = [p and f"{k:08x}{p:0>8}" for k, p in zip(frame["trace_id"], frame["parent_span_id"], strict=True)]
+    return TraceSet.from_spans(frame.assign(parent_span_id=parents, trace_id=[f"{k + 1:032x}" for k in frame.trace_id]))
+
+
+def test_calls_times_their_price():
+    found = tk.cost(requests([1, 2, 3, 0]), [BANK])
+    assert found.per_request.value == pytest.approx(6 / 4)
+    by_name = found.table.set_index("operation")
+    assert by_name["usd"].to_dict() == pytest.approx({"GET /": 4, "POST /pay": 2})
+    assert by_name["usd_per_request"].to_dict() == pytest.approx({"GET /": 2, "POST /pay": 1})
+    assert found.usd_per_month == pytest.approx(6 * 30 / 3)
+    assert found.tracing_usd_per_month == pytest.approx(4 * 5e-6 * 30 / 3)
+
+
+def test_time_times_its_price():
+    hourly = tk.Price("bank", "name == 'charge'", usd_per_hour=360_000)
+    assert tk.cost(requests([2]), [hourly]).items["usd"].tolist() == pytest.approx([2 * 0.01 / 3600 * 360_000])
+
+
+def test_functions_are_billed_by_memory_and_unknown_memory_is_counted():
+    known = requests([1], **{"resource.faas.max_memory": 2 * 2**30, "attributes.faas.name": "pay"})
+    hourly = tk.Price("function", "name == 'charge'", usd_per_gb_hour=360_000)
+    found = tk.cost(known, [hourly]).items.iloc[0]
+    assert (found["usd"], found["unpriced_count"]) == (pytest.approx(2.0), 0)
+    unknown = tk.cost(requests([3]), [hourly]).items.iloc[0]
+    assert (unknown["usd"], unknown["unpriced_count"]) == (0, 3)
+
+
+def test_weights_count():
+    traces = requests([1, 3])
+    assert tk.cost(traces.with_weights([3.0, 1.0]), [BANK]).per_request.value == pytest.approx(1.5)
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=6), st.floats(1e-6, 100), st.floats(1e-6, 100))
+def test_groups_and_items_have_the_same_total(calls, each, hourly):
+    prices = [tk.Price("a", "name == 'charge'", each), tk.Price("b", "kind == 'CLIENT'", usd_per_hour=hourly)]
+    found = tk.cost(requests(calls), prices)
+    assert found.table["usd"].sum() == pytest.approx(found.items["usd"].sum())
+    assert (found.repeated["saved_usd"] <= found.repeated["usd"]).all()
+
+
+def test_calls_in_a_row_could_be_one():
+    found = tk.cost(requests([6, 4]), [BANK]).repeated.iloc[0]
+    assert (found["operation"], found["call_count"], found["saved_usd"]) == ("charge", 6, pytest.approx(5))
+
+
+def test_limits_cover_the_mean():
+    rng = np.random.default_rng(5)
+    inside = 0
+    for _ in range(40):
+        each = tk.cost(requests(rng.geometric(0.4, 60)), [BANK]).per_request
+        inside += each.low <= 1 / 0.4 <= each.high
+    assert inside >= 34  # of 40: the binomial 1% quantile at 95% is 35
+
+
+def test_no_traces_cost_nothing():
+    none = requests([1]).where("service_name == 'nobody'")
+    found = tk.cost(none, [BANK])
+    assert not len(found.table)
+    assert np.isnan(found.usd_per_month)
+
+
+@pytest.mark.parametrize(
+    ("prices", "message"),
+    [
+        ([], "expected a list of prices, such as"),
+        (BANK, "expected a list of prices, such as"),
+        (["gcp"], "expected a tk.Price or one of the lists aws-lambda, found 'gcp'"),
+        ([BANK._replace(usd_per_hour=-1)], "expected prices of 0 or more, found"),
+        ([BANK, BANK], "expected a name of its own for each price, found 'bank' several times"),
+    ],
+)
+def test_unusable_prices_are_refused(prices, message):
+    with pytest.raises(ValueError, match=message):
+        tk.cost(requests([1]), prices)
