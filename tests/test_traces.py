@@ -515,7 +515,7 @@ def test_a_sample_has_the_weights_that_keep_totals():
     one = everyone.groupby(level=0)["weight"].agg(["min", "max"])
     assert one["min"].tolist() == one["max"].tolist() == pytest.approx([40 / 3, 1, 80 / 3, 0])
     known = SHOP.with_weights(np.array([1.0, 2.0, 3.0, 4.0]))
-    totals = [known.sample(2, seed=seed).summary["weight"].sum() for seed in range(2000)]
+    totals = [known.sample(2, seed=seed).weights.value.sum() for seed in range(2000)]
     assert np.mean(totals) == pytest.approx(10, abs=0.3)  # 4.6 standard errors
     assert not SHOP.sample(2).weights.known.any()
 

@@ -500,7 +500,7 @@ def _found(traces):
     return calls, entries, len(found.unnamed_rows)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(st.lists(spans, max_size=12))
 def test_calls_are_those_of_a_plain_loop(rows):
     traces = draw(_text(rows))

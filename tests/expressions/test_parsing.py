@@ -64,7 +64,7 @@ def expressions(draw, scope="trace", blocks=("service", "edge"), size=6):
 
 
 @given(expressions(blocks=("service", "edge", *CAUSE_BLOCKS)))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_what_is_printed_is_read_back(expression):
     assert parse(to_text(expression)) == expression
 
@@ -75,7 +75,7 @@ def test_json_and_groups_are_printed_too():
 
 
 @given(st.text(alphabet='abok ()!{}"=<>AND.,:#[]1', max_size=40))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_any_text_is_read_or_refused_with_a_place(text):
     try:
         steps = parse(text)
@@ -316,7 +316,7 @@ def sets():
 
 
 @given(data=st.data())
-@settings(max_examples=250)
+@settings(max_examples=2 * settings().max_examples)
 def test_columns_equal_the_rows(sets, data):
     traces, slow = sets[data.draw(st.integers(0, len(sets) - 1))]
     expression = data.draw(expressions())

@@ -201,7 +201,11 @@ def loaded(loader, record):
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@settings(
+    max_examples=2 * settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
+)
 @given(data=st.data())
 def test_damaged_records_raise_nothing_and_every_span_is_counted(name, data):
     loader, record = CASES[name]
@@ -212,7 +216,7 @@ def test_damaged_records_raise_nothing_and_every_span_is_counted(name, data):
 
 
 @pytest.mark.parametrize("loader", LOADERS, ids=lambda loader: loader.load.__module__.removeprefix("tracekit.loading."))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(value=VALUES)
 def test_anything_at_all_raises_nothing(loader, value):
     loaded(loader, value)

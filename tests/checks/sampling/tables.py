@@ -363,10 +363,10 @@ def wilson_is_not_enough(rng, repeats):
 
 TABLES = (
     *WEIGHTS,
-    Table(unequal_weights, 81, 200),
+    Table(unequal_weights, 81, 80),
     Table(partial_traces, 91, 200),
     Table(weight_effects, 82, 200),
-    Table(reservoir, 83, 200),
+    Table(reservoir, 83, 80),
     Table(configured, 84, 400),
     Table(two_clocks, 92, 300),
     Table(boosts, 93, 200),

@@ -52,7 +52,7 @@ def walk(reader, choose):
 # -------------------------------------------------------------------------------------------------- same as json
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(VALUES, st.integers(1, 40), st.integers(1, 40), st.booleans(), st.sampled_from([None, 2]), st.randoms())
 def test_any_value_in_any_pieces(value, size, window, ascii_only, indent, rng):
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
@@ -472,7 +472,7 @@ def test_damage_between_values_ends_the_stream(data, offset, message, size):
         reader.value()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 @given(CONTAINERS, st.integers(1, 60), st.integers(0, 2**32), st.data())
 def test_random_damage_ends_in_values_or_errors(value, size, seed, data):
     document = bytearray(json.dumps(value, ensure_ascii=False).encode() * 2)

@@ -264,7 +264,7 @@ def _stack_depth():
     return depth
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(VALUES, st.data())
 def test_damage_never_raises_and_agrees_with_json(value, data):
     record = bytearray(json.dumps(value).encode())

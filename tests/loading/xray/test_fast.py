@@ -210,7 +210,7 @@ def test_damaged_lines_cost_neither_more_nor_less(made, data):
     same(line(segment(99)) + bytes(text), time_unit="ns")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(
     st.integers(1_000_000_000_000_000_000, 9_223_372_035_999_999_999),
     st.integers(0, 9),
