@@ -7,7 +7,7 @@ from tracekit.checks.registry import run_checks
 def findings_of(traces, baseline=None):
     """All findings of the first screen."""
     case = Case(traces, baseline=None if baseline is None else Case(baseline))
-    return run_checks(case, ["data", "changes", "latency", "errors"])
+    return run_checks(case, ["data", "changes", "patterns", "latency", "errors"])
 
 
 def changes_of(before, now):

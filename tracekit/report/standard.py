@@ -54,7 +54,9 @@ SECTIONS: Final = {
 }
 
 # the section that a finding without an exemplar trace links to, by topic, with exceptions by check
-_SECTIONS_OF_TOPICS: Final = {"data": "sources", "changes": "changes", "latency": "latency", "errors": "errors"}
+_SECTIONS_OF_TOPICS: Final = {
+    "data": "sources", "changes": "changes", "patterns": "path", "latency": "latency", "errors": "errors",
+}  # fmt: skip
 _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
     "tail": "operations", "failing": "errors", "calls": "map", "failing_calls": "map", "operations": "operations",
 }  # fmt: skip
@@ -119,7 +121,7 @@ class Standard:
     @cached_property
     def findings(self) -> Findings:
         """Findings of the first screen: data, changes, latency, errors, and weaknesses of the data."""
-        return run_checks(self.case, ["data", "changes", "latency", "errors"]) + weaknesses(self.case)
+        return run_checks(self.case, ["data", "changes", "patterns", "latency", "errors"]) + weaknesses(self.case)
 
     @property
     def _anchors(self) -> list[str]:
