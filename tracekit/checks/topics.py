@@ -50,8 +50,9 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
     Notes
     -----
     A pattern that costs time is reported from 5% of the latency of the affected requests on, and is a warning from 10%
-    of the latency of all requests on; the others have thresholds of their own (``method``).  Costs of several patterns
-    may overlap.  A pattern of the structure is a fact about these traces, not a difference from what is usual.
+    of the latency of all requests on; the others have thresholds of their own (``method``).  What the baseline has
+    about as often and at about the same cost is ``info``.  Costs of several patterns may overlap.  A pattern of the
+    structure is a fact about these traces, not a difference from what is usual.
 
     Examples
     --------

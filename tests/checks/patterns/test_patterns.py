@@ -122,3 +122,21 @@ def test_hostile_names_are_cleaned():
 
 def test_no_traces_have_no_pattern():
     assert not len(tk.patterns(drawn(*rooted()).where("service_name == 'nobody'")))
+
+
+def test_a_healthy_recording_has_no_pattern():
+    assert not len(tk.patterns(tk.load_sample("checkout-regression")[0]))
+
+
+@pytest.mark.parametrize("sample", [("checkout-xray",), ("tail-sampled", "population"), ("checkout-regression",)])
+def test_queries_in_a_row_are_the_only_pattern_of_the_recorded_shops(sample):
+    found = tk.load_sample(*sample)
+    traces = found[-1] if isinstance(found, tuple) else found
+    assert [finding.check for finding in tk.patterns(traces)] == ["patterns.n_plus_one"]
+
+
+def test_what_is_as_in_the_baseline_is_no_warning():
+    calls = [("SELECT", 10 * k, 10 * k + 10, False) for k in range(8)]
+    one, two = drawn(*rooted(*calls), traces=3), drawn(*rooted(*calls), traces=5)
+    assert only(one, "patterns.n_plus_one").severity == "warning"
+    assert only(one, "patterns.n_plus_one", two).severity == "info"

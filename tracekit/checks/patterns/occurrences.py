@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MATTERS: Final = 0.05  # of the critical-path time of the affected requests: less is not reported
 HEAVY: Final = 0.10  # of the critical-path time of all requests: a warning
+_MORE: Final = 1.5  # times as often, or as costly, as in the baseline: less is as before
 NAMED: Final = 3  # findings of one pattern
 KEYS: Final = ("caller_service", "caller_operation", "service_name", "operation", "callee_service")
 _VALUES: Final = (
@@ -186,6 +187,8 @@ def _finding(pattern: Pattern, evidence: pd.DataFrame, before: pd.DataFrame | No
     traces = f"{plural(row['trace_count'], 'trace')} ({ratio(row['trace_ratio'])})"
     text = f"{pattern.say(row)} in {traces}: {_cost_text(row)}.{_baseline_text(row, before)}"
     severity: Severity = "warning" if pattern.is_heavy(evidence).all() else "notice"
+    if before is not None and _is_as_before(row, before):
+        severity = "info"
     estimate = Estimate(row["cost_ns"], "ns", row["cost_low_ns"], row["cost_high_ns"], int(row["trace_count"]))
     return Finding(
         pattern.check,
@@ -227,6 +230,15 @@ def call_of(row: Mapping[Hashable, Any]) -> str:
     """Return the call in words."""
     callee = callee_of(row)
     return f"{name_of(row)} (calling {callee})" if callee else name_of(row)
+
+
+def _is_as_before(row: Mapping[Hashable, Any], before: pd.DataFrame) -> bool:
+    """Return whether the baseline has the pattern about as often, at about the same cost."""
+    key = tuple(row[name] for name in before.index.names)
+    if key not in before.index:
+        return False
+    was = before.loc[[key]].iloc[0]
+    return bool(row["trace_ratio"] <= _MORE * was["trace_ratio"] and row["cost_ns"] <= _MORE * was["cost_ns"])
 
 
 def caller_of(row: Mapping[Hashable, Any]) -> str:

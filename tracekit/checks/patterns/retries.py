@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 _AMPLIFIED: Final = 1.2  # attempts per call: worth reporting whatever they cost
+_OFTEN: Final = 0.05  # of the traces: rare retries are what retries are for
 _STORM: Final = 1.5  # attempts per call: a warning
 
 
@@ -76,6 +77,9 @@ _PATTERN: Final = Pattern(
     remedy="Limit retries (a budget, back-off with jitter, a circuit breaker), and mend the failing callee.",
     method="A failed call, and the same call by the same span after it; cost: failed attempts and pauses after them.",
     complete=_with_attempts,
-    matters=lambda table: (table["affected_ratio"] >= MATTERS) | (table["attempt_ratio"] >= _AMPLIFIED),
+    matters=lambda table: (
+        ((table["affected_ratio"] >= MATTERS) & (table["trace_ratio"] >= _OFTEN))
+        | (table["attempt_ratio"] >= _AMPLIFIED)
+    ),
     is_heavy=lambda table: (table["cost_ratio"] >= HEAVY) | (table["attempt_ratio"] >= _STORM),
 )

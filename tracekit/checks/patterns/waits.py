@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import overview
-from tracekit.checks.patterns.occurrences import MATTERS, Occurrences, Pattern, caller_of, findings_of, pairs_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of, pairs_of
 from tracekit.schema import Kind
 from tracekit.text import duration
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _FEWEST: Final = 20  # calls of one operation to another
 _USUAL: Final = 0.1  # quantile of the times between caller and callee that is the network
 _LONGER: Final = 5.0  # times the usual
-_SHARE: Final = 0.2  # of the call
+_SHARE: Final = 0.2  # of the call, and of the latency of the affected requests
 _OFTEN: Final = 0.05  # of the traces
 
 
@@ -73,5 +73,5 @@ _PATTERN: Final = Pattern(
     _say,
     remedy="Look at the connection pool of the caller, the queue and worker count of the callee, and the network.",
     method="Duration of the call without that of its callee, at least 5 times the usual; clocks do not matter.",
-    matters=lambda table: (table["affected_ratio"] >= MATTERS) & (table["trace_ratio"] >= _OFTEN),
+    matters=lambda table: (table["affected_ratio"] >= _SHARE) & (table["trace_ratio"] >= _OFTEN),
 )
