@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 _LABELS: Final = {"k8s_pod_name": "pod", "host_name": "host", "service_instance_id": "instance"}
-_FEWEST: Final = 20  # traces of an instance, and of the others
+_FEWEST: Final = 10  # traces of an instance, and of the others
 _SLOWER: Final = 1.5  # times the time of the others
 _P: Final = 0.001  # for all instances of a recording together
 _GRAIN_NS: Final = 1000  # added before logarithms: shorter times are alike
