@@ -22,13 +22,16 @@ from tracekit.checks.errors.failures import failures
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.patterns.abandoned_calls import abandoned_calls
+from tracekit.checks.patterns.after_response import after_response
 from tracekit.checks.patterns.cold_starts import cold_starts as cold_start_waits
 from tracekit.checks.patterns.double_spans import double_spans
 from tracekit.checks.patterns.health_checks import health_checks
 from tracekit.checks.patterns.n_plus_one import n_plus_one
+from tracekit.checks.patterns.one_at_a_time import one_at_a_time
 from tracekit.checks.patterns.retries import retries
 from tracekit.checks.patterns.sequential_calls import sequential_calls
 from tracekit.checks.patterns.slow_instances import slow_instances
+from tracekit.checks.patterns.slow_starts import slow_starts
 from tracekit.checks.patterns.stragglers import stragglers
 from tracekit.checks.patterns.time_outs import time_outs
 from tracekit.checks.patterns.waits import waits
@@ -112,6 +115,9 @@ CHECKS: Final = (
     Check("patterns.abandoned_calls", "patterns", (), abandoned_calls),
     Check("patterns.waits", "patterns", (), waits),
     Check("patterns.slow_instances", "patterns", (), slow_instances),
+    Check("patterns.one_at_a_time", "patterns", (), one_at_a_time),
+    Check("patterns.slow_starts", "patterns", (), slow_starts),
+    Check("patterns.after_response", "patterns", (), after_response),
     Check("patterns.cold_starts", "patterns", (), cold_start_waits),
     Check("patterns.health_checks", "patterns", (), health_checks),
     Check("patterns.double_spans", "patterns", (), double_spans),

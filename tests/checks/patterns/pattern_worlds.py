@@ -170,6 +170,39 @@ def probed(shop, _, __, ___, at):
     return at
 
 
+def served_later(shop, trace, _, __, at):
+    """Nothing now; a mail that the first service writes long after its answer."""
+    root = next(row for row in reversed(shop.rows) if row["parent_span_id"] is None)
+    later = at + 60 * SECOND
+    shop.span(trace, root["span_id"], root["service_name"], "write mail", "INTERNAL", later, later + shop.time(20))
+    return at
+
+
+def one_worker(shop, trace, parent, service, at):
+    """A call that waits until the only worker of the bank is free."""
+    usual = SECOND / shop.rate
+    free, took = max(at + MS // 10, getattr(shop, "free", 0)), int(usual * shop.rng.uniform(0.7, 1.0))
+    shop.free = free + took
+    shop.span(trace, parent, service, "call bank", "CLIENT", at, shop.free + MS // 10)
+    here = {"service_instance_id": "bank-1"}
+    shop.span(trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", free, shop.free, **here)
+    return shop.free + MS // 10
+
+
+def on_new_instances(shop, trace, parent, service, at):
+    """A call to an instance that is replaced every quarter, and is slow for its first five requests."""
+    shop.served = getattr(shop, "served", 0) + 1
+    quarter = -(-shop.requests // 4)
+    instance, rank = divmod(shop.served - 1, quarter)
+    took = shop.time(40) * (4 if instance and rank < 5 else 1)
+    shop.span(trace, parent, service, "call bank", "CLIENT", at, at + took)
+    here = {"service_instance_id": f"bank-{instance}"}
+    shop.span(
+        trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10, **here
+    )
+    return at + took
+
+
 PLANTED = {
     "patterns.n_plus_one": (one_by_one, 0.3),
     "patterns.retries": (failing_twice, 0.4),
@@ -180,6 +213,12 @@ PLANTED = {
     "patterns.waits": (at_times_queued, 1.0),
     "patterns.slow_instances": (on_four_hosts, 1.0),
     "patterns.cold_starts": (started_cold, 1.0),
+    "patterns.after_response": (served_later, 0.5),
+    "patterns.one_at_a_time": (one_worker, 1.0),
+    "patterns.slow_starts": (on_new_instances, 1.0),
     "patterns.double_spans": (twice_recorded, 0.5),
     "patterns.health_checks": (probed, 0.3),
 }
+
+# what a planted pattern brings with it: requests wait for the only worker
+FOLLOWS = {"patterns.one_at_a_time": {"patterns.waits"}}
