@@ -157,3 +157,26 @@ def test_no_traces_and_wrong_arguments():
         tk.paths(nothing, fdr=2)
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.paths"):
         tk.paths("file.jsonl")
+
+
+def test_the_tree_has_the_mean_times_and_callers_of_the_traces_of_a_shape():
+    later = "{0} 4 1 shop CLIENT 60 70 name=later\n{0} 5 2 ledger SERVER 16 26 name=book\n"
+    both = ONE.format("a") + later.format("a") + ONE.format("b").replace("0 100", "0 200") + later.format("b")
+    traces = draw(both)
+    found = tk.paths(traces)
+    tree = found.tree(found.table["shape"].iloc[0])
+    assert tree["operation"].tolist() == ["GET", "call", "book", "later"]
+    assert tree["parent"].tolist() == [-1, 0, 1, 0]
+    assert tree["depth"].tolist() == [0, 1, 2, 1]
+    assert tree["call_count"].tolist() == [1, 1, 2, 1]
+    unit = tree["mean_ns"].iloc[1] / 40  # of the drawing
+    assert (tree["mean_ns"] / unit).tolist() == pytest.approx([150, 40, 20, 10])
+    weighted = tk.paths(traces.with_weights({traces.trace_ids[0]: 3.0, traces.trace_ids[1]: 1.0}))
+    assert weighted.tree(weighted.table["shape"].iloc[0])["mean_ns"].iloc[0] / unit == pytest.approx(125)
+
+
+def test_a_shape_that_is_gone_has_the_tree_of_the_baseline():
+    rng = np.random.default_rng(3)
+    found = tk.paths(shop(rng, 200), shop(rng, 300, refunds=0.2, prefix=2))
+    assert found.table["verdict"].iloc[0] == "gone"
+    assert "refund" in set(found.tree(found.table["shape"].iloc[0])["operation"])

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 
+from tracekit.analysis.paths.tree import tree_of
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import plural
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.paths.shapes import Shapes
     from tracekit.traces import TraceSet
 
 _LOUD = ("new", "gone", "more", "fewer")
@@ -42,6 +46,10 @@ class Paths(Weighted, Shown):
         That of the baseline; None without one.
     statement
         What the frequencies describe.
+    source, baseline
+        The traces of both sides.
+    seen
+        Call paths and shape of each trace, by side.
 
     Examples
     --------
@@ -55,9 +63,11 @@ class Paths(Weighted, Shown):
     baseline_entropy_bits: float | None
     statement: str
     source: TraceSet = field(repr=False)
+    baseline: TraceSet | None = field(repr=False)
+    seen: list[Shapes] = field(repr=False)
 
     def tree(self, shape: str) -> pd.DataFrame:
-        """Return the call paths of a shape, depth first.
+        """Return the call paths of a shape, depth first, siblings in the order of their mean start.
 
         Parameters
         ----------
@@ -67,8 +77,9 @@ class Paths(Weighted, Shown):
         Returns
         -------
         pandas.DataFrame
-            ``depth``, ``service_name``, ``operation``, ``call_count``, per trace of this shape, ``mean_ns``, mean
-            duration of a call.
+            ``depth``; ``parent``, the row of the caller, -1 without one; ``service_name``, ``operation``;
+            ``call_count``, weighted calls per trace of this shape; ``mean_ns``, weighted mean duration of a call.  Of a
+            shape that is gone, those of the baseline.
 
         Raises
         ------
@@ -81,24 +92,17 @@ class Paths(Weighted, Shown):
         >>> found.tree(found.table["shape"].iloc[0])[["depth", "service_name", "operation"]].to_numpy().tolist()[:2]
         [[0, 'shop', 'POST /pay'], [1, 'shop', 'POST']]
         """
-        meant = [name for name in self.of_traces.unique() if name.startswith(shape)]
+        meant = [name for name in self.table["shape"] if name.startswith(shape)]
         if len(meant) != 1 or not shape:
             shown = ", ".join(self.table["shape"].head(4))
             raise ValueError(f"expected the id of one shape, found {shape!r}; the first are {shown}")
-        mine = self.of_traces.index[self.of_traces == meant[0]]
-        spans = self.source.where(pd.Series(True, index=pd.Index(mine, name="trace_id"))).spans  # noqa: FBT003 - pandas
-        spans = spans[~spans["is_inferred"]] if "is_inferred" in spans else spans
-        path = pd.Series("", index=spans.index, dtype=object)
-        names = spans["service_name"].astype(str) + "\0" + spans["operation"].astype(str)
-        for depth in range(int(spans["depth"].max()) + 1):
-            at = spans.index[spans["depth"] == depth]
-            above = path.reindex(spans.loc[at, "parent_row"].to_numpy()).fillna("").to_numpy(object)
-            path.loc[at] = above + "\1" + names.loc[at].to_numpy(object)
-        found = spans.assign(path=path).groupby("path").agg(
-            depth=("depth", "min"), service_name=("service_name", "first"), operation=("operation", "first"),
-            call_count=("depth", "size"), mean_ns=("duration_ns", "mean"),
-        )  # fmt: skip
-        return found.assign(call_count=found["call_count"] / len(mine)).reset_index(drop=True)
+        sides = zip((self.source, self.baseline), self.seen, strict=False)
+        number = np.uint64(int(meant[0], 16))
+        return next(
+            tree_of(traces, each, each.shape == number)
+            for traces, each in sides
+            if traces is not None and (each.shape == number).any()
+        )
 
     def _line(self) -> str:
         """Return the counts in one line."""
