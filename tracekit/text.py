@@ -45,6 +45,7 @@ _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "
 _PII: Final = re.compile(r"@|\d{9,}")
 _FIGURE: Final = re.compile(r"([+-]?)([\d,.]+)( ?\D*)")
 _LAST_FIGURE: Final = re.compile(r"^(?:\d+% CI )?[+-]?[\d,.]+(?:–[\d,.]+)?( ?\D*)$")
+_TINY_P: Final = 1e-12
 _HUGE: Final = 1e20  # values from here on are written with an exponent
 _BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -170,6 +171,11 @@ def ratio(share: float | None) -> str:
     if 99.9 < percent < 100:  # noqa: PLR2004 - the last figure that one decimal can show
         return ">99.9%"
     return f"{_places(percent, 2 if percent < 1 else 1)}%"
+
+
+def p_value(value: float) -> str:
+    """Return a p value with its sign, such as ``= 0.012``; tiny ones as ``< 1e-12``."""
+    return f"< {_TINY_P:.0e}" if value < _TINY_P else f"= {value:.2g}"
 
 
 def round_ratio(share: float) -> str:

@@ -383,14 +383,14 @@ def test_without_a_significant_value_the_title_says_so():
 def test_shapes_have_one_bar_each_and_two_with_a_baseline():
     traces = pay_traces()
     found = paths(traces)
-    (bars,) = plot(found).data
+    (bars,) = plot(found, kind="bars").data
     assert list(bars.x) == found.table["frequency_ratio"].tolist()
-    before, now = plot(paths(traces, traces)).data
+    before, now = plot(paths(traces, traces), kind="bars").data
     assert (before.name, now.name, before.x) == ("baseline", "current", now.x)
     assert "no significant change" in now.customdata[0] or "too few" in now.customdata[0]
-    nothing = plot(paths(traces.where("service_name == 'nobody'")))
+    nothing = plot(paths(traces.where("service_name == 'nobody'")), kind="bars")
     assert nothing.layout.annotations[0].text == "No traces."
-    one_sided = plot(paths(traces, traces.where("service_name == 'nobody'")))
+    one_sided = plot(paths(traces, traces.where("service_name == 'nobody'")), kind="bars")
     assert one_sided.layout.annotations[0].text == "One side has no traces."
     assert str(one_sided.picture()).startswith("<svg")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.views import plot
-from tracekit.views.flame.widget import icicle
+from tracekit.views.flame.layout import icicle
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
 from tracekit.text import clean
 from tracekit.traces import TraceSet
+from tracekit.views.card import RULES as CARD_RULES
 from tracekit.views.colours import DARK, LIGHT
 from tracekit.views.markup import Markup
 
@@ -120,6 +121,7 @@ def _style(chapters: Chapters) -> str:
     rules = "".join(f".view.h{height}{{min-height:{height}px}}" for height in sorted(heights))
     tables = [piece.content.rules for piece in chapters.pieces if piece.kind == "html"]
     rules += "".join(dict.fromkeys(rule for found in tables for rule in found))
+    rules += CARD_RULES
     return f"{rules}{(_HERE / 'report.css').read_text(encoding='utf-8')}{_service_rules()}"
 
 

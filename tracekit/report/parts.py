@@ -16,6 +16,7 @@ from tracekit.report.pictures import picture_part
 from tracekit.report.policy import packed
 from tracekit.report.prose import prose
 from tracekit.traces import TraceSet
+from tracekit.views.card import Card
 from tracekit.views.markup import Markup
 from tracekit.views.plot import plot, view_of
 
@@ -67,6 +68,8 @@ def contents_of(part: Any, place: str) -> list[Content]:
         return [part.to_frame()]
     if isinstance(part, Finding):
         return [Findings([part])]
+    if isinstance(part, Card):
+        return [part.inline()]
     if (live := _live(part, place)) is not None:
         return [live]
     table = getattr(part, "named_table", getattr(part, "table", None))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.text import clean
+from tracekit.views.card import Card
 from tracekit.views.plot import plot, view_of
 from tracekit.views.svg import image
 
@@ -28,6 +29,8 @@ def bundle(result: Any) -> dict[str, Any]:
     if key is None:
         return {**words, "text/html": html} if html else words
     view = plot(result)
+    if isinstance(view, Card):  # its words are those of the tables
+        return {**view._repr_mimebundle_(), **words}
     if key == _FINDINGS and not view.data:  # no finding has an estimate: the table is sufficient
         return {**words, "text/html": html}
     shown = view._repr_mimebundle_(exclude=("text/html",))

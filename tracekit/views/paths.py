@@ -1,45 +1,101 @@
-"""Shapes of traces: how frequent each is, on both sides if there is a baseline."""
+"""Shapes of traces: a small flame graph of each, and how frequent it is, on both sides if there is a baseline."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import interval, plural, points, ratio, with_interval
+from tracekit.text import clean, duration, interval, plural, points, ratio, with_interval
+from tracekit.views.card import Card, Words
 from tracekit.views.charts import SHARE, chart, empty_state, safe
+from tracekit.views.colours import colours_for
+from tracekit.views.flame.shape import shape_drawing
 from tracekit.views.markup import table
+from tracekit.views.share_rows import ShareRow, share_rows
 from tracekit.views.svg import ACCENT
-from tracekit.views.two_bars import Share, two_bars, unique
+from tracekit.views.two_bars import COLOURS, Share, two_bars, unique
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import pandas as pd
 
     from tracekit.analysis.paths.result import Paths
+    from tracekit.views.card import Row
+    from tracekit.views.colours import Colours
     from tracekit.views.figures import Chart
 
-_LONG = 70  # characters of a label
+KINDS: Final = ("shapes", "bars")
+_LONG: Final = 70  # characters of a label
+_LONGER: Final = 300  # characters of the operations that a shape has beside the usual ones
 
 
-def plot_paths(result: Paths, *, bars: int = 12) -> Chart:
+def plot_paths(result: Paths, *, kind: str = "shapes", shapes: int = 6, bars: int = 12) -> Card | Chart:
     """Draw the shapes of traces.
 
     Parameters
     ----------
     result
         Result of ``paths``.
-    bars
-        Number of shapes, in the order of the table.
+    kind
+        ``shapes``: a small flame graph of each, as wide as its traces spend time in each call on average, beside its
+        frequency and latency; ``bars``: a bar chart of the frequencies.
+    shapes, bars
+        Number of shapes, in the order of the table: with a baseline, new and vanished ones first.
 
     Returns
     -------
-    Chart
-        A plotly figure: for each shape its share of the traces, and of the baseline if there is one; a note if there
-        are no traces on a side.
+    Card or Chart
+        The list of shapes, or a plotly figure; a note if there are no traces on a side.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown.
 
     Examples
     --------
-    >>> tk.plot(tk.paths(shop)).data[0].x
+    >>> tk.plot(tk.paths(shop))
+    Card('Shapes of traces (3 of 3)')
+    >>> tk.plot(tk.paths(shop), kind="bars").data[0].x
     (0.6, 0.2, 0.2)
     """
+    if kind not in KINDS:
+        raise ValueError(f"expected a kind of {' or '.join(KINDS)}, found {kind!r}")
+    if kind == "bars":
+        return _bars(result, bars)
+    shown = result.table.head(shapes)
+    if shown.empty:
+        return Card("Shapes of traces", ["No traces."])
+    colours = colours_for(result)
+    rows = [_row(result, row, colours) for row in shown.to_dict("records")]
+    return Card(f"Shapes of traces ({len(shown)} of {len(result.table):,})", rows=rows)
+
+
+def _row(result: Paths, row: dict[Hashable, Any], colours: Colours) -> Row:
+    """Return the flame graph of a shape, and beside it its frequency and latency."""
+    title = clean(row["endpoint"], limit=_LONG)
+    lines = [f"Compared with the usual shape: {clean(row['differs_by'], limit=_LONGER)}."] if row["differs_by"] else []
+    frequencies = [ShareRow("share of the traces", float(row["frequency_ratio"]), COLOURS[1])]
+    if "verdict" in row:
+        title += f": {row['verdict']}"
+        frequencies.insert(0, ShareRow("share of the baseline", float(row["baseline_frequency_ratio"]), COLOURS[0]))
+        frequencies[1] = frequencies[1]._replace(label="share of the current traces")
+        limits = interval(row["change_low_ratio"], row["change_high_ratio"], points)
+        lines.append(f"Change {points(row['change_ratio'])} ({limits}).")
+    else:
+        limits = interval(row["frequency_low_ratio"], row["frequency_high_ratio"], ratio)
+        lines.append(f"{plural(row['trace_count'], 'trace')}, {limits}.")
+    if row["p95_ns"] == row["p95_ns"]:
+        failed = f"error rate {ratio(row['error_ratio'])}"
+        lines.append(f"p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])}, {failed}.")
+    if isinstance(row["typical_trace_id"], str):
+        lines.append(f"Typical trace: {row['typical_trace_id']}.")
+    words = Words(title, lines, is_list=False)
+    return [[shape_drawing(result.tree(row["shape"]), colours)], [words, share_rows("", frequencies)]]
+
+
+def _bars(result: Paths, bars: int) -> Chart:
+    """Return the frequencies as a bar chart."""
     shown = result.table.head(bars)
     title = f"Shapes of traces (top {len(shown)} of {len(result.table):,})"
     if shown.empty:

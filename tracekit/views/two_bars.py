@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tracekit.views.figures import Chart
 
-_COLOURS: Final = (LIGHT[9], LIGHT[1])
+COLOURS: Final = (LIGHT[9], LIGHT[1])
 
 
 class Share(NamedTuple):
@@ -44,7 +44,7 @@ def two_bars(title: str, names: tuple[str, str], shares: Sequence[Share], *, hea
         height=150 + 40 * len(shares),
         margin={"t": 72},
     )
-    for at, (name, colour) in enumerate(zip(names, _COLOURS, strict=True)):  # the first is the lower bar
+    for at, (name, colour) in enumerate(zip(names, COLOURS, strict=True)):  # the first is the lower bar
         figure.add_bar(
             x=[share[1 + at] for share in shares],
             y=labels,

@@ -62,6 +62,7 @@ def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = Fals
         tested_count=ranking.tested_count,
         new_operation_count=ranking.new_operation_count,
         recovery=saved,
+        recorded_services=tuple(name for name in now.names.service if name),
     )
 
 

@@ -65,6 +65,8 @@ class Suspects(Weighted, Shown):
         unless asked for, and where a simulation is not possible.
     findings
         The same in sentences.
+    recorded_services
+        Names of all services of both sides, for their colours.
 
     Examples
     --------
@@ -88,6 +90,7 @@ class Suspects(Weighted, Shown):
     shared_trace_count: int
     recovery: Estimate | None = None
     findings: Findings = field(default_factory=Findings)
+    recorded_services: tuple[str, ...] = ()
 
     @property
     def statement(self) -> str:  # type: ignore[override]  # computed

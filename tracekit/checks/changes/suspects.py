@@ -9,7 +9,7 @@ from tracekit.analysis.suspects.paths import NEXT_CALL, OWN_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.checks.names import name_of
 from tracekit.findings import Estimate, Finding, not_assessable
-from tracekit.text import clean, count, duration, from_to, interval, plural, ratio, signed_duration
+from tracekit.text import clean, count, duration, from_to, interval, p_value, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _NAMED: Final = 3  # suspects with a finding of their own
 _NAME: Final = 80
-_TINY_P: Final = 1e-12
 METHOD: Final = (
     "Self times of services, gaps of calls and numbers of calls, one value per trace, tested by ranks; p-values are"
     " adjusted for all of them."
@@ -185,16 +184,11 @@ def _how_much(row: dict[Hashable, Any]) -> str:
     """Return the sentence about how much time was added, and to how many traces."""
     traces = plural(row["affected_count"], "trace")
     if row["kind"] in {SHAPES, FAILURES}:
-        return f"{traces[0].upper()}{traces[1:]} affected (p {_p(row['p_value'])})."
+        return f"{traces[0].upper()}{traces[1:]} affected (p {p_value(row['p_value'])})."
     return (
         f"This adds {signed_duration(row['excess_ns']).removeprefix('+')} per affected trace ({traces}), "
-        f"{ratio(row['excess_ratio'])} of the excess of all services (p {_p(row['p_value'])})."
+        f"{ratio(row['excess_ratio'])} of the excess of all services (p {p_value(row['p_value'])})."
     )
-
-
-def _p(value: float) -> str:
-    """Return a p-value with its sign."""
-    return f"< {_TINY_P:.0e}" if value < _TINY_P else f"= {value:.2g}"
 
 
 def _where(found: Suspects, row: dict[Hashable, Any]) -> list[str]:

@@ -6,7 +6,6 @@ It is drawn on a canvas, because plotly's icicle takes 9 s for 10,000 call paths
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ import traitlets
 
 from tracekit.text import clean, duration, plural, ratio, signed_duration
 from tracekit.views.colours import NO_SERVICE, Colours, colours_for
+from tracekit.views.flame.layout import icicle
 from tracekit.views.flame.picture import flame_picture
 from tracekit.views.markup import table
 from tracekit.views.widgets import Pictured
@@ -104,27 +104,6 @@ class FlameWidget(Pictured):
         if not -1 <= value < known:
             raise traitlets.TraitError(f"expected the row of one of {known} call paths, or -1; found {value}")
         return value
-
-
-def icicle(parent: Array, depth: Array, value: Array) -> tuple[Array, Array]:
-    """Return the left and right end of each call path, as shares of the width."""
-    n = len(parent)
-    children = np.zeros(n + 1)  # the last entry is the virtual root
-    np.add.at(children, parent, value)
-    total = np.maximum(np.append(value, 0.0), children)
-    start, width = np.zeros(n + 1), np.zeros(n + 1)
-    width[n] = 1.0
-    order = np.argsort(depth, kind="stable")
-    levels = np.searchsorted(depth[order], np.arange(int(depth.max(initial=-1)) + 2))
-    for low, high in pairwise(levels.tolist()):
-        rows = order[low:high]
-        above, mine = parent[rows], value[rows]
-        before = np.cumsum(mine) - mine
-        first = np.flatnonzero(np.concatenate(([True], above[1:] != above[:-1])))
-        before -= np.repeat(before[first], np.diff(np.append(first, len(rows))))
-        scale = width[above] / np.where(total[above] > 0, total[above], 1.0)
-        start[rows], width[rows] = start[above] + before * scale, mine * scale
-    return start[:n], start[:n] + width[:n]
 
 
 def _subtree_sums(depth: Array, values: Array) -> Array:
