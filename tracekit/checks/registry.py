@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tracekit.checks.changes.affected import affected
 from tracekit.checks.changes.calls import calls
 from tracekit.checks.changes.comparable import comparable
 from tracekit.checks.changes.endpoints import endpoints
@@ -101,6 +102,7 @@ CHECKS: Final = (
     Check("weights", "data", (), weights),
     Check("comparable", "changes", ("baseline",), comparable),
     Check("slower", "changes", ("baseline",), endpoints),
+    Check("affected", "changes", ("baseline",), affected),
     Check("change", "changes", ("baseline",), mean_latency),
     Check("regressed", "changes", ("baseline",), operations),
     Check("calls", "changes", ("baseline",), calls),

@@ -165,7 +165,7 @@ def test_the_recorded_incident_is_the_first_sentence():
         "storefront POST /checkout p95 regressed 100 → 256 ms (2.55\N{MULTIPLICATION SIGN}; 95% CI 90.7–110 → "
         "248–268 ms). p50 62.8 → 69.1 ms"
     )
-    change = changes_of(*load_sample("checkout-regression"))[1]
+    change = changes_of(*load_sample("checkout-regression"))[2]
     assert (
         "(+17.5 ms) is in ledger SELECT entries (calling sqlite/ledger): calls per request 1.0 → 8.2" in change.headline
     )

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from tracekit.analysis.what_differs.membership import membership, owned
-from tracekit.analysis.what_differs.shares import counted
+from tracekit.analysis.what_differs.values import value_shares
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import plural, shortened
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.analysis.what_differs.selection import Side
-    from tracekit.columns import Array
 
 _ROWS, _LONG = 10, 80  # rows, and characters of a list, that a notebook shows
 
@@ -94,17 +92,9 @@ class Differences(Weighted, Shown):
         selection, baseline = self.source
         if selection.traces is not baseline.traces:
             raise ValueError("expected a selection within one set of traces, found two sets; compare .table instead")
-        traces = selection.traces
-        found = membership(traces, owned(traces), least=1, only=key)
-        if not found.keys:
+        if (found := value_shares(self.source, key, confidence=confidence)) is None:
             raise ValueError(f"expected an attribute key, found {key!r}; traces.attributes['key'].unique() lists them")
-        both = selection._replace(chosen=selection.chosen | baseline.chosen)
-        inside = [counted(side, found.value, found.trace, len(found.keys)) for side in (selection, both)]
-        total, chosen = inside[1].trace_count, inside[0].trace_count
-        share = _selected(found.value, found.trace, self.source, len(found.keys), confidence)
-        frame = pd.DataFrame({"value": found.texts, "trace_count": total, "selection_count": chosen, **share})
-        frame = frame[frame["trace_count"] > 0]
-        return frame.sort_values(["selection_count", "trace_count"], ascending=False, kind="stable", ignore_index=True)
+        return found.table
 
     def _line(self) -> str:
         """Return the counts in one line."""
@@ -119,16 +109,3 @@ class Differences(Weighted, Shown):
         shown = shown.assign(also=[shortened(text, _LONG) for text in shown["also"]])
         tables = (shown, self.thresholds, self.pairs)
         return f"{self.heading()}{''.join(as_html(table.head(_ROWS)) for table in tables if len(table))}"
-
-
-def _selected(value: Array, trace: Array, sides: tuple[Side, Side], values: int, confidence: float) -> dict[str, Array]:
-    """Return the weighted share of the traces with each value that are selected, with limits."""
-    from tracekit.stats.weighted_rates import clustered_rates  # noqa: PLC0415 - loads scipy
-
-    selection, baseline = sides
-    inside = (selection.chosen | baseline.chosen)[trace]
-    weights = selection.traces.weights.value
-    ratio = clustered_rates(
-        value[inside], trace[inside], selection.chosen[trace[inside]], weights, values, confidence=confidence
-    )
-    return {"selected_ratio": ratio.ratio, "selected_low_ratio": ratio.low, "selected_high_ratio": ratio.high}

@@ -11,6 +11,8 @@ from tracekit.text import count, factor, from_to, intervals_from_to, plural
 from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.checks.case import Case
 
 
@@ -23,11 +25,9 @@ def endpoints(case: Case) -> list[Finding]:
 
 def _slower_entry(changes: Changes) -> Finding | None:
     """Return the endpoint with the largest increase of p95."""
-    table = changes.entries
-    grown = table[table["p95_change_low_ns"] > 0]
-    if grown.empty:
+    grown, row = _grown(changes), most_regressed(changes)
+    if row is None:
         return None
-    row = grown.iloc[int((grown["current_p95_ns"] - grown["baseline_p95_ns"]).to_numpy().argmax())]
     before, now = row["baseline_p95_ns"], row["current_p95_ns"]
     times = f"{factor(now / before)}; " if before else ""
     limits = [(row[f"{side}_p95_low_ns"], row[f"{side}_p95_high_ns"]) for side in SIDES]
@@ -43,3 +43,16 @@ def _slower_entry(changes: Changes) -> Finding | None:
         now, "ns", row["current_p95_low_ns"], row["current_p95_high_ns"], int(row["current_span_count"])
     )
     return Finding("slower", "warning", text, estimate, grown, code="tk.latency(traces, roots=True)")
+
+
+def most_regressed(changes: Changes) -> pd.Series | None:
+    """Return the row of ``entries`` with the largest significant increase of p95; None without one."""
+    grown = _grown(changes)
+    if grown.empty:
+        return None
+    return grown.iloc[int((grown["current_p95_ns"] - grown["baseline_p95_ns"]).to_numpy().argmax())]
+
+
+def _grown(changes: Changes) -> pd.DataFrame:
+    """Return the endpoints whose p95 increased significantly."""
+    return changes.entries[changes.entries["p95_change_low_ns"] > 0]

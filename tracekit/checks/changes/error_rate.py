@@ -30,7 +30,7 @@ def _change(changes: Changes) -> Finding | None:
     before, now = changes.before.failed, changes.now.failed
     if np.isnan([before.value, now.value]).any():
         return None
-    change, strict = (_error_change(changes, confidence) for confidence in (0.95, family_level(1)))
+    change = _error_change(changes, 0.95)
     counted = f"n = {from_to(before.n, now.n, count)} requests"
     rates = from_to(before.value, now.value, ratio)
     if not (change.low > 0 or change.high < 0):
@@ -42,7 +42,12 @@ def _change(changes: Changes) -> Finding | None:
     verb = "rose" if change.value > 0 else "fell"
     limits = interval(float(change.low), float(change.high), points, confidence="95% CI of the change")
     text = f"Error rate{changes.recorded} {verb} {rates} ({limits}; {counted})."
-    return Finding("failing", "warning" if strict.low > 0 else "notice", text, now, code=_CODE)
+    return Finding("failing", "warning" if has_risen(changes) else "notice", text, now, code=_CODE)
+
+
+def has_risen(changes: Changes) -> bool:
+    """Return whether the error rate rose beyond doubt."""
+    return bool(_error_change(changes, family_level(1)).low > 0)
 
 
 def _error_change(changes: Changes, confidence: float) -> Limited:

@@ -1,0 +1,296 @@
+"""Who is affected by a regression: the customers, tenants, regions, versions or hosts, and a bound for all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.latency import latency
+from tracekit.analysis.what_differs.compute import what_differs
+from tracekit.analysis.what_differs.selection import FAILED, sides_of
+from tracekit.analysis.what_differs.values import value_shares
+from tracekit.checks.changes.endpoints import most_regressed
+from tracekit.checks.changes.error_rate import has_risen
+from tracekit.checks.comparison import comparable_changes, family_level
+from tracekit.checks.names import name_of
+from tracekit.checks.overview import ENOUGH
+from tracekit.findings import Estimate, Finding
+from tracekit.stats.differences import Limited, difference_limits
+from tracekit.stats.weighted_rates import clustered_rates
+from tracekit.text import clean, count, duration, from_to, interval, plural, ratio
+
+if TYPE_CHECKING:
+    from tracekit.analysis.what_differs.result import Differences
+    from tracekit.analysis.what_differs.selection import Side
+    from tracekit.analysis.what_differs.values import ValueShares
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+# keys of what happened to a request, or of how it was recorded: they do not say whose it was
+_OUTCOMES: Final = (
+    "operation", "service.name", "peer.service", "otel.", "telemetry.", "db.", "error", "exception", "http.response.",
+    "http.status_code", "rpc.response", "messaging.message", "code.", "thread.", "process.",
+)  # fmt: skip
+_KEYS: Final = 8  # keys that are tried, those with the surest differences first
+_MOST: Final = 0.5  # of the excess: less is no answer to who is affected
+_NAMED: Final = 4  # values in a sentence
+_NAME: Final = 60
+METHOD: Final = (
+    "Values of attributes that set these requests apart (tk.what_differs), with a larger share of them than in the"
+    " baseline."
+)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Requests that are slow or failed, on both sides.
+
+    Parameters
+    ----------
+    where
+        Condition on the traces that are looked at; empty for all.
+    condition
+        Which of them are slow or failed.
+    now, was
+        The traces that are looked at: current ones and those of the baseline.
+    what
+        What they are, in words.
+    verb
+        What is said of those that are slow or failed, at first and again.
+    noun
+        ``request``, or ``recorded request`` unless each represents itself alone.
+    """
+
+    where: str
+    condition: str
+    now: TraceSet
+    was: TraceSet
+    what: str
+    verb: tuple[str, str]
+    noun: str
+
+    @cached_property
+    def sides(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
+        """Slow or failed requests and the others: of the current traces, and of the baseline."""
+        return sides_of(self.now, self.condition), sides_of(self.was, self.condition)
+
+    @property
+    def code(self) -> str:
+        """The call that returns the values that set them apart."""
+        traces = f"traces.where({self.where!r})" if self.where else "traces"
+        return f"tk.what_differs({traces}, {self.condition!r}, pairs=False)"
+
+
+@dataclass(frozen=True)
+class Affected:
+    """The values that set the affected requests apart.
+
+    Parameters
+    ----------
+    band
+        The requests that are slow or failed.
+    differences
+        The values that set them apart from the others, of the current traces.
+    key
+        The key that says who is affected; empty if none does.
+    table
+        One row per value of this key: the columns of ``Differences.values`` with ``baseline_`` and ``current_``, and
+        ``is_affected``; empty without a key.
+    now, was
+        Which traces are affected: current ones, and those of the baseline.
+    """
+
+    band: Band
+    differences: Differences
+    key: str
+    table: pd.DataFrame
+    now: Array
+    was: Array
+
+
+def affected(case: Case) -> list[Finding]:
+    """Return who is affected by a regression of the latency or of the error rate; nothing if it affects all alike."""
+    return [_finding(found) for found in case.result(affected_requests) if found.key]
+
+
+def affected_requests(case: Case) -> list[Affected]:
+    """Return what sets slow requests of the endpoint that regressed most, and failed ones, apart."""
+    bands = [_slow(case), _failed(case)]
+    return [_affected(band) for band in bands if band is not None and _has_contrast(band)]
+
+
+def _slow(case: Case) -> Band | None:
+    """Return the requests of the endpoint that regressed most that are slower than the p95 of its baseline."""
+    changes = comparable_changes(case)
+    row = None if changes is None else most_regressed(changes)
+    if changes is None or row is None:
+        return None
+    where = f"depth == 0 and service_name == {row['service_name']!r} and operation == {row['operation']!r}"
+    limit = int(row["baseline_p95_ns"])
+    now, was = (side.traces.where(where) for side in (changes.now, changes.before))
+    verb = f"exceed {duration(limit)}, the p95 of the baseline", "exceed it"
+    what = f"{name_of(row)} requests"
+    return Band(where, f"depth == 0 and duration_ns > {limit}", now, was, what, verb, f"{changes.now.counted}request")
+
+
+def _failed(case: Case) -> Band | None:
+    """Return the failed requests if the error rate rose."""
+    changes = comparable_changes(case)
+    if changes is None or not has_risen(changes):
+        return None
+    now, was = changes.now.traces, changes.before.traces
+    return Band("", FAILED, now, was, "requests", ("failed", "failed"), f"{changes.now.counted}request")
+
+
+def _has_contrast(band: Band) -> bool:
+    """Return whether some, but not all of the current requests are slow or failed, and the baseline has any."""
+    return all(side.trace_count for side in band.sides[0]) and bool(len(band.was))
+
+
+def _affected(band: Band) -> Affected:
+    """Return who is affected, by the first key that says so."""
+    differences = what_differs(band.now, band.condition, pairs=False)
+    nobody = np.zeros(len(band.was), bool)
+    for key in _keys(differences)[:_KEYS]:
+        before, now = (value_shares(sides, key, confidence=0.95) for sides in band.sides[::-1])
+        if now is None:
+            continue
+        values = _compared(band, key, now)
+        named = set(values.loc[values["is_affected"], "value"])
+        if not named:
+            continue
+        mask = now.has_any(named, len(band.now))
+        old = nobody if before is None else before.has_any(named, len(band.was))
+        if not mask.all() and _share_of_excess(band, mask, old) >= _MOST:
+            return Affected(band, differences, key, values, mask, old)
+    return Affected(band, differences, "", pd.DataFrame(), np.zeros(len(band.now), bool), nobody)
+
+
+def _keys(differences: Differences) -> list[str]:
+    """Return the keys of values that significantly more of the selected requests have, the surest first."""
+    table = differences.table
+    sure = table[table["is_significant"] & (table["difference_ratio"] > 0)]
+    names: list[str] = []
+    for row in sure.to_dict("records"):
+        also = [part.removeprefix("not ").partition("=")[0] for part in row["also"].split("; ") if part]
+        names += [str(row["key"]), *also]
+    return [key for key in dict.fromkeys(names) if not key.startswith(_OUTCOMES)]
+
+
+def _compared(band: Band, key: str, now: ValueShares) -> pd.DataFrame:
+    """Return the values of a key on both sides, and which have a larger share of slow or failed requests than before.
+
+    A value that the baseline does not have is compared with all of its requests.
+    """
+    shown = now.table.rename(columns=lambda name: name if name == "value" else f"current_{name}")
+    level = family_level(int((shown["current_trace_count"] >= ENOUGH).sum()))
+    before, strict, old = (
+        value_shares(sides, key, confidence=confidence)
+        for sides, confidence in ((band.sides[1], 0.95), (band.sides[0], level), (band.sides[1], level))
+    )
+    if before is not None:
+        past = before.table.rename(columns=lambda name: name if name == "value" else f"baseline_{name}")
+        shown = shown.merge(past, on="value", how="left")
+    else:
+        shown = shown.assign(baseline_trace_count=np.nan, baseline_selected_ratio=np.nan)
+    every = _share(band.sides[1], np.ones(len(band.was), bool), level)
+    names = ("selected_ratio", "selected_low_ratio", "selected_high_ratio")
+    limits = []
+    for found, other in ((old, every), (strict, None)):
+        table = pd.DataFrame(columns=["value", *names]) if found is None else found.table
+        mine = shown[["value"]].merge(table, on="value", how="left")[list(names)].astype(float)
+        limits.append(mine if other is None else mine.fillna(dict(zip(names, other, strict=True))))
+    change = difference_limits(*(Limited(*(side[name].to_numpy() for name in names)) for side in limits))
+    shown["is_affected"] = np.greater(change.low, 0)
+    return shown
+
+
+def _share(sides: tuple[Side, Side], mask: Array, confidence: float) -> tuple[float, float, float]:
+    """Return which weighted share of the requests in the mask is slow or failed, with its limits."""
+    selection, baseline = sides
+    rows = np.flatnonzero((selection.chosen | baseline.chosen) & mask)
+    weights = selection.traces.weights.value
+    found = clustered_rates(
+        np.zeros(len(rows), np.int64), rows, selection.chosen[rows], weights, 1, confidence=confidence
+    )
+    return float(found.ratio[0]), float(found.low[0]), float(found.high[0])
+
+
+def _share_of_excess(band: Band, mask: Array, old: Array) -> float:
+    """Return which part of the additional slow or failed requests is among the affected ones."""
+    parts = []
+    weights = band.now.weights.value
+    for now, was in ((mask, old if old.any() else ~old), (~mask, ~old)):
+        more = _share(band.sides[0], now, 0.95)[0] - (_share(band.sides[1], was, 0.95)[0] if was.any() else 0.0)
+        parts.append(max(0.0, more) * float(weights[now].sum()))
+    return parts[0] / sum(parts) if sum(parts) > 0 else 0.0
+
+
+def _finding(found: Affected) -> Finding:
+    """Return the finding about who is affected."""
+    band, named = found.band, found.table[found.table["is_affected"]]
+    first = named.iloc[0]
+    value, low, high = (float(first[f"current_selected_{name}"]) for name in ("ratio", "low_ratio", "high_ratio"))
+    requests = int(first["current_trace_count"])
+    counts = f"{count(first['current_selection_count'])} of {plural(requests, band.noun)}"
+    limits = interval(low, high, ratio)
+    was = first["baseline_selected_ratio"]
+    shares = from_to(was, value, ratio) if np.isfinite(was) else f"{ratio(value)} (not in the baseline)"
+    which = f" of those with {clean(first['value'], limit=_NAME)}" * (len(named) > 1)
+    part = _weight(band.now, found.now) / _weight(band.now, np.ones(len(band.now), bool))
+    text = (
+        f"Affected: {_who(found, named)}{_p95(found, is_affected=True)}; {shares}{which} {band.verb[0]} "
+        f"({counts}; {limits}). They are {ratio(part)} of these requests. {_others(found)}"
+    )
+    exemplars = found.differences.table.loc[found.differences.table["key"] == found.key, "exemplar_trace_id"]
+    return Finding(
+        "affected",
+        "warning",
+        text,
+        Estimate(value, "ratio", low, high, requests),
+        found.table.head(20),
+        tuple(exemplars.dropna().head(1)),
+        method=METHOD,
+        code=f"{band.code}.values({found.key!r})",
+    )
+
+
+def _weight(traces: TraceSet, mask: Array) -> float:
+    """Return the sum of the weights of some traces."""
+    return float(traces.weights.value[mask].sum())
+
+
+def _who(found: Affected, named: pd.DataFrame) -> str:
+    """Return which requests are affected."""
+    names = [clean(value, limit=_NAME) for value in named["value"].head(_NAMED)]
+    more = [f"{len(named) - _NAMED:,} more"] * (len(named) > _NAMED)
+    return f"{found.band.what} with {clean(found.key, limit=_NAME)} {', '.join([*names, *more])}"
+
+
+def _p95(found: Affected, *, is_affected: bool) -> str:
+    """Return the p95 of the affected requests or of the others, on both sides, if it is a question of latency."""
+    if found.band.condition == FAILED:
+        return ""
+    times = []
+    for traces, mask in ((found.band.was, found.was), (found.band.now, found.now)):
+        group = pd.Series(mask == is_affected, index=pd.Index(traces.trace_ids, name="trace_id"), name="group")
+        table = latency(traces, by=group.astype(str), roots=True).table
+        mine = table.loc[table["group"] == "True", "p95_ns"]
+        times.append(float(mine.iloc[0]) if len(mine) else np.nan)
+    return f": p95 {from_to(*times) if np.isfinite(times[0]) else duration(times[1])}"
+
+
+def _others(found: Affected) -> str:
+    """Return what is known about the other requests: how many of them are slow or failed at the most."""
+    masks = zip(found.band.sides, (~found.now, ~found.was), strict=True)
+    now, was = (_share(sides, mask, 0.95) for sides, mask in masks)
+    change = difference_limits(Limited(*was), Limited(*now))
+    verdict = "fewer" if change.high < 0 else "more" if change.low > 0 else "no significant change"
+    rates = f"{from_to(was[0], now[0], ratio)} {found.band.verb[1]}, at most {ratio(now[2])}"
+    separator = ":" if found.band.condition == FAILED else ";"
+    return f"Others{_p95(found, is_affected=False)}{separator} {rates}: {verdict}."
