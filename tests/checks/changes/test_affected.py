@@ -47,9 +47,10 @@ def test_the_slow_group_is_named_with_its_share_and_a_bound_for_the_others():
     before, now = side(1), side(2, slower={"enterprise": 3}, prefix=10_000)
     (finding,) = said(before, now)
     assert re.match(
-        r"Affected: shop POST /pay requests with tenant\.tier enterprise: p95 \d+\.\d → \d+ ms; \d\.\d% → 9\d\.\d% exceed "
-        r"\d+\.\d ms, the p95 of the baseline \(\d+ of \d+ recorded requests; 95% CI .*\)\. They are 2\d\.\d% of these "
-        r"requests\. Others: p95 6\d\.\d → 6\d\.\d ms; \d\.\d% → \d\.\d% exceed it, at most \d\.\d%: no significant change\.$",
+        r"Affected: shop POST /pay requests with tenant\.tier enterprise: p95 \d+\.\d → \d+ ms; \d\.\d% → 9\d\.\d% "
+        r"exceed \d+\.\d ms, the p95 of the baseline \(\d+ of \d+ recorded requests; 95% CI .*\)\. They are 2\d\.\d% "
+        r"of these requests\. Others: p95 6\d\.\d → 6\d\.\d ms; \d\.\d% → \d\.\d% exceed it, at most \d\.\d%: "
+        r"no significant change\.$",
         finding.headline,
     )
     table = finding.evidence.set_index("value")
@@ -89,8 +90,9 @@ def test_those_whose_requests_fail_are_named():
     before, now = side(7, n=900), side(8, n=900, failing={"pro": 0.4}, prefix=10_000)
     (finding,) = said(before, now)
     assert re.match(
-        r"Affected: requests with tenant\.tier pro; \d\.\d+% → \d\d\.\d% failed \(\d+ of \d+ recorded requests; 95% CI .*\)\. "
-        r"They are 2\d\.\d% of these requests\. Others: .*% failed, at most \d\.\d%: no significant change\.$",
+        r"Affected: requests with tenant\.tier pro; \d\.\d+% → \d\d\.\d% failed \(\d+ of \d+ recorded requests; "
+        r"95% CI .*\)\. They are 2\d\.\d% of these requests\. Others: .*% failed, at most \d\.\d%: "
+        r"no significant change\.$",
         finding.headline,
     )
     assert finding.code == "tk.what_differs(traces, 'failed', pairs=False).values('tenant.tier')"
