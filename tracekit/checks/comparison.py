@@ -10,6 +10,7 @@ import numpy as np
 
 from tracekit.analysis.critical_path.compare import PathComparison, compare
 from tracekit.analysis.latency import latency
+from tracekit.analysis.paths.compute import paths
 from tracekit.checks.names import KEYS, WAITS
 from tracekit.checks.overview import ENOUGH, Overview, overview
 from tracekit.stats.differences import Limited, difference_limits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tracekit.analysis.paths.result import Paths
     from tracekit.checks.case import Case
     from tracekit.weights.comparability import Comparability
 
@@ -74,6 +76,11 @@ class Changes:
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
         both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
         return both.iloc[np.argsort(-total.to_numpy(float), kind="stable")].reset_index(drop=True)
+
+    @cached_property
+    def shapes(self) -> Paths:
+        """Shapes of the traces of both sides."""
+        return paths(self.now.traces, self.before.traces)
 
     @property
     def is_comparable(self) -> bool:

@@ -15,6 +15,7 @@ from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
+from tracekit.report.changes import Change, changes_shown
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.input_data import issues_table, sources_table
@@ -59,6 +60,7 @@ _SECTIONS_OF_TOPICS: Final = {
 }  # fmt: skip
 _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
     "tail": "operations", "failing": "errors", "calls": "map", "failing_calls": "map", "operations": "operations",
+    "suspects": "suspects", "affected": "affected",
 }  # fmt: skip
 _SECTIONS: Final = {
     "changes": (
@@ -116,7 +118,7 @@ class Standard:
     def taken(self) -> list[str]:
         """Element ids of the standard sections."""
         views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.embedded)))]
-        return ["findings", *SECTIONS, *views, *self._anchors]
+        return ["findings", *SECTIONS, *views, *self._anchors, *(answer.name for answer in self.answers)]
 
     @cached_property
     def findings(self) -> Findings:
@@ -160,6 +162,11 @@ class Standard:
         slowest = [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
         known = set(self.seen.traces.trace_ids)
         return [name for name in dict.fromkeys([*self._exemplars, *slowest]) if name in known]
+
+    @cached_property
+    def answers(self) -> list[Change]:
+        """Suspects, who is affected, and changed shapes."""
+        return changes_shown(self.case) if self.changes else []
 
     @cached_property
     def named(self) -> list[str]:
@@ -218,7 +225,8 @@ class Standard:
     def _code(self) -> dict[str, str]:
         """The code that reproduces each section."""
         overlaid = {"latency": "tk.plot(tk.latency(traces), against=tk.latency(before))"} if self.changes else {}
-        return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid}.items()}
+        answers = {answer.name: answer.code for answer in self.answers}
+        return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid, **answers}.items()}
 
     def _with_reading(self, code: str) -> str:
         """Return code that starts with reading the files that it uses; empty without code."""
@@ -249,6 +257,7 @@ class Standard:
             "traces": traces_table(seen, colours, shown),
             "waits": waits_table(changes, colours, shown) if changes else None,
             "step_by_step": change_picture(changes, self.sides.names) if changes else None,
+            "answers": self.answers,
             "entries": entries_table(changes, colours) if changes else None,
             "waterfalls": [
                 waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)

@@ -10,6 +10,7 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.checks.case import Case
 from tracekit.checks.registry import run_checks
+from tracekit.text import duration
 
 START, MS = 1_747_231_200_000_000_000, 1_000_000
 TIERS = np.array(["enterprise", "pro", "free"])
@@ -61,6 +62,10 @@ def test_the_slow_group_is_named_with_its_share_and_a_bound_for_the_others():
     slow = pay.spans["duration_ns"].to_numpy() > limit
     assert finding.estimate.value == pytest.approx(slow[mine].mean())
     assert finding.estimate.n == mine.sum()
+    others = pay.where("tenant.tier != 'enterprise'")
+    p95 = [tk.latency(traces, roots=True).table["p95_ns"].iloc[0] for traces in (pay.where(mine), others)]
+    assert f" → {duration(p95[0])}; " in finding.headline
+    assert f" → {duration(p95[1])}; " in finding.headline
     assert limit == int(tk.latency(before.where("name == 'POST /pay'"), roots=True).table["p95_ns"].iloc[0])
     assert now.trace(finding.exemplars[0]).attribute("tenant.tier").iloc[0] == "enterprise"
 

@@ -48,7 +48,8 @@ def shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
     rows = np.flatnonzero(keep)
     path = path_hashes(label, up)[rows]
     code, distinct = pd.factorize(path)
-    pair = np.unique(forest.trace[rows].astype(np.int64) * max(len(distinct), 1) + code)
+    pair = np.sort(forest.trace[rows].astype(np.int64) * max(len(distinct), 1) + code)
+    pair = pair[np.diff(pair, prepend=-1) > 0]
     trace, number = pair // max(len(distinct), 1), pair % max(len(distinct), 1)
     with np.errstate(over="ignore"):
         mixed = (np.asarray(distinct) ^ (np.asarray(distinct) >> np.uint64(31))) * _ODD

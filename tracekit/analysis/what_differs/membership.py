@@ -110,7 +110,7 @@ def _membership(
     place = np.full(len(kv), -1)
     place[used] = [number.of(key, _shown(key, text)) for key, text in zip(keys, texts_of(kv, used), strict=True)]
     parts = [(place[each.code], each.trace) for each in entries]
-    for key, found in _derived(traces).items():
+    for key, found in _derived(traces).items() if only in {None, OPERATION, *_SCOPE_KEYS} else ():
         if only is None or only == key:
             parts.append((_numbered(key, found, number, least)[found.codes], traces.forest.trace))
     value, trace = _distinct(parts, len(number), len(traces))

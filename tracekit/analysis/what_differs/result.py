@@ -92,9 +92,10 @@ class Differences(Weighted, Shown):
         selection, baseline = self.source
         if selection.traces is not baseline.traces:
             raise ValueError("expected a selection within one set of traces, found two sets; compare .table instead")
-        if (found := value_shares(self.source, key, confidence=confidence)) is None:
+        found = value_shares(self.source, key)
+        if not found.found.keys:
             raise ValueError(f"expected an attribute key, found {key!r}; traces.attributes['key'].unique() lists them")
-        return found.table
+        return found.table(confidence)
 
     def _line(self) -> str:
         """Return the counts in one line."""

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.what_differs.membership import membership, owned
-from tracekit.analysis.what_differs.shares import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,48 +18,52 @@ if TYPE_CHECKING:
 
 
 class ValueShares(NamedTuple):
-    """The table of ``Differences.values``, and which traces have which value."""
+    """Which traces have which value of one key, and which of them are selected.
 
-    table: pd.DataFrame
+    Parameters
+    ----------
+    sides
+        The selected traces of one set, and those that they are compared with.
+    found
+        The values of the key, and the traces of the set that have them.
+    """
+
+    sides: tuple[Side, Side]
     found: Membership
 
-    def has_any(self, values: Collection[str], traces: int) -> Array:
-        """Return which of so many traces have any of these values."""
+    def table(self, confidence: float) -> pd.DataFrame:
+        """Return the table of ``Differences.values``."""
+        from tracekit.stats.weighted_rates import clustered_rates  # noqa: PLC0415 - loads scipy
+
+        selection, baseline = self.sides
+        traces, among, count = selection.traces, selection.chosen | baseline.chosen, len(self.found.keys)
+        inside = among[self.found.trace]
+        value, trace = self.found.value[inside], self.found.trace[inside]
+        is_chosen = selection.chosen[trace]
+        ratio = clustered_rates(value, trace, is_chosen, traces.weights.value, count, confidence=confidence)
+        table = pd.DataFrame(
+            {
+                "value": self.found.texts,
+                "trace_count": np.bincount(value, minlength=count),
+                "selection_count": np.bincount(value[is_chosen], minlength=count),
+                "selected_ratio": ratio.ratio,
+                "selected_low_ratio": ratio.low,
+                "selected_high_ratio": ratio.high,
+            }
+        )
+        table = table[table["trace_count"] > 0]
+        order = ["selection_count", "trace_count"]
+        return table.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+    def has_any(self, values: Collection[str]) -> Array:
+        """Return which traces of the set have any of these values."""
         wanted = np.array([text in values for text in self.found.texts], bool)
-        has = np.zeros(traces, bool)
+        has = np.zeros(len(self.sides[0].chosen), bool)
         has[self.found.trace[wanted[self.found.value]]] = True
         return has
 
 
-def value_shares(sides: tuple[Side, Side], key: str, *, confidence: float) -> ValueShares | None:
-    """Return the weighted share of the traces with each value that are selected; None if no trace has the key.
-
-    ``sides`` are the selected traces of one set and those that they are compared with.
-    """
-    from tracekit.stats.weighted_rates import clustered_rates  # noqa: PLC0415 - loads scipy
-
-    selection, baseline = sides
-    traces, among = selection.traces, selection.chosen | baseline.chosen
-    found = membership(traces, owned(traces), least=1, only=key)
-    if not found.keys:
-        return None
-    both = selection._replace(chosen=among)
-    chosen, total = (counted(side, found.value, found.trace, len(found.keys)).trace_count for side in (selection, both))
-    inside = among[found.trace]
-    value, trace = found.value[inside], found.trace[inside]
-    ratio = clustered_rates(
-        value, trace, selection.chosen[trace], traces.weights.value, len(found.keys), confidence=confidence
-    )
-    table = pd.DataFrame(
-        {
-            "value": found.texts,
-            "trace_count": total,
-            "selection_count": chosen,
-            "selected_ratio": ratio.ratio,
-            "selected_low_ratio": ratio.low,
-            "selected_high_ratio": ratio.high,
-        }
-    )
-    table = table[table["trace_count"] > 0]
-    order = ["selection_count", "trace_count"]
-    return ValueShares(table.sort_values(order, ascending=False, kind="stable", ignore_index=True), found)
+def value_shares(sides: tuple[Side, Side], key: str) -> ValueShares:
+    """Return which traces have which value of a key."""
+    traces = sides[0].traces
+    return ValueShares(sides, membership(traces, owned(traces), least=1, only=key))

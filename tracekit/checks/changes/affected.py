@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.latency import latency
 from tracekit.analysis.what_differs.compute import what_differs
 from tracekit.analysis.what_differs.selection import FAILED, sides_of
 from tracekit.analysis.what_differs.values import value_shares
@@ -20,6 +19,7 @@ from tracekit.checks.names import name_of
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.text import clean, count, duration, from_to, interval, plural, ratio
 
@@ -40,6 +40,7 @@ _KEYS: Final = 8  # keys that are tried, those with the surest differences first
 _MOST: Final = 0.5  # of the excess: less is no answer to who is affected
 _NAMED: Final = 4  # values in a sentence
 _NAME: Final = 60
+_RATIOS: Final = ("selected_ratio", "selected_low_ratio", "selected_high_ratio")
 METHOD: Final = (
     "Values of attributes that set these requests apart (tk.what_differs), with a larger share of them than in the"
     " baseline."
@@ -58,8 +59,8 @@ class Band:
         Which of them are slow or failed.
     now, was
         The traces that are looked at: current ones and those of the baseline.
-    what
-        What they are, in words.
+    what, names
+        What they are, in words; those that are slow or failed, and the others.
     verb
         What is said of those that are slow or failed, at first and again.
     noun
@@ -71,6 +72,7 @@ class Band:
     now: TraceSet
     was: TraceSet
     what: str
+    names: tuple[str, str]
     verb: tuple[str, str]
     noun: str
 
@@ -134,8 +136,8 @@ def _slow(case: Case) -> Band | None:
     limit = int(row["baseline_p95_ns"])
     now, was = (side.traces.where(where) for side in (changes.now, changes.before))
     verb = f"exceed {duration(limit)}, the p95 of the baseline", "exceed it"
-    what = f"{name_of(row)} requests"
-    return Band(where, f"depth == 0 and duration_ns > {limit}", now, was, what, verb, f"{changes.now.counted}request")
+    condition, names = f"depth == 0 and duration_ns > {limit}", (f"slower than {duration(limit)}", "the rest")
+    return Band(where, condition, now, was, f"{name_of(row)} requests", names, verb, f"{changes.now.counted}request")
 
 
 def _failed(case: Case) -> Band | None:
@@ -144,7 +146,8 @@ def _failed(case: Case) -> Band | None:
     if changes is None or not has_risen(changes):
         return None
     now, was = changes.now.traces, changes.before.traces
-    return Band("", FAILED, now, was, "requests", ("failed", "failed"), f"{changes.now.counted}request")
+    names, verb = ("failed", "succeeded"), ("failed", "failed")
+    return Band("", FAILED, now, was, "requests", names, verb, f"{changes.now.counted}request")
 
 
 def _has_contrast(band: Band) -> bool:
@@ -154,21 +157,24 @@ def _has_contrast(band: Band) -> bool:
 
 def _affected(band: Band) -> Affected:
     """Return who is affected, by the first key that says so."""
-    differences = what_differs(band.now, band.condition, pairs=False)
-    nobody = np.zeros(len(band.was), bool)
+    differences = _differences(band)
     for key in _keys(differences)[:_KEYS]:
-        before, now = (value_shares(sides, key, confidence=0.95) for sides in band.sides[::-1])
-        if now is None:
-            continue
-        values = _compared(band, key, now)
-        named = set(values.loc[values["is_affected"], "value"])
-        if not named:
-            continue
-        mask = now.has_any(named, len(band.now))
-        old = nobody if before is None else before.has_any(named, len(band.was))
-        if not mask.all() and _share_of_excess(band, mask, old) >= _MOST:
-            return Affected(band, differences, key, values, mask, old)
-    return Affected(band, differences, "", pd.DataFrame(), np.zeros(len(band.now), bool), nobody)
+        now, before = (value_shares(sides, key) for sides in band.sides)
+        table = _compared(band, now, before)
+        named = set(table.loc[table["is_affected"], "value"])
+        masks = now.has_any(named), before.has_any(named)
+        if named and not masks[0].all() and _share_of_excess(band, *masks) >= _MOST:
+            return Affected(band, differences, key, table, *masks)
+    return Affected(
+        band, differences, "", pd.DataFrame(), *(np.zeros(len(side), bool) for side in (band.now, band.was))
+    )
+
+
+def _differences(band: Band) -> Differences:
+    """Return what sets the slow or failed requests apart, with their names."""
+    found = what_differs(band.now, band.condition, pairs=False)
+    selection, others = (side._replace(name=name) for side, name in zip(found.source, band.names, strict=True))
+    return replace(found, sides=found.sides.assign(name=band.names), source=(selection, others))
 
 
 def _keys(differences: Differences) -> list[str]:
@@ -182,32 +188,19 @@ def _keys(differences: Differences) -> list[str]:
     return [key for key in dict.fromkeys(names) if not key.startswith(_OUTCOMES)]
 
 
-def _compared(band: Band, key: str, now: ValueShares) -> pd.DataFrame:
+def _compared(band: Band, now: ValueShares, before: ValueShares) -> pd.DataFrame:
     """Return the values of a key on both sides, and which have a larger share of slow or failed requests than before.
 
     A value that the baseline does not have is compared with all of its requests.
     """
-    shown = now.table.rename(columns=lambda name: name if name == "value" else f"current_{name}")
+    sides = [found.table(0.95).set_index("value") for found in (before, now)]
+    shown = sides[1].add_prefix("current_").join(sides[0].add_prefix("baseline_")).reset_index()
     level = family_level(int((shown["current_trace_count"] >= ENOUGH).sum()))
-    before, strict, old = (
-        value_shares(sides, key, confidence=confidence)
-        for sides, confidence in ((band.sides[1], 0.95), (band.sides[0], level), (band.sides[1], level))
-    )
-    if before is not None:
-        past = before.table.rename(columns=lambda name: name if name == "value" else f"baseline_{name}")
-        shown = shown.merge(past, on="value", how="left")
-    else:
-        shown = shown.assign(baseline_trace_count=np.nan, baseline_selected_ratio=np.nan)
-    every = _share(band.sides[1], np.ones(len(band.was), bool), level)
-    names = ("selected_ratio", "selected_low_ratio", "selected_high_ratio")
-    limits = []
-    for found, other in ((old, every), (strict, None)):
-        table = pd.DataFrame(columns=["value", *names]) if found is None else found.table
-        mine = shown[["value"]].merge(table, on="value", how="left")[list(names)].astype(float)
-        limits.append(mine if other is None else mine.fillna(dict(zip(names, other, strict=True))))
-    change = difference_limits(*(Limited(*(side[name].to_numpy() for name in names)) for side in limits))
-    shown["is_affected"] = np.greater(change.low, 0)
-    return shown
+    every = dict(zip(_RATIOS, _share(band.sides[1], np.ones(len(band.was), bool), level), strict=True))
+    strict = [found.table(level).set_index("value").reindex(shown["value"])[list(_RATIOS)] for found in (before, now)]
+    limits = [table.to_numpy(float).T for table in (strict[0].fillna(every), strict[1])]
+    change = difference_limits(*(Limited(*columns) for columns in limits))
+    return shown.assign(is_affected=np.greater(change.low, 0))
 
 
 def _share(sides: tuple[Side, Side], mask: Array, confidence: float) -> tuple[float, float, float]:
@@ -278,10 +271,10 @@ def _p95(found: Affected, *, is_affected: bool) -> str:
         return ""
     times = []
     for traces, mask in ((found.band.was, found.was), (found.band.now, found.now)):
-        group = pd.Series(mask == is_affected, index=pd.Index(traces.trace_ids, name="trace_id"), name="group")
-        table = latency(traces, by=group.astype(str), roots=True).table
-        mine = table.loc[table["group"] == "True", "p95_ns"]
-        times.append(float(mine.iloc[0]) if len(mine) else np.nan)
+        root = traces.forest.root_row
+        mine = traces.has_duration[root] & ~traces.is_inferred[root] & (mask == is_affected)
+        took = Histogram.of(np.zeros(mine.sum(), np.int64), traces.duration_ns[root[mine]], traces.weights.value[mine])
+        times.append(float(took.quantiles((0.95,), 1)[0, 0]))
     return f": p95 {from_to(*times) if np.isfinite(times[0]) else duration(times[1])}"
 
 

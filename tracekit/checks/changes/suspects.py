@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.suspects.compute import compute
 from tracekit.analysis.suspects.paths import NEXT_CALL, OWN_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.checks.names import name_of
-from tracekit.findings import Estimate, Finding, not_assessable
+from tracekit.findings import Estimate, Finding, Findings, not_assessable
 from tracekit.text import clean, count, duration, from_to, interval, p_value, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
@@ -35,10 +36,17 @@ _ATTRIBUTES: Final = {
 
 def suspects_of_change(case: Case) -> list[Finding]:
     """Return the services that explain the difference from the baseline; nothing where no service is named."""
+    found = case.result(suspects_of)
+    is_named = found is not None and found.is_assessable and not found.is_no_change
+    return list(found.findings) if found is not None and is_named else []
+
+
+def suspects_of(case: Case) -> Suspects | None:
+    """Return the services that explain the difference from the baseline, with their findings; None without one."""
     if case.baseline is None:
-        return []
+        return None
     found = compute(case.baseline.traces, case.traces)
-    return findings_of(found) if found.is_assessable and not found.is_no_change else []
+    return replace(found, findings=Findings(findings_of(found)))
 
 
 def findings_of(found: Suspects, code: str = "tk.suspects(before, traces)") -> list[Finding]:
