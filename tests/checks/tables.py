@@ -8,6 +8,7 @@ from calibration import Row, Table, count
 from checks.first_screen import changes_of
 from checks.healthy_worlds import ALARMS, UNKNOWN, WEIGHTED, changes, healthy, warnings
 from checks.quality.clean_worlds import CASES
+from checks.tiers import said, side
 
 import tracekit as tk
 from tracekit import TraceSet
@@ -183,7 +184,38 @@ def rising_errors(random, repeats):
     yield Row("error rate 1 % and then 6 %, 1,000 requests: named", *count(said), 0.99, 1)
 
 
+def affected_groups(rng, repeats):
+    """Who is said to be affected: one tier of customers that is, and nobody where none is or all are."""
+    seeds = iter(rng.integers(0, 2**32, (100 * repeats, 2)).tolist())
+
+    def findings(current=None, baseline=None, n=600):
+        first, second = next(seeds)
+        return said(side(first, n=n, **(baseline or {})), side(second, n=n, prefix=10_000, **(current or {})))
+
+    planted = {"3 times slower": {"slower": {"enterprise": 3}}, "30 % fail": {"failing": {"enterprise": 0.3}}}
+    for case, change in planted.items():
+        named = [
+            bool(found)
+            and all(each.evidence.query("is_affected")["value"].tolist() == ["enterprise"] for each in found)
+            for found in (findings(change) for _ in range(repeats))
+        ]
+        yield Row(f"one tier of three: {case}, 600 requests: named alone", *count(named), 0.9, 1.0)
+    alike = {
+        "nothing": {},
+        "all 2 times slower": {"slower": {"*": 2}},
+        "20 % of all fail": {"failing": {"*": 0.2}},
+    }
+    for case, change in alike.items():
+        for n in (200, 1000):
+            wrong = [bool(findings(change, n=n)) for _ in range(repeats)]
+            yield Row(f"{case}, {n} requests: anybody named", *count(wrong), 0.0, 0.025)
+    slow_tier = {"slower": {"enterprise": 1.6}}
+    wrong = [bool(findings(slow_tier, slow_tier)) for _ in range(repeats)]
+    yield Row("one tier always slower, nothing changed: anybody named", *count(wrong), 0.0, 0.025)
+
+
 TABLES = (
+    Table(affected_groups, 4719, 4),
     Table(equal_traffic, 4711, 2),
     Table(slower_endpoint, 4712, 4),
     Table(rising_errors, 4713, 1),

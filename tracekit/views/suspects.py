@@ -162,7 +162,7 @@ def _sum(change: float, y: float, ends: Any) -> list[Markup]:
 
 def _dot(y: float, service: str, colours: Colours, *, is_last: bool) -> Markup:
     """Return the dot of a service; the suspect has an outline."""
-    ring = {"stroke": INK, "stroke-width": 2} if is_last else {}
+    ring = {"stroke": INK, "stroke-width": 2, "class": f"tk-s{colours.slot(service)} tk-outline"} if is_last else {}
     return element("circle", {"cx": 6.0, "cy": y, "r": 5.0, **service_fill(colours.slot(service)), **ring})
 
 
