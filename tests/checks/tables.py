@@ -8,7 +8,7 @@ from calibration import Row, Table, count
 from checks.first_screen import changes_of
 from checks.healthy_worlds import ALARMS, UNKNOWN, WEIGHTED, changes, healthy, warnings
 from checks.quality.clean_worlds import CASES
-from checks.tiers import said, side
+from checks.tiers import alone, said, side
 
 import tracekit as tk
 from tracekit import TraceSet
@@ -209,6 +209,9 @@ def affected_groups(rng, repeats):
         for n in (200, 1000):
             wrong = [bool(findings(change, n=n)) for _ in range(repeats)]
             yield Row(f"{case}, {n} requests: anybody named", *count(wrong), 0.0, 0.025)
+    for case, change in {**alike, "long tail": {"spread": 1.0}}.items():
+        wrong = [bool(alone(side(next(seeds)[0], n=600, **change))) for _ in range(repeats)]
+        yield Row(f"one recording, {case}: anybody named", *count(wrong), 0.0, 0.025)
     slow_tier = {"slower": {"enterprise": 1.6}}
     wrong = [bool(findings(slow_tier, slow_tier)) for _ in range(repeats)]
     yield Row("one tier always slower, nothing changed: anybody named", *count(wrong), 0.0, 0.025)

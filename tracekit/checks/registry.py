@@ -20,6 +20,7 @@ from tracekit.checks.data.unfinished import unfinished
 from tracekit.checks.data.weights import weights
 from tracekit.checks.errors.failing_calls import failing_calls
 from tracekit.checks.errors.failures import failures
+from tracekit.checks.latency.slow_requests import failed_requests, slow_requests
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.patterns.abandoned_calls import abandoned_calls
@@ -127,7 +128,9 @@ CHECKS: Final = (
     Check("unfinished", "data", (), unfinished),
     Check("tail", "latency", (), tail),
     Check("slowest", "latency", (), slowest),
+    Check("slow_requests", "latency", (), slow_requests),
     Check("failures", "errors", (), failures),
+    Check("failed_requests", "errors", (), failed_requests),
     Check("failing_calls", "errors", (), failing_calls),
     Check("incomplete", "data", (), incomplete),
     Check("complete.spans", "quality", (), missing_spans, weakens=True),

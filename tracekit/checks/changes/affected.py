@@ -17,10 +17,10 @@ from tracekit.checks.changes.error_rate import has_risen
 from tracekit.checks.comparison import comparable_changes, family_level
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import ENOUGH
+from tracekit.checks.request_keys import MOST_KEYS, request_keys, share_of
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.histograms import Histogram
-from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.text import clean, count, duration, from_to, interval, plural, ratio
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-# keys of what happened to a request, or of how it was recorded: they do not say whose it was
-_OUTCOMES: Final = (
-    "operation", "service.name", "peer.service", "otel.", "telemetry.", "db.", "error", "exception", "http.response.",
-    "http.status_code", "rpc.response", "messaging.message", "code.", "thread.", "process.",
-)  # fmt: skip
-_KEYS: Final = 8  # keys that are tried, those with the surest differences first
 _MOST: Final = 0.5  # of the excess: less is no answer to who is affected
 _NAMED: Final = 4  # values in a sentence
 _NAME: Final = 60
@@ -158,7 +152,7 @@ def _has_contrast(band: Band) -> bool:
 def _affected(band: Band) -> Affected:
     """Return who is affected, by the first key that says so."""
     differences = _differences(band)
-    for key in _keys(differences)[:_KEYS]:
+    for key in request_keys(differences)[:MOST_KEYS]:
         now, before = (value_shares(sides, key) for sides in band.sides)
         table = _compared(band, now, before)
         named = set(table.loc[table["is_affected"], "value"])
@@ -177,17 +171,6 @@ def _differences(band: Band) -> Differences:
     return replace(found, sides=found.sides.assign(name=band.names), source=(selection, others))
 
 
-def _keys(differences: Differences) -> list[str]:
-    """Return the keys of values that significantly more of the selected requests have, the surest first."""
-    table = differences.table
-    sure = table[table["is_significant"] & (table["difference_ratio"] > 0)]
-    names: list[str] = []
-    for row in sure.to_dict("records"):
-        also = [part.removeprefix("not ").partition("=")[0] for part in row["also"].split("; ") if part]
-        names += [str(row["key"]), *also]
-    return [key for key in dict.fromkeys(names) if not key.startswith(_OUTCOMES)]
-
-
 def _compared(band: Band, now: ValueShares, before: ValueShares) -> pd.DataFrame:
     """Return the values of a key on both sides, and which have a larger share of slow or failed requests than before.
 
@@ -196,22 +179,11 @@ def _compared(band: Band, now: ValueShares, before: ValueShares) -> pd.DataFrame
     sides = [found.table(0.95).set_index("value") for found in (before, now)]
     shown = sides[1].add_prefix("current_").join(sides[0].add_prefix("baseline_")).reset_index()
     level = family_level(int((shown["current_trace_count"] >= ENOUGH).sum()))
-    every = dict(zip(_RATIOS, _share(band.sides[1], np.ones(len(band.was), bool), level), strict=True))
+    every = dict(zip(_RATIOS, share_of(band.sides[1], np.ones(len(band.was), bool), level), strict=True))
     strict = [found.table(level).set_index("value").reindex(shown["value"])[list(_RATIOS)] for found in (before, now)]
     limits = [table.to_numpy(float).T for table in (strict[0].fillna(every), strict[1])]
     change = difference_limits(*(Limited(*columns) for columns in limits))
     return shown.assign(is_affected=np.greater(change.low, 0))
-
-
-def _share(sides: tuple[Side, Side], mask: Array, confidence: float) -> tuple[float, float, float]:
-    """Return which weighted share of the requests in the mask is slow or failed, with its limits."""
-    selection, baseline = sides
-    rows = np.flatnonzero((selection.chosen | baseline.chosen) & mask)
-    weights = selection.traces.weights.value
-    found = clustered_rates(
-        np.zeros(len(rows), np.int64), rows, selection.chosen[rows], weights, 1, confidence=confidence
-    )
-    return float(found.ratio[0]), float(found.low[0]), float(found.high[0])
 
 
 def _share_of_excess(band: Band, mask: Array, old: Array) -> float:
@@ -219,7 +191,7 @@ def _share_of_excess(band: Band, mask: Array, old: Array) -> float:
     parts = []
     weights = band.now.weights.value
     for now, was in ((mask, old if old.any() else ~old), (~mask, ~old)):
-        more = _share(band.sides[0], now, 0.95)[0] - (_share(band.sides[1], was, 0.95)[0] if was.any() else 0.0)
+        more = share_of(band.sides[0], now, 0.95)[0] - (share_of(band.sides[1], was, 0.95)[0] if was.any() else 0.0)
         parts.append(max(0.0, more) * float(weights[now].sum()))
     return parts[0] / sum(parts) if sum(parts) > 0 else 0.0
 
@@ -281,7 +253,7 @@ def _p95(found: Affected, *, is_affected: bool) -> str:
 def _others(found: Affected) -> str:
     """Return what is known about the other requests: how many of them are slow or failed at the most."""
     masks = zip(found.band.sides, (~found.now, ~found.was), strict=True)
-    now, was = (_share(sides, mask, 0.95) for sides, mask in masks)
+    now, was = (share_of(sides, mask, 0.95) for sides, mask in masks)
     change = difference_limits(Limited(*was), Limited(*now))
     verdict = "fewer" if change.high < 0 else "more" if change.low > 0 else "no significant change"
     rates = f"{from_to(was[0], now[0], ratio)} {found.band.verb[1]}, at most {ratio(now[2])}"
