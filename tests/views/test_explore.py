@@ -13,6 +13,7 @@ import tracekit.views.explore_frame
 from tracekit import TraceSet
 from tracekit.views.choices import MOST_NAMES, latency_choices, names_of, period_choices
 from tracekit.views.tkw1 import decode
+from tracekit.views.waterfall.drawing import draw
 
 
 @pytest.fixture(scope="module")
@@ -288,3 +289,14 @@ def test_the_controls_connect_when_they_are_live(during):
 def test_nothing_to_explore_has_a_frame():
     empty = tk.explore(pay_traces().where("service_name == 'nobody'"))
     assert decode(contents_of(empty.frame())[1]).meta["ids"] == []
+
+
+def test_waterfalls_in_the_frame_open_where_the_trace_opens_alone(during):
+    table = decode(contents_of(tk.explore(during).frame())[1])
+    opened = dict(zip(table.meta["embedded"], table.meta["parts"], strict=True))
+    rows = []
+    for k in (0, 3, 11):
+        low, high = opened[k]
+        rows.append(decode(table.columns["waterfalls"][low:high].tobytes()).meta["focus"])
+        assert rows[-1] == draw(during, table.meta["ids"][k]).payload.meta["focus"]
+    assert min(rows) > 0

@@ -96,8 +96,19 @@ def test_paths_that_are_gone_are_counted(flames):
     before, during = flames
     empty = critical_path(pay_traces().where("service_name == 'nobody'")).flame()
     drawn = page(plot(empty, against=during))
-    assert drawn["gone"] == f"{(during.table['path_total_ns'] > 0).sum()} call paths removed."
+    assert drawn["gone"] == f"{(during.table['path_total_ns'] > 0).sum()} call paths only in baseline."
     assert page(plot(before, against=before))["gone"] == ""
+
+
+def test_a_comparison_has_the_names_of_its_sides(flames):
+    before, during = flames
+    drawn = page(plot(during, against=before, names=("1.4.0", "<b>1.5.0</b>")))
+    assert drawn["title"].startswith("Change in critical-path time, 1.4.0 to <b>1.5.0</b>: +17.8 ms")
+    assert "more self time in <b>1.5.0</b> than in 1.4.0" in drawn["note"]
+    assert drawn["side"] == "1.4.0"
+    assert "<b>" not in str(plot(during, against=before, names=("1.4.0", "<b>1.5.0</b>"))._picture)
+    with pytest.raises(ValueError, match="expected two different names of the sides"):
+        plot(during, against=before, names=("a", "a"))
 
 
 def test_the_picture_shows_the_frames_of_the_page(flames):

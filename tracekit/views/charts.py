@@ -17,7 +17,7 @@ from tracekit.views.colours import LIGHT
 from tracekit.views.svg import FONT, INK, LINE, MUTE, PAPER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -80,6 +80,17 @@ def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
     figure = Chart(layout=chart_layout(title, **more))
     figure._table = table  # noqa: SLF001 - plotly figures allow no public attributes
     return figure
+
+
+def bar_rows(labels: Sequence[str], xaxis: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the layout of horizontal bars, the first at the top."""
+    return {
+        "xaxis": {"showgrid": True, **xaxis},
+        "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": list(labels)[::-1]},
+        "height": 110 + 26 * len(labels),
+        "showlegend": False,
+        "margin": {"t": 44},
+    }
 
 
 def legend_room(labels: Sequence[str], *, width: float = 560) -> int:

@@ -15,7 +15,7 @@ from tracekit.text import clean, count, plural
 from tracekit.views import choices
 from tracekit.views.details import Strings
 from tracekit.views.tkw1 import Payload, compact, encode
-from tracekit.views.waterfall.drawing import EMBEDDED_SPANS
+from tracekit.views.waterfall.drawing import EMBEDDED_SPANS, opening_rows
 from tracekit.views.waterfall.payload import encoded, trace_payload
 
 if TYPE_CHECKING:
@@ -141,13 +141,12 @@ def explore_data(traces: TraceSet, controls: Sequence[Control], base_ns: int) ->
     columns = _trace_columns(traces, order, base_ns, strings) | _span_columns(traces, rank, keys)
     opened = _embedded(summary["error_count"].to_numpy(np.int64)[order])
     ids = [str(traces.trace_ids[k]) for k in order]
-    buffers = [
-        encoded(
-            trace_payload(traces, ids[k], with_details=summary["span_count"].iloc[order[k]] <= EMBEDDED_SPANS),
-            is_packed=True,
-        )
-        for k in opened
-    ]
+    buffers = []
+    for k, row in zip(opened, opening_rows(traces, order[opened].tolist()), strict=True):
+        is_small = summary["span_count"].iloc[order[k]] <= EMBEDDED_SPANS
+        payload = trace_payload(traces, ids[k], with_details=bool(is_small))
+        payload.meta["focus"] = row
+        buffers.append(encoded(payload, is_packed=True))
     ends = np.cumsum([0, *map(len, buffers)]).tolist()
     columns["waterfalls"] = np.frombuffer(b"".join(buffers), np.uint8)
     rest = len(total) - len(order)

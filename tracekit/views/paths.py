@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.text import clean, duration, interval, plural, points, ratio, with_interval
 from tracekit.views.card import Card, Words
-from tracekit.views.charts import SHARE, chart, empty_state, safe
+from tracekit.views.charts import SHARE, bar_rows, chart, empty_state, safe
 from tracekit.views.colours import colours_for
 from tracekit.views.flame.shape import shape_drawing
 from tracekit.views.markup import table
@@ -115,11 +115,7 @@ def _bars(result: Paths, bars: int) -> Chart:
     figure = chart(
         title,
         table=table(("shape", "share of the traces"), list(zip(labels, words, strict=True))),
-        xaxis={**SHARE, "showgrid": True, "title": {"text": "share of the traces"}},
-        yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
-        height=110 + 26 * len(shown),
-        showlegend=False,
-        margin={"t": 44},
+        **bar_rows(labels, {**SHARE, "title": {"text": "share of the traces"}}),
     )
     figure.add_bar(
         x=shown["frequency_ratio"].tolist(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tracekit.grouping import named
 from tracekit.text import duration, plural, ratio
 from tracekit.views.attribution.bars import colours_of, labels_of
-from tracekit.views.charts import SHARE, chart, empty_state
+from tracekit.views.charts import SHARE, bar_rows, chart, empty_state
 from tracekit.views.colours import colours_for
 from tracekit.views.markup import table
 
@@ -52,11 +52,7 @@ def plot_self_time(result: SelfTime, *, by: By = "service_name", bars: int = 15)
     figure = chart(
         "Share of self time" + (f" (top {len(shown)} of {plural(len(known), 'group')})" if len(known) > bars else ""),
         table=table((" ".join(keys), "self time", "share"), rows),
-        xaxis={**SHARE, "showgrid": True},
-        yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
-        height=110 + 26 * len(shown),
-        showlegend=False,
-        margin={"t": 44},
+        **bar_rows(labels, SHARE),
     )
     figure.add_bar(
         x=shown["self_time_ratio"].tolist(),

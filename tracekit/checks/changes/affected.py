@@ -247,7 +247,8 @@ def _p95(found: Affected, *, is_affected: bool) -> str:
         mine = traces.has_duration[root] & ~traces.is_inferred[root] & (mask == is_affected)
         took = Histogram.of(np.zeros(mine.sum(), np.int64), traces.duration_ns[root[mine]], traces.weights.value[mine])
         times.append(float(took.quantiles((0.95,), 1)[0, 0]))
-    return f": p95 {from_to(*times) if np.isfinite(times[0]) else duration(times[1])}"
+    before, now = times
+    return f": p95 {from_to(before, now) if np.isfinite(before) else duration(now)}"
 
 
 def _others(found: Affected) -> str:

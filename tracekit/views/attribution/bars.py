@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.grouping import named
 from tracekit.text import count, duration, plural, ratio
-from tracekit.views.charts import SECONDS, chart, empty_state, legend_room, safe, subtitled
+from tracekit.views.charts import SECONDS, bar_rows, chart, empty_state, legend_room, safe, subtitled
 from tracekit.views.colours import LIGHT, NO_SERVICE, colours_for
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, MUTE
@@ -182,13 +182,8 @@ def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame
 
 def row_layout(labels: Sequence[str]) -> dict[str, Any]:
     """Return the layout of horizontal bars along an axis of durations, the first at the top."""
-    return {
-        "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "time per request"}},
-        "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": list(labels)[::-1]},
-        "height": 130 + 26 * len(labels),
-        "showlegend": False,
-        "margin": {"t": 44},
-    }
+    times = {**SECONDS, "rangemode": "tozero", "title": {"text": "time per request"}}
+    return {**bar_rows(labels, times), "height": 130 + 26 * len(labels)}
 
 
 def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:

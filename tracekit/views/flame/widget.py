@@ -17,6 +17,7 @@ from tracekit.views.flame.layout import icicle
 from tracekit.views.flame.picture import flame_picture
 from tracekit.views.markup import table
 from tracekit.views.widgets import Pictured
+from tracekit.weights.comparability import SIDES, side_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,10 +30,17 @@ VALUES: Final = ("path", "duration")
 _FRAME: Final = 18  # pixels of a level, as in tracekit.js
 _AROUND: Final = 110  # pixels of the controls and the line below
 _LOWEST: Final = 220  # pixels
+_NAME: Final = 40  # characters of the name of a side
 
 
 def plot_flame(
-    result: Flame, *, against: Flame | None = None, value: str = "path", search: str = "", height: int = 480
+    result: Flame,
+    *,
+    against: Flame | None = None,
+    names: tuple[str, str] = SIDES,
+    value: str = "path",
+    search: str = "",
+    height: int = 480,
 ) -> FlameWidget:
     """Draw aggregated call paths as an icicle: callers above callees, width proportional to time.
 
@@ -42,6 +50,8 @@ def plot_flame(
         Result of ``critical_path(traces).flame()``.
     against
         Baseline: slower call paths are red, faster ones blue.
+    names
+        Names of the baseline and of ``result`` in a comparison, such as ``("1.4.0", "1.5.0")``.
     value
         ``path``: critical-path time, which sums to the latency; ``duration``: duration of all spans, also of those off
         the critical path; callees with a longer total than their caller are scaled to its width.
@@ -59,7 +69,7 @@ def plot_flame(
     Raises
     ------
     ValueError
-        If ``value`` is another one, or ``duration`` with a baseline.
+        If ``value`` is another one, or ``duration`` with a baseline; if the names are not two different ones.
 
     Examples
     --------
@@ -72,7 +82,7 @@ def plot_flame(
         raise ValueError(
             f"expected value='path' for a comparison, found {value!r}: durations of two sets are not comparable"
         )
-    shown, payload = _plain(result, value) if against is None else _difference(result, against)
+    shown, payload = _plain(result, value) if against is None else _difference(result, against, side_names(names))
     deepest = 1 + max(payload["depth"], default=-1)
     needed = max(_LOWEST, deepest * _FRAME + _AROUND)
     widget = FlameWidget(payload=json.dumps(payload, allow_nan=False), height=min(height, needed), search=search)
@@ -133,7 +143,7 @@ def _plain(result: Flame, value: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     return shown, payload | counts | {"title": what, "note": note}
 
 
-def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _difference(result: Flame, before: Flame, names: tuple[str, str]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the table and the payload of a comparison."""
     shown = before.compare(result)
     depth = shown["depth"].to_numpy()
@@ -145,10 +155,13 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
     most = float(np.abs(change).max(initial=0.0))
     total = float(change.sum())
     is_gone = (now == 0) & (was > 0)
+    side, other = (clean(name, limit=_NAME) for name in names)
+    gone = f"{plural(int(is_gone.sum()), 'call path')} only in {side}."
     more = {
-        "title": f"Change in critical-path time: {signed_duration(total)} per request",
-        "note": f"{plural(len(shown), 'call path')}; red: more self time than in the baseline, blue: less.",
-        "gone": f"{plural(int(is_gone.sum()), 'call path')} removed." if is_gone.any() else "",
+        "title": f"Change in critical-path time, {side} to {other}: {signed_duration(total)} per request",
+        "note": f"{plural(len(shown), 'call path')}; red: more self time in {other} than in {side}, blue: less.",
+        "gone": gone if is_gone.any() else "",
+        "side": side,
         "tint": np.round(change / (most or 1.0), 3).tolist(),
         "baseline": was.tolist(),
         "change": change.tolist(),

@@ -2019,7 +2019,7 @@ export class Heat extends Pane {
 const FRAME = 18, LABEL = 34; // height of a frame; width from which it has a label
 const CHANGE = { slower: [209, 73, 91], faster: [45, 120, 196], unchanged: [205, 209, 215], unchangedInDark: [74, 80, 90] }; // red, green, blue
 
-/** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, for a difference, {tint, baseline, change, baseline_presence, gone} in place of the last two: rows in preorder, x0 and x1 as shares of the width */
+/** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, for a difference, {tint, baseline, side, change, baseline_presence, gone} in place of the last two: rows in preorder, x0 and x1 as shares of the width */
 export class Flame extends Pane {
   constructor(host, tree, { height = 480, onSelect = null, onSearch = null } = {}) {
     super(host, height, 'Flame graph');
@@ -2136,9 +2136,9 @@ export class Flame extends Pane {
 
   /** Return the figures of a call path as lines of text. */
   lines(k) {
-    const { value, spans, traces, baseline, change, presence, baseline_presence: before, unit, whole, parent } = this.tree, up = parent[k];
+    const { value, spans, traces, baseline, side, change, presence, baseline_presence: before, unit, whole, parent } = this.tree, up = parent[k];
     const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of the total${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
-    if (baseline) out.push(`baseline ${duration(baseline[k])} (${signed(value[k] - baseline[k])}, self time ${signed(change[k])})`, `requests affected ${fromTo(percent(before[k]), percent(presence[k]))}`);
+    if (baseline) out.push(`${side} ${duration(baseline[k])} (${signed(value[k] - baseline[k])}, self time ${signed(change[k])})`, `requests affected ${fromTo(percent(before[k]), percent(presence[k]))}`);
     else out.push(`requests affected ${percent(presence[k])}; ${many(spans[k], 'span')} in ${many(traces[k], 'request')}`);
     return out;
   }

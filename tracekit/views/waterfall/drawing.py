@@ -17,6 +17,8 @@ from tracekit.views.waterfall.rows import TraceRows, trace_rows
 from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.clock_skew.result import ClockSkew
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
@@ -112,7 +114,7 @@ def draw(
         is_small = len(shown.rows) <= EMBEDDED_SPANS
         payload = trace_payload(traces, shown.trace_id, with_details=is_small, path=path, skew=skew)
         if path is None:
-            payload.meta["focus"] = _longest_stretch(traces, shown)
+            payload.meta["focus"] = _opening_row(critical_path(traces.trace(shown.trace_id)), traces, shown)
         return Drawing(payload, (traces,), shown.rows[None, :], (shown.base_ns,))
     other, other_id = other_trace(traces, shown.trace_id, compare)
     there = trace_rows(other, other_id)
@@ -121,14 +123,22 @@ def draw(
         traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path, skew=skew, names=names
     )
     if path is None:
-        focus = _longest_stretch(traces, shown)
+        focus = _opening_row(critical_path(traces.trace(shown.trace_id)), traces, shown)
         payload.meta["focus"] = int(np.flatnonzero(rows[0] == shown.rows[focus])[0]) if focus >= 0 else -1
     return Drawing(payload, (traces, other), rows, (shown.base_ns, there.base_ns))
 
 
-def _longest_stretch(traces: TraceSet, shown: TraceRows) -> int:
-    """Return the row where the waterfall opens, of a trace whose critical path was not passed."""
-    return longest_stretch(path_columns(critical_path(traces.trace(shown.trace_id)), traces, shown))
+def opening_rows(traces: TraceSet, ordinals: Sequence[int]) -> list[int]:
+    """Return the rows where the waterfalls of some traces open, whose critical paths are computed together."""
+    chosen = np.zeros(len(traces), bool)
+    chosen[list(ordinals)] = True
+    path = critical_path(traces.where(chosen[traces.forest.trace]))
+    return [_opening_row(path, traces, trace_rows(traces, traces.trace_ids[at])) for at in ordinals]
+
+
+def _opening_row(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> int:
+    """Return the row where a waterfall opens: that of the longest stretch of its critical path."""
+    return longest_stretch(path_columns(path, traces, shown))
 
 
 def _nothing(traces: TraceSet) -> Drawing:
