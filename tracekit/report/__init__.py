@@ -56,8 +56,8 @@ def report(
     path
         Path of the file; an existing file is replaced atomically.
     baseline
-        Earlier traces of the same system: the first screen then lists what changed, by how much, with an exemplar
-        trace.
+        Earlier traces of the same system: the first screen then lists what changed, by how much and for whom, with an
+        exemplar trace, and a section shows the suspects, what sets affected requests apart, and changed shapes.
     split
         For one recording with good and bad minutes: a time, as ``TraceSet.between`` takes it; the traces before it are
         the baseline of those from it on.
