@@ -168,6 +168,12 @@ def test_calls_of_databases_and_of_peers_that_send_nothing_are_no_loss():
     assert "not assessable: needs calls with a client span above a server span" in finding.headline
 
 
+def test_a_hundred_thousand_calls_without_a_loss_have_no_upper_limit():
+    found = all_calls(100_000, 100_000, 100_000)
+    assert (found.value, found.high) == (100_000, float("inf"))
+    assert found.low == pytest.approx(99_999.5)
+
+
 def test_chapman_is_exact_where_nothing_is_lost():
     found = all_calls(100, 100, 100)
     assert found.value == 100

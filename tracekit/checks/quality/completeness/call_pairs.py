@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CHECK, _SUBJECT = "complete.rpc", "Loss of client and server spans"
 _ENOUGH = 0.98
+_LARGEST = 700.0  # the exponential of more is no float
 
 
 class Total(NamedTuple):
@@ -39,14 +40,15 @@ def all_calls(clients: int, servers: int, matched: int, *, confidence: float = 0
     Chapman's ``(n1 + 1)(n2 + 1) / (m + 1) - 1`` with Sadinle's transformed-logit interval.  Assumes that the two ends
     lose spans independently; processes that lose both ends bias the estimate down, so it is a lower bound.
 
-    Source: Chapman 1951; Sadinle 2009.
+    Source: Chapman 1951; Sadinle 2009.  Without an unmatched span among many calls, the upper limit is infinite.
     """
     value = (clients + 1) * (servers + 1) / (matched + 1) - 1
     only_client, only_server, both = clients - matched + 0.5, servers - matched + 0.5, matched + 0.5
     spread = math.sqrt(1 / both + 1 / only_client + 1 / only_server + both / (only_client * only_server))
     z, neither = normal_quantile(confidence), only_client * only_server / both
     seen = clients + servers - matched - 0.5
-    return Total(value, seen + neither * math.exp(-z * spread), seen + neither * math.exp(z * spread))
+    most = math.exp(z * spread) if z * spread < _LARGEST else math.inf
+    return Total(value, seen + neither * math.exp(-z * spread), seen + neither * most)
 
 
 def call_pairs(case: Case) -> list[Finding]:
