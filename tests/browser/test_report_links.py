@@ -51,7 +51,7 @@ def test_the_first_screen_shows_what_changed_and_links_to_the_exemplar(visit, pa
     assert "1 → 37 \u00d7, total 1.35 → 242 ms" in row.locator(".tkw-line").get_attribute("aria-label")
     box = row.bounding_box()
     assert 0 < box["y"] < page.viewport_size["height"] - box["height"]
-    assert "82.2%" in page.locator(".tkw-det").first.inner_text()
+    assert "82.2%" in page.locator(".tkw-det.on").inner_text()
 
 
 def test_a_url_fragment_opens_a_span(visit, path, sets):
@@ -101,7 +101,7 @@ def test_the_code_behind_a_figure_is_one_click_away(visit, path):
     ]
     assert code.inner_text().splitlines() == [*lines, "tk.latency(traces).table"]
     sections = page.locator("section:has(h2)").count()
-    assert page.locator("section > .how").count() == sections - 1  # each finding has its own
+    assert page.locator("section > h2 + .how").count() == sections - 1  # each finding has its own
     finding = page.locator(".findings li", has_text="Mean latency of recorded requests regressed").locator(".how")
     finding.locator("summary").click()
     assert "tk.critical_path(before).compare(tk.critical_path(traces)" in finding.inner_text()

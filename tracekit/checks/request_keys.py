@@ -39,3 +39,11 @@ def share_of(sides: tuple[Side, Side], mask: Array, confidence: float) -> tuple[
     group, is_chosen = np.zeros(len(rows), np.int64), selection.chosen[rows]
     found = clustered_rates(group, rows, is_chosen, selection.traces.weights.value, 1, confidence=confidence)
     return float(found.ratio[0]), float(found.low[0]), float(found.high[0])
+
+
+def slowest_of(selection: Side, mask: Array) -> tuple[str, ...]:
+    """Return the id of the longest selected trace in the mask, as an exemplar."""
+    traces, rows = selection.traces, np.flatnonzero(selection.chosen & mask)
+    root = traces.forest.root_row[rows]
+    took = np.where(traces.has_duration[root], traces.duration_ns[root], -1)
+    return (traces.trace_ids[int(rows[took.argmax()])],) if len(rows) else ()

@@ -17,7 +17,7 @@ from tracekit.checks.changes.error_rate import has_risen
 from tracekit.checks.comparison import comparable_changes, family_level
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import ENOUGH
-from tracekit.checks.request_keys import MOST_KEYS, request_keys, share_of
+from tracekit.checks.request_keys import MOST_KEYS, request_keys, share_of, slowest_of
 from tracekit.findings import Estimate, Finding
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.histograms import Histogram
@@ -212,14 +212,13 @@ def _finding(found: Affected) -> Finding:
         f"Affected: {_who(found, named)}{_p95(found, is_affected=True)}; {shares}{which} {band.verb[0]} "
         f"({counts}; {limits}). They are {ratio(part)} of these requests. {_others(found)}"
     )
-    exemplars = found.differences.table.loc[found.differences.table["key"] == found.key, "exemplar_trace_id"]
     return Finding(
         "affected",
         "warning",
         text,
         Estimate(value, "ratio", low, high, requests),
         found.table.head(20),
-        tuple(exemplars.dropna().head(1)),
+        slowest_of(band.sides[0][0], found.now),
         method=METHOD,
         code=f"{band.code}.values({found.key!r})",
     )

@@ -13,7 +13,7 @@ from tracekit.checks.changes.affected import affected_requests
 from tracekit.checks.comparison import family_level
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import ENOUGH, overview
-from tracekit.checks.request_keys import MOST_KEYS, request_keys, share_of
+from tracekit.checks.request_keys import MOST_KEYS, request_keys, share_of, slowest_of
 from tracekit.findings import Estimate, Finding
 from tracekit.text import clean, count, interval, plural, ratio
 
@@ -120,7 +120,7 @@ def _finding(group: _Group, key: str, shares: ValueShares, named: list[str]) -> 
         f"{', '.join([*names, *more])}: {ratio(value)} of all requests with {which} {group.verb} "
         f"({counts}; {interval(low, high, ratio)}), at most {ratio(share_of(sides, ~mask, 0.95)[2])} of the others."
     )
-    exemplar = tuple(sides[0].traces.trace_ids[at] for at in (mask & sides[0].chosen).nonzero()[0][:1])
+    exemplar = slowest_of(sides[0], mask)
     estimate = Estimate(value, "ratio", low, high, int(first["trace_count"]))
     code = f"{group.code}.values({key!r})"
     return Finding(group.check, "notice", text, estimate, table.head(20), exemplar, method=METHOD, code=code)
