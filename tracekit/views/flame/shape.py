@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LANE: Final = 16.0
 _LANES: Final = 8
 _FRAMES: Final = 200  # the widest; a call that takes no time is part of the shape as well
-_THINNEST: Final = 1.5
+_THINNEST: Final = 3.0
 _LABEL: Final = 30.0  # narrower frames have no label
 _CHARACTER: Final = 5.8  # mean width of 10 px text
 _OFTEN: Final = 0.05  # calls per trace more or fewer than 1 from which their number is shown
@@ -37,17 +37,20 @@ def shape_drawing(tree: pd.DataFrame, colours: Colours) -> Drawing:
     lanes = min(int(depth.max(initial=-1)) + 1, _LANES)
     services = [service if isinstance(service, str) else "" for service in tree["service_name"]]
     marks: list[Markup] = []
-    is_drawn = (depth < lanes) & (np.argsort(np.argsort(start - end, kind="stable")) < _FRAMES)
-    for at, (row, left, right) in enumerate(zip(tree.to_dict("records"), start * NARROW, end * NARROW, strict=True)):
-        if is_drawn[at]:
-            is_same = row["parent"] >= 0 and services[row["parent"]] == services[at]
-            name = f"{services[at]} {row['operation']}".strip()
-            label = str(row["operation"]) if is_same else name
-            times = _times(row["call_count"], row["mean_ns"])
-            colour = LIGHT[colours.slot(services[at] or NO_SERVICE)]
-            marks += _frame((label, f"{name}: {times}", times), (left, right), row["depth"] * _LANE, colour)
+    widest = np.argsort(start - end, kind="stable")[:_FRAMES]
+    drawn = widest[depth[widest] < lanes].tolist()  # narrow frames lie on their wider neighbours
+    rows = tree.to_dict("records")
+    for at in drawn:
+        row = rows[at]
+        is_same = row["parent"] >= 0 and services[row["parent"]] == services[at]
+        name = f"{services[at]} {row['operation']}".strip()
+        label = str(row["operation"]) if is_same else name
+        times = _times(row["call_count"], row["mean_ns"])
+        colour = LIGHT[colours.slot(services[at] or NO_SERVICE)]
+        place = float(start[at]) * NARROW, float(end[at]) * NARROW
+        marks += _frame((label, f"{name}: {times}", times), place, row["depth"] * _LANE, colour)
     height = _LANE * lanes
-    hidden = int((~is_drawn).sum())
+    hidden = len(tree) - len(drawn)
     if hidden:
         marks.append(text(0.0, height + 12, f"{plural(hidden, 'call path')} not shown", kind="mute"))
     longest = ", ".join(clean(name, limit=40) for name in tree["operation"].head(_LANES))
