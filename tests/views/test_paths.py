@@ -31,13 +31,20 @@ def test_new_and_vanished_shapes_come_first_with_their_frequencies(changed):
     assert card.title == f"Shapes of traces ({len(card.rows)} of {len(changed.table)})"
     words, shares = card.rows[0][1]
     assert words.heading.endswith(": new")
-    assert words.lines[0] == "Compared with the usual shape: + shop refund."
+    assert words.lines[0] == "Compared with the usual shape (added calls have an outline): + shop refund."
     now = 100 * changed.table["frequency_ratio"].iloc[0]
     assert shares.words == f"share of the baseline 0%, share of the current traces {now:.1f}%"
     assert f"Typical trace: {changed.table['typical_trace_id'].iloc[0]}." in words.lines
     gone = tk.plot(tk.paths(changed.baseline, changed.source))
     assert gone.rows[0][1][0].heading.endswith(": gone")
     assert "shop refund" in frames(gone.rows[0][0][0])
+
+
+def test_calls_that_the_usual_shape_lacks_have_an_outline(changed):
+    for row in (0, 1):
+        found = frames(tk.plot(changed).rows[row][0][0])
+        outlined = [name for name, bar in found.items() if bar.get("class") == "tk-outline"]
+        assert outlined == ["shop refund"] * (row == 0)
 
 
 def test_frames_are_as_wide_as_the_times_and_never_invisible(changed):

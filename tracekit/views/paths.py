@@ -37,8 +37,8 @@ def plot_paths(result: Paths, *, kind: str = "shapes", shapes: int = 6, bars: in
     result
         Result of ``paths``.
     kind
-        ``shapes``: a small flame graph of each, as wide as its traces spend time in each call on average, beside its
-        frequency and latency; ``bars``: a bar chart of the frequencies.
+        ``shapes``: a small flame graph of each beside its frequency and latency; frames are as wide as the mean time
+        of their calls, calls that the usual shape lacks have an outline; ``bars``: a bar chart of the frequencies.
     shapes, bars
         Number of shapes, in the order of the table: with a baseline, new and vanished ones first.
 
@@ -74,7 +74,9 @@ def plot_paths(result: Paths, *, kind: str = "shapes", shapes: int = 6, bars: in
 def _row(result: Paths, row: dict[Hashable, Any], colours: Colours) -> Row:
     """Return the flame graph of a shape, and beside it its frequency and latency."""
     title = clean(row["endpoint"], limit=_LONG)
-    lines = [f"Compared with the usual shape: {clean(row['differs_by'], limit=_LONGER)}."] if row["differs_by"] else []
+    note = " (added calls have an outline)" * ("+ " in row["differs_by"])
+    differs = f"Compared with the usual shape{note}: {clean(row['differs_by'], limit=_LONGER)}."
+    lines = [differs] if row["differs_by"] else []
     frequencies = [ShareRow("share of the traces", float(row["frequency_ratio"]), COLOURS[1])]
     if "verdict" in row:
         title += f": {row['verdict']}"
@@ -91,7 +93,8 @@ def _row(result: Paths, row: dict[Hashable, Any], colours: Colours) -> Row:
     if isinstance(row["typical_trace_id"], str):
         lines.append(f"Typical trace: {row['typical_trace_id']}.")
     words = Words(title, lines, is_list=False)
-    return [[shape_drawing(result.tree(row["shape"]), colours)], [words, share_rows("", frequencies)]]
+    drawing = shape_drawing(result.tree(row["shape"]), colours, added=row["differs_by"])
+    return [[drawing], [words, share_rows("", frequencies)]]
 
 
 def _bars(result: Paths, bars: int) -> Chart:

@@ -11,7 +11,7 @@ from tracekit.views.card import NARROW, Drawing
 from tracekit.views.colours import LIGHT, NO_SERVICE, ink
 from tracekit.views.flame.layout import icicle
 from tracekit.views.markup import element
-from tracekit.views.svg import text
+from tracekit.views.svg import INK, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 _LANE: Final = 16.0
+_OUTLINE: Final[dict[str, object]] = {"stroke": INK, "stroke-width": 1.5, "class": "tk-outline"}
 _LANES: Final = 8
 _FRAMES: Final = 200  # the widest; a call that takes no time is part of the shape as well
 _THINNEST: Final = 3.0
@@ -29,8 +30,11 @@ _OFTEN: Final = 0.05  # calls per trace more or fewer than 1 from which their nu
 _SHORTEST: Final = 12  # characters of a label that times leave
 
 
-def shape_drawing(tree: pd.DataFrame, colours: Colours) -> Drawing:
-    """Return a shape as a small flame graph; ``tree`` is that of ``Paths.tree``."""
+def shape_drawing(tree: pd.DataFrame, colours: Colours, *, added: str = "") -> Drawing:
+    """Return a shape as a small flame graph; ``tree`` is that of ``Paths.tree``.
+
+    Operations that ``added`` has after a plus sign, as ``differs_by`` of a shape does, have an outline.
+    """
     parent, depth = (tree[name].to_numpy(np.int64) for name in ("parent", "depth"))
     calls, mean = (np.nan_to_num(tree[name].to_numpy(float)) for name in ("call_count", "mean_ns"))
     start, end = icicle(parent, depth, calls * mean)
@@ -48,7 +52,8 @@ def shape_drawing(tree: pd.DataFrame, colours: Colours) -> Drawing:
         times = _times(row["call_count"], row["mean_ns"])
         colour = LIGHT[colours.slot(services[at] or NO_SERVICE)]
         place = float(start[at]) * NARROW, float(end[at]) * NARROW
-        marks += _frame((label, f"{name}: {times}", times), place, row["depth"] * _LANE, colour)
+        look = {"fill": colour, **(_OUTLINE if f"+ {name}" in added else {})}
+        marks += _frame((label, f"{name}: {times}", times), place, row["depth"] * _LANE, look)
     height = _LANE * lanes
     hidden = len(tree) - len(drawn)
     if hidden:
@@ -63,11 +68,11 @@ def _times(calls: float, mean_ns: float) -> str:
     return f"{often}{duration(mean_ns)}"
 
 
-def _frame(words: tuple[str, str, str], ends: tuple[float, float], y: float, colour: str) -> list[Markup]:
+def _frame(words: tuple[str, str, str], ends: tuple[float, float], y: float, look: dict[str, object]) -> list[Markup]:
     """Return the frame of one call path, with label and times if it is wide enough; ``words`` are both, and all."""
     label, hover, times = words
     left, wide = ends[0], ends[1] - ends[0]
-    box = {"x": left, "y": y, "width": max(_THINNEST, wide - 1), "height": _LANE - 1, "fill": colour}
+    box = {"x": left, "y": y, "width": max(_THINNEST, wide - 1), "height": _LANE - 1, **look}
     marks = [element("rect", box, element("title", {}, clean(hover, limit=200)))]
     room = int((wide - 6) / _CHARACTER)
     if wide >= _LABEL and room > 2:  # noqa: PLR2004 - two letters say nothing
@@ -75,5 +80,7 @@ def _frame(words: tuple[str, str, str], ends: tuple[float, float], y: float, col
         shown = (
             f"{shortened(clean(label), room - len(times) - 1)} {times}" if has_room else shortened(clean(label), room)
         )
-        marks.append(element("text", {"x": left + 3, "y": y + 11.5, "fill": ink(colour), "font-size": 10}, shown))
+        marks.append(
+            element("text", {"x": left + 3, "y": y + 11.5, "fill": ink(str(look["fill"])), "font-size": 10}, shown)
+        )
     return marks
