@@ -20,6 +20,7 @@ from tracekit.checks.patterns.occurrences import (
 )
 from tracekit.checks.patterns.repeated import repeated, retried
 from tracekit.stats.grouping import sum_by
+from tracekit.stats.proportions import clopper_pearson
 from tracekit.text import count, factor
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
-_AMPLIFIED: Final = 1.2  # attempts per call: worth reporting whatever they cost
+_AMPLIFIED: Final = 1.2  # attempts per call at least (95%): worth reporting whatever they cost
 _OFTEN: Final = 0.05  # of the traces: rare retries are what retries are for
-_STORM: Final = 1.5  # attempts per call: a warning
+_STORM: Final = 1.5  # attempts per call at least (95%): a warning
 
 
 def retries(case: Case) -> list[Finding]:
@@ -53,13 +54,17 @@ def _detect(case: Case) -> Occurrences:
 
 
 def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    """Add attempts per call, including the calls without a retry: ``attempt_ratio``."""
-    found = case.result(repeated)
+    """Add attempts per call, including the calls without a retry: ``attempt_ratio``, and its lower 95% limit."""
+    found, again = case.result(repeated), case.result(retried)
     group, keys = pairs_of(case, found.parent, found.row[found.first[:-1]])
     weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
-    attempts = sum_by(group, weight * found.call_count, len(keys))
-    again = sum_by(group, weight * found.sum(case.result(retried)), len(keys))
-    return table.merge(keys.assign(attempt_ratio=attempts / (attempts - again)), on=[*KEYS], how="left")
+    attempts, failed = (sum_by(group, weight * count, len(keys)) for count in (found.call_count, found.sum(again)))
+    counts = (sum_by(group, count, len(keys)) for count in (found.sum(again), found.call_count))
+    every = keys.assign(
+        attempt_ratio=attempts / np.maximum(attempts - failed, 1e-300),
+        attempt_ratio_low=1 / (1 - clopper_pearson(*counts).low),
+    )
+    return table.merge(every, on=[*KEYS], how="left")
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
@@ -79,7 +84,7 @@ _PATTERN: Final = Pattern(
     complete=_with_attempts,
     matters=lambda table: (
         ((table["affected_ratio"] >= MATTERS) & (table["trace_ratio"] >= _OFTEN))
-        | (table["attempt_ratio"] >= _AMPLIFIED)
+        | (table["attempt_ratio_low"] >= _AMPLIFIED)
     ),
-    is_heavy=lambda table: (table["cost_ratio"] >= HEAVY) | (table["attempt_ratio"] >= _STORM),
+    is_heavy=lambda table: (table["cost_ratio"] >= HEAVY) | (table["attempt_ratio_low"] >= _STORM),
 )

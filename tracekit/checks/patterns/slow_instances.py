@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.checks.names import KEYS as OPERATION
-from tracekit.checks.overview import overview
 from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.checks.patterns.process_times import avoidable_ns, process_times
 from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
 
@@ -43,15 +43,14 @@ def slow_instances(case: Case) -> list[Finding]:
 
 def _detect(case: Case) -> Occurrences:
     """Return the spans of slow instances; the cost is the part of their own time beyond that of the others."""
-    path = case.result(overview).path
-    own = path.own_ns[: path.tree.span_count]
+    own = case.result(process_times)
     found = list(_slow(case, own))
     none = np.zeros(0, np.int64)
     row = np.concatenate([none, *(one.row for one in found)])
     length = [len(one.row) for one in found]
     factor = np.repeat(np.array([one.factor for one in found]), length)
     names = Codes(np.repeat(np.arange(len(found)), length), [one.name for one in found])
-    return Occurrences(row, row, own[row], own[row] * (1 - 1 / np.maximum(factor, 1)), names)
+    return Occurrences(row, row, own[row], avoidable_ns(case, row, factor), names)
 
 
 def _slow(case: Case, own: Array) -> Iterator[_Instance]:
@@ -119,7 +118,7 @@ _PATTERN: Final = Pattern(
     _say,
     remedy="Take the instance out of rotation; compare its node, neighbours, version and configuration with others.",
     method=(
-        "Own times on the critical path within operations, one value per trace, tested by ranks at p <= 0.001 for all"
-        " instances together, at least 1.5 times those of the others; cost: the part beyond them."
+        "Own times, without calls to other processes, within operations, one value per trace, tested by ranks at"
+        " p <= 0.001 for all instances together, at least 1.5 times those of the others; cost: the part beyond them."
     ),
 )

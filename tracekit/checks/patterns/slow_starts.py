@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.names import KEYS as OPERATION
-from tracekit.checks.overview import overview
 from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
 from tracekit.checks.patterns.one_at_a_time import instances
+from tracekit.checks.patterns.process_times import avoidable_ns, process_times
 from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
 
@@ -36,8 +36,7 @@ def slow_starts(case: Case) -> list[Finding]:
 
 def _detect(case: Case) -> Occurrences:
     """Return the first requests of new instances; the cost is the part of their own time beyond later ones."""
-    path = case.result(overview).path
-    own = path.own_ns[: path.tree.span_count]
+    own = case.result(process_times)
     instance = instances(case)
     row = np.flatnonzero((own > 0) & (instance.codes >= 0))
     frame = _requests(case, own, row, instance.codes[row])
@@ -50,7 +49,7 @@ def _detect(case: Case) -> Occurrences:
             found.append(first)
             factors.append(np.full(len(first), factor))
     at, times = np.concatenate(found), np.concatenate(factors)
-    return Occurrences(at, at, own[at], own[at] * (1 - 1 / np.maximum(times, 1)))
+    return Occurrences(at, at, own[at], avoidable_ns(case, at, times))
 
 
 def _requests(case: Case, own: Array, row: Array, instance: Array) -> pd.DataFrame:

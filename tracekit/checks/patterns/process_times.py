@@ -1,0 +1,34 @@
+"""Own times of spans that do not depend on the clocks of other processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.analysis.self_time import self_times
+from tracekit.checks.overview import overview
+from tracekit.forest import visible_parents
+
+if TYPE_CHECKING:
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+
+
+def process_times(case: Case) -> Array:
+    """Return the self time of every span in ns; 0 for those with a child in another process."""
+    traces, spans = case.traces, case.traces.columns.spans
+    up = visible_parents(traces.forest.parent_row, traces.is_inferred)
+    service = traces.codes("service_name").codes
+    row = np.flatnonzero(up >= 0)
+    above = up[row]
+    elsewhere = (spans.resource[row] != spans.resource[above]) | (service[row] != service[above])
+    own = self_times(traces).copy()
+    own[above[elsewhere]] = 0
+    return own
+
+
+def avoidable_ns(case: Case, row: Array, factor: Array) -> Array:
+    """Return the part of own times on the critical path that is beyond a factor times shorter ones."""
+    own = np.minimum(case.result(process_times)[row], case.result(overview).path.own_ns[row])
+    return np.asarray(own * (1 - 1 / np.maximum(factor, 1)))
