@@ -63,6 +63,14 @@ def test_every_step_equals_the_statistics_of_its_requests(rows, seed):
     assert seen.cells["weight_sum"].sum() == pytest.approx(weights.sum())
 
 
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1], [1, 1, 5, 20]])  # as many pairs of step and weight as steps
+def test_an_empty_step_has_no_percentile_whatever_the_weights(weights):
+    traces = TraceSet.from_spans(requests([21 * SECOND, 0, 0, 0], [9, 7, 7, 7])).with_weights(weights)
+    table = timeline(traces, step_s=7).table
+    assert table["trace_count"].tolist() == [3, 0, 0, 1]
+    assert table["p50_ns"].tolist() == pytest.approx([7, np.nan, np.nan, 9], nan_ok=True)
+
+
 def test_the_cells_enclose_their_durations():
     took = [0, 1, 999, 10**6, 5 * 10**8]
     seen = timeline(TraceSet.from_spans(requests([0] * 5, took)), step_s=1)

@@ -71,6 +71,14 @@ def test_the_limits_do_not_depend_on_the_order_of_rows():
     assert quantile_limits(pi, values, (0.5, 0.95)) == quantile_limits(pi[order], values[order], (0.5, 0.95))
 
 
+def test_an_empty_group_between_others_has_no_limits_however_many_weight_classes_they_have():
+    cells = Histogram.of(np.repeat([0, 1, 2], 50), np.arange(150), np.repeat([1.0, 5.0, 1.0], 50))
+    owner = np.array([0, 0, 2])  # three classes, as many as groups
+    low, high = histogram_limits(cells, owner, np.full(3, 50.0), (0.5,), 3)
+    assert np.isnan(low[:, 0]).tolist() == np.isnan(high[:, 0]).tolist() == [False, True, False]
+    assert high[0, 0] <= 100 <= low[2, 0]
+
+
 def test_an_empty_group_has_no_quantile():
     assert np.isnan(quantile_limits(np.zeros(0), np.zeros(0), (0.5,))[0].value)
 

@@ -190,8 +190,7 @@ def quantile_columns(
     cells: Histogram, owner: Array, n: Array, groups: int, *, confidence: float, shares: Mapping[str, float] = SHARES
 ) -> dict[str, Array]:
     """Return the percentiles of every group with their intervals, as columns, in ns."""
-    merged = cells if len(owner) == groups else cells.regroup(owner)
-    values = merged.quantiles(tuple(shares.values()), groups)
+    values = cells.regroup(owner).quantiles(tuple(shares.values()), groups)
     low, high = histogram_limits(cells, owner, n, tuple(shares.values()), groups, confidence=confidence)
     columns: dict[str, Array] = {}
     for at, name in enumerate(shares):

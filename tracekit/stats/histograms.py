@@ -188,7 +188,7 @@ class Histogram:
         Returns
         -------
         Histogram
-            Of the new groups.
+            Of the new groups; the same object if no group gets another number.
 
         Examples
         --------
@@ -196,6 +196,8 @@ class Histogram:
         >>> two.regroup(np.array([0, 0])).weight
         array([2.])
         """
+        if np.array_equal(groups, np.arange(len(groups))):
+            return self
         new = np.asarray(groups, np.int64)[self.group]
         kept = np.flatnonzero(new >= 0)
         columns = ("bucket", "weight", "total", "low", "high")

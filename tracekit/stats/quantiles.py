@@ -214,7 +214,7 @@ def histogram_limits(
     >>> low.tolist(), high.tolist()
     ([[1024.0, 1087.0]], [[1064.0, nan]])
     """
-    whole = cells if len(owner) == groups else cells.regroup(owner)
+    whole = cells.regroup(owner)
     ends = np.searchsorted(whole.group, np.arange(groups + 1))
     classes = WeightClasses(owner, groups, cells.weights(len(owner)), n)
     below = SharesBelow(classes, cells.group, _places(cells, owner, whole), cells.weight)
