@@ -7,11 +7,14 @@ table yields percentiles by time and the cells of a heat map.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.change_points import COLUMNS, ONSET, PATH_TIME, RATE, RECOVERY, change_points
+from tracekit.analysis.deployments import coinciding, deployments_of, given_deployments
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
@@ -26,6 +29,9 @@ from tracekit.stats.mover import class_cells, weight_classes
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.analysis.change_points import Found
     from tracekit.columns import Array
     from tracekit.grouping import By
     from tracekit.traces import TraceSet
@@ -34,6 +40,14 @@ _BINS = 60
 _MOST = 1_000_000  # rows, as in the messages
 _SECOND = 1_000_000_000
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
+
+
+class Cohorts(NamedTuple):
+    """Traces before, during and after a change; together, every trace with a start once."""
+
+    before: TraceSet
+    during: TraceSet
+    after: TraceSet
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +68,8 @@ class Timeline(Weighted, Shown):
         (excluded), ``weight_sum``, ``trace_count``.
     deployments
         One row per version that appeared after another version of the same service: ``service_name``,
-        ``service_version``, ``previous_version``, ``first_ns`` and ``first_time`` (UTC) of its first span.
+        ``service_version``, ``previous_version``, ``first_ns`` and ``first_time`` (UTC) of its first span.  Or those
+        given to ``timeline``.
     step_ns
         Length of a step.
     excluded_count
@@ -63,6 +78,10 @@ class Timeline(Weighted, Shown):
         Requests without a start: not counted anywhere else.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
+    source
+        The traces.
+    confidence
+        Confidence level of the intervals.
 
     Examples
     --------
@@ -77,6 +96,131 @@ class Timeline(Weighted, Shown):
     excluded_count: int = 0
     undated_count: int = 0
     statement: str = ""
+    source: TraceSet | None = None
+    confidence: float = 0.95
+
+    @cached_property
+    def changes(self) -> pd.DataFrame:
+        """Onset, peak and recovery of every metric that changed, in the order of time; computed on first access.
+
+        Columns: ``metric`` (``request_rate`` in requests per second, ``error_rate`` of finished requests, ``latency``
+        of requests in ns, ``critical_path_time`` per request in ns); ``service_name`` of the critical-path time,
+        otherwise missing; ``kind``; ``time_ns`` with ``low_ns`` and ``high_ns``; the means ``before_value`` and
+        ``after_value``; ``p_value``, adjusted for all metrics and services (Holm 1979); ``deployment``.
+
+        ``onset`` and ``recovery`` are the steps at which the mean changes, with the interval of the time of the step;
+        requests are placed by their start.  A change that lasts to the end has no recovery.  ``peak`` is the part of
+        the change (one of about 60 parts of the recording) with the largest deviation: ``after_value`` is its mean, as
+        the largest of several too large on average, and the interval is the period of all parts that are not
+        significantly lower.
+
+        ``deployment`` names the deployments in the interval, or at most two steps of the timeline before it: that both
+        coincide is no proof that one caused the other.
+
+        At most one change per metric is found, the largest; it lasts at least a twelfth of the recording.  It must be
+        abrupt: slow swings of the load are not reported.  Not reported either: changes of the mean by less than 10% of
+        the latency or the critical-path time, which hosts and caches cause all the time, 25% of the request rate, or
+        one percentage point of the error rate.  Times are tested as logarithms above their median, so that few very
+        slow requests are no change.  Groups of ``by`` are not distinguished.  Empty if nothing changed; ``tested``
+        lists what could not be tested.  See ``stats.change_points`` for the method.
+
+        Examples
+        --------
+        >>> tk.timeline(shop).changes.empty
+        True
+        """
+        found = self._found.changes
+        steps = found["kind"].isin([ONSET, RECOVERY]).to_numpy()
+        limits = (found[name].to_numpy(np.int64) for name in ("low_ns", "high_ns"))
+        near = np.array(coinciding(*limits, self.deployments, self.step_ns), object)
+        return found.assign(deployment=np.where(steps, near, ""))
+
+    @property
+    def tested(self) -> pd.DataFrame:
+        """One row per metric and service: ``metric``, ``service_name``, ``request_count``, ``status``, ``p_value``.
+
+        ``status``: ``changed``; ``no significant change``; ``change below the minimum effect``; ``not estimable`` with
+        fewer than 200 requests (20 failed ones for the error rate; 200 that the service is on the path of).  Services
+        with less than 1% of all critical-path time are left out.
+
+        Examples
+        --------
+        >>> tk.timeline(shop).tested["status"].unique().tolist()
+        ['not estimable: too few requests']
+        """
+        return self._found.tested
+
+    @property
+    def affected(self) -> pd.DataFrame:
+        """Services whose critical-path time per request changed, by the time of the onset.
+
+        Columns: ``service_name``; ``onset_ns`` with ``low_ns`` and ``high_ns``; ``before_value`` and ``after_value`` in
+        ns per request; ``p_value``; ``first_position`` and ``last_position``, the positions in the order of onsets that
+        the intervals allow, from 1; ``overlaps``, the services whose intervals overlap, which cannot be ordered.
+
+        Examples
+        --------
+        >>> tk.timeline(shop).affected.empty
+        True
+        """
+        rows = self.changes
+        mine = rows[(rows["metric"] == PATH_TIME) & (rows["kind"] == ONSET)].reset_index(drop=True)
+        low, high = mine["low_ns"].to_numpy(np.int64), mine["high_ns"].to_numpy(np.int64)
+        names = mine["service_name"].to_numpy(object)
+        is_earlier = high[None, :] < low[:, None]  # of the column than of the row
+        together = ~(is_earlier | is_earlier.T | np.eye(len(mine), dtype=bool))
+        found = mine.rename(columns={"time_ns": "onset_ns"}).drop(columns=["metric", "kind", "deployment"])
+        return found.assign(
+            first_position=1 + is_earlier.sum(1),
+            last_position=len(mine) - is_earlier.sum(0),
+            overlaps=[tuple(names[each]) for each in together],
+        )
+
+    def cohorts(self) -> Cohorts:
+        """Return the traces before the onset, during the change, and after the recovery.
+
+        With several changes, from the first onset to the last recovery; ``after`` has no traces if any of them lasts to
+        the end.  Changes of the request rate count only if nothing else changed, because load varies on its own.
+
+        Returns
+        -------
+        Cohorts
+            ``before``, ``during`` and ``after``; together, every trace with a start once.
+
+        Raises
+        ------
+        ValueError
+            No change was found.
+
+        Notes
+        -----
+        The steps are estimates: near them, some traces are in the wrong cohort, see ``low_ns`` and ``high_ns``.
+
+        Examples
+        --------
+        >>> tk.timeline(shop).cohorts()
+        Traceback (most recent call last):
+        ValueError: expected a change, found none in 5 requests; choose the periods: traces.between(start, end)
+        """
+        rows = self.changes if self.source is not None else pd.DataFrame(columns=list(COLUMNS))
+        if rows.empty or self.source is None:
+            message = f"expected a change, found none in {self.table['trace_count'].sum():,} requests"
+            raise ValueError(f"{message}; choose the periods: traces.between(start, end)")
+        rows = rows[rows["metric"] != RATE] if (rows["metric"] != RATE).any() else rows
+        times, counts = rows.groupby("kind")["time_ns"], rows["kind"].value_counts()
+        onset = pd.Timestamp(times.min()[ONSET], tz="UTC")
+        before = self.source.between(None, onset)
+        if counts.get(RECOVERY, 0) < counts[ONSET]:
+            return Cohorts(before, self.source.between(onset), self.source.head(0))
+        recovery = pd.Timestamp(times.max()[RECOVERY], tz="UTC")
+        return Cohorts(before, self.source.between(onset, recovery), self.source.between(recovery))
+
+    @cached_property
+    def _found(self) -> Found:
+        """Changes and the status of every metric."""
+        if self.source is None:
+            raise ValueError("expected a timeline of traces to look for changes, found tables only; use tk.timeline")
+        return change_points(self.source, confidence=self.confidence)
 
     @property
     def keys(self) -> list[str]:
@@ -98,7 +242,14 @@ class Timeline(Weighted, Shown):
         return f"{self.heading()}{as_html(self.table.head(10))}"
 
 
-def timeline(traces: TraceSet, by: By = (), *, step_s: float | None = None, confidence: float = 0.95) -> Timeline:
+def timeline(
+    traces: TraceSet,
+    by: By = (),
+    *,
+    step_s: float | None = None,
+    deployments: pd.DataFrame | Mapping[str, Any] | None = None,
+    confidence: float = 0.95,
+) -> Timeline:
     """Return request counts, latency percentiles and error rates by start time.
 
     Parameters
@@ -110,19 +261,25 @@ def timeline(traces: TraceSet, by: By = (), *, step_s: float | None = None, conf
         the root span), ``request.<name>`` (one value per trace) or an aligned Series, see ``tracekit.grouping``.
     step_s
         Length of a step in seconds; default: a round number that results in at most 60 steps.
+    deployments
+        Deployments, instead of those in ``service.version``: a frame with ``service_name``, ``first_time`` (or
+        ``first_ns``, in ns since the epoch) and optionally ``service_version`` and ``previous_version``; or a mapping
+        from name to time.  Times are UTC if they have no time zone.
     confidence
         Confidence level of the intervals.
 
     Returns
     -------
     Timeline
-        ``.table``, ``.cells`` and ``.deployments``.
+        ``.table``, ``.cells``, ``.deployments``, ``.changes``, ``.affected`` and ``.cohorts()``.
 
     Raises
     ------
     ValueError
         A step that is not positive, or that results in more than a million rows; a name that no column and no attribute
-        has.
+        has; deployments without a service or with an invalid time.
+    TypeError
+        Deployments that are neither a frame nor a mapping.
 
     Notes
     -----
@@ -161,11 +318,13 @@ def timeline(traces: TraceSet, by: By = (), *, step_s: float | None = None, conf
     return Timeline(
         pd.concat([labels, _table(traces, starts, place, dated, confidence)], axis=1),
         _cells(labels, starts, histogram, counts),
-        _deployments(traces),
+        deployments_of(traces) if deployments is None else given_deployments(deployments),
         step,
         int((~measured).sum()),
         len(root) - len(dated),
         traces.weights.statement,
+        traces,
+        confidence,
     )
 
 
@@ -238,25 +397,3 @@ def _cells(labels: pd.DataFrame, starts: Array, histogram: Histogram, counts: Ar
         }
     )
     return pd.concat([keys, found], axis=1)
-
-
-def _deployments(traces: TraceSet) -> pd.DataFrame:
-    """Return the versions that appeared after another version of their service."""
-    service, version = traces.codes("service_name"), traces.codes("service_version")
-    spans = traces.columns.spans
-    dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred
-    rows = np.flatnonzero(dated & (version.codes >= 0) & (service.codes >= 0))
-    seen = pd.DataFrame(
-        {
-            "service_name": np.array(service.labels, object)[service.codes[rows]],
-            "service_version": np.array(version.labels, object)[version.codes[rows]],
-            "first_ns": spans.start_ns[rows],
-        }
-    )
-    keys = ["service_name", "service_version"]
-    first: pd.DataFrame = seen.groupby(keys)["first_ns"].min().reset_index()
-    first = first.sort_values(["first_ns", *keys], ignore_index=True)
-    first.insert(2, "previous_version", first.groupby("service_name")["service_version"].shift())
-    new = first.loc[first["previous_version"].notna()].reset_index(drop=True)
-    new["first_time"] = pd.to_datetime(new["first_ns"].astype("int64"), utc=True)
-    return new

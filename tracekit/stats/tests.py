@@ -46,3 +46,27 @@ def false_discovery(p: Array) -> Array:
     if known.any():
         adjusted[known] = stats.false_discovery_control(values[known])
     return adjusted
+
+
+def holm(p: Array) -> Array:
+    """Return p-values adjusted for the chance of any false rejection (Holm 1979).
+
+    Parameters
+    ----------
+    p
+        One per hypothesis; NaN where nothing was tested, which stays NaN.
+
+    Returns
+    -------
+    numpy.ndarray
+        The smallest level at which each is rejected, in the order of ``p``.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.02])).round(3).tolist()
+    [0.03, 0.04, 0.04]
+    """
+    order = np.argsort(p, kind="stable")[: int((~np.isnan(p)).sum())]
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
+    return adjusted
