@@ -44,7 +44,7 @@ def rng():
     [
         ("latency", {"factor": 2}, 2.74e7, 5.5e7),  # mean of a log-normal: exp(17 + 0.5^2 / 2)
         ("critical_path_time", {"factor": 2}, 2.74e7, 5.5e7),
-        ("error_rate", {"failing": 0.2}, 0.02, 0.2),
+        ("error_rate", {"failing": 0.3}, 0.02, 0.3),
         ("request_rate", {"surge": 3}, 0.833, 2.5),
     ],
 )

@@ -50,6 +50,7 @@ _TESTED: Final = {
     "status": "object",
     "p_value": "float64",
 }
+_USUAL = 0.9  # quantile of times up to which they count nearly in full
 _LEVEL = 0.05  # of a recording without a change, for all series together
 _LEAST_SHARE = 0.01  # of all critical-path time that a service needs
 _EVENTS_IN_BLOCK = 10  # observations that an error counts for when series are cut into blocks
@@ -170,9 +171,9 @@ def _errors(start: Array, failed: Array, weight: Array) -> Series:
 
 
 def _times(metric: str, service_name: str | None, start: Array, took: Array, weight: Array) -> Series:
-    """Return times of requests, with logarithmic scores above their median, so that few stragglers have no weight."""
+    """Return times of requests, scored as logarithms above their p90, so that few very slow requests count little."""
     some = took > 0
-    score = np.log1p(took / np.median(took[some])) if some.any() else took
+    score = np.log1p(took / np.quantile(took[some], _USUAL)) if some.any() else took
     weight = weight / weight.mean() if len(weight) else weight
     return Series(metric, service_name, start, score * weight, weight, took * weight, float(some.sum()))
 

@@ -11,7 +11,6 @@ import pandas as pd
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 COLUMNS = ("service_name", "service_version", "previous_version", "first_ns", "first_time")
@@ -81,11 +80,11 @@ def labels_of(deployments: pd.DataFrame) -> list[str]:
     return [" ".join(str(part) for part in row if not pd.isna(part)) for row in rows]
 
 
-def coinciding(low_ns: Array, high_ns: Array, deployments: pd.DataFrame, step_ns: int) -> list[str]:
-    """Return the deployments within each interval or at most two steps before it, as text."""
+def coinciding(changes: pd.DataFrame, deployments: pd.DataFrame, step_ns: int) -> list[str]:
+    """Return the deployments within each interval of ``changes``, or at most two steps before it, as text."""
     names, first = labels_of(deployments), deployments["first_ns"].to_numpy(np.int64)
     out = []
-    for low, high in zip(low_ns.tolist(), high_ns.tolist(), strict=True):
+    for low, high in zip(changes["low_ns"], changes["high_ns"], strict=True):
         near = np.flatnonzero((first >= low - _BEFORE * step_ns) & (first <= high))
         out.append(", ".join(names[at] for at in near))
     return out

@@ -131,9 +131,8 @@ class Timeline(Weighted, Shown):
         """
         found = self._found.changes
         steps = found["kind"].isin([ONSET, RECOVERY]).to_numpy()
-        limits = (found[name].to_numpy(np.int64) for name in ("low_ns", "high_ns"))
-        near = np.array(coinciding(*limits, self.deployments, self.step_ns), object)
-        return found.assign(deployment=np.where(steps, near, ""))
+        near = pd.Series(coinciding(found, self.deployments, self.step_ns), found.index, dtype=object)
+        return found.assign(deployment=near.where(steps, ""))
 
     @property
     def tested(self) -> pd.DataFrame:
@@ -166,14 +165,14 @@ class Timeline(Weighted, Shown):
         rows = self.changes
         mine = rows[(rows["metric"] == PATH_TIME) & (rows["kind"] == ONSET)].reset_index(drop=True)
         low, high = mine["low_ns"].to_numpy(np.int64), mine["high_ns"].to_numpy(np.int64)
-        names = mine["service_name"].to_numpy(object)
+        names = mine["service_name"]
         is_earlier = high[None, :] < low[:, None]  # of the column than of the row
         together = ~(is_earlier | is_earlier.T | np.eye(len(mine), dtype=bool))
         found = mine.rename(columns={"time_ns": "onset_ns"}).drop(columns=["metric", "kind", "deployment"])
         return found.assign(
             first_position=1 + is_earlier.sum(1),
             last_position=len(mine) - is_earlier.sum(0),
-            overlaps=[tuple(names[each]) for each in together],
+            overlaps=pd.Series([tuple(names[each]) for each in together], mine.index, dtype=object),
         )
 
     def cohorts(self) -> Cohorts:
