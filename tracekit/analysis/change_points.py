@@ -23,8 +23,11 @@ from tracekit.stats.change_points import (
 )
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import holm
+from tracekit.text import duration, number, ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
     from tracekit.stats.change_points import Noise
@@ -32,6 +35,18 @@ if TYPE_CHECKING:
 
 ONSET, PEAK, RECOVERY = "onset", "peak", "recovery"
 RATE, ERRORS, LATENCY, PATH_TIME = "request_rate", "error_rate", "latency", "critical_path_time"
+NAMES: Final = {
+    RATE: "request rate",
+    ERRORS: "error rate",
+    LATENCY: "latency",
+    PATH_TIME: "critical-path time",
+}
+FORMS: Final[dict[str, Callable[[float | None], str]]] = {
+    RATE: lambda value: f"{number(value)} requests/s",
+    ERRORS: ratio,
+    LATENCY: duration,
+    PATH_TIME: duration,
+}
 COLUMNS: Final = {
     "metric": "object",
     "service_name": "object",
@@ -53,7 +68,7 @@ _TESTED: Final = {
 _USUAL = 0.9  # quantile of times up to which they count nearly in full
 _LEVEL = 0.05  # of a recording without a change, for all series together
 _LEAST_SHARE = 0.01  # of all critical-path time that a service needs
-_EVENTS_IN_BLOCK = 10  # observations that an error counts for when series are cut into blocks
+_PER_EVENT = 20  # observations that an error counts for when series are cut into blocks
 _LEAST_EFFECT: Final = {RATE: 0.25, ERRORS: 0.0, LATENCY: 0.1, PATH_TIME: 0.1}  # ratio to the mean of the rest
 _LEAST_POINTS = 0.01  # change of an error rate
 _NOISE: Final[dict[str, Noise]] = {RATE: "poisson", ERRORS: "binomial", LATENCY: "normal", PATH_TIME: "normal"}
@@ -165,9 +180,7 @@ def _errors(start: Array, failed: Array, weight: Array) -> Series:
     """Return the error rate of finished requests."""
     rare = min(float(failed.sum()), float((1 - failed).sum()))
     weight = weight / weight.mean() if len(weight) else weight
-    return Series(
-        ERRORS, None, start, failed * weight, weight, failed * weight, min(len(start), _EVENTS_IN_BLOCK * rare)
-    )
+    return Series(ERRORS, None, start, failed * weight, weight, failed * weight, min(len(start), _PER_EVENT * rare))
 
 
 def _times(metric: str, service_name: str | None, start: Array, took: Array, weight: Array) -> Series:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.change_points import COLUMNS, ONSET, PATH_TIME, RATE, RECOVERY, change_points
-from tracekit.analysis.deployments import coinciding, deployments_of, given_deployments
+from tracekit.analysis.deployments import coinciding, deployments_of, given_deployments, labels_of
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
@@ -205,14 +205,35 @@ class Timeline(Weighted, Shown):
         if rows.empty or self.source is None:
             message = f"expected a change, found none in {self.table['trace_count'].sum():,} requests"
             raise ValueError(f"{message}; choose the periods: traces.between(start, end)")
+        onset, recovery = (None if at is None else pd.Timestamp(at, tz="UTC") for at in self._during)
+        before, during = self.source.between(None, onset), self.source.between(onset, recovery)
+        return Cohorts(before, during, self.source.head(0) if recovery is None else self.source.between(recovery))
+
+    @property
+    def _during(self) -> tuple[int, int | None]:
+        """The first onset and the last recovery, None without a recovery; there has to be a change."""
+        rows = self.changes
         rows = rows[rows["metric"] != RATE] if (rows["metric"] != RATE).any() else rows
-        times, counts = rows.groupby("kind")["time_ns"], rows["kind"].value_counts()
-        onset = pd.Timestamp(times.min()[ONSET], tz="UTC")
-        before = self.source.between(None, onset)
-        if counts.get(RECOVERY, 0) < counts[ONSET]:
-            return Cohorts(before, self.source.between(onset), self.source.head(0))
-        recovery = pd.Timestamp(times.max()[RECOVERY], tz="UTC")
-        return Cohorts(before, self.source.between(onset, recovery), self.source.between(recovery))
+        onsets, recoveries = (rows.loc[rows["kind"] == kind, "time_ns"] for kind in (ONSET, RECOVERY))
+        return int(onsets.min()), int(recoveries.max()) if len(recoveries) == len(onsets) else None
+
+    @property
+    def during_ns(self) -> tuple[int, int]:
+        """The first onset and the last recovery, or the end of the last step, in ns since the epoch; 0, 0 for none."""
+        if self.changes.empty:
+            return 0, 0
+        onset, recovery = self._during
+        return onset, int(self.table["start_ns"].max()) + self.step_ns if recovery is None else recovery
+
+    @property
+    def deployment_names(self) -> list[str]:
+        """Name of each deployment: service and version."""
+        return labels_of(self.deployments)
+
+    @property
+    def is_of_all_traffic(self) -> bool:
+        """Whether the sampling weights of all traces are known, so that figures describe all traffic."""
+        return self.source is not None and bool(self.source.weights.known.all())
 
     @cached_property
     def _found(self) -> Found:

@@ -13,6 +13,7 @@ from tracekit.checks.changes.error_rate import error_rates
 from tracekit.checks.changes.mean_latency import mean_latency
 from tracekit.checks.changes.new_operations import new_operations
 from tracekit.checks.changes.operations import operations
+from tracekit.checks.changes.over_time import over_time
 from tracekit.checks.changes.suspects import suspects_of_change
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
@@ -110,6 +111,7 @@ CHECKS: Final = (
     Check("failing", "changes", ("baseline",), error_rates),
     Check("operations", "changes", ("baseline",), new_operations),
     Check("suspects", "changes", ("baseline",), suspects_of_change),
+    Check("over_time", "changes", (), over_time),
     Check("patterns.n_plus_one", "patterns", (), n_plus_one),
     Check("patterns.retries", "patterns", (), retries),
     Check("patterns.time_outs", "patterns", (), time_outs),

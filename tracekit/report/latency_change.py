@@ -40,8 +40,7 @@ def timeline_picture(sides: Sides) -> Markup | None:
     found = timeline(sides.recording)
     if not found.table["weight_sum"].any():
         return None
-    rows = zip(*(found.deployments[name] for name in ("service_name", "service_version", "first_time")), strict=True)
-    marks = {f"{service} {version}": first for service, version, first in rows}
+    marks = dict(zip(found.deployment_names, found.deployments["first_time"], strict=True))
     is_split = sides.names[0].startswith("before ")
     if is_split:
         root = sides.traces.forest.root_row

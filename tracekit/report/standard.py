@@ -60,7 +60,7 @@ _SECTIONS_OF_TOPICS: Final = {
 }  # fmt: skip
 _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
     "tail": "operations", "failing": "errors", "calls": "map", "failing_calls": "map", "operations": "operations",
-    "suspects": "suspects", "affected": "affected",
+    "suspects": "suspects", "affected": "affected", "over_time": "volume",
 }  # fmt: skip
 _SECTIONS: Final = {
     "changes": (

@@ -82,6 +82,23 @@ class HeatWidget(Pictured):
         root = f'traces.summary["root_duration_ns"].between({low}, {high}, inclusive="left")'
         return f'traces.between("{pd.Timestamp(start)}Z", "{pd.Timestamp(end)}Z").where({root})'
 
+    @property
+    def condition(self) -> str:
+        """The selected requests as code of a condition over ``traces``, for ``where`` and ``what_differs``.
+
+        A Series of bool by trace ID: ``traces.where(condition)`` are the selected traces, ``traces.where(~condition)``
+        the others, for ``tk.compare``; ``tk.what_differs(traces, condition)`` compares both.
+
+        Examples
+        --------
+        >>> heat = tk.plot(tk.timeline(shop, step_s=1), kind="heat")
+        >>> heat.brush = [2, 4, 0, 40]
+        >>> condition = eval(heat.condition, {"traces": shop})
+        >>> len(shop.where(condition)), len(shop.where(~condition))
+        (2, 3)
+        """
+        return f"traces.summary.index.to_series().isin({self.selection}.trace_ids)"
+
     def select(self, traces: TraceSet) -> TraceSet:
         """Return the selected traces, like ``selection``.
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.text import count, duration, moment, ratio
+from tracekit.analysis.change_points import FORMS, NAMES, ONSET, PATH_TIME, RECOVERY
+from tracekit.text import count, duration, from_to, moment, ratio
 from tracekit.views.charts import SECONDS, SHARE, VEIL, chart, empty_state, safe, utc_texts
-from tracekit.views.markup import table
+from tracekit.views.markup import element, table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
 from tracekit.views.themes import faded
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 KINDS: Final = ("bands", "heat")
 _BANDS: Final = (("p50", 0.0), ("p90", 0.34), ("p99", 0.14))  # upper edge, opacity below it
 _MOST_NOTES: Final = 6  # maximum number of labelled deployments
+_HALVES: Final = 0.4, 0.28  # edges of the two panels, as parts of the height
+_LABEL: Final = 13  # pixels per line of labels
 
 
 def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping[str, Any] | None = None) -> Any:
@@ -34,8 +37,10 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     result
         Result of ``timeline``.
     kind
-        ``bands``: p50, p90 and p99 of the durations, and the error rate with its 95% CI; ``heat``: number of requests
-        by time and duration, with selection of a rectangle.
+        ``bands``: p50, p90 and p99 of the durations, and the error rate with its 95% CI, with the period between onset
+        and recovery (``cohorts().during``) and the onset and recovery of the request rate, the error rate and the
+        latency, each with a band for its interval; ``heat``: number of requests by time and duration, with selection of
+        a rectangle.
     deployments
         Times to mark, by name (default: deployments detected in the traces).
 
@@ -72,8 +77,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
 def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str, int]:
     """Return the times to mark in ns since the epoch, by name."""
     if deployments is None:
-        rows = zip(*(result.deployments[c] for c in ("service_name", "service_version", "first_ns")), strict=True)
-        return {f"{service} {version}": int(first) for service, version, first in rows}
+        return dict(zip(result.deployment_names, result.deployments["first_ns"].tolist(), strict=True))
     out = {}
     for name, time in deployments.items():
         at = pd.Timestamp(time)
@@ -92,17 +96,18 @@ def _bands(result: Timeline, marks: dict[str, int]) -> Chart:
         return empty_state(chart(title), "No traces with a start.")
     figure = chart(
         title,
-        table=_worst(result),
+        table=_tables(result),
         height=460,
         xaxis={"type": "date", "title": {"text": "start time, UTC"}, "anchor": "y2"},
-        yaxis={**SECONDS, "domain": [0.4, 1], "rangemode": "tozero", "title": {"text": "duration"}},
-        yaxis2={**SHARE, "domain": [0, 0.28], "title": {"text": "error rate"}},
+        yaxis={**SECONDS, "domain": [_HALVES[0], 1], "rangemode": "tozero", "title": {"text": "duration"}},
+        yaxis2={**SHARE, "domain": [0, _HALVES[1]], "title": {"text": "error rate"}},
     )
     times = utc_texts(seen["start_ns"].to_numpy(np.int64) + result.step_ns // 2)
     for k, run in enumerate(_runs(seen["p50_ns"].notna().to_numpy(bool))):
         _add_percentiles(figure, seen.iloc[run], times[run], first=k == 0)
     for k, run in enumerate(_runs(seen["error_ratio"].notna().to_numpy(bool))):
         _add_errors(figure, seen.iloc[run], times[run], first=k == 0)
+    _add_changes(figure, result)
     _add_marks(figure, marks)
     return figure
 
@@ -173,6 +178,95 @@ def _add_marks(figure: Chart, marks: dict[str, int]) -> None:
             )
     if len(marks) > _MOST_NOTES:
         figure.update_layout(title={"text": f"{figure.layout.title.text} ({len(marks)} deployments marked)"})
+
+
+def _add_changes(figure: Chart, result: Timeline) -> None:
+    """Add the period of the change, and onsets and recoveries of whole requests with bands for their intervals."""
+    if result.changes.empty:
+        return
+    during = result.during_ns
+    _add_band(figure, during, faded(ACCENT, 0.07))
+    steps = result.changes[result.changes["kind"].isin([ONSET, RECOVERY]) & (result.changes["metric"] != PATH_TIME)]
+    lines = {metric: k for k, metric in enumerate(dict.fromkeys(steps["metric"]))}
+    for row in steps.to_dict("records"):
+        time, *limits = utc_texts(np.array([row["time_ns"], row["low_ns"], row["high_ns"]], np.int64))
+        _add_band(figure, (row["low_ns"], row["high_ns"]), faded(INK, 0.14))
+        line = {"color": INK, "width": 1, "dash": "dash"}
+        figure.add_shape(type="line", x0=time, x1=time, y0=0, y1=1, xref="x", yref="paper", line=line)
+        figure.add_annotation(
+            text=f"{NAMES[row['metric']]}: {row['kind']}",
+            hovertext=f"{time.replace('T', ' ')} ({' to '.join(limits).replace('T', ' ')})",
+            showarrow=False,
+            font={"size": 11, "color": MUTE},
+            bgcolor=VEIL,
+            x=time,
+            xref="x",
+            y=_HALVES[0],
+            yref="paper",
+            yshift=-_LABEL * (lines[row["metric"]] + 0.5),
+            xanchor="right" if row["kind"] == ONSET else "left",
+        )
+
+
+def _add_band(figure: Chart, period: tuple[int, int], colour: str) -> None:
+    """Add a band over the whole height."""
+    start, end = utc_texts(np.array(period, np.int64))
+    figure.add_shape(
+        type="rect",
+        x0=start,
+        x1=end,
+        y0=0,
+        y1=1,
+        xref="x",
+        yref="paper",
+        fillcolor=colour,
+        line={"width": 0},
+        layer="below",
+    )
+
+
+def _tables(result: Timeline) -> Markup:
+    """Return tables of the changes, of the services in the order of their onsets, and of the slowest steps."""
+    changes, affected = result.changes, result.affected
+    parts = [_changed(changes)] if len(changes) else []
+    if len(affected) > 1:
+        parts.append(_order(affected))
+    return element("div", {}, *parts, _worst(result)) if parts else _worst(result)
+
+
+def _changed(changes: pd.DataFrame) -> Markup:
+    """Return a table of the changes."""
+    rows = [
+        (
+            row["kind"],
+            f"{NAMES[row['metric']]}{'' if pd.isna(row['service_name']) else ' of ' + row['service_name']}",
+            moment(row["time_ns"]),
+            f"{moment(row['low_ns'])} to {moment(row['high_ns'])[11:]}",
+            from_to(row["before_value"], row["after_value"], FORMS[row["metric"]]),
+            row["deployment"],
+        )
+        for row in changes.sort_values(["metric", "service_name", "time_ns"]).to_dict("records")
+    ]
+    return table(("change", "of", "time, UTC", "95% CI", "before and after", "coincides with (no proof)"), rows)
+
+
+def _order(affected: pd.DataFrame) -> Markup:
+    """Return a table of the services in the order of their onsets, as far as the intervals allow one."""
+    rows = [
+        (
+            row["service_name"],
+            f"{moment(row['low_ns'])} to {moment(row['high_ns'])[11:]}",
+            _places(row["first_position"], row["last_position"]),
+            ", ".join(row["overlaps"]),
+        )
+        for row in affected.to_dict("records")
+    ]
+    return table(("affected service", "onset, 95% CI, UTC", "position", "order not known against"), rows)
+
+
+def _places(first: int, last: int) -> str:
+    """Return a position in an order, or the positions that are possible."""
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _worst(result: Timeline) -> Markup:

@@ -171,10 +171,14 @@ def _reach(traces: Sequence[Any], side: str, layout: Any) -> list[list[Any]]:
 
 
 def _marks(figure: Any, axes: Axes) -> list[Markup]:
-    """Return vertical marks and annotations."""
+    """Return vertical bands, vertical marks and annotations."""
     parts: list[Markup] = []
     for shape in figure.layout.shapes:
-        if shape.type == "line" and shape.x0 == shape.x1:
+        if shape.type == "rect":
+            x, end = axes.x.at(shape.x0), axes.x.at(shape.x1)
+            box = {"x": min(x, end), "width": abs(end - x), "y": axes.top, "height": axes.bottom - axes.top}
+            parts.append(element("rect", {**box, **fill(shape.fillcolor)}))
+        elif shape.type == "line" and shape.x0 == shape.x1:
             x = axes.x.at(shape.x0)
             stroke = {"stroke": shape.line.color or INK, "stroke-dasharray": DASHES.get(shape.line.dash or "")}
             parts.append(element("line", {"x1": x, "x2": x, "y1": axes.top, "y2": axes.bottom, **stroke}))
