@@ -1,5 +1,7 @@
 """Onset, peak and recovery: planted steps are found in their intervals, and nothing is claimed without one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,3 +86,123 @@ def test_nothing_is_claimed_without_a_change(n):
     assert seen.affected.empty
     with pytest.raises(ValueError, match=f"expected a change, found none in {n:,} requests; choose the periods"):
         seen.cohorts()
+
+
+def calling(rng, onsets, *, n=1200):
+    """Requests of web that call each service in turn; a service takes four times as long from its onset (s) on."""
+    at = np.sort(rng.uniform(0, LENGTH, n))
+    start = EPOCH + (at * SECOND).astype(np.int64)
+    took = {name: rng.lognormal(16, 0.3, n) * np.where(at >= onset, 4, 1) for name, onset in onsets.items()}
+    begin = start + 1_000_000
+    rows = []
+    for k, (name, own) in enumerate(took.items()):
+        rows.append((f"{k + 2:x}", "1", name, begin, begin + own.astype(np.int64)))
+        begin = rows[-1][-1]
+    names = ["span_id", "parent_span_id", "service_name", "start_ns", "end_ns"]
+    rows.append(("1", "", "web", start, begin + rng.integers(1_000_000, 2_000_000, n)))
+    ids = [f"{k + 1:032x}" for k in range(n)]
+    frames = [pd.DataFrame(dict(zip(names, row, strict=True))).assign(trace_id=ids, name="GET") for row in rows]
+    return TraceSet.from_spans(pd.concat(frames))
+
+
+def test_services_are_in_the_order_of_their_onsets_only_if_the_intervals_say_so(rng):
+    traces = calling(rng, {"search": 800, "db": 400, "cache": 400, "mail": 9999})
+    found = tk.timeline(traces).affected.set_index("service_name")
+    assert set(found.index) == {"search", "db", "cache"}
+    for name, onset in {"search": 800, "db": 400, "cache": 400}.items():
+        assert found.loc[name, "low_ns"] <= EPOCH + onset * SECOND <= found.loc[name, "high_ns"]
+    assert found.loc["search", ["first_position", "last_position"]].tolist() == [3, 3]
+    assert found.loc["search", "overlaps"] == ()
+    for name, other in (("db", "cache"), ("cache", "db")):
+        assert found.loc[name, ["first_position", "last_position"]].tolist() == [1, 2]
+        assert found.loc[name, "overlaps"] == (other,)
+
+
+def test_every_metric_says_whether_it_changed_or_could_not_be_tested(rng):
+    tested = tk.timeline(recorded(rng, factor=4, n=300, failing=0.001)).tested.set_index("metric")
+    assert tested["status"].to_dict() == {
+        "request_rate": "no significant change",
+        "error_rate": "not estimable: too few requests",
+        "latency": "changed",
+        "critical_path_time": "changed",
+    }
+    assert tested["p_value"].isna().tolist() == [False, True, False, False]
+
+
+def test_a_change_below_the_minimum_effect_is_not_reported(rng):
+    at = np.arange(3000)
+    took = 10**8 + (at >= 1500) * 5 * 10**6 + rng.integers(0, 10**6, 3000)  # 5%, far above the noise
+    frame = pd.DataFrame({"trace_id": [f"{k + 1:x}" for k in at], "span_id": "1", "name": "GET", "service_name": "web"})
+    start = EPOCH + at * SECOND
+    seen = tk.timeline(TraceSet.from_spans(frame.assign(start_ns=start, end_ns=start + took)))
+    assert seen.changes.empty
+    status = seen.tested.set_index("metric")["status"]
+    assert status[["latency", "critical_path_time"]].tolist() == ["change below the minimum effect"] * 2
+
+
+def test_the_order_of_spans_is_irrelevant(rng):
+    traces = recorded(rng, factor=2)
+    shuffled = TraceSet.from_spans(traces.spans.sample(frac=1, random_state=3))
+    pd.testing.assert_frame_equal(tk.timeline(traces).changes, tk.timeline(shuffled).changes)
+
+
+def test_weights_enter_the_means(rng):
+    traces = recorded(rng, factor=2)
+    slow = traces.summary["root_duration_ns"].to_numpy(float) > 3e7
+    rows = tk.timeline(traces.with_weights(np.where(slow, 1.0, 3.0))).changes
+    onset = rows[(rows["metric"] == "latency") & (rows["kind"] == "onset")].iloc[0]
+    start, took = (traces.summary[name].to_numpy(float) for name in ("start_ns", "root_duration_ns"))
+    before = start < onset["time_ns"]
+    expected = np.average(took[before], weights=np.where(slow, 1.0, 3.0)[before])
+    assert onset["before_value"] == pytest.approx(expected)
+
+
+def test_traces_outside_the_probability_sample_are_left_out(rng):
+    traces = recorded(rng, factor=2)
+    seen = tk.timeline(traces.with_weights("auto"))
+    assert len(seen.changes)
+    assert seen.tested["request_count"].max() == 1000
+
+
+@pytest.mark.parametrize("given", ["frame", "mapping"])
+def test_a_given_deployment_that_coincides_with_an_onset_is_named(rng, given):
+    times = {"web 2.0": BEGAN - 20, "early": 100, "late": 1000}
+    first = {name: pd.Timestamp(EPOCH + at * SECOND) for name, at in times.items()}
+    frame = pd.DataFrame({"service_name": ["web", "early", "late"], "service_version": ["2.0", None, None]})
+    deployments = first if given == "mapping" else frame.assign(first_time=list(first.values()))
+    seen = tk.timeline(recorded(rng, factor=2), deployments=deployments)
+    assert seen.deployment_names == ["early", "web 2.0", "late"]
+    assert seen.deployments["first_ns"].tolist() == sorted(EPOCH + at * SECOND for at in times.values())
+    rows = seen.changes[seen.changes["metric"] == "latency"].set_index("kind")
+    assert rows["deployment"].to_dict() == {"onset": "web 2.0", "peak": "", "recovery": ""}
+
+
+def test_deployments_that_cannot_be_read_are_refused(shop):
+    with pytest.raises(ValueError, match="expected a time for deployment 'v2', found 'soon'"):
+        tk.timeline(shop, deployments={"v2": "soon"})
+    with pytest.raises(ValueError, match="expected a time for deployment 'v2', found None"):
+        tk.timeline(shop, deployments={"v2": None})
+    with pytest.raises(ValueError, match="columns service_name and first_time, found version"):
+        tk.timeline(shop, deployments=pd.DataFrame({"version": ["2"]}))
+    with pytest.raises(
+        TypeError, match="expected deployments as a frame or as a mapping from name to time, found list"
+    ):
+        tk.timeline(shop, deployments=["v2"])
+
+
+def test_the_release_of_the_sample_is_named_at_the_onset_of_its_service():
+    before, during = tk.load_sample("checkout-regression")
+    seen = tk.timeline(before + during)
+    (row,) = seen.affected.to_dict("records")
+    assert row["service_name"] == "ledger"
+    assert row["low_ns"] <= during.summary["start_ns"].min() <= row["high_ns"]
+    onset = seen.changes[seen.changes["kind"] == "onset"].iloc[0]
+    assert onset["deployment"] == "ledger 1.5.0"
+    for one in (before, during):
+        assert tk.timeline(one).changes.empty
+
+
+def test_tables_without_traces_cannot_say_what_changed(shop):
+    seen = replace(tk.timeline(shop), source=None)
+    with pytest.raises(ValueError, match="expected a timeline of traces to look for changes"):
+        _ = seen.changes

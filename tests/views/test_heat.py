@@ -68,6 +68,29 @@ def test_the_rectangle_as_code_selects_the_traces_that_it_counts(heat, during, d
     assert set(chosen.trace_ids) == set(roots["trace_id"][began & took])
 
 
+def test_the_rectangle_as_a_condition_is_what_analyses_compare(during):
+    heat = plot(timeline(during), kind="heat")
+    page, held = cells(heat)
+    slow = int(held["row"].quantile(0.9))
+    heat.brush = [0, page["cols"], slow, page["rows"]]
+    condition = eval(heat.condition, {"traces": during})
+    selected, rest = during.where(condition), during.where(~condition)
+    assert selected.trace_ids == heat.select(during).trace_ids
+    assert len(selected) + len(rest) == len(during)
+    differences = tk.what_differs(during, condition)
+    assert differences.sides["trace_count"].tolist() == [len(selected), len(rest)]
+    assert "enterprise" in differences.table["value"].head(10).tolist()
+    compared = tk.compare(rest, eval(heat.selection, {"traces": during}))
+    assert compared.path.change.value > 0
+
+
+def test_without_a_rectangle_the_condition_is_true_of_everything(heat, during):
+    heat.brush = []
+    condition = eval(heat.condition, {"traces": during})
+    assert condition.all()
+    assert condition.index.tolist() == during.trace_ids
+
+
 def test_without_a_rectangle_everything_is_chosen(heat, during):
     heat.brush = []
     assert heat.selection == "traces"

@@ -139,7 +139,7 @@ class Timeline(Weighted, Shown):
         """One row per metric and service: ``metric``, ``service_name``, ``request_count``, ``status``, ``p_value``.
 
         ``status``: ``changed``; ``no significant change``; ``change below the minimum effect``; ``not estimable`` with
-        fewer than 200 requests (20 failed ones for the error rate; 200 that the service is on the path of).  Services
+        fewer than 200 requests (10 that failed, for the error rate; 200 that wait for the service).  Services
         with less than 1% of all critical-path time are left out.
 
         Examples
