@@ -206,3 +206,49 @@ def test_tables_without_traces_cannot_say_what_changed(shop):
     seen = replace(tk.timeline(shop), source=None)
     with pytest.raises(ValueError, match="expected a timeline of traces to look for changes"):
         _ = seen.changes
+
+
+def damaged(name, spans):
+    """The same spans with something wrong with all or many of them."""
+    rows = np.arange(len(spans))
+    missing = pd.array([pd.NA] * len(spans), dtype="Int64")
+    columns = {
+        "no start": {"start_ns": spans["start_ns"].astype("Int64").where(rows % 3 > 0)},
+        "no end": {"end_ns": missing},
+        "unfinished": {"end_ns": spans["end_ns"].astype("Int64").where(rows % 3 > 0)},
+        "no duration": {"end_ns": spans["start_ns"]},
+        "negative durations": {"end_ns": spans["start_ns"] - 5},
+        "years": {"end_ns": spans["start_ns"] + 9 * 10**17},
+        "all failed": {"status_code": "ERROR"},
+        "no service": {"service_name": None},
+        "all at once": {"start_ns": EPOCH, "end_ns": EPOCH + 5},
+        "one late": {"start_ns": EPOCH + np.where(rows == 7, 10**17, 0), "end_ns": EPOCH + 10**17 + rows},
+        "pairs at once": {"start_ns": EPOCH + rows // 2 * SECOND, "end_ns": EPOCH + 10**12},
+        "one huge": {"end_ns": spans["start_ns"] + np.where(rows == 7, 9 * 10**17, 10**6)},
+    }
+    return TraceSet.from_spans(spans.assign(**columns[name]))
+
+
+DAMAGES = (
+    "no start", "no end", "unfinished", "no duration", "negative durations", "years", "all failed", "no service",
+    "all at once", "one late", "pairs at once", "one huge",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+@pytest.mark.parametrize("weights", [None, "one has most"])
+def test_damaged_recordings_have_an_answer(rng, name, weights):
+    columns = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns", "status_code"]
+    traces = damaged(name, recorded(rng).spans[columns])
+    if weights is not None:
+        traces = traces.with_weights(np.where(np.arange(len(traces)) == 5, 1e9, 1.0))
+    seen = tk.timeline(traces)
+    changes = seen.changes
+    assert (changes["low_ns"] <= changes["time_ns"]).all()
+    assert (changes["time_ns"] <= changes["high_ns"]).all()
+    assert changes[["before_value", "after_value", "p_value"]].notna().all().all()
+    assert set(changes["metric"]) <= (
+        {"request_rate"} if weights is None else {"request_rate", "latency", "error_rate"}
+    )
+    assert seen.tested["status"].notna().all()
+    tk.plot(seen)

@@ -21,6 +21,7 @@ from tracekit.stats.change_points import (
     searched_parts,
     step_limits,
 )
+from tracekit.stats.grouping import sum_by
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import holm
 from tracekit.text import duration, number, ratio
@@ -199,16 +200,17 @@ def _services(path: CriticalPath, known: Array) -> list[Series]:
     order = np.flatnonzero(place[trace] >= 0)
     order = order[np.argsort(place[trace[order]], kind="stable")]
     start = path.source.columns.spans.start_ns[path.source.forest.root_row[trace[order]]]
-    weight = path.weight[order]
+    weight = np.where(place[trace] >= 0, path.weight, 0.0)
     cells = cells_of(path, "service_name")
+    totals = sum_by(cells.group, cells.time_ns * weight[cells.request], len(cells.keys))
     out = []
-    for group, name in enumerate(cells.keys["service_name"]):
-        mine = cells.group == group
+    for group in np.flatnonzero((totals >= _LEAST_SHARE * totals.sum()) & (totals > 0)):
+        mine = slice(*np.searchsorted(cells.group, (group, group + 1)))
         took = np.zeros(len(trace))
         took[cells.request[mine]] = cells.time_ns[mine]
-        share = float((took[order] * weight).sum()) / max(float((path.latency_ns[order] * weight).sum()), 1.0)
-        if share >= _LEAST_SHARE and isinstance(name, str):
-            out.append(_times(PATH_TIME, name, start, took[order], weight))
+        name = cells.keys["service_name"].iloc[group]
+        if isinstance(name, str):
+            out.append(_times(PATH_TIME, name, start, took[order], weight[order]))
     return out
 
 

@@ -19,7 +19,7 @@ _PART = 12  # an episode lasts at least a twelfth of the series
 _DEPENDENCE = (0.6, 0.7, 0.8, 0.9)  # autocorrelations of adjacent blocks in the simulated series
 _DEGREE = 4  # of the polynomial that stands for a smooth swing
 _BETTER, _BETTER_TO_END = 1.15, 1.0  # ratio of the residual sums of squares, swing to episode, that an episode needs
-_REPLICATES, _AT_ONCE = 4000, 500
+_REPLICATES, _AT_ONCE = 2500, 500
 _TINY = 1e-12
 _SPREAD = 1.645  # standard errors of the autocorrelation that limits allow for
 _MOST_DEPENDENCE = 0.9
@@ -78,7 +78,7 @@ def episode_scan(values: Array) -> Episode:
     degree 4, by a factor of 1.15 of the residual sum of squares (1 for a difference that lasts to the end, which such a
     polynomial follows closely).
 
-    Null distribution: 4,000 simulated series, with the same selection and an autocorrelation between adjacent blocks of
+    Null distribution: 2,500 simulated series, with the same selection and an autocorrelation between adjacent blocks of
     0.6, or the next of 0.7, 0.8 and 0.9 that is above the upper 95% limit of the one beside the episode.  The test is
     conservative for noise with less.
 
