@@ -25,7 +25,7 @@ def rng():
             "warning",
             r"Mean latency of recorded requests rose at 2023-11-14 22:21:4\d UTC \(95% CI 22:21:2\d to 22:21:4\d\): .*",
         ),
-        ({"factor": 2}, "warning", r".*: 27\.\d → 56\.\d ms \(p = 0\.001\), and changed back to 26\.\d ms at .*\."),
+        ({"factor": 2}, "warning", r".*: 27\.\d → 56\.\d ms \(p = 0\.00\d+\), and changed back to 26\.\d ms at .*\."),
         ({"factor": 0.5}, "notice", r"Mean latency of recorded requests fell at .*\."),
         ({"failing": 0.3}, "warning", r"Error rate of recorded requests rose at .*: 2\.\d\d?% → 2\d\.\d% .*\."),
         ({"surge": 3}, "info", r"Request rate .* rose at .* requests/s .* Load varies on its own; this is no fault\."),
