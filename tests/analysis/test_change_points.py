@@ -1,6 +1,6 @@
 """Onset, peak and recovery: planted steps are found in their intervals, and nothing is claimed without one."""
 
-from dataclasses import replace
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -202,10 +202,20 @@ def test_the_release_of_the_sample_is_named_at_the_onset_of_its_service():
         assert tk.timeline(one).changes.empty
 
 
-def test_tables_without_traces_cannot_say_what_changed(shop):
-    seen = replace(tk.timeline(shop), source=None)
-    with pytest.raises(ValueError, match="expected a timeline of traces to look for changes"):
-        _ = seen.changes
+def test_a_pickled_timeline_has_no_traces_but_the_changes_that_were_found(rng):
+    seen = tk.timeline(recorded(rng, factor=2))
+    bare = pickle.loads(pickle.dumps(seen))
+    for name in ("changes", "tested", "affected"):
+        with pytest.raises(
+            ValueError, match=r"expected a timeline with its traces to look for changes, found one without"
+        ):
+            getattr(bare, name)
+    assert len(seen.changes)
+    kept = pickle.loads(pickle.dumps(seen))
+    pd.testing.assert_frame_equal(kept.changes, seen.changes)
+    assert len(pickle.dumps(seen)) < 100_000
+    with pytest.raises(ValueError, match=r"found one without \(pickled\); call tk.timeline\(traces\)"):
+        kept.cohorts()
 
 
 def damaged(name, spans):

@@ -1,5 +1,6 @@
 """Onset, recovery and the period between them in the chart and in its table."""
 
+import json
 import re
 
 import numpy as np
@@ -39,6 +40,14 @@ def test_onset_and_recovery_are_drawn_with_bands_for_their_intervals(recovered):
     assert bands == [tuple(utc_texts(np.array(period))) for period in expected]
     notes = [note.text for note in figure.layout.annotations]
     assert notes == ["latency: onset", "latency: recovery", "&lt;i&gt;a 2"]
+
+
+def test_onset_and_recovery_are_marked_in_the_heat_map(recovered):
+    page = json.loads(plot(recovered, kind="heat").payload)
+    assert [mark["name"] for mark in page["marks"]] == ["<i>a 2", "latency: onset", "latency: recovery"]
+    first = recovered.table["start_ns"].iloc[0]
+    onset = recovered.changes.loc[recovered.changes["kind"] == "onset", "time_ns"].iloc[0]
+    assert page["marks"][1]["at"] == pytest.approx((onset - first) / recovered.step_ns)
 
 
 @pytest.mark.parametrize("theme", ["page", "light", "dark"])

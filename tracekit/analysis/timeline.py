@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.change_points import COLUMNS, ONSET, PATH_TIME, RATE, RECOVERY, change_points
+from tracekit.analysis.change_points import ONSET, PATH_TIME, RATE, RECOVERY, change_points
 from tracekit.analysis.deployments import coinciding, deployments_of, given_deployments, labels_of
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.arguments import check_traces
@@ -79,7 +79,7 @@ class Timeline(Weighted, Shown):
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
     source
-        The traces.
+        The traces; None in a pickled timeline, which has ``changes`` only if they were accessed before.
     confidence
         Confidence level of the intervals.
 
@@ -201,13 +201,17 @@ class Timeline(Weighted, Shown):
         Traceback (most recent call last):
         ValueError: expected a change, found none in 5 requests; choose the periods: traces.between(start, end)
         """
-        rows = self.changes if self.source is not None else pd.DataFrame(columns=list(COLUMNS))
-        if rows.empty or self.source is None:
+        traces = self._traces
+        if self.changes.empty:
             message = f"expected a change, found none in {self.table['trace_count'].sum():,} requests"
             raise ValueError(f"{message}; choose the periods: traces.between(start, end)")
         onset, recovery = (None if at is None else pd.Timestamp(at, tz="UTC") for at in self._during)
-        before, during = self.source.between(None, onset), self.source.between(onset, recovery)
-        return Cohorts(before, during, self.source.head(0) if recovery is None else self.source.between(recovery))
+        before, during = traces.between(None, onset), traces.between(onset, recovery)
+        return Cohorts(before, during, traces.head(0) if recovery is None else traces.between(recovery))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the traces, which may be large; with the changes if they were computed."""
+        return {**self.__dict__, "source": None}
 
     @property
     def _during(self) -> tuple[int, int | None]:
@@ -238,9 +242,15 @@ class Timeline(Weighted, Shown):
     @cached_property
     def _found(self) -> Found:
         """Changes and the status of every metric."""
+        return change_points(self._traces, confidence=self.confidence)
+
+    @property
+    def _traces(self) -> TraceSet:
+        """The traces; ValueError in a pickled timeline."""
         if self.source is None:
-            raise ValueError("expected a timeline of traces to look for changes, found tables only; use tk.timeline")
-        return change_points(self.source, confidence=self.confidence)
+            message = "expected a timeline with its traces to look for changes, found one without (pickled)"
+            raise ValueError(f"{message}; call tk.timeline(traces)")
+        return self.source
 
     @property
     def keys(self) -> list[str]:

@@ -70,7 +70,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     if kind == "heat":
         from tracekit.views.heat import plot_heat  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
 
-        return plot_heat(result, marks)
+        return plot_heat(result, marks | {name: time for name, time, *_ in _steps(result)})
     return _bands(result, marks)
 
 
@@ -184,17 +184,16 @@ def _add_changes(figure: Chart, result: Timeline) -> None:
     """Add the period of the change, and onsets and recoveries of whole requests with bands for their intervals."""
     if result.changes.empty:
         return
-    during = result.during_ns
-    _add_band(figure, during, faded(ACCENT, 0.07))
-    steps = result.changes[result.changes["kind"].isin([ONSET, RECOVERY]) & (result.changes["metric"] != PATH_TIME)]
-    lines = {metric: k for k, metric in enumerate(dict.fromkeys(steps["metric"]))}
-    for row in steps.to_dict("records"):
-        time, *limits = utc_texts(np.array([row["time_ns"], row["low_ns"], row["high_ns"]], np.int64))
-        _add_band(figure, (row["low_ns"], row["high_ns"]), faded(INK, 0.14))
+    _add_band(figure, result.during_ns, faded(ACCENT, 0.07))
+    steps = _steps(result)
+    metrics = list(dict.fromkeys(name.partition(":")[0] for name, *_ in steps))
+    for name, *step in steps:
+        time, *limits = utc_texts(np.array(step, np.int64))
+        _add_band(figure, (step[1], step[2]), faded(INK, 0.14))
         line = {"color": INK, "width": 1, "dash": "dash"}
         figure.add_shape(type="line", x0=time, x1=time, y0=0, y1=1, xref="x", yref="paper", line=line)
         figure.add_annotation(
-            text=f"{NAMES[row['metric']]}: {row['kind']}",
+            text=name,
             hovertext=f"{time.replace('T', ' ')} ({' to '.join(limits).replace('T', ' ')})",
             showarrow=False,
             font={"size": 11, "color": MUTE},
@@ -203,9 +202,18 @@ def _add_changes(figure: Chart, result: Timeline) -> None:
             xref="x",
             y=_HALVES[0],
             yref="paper",
-            yshift=-_LABEL * (lines[row["metric"]] + 0.5),
-            xanchor="right" if row["kind"] == ONSET else "left",
+            yshift=-_LABEL * (metrics.index(name.partition(":")[0]) + 0.5),
+            xanchor="right" if name.endswith(ONSET) else "left",
         )
+
+
+def _steps(result: Timeline) -> list[tuple[str, int, int, int]]:
+    """Return name, time and interval of the onsets and recoveries of whole requests."""
+    rows = result.changes[result.changes["kind"].isin([ONSET, RECOVERY]) & (result.changes["metric"] != PATH_TIME)]
+    return [
+        (f"{NAMES[row['metric']]}: {row['kind']}", int(row["time_ns"]), int(row["low_ns"]), int(row["high_ns"]))
+        for row in rows.to_dict("records")
+    ]
 
 
 def _add_band(figure: Chart, period: tuple[int, int], colour: str) -> None:

@@ -50,7 +50,7 @@ def _finding(seen: Timeline, metric: str) -> Finding:
     text += f", and changed back to {FORMS[metric](recovery['after_value'])} at {_time(recovery)}." if recovery else "."
     sentences = [text, *_deployed(onset), *(_order(seen) if metric == LATENCY else [])]
     if metric == RATE:
-        sentences.append("Load varies on its own; this is no fault.")
+        sentences.append("Load varies on its own, and traces that are missing look the same.")
     severity: Severity = "info" if metric == RATE else "warning" if is_up else "notice"
     return _made(severity, sentences, rows, onset)
 
