@@ -79,7 +79,7 @@ class Timeline(Weighted, Shown):
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
     source
-        The traces; None in a pickled timeline, which has ``changes`` only if they were accessed before.
+        The traces; None in a pickled timeline, which has its changes but cannot return cohorts.
     confidence
         Confidence level of the intervals.
 
@@ -210,7 +210,8 @@ class Timeline(Weighted, Shown):
         return Cohorts(before, during, traces.head(0) if recovery is None else traces.between(recovery))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the traces, which may be large; with the changes if they were computed."""
+        """Return the state with the changes and without the traces, which may be large."""
+        _ = self.changes
         return {**self.__dict__, "source": None}
 
     @property
@@ -248,7 +249,7 @@ class Timeline(Weighted, Shown):
     def _traces(self) -> TraceSet:
         """The traces; ValueError in a pickled timeline."""
         if self.source is None:
-            message = "expected a timeline with its traces to look for changes, found one without (pickled)"
+            message = "expected a timeline with its traces, found one without (pickled)"
             raise ValueError(f"{message}; call tk.timeline(traces)")
         return self.source
 
