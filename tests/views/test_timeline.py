@@ -8,6 +8,7 @@ import pytest
 from analysis.test_change_points import calling
 from hand_drawn import spans
 
+import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.timeline import timeline
 from tracekit.views import plot
@@ -57,6 +58,19 @@ def test_changes_are_in_the_static_image_of_every_theme(recovered, theme):
     assert "latency: onset" in picture
     assert "&lt;i&gt;a 2" in picture
     assert "<i>" not in picture
+
+
+def test_a_change_of_services_alone_is_drawn_with_their_names():
+    before, during = tk.load_sample("checkout-regression")
+    seen = timeline(before + during)
+    figure = plot(seen)
+    assert [note.text for note in figure.layout.annotations] == ["ledger: onset", "ledger 1.5.0"]
+    picture = str(figure.picture())
+    during, interval = re.findall(r'<rect x="([\d.]+)" width="([\d.]+)" y="[\d.]+" height="[\d.]+" fill="#', picture)
+    onset = float(re.findall(r'<line x1="([\d.]+)"[^>]*stroke-dasharray="6 4"', picture)[0])
+    assert float(during[0]) == pytest.approx(onset)
+    assert float(during[0]) + float(during[1]) == pytest.approx(840)  # the end of the chart
+    assert float(interval[0]) < onset < float(interval[0]) + float(interval[1])
 
 
 def test_changes_are_text_in_the_table_with_names_escaped(recovered):

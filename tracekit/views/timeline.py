@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ _BANDS: Final = (("p50", 0.0), ("p90", 0.34), ("p99", 0.14))  # upper edge, opac
 _MOST_NOTES: Final = 6  # maximum number of labelled deployments
 _HALVES: Final = 0.4, 0.28  # edges of the two panels, as parts of the height
 _LABEL: Final = 13  # pixels per line of labels
+_MOST_SERVICES: Final = 3  # labelled services
 
 
 def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping[str, Any] | None = None) -> Any:
@@ -39,15 +40,15 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     kind
         ``bands``: p50, p90 and p99 of the durations, and the error rate with its 95% CI, with the period between onset
         and recovery (``cohorts().during``) and the onset and recovery of the request rate, the error rate and the
-        latency, each with a band for its interval; ``heat``: number of requests by time and duration, with selection of
-        a rectangle.
+        latency, or of services if nothing else changed, each with a band for its interval; ``heat``: number of requests
+        by time and duration, with selection of a rectangle.
     deployments
         Times to mark, by name (default: deployments detected in the traces).
 
     Returns
     -------
     Chart or HeatWidget
-        A plotly figure, or a widget with the selected rectangle as code in ``selection``.
+        A plotly figure, or a widget with the selected rectangle as code in ``selection`` (traces) and ``condition``.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     if kind == "heat":
         from tracekit.views.heat import plot_heat  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
 
-        return plot_heat(result, marks | {name: time for name, time, *_ in _steps(result)})
+        return plot_heat(result, marks | {step.label: step.time_ns for step in _steps(result)})
     return _bands(result, marks)
 
 
@@ -180,40 +181,56 @@ def _add_marks(figure: Chart, marks: dict[str, int]) -> None:
         figure.update_layout(title={"text": f"{figure.layout.title.text} ({len(marks)} deployments marked)"})
 
 
+class _Step(NamedTuple):
+    """An onset or a recovery: what changed, the kind, and the time with its interval in ns."""
+
+    name: str
+    kind: str
+    time_ns: int
+    low_ns: int
+    high_ns: int
+
+    @property
+    def label(self) -> str:
+        """What changed, and how."""
+        return f"{self.name}: {self.kind}"
+
+
+def _steps(result: Timeline) -> list[_Step]:
+    """Return onsets and recoveries of whole requests; those of a few services if only services changed."""
+    steps = result.changes[result.changes["kind"].isin([ONSET, RECOVERY])]
+    of_service = (steps["metric"] == PATH_TIME).to_numpy()
+    if of_service.all():
+        shown = steps["service_name"].isin(steps["service_name"].drop_duplicates().head(_MOST_SERVICES))
+        steps = steps[shown].assign(name=steps["service_name"])
+    else:
+        steps = steps[~of_service].assign(name=steps["metric"].map(NAMES))
+    names = ("name", "kind", "time_ns", "low_ns", "high_ns")
+    return [_Step(*row) for row in zip(*(steps[name].tolist() for name in names), strict=True)]
+
+
 def _add_changes(figure: Chart, result: Timeline) -> None:
-    """Add the period of the change, and onsets and recoveries of whole requests with bands for their intervals."""
-    if result.changes.empty:
-        return
-    _add_band(figure, result.during_ns, faded(ACCENT, 0.07))
+    """Add the period of the change, and onsets and recoveries with bands for their intervals."""
     steps = _steps(result)
-    metrics = list(dict.fromkeys(name.partition(":")[0] for name, *_ in steps))
-    for name, *step in steps:
-        time, *limits = utc_texts(np.array(step, np.int64))
-        _add_band(figure, (step[1], step[2]), faded(INK, 0.14))
+    if steps:
+        _add_band(figure, result.during_ns, faded(ACCENT, 0.07))
+    names = list(dict.fromkeys(step.name for step in steps))
+    for step in steps:
+        time, low, high = utc_texts(np.array(step[2:], np.int64))
+        _add_band(figure, (step.low_ns, step.high_ns), faded(INK, 0.14))
         line = {"color": INK, "width": 1, "dash": "dash"}
         figure.add_shape(type="line", x0=time, x1=time, y0=0, y1=1, xref="x", yref="paper", line=line)
+        place = {"x": time, "xref": "x", "y": _HALVES[0], "yref": "paper"}
         figure.add_annotation(
-            text=name,
-            hovertext=f"{time.replace('T', ' ')} ({' to '.join(limits).replace('T', ' ')})",
+            text=safe(step.label, limit=40),
+            hovertext=f"{time} (95% CI {low} to {high})".replace("T", " "),
             showarrow=False,
             font={"size": 11, "color": MUTE},
             bgcolor=VEIL,
-            x=time,
-            xref="x",
-            y=_HALVES[0],
-            yref="paper",
-            yshift=-_LABEL * (metrics.index(name.partition(":")[0]) + 0.5),
-            xanchor="right" if name.endswith(ONSET) else "left",
+            yshift=-_LABEL * (names.index(step.name) + 0.5),
+            xanchor="right" if step.kind == ONSET else "left",
+            **place,
         )
-
-
-def _steps(result: Timeline) -> list[tuple[str, int, int, int]]:
-    """Return name, time and interval of the onsets and recoveries of whole requests."""
-    rows = result.changes[result.changes["kind"].isin([ONSET, RECOVERY]) & (result.changes["metric"] != PATH_TIME)]
-    return [
-        (f"{NAMES[row['metric']]}: {row['kind']}", int(row["time_ns"]), int(row["low_ns"]), int(row["high_ns"]))
-        for row in rows.to_dict("records")
-    ]
 
 
 def _add_band(figure: Chart, period: tuple[int, int], colour: str) -> None:

@@ -175,8 +175,8 @@ def _marks(figure: Any, axes: Axes) -> list[Markup]:
     parts: list[Markup] = []
     for shape in figure.layout.shapes:
         if shape.type == "rect":
-            x, end = axes.x.at(shape.x0), axes.x.at(shape.x1)
-            box = {"x": min(x, end), "width": abs(end - x), "y": axes.top, "height": axes.bottom - axes.top}
+            x, end = (min(max(axes.x.at(at), axes.left), axes.right) for at in (shape.x0, shape.x1))
+            box = {"x": x, "width": end - x, "y": axes.top, "height": axes.bottom - axes.top}
             parts.append(element("rect", {**box, **fill(shape.fillcolor)}))
         elif shape.type == "line" and shape.x0 == shape.x1:
             x = axes.x.at(shape.x0)
