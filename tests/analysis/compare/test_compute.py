@@ -76,6 +76,26 @@ def test_calls_that_fail_more_often_have_more_errors(healthy):
     assert edge(tk.compare(other(failing=0.2), healthy), "shop", "ledger")["verdict"] == "fewer errors"
 
 
+def test_one_operation_of_two_thousand_that_always_fails_has_more_errors():
+    rng, n, several = np.random.default_rng(8), 200, 2000
+    sides = []
+    for prefix, failing in ((1, 0.0), (2, 1.0)):
+        trace, operation = np.repeat(np.arange(n), several // 10), rng.permuted(np.tile(np.arange(several), n // 10))
+        span = np.arange(len(trace)) + n
+        calls = pd.DataFrame({"trace": trace, "span": span, "name": [f"op {at}" for at in operation]})
+        calls["status_code"] = np.where((operation == 7) & (rng.random(len(span)) < failing), "ERROR", "UNSET")
+        roots = pd.DataFrame({"trace": range(n), "span": range(n), "name": "GET /", "status_code": "UNSET"})
+        frame = pd.concat([roots, calls], ignore_index=True)
+        frame["parent_span_id"] = np.where(frame.index < n, None, [f"{at + 1:x}" for at in frame["trace"]])
+        frame["start_ns"], frame["end_ns"] = 0, rng.integers(1_000_000, 2_000_000, len(frame))
+        frame["trace_id"] = [f"{prefix * 10**6 + at:032x}" for at in frame["trace"]]
+        frame["span_id"] = [f"{at + 1:x}" for at in frame["span"]]
+        sides.append(TraceSet.from_spans(frame.drop(columns=["trace", "span"]).assign(service_name="shop")))
+    table = tk.compare(*sides, min_traces=10).table
+    assert dict(zip(table["operation"], table["verdict"], strict=True))["op 7"] == "more errors"
+    assert (table["verdict"] == "more errors").sum() == 1
+
+
 def test_operations_of_one_side_are_new_and_gone_only_with_enough_traces(healthy):
     changes = tk.compare(healthy, other(refunds=0.2))
     assert row(changes.table, "refund")["verdict"] == "new"

@@ -25,6 +25,7 @@ Verdict = Literal[
 METRICS: Final = {"calls_per_request": "count", "error_ratio": "ratio", "mean_ns": "ns"} | dict.fromkeys(SHARES, "ns")
 """Unit of each metric that is tested."""
 _CALLS, _ERRORS, _DURATIONS = 0, 1, slice(2, None)
+_STEPS: Final = 14  # levels of significance: down to 7e-10, for thousands of groups
 
 
 class Settings(NamedTuple):
@@ -163,7 +164,7 @@ def effects(before: Figures, now: Figures, settings: Settings) -> Effects:
         )
     )
     rest = _ranked(before, now, settings.confidence)
-    p_rest = p_value_of_limits(lambda level: _ranked(before, now, level), confidence=settings.confidence)
+    p_rest = p_value_of_limits(lambda level: _ranked(before, now, level), confidence=settings.confidence, steps=_STEPS)
     p_rest = np.where(np.isnan(rest.low) & np.isnan(rest.high), np.nan, np.broadcast_to(p_rest, np.shape(rest.value)))
     low, high, p_value = (
         _columns(*parts)
