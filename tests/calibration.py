@@ -58,6 +58,7 @@ def count(hits):
 def all_tables():
     """Every table by name: of sampling, of quality, of the analyses and of the report."""
     from analysis import change_point_tables as change_points  # noqa: PLC0415 - the tables stand on this frame
+    from analysis import comparison_tables as comparisons  # noqa: PLC0415 - the tables stand on this frame
     from analysis import tables as analysis  # noqa: PLC0415 - the tables stand on this frame
     from analysis.suspects import tables as suspects  # noqa: PLC0415 - the tables stand on this frame
     from checks import tables as report  # noqa: PLC0415 - the tables stand on this frame
@@ -66,7 +67,7 @@ def all_tables():
     from checks.sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
-    modules = (sampling, quality, patterns, analysis, change_points, suspects, public, report)
+    modules = (sampling, quality, patterns, analysis, change_points, comparisons, suspects, public, report)
     return {table.make.__name__: table for module in modules for table in module.TABLES}
 
 
