@@ -123,3 +123,25 @@ def test_a_name_of_several_places_is_refused_with_their_names(before):
     changes = tk.compare(before, before, by=("kind", "service_name"))
     with pytest.raises(ValueError, match=r"one place in .*, found several: (CLIENT|SERVER) ledger, "):
         evaluate("p95_ms of ledger rises", changes)
+
+
+def test_a_change_the_other_way_is_not_called_no_significant_change(before):
+    faster = tk.compare(now(slow_ms=50), before)
+    for condition, said in (
+        ("p95_ms rises", "does not rise."),
+        ("mean_ms rises 10%", "does not rise by more than 10.0%."),
+    ):
+        gate = evaluate(condition, faster)
+        assert (gate.outcome, gate.sentence.rpartition(": ")[2]) == ("passed", said)
+    gate = evaluate("mean_ms falls 99%", faster)  # it falls by 78%
+    assert (gate.outcome, gate.sentence.rpartition(": ")[2]) == ("passed", "does not fall by more than 99.0%.")
+
+
+def test_too_few_traces_say_how_many_would_do_and_never_fewer_than_there_are(before):
+    gate = evaluate("p95_ms rises", tk.compare(before, now(10)))
+    assert "too few traces to tell; at least 72 traces a side are needed." in gate.sentence
+    weights = dict.fromkeys(before.trace_ids, 1.0) | {before.trace_ids[0]: 1e6}
+    heavy = evaluate("mean_ms rises", tk.compare(before.with_weights(weights), now().with_weights(1)))
+    assert heavy.outcome == "inconclusive"
+    assert heavy.traces_needed is None
+    assert heavy.sentence.endswith("too few traces to tell.")

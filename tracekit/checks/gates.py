@@ -31,6 +31,7 @@ _CHANGE: Final = re.compile(
     r"(?: (?:by )?(?P<amount>\d+(?:\.\d+)?) ?(?P<unit>%|ms|points))?"
 )
 _PRESENCE: Final = re.compile(r"(?P<verb>new|gone) (?P<place>endpoint|operation|edge)")
+_MORE: Final = " by more than "
 _MOST: Final = 1e9  # traces: beyond it, no number is a useful answer
 FORMS: Final = (
     "METRIC [of PLACE] rises|falls [AMOUNT%|AMOUNT ms|AMOUNT points], or new|gone endpoint|operation|edge;"
@@ -157,14 +158,19 @@ def _one(asked: _Change, row: pd.Series) -> Gate:
     """Return what one effect says of a condition."""
     beyond, said = _beyond(asked, row), _sentence(asked, row)
     if not np.isfinite([row["change_low"], row["change_high"], beyond.low]).all():
-        return Gate(asked.text, "inconclusive", f"{said}: too few traces to tell.", _least(row["metric"]))
+        least = _least(row)
+        more = f"; at least {plural(least, 'trace')} a side are needed" if least else ""
+        return Gate(asked.text, "inconclusive", f"{said}: too few traces to tell{more}.", least)
     if beyond.low > 0:
         return Gate(asked.text, "failed", f"{said}: {_verb(asked)}.")
-    if beyond.high < 0 or not asked.amount:
-        return Gate(asked.text, "passed", f"{said}: no significant change{_by(asked)}.")
+    if beyond.high < 0:
+        rise = f"{'rise' if asked.sign > 0 else 'fall'}{_by(asked, _MORE)}"
+        return Gate(asked.text, "passed", f"{said}: does not {rise}.")
+    if not asked.amount:
+        return Gate(asked.text, "passed", f"{said}: no significant change.")
     needed = _needed(beyond, int(min(row["baseline_trace_count"], row["current_trace_count"])))
-    more = f" about {plural(needed, 'trace')} a side would" if needed else ""
-    return Gate(asked.text, "inconclusive", f"{said}: the data cannot tell whether it {_verb(asked)};{more}.", needed)
+    more = f"; about {plural(needed, 'trace')} a side would" if needed else ""
+    return Gate(asked.text, "inconclusive", f"{said}: the data cannot tell whether it {_verb(asked)}{more}.", needed)
 
 
 def _any(asked: _Change, changes: Comparison) -> Gate:
@@ -221,10 +227,10 @@ def _sentence(asked: _Change, row: pd.Series) -> str:
 
 def _verb(asked: _Change) -> str:
     """Return the condition in words."""
-    return f"{'rises' if asked.sign > 0 else 'falls'}{_by(asked, ' by more than ')}"
+    return f"{'rises' if asked.sign > 0 else 'falls'}{_by(asked, _MORE)}"
 
 
-def _by(asked: _Change, words: str = " beyond ") -> str:
+def _by(asked: _Change, words: str) -> str:
     """Return the amount with its unit, if one was given."""
     if not asked.amount:
         return ""
@@ -243,7 +249,8 @@ def _needed(beyond: Limited, traces: int) -> int | None:
     return math.ceil(needed) if needed < _MOST else None
 
 
-def _least(metric: str) -> int:
-    """Return the traces a side below which a metric has no upper limit at all."""
-    share = {"p50_ns": 0.5, "p90_ns": 0.9, "p95_ns": 0.95, "p99_ns": 0.99}.get(metric, 0.5)
-    return max(20, math.ceil(math.log(0.025) / math.log(share)))
+def _least(row: pd.Series) -> int | None:
+    """Return the traces a side below which a metric has no limits at all; None where there are as many."""
+    share = {"p50_ns": 0.5, "p90_ns": 0.9, "p95_ns": 0.95, "p99_ns": 0.99}.get(row["metric"], 0.5)
+    least = max(20, math.ceil(math.log(0.025) / math.log(share)))
+    return least if least > min(row["baseline_trace_count"], row["current_trace_count"]) else None
