@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tracekit.text import number
+from tracekit.text import number, plural
 from tracekit.weights.known import UNKNOWN_WEIGHTS
 
 if TYPE_CHECKING:
@@ -76,6 +76,17 @@ def comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str] 
         statement = "all traces were selected by outcome: this compares such requests, not all traffic"
         return Comparability("requests of one kind", statement)
     return Comparability("all traffic", "sampling weights known on both sides: this compares all traffic")
+
+
+def shared_count(first: TraceSet, second: TraceSet) -> int:
+    """Return how many traces are in both sets."""
+    return len(set(first.trace_ids) & set(second.trace_ids))
+
+
+def on_both_sides(shared: int, counts: Sequence[int]) -> str:
+    """Return in words how many traces are on both sides; empty for none."""
+    same = "the same " if shared == max(counts) else ""
+    return f"{same}{plural(shared, 'trace')} on both sides" if shared else ""
 
 
 def side_names(names: Sequence[str]) -> tuple[str, str]:

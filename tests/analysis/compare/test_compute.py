@@ -168,6 +168,15 @@ def test_the_same_file_twice_has_no_change_and_says_that_traces_are_on_both_side
     assert (changes.table["contribution_ns"] == 0).all()
 
 
+@pytest.mark.parametrize("analysis", [tk.compare, lambda before, now: tk.what_differs(now, before), tk.paths])
+def test_windows_that_overlap_and_the_same_traces_twice_are_said(healthy, analysis):
+    rank = healthy.summary["start_ns"].rank().to_numpy()[healthy.forest.trace]
+    early, late = healthy.where(rank <= 200), healthy.where(rank > 100)
+    assert ", 100 traces on both sides" in repr(analysis(early, late))
+    assert ", the same 300 traces on both sides" in repr(analysis(healthy, healthy))
+    assert "on both sides" not in repr(analysis(healthy, other()))
+
+
 def test_sides_sampled_differently_are_not_compared_and_every_row_says_why(healthy):
     changes = tk.compare(healthy.with_weights(10), other(slow_ms=5))
     for table in (changes.table, changes.edges, changes.endpoints, changes.requests):

@@ -14,7 +14,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.arguments import check_traces
 from tracekit.grouping import named
 from tracekit.stats.intervals import normal_quantile
-from tracekit.weights.comparability import SIDES, Comparability, comparability, side_names
+from tracekit.weights.comparability import SIDES, Comparability, comparability, shared_count, side_names
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.compare import PathComparison
@@ -118,10 +118,9 @@ def compare(
         table, order = table_of(each, changes, _parts(path, own), about.statement)
         tables.append(table)
         long.append(changes.take(order).long(name, names_of(each.keys.iloc[order])))
-    shared = len(set(baseline.trace_ids) & set(current.trace_ids))
     every, counts = pd.concat(long, ignore_index=True), (len(baseline), len(current))
     table, edges, endpoints, whole_requests = tables
-    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared)
+    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared_count(*sides))
 
 
 def _checked_names(by: By, names: tuple[str, str], *, confidence: float, fdr: float) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import duration, from_to, plural
+from tracekit.weights.comparability import on_both_sides
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -92,9 +93,8 @@ class Comparison(Weighted, Shown):
             parts.append(f"mean latency {from_to(before, now, duration)}")
         verdicts = self.table["verdict"].value_counts()
         parts += [f"{n:,} {name}" for name, n in verdicts.items() if name not in _QUIET]
-        if self.shared_trace_count:
-            parts.append(f"{plural(self.shared_trace_count, 'trace')} on both sides")
-        return f"Comparison({', '.join(parts)})"
+        parts.append(on_both_sides(self.shared_trace_count, self.trace_counts))
+        return f"Comparison({', '.join(filter(None, parts))})"
 
     def _repr_html_(self) -> str:
         keys = list(self.table.columns[: self.table.columns.get_loc("verdict")])

@@ -16,7 +16,7 @@ from tracekit.arguments import check_traces
 from tracekit.grouping import columns_of
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
-from tracekit.weights.comparability import comparability
+from tracekit.weights.comparability import comparability, shared_count
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -100,7 +100,7 @@ def paths(
     bits = [_entropy(side, own, len(ids)) for side, own in zip(sets, shape, strict=True)]
     return Paths(
         table.iloc[order].reset_index(drop=True), of_traces, bits[0], None if baseline is None else bits[1], statement,
-        traces, baseline, seen,
+        tuple(len(side) for side in sets), 0 if baseline is None else shared_count(traces, baseline), traces, baseline, seen,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from tracekit.analysis.paths.tree import tree_of
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import plural
+from tracekit.weights.comparability import on_both_sides
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Paths(Weighted, Shown):
         That of the baseline; None without one.
     statement
         What the frequencies describe.
+    trace_counts
+        Recorded traces, and those of the baseline if there is one.
+    shared_trace_count
+        Traces on both sides; the limits of the changes assume that there are none.
     source, baseline
         The traces of both sides.
     seen
@@ -62,6 +67,8 @@ class Paths(Weighted, Shown):
     entropy_bits: float
     baseline_entropy_bits: float | None
     statement: str
+    trace_counts: tuple[int, ...]
+    shared_trace_count: int
     source: TraceSet = field(repr=False)
     baseline: TraceSet | None = field(repr=False)
     seen: list[Shapes] = field(repr=False)
@@ -111,7 +118,8 @@ class Paths(Weighted, Shown):
         if "verdict" in self.table:
             counts = self.table["verdict"].value_counts()
             parts += [f"{counts[name]:,} {name}" for name in _LOUD if name in counts]
-        return f"Paths({', '.join(parts)})"
+        parts.append(on_both_sides(self.shared_trace_count, self.trace_counts))
+        return f"Paths({', '.join(filter(None, parts))})"
 
     def _repr_html_(self) -> str:
         return f"{self.heading()}{as_html(self.table.head(10))}"

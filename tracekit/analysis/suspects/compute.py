@@ -19,7 +19,7 @@ from tracekit.analysis.suspects.recovery import recovery
 from tracekit.analysis.suspects.result import Suspects
 from tracekit.analysis.suspects.table import COLUMNS, table
 from tracekit.analysis.suspects.windows import windows
-from tracekit.weights.comparability import comparability
+from tracekit.weights.comparability import comparability, shared_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = Fals
         new_operation_count=0,
         baseline_count=len(baseline),
         current_count=len(current),
-        shared_trace_count=len(set(baseline.trace_ids) & set(current.trace_ids)),
+        shared_trace_count=shared_count(baseline, current),
     )
     if not found.comparability.is_comparable or not len(baseline) or not len(current):
         return found

@@ -14,7 +14,7 @@ from tracekit.analysis.what_differs.selection import Side, sides_of
 from tracekit.arguments import check_traces
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
-from tracekit.weights.comparability import comparability
+from tracekit.weights.comparability import comparability, shared_count
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
@@ -107,6 +107,7 @@ def what_differs(
         found.skipped,
         _side_table(sides),
         about,
+        _shared(sides),
         sides,
     )
 
@@ -118,6 +119,14 @@ def _statement(sides: tuple[Side, Side]) -> tuple[str, bool]:
         return first.weights.statement, True
     about = comparability(second, first)
     return about.statement, about.is_comparable
+
+
+def _shared(sides: tuple[Side, Side]) -> int:
+    """Return how many traces are on both sides."""
+    first, second = sides
+    if first.traces is second.traces:
+        return int((first.chosen & second.chosen).sum())
+    return shared_count(first.traces, second.traces)
 
 
 def _side_table(sides: tuple[Side, Side]) -> pd.DataFrame:

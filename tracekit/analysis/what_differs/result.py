@@ -9,6 +9,7 @@ from tracekit.analysis.what_differs.values import value_shares
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import plural, shortened
+from tracekit.weights.comparability import on_both_sides
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Differences(Weighted, Shown):
         ``side`` (selection, baseline), ``name``, ``trace_count``.
     statement
         What the weighted figures describe.
+    shared_trace_count
+        Traces on both sides, of two sets; the limits assume that there are none.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Differences(Weighted, Shown):
     skipped: pd.DataFrame
     sides: pd.DataFrame
     statement: str
+    shared_trace_count: int
     source: tuple[Side, Side] = field(repr=False)
 
     def values(self, key: str, *, confidence: float = 0.95) -> pd.DataFrame:
@@ -103,7 +107,9 @@ class Differences(Weighted, Shown):
         tables = {"difference": self.table, "threshold": self.thresholds, "pair": self.pairs}
         found = [plural(int(table["is_significant"].sum()), name) for name, table in tables.items()
                  if table["is_significant"].any()]  # fmt: skip
-        return f"Differences({' and '.join(sides)}, {', '.join(found) or 'no significant difference'})"
+        parts = [" and ".join(sides), *(found or ["no significant difference"])]
+        parts.append(on_both_sides(self.shared_trace_count, [side.trace_count for side in self.source]))
+        return f"Differences({', '.join(filter(None, parts))})"
 
     def _repr_html_(self) -> str:
         shown = self.table.head(_ROWS)
