@@ -100,7 +100,8 @@ def paths(
     bits = [_entropy(side, own, len(ids)) for side, own in zip(sets, shape, strict=True)]
     return Paths(
         table.iloc[order].reset_index(drop=True), of_traces, bits[0], None if baseline is None else bits[1], statement,
-        tuple(len(side) for side in sets), 0 if baseline is None else shared_count(traces, baseline), traces, baseline, seen,
+        tuple(len(side) for side in sets), 0 if baseline is None else shared_count(traces, baseline),
+        traces, baseline, seen,
     )  # fmt: skip
 
 
