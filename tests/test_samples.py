@@ -14,7 +14,7 @@ DATASETS = Path(__file__).parents[1] / "datasets"
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A home of datasets that may be damaged."""
-    for name in ("index.json", "checkout-regression", "checkout-xray", "small-shop", "tail-sampled"):
+    for name in ("index.json", *(one["name"] for one in json.loads((DATASETS / "index.json").read_text())["datasets"])):
         source = DATASETS / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     monkeypatch.setattr(samples, "DATASETS", (tmp_path / "not there", tmp_path))
@@ -60,7 +60,7 @@ def test_only_text_names_a_sample(name):
 def test_a_name_without_a_close_match_shows_the_list(name):
     with pytest.raises(
         ValueError,
-        match=rf"no dataset {name!r}\. Available: checkout-regression, checkout-xray, small-shop, tail-sampled\.$",
+        match=rf"no dataset {name!r}\. Available: .*checkout-regression, checkout-xray, .*small-shop, tail-sampled\.$",
     ):
         samples.load_sample(name)
 
@@ -115,7 +115,8 @@ def test_loading_gives_one_set_a_file_with_the_counts_of_the_index():
     before, during = samples.load_sample("checkout-regression")
     xray, small, sampled = (samples.load_sample(name) for name in ("checkout-xray", "small-shop", "tail-sampled"))
     index = json.loads((DATASETS / "index.json").read_text())["datasets"]
-    files = [file for entry in index for file in entry["files"] if "trace_count" in file]
+    shown = ("checkout-regression", "checkout-xray", "small-shop", "tail-sampled")
+    files = [file for entry in index if entry["name"] in shown for file in entry["files"] if "trace_count" in file]
     for traces, file in zip((before, during, xray, *small, *sampled), files, strict=True):
         assert (len(traces.summary), len(traces.spans)) == (file["trace_count"], file["span_count"])
         assert not (traces.issues["severity"] == "error").any()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
+import queue
 import random
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from load import PRODUCTS, WORDS, customers
-from storage import Database, Statement
+from storage import CONNECTIONS, Database, Statement
 from web import Call, RefusedError, Reply, Service, Shop, expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+POOL_TIMEOUT_S = 0.4
 SOLD_OUT = frozenset(range(11, PRODUCTS, 60))
 WITHOUT_PRICE = "p-0003"  # a product without a price: pricing raises an exception
 
@@ -182,7 +185,8 @@ class Inventory(Service):
         super().__init__(shop)
         stock = [(f"p-{n:04}", 0 if n in SOLD_OUT else 1_000_000) for n in range(PRODUCTS)]
         script = "CREATE TABLE stock (product_id TEXT PRIMARY KEY, units INTEGER)"
-        self.database = Database(self, script, {"INSERT INTO stock VALUES (?, ?)": stock})
+        connections = 2 if self.version == "4.2.0" else CONNECTIONS
+        self.database = Database(self, script, {"INSERT INTO stock VALUES (?, ?)": stock}, connections)
 
     def routes(self) -> dict[str, Callable[[Call], Reply]]:
         """Return the handlers."""
@@ -199,10 +203,37 @@ class Inventory(Service):
     def reserve(self, call: Call) -> Reply:
         """Reduce the stock of each product by one."""
         products = call.body["product_ids_json"]
+        if self.version == "4.1.0":
+            return self._reserve_each(call, json.loads(products))
+        if self.version == "4.2.0":
+            return self._reserve_held(call, products)
         call.wait("warehouse", 8)
         if any(units < 1 for _, units in self.database.run(call, self.levels, products)):
             raise RefusedError(409, "sold out")
         self.database.run(call, self.take, products)
+        return 201, {}
+
+    def _reserve_each(self, call: Call, product_ids: list[str]) -> Reply:
+        """Reserve one item after the other, as version 4.1.0 does."""
+        for product_id in product_ids:
+            call.wait(f"warehouse {product_id}", 8)
+            if self.database.run(call, self.level, product_id)[0][0] < 1:
+                raise RefusedError(409, "sold out")
+            self.database.run(call, self.take, json.dumps([product_id]))
+        return 201, {}
+
+    def _reserve_held(self, call: Call, products: str) -> Reply:
+        """Keep one connection while the warehouse confirms, as version 4.2.0 does; 503 if none is free in time."""
+        try:
+            with self.database.held(POOL_TIMEOUT_S) as connection:
+                levels = self.database.run(call, self.levels, products, held=connection)
+                with call.span("confirm at warehouse"):
+                    call.wait("warehouse", 350)
+                if any(units < 1 for _, units in levels):
+                    raise RefusedError(409, "sold out")
+                self.database.run(call, self.take, products, held=connection)
+        except queue.Empty as error:
+            raise RefusedError(503, "no connection to the database is free") from error
         return 201, {}
 
 

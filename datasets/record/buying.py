@@ -6,23 +6,30 @@ import html
 import json
 import random
 import time
+from collections import deque
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from load import ORDERS, customers
 from messaging import consume, publish
+from opentelemetry.trace import get_current_span
 from storage import Database, Statement
 from web import Call, RefusedError, Reply, Service, Shop, expect
 
 if TYPE_CHECKING:
     import socket
+    import sqlite3
     from collections.abc import Callable
     from multiprocessing import Queue
 
 ACQUIRER = "api.acquirer.example"
 PLACED = "orders.placed"
 ATTEMPTS = 2
+MANY_ATTEMPTS = 8
+REFUSED = 0.6
+KEEP_ALIVE_S = 0.2
 BACKOFF_S = 0.025
 ENTRIES = 90_000
 
@@ -86,6 +93,13 @@ class Checkout(Service):
         return reply
 
 
+class Environment(NamedTuple):
+    """One execution environment of a function: its connection, and when it was last used."""
+
+    connection: sqlite3.Connection
+    idle_since_s: float
+
+
 class Ledger(Service):
     """Spending limits.  Enterprise customers have cost centres, each with a budget."""
 
@@ -120,27 +134,59 @@ class Ledger(Service):
             "INSERT INTO entries (customer_id, cost_centre, amount_cents) VALUES (?, ?, ?)": entries,
         }
         self.database = Database(self, script, rows)
+        self.environments: deque[Environment] = deque()  # those without a request, of version 1.6.0
 
     def routes(self) -> dict[str, Callable[[Call], Reply]]:
-        """Return the handlers."""
-        return {"POST /v1/authorizations": self.authorize}
+        """Return the handlers.  Version 1.6.0 runs as a function, in execution environments."""
+        return {"POST /v1/authorizations": self.invoke if self.version == "1.6.0" else self.authorize}
 
-    def authorize(self, call: Call) -> Reply:
+    def invoke(self, call: Call) -> Reply:
+        """Authorize in an idle environment, or in a new one if the last request of every other was too long ago."""
+        while self.environments and time.monotonic() - self.environments[0].idle_since_s > KEEP_ALIVE_S:
+            self._drop()
+        environment = self._idle()
+        get_current_span().set_attribute("faas.coldstart", environment is None)
+        environment = environment or self._start(call)
+        try:
+            return self.authorize(call, environment.connection)
+        finally:
+            self.environments.append(environment._replace(idle_since_s=time.monotonic()))
+
+    def _idle(self) -> Environment | None:
+        """Take the environment whose last request was the latest."""
+        with suppress(IndexError):  # another request took it
+            return self.environments.pop()
+        return None
+
+    def _drop(self) -> None:
+        """End the environment whose last request was the earliest."""
+        with suppress(IndexError):  # another request took it
+            self.environments.popleft().connection.close()
+
+    def _start(self, call: Call) -> Environment:
+        """Load the image, connect, and read all entries once."""
+        with call.span("start environment"):
+            call.wait("image", 70)
+            connection = self.database.connect()
+            connection.execute("SELECT SUM(amount_cents) FROM entries").fetchall()
+            return Environment(connection, time.monotonic())
+
+    def authorize(self, call: Call, held: sqlite3.Connection | None = None) -> Reply:
         """Allow a purchase if the customer's spending stays within the limit."""
         customer_id, amount = call.body["customer_id"], call.body["total_cents"]
-        limit, centres = self.database.run(call, self.account, customer_id)[0]
+        limit, centres = self.database.run(call, self.account, customer_id, held=held)[0]
         call.wait("rules", 4)
-        if self._spent(call, customer_id, centres) + amount > limit:
+        if self._spent(call, customer_id, centres, held) + amount > limit:
             raise RefusedError(402, "over the limit")
-        self.database.run(call, self.insert, customer_id, amount)
+        self.database.run(call, self.insert, customer_id, amount, held=held)
         return 201, {}
 
-    def _spent(self, call: Call, customer_id: str, centres: int) -> int:
+    def _spent(self, call: Call, customer_id: str, centres: int, held: sqlite3.Connection | None) -> int:
         """Return what the customer has spent.  Version 1.5.0 runs one query per cost centre."""
         if self.version == "1.5.0" and centres > 1:
             names = (f"{customer_id}/{n}" for n in range(centres))
             return sum(self.database.run(call, self.spent_by_centre, name)[0][0] or 0 for name in names)
-        return sum(cents for _, cents in self.database.run(call, self.spent, customer_id))
+        return sum(cents for _, cents in self.database.run(call, self.spent, customer_id, held=held))
 
 
 class Payments(Service):
@@ -161,15 +207,26 @@ class Payments(Service):
 
     def charge(self, call: Call) -> Reply:
         """Charge the card; respond with 503 if the bank is unavailable."""
-        attempt = call.headers["x-attempt"]
-        body = {"number": call.number, "attempt": attempt, "cents": call.body["total_cents"]}
-        status, _ = call.ask(ACQUIRER, "POST /charges", body=body)
+        status = self._ask_bank(call)
         try:
             self._accept(status)
         except AcquirerUnavailableError as error:
             raise RefusedError(503, "payments unavailable") from error
         self.database.run(call, self.insert, call.body["customer_id"], call.body["total_cents"])
         return 201, {}
+
+    def _ask_bank(self, call: Call) -> int:
+        """Return the status of the bank; version 3.2.0 repeats what the bank refuses at once, without a pause."""
+        body = {"number": call.number, "attempt": call.headers["x-attempt"], "cents": call.body["total_cents"]}
+        if self.version != "3.2.0":
+            return call.ask(ACQUIRER, "POST /charges", body=body)[0]
+        status = 0
+        for resend in range(MANY_ATTEMPTS):
+            again = body | {"interface": 2, "resend": resend}
+            status, _ = call.ask(ACQUIRER, "POST /charges", body=again, resend=resend)
+            if status != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+        return status
 
     def _accept(self, status: int) -> None:
         """Raise unless the bank accepted the charge."""
@@ -212,9 +269,11 @@ def acquirer(listener: socket.socket, seed: int) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             """Accept, decline or fail a charge, at random by request and attempt."""
             charge = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            chance = random.Random(f"{seed}/{charge['number']}/{charge['attempt']}")
+            named = [charge[key] for key in ("number", "attempt", "resend") if key in charge]
+            chance = random.Random("/".join(str(one) for one in (seed, *named)))
             time.sleep(0.024 * chance.lognormvariate(0, 0.4))
             away = 0.2 if charge["attempt"] != "0" else 0.04  # stays unavailable for a while
+            away = REFUSED if charge.get("interface") == 2 else away  # noqa: PLR2004 - the newer interface
             status = 503 if chance.random() < away else chance.choices((201, 402), (0.98, 0.02))[0]
             self.send_response(status)
             self.send_header("Content-Length", "2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from statistics import mean, quantiles
+from statistics import mean, median, quantiles
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def spans(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         for resource_spans in json.loads(line)["resourceSpans"]:
             resource = plain(resource_spans["resource"]["attributes"])
             named = {"service": resource["service.name"], "version": resource["service.version"]}
+            named["zone"] = resource.get("cloud.availability_zone", "")
             for scope_spans in resource_spans["scopeSpans"]:
                 for span in scope_spans["spans"]:
                     yield span | named | {"attributes": plain(span.get("attributes", []))}
@@ -57,6 +58,16 @@ def disturbance(before: list[str], during: list[str], operation: str, affected: 
         for lines in (before, during)
     ]
     return mean(spared[1]) / mean(spared[0]) - 1
+
+
+def disturbance_by_zone(before: list[str], during: list[str], operation: str, affected: str) -> float:
+    """Return the relative change of an operation's median for requests that never entered the affected zone."""
+    medians = []
+    for lines in (before, during):
+        whole = [(root(trace), {span["zone"] for span in trace}) for trace in by_trace(lines).values()]
+        spared = [one for one, zones in whole if one["name"] == operation and affected not in zones]
+        medians.append(median(int(one["endTimeUnixNano"]) - int(one["startTimeUnixNano"]) for one in spared))
+    return float(medians[1] / medians[0] - 1)
 
 
 def error_ratio(lines: Iterable[str]) -> float:

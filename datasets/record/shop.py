@@ -17,7 +17,13 @@ from recording import Recording, record
 
 SDK = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-semantic-conventions"]
 XRAY_SDK = ["aws-xray-sdk", "boto3", "moto"]
-RECORDINGS = {"checkout-regression": "slow-ledger"}
+RECORDINGS = {
+    "checkout-regression": ("slow-ledger", "Checkout latency regression for enterprise customers"),
+    "cold-start": ("cold-ledger", "Cold starts of a function after its release in one zone"),
+    "cascading-failure": ("exhausted-inventory", "Connections that run out in one zone, and the callers that fail"),
+    "n-plus-one-cost": ("query-per-item", "One query for each item after a release in one zone"),
+    "retry-storm": ("naive-retries", "Retries without a pause after a release in one zone"),
+}
 QUIET = 0.03
 
 
@@ -43,11 +49,13 @@ class Options:
 
 def record_incident(options: Options) -> None:
     """Record the shop before and during an incident, with the same requests, and add the dataset to the index."""
-    incident = INCIDENTS[RECORDINGS[options.name]]
+    name, title = RECORDINGS[options.name]
+    incident = INCIDENTS[name]
+    zoned = incident.deployment.service if incident.deployment else ""
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
     load = plan(options.seed, options.traces, options.rate)
     recordings = {
-        role: record(state, seed=options.seed, warmup=_warmup(options), load=load)
+        role: record(state, seed=options.seed, warmup=_warmup(options), load=load, zoned=zoned)
         for role, state in (("baseline", HEALTHY), ("during", incident))
     }
     before, during = (recording.lines for recording in recordings.values())
@@ -61,19 +69,22 @@ def record_incident(options: Options) -> None:
     truth = incident.truth | {"measured": measure.comparison(before, during, incident.truth["entry_operation"])}
     entry = {
         "name": options.name,
-        "title": "Checkout latency regression for enterprise customers",
+        "title": title,
         "description": "Demo shop of nine services before and after a release of one of them, with the same requests.",
         "licence": "MIT",
         "made": publish.made(options.command, options.seed, SDK, recorded_at),
         "files": files,
         "truth": {"incident": incident.name, "summary": incident.title} | truth,
     }
+    if (onset_ns := recordings["during"].deployed_ns) is not None:
+        entry["truth"] |= {"onset_time_ns": onset_ns}
     publish.enter(options.out / "index.json", entry)
 
 
 def _check_quiet(before: list[str], during: list[str], incident: Incident) -> None:
     """Raise if the recordings differ by more than the incident, because other programs were running."""
-    change = measure.disturbance(before, during, incident.truth["entry_operation"], incident.truth["affected"]["value"])
+    measured = measure.disturbance_by_zone if incident.deployment else measure.disturbance
+    change = measured(before, during, incident.truth["entry_operation"], incident.truth["affected"]["value"])
     print(f"change in latency of unaffected customers: {change:+.1%}")
     if abs(change) > QUIET:
         raise RuntimeError(

@@ -6,13 +6,13 @@ import queue
 import random
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from web import Call, Service
 
@@ -41,9 +41,17 @@ class Database:
         Statements that create the tables.
     rows
         ``INSERT`` statements with the initial rows.
+    connections
+        Size of the pool.
     """
 
-    def __init__(self, service: Service, script: str, rows: dict[str, Iterable[tuple[Any, ...]]]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        script: str,
+        rows: dict[str, Iterable[tuple[Any, ...]]],
+        connections: int = CONNECTIONS,
+    ) -> None:
         self.namespace = service.name
         self.round_trip = random.Random(f"{service.shop.seed}/{service.name}")
         path = service.shop.folder / f"{service.name}.db"
@@ -52,14 +60,30 @@ class Database:
             for insert, values in rows.items():
                 connection.executemany(insert, values)
             connection.commit()
+        self.path = path
         self.pool: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        for _ in range(CONNECTIONS):
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA synchronous=OFF")
+        for _ in range(connections):
+            self.pool.put(self.connect())
+
+    def connect(self) -> sqlite3.Connection:
+        """Return a new connection, outside of the pool."""
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection
+
+    @contextmanager
+    def held(self, timeout_s: float) -> Iterator[sqlite3.Connection]:
+        """Keep a connection of the pool for a block of work; raise ``queue.Empty`` if none is free in time."""
+        connection = self.pool.get(timeout=timeout_s)
+        try:
+            yield connection
+        finally:
             self.pool.put(connection)
 
-    def run(self, call: Call, statement: Statement, *values: object) -> list[tuple[Any, ...]]:
-        """Run a statement in a CLIENT span and return its rows."""
+    def run(
+        self, call: Call, statement: Statement, *values: object, held: sqlite3.Connection | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement in a CLIENT span and return its rows, with a connection of the pool or one already held."""
         attributes = {
             "db.system.name": "sqlite",
             "db.namespace": self.namespace,
@@ -69,11 +93,12 @@ class Database:
         }
         with call.span(f"{statement.operation} {statement.collection}", SpanKind.CLIENT, attributes) as span:
             time.sleep(ROUND_TRIP_MS / 1e3 * self.round_trip.lognormvariate(0, 0.25))
-            connection = self.pool.get()
+            connection = held or self.pool.get()
             try:
                 rows = connection.execute(statement.text, values).fetchall()
             finally:
-                self.pool.put(connection)
+                if held is None:
+                    self.pool.put(connection)
             if statement.operation == "SELECT":
                 span.set_attribute("db.response.returned_rows", len(rows))
         return rows

@@ -56,7 +56,7 @@ class ExportAtTheEnd(SpanProcessor):
         self.exporter.shutdown()
 
 
-def tracer_provider(service: str, version: str, path: Path) -> TracerProvider:
+def tracer_provider(service: str, version: str, path: Path, zone: str | None = None) -> TracerProvider:
     """Return the provider of one service, writing OTLP JSON lines to a file.
 
     All resource attributes are set here, because detectors would add names of the recording machine.
@@ -66,13 +66,16 @@ def tracer_provider(service: str, version: str, path: Path) -> TracerProvider:
             "service.name": service,
             "service.namespace": "shop",
             "service.version": version,
-            "service.instance.id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{service}/{version}")),
+            "service.instance.id": str(
+                uuid.uuid5(uuid.NAMESPACE_URL, "/".join(filter(None, (service, version, zone))))
+            ),
             "deployment.environment.name": "production",
             "host.name": f"shop-{1 + sum(service.encode()) % HOSTS}",
             "telemetry.sdk.name": "opentelemetry",
             "telemetry.sdk.language": "python",
             "telemetry.sdk.version": sdk_version,
-        },
+        }
+        | ({"cloud.availability_zone": zone} if zone else {}),
         schema_url=SCHEMA_URL,
     )
     provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), resource=resource, shutdown_on_exit=False)

@@ -7,6 +7,7 @@ import http.client
 import json
 import random
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from telemetry import PROPAGATOR, SCHEMA_URL, record_exception, tracer_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.synchronize import Event
     from pathlib import Path
 
     from opentelemetry.trace import Span, Tracer
@@ -45,6 +47,16 @@ class Shop:
     releases: dict[str, str]
     folder: Path
     seed: int
+    zones: dict[str, str] = field(default_factory=dict)
+    zoned: str = ""  # the one service that runs in two zones
+    deployed: Event | None = None  # set when the second zone gets its new version
+
+    def port(self, callee: str, number: str) -> int:
+        """Return the port of a service; the balancer of the zoned one picks a zone by the number of the request."""
+        if callee != self.zoned or not is_in_second_zone(number):
+            return self.ports[callee]
+        is_new = self.deployed is not None and self.deployed.is_set() and f"{callee}/new" in self.ports
+        return self.ports[f"{callee}/new" if is_new else f"{callee}/second"]
 
 
 class Service:
@@ -57,7 +69,8 @@ class Service:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.version = shop.releases.get(self.name, self.stable)
-        self.provider = tracer_provider(self.name, self.version, shop.folder / f"{self.name}.jsonl")
+        zone = shop.zones.get(self.name)
+        self.provider = tracer_provider(self.name, self.version, shop.folder / f"{self.name}.jsonl", zone)
         self.tracer: Tracer = self.provider.get_tracer("shop.instrumentation", "1.0.0", schema_url=SCHEMA_URL)
         self.workers = ThreadPoolExecutor(WORKERS)
         self.access_log = AccessLog(shop.folder / ACCESS_LOG)
@@ -119,7 +132,7 @@ class Call:
         with self.span(route, SpanKind.CLIENT, attributes) as span:
             headers = {"Host": host, "X-Request-Id": self.number, "X-Attempt": str(resend)}
             PROPAGATOR.inject(headers)
-            status, answer = send(self.service.shop.ports[callee], method, target, headers, body)
+            status, answer = send(self.service.shop.port(callee, self.number), method, target, headers, body)
             span.set_attribute("http.response.status_code", status)
             if status >= HTTPStatus.BAD_REQUEST:
                 mark_failed(span, str(status))
@@ -130,6 +143,11 @@ class Call:
         return self.service.tracer.start_as_current_span(
             name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
         )
+
+
+def is_in_second_zone(number: str) -> bool:
+    """Return the zone of a request, the same in every recording of a seed: half of them are in the second."""
+    return bool(zlib.crc32(number.encode()) & 1)
 
 
 def expect(reply: Reply) -> dict[str, Any]:
