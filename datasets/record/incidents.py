@@ -141,7 +141,10 @@ NAIVE_RETRIES = _deployed(
     "payments 3.2.0 uses an interface of the bank that refuses 60% of the calls, and repeats them without a pause",
     ("payments", "3.1.2", "3.2.0"),
     "POST /v1/charges",
-    {"operation": ["payments", "POST /charges", "more"], "edge": ["payments", "api.acquirer.example", "more"]},
+    {
+        "operation": ["payments", "POST /charges", "more errors"],
+        "edge": ["payments", "api.acquirer.example", "more errors"],
+    },
     "3.1.2 calls the bank once; 3.2.0 calls an interface of the bank that answers 503 to 60% of the calls, and repeats "
     "a refused call at once, up to eight attempts, so nearly all charges succeed after 2.5 calls on average",
 )
