@@ -93,7 +93,7 @@ def test_checks_of_the_sample_are_skipped_for_other_data(notebook):
 
 def test_a_copy_has_the_paths_and_nothing_about_the_sample(tmp_path):
     made = copy_notebooks(tmp_path / "copies", {"traces_path": "/data/my.jsonl", "baseline_path": ["/a", "/b"]})
-    assert [path.name[:2] for path in made] == ["01", "02", "03", "04"]
+    assert [path.name[:2] for path in made] == ["01", "02", "03", "04", "08", "09"]
     assert all(made.values())
     cells = json.loads(next(iter(made)).read_text())["cells"]
     assert [cell["metadata"].get("tags") for cell in cells[:3]] == [None, ["parameters"], ["injected-parameters"]]
@@ -174,6 +174,16 @@ ANSWERS = {
     ("one trace", "02"): "portal: 90.0 ms per request, 100% of the latency of all requests.",
     ("one trace", "03"): 'portal o\'clock \\ "x": 70.0 ms per request',
     ("one trace", "04"): "portal: recorded error rate 0%, p95 90.0 ms",
+    **{
+        (name, number): f"No service explains a change: {why}"
+        for name, why in {
+            "otlp": "the sides have too few traces",
+            "no failure": "the sides have too few traces",
+            "xray": "no significant change",
+            "one trace": "the sides have too few traces",
+        }.items()
+        for number in ("08", "09")
+    },
     ("audit", "05"): "10 of 17 services are missing traces",
 }
 

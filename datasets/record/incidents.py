@@ -120,10 +120,10 @@ EXHAUSTED_INVENTORY = _deployed(
     "inventory 4.2.0 keeps a database connection while it waits for the warehouse, and its pool runs out",
     ("inventory", "4.0.3", "4.2.0"),
     "POST /v1/reservations",
-    {"operation": ["inventory", "confirm at warehouse", "new"], "edge": ["checkout", "inventory", "slower"]},
+    {"operation": ["inventory", "confirm at warehouse", "new"], "edge": ["checkout", "inventory", "more errors"]},
     "4.2.0 takes one of its two connections before it asks the warehouse to confirm (about 350 ms) and returns it "
-    "after; requests that wait more than 400 ms for a connection get 503, on which checkout and cart answer 502, and "
-    "on theirs storefront",
+    "after; requests that wait more than 400 ms for a connection get 503, on which checkout answers 502, and "
+    "on its answer storefront",
 )
 
 QUERY_PER_ITEM = _deployed(
