@@ -61,9 +61,23 @@ def test_a_change_on_this_side_of_the_amount_passes(slower, condition):
     assert gate.outcome == "passed", gate.sentence
 
 
-@pytest.mark.parametrize("condition", ["p95_ms rises", "error_rate rises", "mean_ms of any edge rises", "new endpoint"])
+@pytest.mark.parametrize("condition", ["p50_ms falls 30%", "mean_ms of any edge rises", "new endpoint"])
 def test_two_samples_of_the_same_traffic_pass(same, condition):
     assert evaluate(condition, same).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("condition", "change"), [("p95_ms rises", "10.0%"), ("error_rate rises", "1.0 percentage points")]
+)
+def test_without_an_amount_a_change_that_matters_has_to_be_excluded(same, condition, change):
+    gate = evaluate(condition, same)
+    assert gate.outcome == "inconclusive"
+    assert f"no significant change, but the data cannot exclude a rise by more than {change}" in gate.sentence
+    assert gate.traces_needed > 300
+    sides = (shop(np.random.default_rng(seed), 2 * gate.traces_needed, prefix=seed) for seed in (1, 2))
+    more = evaluate(condition, tk.compare(*sides))
+    assert more.outcome == "passed"
+    assert "does not rise" in more.sentence or f"a rise by more than {change} is excluded" in more.sentence
 
 
 def test_an_amount_within_the_limits_is_undecided_and_so_many_traces_decide_it(same):
@@ -98,7 +112,11 @@ def test_the_outcome_is_stable_under_another_sampling_rate_of_one_side(before):
     whole = shop(np.random.default_rng(5), 2000, prefix=2, slow_ms=5)
     kept = np.random.default_rng(6).random(2000) < 0.1
     tenth = whole.where(kept[whole.forest.trace]).with_weights(10)
-    for condition, outcome in (("p95_ms rises 10%", "failed"), ("error_rate rises", "passed"), ("new edge", "passed")):
+    for condition, outcome in (
+        ("p95_ms rises 10%", "failed"),
+        ("error_rate rises 9 points", "passed"),
+        ("new edge", "passed"),
+    ):
         for current in (whole.with_weights(1), tenth):
             assert evaluate(condition, tk.compare(before.with_weights(1), current)).outcome == outcome
 

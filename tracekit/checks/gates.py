@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -31,6 +31,8 @@ _CHANGE: Final = re.compile(
     r"(?: (?:by )?(?P<amount>\d+(?:\.\d+)?) ?(?P<unit>%|ms|points))?"
 )
 _PRESENCE: Final = re.compile(r"(?P<verb>new|gone) (?P<place>endpoint|operation|edge)")
+_SHARE: Final = 0.1  # of the baseline: the smallest change that matters where a condition has no amount
+_POINTS: Final = 0.01  # the same of an error rate
 _MORE: Final = " by more than "
 _MOST: Final = 1e9  # traces: beyond it, no number is a useful answer
 FORMS: Final = (
@@ -88,8 +90,9 @@ def evaluate(condition: str, changes: Comparison) -> Gate:
     Returns
     -------
     Gate
-        Failed where the limits of the change lie beyond the amount; passed where they lie on this side of it, or where
-        no amount is given and there is no significant change; otherwise inconclusive.
+        Failed where the limits of the change lie beyond the amount; passed where they lie on this side of it; otherwise
+        inconclusive.  Without an amount: failed where the change is significant; passed where the limits exclude a
+        change by more than 10% of the baseline (1 point of an error rate).
 
     Raises
     ------
@@ -167,10 +170,25 @@ def _one(asked: _Change, row: pd.Series) -> Gate:
         rise = f"{'rise' if asked.sign > 0 else 'fall'}{_by(asked, _MORE)}"
         return Gate(asked.text, "passed", f"{said}: does not {rise}.")
     if not asked.amount:
-        return Gate(asked.text, "passed", f"{said}: no significant change.")
+        return _without_amount(asked, row, beyond, said)
     needed = _needed(beyond, int(min(row["baseline_trace_count"], row["current_trace_count"])))
     more = f"; about {plural(needed, 'trace')} a side would" if needed else ""
     return Gate(asked.text, "inconclusive", f"{said}: the data cannot tell whether it {_verb(asked)}{more}.", needed)
+
+
+def _without_amount(asked: _Change, row: pd.Series, beyond: Limited, said: str) -> Gate:
+    """Return what no significant change says: nothing, unless the limits exclude a change that matters."""
+    least = _POINTS if asked.metric == "error_rate" else _SHARE * abs(float(row["baseline_value"]))
+    small = replace(asked, amount=_POINTS if asked.metric == "error_rate" else _SHARE, is_relative=least != _POINTS)
+    what = f"{'rise' if asked.sign > 0 else 'fall'}{_by(small, _MORE)}"
+    if beyond.high <= least:
+        return Gate(asked.text, "passed", f"{said}: no significant change; a {what} is excluded.")
+    traces = int(min(row["baseline_trace_count"], row["current_trace_count"]))
+    room = least - float(beyond.value)
+    needed = traces * ((float(beyond.high) - float(beyond.value)) / room) ** 2 if room > 0 else math.inf
+    more = f"; about {plural(math.ceil(needed), 'trace')} a side would" if needed < _MOST else ""
+    text = f"{said}: no significant change, but the data cannot exclude a {what}{more}."
+    return Gate(asked.text, "inconclusive", text, math.ceil(needed) if needed < _MOST else None)
 
 
 def _any(asked: _Change, changes: Comparison) -> Gate:
