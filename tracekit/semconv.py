@@ -143,3 +143,11 @@ def aws_names(label: str) -> set[str]:
 def rename(column: str) -> dict[str, str]:
     """Return the deprecated values of a column and their current names."""
     return RENAMED.get(column, {})
+
+
+CURRENT_KEYS: dict[str, str] = {
+    older: names[0]
+    for names in (*SPAN_KEYS.values(), *NUMBER_KEYS.values(), ("deployment.environment.name", "deployment.environment"))
+    for older in names[1:]
+}
+"""Key of the current conventions by each older key of the same meaning."""

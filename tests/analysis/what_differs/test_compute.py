@@ -219,3 +219,16 @@ def test_one_trace_is_too_few_for_anything():
     found = tk.what_differs(traces, "slowest 50%")
     assert not found.table["is_significant"].any()
     assert repr(found).startswith("Differences(1 trace 'slowest 50%' and 1 trace 'the rest', no significant difference")
+
+
+@pytest.mark.parametrize(
+    ("older", "current", "value"),
+    [("http.method", "http.request.method", "GET"), ("db.system", "db.system.name", "mysql")],
+)
+def test_names_of_older_conventions_are_the_same_key(older, current, value):
+    old = recording(np.random.default_rng(1), prefix=1, **{older: value})
+    new = recording(np.random.default_rng(2), prefix=2, **{current: value})
+    assert not tk.what_differs(new, old).table["key"].isin([older, current]).any()
+    together = tk.what_differs(new + old, "slowest 5%")
+    for name in (older, current):
+        assert together.values(name)[["value", "trace_count"]].to_numpy().tolist() == [[value, 800]]

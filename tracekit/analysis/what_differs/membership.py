@@ -9,6 +9,7 @@ import numpy as np
 from tracekit.attributes import Codes, join, texts_of
 from tracekit.name_templates import template
 from tracekit.schema import ValueType
+from tracekit.semconv import CURRENT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -69,7 +70,9 @@ def membership(
     """Return the values that occur at least ``least`` times, of all keys, one, or all but some, and the operations."""
     kv = traces.columns.kv
     often = sum(np.bincount(each.code, minlength=len(kv)) for each in entries)
-    is_key = np.array([key not in without and only in {None, key} for key in kv.keys], bool)
+    left_out = set(map(_current, without))
+    wished = None if only is None else _current(only)
+    is_key = np.array([_current(key) not in left_out and wished in {None, _current(key)} for key in kv.keys], bool)
     wanted = np.asarray(often) >= least
     wanted &= is_key[kv.key] if len(kv) else False
     return _membership(traces, entries, wanted, _Numbers(), least=least, only=only)
@@ -78,7 +81,7 @@ def membership(
 def same_values(traces: TraceSet, entries: Sequence[Owned], found: Membership) -> Membership:
     """Return which traces have the values of another membership, however often they occur, in its numbering."""
     kv, keys = traces.columns.kv, set(found.keys)
-    wanted = np.array([key in keys for key in kv.keys], bool)[kv.key] if len(kv) else np.zeros(0, bool)
+    wanted = np.array([_current(key) in keys for key in kv.keys], bool)[kv.key] if len(kv) else np.zeros(0, bool)
     known = _Numbers(zip(zip(found.keys, found.texts, strict=True), range(len(found.keys)), strict=True))
     return _membership(traces, entries, wanted, known.closed(), least=1)
 
@@ -106,7 +109,7 @@ def _membership(
     """Return the traces of the wanted attributes, and of the derived values that occur often enough."""
     kv = traces.columns.kv
     used = np.flatnonzero(wanted)
-    keys = [kv.keys[at] for at in kv.key[used].tolist()]
+    keys = [_current(kv.keys[at]) for at in kv.key[used].tolist()]
     place = np.full(len(kv), -1)
     place[used] = [number.of(key, _shown(key, text)) for key, text in zip(keys, texts_of(kv, used), strict=True)]
     parts = [(place[each.code], each.trace) for each in entries]
@@ -115,6 +118,11 @@ def _membership(
             parts.append((_numbered(key, found, number, least)[found.codes], traces.forest.trace))
     value, trace = _distinct(parts, len(number), len(traces))
     return Membership([key for key, _ in number], [text for _, text in number], value, trace)
+
+
+def _current(key: str) -> str:
+    """Return the name of a key in the current semantic conventions."""
+    return CURRENT_KEYS.get(key, key)
 
 
 def _shown(key: str, text: str) -> str:
