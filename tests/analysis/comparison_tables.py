@@ -82,9 +82,9 @@ def no_claims(rng, repeats):
 
 
 def chain(rng, n, *, more=0.0, prefix=1):
-    """Requests of 20 operations, one after the other below the first; the eighth takes so much longer."""
+    """Requests of 20 operations, one after the other below the first; one, or each, takes so much longer."""
     own = rng.lognormal(1.0, 0.5, (n, len(OPERATIONS))) * 1e6
-    own[:, PLANTED] *= 1 + more
+    own *= 1 + (more if np.ndim(more) else np.where(np.arange(len(OPERATIONS)) == PLANTED, more, 0.0))
     end = own.astype(np.int64).cumsum(axis=1)
     start = np.column_stack((np.zeros(n, np.int64), end[:, :-1]))
     start[:, 0], end[:, 0] = 0, end[:, -1]
@@ -125,4 +125,112 @@ POWER = {
     1000: {0.1: 0.0, 0.2: 0.9, 0.5: 0.99, 1.0: 0.99},
     5000: {0.1: 0.9, 0.2: 0.99, 0.5: 0.99, 1.0: 0.99},
 }
-TABLES = (Table(no_claims, 4761, 8), Table(planted_changes, 4762, 40))
+
+
+def clustered(rng, n, *, slower=0.0, failing=0.05, calls=2.0):
+    """Arrays of requests with a random number of calls, which are slow and fail together within a request."""
+    count_of = 1 + rng.poisson(calls, n)
+    trace = np.repeat(np.arange(n), count_of)
+    shared = rng.lognormal(0, 0.4, n)
+    took = 5e6 * (1 + slower) * shared[trace] * rng.lognormal(0, 0.5, len(trace))
+    failed = rng.random(len(trace)) < np.minimum(failing * shared[trace] ** 2, 1)
+    root = rng.lognormal(1.5, 0.4, n) * 1e6 + np.bincount(trace, took, n)
+    return trace, took, failed, root
+
+
+def recorded(requests, *, prefix):
+    """The traces of such requests: a root, and its calls one after the other."""
+    trace, took, failed, root = requests
+    n, several = len(root), len(trace)
+    begun = np.arange(n, dtype=np.int64) * 10**9
+    took = took.astype(np.int64)
+    before = np.cumsum(took) - took
+    start = begun[trace] + before - before[np.searchsorted(trace, trace)]
+    owner = np.concatenate([np.arange(n), trace])
+    frame = {
+        "trace_id": np.array([f"{prefix * 10**9 + at:032x}" for at in range(n)], object)[owner],
+        "span_id": [f"{at + 1:x}" for at in range(n + several)],
+        "parent_span_id": [None] * n + [f"{at + 1:x}" for at in trace],
+        "service_name": ["shop"] * n + ["ledger"] * several,
+        "name": ["POST /pay"] * n + ["book"] * several,
+        "kind": "SERVER",
+        "start_ns": np.concatenate([begun, start]),
+        "end_ns": np.concatenate([begun + root.astype(np.int64), start + took]),
+        "status_code": np.where(np.concatenate([np.zeros(n, bool), failed]), "ERROR", "UNSET"),
+    }
+    return TraceSet.from_spans(pd.DataFrame(frame))
+
+
+def _figures(requests):
+    """The figures of calls and of requests by name, of so many requests that they are the truth."""
+    trace, took, failed, root = requests
+    calls = {f"p{p}_ns": np.quantile(took, p / 100) for p in (50, 90, 95)} | {"mean_ns": took.mean()}
+    calls |= {"error_ratio": failed.mean(), "calls_per_request": len(trace) / len(root)}
+    roots = {f"p{p}_ns": np.quantile(root, p / 100) for p in (50, 90, 95)} | {"mean_ns": root.mean()}
+    return {"ledger book": calls, "shop POST /pay": roots}
+
+
+def _every(_, traces):
+    return traces.with_weights(1)
+
+
+def _head(rng, traces):
+    """What a head sampler of 40 % keeps."""
+    return only(traces, rng.random(len(traces)) < 0.4).with_weights(2.5)
+
+
+def _slow_kept(rng, traces):
+    """What a tail sampler keeps: the slowest tenth, and 40 % of the rest."""
+    took = traces.summary["root_duration_ns"].to_numpy(float)
+    share = np.where(took > SLOW_NS, 1.0, 0.4)
+    kept = rng.random(len(traces)) < share
+    return only(traces, kept).with_weights(1 / share[kept])
+
+
+SLOW_NS = 50e6
+DESIGNS = {"complete": _every, "head 40 %": _head, "slow kept": _slow_kept}
+
+
+def limits_of_changes(rng, repeats):
+    """Limits of changes of a comparison hold the true change in 94 to 98.5 % of pairs; wider is no fault of theirs."""
+    designs = list(DESIGNS.items())[: None if repeats >= LONG else 1]
+    truth = [_figures(clustered(np.random.default_rng(9), 400_000, **CHANGES[side])) for side in (0, 1)]
+    for design, sample in designs:
+        inside = {}
+        for _ in range(repeats):
+            sides = (recorded(clustered(rng, SIZE, **CHANGES[at]), prefix=at + 1) for at in (0, 1))
+            effects = tk.compare(*(sample(rng, side) for side in sides)).effects
+            for row in effects[effects["level"] == "group"].to_dict("records"):
+                true = [side[row["name"]].get(row["metric"]) for side in truth]
+                if None not in true and np.isfinite(row["change_low"]):
+                    key = row["name"], row["metric"]
+                    inside.setdefault(key, []).append(row["change_low"] <= true[1] - true[0] <= row["change_high"])
+        for (name, metric), hits in inside.items():
+            yield Row(f"{design}: {metric} of {name}", *count(hits), 0.94, 1.0)
+
+
+SIZE = 600
+CHANGES = ({}, {"slower": 0.2, "failing": 0.08, "calls": 2.4})
+
+
+def false_discoveries(rng, repeats):
+    """Of the operations that are called changed where five of 20 are, at most 5 % are others."""
+    false, found = 0, 0
+    for _ in range(max(repeats // 4, 1)):
+        table = tk.compare(chain(rng, 400), chain(rng, 400, more=MORE, prefix=2)).table
+        claimed = table[~table["verdict"].isin(["no significant change", "too few"])]["operation"]
+        found += len(claimed)
+        false += int((~claimed.isin([OPERATIONS[at] for at in (0, *SEVERAL)])).sum())
+    yield Row("falsely claimed of all claimed", false, found, 0.0, 0.05)
+
+
+SEVERAL = (3, 7, 11, 15, 19)
+MORE = np.isin(np.arange(len(OPERATIONS)), SEVERAL) * 0.5
+
+
+TABLES = (
+    Table(no_claims, 4761, 3),
+    Table(planted_changes, 4762, 20),
+    Table(limits_of_changes, 4763, 4),
+    Table(false_discoveries, 4764, 8),
+)
