@@ -79,3 +79,21 @@ def test_halves_of_the_baseline_differ_in_nothing(planted):
     assert set(tk.compare(first, second).table["verdict"]) <= {"no significant change", "too few"}
     assert tk.what_differs(second, first).table["q_value"].min() > 0.05
     assert set(tk.paths(second, first).table["verdict"]) <= {"no significant change", "too few"}
+
+
+PATTERNS = {
+    "n-plus-one-cost": ("patterns.n_plus_one", "inventory POST /v1/reservations calls inventory UPDATE stock"),
+    "retry-storm": ("patterns.retries", "payments POST /v1/charges repeats failed calls of payments POST /charges"),
+    "cold-start": ("patterns.cold_starts", "ledger POST /v1/authorizations waits"),
+    "cascading-failure": ("patterns.slow_instances", "of inventory takes"),
+}
+
+
+def test_the_pattern_is_named_and_the_baseline_has_none(planted):
+    name, _, before, _, during = planted
+    check, words = PATTERNS[name]
+    found = tk.patterns(during, before)
+    assert {finding.check for finding in found} == {check}
+    assert words in found[0].headline
+    assert found[0].headline.endswith("Not in the baseline.")
+    assert not len(tk.patterns(before))
