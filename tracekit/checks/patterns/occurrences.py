@@ -153,12 +153,13 @@ def _share(part: Array, whole: Array) -> Array:
 
 
 def findings_of(pattern: Pattern, case: Case) -> list[Finding]:
-    """Return a finding for each of the costliest callers and callees; those not in the baseline first."""
+    """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
     found = pattern.detect(case)
     if not len(found.caller):
         return []
     table = pattern.complete(case, table_of(case, found))
     shown = table[pattern.matters(table)]
+    shown = shown.drop_duplicates(["service_name", "detail"]) if "detail" in shown else shown
     before = None if case.baseline is None else _before(pattern, case.baseline)
     is_old = (
         np.zeros(len(shown), bool)

@@ -79,7 +79,7 @@ _PATTERN: Final = Pattern(
     "patterns.retries",
     _detect,
     _say,
-    remedy="Limit retries (a budget, back-off with jitter, a circuit breaker), and mend the failing callee.",
+    remedy="Limit retries (a budget, back-off with jitter, a circuit breaker), and fix the failing callee.",
     method="A failed call, and the same call by the same span after it; cost: failed attempts and pauses after them.",
     complete=_with_attempts,
     matters=lambda table: (
