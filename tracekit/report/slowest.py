@@ -21,7 +21,7 @@ from tracekit.report.tables import (
 from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.compare import compared_payload, other_trace
 from tracekit.views.waterfall.payload import encoded, trace_payload
-from tracekit.views.waterfall.picture import waterfall_picture
+from tracekit.views.waterfall.picture import fitting_rows, waterfall_picture
 
 if TYPE_CHECKING:
     from tracekit.checks.overview import Overview
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HEIGHTS: Final = (240, 320, 400, 480, 620)  # heights of views in pixels; the style sheet has a class for each
 _AROUND: Final = 150  # pixels of the toolbar, overview and axis of a waterfall
 _NOTE: Final = 40  # pixels of the note
-_ROW, _STILL_ROW, _STILL_AROUND = 22, 20, 60
+_ROW: Final = 22
 
 
 def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: int = 25) -> Table:
@@ -80,9 +80,7 @@ def waterfall_view(
         "duration": "unknown" if pd.isna(row["root_duration_ns"]) else duration(row["root_duration_ns"]),
         "facts": " · ".join(facts),
         "height": height,
-        "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False)
-        if with_picture
-        else None,
+        "picture": waterfall_picture(payload, row_count=fitting_rows(height), paper=False) if with_picture else None,
         "data": packed(encoded(payload, is_packed=True)),
     }
 

@@ -70,7 +70,7 @@ def price_table(prices: Sequence[Price | str]) -> list[Price]:
         raise ValueError(f"expected a list of prices, such as {example} or ['aws-lambda'], found {prices!r}")
     found: list[Price] = []
     for price in prices:
-        if isinstance(price, str) and price not in PRICE_LISTS:
+        if not isinstance(price, Price) and not (isinstance(price, str) and price in PRICE_LISTS):
             raise ValueError(f"expected a tk.Price or one of the lists {', '.join(PRICE_LISTS)}, found {price!r}")
         found += PRICE_LISTS[price] if isinstance(price, str) else [price]
     for price in found:

@@ -30,7 +30,7 @@ _MS: Final = 1_000_000
 def slo(
     traces: TraceSet,
     *,
-    objective: float,
+    objective: float = 0.999,
     success: Filter | None = None,
     latency_ms: float | None = None,
     period_days: float = 30,
@@ -44,7 +44,7 @@ def slo(
     traces
         Traces with known sampling weights; one request each.
     objective
-        Share of requests that have to be good, such as 0.999.
+        Share of requests that have to be good.
     success
         A good request: a condition as in ``TraceSet.where`` that a span of it matches; default: its root did not fail.
     latency_ms

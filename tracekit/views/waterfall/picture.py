@@ -24,12 +24,18 @@ _NS: Final = 1e-9
 _ROW: Final = 20
 _TOP: Final = 26
 _BOTTOM: Final = 22
+_FRAME: Final = 18  # padding and border of a static image on a page
 _LABELS: Final = 320
 _FIGURES: Final = 76  # pixels for one duration, and for two
 _BOTH_FIGURES: Final = 164
 _INDENT: Final = 9
 _DEEPEST: Final = 14
 _CHARACTER: Final = 6.1  # mean width of 11 px text
+
+
+def fitting_rows(height: int) -> int:
+    """Return how many rows of a static image fit into a view of this height, with its border."""
+    return max((height - _TOP - _BOTTOM - _FRAME) // _ROW, 1)
 
 
 def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = True) -> Markup:

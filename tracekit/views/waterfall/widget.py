@@ -11,7 +11,7 @@ from tracekit.text import duration, plural
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.drawing import Drawing, draw
 from tracekit.views.waterfall.payload import encoded, span_details
-from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
+from tracekit.views.waterfall.picture import fitting_rows, slowest_spans, waterfall_picture
 from tracekit.views.waterfall.rows import named_trace
 from tracekit.views.widgets import Pictured
 from tracekit.weights.comparability import SIDES
@@ -71,7 +71,8 @@ class WaterfallWidget(Pictured):
         count = plural(int((drawing.rows[0] >= 0).sum()), "span")
         shown = f"trace {payload.meta['id']}, {count}, {duration(end)}" if payload.meta["id"] else "no trace"
         widget._title = f"Waterfall({shown})"
-        widget._picture, widget._table = waterfall_picture(payload), slowest_spans(payload)
+        widget._picture = waterfall_picture(payload, row_count=fitting_rows(height))
+        widget._table = slowest_spans(payload)
         widget.on_msg(widget._answer)
         if span_id:
             widget.selected = span_id
