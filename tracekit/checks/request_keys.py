@@ -17,6 +17,7 @@ MOST_KEYS: Final = 8  # keys that are tried, those with the surest differences f
 # keys of what happened to a request, or of how it was recorded: they do not say whose it was
 _OUTCOMES: Final = (
     "operation", "service.name", "peer.service", "otel.", "telemetry.", "db.", "error", "exception", "http.response.",
+    "http.request.resend_count", "http.resend_count", "faas.coldstart",
     "http.status_code", "rpc.response", "messaging.message", "code.", "thread.", "process.",
 )  # fmt: skip
 
