@@ -142,3 +142,14 @@ def test_limits_cover_the_true_share(share):
         sli = tk.slo(requests(np.arange(400), rng.random(400) < share), objective=0.9).sli
         inside += sli.low <= 1 - share <= sli.high
     assert inside >= 52  # of 60: the binomial 0.1% quantile at 95% is 52
+
+
+def test_requests_without_an_outcome_are_counted():
+    frame = requests(np.arange(10), np.zeros(10)).spans[
+        ["trace_id", "span_id", "service_name", "name", "start_ns", "end_ns"]
+    ]
+    frame = frame.astype({"end_ns": "Int64"})
+    frame.loc[frame.index[:3], "end_ns"] = pd.NA
+    found = tk.slo(TraceSet.from_spans(frame).with_weights(1), objective=0.9)
+    assert (found.sli.n, found.excluded_count) == (7, 3)
+    assert repr(found).partition(";")[0].endswith(", 3 excluded")

@@ -140,3 +140,14 @@ def test_what_is_as_in_the_baseline_is_no_warning():
     one, two = drawn(*rooted(*calls), traces=3), drawn(*rooted(*calls), traces=5)
     assert only(one, "patterns.n_plus_one").severity == "warning"
     assert only(one, "patterns.n_plus_one", two).severity == "info"
+
+
+#  four hosts: h3 takes 60 ms of self time, the others 20 ms; a request on h3 would have taken 40 ms less
+def test_a_slow_instance_costs_its_time_beyond_that_of_the_others():
+    frame = drawn(*rooted(end=20), traces=80).spans[[*COLUMNS]].assign(host_name=[f"h{k % 4}" for k in range(80)])
+    slow = frame["host_name"] == "h3"
+    frame.loc[slow, "end_ns"] += 40 * MS
+    found = only(TraceSet.from_spans(frame), "patterns.slow_instances")
+    assert found.estimate.value == pytest.approx(40 * MS, rel=1e-3)
+    assert found.evidence["detail"].tolist() == ["host h3"]
+    assert "takes 60.0 ms of self time (median)" in found.headline

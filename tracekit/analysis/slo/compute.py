@@ -91,7 +91,7 @@ def slo(
         nothing = Estimate(np.nan, "ratio", np.nan, np.nan, len(row))
         none = alerts(Requests(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0)), (), 1.0)
         where = (traces, objective, nothing, "not assessable", np.nan, np.nan, period_days, none, definition, missing)
-        return Slo(*where, row, is_bad)
+        return Slo(*where, row, is_bad, len(traces) - len(row))
     trace, weights = traces.forest.trace[row].astype(np.int64), traces.weights.value
     bad = clustered_rates(np.zeros(len(row), np.int64), trace, is_bad, weights, 1, confidence=confidence)
     sli = Estimate(1 - float(bad.ratio[0]), "ratio", 1 - float(bad.high[0]), 1 - float(bad.low[0]), len(row))
@@ -112,6 +112,7 @@ def slo(
         traces.weights.statement,
         row,
         is_bad,
+        len(traces) - len(row),
     )
 
 

@@ -52,6 +52,8 @@ class Slo(Weighted, Shown):
         What the figures describe; or why the indicator cannot be known, and what would make it known.
     row, is_bad
         Rows of the root spans that count, and which of them spent budget.
+    excluded_count
+        Requests that do not count: without a start, an end or (with a threshold of latency) a duration.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class Slo(Weighted, Shown):
     statement: str
     row: Array
     is_bad: Array
+    excluded_count: int
 
     @property
     def is_assessable(self) -> bool:
@@ -121,11 +124,12 @@ class Slo(Weighted, Shown):
         if not self.is_assessable:
             return f"Slo({self.definition}: not assessable)"
         limits = interval(self.sli.low, self.sli.high, ratio)
+        left_out = f", {self.excluded_count:,} excluded" * bool(self.excluded_count)
         firing = int(self.alerts["is_firing"].sum())
         return (
             f"Slo({self.definition}: {ratio(self.sli.value)} of {plural(self.sli.n, 'request')} ({limits}), objective "
             f"{ratio(self.objective)} {self.verdict}, burn rate {factor(self.burn_rate)}, "
-            f"{plural(firing, 'alert')} firing)"
+            f"{plural(firing, 'alert')} firing{left_out})"
         )
 
     def _repr_html_(self) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MATTERS: Final = 0.05  # of the critical-path time of the affected requests: less is not reported
 HEAVY: Final = 0.10  # of the critical-path time of all requests: a warning
-_MORE: Final = 1.5  # times as often, or as costly, as in the baseline: less is as before
+_MORE: Final = 1.5  # times the frequency or the cost of the baseline: less is no difference that matters
 NAMED: Final = 3  # findings of one pattern
 KEYS: Final = ("caller_service", "caller_operation", "service_name", "operation", "callee_service")
 _VALUES: Final = (
@@ -48,7 +48,7 @@ class Occurrences(NamedTuple):
     cost_ns
         Critical-path time that the request would not have taken without it, at most.
     detail
-        What else tells occurrences apart, such as the host; column ``detail`` of the table.
+        What else distinguishes occurrences, such as the host; column ``detail`` of the table.
     """
 
     caller: Array
@@ -178,7 +178,7 @@ def _before(pattern: Pattern, baseline: Case) -> pd.DataFrame:
 
 
 def _keys(table: pd.DataFrame) -> list[str]:
-    """Return the names of the columns that tell rows apart."""
+    """Return the names of the columns that distinguish rows."""
     return [name for name in (*KEYS, "detail") if name in table]
 
 

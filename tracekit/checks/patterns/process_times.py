@@ -1,4 +1,4 @@
-"""Own times of spans that do not depend on the clocks of other processes."""
+"""Self times of spans that do not depend on the clocks of other processes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def process_times(case: Case) -> Array:
 
 
 def avoidable_ns(case: Case, row: Array, factor: Array) -> Array:
-    """Return the part of own times on the critical path that is beyond a factor times shorter ones."""
+    """Return the part of self times on the critical path that is beyond a factor times shorter ones."""
     own = np.minimum(case.result(process_times)[row], case.result(overview).path.own_ns[row])
     return np.asarray(own * (1 - 1 / np.maximum(factor, 1)))

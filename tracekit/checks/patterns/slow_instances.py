@@ -42,7 +42,7 @@ def slow_instances(case: Case) -> list[Finding]:
 
 
 def _detect(case: Case) -> Occurrences:
-    """Return the spans of slow instances; the cost is the part of their own time beyond that of the others."""
+    """Return the spans of slow instances; the cost is the part of their self time beyond that of the others."""
     own = case.result(process_times)
     found = list(_slow(case, own))
     none = np.zeros(0, np.int64)
@@ -107,7 +107,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     """Return which instance is slow."""
     service, name = clean(row["service_name"], limit=80), clean(row["detail"], limit=80)
     return (
-        f"Slow instance: {row['operation']} on {name} of {service} takes {duration(row['size_p50'])} of its own "
+        f"Slow instance: {row['operation']} on {name} of {service} takes {duration(row['size_p50'])} of self time "
         "(median), longer than on the other instances,"
     )
 
@@ -118,7 +118,7 @@ _PATTERN: Final = Pattern(
     _say,
     remedy="Take the instance out of rotation; compare its node, neighbours, version and configuration with others.",
     method=(
-        "Own times, without calls to other processes, within operations, one value per trace, tested by ranks at"
+        "Self times, without calls to other processes, within operations, one value per trace, tested by ranks at"
         " p <= 0.001 for all instances together, at least 1.5 times those of the others; cost: the part beyond them."
     ),
 )

@@ -35,7 +35,7 @@ def slow_starts(case: Case) -> list[Finding]:
 
 
 def _detect(case: Case) -> Occurrences:
-    """Return the first requests of new instances; the cost is the part of their own time beyond later ones."""
+    """Return the first requests of new instances; the cost is the part of their self time beyond later ones."""
     own = case.result(process_times)
     instance = instances(case)
     row = np.flatnonzero((own > 0) & (instance.codes >= 0))
@@ -91,7 +91,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     """Return which service starts slowly."""
     return (
         f"Slow starts: the first requests of new instances of {clean(row['service_name'], limit=80)} take longer, "
-        f"{clean(row['operation'], limit=80)} {duration(row['size_p50'])} of its own (median),"
+        f"{clean(row['operation'], limit=80)} {duration(row['size_p50'])} of self time (median),"
     )
 
 
@@ -101,7 +101,7 @@ _PATTERN: Final = Pattern(
     _say,
     remedy="Warm instances up before they receive traffic (readiness, caches, connections), or shift traffic slowly.",
     method=(
-        "Own times of the first five requests of instances that begin during the recording, tested by ranks against"
+        "Self times of the first five requests of instances that begin during the recording, tested by ranks against"
         " their later ones at p <= 0.001 for all services together, at least twice as long; cost: the part beyond."
     ),
 )
