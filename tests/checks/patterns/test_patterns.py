@@ -151,3 +151,35 @@ def test_a_slow_instance_costs_its_time_beyond_that_of_the_others():
     assert found.estimate.value == pytest.approx(40 * MS, rel=1e-3)
     assert found.evidence["detail"].tolist() == ["host h3"]
     assert "takes 60.0 ms of self time (median)" in found.headline
+
+
+#  30 calls of 20 ms, of which 2 ms are between caller and callee; in 6 of them 102 ms: 100 ms more than usual
+def test_a_wait_costs_what_is_beyond_the_usual():
+    frames = []
+    for k in range(30):
+        wait = 102 if k < 6 else 2
+        spans = [
+            *rooted(("call bank", 0, 18 + wait, False)),
+            ("03", "02", "bank", "POST /pay", "SERVER", wait - 1, 17 + wait, False),
+        ]
+        frames.append(drawn(*spans).spans[[*COLUMNS]].assign(trace_id=f"{k + 1:032x}"))
+    found = only(TraceSet.from_spans(pd.concat(frames)), "patterns.waits")
+    assert found.estimate.value == pytest.approx(100 * MS)
+    assert found.evidence["size_max"].tolist() == [102 * MS]
+
+
+#  stock takes 30 ms and price 20 ms, in either order: made at once, they take 20 ms less
+def test_calls_in_either_order_cost_the_shorter_one():
+    one = [("GET stock", 10, 40, False), ("GET price", 40, 60, False)]
+    other = [("GET price", 10, 30, False), ("GET stock", 30, 60, False)]
+    frames = [drawn(*rooted(*(one if k % 2 else other), end=70)).spans[[*COLUMNS]] for k in range(12)]
+    both = pd.concat([frame.assign(trace_id=f"{k + 1:032x}") for k, frame in enumerate(frames)])
+    assert only(TraceSet.from_spans(both), "patterns.sequential_calls").estimate.value == pytest.approx(20 * MS)
+
+
+#  warm requests take 20 ms, the cold one 320 ms
+def test_a_cold_start_costs_its_time_beyond_the_warm_median():
+    frame = drawn(*rooted(end=20), traces=10).spans[[*COLUMNS]]
+    frame["attributes.faas.coldstart"] = frame.index == 0
+    frame.loc[0, "end_ns"] += 300 * MS
+    assert only(TraceSet.from_spans(frame), "patterns.cold_starts").estimate.value == pytest.approx(300 * MS)
