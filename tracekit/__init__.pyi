@@ -25,7 +25,7 @@ from tracekit.analysis.service_graph.build import service_graph as service_graph
 from tracekit.analysis.latency import latency as latency
 from tracekit.analysis.self_time import self_time as self_time
 from tracekit.analysis.errors import errors as errors
-from tracekit.analysis.timeline import timeline as timeline
+from tracekit.analysis.timeline.compute import timeline as timeline
 from tracekit.analysis.critical_path.compute import critical_path as critical_path
 from tracekit.analysis.critical_path.result import CriticalPath as CriticalPath
 from tracekit.analysis.critical_path.shares import Bands as Bands

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.stats.quantiles import weighted_quantiles
 
 SECOND = 10**9

@@ -14,7 +14,7 @@ from tracekit import TraceSet
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.service_graph.build import service_graph
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.stats.second_reservoir import SECOND_NS, order_probabilities
 
 SPANS = 300_000  # of one recording

@@ -9,7 +9,7 @@ from tracekit.analysis.latency import latency
 from tracekit.analysis.self_time import self_time
 from tracekit.analysis.service_graph.build import service_graph
 from tracekit.analysis.skew import clock_skew
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.checks.coverage.coverage import coverage
 from tracekit.checks.sampling.collection_gaps import collection_gaps
 from tracekit.checks.sampling.latency_bias import latency_bias

@@ -21,7 +21,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.paths.compute import paths
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.analysis.what_differs.compute import what_differs
 from tracekit.views import plot
 from tracekit.views.charts import chart, duration_axis, safe

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.views import plot
 from tracekit.views.colours import DARK, LIGHT
 from tracekit.views.heat import heat_chart

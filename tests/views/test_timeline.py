@@ -10,7 +10,7 @@ from hand_drawn import spans
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.views import plot
 from tracekit.views.charts import utc_texts
 from tracekit.views.themes import repainted_picture

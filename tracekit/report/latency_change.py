@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.report.tables import (
     Cell,
     Column,

@@ -23,7 +23,7 @@ from tracekit.views.themes import HEAT
 from tracekit.views.widgets import Pictured
 
 if TYPE_CHECKING:
-    from tracekit.analysis.timeline import Timeline
+    from tracekit.analysis.timeline.result import Timeline
     from tracekit.traces import TraceSet
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup

@@ -31,7 +31,7 @@ VIEWS: Final = {
     "tracekit.analysis.service_graph.build.ServiceGraph": "service_graph.widget:plot_service_graph",
     "tracekit.analysis.slo.result.Slo": "slo:plot_slo",
     "tracekit.analysis.suspects.result.Suspects": "suspects:plot_suspects",
-    "tracekit.analysis.timeline.Timeline": "timeline:plot_timeline",
+    "tracekit.analysis.timeline.result.Timeline": "timeline:plot_timeline",
     "tracekit.analysis.critical_path.what_if.WhatIf": "attribution.what_if:plot_what_if",
     "tracekit.analysis.critical_path.what_if.WhatIfCurve": "attribution.what_if:plot_what_if_curve",
     "tracekit.findings.Finding": "finding:plot_finding",

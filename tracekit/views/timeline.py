@@ -17,7 +17,7 @@ from tracekit.views.themes import faded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tracekit.analysis.timeline import Timeline
+    from tracekit.analysis.timeline.result import Timeline
     from tracekit.columns import Array
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.analysis.change_points import ERRORS, FORMS, LATENCY, ONSET, PATH_TIME, RATE, RECOVERY
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.findings import Finding
 from tracekit.text import clean, from_to, moment, plural
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tracekit.analysis.timeline import Timeline
+    from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.case import Case
     from tracekit.findings import Severity
 

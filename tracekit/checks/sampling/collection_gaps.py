@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.timeline import timeline
+from tracekit.analysis.timeline.compute import timeline
 from tracekit.arguments import check_traces
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.quality.gaps.scan import gaps

@@ -1,0 +1,1 @@
+"""Timeline: requests, latency and errors over time, deployments, and what changed when."""
