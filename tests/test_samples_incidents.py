@@ -45,6 +45,19 @@ def test_the_first_suspect_is_the_service_and_its_new_version(planted):
     assert first["confined_to"] == f"service_version {truth['version']['during']}"
 
 
+def test_half_a_recording_is_enough_to_name_the_version_and_since_when(planted):
+    _, truth, before, _, during = planted
+    found = tk.suspects(before, during)
+    first = found.table.iloc[0]
+    assert (first["service_name"], first["verdict"]) == (truth["service"], "likely")
+    assert first["confined_to"] == f"service_version {truth['version']['during']}"
+    rows = found.breakdown[found.breakdown["rank"] == 1].set_index(["attribute", "value"])
+    since = rows.loc[("service_version", truth["version"]["during"]), "first_time"]
+    assert 0 <= since.value - truth["onset_time_ns"] < 2e9
+    assert f"version {truth['version']['during']} (" in found.findings[0].headline
+    assert f"new since {since:%Y-%m-%d %H:%M:%S} UTC)" in found.findings[0].headline
+
+
 def test_what_differs_names_the_new_version_and_nothing_but_the_service(planted):
     _, truth, before, after, _ = planted
     table = tk.what_differs(after, before).table

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.suspects.affected import Affected
+from tracekit.schema import Quality
 from tracekit.stats.exceedance import Sample, exceeds, larger
 from tracekit.stats.grouping import sum_by
 
@@ -30,6 +31,7 @@ COLUMNS: Final = (
     "p_value",
     "is_confined",
     "is_new",
+    "first_time",
 )
 _MOST: Final = 20  # values of an attribute, the most frequent ones
 _MOST_EXCESS: Final = 0.9  # share of the excess from which it is confined to a value
@@ -46,7 +48,8 @@ def breakdown(before: Window, now: Window, calls: Affected, service: int) -> pd.
     for name in ATTRIBUTES:
         old, seen = _values(name, before, now, calls, service)
         if seen.notna().any():
-            tables.append(_of(old, seen, calls, now.trace[calls.span], weight).assign(attribute=name))
+            part = _of(old, seen, calls, now.trace[calls.span], weight)
+            tables.append(part.assign(attribute=name, first_time=_first(part["value"], seen, calls.component, now)))
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return found.reindex(columns=list(COLUMNS))
 
@@ -70,8 +73,7 @@ def _of(old: pd.DataFrame, seen: pd.Series, calls: Affected, trace: Array, weigh
     code, labels = pd.factorize(seen[kept], sort=True)
     n, weight = len(labels), weight[kept]
     is_event = bool(calls.is_deviating.any())
-    amount = (calls.is_deviating if is_event else calls.excess_ns)[kept] * weight
-    excess = sum_by(code, amount, n)
+    excess = sum_by(code, calls.excess[kept] * weight, n)
     pairs = pd.DataFrame({"code": code, "trace": trace[kept], "weight": weight}).drop_duplicates(["code", "trace"])
     counts = np.bincount(pairs["code"], minlength=n)
     traces = sum_by(pairs["code"].to_numpy(), pairs["weight"].to_numpy(float), n)
@@ -93,6 +95,14 @@ def _of(old: pd.DataFrame, seen: pd.Series, calls: Affected, trace: Array, weigh
         }
     )
     return table.sort_values(["excess_ratio", "value"], ascending=[False, True], kind="stable").head(_MOST)
+
+
+def _first(values: pd.Series, seen: pd.Series, component: Array, now: Window) -> pd.Series:
+    """Return when the first call with each value started; missing where no start is known."""
+    spans = now.traces.columns.spans
+    dated = (spans.quality[component] & Quality.NO_START) == 0
+    starts = pd.Series(spans.start_ns[component], seen.array)[dated].groupby(level=0).min()
+    return pd.to_datetime(values.map(starts), utc=True)
 
 
 def _text(codes: Codes, rows: Array) -> Array:

@@ -28,8 +28,8 @@ class Excess(NamedTuple):
     each_ns
         Per affected trace.
     relative
-        The excess that counts (``Elements.mass_ns``) per trace with such an element, divided by what these traces took
-        without it.
+        The excess that counts (``Elements.mass_ns``) per affected trace, divided by what the traces with such elements
+        took without it.
     affected_count
         Traces affected, estimated: in each, the share of values that must have moved of the element that moved most.
     """
@@ -56,7 +56,8 @@ def excess_of(found: Elements, best: Hypotheses, now: Window) -> Excess:
     weight = np.where(np.isnan(now.took_ns[trace]), 0.0, now.weight[trace])
     size = np.maximum(sum_by(owner, weight, services), 1e-9)
     took = sum_by(owner, weight * np.nan_to_num(now.took_ns[trace]), services) / size
-    each = total / np.maximum(sum_by(owner, weight * moved, services), 1e-9)
-    added = sum_by(service, found.mass_ns[element], services) / size
-    usual = np.maximum(np.maximum(took - added, _LEAST_TOOK * took), 1.0)
-    return Excess(total, each, np.where(added > 0, added / usual, 0.0), sum_by(owner, moved, services))
+    affected = np.maximum(sum_by(owner, weight * moved, services), 1e-9)
+    added = sum_by(service, found.mass_ns[element], services)
+    usual = np.maximum(np.maximum(took - added / size, _LEAST_TOOK * took), 1.0)
+    relative = np.where(added > 0, added / affected / usual, 0.0)
+    return Excess(total, total / affected, relative, sum_by(owner, moved, services))

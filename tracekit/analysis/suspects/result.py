@@ -51,7 +51,8 @@ class Suspects(Weighted, Shown):
     breakdown
         One row per suspect (the first three), attribute (operation, version, pod, host, instance) and value:
         ``baseline_count``, ``current_count`` (traces), ``excess_ns`` per trace, ``deviating_count``, ``excess_ratio``,
-        ``p_value`` against the other values, ``is_confined``, ``is_new`` (absent from the baseline).
+        ``p_value`` against the other values, ``is_confined``, ``is_new`` (absent from the baseline), ``first_time``
+        (UTC) of the current calls with it.
     comparability
         Whether the two sides may be compared, given how they were sampled.
     tested_count

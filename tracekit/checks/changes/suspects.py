@@ -10,7 +10,7 @@ from tracekit.analysis.suspects.paths import NEXT_CALL, OWN_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.checks.names import name_of
 from tracekit.findings import Estimate, Finding, Findings, not_assessable
-from tracekit.text import clean, count, duration, from_to, interval, p_value, plural, ratio, signed_duration
+from tracekit.text import clean, count, duration, from_to, interval, moment, p_value, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -207,11 +207,20 @@ def _where(found: Suspects, row: dict[Hashable, Any]) -> list[str]:
     if len(confined):
         one = confined.iloc[0]
         which = f"{_ATTRIBUTES[one['attribute']]} {clean(one['value'], limit=_NAME)}"
-        return [f"{ratio(one['excess_ratio'])} of it is in {which} ({plural(one['current_count'], 'trace')})."]
+        share, traces = ratio(one["excess_ratio"]), plural(one["current_count"], "trace")
+        return [f"{share} of it is in {which} ({traces}{_since(one, mine)})."]
     new = mine[(mine["attribute"] == "service_version") & mine["is_new"].astype(bool)]
     if len(new) and new["excess_ratio"].sum() >= 0.9:  # noqa: PLR2004 - as for values to which the excess is confined
         return [f"Its version {clean(new.iloc[0]['value'], limit=_NAME)} is not in the baseline."]
     return []
+
+
+def _since(one: pd.Series, parts: pd.DataFrame) -> str:
+    """Return since when a new value occurs, if another value of the attribute occurred earlier."""
+    first = parts.loc[parts["attribute"] == one["attribute"], "first_time"].min()
+    if not (one["is_new"] and one["first_time"] > first):
+        return ""
+    return f", new since {moment(one['first_time'].value)} UTC"
 
 
 _STEP_OF_KIND: Final = {"own": OWN_TIME, "way in": NEXT_CALL}
