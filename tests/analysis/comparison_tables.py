@@ -228,9 +228,80 @@ SEVERAL = (3, 7, 11, 15, 19)
 MORE = np.isin(np.arange(len(OPERATIONS)), SEVERAL) * 0.5
 
 
+def attributed(rng, n, *, more=0.0, prefix=1):
+    """Requests with a tier, of which one is so much more frequent, a zone, a host and a number of rows."""
+    shares = np.array(list(TIERS.values())) + more * np.array([-1, 0, 1])
+    begun = np.sort(rng.integers(0, 600, n)) * 10**9
+    frame = {
+        "trace_id": [f"{prefix * 10**9 + at:032x}" for at in range(n)],
+        "span_id": "1",
+        "service_name": "shop",
+        "name": "POST /pay",
+        "start_ns": begun,
+        "end_ns": begun + (rng.lognormal(2, 0.5, n) * 1e6).astype(np.int64),
+        "attributes.tier": rng.choice(list(TIERS), n, p=shares),
+        "attributes.zone": rng.choice(["a", "b", "c", "d"], n),
+        "attributes.host": rng.choice([f"host-{at}" for at in range(12)], n),
+        "attributes.rows": rng.integers(0, 500, n),
+    }
+    return TraceSet.from_spans(pd.DataFrame(frame))
+
+
+TIERS = {"free": 0.6, "pro": 0.3, "enterprise": 0.1}
+
+
+def planted_facts(rng, repeats):
+    """One value is so much more frequent: it is significant, nothing else is, and limits hold the true difference."""
+    for n, several in FACTS.items() if repeats >= LONG else [next(iter(FACTS.items()))]:
+        for more, least in several.items():
+            named, others, claimed, inside, of = 0, 0, 0, 0, 0
+            for _ in range(repeats):
+                current, baseline = attributed(rng, n, more=more), attributed(rng, n, prefix=2)
+                found = tk.what_differs(current, baseline)
+                table = found.table[found.table["key"].isin(["tier", "zone", "host"])]
+                true = table["value"].map({"free": -more, "enterprise": more}).fillna(0.0).to_numpy()
+                facts, pairs = table[table["is_significant"]], found.pairs[found.pairs["is_significant"]]
+                named += "enterprise" in set(facts["value"])
+                claimed += len(facts) + len(pairs) + int(found.thresholds["is_significant"].sum())
+                others += int((~facts["value"].isin(["free", "enterprise"])).sum())
+                others += int((pairs[["key", "other_key"]] != "tier").all(axis=1).sum())
+                others += int(found.thresholds["is_significant"].sum())
+                low, high = (table[f"difference_{end}_ratio"].to_numpy() for end in ("low", "high"))
+                inside, of = inside + int(((low <= true) & (true <= high)).sum()), of + len(table)
+            case = f"{n:,} requests a side, +{100 * more:.0f} points"
+            yield Row(f"{case}: named", named, repeats, least, 1.0)
+            yield Row(f"{case}: another fact, of those claimed", others, claimed, 0.0, 0.05)
+            yield Row(f"{case}: limits hold the difference", inside, of, 0.94, 1.0)
+
+
+FACTS = {
+    500: {0.05: 0.1, 0.1: 0.75, 0.2: 0.99},
+    2000: {0.05: 0.75, 0.1: 0.99, 0.2: 0.99},
+}
+
+
+def who_is_affected(rng, repeats):
+    """Limits of the share of the requests with a value that fail hold the true share, also where none failed."""
+    true = {"free": 0.002, "pro": 0.02, "enterprise": 0.3}
+    inside = {tier: [] for tier in true}
+    for _ in range(repeats):
+        traces = attributed(rng, 400)
+        tier = traces.attribute("tier").to_numpy()
+        failed = rng.random(len(traces)) < np.vectorize(true.get)(tier)
+        if failed.any():
+            found = tk.what_differs(traces, failed, pairs=False).values("tier").set_index("value")
+            for name, share in true.items():
+                row = found.loc[name]
+                inside[name].append(row["selected_low_ratio"] <= share <= row["selected_high_ratio"])
+    for name, hits in inside.items():
+        yield Row(f"{true[name]:.1%} of {name} fail", *count(hits), 0.94, 1.0)
+
+
 TABLES = (
     Table(no_claims, 4761, 3),
     Table(planted_changes, 4762, 20),
     Table(limits_of_changes, 4763, 4),
     Table(false_discoveries, 4764, 8),
+    Table(planted_facts, 4765, 6),
+    Table(who_is_affected, 4766, 20),
 )
