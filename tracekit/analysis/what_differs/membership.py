@@ -189,7 +189,7 @@ def spreads(traces: TraceSet, entries: Sequence[Owned], *, most: int) -> list[Sp
     has = np.zeros(len(keys) * len(traces), bool)
     for place, _, trace in _of_keys(kv, entries, keys, used):
         has[place * len(traces) + trace] = True
-    count = has.reshape(len(keys), -1).sum(axis=1)
+    count = has.reshape(len(keys), len(traces)).sum(axis=1)
     is_number = different[keys] == quantities[keys]
     columns = (keys.tolist(), different[keys].tolist(), count.tolist(), is_number.tolist())
     return [Spread(kv.keys[key], *rest) for key, *rest in zip(*columns, strict=True)]
@@ -232,7 +232,7 @@ def numbers(traces: TraceSet, entries: Sequence[Owned], *, fewest: int) -> Itera
     largest = np.full(len(keys) * len(traces), -np.inf)
     for place, code, trace in _of_keys(kv, entries, keys, is_number):
         np.maximum.at(largest, place * len(traces) + trace, as_number[code])
-    for key, values in zip(keys.tolist(), largest.reshape(len(keys), -1), strict=True):
+    for key, values in zip(keys.tolist(), largest.reshape(len(keys), len(traces)), strict=True):
         has = np.flatnonzero(np.isfinite(values))
         if len(has):
             yield Numbers(kv.keys[key], has, values[has], int(different[key]))
