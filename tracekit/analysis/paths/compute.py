@@ -114,28 +114,33 @@ def _about(sets: list[TraceSet], seen: list[Shapes], shape: list[Array], count: 
         often += np.bincount(own, minlength=count)
         first = np.full(count, -1)
         first[own[::-1]] = np.arange(len(own))[::-1]
-        names = [codes.series().astype(object).to_numpy() for codes in columns_of(traces, _ENDPOINT).values()]
-        of_rows = traces.forest.trace[each.rows]
+        code, names = _operations(traces)
+        root = names[code[traces.forest.root_row]]
+        edges = np.searchsorted(traces.forest.trace[each.rows], np.arange(len(traces) + 1))
         for at in np.flatnonzero(first >= 0).tolist():
             if rows[at]:
                 continue
-            mine = each.rows[np.searchsorted(of_rows, first[at]) : np.searchsorted(of_rows, first[at], "right")]
-            operations[at] = {_named(*(name[row] for name in names)) for row in mine.tolist()}
-            root = traces.forest.root_row[first[at]]
-            rows[at] = {
-                "endpoint": _named(*(name[root] for name in names)),
-                "call_path_count": int(each.path_count[first[at]]),
-            }
+            one = first[at]
+            operations[at] = set(names[np.unique(code[each.rows[edges[one] : edges[one + 1]]])])
+            rows[at] = {"endpoint": root[one], "call_path_count": int(each.path_count[one])}
     frame = pd.DataFrame(rows, columns=["endpoint", "call_path_count"])
     usual: dict[str, set[str]] = {}
+    endpoints = frame["endpoint"].tolist()
     for at in np.argsort(-often, kind="stable").tolist():
-        usual.setdefault(frame["endpoint"][at], operations[at])
-    frame.insert(
-        1,
-        "differs_by",
-        [_difference(own, usual[name]) for own, name in zip(operations, frame["endpoint"], strict=True)],
-    )
+        usual.setdefault(endpoints[at], operations[at])
+    differs = [_difference(own, usual[name]) for own, name in zip(operations, endpoints, strict=True)]
+    frame.insert(1, "differs_by", differs)
     return frame
+
+
+def _operations(traces: TraceSet) -> tuple[Array, Array]:
+    """Return the code of service and operation of each span, and the texts of all codes."""
+    service, operation = columns_of(traces, _ENDPOINT).values()
+    code, distinct = pd.factorize(service.codes * np.int64(len(operation.labels) + 1) + operation.codes)
+    pairs = divmod(np.asarray(distinct) + 1, len(operation.labels) + 1)  # from 0 for a missing operation
+    services, operations = [*service.labels, None], [None, *operation.labels]
+    texts = [_named(services[k], operations[m]) for k, m in zip(*(part.tolist() for part in pairs), strict=True)]
+    return code, np.array(texts, object)
 
 
 def _named(*parts: object) -> str:
