@@ -1,0 +1,84 @@
+"""Templates of log messages: the message without the numbers, ids and quoted texts that differ from line to line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.errors import message_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.columns import Array
+
+_READ: Final = 2_000  # characters of a message that message_template reads
+_PIECE: Final = 50_000  # messages that are read as one text
+_END: Final = "\2"
+_DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_ID: Final = (  # UUIDs, and hexadecimal words with a letter and a digit, where all digits are 0
+    r"\b(?:[0a-fA-F]{8}-(?:[0a-fA-F]{4}-){3}[0a-fA-F]{12}|(?=[a-fA-F]*0)(?=0*[a-fA-F])[0a-fA-F]{6,})\b"
+)
+_ID_IN_TEXT: Final = re.compile(_ID)
+_ID_IN_BYTES: Final = re.compile(_ID.encode())
+
+
+def templates(messages: Sequence[str]) -> tuple[Array, list[str]]:
+    """Return for each message the number of its template, and the templates.
+
+    Messages that differ in digits and ids only have the same template, which is computed once.
+
+    Parameters
+    ----------
+    messages
+        Any texts.
+
+    Returns
+    -------
+    tuple
+        int64 codes, and the templates in order of their first message.
+
+    Examples
+    --------
+    >>> templates(["order 17 paid", "order 230 paid", "cart 0x5f is empty"])
+    (array([0, 0, 1]), ['order <n> paid', 'cart <hex> is empty'])
+    """
+    if not len(messages):
+        return np.zeros(0, np.int64), []
+    shape, first = _distinct(_shapes(messages))
+    code, at = _distinct([message_template(messages[row]) for row in first])
+    texts = [message_template(messages[first[row]]) for row in at]
+    return code[shape], texts
+
+
+def _shapes(messages: Sequence[str]) -> list[str]:
+    """Return texts that are equal only for messages with the same template: without digits and ids."""
+    found: list[str] = []
+    for low in range(0, len(messages), _PIECE):
+        part = [message[:_READ] for message in messages[low : low + _PIECE]]
+        whole = _END.join(part)
+        if whole.isascii() and whole.count(_END) == len(part) - 1:
+            data = whole.encode().replace(b"0x", b"\0").replace(b"0X", b"\0").translate(_DIGITS)
+            found += _ID_IN_BYTES.sub(b"\1", data).decode().split(_END)
+        else:
+            found += map(_shape, part)
+    return found
+
+
+def _shape(message: str) -> str:
+    """Return the shape of one message."""
+    return _ID_IN_TEXT.sub("\1", message.replace("0x", "\0").replace("0X", "\0").translate(_ZEROS))
+
+
+_ZEROS: Final = dict.fromkeys(map(ord, "123456789"), "0")
+
+
+def _distinct(texts: Sequence[str]) -> tuple[Array, Array]:
+    """Return the number of each text among the distinct ones, and where each of them is first."""
+    codes, known = pd.factorize(np.array(texts, object))
+    first = np.empty(len(known), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return np.asarray(codes, np.int64), first
