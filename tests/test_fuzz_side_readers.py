@@ -28,6 +28,10 @@ GATEWAY = {
     "responseLatency": "5",
     "routeKey": "a b",
 }
+LINE = {"time": "2026-11-21T14:00:01.5Z", "level": "INFO", "message": "paid 5", "trace_id": "a1", "service": "web"}
+BODY = {"timeUnixNano": "5", "severityNumber": 9, "body": {"stringValue": "x"}, "traceId": "a1"}
+OTLP_LOGS = {"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [{"logRecords": [BODY]}]}]}
+EVENTS = {"events": [{"timestamp": 1795269600000, "message": '{"msg": "x", "trace_id": "b2"}'}]}
 METRICS = {
     "MetricDataResults": [
         {"Id": "a", "Label": "RequestCount", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": [640]},
@@ -133,6 +137,14 @@ def a_metric(draw):
     assert (seen.counts["count"] >= 0).all()
 
 
+def log_lines(draw):
+    text = text_of(draw, LINE, bent(draw, draw.choice([LINE, OTLP_LOGS, EVENTS])), LINE)
+    found = tk.logs(SHOP, text if draw.random() < 0.8 else b"2026-11-21T14:00:01Z " + text)
+    counts = found.sources[["accepted_count", "continued_count", "rejected_count"]].sum(axis=1)
+    assert counts.tolist() == found.sources["line_count"].tolist()
+    assert len(found.redacted().lines) == found.matches["line_count"].sum() == len(found.lines)
+
+
 def rules(draw):
     content = bent(draw, draw.choice([CENTRAL, LOCAL, COLLECTOR, JAEGER]))
     if not isinstance(content, (str, type(None))):  # those are a path and the rules in force
@@ -156,7 +168,7 @@ def an_expression(draw):
     assert 0 <= len(SHOP.where(text)) <= len(SHOP)
 
 
-READERS = [*[an_expression] * 12, *[rules] * 4, central_rules, a_log, a_metric, a_tracer]
+READERS = [*[an_expression] * 12, *[rules] * 4, central_rules, a_log, a_metric, a_tracer, *[log_lines] * 2]
 
 
 def problem_of(reader, draw):

@@ -45,6 +45,8 @@ from tracekit.analysis.what_differs.result import Differences as Differences
 from tracekit.analysis.slo.compute import slo as slo
 from tracekit.analysis.slo.result import Slo as Slo
 from tracekit.analysis.slo.burn_rates import BurnRule as BurnRule
+from tracekit.checks.logs.join import logs as logs
+from tracekit.checks.logs.result import Logs as Logs
 from tracekit.analysis.cost.compute import cost as cost
 from tracekit.analysis.cost.result import Cost as Cost
 from tracekit.analysis.cost.prices import Price as Price

@@ -11,6 +11,7 @@ from tracekit.analysis.service_graph.build import service_graph
 from tracekit.analysis.skew import clock_skew
 from tracekit.analysis.timeline.compute import timeline
 from tracekit.checks.coverage.coverage import coverage
+from tracekit.checks.logs.join import logs
 from tracekit.checks.sampling.collection_gaps import collection_gaps
 from tracekit.checks.sampling.latency_bias import latency_bias
 from tracekit.checks.sampling.sample_mix import sample_mix
@@ -33,6 +34,8 @@ HOSTILE = (
 
 def charts(traces):
     """Every figure, by what it is."""
+    lines = traces.spans[["start_ns", "name", "service_name", "trace_id"]].rename(columns={"name": "message"})
+    lines = lines.rename(columns={"start_ns": "time", "service_name": "service"}).assign(level="ERROR")
     found = Findings(
         [Finding("c", "warning", "one", Estimate(0.5, "ratio", 0.1, float("nan"), n=3)), Finding("d", "info", "x")]
     )
@@ -50,6 +53,7 @@ def charts(traces):
         "clocks": plot(clock_skew(traces, any_kind=True)),
         "collection": plot(collection_gaps(traces)),
         "coverage": plot(coverage(traces)),
+        "logs": plot(logs(traces, lines)),
         "latency bias": plot(latency_bias(traces.with_weights(2))),
         "phases": plot(start_phases(traces)),
         "sample mix": plot(sample_mix(traces)),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tracekit.attributes import Codes
+    from tracekit.checks.logs.result import Logs
     from tracekit.columns import Array
     from tracekit.stats.intervals import Ratio
     from tracekit.weights.ingestion_horizon import IngestionHorizon
@@ -74,6 +75,8 @@ class Case:
         Call that sets the weights of this case, ``with_weights("auto")``; empty if the traces had them, or lack them.
     baseline
         Case of the baseline; None without one.
+    logs
+        Log lines joined with the traces, compared with those of the baseline; None without a log.
     horizon, recorded
         Ingestion horizon, and all traces including those after it; None in a case without a horizon.
     """
@@ -95,6 +98,7 @@ class Case:
     obstacles: Mapping[str, int] = field(default_factory=dict)
     weights_call: str = ""
     baseline: Case | None = None
+    logs: Logs | None = None
     horizon: IngestionHorizon | None = None
     recorded: TraceSet | None = None
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -320,6 +324,7 @@ def build_case(
     now: Any = None,
     external: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
+    logs: Logs | None = None,
     tolerance: float = TOLERANCE,
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
@@ -332,10 +337,12 @@ def build_case(
         raise ValueError(f"expected a margin above 0, such as 0.1, found {margin!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {confidence!r}")
+    if logs is not None and getattr(logs, "traces", None) is not traces:
+        raise ValueError("expected logs= to be the result of tk.logs of the same traces, found another one")
     by_log = count_log and requests is None and log is not None
     counts = read_counts(requests) if requests is not None else None
     inputs = {"rules": rules, "requests": requests, "log": log, "expected": expected, "received": received, "now": now}
-    inputs |= {"external": external or None, "prices": prices}
+    inputs |= {"external": external or None, "prices": prices, "logs": logs}
     numbers = {"tolerance": tolerance, "margin": margin, "confidence": confidence}
     return Case(
         traces,
@@ -352,6 +359,7 @@ def build_case(
         confidence,
         _arguments(inputs, numbers),
         by_log,
+        logs=logs,
     )
 
 

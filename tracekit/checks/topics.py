@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tracekit.checks.logs.result import Logs
     from tracekit.findings import Findings
     from tracekit.traces import TraceSet
 
@@ -75,6 +76,7 @@ def quality(
     now: Any = None,
     external: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
+    logs: Logs | None = None,
     tolerance: float = TOLERANCE,
     confidence: float = CONFIDENCE,
     checks: Sequence[str] | None = None,
@@ -102,6 +104,8 @@ def quality(
     prices
         US dollars per million traces ``recorded`` and ``scanned``; ``budget`` in dollars per month; ``incident``: the
         number of requests of the smallest incident to detect.
+    logs
+        Log lines of the traces, from ``tk.logs``: their messages are searched for PII and secrets.
     tolerance
         Share of calls between two hosts that may be asynchronous (clock checks).
     confidence
@@ -145,6 +149,7 @@ def quality(
         now=now,
         external=external,
         prices=prices,
+        logs=logs,
         tolerance=tolerance,
         confidence=confidence,
     )

@@ -17,6 +17,7 @@ VIEWS: Final = {
     "tracekit.analysis.compare.result.Comparison": "comparison:plot_compared",
     "tracekit.checks.coverage.result.Coverage": "sampling.coverage:plot_coverage",
     "tracekit.analysis.errors.Errors": "errors:plot_errors",
+    "tracekit.checks.logs.result.Logs": "logs:plot_logs",
     "tracekit.analysis.latency.Latency": "latency:plot_latency",
     "tracekit.analysis.critical_path.compare.PathComparison": "attribution.change:plot_comparison",
     "tracekit.analysis.critical_path.flame.Flame": "flame.widget:plot_flame",

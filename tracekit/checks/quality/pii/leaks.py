@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 CHECK = "pii"
 _CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
 _LEAST_CARD = 10**12
+_LOGGED = "log message"
 _COLUMNS = ["key", "kind", "value_count", "scanned_count", "span_count", "low", "high", "example", "status"]
 _GENUINE = ["genuine_ratio", "genuine_low", "genuine_high"]
 _TRAFFIC = ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
 
 
 def privacy(case: Case) -> list[Finding]:
-    """Return the attributes, span names and messages that contain PII or secrets.
+    """Return the attributes, span names and messages, and messages of log lines, that contain PII or secrets.
 
     Scans every distinct value for e-mail addresses, international phone numbers, payment cards (length, issuer, check
     digit), IBAN (country, length, remainder by 97), US social security numbers (assigned areas), JSON web tokens
@@ -53,11 +54,12 @@ def privacy(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, "PII or secrets", "spans")]
     rows, scanned = _attributes(case)
     more, names = _names(case)
-    evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
+    logged, messages = _messages(case)
+    evidence = pd.DataFrame([*rows, *more, *logged], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
     evidence = evidence.sort_values(
         ["status", "span_count"], ascending=[True, False], ignore_index=True, key=_by_severity
     )
-    total = scanned + names
+    total = scanned + names + messages
     leaks = evidence[evidence["status"] != "ok"]
     if not len(leaks):
         most = 1 - (1 - case.confidence) ** (1 / max(total, 1))  # about 3 / n
@@ -73,10 +75,11 @@ def privacy(case: Case) -> list[Finding]:
     others = sorted(set(leaks["key"]) - {top["key"]})
     also = f" Also affected: {', '.join(f'`{key}`' for key in others[:5])}." if others else ""
     share = f"{case.ci} {ratio_range(top['low'], top['high'])}"
+    places = "lines" if top["key"] == _LOGGED else "spans"
     text = (
         f"PII or secrets in `{top['key']}` ({top['kind']}): {count(top['value_count'])} of "
         f"{count(top['scanned_count'])} distinct values ({share}), such as {top['example']}, in "
-        f"{count(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}.{also}"
+        f"{count(top['span_count'])} {places}{_genuine(top)}{_in_traffic(top)}.{also}"
     )
     estimate = Estimate(
         top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
@@ -230,6 +233,19 @@ def _names(case: Case) -> tuple[list[list[Any]], int]:
         uses = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
         rows += _rows(case, found, zero, [key], use[looked], np.array([len(looked)]), uses)
     return rows, total
+
+
+def _messages(case: Case) -> tuple[list[list[Any]], int]:
+    """Return one row per kind found in log messages, with the number of lines, and the number of messages scanned."""
+    if case.logs is None:
+        return [], 0
+    lines = case.logs.lines
+    codes, texts = pd.factorize(lines["message"].to_numpy(object))
+    own = lines["trace_id"].cat.codes.to_numpy(np.int64)
+    found, joined = hits(blob([str(text) for text in texts])), own >= 0
+    zero, scanned = np.zeros(len(texts), np.int64), np.array([len(texts)])
+    uses = codes[joined], own[joined]
+    return _rows(case, found, zero, [_LOGGED], np.bincount(codes, minlength=len(texts)), scanned, uses), len(texts)
 
 
 def _exemplar_traces(case: Case, key: str) -> Array:
