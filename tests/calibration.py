@@ -62,12 +62,13 @@ def all_tables():
     from analysis import tables as analysis  # noqa: PLC0415 - the tables stand on this frame
     from analysis.suspects import tables as suspects  # noqa: PLC0415 - the tables stand on this frame
     from checks import tables as report  # noqa: PLC0415 - the tables stand on this frame
+    from checks.logs import tables as logs  # noqa: PLC0415 - the tables stand on this frame
     from checks.patterns import tables as patterns  # noqa: PLC0415 - the tables stand on this frame
     from checks.quality import tables as quality  # noqa: PLC0415 - the tables stand on this frame
     from checks.sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
-    modules = (sampling, quality, patterns, analysis, change_points, comparisons, suspects, public, report)
+    modules = (sampling, quality, patterns, analysis, change_points, comparisons, suspects, public, report, logs)
     return {table.make.__name__: table for module in modules for table in module.TABLES}
 
 

@@ -110,6 +110,17 @@ def test_report_shows_what_changed_since_a_baseline(place, good):
     assert not (place / "new.html").exists()
 
 
+def test_report_joins_log_lines(place, good):
+    lines = [{"time": 2000, "level": "error", "msg": f"<b>{k}</b> declined", "trace_id": f"{k:032x}"} for k in (1, 9)]
+    (place / "app.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    ran = run.invoke(app, ["report", str(good), "--logs", "app.jsonl", "-o", "page.html"])
+    assert ran.exit_code == 0, ran.output
+    assert "Logs(2 lines, 50.0% joined (1 by id), 1 templates" in ran.output
+    ran = run.invoke(app, ["report", str(good), "--logs", "nothing.jsonl", "-o", "page.html"])
+    assert ran.exit_code == 2
+    assert "PATH_MISSING nothing.jsonl" in ran.output
+
+
 def test_the_same_input_gives_the_same_page(place, good):
     for name in ("a.html", "b.html"):
         assert run.invoke(app, ["report", good.name, "-o", name]).exit_code == 0

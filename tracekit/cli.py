@@ -146,6 +146,10 @@ def report(
     baseline_end: Annotated[
         str | None, typer.Option("--baseline-to", help="End of the baseline period (UTC, exclusive).")
     ] = None,
+    logs: Annotated[
+        list[str] | None,
+        typer.Option(help="Log lines of the traces and of the baseline: file, folder or glob. Repeatable."),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     format_: Format = None,
     time_unit: TimeUnit = None,
@@ -166,7 +170,7 @@ def report(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _write_report(sides, output, title)
+    _write_report(sides, output, title, logs=logs)
 
 
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
@@ -308,17 +312,21 @@ def _check_options(format_: str | None, time_unit: str | None) -> None:
         raise typer.BadParameter(message, param_hint="--time-unit")
 
 
-def _write_report(sides: Sides, output: Path, title: str | None, figures: Table | None = None) -> None:
+def _write_report(
+    sides: Sides, output: Path, title: str | None, figures: Table | None = None, logs: list[str] | None = None
+) -> None:
     """Write the report, then print the given table of figures and the findings."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    results = Standard.between(sides)
+    results = Standard.between(sides, logs)
     written = write(results, output, title=title)
     if figures is not None:
         show(figures)
     typer.echo(repr(sides.traces))
+    if results.case.logs is not None:
+        typer.echo(repr(results.case.logs))
     show(findings_table(results.findings))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")
 

@@ -24,6 +24,7 @@ from tracekit.checks.errors.failures import failures
 from tracekit.checks.latency.slow_requests import failed_requests, slow_requests
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
+from tracekit.checks.logs.new_lines import new_log_lines
 from tracekit.checks.patterns.abandoned_calls import abandoned_calls
 from tracekit.checks.patterns.after_response import after_response
 from tracekit.checks.patterns.cold_starts import cold_starts as cold_start_waits
@@ -110,6 +111,7 @@ CHECKS: Final = (
     Check("calls", "changes", ("baseline",), calls),
     Check("failing", "changes", ("baseline",), error_rates),
     Check("operations", "changes", ("baseline",), new_operations),
+    Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
     Check("suspects", "changes", ("baseline",), suspects_of_change),
     Check("over_time", "changes", (), over_time),
     Check("lost", "data", (), lost),

@@ -3,7 +3,8 @@
 ``page`` renders and writes the file.  Custom sections: ``sections`` (order), ``chapters`` and ``parts`` (content),
 ``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
 sections of a set of traces: ``standard``, made by ``latency_change``, ``critical_path``, ``input_data``,
-``services``, ``failures`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.  ``policy``: security.
+``services``, ``failures``, ``logs`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.  ``policy``:
+security.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def report(
     split: Any = None,
     period: tuple[Any, Any] | None = None,
     baseline_period: tuple[Any, Any] | None = None,
+    logs: Any = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
@@ -64,6 +66,10 @@ def report(
     period, baseline_period
         (start, end) of the traces that the report is about, and of the baseline (of ``baseline``, else of the same
         traces); None as a start or end is no limit.
+    logs
+        Log lines of the traces and of the baseline, any source of ``tk.logs``: a finding on new lines in failing
+        requests, and a section with the templates of failing requests, if there are any.  PII and secrets in them are
+        masked.
     title
         Title of the page (default: the names of the sources).
     generated
@@ -112,4 +118,4 @@ def report(
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
 
     given = {"split": split, "period": period, "baseline_period": baseline_period}
-    return write(sections, path, baseline=baseline, periods=given, title=title, generated=generated)
+    return write(sections, path, baseline=baseline, periods=given, logs=logs, title=title, generated=generated)

@@ -43,6 +43,7 @@ def write(
     *,
     baseline: TraceSet | None = None,
     periods: Mapping[str, Any] | None = None,
+    logs: Any = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
@@ -51,7 +52,8 @@ def write(
     if target.is_dir() or not target.absolute().parent.is_dir():
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
         raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
-    _write(target, render(sections, baseline=baseline, periods=periods, title=title, generated=generated))
+    page = render(sections, baseline=baseline, periods=periods, logs=logs, title=title, generated=generated)
+    _write(target, page)
     return target
 
 
@@ -60,13 +62,14 @@ def render(
     *,
     baseline: TraceSet | None = None,
     periods: Mapping[str, Any] | None = None,
+    logs: Any = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> str:
     """Return the page as HTML text."""
     given = sections if isinstance(sections, Standard) else None
     blocks = outline(given.seen.traces if given else sections)
-    standard = given or _standard(blocks, baseline, periods or {})
+    standard = given or _standard(blocks, baseline, periods or {}, logs)
     chapters = chapters_of(blocks, standard)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -89,15 +92,15 @@ def render(
     )
 
 
-def _standard(blocks: Blocks, baseline: TraceSet | None, periods: Mapping[str, Any]) -> Standard | None:
+def _standard(blocks: Blocks, baseline: TraceSet | None, periods: Mapping[str, Any], logs: Any) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
     traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
     if traces is None:
-        given = [name for name, value in {"baseline": baseline, **periods}.items() if value is not None]
+        given = [name for name, value in {"baseline": baseline, **periods, "logs": logs}.items() if value is not None]
         if given:
             raise ValueError(f"expected a TraceSet among the sections for {given[0]}= to refer to, found none")
         return None
-    return Standard.between(sides_of(traces, baseline, **periods))
+    return Standard.between(sides_of(traces, baseline, **periods), logs)
 
 
 def _script(kinds: set[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
+from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
@@ -20,6 +21,7 @@ from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.input_data import issues_table, sources_table
 from tracekit.report.latency_change import change_picture, entries_table, timeline_picture
+from tracekit.report.logs import logs_table, telling
 from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
 from tracekit.report.sides import Sides
@@ -45,6 +47,7 @@ SECTIONS: Final = {
     "changes": "What changed",
     "path": "Critical path",
     "errors": "Errors",
+    "logs": "Log lines",
     "volume": "Traffic",
     "services": "Services",
     "operations": "Operations",
@@ -60,7 +63,7 @@ _SECTIONS_OF_TOPICS: Final = {
 }  # fmt: skip
 _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
     "tail": "operations", "failing": "errors", "calls": "map", "failing_calls": "map", "operations": "operations",
-    "suspects": "suspects", "affected": "affected", "over_time": "volume",
+    "suspects": "suspects", "affected": "affected", "over_time": "volume", "new_log_lines": "logs",
 }  # fmt: skip
 _SECTIONS: Final = {
     "changes": (
@@ -100,9 +103,11 @@ class Standard:
         return cls.between(Sides(traces, baseline, traces))
 
     @classmethod
-    def between(cls, sides: Sides) -> Standard:
-        """Return the standard report of two sides."""
-        return cls(Case(sides.traces, baseline=None if sides.baseline is None else Case(sides.baseline)), sides)
+    def between(cls, sides: Sides, logs: Any = None) -> Standard:
+        """Return the standard report of two sides, with their log lines."""
+        joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
+        before = None if sides.baseline is None else Case(sides.baseline)
+        return cls(Case(sides.traces, baseline=before, logs=joined), sides)
 
     @property
     def seen(self) -> Overview:
@@ -135,7 +140,7 @@ class Standard:
     @property
     def sections(self) -> dict[str, str]:
         """Titles of the sections after the findings, by id."""
-        is_left_out = {"changes": not self.changes, "traces": self.is_alone}
+        is_left_out = {"changes": not self.changes, "traces": self.is_alone, "logs": telling(self.case.logs) is None}
         return {name: title for name, title in SECTIONS.items() if not is_left_out.get(name)}
 
     @property
@@ -177,6 +182,8 @@ class Standard:
         if len(self.seen.path.latency_ns):
             ids += self.seen.path.by(list(WAITS))["largest_trace_id"].head(_ROWS).tolist()
         ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
+        if (templates := telling(self.case.logs)) is not None:
+            ids += templates["exemplar_trace_id"].head(_ROWS).tolist()
         ids += self.seen.slowest_traces.index.tolist()[:_ROWS]
         sizes = self.seen.traces.summary["span_count"].to_dict()
         chosen: list[str] = []
@@ -225,6 +232,9 @@ class Standard:
     def _code(self) -> dict[str, str]:
         """The code that reproduces each section."""
         overlaid = {"latency": "tk.plot(tk.latency(traces), against=tk.latency(before))"} if self.changes else {}
+        if self.case.logs is not None:
+            against = ", baseline=before" * (self.changes is not None)
+            overlaid["logs"] = f"tk.logs(traces, {self.case.logs.source_code}{against}).templates"
         answers = {answer.name: answer.code for answer in self.answers}
         return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid, **answers}.items()}
 
@@ -254,6 +264,7 @@ class Standard:
             "distributions": latency_pictures(seen, changes.before if changes else None, self.sides.names),
             "failing": failing_table(seen, colours),
             "exceptions": exceptions_table(seen, colours, shown),
+            "logs": logs_table(self.case.logs, colours, shown),
             "traces": traces_table(seen, colours, shown),
             "waits": waits_table(changes, colours, shown) if changes else None,
             "step_by_step": change_picture(changes, self.sides.names) if changes else None,
