@@ -47,6 +47,8 @@ from tracekit.analysis.slo.result import Slo as Slo
 from tracekit.analysis.slo.burn_rates import BurnRule as BurnRule
 from tracekit.checks.logs.join import logs as logs
 from tracekit.checks.logs.result import Logs as Logs
+from tracekit.analysis.bounds.compute import bounds as bounds
+from tracekit.analysis.bounds.result import Bounds as Bounds
 from tracekit.analysis.cost.compute import cost as cost
 from tracekit.analysis.cost.result import Cost as Cost
 from tracekit.analysis.cost.prices import Price as Price

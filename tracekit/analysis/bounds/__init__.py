@@ -1,0 +1,1 @@
+"""Bounds of a figure over everything that sampling, gaps and incomplete traces can have hidden, and what decides."""

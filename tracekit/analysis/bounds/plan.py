@@ -1,0 +1,196 @@
+"""What would decide a claim: more traces, a random sample, recorded outcomes, or something that can be stated."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.bounds.estimates import limits_of_values
+from tracekit.analysis.bounds.limits import EMPTY, NO_ROOT, UNFINISHED, UNTRACED
+from tracekit.analysis.sampling_plan import plan_sampling
+from tracekit.stats.worst_case import Masses, first_false
+from tracekit.text import clean, count, plural, round_duration
+
+if TYPE_CHECKING:
+    from tracekit.analysis.bounds.result import Bounds
+
+_MOST: Final = 2**40  # requests; more are infinitely many
+_NAMED: Final = 3  # strata in a sentence
+_COLUMNS: Final = ("action", "request_count", "kept_ratio", "cost_usd", "low", "high", "verdict")
+
+
+class _Way(NamedTuple):
+    """One way to decide a claim: requests that need a trace or an outcome, and the bounds then."""
+
+    action: str
+    request_count: float
+    kept_count: float
+    low: float
+    high: float
+
+
+def tolerated(found: Bounds) -> float:
+    """Return the largest number of lost requests with the verdict of none; NaN if that is undecided."""
+    hidden = found.hidden._replace(unseen=None)
+
+    def verdict(lost: int) -> str:
+        ends = []
+        for highest in (False, True):
+            more = Masses.of([(hidden.limits.of(hidden.claim, UNTRACED)[highest], lost, UNTRACED)])
+            known = hidden.worst(highest=highest)
+            ends.append(hidden.figure.at(hidden.figure.worst(known, more, highest=highest)))
+        return found.claim.verdict(*ends)
+
+    if not found.claim.operator or not len(hidden.figure.known) or (now := verdict(0)) == "undecided":
+        return math.nan
+    most = first_false(lambda lost: verdict(lost) == now, _MOST) - 1
+    return math.inf if most == _MOST - 1 else float(most)
+
+
+def plan_of(found: Bounds, usd_per_million: float) -> pd.DataFrame:
+    """Return the ways to decide an undecided claim, see ``Bounds.plan``."""
+    ways = _ways(found) if found.verdict == "undecided" else []
+    known = len(found.hidden.figure.known)
+    total = known + max(float(side.count.sum()) for side in (found.low_masses, found.high_masses))
+    rows = [
+        (
+            *(way.action, way.request_count, way.kept_count / total),
+            _price(found, total, way.kept_count, usd_per_million),
+            *(way.low, way.high, found.claim.verdict(way.low, way.high)),
+        )
+        for way in ways
+    ]
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _ways(found: Bounds) -> list[_Way]:
+    """Return the ways that decide the claim."""
+    traces = _more_traces(found)
+    every = [traces, *_strata(found, traces), *_outcomes(found), _random(found), _longest(found), _only_5xx(found)]
+    return [way for way in every if way is not None]
+
+
+def _lost(found: Bounds) -> float:
+    """Return the requests without a trace."""
+    return max(float(side.of_sources([EMPTY, UNTRACED]).count.sum()) for side in (found.low_masses, found.high_masses))
+
+
+def _with_more(found: Bounds, more: float) -> tuple[float, float]:
+    """Return the bounds if so many of the requests without a trace had one, and were like the recorded."""
+    lost, known = _lost(found), len(found.hidden.figure.known)
+    ends = []
+    for side in (found.low_masses, found.high_masses):
+        is_lost = np.isin(side.source, [EMPTY, UNTRACED])
+        left = side._replace(count=np.where(is_lost, side.count * (1 - more / max(lost, 1.0)), side.count))
+        ends.append(found.hidden.figure.at(left, 1 + more / known))
+    return ends[0], ends[1]
+
+
+def _more_traces(found: Bounds) -> _Way | None:
+    """Return how many more traces decide the claim; None if no number does."""
+    lost, known = math.floor(_lost(found)), len(found.hidden.figure.known)
+    more = first_false(lambda k: found.claim.verdict(*_with_more(found, k)) == "undecided", lost + 1)
+    if more > lost:
+        return None
+    action = f"record {count(more)} more of the {plural(lost, 'request')} without a trace"
+    return _Way(action, more, known + more, *_with_more(found, more))
+
+
+def _strata(found: Bounds, traces: _Way | None) -> list[_Way]:
+    """Return the fewest strata whose unseen requests are enough, if every request is of one frame of counts."""
+    if traces is None or not len(found.strata) or "frame" in found.strata:
+        return []
+    labels = [name for name in found.strata if name not in {"end_ns", "request_count", "trace_count", "unseen_count"}]
+    reached = found.strata["unseen_count"].cumsum().to_numpy()
+    needed = int(np.searchsorted(reached, traces.request_count)) + 1
+    if not labels or needed >= len(reached):
+        return []
+    rows = found.strata.head(needed)
+    names = [" ".join(_label(name, row[name]) for name in labels) for _, row in rows.head(_NAMED).iterrows()]
+    others = f" and {plural(needed - _NAMED, 'other stratum', 'other strata')}" if needed > _NAMED else ""
+    lost = float(rows["unseen_count"].sum())
+    known = len(found.hidden.figure.known)
+    action = f"record every request of {', '.join(names)}{others}"
+    return [_Way(action, lost, known + lost, *_with_more(found, min(lost, _lost(found))))]
+
+
+def _label(name: str, value: object) -> str:
+    """Return a label of a stratum, times in UTC."""
+    if name == "start_ns":
+        return f"{pd.Timestamp(int(str(value)), unit='ns'):%Y-%m-%d %H:%M:%S}"
+    return clean(value, limit=60) if isinstance(value, str) else f"without {name}"
+
+
+def _outcomes(found: Bounds) -> list[_Way]:
+    """Return whether outcomes of recorded requests, or traces of the windows without any, decide the claim."""
+    ways, known = [], len(found.hidden.figure.known)
+    sides = (found.low_masses, found.high_masses)
+    sources = {int(number) for side in sides for number in side.source}
+    for own, action in (
+        ({UNFINISHED, NO_ROOT}, "read the outcomes of requests that are unfinished or have no root span"),
+        ({EMPTY}, "recover the traces of the windows without any"),
+    ):
+        some = max(float(side.of_sources(sorted(own)).count.sum()) for side in sides)
+        ends = found.between(tuple(sorted(sources - own)))
+        if some and found.claim.verdict(*ends) != "undecided":
+            ways.append(_Way(f"{action} ({count(some)})", some, known + some, *ends))
+    return ways
+
+
+def _random(found: Bounds) -> _Way | None:
+    """Return the size of a random sample with known weights whose 95% CI would decide the claim."""
+    values = found.hidden.figure.known
+    now = limits_of_values(found.claim, values, np.ones(len(values)))
+    away = abs(found.value - found.claim.value) - (found.claim.half if found.claim.operator == "is" else 0.0)
+    arm = now.high - now.value if found.value < found.claim.value else now.value - now.low
+    if away <= 0 or not math.isfinite(arm) or found.claim.operator == "is":
+        return None
+    needed = max(math.ceil(len(values) * (arm / away) ** 2 * (1 + 1e-9)), 1)
+    total = len(values) + max(float(side.count.sum()) for side in (found.low_masses, found.high_masses))
+    if needed > total:
+        return None
+    narrower = math.sqrt(len(values) / needed) * (1 - 1e-9)
+    low, high = (found.value + (end - now.value) * narrower for end in (now.low, now.high))
+    action = f"sample {count(needed)} requests at random with known weights (95% CI, no bound)"
+    return _Way(action, needed, needed, low, high)
+
+
+def _longest(found: Bounds) -> _Way | None:
+    """Return the longest duration of a request with which a mean is below its limit."""
+    claim, side, values = found.claim, found.high_masses, found.hidden.figure.known
+    if claim.metric != "mean" or claim.operator not in {"<", "<="} or not len(side.count):
+        return None
+    hidden = float(side.count.sum())
+    longest = math.floor((claim.value * (len(values) + hidden) - float(values.sum())) / hidden / 1e6 - 1e-6) * 1e6
+    if longest < values[-1]:
+        return None
+    high = found.hidden.figure.at(side._replace(value=np.full(len(side.value), longest)))
+    action = f"show that no request takes longer than {round_duration(longest)} (longest_ms)"
+    return _Way(action, 0.0, len(values), found.low, high)
+
+
+def _only_5xx(found: Bounds) -> _Way | None:
+    """Return whether it decides the claim that exactly the requests with status 5xx failed."""
+    hidden = found.hidden
+    if found.claim.metric != "failed" or not hidden.has_status or hidden.limits.only_5xx_failed:
+        return None
+    stated = hidden._replace(limits=hidden.limits._replace(only_5xx_failed=True))
+    low, high = (hidden.figure.at(stated.worst(highest=highest)) for highest in (False, True))
+    if found.claim.verdict(low, high) == "undecided":
+        return None
+    action = "show that exactly the requests with status 5xx failed (only_5xx_failed)"
+    return _Way(action, 0.0, len(hidden.figure.known), low, high)
+
+
+def _price(found: Bounds, total: float, kept: float, usd_per_million: float) -> float:
+    """Return what the traces cost per month, in USD."""
+    chosen = np.zeros(len(found.traces), bool)
+    chosen[found.traces.forest.trace[found.rows]] = True
+    mask = pd.Series(chosen, index=pd.Index(found.traces.trace_ids, name="trace_id"))
+    own = found.traces.where(mask)
+    weighted = own.with_weights(max(total / len(own), 1.0))
+    plan = plan_sampling(weighted, {"plan": min(kept / total, 1.0)}, usd_per_million=usd_per_million)
+    return float(plan.plans["cost_usd"].iloc[0])
