@@ -60,6 +60,7 @@ def all_tables():
     from analysis import change_point_tables as change_points  # noqa: PLC0415 - the tables stand on this frame
     from analysis import comparison_tables as comparisons  # noqa: PLC0415 - the tables stand on this frame
     from analysis import tables as analysis  # noqa: PLC0415 - the tables stand on this frame
+    from analysis.bounds import tables as bounds  # noqa: PLC0415 - the tables stand on this frame
     from analysis.suspects import tables as suspects  # noqa: PLC0415 - the tables stand on this frame
     from checks import tables as report  # noqa: PLC0415 - the tables stand on this frame
     from checks.logs import tables as logs  # noqa: PLC0415 - the tables stand on this frame
@@ -69,6 +70,7 @@ def all_tables():
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
     modules = (sampling, quality, patterns, analysis, change_points, comparisons, suspects, public, report, logs)
+    modules = (sampling, quality, patterns, analysis, change_points, comparisons, bounds, suspects, public, report)
     return {table.make.__name__: table for module in modules for table in module.TABLES}
 
 

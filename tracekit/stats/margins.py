@@ -90,12 +90,13 @@ def extreme_counts(
     sign = 1.0 if highest else -1.0
     events = (columns.is_inside & columns.is_event).astype(np.float64)
     inside = columns.is_inside.astype(np.float64)
-    best, share = None, known[0] / known[1]
+    best: Array | None = None
+    share = known[0] / known[1]
     for _ in range(_ROUNDS):
         counts = solve(margins, columns, -sign * (events - share * inside), limit)
         if counts is None:
             return None
-        reached = (known[0] + events @ counts) / (known[1] + inside @ counts)
+        reached = float(known[0] + events @ counts) / float(known[1] + inside @ counts)
         if best is not None and sign * (reached - share) <= _SETTLED:
             break
         best, share = counts, reached
@@ -141,4 +142,4 @@ def solve(margins: Sequence[Margin], columns: Columns, objective: Array, limit: 
     if found.status:
         raise ValueError(f"the linear program of the bounds was not solved: {found.message}")
     counts = np.maximum(found.x, 0.0)
-    return np.where(np.abs(counts - np.rint(counts)) < _WHOLE, np.rint(counts), counts)
+    return np.asarray(np.where(np.abs(counts - np.rint(counts)) < _WHOLE, np.rint(counts), counts))

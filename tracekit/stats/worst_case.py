@@ -18,24 +18,24 @@ _ROUNDING = 1e-12  # of a rank, as in ``quantiles.weighted_quantiles``
 
 
 class Masses(NamedTuple):
-    """Hidden values that were assumed: ``count`` times each ``value``, and the number of the ``source`` of doubt."""
+    """Hidden values that were assumed: ``size`` times each ``value``, and the number of the ``source`` of doubt."""
 
     value: Array
-    count: Array
+    size: Array
     source: Array
 
     @classmethod
     def of(cls, rows: Sequence[tuple[float, float, int]]) -> Masses:
-        """Return masses from (value, count, source), without those of count 0.
+        """Return masses from (value, size, source), without those of size 0.
 
         Examples
         --------
-        >>> Masses.of([(0.0, 3, 1), (9.0, 0, 2)]).count.tolist()
+        >>> Masses.of([(0.0, 3, 1), (9.0, 0, 2)]).size.tolist()
         [3.0]
         """
         kept = [row for row in rows if row[1] > 0]
-        value, count, source = zip(*kept, strict=True) if kept else ((), (), ())
-        return cls(np.array(value, np.float64), np.array(count, np.float64), np.array(source, np.int64))
+        value, size, source = zip(*kept, strict=True) if kept else ((), (), ())
+        return cls(np.array(value, np.float64), np.array(size, np.float64), np.array(source, np.int64))
 
     def __add__(self, other: Masses) -> Masses:  # type: ignore[override]  # not the sum of tuples
         return Masses(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
@@ -45,7 +45,7 @@ class Masses(NamedTuple):
 
         Examples
         --------
-        >>> Masses.of([(0.0, 3, 1), (9.0, 5, 2)]).take(np.array([1])).count.tolist()
+        >>> Masses.of([(0.0, 3, 1), (9.0, 5, 2)]).take(np.array([1])).size.tolist()
         [5.0]
         """
         return Masses(*(column[rows] for column in self))
@@ -107,17 +107,17 @@ class Figure:
         >>> Figure(np.array([0.0, 1.0])).at(Masses.of([(1.0, 2, 0)]))
         0.75
         """
-        total = factor * len(self.known) + float(masses.count.sum())
+        total = factor * len(self.known) + float(masses.size.sum())
         if total <= 0:
             return math.nan
         if self.share is None:
-            return (factor * self._sum + float(masses.value @ masses.count)) / total
+            return (factor * self._sum + float(masses.value @ masses.size)) / total
         return self._quantile(masses, factor, self.share * total * (1 - _ROUNDING))
 
     def _quantile(self, masses: Masses, factor: float, target: float) -> float:
         """Return the smallest value with ``target`` requests at or below it."""
         order = np.argsort(masses.value, kind="stable")
-        value, below = masses.value[order], np.cumsum(masses.count[order])
+        value, below = masses.value[order], np.cumsum(masses.size[order])
         reached = factor * np.searchsorted(self.known, value, "right") + below
         first = int(np.searchsorted(reached, target, "left"))
         before = float(below[first - 1]) if first else 0.0

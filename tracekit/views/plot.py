@@ -13,6 +13,7 @@ from tracekit.views.themes import THEMES
 
 # type of a result -> the function of this package that draws it, imported on first use
 VIEWS: Final = {
+    "tracekit.analysis.bounds.result.Bounds": "bounds:plot_bounds",
     "tracekit.analysis.clock_skew.result.ClockSkew": "sampling.clocks:plot_clock_skew",
     "tracekit.analysis.compare.result.Comparison": "comparison:plot_compared",
     "tracekit.checks.coverage.result.Coverage": "sampling.coverage:plot_coverage",

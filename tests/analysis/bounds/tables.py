@@ -32,7 +32,7 @@ def asked(rng, traces, world, said):
 def whatever_was_lost(rng, repeats):
     """Bounds of six figures a world hold the truth, whatever was lost and whatever is known of it; 1 in 2 replications."""
     for name, adversary in ADVERSARIES.items():
-        right, width, decided = [], [], 0
+        right, width = [], []
         for _ in range(max(repeats // 20, 1)):
             only_5xx = bool(rng.random() < 0.5)
             world = adversary(rng, complete(rng, int(rng.integers(40, 300)), only_5xx=only_5xx), rng.uniform(0.02, 0.6))
@@ -52,7 +52,9 @@ def every_request_has_a_trace(rng, repeats):
     right = []
     for _ in range(max(repeats // 10, 1)):
         world = ADVERSARIES["root spans, ends"](rng, complete(rng, 150, only_5xx=False), rng.uniform(0.01, 0.3))
-        right += [one for one, _ in asked(rng, world.traces().with_weights(1), world, {"ends_last": rng.random() < 0.5})]
+        right += [
+            one for one, _ in asked(rng, world.traces().with_weights(1), world, {"ends_last": rng.random() < 0.5})
+        ]
     yield Row("weights of 1", *count(right), 1.0, 1.0)
 
 

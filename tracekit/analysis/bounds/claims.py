@@ -24,16 +24,13 @@ _PLACE: Final = r"(?: of (?P<place>.+?))?"
 _OPERATOR: Final = r"(?P<operator>is|=|<=|<|>=|>)"
 _TIMES: Final = rf"{_PLACE}(?: {_OPERATOR} {_TIME})?"
 _SHARES: Final = rf"{_PLACE}(?: {_OPERATOR} {_PERCENT})?"
-_FORMS: Final[tuple[tuple[Metric, re.Pattern[str]], ...]] = tuple(
-    (metric, re.compile(form))
-    for metric, form in (
-        ("quantile", rf"p(?P<quantile>{_NUMBER}){_TIMES}"),
-        ("mean", rf"mean{_TIMES}"),
-        ("failed", rf"error[ _]rate{_SHARES}"),
-        ("slower", rf"slower than {_LIMIT}{_SHARES}"),
-        ("failed", rf"{_PERCENT}{_PLACE} failed"),
-        ("slower", rf"{_PERCENT}{_PLACE} slower than {_LIMIT}"),
-    )
+_FORMS: Final[tuple[tuple[Metric, str], ...]] = (
+    ("quantile", rf"p(?P<quantile>{_NUMBER}){_TIMES}"),
+    ("mean", rf"mean{_TIMES}"),
+    ("failed", rf"error[ _]rate{_SHARES}"),
+    ("slower", rf"slower than {_LIMIT}{_SHARES}"),
+    ("failed", rf"{_PERCENT}{_PLACE} failed"),
+    ("slower", rf"{_PERCENT}{_PLACE} slower than {_LIMIT}"),
 )
 FORMS: Final = (
     "'p99 of POST /checkout < 1.5 s', 'mean < 200 ms', 'error rate of POST /checkout < 1%', '2% failed' or "
@@ -164,7 +161,7 @@ def claim_of(claim: str | Finding) -> Claim:
     if not isinstance(claim, str):
         raise TypeError(f"expected a claim such as {FORMS}, found {type(claim).__name__}")
     text = " ".join(claim.split())
-    matches = ((metric, form.fullmatch(text)) for metric, form in _FORMS)
+    matches = ((metric, re.fullmatch(form, text)) for metric, form in _FORMS)
     metric, found = next(((metric, match) for metric, match in matches if match), (None, None))
     if metric is None or found is None:
         raise ValueError(f"expected a claim such as {FORMS}, found {claim!r}")

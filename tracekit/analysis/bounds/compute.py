@@ -92,8 +92,9 @@ def bounds(
     requests up to which the claim would be decided.
 
     The figure is of the counted requests.  Where the counts do not say whether a lost request was one of the endpoint,
-    it may or may not have been.  The bounds of one frame are attained by some losses.  Several frames constrain each
-    other; they are linear programs over endpoint, window and status, and attained where at most two frames overlap.
+    it may or may not have been.  The bounds of one frame are attained by some losses, unless ``always_recorded`` is
+    combined with counts by status.  Several frames constrain each other: their bounds are linear programs over
+    endpoint, window and status, and attained where no more than two frames overlap, without ``always_recorded``.
 
     Examples
     --------

@@ -83,8 +83,8 @@ class Hidden(NamedTuple):
         assert self.unseen is not None
         pool = sum(number for _, number in self.pools)
         if self.claim.metric == "failed":
-            events = float(self.figure.known.sum()) + float(fixed.value @ fixed.count)
-            known = events, len(self.figure.known) + float(fixed.count.sum())
+            events = float(self.figure.known.sum()) + float(fixed.value @ fixed.size)
+            known = events, len(self.figure.known) + float(fixed.size.sum())
             return fixed + _from_pools(
                 counts_at_worst(self.unseen.frames, self.limits, known, pool, highest=highest), self.pools
             )

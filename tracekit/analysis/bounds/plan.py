@@ -12,9 +12,11 @@ from tracekit.analysis.bounds.estimates import limits_of_values
 from tracekit.analysis.bounds.limits import EMPTY, NO_ROOT, UNFINISHED, UNTRACED
 from tracekit.analysis.sampling_plan import plan_sampling
 from tracekit.stats.worst_case import Masses, first_false
-from tracekit.text import clean, count, plural, round_duration
+from tracekit.text import clean, count, moment, plural, round_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from tracekit.analysis.bounds.result import Bounds
 
 _MOST: Final = 2**40  # requests; more are infinitely many
@@ -54,7 +56,7 @@ def plan_of(found: Bounds, usd_per_million: float) -> pd.DataFrame:
     """Return the ways to decide an undecided claim, see ``Bounds.plan``."""
     ways = _ways(found) if found.verdict == "undecided" else []
     known = len(found.hidden.figure.known)
-    total = known + max(float(side.count.sum()) for side in (found.low_masses, found.high_masses))
+    total = known + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
     rows = [
         (
             *(way.action, way.request_count, way.kept_count / total),
@@ -75,7 +77,7 @@ def _ways(found: Bounds) -> list[_Way]:
 
 def _lost(found: Bounds) -> float:
     """Return the requests without a trace."""
-    return max(float(side.of_sources([EMPTY, UNTRACED]).count.sum()) for side in (found.low_masses, found.high_masses))
+    return max(float(side.of_sources([EMPTY, UNTRACED]).size.sum()) for side in (found.low_masses, found.high_masses))
 
 
 def _with_more(found: Bounds, more: float) -> tuple[float, float]:
@@ -84,8 +86,8 @@ def _with_more(found: Bounds, more: float) -> tuple[float, float]:
     ends = []
     for side in (found.low_masses, found.high_masses):
         is_lost = np.isin(side.source, [EMPTY, UNTRACED])
-        left = side._replace(count=np.where(is_lost, side.count * (1 - more / max(lost, 1.0)), side.count))
-        ends.append(found.hidden.figure.at(left, 1 + more / known))
+        left = side._replace(size=np.where(is_lost, side.size * (1 - more / max(lost, 1.0)), side.size))
+        ends.append(found.hidden.figure.at(left.take(np.flatnonzero(left.size > 0)), 1 + more / known))
     return ends[0], ends[1]
 
 
@@ -109,7 +111,7 @@ def _strata(found: Bounds, traces: _Way | None) -> list[_Way]:
     if not labels or needed >= len(reached):
         return []
     rows = found.strata.head(needed)
-    names = [" ".join(_label(name, row[name]) for name in labels) for _, row in rows.head(_NAMED).iterrows()]
+    names = [" ".join(_label(name, row[name]) for name in labels) for row in rows.head(_NAMED).to_dict("records")]
     others = f" and {plural(needed - _NAMED, 'other stratum', 'other strata')}" if needed > _NAMED else ""
     lost = float(rows["unseen_count"].sum())
     known = len(found.hidden.figure.known)
@@ -117,10 +119,10 @@ def _strata(found: Bounds, traces: _Way | None) -> list[_Way]:
     return [_Way(action, lost, known + lost, *_with_more(found, min(lost, _lost(found))))]
 
 
-def _label(name: str, value: object) -> str:
+def _label(name: Hashable, value: object) -> str:
     """Return a label of a stratum, times in UTC."""
     if name == "start_ns":
-        return f"{pd.Timestamp(int(str(value)), unit='ns'):%Y-%m-%d %H:%M:%S}"
+        return moment(int(str(value)))
     return clean(value, limit=60) if isinstance(value, str) else f"without {name}"
 
 
@@ -133,7 +135,7 @@ def _outcomes(found: Bounds) -> list[_Way]:
         ({UNFINISHED, NO_ROOT}, "read the outcomes of requests that are unfinished or have no root span"),
         ({EMPTY}, "recover the traces of the windows without any"),
     ):
-        some = max(float(side.of_sources(sorted(own)).count.sum()) for side in sides)
+        some = max(float(side.of_sources(sorted(own)).size.sum()) for side in sides)
         ends = found.between(tuple(sorted(sources - own)))
         if some and found.claim.verdict(*ends) != "undecided":
             ways.append(_Way(f"{action} ({count(some)})", some, known + some, *ends))
@@ -149,7 +151,7 @@ def _random(found: Bounds) -> _Way | None:
     if away <= 0 or not math.isfinite(arm) or found.claim.operator == "is":
         return None
     needed = max(math.ceil(len(values) * (arm / away) ** 2 * (1 + 1e-9)), 1)
-    total = len(values) + max(float(side.count.sum()) for side in (found.low_masses, found.high_masses))
+    total = len(values) + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
     if needed > total:
         return None
     narrower = math.sqrt(len(values) / needed) * (1 - 1e-9)
@@ -161,9 +163,9 @@ def _random(found: Bounds) -> _Way | None:
 def _longest(found: Bounds) -> _Way | None:
     """Return the longest duration of a request with which a mean is below its limit."""
     claim, side, values = found.claim, found.high_masses, found.hidden.figure.known
-    if claim.metric != "mean" or claim.operator not in {"<", "<="} or not len(side.count):
+    if claim.metric != "mean" or claim.operator not in {"<", "<="} or not len(side.size):
         return None
-    hidden = float(side.count.sum())
+    hidden = float(side.size.sum())
     longest = math.floor((claim.value * (len(values) + hidden) - float(values.sum())) / hidden / 1e6 - 1e-6) * 1e6
     if longest < values[-1]:
         return None

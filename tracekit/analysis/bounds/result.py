@@ -118,7 +118,7 @@ class Bounds(Shown):
         rows = [
             (
                 SOURCES[number],
-                max(float(side.of_sources([number]).count.sum()) for side in sides),
+                max(float(side.of_sources([number]).size.sum()) for side in sides),
                 *self.between((number,)),
                 *self.between(tuple(other for other in every if other != number)),
                 parts[number] / width if width > 0 else math.nan,
@@ -145,7 +145,7 @@ class Bounds(Shown):
         found = []
         for side in (self.low_masses, self.high_masses):
             some, n = side.of_sources(sources), max(len(self.hidden.figure.known), 1)
-            found.append(self.hidden.figure.at(some, 1 + float(side.count.sum() - some.count.sum()) / n))
+            found.append(self.hidden.figure.at(some, 1 + float(side.size.sum() - some.size.sum()) / n))
         return found[0], found[1]
 
     @cached_property

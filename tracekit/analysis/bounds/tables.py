@@ -50,7 +50,8 @@ def joint(frames: Sequence[Counted]) -> tuple[list[Margin], Cells]:
     flags = [f"is_{name}" for name in PLACE if any(name in frame.dimensions for frame in frames)]
     flags += ["is_failed"] * any(frame.has_status for frame in frames)
     timed = [frame.rows for frame in frames if frame.has_time]
-    edges = np.unique(np.concatenate([rows[name] for rows in timed for name in ("start_ns", "end_ns")] or [[0, 1]]))
+    ends = [rows[name].to_numpy(np.int64) for rows in timed for name in ("start_ns", "end_ns")]
+    edges = np.unique(np.concatenate(ends)) if ends else np.array([0, 1])
     grid = np.indices((len(edges) - 1, *[2] * len(flags))).reshape(len(flags) + 1, -1)
     atom, fits = edges[grid[0]], dict(zip(flags, grid[1:].astype(bool), strict=True))
     margins, possible, is_empty = [], np.ones(len(atom), bool), np.zeros(len(atom), bool)
