@@ -30,7 +30,7 @@ def asked(rng, traces, world, said):
 
 
 def whatever_was_lost(rng, repeats):
-    """Bounds of six figures a world hold the truth, whatever was lost and whatever is known of it; 1 in 2 replications."""
+    """Bounds of six figures a world hold the truth, whatever was lost and whatever is known; 1 in 20 replications."""
     for name, adversary in ADVERSARIES.items():
         right, width = [], []
         for _ in range(max(repeats // 20, 1)):

@@ -102,7 +102,7 @@ def bounds(
 
     >>> eight = pd.DataFrame({"count": [8]})
     >>> tk.bounds(shop, "p50 < 300 ms", requests=eight)
-    Bounds(p50: 100 ms of 5 recorded requests, 40.0–160 ms whatever was lost; < 300 ms: true)
+    Bounds(p50: recorded 100 ms (5 requests), 40.0–160 ms whatever was lost; < 300 ms: true)
     >>> tk.bounds(shop, "p99 < 2 s", requests=eight).verdict
     'undecided'
     >>> tk.bounds(shop, "p99 < 2 s", requests=eight, longest_ms=1500).verdict

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.bounds.result import Bounds
 
 _MOST: Final = 2**40  # requests; more are infinitely many
+_LARGEST_SAMPLE: Final = 200_000
 _NAMED: Final = 3  # strata in a sentence
 _COLUMNS: Final = ("action", "request_count", "kept_ratio", "cost_usd", "low", "high", "verdict")
 
@@ -143,21 +144,21 @@ def _outcomes(found: Bounds) -> list[_Way]:
 
 
 def _random(found: Bounds) -> _Way | None:
-    """Return the size of a random sample with known weights whose 95% CI would decide the claim."""
-    values = found.hidden.figure.known
-    now = limits_of_values(found.claim, values, np.ones(len(values)))
-    away = abs(found.value - found.claim.value) - (found.claim.half if found.claim.operator == "is" else 0.0)
-    arm = now.high - now.value if found.value < found.claim.value else now.value - now.low
-    if away <= 0 or not math.isfinite(arm) or found.claim.operator == "is":
+    """Return the smallest random sample with known weights, like the recorded requests, whose 95% CI decides."""
+    known = found.hidden.figure.known
+    total = len(known) + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
+
+    def limits(size: int) -> tuple[float, float]:
+        sample = known[((np.arange(size) + 0.5) * len(known) / size).astype(np.int64)]
+        interval = limits_of_values(found.claim, sample, np.ones(size))
+        return interval.low, interval.high
+
+    most = int(min(total, _LARGEST_SAMPLE))
+    needed = 1 + first_false(lambda size: found.claim.verdict(*limits(size + 1)) not in {"true", "false"}, most)
+    if needed > most:
         return None
-    needed = max(math.ceil(len(values) * (arm / away) ** 2 * (1 + 1e-9)), 1)
-    total = len(values) + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
-    if needed > total:
-        return None
-    narrower = math.sqrt(len(values) / needed) * (1 - 1e-9)
-    low, high = (found.value + (end - now.value) * narrower for end in (now.low, now.high))
-    action = f"sample {count(needed)} requests at random with known weights (95% CI, no bound)"
-    return _Way(action, needed, needed, low, high)
+    action = f"sample {plural(needed, 'request')} at random with known weights (95% CI, no bound)"
+    return _Way(action, needed, needed, *limits(needed))
 
 
 def _longest(found: Bounds) -> _Way | None:

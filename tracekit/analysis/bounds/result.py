@@ -60,7 +60,7 @@ class Bounds(Shown):
     Examples
     --------
     >>> tk.bounds(shop, "error rate", requests=pd.DataFrame({"count": [8]}))
-    Bounds(error rate: 20.0% of 5 recorded requests, 12.5–50.0% whatever was lost)
+    Bounds(error rate: recorded 20.0% (5 requests), 12.5–50.0% whatever was lost)
     """
 
     traces: TraceSet
@@ -188,9 +188,7 @@ class Bounds(Shown):
     def __repr__(self) -> str:
         claim, words = self.claim, self.claim.words
         known = (
-            f"{words(self.value)} of {plural(len(self.rows), 'recorded request')}"
-            if len(self.rows)
-            else "none recorded"
+            f"recorded {words(self.value)} ({plural(len(self.rows), 'request')})" if len(self.rows) else "none recorded"
         )
         if not self.is_estimable:
             return f"Bounds({claim.subject}: {known}, bounds not estimable: {self.needs})"
