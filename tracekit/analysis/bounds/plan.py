@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2**40  # requests; more are infinitely many
 _LARGEST_SAMPLE: Final = 200_000
+_PRICED: Final = 5_000
 _NAMED: Final = 3  # strata in a sentence
 _COLUMNS: Final = ("action", "request_count", "kept_ratio", "cost_usd", "low", "high", "verdict")
 
@@ -58,10 +59,10 @@ def plan_of(found: Bounds, usd_per_million: float) -> pd.DataFrame:
     ways = _ways(found) if found.verdict == "undecided" else []
     known = len(found.hidden.figure.known)
     total = known + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
+    every_usd = _price(found, total, usd_per_million) if ways else 0.0
     rows = [
         (
-            *(way.action, way.request_count, way.kept_count / total),
-            _price(found, total, way.kept_count, usd_per_million),
+            *(way.action, way.request_count, way.kept_count / total, every_usd * way.kept_count / total),
             *(way.low, way.high, found.claim.verdict(way.low, way.high)),
         )
         for way in ways
@@ -188,12 +189,16 @@ def _only_5xx(found: Bounds) -> _Way | None:
     return _Way(action, 0.0, len(hidden.figure.known), low, high)
 
 
-def _price(found: Bounds, total: float, kept: float, usd_per_million: float) -> float:
-    """Return what the traces cost per month, in USD."""
-    chosen = np.zeros(len(found.traces), bool)
-    chosen[found.traces.forest.trace[found.rows]] = True
-    mask = pd.Series(chosen, index=pd.Index(found.traces.trace_ids, name="trace_id"))
-    own = found.traces.where(mask)
+def _price(found: Bounds, total: float, usd_per_million: float) -> float:
+    """Return what traces of all requests of the endpoint would cost per month, in USD.
+
+    Some requests, evenly spaced from the first to the last, represent all.
+    """
+    traces, rows = found.traces, found.rows
+    order = np.argsort(traces.columns.spans.start_ns[rows], kind="stable")
+    some = rows[order[np.linspace(0, len(rows) - 1, min(len(rows), _PRICED)).astype(np.int64)]]
+    chosen = np.zeros(len(traces), bool)
+    chosen[traces.forest.trace[some]] = True
+    own = traces.where(chosen[traces.forest.trace])
     weighted = own.with_weights(max(total / len(own), 1.0))
-    plan = plan_sampling(weighted, {"plan": min(kept / total, 1.0)}, usd_per_million=usd_per_million)
-    return float(plan.plans["cost_usd"].iloc[0])
+    return float(plan_sampling(weighted, 1.0, usd_per_million=usd_per_million).plans["cost_usd"].iloc[0])
