@@ -81,7 +81,10 @@ def plot_bounds(result: Bounds) -> Chart:
         orientation="h",
         marker={"color": [LIGHT[0] if row.label != _ALL else LIGHT[1] for row in rows]},
         width=0.5,
-        customdata=[f"{_between(result, row)}, {count(row.requests)} requests" for row in rows],
+        text=["" if math.isfinite(row.high) else "no upper bound" for row in rows],
+        textposition="inside",
+        insidetextanchor="end",
+        customdata=[f"{claim.range_words(row.low, row.high)}, {count(row.requests)} requests" for row in rows],
         hovertemplate="%{y}: %{customdata}<extra></extra>",
     )
     _add_recorded(figure, result, scale)
@@ -115,12 +118,13 @@ def _add_recorded(figure: Chart, result: Bounds, scale: float) -> None:
     )
 
 
-def _between(result: Bounds, row: _Bar) -> str:
-    """Return the bounds of a bar with their unit."""
-    return interval(row.low, row.high, result.claim.words, confidence="")
-
-
 def _cells(result: Bounds, rows: list[_Bar]) -> list[tuple[str, ...]]:
     """Return the rows of the table."""
     first = (_RECORDED, count(len(result.rows)), result.claim.words(result.value), NO_FIGURE)
-    return [first, *((row.label, count(row.requests), _between(result, row), cell(ratio, row.part)) for row in rows)]
+    return [
+        first,
+        *(
+            (row.label, count(row.requests), result.claim.range_words(row.low, row.high), cell(ratio, row.part))
+            for row in rows
+        ),
+    ]

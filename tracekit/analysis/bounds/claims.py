@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracekit.findings import Finding
-from tracekit.text import clean, duration, ratio, round_duration, round_ratio
+from tracekit.text import clean, duration, interval, ratio, round_duration, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -104,6 +104,16 @@ class Claim:
     def words(self, value: float) -> str:
         """Return a value of the figure with its unit."""
         return duration(value) if self.is_time else ratio(value)
+
+    def range_words(self, low: float, high: float) -> str:
+        """Return bounds of the figure with their unit.
+
+        Examples
+        --------
+        >>> claim_of("p99").range_words(1e9, 2e9), claim_of("error rate").range_words(0.0, 0.0)
+        ('1.00–2.00 s', 'exactly 0%')
+        """
+        return f"exactly {self.words(low)}" if low == high else interval(low, high, self.words, confidence="")
 
     def values(self, duration_ns: Array, is_error: Array) -> Array:
         """Return the value of each request whose mean or quantile the figure is: ns, or 1 and 0.

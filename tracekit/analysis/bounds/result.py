@@ -16,7 +16,7 @@ from tracekit.analysis.bounds.limits import SOURCES
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.stats.worst_case import shares_of_width
-from tracekit.text import count, interval, plural
+from tracekit.text import plural
 
 if TYPE_CHECKING:
     from tracekit.analysis.bounds.claims import Claim, Verdict
@@ -203,9 +203,7 @@ class Bounds(Shown):
         >>> tk.bounds(shop, "p50", requests=pd.DataFrame({"count": [8]})).range_words()
         '40.0–160 ms'
         """
-        if self.low == self.high:
-            return f"exactly {self.claim.words(self.low)}"
-        return interval(self.low, self.high, self.claim.words, confidence="")
+        return self.claim.range_words(self.low, self.high)
 
     def _repr_html_(self) -> str:
         said = "".join(f"<li>{html.escape(one)}</li>" for one in self.knowledge)
@@ -213,5 +211,6 @@ class Bounds(Shown):
         sources = self.sources.rename(columns=suffix).replace(math.inf, math.nan)
         table = as_html(sources) if len(sources) else ""
         spare = self.tolerated_count
-        more = f"<p>Decided as long as at most {count(spare)} requests were lost.</p>" if np.isfinite(spare) else ""
+        lost = f"at most {plural(spare, 'request')} {'was' if spare == 1 else 'were'} lost"
+        more = f"<p>The claim is decided as long as {lost}.</p>" if np.isfinite(spare) and spare > 0 else ""
         return f"<p>{html.escape(repr(self))}</p><ul>{said}</ul>{table}{more}"
