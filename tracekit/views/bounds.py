@@ -120,11 +120,6 @@ def _add_recorded(figure: Chart, result: Bounds, scale: float) -> None:
 
 def _cells(result: Bounds, rows: list[_Bar]) -> list[tuple[str, ...]]:
     """Return the rows of the table."""
+    words = result.claim.range_words
     first = (_RECORDED, count(len(result.rows)), result.claim.words(result.value), NO_FIGURE)
-    return [
-        first,
-        *(
-            (row.label, count(row.requests), result.claim.range_words(row.low, row.high), cell(ratio, row.part))
-            for row in rows
-        ),
-    ]
+    return [first, *((row.label, count(row.requests), words(row.low, row.high), cell(ratio, row.part)) for row in rows)]

@@ -394,6 +394,12 @@ def test_frames_of_different_requests_are_refused():
             tk.bounds(TEN, claim, requests=frames)
 
 
+def test_what_read_requests_returns_is_named():
+    requests = tk.read_requests(b"time,route,count\n2026-01-01T12:00:00Z,/cart,4\n", format="csv")
+    with pytest.raises(TypeError, match=r"expected a DataFrame of requests, found Requests; pass its \.counts"):
+        tk.bounds(TEN, "p99", requests=requests)
+
+
 @pytest.mark.parametrize("claim", [5, tk.Finding("tail", "info", "Slow.")])
 def test_other_claims_are_refused(claim):
     with pytest.raises(TypeError, match="expected a claim"):

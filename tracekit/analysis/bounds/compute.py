@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,7 @@ def bounds(
     """
     check_traces(traces, "bounds")
     asked, limits = claim_of(claim), limits_of(longest_ms, always_recorded, only_5xx_failed=only_5xx_failed)
-    frames = [] if requests is None else [requests] if isinstance(requests, pd.DataFrame) else list(requests)
+    frames: Sequence[Any] = requests if isinstance(requests, list | tuple) else [] if requests is None else [requests]
     counts = [read_counts(frame) for frame in frames]
     if only_5xx_failed and not any(STATUS in one.dimensions for one in counts):
         raise ValueError(
@@ -177,9 +177,10 @@ def _check(traces: TraceSet, found: Recorded, limits: Limits, is_counted: Array)
 def _needs(traces: TraceSet, hidden: Hidden, found: Recorded, beside: Unseen | None) -> str:
     """Return what is missing for bounds; empty if nothing is."""
     if not len(hidden.figure.known):
-        if beside is not None and len(traces) and not (beside.is_counted & found.has_root).any():
-            return "no trace is within the windows and strata of the request counts"
-        return f"no recorded request{' of this endpoint' * (hidden.claim.place is not None)} has a known outcome"
+        of = " of this endpoint" * (hidden.claim.place is not None)
+        if beside is not None and (found.is_known & found.in_place).any():
+            return f"no trace{of} is within the windows and strata of the request counts"
+        return f"no recorded request{of} has a known outcome"
     if beside is None and not _is_complete(traces):
         return _UNKNOWN
     return ""

@@ -97,7 +97,7 @@ class Limits(NamedTuple):
         if claim.metric == "failed":
             return np.zeros(len(least_ns)), 1.0
         if claim.limit_ns is None:
-            return least_ns, most_ns
+            return np.minimum(least_ns, most_ns), most_ns
         return (least_ns > claim.limit_ns).astype(float), float(most_ns > claim.limit_ns)
 
 
