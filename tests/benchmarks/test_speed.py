@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from bench_size import COMPARED, SPANS
 
-from tracekit import read, service_graph
+from tracekit import bounds, read, service_graph
 from tracekit.forest import build_forest
 from tracekit.loading.convert import convert
 from tracekit.traces import TraceSet
@@ -126,6 +126,13 @@ def test_service_graph_of_a_fresh_set(benchmark, traces, figure):
     forest = traces.forest
     benchmark.pedantic(lambda: service_graph(TraceSet(traces.columns, forest=forest)), rounds=3)
     figure("service graph, with the look-ups", "", f"{benchmark.stats.stats.min:.3f} s")
+
+
+def test_bounds(benchmark, traces, figure):
+    counts = pd.DataFrame({"count": [2 * len(traces)]})
+    bounds(traces, "p99 < 1 s", requests=counts)
+    benchmark(bounds, traces, "p99 < 1 s", requests=counts)
+    figure("bounds of p99, attributes looked up before", "<= 0.5 s", f"{benchmark.stats.stats.min:.3f} s")
 
 
 def test_save(benchmark, traces, tmp_path, figure):

@@ -266,6 +266,17 @@ def test_statements_that_would_decide():
     assert "show that exactly the requests with status 5xx failed (only_5xx_failed)" in rate["action"].tolist()
 
 
+def test_counts_of_the_endpoint_would_decide():
+    traces = requests(np.full(100, 10.0), route=["/pay", "/cart"] * 50)
+    claim = "error rate of POST /pay < 10%"
+    for said in ({}, {"requests": pd.DataFrame({"count": [120]})}):
+        row = tk.bounds(traces, claim, **said).plan().iloc[-1]
+        assert row["action"] == "count the requests of the endpoint: decided if at most 5 were lost"  # 5 of 55, 6 of 56
+        assert (row["high"], row["verdict"]) == (pytest.approx(5 / 55), "true")
+    by_route = pd.DataFrame({"route": ["/pay", "/cart"], "method": "POST", "count": [55, 65]})
+    assert tk.bounds(traces, claim, requests=by_route).verdict == "true"
+
+
 def test_a_decided_claim_needs_no_plan():
     assert not len(tk.bounds(TEN, "p50 < 61 ms", requests=TOTAL).plan())
 

@@ -38,25 +38,29 @@ class _Way(NamedTuple):
 
 def tolerated(found: Bounds) -> float:
     """Return the largest number of lost requests with the verdict of none; NaN if that is undecided."""
-    hidden = found.hidden._replace(unseen=None)
 
     def verdict(lost: int) -> str:
-        ends = []
-        for highest in (False, True):
-            more = Masses.of([(hidden.limits.of(hidden.claim, UNTRACED)[highest], lost, UNTRACED)])
-            known = hidden.worst(highest=highest)
-            ends.append(hidden.figure.at(hidden.figure.worst(known, more, highest=highest)))
-        return found.claim.verdict(*ends)
+        return found.claim.verdict(*_with_lost(found, lost))
 
-    if not found.claim.operator or not len(hidden.figure.known) or (now := verdict(0)) == "undecided":
+    if not found.claim.operator or not len(found.hidden.figure.known) or (now := verdict(0)) == "undecided":
         return math.nan
     most = first_false(lambda lost: verdict(lost) == now, _MOST) - 1
     return math.inf if most == _MOST - 1 else float(most)
 
 
+def _with_lost(found: Bounds, lost: float) -> tuple[float, float]:
+    """Return the bounds if so many requests were lost, beyond those that were recorded without an outcome."""
+    hidden, ends = found.hidden._replace(unseen=None), []
+    for highest in (False, True):
+        more = Masses.of([(hidden.limits.of(hidden.claim, UNTRACED)[highest], lost, UNTRACED)])
+        known = hidden.worst(highest=highest)
+        ends.append(hidden.figure.at(hidden.figure.worst(known, more, highest=highest)))
+    return ends[0], ends[1]
+
+
 def plan_of(found: Bounds, usd_per_million: float) -> pd.DataFrame:
     """Return the ways to decide an undecided claim, see ``Bounds.plan``."""
-    ways = _ways(found) if found.verdict == "undecided" else []
+    ways = _ways(found) if found.verdict in {"undecided", "not estimable"} else []
     known = len(found.hidden.figure.known)
     total = known + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
     every_usd = _price(found, total, usd_per_million) if ways else 0.0
@@ -72,9 +76,29 @@ def plan_of(found: Bounds, usd_per_million: float) -> pd.DataFrame:
 
 def _ways(found: Bounds) -> list[_Way]:
     """Return the ways that decide the claim."""
+    if not found.is_estimable:
+        return [way for way in [_counts(found)] if way is not None]
     traces = _more_traces(found)
-    every = [traces, *_strata(found, traces), *_outcomes(found), _random(found), _longest(found), _only_5xx(found)]
+    every = [
+        traces,
+        *_strata(found, traces),
+        *_outcomes(found),
+        _random(found),
+        _longest(found),
+        _only_5xx(found),
+        _counts(found),
+    ]
     return [way for way in every if way is not None]
+
+
+def _counts(found: Bounds) -> _Way | None:
+    """Return how few requests have to be lost, if request counts of the endpoint alone would say how many were."""
+    unseen, known, spare = found.hidden.unseen, len(found.hidden.figure.known), found.tolerated_count
+    if (unseen is not None and any(frame.is_determined for frame in unseen.frames)) or not 0 < spare < math.inf:
+        return None
+    what = "requests" if found.claim.place is None else "requests of the endpoint"
+    action = f"count the {what}: decided if at most {count(spare)} {'was' if spare == 1 else 'were'} lost"
+    return _Way(action, known + spare, known, *_with_lost(found, spare))
 
 
 def _lost(found: Bounds) -> float:
