@@ -104,6 +104,16 @@ def test_a_request_that_was_recorded_without_an_outcome_is_counted_once():
     }
 
 
+def test_an_unfinished_request_may_have_any_of_the_counted_statuses():
+    traces = requests([10, 20, 30, 40], open_at=[3])
+    found = tk.bounds(traces, "error rate", requests=pd.DataFrame({"status": ["2xx", "5xx"], "count": [4, 1]}))
+    assert (found.low, found.high) == pytest.approx((1 / 5, 2 / 5))
+    assert found.sources.set_index("source")["request_count"].to_dict() == {
+        "unfinished requests": 1,
+        "other requests without a trace": 1,
+    }
+
+
 def test_counts_by_endpoint_leave_other_losses_out():
     traces = requests([10, 20, 30], route=["/pay", "/pay", "/cart"])
     by_route = pd.DataFrame({"route": ["/pay", "/cart"], "method": "POST", "count": [2, 9]})
