@@ -119,6 +119,10 @@ ADVERSARIES = {
     "two minutes": lambda rng, world, share: lose(rng, world, -np.abs(world.window - rng.integers(0, 5) - 0.5), share),
     "head sampling": lambda rng, world, share: replace(world, is_kept=rng.random(len(world)) > share),
     "tail sampling": lambda rng, world, _: tail(rng, world),
+    "tail sampling, then two minutes and root spans": lambda rng, world, share: broken(
+        rng, replace(kept := tail(rng, world), is_kept=kept.is_kept & (world.window // 2 != 1)),
+        world.failed + world.took_ns / 1e12, share / 4,
+    ),
     "root spans, ends": lambda rng, world, share: broken(rng, world, world.took_ns / 1e12, share),
     "all of it": lambda rng, world, share: broken(
         rng, lose(rng, world, world.failed + world.took_ns / 1e12 + (world.window == 2), share / 2),
@@ -145,7 +149,8 @@ def knowledge(rng, world, name, *, only_5xx):
     said = {"requests": [world.counts(*by) for by in given]}
     if rng.random() < 0.5:
         said["longest_ms"] = float(np.ceil(world.took_ns.max() / MS))
-    if name == "tail sampling" and rng.random() < 0.7:
+    has_windows = any("time" in by for by in given)  # without them, nothing says that the sampler was not there
+    if name.startswith("tail sampling") and (has_windows or name == "tail sampling") and rng.random() < 0.7:
         said["always_recorded"] = ["failed", f"slower than {LONG_MS} ms"]
     if only_5xx and any("status" in by for by in given) and rng.random() < 0.5:
         said["only_5xx_failed"] = True

@@ -62,7 +62,7 @@ def bounds(
         No request took longer, for example because clients give up after it.
     always_recorded
         ``failed``, ``slower than 1 s``, or both: such requests have a trace because the sampler keeps them.  It does
-        not apply to windows without any trace.
+        not apply to windows of ``requests`` without any trace; counts without times have no windows.
     only_5xx_failed
         Requests counted with status 5xx failed and no others; otherwise requests of other statuses may have failed.
     ends_last
