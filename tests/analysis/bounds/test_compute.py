@@ -207,6 +207,15 @@ def test_the_sources_of_doubt_share_the_width():
     assert np.isinf(unlimited["high"]).all()
 
 
+def test_windows_need_not_begin_with_a_second():
+    traces = requests([10, 20, 30], minute=[0, 1, 3])
+    starts = START + 7 + np.arange(-1, 2) * MINUTE  # the third trace is in none
+    counts = pd.DataFrame({"time": pd.to_datetime(starts, utc=True), "count": [2, 1, 4]})
+    found = tk.bounds(traces, "error rate", requests=counts)
+    assert found.strata[["request_count", "trace_count"]].to_numpy().tolist() == [[4, 1], [2, 1], [1, 0]]
+    assert "1 trace outside the counted windows and strata left out" in found.knowledge
+
+
 def test_strata_list_where_traces_are_missing():
     traces = requests([10, 20, 30], route=["/pay", "/pay", "/cart"], minute=[0, 1, 1])
     counts = pd.DataFrame({"time": [*TIMES[:2], TIMES[1]], "route": ["/pay", "/pay", "/cart"], "count": [5, 2, 8]})

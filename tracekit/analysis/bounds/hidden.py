@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.bounds.claims import Claim
     from tracekit.analysis.bounds.limits import Limits
     from tracekit.analysis.bounds.unseen import Counted, Unseen
+    from tracekit.columns import Array
     from tracekit.stats.worst_case import Figure
 
 _NEAR = 1e-6  # a count so near below an integer is that integer
@@ -39,8 +40,8 @@ class Hidden(NamedTuple):
     figure: Figure
     claim: Claim
     limits: Limits
-    unfinished_ns: np.ndarray
-    rootless_ns: np.ndarray
+    unfinished_ns: Array
+    rootless_ns: Array
     unseen: Unseen | None
 
     def worst(self, *, highest: bool) -> Masses:
@@ -88,20 +89,26 @@ class Hidden(NamedTuple):
             return fixed + _from_pools(
                 counts_at_worst(self.unseen.frames, self.limits, known, pool, highest=highest), self.pools
             )
-        most, least = most_and_least(self.unseen.frames)
-        every = math.floor(most.sum() + _NEAR)
+        most, apart = most_and_least(self.unseen.frames)
         lost, empty = (self.limits.of(self.claim, source)[highest] for source in (UNTRACED, EMPTY))
-        if lost == empty:
-            gone = min(math.floor(most[1] + _NEAR), every)
-            found = Masses.of([(lost, every - gone, UNTRACED), (lost, gone, EMPTY)])
-            return fixed + _from_pools(found, self.pools)
-        # counted one by one: fewest that are not extreme, most that are
-        gone = min(every, math.floor(least[1] + _NEAR))
-        free = min(pool, every)
-        rest = max(math.ceil(least[0] - _NEAR) - free, 0.0)
+        every = math.floor(most.sum() + _NEAR)
+        if lost != empty:
+            return self.figure.worst(*self._apart(fixed, apart, every, pool), highest=highest)
+        gone = min(math.floor(most[1] + _NEAR), every)
+        found = Masses.of([(lost, every - gone, UNTRACED), (lost, gone, EMPTY)])
+        return fixed + _from_pools(found, self.pools)
+
+    def _apart(self, fixed: Masses, apart: Array, every: int, pool: float) -> tuple[Masses, Masses]:
+        """Return the hidden requests that make the figure high where ``always_recorded`` limits most, but not all.
+
+        The fewest that it limits count in any case, and the most that it does not: each number is extreme by itself.
+        """
+        lost, empty = (self.limits.of(self.claim, source)[1] for source in (UNTRACED, EMPTY))
+        gone, free = min(every, math.floor(apart[1] + _NEAR)), min(pool, every)
+        rest = max(math.ceil(apart[0] - _NEAR) - free, 0.0)
         certain = Masses.of([(empty, gone, EMPTY), (lost, rest, UNTRACED)]) + _pool_masses(self.pools, free, empty)
         others = Masses.of([(lost, max(every - gone - free - rest, 0.0), UNTRACED)])
-        return self.figure.worst(fixed + certain, others, highest=highest)
+        return fixed + certain, others
 
 
 def _separate(hidden: Hidden, frame: Counted, *, highest: bool) -> tuple[Masses, Masses]:

@@ -51,7 +51,7 @@ class Bounds(Shown):
         What is missing where they are not estimable; empty otherwise.
     strata
         Requests by stratum and window of the counts: their dimensions, ``start_ns``, ``end_ns``, ``request_count``,
-        ``trace_count`` (with a known outcome), ``unseen_count``; the most unseen requests first.  Empty without counts.
+        ``trace_count`` (usable ones), ``unseen_count``; the most unseen requests first.  Empty without counts.
     hidden, low_masses, high_masses
         What can be hidden; and the hidden requests for which the figure is lowest and highest.
     rows

@@ -37,15 +37,13 @@ class Counted(NamedTuple):
     ----------
     rows
         One row per stratum and window: the dimensions, ``start_ns``, ``end_ns`` (if windows are known),
-        ``request_count``, ``trace_count`` (with a known outcome), ``unseen_count`` (all others); flags:
+        ``request_count``, ``trace_count`` (usable ones), ``unseen_count`` (all others); flags:
         ``may_be_in_place`` and, by dimension of the endpoint, ``is_<dimension>``; ``is_failed`` (status 5xx),
         ``is_empty`` (no trace starts in the window).
     dimensions
         The dimensions.
     is_determined
         Whether the dimensions say for certain that a request is of the endpoint.
-    excess_count
-        Traces beyond the requests counted.
     notes
         Assumptions of the counts.
     """
@@ -53,7 +51,6 @@ class Counted(NamedTuple):
     rows: pd.DataFrame
     dimensions: tuple[str, ...]
     is_determined: bool
-    excess_count: float
     notes: tuple[str, ...]
 
     @property
@@ -107,27 +104,29 @@ def _rows_of(traces: TraceSet, found: Recorded, counts: Counts) -> _Rows:
     """Return the row of each trace, and which rows are of windows in which no trace starts."""
     codes = {name: stratum_codes(traces, name, counts).take(found.root) for name in counts.dimensions}
     window, starts = window_of(traces.columns.spans.start_ns[found.root], counts)
-    columns = codes | {"start_ns": Codes(window, [str(start) for start in starts])}
-    group, labels = group_codes({name: (c.codes, c.labels) for name, c in columns.items()}, len(window))
-    seen = pd.DataFrame(labels, index=pd.RangeIndex(len(labels["start_ns"])))
-    seen["start_ns"] = pd.to_numeric(seen["start_ns"]).fillna(-1).astype(np.int64)
-    frame, keys = counts.frame, list(counts.dimensions)
-    rows = frame[keys].assign(
-        start_ns=frame["start_ns"] if counts.has_time else int(starts[0]), row=np.arange(len(frame))
+    numbers = Codes(window, [str(number) for number in range(len(starts))])
+    columns = {name: (column.codes, column.labels) for name, column in (codes | {"window": numbers}).items()}
+    group, labels = group_codes(columns, len(window))
+    seen = pd.DataFrame(labels, index=pd.RangeIndex(len(labels["window"])))
+    seen["window"] = pd.to_numeric(seen["window"]).fillna(-1).astype(np.int64)
+    own = (
+        np.searchsorted(starts, counts.frame["start_ns"]) if counts.has_time else np.zeros(len(counts.frame), np.int64)
     )
-    row = seen.merge(rows, on=[*keys, "start_ns"], how="left")["row"].fillna(_NOT_COUNTED).to_numpy(np.int64)
+    is_empty = np.bincount(window[window >= 0], minlength=len(starts))[own] == 0
+    return _Rows(counts, _row_of_group(seen, counts, own)[group], codes, is_empty)
+
+
+def _row_of_group(seen: pd.DataFrame, counts: Counts, window: Array) -> Array:
+    """Return the row of counts for each group of traces: their labels and the number of their window."""
+    keys = list(counts.dimensions)
+    rows = counts.frame[keys].assign(window=window, row=np.arange(len(counts.frame)))
+    row = seen.merge(rows, on=[*keys, "window"], how="left")["row"].fillna(_NOT_COUNTED).to_numpy(np.int64)
     is_stratum = np.ones(len(seen), bool)
     if keys:
-        known = frame[keys].drop_duplicates().assign(known=True)
+        known = counts.frame[keys].drop_duplicates().assign(known=True)
         is_stratum = seen.merge(known, on=keys, how="left")["known"].notna().to_numpy(bool)
     row = np.where((row == _NOT_COUNTED) & is_stratum, _NO_REQUESTS, row)
-    row = np.where(seen["start_ns"] < 0, _NOT_COUNTED, row) if counts.has_time else row
-    busy = (
-        np.isin(rows["start_ns"], starts[np.unique(window[window >= 0])])
-        if counts.has_time
-        else np.ones(len(rows), bool)
-    )
-    return _Rows(counts, row[group], codes, ~busy)
+    return np.where(seen["window"] < 0, _NOT_COUNTED, row)
 
 
 def _counted(traces: TraceSet, found: Recorded, claim: Claim, place: _Rows, is_seen: Array) -> Counted:
@@ -155,7 +154,7 @@ def _counted(traces: TraceSet, found: Recorded, claim: Claim, place: _Rows, is_s
         notes.append(
             f"{plural(excess, 'trace')} more than requests counted: the counts are not of these requests alone"
         )
-    return Counted(table, counts.dimensions, _is_determined(found, claim, place), excess, tuple(notes))
+    return Counted(table, counts.dimensions, _is_determined(found, claim, place), tuple(notes))
 
 
 def _fits(place: _Rows, found: Recorded, claim: Claim, name: str) -> Array:
