@@ -210,5 +210,5 @@ def _knowledge(
     said += limits.statements
     if (found.is_unfinished | ~found.has_root).any():
         least = "took at least as long as their recorded spans" if ends_last else "may have taken any time"
-        said.append(f"requests without a recorded outcome {least}")
+        said.append(f"requests without a recorded outcome {least}, and may have failed")
     return [clean(one) for one in said]
