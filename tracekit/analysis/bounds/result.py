@@ -170,11 +170,11 @@ class Bounds(Shown):
         Returns
         -------
         pandas.DataFrame
-            One row per way: ``action``; ``request_count``: further traces, requests whose outcome is needed, for a random
-            sample all traces, for counts the most requests that there may be; ``kept_ratio``: of the requests of the endpoint that have a trace then;
-            ``cost_usd`` of the traces of these requests per month (``tk.plan_sampling``), ``low``, ``high`` and
-            ``verdict`` then.  Empty if the claim is decided, or nothing is claimed; without bounds, only how few
-            requests have to be lost.
+            One row per way: ``action``; ``request_count``: further traces, requests whose outcome is needed, for a
+            random sample all traces, for counts the most requests that there may be; ``kept_ratio``: of the requests of
+            the endpoint that have a trace then; ``cost_usd`` of the traces of these requests per month
+            (``tk.plan_sampling``), ``low``, ``high`` and ``verdict`` then.  Empty if the claim is decided, or nothing
+            is claimed; without bounds, only how few requests have to be lost.
 
         Examples
         --------
