@@ -164,6 +164,57 @@ def _same(found, expected, where):
         assert found == expected, where
 
 
+def content(traces):
+    """Every column of a set, bit for bit, with codes of texts, attributes, resources and scopes replaced by these."""
+    columns = traces.columns
+    texts = np.array([*columns.texts, None], object)
+    kv = columns.kv
+    bits = zip(
+        *([kv.keys[code] for code in kv.key], kv.type.tolist(), kv.text.to_pylist(), kv.integer.tolist()),
+        *(kv.double.view(np.int64).tolist(), kv.origin.tolist(), kv.namespace.tolist(), kv.is_indexed.tolist()),
+        strict=True,
+    )
+    attributes = np.array([*map(repr, bits), None], object)[:-1]
+
+    def lists(table):
+        return table.offsets.tolist(), attributes[table.codes].tolist()
+
+    def owners(table, own):
+        rows = zip(*(column(table, one).tolist() for one in fields(table)), strict=True)
+        return np.array([*(repr((row, attributes[own.of(i)].tolist())) for i, row in enumerate(rows)), None], object)
+
+    def column(table, one):
+        codes = getattr(table, one.name)
+        is_text = one.name in {"status_message", "trace_state", "schema_url", "version"} or (
+            one.name == "name" and table is not columns.spans
+        )
+        return texts[codes] if is_text else codes
+
+    coded = {
+        "name": np.array([*columns.names, None], object),
+        "resource": owners(columns.resources, columns.resource_attributes),
+        "scope": owners(columns.scopes, columns.scope_attributes),
+    }
+    found = {"frames": [traces.sources.to_csv(), traces.issues.to_csv()]}
+    for name in ("spans", "events", "links", "facts"):
+        table = getattr(columns, name)
+        for one in fields(table):
+            values = column(table, one)
+            if name == "spans" and one.name in coded:
+                values = coded[one.name][values]
+            found[f"{name}.{one.name}"] = values.dtype.str, values.tolist()
+    for name in ("attributes", "event_attributes", "link_attributes"):
+        found[name] = lists(getattr(columns, name))
+    return found
+
+
+def assert_same_content(found, expected):
+    """Both sets the same bit for bit, whatever the numbers of their texts, attributes, resources and scopes."""
+    found, expected = content(found), content(expected)
+    for name, values in expected.items():
+        assert found[name] == values, name
+
+
 def meaning(traces):
     """Everything a set says, whatever the order of its tables of texts, attributes, resources and scopes."""
     frames = {view: getattr(traces, view).copy() for view in VIEWS}

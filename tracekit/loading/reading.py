@@ -13,7 +13,7 @@ from tracekit.loading.building.ledger import Position
 from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import DocumentReader
 from tracekit.loading.opening.container import open_bytes
-from tracekit.loading.records import LongLine, line_chunks, nests_deeper, shape, split_lines
+from tracekit.loading.records import Lines, LongLine, line_chunks, nests_deeper, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -112,7 +112,7 @@ class SourceReader:
                 self._document(chunk, stream, chunk.line)
             else:
                 end = chunk.first_offset + len(chunk.data)
-                lines = split_lines(chunk.data, chunk.first_line, chunk.first_offset)
+                lines = Lines(chunk.data, chunk.first_line, chunk.first_offset)
                 for line, offset, data in self._dispatcher.scan(lines):
                     if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # loses a span, not the line
                         DocumentReader(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()

@@ -18,7 +18,7 @@ from tracekit.loading.opening.sources import expand
 from tracekit.loading.otlp.fast import Scanner
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader
-from tracekit.loading.records import split_lines
+from tracekit.loading.records import Lines
 from tracekit.loading.records.lines import line_chunks
 
 # ------------------------------------------------------------------ the same, both ways
@@ -124,7 +124,7 @@ def test_lines_true_to_the_specification_mean_the_same_to_both_readers(records, 
     data = b"\n".join(made) + b"\n"
     builder = Builder()
     builder.open_source("fast")
-    left = list(Scanner(builder).scan(split_lines(data, 1, 0)))
+    left = list(Scanner(builder).scan(Lines(data, 1, 0)))
     assert left == [], "the fast path takes them all"
     same(read(data, time_unit="ns"), tolerantly(data, "ns"))
 
@@ -135,7 +135,7 @@ def test_lines_true_to_the_specification_mean_the_same_to_both_readers(records, 
 def scanned(*records):
     builder = Builder()
     builder.open_source("fast")
-    left = list(Scanner(builder).scan(split_lines(lines(*records), 1, 0)))
+    left = list(Scanner(builder).scan(Lines(lines(*records), 1, 0)))
     return builder, left
 
 
@@ -249,8 +249,8 @@ def test_an_odd_attribute_known_from_an_earlier_chunk_sends_its_line_back_again(
     scanner = Scanner(builder)
     odd = line(request(span(attributes=[text("", "x")])))
     for _ in range(3):
-        assert [item.data for item in scanner.scan(split_lines(odd + b"\n", 1, 0))] == [odd]
-        assert list(scanner.scan(split_lines(lines(request(span(**ids(3)))), 1, 0))) == []
+        assert [item.data for item in scanner.scan(Lines(odd + b"\n", 1, 0))] == [odd]
+        assert list(scanner.scan(Lines(lines(request(span(**ids(3)))), 1, 0))) == []
     assert (builder.ledger.seen, builder.ledger.record_count) == (3, 3)
 
 
@@ -259,7 +259,7 @@ def test_blank_lines_are_passed_over_and_lines_counted():
     builder = Builder()
     builder.open_source("fast")
     data = b"\n \r\n" + good + b"\r\n\n" + good
-    assert list(Scanner(builder).scan(split_lines(data, 10, 1000))) == []
+    assert list(Scanner(builder).scan(Lines(data, 10, 1000))) == []
     spans = builder.take_columns().spans
     assert spans.record_number.tolist() == [12, 14]
     assert spans.byte_offset.tolist() == [1004, 1000 + data.rindex(good)]

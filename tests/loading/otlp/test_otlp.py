@@ -214,7 +214,7 @@ def test_float_times_that_lost_digits_are_reported():
     assert set(traces.spans["time_resolution_ns"]) == {256}
     issues = told(traces, "TIME_PRECISION_LOST")
     assert set(issues["severity"]) == {"info"}
-    fields = ["startTimeUnixNano", "endTimeUnixNano", "timeUnixNano"]
+    fields = ["endTimeUnixNano", "startTimeUnixNano", "timeUnixNano"]
     assert [next(f for f in fields if f in message) for message in issues["message"]] == fields
     assert issues["issue_count"].tolist() == [2, 2, 1]
     exact = read(lines(request(span(startTimeUnixNano=5, endTimeUnixNano=7))))

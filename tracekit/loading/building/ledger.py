@@ -111,9 +111,14 @@ class Ledger:
         return self.seen - self.merged - self.quarantined
 
     @property
+    def has_remarks(self) -> bool:
+        """Whether there are issues or tallies; dialects are only counted."""
+        return bool(self.issues or self._tallies)
+
+    @property
     def is_silent(self) -> bool:
         """Whether there are no issues, tallies or dialects."""
-        return not (self.issues or self._tallies or self.dialects)
+        return not (self.has_remarks or self.dialects)
 
     def issue(
         self,
@@ -196,11 +201,11 @@ class Ledger:
     def tally(self, code: str, message: str, at: Position, count: int = 1, action: str = "accepted") -> None:
         """Count a frequent event: one issue at the end, with the first position."""
         before, first = self._tallies.get((code, message, action), (0, at))
-        self._tallies[code, message, action] = (before + count, first)
+        self._tallies[code, message, action] = (before + count, min(first, at))
 
     def close(self) -> None:
         """Add the issues of tallies, dialects and skipped signals at the end of the source."""
-        for (code, message, action), (count, first) in self._tallies.items():
+        for (code, message, action), (count, first) in sorted(self._tallies.items(), key=_first_place):
             often = f"; {count:,} times; this is the first" * (count > 1)
             self.issue(code, f"{message}{often}", at=first, count=count, action=action)
         self._tallies.clear()
@@ -253,6 +258,11 @@ class Ledger:
             "complete": self.complete,
             "stop_reason": self.stop_reason,
         }
+
+
+def _first_place(tally: tuple[tuple[str, str, str], tuple[int, Position]]) -> tuple[Position, tuple[str, str, str]]:
+    """Return the sort key of a tally: a chunk's lines are not read in their order."""
+    return tally[1][1], tally[0]
 
 
 def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:

@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.columns import Array, KeyValues
+from tracekit.loading import native
 from tracekit.loading.records.parse import BigInt
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1  # the 64-bit range
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -52,7 +55,8 @@ class Attributes:
         self._codes: dict[tuple[Any, ...], int] = {}
         self._key, self._namespace = array("i"), array("i")
         self._type, self._origin, self._indexed = array("b"), array("b"), array("b")
-        self._text: list[str | None] = []
+        self._texts: list[pa.LargeStringArray] = []  # of the first rows
+        self._text: list[str | None] = []  # of the others
         self._integer, self._double = array("q"), array("d")
 
     def __len__(self) -> int:
@@ -121,12 +125,37 @@ class Attributes:
         self._indexed.frombytes(bytes(len(added)))
         return codes
 
+    def extend_columns(
+        self, keys: Array, kinds: Array, texts: pa.LargeStringArray, integers: Array, doubles: Array
+    ) -> int:
+        """Add rows by column, ``keys`` as codes of ``self.keys``; return the code of the first."""
+        first = len(self)
+        self._seal()
+        self._texts.append(texts)
+        self._key.frombytes(keys.astype(np.int32, copy=False).tobytes())
+        self._type.frombytes(kinds.astype(np.int8, copy=False).tobytes())
+        self._integer.frombytes(integers.astype(np.int64, copy=False).tobytes())
+        self._double.frombytes(doubles.astype(np.float64, copy=False).tobytes())
+        self._origin.frombytes(bytes(len(keys)))
+        self._namespace.extend(repeat(-1, len(keys)))
+        self._indexed.frombytes(bytes(len(keys)))
+        return first
+
+    def _seal(self) -> None:
+        """Put the texts that came one by one behind those that came as columns."""
+        import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself
+
+        if self._text:
+            self._texts.append(pa.array(self._text, pa.large_string()))
+            self._text = []
+
     def table(self) -> tuple[KeyValues, Array | None]:
         """Return the distinct attributes and, if rows were folded, the new code of every old one; empties the pool."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself
 
-        text = pa.array(self._text, pa.large_string())
-        text_hash = np.fromiter(map(hash, self._text), np.int64, len(self._text))
+        self._seal()
+        text = pa.concat_arrays(self._texts) if self._texts else pa.array([], pa.large_string())
+        text_hash = _hashes(text)
         kv = KeyValues(
             keys=self.keys.list(),
             key=_held(self._key, np.int32),
@@ -139,8 +168,17 @@ class Attributes:
             namespaces=self._namespaces.list(),
             is_indexed=_held(self._indexed, np.bool_),
         )
-        self._text, self._codes = [], {}
+        self._texts, self._text, self._codes = [], [], {}
         return fold(kv, text_hash)
+
+
+def _hashes(text: pa.LargeStringArray) -> Array:
+    """Return a number for each text, equal for equal texts."""
+    module = native.compiled()
+    if module is None:
+        return np.fromiter(map(hash, text.to_pylist()), np.int64, len(text))
+    _, offsets, data = text.buffers()
+    return np.frombuffer(module.hashes(offsets or b"", data or b""), np.int64)[: len(text)]
 
 
 def _held(values: array[Any], kind: Any) -> Array:

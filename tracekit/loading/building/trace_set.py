@@ -121,8 +121,12 @@ def finalise(
 
 
 def _order(spans: SpanColumns) -> Array:
-    """Return the rows by (trace id, start, order of arrival)."""
-    return np.lexsort((spans.start_ns, spans.trace_lo, spans.trace_hi))
+    """Return the rows by (trace id, start, record); of one record in order of arrival."""
+    keys = [spans.start_ns, spans.trace_lo, spans.trace_hi]
+    earlier = (np.diff(spans.record_number) < 0) & (np.diff(spans.source) == 0)
+    if earlier.any():  # of a chunk of lines, the irregular ones arrive last
+        keys = [spans.record_number, spans.source, *keys]
+    return np.lexsort(keys)
 
 
 def add_totals(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:

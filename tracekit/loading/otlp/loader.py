@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import native
 from tracekit.loading.loader import UNREADABLE, Loader
-from tracekit.loading.otlp import tolerant
-from tracekit.loading.otlp.fast import Scanner
+from tracekit.loading.otlp import compiled, fast, tolerant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracekit.loading.loader import Document
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.loader import Document, Scanner
 
 MOST_WRAPPERS = 4  # deeper ones are read as one value, which has a limit on its depth
 
@@ -91,4 +92,10 @@ def _span(document: Document, resource: int, scope: int) -> None:
         tolerant.load_span(span, resource, scope, at, document.builder)
 
 
-LOADER = Loader("otlp", tolerant.recognises, tolerant.load, walk=walk, scanner=Scanner)
+def scanner(builder: Builder) -> Scanner:
+    """Return the scanner of lines: the compiled one where it was built, unless the Python lane is chosen."""
+    extension = native.compiled()
+    return fast.Scanner(builder) if extension is None else compiled.Scanner(builder, extension)
+
+
+LOADER = Loader("otlp", tolerant.recognises, tolerant.load, walk=walk, scanner=scanner)

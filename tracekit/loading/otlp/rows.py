@@ -139,9 +139,6 @@ class Rows:
         n = len(trace)
         flags, *dropped = (np.array(column, np.uint32) for column in self.numbers)
         start, end = np.array(self.start, np.int64), np.array(self.end, np.int64)
-        quality = np.where(start == 0, int(Quality.NO_START), 0) | np.where(end == 0, int(Quality.NO_END), 0)
-        quality |= np.where(flags & _REMOTE_KNOWN, int(Quality.PARENT_REMOTE_KNOWN), 0)
-        quality |= np.where(flags & (_REMOTE_KNOWN | _REMOTE) == _REMOTE_KNOWN | _REMOTE, int(Quality.PARENT_REMOTE), 0)
         spans = SpanColumns(
             trace_hi=trace[:, 0].copy(),
             trace_lo=trace[:, 1].copy(),
@@ -165,7 +162,7 @@ class Rows:
             dropped_attributes=dropped[0],
             dropped_events=dropped[1],
             dropped_links=dropped[2],
-            quality=quality.astype(np.uint32),
+            quality=quality_of(start, end, flags),
         )
         return Batch(
             spans,
@@ -175,6 +172,14 @@ class Rows:
             LinkColumns(*map(np.array, self.links, LINK_DTYPES)),
             self.link_attributes.ragged(kv),
         )
+
+
+def quality_of(start: Array, end: Array, flags: Array) -> Array:
+    """Return the quality bits of spans by their times and flags."""
+    quality = np.where(start == 0, int(Quality.NO_START), 0) | np.where(end == 0, int(Quality.NO_END), 0)
+    quality |= np.where(flags & _REMOTE_KNOWN, int(Quality.PARENT_REMOTE_KNOWN), 0)
+    quality |= np.where(flags & (_REMOTE_KNOWN | _REMOTE) == _REMOTE_KNOWN | _REMOTE, int(Quality.PARENT_REMOTE), 0)
+    return quality.astype(np.uint32)
 
 
 def _extend(columns: list[array[Any]], rows: Iterable[int], more: Sequence[Iterable[int]]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Position
 
 _EXACT = 2**53
+ROUNDED_NS = 256  # the resolution of nanoseconds that are a JSON number
 _FAR = 10**MOST_DIGITS
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?")
 
@@ -29,12 +30,17 @@ def moment(value: Any, field: str, at: Position, builder: Builder) -> tuple[int 
         return _from_text(value, field, at, builder), 1
     if isinstance(value, (int, float, Decimal)) and value is not True and -_FAR < value < _FAR:
         if not -_EXACT <= value <= _EXACT:
-            message = f"expected text in {field}, found a JSON number beyond 2^53"
-            builder.ledger.tally("TIME_PRECISION_LOST", message, at)
-            return int(value), 256
+            note_rounded(field, at, builder)
+            return int(value), ROUNDED_NS
         return int(value) or None, 1
     _no_time(value, field, at, builder)
     return None, 1
+
+
+def note_rounded(field: str, at: Position, builder: Builder, count: int = 1) -> None:
+    """Count times that are JSON numbers beyond 2^53."""
+    message = f"expected text in {field}, found a JSON number beyond 2^53"
+    builder.ledger.tally("TIME_PRECISION_LOST", message, at, count)
 
 
 def is_naive(value: Any) -> bool:

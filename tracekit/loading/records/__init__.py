@@ -26,10 +26,10 @@ from tracekit.loading.records.lines import (
     MAX_LINE,
     Line,
     LineChunk,
+    Lines,
     LongLine,
     filled_lines,
     line_chunks,
-    split_lines,
 )
 from tracekit.loading.records.notes import Note
 from tracekit.loading.records.parse import BigInt, Parsed, parse
@@ -46,6 +46,7 @@ __all__ = [
     "JsonPull",
     "Line",
     "LineChunk",
+    "Lines",
     "LongLine",
     "Note",
     "Parsed",
@@ -55,6 +56,5 @@ __all__ = [
     "nests_deeper",
     "parse",
     "shape",
-    "split_lines",
     "strip_prefix",
 ]

@@ -140,10 +140,27 @@ def filled_lines(data: bytes, number: int) -> Iterator[tuple[int, int, int]]:
         start, number = stop + 1, number + 1
 
 
-def split_lines(data: bytes, first_line: int, first_offset: int) -> Iterator[Line]:
-    """Yield the lines that are not blank."""
-    for number, start, stop in filled_lines(data, first_line):
-        yield Line(number, first_offset + start, data[start:stop])
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a chunk that are not blank, one by one, or all bytes at once for a scanner that splits them itself.
+
+    Parameters
+    ----------
+    data
+        The bytes, with their newlines.
+    first_line
+        Number of the first line, from 1.
+    first_offset
+        Byte offset of the first byte in the decoded source.
+    """
+
+    data: bytes
+    first_line: int
+    first_offset: int
+
+    def __iter__(self) -> Iterator[Line]:
+        for number, start, stop in filled_lines(self.data, self.first_line):
+            yield Line(number, self.first_offset + start, self.data[start:stop])
 
 
 class _Lines:

@@ -1,0 +1,264 @@
+"""The compiled lane gives what the Python lane gives: for lines of every dialect, for damaged ones, for real files."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loading.otlp.test_fast import HANDED_BACK, REQUESTS
+from loading.otlp.test_otlp import PLAIN, walked
+from loading.test_loading_fuzz import damaged
+from made_sets import assert_identical, assert_same_content, content
+from otlp_made import START, TRACE, attribute, ids, line, lines, request, resource, span, text
+
+import tracekit as tk
+from tracekit.errors import LoadError
+from tracekit.loading import native, read
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.trace_set import to_trace_set
+from tracekit.loading.otlp import fast
+from tracekit.loading.otlp.compiled import Scanner
+from tracekit.loading.records import Lines
+
+pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+
+EXPORTS = Path(__file__).parents[4] / "shared" / "data" / "exports"
+BUNDLED = Path(__file__).parents[3] / "datasets"
+
+
+def in_lane(lane, data, **options):
+    """Read in one lane; return the error if there are no traces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, native.SWITCH, lane)
+        try:
+            return read(data, **options)
+        except LoadError as error:
+            return str(error)
+
+
+def compare(data, **options):
+    """Read in both lanes."""
+    compiled, python = (in_lane(lane, data, **options) for lane in native.LANES)
+    if isinstance(python, str):
+        assert compiled == python
+    else:
+        assert_same_content(compiled, python)
+    return compiled
+
+
+def scanned(data, scanner=None):
+    """Scan the lines of some bytes; return the builder and the lines that were handed back."""
+    builder = Builder()
+    builder.open_source("here")
+    make = scanner or (lambda builder: Scanner(builder, native.extension))
+    return builder, list(make(builder).scan(Lines(data, 1, 0)))
+
+
+# ------------------------------------------------------------------ the same lines as the Python lane
+
+
+@settings(max_examples=40)
+@given(st.lists(REQUESTS, min_size=1, max_size=4), st.booleans())
+def test_lines_true_to_the_specification_are_the_same_bit_for_bit(records, is_ascii):
+    data = b"\n".join(json.dumps(record, ensure_ascii=is_ascii).encode() for record in records) + b"\n"
+    both = [scanned(data), scanned(data, fast.Scanner)]
+    assert [left for _, left in both] == [[], []]
+    assert_same_content(*(to_trace_set(builder, "ns") for builder, _ in both))
+
+
+def test_plain_lines_get_the_same_codes():
+    records = [
+        request(
+            span(**ids(n), name=f"n{n % 7}", attributes=[text("k", f"v{n % 5}"), text("u", str(n))]),
+            resource=resource(f"s{n % 3}"),
+        )
+        for n in range(200)
+    ]
+    builder, python = scanned(lines(*records))[0], scanned(lines(*records), fast.Scanner)[0]
+    assert_identical(to_trace_set(builder), to_trace_set(python))
+
+
+@pytest.mark.parametrize("name", HANDED_BACK)
+def test_lines_of_another_shape_are_read_like_in_the_python_lane(name):
+    compare(lines(request(span(**ids(1))), HANDED_BACK[name], request(span(**ids(2)))))
+
+
+@pytest.mark.parametrize("number", range(0, 600, 3))
+def test_damaged_files_are_read_like_in_the_python_lane(number):
+    compare(damaged(number))
+
+
+@pytest.mark.parametrize("path", sorted(BUNDLED.rglob("*.jsonl*")), ids=lambda path: path.name)
+def test_bundled_recordings_are_the_same(path):
+    compare(path)
+
+
+EXPORTED = sorted(path for path in EXPORTS.glob("*.json*")) if EXPORTS.is_dir() else []
+
+
+@pytest.mark.skipif(not EXPORTED, reason="the folder shared/data/exports is not beside the repository")
+@pytest.mark.parametrize("path", EXPORTED, ids=lambda path: path.name)
+def test_exports_of_other_tools_are_the_same(path):
+    compare(path)
+    one_line = b"\n".join(
+        json.dumps(json.loads(part)).encode() for part in _documents(path.read_text(encoding="utf-8"))
+    )
+    compare(one_line + b"\n")
+
+
+def _documents(text_):
+    """The JSON documents of a file, which may be lines."""
+    try:
+        json.loads(text_)
+    except json.JSONDecodeError:
+        return [part for part in text_.splitlines() if part.strip()]
+    return [text_]
+
+
+# ------------------------------------------------------------------ what stays in the compiled lane
+
+B64_TRACE, B64_SPAN = "W47/95gDgQPSabYzgT/GDA==", "APBnqgupArc="
+STAYS = {
+    "snake case": re.sub(r"(?<=[a-z])([A-Z])(?=\w*\":)", lambda m: "_" + m[1].lower(), json.dumps(request(span(attributes=[text("k", "v")], status={"code": 2}, events=[{"timeUnixNano": "5", "droppedAttributesCount": 1}], links=[{"traceId": TRACE, "spanId": "a" * 16}])))),
+    "snake case in two objects": json.dumps(request(span(status={"code": 1, "new_member": 5}, unknown_member={}))),
+    "enum names": request(span(kind="SPAN_KIND_SERVER", status={"code": "STATUS_CODE_ERROR", "message": "x"})),
+    "short enum names": request(span(kind="CLIENT", status={"code": "OK"})),
+    "base64 ids": request(span(traceId=B64_TRACE, spanId=B64_SPAN, parentSpanId=B64_SPAN)),
+    "base64 ids of a link": request(span(links=[{"traceId": B64_TRACE, "spanId": B64_SPAN}])),
+    "numbers for times": request(span(startTimeUnixNano=START + 1, endTimeUnixNano=START, events=[{"timeUnixNano": START + 3}])),
+    "small numbers for times": request(span(startTimeUnixNano=5, endTimeUnixNano=2**53)),
+    "null everywhere": json.dumps(request(span(**dict.fromkeys(("parentSpanId", "name", "kind", "attributes", "events", "links", "status", "flags", "traceState", "droppedLinksCount", "startTimeUnixNano"), "NULL")), scope="NULL")).replace('"NULL"', "null"),
+    "no times": request(span(startTimeUnixNano=None, endTimeUnixNano=None)),
+    "empty times": request(span(startTimeUnixNano="", endTimeUnixNano="")),
+    "unknown members": {"resourceSpans": [{"new": [1, {"a": None}], "scopeSpans": [{"new": -1.5e9, "spans": [span(new={"a": [True, "\u00e9"]})]}]}]},
+    "legacy": {"resourceSpans": [{"instrumentationLibrarySpans": [{"instrumentationLibrary": {"name": "lib"}, "spans": [span()]}]}]},
+    "batches": {"batches": request(span())["resourceSpans"]},
+    "resource_spans": {"resource_spans": [{"scope_spans": [{"spans": [span()]}]}]},
+    "white space": json.dumps(request(span(attributes=[text("k", "v")]))).replace(":", " :\t").replace(",", " , "),
+    "escapes": request(span(name='a"\\/\b\f\n\r\t\u00e9\U0001f600', attributes=[text('k"\n', 'v\u20ac\U0001f600"')])),
+    "raw UTF-8": json.dumps(request(span(name="h\u00e9 \u20ac \U0001f600", attributes=[text("k", "\u00e9\u20ac")])), ensure_ascii=False),
+    "values of every type": request(span(attributes=[attribute("a", {"arrayValue": {"values": [{"intValue": "5"}]}}), attribute("b", {"kvlistValue": {"values": [text("x", "y")]}}), attribute("c", {"bytesValue": "AAEC"}), attribute("d", {}), attribute("e", {"doubleValue": "NaN"}), attribute("f", {"doubleValue": -1.5e-7}), attribute("g", {"boolValue": False}), attribute("h", {"int_value": -5})])),
+    "values as Go writes them": request(span(attributes=[attribute("a", {"Value": {"StringValue": "x"}}), attribute("b", {"Value": {"StringValue": "x"}})] * 2)),
+    "a resource in snake case": request(span(), resource={"attributes": [], "dropped_attributes_count": 3}),
+    "a resource with more": request(span(), resource={"attributes": [], "colour": 1, "entityRefs": []}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_a_line_of_this_dialect_is_not_handed_back(name):
+    data = lines(request(span(**ids(1))), STAYS[name], STAYS[name], request(span(**ids(2))))
+    builder, left = scanned(data)
+    assert left == []
+    assert builder.ledger.record_count == 4
+    compare(data)
+
+
+ODD = {
+    "a member twice": line(request(span())).replace(b'"name"', b'"kind":2,"name"'),
+    "a member in two spellings": line(request(span())).replace(b'"name"', b'"trace_id":"aa","name"'),
+    "a name with an escape": line(request(span())).replace(b'"name"', b'"n\\u0061me"'),
+    "names of Go": line(request(span())).replace(b'"name"', b'"Name"'),
+    "a leading zero": line(request(span())).replace(b'"kind": 2', b'"kind": 02'),
+    "a half number": line(request(span())).replace(b'"kind": 2', b'"kind": 2.'),
+    "NaN": line(request(span(new=5))).replace(b"5", b"NaN"),
+    "a control character": line(request(span())).replace(b"GET /cart", b"GET\x01"),
+    "an escaped control character": line(request(span())).replace(b"GET /cart", b"GET\\\x01"),
+    "an unknown escape": line(request(span())).replace(b"GET /cart", b"\\x"),
+    "a high surrogate alone": line(request(span(new="XY"))).replace(b"XY", b"\\ud83d\\u0041"),
+    "an overlong sequence": line(request(span())).replace(b"GET /cart", b"\xc0\xaf"),
+    "a surrogate in UTF-8": line(request(span())).replace(b"GET /cart", b"\xed\xa0\x80"),
+    "beyond Unicode": line(request(span())).replace(b"GET /cart", b"\xf4\x90\x80\x80"),
+    "text behind": line(request(span())) + b" x",
+    "two requests": line(request(span())) * 2,
+    "a comma too many": line(request(span())).replace(b"}]}]}]}", b"},]}]}]}"),
+    "a byte order mark": b"\xef\xbb\xbf" + line(request(span())),
+    "a list of attributes that is a map": request(span(attributes={"k": "v"})),
+    "two lists of scopes": {"resourceSpans": [{"scopeSpans": [], "scope_spans": [{"spans": [span()]}]}]},
+    "a negative zero": line(request(span(attributes=[attribute("k", {"doubleValue": 5})]))).replace(b": 5}", b": -0}"),
+    "a partial answer": {"batches": [], "status": "PARTIAL"},
+    "cut": line(request(span()))[:-40],
+    **{f"cut at {n}": line(request(span(attributes=[text("k", "v")])))[:n] for n in range(0, 300, 7)},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_lines_are_read_like_in_the_python_lane(name):
+    good = line(request(span(**ids(1), attributes=[text("k", "good")])))
+    compare(b"\n".join([good, line(ODD[name]), good]))
+    compare(good + b"\n" + line(ODD[name]))
+
+
+def test_a_line_with_a_bad_attribute_leaves_nothing_behind():
+    bad = line(request(span(**ids(5), attributes=[text("k", "v"), attribute("n", {"arrayValue": {"values": 5}})])))
+    good = line(request(span(**ids(1), attributes=[text("k", "v")])))
+    builder, left = scanned(b"\n".join([good, bad, good, bad]))
+    assert [(item.number, item.offset, item.data) for item in left] == [
+        (2, len(good) + 1, bad),
+        (4, 2 * len(good) + len(bad) + 3, bad),
+    ]
+    assert (builder.ledger.seen, builder.ledger.record_count) == (2, 2)
+
+
+def test_attributes_known_from_an_earlier_chunk_keep_their_code():
+    builder = Builder()
+    builder.open_source("here")
+    scanner = Scanner(builder, native.extension)
+    for n in range(4):
+        data = lines(request(span(**ids(n), attributes=[text("k", f"v{n % 2}"), attribute("n", {"intValue": n % 2})])))
+        assert list(scanner.scan(Lines(data, n + 1, 0))) == []
+    traces = to_trace_set(builder)
+    assert len(traces.columns.kv) == 5
+    assert traces.attribute("k").tolist() == ["v0", "v1", "v0", "v1"]
+
+
+def test_single_lines_are_scanned_as_well():
+    good = lines(request(span(**ids(1))), request(span(**ids(2))))
+    builder = Builder()
+    builder.open_source("here")
+    assert list(Scanner(builder, native.extension).scan(iter(Lines(good, 7, 100)))) == []
+    assert builder.take_columns().spans.record_number.tolist() == [7, 8]
+
+
+def test_spans_of_one_record_stay_in_their_order_in_mixed_files():
+    """Regular lines arrive before irregular ones; spans with equal times are ordered by record."""
+    records = [request(span(traceId=TRACE, spanId=f"{n + 1:016x}", kind=2 if n % 2 else "server")) for n in range(10)]
+    for lane in native.LANES:
+        assert in_lane(lane, lines(*records)).spans["record_number"].tolist() == list(range(1, 11))
+
+
+# ------------------------------------------------------------------ the extension itself
+
+
+def test_the_extension_refuses_what_is_not_bytes():
+    with pytest.raises(TypeError, match="bytes-like object is required"):
+        native.extension.scan("text", b"")
+    with pytest.raises(ValueError, match="expected places inside the data, found one outside"):
+        native.extension.learn(native.extension.attributes(), b"abc", b"\xff" * 16)
+    with pytest.raises(ValueError, match="expected ascending offsets inside the text, found others"):
+        native.extension.hashes(b"\x05" + b"\0" * 15, b"abc")
+
+
+def test_hashes_tell_texts_apart():
+    offsets = b"".join(n.to_bytes(8, "little") for n in (0, 2, 4, 4, 4, 5))
+    found = memoryview(native.extension.hashes(offsets, b"ababc")).cast("Q").tolist()
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+    assert len(set(found)) == 3
+
+
+def test_equal_attributes_of_both_kinds_of_readers_are_one():
+    """One line is read by the extension, one by the tolerant reader: the attribute is the same."""
+    odd = line(request(span(**ids(2), attributes=[text("k", "v")], kind="server")))
+    traces = in_lane("compiled", lines(request(span(**ids(1), attributes=[text("k", "v")])), odd))
+    assert len(traces.columns.kv) == 2
+    assert content(traces)["attributes"][1][0] == content(traces)["attributes"][1][1]
+
+
+def test_traces_says_nothing_of_the_lane():
+    assert (
+        tk.read(lines(request(span()))).sources.columns.tolist()
+        == tk.load_sample("small-shop")[0].sources.columns.tolist()
+    )

@@ -1,0 +1,144 @@
+// The distinct attributes of a source: each is decoded once.  Strings, integers, doubles and booleans are decoded here,
+// all other values by Python.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "interner.h"
+#include "json.h"
+
+namespace tracekit {
+
+// The numbers of schema.ValueType; OTHER is decoded by Python.
+enum Type : std::int8_t { OTHER = -1, EMPTY = 0, STRING = 1, INTEGER = 2, DOUBLE = 3, BOOLEAN = 4 };
+
+// New attributes, column by column.
+struct Learned {
+  std::vector<std::int32_t> codes;  // of all attributes that were asked for, known or new
+  std::vector<std::int32_t> key;    // into keys
+  std::vector<std::int8_t> type;
+  std::vector<std::int64_t> integer, offsets{0};
+  std::vector<Byte> text;       // of strings
+  std::vector<Text> doubles;    // the digits of doubles
+  std::vector<Text> raw;        // of all
+  std::vector<Text> fresh_keys; // as they are written: their codes follow those of the keys before
+};
+
+class Attributes {
+ public:
+  Attributes() : known_(1 << 12, &arena_), keys_(64, &arena_) {}
+
+  Learned learn(const Text* asked, std::size_t count) {
+    Learned found;
+    const std::size_t keys = keys_.found.size();
+    for (std::size_t i = 0; i < count; i++) {
+      const std::size_t size = known_.found.size();
+      const std::int32_t code = known_.code(asked[i]);
+      found.codes.push_back(code);
+      if (known_.found.size() > size) decode(known_.found.back(), found);
+    }
+    found.fresh_keys.assign(keys_.found.begin() + static_cast<std::ptrdiff_t>(keys), keys_.found.end());
+    return found;
+  }
+
+ private:
+  struct Value {
+    Type type = EMPTY;
+    std::int64_t integer = 0;
+    Text text;
+  };
+
+  void decode(const Text& raw, Learned& found) {
+    Value value;
+    Text key;
+    try {
+      Reader r(raw.at, raw.at + raw.length, false);
+      attribute(r, key, value);
+    } catch (const Odd&) {
+      value = Value();
+      value.type = OTHER;
+      key = Text();
+    }
+    found.raw.push_back(raw);
+    found.type.push_back(value.type);
+    found.key.push_back(value.type == OTHER ? -1 : keys_.code(key));
+    found.integer.push_back(value.integer);
+    if (value.type == STRING) put_text(found.text, value.text);
+    if (value.type == DOUBLE) found.doubles.push_back(value.text);
+    found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
+  }
+
+  static void attribute(Reader& r, Text& key, Value& value) {
+    int keys = 0, values = 0;
+    r.want('{');
+    do {
+      const Text name = r.key();
+      if (name.is("key")) {
+        key = r.text();
+        keys++;
+      } else if (name.is("value")) {
+        any_value(r, value);
+        values++;
+      } else {
+        odd();
+      }
+    } while (r.is(','));
+    r.want('}');
+    if (keys != 1 || values != 1 || !key.length) odd();
+  }
+
+  static void any_value(Reader& r, Value& value) {
+    if (r.null()) return;
+    r.want('{');
+    if (r.is('}')) return;
+    const Text name = r.key();
+    if (name.is("stringValue") || name.is("string_value")) {
+      value.type = STRING;
+      value.text = r.text();
+    } else if (name.is("intValue") || name.is("int_value")) {
+      value.type = INTEGER;
+      value.integer = integer(r.next() == '"' ? r.text() : r.number());
+    } else if (name.is("doubleValue") || name.is("double_value")) {
+      value.type = DOUBLE;
+      value.text = number(r);
+    } else if (name.is("boolValue") || name.is("bool_value")) {
+      value.type = BOOLEAN;
+      value.integer = r.word("true", 4);
+      if (!value.integer && !r.word("false", 5)) odd();
+    } else {
+      odd();
+    }
+    r.want('}');
+  }
+
+  static std::int64_t integer(const Text& text) {
+    const bool negative = text.length && *text.at == '-';
+    const std::uint32_t count = text.length - negative;
+    if (!count || count > 19) odd();
+    std::uint64_t value = 0;
+    for (const Byte *p = text.at + negative, *end = p + count; p < end; p++) {
+      if (!is_digit(*p)) odd();
+      value = value * 10 + static_cast<unsigned>(*p - '0');
+    }
+    if (value > 0x7FFFFFFFFFFFFFFFu + negative) odd();
+    return static_cast<std::int64_t>(negative ? ~value + 1 : value);
+  }
+
+  // The digits of a double, or protobuf's words for those without.
+  static Text number(Reader& r) {
+    if (r.next() != '"') {
+      const Text digits = r.number();
+      if (digits.is("-0")) odd();  // JSON's -0 is an integer, without a sign
+      return digits;
+    }
+    const Text text = r.text();
+    if (!text.is("NaN") && !text.is("Infinity") && !text.is("-Infinity")) odd();
+    return text;
+  }
+
+  Arena arena_;
+  Interner known_, keys_;
+};
+
+}  // namespace tracekit

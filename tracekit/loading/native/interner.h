@@ -1,0 +1,116 @@
+// Distinct byte strings and their codes, in order of arrival.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "json.h"
+
+namespace tracekit {
+
+extern std::uint64_t hash_seed;  // random: nobody can write attributes that collide
+
+inline std::uint64_t mixed(std::uint64_t a, std::uint64_t b) {
+#ifdef __SIZEOF_INT128__
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+#else
+  const std::uint64_t low = a * b, high = (a >> 32) * (b >> 32) + ((a & 0xFFFFFFFFu) * (b >> 32) >> 32);
+  const std::uint64_t sum = low ^ (high + (a >> 29)) * 0x9E3779B97F4A7C15u;
+  return sum ^ sum >> 31;
+#endif
+}
+
+inline std::uint64_t eight(const Byte* p) {
+  std::uint64_t value;
+  std::memcpy(&value, p, 8);
+  return value;
+}
+
+inline std::uint64_t hashed(const Byte* p, std::size_t size) {
+  std::uint64_t h = hash_seed ^ size * 0x9E3779B97F4A7C15u;
+  for (; size >= 16; p += 16, size -= 16) h = mixed(eight(p) ^ h, eight(p + 8) ^ 0xE7037ED1A0B428DBu);
+  std::uint64_t a = 0, b = 0;
+  if (size >= 8) {
+    a = eight(p);
+    b = eight(p + size - 8);
+  } else {
+    for (std::size_t i = 0; i < size; i++) a = a << 8 | p[i];
+  }
+  return mixed(a ^ h ^ 0xA0761D6478BD642Fu, b ^ h ^ 0xE7037ED1A0B428DBu);
+}
+
+// Where the bytes of a string are kept: in the input itself (they are not copied), or in blocks that never move.
+class Arena {
+ public:
+  const Byte* keep(const Byte* p, std::size_t size) {
+    if (size > left_) {
+      const std::size_t room = size > BLOCK ? size : BLOCK;
+      blocks_.emplace_back(room);
+      at_ = blocks_.back().data();
+      left_ = room;
+    }
+    Byte* const kept = at_;
+    if (size) std::memcpy(kept, p, size);
+    at_ += size;
+    left_ -= size;
+    return kept;
+  }
+
+ private:
+  static constexpr std::size_t BLOCK = 1 << 20;
+  std::vector<std::vector<Byte>> blocks_;
+  Byte* at_ = nullptr;
+  std::size_t left_ = 0;
+};
+
+class Interner {
+ public:
+  explicit Interner(std::size_t slots = 1024, Arena* arena = nullptr) : slots_(slots), arena_(arena) {}
+
+  std::int32_t code(const Byte* p, std::uint32_t size) {
+    const std::uint64_t h = hashed(p, size);
+    const std::uint32_t tag = static_cast<std::uint32_t>(h >> 32);
+    std::size_t at = h & (slots_.size() - 1);
+    for (;; at = (at + 1) & (slots_.size() - 1)) {
+      const Slot& slot = slots_[at];
+      if (slot.code < 0) break;
+      if (slot.tag != tag) continue;
+      const Text& known = found[static_cast<std::size_t>(slot.code)];
+      if (known.length == size && (!size || !std::memcmp(known.at, p, size))) return slot.code;
+    }
+    const std::int32_t fresh = static_cast<std::int32_t>(found.size());
+    found.push_back({arena_ ? arena_->keep(p, size) : p, size, false});
+    slots_[at] = {tag, fresh};
+    if (found.size() * 2 > slots_.size()) grow();
+    return fresh;
+  }
+
+  std::int32_t code(const Text& text) { return code(text.at, text.length); }
+
+  std::vector<Text> found;  // by code
+
+ private:
+  struct Slot {
+    std::uint32_t tag = 0;
+    std::int32_t code = -1;
+  };
+
+  void grow() {
+    std::vector<Slot> larger(slots_.size() * 2);
+    for (std::size_t i = 0; i < found.size(); i++) {
+      const std::uint64_t h = hashed(found[i].at, found[i].length);
+      std::size_t at = h & (larger.size() - 1);
+      while (larger[at].code >= 0) at = (at + 1) & (larger.size() - 1);
+      larger[at] = {static_cast<std::uint32_t>(h >> 32), static_cast<std::int32_t>(i)};
+    }
+    slots_.swap(larger);
+  }
+
+  std::vector<Slot> slots_;  // a power of two
+  Arena* const arena_;
+};
+
+}  // namespace tracekit

@@ -1,0 +1,316 @@
+// The extension module tracekit.loading.native._scan: Python objects in and out, nothing else.
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <memory>
+#include <new>
+#include <random>
+
+#include "attributes.h"
+#include "otlp.h"
+
+std::uint64_t tracekit::hash_seed = 0;
+
+namespace {
+
+using namespace tracekit;
+
+constexpr char CAPSULE[] = "tracekit.loading.native.attributes";
+
+// An object that is released at the end of its scope.
+class Owned {
+ public:
+  explicit Owned(PyObject* object) : object_(object) {}
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  ~Owned() { Py_XDECREF(object_); }
+
+  PyObject* get() const { return object_; }
+  PyObject* release() {
+    PyObject* const object = object_;
+    object_ = nullptr;
+    return object;
+  }
+
+ private:
+  PyObject* object_;
+};
+
+// The bytes of an object, for as long as this lives.
+class View {
+ public:
+  explicit View(PyObject* object) { ok = PyObject_GetBuffer(object, &view_, PyBUF_SIMPLE) == 0; }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+  ~View() {
+    if (ok) PyBuffer_Release(&view_);
+  }
+
+  bool ok;
+  const Byte* data() const { return static_cast<const Byte*>(view_.buf); }
+  std::size_t size() const { return static_cast<std::size_t>(view_.len); }
+
+ private:
+  Py_buffer view_;
+};
+
+PyObject* bytes(const void* data, std::size_t size) {
+  return PyBytes_FromStringAndSize(static_cast<const char*>(data), static_cast<Py_ssize_t>(size));
+}
+
+// Adds an object to a dictionary; false on failure, also if there is no object.
+bool put(PyObject* dict, const char* name, PyObject* object) {
+  const Owned owned(object);
+  return object && PyDict_SetItemString(dict, name, object) == 0;
+}
+
+template <class T> bool put(PyObject* dict, const char* name, const std::vector<T>& values) {
+  return put(dict, name, bytes(values.data(), values.size() * sizeof(T)));
+}
+
+// One field of all rows as the bytes of a column.
+template <class Row, class T> bool put(PyObject* dict, const char* name, const std::vector<Row>& rows, T Row::* field) {
+  PyObject* const made = bytes(nullptr, rows.size() * sizeof(T));
+  if (!made) return false;
+  char* to = PyBytes_AsString(made);
+  for (const Row& row : rows) {
+    std::memcpy(to, &(row.*field), sizeof(T));
+    to += sizeof(T);
+  }
+  return put(dict, name, made);
+}
+
+PyObject* list(const std::vector<Text>& texts) {
+  Owned made(PyList_New(static_cast<Py_ssize_t>(texts.size())));
+  if (!made.get()) return nullptr;
+  for (std::size_t i = 0; i < texts.size(); i++) {
+    PyObject* const one = bytes(texts[i].at, texts[i].length);
+    if (!one || PyList_SetItem(made.get(), static_cast<Py_ssize_t>(i), one)) return nullptr;
+  }
+  return made.release();
+}
+
+PyObject* counted(const Dialects& dialects) {
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
+                       static_cast<long long>(dialects.enum_names), "base64_ids",
+                       static_cast<long long>(dialects.base64_ids), "instrumentationLibrarySpans",
+                       static_cast<long long>(dialects.legacy), "resource_spans",
+                       static_cast<long long>(dialects.resource_spans), "batches",
+                       static_cast<long long>(dialects.batches));
+}
+
+bool put_spans(PyObject* to, const Scan& scan) {
+  const auto& rows = scan.spans;
+  return put(to, "trace_hi", rows, &Span::trace_hi) && put(to, "trace_lo", rows, &Span::trace_lo) &&
+         put(to, "span_id", rows, &Span::span_id) && put(to, "parent_id", rows, &Span::parent_id) &&
+         put(to, "start_ns", rows, &Span::start_ns) && put(to, "end_ns", rows, &Span::end_ns) &&
+         put(to, "name", rows, &Span::name) && put(to, "trace_state", rows, &Span::trace_state) &&
+         put(to, "status_message", rows, &Span::status_message) && put(to, "flags", rows, &Span::flags) &&
+         put(to, "dropped_attributes", rows, &Span::dropped_attributes) &&
+         put(to, "dropped_events", rows, &Span::dropped_events) &&
+         put(to, "dropped_links", rows, &Span::dropped_links) && put(to, "kind", rows, &Span::kind) &&
+         put(to, "status_code", rows, &Span::status_code) && put(to, "rounded", rows, &Span::rounded) &&
+         put(to, "attribute_count", rows, &Span::attributes) && put(to, "attributes", scan.span_attributes);
+}
+
+bool put_events(PyObject* to, const Scan& scan) {
+  const auto& rows = scan.events;
+  return put(to, "event_span_row", rows, &Event::span_row) && put(to, "event_time_ns", rows, &Event::time_ns) &&
+         put(to, "event_name", rows, &Event::name) && put(to, "event_dropped", rows, &Event::dropped_attributes) &&
+         put(to, "event_rounded", rows, &Event::rounded) &&
+         put(to, "event_attribute_count", rows, &Event::attributes) &&
+         put(to, "event_attributes", scan.event_attributes);
+}
+
+bool put_links(PyObject* to, const Scan& scan) {
+  const auto& rows = scan.links;
+  return put(to, "link_span_row", rows, &Link::span_row) && put(to, "link_trace_hi", rows, &Link::trace_hi) &&
+         put(to, "link_trace_lo", rows, &Link::trace_lo) && put(to, "link_span_id", rows, &Link::span_id) &&
+         put(to, "link_trace_state", rows, &Link::trace_state) && put(to, "link_flags", rows, &Link::flags) &&
+         put(to, "link_dropped", rows, &Link::dropped_attributes) &&
+         put(to, "link_attribute_count", rows, &Link::attributes) &&
+         put(to, "link_attributes", scan.link_attributes);
+}
+
+bool put_owners(PyObject* to, const Scan& scan) {
+  const auto& rows = scan.groups;
+  return put(to, "group_resource", rows, &Group::resource) && put(to, "group_resource_url", rows, &Group::resource_url) &&
+         put(to, "group_scope", rows, &Group::scope) && put(to, "group_scope_url", rows, &Group::scope_url) &&
+         put(to, "group_line", rows, &Group::line) && put(to, "group_spans", rows, &Group::spans) && put(to, "group_is_first", rows, &Group::is_first) &&
+         put(to, "line_number", scan.lines, &Line::number) && put(to, "line_start", scan.lines, &Line::start) &&
+         put(to, "line_spans", scan.lines, &Line::spans) && put(to, "other_number", scan.others, &Line::number) &&
+         put(to, "other_start", scan.others, &Line::start) && put(to, "other_stop", scan.others, &Line::stop);
+}
+
+bool put_distinct(PyObject* to, const Scan& scan) {
+  return put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
+         put(to, "resources", list(scan.resources.found)) && put(to, "scopes", list(scan.scopes.found)) &&
+         put(to, "dialects", counted(scan.dialects));
+}
+
+// The places of the distinct attributes in the input.
+bool put_places(PyObject* to, const Scan& scan, const Byte* data) {
+  std::vector<std::int64_t> places;
+  places.reserve(scan.attributes.found.size() * 2);
+  for (const Text& text : scan.attributes.found) {
+    places.push_back(text.at - data);
+    places.push_back(text.length);
+  }
+  return put(to, "distinct_attributes", places);
+}
+
+// What went wrong in a part that runs without the interpreter.
+enum class Failure { NONE, MEMORY, OTHER };
+
+PyObject* raised(Failure failure) {
+  if (failure == Failure::MEMORY) return PyErr_NoMemory();
+  PyErr_SetString(PyExc_RuntimeError, "expected to scan the data, found an unknown error in the compiled scanner");
+  return nullptr;
+}
+
+template <class Work> Failure guarded(Work work) {
+  try {
+    work();
+    return Failure::NONE;
+  } catch (const std::bad_alloc&) {
+    return Failure::MEMORY;
+  } catch (...) {
+    return Failure::OTHER;
+  }
+}
+
+PyObject* scan(PyObject*, PyObject* args) {
+  PyObject *input, *left_out;
+  if (!PyArg_ParseTuple(args, "OO", &input, &left_out)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  const View excluded(left_out);
+  if (!excluded.ok) return nullptr;
+  std::vector<std::int64_t> lines(excluded.size() / sizeof(std::int64_t));
+  if (!lines.empty()) std::memcpy(lines.data(), excluded.data(), lines.size() * sizeof(std::int64_t));
+  Scan done(data.data(), data.size(), std::move(lines));
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run(); });
+  Py_END_ALLOW_THREADS
+  if (failure != Failure::NONE) return raised(failure);
+  Owned made(PyDict_New());
+  if (!made.get() || !put_spans(made.get(), done) || !put_events(made.get(), done) || !put_links(made.get(), done) ||
+      !put_owners(made.get(), done) || !put_distinct(made.get(), done) || !put_places(made.get(), done, data.data()))
+    return nullptr;
+  return made.release();
+}
+
+void destroy(PyObject* capsule) { delete static_cast<Attributes*>(PyCapsule_GetPointer(capsule, CAPSULE)); }
+
+PyObject* attributes(PyObject*, PyObject*) {
+  auto made = std::make_unique<Attributes>();
+  PyObject* const capsule = PyCapsule_New(made.get(), CAPSULE, destroy);
+  if (capsule) made.release();
+  return capsule;
+}
+
+PyObject* learn(PyObject*, PyObject* args) {
+  PyObject *capsule, *input, *places;
+  if (!PyArg_ParseTuple(args, "OOO", &capsule, &input, &places)) return nullptr;
+  auto* const known = static_cast<Attributes*>(PyCapsule_GetPointer(capsule, CAPSULE));
+  if (!known) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  const View asked(places);
+  if (!asked.ok) return nullptr;
+  std::vector<std::int64_t> pairs(asked.size() / sizeof(std::int64_t));
+  if (!pairs.empty()) std::memcpy(pairs.data(), asked.data(), pairs.size() * sizeof(std::int64_t));
+  std::vector<Text> texts;
+  texts.reserve(pairs.size() / 2);
+  const auto size = static_cast<std::int64_t>(data.size());
+  for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    if (pairs[i] < 0 || pairs[i + 1] < 0 || pairs[i + 1] > 0x7FFFFFFF || pairs[i] > size - pairs[i + 1]) {
+      PyErr_SetString(PyExc_ValueError, "expected places inside the data, found one outside");
+      return nullptr;
+    }
+    texts.push_back({data.data() + pairs[i], static_cast<std::uint32_t>(pairs[i + 1]), false});
+  }
+  const Learned found = known->learn(texts.data(), texts.size());
+  std::vector<Text> others;
+  for (std::size_t i = 0; i < found.type.size(); i++)
+    if (found.type[i] == OTHER) others.push_back(found.raw[i]);
+  Owned made(PyDict_New());
+  PyObject* const to = made.get();
+  if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) ||
+      !put(to, "integer", found.integer) || !put(to, "offsets", found.offsets) || !put(to, "text", found.text) ||
+      !put(to, "doubles", list(found.doubles)) || !put(to, "keys", list(found.fresh_keys)) ||
+      !put(to, "others", list(others)))
+    return nullptr;
+  return made.release();
+}
+
+// A hash of each text of an Arrow array.
+PyObject* hashes(PyObject*, PyObject* args) {
+  PyObject *starts, *letters;
+  if (!PyArg_ParseTuple(args, "OO", &starts, &letters)) return nullptr;
+  const View offsets(starts);
+  if (!offsets.ok) return nullptr;
+  const View text(letters);
+  if (!text.ok) return nullptr;
+  const std::size_t count = offsets.size() / sizeof(std::int64_t);
+  std::vector<std::int64_t> ends(count);
+  if (count) std::memcpy(ends.data(), offsets.data(), count * sizeof(std::int64_t));
+  std::vector<std::uint64_t> found;
+  found.reserve(count);
+  for (std::size_t i = 0; i + 1 < count; i++) {
+    if (ends[i] < 0 || ends[i + 1] < ends[i] || static_cast<std::size_t>(ends[i + 1]) > text.size()) {
+      PyErr_SetString(PyExc_ValueError, "expected ascending offsets inside the text, found others");
+      return nullptr;
+    }
+    found.push_back(hashed(text.data() + ends[i], static_cast<std::size_t>(ends[i + 1] - ends[i])));
+  }
+  return bytes(found.data(), found.size() * sizeof(std::uint64_t));
+}
+
+// A function whose own C++ exceptions become Python's.
+template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* self, PyObject* args) {
+  PyObject* made = nullptr;
+  const Failure failure = guarded([&] { made = function(self, args); });
+  return failure == Failure::NONE ? made : raised(failure);
+}
+
+PyMethodDef METHODS[] = {
+    {"scan", safe<scan>, METH_VARARGS,
+     "scan(data, excluded)\n--\n\nReturn the columns of the lines of OTLP JSON in data, and the places of the others."},
+    {"attributes", safe<attributes>, METH_NOARGS, "attributes()\n--\n\nReturn an empty table of distinct attributes."},
+    {"learn", safe<learn>, METH_VARARGS,
+     "learn(table, data, places)\n--\n\nReturn the codes of attributes, and the values of those that are new."},
+    {"hashes", safe<hashes>, METH_VARARGS,
+     "hashes(offsets, text)\n--\n\nReturn a 64-bit number for each text of an Arrow array, equal for equal texts."},
+    {nullptr, nullptr, 0, nullptr}};
+
+#if defined(__VERSION__) && defined(__clang__)
+constexpr char COMPILER[] = __VERSION__;
+#elif defined(__VERSION__)
+constexpr char COMPILER[] = "gcc " __VERSION__;
+#else
+constexpr char COMPILER[] = "C++";
+#endif
+
+int prepare(PyObject* module) {
+  const Failure failure = guarded([] {
+    std::random_device random;
+    tracekit::hash_seed = static_cast<std::uint64_t>(random()) << 32 | random();
+  });
+  if (failure != Failure::NONE) {
+    raised(failure);
+    return -1;
+  }
+  return PyModule_AddStringConstant(module, "COMPILER", COMPILER);
+}
+
+PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, reinterpret_cast<void*>(prepare)}, {0, nullptr}};
+
+PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "_scan", "The compiled scanner.", 0, METHODS, SLOTS, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__scan() { return PyModuleDef_Init(&MODULE); }

@@ -1,0 +1,608 @@
+// Reads lines of OTLP JSON to rows.  Strings, attributes, resources and scopes become codes of the distinct ones in these
+// bytes, which Python decodes; a line with anything unexpected adds nothing and is handed back.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "interner.h"
+#include "json.h"
+
+namespace tracekit {
+
+struct Span {
+  std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0, parent_id = 0;
+  std::int64_t start_ns = 0, end_ns = 0;
+  Text name_text, state_text, message_text;
+  std::int32_t name = -1, trace_state = -1, status_message = -1;
+  std::uint32_t flags = 0, dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
+  std::int32_t attributes = 0;
+  std::uint8_t kind = 0, status_code = 0, rounded = 0;  // rounded: 1 the start, 2 the end, 3 both
+};
+
+struct Event {
+  std::int64_t span_row = 0, time_ns = 0;
+  Text name_text;
+  std::int32_t name = -1, attributes = 0;
+  std::uint32_t dropped_attributes = 0;
+  std::uint8_t rounded = 0;
+};
+
+struct Link {
+  std::int64_t span_row = 0;
+  std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0;
+  Text state_text;
+  std::int32_t trace_state = -1, attributes = 0;
+  std::uint32_t flags = 0, dropped_attributes = 0;
+};
+
+// A ScopeSpans, or a ResourceSpans without any: then its scope is -1.
+struct Group {
+  Text resource_text, resource_url_text, scope_text, scope_url_text;
+  std::int32_t resource = -1, resource_url = -1, scope = -1, scope_url = -1;
+  std::int64_t line = 0, spans = 0;
+  bool has_scope = false, is_first = false;  // is_first: of its ResourceSpans
+};
+
+struct Line {
+  std::int64_t number = 0, start = 0, stop = 0, spans = 0;
+};
+
+// How often a spelling other than the specification's was read.
+struct Dialects {
+  std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
+
+  void add(const Dialects& more) {
+    snake_case += more.snake_case;
+    enum_names += more.enum_names;
+    base64_ids += more.base64_ids;
+    legacy += more.legacy;
+    resource_spans += more.resource_spans;
+    batches += more.batches;
+  }
+};
+
+// The members of an object, each at most once.
+struct Member {
+  const char* name;
+  std::uint32_t length;
+};
+
+template <std::size_t N> constexpr Member member(const char (&name)[N]) { return {name, N - 1}; }
+
+template <std::size_t N> class Members {
+ public:
+  explicit Members(const Member (&names)[N]) : names_(names) {}
+
+  // Whether a name was of the other spelling of the specification (trace_id).
+  bool snake = false;
+
+  // The number of a member in the table, -1 for an unknown one; twice the same is odd.
+  int operator()(const Text& key) {
+    int found = find(key.at, key.length);
+    if (found < 0) found = find_snake(key);
+    if (found < 0) return -1;
+    if (seen_ >> found & 1) odd();
+    seen_ |= 1u << found;
+    next_ = found + 1;
+    return found;
+  }
+
+ private:
+  // Writers have an order, so the search begins behind the member before.
+  int find(const Byte* at, std::uint32_t length) const {
+    for (std::size_t i = 0; i < N; i++) {
+      const std::size_t n = (static_cast<std::size_t>(next_) + i) % N;
+      if (names_[n].length == length && !std::memcmp(names_[n].name, at, length)) return static_cast<int>(n);
+    }
+    return -1;
+  }
+
+  // As ``_camel`` in otlp/tolerant.py; names in capitals or beyond ASCII are left to it.
+  int find_snake(const Text& key) {
+    constexpr std::uint32_t LONGEST = 64;
+    if (!key.length) return -1;
+    if (key.at[0] >= 'A' && key.at[0] <= 'Z') odd();
+    Byte camel[LONGEST];
+    std::uint32_t length = 0;
+    bool upper = false;
+    for (std::uint32_t i = 0; i < key.length; i++) {
+      const Byte c = key.at[i];
+      if (c >= 0x80) odd();
+      if (c == '_') {
+        if (!i) return -1;
+        snake = upper = true;
+        continue;
+      }
+      if (length == LONGEST) odd();
+      camel[length++] = upper && c >= 'a' && c <= 'z' ? static_cast<Byte>(c - 0x20) : c;
+      upper = false;
+    }
+    return length < key.length ? find(camel, length) : -1;
+  }
+
+  const Member (&names_)[N];
+  unsigned seen_ = 0;
+  int next_ = 0;
+};
+
+class Scan {
+ public:
+  Scan(const Byte* data, std::size_t size, std::vector<std::int64_t> excluded)
+      : data_(data), end_(data + size), excluded_(std::move(excluded)) {}
+
+  Interner names, texts, attributes{1 << 12}, resources{64}, scopes{64};
+  std::vector<Span> spans;
+  std::vector<Event> events;
+  std::vector<Link> links;
+  std::vector<Group> groups;
+  std::vector<std::int32_t> span_attributes, event_attributes, link_attributes;
+  std::vector<Line> lines, others;
+  Dialects dialects;
+
+  void run() {
+    auto excluded = excluded_.begin();
+    std::int64_t number = 0;
+    for (const Byte* p = data_; p < end_; number++) {
+      const bool is_excluded = excluded != excluded_.end() && *excluded == number;
+      if (is_excluded) ++excluded;
+      const Byte* behind = is_excluded ? nullptr : line(p, number);
+      if (!behind) {
+        behind = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
+        if (!behind) behind = end_;
+        if (!is_blank(p, behind)) others.push_back({number, p - data_, behind - data_, 0});
+      }
+      p = behind + 1;
+    }
+  }
+
+ private:
+  static bool is_blank(const Byte* p, const Byte* end) {
+    while (p < end && (*p == ' ' || (*p >= '\t' && *p <= '\r'))) p++;
+    return p == end;
+  }
+
+  // Returns the end of a line that was read, null for one that is handed back.
+  const Byte* line(const Byte* from, std::int64_t number) {
+    const std::size_t span = spans.size(), event = events.size(), link = links.size(), group = groups.size();
+    line_dialects_ = Dialects();
+    line_ = static_cast<std::int64_t>(lines.size());
+    Reader r(from, end_, true);
+    try {
+      request(r);
+      r.blank();
+      if (r.p < end_ && *r.p != '\n') odd();
+      if (r.high && !is_utf8(from, r.p)) odd();
+    } catch (const Odd&) {
+      spans.resize(span);
+      events.resize(event);
+      links.resize(link);
+      groups.resize(group);
+      clear();
+      return nullptr;
+    }
+    lines.push_back({number, from - data_, r.p - data_, static_cast<std::int64_t>(spans.size() - span)});
+    intern(span, event, link, group);
+    clear();
+    return r.p;
+  }
+
+  void clear() {
+    span_raw_.clear();
+    event_raw_.clear();
+    link_raw_.clear();
+  }
+
+  // Gives codes to the strings of a line, when all of it is known to be good.
+  void intern(std::size_t span, std::size_t event, std::size_t link, std::size_t group) {
+    dialects.add(line_dialects_);
+    for (; group < groups.size(); group++) {
+      Group& g = groups[group];
+      g.resource = resources.code(g.resource_text);
+      g.resource_url = optional(g.resource_url_text);
+      if (!g.has_scope) continue;
+      g.scope = scopes.code(g.scope_text);
+      g.scope_url = optional(g.scope_url_text);
+    }
+    for (; span < spans.size(); span++) {
+      Span& s = spans[span];
+      s.name = names.code(s.name_text);
+      s.trace_state = optional(s.state_text);
+      s.status_message = optional(s.message_text);
+    }
+    for (; event < events.size(); event++) events[event].name = optional(events[event].name_text);
+    for (; link < links.size(); link++) links[link].trace_state = optional(links[link].state_text);
+    for (const Text& raw : span_raw_) span_attributes.push_back(attributes.code(raw));
+    for (const Text& raw : event_raw_) event_attributes.push_back(attributes.code(raw));
+    for (const Text& raw : link_raw_) link_attributes.push_back(attributes.code(raw));
+  }
+
+  std::int32_t optional(const Text& text) { return text.length ? texts.code(text) : -1; }
+
+  // ------------------------------------------------------------------ messages, from the outside in
+
+  void request(Reader& r) {
+    r.want('{');
+    const Text key = r.key();
+    if (key.is("resource_spans")) {
+      line_dialects_.resource_spans++;
+    } else if (key.is("batches")) {
+      line_dialects_.batches++;
+    } else if (!key.is("resourceSpans")) {
+      odd();
+    }
+    each(r, [&] { resource_spans(r); });
+    r.want('}');
+  }
+
+  void resource_spans(Reader& r) {
+    const std::size_t first = groups.size();
+    Text resource, url;
+    int resources_seen = 0, urls_seen = 0, scopes_seen = 0;
+    object(r, [&](const Text& key) {
+      if (key.is("resource")) {
+        once(resources_seen);
+        resource = r.raw(3);
+      } else if (key.is("schemaUrl") || key.is("schema_url")) {
+        once(urls_seen);
+        url = string(r);
+      } else if (const int spelling = scope_spans_name(key)) {
+        once(scopes_seen);
+        if (r.null()) return;
+        line_dialects_.legacy += spelling == 2;
+        each(r, [&] { scope_spans(r); });
+      } else {
+        unknown(r, key, 3);
+      }
+    });
+    if (groups.size() == first) {
+      groups.emplace_back();
+      groups.back().line = line_;
+    }
+    groups[first].is_first = true;
+    for (std::size_t i = first; i < groups.size(); i++) {
+      groups[i].resource_text = resource;
+      groups[i].resource_url_text = url;
+    }
+  }
+
+  // 1 for the name of the specification, 2 for one of its predecessors.
+  static int scope_spans_name(const Text& key) {
+    if (key.is("scopeSpans") || key.is("scope_spans")) return 1;
+    const bool old = key.is("instrumentationLibrarySpans") || key.is("instrumentation_library_spans") ||
+                     key.is("ilSpans") || key.is("deprecatedScopeSpans");
+    return old ? 2 : 0;
+  }
+
+  void scope_spans(Reader& r) {
+    Group group;
+    group.line = line_;
+    group.has_scope = true;
+    const std::size_t first = spans.size();
+    int scopes_seen = 0, urls_seen = 0, spans_seen = 0;
+    object(r, [&](const Text& key) {
+      if (key.is("spans")) {
+        once(spans_seen);
+        if (!r.null()) each(r, [&] { span(r); });
+      } else if (key.is("scope") || key.is("instrumentationLibrary") || key.is("instrumentation_library")) {
+        once(scopes_seen);
+        group.scope_text = r.raw(5);
+      } else if (key.is("schemaUrl") || key.is("schema_url")) {
+        once(urls_seen);
+        group.scope_url_text = string(r);
+      } else {
+        unknown(r, key, 5);
+      }
+    });
+    group.spans = static_cast<std::int64_t>(spans.size() - first);
+    groups.push_back(group);
+  }
+
+  void span(Reader& r) {
+    enum { TRACE, SPAN, STATE, PARENT, FLAGS, NAME, KIND, START, END, ATTRIBUTES, DROPPED, EVENTS, DROPPED_EVENTS, LINKS,
+           DROPPED_LINKS, STATUS };
+    static const Member names[] = {
+        member("traceId"), member("spanId"), member("traceState"), member("parentSpanId"), member("flags"),
+        member("name"), member("kind"), member("startTimeUnixNano"), member("endTimeUnixNano"), member("attributes"),
+        member("droppedAttributesCount"), member("events"), member("droppedEventsCount"), member("links"),
+        member("droppedLinksCount"), member("status")};
+    Members<16> number(names);
+    const auto row = static_cast<std::int64_t>(spans.size());
+    Span s;
+    object(r, [&](const Text& key) {
+      switch (number(key)) {
+        case TRACE: line_dialects_.base64_ids += trace_id(r, s.trace_hi, s.trace_lo); break;
+        case SPAN: line_dialects_.base64_ids += span_id(r, s.span_id); break;
+        case STATE: s.state_text = string(r); break;
+        case PARENT: parent_id(r, s.parent_id); break;
+        case FLAGS: s.flags = unsigned32(r); break;
+        case NAME: s.name_text = string(r); break;
+        case KIND: s.kind = kind(r); break;
+        case START: s.start_ns = time(r, s.rounded, 1); break;
+        case END: s.end_ns = time(r, s.rounded, 2); break;
+        case ATTRIBUTES: s.attributes = attribute_list(r, span_raw_, 7); break;
+        case DROPPED: s.dropped_attributes = unsigned32(r); break;
+        case EVENTS: if (!r.null()) each(r, [&] { event(r, row); }); break;
+        case DROPPED_EVENTS: s.dropped_events = unsigned32(r); break;
+        case LINKS: if (!r.null()) each(r, [&] { link(r, row); }); break;
+        case DROPPED_LINKS: s.dropped_links = unsigned32(r); break;
+        case STATUS: if (!r.null()) status(r, s); break;
+        default: r.skip(7);
+      }
+    });
+    line_dialects_.snake_case += number.snake;
+    if (!(s.trace_hi | s.trace_lo) || !s.span_id) odd();
+    spans.push_back(s);
+  }
+
+  void status(Reader& r, Span& s) {
+    static const Member names[] = {member("code"), member("message")};
+    Members<2> number(names);
+    object(r, [&](const Text& key) {
+      switch (number(key)) {
+        case 0: s.status_code = status_code(r); break;
+        case 1: s.message_text = string(r); break;
+        default: r.skip(8);
+      }
+    });
+    line_dialects_.snake_case += number.snake;
+  }
+
+  void event(Reader& r, std::int64_t row) {
+    static const Member names[] = {member("timeUnixNano"), member("name"), member("attributes"),
+                                   member("droppedAttributesCount")};
+    Members<4> number(names);
+    Event e;
+    e.span_row = row;
+    object(r, [&](const Text& key) {
+      switch (number(key)) {
+        case 0: e.time_ns = time(r, e.rounded, 1); break;
+        case 1: e.name_text = string(r); break;
+        case 2: e.attributes = attribute_list(r, event_raw_, 9); break;
+        case 3: e.dropped_attributes = unsigned32(r); break;
+        default: r.skip(9);
+      }
+    });
+    line_dialects_.snake_case += number.snake;
+    events.push_back(e);
+  }
+
+  void link(Reader& r, std::int64_t row) {
+    static const Member names[] = {member("traceId"), member("spanId"), member("traceState"),
+                                   member("attributes"), member("droppedAttributesCount"), member("flags")};
+    Members<6> number(names);
+    Link k;
+    k.span_row = row;
+    object(r, [&](const Text& key) {
+      switch (number(key)) {
+        case 0: trace_id(r, k.trace_hi, k.trace_lo); break;
+        case 1: span_id(r, k.span_id); break;
+        case 2: k.state_text = string(r); break;
+        case 3: k.attributes = attribute_list(r, link_raw_, 9); break;
+        case 4: k.dropped_attributes = unsigned32(r); break;
+        case 5: k.flags = unsigned32(r); break;
+        default: r.skip(9);
+      }
+    });
+    line_dialects_.snake_case += number.snake;
+    if (!(k.trace_hi | k.trace_lo) || !k.span_id) odd();
+    links.push_back(k);
+  }
+
+  // ------------------------------------------------------------------ values
+
+  template <class Take> static void object(Reader& r, Take take) {
+    r.want('{');
+    if (r.is('}')) return;
+    do take(r.key());
+    while (r.is(','));
+    r.want('}');
+  }
+
+  template <class Take> static void each(Reader& r, Take take) {
+    r.want('[');
+    if (r.is(']')) return;
+    do take();
+    while (r.is(','));
+    r.want(']');
+  }
+
+  static void once(int& seen) {
+    if (seen++) odd();
+  }
+
+  // Passes over a member that the specification does not have; Go writes the names of structs, in capitals.
+  static void unknown(Reader& r, const Text& key, int depth) {
+    if (key.length && (key.at[0] >= 0x80 || (key.at[0] >= 'A' && key.at[0] <= 'Z'))) odd();
+    r.skip(depth);
+  }
+
+  static Text string(Reader& r) { return r.null() ? Text() : r.text(); }
+
+  static std::uint64_t digits(const Text& text) {
+    if (!text.length || text.length > 19) odd();
+    std::uint64_t value = 0;
+    for (std::uint32_t i = 0; i < text.length; i++) {
+      if (!is_digit(text.at[i])) odd();
+      value = value * 10 + static_cast<unsigned>(text.at[i] - '0');
+    }
+    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) odd();
+    return value;
+  }
+
+  static std::uint32_t unsigned32(Reader& r) {
+    if (r.null()) return 0;
+    const std::uint64_t value = digits(r.number());
+    if (value > 0xFFFFFFFFu) odd();
+    return static_cast<std::uint32_t>(value);
+  }
+
+  // Nanoseconds as digits; a JSON number beyond 2^53 was rounded by its writer, which ``rounded`` then says.
+  static std::int64_t time(Reader& r, std::uint8_t& rounded, std::uint8_t bit) {
+    if (r.null()) return 0;
+    if (r.next() == '"') {
+      const Text text = r.text();
+      return text.length ? static_cast<std::int64_t>(digits(text)) : 0;
+    }
+    const std::uint64_t value = digits(r.number());
+    if (value > std::uint64_t{1} << 53) rounded |= bit;
+    return static_cast<std::int64_t>(value);
+  }
+
+  std::uint8_t kind(Reader& r) {
+    static const Member names[] = {member("UNSPECIFIED"), member("INTERNAL"), member("SERVER"),
+                                   member("CLIENT"), member("PRODUCER"), member("CONSUMER")};
+    return enumeration(r, names, member("SPAN_KIND_"));
+  }
+
+  std::uint8_t status_code(Reader& r) {
+    static const Member names[] = {member("UNSET"), member("OK"), member("ERROR")};
+    return enumeration(r, names, member("STATUS_CODE_"));
+  }
+
+  template <std::size_t N> std::uint8_t enumeration(Reader& r, const Member (&names)[N], const Member& prefix) {
+    if (r.null()) return 0;
+    if (r.next() != '"') {
+      const std::uint64_t value = digits(r.number());
+      if (value >= N) odd();
+      return static_cast<std::uint8_t>(value);
+    }
+    Text text = r.text();
+    if (text.length >= prefix.length && !std::memcmp(text.at, prefix.name, prefix.length)) {
+      text.at += prefix.length;
+      text.length -= prefix.length;
+    }
+    for (std::size_t i = 0; i < N; i++) {
+      if (text.is(names[i].name, names[i].length)) {
+        line_dialects_.enum_names++;
+        return static_cast<std::uint8_t>(i);
+      }
+    }
+    odd();
+  }
+
+  static std::uint64_t hex(const Byte* p) {
+    std::uint64_t value = 0;
+    for (int i = 0; i < 16; i++) {
+      const int digit = hex_digit(p[i]);
+      if (digit < 0) odd();
+      value = value << 4 | static_cast<unsigned>(digit);
+    }
+    return value;
+  }
+
+  static unsigned sextet(Byte c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26u;
+    if (is_digit(c)) return c - '0' + 52u;
+    if (c == '+') return 62;
+    if (c == '/') return 63;
+    odd();
+  }
+
+  // Base64 of this many bytes, with its padding, to big-endian numbers.
+  static void base64(const Byte* p, int bytes, std::uint64_t* out) {
+    unsigned kept = 0;
+    int bits = 0;
+    for (int i = 0; i < bytes; i++) {
+      while (bits < 8) {
+        kept = kept << 6 | sextet(*p++);
+        bits += 6;
+      }
+      bits -= 8;
+      out[i / 8] = out[i / 8] << 8 | (kept >> bits & 0xFF);
+    }
+    for (int i = bytes; i % 3; i++)
+      if (*p++ != '=') odd();
+  }
+
+  // Returns whether the id was in base64.
+  static bool trace_id(Reader& r, std::uint64_t& hi, std::uint64_t& lo) {
+    const Text text = r.text();
+    if (text.length == 32) {
+      hi = hex(text.at);
+      lo = hex(text.at + 16);
+      return false;
+    }
+    if (text.length != 24) odd();
+    std::uint64_t both[2] = {0, 0};
+    base64(text.at, 16, both);
+    hi = both[0];
+    lo = both[1];
+    return true;
+  }
+
+  static bool span_id(Reader& r, std::uint64_t& id) { return span_id(r.text(), id); }
+
+  static bool span_id(const Text& text, std::uint64_t& id) {
+    if (text.length == 16) {
+      id = hex(text.at);
+      return false;
+    }
+    if (text.length != 12) odd();
+    id = 0;
+    base64(text.at, 8, &id);
+    return true;
+  }
+
+  static void parent_id(Reader& r, std::uint64_t& id) {
+    const Text text = string(r);
+    if (text.length) span_id(text, id);
+  }
+
+  // ------------------------------------------------------------------ attributes, as they are written
+
+  static std::int32_t attribute_list(Reader& r, std::vector<Text>& out, int depth) {
+    std::int32_t count = 0;
+    if (r.null()) return count;
+    each(r, [&] {
+      if (r.next() != '{') odd();
+      const Byte* const from = r.p;
+      if (!usual(r)) {
+        r.p = from;
+        r.skip(depth + 1);
+      }
+      out.push_back(r.slice(from, false));
+      count++;
+    });
+    return count;
+  }
+
+  // Passes over {"key":"...","value":{"...":"..."}} as most exporters write it; false for any other spelling.
+  static bool usual(Reader& r) {
+    static const char head[] = "{\"key\":", middle[] = ",\"value\":{";
+    if (!starts(r, head, sizeof head - 1) || !quoted(r)) return false;
+    if (!starts(r, middle, sizeof middle - 1) || !quoted(r) || !starts(r, ":", 1)) return false;
+    if (r.p >= r.end) return false;
+    if (*r.p == '"') {
+      r.text();
+    } else if (*r.p == '{' || *r.p == '[') {
+      return false;
+    } else {
+      r.skip(0);
+    }
+    return starts(r, "}}", 2);
+  }
+
+  static bool quoted(Reader& r) {
+    if (r.p >= r.end || *r.p != '"') return false;
+    r.text();
+    return true;
+  }
+
+  static bool starts(Reader& r, const char* letters, std::size_t size) {
+    if (static_cast<std::size_t>(r.end - r.p) < size || std::memcmp(r.p, letters, size)) return false;
+    r.p += size;
+    return true;
+  }
+
+  const Byte* const data_;
+  const Byte* const end_;
+  const std::vector<std::int64_t> excluded_;
+  std::vector<Text> span_raw_, event_raw_, link_raw_;
+  Dialects line_dialects_;
+  std::int64_t line_ = 0;
+};
+
+}  // namespace tracekit
