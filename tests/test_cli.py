@@ -173,6 +173,13 @@ def test_check_of_good_files_is_0(good):
     assert row == [good.name, "otlp", "688", "bytes", "3", "3", "0", "0", "0", "yes"]
 
 
+def test_check_tells_the_lane_where_asked(good, monkeypatch):
+    monkeypatch.setenv("TRACEKIT_LANE", "python")
+    done = run.invoke(app, ["check", str(good), "--verbose"])
+    assert done.exit_code == 0
+    assert "read by the python lane: TRACEKIT_LANE=python" in done.stderr
+
+
 def test_check_of_files_with_bad_records_is_1(torn):
     ran = run.invoke(app, ["check", torn.name])
     assert ran.exit_code == 1, ran.output

@@ -4,8 +4,10 @@ import ast
 import email
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -15,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import tracekit as tk
+from tracekit.loading import native
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -24,15 +27,19 @@ DISTRIBUTIONS = {"backports": "backports-zstd", "botocore": "boto3", "traitlets"
 OFFERED = {"resvg_py"}  # by an extra, and asked for with words that name it
 
 
+def built(folder, target="wheel", **variables):
+    """The wheel or source distribution of this source tree, built without a network."""
+    pytest.importorskip("hatchling", reason="the build backend hatchling is not installed")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    environment = {**os.environ, **variables}
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120, env=environment)
+    (path,) = folder.iterdir()
+    return path
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of this source tree, built without a network."""
-    pytest.importorskip("hatchling", reason="the build backend hatchling is not installed")
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    (path,) = folder.glob("*.whl")
-    return path
+    return built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +120,12 @@ def test_what_is_imported_is_required(metadata):
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= required
 
 
-def test_it_works_from_any_folder(wheel, tmp_path):
+def runner(wheel, folder):
+    """Runs this Python in an empty folder, with the content of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "site")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    elsewhere = tmp_path / "elsewhere"
+        archive.extractall(folder / "site")
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "TRACEKIT_LANE": ""}
+    elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
 
     def run(*arguments):
@@ -133,6 +141,38 @@ def test_it_works_from_any_folder(wheel, tmp_path):
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
+    return run
+
+
+SAY = "import tracekit as tk; print(tk.describe_build().lane, len(tk.load_sample('small-shop')[1]))"
+
+
+def test_the_wheel_has_the_compiled_scanner(wheel, members, tmp_path):
+    if native.extension is None and not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("there is no C++ compiler")
+    assert "-cp311-abi3-" in wheel.name
+    assert "tracekit/loading/native/_scan.abi3.so" in members or sys.platform == "win32"
+    assert not [name for name in members if name.endswith((".cpp", ".h"))]
+    assert runner(wheel, tmp_path)("-c", SAY).split() == ["compiled", "5"]
+
+
+def test_it_is_built_and_works_without_a_compiler(tmp_path):
+    (tmp_path / "wheel").mkdir()
+    wheel = built(tmp_path / "wheel", CC="/nowhere/cc", CXX="/nowhere/c++")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert runner(wheel, tmp_path)("-c", SAY).split() == ["python", "5"]
+
+
+def test_the_source_distribution_has_the_sources_of_the_scanner(tmp_path):
+    with tarfile.open(built(tmp_path, "sdist")) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"hatch_build.py", *files_of("tracekit/loading/native", {".cpp", ".h", ".md"})} <= names
+    assert not [name for name in names if name.endswith(".so")]
+
+
+def test_it_works_from_any_folder(wheel, tmp_path):
+    run = runner(wheel, tmp_path)
+    elsewhere = tmp_path / "elsewhere"
     assert Path(run("-c", "import tracekit; print(tracekit.__file__)").strip()).is_relative_to(tmp_path)
     assert "ledger" in run("-m", "tracekit", "demo")
     assert [path.name for path in elsewhere.iterdir()] == ["tracekit-demo.html"]

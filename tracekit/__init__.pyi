@@ -12,6 +12,7 @@ from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 
 from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
+from tracekit.loading.native import describe_build as describe_build
 from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
 from tracekit.aws.audit.coverage import audit_coverage as audit_coverage

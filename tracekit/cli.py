@@ -185,6 +185,7 @@ def check(
     format_: Format = None,
     time_unit: TimeUnit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also say how the files were read.")] = False,
 ) -> None:
     """Validate trace files: show their contents and data-quality issues.
 
@@ -205,6 +206,11 @@ def check(
         typer.echo(repr(traces))
         show(sources_table(traces.sources))
         show(issues_table(traces.issues, traces.sources))
+    if verbose:
+        build = tk.describe_build()
+        typer.echo(
+            f"read by the {build.lane} lane: {build.reason}{f' ({build.compiler})' * bool(build.compiler)}", err=True
+        )
     raise typer.Exit(code)
 
 

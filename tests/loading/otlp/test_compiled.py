@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loading.otlp.test_fast import HANDED_BACK, REQUESTS
-from loading.otlp.test_otlp import PLAIN, walked
 from loading.test_loading_fuzz import damaged
 from made_sets import assert_identical, assert_same_content, content
 from otlp_made import START, TRACE, attribute, ids, line, lines, request, resource, span, text
@@ -120,31 +119,101 @@ def _documents(text_):
 
 # ------------------------------------------------------------------ what stays in the compiled lane
 
+
+def snake(record):
+    """The record with members in snake case."""
+    return re.sub(r"(?<=[a-z])([A-Z])(?=\w*\":)", lambda found: "_" + found[1].lower(), json.dumps(record))
+
+
 B64_TRACE, B64_SPAN = "W47/95gDgQPSabYzgT/GDA==", "APBnqgupArc="
 STAYS = {
-    "snake case": re.sub(r"(?<=[a-z])([A-Z])(?=\w*\":)", lambda m: "_" + m[1].lower(), json.dumps(request(span(attributes=[text("k", "v")], status={"code": 2}, events=[{"timeUnixNano": "5", "droppedAttributesCount": 1}], links=[{"traceId": TRACE, "spanId": "a" * 16}])))),
+    "snake case": snake(
+        request(
+            span(
+                attributes=[text("k", "v")],
+                status={"code": 2},
+                events=[{"timeUnixNano": "5", "droppedAttributesCount": 1}],
+                links=[{"traceId": TRACE, "spanId": "a" * 16}],
+            )
+        )
+    ),
     "snake case in two objects": json.dumps(request(span(status={"code": 1, "new_member": 5}, unknown_member={}))),
     "enum names": request(span(kind="SPAN_KIND_SERVER", status={"code": "STATUS_CODE_ERROR", "message": "x"})),
     "short enum names": request(span(kind="CLIENT", status={"code": "OK"})),
     "base64 ids": request(span(traceId=B64_TRACE, spanId=B64_SPAN, parentSpanId=B64_SPAN)),
     "base64 ids of a link": request(span(links=[{"traceId": B64_TRACE, "spanId": B64_SPAN}])),
-    "numbers for times": request(span(startTimeUnixNano=START + 1, endTimeUnixNano=START, events=[{"timeUnixNano": START + 3}])),
+    "numbers for times": request(
+        span(startTimeUnixNano=START + 1, endTimeUnixNano=START, events=[{"timeUnixNano": START + 3}])
+    ),
     "small numbers for times": request(span(startTimeUnixNano=5, endTimeUnixNano=2**53)),
-    "null everywhere": json.dumps(request(span(**dict.fromkeys(("parentSpanId", "name", "kind", "attributes", "events", "links", "status", "flags", "traceState", "droppedLinksCount", "startTimeUnixNano"), "NULL")), scope="NULL")).replace('"NULL"', "null"),
+    "null everywhere": json.dumps(
+        request(
+            span(
+                **dict.fromkeys(
+                    (
+                        "parentSpanId",
+                        "name",
+                        "kind",
+                        "attributes",
+                        "events",
+                        "links",
+                        "status",
+                        "flags",
+                        "traceState",
+                        "droppedLinksCount",
+                        "startTimeUnixNano",
+                    ),
+                    "NULL",
+                )
+            ),
+            scope="NULL",
+        )
+    ).replace('"NULL"', "null"),
     "no times": request(span(startTimeUnixNano=None, endTimeUnixNano=None)),
     "empty times": request(span(startTimeUnixNano="", endTimeUnixNano="")),
-    "unknown members": {"resourceSpans": [{"new": [1, {"a": None}], "scopeSpans": [{"new": -1.5e9, "spans": [span(new={"a": [True, "\u00e9"]})]}]}]},
-    "legacy": {"resourceSpans": [{"instrumentationLibrarySpans": [{"instrumentationLibrary": {"name": "lib"}, "spans": [span()]}]}]},
+    "unknown members": {
+        "resourceSpans": [
+            {"new": [1, {"a": None}], "scopeSpans": [{"new": -1.5e9, "spans": [span(new={"a": [True, "\u00e9"]})]}]}
+        ]
+    },
+    "legacy": {
+        "resourceSpans": [
+            {"instrumentationLibrarySpans": [{"instrumentationLibrary": {"name": "lib"}, "spans": [span()]}]}
+        ]
+    },
     "batches": {"batches": request(span())["resourceSpans"]},
     "resource_spans": {"resource_spans": [{"scope_spans": [{"spans": [span()]}]}]},
     "white space": json.dumps(request(span(attributes=[text("k", "v")]))).replace(":", " :\t").replace(",", " , "),
     "escapes": request(span(name='a"\\/\b\f\n\r\t\u00e9\U0001f600', attributes=[text('k"\n', 'v\u20ac\U0001f600"')])),
-    "raw UTF-8": json.dumps(request(span(name="h\u00e9 \u20ac \U0001f600", attributes=[text("k", "\u00e9\u20ac")])), ensure_ascii=False),
-    "values of every type": request(span(attributes=[attribute("a", {"arrayValue": {"values": [{"intValue": "5"}]}}), attribute("b", {"kvlistValue": {"values": [text("x", "y")]}}), attribute("c", {"bytesValue": "AAEC"}), attribute("d", {}), attribute("e", {"doubleValue": "NaN"}), attribute("f", {"doubleValue": -1.5e-7}), attribute("g", {"boolValue": False}), attribute("h", {"int_value": -5})])),
-    "values as Go writes them": request(span(attributes=[attribute("a", {"Value": {"StringValue": "x"}}), attribute("b", {"Value": {"StringValue": "x"}})] * 2)),
+    "raw UTF-8": json.dumps(
+        request(span(name="h\u00e9 \u20ac \U0001f600", attributes=[text("k", "\u00e9\u20ac")])), ensure_ascii=False
+    ),
+    "values of every type": request(
+        span(
+            attributes=[
+                attribute("a", {"arrayValue": {"values": [{"intValue": "5"}]}}),
+                attribute("b", {"kvlistValue": {"values": [text("x", "y")]}}),
+                attribute("c", {"bytesValue": "AAEC"}),
+                attribute("d", {}),
+                attribute("e", {"doubleValue": "NaN"}),
+                attribute("f", {"doubleValue": -1.5e-7}),
+                attribute("g", {"boolValue": False}),
+                attribute("h", {"int_value": -5}),
+            ]
+        )
+    ),
+    "values as Go writes them": request(
+        span(
+            attributes=[
+                attribute("a", {"Value": {"StringValue": "x"}}),
+                attribute("b", {"Value": {"StringValue": "x"}}),
+            ]
+            * 2
+        )
+    ),
     "a resource in snake case": request(span(), resource={"attributes": [], "dropped_attributes_count": 3}),
     "a resource with more": request(span(), resource={"attributes": [], "colour": 1, "entityRefs": []}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", STAYS)

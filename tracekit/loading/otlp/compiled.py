@@ -39,12 +39,16 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("kind", "status_code", "rounded"), np.int8),
     **dict.fromkeys(("event_span_row", "event_time_ns"), np.int64),
     **dict.fromkeys(("event_name", "event_attribute_count", "event_attributes"), np.int32),
-    **{"event_dropped": np.uint32, "event_rounded": np.int8, "link_span_row": np.int64},
+    "event_dropped": np.uint32,
+    "event_rounded": np.int8,
+    "link_span_row": np.int64,
     **dict.fromkeys(("link_trace_hi", "link_trace_lo", "link_span_id"), np.uint64),
     **dict.fromkeys(("link_trace_state", "link_attribute_count", "link_attributes"), np.int32),
     **dict.fromkeys(("link_flags", "link_dropped"), np.uint32),
     **dict.fromkeys(("group_resource", "group_resource_url", "group_scope", "group_scope_url"), np.int32),
-    **{"group_line": np.int64, "group_spans": np.int64, "group_is_first": np.bool_},
+    "group_line": np.int64,
+    "group_spans": np.int64,
+    "group_is_first": np.bool_,
     **dict.fromkeys(("line_number", "line_start", "line_spans"), np.int64),
     **dict.fromkeys(("other_number", "other_start", "other_stop"), np.int64),
 }
@@ -144,7 +148,7 @@ class Scanner:
             found["event_span_row"], found["event_time_ns"], texts[found["event_name"]], found["event_dropped"]
         )
         links = LinkColumns(
-            *(found[f"link_{name}"] for name in ("span_row", "trace_hi", "trace_lo", "span_id")),
+            **{name: found[f"link_{name}"] for name in ("span_row", "trace_hi", "trace_lo", "span_id")},
             trace_state=texts[found["link_trace_state"]],
             flags=found["link_flags"],
             dropped_attributes=found["link_dropped"],
