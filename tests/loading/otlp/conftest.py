@@ -15,3 +15,11 @@ def lane(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, native.SWITCH, request.param)
         yield request.param
+
+
+@pytest.fixture(scope="module")
+def python_lane():
+    """The Python lane, where a module tests it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, native.SWITCH, "python")
+        yield

@@ -213,6 +213,7 @@ STAYS = {
     ),
     "a resource in snake case": request(span(), resource={"attributes": [], "dropped_attributes_count": 3}),
     "a resource with more": request(span(), resource={"attributes": [], "colour": 1, "entityRefs": []}),
+    "snake case inside and outside": request(span(trace_state="x"), resource={"dropped_attributes_count": 3}),
 }
 
 

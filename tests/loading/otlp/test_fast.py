@@ -21,6 +21,8 @@ from tracekit.loading.reading import SourceReader
 from tracekit.loading.records import Lines
 from tracekit.loading.records.lines import line_chunks
 
+pytestmark = pytest.mark.usefixtures("python_lane")
+
 # ------------------------------------------------------------------ the same, both ways
 
 HEX = "0123456789abcdefABCDEF"

@@ -28,6 +28,8 @@ from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.schema import Quality
 
+pytestmark = pytest.mark.usefixtures("lane")  # every test in both lanes
+
 PARENT = "00f067aa0ba902b8"
 CHILD = span(
     parentSpanId=PARENT,

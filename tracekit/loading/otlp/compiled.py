@@ -111,9 +111,7 @@ class Scanner:
             return
         ledger.record_count += line_count
         ledger.formats["otlp"] += line_count
-        for name, count in (found.made["dialects"] | self._dialects(found, known)).items():
-            if count:
-                ledger.dialect(name, count)
+        ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
         record = part.first_line + np.repeat(found["line_number"], found["line_spans"])
         offset = part.first_offset + np.repeat(found["line_start"], found["line_spans"])
         self._note_rounded(found, record, offset)
@@ -168,9 +166,9 @@ class Scanner:
                 at = Position(int(record[lost[0]]), int(offset[lost[0]]))
                 note_rounded(field, at, self._builder, len(lost))
 
-    def _dialects(self, found: _Found, known: _Known) -> dict[str, int]:
-        """Return how often spellings inside attributes, resources and scopes were used."""
-        total: Counter[str] = Counter()
+    def _dialects(self, found: _Found, known: _Known) -> Counter[str]:
+        """Return how often each spelling other than the specification's was used."""
+        total: Counter[str] = Counter(found.made["dialects"])
         if self._attribute_dialects:
             used = np.bincount(np.concatenate([known.codes[found[name]] for name in _ATTRIBUTES]))
             for code, counted in self._attribute_dialects.items():
