@@ -21,7 +21,7 @@ struct Learned {
   std::vector<std::int64_t> integer, offsets{0};
   std::vector<Byte> text;       // of strings
   std::vector<Text> doubles;    // the digits of doubles
-  std::vector<Text> raw;        // of all
+  std::vector<Text> others;     // as they are written
   std::vector<Text> fresh_keys; // as they are written: their codes follow those of the keys before
 };
 
@@ -29,12 +29,16 @@ class Attributes {
  public:
   Attributes() : known_(1 << 12, &arena_), keys_(64, &arena_) {}
 
-  Learned learn(const Text* asked, std::size_t count) {
+  Learned learn(const std::vector<Text>& asked, const std::vector<std::uint64_t>& hashes) {
+    constexpr std::size_t SOON = 16, NEXT = 8;  // steps ahead, while memory answers
     Learned found;
+    found.codes.reserve(asked.size());
     const std::size_t keys = keys_.found.size();
-    for (std::size_t i = 0; i < count; i++) {
+    for (std::size_t i = 0; i < asked.size(); i++) {
+      if (i + SOON < asked.size()) known_.expect(hashes[i + SOON]);
+      if (i + NEXT < asked.size()) known_.expect_bytes(hashes[i + NEXT]);
       const std::size_t size = known_.found.size();
-      const std::int32_t code = known_.code(asked[i]);
+      const std::int32_t code = known_.code(asked[i].at, asked[i].length, hashes[i]);
       found.codes.push_back(code);
       if (known_.found.size() > size) decode(known_.found.back(), found);
     }
@@ -60,7 +64,7 @@ class Attributes {
       value.type = OTHER;
       key = Text();
     }
-    found.raw.push_back(raw);
+    if (value.type == OTHER) found.others.push_back(raw);
     found.type.push_back(value.type);
     found.key.push_back(value.type == OTHER ? -1 : keys_.code(key));
     found.integer.push_back(value.integer);

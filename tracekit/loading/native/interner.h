@@ -70,10 +70,11 @@ class Interner {
  public:
   explicit Interner(std::size_t slots = 1024, Arena* arena = nullptr) : slots_(slots), arena_(arena) {}
 
-  std::int32_t code(const Byte* p, std::uint32_t size) {
-    const std::uint64_t h = hashed(p, size);
-    const std::uint32_t tag = static_cast<std::uint32_t>(h >> 32);
-    std::size_t at = h & (slots_.size() - 1);
+  std::int32_t code(const Text& text) { return code(text.at, text.length, hashed(text.at, text.length)); }
+
+  std::int32_t code(const Byte* p, std::uint32_t size, std::uint64_t hash) {
+    const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
+    std::size_t at = hash & (slots_.size() - 1);
     for (;; at = (at + 1) & (slots_.size() - 1)) {
       const Slot& slot = slots_[at];
       if (slot.code < 0) break;
@@ -83,14 +84,21 @@ class Interner {
     }
     const std::int32_t fresh = static_cast<std::int32_t>(found.size());
     found.push_back({arena_ ? arena_->keep(p, size) : p, size, false});
+    hashes.push_back(hash);
     slots_[at] = {tag, fresh};
     if (found.size() * 2 > slots_.size()) grow();
     return fresh;
   }
 
-  std::int32_t code(const Text& text) { return code(text.at, text.length); }
+  // Lets the processor fetch the slot of a string that is asked for soon, then its bytes.
+  void expect(std::uint64_t hash) const { fetch(&slots_[hash & (slots_.size() - 1)]); }
+  void expect_bytes(std::uint64_t hash) const {
+    const std::int32_t code = slots_[hash & (slots_.size() - 1)].code;
+    if (code >= 0) fetch(found[static_cast<std::size_t>(code)].at);
+  }
 
   std::vector<Text> found;  // by code
+  std::vector<std::uint64_t> hashes;
 
  private:
   struct Slot {
@@ -98,13 +106,20 @@ class Interner {
     std::int32_t code = -1;
   };
 
+  static void fetch(const void* place) {
+#if defined(__GNUC__)
+    __builtin_prefetch(place);
+#else
+    static_cast<void>(place);
+#endif
+  }
+
   void grow() {
     std::vector<Slot> larger(slots_.size() * 2);
     for (std::size_t i = 0; i < found.size(); i++) {
-      const std::uint64_t h = hashed(found[i].at, found[i].length);
-      std::size_t at = h & (larger.size() - 1);
+      std::size_t at = hashes[i] & (larger.size() - 1);
       while (larger[at].code >= 0) at = (at + 1) & (larger.size() - 1);
-      larger[at] = {static_cast<std::uint32_t>(h >> 32), static_cast<std::int32_t>(i)};
+      larger[at] = {static_cast<std::uint32_t>(hashes[i] >> 32), static_cast<std::int32_t>(i)};
     }
     slots_.swap(larger);
   }

@@ -135,8 +135,7 @@ bool put_links(PyObject* to, const Scan& scan) {
 
 bool put_owners(PyObject* to, const Scan& scan) {
   const auto& rows = scan.groups;
-  return put(to, "group_resource", rows, &Group::resource) && put(to, "group_resource_url", rows, &Group::resource_url) &&
-         put(to, "group_scope", rows, &Group::scope) && put(to, "group_scope_url", rows, &Group::scope_url) &&
+  return put(to, "group_resource", rows, &Group::resource) && put(to, "group_scope", rows, &Group::scope) &&
          put(to, "group_line", rows, &Group::line) && put(to, "group_spans", rows, &Group::spans) && put(to, "group_is_first", rows, &Group::is_first) &&
          put(to, "line_number", scan.lines, &Line::number) && put(to, "line_start", scan.lines, &Line::start) &&
          put(to, "line_spans", scan.lines, &Line::spans) && put(to, "other_number", scan.others, &Line::number) &&
@@ -145,18 +144,23 @@ bool put_owners(PyObject* to, const Scan& scan) {
 
 bool put_distinct(PyObject* to, const Scan& scan) {
   return put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
-         put(to, "resources", list(scan.resources.found)) && put(to, "scopes", list(scan.scopes.found)) &&
+         put(to, "owner_texts", list(scan.owner_texts.found)) && put(to, "resources", list(scan.resources.found)) &&
+         put(to, "scopes", list(scan.scopes.found)) &&
          put(to, "dialects", counted(scan.dialects));
 }
 
-// The places of the distinct attributes in the input.
+// A distinct attribute: its place in the input, and its hash.
+struct Place {
+  std::int64_t start, length;
+  std::uint64_t hash;
+};
+
 bool put_places(PyObject* to, const Scan& scan, const Byte* data) {
-  std::vector<std::int64_t> places;
-  places.reserve(scan.attributes.found.size() * 2);
-  for (const Text& text : scan.attributes.found) {
-    places.push_back(text.at - data);
-    places.push_back(text.length);
-  }
+  const auto& found = scan.attributes.found;
+  std::vector<Place> places;
+  places.reserve(found.size());
+  for (std::size_t i = 0; i < found.size(); i++)
+    places.push_back({found[i].at - data, found[i].length, scan.attributes.hashes[i]});
   return put(to, "distinct_attributes", places);
 }
 
@@ -220,28 +224,28 @@ PyObject* learn(PyObject*, PyObject* args) {
   if (!data.ok) return nullptr;
   const View asked(places);
   if (!asked.ok) return nullptr;
-  std::vector<std::int64_t> pairs(asked.size() / sizeof(std::int64_t));
-  if (!pairs.empty()) std::memcpy(pairs.data(), asked.data(), pairs.size() * sizeof(std::int64_t));
+  std::vector<Place> wanted(asked.size() / sizeof(Place));
+  if (!wanted.empty()) std::memcpy(wanted.data(), asked.data(), wanted.size() * sizeof(Place));
   std::vector<Text> texts;
-  texts.reserve(pairs.size() / 2);
+  std::vector<std::uint64_t> keys;
+  texts.reserve(wanted.size());
+  keys.reserve(wanted.size());
   const auto size = static_cast<std::int64_t>(data.size());
-  for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
-    if (pairs[i] < 0 || pairs[i + 1] < 0 || pairs[i + 1] > 0x7FFFFFFF || pairs[i] > size - pairs[i + 1]) {
+  for (const Place& place : wanted) {
+    if (place.start < 0 || place.length < 0 || place.length > 0x7FFFFFFF || place.start > size - place.length) {
       PyErr_SetString(PyExc_ValueError, "expected places inside the data, found one outside");
       return nullptr;
     }
-    texts.push_back({data.data() + pairs[i], static_cast<std::uint32_t>(pairs[i + 1]), false});
+    texts.push_back({data.data() + place.start, static_cast<std::uint32_t>(place.length), false});
+    keys.push_back(place.hash);
   }
-  const Learned found = known->learn(texts.data(), texts.size());
-  std::vector<Text> others;
-  for (std::size_t i = 0; i < found.type.size(); i++)
-    if (found.type[i] == OTHER) others.push_back(found.raw[i]);
+  const Learned found = known->learn(texts, keys);
   Owned made(PyDict_New());
   PyObject* const to = made.get();
   if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) ||
       !put(to, "integer", found.integer) || !put(to, "offsets", found.offsets) || !put(to, "text", found.text) ||
       !put(to, "doubles", list(found.doubles)) || !put(to, "keys", list(found.fresh_keys)) ||
-      !put(to, "others", list(others)))
+      !put(to, "others", list(found.others)))
     return nullptr;
   return made.release();
 }

@@ -40,7 +40,7 @@ struct Link {
 // A ScopeSpans, or a ResourceSpans without any: then its scope is -1.
 struct Group {
   Text resource_text, resource_url_text, scope_text, scope_url_text;
-  std::int32_t resource = -1, resource_url = -1, scope = -1, scope_url = -1;
+  std::int32_t resource = -1, scope = -1;
   std::int64_t line = 0, spans = 0;
   bool has_scope = false, is_first = false;  // is_first: of its ResourceSpans
 };
@@ -132,7 +132,8 @@ class Scan {
   Scan(const Byte* data, std::size_t size, std::vector<std::int64_t> excluded)
       : data_(data), end_(data + size), excluded_(std::move(excluded)) {}
 
-  Interner names, texts, attributes{1 << 12}, resources{64}, scopes{64};
+  Interner names, texts, attributes{1 << 12};
+  Interner resources{64, &pairs_}, scopes{64, &pairs_};  // each a pair of codes of texts: its JSON and its schema URL
   std::vector<Span> spans;
   std::vector<Event> events;
   std::vector<Link> links;
@@ -140,6 +141,7 @@ class Scan {
   std::vector<std::int32_t> span_attributes, event_attributes, link_attributes;
   std::vector<Line> lines, others;
   Dialects dialects;
+  Interner owner_texts{64};  // JSON of resources and scopes, and schema URLs
 
   void run() {
     auto excluded = excluded_.begin();
@@ -199,11 +201,8 @@ class Scan {
     dialects.add(line_dialects_);
     for (; group < groups.size(); group++) {
       Group& g = groups[group];
-      g.resource = resources.code(g.resource_text);
-      g.resource_url = optional(g.resource_url_text);
-      if (!g.has_scope) continue;
-      g.scope = scopes.code(g.scope_text);
-      g.scope_url = optional(g.scope_url_text);
+      g.resource = owner(resources, g.resource_text, g.resource_url_text);
+      if (g.has_scope) g.scope = owner(scopes, g.scope_text, g.scope_url_text);
     }
     for (; span < spans.size(); span++) {
       Span& s = spans[span];
@@ -216,6 +215,11 @@ class Scan {
     for (const Text& raw : span_raw_) span_attributes.push_back(attributes.code(raw));
     for (const Text& raw : event_raw_) event_attributes.push_back(attributes.code(raw));
     for (const Text& raw : link_raw_) link_attributes.push_back(attributes.code(raw));
+  }
+
+  std::int32_t owner(Interner& owners, const Text& text, const Text& url) {
+    const std::int32_t pair[] = {owner_texts.code(text), owner_texts.code(url)};
+    return owners.code({reinterpret_cast<const Byte*>(pair), sizeof pair, false});
   }
 
   std::int32_t optional(const Text& text) { return text.length ? texts.code(text) : -1; }
@@ -571,18 +575,12 @@ class Scan {
 
   // Passes over {"key":"...","value":{"...":"..."}} as most exporters write it; false for any other spelling.
   static bool usual(Reader& r) {
-    static const char head[] = "{\"key\":", middle[] = ",\"value\":{";
-    if (!starts(r, head, sizeof head - 1) || !quoted(r)) return false;
-    if (!starts(r, middle, sizeof middle - 1) || !quoted(r) || !starts(r, ":", 1)) return false;
-    if (r.p >= r.end) return false;
-    if (*r.p == '"') {
-      r.text();
-    } else if (*r.p == '{' || *r.p == '[') {
-      return false;
-    } else {
-      r.skip(0);
-    }
-    return starts(r, "}}", 2);
+    if (!starts(r, "{\"key\":") || !quoted(r) || !starts(r, ",\"value\":{")) return false;
+    if (starts(r, "\"stringValue\":")) return quoted(r) && starts(r, "}}");
+    if (!starts(r, "\"intValue\":") && !(quoted(r) && starts(r, ":"))) return false;
+    if (r.p >= r.end || *r.p == '{' || *r.p == '[') return false;
+    r.skip(0);
+    return starts(r, "}}");
   }
 
   static bool quoted(Reader& r) {
@@ -591,12 +589,13 @@ class Scan {
     return true;
   }
 
-  static bool starts(Reader& r, const char* letters, std::size_t size) {
-    if (static_cast<std::size_t>(r.end - r.p) < size || std::memcmp(r.p, letters, size)) return false;
-    r.p += size;
+  template <std::size_t N> static bool starts(Reader& r, const char (&letters)[N]) {
+    if (static_cast<std::size_t>(r.end - r.p) < N - 1 || std::memcmp(r.p, letters, N - 1)) return false;
+    r.p += N - 1;
     return true;
   }
 
+  Arena pairs_;
   const Byte* const data_;
   const Byte* const end_;
   const std::vector<std::int64_t> excluded_;

@@ -45,7 +45,7 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("link_trace_hi", "link_trace_lo", "link_span_id"), np.uint64),
     **dict.fromkeys(("link_trace_state", "link_attribute_count", "link_attributes"), np.int32),
     **dict.fromkeys(("link_flags", "link_dropped"), np.uint32),
-    **dict.fromkeys(("group_resource", "group_resource_url", "group_scope", "group_scope_url"), np.int32),
+    **dict.fromkeys(("group_resource", "group_scope"), np.int32),
     "group_line": np.int64,
     "group_spans": np.int64,
     "group_is_first": np.bool_,
@@ -238,21 +238,15 @@ class Scanner:
 
     def _owners(self, found: _Found, name: str) -> _Owners:
         """Return the builder's number of the resource or scope of every group."""
-        raw, url = found[f"group_{name}"], found[f"group_{name}_url"]
-        is_counted = found["group_is_first"] if name == "resource" else raw >= 0
-        texts = found.made["texts"]
-        pairs = raw.astype(np.int64) * (len(texts) + 1) + url + 1
-        distinct, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-        uses = np.bincount(inverse[is_counted], minlength=len(distinct)).tolist()
-        numbers = np.zeros(len(distinct), np.int32)
-        dialects = []
-        for which in np.argsort(first).tolist():  # numbers are given in order of arrival
-            at, url_at = divmod(int(distinct[which]), len(texts) + 1)
-            if at >= 0:
-                key = found.made[f"{name}s"][at], texts[url_at - 1] if url_at else b""
-                numbers[which], counted = (self._resource if name == "resource" else self._scope)(key)
-                dialects.append((counted, uses[which]))
-        return _Owners(numbers[inverse], dialects)
+        which, texts = found[f"group_{name}"], found.made["owner_texts"]
+        uses = np.bincount(which[found["group_is_first"] if name == "resource" else which >= 0]).tolist()
+        load = self._resource if name == "resource" else self._scope
+        made = []
+        for pair in found.made[f"{name}s"]:
+            text, url = np.frombuffer(pair, np.int32).tolist()
+            made.append(load((texts[text], texts[url])))
+        numbers = np.array([number for number, _ in made] + [0], np.int32)  # the last for -1, a group without a scope
+        return _Owners(numbers[which], [(counted, used) for (_, counted), used in zip(made, uses, strict=True) if counted])
 
     def _resource(self, key: tuple[bytes, bytes]) -> tuple[int, Counter[str]]:
         """Return the number of a resource, -1 for one that has to be reported, and its dialects."""
