@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from made_sets import assert_same_meaning
 
 from tracekit.errors import LoadError
-from tracekit.loading import read, reading
+from tracekit.loading import ahead, read
 from tracekit.loading.building.ledger import TOTALS
 from tracekit.loading.convert import convert
 from tracekit.loading.paths import STORE_MARKER
@@ -25,7 +25,7 @@ per_example = settings(max_examples=12, deadline=None, suppress_health_check=[He
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
     """Chunks of 2 kB, so that a small source has many."""
-    monkeypatch.setattr(reading, "line_chunks", partial(line_chunks, size=2000))
+    monkeypatch.setattr(ahead, "line_chunks", partial(line_chunks, size=2000))
 
 
 def files(folder):
@@ -255,7 +255,7 @@ def test_an_interruption_leaves_the_old_store_and_nothing_else(tmp_path, code):
 CHILD = """
 import functools, io, resource, sys
 import numpy, pandas, pyarrow.parquet
-from tracekit.loading import reading
+from tracekit.loading import ahead
 from tracekit.loading.convert import convert
 
 LINE = 50
@@ -291,7 +291,7 @@ def peak(*sources):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-reading.line_chunks = functools.partial(reading.line_chunks, size=1 << 20)
+ahead.line_chunks = functools.partial(ahead.line_chunks, size=1 << 20)
 print(peak(Spans(0, 20_000)), peak(*(Spans(number * 20_000, 20_000) for number in range(5))))
 """
 

@@ -14,7 +14,7 @@ from tracekit.loading.building.time_units import check_time_unit
 from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.formats import LOADERS, loaders_of
 from tracekit.loading.opening.sources import expand
-from tracekit.loading.parallel import read_parallel, shares
+from tracekit.loading.parallel import processors, read_parallel, shares
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
 
@@ -58,10 +58,13 @@ def read(
     progress
         Show a progress bar after one second; by default in a terminal or notebook.
     workers
-        Number of processes that read several files at once: by default one per processor if the files contain more
-        than about 256 MB of JSON, otherwise one.  The result is the same except for X-Ray causes that refer to an
-        exception in an earlier file, which only a single process resolves (``XR_CAUSE_DANGLING`` reports the others).
-        Total memory is about the same.  Always one with ``strict`` or ``on_issue``, and for sources other than files.
+        Number of processors to use.  Several files are read by that many processes: by default one per processor if
+        the files contain more than about 256 MB of JSON, otherwise one.  One file of OTLP JSON Lines is read by that
+        many threads: by default one per processor; the result is the same.  The result of several processes is the
+        same except for X-Ray causes that refer to an exception in an earlier file, which only a single process
+        resolves (``XR_CAUSE_DANGLING`` reports the others).
+        Total memory is about the same.  Always one process with ``strict`` or ``on_issue``, and for sources other than
+        files.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def read(
             if len(parts) > 1:
                 return read_parallel(parts, format, time_unit, meter)
         builder = Builder(strict=strict, on_issue=on_issue)
-        read_all(SourceReader(builder, loaders, meter), sources)
+        read_all(SourceReader(builder, loaders, meter, threads=workers or processors()), sources)
         return to_trace_set(builder, time_unit)
 
 

@@ -21,6 +21,7 @@ from tracekit.loading.building.time_units import UnitVote, check_time_unit
 from tracekit.loading.building.trace_set import finalise, gather, to_trace_set
 from tracekit.loading.formats import loaders_of
 from tracekit.loading.opening.sources import expand
+from tracekit.loading.parallel import processors
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
 from tracekit.loading.store import read_write
@@ -116,7 +117,7 @@ def convert(
         Meter(total_bytes(sources), progress) as meter,
     ):
         runs = _Runs(spill, spans_at_once)
-        reader = SourceReader(builder, loaders, meter, on_chunk=lambda: runs.go_on(reader))
+        reader = SourceReader(builder, loaders, meter, on_chunk=lambda: runs.go_on(reader), threads=processors())
         del builder
         read_all(reader, sources)
         if spill.is_empty:

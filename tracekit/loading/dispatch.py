@@ -78,6 +78,11 @@ class Dispatcher:
         """Choose how decimal numbers are parsed from the first bytes of a document."""
         self._exact = any(loader.exact_marker and loader.exact_marker in first for loader in self._loaders)
 
+    @property
+    def work_ahead(self) -> Callable[[bytes], Any] | None:
+        """What other threads may do with the bytes of later chunks: the first scanner gets them whole."""
+        return self._scanners[0].work_ahead if self._scanners else None
+
     def scan(self, lines: Iterable[Line]) -> Iterable[Line]:
         """Load what the formats' scanners load; yield every other line when it may be loaded."""
         for scanner in self._scanners:

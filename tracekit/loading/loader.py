@@ -21,6 +21,10 @@ class Scanner(Protocol):
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load the lines of the common shape; yield every other line when it may be loaded."""
 
+    @property
+    def work_ahead(self) -> Callable[[bytes], Any] | None:
+        """What other threads may do with the bytes of later chunks, for ``Lines.ahead``."""
+
 
 class Document(Protocol):
     """A JSON document that is read field by field, with the parser at the value of a field."""

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tracekit.errors import LoadError
+from tracekit.loading import ahead
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import DocumentReader
 from tracekit.loading.opening.container import open_bytes
-from tracekit.loading.records import Lines, LongLine, line_chunks, nests_deeper, shape
+from tracekit.loading.records import LongLine, nests_deeper, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,6 +56,8 @@ class SourceReader:
     on_chunk
         Called after every chunk of lines and between two records of a document, so that a long stream can be built in
         pieces (``use``).
+    threads
+        Number of threads that scan the chunks of a large file of lines; the result is the same.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class SourceReader:
         loaders: Iterable[Loader],
         meter: Watcher,
         on_chunk: Callable[[], object] | None = None,
+        threads: int = 1,
     ) -> None:
+        self._threads = threads
         self._loaders = tuple(loaders)
         self._meter = meter
         self._on_chunk = on_chunk
@@ -106,13 +111,12 @@ class SourceReader:
 
     def _lines(self, stream: ByteStream) -> None:
         """Read JSON Lines, chunk by chunk."""
-        for chunk in line_chunks(stream):
-            self._remark(stream)
+        for chunk, lines, note_count in ahead.chunks(stream, self._dispatcher.work_ahead, self._threads):
+            self._remark(stream, note_count)
             if isinstance(chunk, LongLine):
                 self._document(chunk, stream, chunk.line)
-            else:
+            elif lines is not None:
                 end = chunk.first_offset + len(chunk.data)
-                lines = Lines(chunk.data, chunk.first_line, chunk.first_offset)
                 for line, offset, data in self._dispatcher.scan(lines):
                     if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # loses a span, not the line
                         DocumentReader(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()
@@ -137,9 +141,9 @@ class SourceReader:
             self._on_chunk()
         return self._builder, self._dispatcher
 
-    def _remark(self, stream: ByteStream) -> None:
-        """Add the new notes of the stream to the ledger."""
-        notes = stream.notes[self._remarked :]
+    def _remark(self, stream: ByteStream, note_count: int | None = None) -> None:
+        """Add the new notes of the stream to the ledger, up to a number of them."""
+        notes = stream.notes[self._remarked : note_count]
         self._remarked += len(notes)
         self._dispatcher.add_notes(notes, Position(0, 0))
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from otlp_made import START, TRACE, attribute, counts, ids, line, lines, request, resource, span, text, told
 
-from tracekit.loading import LOADERS, read, reading
+from tracekit.loading import LOADERS, ahead, read
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.opening.sources import expand
@@ -285,7 +285,7 @@ def test_equal_resources_of_many_lines_are_one():
 
 
 def test_attributes_are_learned_once_and_mean_the_same_in_every_chunk(monkeypatch):
-    monkeypatch.setattr(reading, "line_chunks", small_chunks)
+    monkeypatch.setattr(ahead, "line_chunks", small_chunks)
     records = [
         request(span(**ids(n), attributes=[text("k", f"v{n % 3}"), attribute("n", {"intValue": n % 2})]))
         for n in range(40)

@@ -273,6 +273,19 @@ PyObject* hashes(PyObject*, PyObject* args) {
   return bytes(found.data(), found.size() * sizeof(std::uint64_t));
 }
 
+PyObject* newlines(PyObject*, PyObject* args) {
+  PyObject* input;
+  if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  long long count = 0;
+  for (const Byte *p = data.data(), *end = p + data.size(); p < end; p++, count++) {
+    p = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
+    if (!p) break;
+  }
+  return PyLong_FromLongLong(count);
+}
+
 // A function whose own C++ exceptions become Python's.
 template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* self, PyObject* args) {
   PyObject* made = nullptr;
@@ -286,6 +299,7 @@ PyMethodDef METHODS[] = {
     {"attributes", safe<attributes>, METH_NOARGS, "attributes()\n--\n\nReturn an empty table of distinct attributes."},
     {"learn", safe<learn>, METH_VARARGS,
      "learn(table, data, places)\n--\n\nReturn the codes of attributes, and the values of those that are new."},
+    {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},
     {"hashes", safe<hashes>, METH_VARARGS,
      "hashes(offsets, text)\n--\n\nReturn a 64-bit number for each text of an Arrow array, equal for equal texts."},
     {nullptr, nullptr, 0, nullptr}};

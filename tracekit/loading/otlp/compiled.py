@@ -82,9 +82,14 @@ class Scanner:
         for part in [lines] if isinstance(lines, Lines) else [Lines(data, *at) for *at, data in lines]:
             yield from self._chunk(part)
 
+    def work_ahead(self, data: bytes) -> dict[str, Any]:
+        """Return the columns of a chunk; it needs nothing of the builder."""
+        columns: dict[str, Any] = self._extension.scan(data, b"")
+        return columns
+
     def _chunk(self, part: Lines) -> Iterator[Line]:
         """Load the lines of a chunk; yield those that are handed back."""
-        found = _Found(self._extension.scan(part.data, b""))
+        found = _Found(self.work_ahead(part.data) if part.ahead is None else part.ahead.result())
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
@@ -194,7 +199,7 @@ class Scanner:
         kinds = np.frombuffer(learned["type"], np.int8)
         if len(kinds):
             self._keys.extend(map(self._builder.attributes.keys.code, _decoded(learned["keys"])))
-            self._kv.extend(self._added(learned, kinds).tolist())
+            self._kv.frombytes(self._added(learned, kinds).tobytes())
         return np.frombuffer(learned["codes"], np.int32)
 
     def _added(self, learned: dict[str, Any], kinds: Array) -> Array:
@@ -246,7 +251,9 @@ class Scanner:
             text, url = np.frombuffer(pair, np.int32).tolist()
             made.append(load((texts[text], texts[url])))
         numbers = np.array([number for number, _ in made] + [0], np.int32)  # the last for -1, a group without a scope
-        return _Owners(numbers[which], [(counted, used) for (_, counted), used in zip(made, uses, strict=True) if counted])
+        return _Owners(
+            numbers[which], [(counted, used) for (_, counted), used in zip(made, uses, strict=True) if counted]
+        )
 
     def _resource(self, key: tuple[bytes, bytes]) -> tuple[int, Counter[str]]:
         """Return the number of a resource, -1 for one that has to be reported, and its dialects."""

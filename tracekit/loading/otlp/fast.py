@@ -58,6 +58,8 @@ class Scanner:
         self._resources: dict[tuple[bytes, str], int] = {}
         self._scopes: dict[tuple[bytes, str], int] = {}
 
+    work_ahead = None
+
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load the lines that follow the specification, all at once; then yield the others."""
         lines = list(lines)

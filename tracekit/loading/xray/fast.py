@@ -67,6 +67,8 @@ class Scanner:
         self._lines: list[tuple[Answer, Position]] = []
         self._kept = 0
 
+    work_ahead = None
+
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load the responses of BatchGetTraces; yield every other line once the lines before it are loaded."""
         for line in lines:

@@ -1,0 +1,75 @@
+"""Chunks of lines in the order of the file, the next ones being scanned by other threads meanwhile."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracekit.loading.records import Lines, LongLine, line_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tracekit.loading.opening.container import ByteStream
+    from tracekit.loading.records import LineChunk
+
+
+class Ready(NamedTuple):
+    """A chunk, its lines (None for a line too long for memory), and how many notes the stream had when it was read."""
+
+    chunk: LineChunk | LongLine
+    lines: Lines | None
+    note_count: int
+
+
+def chunks(stream: ByteStream, work: Callable[[bytes], Any] | None, threads: int) -> Iterator[Ready]:
+    """Yield the chunks of a stream; ``lines.ahead`` is the future of ``work`` where it was begun ahead."""
+    waiting: deque[Ready] = deque()
+    begin = _Begin(work, threads)
+    try:
+        for chunk in line_chunks(stream):
+            if isinstance(chunk, LongLine):
+                yield from _emptied(waiting)
+                yield Ready(chunk, None, len(stream.notes))
+                continue
+            lines = Lines(chunk.data, chunk.first_line, chunk.first_offset)
+            waiting.append(Ready(chunk, lines, len(stream.notes)))
+            if not (chunk.final and len(waiting) == 1):  # nothing to do meanwhile
+                begin(lines)
+            while len(waiting) > begin.most:
+                yield waiting.popleft()
+        yield from _emptied(waiting)
+    finally:
+        begin.end()
+
+
+def _emptied(waiting: deque[Ready]) -> Iterator[Ready]:
+    """Yield what waits, in its order."""
+    while waiting:
+        yield waiting.popleft()
+
+
+class _Begin:
+    """Begins the work on chunks, in threads that are started when they are needed.
+
+    Attributes
+    ----------
+    most : int
+        How many chunks may wait.
+    """
+
+    def __init__(self, work: Callable[[bytes], Any] | None, threads: int) -> None:
+        self._work = work
+        self._pool: ThreadPoolExecutor | None = None
+        self.most = threads if work is not None and threads > 1 else 0
+
+    def __call__(self, lines: Lines) -> None:
+        if self._work is not None and self.most:
+            self._pool = self._pool or ThreadPoolExecutor(self.most, "tracekit-scan")
+            lines.ahead = self._pool.submit(self._work, lines.data)
+
+    def end(self) -> None:
+        """Let the threads end."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
