@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from otlp_made import counts, told
+from otlp_made import counts, lines, request, span, text, told
 
 from tracekit.errors import LoadError
+from tracekit.loading import read
 from tracekit.loading.building.builder import Builder, Event, Link
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.trace_set import to_trace_set
@@ -332,3 +333,11 @@ def test_the_order_of_arrival_changes_nothing_but_provenance(order):
     left, right = (traces.by[columns].astype(object).reset_index(drop=True) for traces in (one, other))
     pd.testing.assert_frame_equal(left, right)
     assert one.by["name"].tolist() == other.by["name"].tolist()
+
+
+@pytest.mark.parametrize("more", [{"attributes": [text("k", "v")]}, {"events": [{"name": "e"}]}])
+def test_the_first_attribute_and_the_first_event_tell_spans_apart(more):
+    """Their codes are 0, which must not count like nothing."""
+    traces = read(lines(request(span(**more), span(), resource=None)))
+    assert counts(traces) == (2, 2, 0, 0)
+    assert told(traces, "DUP_CONFLICT")["issue_count"].tolist() == [2]

@@ -215,10 +215,12 @@ def _content(columns: Columns, rows: Array) -> Array:
     provenance = {"source", "record_number", "byte_offset", "quality"}
     own = [getattr(part.spans, column.name) for column in fields(SpanColumns) if column.name not in provenance]
     quality = part.spans.quality & ~np.uint32(Quality.DUPLICATE)
-    events = mix([part.events.time_ns, part.events.name, _bag(part.event_attributes)])
-    links = mix(
-        [part.links.trace_hi, part.links.trace_lo, part.links.span_id, part.links.relation, _bag(part.link_attributes)]
-    )
+    one_event, one_link = (
+        np.ones(len(table), np.int64) for table in (part.events, part.links)
+    )  # the mix of zeros is 0
+    events = mix([one_event, part.events.time_ns, part.events.name, _bag(part.event_attributes)])
+    ids_of_links = [part.links.trace_hi, part.links.trace_lo, part.links.span_id]
+    links = mix([one_link, *ids_of_links, part.links.relation, _bag(part.link_attributes)])
     sums = [_bag(part.attributes)]
     for hashes, owner in ((events, part.events.span_row), (links, part.links.span_row)):
         total = np.zeros(len(rows), np.uint64)
@@ -233,7 +235,7 @@ def _bag(table: Ragged) -> Array:
     if not len(table.codes):
         return np.zeros(len(table), np.uint64)
     with np.errstate(over="ignore"):
-        running = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mix([table.codes]), dtype=np.uint64)))
+        running = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mix([table.codes + 1]), dtype=np.uint64)))
         return np.asarray(running[table.offsets[1:]] - running[table.offsets[:-1]])
 
 
