@@ -96,6 +96,7 @@ class Dispatcher:
 
     def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
         """Parse a line and load it, or quarantine it."""
+        self.expect(data)  # whatever the lines before were: which of them come here depends on the scanners
         parsed = self._parse(data)
         if parsed.failure is not None or data.lstrip().startswith(_DOCKER):
             rest, prefix = strip_prefix(data)

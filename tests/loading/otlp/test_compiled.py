@@ -327,6 +327,14 @@ def test_equal_attributes_of_both_kinds_of_readers_are_one():
     assert content(traces)["attributes"][1][0] == content(traces)["attributes"][1][1]
 
 
+def test_the_message_about_a_number_does_not_depend_on_the_lines_before():
+    """An X-Ray line has exact decimals; in the compiled lane no other line comes between it and the number."""
+    response = {"Traces": [], "UnprocessedTraceIds": []}
+    traces = compare(lines(response, request(span(kind="SERVER")), "1E5"))
+    unknown = traces.issues[traces.issues["code"] == "FORMAT_UNKNOWN"]
+    assert "found a bare float: 100000.0" in unknown["message"].iloc[0]
+
+
 def test_traces_says_nothing_of_the_lane():
     assert (
         tk.read(lines(request(span()))).sources.columns.tolist()
