@@ -1,0 +1,158 @@
+"""Reading OTLP in the compiled lane, beside the Python lane, json_normalize and a prototype, in one run.
+
+Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks/test_lanes.py``.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from base64 import b64encode
+
+import pytest
+from bench_size import COMPARED, SPANS
+from test_speed import peak_megabytes
+
+import tracekit as tk
+from tracekit import read
+from tracekit.loading import native
+
+pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+
+KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
+STATUS = ["UNSET", "OK", "ERROR"]
+ROUNDS = 3
+PLAIN = {}  # spans/s of the lanes, for the ratios
+
+
+def base64_of(name, value):
+    """Ids as protobuf JSON has them."""
+    return (
+        b64encode(bytes.fromhex(value)).decode() if name.endswith(("traceId", "spanId", "SpanId")) and value else value
+    )
+
+
+def enum_names(name, value):
+    """Enumerations as protobuf JSON has them."""
+    if name == "kind":
+        return f"SPAN_KIND_{KINDS[value]}"
+    return f"STATUS_CODE_{STATUS[value]}" if name == "code" else value
+
+
+def numbers(name, value):
+    """64-bit integers as JSON numbers."""
+    return int(value) if name.endswith("UnixNano") or name == "intValue" else value
+
+
+def null_added(name, value):
+    return value | {"traceState": None, "links": None, "newMember": {"a": [1]}} if "spanId" in value else value
+
+
+DIALECTS = {
+    "base64 ids": (base64_of, str),
+    "enum names": (enum_names, str),
+    "numbers for 64-bit integers": (numbers, str),
+    "snake_case": (None, lambda name: re.sub(r"[A-Z]", lambda found: "_" + found[0].lower(), name)),
+    "null and unknown members": (null_added, str),
+    "base64 ids, enum names, snake_case": (
+        lambda name, value: enum_names(name, base64_of(name, value)),
+        lambda name: re.sub(r"[A-Z]", lambda found: "_" + found[0].lower(), name),
+    ),
+    "legacy instrumentationLibrarySpans": (
+        None,
+        lambda name: {"scopeSpans": "instrumentationLibrarySpans", "scope": "instrumentationLibrary"}.get(name, name),
+    ),
+}
+
+
+def written(value, change, rename, name=""):
+    """A JSON value in a dialect."""
+    if isinstance(value, list):
+        return [written(one, change, rename) for one in value]
+    if isinstance(value, dict):
+        made = {rename(key): written(content, change, rename, key) for key, content in value.items()}
+        return change(name, made) if change is null_added else made
+    return change(name, value) if change and change is not null_added else value
+
+
+def seconds(path, lane, clock=time.process_time, **options):
+    """The shortest of some readings in one lane."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, native.SWITCH, lane)
+        took = []
+        for _ in range(ROUNDS):
+            begun = clock()
+            count = len(read(path, progress=False, **options).columns.spans)
+            took.append(clock() - begun)
+        return min(took), count
+
+
+def test_plain_lines_in_both_lanes(compared, figure):
+    figure("compiler", "", tk.describe_build().compiler[:26])
+    for lane in native.LANES:
+        took, count = seconds(compared, lane, workers=1)
+        assert count == COMPARED
+        PLAIN[lane] = count / took
+    figure("compiled lane, to a TraceSet", "", f"{PLAIN['compiled']:,.0f} spans/s")
+    times = PLAIN["compiled"] / PLAIN["python"]
+    figure("  against the Python lane", ">= 6 times", f"{times:.1f} times as fast")
+
+
+def test_large_file(recording, figure):
+    took, count = seconds(recording, "compiled", workers=1)
+    PLAIN["large"] = count / took
+    figure(f"compiled lane, {SPANS:,} spans", "", f"{PLAIN['large']:,.0f} spans/s")
+
+
+def test_against_json_normalize(compared, figure):
+    import pandas as pd
+
+    begun = time.process_time()
+    requests = [json.loads(line) for line in compared.read_bytes().splitlines()]
+    spans = [s for r in requests for g in r["resourceSpans"] for p in g["scopeSpans"] for s in p["spans"]]
+    pd.json_normalize(spans), pd.json_normalize(spans, "attributes")
+    times = PLAIN["compiled"] * (time.process_time() - begun) / COMPARED
+    figure("  against json_normalize", ">= 60 times", f"{times:.0f} times as fast")
+
+
+def test_against_the_prototype(compared, shared, tmp_path, figure):
+    sources = shared / "prototypes" / "native"
+    if not (sources / "scan.cpp").is_file() or not shutil.which("g++"):
+        pytest.skip("the prototype in shared/prototypes/native, or g++, is not here")
+    shutil.copytree(sources, tmp_path / "made")
+    build = ["g++", "-O3", "-std=c++17", "-shared", "-fPIC", "-o", "scan.so", "scan.cpp"]
+    subprocess.run(build, cwd=tmp_path / "made", check=True)
+    runs = [
+        subprocess.run(
+            [sys.executable, "run.py", str(compared)], cwd=tmp_path / "made", check=True, capture_output=True, text=True
+        ).stdout
+        for _ in range(ROUNDS)
+    ]
+    best = max(int(re.search(r"(\d+) spans/s", run)[1]) for run in runs)
+    figure("  prototype, which neither sorts nor finishes", "", f"{best:,} spans/s")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_dialects(dialect, compared, tmp_path, figure):
+    path = tmp_path / "dialect.jsonl"
+    change, rename = DIALECTS[dialect]
+    with path.open("w") as file:
+        for line in compared.open():
+            file.write(json.dumps(written(json.loads(line), change, rename), separators=(",", ":")) + "\n")
+    took, count = seconds(path, "compiled", workers=1)
+    assert count == COMPARED
+    share = COMPARED / took / PLAIN["compiled"]
+    figure(f"  {dialect}", ">= half of the plain", f"{COMPARED / took:,.0f} spans/s, {share:.0%}")
+
+
+def test_two_threads(recording, figure):
+    one, two = (seconds(recording, "compiled", time.perf_counter, workers=count)[0] for count in (1, 2))
+    figure("two threads against one, wall clock", ">= 1.7 times", f"{one / two:.2f} times ({one:.2f}, {two:.2f} s)")
+
+
+def test_peak_memory(recording, figure):
+    peak = peak_megabytes(f"read({str(recording)!r}, progress=False)")
+    figure("peak memory above import", "<= 450 MB", f"{peak:,.0f} MB")
