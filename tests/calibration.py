@@ -69,8 +69,19 @@ def all_tables():
     from checks.sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
-    modules = (sampling, quality, patterns, analysis, change_points, comparisons, suspects, public, report, logs)
-    modules = (sampling, quality, patterns, analysis, change_points, comparisons, bounds, suspects, public, report)
+    modules = (
+        sampling,
+        quality,
+        patterns,
+        analysis,
+        change_points,
+        comparisons,
+        bounds,
+        suspects,
+        public,
+        report,
+        logs,
+    )
     return {table.make.__name__: table for module in modules for table in module.TABLES}
 
 

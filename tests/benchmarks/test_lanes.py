@@ -12,6 +12,7 @@ import sys
 import time
 from base64 import b64encode
 
+import pandas as pd
 import pytest
 from bench_size import COMPARED, SPANS
 from test_speed import peak_megabytes
@@ -47,7 +48,8 @@ def numbers(name, value):
     return int(value) if name.endswith("UnixNano") or name == "intValue" else value
 
 
-def null_added(name, value):
+def null_added(_, value):
+    """A span with members that are null or unknown."""
     return value | {"traceState": None, "links": None, "newMember": {"a": [1]}} if "spanId" in value else value
 
 
@@ -108,8 +110,6 @@ def test_large_file(recording, figure):
 
 
 def test_against_json_normalize(compared, figure):
-    import pandas as pd
-
     begun = time.process_time()
     requests = [json.loads(line) for line in compared.read_bytes().splitlines()]
     spans = [s for r in requests for g in r["resourceSpans"] for p in g["scopeSpans"] for s in p["spans"]]

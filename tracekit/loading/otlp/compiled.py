@@ -79,7 +79,9 @@ class Scanner:
 
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load the lines that need no remark, all at once; then yield the others."""
-        for part in [lines] if isinstance(lines, Lines) else [Lines(data, *at) for *at, data in lines]:
+        for part in (
+            [lines] if isinstance(lines, Lines) else [Lines(data, number, offset) for number, offset, data in lines]
+        ):
             yield from self._chunk(part)
 
     def work_ahead(self, data: bytes) -> dict[str, Any]:

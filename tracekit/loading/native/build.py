@@ -1,4 +1,4 @@
-"""Compiles the scanner of ``tracekit/loading/native`` into a wheel; ``python hatch_build.py`` compiles it in place.
+"""Compiles the scanner of this folder into a wheel; ``python tracekit/loading/native/build.py`` compiles it in place.
 
 Hatchling stays the build backend, as it puts datasets and notebooks into the wheel, and editable installs and source
 distributions need nothing else.  Of setuptools only its knowledge of compilers is used.  Where compiling fails, the
@@ -77,4 +77,4 @@ def compiled(root: Path) -> Path | None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(compiled(Path(__file__).resolve().parent) is None)
+    raise SystemExit(compiled(Path(__file__).resolve().parents[3]) is None)
