@@ -1,7 +1,7 @@
 """Templates of messages: the fast grouping equals the template of each message alone."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracekit.analysis.errors import message_template
@@ -31,6 +31,8 @@ def test_messages_that_differ_in_numbers_ids_and_quoted_texts_are_one(messages, 
     assert len(codes) == len(messages)
 
 
+@example(["A1B2C30x5forder", "\x010x5forder"])
+@example(["a\x005f", "a0x5f", "a\x025f"])
 @given(st.lists(st.lists(PART, max_size=6).map("".join), max_size=8))
 def test_each_message_has_the_template_that_it_has_alone(messages):
     codes, found = templates(messages)
