@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from tracekit.stats.differences import Limited, absence_probability, difference_limits
+from tracekit.stats.differences import (
+    Limited,
+    absence_probability,
+    difference_limits,
+    weighted_absence_probability,
+)
 from tracekit.stats.proportions import clopper_pearson
 
 
@@ -40,3 +45,26 @@ def test_absence_is_the_hypergeometric_probability():
     count = np.array([0, 1, 5, 40, 100])
     exact = hypergeom.pmf(count, 350, count, 100)  # all of them among the 100 of 350
     assert absence_probability(count, 100, 250) == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kept", "other_kept"),
+    [  # shares kept of requests with the kind, and of all others
+        ((1.0, 0.05), (0.05, 0.05)),  # tail sampling of failures, and head sampling
+        ((1.0, 1.0), (0.01, 1.0)),  # all, and another endpoint at a low rate
+        ((0.2, 1.0), (0.02, 0.5)),
+    ],
+)
+def test_a_kind_is_rarely_absent_from_a_sample_of_the_same_traffic_by_chance(kept, other_kept):
+    random = np.random.default_rng(3)
+    claimed, runs = 0, 3000
+    for _ in range(runs):
+        kinds, rest = random.binomial(2000, [0.02, 0.02]), 2000
+        seen, other_seen = random.binomial(kinds[0], kept[0]), random.binomial(kinds[1], other_kept[0])
+        if not seen or other_seen:
+            continue
+        weight, total = 1 / kept[0], kinds[0] + rest
+        other_n = (random.binomial(rest, other_kept[1]) / other_kept[1]) * min(other_kept)
+        sums = np.array([seen * weight]), np.array([seen * weight**2])
+        claimed += weighted_absence_probability(*sums, total, other_n)[0] <= 0.05
+    assert claimed / runs <= 0.06

@@ -122,3 +122,39 @@ def absence_probability(count: Array, n: float, other_n: float) -> Array:
     chosen = special.gammaln(n + 1) - special.gammaln(n - k + 1)
     possible = special.gammaln(n + other_n + 1) - special.gammaln(n + other_n - k + 1)
     return np.asarray(np.exp(np.minimum(chosen - possible, 0.0)))
+
+
+def weighted_absence_probability(weight: Array, square: Array, total: float, other_n: float) -> Array:
+    """Return the probability that all traces of a kind are in one of two weighted samples of the same traffic.
+
+    Parameters
+    ----------
+    weight, square
+        Of the traces of the kind in the sample that has them: the sum of their sampling weights, and of the squares.
+    total
+        Sum of the weights of all traces in that sample.
+    other_n
+        Traces that the other sample would have if all were sampled at its lowest rate: the sum of its weights divided
+        by the largest one.  The rate of a kind that it lacks is unknown, and this one excuses its absence most.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``absence_probability`` at the effective number of traces of the kind; 1 without any.
+
+    Examples
+    --------
+    A tail sampler kept all 50 failing requests of 990 and a twentieth of the others.  That 50 of 1,000 requests by
+    chance have no failure is not unlikely:
+
+    >>> absence_probability(np.array([50]), 97, 50).round(10)
+    array([0.])
+    >>> weighted_absence_probability(np.array([50.0]), np.array([50.0]), 990, 50).round(3)
+    array([0.078])
+    """
+    count = np.divide(weight**2, square, out=np.zeros(len(weight)), where=square > 0)
+    mine = np.divide(count * total, weight, out=np.ones(len(weight)), where=weight > 0)
+    p_value = np.ones(len(weight))
+    some = count > 0
+    p_value[some] = absence_probability(count[some], mine[some], other_n)
+    return p_value

@@ -146,6 +146,11 @@ class Weights:
         return float(self.value.sum()) ** 2 / square if square > 0 else 0.0
 
     @property
+    def n_at_lowest_rate(self) -> float:
+        """Number of traces if all were sampled at the lowest rate: sum w / max w; at most ``n_effective``."""
+        return float(self.value.sum() / self.value.max()) if self.value.any() else 0.0
+
+    @property
     def sources(self) -> dict[str, int]:
         """Number of traces by source, the most frequent first."""
         count = np.bincount(self.source.codes, minlength=len(self.source.labels))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis.compare.worlds import shop
+from checks.first_screen import changes_of
 
 import tracekit as tk
 from tracekit import TraceSet
@@ -248,3 +249,17 @@ def test_arguments_that_cannot_be_are_refused(healthy, arguments, message):
 def test_a_frame_in_place_of_traces_is_refused_with_the_line_that_works(healthy):
     with pytest.raises(TypeError, match="from_spans"):
         tk.compare(healthy, healthy.spans)
+
+
+def test_an_operation_of_rarely_sampled_requests_is_not_gone_by_chance():
+    """The other side may have kept one in a hundred refunds, as it did of some endpoint."""
+    every = other(refunds=0.2)
+    refunded = every.spans.groupby("trace_id")["operation"].agg(lambda names: (names == "refund").any())
+    others = every.where(~refunded.reindex(every.trace_ids).to_numpy()[every.forest.trace])
+    weight = np.ones(len(others))
+    for lowest_rate, verdict in ((1.0, "gone"), (0.01, "too few")):
+        weight[0] = 1 / lowest_rate
+        sides = every.with_weights(np.ones(len(every))), others.with_weights(weight)
+        found = row(tk.compare(*sides).table, "refund")
+        findings = {finding.check for finding in changes_of(*sides)}
+        assert (found["verdict"], "operations" in findings) == (verdict, verdict == "gone")

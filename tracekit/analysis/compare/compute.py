@@ -76,7 +76,7 @@ def compare(
     value is the smallest of seven levels of significance at which the limits of the change exclude 0.  Calls per
     request and means: Student's t on the influences of traces.  Every trace is one observation, however many spans it
     has.  q values: Benjamini and Hochberg 1995.  Groups of which one side has no trace are new or gone only if their
-    absence by chance is unlikely (hypergeometric, at the effective number of traces).
+    absence by chance is unlikely (hypergeometric, at the lowest sampling rate of the side without it).
 
     Calls per second and ``rate_factor`` are not tested: two windows have different traffic for many reasons, and the
     limits assume that requests arrive independently.

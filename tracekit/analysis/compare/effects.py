@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.compare.figures import SHARES
-from tracekit.stats.differences import Limited, absence_probability, difference_limits, p_value_of_limits
+from tracekit.stats.differences import Limited, difference_limits, p_value_of_limits, weighted_absence_probability
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.weighted_means import difference
 
@@ -207,12 +207,11 @@ def _ranked(before: Figures, now: Figures, confidence: float) -> Limited:
 
 
 def _absence(before: Figures, now: Figures) -> Array:
-    """Return p values of groups that only one side has, at the effective number of traces; 1 for others."""
+    """Return p values of groups that only one side has; 1 for others."""
     p_value = np.ones(before.groups)
     for side, other in ((before, now), (now, before)):
         only = (side.trace_count > 0) & (other.trace_count == 0)
-        weight, square = side.weight[only], side.square[only]
-        count = np.divide(weight**2, square, out=np.zeros(len(weight)), where=square > 0)
-        mine = np.divide(count * side.total_weight, weight, out=np.ones(len(weight)), where=weight > 0)
-        p_value[only] = absence_probability(count, mine, other.n_effective)
+        p_value[only] = weighted_absence_probability(
+            side.weight[only], side.square[only], side.total_weight, other.n_at_lowest_rate
+        )
     return p_value

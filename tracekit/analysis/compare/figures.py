@@ -40,8 +40,8 @@ class Figures:
         Recorded traces with the group.
     weight, square
         Sum of the weights of these traces, and of their squares.
-    total_weight, n_effective
-        Sum of the weights of all traces of the side, and their effective number.
+    total_weight, n_at_lowest_rate
+        Sum of the weights of all traces of the side, and their number if all were sampled at the lowest rate.
     frequency, frequency_moments
         Calls per request (trace), and the moments of the influences of traces on it.
     mean, mean_moments
@@ -58,7 +58,7 @@ class Figures:
     weight: Array
     square: Array
     total_weight: float
-    n_effective: float
+    n_at_lowest_rate: float
     frequency: Array
     frequency_moments: Moments
     mean: Array
@@ -111,7 +111,7 @@ def figures(traces: TraceSet, seen: Observations, group: Array, groups: int, *, 
         distinct_by(group, trace, groups),
         *presence,
         float(weights.sum()),
-        traces.weights.n_effective,
+        traces.weights.n_at_lowest_rate,
         every["trial_sum"] / (weights.sum() or np.nan),
         counted.moments(),
         mean,

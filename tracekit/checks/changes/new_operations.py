@@ -10,7 +10,7 @@ import pandas as pd
 from tracekit.checks.comparison import FDR, Changes, comparable_changes
 from tracekit.checks.names import KEYS, name_of
 from tracekit.findings import Finding
-from tracekit.stats.differences import absence_probability
+from tracekit.stats.differences import weighted_absence_probability
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count, plural, round_ratio
 
@@ -31,9 +31,14 @@ def new_operations(case: Case) -> list[Finding]:
 def _others(changes: Changes) -> Finding | None:
     """Return the operations that only one side has, where that is significant."""
     tables = [_seen(side) for side in (changes.before, changes.now)]
-    sizes = [len(side.traces) for side in (changes.before, changes.now)]
+    weights = [side.traces.weights for side in (changes.before, changes.now)]
     only = [mine[~mine.index.isin(other.index)] for mine, other in (tables, tables[::-1])]
-    p = [absence_probability(mine.to_numpy(), sizes[k], sizes[1 - k]) for k, mine in enumerate(only)]
+    p = [
+        weighted_absence_probability(
+            mine["weight"].to_numpy(), mine["square"].to_numpy(), float(own.value.sum()), other.n_at_lowest_rate
+        )
+        for mine, own, other in zip(only, weights, weights[::-1], strict=True)
+    ]
     tried = len(tables[0].index.union(tables[1].index))
     p_all = np.concatenate([*p, np.ones(tried - sum(map(len, p)))])
     is_real = false_discovery(p_all)[: len(p[0]) + len(p[1])] <= FDR
@@ -43,7 +48,7 @@ def _others(changes: Changes) -> Finding | None:
         if mine.empty:
             continue
         names = [
-            f"{name_of(row)} ({count(row['trace_count'])} of {count(sizes[k])} traces)"
+            f"{name_of(row)} ({count(row['trace_count'])} of {count(len(weights[k].value))} traces)"
             for _, row in mine.reset_index().iterrows()
         ]
         rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
@@ -58,11 +63,13 @@ def _others(changes: Changes) -> Finding | None:
     )
 
 
-def _seen(side: Overview) -> pd.Series:
-    """Return the number of traces with each operation, by service and operation, most traces first."""
+def _seen(side: Overview) -> pd.DataFrame:
+    """Return number, weight and squared weights of the traces with each operation, most traces first."""
     traces = side.traces
     rows = np.flatnonzero(~traces.is_inferred)
     frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in KEYS})
     distinct = frame.assign(trace=traces.forest.trace[rows]).drop_duplicates()
-    found = distinct.groupby(list(KEYS), observed=True).size().rename("trace_count")
-    return found.sort_values(ascending=False, kind="stable")
+    weight = traces.weights.value[distinct["trace"]]
+    found = distinct.assign(weight=weight, square=weight**2).groupby(list(KEYS), observed=True)
+    table = found.agg(trace_count=("trace", "size"), weight=("weight", "sum"), square=("square", "sum"))
+    return table.sort_values("trace_count", ascending=False, kind="stable")
