@@ -1,8 +1,11 @@
 """Conditions on a comparison: met, not met, and not decidable."""
 
+import re
+
 import numpy as np
 import pytest
 from analysis.compare.worlds import shop
+from analysis.comparison_tables import chain
 
 import tracekit as tk
 from tracekit.checks.gates import evaluate
@@ -81,11 +84,34 @@ def test_without_an_amount_a_change_that_matters_has_to_be_excluded(same, condit
 
 
 def test_an_amount_within_the_limits_is_undecided_and_so_many_traces_decide_it(same):
-    gate = evaluate("p95_ms rises 2%", same)
+    gate = evaluate("p95_ms rises 5%", same)
     assert gate.outcome == "inconclusive"
     assert f"about {gate.traces_needed:,} traces a side would" in gate.sentence
-    more = tk.compare(*(shop(np.random.default_rng(seed), 4 * gate.traces_needed, prefix=seed) for seed in (1, 2)))
+    more = tk.compare(*(shop(np.random.default_rng(seed), 2 * gate.traces_needed, prefix=seed) for seed in (1, 2)))
     assert evaluate("p95_ms rises 10%", more).outcome == "passed"
+
+
+def test_twenty_operations_that_rise_by_the_amount_itself_do_not_fail_by_chance():
+    """One limit in forty would lie beyond the amount by chance, so a fifth of such comparisons."""
+    failed = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        changes = tk.compare(chain(rng, 150), chain(rng, 150, more=np.full(20, 0.5), prefix=2))
+        gates = [evaluate(f"{metric} of any operation rises 50%", changes) for metric in ("mean_ms", "p50_ms")]
+        failed += any(gate.outcome == "failed" for gate in gates)
+    assert failed <= 1
+
+
+def test_places_that_the_data_leave_open_are_counted(same, slower):
+    passed = evaluate("mean_ms of any operation rises 90%", same)
+    assert (passed.outcome, passed.sentence.endswith("more than 90.0% significantly.")) == ("passed", True)
+    unsure = evaluate("p95_ms of any operation rises 1%", same)
+    assert unsure.outcome == "inconclusive"
+    assert (
+        re.search(r"The data cannot exclude it of (\d) of them\.", unsure.sentence)[1]
+        == re.search(r"of (\d) operations", unsure.sentence)[1]
+    )
+    assert evaluate("mean_ms of any operation rises 50%", slower).outcome == "failed"
 
 
 def test_too_few_traces_are_undecided(before):

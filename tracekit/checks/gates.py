@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from tracekit.stats.differences import Limited, difference_limits
+from tracekit.stats.intervals import normal_quantile
 from tracekit.text import duration, from_to, interval, mean_count, plural, points, ratio, signed_duration
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def evaluate(condition: str, changes: Comparison) -> Gate:
     Gate
         Failed where the limits of the change lie beyond the amount; passed where they lie on this side of it; otherwise
         inconclusive.  Without an amount: failed where the change is significant; passed where the limits exclude a
-        change by more than 10% of the baseline (1 point of an error rate).
+        change by more than 10% of the baseline (1 point of an error rate).  With "any" place and an amount, the limits
+        are those of all places jointly (Bonferroni), and the sentence counts the places of which the amount cannot be
+        excluded; inconclusive if that is all of them.
 
     Raises
     ------
@@ -192,20 +195,31 @@ def _without_amount(asked: _Change, row: pd.Series, beyond: Limited, said: str) 
 
 
 def _any(asked: _Change, changes: Comparison) -> Gate:
-    """Return what the effects of a table say of a condition, at the false discovery rate of the comparison."""
+    """Return what the effects of a table say of a condition; limits hold jointly for all of them."""
     place = str(asked.place).removeprefix("any ")
     if place not in _LEVELS:
         raise ValueError(f"expected any endpoint, any operation or any edge, found {asked.place!r}")
     effects = changes.effects
     mine = effects[(effects["metric"] == _METRICS[asked.metric]) & (effects["level"] == _LEVELS[place])]
-    worse = [row for _, row in mine[mine["is_significant"]].iterrows() if _beyond(asked, row).low > 0]
-    tested = int(mine["p_value"].notna().sum())
+    tested = mine[mine["p_value"].notna()]
+    if tested.empty:
+        return Gate(asked.text, "inconclusive", f"no {place} has enough traces on both sides to tell.")
+    wider = normal_quantile(1 - 0.05 / len(tested)) / normal_quantile(0.95)
+    beyond = [_widened(_beyond(asked, row), wider if asked.amount else 1.0) for _, row in tested.iterrows()]
+    rises = tested["is_significant"].to_numpy(bool) & [limits.low > 0 for limits in beyond]
+    worse = [row for _, row in tested[rises].iterrows()]
     if worse:
         rest = f" {plural(len(worse) - 1, f'other {place}')} as well." * (len(worse) > 1)
         return Gate(asked.text, "failed", f"{_sentence(asked, worse[0])}: {_verb(asked)}.{rest}")
-    if not tested:
-        return Gate(asked.text, "inconclusive", f"no {place} has enough traces on both sides to tell.")
-    return Gate(asked.text, "passed", f"{asked.metric} of {plural(tested, place)}: none {_verb(asked)} significantly.")
+    open_count = sum(not limits.high < 0 for limits in beyond) if asked.amount else 0
+    unknown = f" The data cannot exclude it of {open_count} of them." * bool(open_count)
+    text = f"{asked.metric} of {plural(len(tested), place)}: none {_verb(asked)} significantly.{unknown}"
+    return Gate(asked.text, "inconclusive" if open_count == len(tested) else "passed", text)
+
+
+def _widened(limits: Limited, factor: float) -> Limited:
+    """Return limits whose distances from the value are so many times as large."""
+    return Limited(limits.value, *(limits.value + factor * (end - limits.value) for end in limits[1:]))
 
 
 def _presence(text: str, verb: str, place: str, changes: Comparison) -> Gate:
