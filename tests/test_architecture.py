@@ -30,6 +30,7 @@ LAYERS = [
         "arguments",
         "traces",
         "forest",
+        "parents",
     }
     | {"weights", "findings", "self_description"},
     {"loading", "analysis", "aws"},

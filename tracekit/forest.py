@@ -13,16 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.columns import Array, SpanColumns, trace_starts
+from tracekit.parents import GOLDEN, parents
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 131_072  # spans; fits the second-level cache
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def build_forest(spans: SpanColumns) -> Forest:
     children = np.empty(n, np.int32)
     filled = 0
     for low, high in blocks(starts):
-        local, local_state = _parents(spans, trace, low, high)
+        local, local_state = parents(spans, trace, low, high)
         local_depth = _depth(local, local_state)
         parent[low:high] = np.where(local >= 0, local + low, -1)
         state[low:high] = local_state
@@ -192,100 +191,6 @@ def _roots(quality: Array, starts: Array, trace: Array, parent: Array, state: Ar
         rows = np.flatnonzero(preferred)[::-1]
         first[trace[rows]] = rows  # the last write is the earliest row of the most preferred kind
     return is_root, first
-
-
-# -------------------------------------------------------------------- parents
-
-
-def _parents(spans: SpanColumns, trace: Array, low: int, high: int) -> tuple[Array, Array]:
-    """Return the parent (row within the block, -1) and the state of every row of a block."""
-    rows = slice(low, high)
-    ids, wanted, quality = spans.span_id[rows], spans.parent_id[rows], spans.quality[rows]
-    local_trace = (trace[rows] - trace[low]).astype(np.uint64)
-    shared = (quality & Quality.SHARED) != 0
-    with np.errstate(over="ignore"):
-        salt = local_trace * _GOLDEN
-    own = np.zeros(high - low, bool)
-    if shared.any():
-        parent, twin, own = _parents_with_shared(spans, rows, local_trace, salt, shared)
-    else:
-        parent, twin = _look_up(ids, wanted, local_trace, salt)
-    has_parent = (wanted != 0) | own
-    state = np.full(high - low, ParentState.RESOLVED, np.int8)
-    state[parent < 0] = ParentState.MISSING
-    state[twin & (parent >= 0)] = ParentState.DUPLICATE
-    state[~has_parent & ((quality & Quality.PARENT_ID_BAD) == 0)] = ParentState.ROOT
-    parent[~has_parent] = -1
-    itself = parent == np.arange(high - low)
-    state[itself] = ParentState.SELF
-    parent[itself] = -1
-    return parent, state
-
-
-def _look_up(ids: Array, wanted: Array, trace: Array, salt: Array) -> tuple[Array, Array]:
-    """Return for every row the first row of its trace with the wanted id (-1), and whether there are several."""
-    key, want = ids ^ salt, wanted ^ salt
-    index = pd.Index(key)
-    several = np.zeros(len(ids), bool)
-    if index.is_unique:
-        found = index.get_indexer(pd.Index(want))
-    else:
-        first = np.flatnonzero(~index.duplicated())
-        at = index[first].get_indexer(pd.Index(want))
-        found = np.where(at >= 0, first[at], -1)
-        several = np.asarray(pd.Index(key[index.duplicated()]).unique().get_indexer(pd.Index(want))) >= 0
-    hit = found >= 0
-    right = hit & (ids[found] == wanted) & (trace[found] == trace)
-    lost = np.flatnonzero(hit & ~right)
-    if len(lost):  # two (trace, id) pairs with one key
-        found, several = found.copy(), several.copy()
-        found[lost], several[lost] = _look_up_exactly(ids, wanted[lost], trace, trace[lost])
-        return found, several
-    return np.where(right, found, -1), several
-
-
-def _look_up_exactly(ids: Array, wanted: Array, trace: Array, wanted_trace: Array) -> tuple[Array, Array]:
-    """Return what ``_look_up`` returns, comparing both columns instead of a hash of them."""
-    pairs = pd.MultiIndex.from_arrays([trace, ids])
-    first = np.flatnonzero(~pairs.duplicated())
-    query = pd.MultiIndex.from_arrays([wanted_trace, wanted])
-    at = pairs[first].get_indexer(query)
-    several = pairs[pairs.duplicated()].unique().get_indexer(query) >= 0
-    return np.where(at >= 0, first[at], -1), several
-
-
-def _parents_with_shared(
-    spans: SpanColumns, rows: slice, trace: Array, salt: Array, shared: Array
-) -> tuple[Array, Array, Array]:
-    """Return parents and duplicates where server spans share their client's id, and which rows have such a client."""
-    ids, wanted, resource = spans.span_id[rows], spans.parent_id[rows], spans.resource[rows]
-    plain, servers = np.flatnonzero(~shared), np.flatnonzero(shared)
-
-    def among(candidates: Array, query: Array) -> tuple[Array, Array]:
-        """Look up the wanted ids among some rows only."""
-        keys = np.concatenate([ids[candidates], np.zeros(len(query), np.uint64)])
-        asked = np.concatenate([np.zeros(len(candidates), np.uint64), wanted_ids[query]])
-        traces = np.concatenate([trace[candidates], trace[query]])
-        salts = np.concatenate([salt[candidates], salt[query]])
-        found, several = _look_up(keys, asked, traces, salts)
-        found = found[len(candidates) :]
-        return np.where((found >= 0) & (found < len(candidates)), candidates[found % len(candidates)], -1) if len(
-            candidates
-        ) else np.full(len(query), -1), several[len(candidates) :]
-
-    wanted_ids = ids
-    client, _ = among(plain, servers)
-    wanted_ids = wanted
-    everyone = np.arange(len(ids))
-    by_client, several_clients = among(plain, everyone)
-    by_server, several_servers = among(servers, everyone)
-    is_servers = (by_server >= 0) & ~((by_client >= 0) & (resource[by_client] == resource))
-    parent = np.where(is_servers, by_server, by_client)
-    several = np.where(is_servers, several_servers, several_clients)
-    own = np.zeros(len(ids), bool)
-    own[servers] = client >= 0
-    parent[servers] = np.where(client >= 0, client, parent[servers])
-    return parent, several & ~own, own
 
 
 # -------------------------------------------------------------------- depth and cycles
@@ -392,9 +297,9 @@ def path_hashes(step: Array, up: Array) -> Array:
     (True, False)
     """
     with np.errstate(over="ignore"):
-        mixed = (step.astype(np.uint64) + np.uint64(1)) * _GOLDEN
+        mixed = (step.astype(np.uint64) + np.uint64(1)) * GOLDEN
         mixed ^= mixed >> np.uint64(29)
-        factor = np.full(len(step), _GOLDEN | np.uint64(1))
+        factor = np.full(len(step), GOLDEN | np.uint64(1))
         up, rows = up.copy(), np.flatnonzero(up >= 0)
         while len(rows):
             above = up[rows]
