@@ -153,7 +153,7 @@ def changes_over_time(rng, repeats):
 
 
 TABLES = (
-    Table(healthy_over_time, 4801, 6),
+    Table(healthy_over_time, 4801, 4),
     Table(congestions_over_time, 4802, 4),
     Table(changes_over_time, 4803, 4),
 )

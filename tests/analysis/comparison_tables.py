@@ -66,7 +66,7 @@ def recordings():
 
 def _shares(case, pairs, most=0.05):
     """How often each analysis claims a change of pairs without one."""
-    found = pd.DataFrame([dict(claims(*pair)) for pair in pairs])
+    found = pd.DataFrame([dict(claims(*pair)) for pair in pairs if all(map(len, pair))])  # a sampler may keep none
     return [Row(f"{case}: {name}", *count(found[name]), 0.0, most) for name in CLAIMS]
 
 

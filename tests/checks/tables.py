@@ -224,6 +224,6 @@ TABLES = (
     Table(rising_errors, 4713, 1),
     Table(retry_storm, 4718, 2),
     Table(alarms_of_healthy_systems, 4714, 1),
-    Table(equal_worlds, 4715, 3),
+    Table(equal_worlds, 4715, 2),
     Table(sampled_differently, 4716, 1),
 )

@@ -179,4 +179,4 @@ def public_limits(rng, repeats):
                     yield Row(f"{design}, {n}: {name}", int(held.sum()), len(held), 0.94, most, note)
 
 
-TABLES = (Table(public_limits, 71, 30),)
+TABLES = (Table(public_limits, 71, 20),)

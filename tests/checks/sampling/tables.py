@@ -374,7 +374,7 @@ TABLES = (
     Table(mix_at_any_time, 94, 200),
     Table(moving_rates, 95, 100),
     Table(forensics, 86, 200),
-    Table(randomness, 87, 300),
+    Table(randomness, 87, 150),
     Table(rare_things, 88, 400),
     Table(truncation, 89, 300),
     Table(wilson_is_not_enough, 90, 200),

@@ -1,6 +1,6 @@
 """Mutated lines of OTLP in every dialect, read by both lanes: the result must be the same.
 
-``python mutated_lines.py FIRST COUNT`` reads COUNT lines in batches, also under sanitizers (``test_native_sanitized.py``).
+``python mutated_lines.py FIRST COUNT`` reads COUNT lines in batches, as ``test_native_sanitized.py`` does.
 """
 
 import itertools
