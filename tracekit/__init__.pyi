@@ -10,6 +10,7 @@ from tracekit.loading.requests.read import read_requests as read_requests
 from tracekit.aws.pull.xray import pull_xray as pull_xray
 from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 
+from tracekit.loading.frames import from_frame as from_frame
 from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
 from tracekit.loading.native import describe_build as describe_build

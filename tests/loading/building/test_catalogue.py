@@ -11,7 +11,9 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from loading.tables import written
 from otlp_made import SPAN, START, TRACE, attribute, counts, ids, line, lines, pretty, request, span
 
 from tracekit.errors import LoadError
@@ -46,6 +48,12 @@ class Case:
     severity: str = ""  # where it differs from the catalogue's
     is_error: bool = False  # nothing else is in the source: alone, it cannot be read
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+def table(folder):
+    path = folder / "a.parquet"
+    pq.write_table(written.clickhouse(), path)
+    return path
 
 
 def lies(folder):
@@ -118,6 +126,9 @@ CASES = {
         "expected trace data, found an API error response: .*ExpiredTokenException.*",
         "quarantined",
         is_error=True,
+    ),
+    "TABLE_LAYOUT": Case(
+        table, "as the collector's ClickHouse exporter writes it; not stored in it: types of attributes"
     ),
     "CONTAINER_MISLABELLED": Case(lies, "expected plain text from the extension, found gzip; read as gzip"),
     "CONTAINER_TRUNCATED": Case(

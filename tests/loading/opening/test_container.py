@@ -379,8 +379,11 @@ REFUSED = {
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', r"found a web page: '<\?xml version"),
         (gzip.compress(b"<html>"), r"found a web page"),
     ],
+    "CONTAINER_DAMAGED": [
+        (b"PAR1" + bytes(100), r"expected a whole parquet file, found: Parquet magic bytes not found"),
+        (b"ARROW1\0\0" + bytes(100), r"expected a whole arrow file, found"),
+    ],
     "FORMAT_UNKNOWN": [
-        (b"PAR1" + bytes(100), r"found a Parquet file; pass the recording"),
         (b"SQLite format 3\0" + bytes(100), r"found an SQLite database"),
         (b"PK\x05\x06" + bytes(18), r"found an empty zip archive"),
         (gzip.compress(b"PK\x03\x04" + bytes(100)), r"found a zip archive inside another"),

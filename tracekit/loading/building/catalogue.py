@@ -29,6 +29,7 @@ CATALOGUE: dict[str, Code] = {
     "CONTAINER_TRUNCATED": Code("error", "the compressed stream is truncated"),
     "CONTAINER_DAMAGED": Code("error", "the compressed stream is corrupt"),
     "CONTAINER_BOMB": Code("error", "the decompressed size or the compression ratio exceeds the limit"),
+    "TABLE_LAYOUT": Code("info", "a table of spans in the layout of another tool; what that does not store is missing"),
     "ENC_BOM": Code("info", "byte order mark skipped"),
     "ENC_UTF16": Code("info", "converted from UTF-16"),
     "ENC_INVALID_UTF8": Code("error", "bytes that are not valid UTF-8", "export the file again as UTF-8"),

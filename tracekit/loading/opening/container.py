@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from tracekit.errors import LoadError
 from tracekit.loading.opening.decoders import Journal, Peekable, Stored, Transcoded, Unpacked
 from tracekit.loading.opening.framing import Framed
-from tracekit.loading.opening.sniff import HEAD, container_of, encoding_of, mislabelled, refusal
+from tracekit.loading.opening.sniff import HEAD, container_of, encoding_of, mislabelled, refusal, table_of
 from tracekit.loading.records.notes import Note, nul_note
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
+    from tracekit.loading.opening.decoders import Layer
     from tracekit.loading.opening.source import Source
 
 __all__ = ["MAX_BYTES", "MAX_RATIO", "ByteStream", "Note", "open_bytes"]
@@ -28,6 +30,7 @@ MAX_RATIO = 1000.0
 
 _RATIO_FREE = 16 << 20  # below this much content the ratio is not judged: small files of zeros are legal
 _MAX_LAYERS = 4
+_MOST_PIECES = 2 << 10  # of at most 1 MB, of a table that is not a file
 _BLANK = b" \t\r\n\0"
 _BLANK_PIECE = 1 << 16
 
@@ -37,7 +40,7 @@ def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float =
     journal = Journal()
     stored = Stored(source.open(), journal)
     try:
-        layer, names = _unpack(source, Peekable(stored), journal)
+        layer, names = _unpack(source, stored, journal)
         layer, mark = _decode(layer, journal)
         stream = ByteStream(source, stored, layer, names, journal, max_bytes=max_bytes, max_ratio=max_ratio)
         stream.offset = mark
@@ -162,8 +165,9 @@ class ByteStream:
         return True
 
 
-def _unpack(source: Source, layer: Peekable, journal: Journal) -> tuple[Peekable, list[str]]:
+def _unpack(source: Source, stored: Stored, journal: Journal) -> tuple[Peekable, list[str]]:
     """Add a layer for every container found in the content; return the last layer and the containers' names."""
+    layer = Peekable(stored)
     names = ["zip"] if source.kind == "zip-member" else []
     size = source.byte_count
     while name := container_of(layer.peek(HEAD), size):
@@ -175,10 +179,45 @@ def _unpack(source: Source, layer: Peekable, journal: Journal) -> tuple[Peekable
         names.append(name)
         size = None
         layer = Peekable(Framed(layer, journal) if name.startswith("framed") else Unpacked(layer, name, journal))
+    if name := table_of(layer.peek(HEAD)):
+        from_path = source.path if source.kind == "file" and not names else None
+        layer = Peekable(_table(source, name, from_path, stored, layer, journal))
+        names.append(name)
     found = "+".join(name for name in names if name != "zip")
     if source.kind in {"file", "zip-member"} and (message := mislabelled(source.uri, found)):
         journal.notes.append(Note("CONTAINER_MISLABELLED", "info", "accepted", message))
     return layer, names
+
+
+def _table(source: Source, name: str, path: Path | None, stored: Stored, layer: Peekable, journal: Journal) -> Layer:
+    """Return the layer that reads a table: of the file at a path, or all that is in a layer."""
+    from tracekit.loading.tables.layout import Blocks  # noqa: PLC0415 - only for tables
+    from tracekit.loading.tables.stored import TableError, open_table  # noqa: PLC0415 - importing pyarrow is slow
+
+    def advance(share: float) -> None:
+        """Note how much of the file is read."""
+        if path is not None and source.byte_count is not None:
+            stored.position = int(share * source.byte_count)
+
+    content = _all(source, layer) if path is None else path
+    try:
+        layout, blocks = open_table(content, name, journal.stop, advance)
+    except TableError as error:
+        _refuse(source, error.code, str(error))
+    message = f"a table as {layout.name} writes it; not stored in it: {layout.lost}"
+    journal.notes.append(Note("TABLE_LAYOUT", "info", "accepted", message))
+    return Blocks(blocks)
+
+
+def _all(source: Source, layer: Layer) -> bytes:
+    """Return the rest of a layer; refuse one that is too large for memory."""
+    pieces: list[bytes] = []
+    while piece := layer.read(1 << 20):
+        pieces.append(piece)
+        if len(pieces) > _MOST_PIECES:
+            message = f"expected a packed table of at most {_MOST_PIECES >> 10} GB, found more; unpack it first"
+            _refuse(source, "CONTAINER_BOMB", message)
+    return b"".join(pieces)
 
 
 def _decode(layer: Peekable, journal: Journal) -> tuple[Peekable, int]:

@@ -1,7 +1,8 @@
 """Detection of containers, encodings, and content that is not trace data, by the first bytes.
 
-``container_of`` returns the container to unpack, ``encoding_of`` the encoding of the text, ``refusal`` the reason why
-content that is not JSON cannot be read.  File names are only compared with the content (``mislabelled``).
+``container_of`` returns the container to unpack, ``table_of`` the kind of a table, ``encoding_of`` the encoding of
+text, ``refusal`` the reason why content that is not JSON cannot be read.  File names are only compared with the
+content (``mislabelled``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _STREAMS = {
 _SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # zstd's, allowed in front of the first frame
 _FRAME_LIMIT = 1 << 27  # a length prefix below it cannot be text
 _SHORT_FRAME = 1 << 24
-_EXTENSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}
+_EXTENSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"} | {
+    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"
+}  # fmt: skip
+_TABLES = {b"PAR1": "parquet", b"ARROW1\0\0": "arrow", b"\xff\xff\xff\xff": "arrow-stream"}
 _ENCODINGS = (  # the longer mark first: the mark of UTF-16 begins the mark of UTF-32
     (b"\xff\xfe\x00\x00", "utf-32-le"),
     (b"\x00\x00\xfe\xff", "utf-32-be"),
@@ -29,13 +33,10 @@ _ENCODINGS = (  # the longer mark first: the mark of UTF-16 begins the mark of U
     (b"\xef\xbb\xbf", "utf-8"),
 )
 _BARE_UTF16 = {"utf-16-le": re.compile(rb"(?:[\s{\[\"]\0){2}"), "utf-16-be": re.compile(rb"(?:\0[\s{\[\"]){2}")}
-_FROM_SPANS = "traces from a table of spans: TraceSet.from_spans(pandas.read_parquet(FILE))"
 _NAMED = {
     b"PK\x03\x04": ("a zip archive inside another, or from a pipe", "unpack it, or save it to a file, first"),
     b"PK\x05\x06": ("an empty zip archive", "check how the archive was made"),
-    b"PAR1": ("a Parquet file", f"pass the recording or the folder that tracekit wrote; {_FROM_SPANS}"),
     b"SQLite format 3\0": ("an SQLite database", "export the traces from it as JSON"),
-    b"ARROW1": ("an Arrow file", "export the traces as OTLP JSON"),
     b"Obj\x01": ("an Avro file", "export the traces as OTLP JSON"),
     b"\x04\x22\x4d\x18": ("LZ4", "unpack it first: lz4 -d FILE"),
     b"\xff\x06\x00\x00sNaPpY": ("framed Snappy", "unpack it first"),
@@ -69,6 +70,11 @@ def container_of(head: bytes, size: int | None = None) -> str:
     if payload.startswith(b"\x28\xb5\x2f\xfd"):
         return "framed-zstd"
     return "framed" if payload.startswith((b"{", b"[", b"\x0a")) and 0 in head[:4] else ""
+
+
+def table_of(head: bytes) -> str:
+    """Name the kind of table that bytes begin, "" if they do not."""
+    return next((name for magic, name in _TABLES.items() if head.startswith(magic)), "")
 
 
 def encoding_of(head: bytes) -> tuple[str, int]:

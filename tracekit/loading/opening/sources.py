@@ -44,7 +44,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 def expand(what: Any) -> list[Source]:
     """Return the sources in the argument of ``read``."""
     if isinstance(what, Mapping) or hasattr(what, "iloc"):
-        hint = "; traces from a table of spans: TraceSet.from_spans(frame)" if hasattr(what, "iloc") else ""
+        hint = "; spans in a DataFrame: tk.from_frame(frame)" if hasattr(what, "iloc") else ""
         raise TypeError(f"{_EXPECTED}, found {type(what).__name__}{hint}")
     several = isinstance(what, Iterable) and not isinstance(what, (str, bytes, bytearray, memoryview, os.PathLike))
     items = [what] if not several or hasattr(what, "read") else list(what)
