@@ -13,6 +13,7 @@ import pandas as pd
 from tracekit.arguments import check_traces
 from tracekit.findings import Estimate, Finding, Findings, Shown
 from tracekit.readable_tables import as_html
+from tracekit.schema import Quality
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.thinned import capture_probability
@@ -181,14 +182,15 @@ class _Requests:
         weight = np.asarray(traces.weights.value, np.float64)
         edge = weighted_quantiles(took, weight, [_SLOW])[0] if len(root) else 0.0
         names = traces.summary[["root_service_name", "root_name"]].reset_index(drop=True)
-        duration = float(np.ptp(start)) if len(start) else 0.0
+        started = start[(traces.columns.spans.quality[root] & Quality.NO_START) == 0]
+        duration = float(np.ptp(started)) if len(started) else 0.0
         return cls(
             weight,
             pd.factorize(start // _MINUTE_NS)[0],
             np.asarray(traces.is_error[root]),
             took > edge,
             names,
-            max(duration, float(_MINUTE_NS)),
+            duration or float(_MINUTE_NS),
             bool(traces.weights.known.all()),
         )
 
