@@ -25,20 +25,20 @@ from tracekit.checks.latency.slow_requests import failed_requests, slow_requests
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.logs.new_lines import new_log_lines
-from tracekit.checks.patterns.abandoned_calls import abandoned_calls
-from tracekit.checks.patterns.after_response import after_response
-from tracekit.checks.patterns.cold_starts import cold_starts as cold_start_waits
-from tracekit.checks.patterns.double_spans import double_spans
-from tracekit.checks.patterns.health_checks import health_checks
-from tracekit.checks.patterns.n_plus_one import n_plus_one
-from tracekit.checks.patterns.one_at_a_time import one_at_a_time
-from tracekit.checks.patterns.retries import retries
-from tracekit.checks.patterns.sequential_calls import sequential_calls
-from tracekit.checks.patterns.slow_instances import slow_instances
-from tracekit.checks.patterns.slow_starts import slow_starts
-from tracekit.checks.patterns.stragglers import stragglers
-from tracekit.checks.patterns.time_outs import time_outs
-from tracekit.checks.patterns.waits import waits
+from tracekit.checks.patterns.abandoned_calls import ABANDONED_CALLS
+from tracekit.checks.patterns.after_response import AFTER_RESPONSE
+from tracekit.checks.patterns.cold_starts import COLD_STARTS
+from tracekit.checks.patterns.double_spans import DOUBLE_SPANS
+from tracekit.checks.patterns.health_checks import HEALTH_CHECKS
+from tracekit.checks.patterns.n_plus_one import N_PLUS_ONE
+from tracekit.checks.patterns.one_at_a_time import ONE_AT_A_TIME
+from tracekit.checks.patterns.retries import RETRIES
+from tracekit.checks.patterns.sequential_calls import SEQUENTIAL_CALLS
+from tracekit.checks.patterns.slow_instances import SLOW_INSTANCES
+from tracekit.checks.patterns.slow_starts import SLOW_STARTS
+from tracekit.checks.patterns.stragglers import STRAGGLERS
+from tracekit.checks.patterns.time_outs import TIME_OUTS
+from tracekit.checks.patterns.waits import WAITS
 from tracekit.checks.quality.cardinality import cardinality
 from tracekit.checks.quality.clocks.cycles import clock_cycles
 from tracekit.checks.quality.clocks.drift import clock_drift
@@ -101,6 +101,24 @@ class Check(NamedTuple):
     includes_late: bool = False
 
 
+PATTERNS: Final = (
+    N_PLUS_ONE,
+    RETRIES,
+    TIME_OUTS,
+    STRAGGLERS,
+    SEQUENTIAL_CALLS,
+    ABANDONED_CALLS,
+    WAITS,
+    SLOW_INSTANCES,
+    ONE_AT_A_TIME,
+    SLOW_STARTS,
+    AFTER_RESPONSE,
+    COLD_STARTS,
+    HEALTH_CHECKS,
+    DOUBLE_SPANS,
+)
+"""In the order in which they are run and shown."""
+
 CHECKS: Final = (
     Check("weights", "data", (), weights),
     Check("comparable", "changes", ("baseline",), comparable),
@@ -116,20 +134,7 @@ CHECKS: Final = (
     Check("over_time", "changes", (), over_time),
     Check("lost", "data", (), lost),
     Check("unfinished", "data", (), unfinished),
-    Check("patterns.n_plus_one", "patterns", (), n_plus_one),
-    Check("patterns.retries", "patterns", (), retries),
-    Check("patterns.time_outs", "patterns", (), time_outs),
-    Check("patterns.stragglers", "patterns", (), stragglers),
-    Check("patterns.sequential_calls", "patterns", (), sequential_calls),
-    Check("patterns.abandoned_calls", "patterns", (), abandoned_calls),
-    Check("patterns.waits", "patterns", (), waits),
-    Check("patterns.slow_instances", "patterns", (), slow_instances),
-    Check("patterns.one_at_a_time", "patterns", (), one_at_a_time),
-    Check("patterns.slow_starts", "patterns", (), slow_starts),
-    Check("patterns.after_response", "patterns", (), after_response),
-    Check("patterns.cold_starts", "patterns", (), cold_start_waits),
-    Check("patterns.health_checks", "patterns", (), health_checks),
-    Check("patterns.double_spans", "patterns", (), double_spans),
+    *(Check(pattern.check, "patterns", (), pattern.findings) for pattern in PATTERNS),
     Check("tail", "latency", (), tail),
     Check("slowest", "latency", (), slowest),
     Check("slow_requests", "latency", (), slow_requests),

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of
-from tracekit.schema import Kind
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of
+from tracekit.checks.patterns.served_calls import served_calls
 from tracekit.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.findings import Finding
 
 _LONGER: Final = 1.1  # times the call
 _LEAST_NS: Final = 1_000_000
@@ -23,19 +22,12 @@ _FEWEST: Final = 3  # traces
 _MANY: Final = 0.05  # of the traces: a warning
 
 
-def abandoned_calls(case: Case) -> list[Finding]:
-    """Return the calls that failed while the callee worked on."""
-    return findings_of(_PATTERN, case)
-
-
 def _detect(case: Case) -> Occurrences:
     """Return failed outgoing calls shorter than the span of their callee; durations do not depend on clocks."""
-    traces, spans, up = case.traces, case.traces.columns.spans, case.traces.forest.parent_row
-    row = np.flatnonzero((spans.kind == Kind.SERVER) & (up >= 0) & traces.has_duration & ~traces.is_inferred)
-    call, took = up[row].astype(np.int64), traces.duration_ns
+    traces, took = case.traces, case.traces.duration_ns
+    call, row = case.result(served_calls)
     beyond = took[row] - took[call]
-    is_call = (spans.kind[call] == Kind.CLIENT) & traces.has_duration[call] & traces.is_error[call]
-    at = is_call & (took[row] >= _LONGER * took[call]) & (beyond >= _LEAST_NS)
+    at = traces.is_error[call] & (took[row] >= _LONGER * took[call]) & (beyond >= _LEAST_NS)
     return Occurrences(call[at], row[at], beyond[at], np.zeros(int(at.sum())))
 
 
@@ -47,7 +39,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+ABANDONED_CALLS: Final = Pattern(
     "patterns.abandoned_calls",
     _detect,
     _say,

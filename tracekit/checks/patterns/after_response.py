@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, findings_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of
 from tracekit.completeness import is_open
 from tracekit.schema import Kind
 from tracekit.text import duration
@@ -15,14 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.findings import Finding
 
 _OFTEN: Final = 0.05  # of the traces
-
-
-def after_response(case: Case) -> list[Finding]:
-    """Return what services do for a request after they have answered it."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -46,7 +40,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+AFTER_RESPONSE: Final = Pattern(
     "patterns.after_response",
     _detect,
     _say,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of, path_ns
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, path_ns
 from tracekit.stats.grouping import group_rows
 from tracekit.text import duration
 
@@ -16,14 +16,8 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _INITIALIZATION: Final = "Initialization"  # X-Ray's subsegment of a cold start
-
-
-def cold_starts(case: Case) -> list[Finding]:
-    """Return the operations with cold starts, as recorded by ``faas.coldstart`` or X-Ray's ``Initialization``."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -59,7 +53,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     return f"Cold starts: {name_of(row)} waits {duration(row['size_p50'])} (median) for an instance to start"
 
 
-_PATTERN: Final = Pattern(
+COLD_STARTS: Final = Pattern(
     "patterns.cold_starts",
     _detect,
     _say,

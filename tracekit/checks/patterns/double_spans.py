@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 from tracekit.schema import Kind
 from tracekit.stats.grouping import group_rows
 from tracekit.text import ratio
@@ -18,17 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
-    from tracekit.findings import Finding
 
 _COVERED: Final = 0.8  # of the outer span
 _OFTEN: Final = 0.5  # of the spans of the operation
 _FEWEST: Final = 5
 _KEYS: Final = ["service_name", "operation"]
-
-
-def double_spans(case: Case) -> list[Finding]:
-    """Return the operations of which two spans, one in the other, record the same request."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -62,7 +56,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+DOUBLE_SPANS: Final = Pattern(
     "patterns.double_spans",
     _detect,
     _say,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _MANY: Final = 0.05  # of the traces
 _PATHS: Final = re.compile(
@@ -24,11 +23,6 @@ _PATHS: Final = re.compile(
     r"|^grpc\.health\.v1\.Health/"
 )
 _AGENTS: Final = re.compile(r"(?i)^(?:kube-probe|ELB-HealthChecker|GoogleHC|Consul Health Check|Envoy/HC)\b")
-
-
-def health_checks(case: Case) -> list[Finding]:
-    """Return the operations of root spans that are health checks, if they are many."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -57,7 +51,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     return f"Health checks: {name_of(row)} is no request of a user, and part of all figures,"
 
 
-_PATTERN: Final = Pattern(
+HEALTH_CHECKS: Final = Pattern(
     "patterns.health_checks",
     _detect,
     _say,

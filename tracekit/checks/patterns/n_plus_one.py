@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.siblings import in_a_row
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, findings_of, path_ns
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, path_ns
 from tracekit.checks.patterns.repeated import repeated
 from tracekit.text import count
 
@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.findings import Finding
-
-
-def n_plus_one(case: Case) -> list[Finding]:
-    """Return the operations that make the same call at least five times in a row."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -35,7 +29,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     return f"N+1 calls: {caller_of(row)} calls {call_of(row)} {count(row['size_p50'])} times in a row{most}"
 
 
-_PATTERN: Final = Pattern(
+N_PLUS_ONE: Final = Pattern(
     "patterns.n_plus_one",
     _detect,
     _say,

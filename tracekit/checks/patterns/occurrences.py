@@ -86,6 +86,23 @@ class Pattern(NamedTuple):
     matters: Callable[[pd.DataFrame], pd.Series] = lambda table: table["affected_ratio"] >= MATTERS
     is_heavy: Callable[[pd.DataFrame], pd.Series] = lambda table: table["cost_ratio"] >= HEAVY
 
+    def findings(self, case: Case) -> list[Finding]:
+        """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
+        found = case.result(self.detect)
+        if not len(found.caller):
+            return []
+        table = self.complete(case, table_of(case, found))
+        shown = table[self.matters(table)]
+        shown = shown.drop_duplicates(["service_name", "detail"]) if "detail" in shown else shown
+        before = None if case.baseline is None else _before(self, case.baseline)
+        is_old = (
+            np.zeros(len(shown), bool)
+            if before is None
+            else pd.MultiIndex.from_frame(shown[_keys(shown)]).isin(before.index)
+        )
+        shown = shown.iloc[np.argsort(is_old, kind="stable")].head(NAMED)
+        return [_finding(self, shown.iloc[[k]], before) for k in range(len(shown))]
+
 
 def path_ns(case: Case) -> Array:
     """Return the critical-path time of every span with all spans below it, in ns; 0 for spans not on the path."""
@@ -152,27 +169,9 @@ def _share(part: Array, whole: Array) -> Array:
     return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0))
 
 
-def findings_of(pattern: Pattern, case: Case) -> list[Finding]:
-    """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
-    found = pattern.detect(case)
-    if not len(found.caller):
-        return []
-    table = pattern.complete(case, table_of(case, found))
-    shown = table[pattern.matters(table)]
-    shown = shown.drop_duplicates(["service_name", "detail"]) if "detail" in shown else shown
-    before = None if case.baseline is None else _before(pattern, case.baseline)
-    is_old = (
-        np.zeros(len(shown), bool)
-        if before is None
-        else pd.MultiIndex.from_frame(shown[_keys(shown)]).isin(before.index)
-    )
-    shown = shown.iloc[np.argsort(is_old, kind="stable")].head(NAMED)
-    return [_finding(pattern, shown.iloc[[k]], before) for k in range(len(shown))]
-
-
 def _before(pattern: Pattern, baseline: Case) -> pd.DataFrame:
     """Return the occurrences in the baseline, by caller and callee."""
-    found = pattern.detect(baseline)
+    found = baseline.result(pattern.detect)
     table = table_of(baseline, found)
     return table.set_index(_keys(table))
 

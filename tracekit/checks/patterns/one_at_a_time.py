@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.attributes import pick
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 from tracekit.schema import Kind
 from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _LABELS: Final = ("service_instance_id", "k8s_pod_name", "host_name")
 _FEWEST: Final = 50  # requests of an instance
 _BUSY: Final = 0.6  # of the time between its first and last request
 _OVERLAPS: Final = 0.01  # of its requests
-
-
-def one_at_a_time(case: Case) -> list[Finding]:
-    """Return the instances that are busy most of the time, and never with two requests at once."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -75,7 +69,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+ONE_AT_A_TIME: Final = Pattern(
     "patterns.one_at_a_time",
     _detect,
     _say,

@@ -14,7 +14,6 @@ from tracekit.checks.patterns.occurrences import (
     Pattern,
     call_of,
     caller_of,
-    findings_of,
     pairs_of,
     path_ns,
 )
@@ -29,16 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
-    from tracekit.findings import Finding
 
 _AMPLIFIED: Final = 1.2  # attempts per call at least (95%): worth reporting whatever they cost
 _OFTEN: Final = 0.05  # of the traces: rare retries are what retries are for
 _STORM: Final = 1.5  # attempts per call at least (95%): a warning
-
-
-def retries(case: Case) -> list[Finding]:
-    """Return the calls that are repeated after failures, with attempts per call."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -75,7 +68,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+RETRIES: Final = Pattern(
     "patterns.retries",
     _detect,
     _say,

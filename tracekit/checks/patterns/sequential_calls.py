@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.attributes import join
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of, path_ns
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, path_ns
 from tracekit.checks.patterns.repeated import repeated
 from tracekit.stats.grouping import sum_by
 from tracekit.text import clean
@@ -18,15 +18,9 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _FEWEST: Final = 5  # times in each order
 _EITHER: Final = 0.2  # of the times in each order, at least
-
-
-def sequential_calls(case: Case) -> list[Finding]:
-    """Return pairs of calls that are made one after the other in either order, so that neither needs the other."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -64,7 +58,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+SEQUENTIAL_CALLS: Final = Pattern(
     "patterns.sequential_calls",
     _detect,
     _say,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.checks.names import KEYS as OPERATION
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 from tracekit.checks.patterns.process_times import avoidable_ns, process_times
 from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _LABELS: Final = {"k8s_pod_name": "pod", "host_name": "host", "service_instance_id": "instance"}
 _FEWEST: Final = 10  # traces of an instance, and of the others
@@ -34,11 +33,6 @@ class _Instance(NamedTuple):
     row: Array
     name: str
     factor: float
-
-
-def slow_instances(case: Case) -> list[Finding]:
-    """Return the instances whose operations take at least 1.5 times as long as on the other instances."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -112,7 +106,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+SLOW_INSTANCES: Final = Pattern(
     "patterns.slow_instances",
     _detect,
     _say,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.names import KEYS as OPERATION
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, findings_of
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 from tracekit.checks.patterns.one_at_a_time import instances
 from tracekit.checks.patterns.process_times import avoidable_ns, process_times
 from tracekit.stats.grouping import group_rows
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _LATER: Final = 0.05  # of the recording before the first request of an instance: it is new
 _FIRST: Final = 5  # requests of an instance that may be slow
@@ -27,11 +26,6 @@ _FEWEST: Final = 20  # later requests of the new instances of a service
 _SLOWER: Final = 2.0  # times the later ones
 _P: Final = 0.001  # for all services together
 _GRAIN_NS: Final = 1000  # added before logarithms: shorter times are alike
-
-
-def slow_starts(case: Case) -> list[Finding]:
-    """Return the services of which new instances are slow at first."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -95,7 +89,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+SLOW_STARTS: Final = Pattern(
     "patterns.slow_starts",
     _detect,
     _say,

@@ -12,7 +12,6 @@ from tracekit.checks.patterns.occurrences import (
     Pattern,
     call_of,
     caller_of,
-    findings_of,
     pairs_of,
     path_ns,
 )
@@ -27,17 +26,11 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _FEWEST: Final = 3  # parallel calls
 _IN_SEQUENCE: Final = 0.2  # of the calls start when all earlier ones have ended, at most
 _SLOWER: Final = 2.0  # times the second slowest
 _OFTEN: Final = 0.1  # of the spans that make such calls have a straggler
-
-
-def stragglers(case: Case) -> list[Finding]:
-    """Return the parallel calls of which one often takes at least twice as long as all others."""
-    return findings_of(_PATTERN, case)
 
 
 def _parallel(case: Case) -> Array:
@@ -77,7 +70,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+STRAGGLERS: Final = Pattern(
     "patterns.stragglers",
     _detect,
     _say,

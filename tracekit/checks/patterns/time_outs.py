@@ -11,7 +11,6 @@ from tracekit.checks.patterns.occurrences import (
     Pattern,
     call_of,
     caller_of,
-    findings_of,
     pairs_of,
     path_ns,
 )
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _FEWEST: Final = 5  # failed calls that last the same
 _WIDTH: Final = 1.05  # longest per shortest of calls that last the same
@@ -31,11 +29,6 @@ _SHARE: Final = 0.5  # of the failed calls last that long
 _LONGER: Final = 0.02  # of all calls last longer, at most
 _SUCCEEDED: Final = 0.2  # successful calls that last that long, per failed one, at most
 _SHORTEST_NS: Final = 10_000_000  # no time-out is shorter
-
-
-def time_outs(case: Case) -> list[Finding]:
-    """Return the calls that fail after a constant time."""
-    return findings_of(_PATTERN, case)
 
 
 def _detect(case: Case) -> Occurrences:
@@ -74,7 +67,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     return f"Time-outs: calls of {caller_of(row)} to {call_of(row)} fail after {duration(row['size_p50'])}"
 
 
-_PATTERN: Final = Pattern(
+TIME_OUTS: Final = Pattern(
     "patterns.time_outs",
     _detect,
     _say,

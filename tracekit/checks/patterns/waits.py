@@ -8,8 +8,8 @@ import numpy as np
 
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import overview
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, findings_of, pairs_of
-from tracekit.schema import Kind
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, pairs_of
+from tracekit.checks.patterns.served_calls import served_calls
 from tracekit.text import duration
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.findings import Finding
 
 _FEWEST: Final = 20  # calls of one operation to another
 _USUAL: Final = 0.1  # quantile of the times between caller and callee that is the network
@@ -26,20 +25,12 @@ _SHARE: Final = 0.2  # of the call, and of the latency of the affected requests
 _OFTEN: Final = 0.05  # of the traces
 
 
-def waits(case: Case) -> list[Finding]:
-    """Return the calls of which the callee sees only a part, much less than usual."""
-    return findings_of(_PATTERN, case)
-
-
 def _detect(case: Case) -> Occurrences:
     """Return the calls with a wait; the cost is the time on the path between caller and callee beyond the usual."""
-    traces, spans, up = case.traces, case.traces.columns.spans, case.traces.forest.parent_row
-    path = case.result(overview).path
-    row = np.flatnonzero((spans.kind == Kind.SERVER) & (up >= 0) & traces.has_duration & ~traces.is_inferred)
-    call = up[row].astype(np.int64)
-    is_call = (spans.kind[call] == Kind.CLIENT) & traces.has_duration[call]
-    is_call &= np.diff(traces.forest.child_offsets)[call] == 1
-    row, call = row[is_call], call[is_call]
+    traces, path = case.traces, case.result(overview).path
+    call, row = case.result(served_calls)
+    is_alone = np.diff(traces.forest.child_offsets)[call] == 1
+    row, call = row[is_alone], call[is_alone]
     between = traces.duration_ns[call] - traces.duration_ns[row]
     usual = _usual_ns(case, call, row, between)
     at = (between >= _LONGER * usual) & (between >= _SHARE * traces.duration_ns[call])
@@ -67,7 +58,7 @@ def _say(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-_PATTERN: Final = Pattern(
+WAITS: Final = Pattern(
     "patterns.waits",
     _detect,
     _say,
