@@ -27,9 +27,13 @@ from tracekit.checks.latency.tail import tail
 from tracekit.checks.logs.new_lines import new_log_lines
 from tracekit.checks.patterns.abandoned_calls import ABANDONED_CALLS
 from tracekit.checks.patterns.after_response import AFTER_RESPONSE
+from tracekit.checks.patterns.cache_misses import CACHE_MISSES
 from tracekit.checks.patterns.cold_starts import COLD_STARTS
+from tracekit.checks.patterns.consumer_lag import CONSUMER_LAG
 from tracekit.checks.patterns.double_spans import DOUBLE_SPANS
 from tracekit.checks.patterns.health_checks import HEALTH_CHECKS
+from tracekit.checks.patterns.lost_context import LOST_CONTEXT
+from tracekit.checks.patterns.missing_spans import MISSING_SPANS
 from tracekit.checks.patterns.n_plus_one import N_PLUS_ONE
 from tracekit.checks.patterns.one_at_a_time import ONE_AT_A_TIME
 from tracekit.checks.patterns.retries import RETRIES
@@ -37,6 +41,7 @@ from tracekit.checks.patterns.sequential_calls import SEQUENTIAL_CALLS
 from tracekit.checks.patterns.slow_instances import SLOW_INSTANCES
 from tracekit.checks.patterns.slow_starts import SLOW_STARTS
 from tracekit.checks.patterns.stragglers import STRAGGLERS
+from tracekit.checks.patterns.time_out_cascades import TIME_OUT_CASCADES
 from tracekit.checks.patterns.time_outs import TIME_OUTS
 from tracekit.checks.patterns.waits import WAITS
 from tracekit.checks.quality.cardinality import cardinality
@@ -116,6 +121,11 @@ PATTERNS: Final = (
     COLD_STARTS,
     HEALTH_CHECKS,
     DOUBLE_SPANS,
+    TIME_OUT_CASCADES,
+    CACHE_MISSES,
+    CONSUMER_LAG,
+    MISSING_SPANS,
+    LOST_CONTEXT,
 )
 """In the order in which they are run and shown."""
 

@@ -80,6 +80,40 @@ def healthy_call(shop, trace, parent, service, at):
     return max(ends)
 
 
+def mostly_hits(shop, trace, parent, service, at):
+    """A read of a cache, with the database after 3% of them."""
+    at = call(shop, trace, parent, service, at, shop.time(1), "GET", **{"attributes.db.system": "redis"})
+    return call(shop, trace, parent, service, at, shop.time(10)) if shop.rng.random() < 0.03 else at
+
+
+def session_first(shop, trace, parent, service, at):
+    """A read of a session from a cache, and of the database in any case."""
+    at = call(shop, trace, parent, service, at, shop.time(1), "GET", **{"attributes.db.system": "redis"})
+    return call(shop, trace, parent, service, at, shop.time(30))
+
+
+def steady_queue(shop, trace, parent, service, at):
+    """A message for a consumer that is busy 60% of the time."""
+    sent = at + shop.time(1)
+    shop.span(trace, parent, service, "send mail", "PRODUCER", at, sent)
+    begins = max(sent + shop.time(20), getattr(shop, "free", 0))
+    shop.free = begins + int(0.6 * SECOND / shop.rate * shop.rng.exponential())
+    shop.span(trace, shop.rows[-1]["span_id"], "mailer", "receive mail", "CONSUMER", begins, shop.free)
+    return sent
+
+
+def refused(shop, trace, parent, service, at):
+    """A call that fails without reaching its callee in 5% of the cases."""
+    took, failed = shop.time(60), bool(shop.rng.random() < 0.05)
+    span_id = shop.span(trace, parent, service, "call bank", "CLIENT", at, at + took, failed=failed)
+    if not failed:
+        shop.span(trace, span_id, "bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10)
+    return at + took
+
+
+HEALTHY = (healthy_call, mostly_hits, session_first, steady_queue, refused)
+
+
 def one_by_one(shop, trace, parent, service, at):
     """Ten to forty calls of the database in a row."""
     for _ in range(shop.rng.integers(10, 41)):
@@ -203,6 +237,55 @@ def on_new_instances(shop, trace, parent, service, at):
     return at + took
 
 
+def given_up_by_all(shop, trace, parent, service, at):
+    """A call of a bank, which calls a vault that hangs: the bank gives up after 2 s, its caller after one."""
+    shop.span(trace, parent, service, "call bank", "CLIENT", at, at + SECOND + shop.time(2), failed=True)
+    inner = shop.time(20)
+    ends = at + inner + 2 * SECOND + shop.time(2)
+    bank = shop.span(trace, shop.rows[-1]["span_id"], "bank", "POST /pay", "SERVER", at + MS, ends + inner, failed=True)
+    call_vault = shop.span(trace, bank, "bank", "call vault", "CLIENT", at + inner, ends, failed=True)
+    shop.span(trace, call_vault, "vault", "GET /key", "SERVER", at + inner + MS, ends + shop.time(3000))
+    return at + SECOND + shop.time(2) + MS
+
+
+def read_through(shop, trace, parent, service, at):
+    """A read of a cache, and of the database in a third of the cases."""
+    at = call(shop, trace, parent, service, at, shop.time(1), "GET", **{"attributes.db.system": "redis"})
+    if shop.rng.random() < 1 / 3:
+        at = call(shop, trace, parent, service, at, shop.time(80), "SELECT items") + shop.time(0.1)
+        at = call(shop, trace, parent, service, at, shop.time(1), "SET", **{"attributes.db.system": "redis"})
+    return at
+
+
+def lagging(shop, trace, parent, service, at):
+    """A message for a consumer that takes 1.3 to 2 times as long for each as there is time."""
+    sent = at + shop.time(1)
+    shop.span(trace, parent, service, "send mail", "PRODUCER", at, sent)
+    begins = max(sent + shop.time(20), getattr(shop, "free", 0))
+    shop.free = begins + int(SECOND / shop.rate * shop.rng.uniform(1.3, 2))
+    shop.span(trace, shop.rows[-1]["span_id"], "mailer", "receive mail", "CONSUMER", begins, shop.free)
+    return sent
+
+
+def half_recorded(shop, trace, parent, service, at, *, in_trace=None):
+    """A call of a bank of which half of the instances record no spans, or spans in a trace of their own."""
+    took = shop.time(60)
+    span_id = shop.span(
+        trace, parent, service, "call bank", "CLIENT", at, at + took, **{"attributes.server.address": "bank"}
+    )
+    bank = ("bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10)
+    if shop.rng.random() < 0.5:
+        shop.span(trace, span_id, *bank)
+    elif in_trace is not None:
+        shop.span(in_trace, None, *bank)
+    return at + took
+
+
+def half_continued(shop, trace, parent, service, at):
+    """A call of a bank of which half of the instances begin a trace of their own."""
+    return half_recorded(shop, trace, parent, service, at, in_trace=trace + 1_000_000)
+
+
 PLANTED = {
     "patterns.n_plus_one": (one_by_one, 0.3),
     "patterns.retries": (failing_twice, 0.4),
@@ -218,7 +301,15 @@ PLANTED = {
     "patterns.slow_starts": (on_new_instances, 1.0),
     "patterns.double_spans": (twice_recorded, 0.5),
     "patterns.health_checks": (probed, 0.3),
+    "patterns.time_out_cascades": (given_up_by_all, 0.2),
+    "patterns.cache_misses": (read_through, 1.0),
+    "patterns.consumer_lag": (lagging, 1.0),
+    "patterns.missing_spans": (half_recorded, 1.0),
+    "patterns.lost_context": (half_continued, 1.0),
 }
 
-# what a planted pattern brings with it: requests wait for the only worker
-FOLLOWS = {"patterns.one_at_a_time": {"patterns.waits"}}
+# what a planted pattern brings with it: requests wait for the only worker; calls time out while their callee goes on
+FOLLOWS = {
+    "patterns.one_at_a_time": {"patterns.waits"},
+    "patterns.time_out_cascades": {"patterns.time_outs", "patterns.abandoned_calls"},
+}

@@ -1,7 +1,7 @@
 """How often planted patterns are named, and how often anything else is: shops of random rate, size, depth and noise."""
 
 from calibration import Row, Table, count
-from checks.patterns.pattern_worlds import FOLLOWS, PLANTED, Shop, healthy_call
+from checks.patterns.pattern_worlds import FOLLOWS, HEALTHY, PLANTED, Shop
 from checks.quality.clean_worlds import CASES, recording
 
 import tracekit as tk
@@ -30,8 +30,9 @@ def patterns_of_healthy_shops(rng, repeats):
             found.append({finding.severity for finding in tk.patterns(TraceSet.from_spans(frame))})
         yield Row(f"{case}: notice", *count([bool(one) for one in found]), 0, 0.05)
         yield Row(f"{case}: warning", *count(["warning" in one for one in found]), 0, 0.001)
-    alone = [bool(len(tk.patterns(Shop(rng).traces(healthy_call)))) for _ in range(repeats)]
-    yield Row("shops of random shape: notice", *count(alone), 0, 0.05)
+    for plant in HEALTHY:
+        alone = [bool(len(tk.patterns(Shop(rng).traces(plant)))) for _ in range(repeats)]
+        yield Row(f"shops of random shape, {plant.__name__}: notice", *count(alone), 0, 0.05)
 
 
 TABLES = [Table(planted_patterns, 1, 3), Table(patterns_of_healthy_shops, 2, 3)]

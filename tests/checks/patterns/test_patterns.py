@@ -183,3 +183,136 @@ def test_a_cold_start_costs_its_time_beyond_the_warm_median():
     frame["attributes.faas.coldstart"] = frame.index == 0
     frame.loc[0, "end_ns"] += 300 * MS
     assert only(TraceSet.from_spans(frame), "patterns.cold_starts").estimate.value == pytest.approx(300 * MS)
+
+
+def several(spans_of, count):
+    """The traces of a function of their number."""
+    frames = [drawn(*spans_of(k)).spans.assign(trace_id=f"{k + 1:032x}") for k in range(count)]
+    for k, frame in enumerate(frames):
+        frame["start_ns"] += k * 10_000 * MS
+        frame["end_ns"] += k * 10_000 * MS
+    return pd.concat(frames)[[*COLUMNS]]
+
+
+#  shop call bank |------x           fails after 100 ms, while the bank works for 180 ms
+#  bank POST /pay |-----------|      whose call of the vault fails after 160 ms, while the vault works for 400 ms
+#  vault             |-------x.....
+def cascade(_):
+    return [
+        *rooted(("call bank", 10, 110, True)),
+        ("03", "02", "bank", "POST /pay", "SERVER", 15, 195, True),
+        ("04", "03", "bank", "retry", "INTERNAL", 16, 190, True),
+        ("05", "04", "bank", "call vault", "CLIENT", 20, 180, True),
+        ("06", "05", "vault", "GET /key", "SERVER", 25, 425, False),
+    ]
+
+
+def test_a_cascade_costs_its_outermost_call():
+    found = only(TraceSet.from_spans(several(cascade, 4)), "patterns.time_out_cascades")
+    assert found.estimate.value == 100 * MS
+    assert found.evidence["size_p50"].tolist() == [2]
+    assert found.headline.startswith(
+        "Time-out cascades: bank call vault times out, and its callers up to shop call bank give up "
+    )
+
+
+def test_an_error_that_travels_upwards_is_no_cascade():
+    def answered(_):
+        return [
+            *rooted(("call bank", 10, 200, True)),
+            ("03", "02", "bank", "POST /pay", "SERVER", 15, 195, True),
+            ("05", "03", "bank", "call vault", "CLIENT", 20, 180, True),
+            ("06", "05", "vault", "GET /key", "SERVER", 25, 425, False),
+        ]
+
+    checks = {finding.check for finding in tk.patterns(TraceSet.from_spans(several(answered, 9)))}
+    assert checks == {"patterns.abandoned_calls", "patterns.time_outs"}
+
+
+#  ten requests read the cache for 5 ms; four of them then read the database for 40 ms
+def cached(k, *, misses=4):
+    calls = [("GET", 10, 15, False), *([("SELECT", 20, 60, False)] if k < misses else [])]
+    return rooted(*calls, end=100)
+
+
+def of_systems(frame):
+    """The same spans with the systems that they call."""
+    return TraceSet.from_spans(
+        frame.assign(**{"attributes.db.system": frame["name"].map({"GET": "redis", "SELECT": "mysql"})})
+    )
+
+
+def test_cache_misses_cost_the_reads_after_them():
+    found = only(of_systems(several(lambda k: cached(k, misses=6), 12)), "patterns.cache_misses")
+    assert found.estimate.value == 40 * MS
+    assert found.evidence["hit_ratio"].tolist() == [0.5]
+    assert "reads GET redis with a hit ratio of 50.0%, and calls shop SELECT (calling mysql) after" in found.headline
+
+
+@pytest.mark.parametrize("misses", [4, 12])
+def test_few_reads_after_a_cache_or_reads_after_all_are_no_misses(misses):
+    assert not len(tk.patterns(of_systems(several(lambda k: cached(k, misses=misses), 12))))
+
+
+#  message k is sent at 0 ms and received after so many ms; requests start 10 s apart
+def mailed(lag, count=40):
+    def spans(k):
+        return [
+            ("01", None, "shop", "POST /pay", "SERVER", 0, 20, False),
+            ("02", "01", "shop", "send mail", "PRODUCER", 0, 10, False),
+            ("03", "02", "mailer", "receive mail", "CONSUMER", 10 + lag(k), 40 + lag(k), False),
+        ]
+
+    return TraceSet.from_spans(several(spans, count))
+
+
+def test_growing_lag_is_compared_with_the_first_messages():
+    found = only(mailed(lambda k: 100 + 500 * k), "patterns.consumer_lag")
+    assert found.evidence["usual_lag_ns"].tolist() == [1100 * MS]
+    assert found.evidence["size_max"].tolist() == [(100 + 500 * 39) * MS]
+    assert found.headline.endswith("compared with 1.10 s at first, in 35 traces (87.5%): no cost on the critical path.")
+
+
+def test_constant_lag_is_none_unless_the_baseline_had_less():
+    slow, fast = mailed(lambda k: 5000 + 10 * (k % 7)), mailed(lambda k: 50 + 10 * (k % 7))
+    assert not len(tk.patterns(slow))
+    assert not len(tk.patterns(slow, slow))
+    assert "compared with 80.0 ms in the baseline" in only(slow, "patterns.consumer_lag", fast).headline
+
+
+def test_a_drifting_clock_is_no_growing_lag():
+    assert not len(tk.patterns(mailed(lambda k: 10 + 0.9 * k, 150)))  # 90 ppm
+    assert len(tk.patterns(mailed(lambda k: 10 + 1.5 * k, 150)))
+
+
+#  calls of 100 ms, half of them without a span of the bank
+def test_time_without_spans_of_an_instrumented_callee_is_unexplained():
+    def half(k):
+        spans = rooted(("call bank", 10, 110, False))
+        return spans if k % 2 else [*spans, ("03", "02", "bank", "POST /pay", "SERVER", 15, 105, False)]
+
+    found = only(TraceSet.from_spans(several(half, 30)), "patterns.missing_spans")
+    assert found.estimate.value == 100 * MS
+    assert found.headline == (
+        "Missing instrumentation: 50.0% of the calls of shop call bank to bank (100 ms, median) have no span of it, in "
+        "15 traces (50.0%): mean unexplained time 100 ms, 50.0% of the latency of these traces."
+    )
+
+
+def test_failed_calls_have_no_span_of_the_callee():
+    def refused(k):
+        spans = rooted(("call bank", 10, 110, bool(k % 2)))
+        return spans if k % 2 else [*spans, ("03", "02", "bank", "POST /pay", "SERVER", 15, 105, False)]
+
+    checks = {finding.check for finding in tk.patterns(TraceSet.from_spans(several(refused, 30)))}
+    assert "patterns.missing_spans" not in checks
+
+
+def test_calls_that_continue_in_other_traces_lost_their_context():
+    frame = several(lambda _: rooted(("call bank", 10, 110, False)), 40).assign(**{"attributes.server.address": "bank"})
+    servers = several(lambda _: [("09", None, "bank", "POST /pay", "SERVER", 15, 105, False)], 40)
+    servers["trace_id"] = [f"{k + 1000:032x}" for k in range(40)]
+    found = only(TraceSet.from_spans(pd.concat([frame, servers])), "patterns.lost_context")
+    assert found.estimate.value == 100 * MS
+    assert found.evidence["detail"].tolist() == ["bank"]
+    assert "missing_spans" not in {f.check for f in tk.patterns(TraceSet.from_spans(pd.concat([frame, servers])))}

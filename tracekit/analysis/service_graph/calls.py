@@ -91,7 +91,7 @@ def find_calls(traces: TraceSet, node: Codes | None = None) -> Calls:
     node, peer_type = node or traces.codes("service_name"), traces.codes("peer_type")
     service = node.codes
     up = visible_parents(forest.parent_row, inferred)
-    consumer, producer = _linked(traces, up)
+    consumer, producer = linked_consumers(traces, up)
     is_service = np.array([label not in CALLEE_TYPES for label in peer_type.labels] + [True])
     shape = _Shape(up, spans.kind, service, ~inferred, forest.state, is_service, peer_type.codes)
     parts = [_block(shape, low, high, producer) for low, high in blocks(forest.starts, _BLOCK)]
@@ -215,7 +215,7 @@ def _distinct_peers(silent: Array, name: Array, up: Array, kind: Array) -> tuple
     return silent[named], name[named], silent[name < 0]
 
 
-def _linked(traces: TraceSet, up: Array) -> tuple[Array, Array]:
+def linked_consumers(traces: TraceSet, up: Array) -> tuple[Array, Array]:
     """Return consumers without a parent and the outgoing spans they link to, one entry per pair."""
     spans, links = traces.columns.spans, traces.columns.links
     row = links.span_row

@@ -75,6 +75,8 @@ class Pattern(NamedTuple):
         Adds columns to ``table_of`` that ``say``, ``matters`` and ``is_heavy`` use.
     matters, is_heavy
         Return which rows are reported, and which of these are warnings; default: by cost.
+    cost
+        What the costs are called.
     """
 
     check: str
@@ -85,6 +87,7 @@ class Pattern(NamedTuple):
     complete: Callable[[Case, pd.DataFrame], pd.DataFrame] = lambda _, table: table
     matters: Callable[[pd.DataFrame], pd.Series] = lambda table: table["affected_ratio"] >= MATTERS
     is_heavy: Callable[[pd.DataFrame], pd.Series] = lambda table: table["cost_ratio"] >= HEAVY
+    cost: str = "cost"
 
     def findings(self, case: Case) -> list[Finding]:
         """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
@@ -159,6 +162,23 @@ def pairs_of(case: Case, caller: Array, callee: Array, detail: Codes | None = No
     return group_rows(columns | ({} if detail is None else {"detail": detail}), len(caller))
 
 
+class Kinds(NamedTuple):
+    """Calls by caller and callee: the number of each span's kind (0 for spans that are no call), and the names."""
+
+    by_row: Array
+    by_group: Array
+    names: pd.DataFrame
+
+
+def kinds(case: Case) -> Kinds:
+    """Return the kinds of the calls of ``repeated``."""
+    found = case.result(repeated)
+    by_group, names = pairs_of(case, found.parent, found.row[found.first[:-1]])
+    by_row = np.zeros(len(case.traces.columns.spans), np.int64)
+    by_row[found.row] = np.repeat(by_group, found.call_count)
+    return Kinds(by_row, by_group, names)
+
+
 def _filled(codes: Codes) -> Codes:
     """Return the codes with an empty text where they are missing."""
     return Codes(np.where(codes.codes < 0, len(codes.labels), codes.codes), [*codes.labels, ""])
@@ -185,7 +205,7 @@ def _finding(pattern: Pattern, evidence: pd.DataFrame, before: pd.DataFrame | No
     """Return the finding of one caller and callee."""
     row = evidence.to_dict("records")[0]
     traces = f"{plural(row['trace_count'], 'trace')} ({ratio(row['trace_ratio'])})"
-    text = f"{pattern.say(row)} in {traces}: {_cost_text(row)}.{_baseline_text(row, before)}"
+    text = f"{pattern.say(row)} in {traces}: {_cost_text(row, pattern.cost)}.{_baseline_text(row, before)}"
     severity: Severity = "warning" if pattern.is_heavy(evidence).all() else "notice"
     if before is not None and _is_as_before(row, before):
         severity = "info"
@@ -204,15 +224,15 @@ def _finding(pattern: Pattern, evidence: pd.DataFrame, before: pd.DataFrame | No
     )
 
 
-def _cost_text(row: Mapping[Hashable, Any]) -> str:
+def _cost_text(row: Mapping[Hashable, Any], name: str) -> str:
     """Return what a pattern costs, in words."""
     limits = ""
     if np.isfinite([row["cost_low_ns"], row["cost_high_ns"]]).all():
         limits = f" ({interval(row['cost_low_ns'], row['cost_high_ns'], duration)})"
     if not row["cost_ns"] > 0:
-        return "no cost on the critical path"
+        return f"no {name} on the critical path"
     mean, these = ("", "this trace") if row["trace_count"] == 1 else ("mean ", "these traces")
-    return f"{mean}cost {duration(row['cost_ns'])}{limits}, {ratio(row['affected_ratio'])} of the latency of {these}"
+    return f"{mean}{name} {duration(row['cost_ns'])}{limits}, {ratio(row['affected_ratio'])} of the latency of {these}"
 
 
 def _baseline_text(row: Mapping[Hashable, Any], before: pd.DataFrame | None) -> str:

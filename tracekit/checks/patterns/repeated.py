@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,14 @@ from tracekit.analysis.siblings import Siblings, siblings
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+
+
+class Neighbours(NamedTuple):
+    """Two calls of one span, the second of which starts when the first has ended; rows of ``spans``."""
+
+    caller: Array
+    first: Array
+    second: Array
 
 
 def repeated(case: Case) -> Siblings:
@@ -25,3 +33,14 @@ def retried(case: Case) -> Array:
     again = np.zeros(len(failed), bool)
     again[:-1] = found.follows[1:]
     return np.asarray(failed & again)
+
+
+def neighbours(case: Case) -> Neighbours:
+    """Return the calls that follow each other directly in the order of their starts."""
+    found, spans = case.result(repeated), case.traces.columns.spans
+    above = np.full(len(spans), -1, np.int64)
+    above[found.row] = np.repeat(found.parent, found.call_count)
+    row = np.flatnonzero(above >= 0)  # in order of trace and start
+    row = row[np.argsort(above[row], kind="stable")]
+    follows = (np.diff(above[row]) == 0) & (spans.start_ns[row[1:]] >= spans.end_ns[row[:-1]])
+    return Neighbours(above[row[1:][follows]], row[:-1][follows], row[1:][follows])

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.attributes import join
-from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, path_ns
-from tracekit.checks.patterns.repeated import repeated
-from tracekit.stats.grouping import sum_by
+from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, kinds, path_ns
+from tracekit.checks.patterns.repeated import neighbours, repeated
+from tracekit.stats.grouping import dense_codes, sum_by
 from tracekit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.columns import Array
 
 _FEWEST: Final = 5  # times in each order
 _EITHER: Final = 0.2  # of the times in each order, at least
@@ -25,35 +23,29 @@ _EITHER: Final = 0.2  # of the times in each order, at least
 
 def _detect(case: Case) -> Occurrences:
     """Return such pairs; the cost is the shorter call of both on the critical path."""
-    caller, first, second = _neighbours(case)
-    name = join([case.traces.codes("service_name"), case.traces.codes("operation")])
-    one, other, by = name.codes[first], name.codes[second], name.codes[caller]
+    caller, first, second = case.result(neighbours)
+    kind = case.result(kinds)
+    one, other, size = kind.by_row[first], kind.by_row[second], len(kind.names)
     is_turned = one > other
-    names = np.column_stack([by, np.minimum(one, other), np.maximum(one, other)])
-    distinct, pair = np.unique(names, axis=0, return_inverse=True)
+    pair, distinct = dense_codes(np.minimum(one, other) * size + np.maximum(one, other), max(size**2, 1))
     total, turned = np.bincount(pair, minlength=len(distinct)), sum_by(pair, is_turned, len(distinct))
     rarer = np.minimum(total - turned, turned)
     at = ((rarer >= _FEWEST) & (rarer >= _EITHER * total))[pair] & (one != other)
     left, right = np.where(is_turned, second, first)[at], np.where(is_turned, first, second)[at]
     on_path = path_ns(case)
     cost = np.minimum(on_path[left], on_path[right])
-    return Occurrences(caller[at], left, np.full(len(left), 2), cost, name.take(right))
-
-
-def _neighbours(case: Case) -> tuple[Array, Array, Array]:
-    """Return spans with two calls of theirs that follow each other: the second starts when the first has ended."""
-    found, spans = case.result(repeated), case.traces.columns.spans
-    caller, row = found.parent[found.group], found.row
-    order = np.lexsort((row, spans.start_ns[row], caller))
-    caller, row = caller[order], row[order]
-    follows = (np.diff(caller) == 0) & (spans.start_ns[row[1:]] >= spans.end_ns[row[:-1]])
-    return caller[1:][follows], row[:-1][follows], row[1:][follows]
+    service, operation, callee = (
+        codes.take(right)
+        for codes in (case.traces.codes("service_name"), case.traces.codes("operation"), case.result(repeated).callee)
+    )
+    names = join([join([service, operation]), callee], " calling ")
+    return Occurrences(caller[at], left, np.full(len(left), 2), cost, names)
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
     """Return which calls could be parallel."""
     return (
-        f"Sequential calls: {caller_of(row)} calls {name_of(row)} and {clean(row['detail'], limit=80)} one after the "
+        f"Sequential calls: {caller_of(row)} calls {call_of(row)} and {clean(row['detail'], limit=80)} one after the "
         "other, in either order, so that neither needs the result of the other,"
     )
 

@@ -11,7 +11,7 @@ from tracekit.attributes import Codes
 from tracekit.checks.names import KEYS as OPERATION
 from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 from tracekit.checks.patterns.process_times import avoidable_ns, process_times
-from tracekit.stats.grouping import group_rows
+from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.text import clean, duration
 
 if TYPE_CHECKING:
@@ -50,29 +50,26 @@ def _detect(case: Case) -> Occurrences:
 def _slow(case: Case, own: Array) -> Iterator[_Instance]:
     """Yield the slow instances of every service; times are compared within operations."""
     traces = case.traces
-    row = np.flatnonzero(own > 0)
-    service = traces.codes("service_name").codes[row]
+    row = np.flatnonzero((own > 0) & (traces.codes("service_name").codes >= 0))
     operation, _ = group_rows({name: traces.codes(name).take(row) for name in OPERATION}, len(row))
     took = np.log(own[row] + _GRAIN_NS)
     took -= pd.Series(took).groupby(operation).transform("median").to_numpy()
-    tried = [
-        (label, instance, service == at)
-        for at in np.unique(service[service >= 0])
-        for label, instance in _instances(case, row, service == at)
-    ]
-    count = sum(len(np.unique(instance.codes[mine & (instance.codes >= 0)])) for _, instance, mine in tried)
-    for label, instance, mine in tried:
-        slow = _slower(traces.forest.trace[row], took, np.where(mine, instance.codes, -1), _P / max(count, 1))
+    service = traces.codes("service_name").codes[row]
+    order = np.argsort(service, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(service[order])) + 1)
+    tried = [(part, label, codes) for part in parts for label, codes in _instances(case, row[part])]
+    count = sum(len(np.unique(codes.codes[codes.codes >= 0])) for _, _, codes in tried)
+    for part, label, codes in tried:
+        slow = _slower(traces.forest.trace[row[part]], took[part], codes.codes, _P / max(count, 1))
         for code, factor in slow.items():
-            name = f"{_LABELS[label]} {instance.labels[code]}"
-            yield _Instance(row[mine & (instance.codes == code)], name, factor)
+            yield _Instance(row[part[codes.codes == code]], f"{_LABELS[label]} {codes.labels[code]}", factor)
 
 
-def _instances(case: Case, row: Array, mine: Array) -> Iterator[tuple[str, Codes]]:
+def _instances(case: Case, row: Array) -> Iterator[tuple[str, Codes]]:
     """Yield the first label of which the spans of a service have several values."""
     for label in _LABELS:
         codes = case.traces.codes(label).take(row)
-        if len(np.unique(codes.codes[mine & (codes.codes >= 0)])) > 1:
+        if len(np.unique(codes.codes[codes.codes >= 0])) > 1:
             yield label, codes
             return
 
@@ -82,19 +79,24 @@ def _slower(trace: Array, took: Array, instance: Array, level: float) -> dict[in
     from scipy.stats import mannwhitneyu  # noqa: PLC0415 - slow to import, and needed only here
 
     known = np.flatnonzero(instance >= 0)
-    spans = pd.DataFrame({"instance": instance[known], "trace": trace[known], "took": took[known]})
-    each = spans.groupby(["instance", "trace"])["took"].mean().reset_index()
-    slow = {}
-    for code in np.unique(instance[known]).tolist():
-        mine = each[each["instance"] == code]
-        others = each.loc[~each["trace"].isin(mine["trace"]) & (each["instance"] != code), "took"]
+    traces = int(trace.max()) + 1
+    pair, keys = dense_codes(
+        instance[known].astype(np.int64) * traces + trace[known], (int(instance.max()) + 1) * traces
+    )
+    mean = np.bincount(pair, took[known]) / np.bincount(pair)
+    where, request = keys // traces, keys % traces
+    slow, distinct = {}, np.unique(where)
+    for code in distinct.tolist():
+        is_mine = where == code
+        is_shared = np.zeros(traces, bool)
+        is_shared[request[is_mine]] = True
+        mine, others = mean[is_mine], mean[~is_shared[request]]
         if min(len(mine), len(others)) < _FEWEST:
             continue
-        factor = float(np.exp(mine["took"].median() - others.median()))
-        p = mannwhitneyu(mine["took"], others, alternative="greater").pvalue
-        if factor >= _SLOWER and p <= level:
+        factor = float(np.exp(np.median(mine) - np.median(others)))
+        if factor >= _SLOWER and mannwhitneyu(mine, others, alternative="greater").pvalue <= level:
             slow[code] = factor
-    return slow if 2 * len(slow) <= each["instance"].nunique() else {}
+    return slow if 2 * len(slow) <= len(distinct) else {}
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
