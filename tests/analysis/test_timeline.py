@@ -139,3 +139,21 @@ def test_no_traces_are_no_steps(shop):
     assert seen.cells.empty
     assert repr(seen) == "Timeline(0 requests in 0 steps of 1 s, 0 deployments; no traces)"
     assert "0 requests" in seen._repr_html_()
+
+
+def test_a_period_longer_than_int64_has_steps():
+    frame = pd.DataFrame(
+        {
+            "trace_id": ["0a" * 16, "0b" * 16],
+            "span_id": "0c" * 8,
+            "service_name": "shop",
+            "name": "pay",
+            "kind": "SERVER",
+            "start_ns": [1_795_000_000_000_000_000, -9_223_372_036_854_775_807],
+            "end_ns": [1_795_000_000_000_000_005, -9_223_372_036_854_775_800],
+        }
+    )
+    table = timeline(TraceSet.from_spans(frame)).table
+    assert table["trace_count"].iloc[[0, -1]].tolist() == [1, 1]
+    assert table["trace_count"].sum() == 2
+    assert table["start_ns"].is_monotonic_increasing

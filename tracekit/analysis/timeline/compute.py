@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _BINS = 60
 _MOST = 1_000_000  # rows, as in the messages
 _SECOND = 1_000_000_000
+_EARLIEST = int(np.iinfo(np.int64).min)
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
 
 
@@ -95,14 +96,14 @@ def timeline(
     spans = traces.columns.spans
     dated = np.flatnonzero((spans.quality[root] & Quality.NO_START) == 0)
     start = spans.start_ns[root[dated]]
-    step = _step(start, step_s)
-    first, steps = _span(start, step)
+    step = step_of(start, step_s)
+    first, steps = steps_of(start, step)
     columns = {name: codes.take(root[dated]) for name, codes in columns_of(traces, by).items()}
     group, keys = group_rows(columns, len(dated))
     if len(keys) * steps > _MOST:
         message = f"expected at most {_MOST:,} rows of a timeline, found {len(keys):,} groups of {steps:,} steps"
         raise ValueError(f"{message}; group by a name with fewer values, or set a larger step_s")
-    place = group * steps + (start - first) // step
+    place = group * steps + places_of(start, first, step)
     measured = traces.has_duration[root[dated]]
     durations, weights = traces.duration_ns[root[dated]][measured], traces.weights.value[dated[measured]]
     histogram = Histogram.of(place[measured], durations, weights)
@@ -122,9 +123,9 @@ def timeline(
     )
 
 
-def _step(start: Array, step_s: float | None) -> int:
+def step_of(start: Array, step_s: float | None) -> int:
     """Return the length of a step in ns."""
-    duration = int(start.max() - start.min()) if len(start) else 0
+    duration = int(start.max()) - int(start.min()) if len(start) else 0  # may exceed int64
     step_s = _round_step(duration / (_BINS - 1) / _SECOND) if step_s is None else step_s
     if not step_s > 0:
         raise ValueError(f"expected step_s above 0, found {step_s!r}")
@@ -145,12 +146,17 @@ def _round_step(wanted: float) -> float:
     return float(next((step for step in rounds if step >= wanted), -(-wanted // _STEPS[-1]) * _STEPS[-1]))
 
 
-def _span(start: Array, step: int) -> tuple[int, int]:
+def steps_of(start: Array, step: int) -> tuple[int, int]:
     """Return the start of the first step in ns, and the number of steps."""
     if not len(start):
         return 0, 0
-    first = int(start.min()) // step * step
+    first = max(int(start.min()) // step * step, _EARLIEST)
     return first, (int(start.max()) - first) // step + 1
+
+
+def places_of(start: Array, first: int, step: int) -> Array:
+    """Return the number of the step of each start; differences may exceed int64."""
+    return np.asarray((start - np.int64(first)).astype(np.uint64) // np.uint64(step)).astype(np.int64)
 
 
 def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confidence: float) -> pd.DataFrame:
