@@ -11,6 +11,7 @@ KEYS = {
     "topic": ("messaging.destination.name", "messaging.system"),
     "code": ("http.response.status_code",),
     "http": ("http.request.method",),
+    "tenant": ("app.tenant",),
 }
 
 

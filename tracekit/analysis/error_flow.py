@@ -117,6 +117,49 @@ def _retried(traces: TraceSet, calls: Calls, answered: Array, handler: Array) ->
     return retried
 
 
+class FailedChains(NamedTuple):
+    """Failed spans (rows of ``spans``), the entry of the failed parent of each, and the chains of errors.
+
+    ``origin``: entries without a failed child, one per chain; ``top``: the row of the highest failed span of each.
+    """
+
+    rows: Array
+    above: Array
+    origin: Array
+    top: Array
+
+
+def failed_chains(traces: TraceSet) -> FailedChains:
+    """Return the failed spans, and the chains from the origin of each error upwards.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    FailedChains
+        Inferred spans are skipped.
+
+    Examples
+    --------
+    >>> len(failed_chains(shop).origin)
+    2
+    """
+    failed = traces.is_error & ~traces.is_inferred
+    visible = visible_parents(traces.forest.parent_row, traces.is_inferred).astype(np.int64)
+    up = np.where(failed & (visible >= 0) & failed[visible], visible, -1)
+    rows = np.flatnonzero(failed)
+    place = np.full(len(failed) + 1, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    above = place[up[rows]]
+    is_origin = np.ones(len(rows), bool)
+    is_origin[above[above >= 0]] = False
+    origin = np.flatnonzero(is_origin)
+    return FailedChains(rows, above, origin, rows[_tops(above)[origin]])
+
+
 def error_chains(traces: TraceSet) -> pd.DataFrame:
     """Return the ways that errors took: one row per chain of failed spans, most errors first.
 
@@ -143,19 +186,10 @@ def error_chains(traces: TraceSet) -> pd.DataFrame:
     >>> error_chains(shop)[["chain", "reaches_root"]].to_numpy().tolist()[1]
     ['shop POST /pay > shop POST > ledger POST /charge', True]
     """
-    spans, failed = traces.columns.spans, traces.is_error & ~traces.is_inferred
-    visible = visible_parents(traces.forest.parent_row, traces.is_inferred).astype(np.int64)
-    up = np.where(failed & (visible >= 0) & failed[visible], visible, -1)
-    rows = np.flatnonzero(failed)
-    place = np.full(len(failed) + 1, -1, np.int64)
-    place[rows] = np.arange(len(rows))
+    spans = traces.columns.spans
+    rows, above, origin, top = failed_chains(traces)
     name = join([traces.codes("service_name"), traces.codes("operation")]).take(rows)
-    above = place[up[rows]]
     chain = path_hashes(name.codes.astype(np.int64) + 1, above)
-    is_origin = np.ones(len(rows), bool)
-    is_origin[above[above >= 0]] = False
-    origin = np.flatnonzero(is_origin)
-    top = rows[_tops(above)[origin]]
     trace = traces.forest.trace[rows[origin]]
     roots = traces.codes("operation").codes[traces.forest.root_row[trace]]
     seen = pd.DataFrame(

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.error_flow import error_chains, error_edges
+from tracekit.analysis.error_origins import error_origins
 from tracekit.analysis.latency import class_column
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.columns import Array
-    from tracekit.grouping import By
+    from tracekit.grouping import By, Key
     from tracekit.traces import TraceSet
 
 _READ, _LONGEST = 2000, 300  # characters of a message that are read, and kept
@@ -77,6 +78,19 @@ class Errors(Weighted, Shown):
         The ways of errors from their origin upwards: one row per chain of failed spans, see
         ``error_flow.error_chains``: ``chain``, ``origin_service``, ``origin_operation``, ``reaches_root``,
         ``error_count``, ``trace_count``, ``endpoint_count``.
+    origins
+        Whom errors affect: one row per service and operation in which errors begin, most affected requests first:
+        ``service_name``, ``operation``; weighted: ``error_count`` (spans), of which ``fault_count``, ``client_count``,
+        ``throttle_count``, ``unspecified_count``; ``request_count`` with such an error, ``request_ratio`` of all
+        requests with its 95% CI ``request_ratio_low`` and ``request_ratio_high``, ``failed_request_count`` (the error
+        reached the root span); recorded: ``trace_count``, ``endpoint_count``, ``first_time``, ``last_time`` (UTC),
+        ``exemplar_trace_id``, ``exemplar_span_id``.  With a customer: ``customer_count`` and ``customer_ratio`` of all
+        customers recorded.  With a baseline, those that it does not have come first: ``is_new``,
+        ``baseline_request_count``, ``baseline_request_ratio``.
+    over_time
+        One row per origin (the 20 with most affected requests) and step of time (at most 60): ``service_name``,
+        ``operation``, ``start_ns``, ``start_time``; weighted: ``request_count``, ``request_ratio``,
+        ``request_ratio_low``, ``request_ratio_high``.
     statement
         What the weighted figures describe: the source of the weights, or that they are unknown.
 
@@ -90,6 +104,8 @@ class Errors(Weighted, Shown):
     exceptions: pd.DataFrame
     edges: pd.DataFrame
     chains: pd.DataFrame
+    origins: pd.DataFrame
+    over_time: pd.DataFrame
     statement: str = ""
 
     def _line(self) -> str:
@@ -98,7 +114,7 @@ class Errors(Weighted, Shown):
         return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} exception types)"
 
     def _repr_html_(self) -> str:
-        tables = (as_html(table.head(10)) for table in (self.operations, self.chains, self.exceptions))
+        tables = (as_html(table.head(10)) for table in (self.operations, self.origins, self.chains, self.exceptions))
         return f"{self.heading()}{''.join(tables)}"
 
 
@@ -107,6 +123,7 @@ def errors(
     by: By = _KEYS,
     *,
     baseline: TraceSet | None = None,
+    customer: Key | None = None,
     roots: bool = False,
     confidence: float = 0.95,
 ) -> Errors:
@@ -120,7 +137,11 @@ def errors(
         What to group ``operations`` by: columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>``
         (one value per trace) or an aligned Series, see ``tracekit.grouping``; empty for one row of all spans.
     baseline
-        Traces to compare the exceptions with: those that are new come first.  ``tk.compare`` compares error rates.
+        Traces to compare exceptions and origins with: those that are new come first.  ``tk.compare`` compares error
+        rates.
+    customer
+        What identifies a customer, such as ``app.tenant``, to count the customers that errors affect: the value of the
+        root span of each request, else of the highest span with one; or a Series, as in ``by``.
     roots
         Use only root spans: error rates of requests.
     confidence
@@ -129,8 +150,8 @@ def errors(
     Returns
     -------
     Errors
-        ``.operations`` (most errors first), ``.edges``, ``.chains``, ``.exceptions`` (most events first),
-        ``.statement``.
+        ``.operations`` (most errors first), ``.origins``, ``.over_time``, ``.edges``, ``.chains``, ``.exceptions``
+        (most events first), ``.statement``.
 
     Notes
     -----
@@ -151,8 +172,20 @@ def errors(
     if baseline is not None:
         check_traces(baseline, "errors")
     operations = summarise([tabulate(traces, by, roots=roots)], list(named(by)), confidence=confidence)
-    exceptions = _exceptions(traces) if baseline is None else _against(_exceptions(traces), _exceptions(baseline))
-    return Errors(operations, exceptions, error_edges(traces), error_chains(traces), traces.weights.statement)
+    exceptions, origins = _exceptions(traces), error_origins(traces, customer, confidence=confidence)
+    table = origins.table
+    if baseline is not None:
+        exceptions = _against(exceptions, _exceptions(baseline), _EXCEPTION, ["event_count", "trace_count"])
+        table = _against(table, error_origins(baseline).table, list(_KEYS), ["request_count", "request_ratio"])
+    return Errors(
+        operations,
+        exceptions,
+        error_edges(traces),
+        error_chains(traces),
+        table,
+        origins.over_time,
+        traces.weights.statement,
+    )
 
 
 def tabulate(traces: TraceSet, by: By = _KEYS, *, roots: bool = False) -> Aggregate:
@@ -247,11 +280,11 @@ def _path_time_ns(traces: TraceSet) -> Array:
     return np.asarray(path.total_ns[: path.tree.span_count])
 
 
-def _against(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
-    """Return the exceptions with their counts in the baseline, new ones first."""
-    names = {"event_count": "baseline_event_count", "trace_count": "baseline_trace_count"}
-    counts = before[[*_EXCEPTION, *names]].rename(columns=names)
-    found = now.merge(counts, on=_EXCEPTION, how="left")
-    found[[*names.values()]] = found[[*names.values()]].fillna(0).astype(np.int64)
-    found["is_new"] = found["baseline_event_count"] == 0
-    return found.sort_values(["is_new", "event_count"], ascending=False, kind="stable", ignore_index=True)
+def _against(now: pd.DataFrame, before: pd.DataFrame, keys: list[str], figures: list[str]) -> pd.DataFrame:
+    """Return a table with its figures in the baseline, new rows first; the first figure is a count."""
+    names = {name: f"baseline_{name}" for name in figures}
+    found = now.merge(before[[*keys, *figures]].rename(columns=names), on=keys, how="left")
+    for name, column in names.items():
+        found[column] = found[column].fillna(0).astype(before[name].dtype)
+    found["is_new"] = found[names[figures[0]]] == 0
+    return found.sort_values(["is_new", figures[0]], ascending=False, kind="stable", ignore_index=True)
