@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.error_flow import failed_chains
-from tracekit.analysis.timeline.compute import places_of, step_of, steps_of
+from tracekit.analysis.timeline.steps import places_of, step_of, steps_of
 from tracekit.grouping import REQUEST, columns_of
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by

@@ -14,6 +14,7 @@ import pandas as pd
 from tracekit.analysis.deployments import deployments_of, given_deployments
 from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.analysis.timeline.result import Timeline
+from tracekit.analysis.timeline.steps import MOST, places_of, step_of, steps_of
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.grouping import columns_of
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.grouping import By
     from tracekit.traces import TraceSet
-
-_BINS = 60
-_MOST = 1_000_000  # rows, as in the messages
-_SECOND = 1_000_000_000
-_EARLIEST = int(np.iinfo(np.int64).min)
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
 
 
 def timeline(
@@ -100,8 +95,8 @@ def timeline(
     first, steps = steps_of(start, step)
     columns = {name: codes.take(root[dated]) for name, codes in columns_of(traces, by).items()}
     group, keys = group_rows(columns, len(dated))
-    if len(keys) * steps > _MOST:
-        message = f"expected at most {_MOST:,} rows of a timeline, found {len(keys):,} groups of {steps:,} steps"
+    if len(keys) * steps > MOST:
+        message = f"expected at most {MOST:,} rows of a timeline, found {len(keys):,} groups of {steps:,} steps"
         raise ValueError(f"{message}; group by a name with fewer values, or set a larger step_s")
     place = group * steps + places_of(start, first, step)
     measured = traces.has_duration[root[dated]]
@@ -121,42 +116,6 @@ def timeline(
         traces,
         confidence,
     )
-
-
-def step_of(start: Array, step_s: float | None) -> int:
-    """Return the length of a step in ns."""
-    duration = int(start.max()) - int(start.min()) if len(start) else 0  # may exceed int64
-    step_s = _round_step(duration / (_BINS - 1) / _SECOND) if step_s is None else step_s
-    if not step_s > 0:
-        raise ValueError(f"expected step_s above 0, found {step_s!r}")
-    step = max(1, round(step_s * _SECOND))
-    if duration // step >= _MOST:
-        raise ValueError(
-            f"expected step_s that divides {duration / _SECOND:g} s into at most a million steps, found {step_s!r}"
-        )
-    return step
-
-
-def _round_step(wanted: float) -> float:
-    """Return the next round number of seconds; one second if all requests began at once."""
-    if wanted == 0:
-        return 1
-    power = 10.0 ** np.floor(np.log10(wanted))
-    rounds = [power * k for k in (1, 2, 5, 10)] if wanted < 1 else _STEPS
-    return float(next((step for step in rounds if step >= wanted), -(-wanted // _STEPS[-1]) * _STEPS[-1]))
-
-
-def steps_of(start: Array, step: int) -> tuple[int, int]:
-    """Return the start of the first step in ns, and the number of steps."""
-    if not len(start):
-        return 0, 0
-    first = max(int(start.min()) // step * step, _EARLIEST)
-    return first, (int(start.max()) - first) // step + 1
-
-
-def places_of(start: Array, first: int, step: int) -> Array:
-    """Return the number of the step of each start; differences may exceed int64."""
-    return np.asarray((start - np.int64(first)).astype(np.uint64) // np.uint64(step)).astype(np.int64)
 
 
 def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confidence: float) -> pd.DataFrame:
