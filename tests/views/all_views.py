@@ -3,6 +3,8 @@
 import json
 import math
 
+from tracekit.analysis.cost.compute import cost
+from tracekit.analysis.cost.prices import Price
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
@@ -44,6 +46,7 @@ def charts(traces):
         "histogram": plot(latency(traces)),
         "ecdf": plot(latency(traces), kind="ecdf", against={"unweighted": latency(traces.with_weights(1))}),
         "limits": plot(latency(traces), kind="limits"),
+        "cost": plot(cost(traces, [Price("spans", "kind == kind", usd_per_million=2)], by="operation")),
         "errors": plot(errors(traces)),
         "self time": plot(self_time(traces), by=["service_name", "operation"]),
         "bands": plot(timeline(traces)),

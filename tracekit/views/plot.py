@@ -16,6 +16,7 @@ VIEWS: Final = {
     "tracekit.analysis.bounds.result.Bounds": "bounds:plot_bounds",
     "tracekit.analysis.clock_skew.result.ClockSkew": "sampling.clocks:plot_clock_skew",
     "tracekit.analysis.compare.result.Comparison": "comparison:plot_compared",
+    "tracekit.analysis.cost.result.Cost": "cost:plot_cost",
     "tracekit.checks.coverage.result.Coverage": "sampling.coverage:plot_coverage",
     "tracekit.analysis.errors.Errors": "errors:plot_errors",
     "tracekit.checks.logs.result.Logs": "logs:plot_logs",

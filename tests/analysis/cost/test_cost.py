@@ -100,3 +100,71 @@ def test_no_traces_cost_nothing():
 def test_unusable_prices_are_refused(prices, message):
     with pytest.raises(ValueError, match=message):
         tk.cost(requests([1]), prices)
+
+
+def reads(*texts, key="db.query.text", step_ns=1_000_000_000, **more):
+    """One request a second, each with one call of this text."""
+    rows = []
+    for k, text in enumerate(texts):
+        begin = START + k * step_ns
+        rows.append((k, f"{k:08x}00000001", None, "SERVER", "POST /pay", begin, begin + 100, None))
+        rows.append((k, f"{k:08x}00000002", f"{k:08x}00000001", "CLIENT", "charge", begin + 10, begin + 60, text))
+    names = ["trace_id", "span_id", "parent_span_id", "kind", "name", "start_ns", "end_ns", f"attributes.{key}"]
+    frame = pd.DataFrame(rows, columns=names).assign(service_name="shop", **more)
+    return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]]))
+
+
+def test_equal_reads_within_the_time_to_live_could_be_cached():
+    one, other = "SELECT * FROM items WHERE id = 7", "SELECT * FROM items WHERE id = 8"
+    minute = START // 60_000_000_000 * 60_000_000_000 + 60_000_000_000 - START
+    texts = [one, one, other, one, *[one] * 60]
+    found = tk.cost(reads(*texts), [BANK]).cacheable.iloc[0]
+    later = -(-minute // 1_000_000_000) < len(texts)
+    assert (found["operation"], found["call_count"], found["distinct_count"]) == ("charge", 64, 2)
+    assert found["saved_usd"] == pytest.approx(64 - 2 - later)
+    assert found["hit_ratio"] == pytest.approx((64 - 2 - later) / 64)
+
+
+def test_nothing_is_saved_if_the_answers_expire():
+    assert not len(tk.cost(reads("GET user:1", "GET user:1"), [BANK], cache_ttl_s=0.5).cacheable)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM items WHERE id = ?",
+        "SELECT * FROM items WHERE id = $1",
+        "SELECT * FROM items WHERE id = :id",
+        "SELECT * FROM items WHERE id = %s",
+        "UPDATE items SET stock = 1",
+        "SELECT * FROM items WHERE id = 7 FOR UPDATE",
+        None,
+    ],
+)
+def test_writes_and_texts_without_their_values_are_no_equal_reads(text):
+    assert not len(tk.cost(reads(*[text] * 5), [BANK]).cacheable)
+
+
+@pytest.mark.parametrize(("method", "rows"), [("GET", 1), ("POST", 0)])
+def test_equal_urls_could_be_cached(method, rows):
+    traces = reads(*["http://bank/rates"] * 5, key="url.full", **{"attributes.http.request.method": method})
+    assert len(tk.cost(traces, [BANK]).cacheable) == rows
+
+
+def test_cached_reads_count_with_their_weight():
+    traces = reads("GET user:1", "GET user:1").with_weights(10)
+    assert tk.cost(traces, [BANK], cache_ttl_s=3600).cacheable["saved_usd"].tolist() == [pytest.approx(10)]
+
+
+def test_plans_are_compared_with_what_was_recorded():
+    traces = requests([1, 1, 1, 1])
+    found = tk.cost(traces, [BANK], plans={"half": 0.5, "all": 1.0})
+    plans = found.plans.set_index("plan")
+    assert plans["kept_ratio"].to_dict() == {"half": 0.5, "all": 1.0}
+    assert plans["saved_usd_per_month"].to_dict() == pytest.approx({"half": found.tracing_usd_per_month / 2, "all": 0})
+    assert not len(tk.cost(traces, [BANK]).plans)
+
+
+def test_a_time_to_live_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="expected cache_ttl_s above 0 seconds, found 0"):
+        tk.cost(requests([1]), [BANK], cache_ttl_s=0)

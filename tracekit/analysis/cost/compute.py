@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.cost.caching import cacheable
+from tracekit.analysis.cost.plans import plan_costs
 from tracekit.analysis.cost.prices import XRAY_RECORDED, price_table
 from tracekit.analysis.cost.result import Cost
 from tracekit.analysis.siblings import in_a_row, siblings
@@ -20,9 +22,11 @@ from tracekit.stats.weighted_means import mean_limits
 from tracekit.traces import matching_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.analysis.siblings import Siblings
     from tracekit.columns import Array
     from tracekit.grouping import By
     from tracekit.traces import TraceSet
@@ -47,6 +51,8 @@ def cost(
     prices: Sequence[Price | str],
     *,
     by: By = _KEYS,
+    plans: Mapping[str, Any] | None = None,
+    cache_ttl_s: float = 60,
     xray_usd_per_million: float = XRAY_RECORDED,
     confidence: float = 0.95,
 ) -> Cost:
@@ -62,6 +68,10 @@ def cost(
     by
         What to group requests by: columns of ``spans`` and attributes of the root span, ``resource.<key>``,
         ``request.<name>`` (one value per trace) or an aligned Series, see ``tracekit.grouping``.
+    plans
+        Sets of sampling rules by name, as for ``tk.plan_sampling``: what tracing would cost with each.
+    cache_ttl_s
+        How long a cache keeps an answer, in seconds, for ``Cost.cacheable``.
     xray_usd_per_million
         Price of recording a million traces.
     confidence
@@ -70,12 +80,14 @@ def cost(
     Returns
     -------
     Cost
-        ``.table``, ``.items``, ``.repeated``, ``.per_request``, ``.usd_per_month``, ``.tracing_usd_per_month``.
+        ``.table``, ``.items``, ``.repeated``, ``.cacheable``, ``.plans``, ``.per_request``, ``.usd_per_month``,
+        ``.tracing_usd_per_month``.
 
     Raises
     ------
     ValueError
-        No prices, an unknown list, a negative price, a name twice, or a condition with an unknown name.
+        No prices, an unknown list, a negative price, a name twice, a condition with an unknown name, a ``cache_ttl_s``
+        of 0 or less, or rules that ``tk.plan_sampling`` cannot use.
 
     Notes
     -----
@@ -89,6 +101,8 @@ def cost(
     [['POST /pay', 4.0, 0.001125], ['GET /cart', 1.0, 0.0]]
     """
     check_traces(traces, "cost")
+    if not cache_ttl_s > 0:
+        raise ValueError(f"expected cache_ttl_s above 0 seconds, found {cache_ttl_s!r}")
     items = price_table(prices)
     charges = [_charges(traces, price) for price in items]
     total = np.sum([charge.usd for charge in charges], axis=0)
@@ -108,14 +122,17 @@ def cost(
         usd_ratio=_share_of(spent),
     )
     whole = _means(np.zeros(len(traces), np.int64), everyone, each, weights, 1, confidence)
-    months = _months(traces)
+    months, tracing_usd = _months(traces), xray_usd_per_million / 1e6
+    calls, below = siblings(traces), _with_descendants(traces, total)
     return Cost(
         table.sort_values(["usd", "request_count"], ascending=False, kind="stable", ignore_index=True),
         _items(traces, items, charges),
-        _repeated(traces, total),
+        _repeated(traces, calls, below),
+        cacheable(traces, calls, below, cache_ttl_s),
+        plan_costs(traces, plans, tracing_usd, months),
         Estimate(float(whole[0][0]), "usd", float(whole[1][0]), float(whole[2][0]), len(traces)),
         float(spent.sum()) / months,
-        len(traces) * xray_usd_per_million / 1e6 / months,
+        len(traces) * tracing_usd / months,
         traces.weights.statement,
     )
 
@@ -160,10 +177,8 @@ def _items(traces: TraceSet, prices: Sequence[Price], charges: Sequence[_Charges
     return table.sort_values("usd", ascending=False, kind="stable", ignore_index=True)
 
 
-def _repeated(traces: TraceSet, usd: Array) -> pd.DataFrame:
+def _repeated(traces: TraceSet, found: Siblings, below: Array) -> pd.DataFrame:
     """Return the calls in a row that cost something, and what one call instead would have saved."""
-    found = siblings(traces)
-    below = _with_descendants(traces, usd)
     at = in_a_row(traces, found)
     row = found.row[found.first[at]]
     weight = traces.weights.value[traces.forest.trace[row]]

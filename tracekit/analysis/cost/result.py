@@ -33,6 +33,16 @@ class Cost(Weighted, Shown):
         One row per caller and callee with calls in a row (five or more, ``patterns.n_plus_one``), the largest saving
         first: ``service_name``, ``operation``, ``callee_service``, ``call_count`` and ``usd`` (weighted),
         ``saved_usd``: if one call had been made instead.
+    cacheable
+        One row per caller and callee with reads that were made with equal arguments within ``cache_ttl_s``, the largest
+        saving first: ``service_name``, ``operation``, ``callee_service``, ``call_count`` (weighted),
+        ``distinct_count`` (recorded reads with different arguments); weighted: ``hit_ratio`` of a cache that is emptied
+        every ``cache_ttl_s``, ``usd``, ``saved_usd``.  Only reads whose recorded text is complete (a statement without
+        placeholders, a URL) are compared, and only recorded ones: a lower bound of what a cache would save.
+    plans
+        One row per set of sampling rules: ``plan``; ``kept_ratio`` of the requests, ``kept_error_ratio`` of the failed
+        ones, ``kept_slow_ratio`` of those above p99; ``usd_per_month`` for recording the kept ones,
+        ``saved_usd_per_month`` compared with ``tracing_usd_per_month``, negative if the plan costs more.
     per_request
         US dollars per request, all groups together, with its 95% CI.
     usd_per_month, tracing_usd_per_month
@@ -50,6 +60,8 @@ class Cost(Weighted, Shown):
     table: pd.DataFrame
     items: pd.DataFrame
     repeated: pd.DataFrame
+    cacheable: pd.DataFrame
+    plans: pd.DataFrame
     per_request: Estimate
     usd_per_month: float
     tracing_usd_per_month: float
@@ -66,7 +78,8 @@ class Cost(Weighted, Shown):
 
     def _repr_html_(self) -> str:
         month = f"<p>{usd(self.usd_per_month)} per month; tracing: {usd(self.tracing_usd_per_month)} per month</p>"
-        tables = (self.items, self.table.head(10), self.repeated.head(5))
+        savings = (table.head(5) for table in (self.repeated, self.cacheable, self.plans) if len(table))
+        tables = (self.items, self.table.head(10), *savings)
         return f"{self.heading()}{month}{''.join(map(as_html, tables))}"
 
 
