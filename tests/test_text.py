@@ -130,7 +130,8 @@ def test_numbers_that_somebody_chose_have_no_trailing_zeros():
 def test_means_plain_numbers_and_amounts():
     assert [text.mean_count(calls) for calls in (0.104, 1, 8.16, 1234.5)] == ["0.10", "1.0", "8.2", "1,234.5"]
     assert [text.number(value) for value in (7.0, 1234.5, 0.01234, -3.14159)] == ["7", "1,234", "0.0123", "-3.14"]
-    assert [text.usd(amount) for amount in (1234.5, 0.004)] == ["$1,234.50", "$0.00"]
+    amounts = (1234.5, 0.0149, 0.004, 0.00000123, 0.0)
+    assert [text.usd(amount) for amount in amounts] == ["$1,234.50", "$0.01", "$0.004", "$0.0000012", "$0.00"]
 
 
 def test_halves_are_rounded_up_as_the_script_does():

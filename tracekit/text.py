@@ -153,8 +153,12 @@ def number(value: float | None) -> str:
 
 
 def usd(amount: float | None) -> str:
-    """Return an amount of US dollars, to the cent."""
-    return UNKNOWN if amount is None or not math.isfinite(amount) else f"${amount:,.2f}"
+    """Return an amount of US dollars, to the cent; less than a cent with two significant digits."""
+    if amount is None or not math.isfinite(amount):
+        return UNKNOWN
+    if 0 < abs(amount) < 0.01:  # noqa: PLR2004 - a cent
+        return f"${Decimal(f'{amount:.2g}'):f}"
+    return f"${amount:,.2f}"
 
 
 def ratio(share: float | None) -> str:

@@ -3,8 +3,8 @@
 ``page`` renders and writes the file.  Custom sections: ``sections`` (order), ``chapters`` and ``parts`` (content),
 ``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
 sections of a set of traces: ``standard``, made by ``latency_change``, ``critical_path``, ``input_data``,
-``services``, ``failures``, ``logs`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.  ``policy``:
-security.
+``services``, ``failures``, ``goals``, ``logs`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.
+``policy``: security.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from tracekit.report.sections import section
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from tracekit.analysis.cost.prices import Price
     from tracekit.traces import TraceSet
 
 __all__ = ["report", "section"]
@@ -32,6 +34,8 @@ def report(
     period: tuple[Any, Any] | None = None,
     baseline_period: tuple[Any, Any] | None = None,
     logs: Any = None,
+    slo: float | Mapping[str, Any] | None = None,
+    prices: Sequence[Price | str] | None = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
@@ -70,6 +74,11 @@ def report(
         Log lines of the traces and of the baseline, any source of ``tk.logs``: a finding on new lines in failing
         requests, and a section with the templates of failing requests, if there are any.  PII and secrets in them are
         masked.
+    slo
+        Objective, such as 0.999, or arguments of ``tk.slo``, such as ``{"objective": 0.999, "latency_ms": 300}``: adds
+        a section on the error budget.
+    prices
+        Price table of ``tk.cost``: adds a section on what requests cost, unless they cost nothing.
     title
         Title of the page (default: the names of the sources).
     generated
@@ -88,8 +97,8 @@ def report(
     TypeError
         If a part cannot be shown; the message names it and lists what can be shown.
     ValueError
-        If there are two TraceSets, a baseline without a TraceSet, a period without traces or outside the recording,
-        or a figure that loads data from the network.
+        If there are two TraceSets, a baseline or a goal without a TraceSet, a period without traces or outside the
+        recording, arguments that ``tk.slo`` or ``tk.cost`` refuse, or a figure that loads data from the network.
 
     Notes
     -----
@@ -115,7 +124,11 @@ def report(
     >>> page.count("compared with before")
     3
     """
+    from tracekit.report.goals import Goals  # noqa: PLC0415 - the analyses load slowly
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
 
+    goals = Goals.of(slo, prices)
     given = {"split": split, "period": period, "baseline_period": baseline_period}
-    return write(sections, path, baseline=baseline, periods=given, logs=logs, title=title, generated=generated)
+    return write(
+        sections, path, baseline=baseline, periods=given, logs=logs, goals=goals, title=title, generated=generated
+    )

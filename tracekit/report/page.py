@@ -10,6 +10,7 @@ import jinja2
 
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
+from tracekit.report.goals import Goals
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.prose import sentence
 from tracekit.report.sections import outline
@@ -44,6 +45,7 @@ def write(
     baseline: TraceSet | None = None,
     periods: Mapping[str, Any] | None = None,
     logs: Any = None,
+    goals: Goals | None = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
@@ -52,7 +54,8 @@ def write(
     if target.is_dir() or not target.absolute().parent.is_dir():
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
         raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
-    page = render(sections, baseline=baseline, periods=periods, logs=logs, title=title, generated=generated)
+    given = {"baseline": baseline, "periods": periods, "logs": logs, "goals": goals}
+    page = render(sections, **given, title=title, generated=generated)
     _write(target, page)
     return target
 
@@ -63,13 +66,14 @@ def render(
     baseline: TraceSet | None = None,
     periods: Mapping[str, Any] | None = None,
     logs: Any = None,
+    goals: Goals | None = None,
     title: str | None = None,
     generated: datetime | None = None,
 ) -> str:
     """Return the page as HTML text."""
     given = sections if isinstance(sections, Standard) else None
     blocks = outline(given.seen.traces if given else sections)
-    standard = given or _standard(blocks, baseline, periods or {}, logs)
+    standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals())
     chapters = chapters_of(blocks, standard)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -92,15 +96,18 @@ def render(
     )
 
 
-def _standard(blocks: Blocks, baseline: TraceSet | None, periods: Mapping[str, Any], logs: Any) -> Standard | None:
+def _standard(
+    blocks: Blocks, baseline: TraceSet | None, periods: Mapping[str, Any], logs: Any, goals: Goals
+) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
     traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
     if traces is None:
-        given = [name for name, value in {"baseline": baseline, **periods, "logs": logs}.items() if value is not None]
+        asked = {"baseline": baseline, **periods, "logs": logs, **goals._asdict()}
+        given = [name for name, value in asked.items() if value is not None]
         if given:
             raise ValueError(f"expected a TraceSet among the sections for {given[0]}= to refer to, found none")
         return None
-    return Standard.between(sides_of(traces, baseline, **periods), logs)
+    return Standard.between(sides_of(traces, baseline, **periods), logs, goals)
 
 
 def _script(kinds: set[str]) -> str:

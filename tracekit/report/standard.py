@@ -19,6 +19,8 @@ from tracekit.checks.registry import CHECKS, run_checks, weaknesses
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
+from tracekit.report.frame_table import frame_table
+from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_data import issues_table, sources_table
 from tracekit.report.latency_change import change_picture, entries_table, timeline_picture
 from tracekit.report.logs import logs_table, telling
@@ -48,6 +50,8 @@ SECTIONS: Final = {
     "path": "Critical path",
     "errors": "Errors",
     "logs": "Log lines",
+    "slo": "Service level objective",
+    "cost": "Cost",
     "volume": "Traffic",
     "services": "Services",
     "operations": "Operations",
@@ -82,6 +86,9 @@ _SECTIONS: Final = {
 }
 
 
+_NO_GOALS: Final = Goals()
+
+
 @dataclass(frozen=True)
 class Standard:
     """Findings and results of a standard report.
@@ -92,10 +99,13 @@ class Standard:
         The traces, and the baseline if there is one.
     sides
         The names of both, and the recording that they are from.
+    goals
+        The objective and the prices that the reader gave.
     """
 
     case: Case
     sides: Sides
+    goals: Goals = _NO_GOALS
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
@@ -103,11 +113,11 @@ class Standard:
         return cls.between(Sides(traces, baseline, traces))
 
     @classmethod
-    def between(cls, sides: Sides, logs: Any = None) -> Standard:
-        """Return the standard report of two sides, with their log lines."""
+    def between(cls, sides: Sides, logs: Any = None, goals: Goals = _NO_GOALS) -> Standard:
+        """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
         joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
         before = None if sides.baseline is None else Case(sides.baseline)
-        return cls(Case(sides.traces, baseline=before, logs=joined), sides)
+        return cls(Case(sides.traces, baseline=before, logs=joined), sides, goals)
 
     @property
     def seen(self) -> Overview:
@@ -141,6 +151,7 @@ class Standard:
     def sections(self) -> dict[str, str]:
         """Titles of the sections after the findings, by id."""
         is_left_out = {"changes": not self.changes, "traces": self.is_alone, "logs": telling(self.case.logs) is None}
+        is_left_out |= {name: name not in self.goals_shown for name in ("slo", "cost")}
         return {name: title for name, title in SECTIONS.items() if not is_left_out.get(name)}
 
     @property
@@ -172,6 +183,11 @@ class Standard:
     def answers(self) -> list[Change]:
         """Suspects, who is affected, and changed shapes."""
         return changes_shown(self.case) if self.changes else []
+
+    @cached_property
+    def goals_shown(self) -> dict[str, Goal]:
+        """The objective and the costs, each where there is something to show."""
+        return goals_shown(self.seen.traces, self.goals)
 
     @cached_property
     def named(self) -> list[str]:
@@ -236,6 +252,7 @@ class Standard:
             against = ", baseline=before" * (self.changes is not None)
             overlaid["logs"] = f"tk.logs(traces, {self.case.logs.source_code}{against}).templates"
         answers = {answer.name: answer.code for answer in self.answers}
+        answers |= {name: goal.code for name, goal in self.goals_shown.items()}
         return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid, **answers}.items()}
 
     def _with_reading(self, code: str) -> str:
@@ -269,6 +286,15 @@ class Standard:
             "waits": waits_table(changes, colours, shown) if changes else None,
             "step_by_step": change_picture(changes, self.sides.names) if changes else None,
             "answers": self.answers,
+            "goals": [
+                (
+                    name,
+                    SECTIONS[name],
+                    goal,
+                    [frame_table(*named[::-1], colours, shown) for named in goal.tables.items()],
+                )
+                for name, goal in self.goals_shown.items()
+            ],
             "entries": entries_table(changes, colours) if changes else None,
             "waterfalls": [
                 waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)

@@ -1,0 +1,126 @@
+"""Sections on what the reader asks for: a service level objective, and what requests cost."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tracekit.analysis.cost.compute import cost
+from tracekit.analysis.slo.compute import slo
+from tracekit.text import factor, interval, plural, ratio, usd
+from tracekit.views.plot import plot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from tracekit.analysis.cost.prices import Price
+    from tracekit.analysis.cost.result import Cost
+    from tracekit.analysis.slo.result import Slo
+    from tracekit.traces import TraceSet
+    from tracekit.views.markup import Markup
+
+WORDS: Final = {"met": "met", "missed": "missed", "too few": "inconclusive, too few requests"}
+_SAVINGS: Final = {"repeated": "Calls in a row", "cacheable": "Cacheable reads"}
+
+
+class Goals(NamedTuple):
+    """What the reader of a report asks for.
+
+    Parameters
+    ----------
+    slo
+        Arguments of ``tk.slo``; None without an objective.
+    prices
+        Price table of ``tk.cost``; None without prices.
+    """
+
+    slo: Mapping[str, Any] | None = None
+    prices: Sequence[Price | str] | None = None
+
+    @classmethod
+    def of(cls, objective: float | Mapping[str, Any] | None, prices: Sequence[Price | str] | None) -> Goals:
+        """Return the goals; ValueError for arguments that ``tk.slo`` does not have."""
+        if objective is None:
+            return cls(None, prices)
+        arguments = dict(objective) if isinstance(objective, Mapping) else {"objective": objective}
+        known = [name for name, one in inspect.signature(slo).parameters.items() if one.kind == one.KEYWORD_ONLY]
+        if unknown := sorted(set(arguments) - set(known)):
+            message = f"expected slo= as an objective or arguments of tk.slo ({', '.join(known)})"
+            raise ValueError(f"{message}, found {', '.join(map(repr, unknown))}")
+        return cls(arguments, prices)
+
+
+class Goal(NamedTuple):
+    """A section: a sentence, a chart (None for none), tables by their heading, and the code of all."""
+
+    lead: str
+    picture: Markup | None
+    tables: dict[str, pd.DataFrame]
+    code: str
+
+
+def goals_shown(traces: TraceSet, goals: Goals) -> dict[str, Goal]:
+    """Return the sections by id, each where there is something to show."""
+    found = {}
+    if goals.slo is not None and len(traces):
+        found["slo"] = _slo_shown(slo(traces, **goals.slo), goals.slo)
+    if goals.prices is not None and len(traces):
+        result = cost(traces, goals.prices)
+        if result.table["usd"].sum() > 0:
+            found["cost"] = _cost_shown(result, goals.prices)
+    return found
+
+
+def _slo_shown(found: Slo, arguments: Mapping[str, Any]) -> Goal:
+    """Return the section of an objective; without weights it says what would make the indicator known."""
+    code = f"goal = tk.slo(traces, {_arguments(arguments)})\ntk.plot(goal)\ngoal.alerts"
+    what = f"{found.definition[:1].upper()}{found.definition[1:]}"
+    if not found.is_assessable:
+        return Goal(f"{what}: not assessable; {found.statement}.", None, {}, code)
+    lead = (
+        f"{what}: {ratio(found.sli.value)} of {plural(found.sli.n, 'request')} "
+        f"({interval(found.sli.low, found.sli.high, ratio)}); objective {ratio(found.objective)}: "
+        f"{WORDS[found.verdict]}. Burn rate {factor(found.burn_rate)}; {ratio(found.spent_ratio)} of the error budget "
+        f"of {found.period_days:g} days spent."
+    )
+    fired = found.alerts[found.alerts["fired_s"] > 0]
+    tables = {"Burn-rate alerts that fired": fired} if len(fired) else {}
+    return Goal(lead, plot(found).picture() if found.is_bad.any() else None, tables, code)
+
+
+def _cost_shown(found: Cost, prices: Sequence[Price | str]) -> Goal:
+    """Return the section of costs, with the savings that there are."""
+    each = found.per_request
+    limits = f" ({interval(each.low, each.high, usd)})" if each.low <= each.high else ""
+    lead = (
+        f"{usd(each.value)} per request{limits}; {usd(found.usd_per_month)} per month at this request rate. Recording "
+        f"the traces: {usd(found.tracing_usd_per_month)} per month."
+    )
+    tables: dict[str, pd.DataFrame] = {"Prices": found.items}
+    tables |= {title: getattr(found, name) for name, title in _SAVINGS.items() if len(getattr(found, name))}
+    code = f"spent = tk.cost(traces, [{', '.join(map(_price, prices))}])\ntk.plot(spent)\nspent.items"
+    named = {
+        title: table.rename(columns={"usd": "cost_usd", "usd_ratio": "cost_ratio"}) for title, table in tables.items()
+    }
+    return Goal(lead, plot(found).picture(), named, code)
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    """Return keyword arguments as code; ``...`` for what has no short code."""
+    return ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
+
+
+def _price(price: Price | str) -> str:
+    """Return a price as code."""
+    if isinstance(price, str):
+        return repr(price)
+    rates = {name: rate for name, rate in price._asdict().items() if name.startswith("usd_") and rate}
+    return f"tk.Price({price.name!r}, {_value(price.where)}, {_arguments(rates)})"
+
+
+def _value(value: object) -> str:
+    """Return a number or text as code; ``(...)`` for a mask, function or table."""
+    return repr(value) if isinstance(value, int | float | str) else "(...)"
