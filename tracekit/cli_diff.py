@@ -47,8 +47,8 @@ def diff(
 ) -> None:
     """Compare two sets of traces: operations, calls between services, endpoints.
 
-    Exit code 0: no condition is met; 1: at least one is, significantly; 3: none is, and for at least one the data
-    cannot tell (it says how many traces would); 2: a file or argument error.
+    Exit code 0: no condition is met; 1: at least one is, significantly; 3: none is, and at least one is
+    inconclusive (it says how many traces are needed); 2: a file or argument error.
     """
     from tracekit.checks.gates import evaluate  # noqa: PLC0415 - not for --help
 
@@ -122,7 +122,7 @@ def _print_json(changes: Comparison, gates: list[Gate], top: int) -> None:
 
 
 def _print_junit(changes: Comparison, gates: list[Gate], top: int) -> None:
-    """Print the conditions as JUnit test cases: failed, skipped where the data cannot tell, or passed."""
+    """Print the conditions as JUnit test cases: failed, skipped where inconclusive, or passed."""
     del top
     counts = {name: str(sum(gate.outcome == name for gate in gates)) for name in ("failed", "inconclusive")}
     suite = ET.Element(
@@ -132,11 +132,11 @@ def _print_junit(changes: Comparison, gates: list[Gate], top: int) -> None:
     tags = {"failed": "failure", "inconclusive": "skipped", "passed": "system-out"}
     for gate in gates:
         case = ET.SubElement(suite, "testcase", classname="tracekit.diff", name=_in_xml(gate.condition))
-        told = ET.SubElement(case, tags[gate.outcome])
+        outcome = ET.SubElement(case, tags[gate.outcome])
         if gate.outcome == "passed":
-            told.text = _in_xml(gate.sentence)
+            outcome.text = _in_xml(gate.sentence)
         else:
-            told.set("message", _in_xml(gate.sentence))
+            outcome.set("message", _in_xml(gate.sentence))
     ET.SubElement(suite, "system-out").text = _in_xml(repr(changes))
     typer.echo(ET.tostring(suite, encoding="unicode", xml_declaration=True))
 

@@ -48,7 +48,7 @@ def backwards(root, window, children, *, touching):
 
 
 def rerun(spans, factor):
-    """Return the new duration of every span in a tree when own time is multiplied, deepest spans first."""
+    """Return the new duration of every span in a tree when self time is multiplied, deepest spans first."""
     window = {span: cut(span, spans) for span in range(len(spans))}
     children = {span: [] for span in window}
     for span, facts in enumerate(spans):

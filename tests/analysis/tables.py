@@ -22,7 +22,7 @@ SERVICES = ("web", "cart", "ledger", "cache")
 
 
 class Requests(NamedTuple):
-    """Requests of three endpoints: own times of four services, of which each endpoint calls some."""
+    """Requests of three endpoints: self times of four services, of which each endpoint calls some."""
 
     endpoint: np.ndarray
     own_ms: np.ndarray
@@ -35,7 +35,7 @@ class Requests(NamedTuple):
 
 
 def requests(rng, n, *, slower_ms=0.0):
-    """Log-normal own times; 3 % fail and wait three times as long for the ledger; so much slower is the ledger."""
+    """Log-normal self times; 3 % fail and wait three times as long for the ledger; so much slower is the ledger."""
     endpoint, failed = rng.integers(0, 3, n), rng.random(n) < 0.03
     own = np.exp(rng.normal([3.0, 2.5, 3.2, 1.5], [0.4, 0.8, 0.8, 1.0], (n, 4)))
     own[:, 2] = (own[:, 2] * np.where(failed, 3, 1) + slower_ms) * (endpoint == 0)

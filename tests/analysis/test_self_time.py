@@ -118,7 +118,7 @@ forests = st.lists(st.tuples(st.integers(-1, 9), st.integers(0, 30), st.integers
 
 
 def _by_counting(parent, start, end, usable):
-    """Own time of each row, one nanosecond at a time."""
+    """Self time of each row, one nanosecond at a time."""
     own = []
     for row in range(len(parent)):
         children = [c for c in range(len(parent)) if parent[c] == row and usable[c]]

@@ -50,7 +50,7 @@ def by_service(traces, **options):
 def test_path_and_attribution(benchmark, known, figure):
     found, cells = benchmark.pedantic(by_service, (known,), {"skew": "off"}, rounds=7, warmup_rounds=1)
     assert found.own_ns.sum() == found.latency_ns.sum() == cells.time_ns.sum()
-    figure("path time, own time, sums by service", ">= 4,000,000 spans/s", f"{rate(benchmark, SPANS):,.0f} spans/s")
+    figure("path time, self time, sums by service", ">= 4,000,000 spans/s", f"{rate(benchmark, SPANS):,.0f} spans/s")
 
 
 def test_path_and_attribution_and_uncovered_time(benchmark, known, figure):
@@ -90,7 +90,7 @@ def copies(traces):
 
 
 def attributed(tree, source, service):
-    """Walk block by block; own times are added up by service, and nothing else is kept."""
+    """Walk block by block; self times are added up by service, and nothing else is kept."""
     total = np.zeros(int(service.max()) + 1, np.int64)
     for nodes, rows in walks(source, tree, touching=True):
         np.add.at(total, service[in_a_row(nodes)], rows.own_ns)

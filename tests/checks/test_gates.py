@@ -86,7 +86,7 @@ def test_without_an_amount_a_change_that_matters_has_to_be_excluded(same, condit
 def test_an_amount_within_the_limits_is_undecided_and_so_many_traces_decide_it(same):
     gate = evaluate("p95_ms rises 5%", same)
     assert gate.outcome == "inconclusive"
-    assert f"about {gate.traces_needed:,} traces a side would" in gate.sentence
+    assert f"about {gate.traces_needed:,} traces a side are needed" in gate.sentence
     more = tk.compare(*(shop(np.random.default_rng(seed), 2 * gate.traces_needed, prefix=seed) for seed in (1, 2)))
     assert evaluate("p95_ms rises 10%", more).outcome == "passed"
 

@@ -52,7 +52,7 @@ class Gate:
     condition
         As written.
     outcome
-        ``failed``: the condition is met, significantly; ``passed``: it is not; ``inconclusive``: the data cannot tell.
+        ``failed``: the condition is met, significantly; ``passed``: it is not; ``inconclusive``: too few traces.
     sentence
         The numbers behind it.
     traces_needed
@@ -175,8 +175,8 @@ def _one(asked: _Change, row: pd.Series) -> Gate:
     if not asked.amount:
         return _without_amount(asked, row, beyond, said)
     needed = _needed(beyond, int(min(row["baseline_trace_count"], row["current_trace_count"])))
-    more = f"; about {plural(needed, 'trace')} a side would" if needed else ""
-    return Gate(asked.text, "inconclusive", f"{said}: the data cannot tell whether it {_verb(asked)}{more}.", needed)
+    more = f"; about {plural(needed, 'trace')} a side are needed" if needed else ""
+    return Gate(asked.text, "inconclusive", f"{said}: inconclusive whether it {_verb(asked)}{more}.", needed)
 
 
 def _without_amount(asked: _Change, row: pd.Series, beyond: Limited, said: str) -> Gate:
@@ -189,7 +189,7 @@ def _without_amount(asked: _Change, row: pd.Series, beyond: Limited, said: str) 
     traces = int(min(row["baseline_trace_count"], row["current_trace_count"]))
     room = least - float(beyond.value)
     needed = traces * ((float(beyond.high) - float(beyond.value)) / room) ** 2 if room > 0 else math.inf
-    more = f"; about {plural(math.ceil(needed), 'trace')} a side would" if needed < _MOST else ""
+    more = f"; about {plural(math.ceil(needed), 'trace')} a side are needed" if needed < _MOST else ""
     text = f"{said}: no significant change, but the data cannot exclude a {what}{more}."
     return Gate(asked.text, "inconclusive", text, math.ceil(needed) if needed < _MOST else None)
 

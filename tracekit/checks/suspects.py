@@ -42,12 +42,12 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     Notes
     -----
     Untrained; the same constants for all systems.  The spans of a trace that one service runs for one call are a
-    component.  Elements are the own time of components, the gap of calls (client span minus the callee's span, so that
+    component.  Elements are the self time of components, the gap of calls (client span minus the callee's span, so that
     constant clock offsets cancel), and the number of calls per trace; each has one value per trace.  An element with at
     least 5 baseline and 3 current traces is tested by how many values exceed the quantiles of both sides together
     (``stats.exceedance``: ranks only, so that one outlier does not decide; variation between stretches of the baseline
-    widens the test).  For each service, five hypotheses compete: its own time is slower, calls to it, calls from it,
-    own time and calls to it, or all; and a sixth, that it calls more often.  The score is the harmonic mean of the
+    widens the test).  For each service, five hypotheses compete: its self time is slower, calls to it, calls from it,
+    self time and calls to it, or all; and a sixth, that it calls more often.  The score is the harmonic mean of the
     share of its elements that became slower and the share of all excess that they explain.
 
     Operations whose set of child operations was rare and is now frequent, and operations that fail more often, point to
@@ -70,7 +70,7 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     >>> found
     Suspects(ledger, own; sampling weights unknown)
     >>> found.path.loc[found.path["rank"] == 1, ["service_name", "step", "excess_ns"]].tail(1).to_numpy().tolist()
-    [['ledger', 'own time', 38349844]]
+    [['ledger', 'self time', 38349844]]
     >>> print(tk.suspects(before, during, recovery=True).recovery)
     1.778e+07 ns (1.488e+07 to 2.105e+07, n = 1,000)
     >>> tk.suspects(before, before.between(None, "04:58")).is_no_change

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["lost", "moved", "unclear"]
 _LEAST, _ALMOST, _WANDERS, _NO_ALARM = 1e-9, 0.9, 0.1, 0.05
-_FEWEST, _NONE, _QUOTAS = 12, -7.0, (1, 2, 5, 20)  # bins that tell of a load; logarithm of no reservoir; those tried
+_FEWEST, _NONE, _QUOTAS = 12, -7.0, (1, 2, 5, 20)  # bins that show a load; logarithm of no reservoir; those tried
 
 
 class Stratum(NamedTuple):

@@ -79,8 +79,8 @@ def n_needed(n: float, low: float, high: float, margin: float, *, power: float =
 class Mix(NamedTuple):
     """Distribution of a sample over strata, compared with the traffic.
 
-    ``distance`` is half the sum of the differences of the shares, ``noise`` what chance alone gives; ``p`` tells if any
-    stratum is sampled at another rate.  By stratum: ``residual`` (adjusted, standardised), ``q`` (its p-value after
+    ``distance`` is half the sum of the differences of the shares, ``noise`` what chance alone gives; ``p`` is the
+    p-value of equal rates in all strata.  By stratum: ``residual`` (adjusted, standardised), ``q`` (its p-value after
     Benjamini and Hochberg), ``ratio`` of its sampling rate to that of the rest with ``low`` and ``high``, ``verdict``,
     and ``needed``: how many requests in all would settle an inconclusive one that is in fact equal.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.analysis.suspects.calls import CALL
 from tracekit.analysis.suspects.evidence import ELEMENTS
-from tracekit.analysis.suspects.paths import NEXT_CALL, OTHER_CALLS, OWN_TIME
+from tracekit.analysis.suspects.paths import NEXT_CALL, OTHER_CALLS, SELF_TIME
 from tracekit.text import clean, from_to, interval, p_value, plural, ratio, shortened, signed_duration
 from tracekit.views.card import NARROW, Card, Drawing, Words
 from tracekit.views.colours import LIGHT, colours_for
@@ -31,10 +31,10 @@ _CHARACTER: Final = 6.0
 _SLOWER, _FASTER, _WHOLE = LIGHT[1], LIGHT[2], LIGHT[9]
 _FADED: Final = 0.4  # opacity of changes that are not significant
 _KINDS: Final = {
-    "own": "own time",
+    "own": "self time",
     "way in": "calls to it",
     "way out": "calls from it",
-    "starved": "own time and calls",
+    "starved": "self time and calls",
     "more calls": "more calls from it",
     "shape": "other child operations",
     "failing": "failures",
@@ -128,7 +128,7 @@ def _label(step: dict[Hashable, Any]) -> str:
     """Return what a step is."""
     if step["step"] == NEXT_CALL:
         return f"call to {clean(step['callee_service'], limit=_NAME)}, outside it"
-    return {OWN_TIME: "own time", OTHER_CALLS: "its other calls"}[step["step"]]
+    return {SELF_TIME: "self time", OTHER_CALLS: "its other calls"}[step["step"]]
 
 
 def _step(step: dict[Hashable, Any], y: float, ends: Any) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""Requests of a shop that two sides of a comparison see: own times and failures are known."""
+"""Requests of a shop that two sides of a comparison see: self times and failures are known."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Own times, gaps and calls of spans drawn by hand."""
+"""Self times, gaps and calls of spans drawn by hand."""
 
 import pytest
 from drawn_spans import draw
@@ -30,7 +30,7 @@ def by_service(window, found, kind):
 
 
 def test_own_time_is_the_entry_without_the_union_of_its_calls(found):
-    """100 - (10 to 80); the filter beside the client spans has no own time that counts twice."""
+    """100 - (10 to 80); the filter beside the client spans has no self time that counts twice."""
     assert by_service(*found, OWN) == {("web", ""): 30.0, ("ledger", ""): 30.0, ("stock", ""): 25.0}
 
 

@@ -26,8 +26,8 @@ def test_the_path_leads_from_the_entry_to_the_suspect(found):
     path = path[path["rank"] == 1]
     middle = path["service_name"].iloc[3]
     assert middle in {"cart", "stock"}
-    steps = ["own time", "other calls", "gap of the next call"]
-    assert path["step"].tolist() == [*steps, *steps, "own time"]
+    steps = ["self time", "other calls", "gap of the next call"]
+    assert path["step"].tolist() == [*steps, *steps, "self time"]
     assert path["service_name"].tolist() == ["front"] * 3 + [middle] * 3 + ["ledger"]
     assert path["callee_service"].dropna().tolist() == [middle, "ledger"]
     assert (path["baseline_count"] == 150).all()

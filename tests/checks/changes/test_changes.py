@@ -24,7 +24,7 @@ from tracekit.views.colours import Colours
 
 
 def shop(each, calls, *, trace_count=60, failed=0, extra=None, seed=1):
-    """Requests of 20 ms of own time, and `calls` calls of `each` ms, one after another; times vary by 1%."""
+    """Requests of 20 ms of self time, and `calls` calls of `each` ms, one after another; times vary by 1%."""
     random = np.random.default_rng(seed)
     rows = []
     for k in range(trace_count):

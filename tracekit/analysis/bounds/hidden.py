@@ -56,7 +56,7 @@ class Hidden(NamedTuple):
 
     @property
     def has_status(self) -> bool:
-        """Whether requests were counted by status, so that those of unknown outcome are not told from lost ones."""
+        """Whether requests were counted by status, so that unknown outcomes are not separable from losses."""
         return self.unseen is not None and any(frame.has_status for frame in self.unseen.frames)
 
     @property

@@ -97,7 +97,7 @@ def walk(
 
 
 def segments(rows: Walk) -> tuple[Array, Array, Array]:
-    """Return (span, start, end) of every stretch of own time on the path, in no order.
+    """Return (span, start, end) of every stretch of self time on the path, in no order.
 
     Parameters
     ----------

@@ -274,7 +274,7 @@ def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | N
     end[nodes] = np.where(no_record, np.where(no_start, _FIRST, first), last)
     _hull(parent, waiting == Waiting.AWAITED, is_open, start, end)
     low, high = start[nodes], end[nodes]
-    nothing = low > high  # neither own times nor measured descendants
+    nothing = low > high  # neither self times nor measured descendants
     start[nodes] = np.where(no_start, np.where(nothing, 0, low), first)
     end[nodes] = np.maximum(start[nodes], np.where(no_end, np.where(nothing, 0, high), last))
     return start, end

@@ -1,6 +1,6 @@
-"""Times of one side, call by call: own times of components, gaps of calls with a client span, and calls as such.
+"""Times of one side, call by call: self times of components, gaps of calls with a client span, and calls as such.
 
-The own time of a component is its entry span minus the union of its outgoing calls, clipped to the component.  The gap
+The self time of a component is its entry span minus the union of its outgoing calls, clipped to the component.  The gap
 of a call is the duration of its client span minus that of the callee's entry span: no clocks of two hosts are compared.
 Its two parts, the way there and the way back, do compare clocks; constant offsets cancel between two sides.
 """
@@ -35,15 +35,15 @@ class Times:
     row
         The entry span of the component, or of the callee.
     client
-        Row of the client span; -1 for own times.
+        Row of the client span; -1 for self times.
     service
         Code of the service of the component, or of the caller.
     callee
-        Code of the callee; ``NO_SERVICE`` for own times.
+        Code of the callee; ``NO_SERVICE`` for self times.
     operation
         Code of the operation of ``row``.
     time_ns
-        float64: own time, gap, or duration of the callee's entry span.
+        float64: self time, gap, or duration of the callee's entry span.
     there_ns, back_ns
         float64: the two parts of a gap; 0 for others.
     """
@@ -60,7 +60,7 @@ class Times:
 
 
 def times(window: Window) -> Times:
-    """Return own times and gaps."""
+    """Return self times and gaps."""
     spans, known = window.traces.columns.spans, window.traces.has_duration
     start, end = spans.start_ns, spans.end_ns
     callee = np.flatnonzero(window.is_entry & (window.parent >= 0) & known)

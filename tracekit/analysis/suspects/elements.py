@@ -1,4 +1,4 @@
-"""What became slower: own times, gaps of calls, and numbers of calls, by service and operation, one value per trace.
+"""What became slower: self times, gaps of calls, and numbers of calls, by service and operation, one value per trace.
 
 Calls of one trace are not independent, so an element has one value per trace: the mean over its calls, or their number
 times the mean duration of such a call in the baseline.
@@ -68,14 +68,14 @@ class PerTrace:
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Own times, gaps and numbers of calls that both sides have, one entry each.
+    """Self times, gaps and numbers of calls that both sides have, one entry each.
 
     Parameters
     ----------
     kind
         ``calls.OWN``, ``calls.GAP`` or ``calls.CALL``.
     service, callee, operation
-        Codes; ``callee`` is ``NO_SERVICE`` for own times.
+        Codes; ``callee`` is ``NO_SERVICE`` for self times.
     baseline_count, current_count
         Traces.
     call_sum

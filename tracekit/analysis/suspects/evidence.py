@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _CHANGED: Final = 0.1  # weight of an element from which it is shown as changed
-ELEMENTS: Final = ("own time", "gap of calls", "number of calls")  # by kind
+ELEMENTS: Final = ("self time", "gap of calls", "number of calls")  # by kind
 COLUMNS: Final = (
     "rank",
     "service_name",
@@ -70,7 +70,7 @@ def exemplar_ids(now: Window, rows: Array) -> dict[str, list[Any]]:
 
 
 def _times(ranking: Ranking, service: int, now: Window) -> pd.DataFrame:
-    """Return the own times of a service, the gaps of calls from and to it, and the numbers of its calls."""
+    """Return the self times of a service, the gaps of calls from and to it, and the numbers of its calls."""
     found = ranking.found
     is_mine = (found.service == service) | ((found.callee == service) & (found.kind == GAP))
     mine = np.flatnonzero(is_mine)

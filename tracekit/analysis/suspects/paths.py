@@ -1,7 +1,7 @@
 """The chain of calls from the entry of the requests to a suspect: where on it the time was added.
 
 The times of all steps of one side sum to the duration of the entry spans, so the changes sum to its change.  A step is
-the own time of a service, its other calls, or the gap of the next call (the client span without the callee's span).
+the self time of a service, its other calls, or the gap of the next call (the client span without the callee's span).
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ COLUMNS: Final = (
 _LONGEST: Final = 100  # components of a chain
 
 
-OWN_TIME, OTHER_CALLS, NEXT_CALL = "own time", "other calls", "gap of the next call"
+SELF_TIME, OTHER_CALLS, NEXT_CALL = "self time", "other calls", "gap of the next call"
 
 
 class Side(NamedTuple):
-    """A side with the own time of every component (ns), at the row of its entry."""
+    """A side with the self time of every component (ns), at the row of its entry."""
 
     window: Window
     own_ns: Array
 
     @classmethod
     def of(cls, window: Window) -> Side:
-        """Return a side with its own times."""
+        """Return a side with its self times."""
         found = times(window)
         rows = found.kind == OWN
         own = np.zeros(len(window.parent))
@@ -96,7 +96,7 @@ def path_to(sides: tuple[Side, Side], entry: Array, excess: Array) -> pd.DataFra
     )
     table["excess_ns"] = table["current_ns"] - table["baseline_ns"]
     is_there = [(np.abs(side) > 0).any(axis=1) if side.size else np.zeros(len(side), bool) for side in steps]
-    table = table[is_there[0] | is_there[1] | (table["step"] == OWN_TIME).to_numpy()].reset_index(drop=True)
+    table = table[is_there[0] | is_there[1] | (table["step"] == SELF_TIME).to_numpy()].reset_index(drop=True)
     return table.assign(position=table.index, **exemplar_ids(now, table["row"].to_numpy(np.int64)))[list(COLUMNS[1:])]
 
 
@@ -107,7 +107,7 @@ def _places(now: Window, levels: list[int]) -> pd.DataFrame:
         place = now.names.service[now.service[row]], now.names.operation[now.operation[row]]
         callee = now.names.service[now.service[following]] if following >= 0 else None
         client = int(now.parent[following]) if following >= 0 else row
-        rows += [(OWN_TIME, *place, None, row), (OTHER_CALLS, *place, None, row), (NEXT_CALL, *place, callee, client)]
+        rows += [(SELF_TIME, *place, None, row), (OTHER_CALLS, *place, None, row), (NEXT_CALL, *place, callee, client)]
     return pd.DataFrame(rows, columns=["step", "service_name", "operation", "callee_service", "row"])
 
 
@@ -165,7 +165,7 @@ def _client_of(window: Window, rows: Array) -> Array:
 
 
 def _steps(side: Side, chain: Chain) -> Array:
-    """Return the time of every step (rows) in every request (columns): own time, other calls, gap of the next call."""
+    """Return the time of every step (rows) in every request (columns): self time, other calls, gap of the next call."""
     took = side.window.traces.duration_ns.astype(np.float64)
     found = []
     for level, rows in enumerate(chain.rows):

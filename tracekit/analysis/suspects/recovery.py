@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def recovery(before: Window, now: Window, ranking: Ranking, service: int) -> Estimate | None:
     """Return how much lower the mean latency would be; None without slower elements that can be replayed.
 
-    Each own time and gap is replaced by that of the same rank in the baseline, if that is shorter; order and numbers of
-    calls stay as recorded (``critical_path.what_if``).
+    Each self time and gap is replaced by that of the same rank in the baseline, if that is shorter; order and numbers
+    of calls stay as recorded (``critical_path.what_if``).
     """
     found, best = ranking.found, ranking.best
     mine = best.element[(best.service == service) & (found.weight[best.element] > 0)]

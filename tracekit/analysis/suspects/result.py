@@ -26,16 +26,15 @@ class Suspects(Weighted, Shown):
     ----------
     table
         One row per service with evidence, the strongest first: ``rank``, ``service_name``; ``verdict`` (``likely``,
-        ``possible``, ``not significant``); ``kind`` of evidence: ``own`` (own time), ``way in`` (calls to it are slower
-        before or after its own spans), ``way out`` (calls from it), ``starved`` (own time and calls), ``more calls``
-        (it calls others more often), ``shape`` (other child operations than before), ``failing``; ``operation`` with
-        the most of it; ``score``, 0 to 1.5; ``excess_ns`` per affected trace; ``excess_ratio``, the share of the excess
-        of all elements; ``affected_count``, current traces that are slower because of it
-        (estimated) or deviate; ``p_value``;
-        ``confined_to``, a version, host, pod or instance that has nearly all of it; ``not_separable_from``, another
+        ``possible``, ``not significant``); ``kind`` of evidence: ``own`` (self time), ``way in`` (calls to it are
+        slower before or after its own spans), ``way out`` (calls from it), ``starved`` (self time and calls), ``more
+        calls`` (it calls others more often), ``shape`` (other child operations than before), ``failing``; ``operation``
+        with the most of it; ``score``, 0 to 1.5; ``excess_ns`` per affected trace; ``excess_ratio``, the share of the
+        excess of all elements; ``affected_count``, current traces that are slower because of it (estimated) or
+        deviate; ``p_value``; ``confined_to``, a version, host, pod or instance that has nearly all of it; ``not_separable_from``, another
         service with the same evidence (one caller, one callee); ``exemplar_trace_id``, ``exemplar_span_id``.
     evidence
-        One row per suspect (the first five) and element at it: own time, gap of calls (client span minus callee's
+        One row per suspect (the first five) and element at it: self time, gap of calls (client span minus callee's
         span), number of calls (as time, at the mean duration in the baseline), or a deviation. ``caller_service``,
         ``callee_service``, ``operation``; capped means ``baseline_ns`` and ``current_ns``; ``excess_ns`` per call and
         its ``way_there_excess_ns``, ``way_back_excess_ns``; for deviations ``baseline_ratio`` and ``current_ratio`` of
@@ -43,7 +42,7 @@ class Suspects(Weighted, Shown):
         false for elements that did not change: evidence against the suspect; exemplar ids.
     path
         One row per suspect (the first three) and step of the chain of calls from the entry of the requests to it:
-        ``position``, ``step`` (``own time`` of a service, its ``other calls``, the ``gap of the next call``: client
+        ``position``, ``step`` (``self time`` of a service, its ``other calls``, the ``gap of the next call``: client
         span without the callee's span), ``service_name``, ``operation``, ``callee_service``, mean ``baseline_ns`` and
         ``current_ns``, ``excess_ns`` (integers; the steps sum to the change of the duration of the entry span), its
         95% CI ``excess_low_ns`` to ``excess_high_ns`` (missing with fewer than 20 requests), ``baseline_count``,

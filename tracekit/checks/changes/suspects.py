@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.suspects.compute import compute
-from tracekit.analysis.suspects.paths import NEXT_CALL, OWN_TIME
+from tracekit.analysis.suspects.paths import NEXT_CALL, SELF_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.checks.names import name_of
 from tracekit.findings import Estimate, Finding, Findings, not_assessable
@@ -146,7 +146,7 @@ def _what(row: dict[Hashable, Any], mine: pd.DataFrame) -> str:
     one = chosen.iloc[0]
     operation = clean(one["operation"], limit=_NAME)
     times = from_to(one["baseline_ns"], one["current_ns"])
-    if one["element"] == "own time":
+    if one["element"] == "self time":
         return f"Its {operation}, without calls to other services: {times}{_also(row)}."
     ends = f"from {clean(one['caller_service'], limit=_NAME)} to {clean(one['callee_service'], limit=_NAME)}"
     if one["element"] == "number of calls":
@@ -157,10 +157,10 @@ def _what(row: dict[Hashable, Any], mine: pd.DataFrame) -> str:
 
 
 _OF_KIND: Final = {
-    "own": ("own time",),
+    "own": ("self time",),
     "way in": ("gap of calls",),
     "way out": ("gap of calls",),
-    "starved": ("own time",),
+    "starved": ("self time",),
     MORE_CALLS: ("number of calls",),
 }
 
@@ -223,7 +223,7 @@ def _since(one: pd.Series, parts: pd.DataFrame) -> str:
     return f", new since {moment(one['first_time'].value)} UTC"
 
 
-_STEP_OF_KIND: Final = {"own": OWN_TIME, "way in": NEXT_CALL}
+_STEP_OF_KIND: Final = {"own": SELF_TIME, "way in": NEXT_CALL}
 
 
 def _on_path(found: Suspects, row: dict[Hashable, Any]) -> Estimate | None:

@@ -53,7 +53,7 @@ def logs(
         ``tracekit.loading.logs.read.read_lines`` returned.
     baseline
         The logs of the baseline (``tk.logs(before, "before.log")``), or its traces if the same source has its lines
-        (without an id they are told apart by the periods of both): new templates come first.
+        (without an id they are assigned by the periods of both): new templates come first.
     pattern
         A regular expression for other lines of plain text, with groups named ``time``, ``level``, ``message``,
         ``trace_id``, ``span_id``, ``service_name`` or ``host``.
