@@ -30,6 +30,11 @@ def patterns_of_healthy_shops(rng, repeats):
             found.append({finding.severity for finding in tk.patterns(TraceSet.from_spans(frame))})
         yield Row(f"{case}: notice", *count([bool(one) for one in found]), 0, 0.05)
         yield Row(f"{case}: warning", *count(["warning" in one for one in found]), 0, 0.001)
+    for case in ("queues", "X-Ray sends", "skewed clocks"):
+        pairs = [
+            [TraceSet.from_spans(recording(rng, case, n=int(rng.integers(10, 300)))[0]) for _ in "ab"] for _ in found
+        ]
+        yield Row(f"{case}, two recordings: notice", *count([len(tk.patterns(*pair)) > 0 for pair in pairs]), 0, 0.05)
     for plant in HEALTHY:
         alone = [bool(len(tk.patterns(Shop(rng).traces(plant)))) for _ in range(repeats)]
         yield Row(f"shops of random shape, {plant.__name__}: notice", *count(alone), 0, 0.05)

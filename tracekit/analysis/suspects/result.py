@@ -31,8 +31,9 @@ class Suspects(Weighted, Shown):
         calls`` (it calls others more often), ``shape`` (other child operations than before), ``failing``; ``operation``
         with the most of it; ``score``, 0 to 1.5; ``excess_ns`` per affected trace; ``excess_ratio``, the share of the
         excess of all elements; ``affected_count``, current traces that are slower because of it (estimated) or
-        deviate; ``p_value``; ``confined_to``, a version, host, pod or instance that has nearly all of it; ``not_separable_from``, another
-        service with the same evidence (one caller, one callee); ``exemplar_trace_id``, ``exemplar_span_id``.
+        deviate; ``p_value``; ``confined_to``, a version, host, pod or instance that has nearly all of it;
+        ``not_separable_from``, another service with the same evidence (one caller, one callee); ``exemplar_trace_id``,
+        ``exemplar_span_id``.
     evidence
         One row per suspect (the first five) and element at it: self time, gap of calls (client span minus callee's
         span), number of calls (as time, at the mean duration in the baseline), or a deviation. ``caller_service``,

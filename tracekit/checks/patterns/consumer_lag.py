@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.service_graph.calls import linked_consumers
 from tracekit.checks.names import name_of
@@ -16,7 +15,9 @@ from tracekit.schema import Kind, Quality
 from tracekit.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
+
+    import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
@@ -71,33 +72,37 @@ def _usual(case: Case) -> pd.DataFrame:
     """Return the pairs with the lag that later messages, or those since the baseline, exceed; infinite if none do."""
     found = case.result(_messages)
     usual, is_before = np.full(len(found.keys), np.inf), np.zeros(len(found.keys), bool)
-    before = {} if case.baseline is None else case.baseline.result(_medians)
-    sent = case.traces.columns.spans.end_ns[found.sender]
-    order = np.argsort(found.pair, kind="stable")
-    edges = np.searchsorted(found.pair[order], np.arange(len(usual) + 1))
-    for at, names in enumerate(found.keys.itertuples(index=False, name=None)):
-        mine = order[edges[at] : edges[at + 1]]
+    before = {} if case.baseline is None else dict(_by_pair(case.baseline.result(_messages)))
+    level = _P / max(len(usual), 1)
+    for at, (names, mine) in enumerate(_by_pair(found)):
         then = before.get(names)
-        if then is not None and _is_longer(found.lag_ns[mine], then):
-            usual[at], is_before[at] = then, True
-        elif len(mine) >= _PERIODS * _FEWEST:
-            usual[at] = _first_if_growing(found.lag_ns[mine], sent[mine], _P / len(usual))
+        if then is not None and _is_longer(mine.lag_ns, then.lag_ns, level):
+            usual[at], is_before[at] = np.median(then.lag_ns), True
+        elif len(mine.lag_ns) >= _PERIODS * _FEWEST:
+            sent = case.traces.columns.spans.end_ns[mine.sender]
+            usual[at] = _first_if_growing(mine.lag_ns, sent, level)
     return found.keys.assign(usual_lag_ns=usual, is_before=is_before)
 
 
-def _medians(case: Case) -> dict[tuple[str, ...], float]:
-    """Return the median lag of each pair with enough messages."""
-    found = case.result(_messages)
-    lag = pd.Series(found.lag_ns).groupby(found.pair)
-    names = found.keys.itertuples(index=False, name=None)
-    enough = zip(names, lag.median(), lag.size(), strict=True)
-    return {key: float(median) for key, median, count in enough if count >= _FEWEST}
+def _by_pair(found: _Messages) -> Iterator[tuple[tuple[str, ...], _Messages]]:
+    """Yield the names of each pair, and its messages."""
+    order = np.argsort(found.pair, kind="stable")
+    edges = np.searchsorted(found.pair[order], np.arange(len(found.keys) + 1))
+    for at, names in enumerate(found.keys.itertuples(index=False, name=None)):
+        mine = order[edges[at] : edges[at + 1]]
+        yield names, _Messages(*(one[mine] for one in found[:4]), found.keys)
 
 
-def _is_longer(lag: Array, then: float) -> bool:
-    """Return whether a lag is longer than in the baseline by more than clocks differ."""
-    median = np.median(lag)
-    return bool(len(lag) >= _FEWEST and median >= _LONGER * max(then, 1) and median - then >= _CLOCKS_NS)
+def _is_longer(lag: Array, then: Array, level: float) -> bool:
+    """Return whether a lag is longer than in the baseline, by more than clocks differ and by more than chance."""
+    from scipy.stats import mannwhitneyu  # noqa: PLC0415 - slow to import, and needed only here
+
+    if min(len(lag), len(then)) < _FEWEST:
+        return False
+    now, before = float(np.median(lag)), float(np.median(then))
+    if now < _LONGER * max(before, 1.0) or now - before < _CLOCKS_NS:
+        return False
+    return bool(mannwhitneyu(lag, then, alternative="greater").pvalue <= level)
 
 
 def _first_if_growing(lag: Array, sent: Array, level: float) -> float:
@@ -136,8 +141,8 @@ CONSUMER_LAG: Final = Pattern(
     method=(
         "From the end of the sending span to the start of the receiving one: medians of 8 periods with equally many"
         " messages grow (Kendall's tau, p <= 0.001 for all pairs together) to at least twice the first one and by more"
-        " than clocks drift (0.01% of the time); or twice the baseline and 1 s more. The lag itself is as exact as the"
-        " clocks of both hosts."
+        " than clocks drift (0.01% of the time); or twice the baseline and 1 s more (tested by ranks)."
+        " The lag itself is as exact as the clocks of both hosts."
     ),
     matters=lambda table: table["occurrence_count"] >= _FEWEST,
     is_heavy=lambda table: table["size_p50"] >= _HEAVY * np.maximum(table["usual_lag_ns"], 1),
