@@ -11,7 +11,7 @@ from tracekit.checks.names import KEYS as OPERATION
 from tracekit.checks.patterns.occurrences import Occurrences, Pattern
 from tracekit.checks.patterns.one_at_a_time import instances
 from tracekit.checks.patterns.process_times import avoidable_ns, process_times
-from tracekit.stats.grouping import group_rows
+from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.text import clean, duration
 
 if TYPE_CHECKING:
@@ -47,26 +47,42 @@ def _detect(case: Case) -> Occurrences:
 
 
 def _requests(case: Case, own: Array, row: Array, instance: Array) -> pd.DataFrame:
-    """Return the spans with the rank of their request on their instance, and whether the instance is new."""
-    traces, spans = case.traces, case.traces.columns.spans
+    """Return the spans of services with new instances: the rank of their request, and whether the instance is new."""
+    traces, start = case.traces, case.traces.columns.spans.start_ns[row]
+    service = traces.codes("service_name").codes[row]
+    is_new = _new(start, service, instance)
+    has_new = np.isin(service, service[is_new])
+    row, start, is_new = row[has_new], start[has_new], is_new[has_new]
     operation, _ = group_rows({name: traces.codes(name).take(row) for name in OPERATION}, len(row))
     took = pd.Series(np.log(own[row] + _GRAIN_NS))
     frame = pd.DataFrame(
         {
             "row": row,
-            "service": traces.codes("service_name").codes[row],
-            "instance": instance,
+            "service": service[has_new],
+            "instance": instance[has_new],
             "trace": traces.forest.trace[row],
-            "start": spans.start_ns[row],
+            "start": start,
             "took": took - took.groupby(operation).transform("median"),
+            "is_new": is_new,
         }
     ).sort_values(["start", "row"], kind="stable")
     by = ["service", "instance"]
-    begun = frame.groupby(by)["start"].transform("min")
-    low, high = (frame["start"].min(), frame["start"].max()) if len(frame) else (0, 0)
     first_of_trace = ~frame.duplicated([*by, "trace"])
-    rank = first_of_trace.groupby([frame[name] for name in by]).cumsum() - 1
-    return frame.assign(is_new=begun > low + _LATER * (high - low), rank=rank)
+    return frame.assign(rank=first_of_trace.groupby([frame[name] for name in by]).cumsum() - 1)
+
+
+def _new(start: Array, service: Array, instance: Array) -> Array:
+    """Return which spans are of an instance whose first one begins after the beginning of the recording."""
+    if not len(start):
+        return np.zeros(0, bool)
+    low, high = int(start.min()), int(start.max())
+    instances = int(instance.max()) + 1
+    place, found = dense_codes(
+        (service.astype(np.int64) + 1) * instances + instance, (int(service.max()) + 2) * instances
+    )
+    begun = np.full(len(found), high)
+    np.minimum.at(begun, place, start)
+    return np.asarray((begun > low + _LATER * (high - low))[place])
 
 
 def _factor(mine: pd.DataFrame, level: float) -> float:
