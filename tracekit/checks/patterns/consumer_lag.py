@@ -90,7 +90,10 @@ def _by_pair(found: _Messages) -> Iterator[tuple[tuple[str, ...], _Messages]]:
     edges = np.searchsorted(found.pair[order], np.arange(len(found.keys) + 1))
     for at, names in enumerate(found.keys.itertuples(index=False, name=None)):
         mine = order[edges[at] : edges[at + 1]]
-        yield names, _Messages(*(one[mine] for one in found[:4]), found.keys)
+        yield (
+            names,
+            _Messages(found.sender[mine], found.receiver[mine], found.lag_ns[mine], found.pair[mine], found.keys),
+        )
 
 
 def _is_longer(lag: Array, then: Array, level: float) -> bool:
