@@ -15,6 +15,7 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 from bench_size import COMPARED, SPANS
+from protobuf_made import protobuf
 from test_speed import peak_megabytes
 
 import tracekit as tk
@@ -156,3 +157,15 @@ def test_two_threads(recording, figure):
 def test_peak_memory(recording, figure):
     peak = peak_megabytes(f"read({str(recording)!r}, progress=False)")
     figure("peak memory above import", "<= 450 MB", f"{peak:,.0f} MB")
+
+
+def test_protobuf(compared, tmp_path, figure):
+    path = tmp_path / "requests.binpb"
+    with path.open("wb") as file, compared.open() as lines:
+        for line in lines:
+            file.write(protobuf(json.loads(line)))
+    for lane in native.LANES:
+        took, count = seconds(path, lane, workers=1)
+        assert count == COMPARED
+        asked = ">= 600,000 spans/s" if lane == "compiled" else ""
+        figure(f"OTLP protobuf, {lane} lane", asked, f"{COMPARED / took:,.0f} spans/s")

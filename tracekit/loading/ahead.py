@@ -6,34 +6,41 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracekit.loading.records import Lines, LongLine, line_chunks
+from tracekit.loading.records import LineChunk, Lines, line_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tracekit.loading.opening.container import ByteStream
-    from tracekit.loading.records import LineChunk
+    from tracekit.loading.protobuf.messages import Aside
+    from tracekit.loading.records import LongLine
 
 
 class Ready(NamedTuple):
-    """A chunk, its lines (None for a line too long for memory), and how many notes the stream had when it was read."""
+    """A chunk, its lines (None for what is read alone), and how many notes the stream had when it was read."""
 
-    chunk: LineChunk | LongLine
+    chunk: LineChunk | LongLine | Aside
     lines: Lines | None
     note_count: int
 
 
-def chunks(stream: ByteStream, work: Callable[[bytes], Any] | None, threads: int) -> Iterator[Ready]:
-    """Yield the chunks of a stream; ``lines.ahead`` is the future of ``work`` where it was begun ahead."""
+def chunks(
+    stream: ByteStream,
+    work: Callable[[bytes], Any] | None,
+    threads: int,
+    split: Callable[[ByteStream], Iterator[LineChunk | LongLine | Aside]] | None = None,
+    of: type[Lines] = Lines,
+) -> Iterator[Ready]:
+    """Yield the chunks of a stream, by default lines; ``lines.ahead`` is the future of ``work`` where it was begun."""
     waiting: deque[Ready] = deque()
     begin = _Begin(work, threads)
     try:
-        for chunk in line_chunks(stream):
-            if isinstance(chunk, LongLine):
+        for chunk in (split or line_chunks)(stream):
+            if not isinstance(chunk, LineChunk):
                 yield from _emptied(waiting)
                 yield Ready(chunk, None, len(stream.notes))
                 continue
-            lines = Lines(chunk.data, chunk.first_line, chunk.first_offset)
+            lines = of(chunk.data, chunk.first_line, chunk.first_offset)
             waiting.append(Ready(chunk, lines, len(stream.notes)))
             if not (chunk.final and len(waiting) == 1):  # nothing to do meanwhile
                 begin(lines)

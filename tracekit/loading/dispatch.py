@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading import formats
+from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.numbers import exact_number
+from tracekit.loading.protobuf.compiled import Scanner
+from tracekit.loading.protobuf.messages import load as load_message
 from tracekit.loading.records import parse, strip_prefix
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.loader import Document, Loader
-    from tracekit.loading.records import Line, Note, Parsed
+    from tracekit.loading.protobuf.messages import Aside
+    from tracekit.loading.records import Line, Lines, Note, Parsed
 
 _SIGNALS = {
     "resourceMetrics": "metrics",
@@ -31,6 +34,7 @@ _ERROR_TEXT = re.compile(
     rb"|access denied\b.*|bad gateway\b.*|service unavailable\b.*|gateway time-?out\b.*|too many requests\b.*)",
     re.DOTALL,
 )
+OTLP = "otlp"
 _DOCKER = b'{"log"'
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -62,6 +66,9 @@ class Dispatcher:
         self._loaders = tuple(loaders)
         # typed decoding does not detect duplicate keys, so strict reading parses every line
         self._scanners = [loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict]
+        extension = native.compiled()
+        self._messages = None if extension is None else Scanner(builder, extension)
+        self._reads_otlp = any(loader.name == OTLP for loader in self._loaders)
         self._exact = False  # the source's numbers are wanted as Decimal
 
     @property
@@ -88,6 +95,26 @@ class Dispatcher:
         for scanner in self._scanners:
             lines = scanner.scan(lines)
         return lines
+
+    @property
+    def protobuf_work_ahead(self) -> Callable[[bytes], Any] | None:
+        """As ``work_ahead``, for OTLP protobuf."""
+        return None if self._messages is None else self._messages.work_ahead
+
+    def messages(self, messages: Lines) -> None:
+        """Load ResourceSpans in protobuf."""
+        if not self._reads_otlp:
+            ledger = self._builder.ledger
+            ledger.record_count += 1
+            self._refuse("", Position(messages.first_line, messages.first_offset), b"", OTLP)
+            return
+        for number, offset, data in messages if self._messages is None else self._messages.scan(messages):
+            load_message(data, Position(number, offset), self._builder)
+
+    def aside(self, aside: Aside) -> None:
+        """Load or report what is between ResourceSpans in protobuf."""
+        if self._reads_otlp:
+            aside.load(self._builder)
 
     def walk(self, key: str, document: Document) -> Callable[[dict[str, Any]], object] | None:
         """Let a format read a field piece by piece; None, with nothing read, if none does."""

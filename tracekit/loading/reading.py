@@ -14,7 +14,8 @@ from tracekit.loading.building.ledger import Position
 from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import DocumentReader
 from tracekit.loading.opening.container import open_bytes
-from tracekit.loading.records import LongLine, nests_deeper, shape
+from tracekit.loading.protobuf.messages import Aside, Messages, message_chunks
+from tracekit.loading.records import LineChunk, LongLine, nests_deeper, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,16 +90,14 @@ class SourceReader:
     def read(self, source: Source) -> None:
         """Read one source."""
         ledger = self._builder.open_source(source.uri)
-        with open_bytes(source) as stream:
+        with open_bytes(source, protobuf=True) as stream:
             ledger.compression = stream.compression
             self._remarked = 0
             try:
-                first = stream.peek(_FIRST_BYTES)
-                if shape(first, at_eof=len(first) < _FIRST_BYTES) == "lines":
-                    self._lines(stream)
+                if stream.is_protobuf:
+                    self._messages(stream)
                 else:
-                    self._dispatcher.expect(first)
-                    self._document(stream, stream)
+                    self._text(stream)
             finally:
                 self._bytes_before += stream.raw_position
             ledger = self._builder.ledger
@@ -109,13 +108,22 @@ class SourceReader:
         ledger.close()
         refuse_empty(ledger)
 
+    def _text(self, stream: ByteStream) -> None:
+        """Read JSON, lines or a document."""
+        first = stream.peek(_FIRST_BYTES)
+        if shape(first, at_eof=len(first) < _FIRST_BYTES) == "lines":
+            self._lines(stream)
+        else:
+            self._dispatcher.expect(first)
+            self._document(stream, stream)
+
     def _lines(self, stream: ByteStream) -> None:
         """Read JSON Lines, chunk by chunk."""
         for chunk, lines, note_count in ahead.chunks(stream, self._dispatcher.work_ahead, self._threads):
             self._remark(stream, note_count)
             if isinstance(chunk, LongLine):
                 self._document(chunk, stream, chunk.line)
-            elif lines is not None:
+            elif isinstance(chunk, LineChunk) and lines is not None:
                 end = chunk.first_offset + len(chunk.data)
                 for line, offset, data in self._dispatcher.scan(lines):
                     if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # loses a span, not the line
@@ -123,6 +131,18 @@ class SourceReader:
                         continue
                     cut = chunk.final and not chunk.ends_in_newline and offset + len(data) == end
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
+            self._tick(stream)
+            self._between()
+
+    def _messages(self, stream: ByteStream) -> None:
+        """Read OTLP protobuf, chunk by chunk."""
+        work = self._dispatcher.protobuf_work_ahead
+        for chunk, messages, note_count in ahead.chunks(stream, work, self._threads, message_chunks, Messages):
+            self._remark(stream, note_count)
+            if isinstance(chunk, Aside):
+                self._dispatcher.aside(chunk)
+            elif messages is not None:
+                self._dispatcher.messages(messages)
             self._tick(stream)
             self._between()
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from loading.tables import written
 from otlp_made import SPAN, START, TRACE, attribute, counts, ids, line, lines, pretty, request, span
+from protobuf_made import protobuf
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
@@ -159,6 +160,14 @@ CASES = {
     "JSON_TRUNCATED_DOC": Case(
         pretty(request(span()))[:-20],
         "expected the rest of the document, found the end of the source; the complete part was read",
+        "quarantined",
+    ),
+    "PROTOBUF_DAMAGED": Case(
+        protobuf(request(span())) + b"\x00", "found 0; the rest of the source was not read", "quarantined"
+    ),
+    "PROTOBUF_TRUNCATED": Case(
+        protobuf(request(span())) * 2 + protobuf(request(span()))[:-5],
+        r"the last message is truncated \(\d+ bytes\); the spans before the cut were read",
         "quarantined",
     ),
     "JSON_TRAILING": Case(

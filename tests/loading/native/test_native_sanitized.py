@@ -1,4 +1,4 @@
-"""The extension under AddressSanitizer and UndefinedBehaviorSanitizer, with a million mutated lines."""
+"""The extension under AddressSanitizer and UndefinedBehaviorSanitizer, with a million mutated lines and messages."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from loading.native.mutated_lines import main
+from loading.protobuf import mutated_messages
 
 from tracekit.loading import native
 
@@ -25,9 +26,9 @@ spec = importlib.util.spec_from_file_location(name, sys.argv[1])
 sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[name])
 sys.path.insert(0, sys.argv[2])
-import mutated_lines
-assert mutated_lines.native.extension is sys.modules[name]
-sys.exit(bool(mutated_lines.main(int(sys.argv[3]), int(sys.argv[4]))))
+program = importlib.import_module(sys.argv[3])
+assert program.native.extension is sys.modules[name]
+sys.exit(bool(program.main(int(sys.argv[4]), int(sys.argv[5]))))
 """
 
 
@@ -48,6 +49,11 @@ def test_mutated_lines_are_read_alike_in_both_lanes(monkeypatch):
     assert main(0, 1500) == 0
 
 
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_messages_are_read_alike_in_both_lanes():
+    assert mutated_messages.main(0, 1500) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["-DTRACEKIT_PORTABLE"]], ids=["SSE2", "portable"])
 def test_it_compiles_without_a_warning(tmp_path, flags):
@@ -62,15 +68,16 @@ def sanitized(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("program", ["loading.native.mutated_lines", "loading.protobuf.mutated_messages"])
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_million_mutated_lines_under_sanitizers(part, sanitized):
+def test_a_million_mutations_under_sanitizers(part, program, sanitized):
     libraries = [
         subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
         for name in ("libasan.so", "libstdc++.so")  # the second for exceptions, which the first intercepts
     ]
     done = subprocess.run(
         [
-            *(sys.executable, "-c", WITH_IT, str(sanitized[part % 2]), str(Path(__file__).parent)),
+            *(sys.executable, "-c", WITH_IT, str(sanitized[part % 2]), str(Path(__file__).parents[2]), program),
             *(str(10_000_000 + part * LINES // PARTS), str(LINES // PARTS)),
         ],
         env={**os.environ, "LD_PRELOAD": " ".join(libraries), "ASAN_OPTIONS": "detect_leaks=0"},

@@ -408,9 +408,7 @@ def test_protobuf_is_named():
     resource = b"\x0a\x00\x12" + bytes([len(scope)]) + scope
     message = b"\x0a" + bytes([len(resource)]) + resource
     for data in (message, framed(message, message), gzip.compress(message), framed(zstd.compress(message))):
-        with pytest.raises(
-            LoadError, match=r"FORMAT_UNKNOWN .*expected OTLP JSON, found OTLP protobuf, which is not supported"
-        ):
+        with pytest.raises(LoadError, match=r"FORMAT_UNKNOWN .*expected OTLP JSON, found OTLP protobuf, of which only"):
             open_bytes(from_bytes(data))
 
 

@@ -55,6 +55,8 @@ CATALOGUE: dict[str, Code] = {
     ),
     "JSON_NONFINITE": Code("info", "NaN or Infinity"),
     "JSON_DUP_KEY": Code("warn", "duplicate JSON key", _FIX_EXPORTER),
+    "PROTOBUF_DAMAGED": Code("error", "bytes that are not OTLP protobuf", "export or copy the file again"),
+    "PROTOBUF_TRUNCATED": Code("warn", "the last message is truncated", "read the file again when it is closed"),
     "TEXT_PREFIX": Code("info", "a log prefix before the JSON was skipped"),
     "SIGNAL_MIXED": Code(
         "warn", "records of another signal (metrics, logs, profiles) were skipped", "check that they contain no spans"

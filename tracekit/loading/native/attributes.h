@@ -7,11 +7,19 @@
 
 #include "interner.h"
 #include "json.h"
+#include "wire.h"
 
 namespace tracekit {
 
 // The numbers of schema.ValueType; OTHER is decoded by Python.
 enum Type : std::int8_t { OTHER = -1, EMPTY = 0, STRING = 1, INTEGER = 2, DOUBLE = 3, BOOLEAN = 4 };
+
+// The value of one; in protobuf a double is the bits of ``integer``.
+struct Value {
+  Type type = EMPTY;
+  std::int64_t integer = 0;
+  Text text;
+};
 
 // New attributes, column by column.
 struct Learned {
@@ -27,7 +35,7 @@ struct Learned {
 
 class Attributes {
  public:
-  Attributes() : known_(1 << 12, &arena_), keys_(64, &arena_) {}
+  explicit Attributes(bool is_protobuf) : is_protobuf_(is_protobuf), known_(1 << 12, &arena_), keys_(64, &arena_) {}
 
   Learned learn(const std::vector<Text>& asked, const std::vector<std::uint64_t>& hashes) {
     constexpr std::size_t SOON = 16, NEXT = 8;  // steps ahead, while memory answers
@@ -47,18 +55,16 @@ class Attributes {
   }
 
  private:
-  struct Value {
-    Type type = EMPTY;
-    std::int64_t integer = 0;
-    Text text;
-  };
-
   void decode(const Text& raw, Learned& found) {
     Value value;
     Text key;
     try {
-      Reader r(raw.at, raw.at + raw.length, false);
-      attribute(r, key, value);
+      if (is_protobuf_) {
+        protobuf_attribute(raw, key, value);
+      } else {
+        Reader r(raw.at, raw.at + raw.length, false);
+        attribute(r, key, value);
+      }
     } catch (const Odd&) {
       value = Value();
       value.type = OTHER;
@@ -69,8 +75,45 @@ class Attributes {
     found.key.push_back(value.type == OTHER ? -1 : keys_.code(key));
     found.integer.push_back(value.integer);
     if (value.type == STRING) put_text(found.text, value.text);
-    if (value.type == DOUBLE) found.doubles.push_back(value.text);
+    if (value.type == DOUBLE && !is_protobuf_) found.doubles.push_back(value.text);
     found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
+  }
+
+  // A KeyValue with each field at most once, and a value that is no array or map.
+  static void protobuf_attribute(const Text& raw, Text& key, Value& value) {
+    Wire message(raw);
+    int keys = 0, values = 0;
+    while (message.next()) {
+      if (message.is(1, Wire::LENGTH)) {
+        key = message.text;
+        keys++;
+      } else if (message.is(2, Wire::LENGTH)) {
+        protobuf_value(message.text, value);
+        values++;
+      } else {
+        odd();
+      }
+    }
+    if (keys != 1 || values > 1 || !key.length || !is_utf8(key.at, key.at + key.length)) odd();
+  }
+
+  static void protobuf_value(const Text& raw, Value& value) {
+    Wire message(raw);
+    if (!message.next()) return;
+    if (message.is(1, Wire::LENGTH)) {
+      value.type = STRING;
+      value.text = message.text;
+      if (!is_utf8(value.text.at, value.text.at + value.text.length)) odd();
+    } else if (message.is(2, Wire::VARINT)) {
+      value.type = BOOLEAN;
+      value.integer = message.value != 0;
+    } else if (message.is(3, Wire::VARINT) || message.is(4, Wire::FIXED64)) {
+      value.type = message.number == 3 ? INTEGER : DOUBLE;
+      value.integer = static_cast<std::int64_t>(message.value);
+    } else {
+      odd();
+    }
+    if (message.next()) odd();
   }
 
   static void attribute(Reader& r, Text& key, Value& value) {
@@ -141,6 +184,7 @@ class Attributes {
     return text;
   }
 
+  const bool is_protobuf_;
   Arena arena_;
   Interner known_, keys_;
 };

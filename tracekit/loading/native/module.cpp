@@ -9,6 +9,7 @@
 
 #include "attributes.h"
 #include "otlp.h"
+#include "protobuf.h"
 
 std::uint64_t tracekit::hash_seed = 0;
 
@@ -92,12 +93,13 @@ PyObject* list(const std::vector<Text>& texts) {
 }
 
 PyObject* counted(const Dialects& dialects) {
-  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
                        static_cast<long long>(dialects.enum_names), "base64_ids",
                        static_cast<long long>(dialects.base64_ids), "instrumentationLibrarySpans",
                        static_cast<long long>(dialects.legacy), "resource_spans",
                        static_cast<long long>(dialects.resource_spans), "batches",
-                       static_cast<long long>(dialects.batches));
+                       static_cast<long long>(dialects.batches), "unknown_fields_skipped",
+                       static_cast<long long>(dialects.unknown_fields));
 }
 
 bool put_spans(PyObject* to, const Scan& scan) {
@@ -184,7 +186,7 @@ template <class Work> Failure guarded(Work work) {
   }
 }
 
-PyObject* scan(PyObject*, PyObject* args) {
+template <class Format> PyObject* scan(PyObject*, PyObject* args) {
   PyObject *input, *left_out;
   if (!PyArg_ParseTuple(args, "OO", &input, &left_out)) return nullptr;
   const View data(input);
@@ -193,7 +195,7 @@ PyObject* scan(PyObject*, PyObject* args) {
   if (!excluded.ok) return nullptr;
   std::vector<std::int64_t> lines(excluded.size() / sizeof(std::int64_t));
   if (!lines.empty()) std::memcpy(lines.data(), excluded.data(), lines.size() * sizeof(std::int64_t));
-  Scan done(data.data(), data.size(), std::move(lines));
+  Format done(data.data(), data.size(), std::move(lines));
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
   failure = guarded([&] { done.run(); });
@@ -206,10 +208,26 @@ PyObject* scan(PyObject*, PyObject* args) {
   return made.release();
 }
 
+PyObject* messages(PyObject*, PyObject* args) {
+  PyObject* input;
+  Py_ssize_t start;
+  if (!PyArg_ParseTuple(args, "On", &input, &start)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  if (start < 0 || static_cast<std::size_t>(start) > data.size()) {
+    PyErr_SetString(PyExc_ValueError, "expected a start inside the data, found one outside");
+    return nullptr;
+  }
+  const Run run = run_of_groups(data.data() + start, data.data() + data.size());
+  return Py_BuildValue("nL", static_cast<Py_ssize_t>(run.stop - data.data()), static_cast<long long>(run.count));
+}
+
 void destroy(PyObject* capsule) { delete static_cast<Attributes*>(PyCapsule_GetPointer(capsule, CAPSULE)); }
 
-PyObject* attributes(PyObject*, PyObject*) {
-  auto made = std::make_unique<Attributes>();
+PyObject* attributes(PyObject*, PyObject* args) {
+  int is_protobuf = 0;
+  if (!PyArg_ParseTuple(args, "|p", &is_protobuf)) return nullptr;
+  auto made = std::make_unique<Attributes>(is_protobuf != 0);
   PyObject* const capsule = PyCapsule_New(made.get(), CAPSULE, destroy);
   if (capsule) made.release();
   return capsule;
@@ -294,9 +312,14 @@ template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* 
 }
 
 PyMethodDef METHODS[] = {
-    {"scan", safe<scan>, METH_VARARGS,
+    {"scan", safe<scan<Scan>>, METH_VARARGS,
      "scan(data, excluded)\n--\n\nReturn the columns of the lines of OTLP JSON in data, and the places of the others."},
-    {"attributes", safe<attributes>, METH_NOARGS, "attributes()\n--\n\nReturn an empty table of distinct attributes."},
+    {"scan_protobuf", safe<scan<ProtobufScan>>, METH_VARARGS,
+     "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
+    {"messages", safe<messages>, METH_VARARGS,
+     "messages(data, start)\n--\n\nReturn where whole ResourceSpans from start on end, and how many they are."},
+    {"attributes", safe<attributes>, METH_VARARGS,
+     "attributes(is_protobuf=False)\n--\n\nReturn an empty table of distinct attributes."},
     {"learn", safe<learn>, METH_VARARGS,
      "learn(table, data, places)\n--\n\nReturn the codes of attributes, and the values of those that are new."},
     {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},

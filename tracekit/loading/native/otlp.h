@@ -52,6 +52,7 @@ struct Line {
 // How often a spelling other than the specification's was read.
 struct Dialects {
   std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
+  std::int64_t unknown_fields = 0;  // of protobuf
 
   void add(const Dialects& more) {
     snake_case += more.snake_case;
@@ -60,6 +61,7 @@ struct Dialects {
     legacy += more.legacy;
     resource_spans += more.resource_spans;
     batches += more.batches;
+    unknown_fields += more.unknown_fields;
   }
 };
 
@@ -159,7 +161,7 @@ class Scan {
     }
   }
 
- private:
+ protected:
   static bool is_blank(const Byte* p, const Byte* end) {
     while (p < end && (*p == ' ' || (*p >= '\t' && *p <= '\r'))) p++;
     return p == end;
@@ -167,15 +169,24 @@ class Scan {
 
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
-    const std::size_t span = spans.size(), event = events.size(), link = links.size(), group = groups.size();
-    line_dialects_ = Dialects();
-    line_ = static_cast<std::int64_t>(lines.size());
-    Reader r(from, end_, true);
-    try {
+    return whole(from, number, [&] {
+      Reader r(from, end_, true);
       request(r);
       r.blank();
       if (r.p < end_ && *r.p != '\n') odd();
       if (r.high && !is_utf8(from, r.p)) odd();
+      return r.p;
+    });
+  }
+
+  // Adds a record with all that is in it, or nothing: then it returns null.
+  template <class Read> const Byte* whole(const Byte* from, std::int64_t number, Read read) {
+    const std::size_t span = spans.size(), event = events.size(), link = links.size(), group = groups.size();
+    line_dialects_ = Dialects();
+    line_ = static_cast<std::int64_t>(lines.size());
+    const Byte* behind;
+    try {
+      behind = read();
     } catch (const Odd&) {
       spans.resize(span);
       events.resize(event);
@@ -184,10 +195,10 @@ class Scan {
       clear();
       return nullptr;
     }
-    lines.push_back({number, from - data_, r.p - data_, static_cast<std::int64_t>(spans.size() - span)});
+    lines.push_back({number, from - data_, behind - data_, static_cast<std::int64_t>(spans.size() - span)});
     intern(span, event, link, group);
     clear();
-    return r.p;
+    return behind;
   }
 
   void clear() {

@@ -1,8 +1,8 @@
 """From a source to decoded bytes: gzip, zstd, bz2, xz, framed messages, UTF-16, by content and with caps.
 
 ``open_bytes(source)`` -> ``ByteStream``: ``read(n)``, ``peek(n)``, ``compression``, ``raw_position``,
-``offset``, ``line``, ``complete``, ``stop_reason``, ``notes``, ``close()``; a context manager.  What cannot be read at
-all (empty, blank, a web page, protobuf, another binary format) raises ``LoadError``; a later error ends the
+``offset``, ``line``, ``is_protobuf``, ``complete``, ``stop_reason``, ``notes``, ``close()``; a context manager.  What
+cannot be read at all (empty, blank, a web page, another binary format) raises ``LoadError``; a later error ends the
 stream, with ``complete`` False and a note.
 """
 
@@ -14,6 +14,7 @@ from tracekit.errors import LoadError
 from tracekit.loading.opening.decoders import Journal, Peekable, Stored, Transcoded, Unpacked
 from tracekit.loading.opening.framing import Framed
 from tracekit.loading.opening.sniff import HEAD, container_of, encoding_of, mislabelled, refusal, table_of
+from tracekit.loading.protobuf.recognise import is_protobuf
 from tracekit.loading.records.notes import Note, nul_note
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ _BLANK = b" \t\r\n\0"
 _BLANK_PIECE = 1 << 16
 
 
-def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO) -> ByteStream:
-    """Open a source and unpack it, regardless of its name."""
+def open_bytes(
+    source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO, protobuf: bool = False
+) -> ByteStream:
+    """Open a source and unpack it, regardless of its name; refuse OTLP protobuf unless it can be read."""
     journal = Journal()
     stored = Stored(source.open(), journal)
     try:
@@ -45,7 +48,9 @@ def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float =
         stream = ByteStream(source, stored, layer, names, journal, max_bytes=max_bytes, max_ratio=max_ratio)
         stream.offset = mark
         _pass_blank(stream)
-        if found := refusal(stream.peek(4 * HEAD)):
+        head = stream.peek(4 * HEAD)
+        stream.is_protobuf = is_protobuf(head)
+        if not (protobuf and stream.is_protobuf) and (found := refusal(head)):
             _refuse(source, *found)
     except BaseException:
         stored.close()
@@ -79,6 +84,8 @@ class ByteStream:
         Byte offset, in the decoded source, of what ``read`` returns next.
     line : int
         Line of the first byte, from 1; more than 1 behind very many blank lines.
+    is_protobuf : bool
+        Whether the content is OTLP protobuf, not text.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class ByteStream:
         self.compression = "+".join(names) or "none"
         self.offset = 0
         self.line = 1
+        self.is_protobuf = False
         self._stored = stored
         self._layer = layer
         self._journal = journal

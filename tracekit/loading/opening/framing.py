@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekit.loading.opening.decoders import PIECE, Journal, Unpacked
+from tracekit.loading.opening.decoders import PIECE, Journal, Peekable, Unpacked
+from tracekit.loading.protobuf.recognise import is_protobuf
+from tracekit.loading.protobuf.wire import DamageError, fields
 from tracekit.loading.records.notes import Note
 
 if TYPE_CHECKING:
-    from tracekit.loading.opening.decoders import Layer, Peekable
+    from tracekit.loading.opening.decoders import Layer
 
 _LENGTH = 4
+_LOOKED_AT = 4096
+_MOST = 1 << 29  # bytes of one message, which is kept in memory: the collector's are at most a few MB
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -28,8 +32,51 @@ class _Limited:
         return data
 
 
+class _Whole:
+    """The fields of a protobuf message that are whole; of one that is cut by the end of the source, all bytes."""
+
+    def __init__(self, below: Layer, frame: _Limited, trouble: Journal) -> None:
+        self._below, self._frame, self._trouble = below, frame, trouble
+        self._data: bytes | None = None
+
+    def read(self, size: int, /) -> bytes:
+        """Read on."""
+        if self._data is None:
+            self._data = self._whole()
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+    def _whole(self) -> bytes:
+        """Read the message."""
+        pieces, size = [], 0
+        while size <= _MOST and (piece := self._below.read(PIECE)):
+            pieces.append(piece)
+            size += len(piece)
+        while self._frame.read(PIECE):
+            pass
+        if size > _MOST:
+            self._trouble.stop(
+                "CONTAINER_DAMAGED", f"expected a message of at most {_MOST:,} bytes, found a larger one"
+            )
+            return b""
+        data = b"".join(pieces)
+        del pieces
+        end = 0
+        try:
+            for one in fields(data, 0, len(data)):
+                end = one.stop
+        except DamageError as damage:
+            if not self._frame.left:
+                self._trouble.stop("CONTAINER_DAMAGED", f"{damage.message} at byte {damage.offset:,} of the message")
+                return data[:end]
+        return data
+
+
 class Framed:
     r"""Messages with 4-byte big-endian length prefixes, each followed by a newline, as the collector writes.
+
+    Messages of protobuf are joined without newlines, each as far as its fields are whole: what follows a damaged one
+    stays readable.
 
     Parameters
     ----------
@@ -47,6 +94,7 @@ class Framed:
         self._payload: Layer = below
         self._trouble = Journal()
         self._has_given = False  # anything of the present message
+        self._is_protobuf: bool | None = None  # the first message decides
 
     def read(self, size: int, /) -> bytes:
         """Read on."""
@@ -55,7 +103,8 @@ class Framed:
             if data:
                 self._has_given = True
                 return data
-            if self._finish():
+            self._finish()
+            if not self._is_protobuf:
                 return b"\n"
         return b""
 
@@ -72,10 +121,13 @@ class Framed:
         self._frame, self._trouble = _Limited(self._below, int.from_bytes(header, "big")), Journal()
         head = self._below.peek(len(_ZSTD))
         is_packed = head != b"" and _ZSTD.startswith(head) and self._frame.left >= len(_ZSTD)
-        self._payload = Unpacked(self._frame, "zstd", self._trouble) if is_packed else self._frame
+        payload = Peekable(Unpacked(self._frame, "zstd", self._trouble) if is_packed else self._frame)
+        if self._is_protobuf is None:
+            self._is_protobuf = is_protobuf(payload.peek(_LOOKED_AT))
+        self._payload = _Whole(payload, self._frame, self._trouble) if self._is_protobuf else payload
         return True
 
-    def _finish(self) -> bool:
+    def _finish(self) -> None:
         """End the message: skip its rest, and report what went wrong in it."""
         frame, self._frame = self._frame, None
         while frame is not None and frame.read(PIECE):
@@ -86,7 +138,6 @@ class Framed:
             message = f"message {self._number}: {self._trouble.notes[0].message}"
             action = "aborted" if self._has_given else "quarantined"  # one partly returned counts as a record
             self._journal.notes.append(Note("CONTAINER_DAMAGED", "error", action, message))
-        return True
 
     def _cut(self, missing: str) -> None:
         """Report in the journal that the bytes end inside a message."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from tracekit.loading.protobuf.recognise import is_protobuf
+
 HEAD = 4096
 
 _STREAMS = {
@@ -49,7 +51,6 @@ _NAMED = {
 _TAR = (257, b"ustar")
 _MARKUP = re.compile(rb"<[A-Za-z!?/]")
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_PROTOBUF = re.compile(rb"\x0a[\x80-\xff]{0,4}[\x00-\x7f][\x0a\x12\x1a]")  # TracesData: resource_spans: resource, ...
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\0\x1b\x1e"))
 _BINARY_SHARE = 20  # one control character in so many
 QUOTED = 80
@@ -102,9 +103,9 @@ def refusal(head: bytes) -> tuple[str, str] | None:
     control = len(head) - len(head.translate(None, _CONTROL))
     if text.startswith((b"{", b"[", b'"')) or control * _BINARY_SHARE < len(head):
         return None
-    if _PROTOBUF.match(head):
+    if is_protobuf(head):
         hint = "configure the collector's file exporter with format: json"
-        return "FORMAT_UNKNOWN", f"expected OTLP JSON, found OTLP protobuf, which is not supported; {hint}"
+        return "FORMAT_UNKNOWN", f"expected OTLP JSON, found OTLP protobuf, of which only traces are read; {hint}"
     return "FORMAT_UNKNOWN", f"expected JSON, found binary data ({head[:8].hex(' ')} ...); export the traces as JSON"
 
 

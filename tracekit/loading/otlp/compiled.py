@@ -86,7 +86,11 @@ class Scanner:
 
     def work_ahead(self, data: bytes) -> dict[str, Any]:
         """Return the columns of a chunk; it needs nothing of the builder."""
-        columns: dict[str, Any] = self._extension.scan(data, b"")
+        return self._scanned(data, b"")
+
+    def _scanned(self, data: bytes, excluded: bytes) -> dict[str, Any]:
+        """Return the columns of a chunk without some of its lines."""
+        columns: dict[str, Any] = self._extension.scan(data, excluded)
         return columns
 
     def _chunk(self, part: Lines) -> Iterator[Line]:
@@ -95,7 +99,7 @@ class Scanner:
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
-            found = _Found(self._extension.scan(part.data, bad.tobytes()))
+            found = _Found(self._scanned(part.data, bad.tobytes()))
             known = self._known(found, part)
         self._load(found, known, part)
         for number, start, stop in zip(
@@ -185,12 +189,26 @@ class Scanner:
             total.update({name: count * uses for name, count in counts.items()})
         return total
 
+    # ---------------------------------------------------------------- how texts and values are written
+
+    def _decoded(self, raws: Sequence[bytes]) -> list[str]:
+        """Return texts that are known to be valid JSON strings without their quotes."""
+        if not raws:
+            return []
+        texts: list[str] = msgspec.json.decode(b'["' + b'","'.join(raws) + b'"]', type=list[str])
+        return texts
+
+    def _parsed(self, raw: bytes, name: str, ledger: Ledger) -> tuple[Any, bool]:  # noqa: ARG002 - for other formats
+        """Return a value as the tolerant reader has it, and whether it can be read without a remark."""
+        parsed = parse(raw or b"null")
+        return parsed.value, parsed.failure is None and not parsed.notes
+
     # ---------------------------------------------------------------- strings
 
     def _coded(self, raws: Sequence[bytes], known: dict[bytes, int], code: Callable[[str], int]) -> Array:
         """Return the builder's codes of texts as they are written in JSON."""
         fresh = [raw for raw in raws if raw not in known]
-        known.update(zip(fresh, map(code, _decoded(fresh)), strict=True))
+        known.update(zip(fresh, map(code, self._decoded(fresh)), strict=True))
         return np.array([known[raw] for raw in raws], np.int32)
 
     # ---------------------------------------------------------------- attributes
@@ -200,7 +218,7 @@ class Scanner:
         learned = self._extension.learn(self._table, data, places)
         kinds = np.frombuffer(learned["type"], np.int8)
         if len(kinds):
-            self._keys.extend(map(self._builder.attributes.keys.code, _decoded(learned["keys"])))
+            self._keys.extend(map(self._builder.attributes.keys.code, self._decoded(learned["keys"])))
             self._kv.frombytes(self._added(learned, kinds).tobytes())
         return np.frombuffer(learned["codes"], np.int32)
 
@@ -211,9 +229,8 @@ class Scanner:
         is_text = np.packbits(kinds == ValueType.STR, bitorder="little")
         buffers = [pa.py_buffer(learned["offsets"]), pa.py_buffer(learned["text"]), pa.py_buffer(is_text)]
         texts = pa.LargeStringArray.from_buffers(len(kinds), *buffers)
-        doubles = np.zeros(len(kinds))
-        doubles[kinds == ValueType.DOUBLE] = list(map(float, learned["doubles"]))
-        key, integers = np.frombuffer(learned["key"], np.int32), np.frombuffer(learned["integer"], np.int64)
+        integers, doubles = self._numbers(learned, kinds)
+        key = np.frombuffer(learned["key"], np.int32)
         first = len(self._kv)
         codes = np.full(len(kinds), _HANDED_BACK, np.int32)
         plain = np.flatnonzero(kinds >= 0)
@@ -227,14 +244,18 @@ class Scanner:
             codes[at] = self._alone(raw, first + at)
         return codes
 
+    def _numbers(self, learned: dict[str, Any], kinds: Array) -> tuple[Array, Array]:
+        """Return the integers and the doubles of new attributes, 0 for the others."""
+        doubles = np.zeros(len(kinds))
+        doubles[kinds == ValueType.DOUBLE] = list(map(float, learned["doubles"]))
+        return np.frombuffer(learned["integer"], np.int64), doubles
+
     def _alone(self, raw: bytes, code: int) -> int:
         """Return the builder's code of any attribute; -1 for one that has to be reported."""
-        parsed = parse(raw)
-        if parsed.failure is not None or parsed.notes:
-            return _HANDED_BACK
         scratch = Ledger("")
-        pairs = attribute_list([parsed.value], scratch)
-        if scratch.has_remarks:
+        value, is_whole = self._parsed(raw, "KeyValue", scratch)
+        pairs = attribute_list([value], scratch) if is_whole else []
+        if not pairs or scratch.has_remarks:
             return _HANDED_BACK
         if scratch.dialects:
             self._attribute_dialects[code] = scratch.dialects
@@ -262,7 +283,7 @@ class Scanner:
         if key not in self._resources:
             builder = self._builder
             self._resources[key] = self._aside(
-                key, lambda value, url: tolerant.resource_of(value, url, NOWHERE, builder)
+                key, "Resource", lambda value, url: tolerant.resource_of(value, url, NOWHERE, builder)
             )
         return self._resources[key]
 
@@ -271,20 +292,21 @@ class Scanner:
         if key not in self._scopes:
             builder = self._builder
             self._scopes[key] = self._aside(
-                key, lambda value, url: tolerant.scope_of({"scope": value, "schemaUrl": url}, NOWHERE, builder)
+                key, "Scope", lambda value, url: tolerant.scope_of({"scope": value, "schemaUrl": url}, NOWHERE, builder)
             )
         return self._scopes[key]
 
-    def _aside(self, key: tuple[bytes, bytes], load: Callable[[Any, str], int]) -> tuple[int, Counter[str]]:
+    def _aside(self, key: tuple[bytes, bytes], name: str, load: Callable[[Any, str], int]) -> tuple[int, Counter[str]]:
         """Load a resource or scope with a ledger of its own."""
-        parsed = parse(key[0] or b"null")
-        [url] = _decoded([key[1]])
-        if parsed.failure is not None or parsed.notes:
+        scratch = Ledger("")
+        value, is_whole = self._parsed(key[0], name, scratch)
+        [url] = self._decoded([key[1]])
+        if not is_whole:
             return _HANDED_BACK, Counter()
         builder = self._builder
-        own, builder.ledger = builder.ledger, Ledger("")
+        own, builder.ledger = builder.ledger, scratch
         try:
-            number = load(parsed.value, url)
+            number = load(value, url)
             return (_HANDED_BACK, Counter()) if builder.ledger.has_remarks else (number, builder.ledger.dialects)
         finally:
             builder.ledger = own
@@ -344,11 +366,3 @@ def _rows_of(found: _Found, attributes: str) -> Array:
     if attributes == "attributes":
         return np.arange(len(found["kind"]))
     return found["event_span_row" if attributes == "event_attributes" else "link_span_row"]
-
-
-def _decoded(raws: Sequence[bytes]) -> list[str]:
-    """Return texts that are known to be valid JSON strings without their quotes."""
-    if not raws:
-        return []
-    texts: list[str] = msgspec.json.decode(b'["' + b'","'.join(raws) + b'"]', type=list[str])
-    return texts

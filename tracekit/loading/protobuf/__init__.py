@@ -1,0 +1,1 @@
+"""OTLP protobuf: told by content, decoded to the records of the tolerant reader, or scanned by the compiled lane."""
