@@ -219,7 +219,12 @@ def convert(
     files: Files,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to write (with --flat: file), usually NAME.parquet.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder to write (with --flat: file), usually NAME.parquet; NAME.jsonl[.zst|.gz]: file of OTLP.",
+        ),
     ],
     flat: Annotated[
         bool, typer.Option("--flat", help="Write one Parquet file of spans for DuckDB, Polars and pandas instead.")
@@ -228,7 +233,7 @@ def convert(
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
-    """Convert traces to a Parquet store, which every command and tk.read accept as input."""
+    """Convert traces to a Parquet store, which every command and tk.read accept as input, or to OTLP JSON Lines."""
     _check_options(format_, time_unit)
     lost: Counter[str] = Counter()
     written = tk.convert(

@@ -491,6 +491,47 @@ class TraceSet(Shown):
 
         return write(self, Path(path))
 
+    def to_otlp(self, path: str | Path, *, progress: bool | None = None) -> Path:
+        """Write the traces as OTLP JSON Lines, which the OpenTelemetry Collector and most tracing tools read.
+
+        Each line is one export request with whole traces.  Of traces that were read from OTLP every span is written
+        with its attributes, events, links, trace state, flags and dropped counts, its resource and its scope.  Not
+        written are issues, positions in the sources, marks of what was repaired on reading, and sampling weights that
+        are not in attributes or trace states.  Of other formats, what OTLP does not have is lost as well: X-Ray's
+        namespaces, origins and indexing of attributes, inferred spans and facts about whole traces; Jaeger's kinds of
+        references; the resolution of times.
+
+        Parameters
+        ----------
+        path
+            File to write: ``.jsonl``, compressed as ``.jsonl.zst`` or ``.jsonl.gz``.  An existing file of lines is
+            replaced only after the new one is complete.
+        progress
+            Show the progress after one second: True always, False never, None only in a terminal or notebook.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        ValueError
+            The name ends in something else.
+        FileExistsError
+            The path exists and is not a file of JSON Lines.
+
+        Examples
+        --------
+        >>> import tempfile, tracekit
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tracekit.read(shop.to_otlp(f"{folder}/shop.otlp.jsonl.zst"))
+        TraceSet(5 traces, 28 spans, 3 services, 2026-01-01 12:00:00 to 12:00:04 UTC)
+        """
+        from tracekit.loading.otlp.write import write  # noqa: PLC0415 - the loaders build on this module
+
+        return write(self, Path(path), progress)
+
     # ---------------------------------------------------------------- display
 
     def __len__(self) -> int:

@@ -169,3 +169,14 @@ def test_protobuf(compared, tmp_path, figure):
         assert count == COMPARED
         asked = ">= 600,000 spans/s" if lane == "compiled" else ""
         figure(f"OTLP protobuf, {lane} lane", asked, f"{COMPARED / took:,.0f} spans/s")
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.zst", "out.jsonl.gz"])
+def test_writing(name, compared, tmp_path, figure):
+    traces = read(compared, progress=False)
+    took = []
+    for _ in range(ROUNDS):
+        begun = time.process_time()
+        traces.to_otlp(tmp_path / name)
+        took.append(time.process_time() - begun)
+    figure(f"to_otlp, {name.removeprefix('out')}", "", f"{COMPARED / min(took):,.0f} spans/s")

@@ -1,4 +1,4 @@
-"""Conversion of sources of any size to a store or a flat file, in bounded memory.
+"""Conversion of sources of any size to a store, a flat file or OTLP, in bounded memory.
 
 Sources are read in runs of several hundred thousand spans; each run is spilled to disk by a hash of the trace id
 (``loading/store/spill.py``).  Then the buckets are merged, a part at a time, finalised as in ``read``, and written.
@@ -21,6 +21,7 @@ from tracekit.loading.building.time_units import UnitVote, check_time_unit
 from tracekit.loading.building.trace_set import finalise, gather, to_trace_set
 from tracekit.loading.formats import loaders_of
 from tracekit.loading.opening.sources import expand
+from tracekit.loading.otlp import write as otlp_lines
 from tracekit.loading.parallel import processors
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tracekit.loading.building.ledger import Issue
+    from tracekit.traces import TraceSet
 
-    Writing = Callable[[Path], AbstractContextManager[read_write.StoreWriter | flat_file.FlatWriter]]
+    Writing = Callable[
+        [Path], AbstractContextManager[read_write.StoreWriter | flat_file.FlatWriter | otlp_lines.OtlpWriter]
+    ]
 
 
 SPANS_AT_ONCE = 500_000  # about half a gigabyte
@@ -52,15 +56,16 @@ def convert(
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
 ) -> Path:
-    """Convert recorded traces to a Parquet store, or to one Parquet file of spans; they need not fit in memory.
+    """Convert recorded traces to a Parquet store, a Parquet file of spans or OTLP; they need not fit in memory.
 
     Parameters
     ----------
     source, format, strict, time_unit, on_issue, progress
         As for ``tracekit.read``.
     path
-        Folder to write, usually ``NAME.parquet``, or with ``flat`` the file.  An existing store or Parquet file is
-        replaced only after the new one is complete.
+        Folder to write, usually ``NAME.parquet``, or with ``flat`` the file.  A name that ends in ``.jsonl``,
+        ``.jsonl.zst`` or ``.jsonl.gz`` is a file of OTLP JSON Lines, as ``TraceSet.to_otlp`` writes it.  An existing
+        store or file of that kind is replaced only after the new one is complete.
     flat
         Write one file for DuckDB, Polars and pandas instead of a store: a row per span, as ``TraceSet.to_parquet``
         writes it.  Stores as sources are read whole.
@@ -78,9 +83,9 @@ def convert(
     LoadError
         As for ``tracekit.read``; nothing is written.
     FileExistsError
-        The path exists and is not a store, with ``flat`` not a Parquet file.
+        The path exists and is not a store, with ``flat`` not a Parquet file, and for OTLP not a file of JSON Lines.
     ValueError
-        An unknown ``format`` or ``time_unit``, or ``spans_at_once`` below 1.
+        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, or ``flat`` with a name for OTLP.
 
     Notes
     -----
@@ -104,8 +109,12 @@ def convert(
         message = f"expected spans_at_once of 1 or more, found {spans_at_once}"
         raise ValueError(message)
     path = Path(path)
-    place = (flat_file if flat else read_write).place_for(path)
-    save = flat_file.write if flat else read_write.save
+    if flat and otlp_lines.is_otlp_name(path):
+        message = f"expected the name of a Parquet file with flat, found {path.name}; omit flat (--flat) to write OTLP"
+        raise ValueError(message)
+    kind = flat_file if flat else otlp_lines if otlp_lines.is_otlp_name(path) else read_write
+    place = kind.place_for(path)
+    save: Callable[[TraceSet, Path], Path] = read_write.save if kind is read_write else kind.write
     sources = expand(source)
     if any(one.kind == "store" for one in sources):
         return save(read(source), path)
@@ -123,7 +132,7 @@ def convert(
         if spill.is_empty:
             return save(to_trace_set(reader.builder, time_unit), path)
         runs.take(reader)
-        writing: Writing = flat_file.writing if flat else read_write.writing
+        writing: Writing = kind.writing
         runs.write(writing, path, reader.builder.ledgers, time_unit)
     return path
 

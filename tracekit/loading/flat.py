@@ -142,7 +142,7 @@ def _builder(traces: TraceSet, column: schema.Column) -> Callable[[Array], pa.Ar
         "parent_span_id": (spans.parent_id,),
     }
     if column.name in words:
-        return lambda rows: _hexes(*(word[rows] for word in words[column.name]))
+        return lambda rows: hexes(*(word[rows] for word in words[column.name]))
     if column.name in CODED:
         return _texts(traces.codes(column.name))
     series = frames.span_column(traces.lookup, traces.forest, column.name)
@@ -162,7 +162,7 @@ def _texts(codes: Codes) -> Callable[[Array], pa.Array]:
     return build
 
 
-def _hexes(*words: Array) -> pa.Array:
+def hexes(*words: Array) -> pa.Array:
     """Return ids of one or two 64-bit words as lower-case hex text; missing where they are 0."""
     digits = np.column_stack(words).astype(">u8").tobytes().hex().encode()
     ends = np.arange(len(words[0]) + 1, dtype=np.int64) * 16 * len(words)

@@ -1,4 +1,4 @@
-"""The progress of reading, after one second: a bar in a terminal, a line of text in a notebook."""
+"""The progress of reading or writing, after one second: a bar in a terminal, a line of text in a notebook."""
 
 from __future__ import annotations
 
@@ -40,16 +40,19 @@ class Meter:
         Bytes to read, as stored; None where a source does not know.
     show
         True always, False never, None only in a terminal or notebook.
+    doing
+        What takes the time.
     """
 
-    def __init__(self, total_bytes: int | None, show: bool | None = None) -> None:
+    def __init__(self, total_bytes: int | None, show: bool | None = None, doing: str = "reading") -> None:
+        self._doing = doing
         self._total = total_bytes
         self._show = show
         self._begun = time.monotonic()
         self._shown: _Shown | None = None
 
     def at(self, byte_count: int, span_count: int) -> None:
-        """Report how many bytes were read and how many spans were seen."""
+        """Report how many bytes were read or written, and how many spans."""
         passed = time.monotonic() - self._begun
         if self._shown is None and passed > _PATIENCE_S and self._show is not False:
             self._open()
@@ -62,9 +65,9 @@ class Meter:
 
         console = Console(stderr=True)
         if console.is_jupyter:
-            self._shown = _Line(self._total)
+            self._shown = _Line(self._total, self._doing)
         elif self._show or console.is_terminal:
-            self._shown = _Bar(self._total, console)
+            self._shown = _Bar(self._total, console, self._doing)
         else:
             self._show = False
 
@@ -81,18 +84,18 @@ class Meter:
 class _Bar:
     """A bar in a terminal."""
 
-    def __init__(self, total: int | None, console: Console) -> None:
+    def __init__(self, total: int | None, console: Console, doing: str) -> None:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
         columns = (
-            TextColumn("reading"),
+            TextColumn(doing),
             BarColumn(),
             DownloadColumn(),
             TextColumn("{task.fields[spans]}"),
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=console, transient=True)
-        self._task = self._progress.add_task("reading", total=total, spans="")
+        self._task = self._progress.add_task(doing, total=total, spans="")
         self._progress.start()
 
     def update(self, byte_count: int, rate: str) -> None:
@@ -107,12 +110,12 @@ class _Bar:
 class _Line:
     """A line of text below a notebook cell; a widget would be missing from the saved notebook."""
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, doing: str) -> None:
         from IPython.display import display  # noqa: PLC0415 - only where a notebook has loaded it
 
-        self._total = total
+        self._total, self._doing = total, doing
         self._updated = 0.0
-        self._output = display(_texts("reading"), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # has no types
+        self._output = display(_texts(doing), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # has no types
 
     def update(self, byte_count: int, rate: str) -> None:
         """Replace the line, a few times per second."""
@@ -120,7 +123,7 @@ class _Line:
         if now - self._updated >= _EVERY_S:
             self._updated = now
             of_all = f" of {self._total / 1e6:,.0f}" if self._total else ""
-            self._output.update(_texts(f"reading: {byte_count / 1e6:,.0f}{of_all} MB, {rate}"), raw=True)
+            self._output.update(_texts(f"{self._doing}: {byte_count / 1e6:,.0f}{of_all} MB, {rate}"), raw=True)
 
     def stop(self) -> None:
         """Replace the line by nothing."""
