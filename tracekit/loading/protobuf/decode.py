@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.otlp import tolerant
-from tracekit.loading.protobuf.wire import FIXED32, FIXED64, LENGTH, VARINT, DamageError, Field, field, fields
+from tracekit.loading.protobuf.wire import FIXED32, FIXED64, LENGTH, VARINT, DamageError, Field, field, whole_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,7 @@ class Decoder:
         found: dict[str, Any] = {}
         while at < stop:
             try:
-                one = field(self._data, at, stop) if is_cut else next(fields(self._data, at, stop))
+                one = (field if is_cut else whole_field)(self._data, at, stop)
             except DamageError as damage:
                 if is_cut and damage.is_cut:
                     break
@@ -217,7 +217,8 @@ class Decoder:
             if member is None or member.wire != one.wire:
                 self._ledger.dialect(UNKNOWN)
             elif one.stop <= stop or member.message in _OF_SEVERAL:
-                self._add(found, name, member, one._replace(stop=min(one.stop, stop)), depth, is_cut=one.stop > stop)
+                cut = one._replace(stop=stop) if one.stop > stop else one
+                self._add(found, name, member, cut, depth, is_cut=one.stop > stop)
         return found
 
     def _add(self, found: dict[str, Any], name: str, member: Member, one: Field, depth: int, *, is_cut: bool) -> None:

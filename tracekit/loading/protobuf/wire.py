@@ -11,6 +11,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MOST_BYTES = 10  # of a number
 MOST_HEADER = 5 + MOST_BYTES  # bytes of a tag and a length
 _TAGS = 1 << 32
+_MORE = 0x80  # the bit of every byte of a number but the last
 _WIDTHS = {FIXED64: 8, FIXED32: 4}
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -47,11 +48,13 @@ class Field(NamedTuple):
 
 def varint(data: bytes, at: int, stop: int) -> tuple[int, int]:
     """Return a number and the offset behind it."""
+    if at < stop and data[at] < _MORE:  # most are of one byte
+        return data[at], at + 1
     value = shift = 0
     for i in range(at, min(stop, at + MOST_BYTES)):
         byte = data[i]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
+        if byte < _MORE:
             if value > _U64:
                 break
             return value, i + 1
@@ -79,12 +82,18 @@ def field(data: bytes, at: int, stop: int) -> Field:
     return Field(number, wire, value, at, value + _WIDTHS[wire])
 
 
+def whole_field(data: bytes, at: int, stop: int) -> Field:
+    """Return the field at an offset; raise DamageError if it is not whole."""
+    one = field(data, at, stop)
+    if one.stop > stop:
+        message = f"expected {one.stop - one.start:,} bytes of field {one.number}, found {stop - one.start:,}"
+        raise DamageError(message, one.start, is_cut=True)
+    return one
+
+
 def fields(data: bytes, at: int, stop: int) -> Iterator[Field]:
     """Yield the fields of a message; raise DamageError where one is not whole."""
     while at < stop:
-        one = field(data, at, stop)
-        if one.stop > stop:
-            message = f"expected {one.stop - one.start:,} bytes of field {one.number}, found {stop - one.start:,}"
-            raise DamageError(message, one.start, is_cut=True)
+        one = whole_field(data, at, stop)
         yield one
         at = one.stop
