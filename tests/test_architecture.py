@@ -24,6 +24,7 @@ LAYERS = [
         "frames",
         "messages",
         "name_templates",
+        "profile_samples",
         "filters",
         "expressions",
         "grouping",

@@ -37,16 +37,26 @@ _BLANK_PIECE = 1 << 16
 
 
 def open_bytes(
-    source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO, protobuf: bool = False
+    source: Source,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_ratio: float = MAX_RATIO,
+    protobuf: bool = False,
+    is_text: bool = True,
 ) -> ByteStream:
-    """Open a source and unpack it, regardless of its name; refuse OTLP protobuf unless it can be read."""
+    """Open a source and unpack it, regardless of its name.
+
+    OTLP protobuf is refused unless it can be read; content that need not be text is not decoded or refused.
+    """
     journal = Journal()
     stored = Stored(source.open(), journal)
     try:
         layer, names = _unpack(source, stored, journal)
-        layer, mark = _decode(layer, journal)
+        layer, mark = _decode(layer, journal) if is_text else (layer, 0)
         stream = ByteStream(source, stored, layer, names, journal, max_bytes=max_bytes, max_ratio=max_ratio)
         stream.offset = mark
+        if not is_text:
+            return stream
         _pass_blank(stream)
         head = stream.peek(4 * HEAD)
         stream.is_protobuf = is_protobuf(head)

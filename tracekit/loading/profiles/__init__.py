@@ -1,0 +1,1 @@
+"""Readers of profiles: pprof, OTLP profiles as JSON, and collapsed stacks."""
