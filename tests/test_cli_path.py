@@ -123,3 +123,14 @@ def test_invalid_arguments_are_reported_as_text(words, code, message):
     assert ran.exit_code == code
     assert message in " ".join(ran.stderr.replace("│", " ").split())
     assert "Traceback" not in ran.output
+
+
+def test_profile_shows_functions_and_unmatched_samples(tmp_path):
+    spans = tk.critical_path(tk.read(DURING)).spans
+    longest = spans["span_id"][spans["path_time_ns"].idxmax()]
+    (tmp_path / "cpu.txt").write_text(f"span_id={longest};main;query 3\nmain;idle 1\n")
+    ran, lines = asked(DURING, "--profile", str(tmp_path / "cpu.txt"))
+    assert ran.exit_code == 0
+    assert row(lines, "query")
+    assert row(lines, "without", "a", "span", "id").endswith(" 1")
+    assert asked(DURING, "--profile", str(tmp_path / "cpu.txt"), "--band", "99")[0].exit_code == 2

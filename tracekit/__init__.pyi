@@ -7,6 +7,7 @@ from tracekit.samples import load_sample as load_sample
 from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
 from tracekit.loading.requests.read import read_requests as read_requests
+from tracekit.loading.profiles.read import read_profile as read_profile
 from tracekit.aws.pull.xray import pull_xray as pull_xray
 from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 
@@ -57,6 +58,9 @@ from tracekit.analysis.cost.prices import Price as Price
 from tracekit.analysis.skew import clock_skew as clock_skew
 from tracekit.checks.suspects import suspects as suspects
 from tracekit.analysis.suspects.result import Suspects as Suspects
+from tracekit.checks.profile import profile as profile
+from tracekit.analysis.profile.result import Profile as Profile
+from tracekit.analysis.profile.result import ProfileComparison as ProfileComparison
 from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality
 from tracekit.checks.topics import patterns as patterns

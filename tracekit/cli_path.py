@@ -33,6 +33,10 @@ def path(
     baseline: Annotated[
         list[str] | None, typer.Option(help="Baseline traces of the same system to compare with. Repeatable.")
     ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="Profiles (pprof, OTLP JSON, collapsed stacks): show time by function. Repeatable."),
+    ] = None,
     scope: Annotated[
         str, typer.Option(help="What counts as a request: root, roots, trace, or a condition on span columns.")
     ] = "root",
@@ -51,6 +55,7 @@ def path(
         path_band_table,
         path_comparison_table,
         path_table,
+        profile_tables,
         show,
     )
 
@@ -63,7 +68,12 @@ def path(
         if not len(result.latency_ns):
             typer.echo("no requests: see tracekit check, or try another --scope")
             return
-        if baseline_traces is not None:
+        if profile:
+            if baseline or band or by:
+                raise ValueError("expected --profile without --baseline, --band and --by; use tk.profile for these")  # noqa: TRY301 - told as a usage error
+            for table in profile_tables(tk.profile(result, profile), top):
+                show(table)
+        elif baseline_traces is not None:
             baseline_path = tk.critical_path(baseline_traces, scope=scope)
             change = baseline_path.compare(result, by=keys, band=quantiles, include_partial=include_partial)
             show(path_comparison_table(change, top))

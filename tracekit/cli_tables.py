@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.critical_path.compare import PathComparison
     from tracekit.analysis.critical_path.shares import Bands
+    from tracekit.analysis.profile.result import Profile
     from tracekit.checks.overview import Overview
     from tracekit.errors import LoadError
     from tracekit.findings import Findings
@@ -149,6 +150,21 @@ def path_table(table: pd.DataFrame, keys: list[str], top: int) -> Table:
             clean(row["largest_trace_id"])[:_ID_PREFIX],
         )
     return shown
+
+
+def profile_tables(found: Profile, top: int) -> list[Table]:
+    """Return the critical-path time of each function, largest first, and what the samples were matched with."""
+    heads = ["per request (95% CI)", "share", "requests\naffected"]
+    shown = _path_table("Critical-path time per request", ["function"], heads, top, len(found.functions))
+    for row in _records(found.functions.head(top)):
+        shown.add_row(
+            *_keys(row, ["function"]), _time(row, "mean"), cell(ratio, row["share_ratio"]), count(row["trace_count"])
+        )
+    used = _table("Samples of the profile", ["samples"])
+    used.add_column("count", justify="right")
+    for row in _records(found.matching[found.matching["sample_count"] > 0]):
+        used.add_row(row["samples"], count(row["sample_count"]))
+    return [shown, used]
 
 
 def path_band_table(result: Bands, keys: list[str], top: int) -> Table:

@@ -30,6 +30,8 @@ VIEWS: Final = {
     "tracekit.checks.sampling.sample_mix.SampleMix": "sampling.mix:plot_sample_mix",
     "tracekit.checks.sampling.start_phases.StartPhases": "sampling.phase:plot_start_phases",
     "tracekit.analysis.paths.result.Paths": "paths:plot_paths",
+    "tracekit.analysis.profile.result.Profile": "flame.profile:plot_profile",
+    "tracekit.analysis.profile.result.ProfileComparison": "flame.profile:plot_profile_comparison",
     "tracekit.analysis.self_time.SelfTime": "self_time:plot_self_time",
     "tracekit.analysis.service_graph.build.ServiceGraph": "service_graph.widget:plot_service_graph",
     "tracekit.analysis.slo.result.Slo": "slo:plot_slo",
