@@ -374,6 +374,7 @@ quarantined_count | int64 | records and spans that could not be used; each has a
 skipped_count | int64 | records of other signals, not spans
 complete | bool | the source was read to its end and is not marked as partial
 stop_reason | str | why complete is false
+pull | str | windows of the pull as JSON: request, server, limit, truncation; empty if not pulled
 """,
 )
 ISSUES = _table(

@@ -74,6 +74,7 @@ from tracekit.checks.sampling.id_forensics import id_forensics
 from tracekit.checks.sampling.id_randomness import id_randomness
 from tracekit.checks.sampling.late_traces import late_traces
 from tracekit.checks.sampling.observed_rate import observed_rate
+from tracekit.checks.sampling.pull_truncation import pull_truncation
 from tracekit.checks.sampling.reservoir_bias import reservoir_bias
 from tracekit.checks.sampling.tail_bias import tail_bias
 from tracekit.checks.sampling.tail_truncation import tail_truncation
@@ -183,6 +184,7 @@ CHECKS: Final = (
     Check("weights.sanity", "sampling", ("weights",), weight_sanity, weakens=True),
     Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True),
     Check("tail.truncation", "sampling", (), tail_truncation, weakens=True),
+    Check("pull.truncation", "sampling", (), pull_truncation, weakens=True),
     Check("paths.unseen", "sampling", (), unseen_paths),
     Check("calibrate", "sampling", ("requests",), calibration),
     Check("id.random", "sampling", (), id_randomness),

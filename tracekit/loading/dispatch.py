@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
-from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.ledger import PULL_KEY, Position
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
@@ -200,6 +200,9 @@ class Dispatcher:
                     self._refuse("a list in a list", at, raw)
                 else:
                     self.value(item, at)
+            return
+        if isinstance(value, dict) and value.keys() == {PULL_KEY} and isinstance(value[PULL_KEY], dict):
+            ledger.pull.append(value[PULL_KEY])
             return
         signal = next((name for key, name in _SIGNALS.items() if isinstance(value, dict) and key in value), None)
         if signal is not None:

@@ -185,6 +185,8 @@ def refuse_empty(ledger: Ledger) -> None:
                 " Jaeger or Zipkin export"
             )
         raise LoadError(message, source=ledger.uri, record=first.record_number, code=first.code)
+    if ledger.pull:
+        return  # a part of a pull that found no traces
     if ledger.skipped:
         found = ", ".join(
             f"{signal} ({count:,} record{'s' * (count != 1)})" for signal, count in ledger.skipped.items()

@@ -17,7 +17,7 @@ from tracekit.weights.known import UNKNOWN
 NAMES = {
     "rate.observed", "rate.configured", "coverage.funnel", "capture.errors", "absence", "mix.head", "bias.attribute",
     "bias.tail", "bias.reservoir", "weights.sanity", "evidence.loss", "tail.truncation", "paths.unseen", "calibrate",
-    "id.random", "id.forensic", "ingest.horizon",
+    "id.random", "id.forensic", "ingest.horizon", "pull.truncation",
 }  # fmt: skip
 RNG = np.random.default_rng(70)
 COUNTS = pd.DataFrame({"route": ["/a", "/b"], "status": [200, 200], "count": [6000, 6000]})

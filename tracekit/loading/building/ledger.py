@@ -5,6 +5,7 @@ Always ``seen = accepted + merged + quarantined``.  A record that cannot be read
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ TOTALS = (  # the codes that ``finalise`` counts over the spans of a source, in 
     *("CHILD_OUTSIDE_PARENT", "PARENT_MISSING", "PARENT_SELF", "PARENT_CYCLE", "MULTI_ROOT", "NO_ROOT"),
 )
 EXCERPT_CHARACTERS = 500
+PULL_KEY = "tracekitPull"  # of lines about a pull, between its traces
 ROWS_PER_CODE = 1000  # beyond it one row counts the rest
 
 _SECRET = re.compile(
@@ -100,6 +102,7 @@ class Ledger:
     skipped: Counter[str] = field(default_factory=Counter)
     complete: bool = True
     stop_reason: str = ""
+    pull: list[dict[str, Any]] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     _rows: Counter[str] = field(default_factory=Counter)
     _beyond: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -257,6 +260,7 @@ class Ledger:
             "skipped_count": sum(self.skipped.values()),
             "complete": self.complete,
             "stop_reason": self.stop_reason,
+            "pull": json.dumps(self.pull, separators=(",", ":")) if self.pull else "",
         }
 
 
