@@ -34,7 +34,9 @@ LAYERS = [
         "parents",
     }
     | {"weights", "findings", "self_description"},
-    {"loading", "analysis", "aws"},
+    {"loading", "analysis"},
+    {"pull"},
+    {"aws"},
     {"checks"},
     {"views"},
     {"investigation", "report"},
@@ -82,9 +84,10 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "boto3": {"aws"},
     "botocore": {"aws"},
     "pyarrow": {"loading"},
-    "msgspec": {"loading", "aws"},
+    "urllib3": {"pull"},
+    "msgspec": {"loading", "aws", "pull"},
     "isal": {"loading"},
-    "backports": {"loading", "aws"},
+    "backports": {"loading", "aws", "pull"},
     "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_audit"},
     "rich": {"cli_tables", "cli_path", "loading", "aws"},  # loading, aws: the progress bars
 }
@@ -295,6 +298,7 @@ OF_THE_PROJECT = {  # tests of the package as a whole, or of files around it
     "test_packaging",
     "test_public_api",
     "test_readme",
+    "pull/test_cli_pull",  # a command, with the servers of tests/pull
     "aws/test_cli_pull",  # a command, with the fake account of tests/aws
     "aws/test_credentials",  # likewise
 }

@@ -31,9 +31,10 @@ from tracekit.errors import TracekitError as TracekitError
 
 # isort: split
 # Importing a submodule for the first time sets it as an attribute of the package.  These lines import the modules
-# ``errors`` and ``report`` at the latest, so their attributes are not set again: the functions keep the names.
+# ``errors``, ``pull`` and ``report`` at the latest, so their attributes are not set again: functions keep the names.
 from tracekit.analysis.errors import errors as errors
 from tracekit.findings import Shown as _Shown
+from tracekit.pull import pull as pull
 from tracekit.report import report as report
 
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
 from tracekit.loading.requests.read import read_requests as read_requests
 from tracekit.loading.profiles.read import read_profile as read_profile
+from tracekit.pull import pull as pull
 from tracekit.aws.pull.xray import pull_xray as pull_xray
 from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 

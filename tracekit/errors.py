@@ -5,7 +5,7 @@
     TracekitError
       LoadError      the source could not be read in any, or in the given, format    .source .record .code
       SchemaError    the frame is not a table of spans                               .missing .found
-      PullError      a request to AWS failed                                         .operation .request_id
+      PullError      a request to a backend failed                                   .operation .request_id
       FilterError    the filter expression does not parse                            .expression .position
       RenderError    a view or a report could not be made
 
@@ -95,7 +95,7 @@ class SchemaError(TracekitError):
 
 
 class PullError(TracekitError):
-    """A request to AWS failed.
+    """A request to a backend failed.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class PullError(TracekitError):
     operation
         The API operation.
     request_id
-        The request id, for AWS support.
+        The request id, for AWS support; empty for other backends.
     """
 
     def __init__(self, message: str, *, operation: str = "", request_id: str = "") -> None:

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.aws.access import Access
-from tracekit.aws.client import Caller, NoAnswerError, RejectedError
+from tracekit.aws.client import Caller
 from tracekit.aws.pull.xray import pull_xray
 from tracekit.aws.reader import Reader
 from tracekit.cli import app
+from tracekit.pull.calls import NoAnswerError, RejectedError
 
 CONFIG = """
 [profile old-sso]

@@ -9,8 +9,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from fake_xray import BEGUN, Trace, trace_id
 
-from tracekit.aws.client import Caller, RejectedError
+from tracekit.aws.client import Caller
 from tracekit.aws.pull.batches import _Page
+from tracekit.pull.calls import RejectedError
 
 OF_THE_CALL = {"amz-sdk-invocation-id", "amz-sdk-request", "authorization", "x-amz-date", "user-agent"}
 QUERY = {"queryString": "fields @message", "logGroupName": "aws/spans", "startTime": BEGUN, "endTime": BEGUN + 60}

@@ -16,8 +16,8 @@ from nbclient import NotebookClient
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tracekit.aws.pull.folder import read_lines
 from tracekit.cli import app
+from tracekit.pull.folder import read_lines
 
 TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}
 DEAD = "1-00000001-" + "a" * 24

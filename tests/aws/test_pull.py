@@ -8,9 +8,10 @@ import pytest
 from fake_xray import BEGUN, SIX_HOURS, Trace, document, trace_id
 
 import tracekit as tk
-from tracekit.aws.pull import insights, progress
-from tracekit.aws.pull.folder import PullFolder, read_lines
+from tracekit.aws.pull import insights
 from tracekit.aws.pull.xray import pull_xray
+from tracekit.pull import progress
+from tracekit.pull.folder import PullFolder, read_lines
 
 
 def utc(second):

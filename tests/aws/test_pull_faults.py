@@ -22,10 +22,10 @@ from fake_xray import BEGUN, Schedule, Trace, trace_id
 
 import tracekit as tk
 from tracekit.aws.client import Caller
-from tracekit.aws.pull import folder as folder_module
 from tracekit.aws.pull import paging
-from tracekit.aws.pull.folder import PullFolder, read_lines
 from tracekit.aws.pull.xray import pull_xray
+from tracekit.pull import folder as folder_module
+from tracekit.pull.folder import PullFolder, read_lines
 
 TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}
 
@@ -548,7 +548,7 @@ def test_a_file_that_nothing_fitted_into_is_not_left_behind(tmp_path, monkeypatc
 
 
 def test_ctrl_c_does_not_wait_for_a_response_that_hangs(serve, tmp_path, monkeypatch):
-    from tracekit.aws.pull import workers  # noqa: PLC0415 - to be patient for a shorter time
+    from tracekit.pull import workers  # noqa: PLC0415 - to be patient for a shorter time
 
     monkeypatch.setattr(workers, "_PATIENCE_S", 0.3)
     hanging, main = threading.Event(), threading.main_thread().ident

@@ -10,8 +10,8 @@ import pytest
 from fake_xray import document, trace_id
 
 import tracekit as tk
-from tracekit.aws.pull.folder import PullFolder, read_lines
 from tracekit.aws.pull.xray import pull_xray
+from tracekit.pull.folder import PullFolder, read_lines
 
 NOW = int(pd.Timestamp.now("UTC").timestamp())
 

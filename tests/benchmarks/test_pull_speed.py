@@ -30,8 +30,8 @@ from botocore.config import Config
 from xray_server import SEGMENTS, trace_id
 
 from tracekit import read
-from tracekit.aws.pull.folder import read_lines
 from tracekit.aws.pull.xray import pull_xray
+from tracekit.pull.folder import read_lines
 
 TRACES = int(os.environ.get("TRACEKIT_BENCH_TRACES", "5000"))
 PLAIN = min(TRACES, 5000)  # what plain means read; they hold no more

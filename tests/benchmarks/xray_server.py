@@ -37,7 +37,7 @@ def blanked(texts):
 
 def templates():
     """Return traces of the bundled recording, filled up to so many segments, with blanks for their ids."""
-    from tracekit.aws.pull.folder import read_lines  # noqa: PLC0415 - who only asks needs only the ids
+    from tracekit.pull.folder import read_lines  # noqa: PLC0415 - who only asks needs only the ids
 
     recorded = [trace for line in read_lines(RECORDING) for trace in json.loads(line)["Traces"]]
     made = []

@@ -6,11 +6,7 @@ workers, and Ctrl-C does not wait for a sleeping retry.
 
 from __future__ import annotations
 
-import random
 import socket
-import threading
-import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -24,13 +20,13 @@ from tracekit.aws.access import (
     is_credential_error,
 )
 from tracekit.errors import PullError
+from tracekit.pull.calls import Backoff, NoAnswerError, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BODY = "tracekit-body"
 _BROKEN = "a connection that failed"
-_MAX_BACKOFF_S = 20.0
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _NOT_OK, _CLIENT_ERROR, _TOO_MANY, _SERVER_ERROR = 300, 400, 429, 500
 _THROTTLED = frozenset(
@@ -52,24 +48,7 @@ _REMEDIES = {
 Answer = TypeVar("Answer")
 
 
-class RejectedError(PullError):
-    """AWS rejected the call; a retry does not help."""
-
-    def __init__(self, message: str, *, code: str, reason: str = "", operation: str = "", request_id: str = "") -> None:
-        super().__init__(message, operation=operation, request_id=request_id)
-        self.code = code
-        self.reason = reason
-
-
-class NoAnswerError(PullError):
-    """A call got no usable answer after all attempts; a later one may."""
-
-
-class StoppedError(Exception):
-    """The pull was stopped while a worker was waiting."""
-
-
-class Caller:
+class Caller(Backoff):
     """Calls AWS operations with retries.
 
     Parameters
@@ -101,16 +80,11 @@ class Caller:
     ) -> None:
         from botocore.config import Config  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
 
+        super().__init__(backoff_s)
         self._access = Access(session, region=region, profile=profile)
-        self.counts: Counter[str] = Counter()
-        self.stopped = threading.Event()
         self._attempts = attempts
-        self._backoff_s = backoff_s
         self._clients: dict[str, Any] = {}
         self._senders: dict[str, _Sender] = {}
-        self._lock = threading.Lock()
-        self._not_before = 0.0
-        self._random = random.Random()  # noqa: S311 - jitter
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=10,
@@ -146,7 +120,7 @@ class Caller:
         decode = _decoder(answer)
         reason, request_id, is_throttled = "", "", False
         for attempt in range(self._attempts):
-            self._wait(attempt)
+            self.wait(attempt)
             self.counts[name] += 1
             body, reason, request_id, is_throttled = self._attempt(
                 getattr(client, operation), name, service, parameters
@@ -158,9 +132,7 @@ class Caller:
                     reason = f"an invalid body ({error}): {body[:60]!r} (check for a proxy)"
             self.counts["retries"] += 1
             if is_throttled:
-                self.counts["throttled"] += 1
-                with self._lock:
-                    self._not_before = max(self._not_before, time.monotonic() + self._pause(attempt))
+                self.throttle(attempt)
         message = self._access.cleaned(
             f"expected an answer of {name} in {self.region}, found {reason} at each of {self._attempts} attempts"
         )
@@ -223,26 +195,6 @@ class Caller:
         message += f"; {remedy}" * bool(remedy) + f" (request id {request_id or 'unknown'})"
         raise RejectedError(message, code=code, reason=text, operation=name, request_id=request_id)
 
-    # ---------------------------------------------------------------- waiting
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep; raise StoppedError if the pull was stopped meanwhile."""
-        if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
-            raise StoppedError
-
-    def _pause(self, attempt: int) -> float:
-        """Return the backoff after an attempt, in seconds."""
-        return min(_MAX_BACKOFF_S, self._backoff_s * 2.0**attempt) * self._random.uniform(0.5, 1.0)
-
-    def pause(self, attempt: int) -> None:
-        """Sleep for the backoff after an attempt."""
-        self.sleep(self._pause(attempt))
-
-    def _wait(self, attempt: int) -> None:
-        """Sleep before an attempt: the backoff, and while the account is throttled."""
-        self.sleep(self._pause(attempt - 1) if attempt else 0)
-        self.sleep(max(0.0, self._not_before - time.monotonic()))
-
 
 class _Sender:
     """Sends botocore's signed request over an endpoint with the client's settings and keeps the bytes of the answer.
@@ -278,6 +230,7 @@ class _Sender:
         from botocore.parsers import create_parser  # noqa: PLC0415 - heavy
 
         request = self._endpoint.create_request(params, model)
+        request.stream_output = False  # so that a body that ends early is a failed attempt
         name = f"before-send.{model.service_model.service_id.hyphenize()}.{model.name}"
         answer = first_non_none_response(self._events.emit(name, request=request))
         if answer is None:

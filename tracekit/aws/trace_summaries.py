@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.pull.folder import read_lines
 from tracekit.aws.pull.result import Pull
 from tracekit.aws.pull.trace_ids import to_w3c_id, to_xray_id
 from tracekit.errors import MISSHAPEN, LoadError, PullError
+from tracekit.pull.folder import read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.aws.pull.folder import read_lines
 from tracekit.loading import LOADERS, read
 from tracekit.loading.xray import blocks as xray_blocks
 from tracekit.loading.xray import fast as xray_fast
 from tracekit.loading.xray.segment import Part, exact_times
 from tracekit.loading.xray.times import nanoseconds
 from tracekit.loading.xray.tree import DEEPEST, flat
+from tracekit.pull.folder import read_lines
 
 RECORDING = Path(__file__).parents[3] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
 TRACE = "1-58406520-a006649127e371903a2de979"

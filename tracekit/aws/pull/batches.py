@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.summaries import one_line
-from tracekit.aws.pull.workers import run
 from tracekit.errors import PullError
+from tracekit.pull.calls import NoAnswerError, RejectedError
+from tracekit.pull.workers import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
+    from tracekit.aws.client import Caller
     from tracekit.aws.pull.account import Account
-    from tracekit.aws.pull.folder import PullFolder
+    from tracekit.pull.folder import PullFolder
 
 BATCH_SIZE = 5  # ids per call; the API limit
 _FAILURES_IN_A_ROW = 5

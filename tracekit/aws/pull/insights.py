@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.trace_ids import to_w3c_id, to_xray_id
-from tracekit.aws.pull.windows import Window, split
-from tracekit.aws.pull.workers import run
 from tracekit.errors import PullError
+from tracekit.pull.calls import NoAnswerError, RejectedError
+from tracekit.pull.windows import Window, split
+from tracekit.pull.workers import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracekit.aws.pull.folder import PullFolder
+    from tracekit.aws.client import Caller
+    from tracekit.pull.folder import PullFolder
 
 LOG_GROUP = "aws/spans"
 BATCH_SIZE = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekit.aws.client import NoAnswerError
+from tracekit.pull.calls import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

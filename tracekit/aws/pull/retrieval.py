@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.batches import Head, heads_of
 from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.summaries import one_line
 from tracekit.aws.pull.trace_ids import start_second, to_xray_id
-from tracekit.aws.pull.windows import Window
-from tracekit.aws.pull.workers import run
+from tracekit.pull.calls import NoAnswerError, RejectedError
+from tracekit.pull.windows import Window
+from tracekit.pull.workers import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracekit.aws.pull.folder import PullFolder
+    from tracekit.aws.client import Caller
+    from tracekit.pull.folder import PullFolder
 
 BATCH_SIZE = 100  # ids per retrieval; the API limit
 _MAX_WAIT_S = 3600  # retrievals time out after an hour

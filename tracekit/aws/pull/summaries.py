@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.paging import Pages
-from tracekit.aws.pull.windows import Window, split
-from tracekit.aws.pull.workers import run
+from tracekit.pull.calls import NoAnswerError, RejectedError
+from tracekit.pull.windows import Window, split
+from tracekit.pull.workers import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracekit.aws.pull.folder import PullFolder
+    from tracekit.aws.client import Caller
+    from tracekit.pull.folder import PullFolder
 
 _TIMES_A_WINDOW = 3
 

@@ -6,19 +6,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracekit.aws.client import Caller, RejectedError
+from msgspec import Struct
+
+from tracekit.aws.client import Caller
 from tracekit.aws.prices import USD_PER_SCANNED_BYTE
 from tracekit.aws.pull import insights, retrieval
 from tracekit.aws.pull.account import Account
 from tracekit.aws.pull.batches import fetch
-from tracekit.aws.pull.folder import PullFolder
-from tracekit.aws.pull.progress import Meter, Progress
 from tracekit.aws.pull.result import Pull, PullEstimate, estimated, estimated_logs
 from tracekit.aws.pull.summaries import enumerate_ids
 from tracekit.aws.pull.trace_ids import read_trace_ids, to_xray_id
-from tracekit.aws.pull.windows import Window, instant
 from tracekit.errors import FilterError, PullError
 from tracekit.expressions.parsing import parse
+from tracekit.pull.calls import RejectedError
+from tracekit.pull.folder import PullFolder
+from tracekit.pull.progress import Meter, Progress
+from tracekit.pull.windows import Window, instant
 from tracekit.text import ratio, usd
 
 if TYPE_CHECKING:
@@ -30,6 +33,19 @@ _CHOICES = {
     "time_range": ("Event", "Service", "TraceId"),
     "trace_format": ("XRAY", "OTEL"),
 }
+
+
+class _Plan(Struct):
+    """The required fields of a plan."""
+
+    region: str
+    time_range: str
+    sampling: bool | float
+    source: str
+    window: tuple[float, float] | None
+    service: str | None
+    group: str | None
+    filter: str | None
 
 
 def pull_xray(
@@ -138,7 +154,7 @@ def pull_xray(
     options: dict[str, Any] = {"region": caller.region}
     if not (is_resumed and account is None and window is None):  # else those of the plan apply
         options |= {"time_range": time_range, "sampling": sampling, "source": source}
-    with closing(caller), PullFolder(path) as opened, Meter(on_progress) as meter:
+    with closing(caller), PullFolder(path, _Plan) as opened, Meter(on_progress) as meter:
         plan = opened.plan({**selection, **options}, {"window": window})
         run = _Run(caller, opened, meter, plan, concurrency, rounds, backoff_s)
         return run.run(account, trace_format, is_confirmed=yes)

@@ -2,10 +2,11 @@
 
 ::
 
-    <folder>/traces-000001.jsonl.zst       complete answers of X-Ray, one per line; tracekit.read reads the folder
+    <folder>/traces-000001.jsonl.zst       complete answers of the backend, one per line; tracekit.read reads the folder
     <folder>/.traces-000002.jsonl.zst.part still being written; ignored by readers
+    <folder>/objects/0123456789abcdef      an answer that is not text
     <folder>/.pull/plan.json               the options of the pull
-    <folder>/.pull/summaries-000001...     answers of GetTraceSummaries
+    <folder>/.pull/summaries-000001...     answers of X-Ray's GetTraceSummaries
     <folder>/.pull/journal.jsonl           completed requests, and the file and byte offset of their answers
 
 Every answer is a separate zstd frame, written before its line in the journal.  On reopening, data without a journal
@@ -14,6 +15,7 @@ line is truncated and requested again; a file is renamed when complete.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -42,19 +44,6 @@ _FORMAT = 1
 _ANSWERS = re.compile(r"(?:traces|summaries)-\d{6,}\.jsonl\.zst")
 
 
-class _Plan(Struct):
-    """The required fields of a plan."""
-
-    region: str
-    time_range: str
-    sampling: bool | float
-    source: str
-    window: tuple[float, float] | None
-    service: str | None
-    group: str | None
-    filter: str | None
-
-
 class PullFolder:
     """A folder that several threads write answers to.
 
@@ -62,12 +51,15 @@ class PullFolder:
     ----------
     path
         Created if missing.
+    fields
+        The required fields of its plan.
     largest
         Bytes after which the next file is started.
     """
 
-    def __init__(self, path: Path, largest: int = _LARGEST) -> None:
+    def __init__(self, path: Path, fields: type[Struct] = Struct, largest: int = _LARGEST) -> None:
         self.path = path
+        self._fields = fields
         self._hidden = path / ".pull"
         self._largest = largest
         self._lock = threading.Lock()
@@ -132,7 +124,7 @@ class PullFolder:
         """Return the options of the first run."""
         try:
             plan: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            msgspec.convert(plan, _Plan)
+            msgspec.convert(plan, self._fields)
         except (ValueError, RecursionError) as error:
             message = f"expected the options of a pull in {file}, found {shortened(str(error))}; choose another folder"
             raise PullError(message) from error
@@ -152,6 +144,18 @@ class PullFolder:
                 self._failure = str(self._write_error(error))
         if self._failure:
             raise PullError(self._failure)
+
+    def write_object(self, name: str, content: bytes) -> None:
+        """Write an answer that is not text into a file of its own, before the journal entry that mentions it."""
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # names of the backend are no paths
+        folder = self.path / "objects"
+        whole = folder / f".{digest}.part"
+        try:
+            folder.mkdir(exist_ok=True)
+            whole.write_bytes(content)
+            whole.replace(folder / digest)
+        except OSError as error:
+            raise self._write_error(error) from None
 
     def _write_error(self, error: OSError) -> PullError:
         """Return the error about a failed write."""
@@ -300,13 +304,22 @@ class _Entry(Struct, kw_only=True):
     found: list[str] | None = None
     scanned: int | None = None
     next: str | None = None
+    split: tuple[int, int] | None = None
+    searched: tuple[int, int] | None = None
+    traces: list[str] = []
+    ledger: dict[str, str | int | float | None] = {}
 
     @property
     def is_whole(self) -> bool:
         """Whether related fields are all present, and the file is one of a pull."""
         page = (self.window, self.found, self.scanned, self.next)
         is_named = self.file is not None and _ANSWERS.fullmatch(self.file) is not None
-        return (is_named if self.end is not None else self.file is None) and len({part is None for part in page}) == 1
+        is_searched = (self.searched is None) == (not self.ledger)
+        return (
+            is_searched
+            and (is_named if self.end is not None else self.file is None)
+            and len({part is None for part in page}) == 1
+        )
 
 
 _decoded = msgspec.json.Decoder(_Entry).decode
