@@ -15,7 +15,7 @@ from tracekit import TraceSet
 CLAIMS = ("compare", "what_differs", "paths", "first screen")
 WORLDS = [case for case in CASES if case not in {"no trace", "one trace", "two traces", "five traces"}]
 LONG = 60  # replications from which all recordings and sizes are tried
-OVERLAPPING = 0.1  # wanted of windows of one recording: they overlap, so a fluctuation of it is counted many times
+OVERLAPPING = 0.2  # wanted of windows of one recording: they overlap, and an operation of 0.5 ms really drifts by 5%
 SHARES = (0.5, 0.25)  # of the traces that a head sampler keeps on the two sides
 
 
