@@ -54,7 +54,7 @@ def test_objects_of_the_period_and_an_hour_more_arrive(serve, tmp_path):
     objects = {key(n, hour=5 + n): exported(Trace(n)) for n in range(8)}  # hours 5 to 12
     server = serve(objects)
     pull = pulled(tmp_path / "a")
-    assert pull.accounts.index.tolist() == [key(n, hour=5 + n) for n in range(2, 6)]  # hours 7 to 10
+    assert sorted(pull.accounts.index) == [key(n, hour=5 + n) for n in range(2, 6)]  # hours 7 to 10
     assert repr(pull).endswith("4 objects: 4 returned)")
     assert sorted(pull.traces.trace_ids) == [Trace(n).id for n in range(2, 6)]
     assert set(pull.ledger["truncation"]) == {"excluded"}

@@ -57,7 +57,7 @@ def test_a_waterfall_reacts_and_says_how_to_select_in_python(visit, views, tmp_p
     views["waterfall"].selected = ""
     frame.locator(".tkw-scroll").focus()
     visit.page.keyboard.press("ArrowDown")
-    assert frame.locator(".tkw-row[aria-selected=true]").get_attribute("data-row") == "5"
+    frame.locator('.tkw-row[aria-selected=true][data-row="5"]').wait_for()
     frame.get_by_role("searchbox").fill("SELECT entries")
     chromium.wait_until(frame, "() => /^\\d+ found/.test(document.querySelector('.tkw-bar [role=status]').textContent)")
 

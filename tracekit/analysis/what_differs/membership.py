@@ -111,7 +111,7 @@ def _membership(
     kv = traces.columns.kv
     used = np.flatnonzero(wanted)
     keys = [_current(kv.keys[at]) for at in kv.key[used].tolist()]
-    place = np.full(len(kv), -1)
+    place = np.full(len(kv), -1, np.int32)
     place[used] = [number.of(key, _shown(key, text)) for key, text in zip(keys, texts_of(kv, used), strict=True)]
     parts = [(place[each.code], each.trace) for each in entries]
     for key, found in _derived(traces).items() if only in {None, OPERATION, *_SCOPE_KEYS} else ():
@@ -144,7 +144,7 @@ def _derived(traces: TraceSet) -> dict[str, Codes]:
 def _numbered(key: str, found: Codes, number: _Numbers, least: int) -> Array:
     """Return the number of each label of a column, -1 for those that occur less often, and for none."""
     count = np.bincount(found.codes[found.codes >= 0], minlength=len(found.labels))
-    place = np.full(len(found.labels) + 1, -1)
+    place = np.full(len(found.labels) + 1, -1, np.int32)
     for at in np.flatnonzero(count >= least).tolist():
         place[at] = number.of(key, found.labels[at])
     return place
@@ -153,7 +153,9 @@ def _numbered(key: str, found: Codes, number: _Numbers, least: int) -> Array:
 def _distinct(parts: Sequence[tuple[Array, Array]], values: int, traces: int) -> tuple[Array, Array]:
     """Return the distinct pairs of value and trace, sorted, without value -1; in blocks of values."""
     step = max(_BLOCK // max(traces, 1), 1)
-    pairs = [value * np.int64(traces) + trace for value, trace in parts]  # below 0 for value -1
+    kind = np.int32 if values * traces < 2**31 else np.int64
+    # below 0 for value -1
+    pairs = [value.astype(kind, copy=False) * kind(traces) + trace.astype(kind, copy=False) for value, trace in parts]
     found = [_block(pairs, low * traces, min(low + step, values) * traces) for low in range(0, values, step)]
     pair = np.concatenate(found) if found else np.zeros(0, np.int64)
     return pair // max(traces, 1), pair % max(traces, 1)
