@@ -232,3 +232,9 @@ def test_names_of_older_conventions_are_the_same_key(older, current, value):
     together = tk.what_differs(new + old, "slowest 5%")
     for name in (older, current):
         assert together.values(name)[["value", "trace_count"]].to_numpy().tolist() == [[value, 800]]
+
+
+def test_values_of_a_column_are_those_of_its_attribute():
+    differs = tk.what_differs(tk.load_sample("small-shop")[1], "failed")
+    for column, key in (("service_name", "service.name"), ("http_route", "http.route")):
+        pd.testing.assert_frame_equal(differs.values(column), differs.values(key))

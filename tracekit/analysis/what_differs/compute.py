@@ -14,6 +14,7 @@ from tracekit.analysis.what_differs.selection import Side, sides_of
 from tracekit.arguments import check_traces
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
+from tracekit.text import plural
 from tracekit.weights.comparability import comparability, shared_count
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def what_differs(
     sides = sides_of(traces, selection)
     for side in sides:
         if not side.trace_count:
-            raise ValueError(f"expected traces on both sides, found none for {side.name!r}")
+            others = sum(each.trace_count for each in sides)
+            message = f"expected traces on both sides, found none for {side.name!r} and {plural(others, 'other trace')}"
+            raise ValueError(f"{message}; select a larger part, or read more traces")
     about, is_comparable = _statement(sides)
     found = Found(sides, min_traces, confidence)
     singles = found.shares()

@@ -155,7 +155,7 @@ def _distinct(parts: Sequence[tuple[Array, Array]], values: int, traces: int) ->
     step = max(_BLOCK // max(traces, 1), 1)
     kind = np.int32 if values * traces < 2**31 else np.int64
     # below 0 for value -1
-    pairs = [value.astype(kind, copy=False) * kind(traces) + trace.astype(kind, copy=False) for value, trace in parts]
+    pairs = [np.multiply(value, traces, dtype=kind) + trace.astype(kind, copy=False) for value, trace in parts]
     found = [_block(pairs, low * traces, min(low + step, values) * traces) for low in range(0, values, step)]
     pair = np.concatenate(found) if found else np.zeros(0, np.int64)
     return pair // max(traces, 1), pair % max(traces, 1)

@@ -69,7 +69,7 @@ class Differences(Weighted, Shown):
         Parameters
         ----------
         key
-            An attribute key, or ``operation``.
+            An attribute key, a column of ``spans`` that comes from one (``service_version``), or ``operation``.
         confidence
             Confidence level of the limits.
 

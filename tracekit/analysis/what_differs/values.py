@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.what_differs.membership import membership, owned
+from tracekit.semconv import NUMBER_KEYS, RESOURCE_KEYS, SPAN_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from tracekit.analysis.what_differs.membership import Membership
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.columns import Array
+
+_KEYS: Final = {"service_name": "service.name"} | {
+    column: keys[0] for names in (SPAN_KEYS, NUMBER_KEYS, RESOURCE_KEYS) for column, keys in names.items()
+}
 
 
 class ValueShares(NamedTuple):
@@ -64,6 +69,7 @@ class ValueShares(NamedTuple):
 
 
 def value_shares(sides: tuple[Side, Side], key: str) -> ValueShares:
-    """Return which traces have which value of a key."""
+    """Return which traces have which value of a key, or of the attribute of a column of ``spans``."""
     traces = sides[0].traces
+    key = _KEYS.get(key, key)
     return ValueShares(sides, membership(traces, owned(traces), least=1, only=key))
