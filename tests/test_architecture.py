@@ -70,6 +70,7 @@ COMMANDS = [
 LOADER_CALLS = {  # loaders that functions of TraceSet import when they are called
     ("traces", "loading.flat"),
     ("traces", "loading.from_frame"),
+    ("traces", "loading.otlp.write"),
     ("traces", "loading.store.read_write"),
     ("traces", "loading.store.union"),
 }

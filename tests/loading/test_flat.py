@@ -228,7 +228,7 @@ def test_what_is_no_parquet_file_is_not_replaced(tmp_path, shop):
 def test_read_says_what_to_do_with_it(tmp_path, shop):
     path = shop.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(
-        LoadError, match=r"found a Parquet file; .*TraceSet\.from_spans\(pandas\.read_parquet\(FILE\)\)"
+        LoadError, match=r"found columns of tracekit; use TraceSet\.from_spans\(pandas\.read_parquet\(FILE\)\)"
     ):
         tk.read(path)
 

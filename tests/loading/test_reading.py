@@ -228,7 +228,7 @@ def test_a_gzip_bomb_is_stopped():
         (b"trace not found", "API_ERROR_JSON", "repeat the request"),
         (b"Unauthorized", "API_ERROR_JSON", "Unauthorized"),
         (b'{"TraceSummaries": [{"Id": "1-58406520-a006649127e371903a2de979"}]}', "XR_SUMMARIES_ONLY", "no spans"),
-        (b"PAR1" + b"\0" * 40, "FORMAT_UNKNOWN", "Parquet"),
+        (b"PAR1" + b"\0" * 40, "CONTAINER_DAMAGED", "Parquet"),
     ],
 )
 def test_what_is_no_trace_data_is_named(data, code, message):

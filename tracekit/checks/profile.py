@@ -8,6 +8,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.profile.compare import compared
 from tracekit.analysis.profile.compute import profile_of
+from tracekit.arguments import check_traces
 from tracekit.loading.profiles.read import read_profile
 from tracekit.profile_samples import ProfileSamples
 
@@ -88,7 +89,10 @@ def profile(
 
 def _path(traces: TraceSet | CriticalPath) -> CriticalPath:
     """Return the critical path of traces."""
-    return traces if isinstance(traces, CriticalPath) else critical_path(traces)
+    if isinstance(traces, CriticalPath):
+        return traces
+    check_traces(traces, "profile")
+    return critical_path(traces)
 
 
 def _samples(source: Any) -> ProfileSamples:

@@ -150,7 +150,7 @@ def weighted_absence_probability(weight: Array, square: Array, total: float, oth
     >>> absence_probability(np.array([50]), 97, 50).round(10)
     array([0.])
     >>> weighted_absence_probability(np.array([50.0]), np.array([50.0]), 990, 50).round(3)
-    array([0.078])
+    array([0.08])
     """
     count = np.divide(weight**2, square, out=np.zeros(len(weight)), where=square > 0)
     mine = np.divide(count * total, weight, out=np.ones(len(weight)), where=weight > 0)

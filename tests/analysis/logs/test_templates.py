@@ -31,6 +31,7 @@ def test_messages_that_differ_in_numbers_ids_and_quoted_texts_are_one(messages, 
     assert len(codes) == len(messages)
 
 
+@example(["5af7183fb1d4cf5f", "deadbeef-0000-1111-2222-333344445555"])
 @example(["A1B2C30x5forder", "\x010x5forder"])
 @example(["a\x005f", "a0x5f", "a\x025f"])
 @given(st.lists(st.lists(PART, max_size=6).map("".join), max_size=8))

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 _READ: Final = 2_000  # characters of a message that message_template reads
 _PIECE: Final = 50_000  # messages that are read as one text
 _END: Final = "\2"
-_MARKS: Final = frozenset("\0\1\2")  # of hexadecimal prefixes, ids and ends
+_MARKS: Final = frozenset("\0\1\2\3")  # of hexadecimal prefixes, ids and ends
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
-_ID: Final = (  # UUIDs, and hexadecimal words with a letter and a digit, where all digits are 0
-    r"\b(?:[0a-fA-F]{8}-(?:[0a-fA-F]{4}-){3}[0a-fA-F]{12}|(?=[a-fA-F]*0)(?=0*[a-fA-F])[0a-fA-F]{6,})\b"
-)
-_ID_IN_TEXT: Final = re.compile(_ID)
-_ID_IN_BYTES: Final = re.compile(_ID.encode())
+_UUID: Final = r"\b[0a-fA-F]{8}-(?:[0a-fA-F]{4}-){3}[0a-fA-F]{12}\b"  # where all digits are 0
+_WORD: Final = r"\b(?=[a-fA-F]*0)(?=0*[a-fA-F])[0a-fA-F]{6,}\b"  # hexadecimal, with a letter and a digit
+_IN_TEXT: Final = [(re.compile(pattern), mark) for pattern, mark in ((_UUID, "\3"), (_WORD, "\1"))]
+_IN_BYTES: Final = [(re.compile(pattern.encode()), mark) for pattern, mark in ((_UUID, b"\3"), (_WORD, b"\1"))]
 
 
 def templates(messages: Sequence[str]) -> tuple[Array, list[str]]:
@@ -61,9 +60,11 @@ def _shapes(messages: Sequence[str]) -> list[str]:
     for low in range(0, len(messages), _PIECE):
         part = [message[:_READ] for message in messages[low : low + _PIECE]]
         whole = _END.join(part)
-        if whole.isascii() and whole.count(_END) == len(part) - 1 and "\0" not in whole and "\1" not in whole:
+        if whole.isascii() and whole.count(_END) == len(part) - 1 and not any(mark in whole for mark in "\0\1\3"):
             data = whole.encode().replace(b"0x", b"\0").replace(b"0X", b"\0").translate(_DIGITS)
-            found += _ID_IN_BYTES.sub(b"\1", data).decode().split(_END)
+            for pattern, mark in _IN_BYTES:
+                data = pattern.sub(mark, data)
+            found += data.decode().split(_END)
         else:
             found += map(_shape, part)
     return found
@@ -73,7 +74,10 @@ def _shape(message: str) -> str:
     """Return the shape of one message; one that contains the marks of shapes is its own."""
     if not _MARKS.isdisjoint(message):
         return f"{_END}{message}"
-    return _ID_IN_TEXT.sub("\1", message.replace("0x", "\0").replace("0X", "\0").translate(_ZEROS))
+    found = message.replace("0x", "\0").replace("0X", "\0").translate(_ZEROS)
+    for pattern, mark in _IN_TEXT:
+        found = pattern.sub(mark, found)
+    return found
 
 
 _ZEROS: Final = dict.fromkeys(map(ord, "123456789"), "0")

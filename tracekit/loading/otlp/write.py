@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 
 from tracekit.columns import Columns, trace_starts
 from tracekit.loading.flat import hexes
-from tracekit.loading.opening.sniff import container_of
 from tracekit.loading.otlp.times import ROUNDED_NS
 from tracekit.loading.paths import shown
 from tracekit.loading.progress import Meter
@@ -134,7 +133,7 @@ def _is_lines(place: Path) -> bool:
     """Return whether an existing file begins like JSON Lines, or like the container of its name."""
     with place.open("rb") as file:
         head = file.read(16)
-    return not head or head.startswith(b"{") or container_of(head) in {"gzip", "zstd"}
+    return not head or head.startswith((b"{", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
 
 
 # -------------------------------------------------------------------- the texts of a set
