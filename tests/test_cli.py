@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -119,6 +120,39 @@ def test_report_joins_log_lines(place, good):
     ran = run.invoke(app, ["report", str(good), "--logs", "nothing.jsonl", "-o", "page.html"])
     assert ran.exit_code == 2
     assert "PATH_MISSING nothing.jsonl" in ran.output
+
+
+def test_report_shows_the_error_budget_and_the_costs(place, good):
+    (place / "prices.toml").write_text("[[price]]\nname = 'bank'\nwhere = \"name == 'GET /'\"\nusd_per_million = 5\n")
+    wanted = ["--slo", "99.9%", "--slo-latency-ms", "300", "--prices", "prices.toml", "--prices", "aws-lambda"]
+    ran = run.invoke(app, ["report", good.name, *wanted, "-o", "page.html"])
+    assert ran.exit_code == 0, ran.output
+    page = re.sub("<[^>]+>", "", (place / "page.html").read_text(encoding="utf-8"))
+    assert "Service level objective" in page
+    assert "objective=0.999, latency_ms=300.0" in page
+    assert "per request" in page
+    assert "usd_per_million=5" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--slo", "often"], "expected a share such as 99.9% or 0.999, found 'often'"),
+        (["--slo", "99.9"], "expected a share such as 99.9% or 0.999, found '99.9'"),
+        (["--slo", "nan"], "expected a share"),
+        (["--slo-latency-ms", "300"], "a latency objective needs --slo"),
+        (["--slo", "0.99", "--slo-latency-ms", "0"], "expected milliseconds above 0, found 0.0"),
+        (["--prices", "gcp"], "one of the lists aws-lambda, or a file NAME.toml, found 'gcp'"),
+        (["--prices", "none.toml"], "expected a file of prices, found none at none.toml"),
+        (["--prices", "bad.toml"], "nowhere"),
+    ],
+)
+def test_report_refuses_goals_that_it_cannot_use(place, good, options, message):
+    (place / "bad.toml").write_text("[[price]]\nname = 'bank'\nwhere = 'nowhere == 3'\n")
+    ran = run.invoke(app, ["report", good.name, *options, "-o", "page.html"])
+    assert ran.exit_code == 2
+    assert message in " ".join(ran.stderr.replace("│", " ").split())
+    assert not (place / "page.html").exists()
 
 
 def test_the_same_input_gives_the_same_page(place, good):

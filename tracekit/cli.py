@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from tracekit.notebooks import copy_notebooks, folder_for
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tracekit.analysis.cost.prices import Price
     from tracekit.report.sides import Sides
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
@@ -150,6 +152,16 @@ def report(
         list[str] | None,
         typer.Option(help="Log lines of the traces and of the baseline: file, folder or glob. Repeatable."),
     ] = None,
+    slo: Annotated[
+        str | None, typer.Option(help="Share of requests that have to be good, such as 99.9%: adds the error budget.")
+    ] = None,
+    slo_latency_ms: Annotated[
+        float | None, typer.Option(help="With --slo: a good request also takes at most so long, in ms.")
+    ] = None,
+    prices: Annotated[
+        list[str] | None,
+        typer.Option(help="Adds what requests cost: aws-lambda, or a TOML file of prices. Repeatable."),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     format_: Format = None,
     time_unit: TimeUnit = None,
@@ -158,6 +170,8 @@ def report(
     """Write a self-contained HTML report and print its findings."""
     from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
 
+    objective = _objective(slo, slo_latency_ms)
+    charged = _charged(prices)
     baseline_traces = _read(baseline, format_, time_unit, strict=strict) if baseline else None
     traces = _read(files, format_, time_unit, strict=strict)
     try:
@@ -170,12 +184,39 @@ def report(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _write_report(sides, output, title, logs=logs)
+    _write_report(sides, output, title, logs=logs, slo=objective, prices=charged)
+
+
+def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | None:
+    """Return the arguments of ``tk.slo`` of the options; a usage error before any file is opened."""
+    if slo is None:
+        if latency_ms is not None:
+            raise typer.BadParameter("a latency objective needs --slo", param_hint="--slo-latency-ms")
+        return None
+    if latency_ms is not None and not latency_ms > 0:
+        raise typer.BadParameter(f"expected milliseconds above 0, found {latency_ms}", param_hint="--slo-latency-ms")
+    try:
+        share = float(Decimal(slo.removesuffix("%")) / (100 if slo.endswith("%") else 1))
+    except InvalidOperation:
+        share = 0.0
+    if not 0 < share < 1:
+        raise typer.BadParameter(f"expected a share such as 99.9% or 0.999, found {slo!r}", param_hint="--slo")
+    return {"objective": share} | ({} if latency_ms is None else {"latency_ms": latency_ms})
 
 
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
     """Return the ends of a period; None without any."""
     return None if start is None and end is None else (start, end)
+
+
+def _charged(prices: list[str] | None) -> list[Price] | None:
+    """Return the prices of the named lists and files; a usage error before any file of traces is opened."""
+    from tracekit.analysis.cost.prices import price_table  # noqa: PLC0415 - not for --help
+
+    try:
+        return price_table(prices) if prices else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--prices") from error
 
 
 @app.command()
@@ -324,14 +365,22 @@ def _check_options(format_: str | None, time_unit: str | None) -> None:
 
 
 def _write_report(
-    sides: Sides, output: Path, title: str | None, figures: Table | None = None, logs: list[str] | None = None
+    sides: Sides,
+    output: Path,
+    title: str | None,
+    figures: Table | None = None,
+    *,
+    logs: list[str] | None = None,
+    slo: dict[str, float] | None = None,
+    prices: list[Price] | None = None,
 ) -> None:
     """Write the report, then print the given table of figures and the findings."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.goals import Goals  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    results = Standard.between(sides, logs)
+    results = Standard.between(sides, logs, Goals.of(slo, prices))
     written = write(results, output, title=title)
     if figures is not None:
         show(figures)

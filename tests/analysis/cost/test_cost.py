@@ -92,7 +92,7 @@ def test_no_traces_cost_nothing():
     [
         ([], "expected a list of prices, such as"),
         (BANK, "expected a list of prices, such as"),
-        (["gcp"], "expected a tk.Price or one of the lists aws-lambda, found 'gcp'"),
+        (["gcp"], "expected a tk.Price, one of the lists aws-lambda, or a file NAME.toml, found 'gcp'"),
         ([BANK._replace(usd_per_hour=-1)], "expected prices of 0 or more, found"),
         ([BANK, BANK], "expected a name of its own for each price, found 'bank' several times"),
     ],
@@ -100,6 +100,36 @@ def test_no_traces_cost_nothing():
 def test_unusable_prices_are_refused(prices, message):
     with pytest.raises(ValueError, match=message):
         tk.cost(requests([1]), prices)
+
+
+def test_prices_of_a_file(tmp_path):
+    file = tmp_path / "prices.toml"
+    file.write_text("[[price]]\nname = 'bank'\nwhere = \"name == 'charge'\"\nusd_per_million = 1_000_000\n")
+    assert tk.cost(requests([1, 2, 3, 0]), [str(file)]).per_request.value == pytest.approx(6 / 4)
+    both = tk.cost(requests([1]), [str(file), BANK._replace(name="other")])
+    assert both.items["item"].tolist() == ["bank", "other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "expected a file of prices, found none at .*prices.toml"),
+        ("price = ", r"prices.toml: not TOML: .*expected \[\[price\]\], then name = 'bank'"),
+        ("", r"prices.toml: expected prices, found none; write \[\[price\]\]"),
+        ("price = 3", "expected prices, found none"),
+        ("price = [3]", "price 1: expected texts name and where and numbers usd_per_million.*found 3"),
+        ("[[price]]\nname = 'a'", "price 1: expected texts name and where"),
+        ("[[price]]\nname = 'a'\nwhere = 'b'\nusd = 1", "price 1: .*found {.*'usd': 1}"),
+        ("[[price]]\nname = 'a'\nwhere = 'b'\nusd_per_hour = '1'", "price 1: .*numbers"),
+        ("[[price]]\nname = 'a'\nwhere = 'b'\nusd_per_hour = true", "price 1: .*numbers"),
+    ],
+)
+def test_unusable_files_of_prices_are_refused(tmp_path, text, message):
+    file = tmp_path / "prices.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        tk.cost(requests([1]), [str(file)])
 
 
 def reads(*texts, key="db.query.text", step_ns=1_000_000_000, **more):

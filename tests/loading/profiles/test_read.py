@@ -5,11 +5,15 @@ import json
 
 import pytest
 from backports import zstd
+from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.profiles.v1development import profiles_pb2
 from pprof_messages import pprof
 
 import tracekit as tk
+from tracekit.errors import LoadError
 from tracekit.profile_samples import ProfileSamples
 
 SPAN, ROOT, TRACE = 0xFEDCBA9876543210, 0x1122334455667788, 0xA1C0DE00000000000000000000000001
@@ -95,6 +99,63 @@ def test_links_stacks_and_times_of_otlp(is_old):
     assert read.issues.empty
 
 
+def official():
+    """The message of ``otlp()``, with two links and a location without a function."""
+    message = profiles_pb2.ProfilesData()
+    known = json.loads(json.dumps(otlp()).replace('"line"', '"lines"'))
+    known["dictionary"]["linkTable"] = []
+    json_format.ParseDict(known, message)
+    links = message.dictionary.link_table
+    links.add()
+    links.add(trace_id=TRACE.to_bytes(16, "big"), span_id=SPAN.to_bytes(8, "big"))
+    return message
+
+
+@pytest.mark.parametrize("write", [lambda message: message.SerializeToString(), json_format.MessageToJson])
+def test_messages_of_the_official_library_are_read(write):
+    written = write(official())
+    read = tk.read_profile(written.encode() if isinstance(written, str) else written)
+    assert hexes(read) == [f"{TRACE:032x}", f"{SPAN:016x}", ""]
+    assert read.frame["root_span_id"].tolist() == ["", f"{ROOT:016x}"]
+    assert read.frame[["stack", "weight"]].to_numpy().tolist() == [["main;work", 3], ["main", 4]]
+    assert (read.value_type, read.value_unit) == ("wall", "nanoseconds")
+    assert read.issues.empty
+
+
+def test_ids_in_bytes_and_numbers_of_otlp_protobuf():
+    message = official()
+    message.dictionary.string_table.extend(["span_id", "trace_id"])
+    for number, value in ((6, {"bytes_value": SPAN.to_bytes(8, "big")}), (7, {"string_value": f"{TRACE:032x}"})):
+        message.dictionary.attribute_table.add(key_strindex=number, value=common_pb2.AnyValue(**value))
+    sample = message.resource_profiles[0].scope_profiles[0].profiles[0].samples[1]
+    sample.attribute_indices[:] = [2, 3]
+    assert tk.read_profile(message.SerializeToString()).frame.iloc[1].tolist()[:2] == [f"{TRACE:032x}", f"{SPAN:016x}"]
+
+
+def test_earlier_layouts_and_samples_without_values_of_otlp_protobuf_are_not_guessed():
+    message = official()
+    sample = message.resource_profiles[0].scope_profiles[0].profiles[0].samples[1]
+    sample.ClearField("timestamps_unix_nano")
+    read = tk.read_profile(message.SerializeToString())
+    assert "expected values or times, found neither" in read.issues["message"].iloc[0]
+    message.dictionary.ClearField("stack_table")
+    with pytest.raises(LoadError, match="expected stacks in the dictionary, found an earlier layout"):
+        tk.read_profile(message.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [(b"\x0a\x01\x01", "expected int in stackIndex, found wire type 2"), (b"\x2a\x03abc", "expected times of 8 bytes")],
+)
+def test_fields_of_another_type_in_otlp_protobuf_are_refused(field, message):
+    dictionary = profiles_pb2.ProfilesData(dictionary=official().dictionary).SerializeToString()
+    written = field
+    for tag in b"\x12\x12\x12\x0a":  # sample, profile, scope, resource
+        written = bytes([tag, len(written)]) + written
+    with pytest.raises(LoadError, match=message):
+        tk.read_profile(written + dictionary)
+
+
 def test_collapsed_stacks_with_leading_ids():
     read = tk.read_profile(COLLAPSED)
     assert hexes(read) == [f"{TRACE:032x}", f"{SPAN:016x}", ""]
@@ -154,7 +215,10 @@ def test_a_json_document_that_is_cut_is_refused():
 
 
 WRITTEN = [COLLAPSED, json.dumps(otlp()).encode(), json.dumps(otlp(is_old=True)).encode()]
-WRITTEN += [pprof([(["main", f"f{k}"], [k], {"span_id": f"{SPAN:016x}"}) for k in range(4)], packed=False)]
+WRITTEN += [
+    pprof([(["main", f"f{k}"], [k], {"span_id": f"{SPAN:016x}"}) for k in range(4)], packed=False),
+    official().SerializeToString(),
+]
 
 
 @given(st.sampled_from(WRITTEN), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6), st.data())

@@ -63,8 +63,9 @@ def cost(
     traces
         The traces; known sampling weights are used.
     prices
-        Price table: ``tk.Price(name, where, ...)``, or the name of a list: ``aws-lambda`` (list prices of January
-        2025).  A span that several prices match is charged by each.
+        Price table: ``tk.Price(name, where, ...)``, the name of a list: ``aws-lambda`` (list prices of January 2025),
+        or the path of a TOML file (``[[price]]``, then ``name = "bank"``, ``where = "name == 'charge'"``,
+        ``usd_per_million = 900``).  A span that several prices match is charged by each.
     by
         What to group requests by: columns of ``spans`` and attributes of the root span, ``resource.<key>``,
         ``request.<name>`` (one value per trace) or an aligned Series, see ``tracekit.grouping``.

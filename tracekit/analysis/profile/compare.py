@@ -9,9 +9,9 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, population_of
 from tracekit.analysis.critical_path.contrast import whole_numbers
-from tracekit.analysis.profile.compute import cells_of_split
 from tracekit.analysis.profile.functions import NO_SAMPLES
 from tracekit.analysis.profile.result import ProfileComparison
+from tracekit.analysis.profile.split import cells_of_split
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.weighted_means import difference
 from tracekit.weights.comparability import comparability

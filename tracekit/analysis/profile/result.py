@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.profile import flame as profile_flame
 from tracekit.analysis.profile.functions import NO_SAMPLES, leaf_codes
+from tracekit.analysis.profile.split import table_of
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import plural, ratio
@@ -18,29 +20,8 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.flame import Flame
     from tracekit.analysis.critical_path.result import CriticalPath
-    from tracekit.columns import Array
+    from tracekit.analysis.profile.split import Split
     from tracekit.profile_samples import ProfileSamples
-
-
-class Split(NamedTuple):
-    """Self time on the critical path, by span and stack.
-
-    Parameters
-    ----------
-    node
-        int64: span on the path; its row of ``CriticalPath.spans``.
-    stack
-        int64: row of ``ProfileSamples.stacks``; -1 for a span without samples.
-    time_ns
-        int64 ns; they sum to the latency of all requests.
-    weight
-        int64: value of the samples.
-    """
-
-    node: Array
-    stack: Array
-    time_ns: Array
-    weight: Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -60,8 +41,6 @@ class Profile(Weighted, Shown):
         without samples: ``function``, ``path_time_ns`` (sums to the latency of all requests), ``share_ratio``,
         ``mean_ns`` per request with its 95% CI ``mean_low_ns`` and ``mean_high_ns`` (weighted, by trace; NaN if not
         estimable), ``trace_count``.
-    operations
-        The same by ``service_name``, ``operation`` and ``function``.
     endpoints
         Samples that name only a local root span, by ``service_name`` and ``operation`` of that span and ``function``:
         ``sample_count``, ``sample_weight``. They are not part of the times.
@@ -78,7 +57,6 @@ class Profile(Weighted, Shown):
     samples: ProfileSamples
     split: Split
     functions: pd.DataFrame
-    operations: pd.DataFrame
     endpoints: pd.DataFrame
     matching: pd.DataFrame
 
@@ -91,6 +69,11 @@ class Profile(Weighted, Shown):
     def sampled_ns(self) -> int:
         """Critical-path time of spans with samples, in ns."""
         return int(self.split.time_ns[self.split.stack >= 0].sum())
+
+    @cached_property
+    def operations(self) -> pd.DataFrame:
+        """The columns of ``functions`` by ``service_name``, ``operation`` and ``function``."""
+        return table_of(self.path, self.split, self.samples, ("service_name", "operation"))
 
     @property
     def requests(self) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Readers of profiles: pprof, OTLP profiles as JSON, and collapsed stacks."""
+"""Readers of profiles: pprof, OTLP profiles, and collapsed stacks."""

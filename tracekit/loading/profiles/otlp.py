@@ -16,7 +16,7 @@ from tracekit.loading.profiles.collect import chosen_value
 from tracekit.loading.profiles.labels import Ids, id_of, ids_of, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tracekit.loading.profiles.collect import Collector
 
@@ -30,8 +30,13 @@ def is_otlp(head: str) -> bool:
 
 def read_otlp(data: bytes, collector: Collector, value: str | None) -> None:
     """Add the samples of one document, or of one per line."""
+    read_documents(_documents(data.decode("utf-8", "replace").removeprefix("\ufeff"), collector), collector, value)
+
+
+def read_documents(documents: Iterable[dict[str, Any]], collector: Collector, value: str | None) -> None:
+    """Add the samples of decoded documents."""
     number = 0
-    for document in _documents(data.decode("utf-8", "replace").removeprefix("\ufeff"), collector):
+    for document in documents:
         for profile, tables in _profiles(document):
             try:
                 types = profile.get("sampleType") or {}
@@ -114,8 +119,11 @@ def _add(
 def _weight(sample: dict[str, Any], chosen: int | None) -> int:
     """Return the value of a sample: of the chosen type, or of all its times; one per time without values."""
     values = [_int(one) for one in sample.get("values") or sample.get("value") or []]
+    times = sample.get("timestampsUnixNano") or []
+    if not values and not times:
+        raise ValueError("expected values or times, found neither")
     if not values:
-        return len(sample.get("timestampsUnixNano") or [])
+        return len(times)
     return sum(values) if chosen is None else values[chosen]
 
 
@@ -174,6 +182,8 @@ def _any_value(value: dict[str, Any]) -> int | str | bytes:
     if "intValue" in value:
         return _int(value["intValue"])
     if "bytesValue" in value:
+        if isinstance(value["bytesValue"], bytes):
+            return value["bytesValue"]
         try:
             return base64.b64decode(str(value["bytesValue"]), validate=True)
         except binascii.Error as error:

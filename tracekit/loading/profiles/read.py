@@ -10,6 +10,7 @@ from tracekit.loading.opening.sources import expand
 from tracekit.loading.profiles.collapsed import is_collapsed, read_collapsed
 from tracekit.loading.profiles.collect import Collector
 from tracekit.loading.profiles.otlp import is_otlp, read_otlp
+from tracekit.loading.profiles.otlp_protobuf import is_otlp_protobuf, read_otlp_protobuf
 from tracekit.loading.profiles.pprof import is_pprof, read_pprof
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ _TEXT: Final = frozenset(range(32)) - set(b"\t\n\r\x0b\x0c")
 _READERS: Final[dict[str, Callable[[bytes, Collector, str | None], None]]] = {
     "pprof": read_pprof,
     "otlp": read_otlp,
+    "otlp-protobuf": read_otlp_protobuf,
     "collapsed": read_collapsed,
 }
 
 
 def read_profile(source: Any, *, value: str | None = None, strict: bool = False) -> ProfileSamples:
-    """Read profiles whose samples carry ids of spans: pprof, OTLP profiles as JSON, or collapsed stacks.
+    """Read profiles whose samples carry ids of spans: pprof, OTLP profiles (JSON, protobuf), or collapsed stacks.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def _read_one(source: Source, collector: Collector, value: str | None) -> None:
     name = _format_of(data)
     if name is None:
         found = f"{data[:40]!r}" if data else "0 bytes"
-        message = f"{source.uri}: expected a profile (pprof, OTLP profiles as JSON, collapsed stacks), found {found}"
+        message = f"{source.uri}: expected a profile (pprof, OTLP profiles, collapsed stacks), found {found}"
         raise LoadError(f"{message}; check what wrote it", source=source.uri)
     try:
         _READERS[name](data, collector, value)
@@ -103,4 +105,6 @@ def _format_of(data: bytes) -> str | None:
         if not head.startswith(("{", "<")) and is_collapsed(head):
             return "collapsed"
         return None
+    if is_otlp_protobuf(data):
+        return "otlp-protobuf"
     return "pprof" if is_pprof(data) else None
