@@ -117,12 +117,16 @@ class KeyIndex:
             found[self.of(key)[0]] = True
         return found
 
-    def codes_of(self, keys: Iterable[str], rename: Callable[[str], str] | None = None) -> Codes:
-        """Return the values of the first key present as codes with labels."""
+    def codes_of(
+        self, keys: Iterable[str], rename: Callable[[str], str] | None = None, *, within: Array | None = None
+    ) -> Codes:
+        """Return the values of the first key present as codes with labels; ``within``: only of rows where it is true."""
         labels: dict[str, int] = {}
         result = np.full(self.row_count, -1, np.int32)
         for key in reversed(list(keys)):
             rows, codes = self.of(key)
+            if within is not None:
+                rows, codes = rows[within[rows]], codes[within[rows]]
             if not len(rows):
                 continue
             used, position = _used(codes, len(self.kv))

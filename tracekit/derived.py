@@ -203,9 +203,8 @@ def _operations(look: Lookup) -> tuple[Codes, Array]:
 def _requested(look: Lookup) -> Codes:
     """Return method and path template of requests to servers whose span is named after the service, as in X-Ray."""
     rows = look.any_of(Kind.SERVER) & _equal(look.codes("name"), look.codes("service_name"))
-    method, url = (_only(look.codes(column), rows) for column in ("http_request_method", "url_full"))
-    path = _renamed(compact(url.codes, url.labels), path_template)
-    return _only(join([method, path]), path.codes >= 0)
+    path = _renamed(look.by_key.codes_of(semconv.SPAN_KEYS["url_full"], within=rows), path_template)
+    return _only(join([look.codes("http_request_method"), path]), path.codes >= 0)
 
 
 def _equal(first: Codes, second: Codes) -> Array:
