@@ -120,7 +120,7 @@ class KeyIndex:
     def codes_of(
         self, keys: Iterable[str], rename: Callable[[str], str] | None = None, *, within: Array | None = None
     ) -> Codes:
-        """Return the values of the first key present as codes with labels; ``within``: only of rows where it is true."""
+        """Return the values of the first key present as codes with labels; ``within``: only of these rows."""
         labels: dict[str, int] = {}
         result = np.full(self.row_count, -1, np.int32)
         for key in reversed(list(keys)):

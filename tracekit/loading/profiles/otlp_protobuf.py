@@ -114,4 +114,6 @@ def _value(data: bytes, place: tuple[int, int, int], field: _Field) -> Any:
         return list(struct.unpack(f"<{len(raw) // 8}Q", raw))
     if field.kind in _MESSAGES:
         return _message(data, low, high, field.kind)
-    return {"text": lambda: raw.decode("utf-8", "replace"), "id": raw.hex, "raw": lambda: raw}[field.kind]()
+    if field.kind == "raw":
+        return raw
+    return raw.hex() if field.kind == "id" else raw.decode("utf-8", "replace")
