@@ -146,7 +146,7 @@ def assert_identical(found, expected, views=VIEWS):
 
 
 def _same(found, expected, where):
-    assert type(found) is type(expected), where
+    assert isinstance(found, type(expected)), where
     if is_dataclass(expected):
         for column in fields(expected):
             _same(getattr(found, column.name), getattr(expected, column.name), f"{where}.{column.name}")

@@ -1,4 +1,5 @@
 import json
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -384,6 +385,11 @@ def test_what_was_read_from_a_store_can_be_analysed(tmp_path):
 # -------------------------------------------------------------------- columns that are not a store's
 
 
+def use_all(path):
+    """Read a store and use every column."""
+    return pickle.dumps(read(path).columns)
+
+
 def _rewritten(path, name, change):
     """Change a table of a store, and its marker so that length and checksum agree."""
     file = path / name
@@ -418,10 +424,10 @@ def test_a_table_with_other_columns_is_refused(good, tmp_path, name, what):
     if what == "empty" and (kind in {"sources", "issues"} or not pq.read_metadata(path / name).num_rows):
         return  # a number that is not known, or no row
     with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{kind}\.parquet: expected .*, found .*; copy the store"):
-        read(path)
+        use_all(path)
 
 
-CODES = [(table, name) for table, name, *_ in layout._references(shop(1).columns, shop(1).weights, 1)]
+CODES = sorted(layout.REFERENCES)
 
 
 @pytest.mark.parametrize(("table", "column"), CODES)
@@ -441,7 +447,7 @@ def test_numbers_that_refer_to_nothing_are_refused(good, tmp_path, table, column
 
     _rewritten(path, name, change)
     with pytest.raises(LoadError, match=rf"STORE_BROKEN .*/{table}\.parquet: expected .*, found .*; copy the store"):
-        read(path)
+        use_all(path)
 
 
 def test_traces_out_of_order_and_attributes_of_no_row_are_refused(good, tmp_path):
@@ -458,4 +464,4 @@ def test_traces_out_of_order_and_attributes_of_no_row_are_refused(good, tmp_path
 
         _rewritten(path, f"part-00000/{name}.parquet", change)
         with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected .*, found "):
-            read(path)
+            use_all(path)

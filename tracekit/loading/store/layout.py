@@ -7,19 +7,18 @@ store: without these checks, numpy, pandas or pyarrow would raise, possibly long
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from tracekit import schema
-from tracekit.columns import EventColumns, LinkColumns, SpanColumns, trace_starts
+from tracekit.columns import EventColumns, LinkColumns, SpanColumns
 from tracekit.loading.building.batches import EVENT_DTYPES, LINK_DTYPES, SPAN_DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from tracekit.columns import Array, Columns
-    from tracekit.weights import Weights
+    from tracekit.columns import Array
 
 _TEXT = "large_string"
 NUMBERS = {"Int64": "int64", "int64": "int64", "int32": "int32", "bool": "bool"}
@@ -76,57 +75,44 @@ def column_difference(name: str, found: dict[str, str]) -> str:
     return f"a column {more[0]}, which is not part of a store" if more else ""
 
 
-def impossible_numbers(
-    columns: Columns, weights: Weights, trace_count: int, source_count: int
-) -> tuple[str, str, str] | None:
-    """Return the first table with impossible numbers, what was expected and what was found; None for none."""
-    for table, column, values, low, high in _references(columns, weights, source_count):
-        if len(values) and (values.min() < low or values.max() >= high):
-            return table, f"{column} from {low} to {high - 1}", f"{values.min()} to {values.max()}"
-    for table in ("events", "links"):
-        if (np.diff(getattr(columns, table).span_row) < 0).any():
-            return table, "rows in the order of their spans", "others"
-    starts = trace_starts(columns.spans)
-    hi, lo = columns.spans.trace_hi[starts[:-1]], columns.spans.trace_lo[starts[:-1]]
-    is_sorted = (hi[1:] > hi[:-1]) | ((hi[1:] == hi[:-1]) & (lo[1:] > lo[:-1]))
-    if not (len(starts) - 1 == len(weights.value) == trace_count and is_sorted.all()):
-        found = f"{len(starts) - 1:,}, in order or not, and {len(weights.value):,} weights"
-        return "spans", f"{trace_count:,} traces in order", found
-    return None
+def impossible_codes(table: str, column: str, values: Array, sizes: Mapping[str, int]) -> tuple[str, str] | None:
+    """Return which codes a column may have and which it has, None if they agree; ``sizes`` are the rows of tables."""
+    if (table, column) not in REFERENCES or not len(values):
+        return None
+    low, to = REFERENCES[table, column]
+    high = sizes[to] if isinstance(to, str) else to
+    if values.min() >= low and values.max() < high:
+        return None
+    return f"{column} from {low} to {high - 1}", f"{values.min()} to {values.max()}"
 
 
-def _references(columns: Columns, weights: Weights, source_count: int) -> Iterator[tuple[str, str, Array, int, int]]:
-    """Yield table, name and values of each column of codes, the lowest valid code and the first invalid one."""
-    spans, kv = columns.spans, columns.kv
-    texts, names, rows = len(columns.texts), len(columns.names), len(spans)
-    yield "spans", "name", spans.name, 0, names
-    yield "spans", "resource", spans.resource, 0, len(columns.resources)
-    yield "spans", "scope", spans.scope, 0, len(columns.scopes)
-    yield "spans", "source", spans.source, 0, source_count
-    yield "spans", "kind", spans.kind, 0, len(schema.KINDS)
-    yield "spans", "status_code", spans.status_code, 0, len(schema.STATUS_CODES)
-    yield "spans", "record_kind", spans.record_kind, 0, len(schema.RecordKind)
-    yield "events", "span_row", columns.events.span_row, 0, rows
-    yield "links", "span_row", columns.links.span_row, 0, rows
-    yield "links", "relation", columns.links.relation, 0, len(schema.Relation)
-    yield "kv", "key", kv.key, 0, len(kv.keys)
-    yield "kv", "namespace", kv.namespace, -1, len(kv.namespaces)
-    yield "kv", "type", kv.type, 0, len(schema.ValueType)
-    yield "kv", "origin", kv.origin, 0, len(schema.Origin)
-    yield "weights", "source", weights.source.codes, -1, len(weights.source.labels)
-    for table, column in _OF_TEXTS:
-        yield table, column, getattr(getattr(columns, table), column), -1, texts
-    for name in (one for one in TYPES if one.endswith("attributes")):
-        yield name, "kv", getattr(columns, name).codes, 0, len(kv)
-
-
-_OF_TEXTS: tuple[tuple[str, str], ...] = (
-    ("spans", "status_message"),
-    ("spans", "trace_state"),
-    ("events", "name"),
-    ("links", "trace_state"),
-    ("resources", "schema_url"),
-    ("scopes", "name"),
-    ("scopes", "version"),
-    ("scopes", "schema_url"),
-)
+REFERENCES: Final[dict[tuple[str, str], tuple[int, str | int]]] = {
+    ("spans", "name"): (0, "names"),
+    ("spans", "resource"): (0, "resources"),
+    ("spans", "scope"): (0, "scopes"),
+    ("spans", "source"): (0, "sources"),
+    ("spans", "kind"): (0, len(schema.KINDS)),
+    ("spans", "status_code"): (0, len(schema.STATUS_CODES)),
+    ("spans", "record_kind"): (0, len(schema.RecordKind)),
+    ("events", "span_row"): (0, "spans"),
+    ("links", "span_row"): (0, "spans"),
+    ("links", "relation"): (0, len(schema.Relation)),
+    ("kv", "key"): (0, "keys"),
+    ("kv", "namespace"): (-1, "namespaces"),
+    ("kv", "type"): (0, len(schema.ValueType)),
+    ("kv", "origin"): (0, len(schema.Origin)),
+    ("weights", "source"): (-1, "weight_sources"),
+    **{(name, "kv"): (0, "kv") for name in TYPES if name.endswith("attributes")},
+    **{
+        (table, column): (-1, "texts")
+        for table, columns in {
+            "spans": ("status_message", "trace_state"),
+            "events": ("name",),
+            "links": ("trace_state",),
+            "resources": ("schema_url",),
+            "scopes": ("name", "version", "schema_url"),
+        }.items()
+        for column in columns
+    },
+}
+"""The lowest code of a column, and the table that its codes refer to, or their number."""

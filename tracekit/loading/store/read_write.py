@@ -23,20 +23,22 @@ import msgspec
 
 from tracekit.errors import LoadError
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
+from tracekit.loading.store.part import PartFiles
 from tracekit.loading.store.place import beside, clear, put, resolved
 from tracekit.loading.store.tables import (
     TABLES,
     VERSION,
     FileMark,
     broken,
+    frame_of,
     frame_table,
-    read_part,
     read_table,
     text_column,
     write_part,
     write_table,
 )
 from tracekit.loading.store.union import Piece, union
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tracekit.traces import TraceSet
+    from tracekit.columns import Columns
+    from tracekit.weights import Weights
 
 _FRAMES = ("sources", "issues", "notes")
 _PART = re.compile(r"part-\d{5,}")
@@ -184,23 +187,45 @@ def _version() -> str:
 
 
 def load(paths: Sequence[Path]) -> TraceSet:
-    """Return the traces of stores."""
+    """Return the traces of stores; the columns of a single part are read when they are first used."""
+    markers = [(path, read_marker(path)) for path in paths]
+    is_one = sum(len(marker.parts) for _, marker in markers) == 1
     pieces: list[Piece] = []
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FRAMES}
-    for path in paths:
-        marker = read_marker(path)
+    for path, marker in markers:
         first = len(rows["sources"])
         for name in _FRAMES:
             more = read_table(path / f"{name}.parquet", marker.files[name], name).to_pylist()
             if name == "issues":
                 more = [{**row, "source_id": row["source_id"] + first} for row in more]
             rows[name] += more
-        source_count = len(rows["sources"]) - first
-        for number, part in enumerate(marker.parts):
-            columns, weights = read_part(path / _part_name(number), part.files, part.trace_count, source_count)
-            pieces.append(Piece(columns, weights, first))
-    notes = {row["key"]: row["value"] for row in rows["notes"]}
-    return union(pieces, rows["sources"], rows["issues"], notes)
+        for number in range(len(marker.parts)):
+            files = part_files(path, marker, number, whole=not is_one)
+            pieces.append(Piece(*_opened(files, rows, marker.parts[number].trace_count), first))
+    if is_one:
+        columns, weights, _ = pieces.pop()
+        return TraceSet(columns, weights=weights)
+    return union(pieces, rows["sources"], rows["issues"], _notes(rows))
+
+
+def part_files(path: Path, marker: Marker, number: int, *, whole: bool = False) -> PartFiles:
+    """Return the files of a part, all of them with the bytes that were written."""
+    files = PartFiles(path / _part_name(number), marker.parts[number].files, marker.files["sources"].rows, whole=whole)
+    files.check_bytes()
+    return files
+
+
+def _opened(files: PartFiles, rows: dict[str, list[dict[str, Any]]], trace_count: int) -> tuple[Columns, Weights]:
+    """Return the columns and weights of a part, with the sources, issues and notes so far."""
+    sources, issues = (frame_of(rows[name], name) for name in ("sources", "issues"))
+    columns, weights = files.columns(sources, issues, _notes(rows)), files.weights()
+    files.check_traces(columns.spans, weights, trace_count)
+    return columns, weights
+
+
+def _notes(rows: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """Return the notes of stores by key."""
+    return {row["key"]: row["value"] for row in rows["notes"]}
 
 
 def read_marker(path: Path) -> Marker:

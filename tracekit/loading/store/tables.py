@@ -18,12 +18,10 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from tracekit import schema
-from tracekit.attributes import Codes
 from tracekit.columns import (
     Array,
     Columns,
     EventColumns,
-    KeyValues,
     LinkColumns,
     Ragged,
     ResourceColumns,
@@ -32,14 +30,14 @@ from tracekit.columns import (
     TraceFacts,
 )
 from tracekit.errors import LoadError
-from tracekit.loading.building.ledger import issues_frame, sources_frame
 from tracekit.loading.paths import path_error, shown
-from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, column_difference, impossible_numbers
-from tracekit.weights import Weights
+from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, column_difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from tracekit.weights import Weights
 
 VERSION = 1
 SPAN_GROUP = 16_384  # small, so that one trace is one group of the sorted spans
@@ -53,7 +51,7 @@ _CODED: dict[str, Any] = {
     "scopes": ScopeColumns,
     "facts": TraceFacts,
 }
-_OWNED = {
+OWNED = {
     "attributes": "spans",
     "event_attributes": "events",
     "link_attributes": "links",
@@ -61,7 +59,7 @@ _OWNED = {
     "scope_attributes": "scopes",
 }
 _KV = ("key", "type", "text", "integer", "double", "origin", "namespace", "is_indexed")
-TABLES = (*_CODED, *_OWNED, "kv", "keys", "namespaces", "names", "texts", "weights", "weight_sources")
+TABLES = (*_CODED, *OWNED, "kv", "keys", "namespaces", "names", "texts", "weights", "weight_sources")
 
 
 class FileMark(msgspec.Struct):
@@ -95,6 +93,26 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> Fil
 
 def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
     """Read a table written by ``write_table``."""
+    return columns_of(path, open_table(path, mark, name), name)
+
+
+def open_table(path: Path, mark: FileMark, name: str = "") -> pq.ParquetFile:
+    """Return a table's file, whose bytes and columns are those that were written; its values are not yet checked."""
+    data = _checked_bytes(path, mark)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:
+        raise broken(path, "a Parquet table", f"an unreadable file ({error})") from error
+    if file.metadata.num_rows != mark.rows:
+        raise broken(path, f"{mark.rows:,} rows", f"{file.metadata.num_rows:,}")
+    wrong = name and column_difference(name, {column.name: str(column.type) for column in file.schema_arrow})
+    if wrong:
+        raise broken(path, f"the columns of {name}", wrong)
+    return file
+
+
+def _checked_bytes(path: Path, mark: FileMark) -> bytes:
+    """Return the bytes of a file if they are those that were written."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -105,39 +123,26 @@ def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
         raise broken(path, f"{mark.bytes:,} bytes", f"{len(data):,}")
     if isal_zlib.crc32(data) != mark.crc32:
         raise broken(path, "the bytes that were written", "different ones: the file is damaged")
+    return data
+
+
+def columns_of(path: Path, file: pq.ParquetFile, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Return columns of a table's file, all without a list, if they can be those that were written."""
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        table = file.read(columns=columns)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise broken(path, "a Parquet table", f"an unreadable file ({error})") from error
-    if table.num_rows != mark.rows:
-        raise broken(path, f"{mark.rows:,} rows", f"{table.num_rows:,}")
-    if name:
-        _check_columns(path, table, name)
-    return table
-
-
-def _check_columns(path: Path, table: pa.Table, name: str) -> None:
-    """Raise LoadError (STORE_BROKEN) if the columns of a file are not those of its table."""
-    wrong = column_difference(name, {column.name: str(column.type) for column in table.schema})
-    if wrong:
-        raise broken(path, f"the columns of {name}", wrong)
     for column in table.column_names:
         if table.column(column).null_count and (name, column) not in MAY_BE_EMPTY:
             raise broken(path, f"a value in every row of {column}", f"{table.column(column).null_count:,} without")
+    return table
 
 
 def broken(path: Path, expected: str, found: str) -> LoadError:
     """Return the LoadError for a file that differs from what was written."""
     message = f"expected {expected}, found {found}; copy the store again, or convert its sources again"
     return LoadError(f"STORE_BROKEN {shown(path)}: {message}", source=shown(path), code="STORE_BROKEN")
-
-
-def _array(table: pa.Table, name: str) -> Array:
-    """Return a column as an array, without a copy if it is contiguous."""
-    column = table.column(name)
-    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return np.asarray(whole.to_numpy(zero_copy_only=False))
 
 
 def text_column(texts: Sequence[str | None], what: str) -> pa.LargeStringArray:
@@ -202,42 +207,3 @@ def _members(table: Any) -> dict[str, Array]:
 def _owned(table: Ragged) -> dict[str, Array]:
     """Return an attribute table as (row, code), one entry per attribute; Parquet stores rows as differences."""
     return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
-
-
-def read_part(folder: Path, marks: dict[str, FileMark], trace_count: int, source_count: int) -> tuple[Columns, Weights]:
-    """Read a set written by ``write_part``, with empty sources and issues."""
-
-    def read(name: str) -> pa.Table:
-        if name not in marks:
-            raise broken(folder / f"{name}.parquet", "its length in the store's marker", "none")
-        return read_table(folder / f"{name}.parquet", marks[name], name)
-
-    def texts(name: str) -> list[str]:
-        found: list[str] = read(name).column("text").to_pylist()
-        return found
-
-    tables: dict[str, Any] = {}
-    for name, kind in _CODED.items():
-        table = read(name)
-        tables[name] = kind(*(_array(table, column.name) for column in fields(kind)))
-    for name, owner in _OWNED.items():
-        table = read(name)
-        rows = _array(table, "row")
-        if len(rows) and (rows[0] < 0 or rows[-1] >= len(tables[owner]) or (np.diff(rows) < 0).any()):
-            raise broken(folder / f"{name}.parquet", f"rows of {owner} in order", "others")
-        offsets = np.searchsorted(rows, np.arange(len(tables[owner]) + 1, dtype=np.int32))
-        tables[name] = Ragged(offsets, _array(table, "kv"))
-    table = read("kv")
-    numbers = {name: _array(table, name) for name in _KV if name != "text"}
-    text = table.column("text").combine_chunks()
-    kv = KeyValues(keys=texts("keys"), namespaces=texts("namespaces"), text=text, **numbers)
-    columns = Columns(
-        **tables, kv=kv, names=texts("names"), texts=texts("texts"), sources=sources_frame([]), issues=issues_frame([])
-    )
-    table = read("weights")
-    weights = Weights(_array(table, "value"), Codes(_array(table, "source"), texts("weight_sources")))
-    wrong = impossible_numbers(columns, weights, trace_count, source_count)
-    if wrong is not None:
-        table, expected, found = wrong
-        raise broken(folder / f"{table}.parquet", expected, found)
-    return columns, weights
