@@ -1,4 +1,4 @@
-"""Jaeger, Tempo and Zipkin on loopback, which behave as documented: limits, partial answers, and faults on demand."""
+"""Backends on loopback that behave as documented: limits, partial answers, and faults on demand."""
 
 import base64
 import contextlib
@@ -10,6 +10,8 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote_plus, unquote, urlsplit
+
+import pyarrow as pa
 
 BEGUN_NS = 1_760_000_000 * 10**9
 HTML = b"<!doctype html><html><body>Please sign in</body></html>"
@@ -88,6 +90,40 @@ class Trace:
             for span_id, service in self.spans
         ]
 
+    def exported(self):
+        """Rows of the collector's ClickHouse exporter."""
+        root = self.spans[0][0]
+        return [
+            {
+                "Timestamp": self.start_ns,
+                "TraceId": self.id,
+                "SpanId": span_id,
+                "ParentSpanId": "" if span_id == root else root,
+                "SpanName": "GET /",
+                "SpanKind": "Server",
+                "ServiceName": service,
+                "ResourceAttributes": [("service.name", service)],
+                "SpanAttributes": [],
+                "Duration": self.duration_ns,
+                "StatusCode": "Unset",
+                "StatusMessage": "",
+            }
+            for span_id, service in self.spans
+        ]
+
+    def documents(self):
+        """Documents of Jaeger's Elasticsearch storage."""
+        whole = self.jaeger()
+        return [
+            {
+                **{name: value for name, value in span.items() if name != "processID"},
+                "startTimeMillis": self.start_ns // 10**6,
+                "process": {"serviceName": service, "tags": []},
+                "tag": {"http@method": "GET"},
+            }
+            for span, (_, service) in zip(whole["spans"], self.spans, strict=True)
+        ]
+
 
 def as_base64(hexadecimal):
     return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
@@ -137,6 +173,13 @@ class _Handler(BaseHTTPRequestHandler):
         moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=offset)
         return f"{moment:%a, %d %b %Y %H:%M:%S} GMT"
 
+    def do_POST(self):
+        self.posted = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.do_GET()
+
+    def do_DELETE(self):
+        self.do_POST()
+
     def do_GET(self):
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
@@ -165,6 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(status, body, length=len(body) + 10)
         if fault == "broken":
             return self.answer(200, body[: len(body) // 2] + b"}")
+        if fault == "no end":
+            return self.answer(status, body[:-8])
         assert fault == "html"
         return self.answer(502, HTML, {"Content-Type": "text/html"})
 
@@ -293,6 +338,98 @@ class _Handler(BaseHTTPRequestHandler):
             one = self.server.traces.get(path.rpartition("/")[2].zfill(32))
             return (404, b"not found") if one is None else (200, json.dumps(one.zipkin()).encode())
         return 200, json.dumps([one.zipkin() for one in found]).encode()
+
+    def clickhouse(self, path, query):
+        """A table of the collector's exporter, and the statements that are sent to it."""
+        assert path == "/"
+        assert query["wait_end_of_query"] == "1"
+        assert query["result_overflow_mode"] == "throw"
+        sql, known = query["query"], self.server.traces
+        if "system.tables" in sql:
+            return 200, json.dumps(
+                {"data": self.server.traits.get("tables", [["26.9", "db", "otel_traces", 1]])}
+            ).encode()
+        if "system.columns" in sql:
+            return 200, json.dumps({"data": self.server.traits.get("columns", list(EXPORTER.items()))}).encode()
+        if "GROUP BY" in sql:
+            limit = int(sql.partition("LIMIT ")[2].split()[0])
+            low, high = int(query["param_start"]), int(query["param_end"])
+            found = [one for one in known.values() if low <= one.start_ns < high]
+            found = [one for one in found if query.get("param_service") in {None, *one.services}]
+            rows = [[one.id, str(one.start_ns), one.start_ns] for one in sorted(found, key=lambda one: one.id)[:limit]]
+            return 200, json.dumps({"data": rows}).encode()
+        ids = query["param_ids"].strip("[]").replace("'", "").split(",")
+        return 200, stream([row for one in ids if one in known for row in known[one].exported()])
+
+    def elasticsearch(self, path, query):
+        """The indices of Jaeger; ``search_after`` counts documents."""
+        if path == "/":
+            number = {"number": "9.1.0"} | (
+                {"distribution": "opensearch"} if "opensearch" in self.server.traits else {}
+            )
+            return 200, json.dumps({"version": number}).encode()
+        if path.endswith(("/_pit", "/point_in_time")):
+            if self.command == "DELETE":
+                return 200, b'{"succeeded":true}'
+            assert query["keep_alive"]
+            return 200, json.dumps({"pit_id" if "opensearch" in self.server.traits else "id": "point"}).encode()
+        asked = json.loads(self.posted)
+        conditions = {}
+        for one in asked["query"]["bool"]["filter"]:
+            for name, fields in one.items():
+                conditions.setdefault(name, {}).update(fields)
+        answer = {"timed_out": False, "_shards": {"total": 5, "failed": 0}} | self.server.traits.get("answer", {})
+        traces = sorted(self.server.traces.values(), key=lambda one: one.id)
+        if "aggs" in asked:
+            times = conditions["range"]["startTimeMillis"]
+            found = [one for one in traces if times["gte"] <= one.start_ns // 10**6 < times["lt"]]
+            wanted = conditions.get("term", {}).get("process.serviceName")
+            found = [one for one in found if wanted is None or wanted in one.services]
+            composite = asked["aggs"]["traces"]["composite"]
+            after = composite.get("after", {"id": ""})["id"]
+            page = [one for one in found if one.id > after][: self.server.traits.get("page", composite["size"])]
+            buckets = [
+                {"key": {"id": one.id}, "first": {"value": one.start_ns / 1e3}, "last": {"value": one.start_ns / 1e3}}
+                for one in page
+            ]
+            more = {"after_key": {"id": page[-1].id}} if page else {}
+            return 200, json.dumps({**answer, "aggregations": {"traces": {"buckets": buckets, **more}}}).encode()
+        if asked["pit"]["id"] != "point":
+            return 404, b'{"error":{"type":"search_context_missing_exception"}}'
+        ids = {one.zfill(32) for one in conditions["terms"]["traceID"]}
+        rows = [row for one in traces if one.id in ids for row in one.documents()]
+        first = asked.get("search_after", [0])[0]
+        hits = [{"_source": row, "sort": [first + n + 1]} for n, row in enumerate(rows[first : first + asked["size"]])]
+        return 200, json.dumps({**answer, "hits": {"hits": hits}}).encode()
+
+
+EXPORTER = {
+    "Timestamp": "DateTime64(9)",
+    "TraceId": "String",
+    "SpanId": "String",
+    "ParentSpanId": "String",
+    "SpanName": "LowCardinality(String)",
+    "SpanKind": "LowCardinality(String)",
+    "ServiceName": "LowCardinality(String)",
+    "ResourceAttributes": "Map(LowCardinality(String), String)",
+    "SpanAttributes": "Map(LowCardinality(String), String)",
+    "Duration": "UInt64",
+    "StatusCode": "LowCardinality(String)",
+    "StatusMessage": "String",
+}
+ARROW = {"Timestamp": pa.timestamp("ns", "UTC"), "Duration": pa.uint64()}
+
+
+def stream(rows):
+    """Rows as an Arrow stream, as ClickHouse answers with FORMAT ArrowStream."""
+    fields = [
+        (n, pa.map_(pa.string(), pa.string()) if "Map" in EXPORTER[n] else ARROW.get(n, pa.string())) for n in EXPORTER
+    ]
+    table = pa.Table.from_pylist(rows, pa.schema(fields))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def nanoseconds(text):

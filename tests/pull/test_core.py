@@ -229,12 +229,17 @@ def test_wrong_arguments(tmp_path, how, message):
 
 
 def test_unknown_backends(tmp_path):
-    with pytest.raises(ValueError, match=r"a backend among jaeger, tempo, zipkin, s3, found 'honeycomb'"):
+    with pytest.raises(
+        ValueError, match=r"a backend among jaeger, tempo, zipkin, clickhouse, elasticsearch, s3, found 'honeycomb'"
+    ):
         tk.pull("honeycomb", "http://localhost", folder=tmp_path, start="1h")
     with pytest.raises(ValueError, match=r"found 'xray'; call tk.pull_xray"):
         tk.pull("xray", "http://localhost", folder=tmp_path, start="1h")
 
-    with pytest.raises(TypeError, match="expected the name of a backend among jaeger, tempo, zipkin, s3, found int"):
+    with pytest.raises(
+        TypeError,
+        match="expected the name of a backend among jaeger, tempo, zipkin, clickhouse, elasticsearch, s3, found int",
+    ):
         tk.pull(5, "http://localhost", folder=tmp_path, start="1h")
 
 

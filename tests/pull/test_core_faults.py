@@ -10,8 +10,15 @@ import tracekit as tk
 from tracekit.pull.calls import NoAnswerError
 
 FAULTS = [429, 500, 502, 503, 504, "reset", "cut", "broken", "html"]
-KINDS = [("jaeger", {}), ("jaeger", {"without_v3": True}), ("tempo", {}), ("zipkin", {})]
-NAMES = ["jaeger-v3", "jaeger-v1", "tempo", "zipkin"]
+KINDS = [
+    ("jaeger", {}),
+    ("jaeger", {"without_v3": True}),
+    ("tempo", {}),
+    ("zipkin", {}),
+    ("clickhouse", {}),
+    ("elasticsearch", {"page": 5}),
+]
+NAMES = ["jaeger-v3", "jaeger-v1", "tempo", "zipkin", "clickhouse", "elasticsearch"]
 PERIOD = {"start": "2025-10-09T08:53:00Z", "end": "2025-10-09T08:55:00Z"}
 
 
@@ -22,7 +29,7 @@ def check(serve, folder, kind, traits, seed):
     server = serve(kind, [Trace(n, partial=chance.random() < 0.1) for n in range(24)], faults=faults, **traits)
     how = {
         "folder": folder,
-        "limit": 5,
+        **({} if kind == "elasticsearch" else {"limit": 5}),
         "attempts": 3,
         "rounds": 2,
         "backoff_s": 0.0,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlencode, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 import urllib3
@@ -33,6 +34,15 @@ _SET_CREDENTIALS = "set credentials= (--credentials FILE) or the environment var
 Answer = TypeVar("Answer")
 
 
+class _Request(NamedTuple):
+    """One request, without credentials until it is sent."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
 class _Response(NamedTuple):
     """A response that was read to its end."""
 
@@ -42,7 +52,7 @@ class _Response(NamedTuple):
 
 
 class Http(Backoff):
-    """Sends GET requests to one server.
+    """Sends requests to one server.
 
     Parameters
     ----------
@@ -83,9 +93,15 @@ class Http(Backoff):
         self._credentials = credentials
         self._attempts = attempts
         timeout = urllib3.Timeout(connect=min(10.0, timeout_s), read=timeout_s)
-        self._pools = urllib3.PoolManager(
-            maxsize=connections, block=True, timeout=timeout, ca_certs=ca_file, retries=False
-        )
+        options: dict[str, Any] = {
+            "maxsize": connections,
+            "block": True,
+            "timeout": timeout,
+            "ca_certs": ca_file,
+            "retries": False,
+        }
+        proxy = _proxy_of(self.base)
+        self._pools = urllib3.PoolManager(**options) if proxy is None else _through(proxy, options)
         self._own = self._pools.connection_from_url(self.base)
         self._path = urlsplit(self.base).path
 
@@ -101,18 +117,26 @@ class Http(Backoff):
         *,
         absent: Collection[int] = (),
         headers: Mapping[str, str] | None = None,
+        body: object = None,
+        method: str = "",
     ) -> Answer | None:
         """Return the decoded answer, or None for one of the statuses that mean that there is none.
+
+        A request with a body, sent as JSON, is a POST unless ``method`` is another; such a request is not redirected.
 
         Raises RejectedError if a retry does not help (``code``: the status, ``html``, ``tls``, ``redirect`` or
         ``too_large``), and NoAnswerError after all attempts.
         """
         target = f"{self._path}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
+        request = _Request(method or ("GET" if body is None else "POST"), target, dict(headers or {}), None)
+        if body is not None:
+            with_type = {**request.headers, "Content-Type": "application/json"}
+            request = request._replace(headers=with_type, body=msgspec.json.encode(body))
         reason, is_throttled = "", False
         for attempt in range(self._attempts):
             self.wait(attempt)
             self.counts["calls"] += 1
-            response, reason = self._attempt(target, headers or {})
+            response, reason = self._attempt(request)
             is_throttled = response is not None and response.status == _TOO_MANY
             if response is not None and response.status in absent:
                 return None
@@ -130,13 +154,13 @@ class Http(Backoff):
         message = f"expected an answer from {self.server} ({path}), found {reason} at each of {self._attempts} attempts"
         raise NoAnswerError(f"{message}; {hint}", operation=path)
 
-    def _attempt(self, target: str, headers: Mapping[str, str]) -> tuple[_Response | None, str]:
+    def _attempt(self, request: _Request) -> tuple[_Response | None, str]:
         """Return the response and the reason to try again, empty if there is none."""
         failure = ""
         try:
-            response = self._send(target, headers)
+            response = self._send(request)
             if response.status in _DENIED and self._credentials.refresh():
-                response = self._send(target, headers)
+                response = self._send(request)
         except SSLError as error:
             failure = str(error)
         except (HTTPError, OSError) as error:
@@ -154,15 +178,18 @@ class Http(Backoff):
             return response, f"a server error ({response.status}: {_shortened(response.body)})"
         return response, ""
 
-    def _send(self, target: str, headers: Mapping[str, str]) -> _Response:
+    def _send(self, request: _Request) -> _Response:
         """Return the response after redirects; other servers do not receive credentials."""
-        pool, url, is_own = self._own, self.server + target, True
+        pool, url, is_own, target = self._own, self.server + request.target, True, request.target
         for _ in range(_REDIRECTS + 1):
-            sent = {**_HEADERS, **headers, **(self._credentials.headers if is_own else {})}
-            response = self._read(pool, target, sent)
+            sent = {**_HEADERS, **request.headers, **(self._credentials.headers if is_own else {})}
+            to_proxy = pool.proxy is not None and pool.scheme == "http" and url.startswith("http://")
+            response = self._read(pool, request._replace(target=url if to_proxy else target, headers=sent))
             location = response.headers.get("location")
             if not (_REDIRECT <= response.status < _CLIENT_ERROR and location):
                 return response
+            if request.method != "GET":
+                break
             url = urljoin(url, location)
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -174,10 +201,17 @@ class Http(Backoff):
         )
         raise RejectedError(message, code="redirect")
 
-    def _read(self, pool: urllib3.HTTPConnectionPool, target: str, headers: Mapping[str, str]) -> _Response:
+    def _read(self, pool: urllib3.HTTPConnectionPool, request: _Request) -> _Response:
         """Return one response, read to its end."""
         response = pool.urlopen(
-            "GET", target, headers=headers, retries=_ONCE, redirect=False, assert_same_host=False, preload_content=False
+            request.method,
+            request.target,
+            body=request.body,
+            headers=request.headers,
+            retries=_ONCE,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
         )
         try:
             body = self._body(response)
@@ -263,6 +297,24 @@ def checked_url(url: str) -> str:
     if not is_valid or parts.query or parts.fragment:
         raise ValueError(f"expected a URL such as http://localhost:16686, found {url.partition('?')[0][:80]!r}")
     return url.rstrip("/")
+
+
+def _proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), None without one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    is_here = host == "localhost" or host.startswith("127.") or host == "::1"
+    return None if is_here or proxy_bypass(host) else getproxies().get(parts.scheme)
+
+
+def _through(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+    """Return connections through a proxy, with the user and password of its URL."""
+    parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+    headers = None
+    if parts.username is not None:
+        headers = urllib3.make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+    place = parts.netloc.rpartition("@")[2]
+    return urllib3.ProxyManager(f"{parts.scheme}://{place}", proxy_headers=headers, **options)
 
 
 def _origin(url: str) -> str:

@@ -12,6 +12,11 @@ KINDS = {
     "jaeger": ("tracekit.pull.jaeger", "Jaeger, by its API v3 or v1 (http://HOST:16686)"),
     "tempo": ("tracekit.pull.tempo", "Grafana Tempo, by TraceQL (http://HOST:3200)"),
     "zipkin": ("tracekit.pull.zipkin", "Zipkin v2 (http://HOST:9411)"),
+    "clickhouse": ("tracekit.pull.clickhouse", "ClickHouse: the collector's otel_traces, or SigNoz (http://HOST:8123)"),
+    "elasticsearch": (
+        "tracekit.pull.elasticsearch",
+        "Elasticsearch or OpenSearch written by Jaeger (http://HOST:9200)",
+    ),
     "s3": ("tracekit.aws.s3_exports", "files of the collector's S3 exporter (s3://BUCKET/PREFIX)"),
 }
 

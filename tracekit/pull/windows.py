@@ -100,3 +100,22 @@ def split(window: Window, longest_s: int = MAX_WINDOW_S) -> list[Window]:
     """Return the consecutive windows of at most ``longest_s`` seconds that cover a longer one."""
     edges = [*range(window.start, window.end, longest_s), window.end]
     return [Window(low, high) for low, high in pairwise(edges)]
+
+
+def duration_ns(duration: str | None) -> int | None:
+    """Return a duration such as ``250ms`` in nanoseconds, None without one.
+
+    Examples
+    --------
+    >>> duration_ns("250ms")
+    250000000
+    """
+    if duration is None:
+        return None
+    try:
+        found = pd.Timedelta(duration)
+    except ValueError:
+        found = pd.NaT  # type: ignore[assignment]
+    if pd.isna(found):
+        raise ValueError(f"expected a duration such as 250ms, found {duration!r}")
+    return int(found.as_unit("ns").value)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
-import pandas as pd
 from msgspec import Raw, Struct, field
 
 from tracekit.pull.backend import Fetched, Found, Hit, Kind
 from tracekit.pull.calls import NoAnswerError, RejectedError
 from tracekit.pull.http import checked_url, http_of, one_line
 from tracekit.pull.ids import to_hex
+from tracekit.pull.windows import duration_ns
 
 if TYPE_CHECKING:
     from tracekit.pull.backend import Calls, Query
@@ -150,12 +150,8 @@ def _hit(spans: list[Raw]) -> list[Hit]:
 
 def _microseconds(duration: str | None) -> str | None:
     """Return a duration such as ``250ms`` in microseconds, as text."""
-    if duration is None:
-        return None
-    try:
-        return str(int(pd.Timedelta(duration).value) // _US_NS)
-    except ValueError:
-        raise ValueError(f"expected a duration such as 250ms, found {duration!r}") from None
+    found = duration_ns(duration)
+    return None if found is None else str(found // _US_NS)
 
 
 KIND = Kind("zipkin", ("service", "operation", "query", "min_duration", "max_duration"), Zipkin, checked_url)

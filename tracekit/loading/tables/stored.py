@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracekit.loading.tables.layout import ROWS, lines
+from tracekit.loading.tables.layout import ROWS, hexadecimal, lines
 from tracekit.loading.tables.layouts import layout_of, unknown
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tracekit.loading.tables.layout import Layout
 
 _ERRORS = (pa.ArrowException, OSError, ValueError)
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 class TableError(Exception):
@@ -58,6 +59,18 @@ def open_table(
     if layout is None:
         raise TableError("FORMAT_UNKNOWN", unknown(schema.names))
     return layout, _blocks(layout, row_count, batches, stop, advance)
+
+
+def distinct_texts(stream: bytes, column: str) -> set[str]:
+    """Return the distinct texts of a column of an Arrow stream; TableError for one that is not complete."""
+    try:
+        texts = pa.ipc.open_stream(pa.BufferReader(stream)).read_all().column(column).unique().to_pylist()
+    except (*_ERRORS, KeyError) as error:
+        message = f"expected a whole Arrow stream with a column {column}, found: {_short(error)}"
+        raise TableError("CONTAINER_DAMAGED", message) from error
+    if not stream.endswith(_END_OF_STREAM):
+        raise TableError("CONTAINER_DAMAGED", "expected the end of an Arrow stream, found a part of one")
+    return {hexadecimal(one) for one in texts}
 
 
 def _blocks(
