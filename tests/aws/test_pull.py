@@ -490,5 +490,43 @@ def test_a_document_is_kept_to_the_letter(serve, tmp_path):
     pull = pulled(tmp_path / "pulled", [trace_id(1)])
     with PullFolder(pull.folder) as folder:
         (file,) = folder.files("traces")
-    (line,) = read_lines(file)
+    line, status = read_lines(file)
+    assert b"tracekitPull" in status
     assert json.loads(line)["Traces"][0]["Segments"][0]["Document"] == odd
+
+
+# -------------------------------------------------------------------- the ledger
+
+
+@pytest.mark.parametrize(
+    ("how", "is_searched", "expected"),
+    [
+        ({}, False, ("all", "excluded", "ok")),
+        ({"sampling": 0.5}, False, ("fixed_rate", "excluded", "ok")),
+        ({"sampling": True}, False, ("unknown", "unknown", "warning")),
+        ({}, True, ("unknown", "unknown", "warning")),
+    ],
+)
+def test_windows_are_in_the_ledger(serve, tmp_path, how, is_searched, expected):
+    server = serve([Trace(n) for n in range(1, 4)])
+    if is_searched:
+        search_on(server)
+    for _ in range(2):  # the second run finds nothing to do
+        pull = pulled(tmp_path / "pulled", start=utc(BEGUN - 10), end=utc(BEGUN + SIX_HOURS + 10), **how)
+    parts = json.loads(tk.read(pull.folder).sources["pull"].loc[lambda one: one != ""].iloc[0])
+    windows = [part for part in parts if "query" in part]
+    assert [(part["selection"], part["truncation"]) for part in windows] == [expected[:2]] * 2
+    assert sum(part["trace_count"] for part in windows) == 3
+    assert windows[0]["server"] == "xray.eu-west-1.amazonaws.com"
+    assert [part["missing_count"] for part in parts if "missing_count" in part] == [0]
+    found = tk.sampling(tk.read(pull.folder))
+    [one] = [finding for finding in found if finding.check == "pull.truncation"]
+    assert one.status == expected[2]
+
+
+def test_ids_that_were_never_processed_are_in_the_ledger(serve, tmp_path):
+    server = serve([Trace(1), Trace(2)])
+    server.never = {trace_id(2)}
+    pull = pulled(tmp_path / "pulled", [trace_id(1), trace_id(2)])
+    [one] = [finding for finding in tk.sampling(tk.read(pull.folder)) if finding.check == "pull.truncation"]
+    assert "1 of 2 traces did not arrive" in one.headline

@@ -275,7 +275,8 @@ def contents(folder):
     found = []
     for file in sorted(folder.glob("traces-*.jsonl.zst")):
         for line in read_lines(file):
-            found += [part["Document"] for trace in json.loads(line)["Traces"] for part in trace.get("Segments", [])]
+            traces = json.loads(line).get("Traces", [])  # none in a line of the ledger
+            found += [part["Document"] for trace in traces for part in trace.get("Segments", [])]
     return sorted(found)
 
 

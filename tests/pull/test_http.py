@@ -1,5 +1,6 @@
 """Credentials go to their server only and are never shown; what is not an answer stops the pull with a reason."""
 
+import base64
 import datetime as dt
 import json
 import ssl
@@ -11,7 +12,7 @@ from fake_backends import HTML, SECRET, FakeBackend, Trace
 
 import tracekit as tk
 from tracekit.pull.credentials import Credentials
-from tracekit.pull.http import Http
+from tracekit.pull.http import Http, _proxy_of
 
 PERIOD = {"start": "2025-10-09T08:53:00Z", "end": "2025-10-09T08:55:00Z", "backoff_s": 0.0, "attempts": 2}
 TOKEN = SECRET.removeprefix("Bearer ")
@@ -190,3 +191,23 @@ def test_a_certificate_that_does_not_verify_stops_the_pull(tls_server, tmp_path)
 def test_a_certificate_of_a_known_authority_is_accepted(tls_server, tmp_path):
     pull = tk.pull("zipkin", tls_server, folder=tmp_path / "a", ca_file=tmp_path / "cert.pem", **PERIOD)
     assert pull.counts == {"returned": 1}
+
+
+def test_the_proxy_of_the_environment_is_used_except_for_this_machine(serve, tmp_path, monkeypatch):
+    server = serve("tempo", [Trace(1)])
+    monkeypatch.setenv("http_proxy", server.url.replace("//", "//me:secret%20word@"))
+    monkeypatch.setenv("no_proxy", "inside.example")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    pull = tk.pull("tempo", "http://tempo.example:3200", folder=tmp_path / "a", **PERIOD)
+    assert pull.counts == {"returned": 1}
+    assert set(pull.ledger["server"]) == {"http://tempo.example:3200"}
+    word = base64.b64encode(b"me:secret word").decode()
+    assert {sent["proxy-authorization"] for sent in server.sent_headers} == {f"Basic {word}"}
+    assert {sent["Host"] for sent in server.sent_headers} == {"tempo.example:3200"}
+    assert "secret" not in (tmp_path / "a" / ".pull" / "plan.json").read_text()
+    assert _proxy_of("http://inside.example") is None
+    assert _proxy_of("http://localhost:3200") is None
+    assert _proxy_of("https://tempo.example") is None
+    with pytest.raises(tk.PullError, match="inside.example"):
+        tk.pull("tempo", "http://inside.example:1", folder=tmp_path / "b", **PERIOD)

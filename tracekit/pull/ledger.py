@@ -15,7 +15,7 @@ from tracekit.pull.windows import rfc3339
 if TYPE_CHECKING:
     from tracekit.pull.windows import Period
 
-Selection = Literal["all", "newest", "first_found", "unknown"]
+Selection = Literal["all", "fixed_rate", "newest", "first_found", "unknown"]
 Truncation = Literal["excluded", "proven", "unknown"]
 
 

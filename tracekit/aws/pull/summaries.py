@@ -56,6 +56,8 @@ class Found:
         Page tokens to resume the other windows.
     scanned
         Traces that X-Ray scanned.
+    counts
+        Traces of each window.
     """
 
     ids: dict[str, None] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Found:
     halved: set[Window] = field(default_factory=set)
     tokens: dict[Window, str] = field(default_factory=dict)
     scanned: int = 0
+    counts: dict[Window, int] = field(default_factory=dict)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Add an entry of the journal."""
@@ -71,6 +74,7 @@ class Found:
         if "window" in entry:
             window = Window(*entry["window"])
             self.ids.update(dict.fromkeys(entry["found"]))
+            self.counts[window] = self.counts.get(window, 0) + len(entry["found"])
             self.scanned += entry["scanned"]
             self.tokens[window] = entry["next"]
             if not entry["next"]:

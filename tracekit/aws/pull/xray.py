@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from tracekit.aws.prices import USD_PER_SCANNED_BYTE
 from tracekit.aws.pull import insights, retrieval
 from tracekit.aws.pull.account import Account
 from tracekit.aws.pull.batches import fetch
+from tracekit.aws.pull.ledger import Search, write_status, write_windows
 from tracekit.aws.pull.result import Pull, PullEstimate, estimated, estimated_logs
 from tracekit.aws.pull.summaries import enumerate_ids
 from tracekit.aws.pull.trace_ids import read_trace_ids, to_xray_id
@@ -38,6 +40,7 @@ _CHOICES = {
 class _Plan(Struct):
     """The required fields of a plan."""
 
+    id: str
     region: str
     time_range: str
     sampling: bool | float
@@ -155,7 +158,7 @@ def pull_xray(
     if not (is_resumed and account is None and window is None):  # else those of the plan apply
         options |= {"time_range": time_range, "sampling": sampling, "source": source}
     with closing(caller), PullFolder(path, _Plan) as opened, Meter(on_progress) as meter:
-        plan = opened.plan({**selection, **options}, {"window": window})
+        plan = opened.plan({**selection, **options}, {"window": window, "id": uuid.uuid4().hex})
         run = _Run(caller, opened, meter, plan, concurrency, rounds, backoff_s)
         return run.run(account, trace_format, is_confirmed=yes)
 
@@ -207,6 +210,7 @@ class _Run:
         self._poll_s = 2 * backoff_s
         self._is_searched, self._unchecked = False, ""
         self._scan: float | None = None
+        self._is_noted = False
         self._account = Account(())
 
     @property
@@ -239,6 +243,8 @@ class _Run:
         else:
             self._xray(trace_format)
         self._write_unprocessed()
+        if left or self._is_noted:
+            write_status(self._folder, account, self._plan["id"])
         notes = self._notes(by_time=is_search)
         return Pull(self._folder.path, account, dict(self._caller.counts), estimate, notes)
 
@@ -311,6 +317,8 @@ class _Run:
             found = enumerate_ids(self._caller, self._folder, window, self._request(), at_once=self._at_once)
         except RejectedError as error:
             raise self._search_error(error) from None
+        search = Search(self._plan, self._request(), self._is_searched)
+        self._is_noted = write_windows(self._folder, found, search)
         return Account(map(to_xray_id, found.ids)), found.scanned
 
     def _expression(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CHECK = "pull.truncation"
 _CHOSEN = {
     "all": "all",
+    "fixed_rate": "a fixed share",
     "newest": "the newest",
     "first_found": "those found first",
     "unknown": "chosen by an undocumented rule",
