@@ -1,10 +1,14 @@
-"""A Tempo with all answers ready: 50 spans a trace, so that nearly all of the time is the client's."""
+"""A Tempo with all answers ready, 50 spans a trace: nearly all of the time is the client's.
+
+With an argument, each answer takes that many seconds, as reading a trace from storage does.
+"""
 
 import json
 import re
 import socket
 import sys
 import threading
+import time
 
 SPANS = 50
 BEGUN_NS = 1_760_000_000 * 10**9
@@ -36,6 +40,7 @@ def body():
 
 
 READY = body()
+DELAY_S = float(sys.argv[1]) if __name__ == "__main__" and len(sys.argv) > 1 else 0.0
 
 
 def answer(path):
@@ -55,6 +60,8 @@ def serve(connection):
                 return
             held += got
         request, _, held = held.partition(b"\r\n\r\n")
+        if DELAY_S:
+            time.sleep(DELAY_S)
         content = answer(_PATH.match(request)[1])
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(content)
         connection.sendall(head + content)

@@ -63,7 +63,8 @@ def pull(
         Without ``trace_ids``: all traces with a span of this service and operation; default: of all services.
     query
         In the language of the backend: TraceQL (Tempo), ``key=value`` attributes (Jaeger), an annotation query
-        (Zipkin), a condition on spans in SQL (ClickHouse), a query string of Lucene (Elasticsearch), or the layout of the partitions of an hour (S3, default ``year=%Y/month=%m/day=%d/hour=%H``).
+        (Zipkin), a condition on spans in SQL (ClickHouse), a query string of Lucene (Elasticsearch), or the layout of
+        the partitions of an hour (S3, default ``year=%Y/month=%m/day=%d/hour=%H``).
     min_duration, max_duration
         Of a span, such as ``250ms``.
     start, end

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from tracekit.pull.calls import NoAnswerError, RejectedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -127,6 +129,21 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
+
+
+def one_by_one(trace_ids: tuple[str, ...], fetch: Callable[[str], tuple[list[bytes], str]]) -> Fetched:
+    """Return traces that are fetched one after the other; those before a failed request are kept, the rest waits."""
+    lines: list[bytes] = []
+    outcomes: dict[str, str] = {}
+    for one in trace_ids:
+        try:
+            more, outcomes[one] = fetch(one)
+        except (NoAnswerError, RejectedError):
+            if not outcomes:
+                raise
+            break
+        lines += more
+    return Fetched(lines, outcomes)
 
 
 class Kind(NamedTuple):

@@ -247,13 +247,14 @@ class Run:
                 self._meter.add(len(answer.outcomes))
                 return
             is_refused = answer.startswith("refused")
-            if is_refused and len(batch) > 1:
+            failures += not is_refused
+            if failures >= _FAILURES_IN_A_ROW:
+                outcomes.record(dict.fromkeys(batch, "failed"), answer)
+                raise PullError(f"{answer}; {failures} consecutive requests failed: {_RESUME}")
+            if len(batch) > 1:  # one id may be the reason
                 yield from ((one,) for one in batch)
                 return
             outcomes.record(dict.fromkeys(batch, "failed"), answer)
-            failures += not is_refused
-            if failures >= _FAILURES_IN_A_ROW:
-                raise PullError(f"{answer}; {failures} consecutive requests failed: {_RESUME}")
 
         for attempt in range(self._rounds):
             if not outcomes.waiting_count:

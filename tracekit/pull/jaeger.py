@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Raw, Struct, field
 
-from tracekit.pull.backend import Fetched, Found, Hit, Kind
+from tracekit.pull.backend import Fetched, Found, Hit, Kind, one_by_one
 from tracekit.pull.calls import RejectedError
 from tracekit.pull.http import checked_url, http_of, one_line
 from tracekit.pull.ids import to_hex
@@ -112,7 +112,7 @@ class Jaeger:
     longest_ns = 3_600 * 10**9
     pad_ns = 0
     noun = "trace"
-    batch_size = 1
+    batch_size = 16  # one request each: answers of one worker are stored together
     is_whole = True
 
     def __init__(self, url: str, query: Query, calls: Calls) -> None:
@@ -209,14 +209,13 @@ class Jaeger:
 
     def fetch(self, trace_ids: tuple[str, ...]) -> Fetched:
         """Return traces by id."""
-        lines: list[bytes] = []
-        outcomes: dict[str, str] = {}
-        for one in trace_ids:
-            path = f"/api/v3/traces/{quote(one)}" if self._is_v3 else f"/api/traces/{quote(one)}"
-            hits = self._hits(path, [("rawTraces" if self._is_v3 else "raw", "true")])
-            lines += [hit.body for hit in hits]
-            outcomes[one] = "returned" if hits else "not_found"
-        return Fetched(lines, outcomes)
+        return one_by_one(trace_ids, self._fetch_one)
+
+    def _fetch_one(self, trace_id: str) -> tuple[list[bytes], str]:
+        """Return the lines of a trace and its outcome."""
+        path = f"/api/v3/traces/{quote(trace_id)}" if self._is_v3 else f"/api/traces/{quote(trace_id)}"
+        hits = self._hits(path, [("rawTraces" if self._is_v3 else "raw", "true")])
+        return [hit.body for hit in hits], "returned" if hits else "not_found"
 
 
 def _hits3(body: bytes) -> list[Hit]:

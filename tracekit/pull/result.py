@@ -66,7 +66,7 @@ class Outcomes:
 
     def waiting(self) -> Iterator[str]:
         """Yield the ids to request again: unfinished and not rejected."""
-        return (one for one, state in list(self._states.items()) if _is_waiting(*state))
+        return (one for one in list(self._states) if _is_waiting(*self._states[one]))
 
     @property
     def waiting_count(self) -> int:
