@@ -30,6 +30,7 @@ LAYERS = [
         "grouping",
         "arguments",
         "traces",
+        "parts",
         "forest",
         "parents",
     }

@@ -209,5 +209,5 @@ def test_the_proxy_of_the_environment_is_used_except_for_this_machine(serve, tmp
     assert _proxy_of("http://inside.example") is None
     assert _proxy_of("http://localhost:3200") is None
     assert _proxy_of("https://tempo.example") is None
-    with pytest.raises(tk.PullError, match="inside.example"):
+    with pytest.raises(tk.PullError, match=r"inside\.example"):
         tk.pull("tempo", "http://inside.example:1", folder=tmp_path / "b", **PERIOD)

@@ -7,11 +7,13 @@ files and machines can be summed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import check_names, over_parts
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of, named
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.grouping import By
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -78,7 +81,7 @@ class Latency(Weighted, Shown):
 
 
 def latency(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     by: By = ("service_name", "operation"),
     *,
     roots: bool = False,
@@ -89,10 +92,10 @@ def latency(
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part.
     by
         Columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>`` (one value per trace) or an aligned
-        Series, see ``tracekit.grouping``; empty for one group of all spans.
+        Series (not with a store), see ``tracekit.grouping``; empty for one group of all spans.
     roots
         Use only root spans: latency of requests, by endpoint.
     confidence
@@ -130,10 +133,11 @@ def latency(
     >>> print(row["p99_high_ns"])
     nan
     """
-    check_traces(traces, "latency")
-    tables = [tabulate(traces, by, roots=roots)]
-    found = summarise(tables, list(named(by)), confidence=confidence, statement=traces.weights.statement)
-    return replace(found, recorded_services=tuple(traces.codes("service_name").labels))
+    check_traces(traces, "latency", stores=True)
+    check_names(traces, by)
+    part = over_parts(traces, partial(tabulate, by=by, roots=roots), merged)
+    found = summarise([part.state], list(named(by)), confidence=confidence, statement=part.weights.statement)
+    return replace(found, recorded_services=part.services)
 
 
 def tabulate(traces: TraceSet, by: By, *, roots: bool = False) -> Aggregate:
@@ -149,6 +153,11 @@ def tabulate(traces: TraceSet, by: By, *, roots: bool = False) -> Aggregate:
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     histogram = Histogram.of(group, traces.duration_ns[rows], weights[trace])
     return Aggregate(keys, sums | {"excluded_count": excluded}, histogram)
+
+
+def merged(first: Aggregate, second: Aggregate) -> Aggregate:
+    """Return the table of the traces of both."""
+    return Aggregate.concatenate([first, second]).by(list(first.keys))
 
 
 def summarise(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -158,17 +159,74 @@ class Weights:
         return dict(sorted(found, key=lambda pair: -pair[1]))
 
     @property
+    def totals(self) -> WeightTotals:
+        """Counts and sums, which can be added for parts of a set."""
+        return WeightTotals(
+            len(self.value),
+            int((~self.known).sum()),
+            int((self.value == 0).sum()),
+            int((self.value == 1).sum()),
+            float(self.value.sum()),
+            float((self.value**2).sum()),
+            self.sources,
+            (self.refusal,) if self.refusal else (),
+        )
+
+    @property
     def statement(self) -> str:
         """What weighted figures describe, as a clause: all traffic, the recorded traces, or neither."""
-        total, missing = len(self.value), int((~self.known).sum())
+        return self.totals.statement
+
+
+class WeightTotals(NamedTuple):
+    """The weights of a set in numbers: counts of traces, sums, and traces by source.
+
+    Examples
+    --------
+    >>> part = Weights(np.array([4.0]), Codes(np.array([0]), ["tracestate ot=th"])).totals
+    >>> (part + part).trace_count, (part + part).weight_sum
+    (2, 8.0)
+    """
+
+    trace_count: int
+    unknown_count: int
+    zero_count: int
+    one_count: int
+    weight_sum: float
+    square_sum: float
+    sources: dict[str, int]
+    refusals: tuple[str, ...]
+
+    def __add__(self, other: WeightTotals) -> WeightTotals:  # type: ignore[override]  # not those of a tuple
+        """Return the totals of the traces of both."""
+        return WeightTotals(
+            self.trace_count + other.trace_count,
+            self.unknown_count + other.unknown_count,
+            self.zero_count + other.zero_count,
+            self.one_count + other.one_count,
+            self.weight_sum + other.weight_sum,
+            self.square_sum + other.square_sum,
+            dict((Counter(self.sources) + Counter(other.sources)).most_common()),
+            tuple(dict.fromkeys(self.refusals + other.refusals)),
+        )
+
+    @property
+    def n_effective(self) -> float:
+        """Kish's effective number of traces."""
+        return self.weight_sum**2 / self.square_sum if self.square_sum > 0 else 0.0
+
+    @property
+    def statement(self) -> str:
+        """What weighted figures describe, as a clause: all traffic, the recorded traces, or neither."""
+        total, missing, refusal = self.trace_count, self.unknown_count, "; ".join(self.refusals)
         if not total:
             return "no traces"
         if missing == total:
-            why = f" {self.refusal};" if self.refusal else ""
+            why = f" {refusal};" if refusal else ""
             return f"{UNKNOWN_WEIGHTS}:{why} figures describe the recorded traces only, not all traffic"
-        if missing and self.refusal:
+        if missing and refusal:
             return (
-                f"sampling weights unknown for {missing:,} of {total:,} traces: {self.refusal}; these count as 1, and"
+                f"sampling weights unknown for {missing:,} of {total:,} traces: {refusal}; these count as 1, and"
                 " figures describe neither the recorded traces nor all traffic"
             )
         if missing:
@@ -176,17 +234,16 @@ class Weights:
                 f"sampling weights unknown for {missing:,} of {total:,} traces, which count as 1:"
                 " figures describe neither the recorded traces nor all traffic"
             )
-        outside = self.value == 0
-        named = {name: n for name, n in self.sources.items() if name not in {NOT_SAMPLED, BEYOND}}
-        if outside.all():
+        if self.zero_count == total:
             return f"all {total:,} traces are outside the probability sample and count as 0: figures describe nothing"
+        named = {name: n for name, n in self.sources.items() if name not in {NOT_SAMPLED, BEYOND}}
         several = f"{len(named)} sources ({', '.join(f'{n:,} from {name}' for name, n in named.items())})"
         origin = f"weights from {several if len(named) > 1 else next(iter(named))}"
-        if outside.any():
-            origin += f"; {plural(int(outside.sum()), 'trace')} outside the probability sample count as 0"
-        if self.is_one_kind:
+        if self.zero_count:
+            origin += f"; {plural(self.zero_count, 'trace')} outside the probability sample count as 0"
+        if named and all(name.endswith(CERTAIN) for name in named):
             return f"{origin}: all were selected by outcome, and figures describe such requests, not all traffic"
-        if (self.value == 1).all():
+        if self.one_count == total:
             return f"{origin}: all are 1, every request has a trace, and figures describe all traffic"
         equal = ", assuming equal sampling within each stratum" * bool(STRATIFIED & set(named))
         return f"{origin}: figures describe all traffic{equal} (effective sample size {self.n_effective:,.0f})"

@@ -86,7 +86,7 @@ def test_one_trace_is_in_one_or_two_small_groups(tmp_path):
     read(f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'.encode()).save(tmp_path / "a.parquet")
     metadata = pq.ParquetFile(tmp_path / "a.parquet" / "part-00000" / "spans.parquet").metadata
     assert metadata.num_row_groups == 3
-    assert metadata.metadata[b"tracekit_store"] == b"1"
+    assert metadata.metadata[b"tracekit_store"] == b"2"
     ranges = [metadata.row_group(group).column(0).statistics for group in range(3)]
     assert [metadata.row_group(group).column(0).path_in_schema for group in range(3)] == ["trace_hi"] * 3
     assert sum(found.min <= 20_000 <= found.max for found in ranges) == 1
@@ -233,12 +233,18 @@ def _remark(path, **members):
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path):
     shop(1).save(tmp_path / "a.parquet")
-    _remark(tmp_path / "a.parquet", tracekit_store=2, written_by="tracekit 9.0", parts="told otherwise")
-    with pytest.raises(
-        LoadError, match=r"STORE_NEWER .*version 1 or older, found version 2, .*tracekit 9.0; update"
-    ) as e:
+    _remark(tmp_path / "a.parquet", tracekit_store=3, written_by="tracekit 9.0", parts="told otherwise")
+    with pytest.raises(LoadError, match=r"STORE_NEWER .*version 2, found version 3, .*tracekit 9.0; update") as e:
         read(tmp_path / "a.parquet")
     assert e.value.code == "STORE_NEWER"
+
+
+def test_a_store_of_an_older_version_is_refused(tmp_path):
+    shop(1).save(tmp_path / "a.parquet")
+    _remark(tmp_path / "a.parquet", tracekit_store=1, written_by="tracekit 0.0", parts="told otherwise")
+    with pytest.raises(LoadError, match=r"STORE_OLDER .*version 2, found version 1, .*tracekit 0.0; convert its") as e:
+        read(tmp_path / "a.parquet")
+    assert e.value.code == "STORE_OLDER"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +325,7 @@ def test_a_damaged_marker_is_refused_or_means_the_same(good, tmp_path, data):
     try:
         found = read(path)
     except LoadError as error:
-        assert error.code in {"STORE_BROKEN", "STORE_NEWER"}  # noqa: PT017 - either is right, and so is none
+        assert error.code in {"STORE_BROKEN", "STORE_NEWER", "STORE_OLDER"}  # noqa: PT017 - either is right, and so is none
     else:
         assert_identical(found, read(good), views=())
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.latency import error_columns, quantile_columns
-from tracekit.analysis.service_graph.tables import CALL_KEYS, PEER_KEYS, tabulate
+from tracekit.analysis.partials import check_names, over_parts
+from tracekit.analysis.service_graph.tables import CALL_KEYS, PEER_KEYS, merged, tabulate
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.service_graph.tables import Tables
     from tracekit.columns import Array
     from tracekit.grouping import By
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
     _Keys = dict[str, Array]
@@ -126,13 +129,13 @@ class ServiceGraph(Weighted, Shown):
         return f"{self.heading()}{''.join(tables)}"
 
 
-def service_graph(traces: TraceSet, by: By = "service_name", *, confidence: float = 0.95) -> ServiceGraph:
+def service_graph(traces: TraceSet | Parts, by: By = "service_name", *, confidence: float = 0.95) -> ServiceGraph:
     """Return the service graph: services and the calls between them.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part.
     by
         What a service is: another name groups spans into the services of the graph, such as ``["service_name",
         "service_version"]`` (in ``service_name``, with a space between them) or ``resource.cloud.region``; spans
@@ -162,9 +165,11 @@ def service_graph(traces: TraceSet, by: By = "service_name", *, confidence: floa
     >>> graph.calls[["caller_service", "callee_service", "call_count", "error_ratio"]].to_numpy().tolist()
     [['shop', 'cart', 5.0, 0.0], ['shop', 'ledger', 5.0, 0.4], ['ledger', 'postgresql', 3.0, 0.0]]
     """
-    check_traces(traces, "service_graph")
-    found = summarise([tabulate(traces, by)], confidence=confidence, statement=traces.weights.statement)
-    return replace(found, recorded_services=tuple(traces.codes("service_name").labels))
+    check_traces(traces, "service_graph", stores=True)
+    check_names(traces, by)
+    part = over_parts(traces, partial(tabulate, by=by), merged)
+    found = summarise([part.state], confidence=confidence, statement=part.weights.statement)
+    return replace(found, recorded_services=part.services)
 
 
 def summarise(tables: Sequence[Tables], *, confidence: float = 0.95, statement: str = "") -> ServiceGraph:

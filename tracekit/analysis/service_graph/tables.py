@@ -131,6 +131,14 @@ def tabulate(traces: TraceSet, by: By = "service_name") -> Tables:
     )
 
 
+def merged(first: Tables, second: Tables) -> Tables:
+    """Return the tables of the traces of both."""
+    names = ("services", "calls", "requests", "edges", "peers")
+    pairs = {name: [getattr(first, name), getattr(second, name)] for name in names}
+    tables = {name: Aggregate.concatenate(pair).by(list(pair[0].keys)) for name, pair in pairs.items()}
+    return Tables(**tables, unnamed_count=first.unnamed_count + second.unnamed_count)
+
+
 def as_the_caller_saw(calls: Calls, spans: Measured) -> Seen:
     """Return the calls, with the caller's duration if it is known and the call has an incoming span."""
     row = np.where(calls.callee_row >= 0, calls.callee_row, calls.caller_row)

@@ -38,6 +38,7 @@ from tracekit.loading.store.tables import (
     write_table,
 )
 from tracekit.loading.store.union import Piece, union
+from tracekit.schema import Quality
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ _PART = re.compile(r"part-\d{5,}")
 
 
 class PartMark(msgspec.Struct):
-    """The content of a part of a store."""
+    """The content of a part of a store; first and last start of a root span, None if none has one."""
 
     trace_count: int
     span_count: int
+    period_ns: tuple[int, int] | None
+    services: list[str]
     files: dict[str, FileMark]
 
 
@@ -108,7 +111,8 @@ class StoreWriter:
         folder = self._folder / _part_name(len(self._parts))
         folder.mkdir()
         files = write_part(folder, traces.columns, traces.weights)
-        self._parts.append(PartMark(len(traces), len(traces.columns.spans), files))
+        services = sorted(traces.codes("service_name").labels)
+        self._parts.append(PartMark(len(traces), len(traces.columns.spans), _period(traces), services, files))
 
     def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
         """Write the sources, issues and notes of all parts and, last, the marker."""
@@ -168,6 +172,13 @@ def _foreign(place: Path) -> str:
     return ""
 
 
+def _period(traces: TraceSet) -> tuple[int, int] | None:
+    """Return the first and the last start of a root span."""
+    root = traces.forest.root_row
+    begun = traces.columns.spans.start_ns[root][(traces.columns.spans.quality[root] & Quality.NO_START) == 0]
+    return (int(begun.min()), int(begun.max())) if len(begun) else None
+
+
 def _part_name(number: int) -> str:
     """Return the name of a part's folder."""
     return f"part-{number:05d}"
@@ -208,6 +219,13 @@ def load(paths: Sequence[Path]) -> TraceSet:
     return union(pieces, rows["sources"], rows["issues"], _notes(rows))
 
 
+def load_part(path: Path, marker: Marker, number: int) -> TraceSet:
+    """Return one part of a store; its columns are read when they are first used."""
+    rows = {name: read_table(path / f"{name}.parquet", marker.files[name], name).to_pylist() for name in _FRAMES}
+    columns, weights = _opened(part_files(path, marker, number), rows, marker.parts[number].trace_count)
+    return TraceSet(columns, weights=weights)
+
+
 def part_files(path: Path, marker: Marker, number: int, *, whole: bool = False) -> PartFiles:
     """Return the files of a part, all of them with the bytes that were written."""
     files = PartFiles(path / _part_name(number), marker.parts[number].files, marker.files["sources"].rows, whole=whole)
@@ -241,10 +259,16 @@ def read_marker(path: Path) -> Marker:
         version = msgspec.json.decode(data, type=_Version)
         if version.tracekit_store > VERSION:
             message = (
-                f"STORE_NEWER {path}: expected a store of version {VERSION} or older, found version"
+                f"STORE_NEWER {path}: expected a store of version {VERSION}, found version"
                 f" {version.tracekit_store}, written by {version.written_by:.40}; update tracekit to read it"
             )
             raise LoadError(message, source=str(path), code="STORE_NEWER")
+        if version.tracekit_store < VERSION:
+            message = (
+                f"STORE_OLDER {path}: expected a store of version {VERSION}, found version {version.tracekit_store},"
+                f" written by {version.written_by:.40}; convert its sources again"
+            )
+            raise LoadError(message, source=str(path), code="STORE_OLDER")
         marker = msgspec.json.decode(data, type=Marker)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise broken(file, "the marker of a store", f"{len(data):,} bytes that are not one ({error})") from error

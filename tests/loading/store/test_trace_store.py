@@ -1,0 +1,161 @@
+"""A store read part by part: the same numbers as in memory, however the traces are split; what it refuses."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tracekit as tk
+from tracekit.errors import LoadError
+from tracekit.loading.store import part as store_part
+from tracekit.loading.store.read_write import writing
+
+
+def split(traces, path, count, seed=0):
+    """A store with the traces in this many parts, at random."""
+    chosen = np.random.default_rng(seed).integers(0, count, len(traces))
+    with writing(path) as store:
+        for number in range(count):
+            if (chosen == number).any():
+                store.part(traces.where((chosen == number)[traces.forest.trace]))
+        store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
+    return tk.open(path)
+
+
+@pytest.fixture(scope="module")
+def during():
+    _, current = tk.load_sample("checkout-regression")
+    return current
+
+
+def same(found, expected):
+    """Two frames: equal counts and texts, floats to 1e-9."""
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9, atol=0)
+    whole = [name for name, kind in expected.dtypes.items() if kind.kind in "iub"]
+    pd.testing.assert_frame_equal(found[whole], expected[whole], check_exact=True)
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", [None, "equal", "mixed"])
+def test_results_are_those_of_the_whole(during, tmp_path, count, weights):
+    if weights:
+        values = np.random.default_rng(1).choice([1.0, 10.0, 100.0], len(during))
+        during = during.with_weights(4 if weights == "equal" else values)
+    store = split(during, tmp_path / "a.parquet", count)
+    assert store.part_count <= count
+    for by, roots in ((("service_name", "operation"), False), ("http_request_method", True), ((), False)):
+        found, expected = tk.latency(store, by, roots=roots), tk.latency(during, by, roots=roots)
+        same(found.table, expected.table)
+        same(found.histogram, expected.histogram)
+        assert found.statement == expected.statement
+        assert set(found.recorded_services) == set(expected.recorded_services)
+    found, expected = tk.service_graph(store), tk.service_graph(during)
+    same(found.services, expected.services)
+    same(found.calls, expected.calls)
+    assert found.unnamed_count == pytest.approx(expected.unnamed_count)
+
+
+def test_what_is_in_it_is_known_without_reading_spans(during, tmp_path, monkeypatch):
+    split(during, tmp_path / "a.parquet", 5)
+    monkeypatch.setattr(store_part, "open_table", None)
+    store = tk.open(tmp_path / "a.parquet")
+    assert (len(store), store.span_count, store.part_count) == (len(during), len(during.spans), 5)
+    assert store.services == sorted(during.codes("service_name").labels)
+    begun = during.columns.spans.start_ns[during.forest.root_row]
+    assert store.period_ns == (begun.min(), begun.max())
+    assert repr(store).startswith(f"TraceStore(a.parquet: 5 parts, {len(during.spans):,} spans, ")
+    assert "TraceStore(" in store._repr_html_()
+
+
+def test_conditions_are_those_of_a_trace_set(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 6)
+    failed = store.where("is_error")
+    assert len(failed) == len(during.where("is_error"))
+    assert sorted(failed.load().trace_ids) == sorted(during.where("is_error").trace_ids)
+    same(tk.latency(failed).table, tk.latency(during.where("is_error")).table)
+    low, high = store.period_ns
+    middle = pd.Timestamp((low + high) // 2)
+    part = store.between(middle)
+    assert sorted(part.load().trace_ids) == sorted(during.between(middle).trace_ids)
+    assert repr(part).endswith(f".between({middle.value}, {high + 1})")
+    assert len(store.where(lambda spans: spans["is_error"])) == len(failed)
+
+
+def test_parts_outside_a_window_are_not_read(during, tmp_path):
+    begun = during.columns.spans.start_ns[during.forest.root_row]
+    middle = int(np.median(begun))
+    with writing(tmp_path / "a.parquet") as new:
+        for is_late in (False, True):
+            new.part(during.where(((begun >= middle) == is_late)[during.forest.trace]))
+        new.finish(during.columns.sources, during.columns.issues)
+    store = tk.open(tmp_path / "a.parquet").between(pd.Timestamp(middle))
+    assert store.part_count == 1
+    assert len(store) == (begun >= middle).sum()
+
+
+def test_weights_by_number_attribute_and_id(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 3)
+    assert tk.latency(store.with_weights(5)).statement == tk.latency(during.with_weights(5)).statement
+    by_id = pd.Series(np.arange(1.0, len(during) + 1), during.trace_ids)
+    same(tk.latency(store.with_weights(by_id)).table, tk.latency(during.with_weights(by_id)).table)
+    for source in ("auto", "recorded", [1, 2]):
+        with pytest.raises(TypeError, match="expected a number, an attribute, or weights by trace id for a store"):
+            store.with_weights(source)
+
+
+def test_sampled_parts_carry_their_weight(during, tmp_path):
+    store = split(during.with_weights(2), tmp_path / "a.parquet", 8)
+    some = store.sample(2, seed=1)
+    assert some.part_count == 2
+    assert set(some.load().weights.value) == {8.0}
+    assert not next(split(during, tmp_path / "b.parquet", 4).sample(2).parts()).weights.known.any()
+    with pytest.raises(ValueError, match="expected parts from 1 to 8, their number, found 9"):
+        store.sample(9)
+
+
+def test_one_trace_is_found_in_its_part(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 5)
+    for trace_id in during.trace_ids[::100]:
+        found = store.trace(trace_id)
+        assert found.trace_ids == [trace_id]
+        assert len(found.spans) == len(during.trace(trace_id).spans)
+        assert store.trace(trace_id[:20]).trace_ids == [trace_id]
+    with pytest.raises(ValueError, match="expected the id of one trace, found 'ffffffffffff' for 0; nearest: "):
+        store.trace("ffffffffffff")
+    with pytest.raises(ValueError, match="expected the id of one trace, found '' for 0"):
+        store.trace("")
+
+
+def test_the_whole_can_be_loaded(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 4)
+    assert store.load().trace_ids == during.trace_ids
+    assert sum(len(part) for part in store.parts()) == len(during)
+
+
+def test_a_store_is_refused_where_it_does_not_fit(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 2)
+    with pytest.raises(
+        TypeError, match=r"expected a TraceSet for tk.errors, found TraceStore; .*tk.errors\(store.load"
+    ):
+        tk.errors(store)
+    with pytest.raises(TypeError, match="expected an expression or a callable for a store, found ndarray"):
+        store.where(np.zeros(3, bool))
+    with pytest.raises(ValueError, match="expected names to group a store by, found a Series"):
+        tk.latency(store, pd.Series([1]))
+    with pytest.raises(LoadError, match=r"expected a store .* found none at .*nowhere; write one with tk.convert"):
+        tk.open(tmp_path / "nowhere")
+
+
+def test_a_damaged_part_is_named_when_it_is_read(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 2)
+    file = tmp_path / "a.parquet" / "part-00001" / "spans.parquet"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*part-00001/spans.parquet"):
+        tk.latency(store)
+
+
+def test_only_the_columns_in_use_are_read(during, tmp_path):
+    part = next(split(during, tmp_path / "a.parquet", 1).parts())
+    tk.latency(part)
+    for table, column in (("events", "time_ns"), ("links", "flags"), ("spans", "byte_offset")):
+        with pytest.raises(AttributeError):
+            object.__getattribute__(getattr(part.columns, table), column)

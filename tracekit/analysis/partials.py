@@ -1,0 +1,87 @@
+"""Analyses of traces in parts: the state of each part, merged, gives the result of the whole.
+
+An analysis that can be computed so is written once, as ``partial(traces) -> state``, ``merge(state, state) -> state``
+and a last step that makes the result.  A TraceSet is the special case of one part.  States can be pickled, are limited
+in size, and the order of merging does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import pandas as pd
+
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.grouping import By
+    from tracekit.parts import Parts
+    from tracekit.weights.known import WeightTotals
+
+State = TypeVar("State")
+
+
+class Part(NamedTuple, Generic[State]):
+    """The state of a part.
+
+    Parameters
+    ----------
+    state
+        Of the analysis.
+    weights
+        What the sampling weights describe.
+    services
+        All services of the recording, which views give their colours.
+    """
+
+    state: State
+    weights: WeightTotals
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Partial(Generic[State]):
+    """Returns the state of a part, with what every result says."""
+
+    state: Callable[[TraceSet], State]
+
+    def __call__(self, traces: TraceSet) -> Part[State]:
+        """Return the state of some traces."""
+        return Part(self.state(traces), traces.weights.totals, tuple(traces.codes("service_name").labels))
+
+
+@dataclass(frozen=True)
+class _Merge(Generic[State]):
+    """Merges the states of two parts."""
+
+    state: Callable[[State, State], State]
+
+    def __call__(self, first: Part[State], second: Part[State]) -> Part[State]:
+        """Return the state of both."""
+        services = tuple(dict.fromkeys(first.services + second.services))
+        return Part(self.state(first.state, second.state), first.weights + second.weights, services)
+
+
+def over_parts(
+    traces: TraceSet | Parts, state: Callable[[TraceSet], State], merge: Callable[[State, State], State]
+) -> Part[State]:
+    """Return the state of all traces: of a TraceSet at once, of a store part by part.
+
+    Examples
+    --------
+    >>> found = over_parts(shop, len, int.__add__)
+    >>> found.state, found.services
+    (5, ('shop', 'cart', 'ledger'))
+    """
+    partial = _Partial(state)
+    return partial(traces) if isinstance(traces, TraceSet) else traces.reduce(partial, _Merge(merge))
+
+
+def check_names(traces: Any, by: By) -> None:
+    """Raise ValueError for a column of values to group a store by, which fits no part."""
+    given = by if isinstance(by, (list, tuple)) else [by]
+    if not isinstance(traces, TraceSet) and any(isinstance(one, pd.Series) for one in given):
+        raise ValueError("expected names to group a store by, found a Series; use load() first, or an attribute")

@@ -1,0 +1,349 @@
+"""A store that is not loaded: its parts one after the other, for recordings larger than memory."""
+
+from __future__ import annotations
+
+import html
+from bisect import bisect_left
+from functools import cached_property, reduce
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from tracekit.errors import LoadError
+from tracekit.filters import plain_id, spelled, window_ns
+from tracekit.findings import Shown
+from tracekit.loading.paths import STORE_MARKER, shown
+from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_marker
+from tracekit.schema import Quality
+from tracekit.self_description import step
+from tracekit.text import plural
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+State = TypeVar("State")
+
+
+class _Step(NamedTuple):
+    """A call that is applied to each part when it is read."""
+
+    method: str
+    arguments: tuple[Any, ...]
+
+
+class TraceStore(Shown):
+    """Recorded traces in a store, read part by part; ``tk.open`` returns it.
+
+    Each part has whole traces, chosen by a hash of their ids: the parts of one conversion are random samples of the
+    recording.  ``where``, ``between`` and ``with_weights`` are applied when a part is read.  ``tk.latency`` and
+    ``tk.service_graph`` take a store: they read a part at a time, only the columns that they use, and give the result
+    of the whole.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    marker
+        Its content.
+    numbers
+        Parts that belong to it.
+    steps
+        Calls applied to each part.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = open(shop.save(f"{folder}/shop.parquet"))
+    ...     print(len(store), store.services, [len(part) for part in store.parts()])
+    5 ['cart', 'ledger', 'shop'] [5]
+    """
+
+    def __init__(self, path: Path, marker: Marker, numbers: tuple[int, ...], steps: tuple[_Step, ...] = ()) -> None:
+        self.path = path
+        self._marker = marker
+        self._numbers = numbers
+        self._steps = steps
+
+    # ---------------------------------------------------------------- what is in it, without reading spans
+
+    @property
+    def _marks(self) -> list[PartMark]:
+        """What is known of each part."""
+        return [self._marker.parts[number] for number in self._numbers]
+
+    @property
+    def part_count(self) -> int:
+        """Number of parts."""
+        return len(self._numbers)
+
+    @property
+    def services(self) -> list[str]:
+        """All services of the parts, also of traces that conditions exclude."""
+        return sorted({name for mark in self._marks for name in mark.services})
+
+    @property
+    def period_ns(self) -> tuple[int, int] | None:
+        """First and last start of a request, in ns; None without any."""
+        known = [mark.period_ns for mark in self._marks if mark.period_ns]
+        return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+
+    @cached_property
+    def _counts(self) -> tuple[int, int]:
+        """Traces and spans; with conditions on traces, the parts are read for it."""
+        if any(one.method in {"where", "between"} for one in self._steps):
+            return self.reduce(_size, _sum)
+        return sum(mark.trace_count for mark in self._marks), sum(mark.span_count for mark in self._marks)
+
+    def __len__(self) -> int:
+        return self._counts[0]
+
+    @property
+    def span_count(self) -> int:
+        """Number of spans."""
+        return self._counts[1]
+
+    # ---------------------------------------------------------------- choosing
+
+    def where(self, condition: str | Callable[[pd.DataFrame], Any]) -> TraceStore:
+        """Return the traces with a matching span; see ``TraceSet.where``.
+
+        Parameters
+        ----------
+        condition
+            An expression, or a callable that accepts ``spans`` of a part; a mask has no meaning for a store.
+
+        Raises
+        ------
+        TypeError
+            A mask.
+        FilterError
+            As for ``TraceSet.where``, when a part is read.
+        """
+        if not isinstance(condition, str) and not callable(condition):
+            found = type(condition).__name__
+            raise TypeError(f"expected an expression or a callable for a store, found {found}; use load() for masks")
+        return self._with("where", condition)
+
+    def between(self, start: Any, end: Any = None) -> TraceStore:
+        """Return the traces whose root starts in [start, end); see ``TraceSet.between``.
+
+        Parts outside of the window are not read.
+
+        Parameters
+        ----------
+        start, end
+            As for ``TraceSet.between``.
+
+        Raises
+        ------
+        ValueError
+            As for ``TraceSet.between``.
+        """
+        low, high = window_ns(start, end, np.array(self.period_ns or (), np.int64))
+        inside = tuple(
+            number
+            for number, mark in zip(self._numbers, self._marks, strict=True)
+            if mark.period_ns and mark.period_ns[0] < high and mark.period_ns[1] >= low
+        )
+        return TraceStore(self.path, self._marker, inside, (*self._steps, _Step("between", (low, high))))
+
+    def with_weights(self, source: Any) -> TraceStore:
+        """Return the same traces with other sampling weights; see ``TraceSet.with_weights``.
+
+        Parameters
+        ----------
+        source
+            A number for all, the name of a root-span attribute that contains weights, or a mapping or Series by trace
+            id.  Sources that need all traces at once (``"auto"``, rules, counts, logs) are resolved by ``tk.convert``
+            or after ``load``.
+
+        Raises
+        ------
+        TypeError
+            Another source.
+        """
+        is_named = isinstance(source, str) and source not in {"auto", "recorded"}
+        if not (np.isscalar(source) and not isinstance(source, str)) and not is_named and not _is_by_id(source):
+            found = repr(source) if isinstance(source, str) else type(source).__name__
+            raise TypeError(
+                f"expected a number, an attribute, or weights by trace id for a store, found {found}; use load() first"
+            )
+        return self._with("with_weights", source)
+
+    def sample(self, parts: int, *, seed: int = 0) -> TraceStore:
+        """Return some of the parts, chosen at random, with sampling weights multiplied accordingly.
+
+        Parameters
+        ----------
+        parts
+            Number of parts.
+        seed
+            Another seed chooses other parts.
+
+        Raises
+        ------
+        ValueError
+            ``parts`` is below 1 or above their number.
+        """
+        if not 1 <= parts <= self.part_count:
+            raise ValueError(f"expected parts from 1 to {self.part_count:,}, their number, found {parts:,}")
+        picked = np.sort(np.random.default_rng(seed).choice(self.part_count, parts, replace=False))
+        numbers = tuple(self._numbers[at] for at in picked.tolist())
+        scaled = _Step("_scaled", (self.part_count / parts,))
+        return TraceStore(self.path, self._marker, numbers, (*self._steps, scaled))
+
+    def _with(self, method: str, *arguments: Any) -> TraceStore:
+        """Return the store with one more step."""
+        return TraceStore(self.path, self._marker, self._numbers, (*self._steps, _Step(method, arguments)))
+
+    # ---------------------------------------------------------------- reading
+
+    def parts(self) -> Iterator[TraceSet]:
+        """Yield each part as a TraceSet, with the conditions and weights applied; columns are read on first use."""
+        for number in self._numbers:
+            yield self._part(number)
+
+    def _part(self, number: int) -> TraceSet:
+        """Return one part."""
+        found = load_part(self.path, self._marker, number)
+        for method, arguments in self._steps:
+            found = _OWN[method](found, *arguments) if method in _OWN else getattr(found, method)(*arguments)
+        return found
+
+    def trace(self, trace_id: str) -> TraceSet:
+        """Return one trace; see ``TraceSet.trace``.
+
+        Parameters
+        ----------
+        trace_id
+            As for ``TraceSet.trace``.
+
+        Raises
+        ------
+        ValueError
+            No trace, or more than one, has this prefix.
+        """
+        wanted = plain_id(trace_id)
+        near = [
+            (one, number)
+            for number in self._numbers
+            for ids in [self._part(number).trace_ids]
+            for at in [bisect_left(ids, wanted)]
+            for one in ids[max(0, at - 1) : at + 2]
+        ]
+        matches = [pair for pair in near if pair[0].startswith(wanted) and wanted]
+        matches = [pair for pair in matches if pair[0] == wanted] or matches
+        if len(matches) == 1:
+            return self._part(matches[0][1]).trace(matches[0][0])
+        texts = ", ".join(sorted(one for one, _ in near)[:3]) or "none: the store is empty"
+        raise ValueError(f"expected the id of one trace, found {trace_id!r} for {len(matches)}; nearest: {texts}")
+
+    def load(self) -> TraceSet:
+        """Return all traces as one TraceSet in memory."""
+        if not self._steps and len(self._numbers) == len(self._marker.parts):
+            return load([self.path])
+        return reduce(lambda both, part: both + part, self.parts())
+
+    def reduce(self, partial: Callable[[TraceSet], State], merge: Callable[[State, State], State]) -> State:
+        """Return the state of all parts: ``partial`` of each, merged one after the other.
+
+        Parameters
+        ----------
+        partial
+            Returns the state of a part.
+        merge
+            Returns the state of two.
+
+        Raises
+        ------
+        ValueError
+            The store has no parts left.
+        """
+        if not self._numbers:
+            raise ValueError("expected at least one part, found none in the window; see period_ns")
+        return reduce(merge, map(partial, self.parts()))
+
+    # ---------------------------------------------------------------- how it shows itself
+
+    def __repr__(self) -> str:
+        period = f", {spelled(*self.period_ns)}" if self.period_ns else ""
+        calls = "".join(step(one.method, *one.arguments) for one in self._steps if not one.method.startswith("_"))
+        spans = sum(mark.span_count for mark in self._marks)
+        size = f"{plural(self.part_count, 'part')}, {spans:,} spans, {plural(len(self.services), 'service')}"
+        return f"TraceStore({self.path.name}: {size}{period}){calls}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>"
+
+
+def open(path: str | Path) -> TraceStore:  # noqa: A001 - the public name
+    """Open a store without loading it: for recordings larger than memory.
+
+    Parameters
+    ----------
+    path
+        A folder that ``tk.convert`` or ``TraceSet.save`` wrote.
+
+    Returns
+    -------
+    TraceStore
+        ``.parts()``, ``.where(...)``, ``.between(...)``, ``.sample(...)``, ``.trace(...)``, ``.load()``.
+
+    Raises
+    ------
+    LoadError
+        There is no store at the path, or it is damaged.
+    TypeError
+        Not a path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = open(shop.save(f"{folder}/shop.parquet"))
+    ...     store
+    TraceStore(shop.parquet: 1 part, 28 spans, 3 services, 2026-01-01 12:00:00 to 12:00:04 UTC)
+    """
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"expected the path of a store, found {type(path).__name__}; tk.read reads other sources")
+    folder = Path(path).expanduser()
+    if not (folder / STORE_MARKER).is_file():
+        message = f"expected a store (a folder with {STORE_MARKER}), found none at {shown(folder)}"
+        raise LoadError(f"{message}; write one with tk.convert, or read other files with tk.read", source=str(folder))
+    marker = read_marker(folder)
+    return TraceStore(folder, marker, tuple(range(len(marker.parts))))
+
+
+def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:
+    """Return the traces of a part whose root starts in a window, which may contain none of them."""
+    root = traces.forest.root_row
+    begun, is_known = traces.columns.spans.start_ns[root], (traces.columns.spans.quality[root] & Quality.NO_START) == 0
+    return traces.where((is_known & (begun >= low) & (begun < high))[traces.forest.trace])
+
+
+def _scaled(traces: TraceSet, factor: float) -> TraceSet:
+    """Return traces with their known weights multiplied."""
+    return TraceSet(traces.columns, forest=traces.forest, weights=traces.weights.scaled(factor))
+
+
+_OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_scaled": _scaled}
+
+
+def _is_by_id(source: Any) -> bool:
+    """Return whether weights are given by trace id."""
+    return isinstance(source, (dict, pd.Series))
+
+
+def _size(traces: TraceSet) -> tuple[int, int]:
+    """Return the numbers of traces and spans."""
+    return len(traces), len(traces.columns.spans)
+
+
+def _sum(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
+    """Return the sums of numbers of traces and spans."""
+    return first[0] + second[0], first[1] + second[1]
