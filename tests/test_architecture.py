@@ -36,7 +36,7 @@ LAYERS = [
     }
     | {"weights", "findings", "self_description"},
     {"loading", "analysis"},
-    {"pull"},
+    {"pull", "receiver"},
     {"aws"},
     {"checks"},
     {"views"},
@@ -49,6 +49,7 @@ LAYERS = [
         "cli_diff",
         "cli_path",
         "cli_pull",
+        "cli_listen",
         "cli_audit",
         "cli",
         "__main__",
@@ -64,6 +65,7 @@ COMMANDS = [
     "cli_diff",
     "cli_path",
     "cli_pull",
+    "cli_listen",
     "cli_audit",
     "cli",
     "__main__",
@@ -90,8 +92,8 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "msgspec": {"loading", "aws", "pull"},
     "isal": {"loading"},
     "backports": {"loading", "aws", "pull"},
-    "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_audit"},
-    "rich": {"cli_tables", "cli_path", "loading", "aws"},  # loading, aws: the progress bars
+    "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_listen", "cli_audit"},
+    "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()
 KNOWN_BETWEEN_FORMATS = {("xray", "otlp")}  # X-Ray responses in OTEL format contain OTLP spans

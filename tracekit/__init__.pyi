@@ -11,6 +11,7 @@ from tracekit.loading.store.trace_store import TraceStore as TraceStore
 from tracekit.loading.requests.read import read_requests as read_requests
 from tracekit.loading.profiles.read import read_profile as read_profile
 from tracekit.pull import pull as pull
+from tracekit.receiver.run import listen as listen
 from tracekit.aws.pull.xray import pull_xray as pull_xray
 from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_diff, cli_path, cli_pull
+from tracekit import cli_audit, cli_diff, cli_listen, cli_path, cli_pull
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_pull.app, name="pull")
+app.command()(cli_listen.listen)
 app.command()(cli_path.path)
 app.command()(cli_diff.diff)
 app.command()(cli_audit.audit)
