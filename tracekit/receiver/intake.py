@@ -13,7 +13,6 @@ import numpy as np
 
 from tracekit.errors import LoadError
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.trace_set import gather
 from tracekit.loading.opening.source import from_bytes
 from tracekit.loading.otlp.loader import LOADER
 from tracekit.loading.progress import Meter
@@ -23,7 +22,7 @@ from tracekit.loading.reading import SourceReader
 from tracekit.receiver.answers import PROTOBUF, RefusedError
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array, Columns
+    from tracekit.columns import Array
     from tracekit.loading.building.ledger import Issue, Ledger
 
 HEADS = {  # of the spools: an empty ScopeSpans or list, after which any valid body is recognised as OTLP
@@ -73,8 +72,7 @@ def take(body: bytes, content_type: str) -> Intake:
         raise _not_traces(next(map(_reason, builder.ledger.issues), str(error))) from error
     ledger = builder.ledger
     _check(ledger)
-    columns = gather(builder)
-    spans = columns.spans
+    spans = builder.take_columns().spans
     return Intake(
         data,
         len(spans),
@@ -82,7 +80,7 @@ def take(body: bytes, content_type: str) -> Intake:
         ledger.quarantined,
         next((_reason(issue) for issue in ledger.issues if issue.action == "quarantined"), ""),
         np.unique(spans.trace_lo),
-        _service_names(columns),
+        _service_names(builder, spans.resource),
     )
 
 
@@ -134,9 +132,10 @@ def _check(ledger: Ledger) -> None:
         raise _not_traces(_reason(lost))
 
 
-def _service_names(columns: Columns) -> frozenset[str]:
-    """Return the service names of the spans' resources."""
-    owned = columns.resource_attributes
-    used = np.unique(columns.spans.resource[columns.spans.resource >= 0])
-    codes = np.intersect1d(owned.codes[owned.positions(used)], columns.kv.codes_of("service.name"))
-    return frozenset(filter(None, columns.kv.text.take(codes).to_pylist()))
+def _service_names(builder: Builder, resources: Array) -> frozenset[str]:
+    """Return the service names of the resources of spans; the builder cannot be used any more."""
+    _, owned = builder.resource_tables()
+    kv, new_code = builder.attributes.table()
+    codes = owned.codes[owned.positions(np.unique(resources[resources >= 0]))]
+    named = np.intersect1d(codes if new_code is None else new_code[codes], kv.codes_of("service.name"))
+    return frozenset(filter(None, kv.text.take(named).to_pylist()))
