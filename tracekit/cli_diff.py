@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tracekit.analysis.compare.gates import Gate
     from tracekit.analysis.compare.result import Comparison
-    from tracekit.checks.gates import Gate
 
 Format = Literal["table", "markdown", "json", "junit"]
 MET, UNDECIDED = 1, 3
@@ -50,7 +50,7 @@ def diff(
     Exit code 0: no condition is met; 1: at least one is, significantly; 3: none is, and at least one is
     inconclusive (it says how many traces are needed); 2: a file or argument error.
     """
-    from tracekit.checks.gates import evaluate  # noqa: PLC0415 - not for --help
+    from tracekit.analysis.compare.gates import evaluate  # noqa: PLC0415 - not for --help
 
     keys = by or ["service_name", "operation"]
     sides = [tk.read(files, format=input_format) for files in (baseline, current)]

@@ -6,7 +6,7 @@ from analysis.compare.worlds import shop
 from analysis.hostile_sets import hostile_sets
 
 import tracekit as tk
-from tracekit.checks.gates import evaluate
+from tracekit.analysis.compare.gates import evaluate
 
 SETS = hostile_sets()
 CONDITIONS = ("p95_ms rises 10%", "error_rate rises", "new edge", "gone operation", "mean_ms falls 2 ms")

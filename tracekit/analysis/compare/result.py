@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tracekit.analysis.compare.gates import evaluate
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import duration, from_to, plural
@@ -21,6 +23,7 @@ _SHOWN: Final = (
     "verdict", "contribution_ns", "baseline_calls_per_request", "current_calls_per_request", "baseline_error_ratio",
     "current_error_ratio", "baseline_p50_ns", "current_p50_ns", "baseline_p95_ns", "current_p95_ns", "q_value",
 )  # fmt: skip
+_REGRESSIONS: Final = ("error_rate rises", "calls_per_request of any operation rises", "mean_ms rises 10%")
 _QUIET: Final = {"no significant change", "too few", "not comparable"}
 
 
@@ -83,6 +86,31 @@ class Comparison(Weighted, Shown):
     def statement(self) -> str:  # type: ignore[override]  # computed
         """What is compared: all traffic, or the recorded traces, or why the two sides are not comparable."""
         return self.comparability.statement
+
+    def assert_no_regression(self, *conditions: str) -> None:
+        """Raise AssertionError if a condition is met, significantly; warn of those that the data cannot decide.
+
+        Parameters
+        ----------
+        conditions
+            As for ``tracekit diff --fail-if``: ``"p95_ms of POST /checkout rises 10%"``, ``"new edge"``.  By default:
+            a higher error rate, more calls per request of any operation, and a mean latency higher by more than 10%.
+
+        Examples
+        --------
+        >>> before, during = tk.load_sample("checkout-regression")
+        >>> tk.compare(before, during).assert_no_regression("p50_ms rises 50%", "error_rate rises 5 points")
+        >>> tk.compare(before, during).assert_no_regression("p95_ms of POST /checkout rises 10%")
+        Traceback (most recent call last):
+        AssertionError: p95_ms of POST /checkout rises 10%: p95 of storefront POST /checkout 100 → 256 ms (+156 ms; ...
+        """
+        gates = [evaluate(condition, self) for condition in conditions or _REGRESSIONS]
+        for gate in gates:
+            if gate.outcome == "inconclusive":
+                warnings.warn(f"inconclusive: {gate.condition}: {gate.sentence}", stacklevel=2)
+        failed = [f"{gate.condition}: {gate.sentence}" for gate in gates if gate.outcome == "failed"]
+        if failed:
+            raise AssertionError("\n".join(failed))
 
     def _line(self) -> str:
         """Return the counts in one line."""

@@ -8,7 +8,7 @@ from analysis.compare.worlds import shop
 from analysis.comparison_tables import chain
 
 import tracekit as tk
-from tracekit.checks.gates import evaluate
+from tracekit.analysis.compare.gates import evaluate
 
 
 @pytest.fixture(scope="module")
