@@ -36,7 +36,7 @@ LAYERS = [
     }
     | {"weights", "findings", "self_description"},
     {"loading", "analysis"},
-    {"pull", "receiver"},
+    {"pull", "receiver", "testing"},
     {"aws"},
     {"checks"},
     {"views"},
@@ -89,7 +89,8 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "botocore": {"aws"},
     "pyarrow": {"loading"},
     "urllib3": {"pull"},
-    "msgspec": {"loading", "aws", "pull"},
+    "msgspec": {"loading", "aws", "pull", "testing"},
+    "opentelemetry": {"testing"},
     "isal": {"loading"},
     "backports": {"loading", "aws", "pull"},
     "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_listen", "cli_audit"},

@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # what is imported -> what is installed for it
 DISTRIBUTIONS = {"backports": "backports-zstd", "botocore": "boto3", "markdown_it": "markdown-it-py"}
 DISTRIBUTIONS |= {"IPython": "ipywidgets", "traitlets": "ipywidgets"}
-OFFERED = {"resvg_py"}  # by an extra, and asked for with words that name it
+OFFERED = {"resvg_py", "opentelemetry"}  # by an extra, and asked for with words that name it
 
 
 def built(folder, target="wheel", **variables):
@@ -91,7 +91,7 @@ def test_the_recordings_and_notebooks_are_there(members):
 
 def test_nothing_else_is_there(members):
     tops = {name.partition("/")[0] for name in members}
-    assert tops == {"tracekit", f"tracekit_notebook-{tk.__version__}.dist-info"}
+    assert tops == {"tracekit", "pytest_tracekit.py", f"tracekit_notebook-{tk.__version__}.dist-info"}
     assert not [name for name in members if "__pycache__" in name or ".ipynb_checkpoints" in name]
     assert sum(map(len, members.values())) < 14_000_000
 
@@ -100,9 +100,10 @@ def test_the_metadata_have_what_a_user_needs(metadata, members):
     assert metadata["Name"] == "tracekit-notebook"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_payload().startswith("# tracekit")
-    assert {"lab", "test", "record"} <= set(metadata.get_all("Provides-Extra"))
+    assert {"lab", "test", "record", "pytest"} <= set(metadata.get_all("Provides-Extra"))
     (points,) = [text.decode() for name, text in members.items() if name.endswith("entry_points.txt")]
     assert "tracekit = tracekit.cli:main" in points
+    assert "pytest_tracekit = pytest_tracekit" in points
 
 
 def test_what_is_imported_is_required(metadata):
@@ -171,6 +172,20 @@ def test_the_source_distribution_has_the_sources_of_the_scanner(tmp_path):
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert files_of("tracekit/loading/native", {".py", ".cpp", ".h", ".md"}) <= names
     assert not [name for name in names if name.endswith(".so")]
+
+
+def test_pytest_finds_the_fixture(wheel, tmp_path):
+    run = runner(wheel, tmp_path)
+    test = tmp_path / "test_it.py"
+    test.write_text("""
+from opentelemetry import trace
+
+def test_it(tracekit_traces):
+    trace.get_tracer("it").start_span("op").end()
+    assert tracekit_traces.calls("op") == 1
+""")
+    assert "1 passed" in run("-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(test))
+    assert "--tracekit-update" in run("-m", "pytest", "--help")
 
 
 def test_it_works_from_any_folder(wheel, tmp_path):
