@@ -3,7 +3,7 @@
 The public names, in the order in which a notebook uses them:
 
 reading     ``read`` detects the format of files, folders, archives and standard input; ``load_sample`` reads a bundled
-            dataset
+            dataset; ``listen`` receives the traces of your own application
 TraceSet    the traces, immutable: DataFrames of spans, attributes, events and so on, and of data-quality ``issues``
 analyses    functions of a TraceSet: ``service_graph``, ``latency``, ``self_time``, ``errors``, ``critical_path``
 results     DataFrames, or frozen dataclasses of DataFrames; estimates have a confidence interval

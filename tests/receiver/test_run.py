@@ -36,6 +36,9 @@ provider.shutdown()
 """
 
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed in /proc")
+
+
 def open_files():
     return {str(path.resolve()) for path in Path("/proc/self/fd").iterdir()}
 
@@ -130,6 +133,7 @@ def test_nothing_is_shown_outside_of_a_notebook(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@needs_proc
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_it_leaves_no_thread_socket_or_file_after_an_error(error, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -205,6 +209,7 @@ def test_a_full_disk_is_answered_with_try_again_and_loses_nothing(monkeypatch):
     assert run.traces.sources["complete"].all()
 
 
+@needs_proc
 def test_a_listener_is_not_opened_if_there_is_no_room(monkeypatch):
     def full(**_):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -249,3 +249,23 @@ def test_concurrent_requests_are_all_stored_once(run):
 
 def test_answers_are_json_for_json(run):
     assert json.loads(post(run, in_json([(1, 1)]), JSON)[1]) == {}
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(run):
+    sent = in_protobuf([(1, 1)])
+    answer = raw(run, HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(sent) + sent)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+def test_a_large_request_is_read_and_so_is_what_follows(run):
+    bodies = {
+        JSON: in_json([(1, n) for n in range(1, 90_001)]),
+        PROTOBUF: in_protobuf([(2, n) for n in range(1, 90_001)]),
+    }
+    assert len(bodies[JSON]) > 16 << 20, "longer than a line that is kept in memory"
+    pretty = json.dumps(json.loads(in_json([(3, 5)])), indent=1).replace("\n", "\r\n").encode()
+    for content_type, sent in [*bodies.items(), (JSON, pretty), (PROTOBUF, in_protobuf([(4, 6)]))]:
+        assert post(run, sent, content_type)[0] == 200
+    assert run.traces.summary["span_count"].tolist() == [90_000, 90_000, 1, 1]
+    assert run.traces.sources["complete"].all()
+    assert run.traces.sources["quarantined_count"].sum() == 0

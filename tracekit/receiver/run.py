@@ -33,7 +33,7 @@ _PORTS = 1 << 16
 _NAMES = {PROTOBUF: "OTLP protobuf", JSON: "OTLP JSON"}
 
 
-def listen(port: int = 4318, *, progress: bool | Callable[[Counts], object] | None = None) -> Listener:
+def listen(port: int = 4318, *, progress: bool | Callable[[Counts], object] = True) -> Listener:
     """Receive the traces of your own application over OTLP/HTTP, on this machine only.
 
     Parameters
@@ -41,8 +41,8 @@ def listen(port: int = 4318, *, progress: bool | Callable[[Counts], object] | No
     port
         The port of 127.0.0.1 to listen on; 0 for any free one.
     progress
-        Show a line with the number of spans, traces, services and errors, at most twice per second: by default in a
-        notebook.  A function is called with the counts instead.
+        In a notebook, show a line with the number of spans, traces, services and errors, updated at most twice per
+        second.  A function is called with the counts instead, anywhere.
 
     Returns
     -------
@@ -74,8 +74,8 @@ def listen(port: int = 4318, *, progress: bool | Callable[[Counts], object] | No
         raise TypeError(f"expected a port number, found {type(port).__name__}: {port!r:.80}")
     if not 0 <= port < _PORTS:
         raise ValueError(f"expected a port from 0 to {_PORTS - 1}, found {port}")
-    if progress is None or isinstance(progress, bool):
-        return Listener(port, _line_in_notebook(progress))
+    if isinstance(progress, bool):
+        return Listener(port, _line() if progress and _is_notebook() else None)
     return Listener(port, progress)
 
 
@@ -93,6 +93,13 @@ class Listener:
     ----------
     endpoint : str
         The URL for ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+
+    Examples
+    --------
+    >>> run = tk.listen(port=0)
+    >>> run.counts.span_count, len(run.traces)
+    (0, 0)
+    >>> run.close()
     """
 
     def __init__(self, port: int, on_counts: Callable[[Counts], object] | None = None) -> None:
@@ -231,10 +238,8 @@ class _Ticker:
             self._show(now)
 
 
-def _line_in_notebook(show: bool | None) -> Callable[[Counts], object] | None:
-    """Return a function that shows the counts as a line below a notebook cell; None elsewhere and for False."""
-    if show is False or not (show or _is_notebook()):
-        return None
+def _line() -> Callable[[Counts], object]:
+    """Return a function that shows the counts as a line below the notebook cell; it stays in the saved notebook."""
     from IPython.display import display  # noqa: PLC0415 - only where a notebook has loaded it
 
     output: list[Any] = []

@@ -33,6 +33,12 @@ class Spans:
     ----------
     traces
         The spans as a TraceSet.
+
+    Examples
+    --------
+    >>> spans = Spans(shop)
+    >>> spans.calls("POST *"), spans.calls("POST *", service_name="ledger")
+    (13, 5)
     """
 
     def __init__(self, traces: TraceSet) -> None:
