@@ -40,19 +40,19 @@ def listen(
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with _status() as show, tk.listen(port, progress=show) as run:
-            typer.echo(f"listening for OTLP/HTTP on {run.endpoint}; Ctrl-C writes {output}", err=True)
-            variables = f"OTEL_EXPORTER_OTLP_ENDPOINT={run.endpoint} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
-            typer.echo(f"start your application with {variables}", err=True)
-            _wait()
+            _wait(run.endpoint, output)
         written = run.save(output)
     finally:
         signal.signal(signal.SIGTERM, before)
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, {run.counts}")
 
 
-def _wait() -> None:
-    """Wait for Ctrl-C."""
+def _wait(endpoint: str, output: Path) -> None:
+    """Say where to send traces, and wait for Ctrl-C."""
+    variables = f"OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
     with suppress(KeyboardInterrupt):
+        typer.echo(f"listening for OTLP/HTTP on {endpoint}; Ctrl-C writes {output}", err=True)
+        typer.echo(f"start your application with {variables}", err=True)
         Event().wait()
 
 

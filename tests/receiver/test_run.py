@@ -110,6 +110,7 @@ def test_the_line_says_what_came():
         post(run, in_protobuf([(3, 3), (0, 4)], service="<b>"))
         post(run, b"garbage")
         told = "3 spans, 3 traces, 2 services, 2 errors, 1 span rejected, 1 request refused"
+        told += " (last: expected an ExportTraceServiceRequest; byte 0: expected wire type 0, 1, 2 or 5, found 7)"
         assert repr(run) == f"Listener(listening, {run.endpoint}, {told})"
         assert run._repr_html_() == f"<p>{run!r}</p>"
     assert repr(run).startswith("Listener(closed, ")

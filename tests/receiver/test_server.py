@@ -147,6 +147,7 @@ def test_what_is_not_an_export_by_a_program_is_refused(run, expected, told, opti
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffff0\r\n", 413, "at most 64 MiB"),
         (b"POST /v1/traces HTTP/1.1\r\n\r\n", 403, "found 'none'"),
         (b"not HTTP at all\r\n\r\n", 400, "Bad request"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "for an exporter of gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=http"),
         (b"BREW /v1/traces HTTP/1.1\r\n" + HOST + b"\r\n", 501, "Unsupported method"),
         (b"POST /v1/traces HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431, "Too many headers"),
     ],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from tracekit.text import plural
+from tracekit.text import clean, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", int, str)
 
 MOST_KEYS = 1 << 18  # trace ids and service names that are told apart
+_REASON = 160  # characters
 _MORE = "+"  # behind a number that has reached it
 
 
@@ -31,6 +32,8 @@ class Counts:
         Spans that can be read, spans that cannot, and spans with an error status.
     trace_count, service_count
         Distinct ones, up to ``MOST_KEYS``.
+    refused_reason
+        Why the last of the refused requests was refused.
     """
 
     request_count: int = 0
@@ -40,6 +43,7 @@ class Counts:
     error_count: int = 0
     trace_count: int = 0
     service_count: int = 0
+    refused_reason: str = ""
 
     def __str__(self) -> str:
         more = _MORE * (self.trace_count >= MOST_KEYS)
@@ -52,7 +56,7 @@ class Counts:
         if self.rejected_count:
             parts.append(f"{plural(self.rejected_count, 'span')} rejected")
         if self.refused_count:
-            parts.append(f"{plural(self.refused_count, 'request')} refused")
+            parts.append(f"{plural(self.refused_count, 'request')} refused (last: {self.refused_reason})")
         return ", ".join(parts)
 
 
@@ -80,10 +84,11 @@ class Tally:
                 service_count=len(self._services),
             )
 
-    def refuse(self) -> None:
+    def refuse(self, reason: str) -> None:
         """Add a request that was answered with an error."""
+        short = clean(reason, limit=_REASON)
         with self._lock:
-            self.now = replace(self.now, refused_count=self.now.refused_count + 1)
+            self.now = replace(self.now, refused_count=self.now.refused_count + 1, refused_reason=short)
 
 
 def _add_up_to(most: int, known: set[Key], keys: Iterable[Key]) -> None:

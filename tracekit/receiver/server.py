@@ -43,15 +43,13 @@ class Server(ThreadingHTTPServer):
     receive
         Called with the body and content type of a request of traces; returns the answer or raises RefusedError.
     on_refused
-        Called for every request that is answered with an error.
+        Called with the reason for every request that is answered with an error.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(
-        self, port: int, receive: Callable[[bytes, str], Answer], on_refused: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, port: int, receive: Callable[[bytes, str], Answer], on_refused: Callable[[str], object]) -> None:
         self.receive, self.on_refused = receive, on_refused
         self.memory = Memory()
         self.closing = False
@@ -102,7 +100,7 @@ class Server(ThreadingHTTPServer):
         if is_full:
             with suppress(OSError):
                 request.sendall(_BUSY)
-            self.on_refused()
+            self.on_refused(f"more than {MAX_CONNECTIONS} connections at once")
             self.shutdown_request(request)
             return
         thread = Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
@@ -249,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, refused: RefusedError, content_type: str) -> None:
         """Answer with an error."""
-        self.server.on_refused()
+        self.server.on_refused(refused.message)
         self._send(refused.answer(PROTOBUF if content_type == PROTOBUF else JSON))
 
     def _send(self, answer: Answer) -> None:
@@ -270,6 +268,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request that is not HTTP, or of an unknown method."""
         self.close_connection = True
         self.command, self.request_version = self.command or "", self.protocol_version  # HTTP/0.9 has no status line
+        if code == HTTPStatus.HTTP_VERSION_NOT_SUPPORTED:
+            message = (
+                f"{message}: expected HTTP/1.1; for an exporter of gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+            )
         self._refuse(RefusedError(code, message or HTTPStatus(code).phrase), "")
 
     def version_string(self) -> str:
