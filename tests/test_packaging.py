@@ -27,6 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DISTRIBUTIONS = {"backports": "backports-zstd", "botocore": "boto3", "markdown_it": "markdown-it-py"}
 DISTRIBUTIONS |= {"IPython": "ipywidgets", "traitlets": "ipywidgets"}
 OFFERED = {"resvg_py", "opentelemetry"}  # by an extra, and asked for with words that name it
+OF_THE_PLUGIN = {"pytest"}  # which loads it
 
 
 def built(folder, target="wheel", **variables):
@@ -70,6 +71,9 @@ def test_there_is_one_version(metadata):
 def test_every_file_of_the_package_is_there_as_it_is(members):
     expected = files_of("tracekit", {".py", ".pyi", ".js", ".css", ".html", ".typed"})
     expected.remove(BUILD.relative_to(ROOT).as_posix())
+    plugin = "tracekit/testing/plugin/pytest_tracekit.py"
+    expected.remove(plugin)
+    assert members["pytest_tracekit.py"] == (ROOT / plugin).read_bytes()
     assert {
         "tracekit/views/static/tracekit.js",
         "tracekit/report/template.html",
@@ -118,7 +122,7 @@ def test_what_is_imported_is_required(metadata):
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.partition(".")[0])
     foreign = (
-        imported - OFFERED - set(sys.stdlib_module_names) - {"tracekit", "compression"}
+        imported - OFFERED - OF_THE_PLUGIN - set(sys.stdlib_module_names) - {"tracekit", "compression"}
     )  # compression: from Python 3.14
     assert len(foreign) > 8
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= required

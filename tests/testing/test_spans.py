@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "tracekit" / "testing" / "plugin"
 SHOP = """
 import os
 from opentelemetry import trace
@@ -39,7 +40,7 @@ def project(pytester, monkeypatch):
 
     In this process, unless alone: the global provider of OpenTelemetry can be set only once.
     """
-    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", f"{PLUGIN}:{ROOT}", prepend=":")
     pytester.makepyfile(shop=SHOP)
 
     assert isinstance(api.get_tracer_provider(), api.ProxyTracerProvider | TracerProvider), "imported once, and kept"
@@ -242,5 +243,7 @@ def test_other():
 
 def test_the_plugin_imports_nothing_before_it_is_used():
     code = "import pytest, sys; before = set(sys.modules); import pytest_tracekit; print(*set(sys.modules) - before)"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PLUGIN, capture_output=True, text=True, check=True, timeout=60
+    )
     assert ran.stdout.split() == ["pytest_tracekit"]
