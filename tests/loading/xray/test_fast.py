@@ -19,6 +19,8 @@ from tracekit.loading.xray.times import nanoseconds
 from tracekit.loading.xray.tree import DEEPEST, flat
 from tracekit.pull.folder import read_lines
 
+pytestmark = pytest.mark.usefixtures("lane")  # every test in both lanes
+
 RECORDING = Path(__file__).parents[3] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
 TRACE = "1-58406520-a006649127e371903a2de979"
 OTHER = "1-58406520-a006649127e371903a2de97a"

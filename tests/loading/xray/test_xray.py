@@ -15,6 +15,8 @@ from tracekit.loading.xray import blocks as xray_blocks
 from tracekit.loading.xray import cause as xray_cause
 from tracekit.loading.xray.sql import sql, without_password
 
+pytestmark = pytest.mark.usefixtures("lane")  # every test in both lanes
+
 TRACE = "1-58406520-a006649127e371903a2de979"
 HEX = "58406520a006649127e371903a2de979"
 
@@ -1099,3 +1101,11 @@ def test_what_is_remembered_is_bounded_and_does_not_change_the_result(monkeypatc
     assert before.spans.equals(after.spans)
     assert before.attributes.equals(after.attributes)
     assert before.events.equals(after.events)
+
+
+def test_an_integer_of_any_length_in_a_list_of_a_call_is_kept():
+    call = part(2, namespace="aws", aws={"table_names": ["N"]})
+    data = json.dumps(answer(segment(subsegments=[call]))).replace('\\"N\\"', "9" * 5000)
+    found = load(data.encode()).attributes
+    [value] = found.loc[found["key"] == "aws.dynamodb.table_names", "value_json"]
+    assert "9" * 5000 in value

@@ -254,8 +254,8 @@ class _Members(dict[tuple[str, str | bytes], list[int]]):
             member, value = item
             if value.__class__ is str and member != "request_id":
                 codes += self[item]
-            elif value.__class__ is list:
-                codes += self[member, _encode(value)]
+            elif value.__class__ is list and (written := _written(value)):
+                codes += self[member, written]
             else:
                 codes += xray_fields.call(self.kv, member, value)
         return codes if "table_names" not in block else list(dict.fromkeys(codes))
@@ -267,6 +267,14 @@ class _Members(dict[tuple[str, str | bytes], list[int]]):
             self.clear()
         self[item] = codes
         return codes
+
+
+def _written(value: list[Any]) -> bytes:
+    """Return a list as JSON, nothing if it contains an integer that is too long for it."""
+    try:
+        return _encode(value)
+    except TypeError:
+        return b""
 
 
 class _Calls(dict[bytes, tuple[list[int], list[int]]]):
