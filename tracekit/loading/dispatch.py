@@ -65,8 +65,18 @@ class Dispatcher:
         self._builder = builder
         self._loaders = tuple(loaders)
         # typed decoding does not detect duplicate keys, so strict reading parses every line
-        self._scanners = [loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict]
+        scanners = {
+            loader.name: loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict
+        }
+        self._scanners = list(scanners.values())
         extension = native.compiled()
+        self._items = None if extension is None else extension.items
+        self._scanner_of = {
+            name: scanners[loader.name]
+            for loader in self._loaders
+            if loader.name in scanners
+            for name in loader.scanned
+        }
         self._messages = None if extension is None else Scanner(builder, extension)
         self._reads_otlp = any(loader.name == OTLP for loader in self._loaders)
         self._exact = False  # the source's numbers are wanted as Decimal
@@ -75,6 +85,16 @@ class Dispatcher:
     def streams(self) -> set[str]:
         """Fields of top-level objects with items that are records of their own."""
         return {name for loader in self._loaders for name in loader.streams}
+
+    def places_of(self, field: str) -> Callable[[bytes], bytes] | None:
+        """Return what finds the items of a list, None in the Python lane, and where no scanner reads them."""
+        return self._items if field in self._scanner_of else None
+
+    def scan_items(self, field: str, lines: Iterable[Line]) -> None:
+        """Load items of a list that ``places_of`` found, as lines with one item each."""
+        for number, offset, data in self._scanner_of[field].scan(lines):
+            self._builder.ledger.record_count += 1
+            self.value(parse(data, parse_float=self.parse_float).value, Position(number, offset))
 
     @property
     def parse_float(self) -> Callable[[str], Any] | None:

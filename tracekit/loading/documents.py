@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.loader import UNREADABLE
-from tracekit.loading.records import JsonError, JsonPull
+from tracekit.loading.records import JsonError, JsonPull, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WHOLE_VALUE = 1 << 30  # bytes; for fields that cannot be split: the processes of a Jaeger trace, for example
 SPANS_AT_ONCE = 4096
+RUN = 4 << 20  # bytes of items that are scanned at once
 
 
 class DocumentReader:
@@ -119,8 +120,11 @@ class DocumentReader:
                 load_others = walked
             elif key in self._dispatcher.streams and self.pull.peek() == "[":
                 load_others = partial(self._load_others, key, offset)
+                if self._dispatcher.places_of(key) is not None:
+                    self.pull.widen(RUN)
                 for _ in self.pull.items():
-                    self.load_item(key)
+                    if not self._scan_items(key):
+                        self.load_item(key)
                     self.end_record()
             else:
                 others[key] = self.field_value()
@@ -128,6 +132,20 @@ class DocumentReader:
             self._dispatcher.value(others, self.next_record(offset))
         else:
             load_others(others)
+
+    def _scan_items(self, key: str) -> bool:
+        """Load the next items of a field as lines of one item each; return False, with nothing read, if impossible."""
+        places_of = self._dispatcher.places_of(key)
+        found = self.pull.run(places_of) if places_of is not None else []
+        lines = []
+        for offset, item in found:
+            self._record += 1
+            self.count_span()
+            one = item.replace(b"\n", b" ")  # JSON has no newlines in its strings
+            lines.append(Line(self._line or self._record, offset, b'{"%b":[%b]}' % (key.encode(), one)))
+        if lines:
+            self._dispatcher.scan_items(key, lines)
+        return bool(lines)
 
     def _load_others(self, streamed: str, offset: int, others: dict[str, Any]) -> None:
         """Load the other fields of an object with a list whose items were loaded separately."""

@@ -79,6 +79,8 @@ class Loader:
         that loads the other fields of the object, or None, with nothing read, for a field of another format.
     exact_marker
         Bytes at the start of a document whose decimal numbers must be ``decimal.Decimal``; empty if floats are enough.
+    scanned
+        Those of ``streams`` that the scanner reads as well: an item as a line with ``{field: [item]}``.
     scanner
         Returns a faster reader of lines for one builder; the lines that it does not load go to ``load``.
     """
@@ -89,4 +91,5 @@ class Loader:
     streams: tuple[str, ...] = ()
     walk: Callable[[str, Document], Callable[[dict[str, Any]], object] | None] | None = None
     exact_marker: bytes = b""
+    scanned: tuple[str, ...] = ()
     scanner: Callable[[Builder], Scanner] | None = None

@@ -8,8 +8,11 @@
 #include <random>
 
 #include "attributes.h"
+#include "depth.h"
+#include "items.h"
 #include "otlp.h"
 #include "protobuf.h"
+#include "xray.h"
 
 std::uint64_t tracekit::hash_seed = 0;
 
@@ -208,6 +211,75 @@ template <class Format> PyObject* scan(PyObject*, PyObject* args) {
   return made.release();
 }
 
+PyObject* depth(PyObject*, PyObject* args) {
+  PyObject* input;
+  long long before;
+  int in_string, escaped;
+  if (!PyArg_ParseTuple(args, "OLpp", &input, &before, &in_string, &escaped)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  Depth meter;
+  meter.depth = before;
+  meter.in_string = in_string != 0;
+  meter.escaped = escaped != 0;
+  meter.feed(data.data(), data.data() + data.size());
+  return Py_BuildValue("LLLNN", static_cast<long long>(meter.lowest), static_cast<long long>(meter.highest),
+                       static_cast<long long>(meter.depth), PyBool_FromLong(meter.in_string),
+                       PyBool_FromLong(meter.escaped));
+}
+
+PyObject* items(PyObject*, PyObject* args) {
+  PyObject* input;
+  if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  const std::vector<std::int64_t> found = tracekit::items(data.data(), data.size());
+  return bytes(found.data(), found.size() * sizeof(std::int64_t));
+}
+
+PyObject* lists(const std::vector<Interner>& tables) {
+  Owned made(PyList_New(static_cast<Py_ssize_t>(tables.size())));
+  for (std::size_t i = 0; made.get() && i < tables.size(); i++) {
+    PyObject* const one = list(tables[i].found);
+    if (!one || PyList_SetItem(made.get(), static_cast<Py_ssize_t>(i), one)) return nullptr;
+  }
+  return made.release();
+}
+
+bool put_xray(PyObject* to, const XrayScan& scan) {
+  const auto& rows = scan.parts;
+  return put(to, "trace_hi", rows, &XrayPart::trace_hi) && put(to, "trace_lo", rows, &XrayPart::trace_lo) &&
+         put(to, "span_id", rows, &XrayPart::span_id) && put(to, "parent_id", rows, &XrayPart::parent_id) &&
+         put(to, "start_ns", rows, &XrayPart::start_ns) && put(to, "end_ns", rows, &XrayPart::end_ns) &&
+         put(to, "line", rows, &XrayPart::line) && put(to, "name", rows, &XrayPart::name) &&
+         put(to, "owner", rows, &XrayPart::owner) && put(to, "bits", rows, &XrayPart::bits) &&
+         put(to, "piece_row", scan.pieces, &XrayPiece::row) && put(to, "piece_slot", scan.pieces, &XrayPiece::slot) &&
+         put(to, "piece_code", scan.pieces, &XrayPiece::code) && put(to, "id_hi", scan.traces, &XrayTrace::hi) &&
+         put(to, "id_lo", scan.traces, &XrayTrace::lo) && put(to, "duration", scan.traces, &XrayTrace::duration) &&
+         put(to, "is_limited", scan.traces, &XrayTrace::is_limited) &&
+         put(to, "trace_count", scan.lines, &XrayLine::traces) &&
+         put(to, "unprocessed", scan.lines, &XrayLine::unprocessed) &&
+         put(to, "token", scan.lines, &XrayLine::token) && put(to, "others", scan.others) &&
+         put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
+         put(to, "owners", list(scan.owners.found)) && put(to, "callees", list(scan.callees.found)) &&
+         put(to, "blocks", lists(scan.blocks));
+}
+
+PyObject* scan_xray(PyObject*, PyObject* args) {
+  PyObject* input;
+  if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  XrayScan done(data.data(), data.size());
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run(); });
+  Py_END_ALLOW_THREADS
+  if (failure != Failure::NONE) return raised(failure);
+  Owned made(PyDict_New());
+  return made.get() && put_xray(made.get(), done) ? made.release() : nullptr;
+}
+
 PyObject* messages(PyObject*, PyObject* args) {
   PyObject* input;
   Py_ssize_t start;
@@ -316,6 +388,12 @@ PyMethodDef METHODS[] = {
      "scan(data, excluded)\n--\n\nReturn the columns of the lines of OTLP JSON in data, and the places of the others."},
     {"scan_protobuf", safe<scan<ProtobufScan>>, METH_VARARGS,
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
+    {"scan_xray", safe<scan_xray>, METH_VARARGS,
+     "scan_xray(data)\n--\n\nReturn the columns of lines with answers of BatchGetTraces, and which are others."},
+    {"depth", safe<depth>, METH_VARARGS,
+     "depth(data, depth, in_string, escaped)\n--\n\nReturn the lowest and the highest depth, and the state behind it."},
+    {"items", safe<items>, METH_VARARGS,
+     "items(data)\n--\n\nReturn where the objects of an array begin and end, as far as they are whole and plain."},
     {"messages", safe<messages>, METH_VARARGS,
      "messages(data, start)\n--\n\nReturn where whole ResourceSpans from start on end, and how many they are."},
     {"attributes", safe<attributes>, METH_VARARGS,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
+from tracekit.loading import native
+
 MAX_DEPTH = 200
 
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -48,7 +50,12 @@ class DepthMeter:
         self._limit = limit
 
     def feed(self, piece: bytes) -> tuple[int, int]:
-        """Follow one more piece."""
+        """Follow one more piece; return the lowest and the highest depth in it."""
+        extension = native.compiled()
+        if extension is not None:
+            found = extension.depth(piece, self.depth, self.in_string, self.escaped)
+            lowest, highest, self.depth, self.in_string, self.escaped = found
+            return lowest, highest
         bones = self._bones(piece)
         before = self.depth
         rest, height = bones, 0

@@ -25,6 +25,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from tracekit.loading.records.depth import MAX_DEPTH, DepthMeter
 from tracekit.loading.records.notes import Note
 from tracekit.loading.records.parse import big_int_decoder, big_int_note, decoder, ends_early, replace_surrogates
@@ -95,6 +97,27 @@ class JsonPull(JsonWindow):
     def items(self) -> Iterator[int]:
         """Yield the item numbers of the next array; the reader is then at the item."""
         return (number for number, _ in enumerate(self._walk("[", str)))
+
+    def widen(self, window: int) -> None:
+        """Read this many bytes at a time from now on."""
+        self._size = window
+
+    def run(self, places_of: Callable[[bytes], bytes]) -> list[tuple[int, bytes]]:
+        """Return the next items of an array with their offsets, as far as they are in the window.
+
+        ``places_of`` finds where they begin and end; none are returned if the first is not whole and plain.
+        """
+        try:
+            data = self._text[self._at :].encode()
+        except UnicodeEncodeError:  # from bytes that are not UTF-8
+            return []
+        places = np.frombuffer(places_of(data), np.int64).reshape(-1, 2).tolist()
+        if not places:
+            return []
+        offset, stop = self.offset, places[-1][1]
+        self._at += stop if data.isascii() else len(data[:stop].decode())
+        self._unread = False
+        return [(offset + start, data[start:end]) for start, end in places]
 
     def more(self) -> bool:
         """Move to the next document of the stream, skipping the rest of the present one."""

@@ -84,7 +84,7 @@ class Spans:
             self._attributes(own),
             EventColumns(*transposed([(row, 0, name(e.name), e.dropped) for row, e in found], EVENT_DTYPES)),
             ragged([event.attributes for _, event in found]),
-            LinkColumns(*transposed([_link_row(row, link) for row, link in linked], LINK_DTYPES)),
+            LinkColumns(*transposed([link_row(row, link) for row, link in linked], LINK_DTYPES)),
             ragged([link.attributes for _, link in linked]),
         )
 
@@ -186,7 +186,7 @@ def _joined(slots: Sequence[Few], count: int) -> Ragged:
     return joined
 
 
-def _link_row(row: int, link: Link) -> tuple[int, ...]:
+def link_row(row: int, link: Link) -> tuple[int, ...]:
     """Return a link as its columns; X-Ray's have no trace state."""
     ids = *divmod(link.trace_id, _WORD), link.span_id
     return (row, *ids, -1, link.flags, link.dropped, link.relation)

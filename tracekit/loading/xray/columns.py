@@ -193,11 +193,7 @@ class SegmentColumns:
         """Return the links of the parts that have any."""
         links: dict[int, list[Link]] = {}
         for row, value in _values([part.links for part in self.parts]).items():
-            items = [item for item in (value if isinstance(value, list) else [value]) if item is not None]
-            found = [link for item in items if (link := self._walk.problems.link(item))]
-            if len(found) < len(items):
-                raise ValueError("expected links with trace_id and id")
-            links[row] = found
+            links[row] = found_links(value, self._walk)
         return links
 
     # ---------------------------------------------------------------- attributes
@@ -231,6 +227,15 @@ class SegmentColumns:
         own = [NOTHING if other else raw for raw, other in zip(raws, is_otel.tolist(), strict=True)]
         otel = [NOTHING if left else raw for raw, left in zip(raws, is_left.tolist(), strict=True)]
         return [_coded(own, blocks.metadata.of), _coded(otel, blocks.otel_metadata.of)]
+
+
+def found_links(value: Any, walk: Walk) -> list[Link]:
+    """Return the links in a block; ValueError for an invalid one."""
+    items = [item for item in (value if isinstance(value, list) else [value]) if item is not None]
+    found = [link for item in items if (link := walk.problems.link(item))]
+    if len(found) < len(items):
+        raise ValueError("expected links with trace_id and id")
+    return found
 
 
 def _coded(blocks: Sequence[Raw], codes_of: Callable[[Sequence[bytes]], list[Any]]) -> Few:

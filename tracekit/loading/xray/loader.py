@@ -21,15 +21,16 @@ trace state, digits beyond about 240 ns.  Segments, subsegments and inferred seg
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import native
 from tracekit.loading.ids import parse_trace_id, shown_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.records import BigInt
+from tracekit.loading.xray import compiled, fast
 from tracekit.loading.xray.documents import DocumentParser, excerpt, listed
-from tracekit.loading.xray.fast import Scanner
-from tracekit.loading.xray.segment import exact_times, from_object
+from tracekit.loading.xray.segment import from_object
+from tracekit.loading.xray.times import duration_ns
 from tracekit.loading.xray.walk import Walk
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Ledger, Position
+    from tracekit.loading.loader import Scanner
     from tracekit.loading.xray.answer import Answer
 
 _ANSWER = frozenset({"Traces", "UnprocessedTraceIds", "RetrievalStatus"})
@@ -184,7 +186,7 @@ class _Reader:
         is_limited = trace.get("LimitExceeded") is True
         if found.value:
             self._builder.fact(
-                found.value, reported_duration_ns=_nanoseconds(trace.get("Duration")), limit_exceeded=is_limited
+                found.value, reported_duration_ns=duration_ns(trace.get("Duration")), limit_exceeded=is_limited
             )
         if is_limited:
             message = "X-Ray stopped adding segments: the trace is incomplete"
@@ -232,11 +234,11 @@ class _Reader:
             self._builder.ledger.issue("XR_SUMMARIES_ONLY", message, at=at, field="TraceSummaries")
 
 
-def _nanoseconds(seconds: Any) -> int:
-    """Return a duration in seconds as nanoseconds, -1 for none."""
-    is_number = isinstance(seconds, (int, float, Decimal)) and not isinstance(seconds, bool)
-    exact = Decimal(repr(seconds)) if isinstance(seconds, float) else Decimal(seconds) if is_number else None
-    return (exact_times(exact, exact) or (-1, -1))[0]
+def scanner(builder: Builder) -> Scanner:
+    """Return the scanner of lines: the compiled one where it was built, unless the Python lane is chosen."""
+    extension = native.compiled()
+    careful = fast.Scanner(builder, _reader)
+    return careful if extension is None else compiled.Scanner(builder, careful, _reader, extension)
 
 
 LOADER = Loader(
@@ -245,5 +247,6 @@ LOADER = Loader(
     load,
     streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"),
     exact_marker=b'"start_time"',
-    scanner=lambda builder: Scanner(builder, _reader),
+    scanned=("Traces",),
+    scanner=scanner,
 )

@@ -7,11 +7,12 @@ at most nine behind it, with or without an exponent of nine, which is all that t
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.loading.xray.segment import LATEST_S, NS_DIGITS
+from tracekit.loading.xray.segment import LATEST_S, NS_DIGITS, exact_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,13 @@ _LAST = 9
 _WHOLE_WEIGHTS = 10.0 ** np.arange(_WHOLE - 1, -1, -1)
 _PART_WEIGHTS = 10.0 ** np.arange(NS_DIGITS - 1, -1, -1)
 _EXPONENT = re.compile(rb"^(\d)\.(\d{9})(\d*)[eE]\+?9$", re.MULTILINE)
+
+
+def duration_ns(seconds: Any) -> int:
+    """Return a duration in seconds as nanoseconds, -1 for none."""
+    is_number = isinstance(seconds, (int, float, Decimal)) and not isinstance(seconds, bool)
+    exact = Decimal(repr(seconds)) if isinstance(seconds, float) else Decimal(seconds) if is_number else None
+    return (exact_times(exact, exact) or (-1, -1))[0]
 
 
 def nanoseconds(texts: Sequence[Raw | bytes]) -> Array:

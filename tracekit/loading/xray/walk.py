@@ -123,9 +123,12 @@ class Walk:
 
     def cold_start(self, root: Segment | Part) -> list[int]:
         """Return the code of a cold start if the segment is of a function that was initialised for it."""
-        if root.origin == _FUNCTION and any(child.name == "Initialization" for child in root.subsegments or ()):
-            return [self._kv("faas.coldstart", True, Origin.DERIVED)]  # noqa: FBT003 - an attribute's value
-        return []
+        is_cold = root.origin == _FUNCTION and any(child.name == "Initialization" for child in root.subsegments or ())
+        return [self.cold()] if is_cold else []
+
+    def cold(self) -> int:
+        """Return the code of a cold start."""
+        return self._kv("faas.coldstart", True, Origin.DERIVED)  # noqa: FBT003 - an attribute's value
 
     def _about_call(self, part: Segment) -> list[int]:
         """Return the codes of a subsegment's call; fields that belong to segments become its attributes."""
