@@ -1,4 +1,4 @@
-"""Reading OTLP in the compiled lane, beside the Python lane, json_normalize and a prototype, in one run.
+"""Reading OTLP and X-Ray in the compiled lane, beside the Python lane, json_normalize and a prototype, in one run.
 
 Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks/test_lanes.py``.
 """
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,12 +22,15 @@ from test_speed import peak_megabytes
 import tracekit as tk
 from tracekit import read
 from tracekit.loading import native
+from tracekit.pull.folder import read_lines
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 
 KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 STATUS = ["UNSET", "OK", "ERROR"]
 ROUNDS = 3
+RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
+COPIES = 30  # of the recording: 100,000 spans
 PLAIN = {}  # spans/s of the lanes, for the ratios
 
 
@@ -169,6 +173,38 @@ def test_protobuf(compared, tmp_path, figure):
         assert count == COMPARED
         asked = ">= 600,000 spans/s" if lane == "compiled" else ""
         figure(f"OTLP protobuf, {lane} lane", asked, f"{COMPARED / took:,.0f} spans/s")
+
+
+IDS = re.compile(rb'(?<=-)[0-9a-f]{24}(?=\\?")|(?<=")[0-9a-f]{16}(?=\\?")')
+REQUESTS = re.compile(rb'(request_id\\": \\")(.{5})')
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Answers of X-Ray from the bundled recording, again and again with other ids."""
+    lines = [one for one in b"".join(read_lines(RECORDING)).splitlines() if b'"Traces"' in one]
+    return [
+        REQUESTS.sub(lambda f: f[1] + b"%05d" % n, IDS.sub(lambda f: b"%04x" % n + f[0][4:], one))  # noqa: B023 - at once
+        for n in range(COPIES)
+        for one in lines
+    ]
+
+
+@pytest.mark.parametrize("shape", ["lines", "one document", "one line"])
+def test_xray(shape, answers, tmp_path, figure):
+    path = tmp_path / "answers.json"
+    if shape == "lines":
+        path.write_bytes(b"\n".join(answers))
+    else:
+        traces = [trace for answer in answers for trace in json.loads(answer)["Traces"]]
+        path.write_text(json.dumps({"Traces": traces}, indent=None if shape == "one line" else 1))
+    rates = {}
+    for lane in native.LANES:
+        took, count = seconds(path, lane, workers=1)
+        assert count > COPIES * 3_000
+        rates[lane] = count / took
+    times = rates["compiled"] / rates["python"]
+    figure(f"X-Ray, {shape}", ">= 400,000 or 6 times", f"{rates['compiled']:,.0f} spans/s, {times:.1f} times")
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.zst", "out.jsonl.gz"])

@@ -169,9 +169,11 @@ def content(traces):
     columns = traces.columns
     texts = np.array([*columns.texts, None], object)
     kv = columns.kv
+    namespaces = [*kv.namespaces, None]  # the last for -1
     bits = zip(
         *([kv.keys[code] for code in kv.key], kv.type.tolist(), kv.text.to_pylist(), kv.integer.tolist()),
-        *(kv.double.view(np.int64).tolist(), kv.origin.tolist(), kv.namespace.tolist(), kv.is_indexed.tolist()),
+        *(kv.double.view(np.int64).tolist(), kv.origin.tolist(), kv.is_indexed.tolist()),
+        [namespaces[code] for code in kv.namespace],
         strict=True,
     )
     attributes = np.array([*map(repr, bits), None], object)[:-1]

@@ -1,4 +1,4 @@
-"""The extension under AddressSanitizer and UndefinedBehaviorSanitizer, with a million mutated lines and messages."""
+"""The extension under AddressSanitizer and UndefinedBehaviorSanitizer, with a million mutated inputs of each kind."""
 
 import os
 import shutil
@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from loading.native.mutated_lines import main
 from loading.protobuf import mutated_messages
+from loading.xray import mutated_answers
 
 from tracekit.loading import native
 
 SOURCE = Path(native.__file__).parent / "module.cpp"
 LINES = int(os.environ.get("TRACEKIT_FUZZ_LINES", "1000000"))
 PARTS = 20
+PROGRAMS = ["loading.native.mutated_lines", "loading.protobuf.mutated_messages", "loading.xray.mutated_answers"]
 FLAGS = ["-std=c++17", "-fPIC", "-shared", f"-I{sysconfig.get_paths()['include']}"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
@@ -54,6 +56,11 @@ def test_mutated_messages_are_read_alike_in_both_lanes():
     assert mutated_messages.main(0, 1500) == 0
 
 
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_answers_are_read_alike_in_both_lanes():
+    assert mutated_answers.main(0, 1000) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["-DTRACEKIT_PORTABLE"]], ids=["SSE2", "portable"])
 def test_it_compiles_without_a_warning(tmp_path, flags):
@@ -68,7 +75,7 @@ def sanitized(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", ["loading.native.mutated_lines", "loading.protobuf.mutated_messages"])
+@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_million_mutations_under_sanitizers(part, program, sanitized):
     libraries = [
