@@ -1,14 +1,12 @@
 """ClickHouse's own engine behind its HTTP interface, as a program: prints its port and serves until it is ended.
 
-The tables are those of the collector's exporter (shared/default DDL) and of SigNoz, with two traces of two spans each.
+The tables are those of the collector's exporter (its default DDL) and of SigNoz, with two traces of two spans each.
 """
 
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
-
-from chdb import session
 
 BEGUN_NS = 1_760_000_000 * 10**9
 EXPORTER = """
@@ -108,6 +106,8 @@ class Handler(BaseHTTPRequestHandler):
 LOCK = threading.Lock()
 
 if __name__ == "__main__":
+    from chdb import session
+
     SERVER = session.Session()
     fill(sys.argv[1])
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -7,6 +7,7 @@ import pytest
 import tracekit as tk
 from tracekit.errors import LoadError
 from tracekit.loading.store import part as store_part
+from tracekit.loading.store import read_write
 from tracekit.loading.store.read_write import writing
 
 
@@ -159,3 +160,27 @@ def test_only_the_columns_in_use_are_read(during, tmp_path):
     for table, column in (("events", "time_ns"), ("links", "flags"), ("spans", "byte_offset")):
         with pytest.raises(AttributeError):
             object.__getattribute__(getattr(part.columns, table), column)
+
+
+def test_a_store_larger_than_memory_is_not_loaded(during, tmp_path, monkeypatch):
+    store = split(during, tmp_path / "a.parquet", 2)
+    monkeypatch.setattr(read_write, "free_bytes", lambda: 1_000_000)
+    with pytest.raises(LoadError, match=r"STORE_TOO_LARGE .*expected about .* found 1.0 MB; open it with tk.open"):
+        tk.read(tmp_path / "a.parquet")
+    with pytest.raises(LoadError, match="STORE_TOO_LARGE"):
+        store.load()
+    assert len(tk.latency(store).table) == len(tk.latency(during).table)
+    monkeypatch.setattr(read_write, "free_bytes", lambda: None)
+    assert len(tk.read(tmp_path / "a.parquet")) == len(during)
+
+
+def test_free_memory_is_what_the_system_says():
+    found = read_write.free_bytes()
+    assert found is None or 1 << 20 < found < 1 << 50
+
+
+def test_without_the_file_of_linux_free_memory_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(read_write, "Path", lambda _: tmp_path / "meminfo")
+    assert read_write.free_bytes() is None
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:  2 kB\n")
+    assert read_write.free_bytes() == 2048

@@ -140,6 +140,7 @@ CATALOGUE: dict[str, Code] = {
     "CARDINALITY": Code("warn", "a high-cardinality attribute"),
     "SOURCE_WARNING": Code("info", "a warning recorded in the source"),
     "STORE_NEWER": Code("error", "the store was written by a newer version"),
+    "STORE_TOO_LARGE": Code("error", "the store needs more memory than is free"),
     "STORE_OLDER": Code("error", "the store was written by an older version, in another layout"),
     "STORE_BROKEN": Code("error", "the store has missing or damaged files"),
     "PATH_MISSING": Code("error", "no such file"),

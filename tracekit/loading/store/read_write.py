@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,11 +40,11 @@ from tracekit.loading.store.tables import (
 )
 from tracekit.loading.store.union import Piece, union
 from tracekit.schema import Quality
+from tracekit.text import size
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from tracekit.weights import Weights
 
 _FRAMES = ("sources", "issues", "notes")
+_BYTES_PER_SPAN = 350  # in memory, with ten attributes
 _PART = re.compile(r"part-\d{5,}")
 
 
@@ -200,6 +202,7 @@ def _version() -> str:
 def load(paths: Sequence[Path]) -> TraceSet:
     """Return the traces of stores; the columns of a single part are read when they are first used."""
     markers = [(path, read_marker(path)) for path in paths]
+    _check_memory(paths[0], sum(marker.span_count for _, marker in markers))
     is_one = sum(len(marker.parts) for _, marker in markers) == 1
     pieces: list[Piece] = []
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FRAMES}
@@ -217,6 +220,27 @@ def load(paths: Sequence[Path]) -> TraceSet:
         columns, weights, _ = pieces.pop()
         return TraceSet(columns, weights=weights)
     return union(pieces, rows["sources"], rows["issues"], _notes(rows))
+
+
+def _check_memory(path: Path, span_count: int) -> None:
+    """Raise LoadError for more spans than fit into the memory that is free, where the system says how much that is."""
+    free = free_bytes()
+    if free is not None and span_count * _BYTES_PER_SPAN > free:
+        message = (
+            f"STORE_TOO_LARGE {shown(path)}: expected about {size(span_count * _BYTES_PER_SPAN)} of free memory for"
+            f" {span_count:,} spans, found {size(free)}; open it with tk.open, which reads part by part"
+        )
+        raise LoadError(message, source=shown(path), code="STORE_TOO_LARGE")
+
+
+def free_bytes() -> int | None:
+    """Return the memory that can be used without swapping, None where the system does not say (Linux does)."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return next((int(kilobytes) * 1024 for kilobytes in found), None)
 
 
 def load_part(path: Path, marker: Marker, number: int) -> TraceSet:
