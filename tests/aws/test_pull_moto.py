@@ -46,7 +46,7 @@ def test_documents_are_restored_exactly(documents, tmp_path):
             trace
             for file in folder.files("traces")
             for line in read_lines(file)
-            for trace in json.loads(line)["Traces"]
+            for trace in json.loads(line).get("Traces", [])
         ]
     assert sorted(part["Document"] for trace in traces for part in trace["Segments"]) == sorted(documents)
     assert tk.read(pull.folder).summary["span_count"].tolist() == [2] * 7

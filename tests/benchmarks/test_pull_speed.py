@@ -204,7 +204,7 @@ def loops(folder):
     rows = []
     for file in sorted(folder.glob("*.jsonl.zst")):
         for line in read_lines(file):
-            for trace in json.loads(line)["Traces"]:
+            for trace in json.loads(line).get("Traces", []):
                 for entry in trace["Segments"]:
                     root = json.loads(entry["Document"])
                     todo = [(root, root.get("parent_id"))]
