@@ -88,6 +88,19 @@ def test_a_partial_answer_is_not_used(serve, tmp_path, answer, message):
         tk.pull("elasticsearch", server.url, folder=tmp_path / "a", attempts=2, **PERIOD)
 
 
+def test_a_failure_to_close_the_point_in_time_hides_nothing(serve, tmp_path):
+    server = serve("elasticsearch", [Trace(1)])
+    backend = Elasticsearch(server.url, Query(), Calls(None, 2, 0.0, 1))
+    backend.fetch((Trace(1).id,))
+    backend.caller.stopped.set()
+    backend.close()
+    faults = [None, None, *[None] * 3, 500, 500, 500]
+    server = serve("elasticsearch", [Trace(1)], faults=faults)
+    pull = tk.pull("elasticsearch", server.url, folder=tmp_path / "a", attempts=3, concurrency=1, **PERIOD)
+    assert pull.counts == {"returned": 1}
+    assert not server.faults
+
+
 def test_indices_are_named_by_the_url(serve, tmp_path):
     server = serve("elasticsearch", [Trace(1)])
     tk.pull("elasticsearch", f"{server.url}/prod-jaeger-span-*", folder=tmp_path / "a", **PERIOD)

@@ -6,6 +6,7 @@ id at a point in time, in pages with ``search_after``.  An answer with failed sh
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from msgspec import Raw, Struct, field
 
 from tracekit.errors import PullError
 from tracekit.pull.backend import Fetched, Found, Hit, Kind
-from tracekit.pull.calls import RejectedError
+from tracekit.pull.calls import RejectedError, StoppedError
 from tracekit.pull.http import checked_url, http_of, one_line
 from tracekit.pull.ids import to_hex
 from tracekit.pull.windows import duration_ns
@@ -168,12 +169,11 @@ class Elasticsearch:
         return self.caller.clock_offset_s
 
     def close(self) -> None:
-        """Close the point in time, which would expire otherwise, and the connections."""
-        try:
-            if self._point:
+        """Close the connections, and the point in time; where that fails, it expires after some minutes."""
+        if self._point:
+            with suppress(PullError, StoppedError):
                 self._close_point()
-        finally:
-            self.caller.close()
+        self.caller.close()
 
     def search(self, period: Period, cap: int | None) -> Found:  # noqa: ARG002 - pages have no limit
         """Return the ids of the traces with a matching span that begins in a window."""
