@@ -134,6 +134,18 @@ def test_report_shows_the_error_budget_and_the_costs(place, good):
     assert "usd_per_million=5" in page
 
 
+def test_report_takes_sampling_weights(place, good):
+    ran = run.invoke(app, ["report", good.name, "--weights", "1", "--slo", "99%", "-o", "page.html"])
+    assert ran.exit_code == 0, ran.output
+    page = re.sub("<[^>]+>", "", (place / "page.html").read_text(encoding="utf-8"))
+    assert "not assessable; sampling weights unknown" not in page
+    assert re.search(r"objective 99(\.0)?%", page)
+    ran = run.invoke(app, ["report", good.name, "--weights", "nowhere", "-o", "new.html"])
+    assert ran.exit_code == 2
+    assert "nowhere" in ran.stderr
+    assert not (place / "new.html").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

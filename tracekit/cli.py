@@ -153,6 +153,10 @@ def report(
         list[str] | None,
         typer.Option(help="Log lines of the traces and of the baseline: file, folder or glob. Repeatable."),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Sampling weights: 1 if every request was recorded, auto, or a file of sampling rules."),
+    ] = None,
     slo: Annotated[
         str | None, typer.Option(help="Share of requests that have to be good, such as 99.9%: adds the error budget.")
     ] = None,
@@ -176,6 +180,7 @@ def report(
     baseline_traces = _read(baseline, format_, time_unit, strict=strict) if baseline else None
     traces = _read(files, format_, time_unit, strict=strict)
     try:
+        traces, baseline_traces = _weighted(traces, weights), _weighted(baseline_traces, weights)
         sides = sides_of(
             traces,
             baseline_traces,
@@ -208,6 +213,13 @@ def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | 
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
     """Return the ends of a period; None without any."""
     return None if start is None and end is None else (start, end)
+
+
+def _weighted(traces: Any, weights: str | None) -> Any:
+    """Return traces with the sampling weights of the option; ValueError if it is not a source of weights."""
+    if traces is None or weights is None:
+        return traces
+    return traces.with_weights(float(weights) if weights.replace(".", "", 1).isdigit() else weights)
 
 
 def _charged(prices: list[str] | None) -> list[Price] | None:

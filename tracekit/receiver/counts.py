@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key", int, str)
 
-MOST_KEYS = 1 << 18  # trace ids and service names that are told apart
+MOST_KEYS = 1 << 18  # trace ids and service names that are counted separately
 _REASON = 160  # characters
 _MORE = "+"  # behind a number that has reached it
 

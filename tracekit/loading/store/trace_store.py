@@ -328,7 +328,8 @@ def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:
 
 def _scaled(traces: TraceSet, factor: float) -> TraceSet:
     """Return traces with their known weights multiplied."""
-    return TraceSet(traces.columns, forest=traces.forest, weights=traces.weights.scaled(factor))
+    weights = traces.weights.scaled(factor)
+    return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
 
 
 _OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_scaled": _scaled}
