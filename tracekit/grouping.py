@@ -37,7 +37,7 @@ KINDS = "a column of spans, an attribute key, resource.<key> or request.<key>"
 _OWN_OF_PATHS = ("caller_service", "callee_service", "call_path", "edge_caller", "edge_callee")
 _GUESSES = ("attributes.", "attribute.", "annotation.", "span.", "metadata.", "tags.")
 _LISTED = 4
-_SUBSETS = (".where(", ".between(", ".trace(")  # steps that leave traces out
+_SUBSETS, _PART = (".where(", ".between(", ".trace("), ".part("  # steps that leave traces out
 
 
 class UnknownNameError(ValueError):
@@ -153,7 +153,7 @@ class _SpansByName(pd.DataFrame):
 
 def near(traces: TraceSet, name: str) -> list[str]:
     """Return names that exist and are spelled similarly."""
-    keys = [key for key in traces.columns.kv.keys if _has_key(traces, key)]
+    keys = [key for key in traces.columns.kv.keys if _has_key(traces, key) or _is_left_out(traces, key)]
     prefix = next((prefix for prefix in (REQUEST, RESOURCE) if name.startswith(prefix)), "")
     bare = name.removeprefix(prefix)
     for guess in _GUESSES:
@@ -193,9 +193,11 @@ def _recorded(traces: TraceSet, key: str) -> Codes | None:
 
 def _is_left_out(traces: TraceSet, key: str) -> bool:
     """Return whether a subset has no span with an attribute that its recording has; keys of events are no names."""
-    kv = traces.columns.kv
-    if key not in kv.keys or not any(made.startswith(_SUBSETS) for made in traces.steps):
+    kv, steps = traces.columns.kv, traces.steps
+    if key not in kv.keys or not any(made.startswith((*_SUBSETS, _PART)) for made in steps):
         return False
+    if any(made.startswith(_PART) for made in steps):  # its keys are those of the spans of all parts
+        return True
     return not bool((kv.key[traces.columns.event_attributes.codes] == kv.keys.index(key)).any())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.error_flow import failed_chains
-from tracekit.analysis.timeline.steps import places_of, step_of, steps_of
+from tracekit.analysis.timeline.steps import period_of, places_of, step_of, steps_of
 from tracekit.grouping import REQUEST, columns_of
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by
@@ -142,8 +142,9 @@ def _over_time(
     spans, root = traces.columns.spans, traces.forest.root_row
     dated = (spans.quality[root] & Quality.NO_START) == 0
     start = spans.start_ns[root]
-    step = step_of(start[dated], None)
-    begin, steps = steps_of(start[dated], step)
+    period = period_of(start[dated])
+    step = step_of(period, None)
+    begin, steps = steps_of(period, step)
     place = np.where(dated, places_of(start, begin, step), -1)
     number = np.full(len(keys), -1, np.int64)
     number[chosen] = np.arange(len(chosen))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.grouping import By
-    from tracekit.parts import Parts
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -86,6 +86,7 @@ def latency(
     *,
     roots: bool = False,
     confidence: float = 0.95,
+    on: On = None,
 ) -> Latency:
     """Return latency percentiles by service and operation, or by any other column or attribute.
 
@@ -100,6 +101,8 @@ def latency(
         Use only root spans: latency of requests, by endpoint.
     confidence
         Confidence level of the intervals.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def latency(
     """
     check_traces(traces, "latency", stores=True)
     check_names(traces, by)
-    part = over_parts(traces, partial(tabulate, by=by, roots=roots), merged)
+    part = over_parts(traces, partial(tabulate, by=by, roots=roots), merged, on=on)
     found = summarise([part.state], list(named(by)), confidence=confidence, statement=part.weights.statement)
     return replace(found, recorded_services=part.services)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracekit.grouping import By
-    from tracekit.parts import Parts
+    from tracekit.parts import On, Parts
     from tracekit.weights.known import WeightTotals
 
 State = TypeVar("State")
@@ -66,9 +66,15 @@ class _Merge(Generic[State]):
 
 
 def over_parts(
-    traces: TraceSet | Parts, state: Callable[[TraceSet], State], merge: Callable[[State, State], State]
+    traces: TraceSet | Parts,
+    state: Callable[[TraceSet], State],
+    merge: Callable[[State, State], State],
+    *,
+    on: On = None,
 ) -> Part[State]:
     """Return the state of all traces: of a TraceSet at once, of a store part by part.
+
+    ``on``: where the parts are read; see ``TraceStore.reduce``.
 
     Examples
     --------
@@ -77,7 +83,11 @@ def over_parts(
     (5, ('shop', 'cart', 'ledger'))
     """
     partial = _Partial(state)
-    return partial(traces) if isinstance(traces, TraceSet) else traces.reduce(partial, _Merge(merge))
+    if not isinstance(traces, TraceSet):
+        return traces.reduce(partial, _Merge(merge), on=on)
+    if on is not None:
+        raise ValueError("expected a TraceStore with on=, found a TraceSet, which is in memory; tk.open opens a store")
+    return partial(traces)
 
 
 def check_names(traces: Any, by: By) -> None:

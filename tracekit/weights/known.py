@@ -137,8 +137,7 @@ class Weights:
     @property
     def is_one_kind(self) -> bool:
         """Whether all traces of positive weight were selected by outcome (failed, slow): none represents the rest."""
-        named = [name for name in self.sources if name not in {NOT_SAMPLED, BEYOND}]
-        return bool(named) and all(name.endswith(CERTAIN) for name in named)
+        return self.totals.is_one_kind
 
     @property
     def n_effective(self) -> float:
@@ -209,6 +208,12 @@ class WeightTotals(NamedTuple):
             dict((Counter(self.sources) + Counter(other.sources)).most_common()),
             tuple(dict.fromkeys(self.refusals + other.refusals)),
         )
+
+    @property
+    def is_one_kind(self) -> bool:
+        """Whether all traces of positive weight were selected by outcome (failed, slow): none represents the rest."""
+        named = [name for name in self.sources if name not in {NOT_SAMPLED, BEYOND}]
+        return bool(named) and all(name.endswith(CERTAIN) for name in named)
 
     @property
     def n_effective(self) -> float:

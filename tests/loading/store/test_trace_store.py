@@ -1,38 +1,41 @@
 """A store read part by part: the same numbers as in memory, however the traces are split; what it refuses."""
 
+import functools
+import json
+import operator
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit.errors import LoadError
 from tracekit.loading.store import part as store_part
 from tracekit.loading.store import read_write
 from tracekit.loading.store.read_write import writing
 
 
-def split(traces, path, count, seed=0):
-    """A store with the traces in this many parts, at random."""
-    chosen = np.random.default_rng(seed).integers(0, count, len(traces))
-    with writing(path) as store:
-        for number in range(count):
-            if (chosen == number).any():
-                store.part(traces.where((chosen == number)[traces.forest.trace]))
-        store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
-    return tk.open(path)
+def span_line(number, tier, event):
+    """A trace of one span as a line of OTLP JSON, with an attribute, and with another of an event."""
+    attribute = {"key": "tier", "value": {"stringValue": "gold"}}
+    span = {
+        "traceId": f"{number + 1:032x}",
+        "spanId": f"{number + 1:016x}",
+        "name": "GET /",
+        "startTimeUnixNano": "1800000000000000000",
+        "endTimeUnixNano": "1800000000001000000",
+        "attributes": [attribute] if tier else [],
+        "events": [{"timeUnixNano": "1800000000000000000", "name": "e", "attributes": [attribute]}] if event else [],
+    }
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}).encode()
 
 
 @pytest.fixture(scope="module")
 def during():
     _, current = tk.load_sample("checkout-regression")
     return current
-
-
-def same(found, expected):
-    """Two frames: equal counts and texts, floats to 1e-9."""
-    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9, atol=0)
-    whole = [name for name, kind in expected.dtypes.items() if kind.kind in "iub"]
-    pd.testing.assert_frame_equal(found[whole], expected[whole], check_exact=True)
 
 
 @pytest.mark.parametrize("count", [1, 7, 64])
@@ -103,6 +106,27 @@ def test_weights_by_number_attribute_and_id(during, tmp_path):
             store.with_weights(source)
 
 
+def test_an_attribute_that_some_parts_lack_is_missing_there(tmp_path):
+    recorded = [
+        tk.read([span_line(number, tier="gold" if number == 3 else "", event="tier" if number == 1 else "")])
+        for number in range(5)
+    ]
+    whole = functools.reduce(operator.add, recorded)
+    with writing(tmp_path / "a.parquet") as new:
+        for part in recorded:
+            new.part(part)
+        new.finish(whole.columns.sources, whole.columns.issues)
+    store = tk.open(tmp_path / "a.parquet")
+    assert store.keys == ["service.name", "tier"]
+    same(tk.latency(store, "tier").table, tk.latency(whole, "tier").table)
+    with pytest.raises(ValueError, match="found 'tire'; did you mean tier"):
+        tk.latency(store, "tire")
+    assert store.part(3).attribute("tier").tolist() == ["gold"]
+    assert store.part(0).steps == ('tk.open("a.parquet")', ".part(0)")
+    with pytest.raises(IndexError, match="expected the number of a part, from 0 to 4, found 5"):
+        store.part(5)
+
+
 def test_sampled_parts_carry_their_weight(during, tmp_path):
     store = split(during.with_weights(2), tmp_path / "a.parquet", 8)
     some = store.sample(2, seed=1)
@@ -130,6 +154,13 @@ def test_the_whole_can_be_loaded(during, tmp_path):
     store = split(during, tmp_path / "a.parquet", 4)
     assert store.load().trace_ids == during.trace_ids
     assert sum(len(part) for part in store.parts()) == len(during)
+    for count in (0, 5, 400):
+        few = store.head(count)
+        assert len(few) == count
+        assert set(few.trace_ids) <= set(during.trace_ids)
+    nobody = store.where("service_name == 'nobody'")
+    assert len(nobody.head()) == len(nobody.load()) == 0
+    assert nobody.period_ns is None
 
 
 def test_a_store_is_refused_where_it_does_not_fit(during, tmp_path):

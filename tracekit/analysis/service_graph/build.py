@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.service_graph.tables import Tables
     from tracekit.columns import Array
     from tracekit.grouping import By
-    from tracekit.parts import Parts
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
     _Keys = dict[str, Array]
@@ -129,7 +129,9 @@ class ServiceGraph(Weighted, Shown):
         return f"{self.heading()}{''.join(tables)}"
 
 
-def service_graph(traces: TraceSet | Parts, by: By = "service_name", *, confidence: float = 0.95) -> ServiceGraph:
+def service_graph(
+    traces: TraceSet | Parts, by: By = "service_name", *, confidence: float = 0.95, on: On = None
+) -> ServiceGraph:
     """Return the service graph: services and the calls between them.
 
     Parameters
@@ -143,6 +145,8 @@ def service_graph(traces: TraceSet | Parts, by: By = "service_name", *, confiden
         an aligned Series, see ``tracekit.grouping``.
     confidence
         Confidence level of the intervals.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -167,7 +171,7 @@ def service_graph(traces: TraceSet | Parts, by: By = "service_name", *, confiden
     """
     check_traces(traces, "service_graph", stores=True)
     check_names(traces, by)
-    part = over_parts(traces, partial(tabulate, by=by), merged)
+    part = over_parts(traces, partial(tabulate, by=by), merged, on=on)
     found = summarise([part.state], confidence=confidence, statement=part.weights.statement)
     return replace(found, recorded_services=part.services)
 

@@ -30,7 +30,7 @@ from tracekit.loading.store.tables import OWNED, TABLES, FileMark, broken, colum
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -104,9 +104,19 @@ class PartFiles:
         Sources of the store.
     whole
         Read all columns of a file at once: faster if all are used.
+    keys
+        Attribute keys of all parts.
     """
 
-    def __init__(self, folder: Path, marks: dict[str, FileMark], source_count: int, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        marks: dict[str, FileMark],
+        source_count: int,
+        *,
+        whole: bool = False,
+        keys: Sequence[str] = (),
+    ) -> None:
         for name in TABLES:
             if name not in marks:
                 raise broken(folder / f"{name}.parquet", "its length in the store's marker", "none")
@@ -114,6 +124,7 @@ class PartFiles:
         self._marks = marks
         self._sizes = {name: mark.rows for name, mark in marks.items()} | {"sources": source_count}
         self._whole = whole
+        self._keys = keys
         self._files: dict[str, pq.ParquetFile] = {}
         self._tables: dict[str, pa.Table] = {}
 
@@ -170,6 +181,8 @@ class PartFiles:
     def _texts(self, name: str) -> list[str]:
         """Return a table of texts."""
         found: list[str] = self._chunks(name, "text").to_pylist()
+        if name == "keys" and self._keys:
+            found += [key for key in self._keys if key not in set(found)]
         return found
 
     def _values(self, table: str, column: str) -> Array:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from tracekit.errors import LoadError
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
@@ -52,17 +53,18 @@ if TYPE_CHECKING:
     from tracekit.weights import Weights
 
 _FRAMES = ("sources", "issues", "notes")
-_BYTES_PER_SPAN = 350  # in memory, with ten attributes
+BYTES_PER_SPAN = 350  # in memory, with ten attributes
 _PART = re.compile(r"part-\d{5,}")
 
 
 class PartMark(msgspec.Struct):
-    """The content of a part of a store; first and last start of a root span, None if none has one."""
+    """The content of a part of a store: first and last start of a root span, if any; keys of spans and resources."""
 
     trace_count: int
     span_count: int
     period_ns: tuple[int, int] | None
     services: list[str]
+    keys: list[str]
     files: dict[str, FileMark]
 
 
@@ -113,8 +115,8 @@ class StoreWriter:
         folder = self._folder / _part_name(len(self._parts))
         folder.mkdir()
         files = write_part(folder, traces.columns, traces.weights)
-        services = sorted(traces.codes("service_name").labels)
-        self._parts.append(PartMark(len(traces), len(traces.columns.spans), _period(traces), services, files))
+        services, keys = sorted(traces.codes("service_name").labels), _keys(traces.columns)
+        self._parts.append(PartMark(len(traces), len(traces.columns.spans), _period(traces), services, keys, files))
 
     def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
         """Write the sources, issues and notes of all parts and, last, the marker."""
@@ -181,6 +183,12 @@ def _period(traces: TraceSet) -> tuple[int, int] | None:
     return (int(begun.min()), int(begun.max())) if len(begun) else None
 
 
+def _keys(columns: Columns) -> list[str]:
+    """Return the keys of the attributes of spans and resources, sorted."""
+    found = [columns.kv.key[table.codes] for table in (columns.attributes, columns.resource_attributes)]
+    return sorted(columns.kv.keys[at] for at in np.unique(np.concatenate(found)).tolist())
+
+
 def _part_name(number: int) -> str:
     """Return the name of a part's folder."""
     return f"part-{number:05d}"
@@ -214,8 +222,9 @@ def load(paths: Sequence[Path]) -> TraceSet:
                 more = [{**row, "source_id": row["source_id"] + first} for row in more]
             rows[name] += more
         for number in range(len(marker.parts)):
-            files = part_files(path, marker, number, whole=not is_one)
-            pieces.append(Piece(*_opened(files, rows, marker.parts[number].trace_count), first))
+            mark = marker.parts[number]
+            files = part_files(path, mark, number, marker.files["sources"].rows, whole=not is_one)
+            pieces.append(Piece(*_opened(files, rows, mark.trace_count), first))
     if is_one:
         columns, weights, _ = pieces.pop()
         return TraceSet(columns, weights=weights)
@@ -225,9 +234,9 @@ def load(paths: Sequence[Path]) -> TraceSet:
 def _check_memory(path: Path, span_count: int) -> None:
     """Raise LoadError for more spans than fit into the memory that is free, where the system says how much that is."""
     free = free_bytes()
-    if free is not None and span_count * _BYTES_PER_SPAN > free:
+    if free is not None and span_count * BYTES_PER_SPAN > free:
         message = (
-            f"STORE_TOO_LARGE {shown(path)}: expected about {size(span_count * _BYTES_PER_SPAN)} of free memory for"
+            f"STORE_TOO_LARGE {shown(path)}: expected about {size(span_count * BYTES_PER_SPAN)} of free memory for"
             f" {span_count:,} spans, found {size(free)}; open it with tk.open, which reads part by part"
         )
         raise LoadError(message, source=shown(path), code="STORE_TOO_LARGE")
@@ -243,16 +252,23 @@ def free_bytes() -> int | None:
     return next((int(kilobytes) * 1024 for kilobytes in found), None)
 
 
-def load_part(path: Path, marker: Marker, number: int) -> TraceSet:
-    """Return one part of a store; its columns are read when they are first used."""
-    rows = {name: read_table(path / f"{name}.parquet", marker.files[name], name).to_pylist() for name in _FRAMES}
-    columns, weights = _opened(part_files(path, marker, number), rows, marker.parts[number].trace_count)
-    return TraceSet(columns, weights=weights)
+def load_part(path: Path, mark: PartMark, number: int, frames: Mapping[str, FileMark], keys: Sequence[str]) -> TraceSet:
+    """Return one part of a store; its columns are read when they are first used.
+
+    ``frames``: the marks of the files of all parts, ``Marker.files``.  ``keys``: attribute keys of all parts, so that
+    one that this part lacks is missing in its spans, as in a subset, and not unknown.
+    """
+    rows = {name: read_table(path / f"{name}.parquet", frames[name], name).to_pylist() for name in _FRAMES}
+    files = part_files(path, mark, number, frames["sources"].rows, keys=keys)
+    columns, weights = _opened(files, rows, mark.trace_count)
+    return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
 
 
-def part_files(path: Path, marker: Marker, number: int, *, whole: bool = False) -> PartFiles:
+def part_files(
+    path: Path, mark: PartMark, number: int, source_count: int, *, whole: bool = False, keys: Sequence[str] = ()
+) -> PartFiles:
     """Return the files of a part, all of them with the bytes that were written."""
-    files = PartFiles(path / _part_name(number), marker.parts[number].files, marker.files["sources"].rows, whole=whole)
+    files = PartFiles(path / _part_name(number), mark.files, source_count, whole=whole, keys=keys)
     files.check_bytes()
     return files
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tracekit.weights import Weights
 
-VERSION = 2
+VERSION = 3
 SPAN_GROUP = 16_384  # small, so that one trace is one group of the sorted spans
 _GROUP = 131_072
 

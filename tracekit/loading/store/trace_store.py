@@ -16,6 +16,7 @@ from tracekit.errors import LoadError
 from tracekit.filters import plain_id, spelled, window_ns
 from tracekit.findings import Shown
 from tracekit.loading.paths import STORE_MARKER, shown
+from tracekit.loading.store.execution import over_tasks
 from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_marker
 from tracekit.schema import Quality
 from tracekit.self_description import step
@@ -23,7 +24,10 @@ from tracekit.text import plural
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tracekit.loading.store.tables import FileMark
+    from tracekit.parts import On
 
 State = TypeVar("State")
 
@@ -33,6 +37,48 @@ class _Step(NamedTuple):
 
     method: str
     arguments: tuple[Any, ...]
+
+
+class PartTask(NamedTuple):
+    """One part with the calls that are applied to it: what another process needs in order to read it.
+
+    Parameters
+    ----------
+    path
+        The store.
+    number, mark
+        The part, and its content.
+    frames
+        Content of the files that all parts share.
+    steps
+        Calls applied to it.
+    keys
+        Attribute keys of all parts.
+    """
+
+    path: Path
+    number: int
+    mark: PartMark
+    frames: Mapping[str, FileMark]
+    steps: tuple[_Step, ...]
+    keys: tuple[str, ...]
+
+    @property
+    def span_count(self) -> int:
+        """Number of spans of the part."""
+        return self.mark.span_count
+
+    @property
+    def byte_count(self) -> int:
+        """Length of the files of the part."""
+        return sum(file.bytes for file in self.mark.files.values())
+
+    def read(self) -> TraceSet:
+        """Return the part; its columns are read on first use."""
+        found = load_part(self.path, self.mark, self.number, self.frames, self.keys)
+        for method, arguments in self.steps:
+            found = _OWN[method](found, *arguments) if method in _OWN else getattr(found, method)(*arguments)
+        return found
 
 
 class TraceStore(Shown):
@@ -86,17 +132,28 @@ class TraceStore(Shown):
         """All services of the parts, also of traces that conditions exclude."""
         return sorted({name for mark in self._marks for name in mark.services})
 
-    @property
+    @cached_property
     def period_ns(self) -> tuple[int, int] | None:
-        """First and last start of a request, in ns; None without any."""
-        known = [mark.period_ns for mark in self._marks if mark.period_ns]
-        return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+        """First and last start of a request, in ns; None without any.  With conditions, the parts are read for it."""
+        if self._is_chosen:
+            return self.reduce(_period, _wider) if self._numbers else None
+        return self._recorded_ns
+
+    @property
+    def _recorded_ns(self) -> tuple[int, int] | None:
+        """The same of all traces of the parts."""
+        return reduce(_wider, (mark.period_ns for mark in self._marks), None)
+
+    @property
+    def _is_chosen(self) -> bool:
+        """Whether conditions may exclude traces."""
+        return any(one.method in {"where", "between"} for one in self._steps)
 
     @cached_property
     def _counts(self) -> tuple[int, int]:
         """Traces and spans; with conditions on traces, the parts are read for it."""
-        if any(one.method in {"where", "between"} for one in self._steps):
-            return self.reduce(_size, _sum)
+        if self._is_chosen:
+            return self.reduce(_size, _sum) if self._numbers else (0, 0)
         return sum(mark.trace_count for mark in self._marks), sum(mark.span_count for mark in self._marks)
 
     def __len__(self) -> int:
@@ -144,7 +201,7 @@ class TraceStore(Shown):
         ValueError
             As for ``TraceSet.between``.
         """
-        low, high = window_ns(start, end, np.array(self.period_ns or (), np.int64))
+        low, high = window_ns(start, end, np.array(self._recorded_ns or (), np.int64))
         inside = tuple(
             number
             for number, mark in zip(self._numbers, self._marks, strict=True)
@@ -205,15 +262,36 @@ class TraceStore(Shown):
 
     def parts(self) -> Iterator[TraceSet]:
         """Yield each part as a TraceSet, with the conditions and weights applied; columns are read on first use."""
-        for number in self._numbers:
-            yield self._part(number)
+        for task in self._tasks:
+            yield task.read()
 
-    def _part(self, number: int) -> TraceSet:
-        """Return one part."""
-        found = load_part(self.path, self._marker, number)
-        for method, arguments in self._steps:
-            found = _OWN[method](found, *arguments) if method in _OWN else getattr(found, method)(*arguments)
-        return found
+    def part(self, number: int) -> TraceSet:
+        """Return one part as a TraceSet.
+
+        Parameters
+        ----------
+        number
+            Its position in ``parts()``.
+
+        Raises
+        ------
+        IndexError
+            There is no such part.
+        """
+        if not 0 <= number < self.part_count:
+            raise IndexError(f"expected the number of a part, from 0 to {self.part_count - 1:,}, found {number}")
+        return self._tasks[number].read()
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Keys of the attributes of spans and resources in all parts, sorted; names to group by."""
+        return sorted({key for mark in self._marker.parts for key in mark.keys})
+
+    @property
+    def _tasks(self) -> list[PartTask]:
+        """The parts as tasks."""
+        files, marks, keys = self._marker.files, self._marker.parts, tuple(self.keys)
+        return [PartTask(self.path, at, marks[at], files, self._steps, keys) for at in self._numbers]
 
     def trace(self, trace_id: str) -> TraceSet:
         """Return one trace; see ``TraceSet.trace``.
@@ -230,16 +308,16 @@ class TraceStore(Shown):
         """
         wanted = plain_id(trace_id)
         near = [
-            (one, number)
-            for number in self._numbers
-            for ids in [self._part(number).trace_ids]
+            (one, task)
+            for task in self._tasks
+            for ids in [task.read().trace_ids]
             for at in [bisect_left(ids, wanted)]
             for one in ids[max(0, at - 1) : at + 2]
         ]
         matches = [pair for pair in near if pair[0].startswith(wanted) and wanted]
         matches = [pair for pair in matches if pair[0] == wanted] or matches
         if len(matches) == 1:
-            return self._part(matches[0][1]).trace(matches[0][0])
+            return matches[0][1].read().trace(matches[0][0])
         texts = ", ".join(sorted(one for one, _ in near)[:3]) or "none: the store is empty"
         raise ValueError(f"expected the id of one trace, found {trace_id!r} for {len(matches)}; nearest: {texts}")
 
@@ -247,31 +325,67 @@ class TraceStore(Shown):
         """Return all traces as one TraceSet in memory."""
         if not self._steps and len(self._numbers) == len(self._marker.parts):
             return load([self.path])
-        return reduce(lambda both, part: both + part, self.parts())
+        return reduce(lambda both, part: both + part, self.parts()) if self._numbers else self.head(0)
 
-    def reduce(self, partial: Callable[[TraceSet], State], merge: Callable[[State, State], State]) -> State:
-        """Return the state of all parts: ``partial`` of each, merged one after the other.
+    def head(self, n: int = 5) -> TraceSet:
+        """Return a few traces as a TraceSet: the first ones of the first parts.
+
+        Parameters
+        ----------
+        n
+            How many.
+        """
+        found = load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys).head(0)
+        for part in self.parts():
+            if len(found) >= n:
+                break
+            found += part.head(n - len(found))
+        return found
+
+    def reduce(
+        self, partial: Callable[[TraceSet], State], merge: Callable[[State, State], State], *, on: On = None
+    ) -> State:
+        """Return the state of all parts: ``partial`` of each, merged in their order.
 
         Parameters
         ----------
         partial
-            Returns the state of a part.
+            Returns the state of a part.  Other processes must be able to import it, unless it is a function of a
+            notebook or script.
         merge
             Returns the state of two.
+        on
+            Where parts are read.  None: in processes of this machine, as many as there are processors and free memory
+            for, or in this process if the store is small.  A number: in so many processes.  A Dask client, or the
+            address of its scheduler (``"tcp://..."``): on its workers, which must be able to open the path of the
+            store; needs ``pip install 'tracekit-notebook[dask]'``.
 
         Raises
         ------
         ValueError
-            The store has no parts left.
+            The store has no parts left, or ``on`` is below 1.
+        TypeError
+            ``on`` is something else.
+        ImportError
+            Dask is not installed.
+        LoadError
+            A part is damaged, or a process ended.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     open(shop.save(f"{folder}/shop.parquet")).reduce(len, int.__add__)
+        5
         """
         if not self._numbers:
             raise ValueError("expected at least one part, found none in the window; see period_ns")
-        return reduce(merge, map(partial, self.parts()))
+        return over_tasks(self._tasks, partial, merge, on)
 
     # ---------------------------------------------------------------- how it shows itself
 
     def __repr__(self) -> str:
-        period = f", {spelled(*self.period_ns)}" if self.period_ns else ""
+        period = f", {spelled(*self._recorded_ns)}" if self._recorded_ns else ""
         calls = "".join(step(one.method, *one.arguments) for one in self._steps if not one.method.startswith("_"))
         spans = sum(mark.span_count for mark in self._marks)
         size = f"{plural(self.part_count, 'part')}, {spans:,} spans, {plural(len(self.services), 'service')}"
@@ -338,6 +452,19 @@ _OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_
 def _is_by_id(source: Any) -> bool:
     """Return whether weights are given by trace id."""
     return isinstance(source, (dict, pd.Series))
+
+
+def _period(traces: TraceSet) -> tuple[int, int] | None:
+    """Return the first and the last start of a request."""
+    root, spans = traces.forest.root_row, traces.columns.spans
+    start = spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0]
+    return (int(start.min()), int(start.max())) if len(start) else None
+
+
+def _wider(first: tuple[int, int] | None, second: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the period of both."""
+    known = [one for one in (first, second) if one]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
 def _size(traces: TraceSet) -> tuple[int, int]:

@@ -1,0 +1,25 @@
+"""Stores of several parts, and frames that must agree."""
+
+import numpy as np
+import pandas as pd
+
+import tracekit as tk
+from tracekit.loading.store.read_write import writing
+
+
+def split(traces, path, count, seed=0):
+    """A store with the traces in this many parts, at random."""
+    chosen = np.random.default_rng(seed).integers(0, count, len(traces))
+    with writing(path) as store:
+        for number in range(count):
+            if (chosen == number).any():
+                store.part(traces.where((chosen == number)[traces.forest.trace]))
+        store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
+    return tk.open(path)
+
+
+def same(found, expected):
+    """Two frames: equal counts and texts, floats to 1e-9."""
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9, atol=0)
+    whole = [name for name, kind in expected.dtypes.items() if kind.kind in "iub"]
+    pd.testing.assert_frame_equal(found[whole], expected[whole], check_exact=True)
