@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tracekit.text import number, plural
+from tracekit.traces import TraceSet
 from tracekit.weights.known import UNKNOWN_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
+    from tracekit.weights.known import WeightTotals
 
 _ALIKE: Final = 1.25  # rates with a smaller ratio count as equal
 _ANY: Final = 2.0**62  # refused weights may have any value
 _FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
-_READ: Final[WeakKeyDictionary[TraceSet, dict[str, float]]] = WeakKeyDictionary()
+_READ: Final[WeakKeyDictionary[TraceSet | Parts, dict[str, float]]] = WeakKeyDictionary()
+_Sums: TypeAlias = dict[str, tuple[float, int]]  # sum of the weights, and number of traces
 SIDES: Final = ("baseline", "current")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
 
@@ -52,16 +56,18 @@ class Comparability(NamedTuple):
         return self.basis != "not comparable"
 
 
-def comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str] = SIDES) -> Comparability:
+def comparability(
+    baseline: TraceSet | Parts, current: TraceSet | Parts, names: tuple[str, str] = SIDES
+) -> Comparability:
     """Return what a comparison of two sets of traces describes; its statement uses these different names."""
-    sides = dict(zip(names, (baseline.weights, current.weights), strict=True))
+    sides = dict(zip(names, (_totals(baseline), _totals(current)), strict=True))
     for name, side in sides.items():
-        missing = int((~side.known).sum())
-        if 0 < missing < len(side.known):
-            return _refused(f"the sampling weight of {missing:,} of {len(side.known):,} {name} traces is unknown")
-    if not len(baseline) or not len(current):
+        if 0 < side.unknown_count < side.trace_count:
+            missing, total = side.unknown_count, side.trace_count
+            return _refused(f"the sampling weight of {missing:,} of {total:,} {name} traces is unknown")
+    if not all(side.trace_count for side in sides.values()):
         return Comparability("recorded traces", "one side has no traces")
-    known = [name for name, side in sides.items() if side.known.all()]
+    known = [name for name, side in sides.items() if not side.unknown_count]
     if not known:
         return _unweighted(baseline, current, names)
     if len(known) == 1:
@@ -102,7 +108,7 @@ def _refused(why: str) -> Comparability:
     return Comparability("not comparable", f"not comparable: {why}")
 
 
-def _unweighted(baseline: TraceSet, current: TraceSet, names: tuple[str, str]) -> Comparability:
+def _unweighted(baseline: TraceSet | Parts, current: TraceSet | Parts, names: tuple[str, str]) -> Comparability:
     """Return the comparability of two sides without weights, which may show different samplers."""
     shown = [_samplers(side) for side in (baseline, current)]
     samplers = [", ".join(side) or "no sampler" for side in shown]
@@ -118,20 +124,34 @@ def _unweighted(baseline: TraceSet, current: TraceSet, names: tuple[str, str]) -
     return Comparability("recorded traces", statement)
 
 
-def _samplers(traces: TraceSet) -> dict[str, float]:
+def _totals(traces: TraceSet | Parts) -> WeightTotals:
+    """Return the weights of a set or a store in numbers."""
+    return traces.weights.totals if isinstance(traces, TraceSet) else traces.reduce(_totals, operator.add)
+
+
+def _samplers(traces: TraceSet | Parts) -> dict[str, float]:
     """Return the mean weight by sampler, as shown by the traces alone; read once for each set."""
     if traces not in _READ:
-        _READ[traces] = _read_samplers(traces)
+        found = _read_samplers(traces) if isinstance(traces, TraceSet) else traces.reduce(_read_samplers, _both)
+        _READ[traces] = {name: total / count for name, (total, count) in found.items()}
     return _READ[traces]
 
 
-def _read_samplers(traces: TraceSet) -> dict[str, float]:
-    """Return the mean weight by sampler; this takes half a second for 1,000,000 spans."""
+def _read_samplers(traces: TraceSet) -> _Sums:
+    """Return the sum of the weights and the traces by sampler; this takes half a second for 1,000,000 spans."""
     from tracekit.weights.resolve import Evidence, resolve_weights  # noqa: PLC0415 - loads scipy
 
     found = resolve_weights(traces, Evidence())[0]
     if found.refusal:  # its figures are estimates, which differ between two samples of one sampler
-        return {_FIGURES.sub("...", found.refusal): _ANY}
+        return {_FIGURES.sub("...", found.refusal): (_ANY, 1)}
     used = found.known & (found.value > 0)
     labels = np.array(found.source.labels, object)[found.source.codes[used]]
-    return {str(name): float(found.value[used][labels == name].mean()) for name in np.unique(labels.astype(str))}
+    values = [(str(name), found.value[used][labels == name]) for name in np.unique(labels.astype(str))]
+    return {name: (float(some.sum()), len(some)) for name, some in values}
+
+
+def _both(first: _Sums, second: _Sums) -> _Sums:
+    """Return the sums of two parts."""
+    none = (0.0, 0)
+    pairs = {name: (first.get(name, none), second.get(name, none)) for name in {**first, **second}}
+    return {name: (one[0] + other[0], one[1] + other[1]) for name, (one, other) in pairs.items()}

@@ -331,10 +331,10 @@ def test_limits_of_a_band_allow_for_its_ends():
         frame = pd.DataFrame({"end_ns": (rng.exponential(1e6, 400)).astype(np.int64) + 1})
         frame = frame.assign(trace_id=[f"{at + 1:x}" for at in range(400)], span_id="1", name="x", start_ns=0)
         path = critical_path(TraceSet.from_spans(frame))
-        cells, slowest = cells_of(path, "name"), population_of(path, (0.8, 1.0))
+        cells, slowest = cells_of(path, "name"), population_of(path.requests, (0.8, 1.0))
         fixed = slowest._replace(edges=())  # as if nobody else could have been in it
         for at, population in enumerate((slowest, fixed)):
-            sample = Sample.of(path, cells, population)
+            sample = Sample.of(path.requests, cells, population)
             if not population.edges:
                 alone = np.where(slowest.chosen, slowest.weight, 0.0)
                 sample = replace(sample, denominator=Denominator.of(alone))

@@ -93,8 +93,8 @@ def test_attributes_and_several_keys():
     table = path.by(["service_name", "tenant"])
     assert table[["service_name", "tenant", "path_time_ns"]].to_numpy().tolist() == [
         ["db", "blue", 40],
-        ["web", None, 30],
         ["db", "green", 30],
+        ["web", None, 30],
         ["(missing)", "(missing)", 0],
     ]
     assert table["partial_count"].tolist() == [1, 1, 1, 1]

@@ -88,7 +88,8 @@ def clock_offsets(
     pools = pools_of(calls, pool_s=pool_s, drift_ppm=drift_ppm)
     near = neighbours(calls, min_traces=min_traces, async_ratio=async_ratio)
     limits = limits_of(calls, pools, near, async_ratio=async_ratio)
-    return _placed(traces, clock, calls, limits), pairs_table(calls, pools, limits, clock.labels, pool_s)
+    roots = clock.codes[traces.forest.root_row]
+    return _placed(clock, calls, limits, roots), pairs_table(calls, pools, limits, clock.labels, pool_s)
 
 
 def needed_offsets(traces: TraceSet) -> Offsets | None:
@@ -97,13 +98,17 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
     Only clocks with proven skew have one, so most calls need no further evaluation.
     """
     clock = clocks(traces)
-    calls = calls_between_clocks(traces, clock)
+    return offsets_of(clock, calls_between_clocks(traces, clock), clock.codes[traces.forest.root_row])
+
+
+def offsets_of(clock: Codes, calls: Calls, root_clock: Array) -> Offsets | None:
+    """Return the same from the calls between clocks and the clock of the root of every trace."""
     if not calls.seem_skewed.any():
         return None
     near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)
     if not near.is_apart.any():
         return None
-    moved = np.zeros(len(traces), bool)
+    moved = np.zeros(len(root_clock), bool)
     moved[calls.trace[near.is_apart]] = True
     pools = pools_of(calls, pool_s=POOL_S, drift_ppm=DRIFT_PPM)
     needed = np.zeros(len(pools.drift_ns), bool)
@@ -113,15 +118,15 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
     limits = limits_of(calls, pools, near.take(rows), async_ratio=ASYNC_RATIO)
     inside = np.flatnonzero(moved[calls.trace])
     limits_inside = limits._replace(low=limits.low[inside], high=limits.high[inside], evidence=limits.evidence[inside])
-    return _placed(traces, clock, calls.take(inside), limits_inside)
+    return _placed(clock, calls.take(inside), limits_inside, root_clock)
 
 
-def _placed(traces: TraceSet, clock: Codes, calls: Calls, limits: Limits) -> Offsets:
+def _placed(clock: Codes, calls: Calls, limits: Limits, root_clock: Array) -> Offsets:
     """Return the offsets that satisfy the calls, from the root's clock outward."""
-    trace, code, caller, callee = _nodes(traces, clock, calls)
+    trace, code, caller, callee = _nodes(clock, calls, root_clock)
     used = np.flatnonzero(calls.usable)
     caller, callee = caller[used], callee[used]
-    reference = code == clock.codes[traces.forest.root_row[trace]]
+    reference = code == root_clock[trace]
     found = place(caller, callee, limits.low[used], limits.high[used], reference)
     worst = np.full(len(trace), Evidence.POOLED, np.int8)
     np.maximum.at(worst, callee, limits.evidence[used].astype(np.int8))
@@ -131,10 +136,10 @@ def _placed(traces: TraceSet, clock: Codes, calls: Calls, limits: Limits) -> Off
     return Offsets(clock, trace, code, found.offset, found.low, found.high, worst)
 
 
-def _nodes(traces: TraceSet, clock: Codes, calls: Calls) -> tuple[Array, Array, Array, Array]:
+def _nodes(clock: Codes, calls: Calls, root_clock: Array) -> tuple[Array, Array, Array, Array]:
     """Return trace and clock of every node, by both, and the nodes of callers and callees."""
     size, trace, count = max(len(clock.labels), 1), np.unique(calls.trace), len(calls)
-    roots = trace * size + clock.codes[traces.forest.root_row[trace]]
+    roots = trace * size + root_clock[trace]
     ends = [calls.trace * size + of for of in (calls.caller, calls.callee)]
     key, at = np.unique(np.concatenate((*ends, roots)), return_inverse=True)
     return key // size, key % size, at[:count], at[count : 2 * count]

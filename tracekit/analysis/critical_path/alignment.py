@@ -9,6 +9,7 @@ import numpy as np
 
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.analysis.clock_skew.offsets import needed_offsets
+from tracekit.analysis.clock_skew.parts import OffsetsById
 from tracekit.analysis.clock_skew.result import ClockSkew
 from tracekit.analysis.waiting import Waiting
 from tracekit.columns import Ragged
@@ -23,8 +24,10 @@ _UNKNOWN = np.int64(2**61)  # uncertainty of an unmeasured clock, if a tolerance
 SHARE = 0.01  # of the parent
 
 
-def offsets_for(traces: TraceSet, skew: str | ClockSkew) -> Offsets | None:
+def offsets_for(traces: TraceSet, skew: str | ClockSkew | OffsetsById) -> Offsets | None:
     """Return the offsets that an analysis must subtract, None if no clock is corrected."""
+    if isinstance(skew, OffsetsById):
+        return skew.of(traces)
     if isinstance(skew, ClockSkew):
         if skew.source.columns is not traces.columns:
             raise ValueError(

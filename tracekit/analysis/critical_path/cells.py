@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.keys import codes_of
+from tracekit.frames import hexes
 from tracekit.stats.grouping import group_rows, sum_by
 from tracekit.stats.influences import Denominator, influence
 
@@ -70,6 +71,54 @@ def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:
     return Cells(labels, distinct // max(count, 1), distinct % max(count, 1), calls, total)
 
 
+class Requests(NamedTuple):
+    """What means over requests need to know of them.
+
+    Parameters
+    ----------
+    latency_ns
+        int64, one per request.
+    is_partial
+        bool, one per request: its trace is incomplete.
+    trace
+        int64, one per request: its trace.
+    trace_weight
+        float64, one per trace: its sampling weight.
+    trace_hi, trace_lo
+        uint64, one per trace: its id.
+    """
+
+    latency_ns: Array
+    is_partial: Array
+    trace: Array
+    trace_weight: Array
+    trace_hi: Array
+    trace_lo: Array
+
+    def __len__(self) -> int:
+        return len(self.latency_ns)
+
+    @classmethod
+    def of(cls, path: CriticalPath) -> Requests:
+        """Return the requests of paths."""
+        spans, first = path.source.columns.spans, path.source.forest.starts[:-1]
+        trace = np.asarray(path.tree.trace[path.tree.root], np.int64)
+        ids = spans.trace_hi[first], spans.trace_lo[first]
+        return cls(path.latency_ns, path.is_partial, trace, path.source.weights.value, *ids)
+
+    @property
+    def weight(self) -> Array:
+        """float64, one per request: the sampling weight of its trace."""
+        return np.asarray(self.trace_weight[self.trace])
+
+    def ids(self, request: Array) -> Array:
+        """Return the trace ids of some requests as text, None for -1."""
+        found, inside = np.full(len(request), None, object), request >= 0
+        trace = self.trace[request[inside]]
+        found[inside] = hexes(self.trace_hi[trace], self.trace_lo[trace])
+        return found
+
+
 class Edge(NamedTuple):
     """One end of a latency band.
 
@@ -111,15 +160,15 @@ class Population(NamedTuple):
 
 
 def population_of(
-    path: CriticalPath, band: tuple[float, float] = (0.0, 1.0), *, min_traces: int = 1, include_partial: bool = True
+    requests: Requests, band: tuple[float, float] = (0.0, 1.0), *, min_traces: int = 1, include_partial: bool = True
 ) -> Population:
     """Return the requests of a latency band."""
     low, high = band
     if not 0 <= low < high <= 1:
         raise ValueError(f"expected quantiles from 0 to 1 with low < high, such as (0.95, 1.0), found ({low}, {high})")
-    latency = path.latency_ns
-    known = np.ones(len(latency), bool) if include_partial else ~path.is_partial
-    weight = np.where(known, path.weight, 0.0)
+    latency = requests.latency_ns
+    known = np.ones(len(latency), bool) if include_partial else ~requests.is_partial
+    weight = np.where(known, requests.weight, 0.0)
     order = np.flatnonzero(known)[np.argsort(latency[known], kind="stable")]
     reached = np.concatenate(([0.0], np.cumsum(weight[order])))
     total = reached[-1] if reached[-1] > 0 else np.nan
@@ -132,7 +181,7 @@ def population_of(
         for at, sign in ((first, 1), (last, -1))
         if 0 < at < len(order)
     )
-    facts = _facts(path, order[first:last], band, middle[first:last])
+    facts = _facts(requests, order[first:last], band, middle[first:last])
     return Population(chosen, weight, float((reached[last] - reached[first]) / total), edges, facts)
 
 
@@ -156,9 +205,9 @@ def _edge(order: Array, weight: Array, at: int, reached: float, sign: int) -> Ed
     return Edge(order[max(at - reach, 0) : at + reach], tilt)
 
 
-def _facts(path: CriticalPath, chosen: Array, quantiles: tuple[float, float], middle: Array) -> dict[str, object]:
+def _facts(requests: Requests, chosen: Array, quantiles: tuple[float, float], middle: Array) -> dict[str, object]:
     """Return the counts, quantiles and latencies of one band."""
-    latency, weight = path.latency_ns[chosen], path.weight[chosen]
+    latency, weight = requests.latency_ns[chosen], requests.weight[chosen]
     found = len(latency) > 0
     low, high = (float(middle[0]), float(middle[-1])) if found else (np.nan, np.nan)
     return {
@@ -166,7 +215,7 @@ def _facts(path: CriticalPath, chosen: Array, quantiles: tuple[float, float], mi
         "high_quantile": max(quantiles[1], high),
         "is_widened": bool(found and (low < quantiles[0] or high > quantiles[1])),
         "trace_count": len(latency),
-        "partial_count": int(path.is_partial[chosen].sum()),
+        "partial_count": int(requests.is_partial[chosen].sum()),
         "low_latency_ns": latency.min() if found else pd.NA,
         "high_latency_ns": latency.max() if found else pd.NA,
         "mean_latency_ns": float((weight * latency).sum() / weight.sum()) if weight.sum() > 0 else np.nan,
@@ -206,12 +255,12 @@ class Sample:
     behind: float = np.inf
 
     @classmethod
-    def of(cls, path: CriticalPath, cells: Cells, population: Population) -> Sample:
+    def of(cls, requests: Requests, cells: Cells, population: Population) -> Sample:
         """Return the sample of a population."""
-        trace, weight = path.tree.trace[path.tree.root], population.weight
-        size = np.bincount(trace, weight, len(path.source)) * population.share
-        chosen = np.bincount(trace, weight * population.chosen, len(path.source))
-        sample = cls(cells, population, Denominator.of(size, chosen, path.source.weights.value), trace)
+        trace, weight, count = requests.trace, population.weight, len(requests.trace_weight)
+        size = np.bincount(trace, weight, count) * population.share
+        chosen = np.bincount(trace, weight * population.chosen, count)
+        sample = cls(cells, population, Denominator.of(size, chosen, requests.trace_weight), trace)
         latency = sample.as_one_group.influence(cells.time_ns).moments()
         return replace(sample, behind=float(latency.behind[0]))
 

@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.cells import Sample, cells_by, population_of
+from tracekit.analysis.critical_path.cells import Sample, population_of
 from tracekit.analysis.critical_path.contrast import FACTORS, contrast, whole_numbers
-from tracekit.analysis.critical_path.keys import key_codes
-from tracekit.attributes import Codes
+from tracekit.analysis.critical_path.tables import together
 from tracekit.findings import Estimate, Shown
 from tracekit.grouping import named
 from tracekit.readable_tables import as_html
-from tracekit.stats.grouping import group_labels
 from tracekit.text import clean
 from tracekit.weights.comparability import SIDES, Comparability, comparability, side_names
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from tracekit.analysis.critical_path.cells import Cells, Population
+    from tracekit.analysis.critical_path.cells import Population, Requests
     from tracekit.analysis.critical_path.contrast import Contrast
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.tables import Paths, PathTable
     from tracekit.columns import Array
-    from tracekit.grouping import By, Key
+    from tracekit.grouping import By
 
 _CLOCKS = 0.1  # corrected clocks per trace: if the sides differ by more, groups are not compared
 
@@ -118,8 +117,8 @@ class PathComparison(Weighted, Shown):
 
 
 def compare(
-    path: CriticalPath,
-    other: CriticalPath,
+    path: Paths,
+    other: Paths,
     *,
     by: By = ("service_name", "operation"),
     band: tuple[float, float] = (0.0, 1.0),
@@ -145,30 +144,29 @@ def compare(
     ``names`` are the names of both sides for people, such as ``("1.4.0", "1.5.0")``: in the repr, tables, figures and
     reports.  Columns of the frames start with ``baseline_`` and ``current_``.
     """
-    if not isinstance(other, type(path)):
+    if not hasattr(other, "tabulated"):
         message = f"expected a CriticalPath to compare with, found {type(other).__name__}"
         raise TypeError(f"{message}; use tk.critical_path(before).compare(tk.critical_path(after))")
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
     names = side_names(names)
+    tables = _tables((path, other), by)
+    requests = [table.requests for table in tables]
     populations = [
-        population_of(side, band, min_traces=min_traces, include_partial=include_partial) for side in (path, other)
+        population_of(side, band, min_traces=min_traces, include_partial=include_partial) for side in requests
     ]
     for name, population in zip(names, populations, strict=True):
         if not population.chosen.any():
             raise ValueError(f"expected requests to compare, found none on the {name} side; see path.traces")
         if not population.weight[population.chosen].any():
             raise ValueError(f"expected weights above 0, found only 0 on the {name} side; see path.traces.weights")
-    cells = _joint_cells((path, other), named(by))
-    this_sample, other_sample = (
-        Sample.of(side, cells_of_side, population)
-        for side, cells_of_side, population in zip((path, other), cells, populations, strict=True)
-    )
+    cells = together([table.cells for table in tables])
+    this_sample, other_sample = map(Sample.of, requests, cells, populations)
     from tracekit.stats.tests import false_discovery  # noqa: PLC0415 - slow to import, and rarely needed
 
     about = comparability(path.source, other.source, names)
     found = contrast(this_sample, other_sample, confidence=confidence)
-    found = found if same_clocks(path, other) else found.total_only
+    found = found if _same_clocks(tables) else found.total_only
     found = found if about.is_comparable else found.without_limits
     (change, parts), q_value = _rounded_parts(found), false_discovery(found.p_value)
     table = cells[0].keys.assign(
@@ -182,9 +180,9 @@ def compare(
         is_significant=q_value <= fdr,
         baseline_trace_count=this_sample.request_counts,
         current_trace_count=other_sample.request_counts,
-        exemplar_trace_id=np.where(change > 0, _slowest(other, other_sample), _slowest(path, this_sample)),
+        exemplar_trace_id=np.where(change > 0, _slowest(requests[1], other_sample), _slowest(requests[0], this_sample)),
     )
-    shared = np.intersect1d(_trace_ids(path, populations[0]), _trace_ids(other, populations[1]))
+    shared = np.intersect1d(_trace_ids(requests[0], populations[0]), _trace_ids(requests[1], populations[1]))
     occurs = (table["baseline_trace_count"] + table["current_trace_count"]).to_numpy() > 0
     order = np.argsort(-np.abs(change), kind="stable")
     order = order[occurs[order]]
@@ -201,53 +199,30 @@ def compare(
 
 def same_clocks(*sides: CriticalPath) -> bool:
     """Return whether about the same number of clocks per trace was corrected on each side."""
-    corrected = [len(side.offsets) / len(side.source) for side in sides]
-    return abs(corrected[0] - corrected[1]) < _CLOCKS
+    return _is_alike([(len(side.offsets), len(side.source)) for side in sides])
 
 
-def _joint_cells(sides: Sequence[CriticalPath], named_keys: Mapping[str, Key]) -> list[Cells]:
-    """Return the cells of both sides with the same groups."""
-    keys, joint_codes = list(named_keys), [_joint_codes(sides, key) for key in named_keys.values()]
-    codes = [dict(zip(keys, found, strict=True)) for found in zip(*joint_codes, strict=True)]
-    cells = [cells_by(side, columns) for side, columns in zip(sides, codes, strict=True)]
-    labels = {key: np.concatenate([each.keys[key].to_numpy(object) for each in cells]) for key in keys}
-    number, joint = group_labels(labels, keys, len(cells[0].keys) + len(cells[1].keys))
-    frame = pd.DataFrame(joint, index=pd.RangeIndex(int(number.max(initial=-1)) + 1), dtype=object)
-    first, second = np.split(number, [len(cells[0].keys)])
-    return [_renumbered(cells[0], first, frame), _renumbered(cells[1], second, frame)]
+def _same_clocks(tables: Sequence[PathTable]) -> bool:
+    """Return the same for tables."""
+    return _is_alike([(table.corrected_count, len(table.requests.trace_weight)) for table in tables])
 
 
-def _joint_codes(sides: Sequence[CriticalPath], key: Key) -> list[Codes]:
-    """Return a column of both sides in one numbering; all missing on a side that does not have it."""
-    if not isinstance(key, str) and key.index.name != "trace_id":
-        message = "expected a Series indexed by trace id to compare two sides by, found one aligned with spans"
-        raise ValueError(f"{message}; pass a name, or pandas.concat of a Series by trace id of each side")
-    found: list[Codes | None] = []
-    for side in sides:
-        try:
-            found.append(key_codes(side.source, side.tree, key))
-        except ValueError:
-            if found == [None]:  # on neither side
-                raise
-            found.append(None)
-    joint: dict[str, int] = {}
-    columns = []
-    for side, codes in zip(sides, found, strict=True):
-        known = codes or Codes(np.full(len(side.tree), -1), [])
-        number = np.array([*(joint.setdefault(label, len(joint)) for label in known.labels), -1], np.int64)
-        columns.append(number[known.codes])
-    return [Codes(column, list(joint)) for column in columns]
+def _is_alike(counts: Sequence[tuple[int, int]]) -> bool:
+    """Return whether two sides have about as many corrected clocks for each trace."""
+    (first, firsts), (second, seconds) = counts
+    return abs(first / firsts - second / seconds) < _CLOCKS
 
 
-def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
-    """Return the cells with their groups renumbered."""
-    group = number[cells.group]
-    order = np.argsort(group, kind="stable")
-    return cells._replace(
-        keys=keys,
-        group=group[order],
-        **{name: getattr(cells, name)[order] for name in ("request", "call_count", "time_ns")},
-    )
+def _tables(sides: Sequence[Paths], by: By) -> list[PathTable]:
+    """Return both sides as tables; a name that neither has is an error, one that one lacks is missing there."""
+    for name, key in named(by).items():
+        if not isinstance(key, str) and key.index.name != "trace_id":
+            message = "expected a Series indexed by trace id to compare two sides by, found one aligned with spans"
+            raise ValueError(f"{message} ({name}); pass a name, or pandas.concat of a Series by trace id of each side")
+    tables = [side.tabulated(by, may_lack=True) for side in sides]
+    if tables[0].lacking & tables[1].lacking:
+        sides[0].tabulated(by)  # says what is unknown
+    return tables
 
 
 def _rounded_parts(found: Contrast) -> tuple[Array, Array]:
@@ -284,13 +259,11 @@ def _sides(populations: Sequence[Population], names: tuple[str, str]) -> pd.Data
     return about
 
 
-def _slowest(path: CriticalPath, sample: Sample) -> Array:
+def _slowest(requests: Requests, sample: Sample) -> Array:
     """Return for every group the trace with the most critical-path time in it."""
-    ids = np.array([*path.source.trace_ids, None], object)
-    request = sample.first(-sample.cells.time_ns)
-    return ids[np.where(request >= 0, sample.trace[request], -1)]
+    return requests.ids(sample.first(-sample.cells.time_ns))
 
 
-def _trace_ids(path: CriticalPath, population: Population) -> Array:
+def _trace_ids(requests: Requests, population: Population) -> Array:
     """Return the ids of the traces of a population."""
-    return np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root[population.chosen]]]
+    return requests.ids(np.flatnonzero(population.chosen))

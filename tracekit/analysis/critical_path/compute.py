@@ -7,40 +7,61 @@ critical path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 
 from tracekit.analysis.critical_path.alignment import moved_by, offsets_for, without_overlaps
 from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.analysis.critical_path.stored import StoredPaths
 from tracekit.analysis.critical_path.support import without_contradicted
 from tracekit.analysis.critical_path.tree import build_tree, in_a_row, walks
 from tracekit.arguments import check_traces
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.parts import OffsetsById
     from tracekit.analysis.clock_skew.result import ClockSkew
     from tracekit.analysis.critical_path.tree import PathTree, Scope
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
+    from tracekit.parts import On, Parts
 
 
+class Options(TypedDict, total=False):
+    """The options of ``critical_path``."""
+
+    scope: Scope
+    overflow: str
+    skew: str | ClockSkew | OffsetsById
+    tolerance: float | None
+    follows_from: str
+    touching: bool
+    causal: str | None
+    on: On
+
+
+@overload
+def critical_path(traces: TraceSet, **options: Unpack[Options]) -> CriticalPath: ...
+@overload
+def critical_path(traces: Parts, **options: Unpack[Options]) -> StoredPaths: ...
 def critical_path(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     scope: Scope = "root",
     overflow: str = "auto",
-    skew: str | ClockSkew = "auto",
+    skew: str | ClockSkew | OffsetsById = "auto",
     tolerance: float | None = None,
     follows_from: str = "async",
     touching: bool = True,
     causal: str | None = None,
-) -> CriticalPath:
+    on: On = None,
+) -> CriticalPath | StoredPaths:
     """Return the critical path of every request.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  The paths of a store are worked out part by part when a table of them is asked for.
     scope
         What counts as a request: ``"root"``, the span of ``traces.summary["root_row"]`` (the earliest root span, else
         the earliest orphan span); ``"roots"``, every root separately; ``"trace"``, the whole trace from the first start
@@ -65,12 +86,15 @@ def critical_path(
     causal
         ``"strict"``: a sibling is assumed to wait for another only if no trace contradicts it; see ``support``. Time
         without an explanation is then self time of the parent, also in ``unexplained_ns``. None: consecutive siblings
-        are assumed to depend on each other.
+        are assumed to depend on each other.  Not with a store.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
-    CriticalPath
-        ``.spans``, ``.segments``, ``.traces``, ``.issues``, in exact integer nanoseconds.
+    CriticalPath or StoredPaths
+        ``.spans``, ``.segments``, ``.traces``, ``.issues``, in exact integer nanoseconds.  Of a store: ``.by(...)``,
+        ``.bands(...)``, ``.compare(...)``, ``.flame()``, ``.what_if(...)``.
 
     Raises
     ------
@@ -128,13 +152,16 @@ def critical_path(
     >>> int(path.spans["path_time_ns"].sum()), int(shop.summary["duration_ns"].sum())
     (760000000, 760000000)
     """
-    check_traces(traces, "critical_path")
+    check_traces(traces, "critical_path", stores=True)
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance of at least 0 and below 1, a fraction of the parent, found {tolerance}")
     if tolerance and not touching:
         raise ValueError(f"expected touching=True with a tolerance, found touching=False and tolerance={tolerance}")
     if causal not in (None, "strict"):
         raise ValueError(f"expected causal to be 'strict' or None, found {causal!r}")
+    if not isinstance(traces, TraceSet):
+        options = {"scope": scope, "overflow": overflow, "tolerance": tolerance, "follows_from": follows_from}
+        return _stored(traces, {**options, "touching": touching}, skew, causal, on)
     offsets = offsets_for(traces, skew)
     moved = moved_by(traces, offsets)
     tree = build_tree(traces, scope=scope, overflow=overflow, follows_from=follows_from, offset_ns=moved)
@@ -144,6 +171,18 @@ def critical_path(
         return path
     tree = without_contradicted(path)
     return CriticalPath(traces, tree, *_walked(traces, tree, touching=touching), touching, offsets, cut)
+
+
+def _stored(traces: Parts, options: dict[str, Any], skew: Any, causal: str | None, on: On) -> StoredPaths:
+    """Return the paths of a store, which refuse what needs all spans at once."""
+    if skew not in {"auto", "off"}:
+        raise ValueError(f"expected skew to be 'auto' or 'off' for a store, found {type(skew).__name__}")
+    if causal is not None:
+        raise ValueError(f"expected causal=None for a store, found {causal!r}; load the traces in question first")
+    if not isinstance(options["scope"], str) and not callable(options["scope"]):
+        found = type(options["scope"]).__name__
+        raise TypeError(f"expected a name, an expression or a callable as the scope for a store, found {found}")
+    return StoredPaths(traces, {**options, "skew": skew}, on)
 
 
 def _walked(traces: TraceSet, tree: PathTree, *, touching: bool) -> tuple[Array, Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from tracekit.text import duration
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.tree import PathTree
     from tracekit.attributes import Codes
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_CHARACTERS = 1 << 30
 NAMES = ("service_name", "operation")
+_SUMS = ("path_time_ns", "path_total_ns", "duration_ns", "span_count", "trace_count", "presence", "time")
 # characters that would end a frame, a line or a service, that cannot be encoded, or that escape
 _BREAKS = re.compile("[\\\\;\\]\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_NAME = "\\-"
@@ -147,22 +150,65 @@ class Flame(Weighted, Shown):
         return f"{self.heading()}{as_html(self.table.head(20))}"
 
 
+class FlameSums(NamedTuple):
+    """Call paths of the requests of a part, in sums.
+
+    Parameters
+    ----------
+    table
+        The columns of ``Flame.table`` up to ``trace_count``; ``presence`` and ``time``, weighted sums.
+    request_count
+        Number of requests.
+    weight_sum
+        Of their weights.
+    """
+
+    table: pd.DataFrame
+    request_count: int
+    weight_sum: float
+
+
 def flame(path: CriticalPath) -> Flame:
     """Return the aggregated flame graph of all requests, by call path.
 
     Spans with the same services and operations from the root down are one call path. Asynchronous spans are included
     with zero critical-path time. Additional root spans and spans inferred by a backend are excluded.
     """
+    return flame_of([flame_sums(path)], path.statement, path.recorded_services)
+
+
+def flame_of(parts: Sequence[FlameSums], statement: str, services: tuple[str, ...]) -> Flame:
+    """Return the flame graph of the requests of all parts."""
+    joint: dict[tuple[int, object, object], int] = {}
+    placed = [placed_in(part.table, joint) for part in parts]
+    whole = sum(part.weight_sum for part in parts) or np.nan
+    sums = {name: _summed([part.table[name].to_numpy() for part in parts], placed, len(joint)) for name in _SUMS}
+    table = pd.DataFrame(list(joint), columns=["parent", *NAMES], dtype=object).assign(**sums)
+    table = table.assign(presence_ratio=table.pop("presence") / whole, mean_ns=table.pop("time") / whole)
+    parent = table.pop("parent").to_numpy(np.int64)
+    found = in_order(table, parent, -table["path_total_ns"].to_numpy())
+    found = found[["id", "parent", "depth", *table.columns]]
+    return Flame(found, sum(part.request_count for part in parts), statement, services)
+
+
+def _summed(columns: Sequence[Array], placed: Sequence[Sequence[int]], count: int) -> Array:
+    """Return the sums of the values of call paths that are in several parts."""
+    total: Array = np.zeros(count, columns[0].dtype)
+    for column, place in zip(columns, placed, strict=True):
+        total[np.array(place, np.int64)] += column
+    return total
+
+
+def flame_sums(path: CriticalPath) -> FlameSums:
+    """Return the call paths of a set of requests, in sums."""
     tree, calls = path.tree, call_tree(path.source, path.tree)
     request = _requests(tree)
     nodes = np.flatnonzero((request >= 0) & (tree.waiting != Waiting.INFERRED))
     code, count = calls.code[nodes], len(calls.first)
     spans, on_path = nodes[nodes < tree.span_count], nodes[path.on_path[nodes]]
-    weight, whole = path.weight, float(path.weight.sum())
-    weighted = path.own_ns[on_path] * weight[request[on_path]]
+    weight = path.weight
     table = pd.DataFrame(
         {
-            "parent": calls.parent,
             "service_name": _names(calls.service, calls.first),
             "operation": _names(calls.operation, calls.first),
             "path_time_ns": _sums(calls.code[on_path], path.own_ns[on_path], count),
@@ -170,17 +216,16 @@ def flame(path: CriticalPath) -> Flame:
             "duration_ns": _sums(calls.code[spans], tree.end[spans] - tree.start[spans], count),
             "span_count": np.bincount(calls.code[spans], minlength=count),
             "trace_count": _distinct(code, request[nodes], np.ones(len(weight)), count).astype(np.int64),
-            "presence_ratio": _distinct(calls.code[on_path], request[on_path], weight, count) / (whole or np.nan),
-            "mean_ns": sum_by(calls.code[on_path], weighted, count) / (whole or np.nan),
+            "presence": _distinct(calls.code[on_path], request[on_path], weight, count),
+            "time": sum_by(calls.code[on_path], path.own_ns[on_path] * weight[request[on_path]], count),
         }
     )
     kept = np.flatnonzero(totals(calls.parent, np.bincount(code, minlength=count)))
     number = np.full(count + 1, -1, np.int64)  # the last means no parent
     number[kept] = np.arange(len(kept))
     parent = number[calls.parent[kept]]
-    found = in_order(table.iloc[kept].reset_index(drop=True), parent, -table["path_total_ns"].to_numpy()[kept])
-    found = found[["id", "parent", "depth", *table.columns.drop("parent")]]
-    return Flame(found, len(path.tree.root), path.statement, tuple(path.source.codes("service_name").labels))
+    found = in_order(table.iloc[kept].reset_index(drop=True), parent, np.zeros(len(kept)))
+    return FlameSums(found, len(tree.root), float(weight.sum()))
 
 
 def folded(path: CriticalPath) -> str:

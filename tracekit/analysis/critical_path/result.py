@@ -15,7 +15,9 @@ from tracekit.analysis.critical_path import frames as path_frames
 from tracekit.analysis.critical_path import marks as path_marks
 from tracekit.analysis.critical_path import shares as path_shares
 from tracekit.analysis.critical_path import support as path_support
+from tracekit.analysis.critical_path import tables as path_tables
 from tracekit.analysis.critical_path import what_if as what_ifs
+from tracekit.analysis.critical_path.cells import Requests
 from tracekit.analysis.critical_path.issues import issues_of
 from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
@@ -128,6 +130,16 @@ class CriticalPath(Weighted, Shown):
         """bool, one per request: its trace is incomplete, as in ``traces.summary["partial"]``."""
         return is_partial(self.source.lookup, self.source.forest)[self.tree.trace[self.tree.root]]
 
+    @cached_property
+    def requests(self) -> Requests:
+        """The requests without their spans."""
+        return Requests.of(self)
+
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """All services of the recording, which views give their colours."""
+        return tuple(self.source.codes("service_name").labels)
+
     @property
     def unfinished_count(self) -> int:
         """Requests excluded because they have no latency: no start, no end, in progress, or a negative duration."""
@@ -155,6 +167,7 @@ class CriticalPath(Weighted, Shown):
         return issues_of(self)
 
     # analyses: functions of other modules that take the path as their first argument
+    tabulated = path_tables.tabulated
     by = path_shares.shares
     bands = path_shares.bands
     compare = path_compare.compare

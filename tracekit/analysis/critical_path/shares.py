@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
+from tracekit.analysis.critical_path.cells import Sample, population_of
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.stats.weighted_means import mean_limits
@@ -17,7 +17,8 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.cells import Requests
+    from tracekit.analysis.critical_path.tables import Paths
     from tracekit.grouping import By
 
 BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
@@ -64,7 +65,7 @@ class Bands(Weighted, Shown):
 
 
 def shares(
-    path: CriticalPath,
+    path: Paths,
     by: By = "service_name",
     *,
     confidence: float = 0.95,
@@ -85,19 +86,25 @@ def shares(
     ``("service_name", "callee_service")`` attributes it to the callee: the service of the child spans if there is
     exactly one, otherwise the peer of the span.
     """
-    sample = Sample.of(path, cells_of(path, by), population_of(path, include_partial=include_partial))
-    cells, ids = sample.cells, np.array(path.source.trace_ids, object)
-    table = _contributions(path, sample, confidence)
+    requests, cells, *_ = path.tabulated(by)
+    sample = Sample.of(requests, cells, population_of(requests, include_partial=include_partial))
+    table = _contributions(requests, sample, confidence)
     typical = sample.first(np.abs(cells.time_ns - table["mean_ns"].to_numpy()[cells.group]))
     largest = sample.first(-cells.time_ns)
-    table = table.assign(typical_trace_id=ids[sample.trace[typical]], largest_trace_id=ids[sample.trace[largest]])
-    table = table[table["trace_count"] > 0]
-    found = table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
+    table = table.assign(typical_trace_id=requests.ids(typical), largest_trace_id=requests.ids(largest))
+    found = _largest_first(table[table["trace_count"] > 0], "path_time_ns", cells.keys).reset_index(drop=True)
     found.attrs["statement"] = path.statement
     return found
 
 
-def _contributions(path: CriticalPath, sample: Sample, confidence: float) -> pd.DataFrame:
+def _largest_first(table: pd.DataFrame, column: str, keys: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by a column, the largest first, then by their names."""
+    names = [str(name) for name in keys]
+    is_ascending = [False, *(True for _ in names)]
+    return table.sort_values([column, *names], ascending=is_ascending, na_position="first")
+
+
+def _contributions(requests: Requests, sample: Sample, confidence: float) -> pd.DataFrame:
     """Return total, share, mean and presence of every group over the requests of a sample."""
     cells, groups = sample.cells, len(sample.cells.keys)
     inside = sample.population.chosen[cells.request]
@@ -115,12 +122,12 @@ def _contributions(path: CriticalPath, sample: Sample, confidence: float) -> pd.
         mean_low_ns=np.maximum(low, 0.0),
         mean_high_ns=np.maximum(high, 0.0),
         trace_count=sample.request_counts,
-        partial_count=np.bincount(cells.group[inside & path.is_partial[cells.request]], minlength=groups),
+        partial_count=np.bincount(cells.group[inside & requests.is_partial[cells.request]], minlength=groups),
     )
 
 
 def bands(
-    path: CriticalPath,
+    path: Paths,
     by: By = "service_name",
     quantiles: Sequence[tuple[float, float]] = BANDS,
     *,
@@ -136,16 +143,16 @@ def bands(
     """
     if not quantiles:
         raise ValueError("expected at least one band of quantiles, found none")
+    requests, cells, *_ = path.tabulated(by)
     populations = [
-        population_of(path, band, min_traces=min_traces, include_partial=include_partial) for band in quantiles
+        population_of(requests, band, min_traces=min_traces, include_partial=include_partial) for band in quantiles
     ]
-    cells = cells_of(path, by)
-    samples = [Sample.of(path, cells, population) for population in populations]
+    samples = [Sample.of(requests, cells, population) for population in populations]
     names = [f"p{100 * low:g} to p{100 * high:g}" for low, high in quantiles]
     about = pd.DataFrame([population.facts for population in populations])
     about.insert(0, "band", names)
     about["excess_ns"] = about["mean_latency_ns"] - about["mean_latency_ns"].iloc[0]
-    tables = [_contributions(path, sample, confidence) for sample in samples]
+    tables = [_contributions(requests, sample, confidence) for sample in samples]
     moved = [sample.influence(cells.time_ns) for sample in samples]
     base, parts = tables[0], []
     for name, sample, table, influence in zip(names, samples, tables, moved, strict=True):
@@ -155,7 +162,7 @@ def bands(
         low, high = mean_limits(excess.to_numpy(), moments, confidence=confidence)
         whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
         kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
-        parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
+        parts.append(_largest_first(kept, "mean_ns", cells.keys))
     stacked_up = pd.concat(parts, ignore_index=True)
-    recorded = tuple(path.source.codes("service_name").labels)
-    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about, path.statement, recorded)
+    table = stacked_up[["band", *stacked_up.columns.drop("band")]]
+    return Bands(table, about, path.statement, path.recorded_services)

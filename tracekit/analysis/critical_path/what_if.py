@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.analysis.critical_path.cells import Requests
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
     from tracekit.grouping import By
@@ -160,13 +161,37 @@ def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, confidenc
     earlier. ``naive_saved_ns``, computed from critical-path time alone, is an upper bound of the savings, because the
     critical path may shift to another branch.
     """
+    return what_if_of(path.requests, replayed(path, changes), path.statement, confidence)
+
+
+class Replayed(NamedTuple):
+    """Requests with other self times.
+
+    Parameters
+    ----------
+    new_ns, naive_saved_ns
+        float64, one per request: latency, and what critical-path time alone suggests as savings.
+    changed_count
+        Spans with changed self time.
+    """
+
+    new_ns: Array
+    naive_saved_ns: Array
+    changed_count: int
+
+
+def replayed(path: CriticalPath, changes: Mapping[Selector, Change]) -> Replayed:
+    """Return the requests with other self times of some spans."""
     factor, changed = _factors(path, changes)
-    new, naive = path.rerun.latency(factor), path.rerun.naive_saved(factor)
-    now = path.latency_ns
-    trace_ids = np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root]]
+    return Replayed(path.rerun.latency(factor), path.rerun.naive_saved(factor), changed)
+
+
+def what_if_of(requests: Requests, found: Replayed, statement: str, confidence: float) -> WhatIf:
+    """Return the predicted latency of replayed requests."""
+    now, new, naive = requests.latency_ns, found.new_ns, found.naive_saved_ns
     traces = pd.DataFrame(
         {
-            "trace_id": trace_ids,
+            "trace_id": requests.ids(np.arange(len(requests))),
             "latency_ns": now,
             "new_latency_ns": np.rint(new).astype(np.int64),
             "saved_ns": now - np.rint(new).astype(np.int64),
@@ -174,7 +199,7 @@ def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, confidenc
             "is_taken_over": np.abs(now - new - naive) > _SAME_NS,
         }
     )
-    return WhatIf(traces, _statistics(path, new, naive, confidence), changed, path.statement)
+    return WhatIf(traces, _statistics(requests, new, naive, confidence), found.changed_count, statement)
 
 
 def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Array, int]:
@@ -211,13 +236,13 @@ def _factor(change: Change, own: Array) -> Array | float:
     return np.divide(wanted, own, out=np.ones(len(own)), where=own > 0)
 
 
-def _statistics(path: CriticalPath, new: Array, naive: Array, confidence: float) -> pd.DataFrame:
+def _statistics(requests: Requests, new: Array, naive: Array, confidence: float) -> pd.DataFrame:
     """Return mean and percentiles as recorded and as predicted, with intervals, in ns."""
-    weight, now, trace = path.weight, path.latency_ns.astype(np.float64), path.tree.trace[path.tree.root]
+    weight, now, trace = requests.weight, requests.latency_ns.astype(np.float64), requests.trace
     rows, total = [], weight.sum() if len(weight) else np.nan
-    size = np.bincount(trace, weight, len(path.source))
+    size = np.bincount(trace, weight, len(requests.trace_weight))
     mean, mean_new, mean_naive = ((weight * values).sum() / total for values in (now, new, naive))
-    about = Denominator.of(size, weight=path.source.weights.value)
+    about = Denominator.of(size, weight=requests.trace_weight)
     moved = influence(np.zeros(len(new), np.int64), trace, weight * new, about, 1)
     low, high = mean_limits(np.array([mean_new]), moved.moments(), confidence=confidence)
     rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))

@@ -33,7 +33,7 @@ def compared(baseline: Profile, current: Profile, *, fdr: float = 0.05) -> Profi
     cells = [cells_of_split(side.path, side.split, side.samples, ()) for side in sides]
     names = sorted({name for one in cells for name in one.keys["function"]})
     samples = [
-        Sample.of(side.path, _renumbered(one, names), population_of(side.path))
+        Sample.of(side.path.requests, _renumbered(one, names), population_of(side.path.requests))
         for side, one in zip(sides, cells, strict=True)
     ]
     means = [sample.means(sample.cells.time_ns) for sample in samples]

@@ -94,7 +94,7 @@ def table_of(path: CriticalPath, split: Split, samples: ProfileSamples, by: tupl
     cells = cells_of_split(path, split, samples, by)
     if not len(cells.keys):
         return cells.keys.assign(**{name: pd.Series(dtype="float64") for name in _COLUMNS})
-    sample = Sample.of(path, cells, population_of(path))
+    sample = Sample.of(path.requests, cells, population_of(path.requests))
     mean = sample.means(cells.time_ns)
     low, high = mean_limits(mean, sample.moments(sample.influence(cells.time_ns)))
     total = np.zeros(len(cells.keys), np.int64)

@@ -1,0 +1,156 @@
+"""The critical paths of the requests of a store, worked out part by part when a table of them is asked for."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from tracekit.analysis.clock_skew.parts import OffsetsById, offsets_by_id, part_calls, seem_skewed
+from tracekit.analysis.critical_path import compare as path_compare
+from tracekit.analysis.critical_path import shares as path_shares
+from tracekit.analysis.critical_path.flame import Flame, FlameSums, flame_of, flame_sums
+from tracekit.analysis.critical_path.tables import PathTable, in_order, tabulated, union
+from tracekit.analysis.critical_path.what_if import (
+    CapSelfTime,
+    MatchDistribution,
+    Replayed,
+    WhatIf,
+    replayed,
+    what_if_of,
+)
+from tracekit.analysis.partials import Part, check_names, over_parts
+from tracekit.findings import Shown
+from tracekit.weights.known import Weighted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tracekit.analysis.critical_path.cells import Requests
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.what_if import Change, Selector
+    from tracekit.grouping import By
+    from tracekit.parts import On, Parts
+    from tracekit.traces import TraceSet
+
+_IN_MEMORY = ("spans", "segments", "traces", "marks", "slack", "drag", "support", "opportunities", "what_if_curve")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class StoredPaths(Weighted, Shown):
+    """The critical paths of the requests of a store: what ``critical_path(store)`` returns.
+
+    ``by``, ``bands``, ``compare``, ``flame``, ``folded`` and ``what_if`` give the same as for a TraceSet.  Each reads
+    the parts once; the first one also reads them for clock skew (twice if calls seem skewed).  Between the parts it
+    keeps about 30 bytes for every request and group on its path.
+
+    Parameters
+    ----------
+    source
+        The store.
+    options
+        Options of ``critical_path``.
+    on
+        Where parts are read; see ``TraceStore.reduce``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = tk.critical_path(tk.open(shop.save(f"{folder}/shop.parquet")))
+    ...     path.by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
+    [['ledger', 470000000], ['shop', 270000000], ['cart', 20000000]]
+    """
+
+    source: Parts
+    options: Mapping[str, Any] = field(default_factory=dict)
+    on: On = None
+
+    @cached_property
+    def _whole(self) -> Part[bool]:
+        """What the weights describe, the services, and whether any call seems skewed."""
+        return over_parts(self.source, seem_skewed, operator.or_, on=self.on)
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]  # computed
+        """What the weighted figures describe: the source of the weights, or that they are unknown."""
+        return self._whole.weights.statement
+
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """All services of the recording, which views give their colours."""
+        return self._whole.services
+
+    @cached_property
+    def offsets(self) -> OffsetsById | None:
+        """Offsets of the clocks that adjacent traces, in any part, prove to be skewed; None without any."""
+        if self.options.get("skew", "auto") != "auto" or not self._whole.state:
+            return None
+        return offsets_by_id(self.source.reduce(part_calls, operator.add, on=self.on))
+
+    def _over(self, state: Callable[[CriticalPath], Any]) -> list[Any]:
+        """Return a state of the paths of each part."""
+        options = {**self.options, "skew": self.offsets or "off"}
+        return self.source.reduce(partial(_of_part, options=options, state=state), operator.add, on=self.on)
+
+    def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
+        """Return the paths as a table; see ``tables.tabulated``."""
+        check_names(self.source, by)
+        found: list[PathTable] = self._over(partial(tabulated, by=by, may_lack=may_lack))
+        return union(found)
+
+    by = path_shares.shares
+    bands = path_shares.bands
+    compare = path_compare.compare
+
+    def flame(self) -> Flame:
+        """Return the aggregated flame graph; see ``flame.flame``."""
+        found: list[FlameSums] = self._over(flame_sums)
+        return flame_of(found, self.statement, self.recorded_services)
+
+    def folded(self) -> str:
+        """Return critical-path time as folded stacks; see ``Flame.folded``."""
+        return self.flame().folded()
+
+    def what_if(self, changes: Mapping[Selector, Change], *, confidence: float = 0.95) -> WhatIf:
+        """Return the predicted latency if the self times of some spans change; see ``what_if.what_if``.
+
+        A cap at a quantile and ``MatchDistribution`` need all self times at once: they are a ValueError.
+        """
+        for change in changes.values():
+            if isinstance(change, MatchDistribution) or (isinstance(change, CapSelfTime) and change.ns is None):
+                raise ValueError(f"expected a factor or CapSelfTime(ns=) for a store, found {change}; use a TraceSet")
+        found: list[tuple[Requests, Replayed]] = self._over(partial(_replayed, changes=dict(changes)))
+        requests, order = in_order([one for one, _ in found])
+        new = np.concatenate([each.new_ns for _, each in found])[order]
+        naive = np.concatenate([each.naive_saved_ns for _, each in found])[order]
+        changed = sum(each.changed_count for _, each in found)
+        return what_if_of(requests, Replayed(new, naive, changed), self.statement, confidence)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _IN_MEMORY:
+            advice = "load the traces in question: tk.critical_path(store.where(...).load())"
+            raise AttributeError(f"expected an analysis that works part by part, found .{name} of a store; {advice}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _line(self) -> str:
+        """Return the store in one line."""
+        return f"StoredPaths({self.source!r})"
+
+    def _repr_html_(self) -> str:
+        return self.heading()
+
+
+def _of_part(traces: TraceSet, options: Mapping[str, Any], state: Callable[[CriticalPath], Any]) -> list[Any]:
+    """Return a state of the paths of a part."""
+    from tracekit.analysis.critical_path.compute import critical_path  # noqa: PLC0415 - it returns stored paths, too
+
+    return [state(critical_path(traces, **options))]
+
+
+def _replayed(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Requests, Replayed]:
+    """Return the requests of a part, as recorded and with other self times."""
+    return path.requests, replayed(path, changes)

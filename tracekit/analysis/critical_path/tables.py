@@ -1,0 +1,147 @@
+"""Critical-path time by group and request, without spans: of one set, or of the parts of a store together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.cells import Cells, Requests, cells_by
+from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.attributes import Codes
+from tracekit.grouping import UnknownNameError, named
+from tracekit.stats.grouping import group_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+    from tracekit.grouping import By, Key
+    from tracekit.parts import Parts
+    from tracekit.traces import TraceSet
+
+
+class PathTable(NamedTuple):
+    """Critical-path time by group and request.
+
+    Parameters
+    ----------
+    requests
+        The requests.
+    cells
+        Time by group and request.
+    lacking
+        Names to group by that no span has; all of their labels are missing.
+    corrected_count
+        Clocks that were corrected.
+    """
+
+    requests: Requests
+    cells: Cells
+    lacking: frozenset[str]
+    corrected_count: int
+
+
+class Paths(Protocol):
+    """Critical paths, of a TraceSet or of a TraceStore."""
+
+    def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
+        """Return the paths as a table."""
+
+    @property
+    def statement(self) -> str:
+        """What weighted figures describe."""
+
+    @property
+    def source(self) -> TraceSet | Parts:
+        """The traces."""
+
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """All services of the recording."""
+
+
+def tabulated(path: CriticalPath, by: By, *, may_lack: bool = False) -> PathTable:
+    """Return the paths of a set as a table.
+
+    ``may_lack``: a name that no span has is in ``lacking`` and no error, as for one side of a comparison.
+    """
+    columns, lacking = {}, set()
+    for name, key in named(by).items():
+        found = _codes(path, key, may_lack=may_lack)
+        if found is None:
+            lacking.add(name)
+        columns[name] = found or Codes(np.full(len(path.tree), -1), [])
+    return PathTable(path.requests, cells_by(path, columns), frozenset(lacking), len(path.offsets))
+
+
+def _codes(path: CriticalPath, key: Key, *, may_lack: bool) -> Codes | None:
+    """Return a column, None if it may be lacking and is."""
+    try:
+        return key_codes(path.source, path.tree, key)
+    except UnknownNameError:
+        if not may_lack:
+            raise
+    except ValueError:
+        if not may_lack or isinstance(key, str):
+            raise
+    return None
+
+
+def union(tables: Sequence[PathTable]) -> PathTable:
+    """Return the tables of parts as one, its requests in the order of their trace ids, as in memory."""
+    if len(tables) == 1:
+        return tables[0]
+    requests, order = in_order([table.requests for table in tables])
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    cells = together([table.cells for table in tables])
+    first = np.cumsum([0, *(len(table.requests) for table in tables)])
+    moved = [place[each.request + at] for each, at in zip(cells, first, strict=False)]
+    columns = {
+        name: np.concatenate([getattr(each, name) for each in cells]) for name in ("group", "call_count", "time_ns")
+    }
+    request = np.concatenate(moved)
+    by_group = np.lexsort((request, columns["group"]))
+    sorted_columns = {name: values[by_group] for name, values in columns.items()}
+    whole = Cells(cells[0].keys, request=request[by_group], **sorted_columns)
+    lacking = frozenset.intersection(*(table.lacking for table in tables))
+    return PathTable(requests, whole, lacking, sum(table.corrected_count for table in tables))
+
+
+def together(tables: Sequence[Cells]) -> list[Cells]:
+    """Return tables with the same groups, in the order of their labels."""
+    keys = [str(key) for key in tables[0].keys]
+    labels = {key: np.concatenate([each.keys[key].to_numpy(object) for each in tables]) for key in keys}
+    number, joint = group_labels(labels, keys, sum(len(each.keys) for each in tables))
+    frame = pd.DataFrame(joint, index=pd.RangeIndex(int(number.max(initial=-1)) + 1), dtype=object)
+    ends = np.cumsum([len(each.keys) for each in tables])[:-1]
+    return [_renumbered(each, own, frame) for each, own in zip(tables, np.split(number, ends), strict=True)]
+
+
+def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
+    """Return the cells with their groups renumbered."""
+    group = number[cells.group]
+    order = np.argsort(group, kind="stable")
+    return cells._replace(
+        keys=keys,
+        group=group[order],
+        **{name: getattr(cells, name)[order] for name in ("request", "call_count", "time_ns")},
+    )
+
+
+def in_order(parts: Sequence[Requests]) -> tuple[Requests, Array]:
+    """Return the requests of all parts in the order of their trace ids, and the row of each among all parts."""
+    ids = [np.concatenate([getattr(part, name) for part in parts]) for name in ("trace_hi", "trace_lo")]
+    by_id = np.lexsort((ids[1], ids[0]))
+    rank = np.empty(len(by_id), np.int64)
+    rank[by_id] = np.arange(len(by_id))
+    first = np.cumsum([0, *(len(part.trace_weight) for part in parts)])
+    trace = rank[np.concatenate([part.trace + at for part, at in zip(parts, first, strict=False)])]
+    order = np.argsort(trace, kind="stable")
+    latency, is_partial = (np.concatenate([getattr(part, name) for part in parts]) for name in Requests._fields[:2])
+    weight = np.concatenate([part.trace_weight for part in parts])
+    found = Requests(latency[order], is_partial[order], trace[order], weight[by_id], ids[0][by_id], ids[1][by_id])
+    return found, order
