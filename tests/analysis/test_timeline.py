@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 from tracekit.analysis.timeline.compute import timeline
 from tracekit.stats.quantiles import weighted_quantiles
@@ -157,3 +158,40 @@ def test_a_period_longer_than_int64_has_steps():
     assert table["trace_count"].iloc[[0, -1]].tolist() == [1, 1]
     assert table["trace_count"].sum() == 2
     assert table["start_ns"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", [None, "mixed"])
+def test_a_store_has_the_timeline_of_the_whole(tmp_path, count, weights):
+    _, during = tk.load_sample("checkout-regression")
+    if weights:
+        during = during.with_weights(np.random.default_rng(1).choice([1.0, 10.0, 100.0], len(during)))
+    store = split(during, tmp_path / "a.parquet", count)
+    for by in ((), "request.operation"):
+        found, expected = timeline(store, by, step_s=5), timeline(during, by, step_s=5)
+        same(found.table, expected.table)
+        same(found.cells, expected.cells)
+        same(found.deployments, expected.deployments)
+    same(found.changes, expected.changes)
+    same(found.tested, expected.tested)
+    assert found.statement == expected.statement
+    assert found.is_of_all_traffic == expected.is_of_all_traffic == bool(weights)
+    assert repr(found) == repr(expected)
+
+
+def test_a_store_with_a_change_has_its_onset_and_its_cohorts(tmp_path):
+    starts = np.arange(3000) * SECOND // 10 + 1_800_000_000 * SECOND
+    rng = np.random.default_rng(3)
+    took = np.where(np.arange(3000) < 2000, 50_000_000, 150_000_000) + rng.integers(0, 1_000_000, 3000)
+    versions = np.where(np.arange(3000) < 1990, "1", "2")
+    traces = TraceSet.from_spans(requests(starts.tolist(), took.tolist(), versions=versions))
+    store = split(traces, tmp_path / "a.parquet", 9)
+    found, expected = timeline(store), timeline(traces)
+    same(found.changes, expected.changes)
+    assert found.changes["deployment"].iloc[0] == "shop 2"
+    same(found.affected.drop(columns="overlaps"), expected.affected.drop(columns="overlaps"))
+    for part, whole in zip(found.cohorts(), expected.cohorts(), strict=True):
+        assert len(part) == len(whole)
+        assert sorted(part.load().trace_ids if len(whole) else part.trace_ids) == sorted(whole.trace_ids)
+    later = store.between(pd.Timestamp(starts[2500]))
+    same(timeline(later).table, timeline(traces.between(pd.Timestamp(starts[2500]))).table)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.cells import cells_of
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.completeness import is_open
 from tracekit.schema import Quality
@@ -25,14 +25,15 @@ from tracekit.stats.grouping import sum_by
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import holm
 from tracekit.text import duration, number, ratio
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.tables import PathTable
     from tracekit.columns import Array
+    from tracekit.parts import On, Parts
     from tracekit.stats.change_points import Noise
-    from tracekit.traces import TraceSet
 
 ONSET, PEAK, RECOVERY = "onset", "peak", "recovery"
 RATE, ERRORS, LATENCY, PATH_TIME = "request_rate", "error_rate", "latency", "critical_path_time"
@@ -125,9 +126,50 @@ class Found(NamedTuple):
     tested: pd.DataFrame
 
 
-def change_points(traces: TraceSet, path: CriticalPath | None = None, *, confidence: float = 0.95) -> Found:
-    """Return onset, peak and recovery of each metric that changed, and the status of every metric."""
-    series = _series(traces, path)
+class Outcomes(NamedTuple):
+    """Start, duration and outcome of the requests of traces, in the order of the trace ids.
+
+    Parameters
+    ----------
+    start_ns, duration_ns
+        int64, one per trace.
+    is_dated, is_ended, is_timed, is_failed
+        bool, one per trace: whether it has a start, an end and a duration, and whether it failed.
+    weight
+        float64, one per trace.
+    trace_hi, trace_lo
+        uint64, one per trace: its id.
+    """
+
+    start_ns: Array
+    duration_ns: Array
+    is_dated: Array
+    is_ended: Array
+    is_timed: Array
+    is_failed: Array
+    weight: Array
+    trace_hi: Array
+    trace_lo: Array
+
+
+def outcomes(traces: TraceSet) -> list[Outcomes]:
+    """Return the outcomes of the requests of a part."""
+    root, spans, first = traces.forest.root_row, traces.columns.spans, traces.forest.starts[:-1]
+    is_dated = (spans.quality[root] & Quality.NO_START) == 0
+    ended, timed = ~is_open(traces.lookup)[root], traces.has_duration[root]
+    values = spans.start_ns[root], traces.duration_ns[root], is_dated, ended, timed, traces.is_error[root]
+    return [Outcomes(*values, traces.weights.value, spans.trace_hi[first], spans.trace_lo[first])]
+
+
+def change_points(traces: TraceSet | Parts, *, confidence: float = 0.95, on: On = None) -> Found:
+    """Return onset, peak and recovery of each metric that changed, and the status of every metric.
+
+    Of a store, this reads the parts three times: outcomes, clock skew, and critical paths by service.
+    """
+    parts = outcomes(traces) if isinstance(traces, TraceSet) else traces.reduce(outcomes, operator.add, on=on)
+    whole = Outcomes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    order = np.lexsort((whole.trace_lo, whole.trace_hi))
+    series = _series(Outcomes(*(column[order] for column in whole)), traces, on)
     tested = [_tested(one) for one in series]
     p_value = holm(np.array([one.episode.p for one in tested]))
     rows, status = [], []
@@ -155,20 +197,20 @@ def _unchanged(one: Scanned, p: float) -> str:
 # ---------------------------------------------------------------- the series
 
 
-def _series(traces: TraceSet, path: CriticalPath | None) -> list[Series]:
+def _series(requests: Outcomes, traces: TraceSet | Parts, on: On) -> list[Series]:
     """Return all series of a recording; traces without a start or outside the probability sample are left out."""
-    root, spans, weights = traces.forest.root_row, traces.columns.spans, traces.weights.value
-    known = np.flatnonzero(((spans.quality[root] & Quality.NO_START) == 0) & (weights > 0))
-    known = known[np.argsort(spans.start_ns[root[known]], kind="stable")]
-    row, start, weight = root[known], spans.start_ns[root[known]], weights[known]
-    ended, timed = ~is_open(traces.lookup)[row], traces.has_duration[row]
-    failed, took = traces.is_error[row[ended]].astype(float), traces.duration_ns[row[timed]].astype(float)
+    known = np.flatnonzero(requests.is_dated & (requests.weight > 0))
+    known = known[np.argsort(requests.start_ns[known], kind="stable")]
+    seen = Outcomes(*(column[known] for column in requests))
+    start, weight, ended, timed = seen.start_ns, seen.weight, seen.is_ended, seen.is_timed
     whole = [
         _rate(start, weight),
-        _errors(start[ended], failed, weight[ended]),
-        _times(LATENCY, None, start[timed], took, weight[timed]),
+        _errors(start[ended], seen.is_failed[ended].astype(float), weight[ended]),
+        _times(LATENCY, None, start[timed], seen.duration_ns[timed].astype(float), weight[timed]),
     ]
-    return [*whole, *_services(critical_path(traces) if path is None else path, known)] if len(known) else whole
+    if not len(known):
+        return whole
+    return [*whole, *_services(critical_path(traces, on=on).tabulated("service_name"), requests, known)]
 
 
 def _rate(start: Array, weight: Array) -> Series:
@@ -192,16 +234,15 @@ def _times(metric: str, service_name: str | None, start: Array, took: Array, wei
     return Series(metric, service_name, start, score * weight, weight, took * weight, float(some.sum()))
 
 
-def _services(path: CriticalPath, known: Array) -> list[Series]:
+def _services(paths: PathTable, requests: Outcomes, known: Array) -> list[Series]:
     """Return the critical-path time per request of each service that has at least a hundredth of the total."""
-    trace = path.tree.trace[path.tree.root]
-    place = np.full(len(path.source), -1, np.int64)
+    trace, cells = paths.requests.trace, paths.cells
+    place = np.full(len(requests.start_ns), -1, np.int64)
     place[known] = np.arange(len(known))
     order = np.flatnonzero(place[trace] >= 0)
     order = order[np.argsort(place[trace[order]], kind="stable")]
-    start = path.source.columns.spans.start_ns[path.source.forest.root_row[trace[order]]]
-    weight = np.where(place[trace] >= 0, path.weight, 0.0)
-    cells = cells_of(path, "service_name")
+    start = requests.start_ns[trace[order]]
+    weight = np.where(place[trace] >= 0, paths.requests.weight, 0.0)
     totals = sum_by(cells.group, cells.time_ns * weight[cells.request], len(cells.keys))
     out = []
     for group in np.flatnonzero((totals >= _LEAST_SHARE * totals.sum()) & (totals > 0)):
@@ -211,7 +252,7 @@ def _services(path: CriticalPath, known: Array) -> list[Series]:
         name = cells.keys["service_name"].iloc[group]
         if isinstance(name, str):
             out.append(_times(PATH_TIME, name, start, took[order], weight[order]))
-    return out
+    return sorted(out, key=lambda one: str(one.service_name))
 
 
 # ---------------------------------------------------------------- the test

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 COLUMNS = ("service_name", "service_version", "previous_version", "first_ns", "first_time")
+_VERSION = ["service_name", "service_version"]
 _TIMES = ("first_ns", "first_time", "time")
 _BEFORE = 2  # steps of the timeline before the onset interval in which a deployment still coincides
 
 
 def deployments_of(traces: TraceSet) -> pd.DataFrame:
     """Return the versions that appeared after another version of their service."""
+    return deployments_in(first_versions(traces))
+
+
+def first_versions(traces: TraceSet) -> pd.DataFrame:
+    """Return the first time of each version of each service."""
     service, version = traces.codes("service_name"), traces.codes("service_version")
     spans = traces.columns.spans
     dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred
@@ -31,9 +37,18 @@ def deployments_of(traces: TraceSet) -> pd.DataFrame:
             "first_ns": spans.start_ns[rows],
         }
     )
-    keys = ["service_name", "service_version"]
-    first: pd.DataFrame = seen.groupby(keys)["first_ns"].min().reset_index()
-    first = first.sort_values(["first_ns", *keys], ignore_index=True)
+    return earliest([seen])
+
+
+def earliest(versions: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the first time of each version in any of the frames."""
+    found: pd.DataFrame = pd.concat(versions).groupby(_VERSION)["first_ns"].min().reset_index()
+    return found
+
+
+def deployments_in(versions: pd.DataFrame) -> pd.DataFrame:
+    """Return the versions that appeared after another one of their service, from the first time of each."""
+    first = versions.sort_values(["first_ns", *_VERSION], ignore_index=True)
     first.insert(2, "previous_version", first.groupby("service_name")["service_version"].shift())
     new = first.loc[first["previous_version"].notna()].reset_index(drop=True)
     new["first_time"] = pd.to_datetime(new["first_ns"].astype("int64"), utc=True)

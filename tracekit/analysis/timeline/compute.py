@@ -6,46 +6,54 @@ table yields percentiles by time and the cells of a heat map.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.deployments import deployments_of, given_deployments
-from tracekit.analysis.latency import error_columns, quantile_columns
+from tracekit.analysis.deployments import deployments_in, earliest, first_versions, given_deployments
+from tracekit.analysis.latency import class_column, error_columns, quantile_columns
+from tracekit.analysis.partials import check_names, over_parts
 from tracekit.analysis.timeline.result import Timeline
-from tracekit.analysis.timeline.steps import MOST, places_of, step_of, steps_of
+from tracekit.analysis.timeline.steps import MOST, period_of, places_of, step_of, steps_of
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
-from tracekit.grouping import columns_of
+from tracekit.grouping import columns_of, named
 from tracekit.schema import Quality
-from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_codes, sum_by
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, effective_clusters
-from tracekit.stats.mover import class_cells, weight_classes
+from tracekit.stats.mover import WEIGHT_CLASS
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracekit.columns import Array
     from tracekit.grouping import By
-    from tracekit.traces import TraceSet
+    from tracekit.parts import On, Parts
+
+
+_STEP = "\0step"  # the key column of the steps; no name of a user
 
 
 def timeline(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     by: By = (),
     *,
     step_s: float | None = None,
     deployments: pd.DataFrame | Mapping[str, Any] | None = None,
     confidence: float = 0.95,
+    on: On = None,
 ) -> Timeline:
     """Return request counts, latency percentiles and error rates by start time.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part.
     by
         What to group requests by, in addition to the time: columns of ``spans``, attribute keys, ``resource.<key>`` (of
         the root span), ``request.<name>`` (one value per trace) or an aligned Series, see ``tracekit.grouping``.
@@ -57,6 +65,8 @@ def timeline(
         from name to time.  Times are UTC if they have no time zone.
     confidence
         Confidence level of the intervals.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -86,62 +96,131 @@ def timeline(
     >>> seen.deployments[["service_name", "service_version", "previous_version"]].to_numpy().tolist()
     [['ledger', '1.5.0', '1.4.0']]
     """
-    check_traces(traces, "timeline")
-    root = traces.forest.root_row
-    spans = traces.columns.spans
-    dated = np.flatnonzero((spans.quality[root] & Quality.NO_START) == 0)
-    start = spans.start_ns[root[dated]]
-    step = step_of(start, step_s)
-    first, steps = steps_of(start, step)
-    columns = {name: codes.take(root[dated]) for name, codes in columns_of(traces, by).items()}
-    group, keys = group_rows(columns, len(dated))
+    check_traces(traces, "timeline", stores=True)
+    check_names(traces, by)
+    period = _period(traces) if isinstance(traces, TraceSet) else traces.period_ns
+    step = step_of(period, step_s)
+    first, steps = steps_of(period, step)
+    part = over_parts(traces, partial(tabulate, by=by, first=first, step_ns=step), merged, on=on)
+    found, names = part.state, list(named(by))
+    keys = pd.DataFrame(found.table.by(names).keys, index=pd.RangeIndex(len(found.table.by(names))), dtype=object)
     if len(keys) * steps > MOST:
         message = f"expected at most {MOST:,} rows of a timeline, found {len(keys):,} groups of {steps:,} steps"
         raise ValueError(f"{message}; group by a name with fewer values, or set a larger step_s")
-    place = group * steps + places_of(start, first, step)
-    measured = traces.has_duration[root[dated]]
-    durations, weights = traces.duration_ns[root[dated]][measured], traces.weights.value[dated[measured]]
-    histogram = Histogram.of(place[measured], durations, weights)
-    counts = Histogram.of(place[measured], durations, 1.0).weight.astype(np.int64)
     starts = np.tile(first + np.arange(steps, dtype=np.int64) * step, len(keys))
     labels = keys.take(np.repeat(np.arange(len(keys)), steps)).reset_index(drop=True)
     return Timeline(
-        pd.concat([labels, _table(traces, starts, place, dated, confidence)], axis=1),
-        _cells(labels, starts, histogram, counts),
-        deployments_of(traces) if deployments is None else given_deployments(deployments),
+        pd.concat([labels, _table(found.table, names, starts, steps, confidence)], axis=1),
+        _cells(labels, starts, *(_by_step(each, names, steps)[1] for each in (found.table, found.counts))),
+        deployments_in(found.versions) if deployments is None else given_deployments(deployments),
         step,
-        int((~measured).sum()),
-        len(root) - len(dated),
-        traces.weights.statement,
+        found.excluded_count,
+        found.undated_count,
+        part.weights.statement,
         traces,
         confidence,
+        not part.weights.unknown_count,
+        on,
     )
 
 
-def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confidence: float) -> pd.DataFrame:
-    """Return one row per step; ``place`` is the step of each trace."""
-    steps, row, weights = len(starts), traces.forest.root_row[trace], traces.weights.value
-    codes, labels = weight_classes(weights)
-    cell, owner, _ = class_cells(place, codes[trace], len(labels))
-    measured, ended = np.flatnonzero(traces.has_duration[row]), ~is_open(traces.lookup)[row]
-    sums = cluster_sums(cell, trace, traces.is_error[row], weights, len(owner))
-    outcomes = cluster_sums(cell[ended], trace[ended], traces.is_error[row[ended]], weights, len(owner))
-    timed = cluster_sums(cell[measured], trace[measured], np.zeros(len(measured), bool), weights, len(owner))
-    cells = Histogram.of(cell[measured], traces.duration_ns[row[measured]], weights[trace[measured]])
-    total = {name: sum_by(owner, values, steps) for name, values in sums.items()}
+class TimelineSums(NamedTuple):
+    """Requests by group and step, in sums.
+
+    Parameters
+    ----------
+    table
+        By group, step and weight class; sums of all requests, of those that have ended, and of those with a duration.
+    counts
+        Recorded requests with a duration, by the same and duration.
+    versions
+        First time of each version of each service.
+    excluded_count, undated_count
+        Requests without a duration, and without a start.
+    """
+
+    table: Aggregate
+    counts: Aggregate
+    versions: pd.DataFrame
+    excluded_count: int
+    undated_count: int
+
+
+def tabulate(traces: TraceSet, by: By, first: int, step_ns: int) -> TimelineSums:
+    """Return the additive table behind ``timeline`` for whole traces."""
+    root, spans, weights = traces.forest.root_row, traces.columns.spans, traces.weights.value
+    trace = np.flatnonzero((spans.quality[root] & Quality.NO_START) == 0)
+    row = root[trace]
+    number, place = np.unique(places_of(spans.start_ns[row], first, step_ns), return_inverse=True)
+    columns = {name: codes.take(row) for name, codes in columns_of(traces, by).items()}
+    by_step = {_STEP: (place, number.tolist())}
+    group, keys = group_codes({**columns, **by_step, **class_column(traces, trace)}, len(row))
+    groups = int(group.max(initial=-1)) + 1
+    timed, ended = np.flatnonzero(traces.has_duration[row]), np.flatnonzero(~is_open(traces.lookup)[row])
+    of_kind = {"": np.arange(len(row)), "ended_": ended, "timed_": timed}
+    sums = {
+        f"{kind}{name}": values
+        for kind, at in of_kind.items()
+        for name, values in cluster_sums(group[at], trace[at], traces.is_error[row[at]], weights, groups).items()
+    }
+    durations = traces.duration_ns[row[timed]]
+    return TimelineSums(
+        Aggregate(keys, sums, Histogram.of(group[timed], durations, weights[trace[timed]])),
+        Aggregate(keys, {"n": np.bincount(group, minlength=groups)}, Histogram.of(group[timed], durations, 1.0)),
+        first_versions(traces),
+        len(row) - len(timed),
+        len(root) - len(trace),
+    )
+
+
+def merged(first: TimelineSums, second: TimelineSums) -> TimelineSums:
+    """Return the sums of the requests of both."""
+    names = list(first.table.keys)
+    return TimelineSums(
+        Aggregate.concatenate([first.table, second.table]).by(names),
+        Aggregate.concatenate([first.counts, second.counts]).by(names),
+        earliest([first.versions, second.versions]),
+        first.excluded_count + second.excluded_count,
+        first.undated_count + second.undated_count,
+    )
+
+
+def _period(traces: TraceSet) -> tuple[int, int] | None:
+    """Return the first and the last start of a request, None without any."""
+    root, spans = traces.forest.root_row, traces.columns.spans
+    return period_of(spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0])
+
+
+def _by_step(table: Aggregate, names: Sequence[str], steps: int) -> tuple[Array, Histogram]:
+    """Return the row of the timeline that each group of a table belongs to, and the histogram of the rows."""
+    group, _ = table.groups(names)
+    place = group * steps + table.keys[_STEP].astype(np.int64)
+    return place, table.histogram.regroup(place)
+
+
+def _table(fine: Aggregate, names: Sequence[str], starts: Array, steps: int, confidence: float) -> pd.DataFrame:
+    """Return one row per group and step."""
+    fine = fine.by([*names, _STEP, WEIGHT_CLASS])
+    owner, _ = _by_step(fine, names, steps)
+    of_kind = {
+        kind: {name.removeprefix(kind): values for name, values in fine.sums.items() if name.startswith(kind)}
+        for kind in ("ended_", "timed_")
+    }
+    total = {name: sum_by(owner, values, len(starts)) for name, values in fine.sums.items()}
     columns = {
         "start_ns": starts,
         "start_time": pd.to_datetime(starts, utc=True),
         "trace_count": total["cluster_count"].astype(np.int64),
         "weight_sum": total["trial_sum"],
-        "error_count": sum_by(owner, outcomes["event_sum"], steps),
+        "error_count": total["ended_event_sum"],
     }
-    columns |= error_columns(outcomes, owner, steps, confidence=confidence)
-    columns |= quantile_columns(cells, owner, effective_clusters(timed), steps, confidence=confidence)
+    columns |= error_columns(of_kind["ended_"], owner, len(starts), confidence=confidence)
+    n = effective_clusters(of_kind["timed_"])
+    columns |= quantile_columns(fine.histogram, owner, n, len(starts), confidence=confidence)
     return pd.DataFrame(columns | {"n_effective": effective_clusters(total)})
 
 
-def _cells(labels: pd.DataFrame, starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
+def _cells(labels: pd.DataFrame, starts: Array, histogram: Histogram, counts: Histogram) -> pd.DataFrame:
     """Return one row per group, step and bucket."""
     low, high = bucket_edges(histogram.bucket)
     keys = labels.take(histogram.group).reset_index(drop=True)
@@ -152,7 +231,7 @@ def _cells(labels: pd.DataFrame, starts: Array, histogram: Histogram, counts: Ar
             "bucket_low_ns": low,
             "bucket_high_ns": high,
             "weight_sum": histogram.weight,
-            "trace_count": counts,
+            "trace_count": counts.weight.astype(np.int64),
         }
     )
     return pd.concat([keys, found], axis=1)

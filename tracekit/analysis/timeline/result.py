@@ -17,17 +17,18 @@ from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from tracekit.analysis.change_points import Found
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 _SECOND = 1_000_000_000
 
 
 class Cohorts(NamedTuple):
-    """Traces before, during and after a change; together, every trace with a start once."""
+    """Traces before, during and after a change; together, every trace with a start once.  Of a store: stores."""
 
-    before: TraceSet
-    during: TraceSet
-    after: TraceSet
+    before: Any
+    during: Any
+    after: Any
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +63,10 @@ class Timeline(Weighted, Shown):
         The traces; None in a pickled timeline, which has its changes but cannot return cohorts.
     confidence
         Confidence level of the intervals.
+    is_of_all_traffic
+        Whether the sampling weights of all traces are known, so that figures describe all traffic.
+    on
+        Where the parts of a store are read for changes.
 
     Examples
     --------
@@ -76,8 +81,10 @@ class Timeline(Weighted, Shown):
     excluded_count: int = 0
     undated_count: int = 0
     statement: str = ""
-    source: TraceSet | None = None
+    source: TraceSet | Parts | None = None
     confidence: float = 0.95
+    is_of_all_traffic: bool = False
+    on: On = None
 
     @cached_property
     def changes(self) -> pd.DataFrame:
@@ -192,7 +199,7 @@ class Timeline(Weighted, Shown):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the changes and without the traces, which may be large."""
         _ = self.changes
-        return {**self.__dict__, "source": None}
+        return {**self.__dict__, "source": None, "on": None}
 
     @property
     def _during(self) -> tuple[int, int | None]:
@@ -215,18 +222,13 @@ class Timeline(Weighted, Shown):
         """Name of each deployment: service and version."""
         return labels_of(self.deployments)
 
-    @property
-    def is_of_all_traffic(self) -> bool:
-        """Whether the sampling weights of all traces are known, so that figures describe all traffic."""
-        return self.source is not None and bool(self.source.weights.known.all())
-
     @cached_property
     def _found(self) -> Found:
         """Changes and the status of every metric."""
-        return change_points(self._traces, confidence=self.confidence)
+        return change_points(self._traces, confidence=self.confidence, on=self.on)
 
     @property
-    def _traces(self) -> TraceSet:
+    def _traces(self) -> Any:
         """The traces; ValueError in a pickled timeline."""
         if self.source is None:
             message = "expected a timeline with its traces, found one without (pickled)"

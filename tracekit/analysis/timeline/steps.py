@@ -16,9 +16,14 @@ _EARLIEST: Final = int(np.iinfo(np.int64).min)
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
 
 
-def step_of(start: Array, step_s: float | None) -> int:
-    """Return the length of a step in ns."""
-    duration = int(start.max()) - int(start.min()) if len(start) else 0  # may exceed int64
+def period_of(start: Array) -> tuple[int, int] | None:
+    """Return the first and the last of some starts, None without any."""
+    return (int(start.min()), int(start.max())) if len(start) else None
+
+
+def step_of(period: tuple[int, int] | None, step_s: float | None) -> int:
+    """Return the length of a step in ns, for requests that start in a period."""
+    duration = period[1] - period[0] if period else 0  # may exceed int64
     step_s = _round_step(duration / (_BINS - 1) / _SECOND) if step_s is None else step_s
     if not step_s > 0:
         raise ValueError(f"expected step_s above 0, found {step_s!r}")
@@ -39,12 +44,12 @@ def _round_step(wanted: float) -> float:
     return float(next((step for step in rounds if step >= wanted), -(-wanted // _STEPS[-1]) * _STEPS[-1]))
 
 
-def steps_of(start: Array, step: int) -> tuple[int, int]:
+def steps_of(period: tuple[int, int] | None, step: int) -> tuple[int, int]:
     """Return the start of the first step in ns, and the number of steps."""
-    if not len(start):
+    if period is None:
         return 0, 0
-    first = max(int(start.min()) // step * step, _EARLIEST)
-    return first, (int(start.max()) - first) // step + 1
+    first = max(period[0] // step * step, _EARLIEST)
+    return first, (period[1] - first) // step + 1
 
 
 def places_of(start: Array, first: int, step: int) -> Array:
