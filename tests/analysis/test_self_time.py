@@ -4,6 +4,8 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit.analysis.self_time import covered_times, self_time, self_times
 from tracekit.forest import visible_parents
 
@@ -153,3 +155,15 @@ def test_it_is_the_time_that_no_child_is_at_work(rows, huge):
     above = np.array([parent[child] for child in children], int)
     own = to - at - covered_times(above, np.array(children, int), offsets, at, to)
     assert own.tolist() == [w * scale for w in wanted]
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_a_store_has_the_self_time_of_the_whole(tmp_path, count):
+    _, during = tk.load_sample("checkout-regression")
+    during = during.with_weights(np.random.default_rng(1).choice([1.0, 10.0, 100.0], len(during)))
+    store = split(during, tmp_path / "a.parquet", count)
+    found, expected = tk.self_time(store), tk.self_time(during)
+    for by in ("service_name", ["service_name", "operation"], "app.customer.tier", ()):
+        same(found.by(by), expected.by(by))
+    assert found.statement == expected.statement
+    assert repr(found).startswith("StoredSelfTime(TraceStore(a.parquet: ")

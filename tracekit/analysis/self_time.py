@@ -7,29 +7,35 @@ children make the sum larger.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
+import pandas as pd
 
+from tracekit.analysis.partials import check_names, over_parts
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.forest import blocks, visible_parents
 from tracekit.grouping import columns_of
 from tracekit.readable_tables import as_html
-from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_codes, sum_by
+from tracekit.stats.histograms import Histogram
 from tracekit.text import duration
+from tracekit.traces import TraceSet
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
-
     from tracekit.columns import Array, SpanColumns
     from tracekit.forest import Forest
     from tracekit.grouping import By
-    from tracekit.traces import TraceSet
+    from tracekit.parts import On, Parts
+    from tracekit.weights.known import WeightTotals
 
 _SAFE = 2.0**62
 _BLOCK = 65_536  # spans; a block fits the second-level cache
@@ -88,17 +94,7 @@ class SelfTime(Weighted, Shown):
         >>> tk.self_time(shop).by("service_name")[["service_name", "self_time_ns"]].to_numpy().tolist()
         [['ledger', 470000000.0], ['shop', 230000000.0], ['cart', 100000000.0]]
         """
-        spans, rows = self.spans, self.spans.index.to_numpy()
-        columns = {name: codes.take(rows) for name, codes in columns_of(self.source, by).items()}
-        group, table = group_rows(columns, len(rows))
-        weight = spans["weight"].to_numpy(np.float64)
-        table["span_count"] = np.bincount(group, minlength=len(table))
-        table["weight_sum"] = sum_by(group, weight, len(table))
-        for name in ("duration_ns", "self_time_ns"):
-            table[name] = sum_by(group, weight * spans[name].to_numpy(), len(table))
-        total = table["self_time_ns"].sum()
-        table["self_time_ratio"] = table["self_time_ns"] / (total if total > 0 else np.nan)
-        return table.sort_values("self_time_ns", ascending=False, kind="stable", ignore_index=True)
+        return summarise(tabulate(self.source, by, self.spans["self_time_ns"].to_numpy()))
 
     def _line(self) -> str:
         """Return the counts in one line."""
@@ -112,18 +108,55 @@ class SelfTime(Weighted, Shown):
         return f"{self.heading()}{as_html(top)}"
 
 
-def self_time(traces: TraceSet) -> SelfTime:
+@dataclass(frozen=True, repr=False)
+class StoredSelfTime(Weighted, Shown):
+    """Self time of the spans of a store, worked out part by part: what ``self_time(store)`` returns.
+
+    Parameters
+    ----------
+    source
+        The store.
+    statement
+        What the weighted figures describe: the source of the weights, or that they are unknown.
+    on
+        Where parts are read; see ``TraceStore.reduce``.
+    """
+
+    source: Parts
+    statement: str = ""
+    on: On = None
+
+    def by(self, by: By = "service_name") -> pd.DataFrame:
+        """Return the self time by service, operation or any other column or attribute; see ``SelfTime.by``."""
+        check_names(self.source, by)
+        return summarise(over_parts(self.source, partial(tabulate, by=by), merged, on=self.on).state)
+
+    def _line(self) -> str:
+        """Return the store in one line."""
+        return f"StoredSelfTime({self.source!r})"
+
+    def _repr_html_(self) -> str:
+        return self.heading()
+
+
+@overload
+def self_time(traces: TraceSet, *, on: On = None) -> SelfTime: ...
+@overload
+def self_time(traces: Parts, *, on: On = None) -> StoredSelfTime: ...
+def self_time(traces: TraceSet | Parts, *, on: On = None) -> SelfTime | StoredSelfTime:
     """Return the self time of every span.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part when a table is asked for.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
-    SelfTime
-        ``.spans`` and ``.by(...)``.
+    SelfTime or StoredSelfTime
+        ``.spans`` and ``.by(...)``; of a store, ``.by(...)``.
 
     Notes
     -----
@@ -134,9 +167,11 @@ def self_time(traces: TraceSet) -> SelfTime:
     Examples
     --------
     >>> tk.self_time(shop.trace("a1")).by("operation")[["operation", "self_time_ns"]].to_numpy().tolist()
-    [['GET /items', 20000000.0], ['GET /cart', 10000000.0], ['GET', 10000000.0]]
+    [['GET /items', 20000000.0], ['GET', 10000000.0], ['GET /cart', 10000000.0]]
     """
-    check_traces(traces, "self_time")
+    check_traces(traces, "self_time", stores=True)
+    if not isinstance(traces, TraceSet):
+        return StoredSelfTime(traces, traces.reduce(_totals, operator.add, on=on).statement, on)
     live = ~traces.is_inferred
     measured = live & traces.has_duration
     rows = np.flatnonzero(measured)
@@ -147,6 +182,38 @@ def self_time(traces: TraceSet) -> SelfTime:
         weight=traces.weights.value[traces.forest.trace[rows]],
     )
     return SelfTime(frame, int((live & ~measured).sum()), traces, traces.weights.statement)
+
+
+def tabulate(traces: TraceSet, by: By, own_ns: Array | None = None) -> Aggregate:
+    """Return the additive table behind ``SelfTime.by`` for whole traces; ``own_ns`` of its rows, where known."""
+    rows = np.flatnonzero(~traces.is_inferred & traces.has_duration)
+    group, keys = group_codes({name: codes.take(rows) for name, codes in columns_of(traces, by).items()}, len(rows))
+    weight, count = traces.weights.value[traces.forest.trace[rows]], int(group.max(initial=-1)) + 1
+    own = self_times(traces)[rows] if own_ns is None else own_ns
+    times = {"duration_ns": traces.duration_ns[rows], "self_time_ns": own}
+    sums = {"span_count": np.bincount(group, minlength=count), "weight_sum": sum_by(group, weight, count)}
+    sums |= {name: sum_by(group, weight * values, count) for name, values in times.items()}
+    return Aggregate(keys, sums, Histogram.empty())
+
+
+def merged(first: Aggregate, second: Aggregate) -> Aggregate:
+    """Return the sums of the spans of both."""
+    return Aggregate.concatenate([first, second]).by(list(first.keys))
+
+
+def summarise(table: Aggregate) -> pd.DataFrame:
+    """Return the rows of ``SelfTime.by``, the largest first, then by their names."""
+    names = list(table.keys)
+    frame = pd.DataFrame(table.keys | table.sums, index=pd.RangeIndex(len(table)))
+    total = frame["self_time_ns"].sum()
+    frame["self_time_ratio"] = frame["self_time_ns"] / (total if total > 0 else np.nan)
+    is_ascending = [False, *(True for _ in names)]
+    return frame.sort_values(["self_time_ns", *names], ascending=is_ascending, na_position="first", ignore_index=True)
+
+
+def _totals(traces: TraceSet) -> WeightTotals:
+    """Return the sampling weights of a part in numbers."""
+    return traces.weights.totals
 
 
 def self_times(traces: TraceSet) -> Array:
