@@ -7,6 +7,7 @@ from tracekit.samples import load_sample as load_sample
 from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
 from tracekit.loading.store.trace_store import open as open  # noqa: A004 - the public name
+from tracekit.loading.store.refining import refine as refine
 from tracekit.loading.store.trace_store import TraceStore as TraceStore
 from tracekit.loading.requests.read import read_requests as read_requests
 from tracekit.loading.profiles.read import read_profile as read_profile

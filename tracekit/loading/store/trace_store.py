@@ -7,7 +7,7 @@ from bisect import bisect_left
 from functools import cached_property, reduce
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,13 @@ from tracekit.text import plural
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tracekit.loading.store.tables import FileMark
     from tracekit.parts import On
 
 State = TypeVar("State")
+Reader: TypeAlias = "Callable[[Sequence[PartTask], Callable[[TraceSet], Any], Callable[[Any, Any], Any], On], Any]"
 
 
 class _Step(NamedTuple):
@@ -99,6 +100,8 @@ class TraceStore(Shown):
         Parts that belong to it.
     steps
         Calls applied to each part.
+    reader
+        Computes the merged state of parts.
 
     Examples
     --------
@@ -109,11 +112,19 @@ class TraceStore(Shown):
     5 ['cart', 'ledger', 'shop'] [5]
     """
 
-    def __init__(self, path: Path, marker: Marker, numbers: tuple[int, ...], steps: tuple[_Step, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        marker: Marker,
+        numbers: tuple[int, ...],
+        steps: tuple[_Step, ...] = (),
+        reader: Reader = over_tasks,
+    ) -> None:
         self.path = path
         self._marker = marker
         self._numbers = numbers
         self._steps = steps
+        self._reader = reader
 
     # ---------------------------------------------------------------- what is in it, without reading spans
 
@@ -207,7 +218,8 @@ class TraceStore(Shown):
             for number, mark in zip(self._numbers, self._marks, strict=True)
             if mark.period_ns and mark.period_ns[0] < high and mark.period_ns[1] >= low
         )
-        return TraceStore(self.path, self._marker, inside, (*self._steps, _Step("between", (low, high))))
+        steps = (*self._steps, _Step("between", (low, high)))
+        return TraceStore(self.path, self._marker, inside, steps, self._reader)
 
     def with_weights(self, source: Any) -> TraceStore:
         """Return the same traces with other sampling weights; see ``TraceSet.with_weights``.
@@ -250,19 +262,44 @@ class TraceStore(Shown):
         if not 1 <= parts <= self.part_count:
             raise ValueError(f"expected parts from 1 to {self.part_count:,}, their number, found {parts:,}")
         picked = np.sort(np.random.default_rng(seed).choice(self.part_count, parts, replace=False))
-        numbers = tuple(self._numbers[at] for at in picked.tolist())
-        scaled = _Step("_scaled", (self.part_count / parts,))
-        return TraceStore(self.path, self._marker, numbers, (*self._steps, scaled))
+        chosen, factor = self.only(picked.tolist()), self.part_count / parts
+        return chosen._with("_scaled", factor)  # noqa: SLF001 - of the same class
+
+    def only(self, numbers: Iterable[int], *, reader: Reader | None = None) -> TraceStore:
+        """Return the store of some of the parts, with the weights as they are; ``sample`` scales them.
+
+        Parameters
+        ----------
+        numbers
+            Positions of the parts in ``parts()``.
+        reader
+            What computes the merged state of the parts, with the arguments of ``over_tasks``; ``tk.refine`` keeps the
+            states of parts that it has read.
+
+        Raises
+        ------
+        IndexError
+            There is no such part.
+        """
+        chosen = tuple(self._numbers[self._position(number)] for number in numbers)
+        return TraceStore(self.path, self._marker, chosen, self._steps, reader or self._reader)
 
     def _with(self, method: str, *arguments: Any) -> TraceStore:
         """Return the store with one more step."""
-        return TraceStore(self.path, self._marker, self._numbers, (*self._steps, _Step(method, arguments)))
+        steps = (*self._steps, _Step(method, arguments))
+        return TraceStore(self.path, self._marker, self._numbers, steps, self._reader)
+
+    def _position(self, number: int) -> int:
+        """Return the position of a part; IndexError if there is none."""
+        if not 0 <= number < self.part_count:
+            raise IndexError(f"expected the number of a part, from 0 to {self.part_count - 1:,}, found {number}")
+        return number
 
     # ---------------------------------------------------------------- reading
 
     def parts(self) -> Iterator[TraceSet]:
         """Yield each part as a TraceSet, with the conditions and weights applied; columns are read on first use."""
-        for task in self._tasks:
+        for task in self.tasks:
             yield task.read()
 
     def part(self, number: int) -> TraceSet:
@@ -278,9 +315,7 @@ class TraceStore(Shown):
         IndexError
             There is no such part.
         """
-        if not 0 <= number < self.part_count:
-            raise IndexError(f"expected the number of a part, from 0 to {self.part_count - 1:,}, found {number}")
-        return self._tasks[number].read()
+        return self.tasks[self._position(number)].read()
 
     @cached_property
     def keys(self) -> list[str]:
@@ -288,8 +323,8 @@ class TraceStore(Shown):
         return sorted({key for mark in self._marker.parts for key in mark.keys})
 
     @property
-    def _tasks(self) -> list[PartTask]:
-        """The parts as tasks."""
+    def tasks(self) -> list[PartTask]:
+        """The parts as tasks: what any process needs to read them."""
         files, marks, keys = self._marker.files, self._marker.parts, tuple(self.keys)
         return [PartTask(self.path, at, marks[at], files, self._steps, keys) for at in self._numbers]
 
@@ -309,7 +344,7 @@ class TraceStore(Shown):
         wanted = plain_id(trace_id)
         near = [
             (one, task)
-            for task in self._tasks
+            for task in self.tasks
             for ids in [task.read().trace_ids]
             for at in [bisect_left(ids, wanted)]
             for one in ids[max(0, at - 1) : at + 2]
@@ -380,7 +415,8 @@ class TraceStore(Shown):
         """
         if not self._numbers:
             raise ValueError("expected at least one part, found none in the window; see period_ns")
-        return over_tasks(self._tasks, partial, merge, on)
+        found: State = self._reader(self.tasks, partial, merge, on)
+        return found
 
     # ---------------------------------------------------------------- how it shows itself
 
