@@ -153,11 +153,12 @@ def table_of(answer):
 
 FUNCTIONS = [name for name in tk.__all__ if inspect.isfunction(getattr(tk, name)) and is_grouping(getattr(tk, name))]
 RESULTS = {"critical_path": tk.critical_path(SHOP), "self_time": tk.self_time(SHOP)}
+SUMS = {"tabulated"}  # what the tables of several results are made of
 METHODS = [
     (name, method)
     for name, result in RESULTS.items()
     for method, _ in inspect.getmembers(type(result), inspect.isfunction)
-    if not method.startswith("_") and is_grouping(getattr(type(result), method))
+    if not method.startswith("_") and method not in SUMS and is_grouping(getattr(type(result), method))
 ]
 
 
