@@ -283,6 +283,7 @@ def convert(
     flat: Annotated[
         bool, typer.Option("--flat", help="Write one Parquet file of spans for DuckDB, Polars and pandas instead.")
     ] = False,
+    append: Annotated[bool, typer.Option("--append", help="Add to the store that is there, if any.")] = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -294,6 +295,7 @@ def convert(
         files,
         output,
         flat=flat,
+        append=append,
         format=format_,
         time_unit=time_unit,
         strict=strict,

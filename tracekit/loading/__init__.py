@@ -110,10 +110,15 @@ def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSe
     """Return the traces of stores; stores and other sources cannot be mixed."""
     from tracekit.loading.store.read_write import load  # noqa: PLC0415 - importing pyarrow's Parquet reader is slow
 
-    if len(stores) != len(sources):
+    check_all_stores(sources, stores)
+    return load([store.path for store in stores if store.path is not None])
+
+
+def check_all_stores(sources: Sequence[Source], stores: Sequence[Source]) -> None:
+    """Raise LoadError if some sources are stores and others are not."""
+    if stores and len(stores) != len(sources):
         message = (
             f"expected stores or other sources, found {len(stores)} of {len(sources)} sources to be stores;"
             " read them separately, or convert the others first"
         )
         raise LoadError(message, source=stores[0].uri, code="STORE_BROKEN")
-    return load([store.path for store in stores if store.path is not None])

@@ -11,8 +11,8 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import check_all_stores
 from tracekit.loading import flat as flat_file
-from tracekit.loading import read
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.issue_totals import IssueTotals
 from tracekit.loading.building.ledger import Ledger, issues_frame, sources_frame
@@ -26,14 +26,16 @@ from tracekit.loading.parallel import processors
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
 from tracekit.loading.store import read_write
-from tracekit.loading.store.place import beside
+from tracekit.loading.store.joining import join
+from tracekit.loading.store.place import alone, beside
 from tracekit.loading.store.spill import Spill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from tracekit.loading.building.ledger import Issue
+    from tracekit.loading.opening.source import Source
     from tracekit.traces import TraceSet
 
     Writing = Callable[
@@ -55,6 +57,7 @@ def convert(
     on_issue: Callable[[Issue], object] | None = None,
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
+    append: bool = False,
 ) -> Path:
     """Convert recorded traces to a Parquet store, a Parquet file of spans or OTLP; they need not fit in memory.
 
@@ -68,10 +71,13 @@ def convert(
         store or file of that kind is replaced only after the new one is complete.
     flat
         Write one file for DuckDB, Polars and pandas instead of a store: a row per span, as ``TraceSet.to_parquet``
-        writes it.  Stores as sources are read whole.
+        writes it.
     spans_at_once
         Spans to keep in memory, about 900 bytes each.  A trace is always kept whole, and so is a ResourceSpans of a
         document that is not JSON Lines.
+    append
+        Add the sources to the store at the path, if there is one.  Traces that continue are merged, with late spans;
+        spans that are already there are counted as duplicates.  The store is written anew.
 
     Returns
     -------
@@ -83,9 +89,11 @@ def convert(
     LoadError
         As for ``tracekit.read``; nothing is written.
     FileExistsError
-        The path exists and is not a store, with ``flat`` not a Parquet file, and for OTLP not a file of JSON Lines.
+        The path exists and is not a store, with ``flat`` not a Parquet file, and for OTLP not a file of JSON Lines; or
+        another process is adding to it.
     ValueError
-        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, or ``flat`` with a name for OTLP.
+        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, ``flat`` with a name for OTLP, or ``append``
+        to a file.
 
     Notes
     -----
@@ -100,7 +108,7 @@ def convert(
     ...     b'"spanId":"00000000000000b2","name":"GET /","startTimeUnixNano":"5","endTimeUnixNano":"9"}]}]}]}'
     ... )
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     read(convert(line, Path(folder, "a.parquet")))
+    ...     tk.read(convert(line, Path(folder, "a.parquet")))
     TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
     """
     loaders = loaders_of(format)
@@ -113,11 +121,17 @@ def convert(
         message = f"expected the name of a Parquet file with flat, found {path.name}; omit flat (--flat) to write OTLP"
         raise ValueError(message)
     kind = flat_file if flat else otlp_lines if otlp_lines.is_otlp_name(path) else read_write
+    if append and kind is not read_write:
+        raise ValueError(f"expected a store to append to, found {path.name}, a file; omit append (--append)")
     place = kind.place_for(path)
+    if append and place.exists():
+        options = {"format": format, "strict": strict, "time_unit": time_unit, "on_issue": on_issue}
+        return _append(source, path, place, {**options, "progress": progress, "spans_at_once": spans_at_once})
     save: Callable[[TraceSet, Path], Path] = read_write.save if kind is read_write else kind.write
+    writing: Writing = kind.writing
     sources = expand(source)
-    if any(one.kind == "store" for one in sources):
-        return save(read(source), path)
+    if stores := [one for one in sources if one.kind == "store"]:
+        return _join(sources, stores, path, save, writing, spans_at_once, progress)
     builder = Builder(strict=strict, on_issue=on_issue)
     with (
         collector_paused(),
@@ -132,8 +146,36 @@ def convert(
         if spill.is_empty:
             return save(to_trace_set(reader.builder, time_unit), path)
         runs.take(reader)
-        writing: Writing = kind.writing
         runs.write(writing, path, reader.builder.ledgers, time_unit)
+    return path
+
+
+def _append(source: Any, path: Path, place: Path, options: Mapping[str, Any]) -> Path:
+    """Write a store anew with more sources."""
+    with alone(place), beside(place, "runs") as folder:
+        sources = expand(source)
+        check_all_stores(sources, stores := [one for one in sources if one.kind == "store"])
+        added = [store.path for store in stores] or [convert(source, folder / "added.parquet", **options)]
+        only = {name: options[name] for name in ("progress", "spans_at_once")}
+        return convert([place, *added], path, **only)
+
+
+def _join(
+    sources: Sequence[Source],
+    stores: Sequence[Source],
+    path: Path,
+    save: Callable[[TraceSet, Path], Path],
+    writing: Writing,
+    spans_at_once: int,
+    progress: bool | None,
+) -> Path:
+    """Write stores as one: those that are small enough at once."""
+    check_all_stores(sources, stores)
+    paths = [store.path for store in stores if store.path is not None]
+    if sum(read_write.read_marker(store).span_count for store in paths) <= spans_at_once:
+        return save(read_write.load(paths), path)
+    with collector_paused(), writing(path) as written:
+        join(paths, written, spans_at_once=spans_at_once, progress=progress)
     return path
 
 

@@ -74,7 +74,7 @@ def test_conditions_travel_with_the_parts(during, store, client):
 
 
 def test_processes_are_started_only_for_large_stores_with_room(store, monkeypatch):
-    tasks = store._tasks
+    tasks = store.tasks
     assert execution._process_count(tasks, None) == 1
     monkeypatch.setattr(execution, "_SPANS", 1)
     monkeypatch.setattr(execution, "processors", lambda: 4)
@@ -151,7 +151,7 @@ def test_a_worker_of_a_cluster_that_is_killed_changes_nothing(during, store, cli
 
 def test_little_is_sent_to_the_scheduler_for_a_part(store):
     cloudpickle = pytest.importorskip("cloudpickle")
-    by_part = [len(cloudpickle.dumps(execution._Job(task, ids_of))) for task in store._tasks]
+    by_part = [len(cloudpickle.dumps(execution._Job(task, ids_of))) for task in store.tasks]
     assert max(by_part) < 20_000
 
 

@@ -47,6 +47,20 @@ def beside(place: Path, what: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Lock a store that is read and then replaced; FileExistsError if another process has locked it."""
+    handle = os.open(place, os.O_RDONLY) if fcntl is not None else -1
+    try:
+        if fcntl is not None and not _lock(handle):
+            message = f"cannot add to {shown(place)}: expected no other process to write it, found one"
+            raise FileExistsError(f"{message}; try again when it has ended")
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
 def put(new: Path, place: Path) -> None:
     """Rename a new store to its path; an older one there is removed after the rename."""
     if not place.exists():

@@ -216,11 +216,10 @@ def load(paths: Sequence[Path]) -> TraceSet:
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FRAMES}
     for path, marker in markers:
         first = len(rows["sources"])
+        more = read_frames(path, marker.files)
+        more["issues"] = [{**row, "source_id": row["source_id"] + first} for row in more["issues"]]
         for name in _FRAMES:
-            more = read_table(path / f"{name}.parquet", marker.files[name], name).to_pylist()
-            if name == "issues":
-                more = [{**row, "source_id": row["source_id"] + first} for row in more]
-            rows[name] += more
+            rows[name] += more[name]
         for number in range(len(marker.parts)):
             mark = marker.parts[number]
             files = part_files(path, mark, number, marker.files["sources"].rows, whole=not is_one)
@@ -258,10 +257,15 @@ def load_part(path: Path, mark: PartMark, number: int, frames: Mapping[str, File
     ``frames``: the marks of the files of all parts, ``Marker.files``.  ``keys``: attribute keys of all parts, so that
     one that this part lacks is missing in its spans, as in a subset, and not unknown.
     """
-    rows = {name: read_table(path / f"{name}.parquet", frames[name], name).to_pylist() for name in _FRAMES}
+    rows = read_frames(path, frames)
     files = part_files(path, mark, number, frames["sources"].rows, keys=keys)
     columns, weights = _opened(files, rows, mark.trace_count)
     return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
+
+
+def read_frames(path: Path, marks: Mapping[str, FileMark]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the sources, issues and notes of a store."""
+    return {name: read_table(path / f"{name}.parquet", marks[name], name).to_pylist() for name in _FRAMES}
 
 
 def part_files(

@@ -49,6 +49,13 @@ class Piece(NamedTuple):
     first_source: int
 
 
+class Rows(NamedTuple):
+    """Rows of ``sources`` and ``issues`` of several stores."""
+
+    sources: list[dict[str, Any]]
+    issues: list[dict[str, Any]]
+
+
 def union(
     pieces: list[Piece], sources: list[dict[str, Any]], issues: list[dict[str, Any]], notes: dict[str, str]
 ) -> TraceSet:
@@ -56,16 +63,29 @@ def union(
     if len(pieces) == 1:
         columns, weights, _ = pieces.pop()
         return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
+    columns, weights, is_shared = joined(pieces)
+    if not is_shared:
+        return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
+    ledgers = [Ledger(row["uri"]) for row in sources]
+    again = finalised_again(columns, weights, ledgers)
+    totals = [Ledger(row["uri"]) for row in sources]
+    sums = IssueTotals(totals)
+    sums.add(ledgers)
+    rows = recounted(Rows(sources, issues), totals, sums)
+    columns = _with_frames(again.columns, *rows, notes)
+    return TraceSet(columns, forest=again.forest, weights=weights)
+
+
+def joined(pieces: list[Piece]) -> tuple[Columns, Weights, bool]:
+    """Return the columns and weights of all pieces, and whether one trace is in several; the list is emptied."""
     trace_count = sum(len(piece.weights.value) for piece in pieces)
     ids, weights = _joined_weights(pieces)
     parts = [_moved(piece) for piece in pieces]
     pieces.clear()
     columns = merge(parts)
-    if len(ids) == trace_count:
-        if not _is_sorted(columns.spans):
-            columns = columns.take_in_order(np.lexsort((columns.spans.trace_lo, columns.spans.trace_hi)))
-        return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
-    return _finalised_again(_with_frames(columns, sources, issues, notes), weights, sources, issues)
+    if len(ids) == trace_count and not _is_sorted(columns.spans):
+        columns = columns.take_in_order(np.lexsort((columns.spans.trace_lo, columns.spans.trace_hi)))
+    return columns, weights, len(ids) != trace_count
 
 
 def add(first: TraceSet, second: TraceSet) -> TraceSet:
@@ -114,8 +134,13 @@ def _without(traces: TraceSet, weights: Weights, omitted: Array, first_source: i
     """Return a set without some traces (positions), with only the texts and attributes in use."""
     kept = np.ones(len(traces), bool)
     kept[omitted] = False
-    columns = traces.columns.take(np.flatnonzero(kept[traces.forest.trace]))
-    return Piece(compact(columns), weights.take(kept), first_source)
+    return piece_of(traces, weights, kept, first_source)
+
+
+def piece_of(traces: TraceSet, weights: Weights, kept: Array, first_source: int) -> Piece:
+    """Return some traces of a set (a mask), with only the texts and attributes in use."""
+    trace = np.repeat(kept, np.diff(trace_starts(traces.columns.spans)))
+    return Piece(compact(traces.columns.take(np.flatnonzero(trace))), weights.take(kept), first_source)
 
 
 def _with_frames(
@@ -161,34 +186,35 @@ def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
     return ids, Weights(value[kept], Codes(source[kept], list(labels)), refusal)
 
 
-def _finalised_again(
-    columns: Columns, weights: Weights, sources: list[dict[str, Any]], issues: list[dict[str, Any]]
-) -> TraceSet:
-    """Return traces that several stores share as if their sources had been read together."""
-    ledgers = [Ledger(row["uri"]) for row in sources]
+def finalised_again(columns: Columns, weights: Weights, ledgers: list[Ledger]) -> TraceSet:
+    """Return traces that several stores share as if their sources had been read together; ledgers say what was found.
+
+    ``ledgers``: one per source, empty.
+    """
     fresh = replace(columns.spans, quality=columns.spans.quality & ~_FOUND_BY_FINALISE)
     finalised = finalise(replace(columns, spans=fresh), ledgers, "ns")
+    return TraceSet(finalised.columns, forest=finalised.forest, weights=weights)
+
+
+def recounted(rows: Rows, ledgers: list[Ledger], totals: IssueTotals) -> Rows:
+    """Return sources and issues after their traces were finalised again; ``totals`` has what was found, per source."""
     counted = [
         {
             **row,
             "accepted_count": row["accepted_count"] - ledger.merged,
             "merged_count": row["merged_count"] + ledger.merged,
         }
-        for row, ledger in zip(sources, ledgers, strict=True)
+        for row, ledger in zip(rows.sources, ledgers, strict=True)
     ]
-    fresh_issues = [Ledger(row["uri"]) for row in sources]
-    totals = IssueTotals(fresh_issues)
-    totals.add(ledgers)
     kept = []
-    for row in issues:
+    for row in rows.issues:
         issue = Issue(**{name: row[name] for name in Issue._fields})
         if not issue.is_total:
             kept.append(row)
         elif issue.code in _REMOVED:
             totals.add_issue(row["source_id"], issue)
     totals.write()
-    for source, ledger in enumerate(fresh_issues):
+    for source, ledger in enumerate(ledgers):
         kept += [{**issue._asdict(), "source_id": source} for issue in ledger.issues]
     kept.sort(key=lambda row: row["source_id"])
-    columns = _with_frames(finalised.columns, counted, kept, columns.notes)
-    return TraceSet(columns, forest=finalised.forest, weights=weights)
+    return Rows(counted, kept)
