@@ -40,7 +40,8 @@ LAYERS = [
     {"aws"},
     {"checks"},
     {"views"},
-    {"investigation", "report"},
+    {"report"},
+    {"investigation"},
     {
         "samples",
         "notebooks",

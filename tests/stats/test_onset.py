@@ -30,7 +30,7 @@ def test_a_share_has_to_be_between_0_and_1(ratio):
 
 
 def test_no_outcomes():
-    with pytest.raises(ValueError, match="found 0 and 0.5"):
+    with pytest.raises(ValueError, match=r"found 0 and 0\.5"):
         onset_limits(np.ones(0, bool), 0.5)
 
 

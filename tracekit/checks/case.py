@@ -81,6 +81,8 @@ class Case:
         Deployments, as for ``timeline``; None for those in ``service.version``.
     recording
         The recording that traces and baseline are parts of; None if they are recordings of their own.
+    comparison
+        What the traces are compared with, in words, if no baseline was given; empty otherwise.
     horizon, recorded
         Ingestion horizon, and all traces including those after it; None in a case without a horizon.
     """
@@ -105,6 +107,7 @@ class Case:
     logs: Logs | None = None
     deployments: Any = None
     recording: TraceSet | None = None
+    comparison: str = ""
     horizon: IngestionHorizon | None = None
     recorded: TraceSet | None = None
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -16,6 +16,7 @@ from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
+from tracekit.checks.screen.lines import screen_of
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
@@ -35,6 +36,7 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:
+    from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Findings
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
@@ -101,11 +103,15 @@ class Standard:
         The names of both, and the recording that they are from.
     goals
         The objective and the prices that the reader gave.
+    known, known_screen
+        Findings and first screen, if an investigation has made them.
     """
 
     case: Case
     sides: Sides
     goals: Goals = _NO_GOALS
+    known: Findings | None = None
+    known_screen: FirstScreen | None = None
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
@@ -138,7 +144,14 @@ class Standard:
     @cached_property
     def findings(self) -> Findings:
         """Findings of the first screen: data, changes, latency, errors, and weaknesses of the data."""
+        if self.known is not None:
+            return self.known
         return run_checks(self.case, ["data", "changes", "patterns", "latency", "errors"]) + weaknesses(self.case)
+
+    @cached_property
+    def screen(self) -> FirstScreen:
+        """The lines that the page begins with."""
+        return screen_of(self.case, self.findings) if self.known_screen is None else self.known_screen
 
     @property
     def _anchors(self) -> list[str]:

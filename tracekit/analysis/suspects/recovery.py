@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Undone(NamedTuple):
-    """Current requests without a suspect: how much lower the mean latency would be (ns), and what the latency would be."""
+    """Current requests without a suspect: what that saves in the mean (ns), and their latency."""
 
     saved: Estimate
     requests: WhatIf

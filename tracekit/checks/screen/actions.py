@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.suspects import suspects_of
-from tracekit.checks.names import name_of
+from tracekit.checks.names import name_of, place_of
 from tracekit.checks.screen.cause import cause_of
 from tracekit.checks.screen.changed import releases
 from tracekit.findings import Finding
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.cause import Cause
     from tracekit.checks.screen.made import Made
 
-_NAME = 80
+_NAME: Final = 80
+_PREDICTED: Final = ("new_latency_ns", "new_low_ns", "new_high_ns")
 
 
 def actions(made: Made) -> Finding | None:
@@ -28,7 +30,7 @@ def actions(made: Made) -> Finding | None:
         return None
     found = cause_of(made)
     back, values = _roll_back(made, found)
-    steps = [*back, *_mend(found, is_second=bool(back))]
+    steps = [*back, *_mend(found, is_second=bool(back))] or _look(found)
     if not steps:
         return None
     check, verified = _verify(made)
@@ -40,7 +42,7 @@ def actions(made: Made) -> Finding | None:
 
 def _roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
     """Return the release to undo: that of the service that is the likely cause; none without one."""
-    mine = [one for one in made.case.result(releases) if one.service_name == found.service_name]
+    mine = [one for one in made.case.result(releases) if one.service_name == found.service_name and one.previous]
     if not mine:
         return [], {}
     one = mine[0]
@@ -57,12 +59,20 @@ def _mend(found: Cause, *, is_second: bool) -> list[str]:
     return [f"If you cannot: {remedy[0].lower()}{remedy[1:]}" if is_second else remedy]
 
 
+def _look(found: Cause) -> list[str]:
+    """Return where to look first, where there is neither a release nor a pattern."""
+    if found.row is not None and found.row["service_name"] == found.service_name:
+        return [f"Look at {place_of(found.row)} first."]
+    return [f"Look at {clean(found.service_name, limit=_NAME)} first."] if found.service_name else []
+
+
 def _verify(made: Made) -> tuple[list[str], dict[str, Any]]:
     """Return the figures that say whether it helped: predicted ones, and those of the baseline."""
     changes, regression = made.changes, made.regression
     assert changes is not None
     assert regression is not None
-    parts, values = [], {}
+    parts: list[str] = []
+    values: dict[str, Any] = {}
     found = made.case.result(suspects_of) if made.warning("suspects") is not None else None
     if found is not None and found.without is not None and found.recovery is not None and found.recovery.low > 0:
         parts, values = _predicted(made, found.without)
@@ -76,24 +86,22 @@ def _predicted(made: Made, without: WhatIf) -> tuple[list[str], dict[str, Any]]:
     """Return the predicted p95 of the endpoint that regressed, and of all requests."""
     assert made.changes is not None
     assert made.regression is not None
-    every = without.table.loc["p95"]
-    before = made.changes.before.requests.table["p95_ns"].iloc[0]
-    limits = interval(every["new_low_ns"], every["new_high_ns"], duration)
-    whole = f"that of all requests to {duration(every['new_latency_ns'])} ({limits}; baseline {duration(before)})"
-    names = ("new_latency_ns", "new_low_ns", "new_high_ns")
-    values = {"p95_" + name: float(every[name]) for name in names} | {"baseline_p95_ns": float(before)}
-    row = made.first("slower")
-    if made.regression.band is None or row is None or made.regression.metric != "p95":
-        return [whole.replace("that of", "the p95 of").replace(" to ", " should return to about ", 1)], values
-    entry = row.evidence.iloc[int((row.evidence["current_p95_ns"] - row.evidence["baseline_p95_ns"]).argmax())]
+    every = {name: float(value) for name, value in without.table.to_dict("index")["p95"].items()}
+    before = float(made.changes.before.requests.table["p95_ns"].iloc[0])
+    values = {f"p95_{name}": every[name] for name in _PREDICTED} | {"baseline_p95_ns": before}
+    new, low, high = (every[name] for name in _PREDICTED)
+    limits = interval(low, high, duration)
+    entry = most_regressed(made.changes)
+    if made.regression.metric != "p95" or entry is None:
+        whole = f"the p95 of all requests should return to about {duration(new)} (what-if; {limits}; baseline"
+        return [f"{whole} {duration(before)})"], values
     one = _of_endpoint(made, without)
-    limits = interval(one.low, one.high, duration)
     mine = (
         f"the p95 of {name_of(entry)} should return to about {duration(one.value)}"
-        f" (what-if; {limits}; baseline {duration(entry['baseline_p95_ns'])})"
+        f" (what-if; {interval(one.low, one.high, duration)}; baseline {duration(entry['baseline_p95_ns'])})"
     )
-    values |= {f"endpoint_p95_{name}": value for name, value in zip(names, one[1:4], strict=True)}
-    return [f"{mine}, {whole}"], values
+    values |= {f"endpoint_p95_{name}": value for name, value in zip(_PREDICTED, one[1:4], strict=True)}
+    return [f"{mine}, that of all requests to {duration(new)} ({limits}; baseline {duration(before)})"], values
 
 
 def _of_endpoint(made: Made, without: WhatIf) -> Quantile:

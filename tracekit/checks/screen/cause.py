@@ -10,13 +10,14 @@ from tracekit.findings import Finding
 from tracekit.text import clean, interval, p_value, plural, ratio, signed_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from tracekit.checks.comparison import Changes
     from tracekit.checks.screen.made import Made
 
 _NAME: Final = 80
-_CHANGED: Final = ("error_rate", "p95", "mean")
 
 
 class Cause(NamedTuple):
@@ -40,11 +41,18 @@ class Cause(NamedTuple):
     service_name: str
 
 
+def _numbers_of(one: Finding) -> Mapping[str, Any]:
+    """Return the names and numbers of a finding."""
+    return one.values  # noqa: PD011 - not a frame
+
+
 def cause_of(made: Made) -> Cause:
     """Return what explains the regression: the first likely suspect, and the operation with the largest increase."""
     suspect = made.warning("suspects")
     row = _largest(made)
-    name = str(suspect.values["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
+    name = (
+        str(_numbers_of(suspect)["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
+    )
     pattern = next((one for one in made.findings if _explains(one, name, row)), None)
     return Cause(suspect, pattern, row, str(name))
 
@@ -57,7 +65,7 @@ def cause(made: Made) -> Finding | None:
     if found.suspect is None and found.row is None and found.pattern is None:
         text = "Not known: no service and no operation explains the change significantly."
         return Finding("screen.cause", "info", text, values={"service_name": None}, code="tk.suspects(before, traces)")
-    words = [*_mechanism(found), *_share(made, found, made.changes), *_suspect(found)]
+    words = [*_mechanism(found), *_share(found, made.changes), *_suspect(found)]
     main = found.suspect or found.pattern or made.first("change", "regressed")
     return Finding(
         "screen.cause",
@@ -82,10 +90,10 @@ def _largest(made: Made) -> pd.Series | None:
 
 def _explains(one: Finding, service_name: str, row: pd.Series | None) -> bool:
     """Return whether a pattern that the baseline does not have to this extent is at the service."""
-    if "mechanism" not in one.values or one.severity not in {"warning", "notice"} or not service_name:
+    if "mechanism" not in _numbers_of(one) or one.severity not in {"warning", "notice"} or not service_name:
         return False
-    ends = {one.values["caller_service"], one.values["service_name"], one.values["callee_service"]}
-    is_row = row is not None and one.values["operation"] == row["operation"] and row["service_name"] in ends
+    ends = {_numbers_of(one)["caller_service"], _numbers_of(one)["service_name"], _numbers_of(one)["callee_service"]}
+    is_row = row is not None and _numbers_of(one)["operation"] == row["operation"] and row["service_name"] in ends
     return service_name in ends and (is_row or row is None or row["service_name"] != service_name)
 
 
@@ -94,12 +102,12 @@ def _mechanism(found: Cause) -> list[str]:
     if found.pattern is None:
         return []
     is_told = "detail" in found.pattern.evidence  # such as which instance: the whole sentence says it
-    if found.row is not None and found.pattern.values["operation"] == found.row["operation"] and not is_told:
-        return [f"{found.pattern.values['mechanism']}:"]
+    if found.row is not None and _numbers_of(found.pattern)["operation"] == found.row["operation"] and not is_told:
+        return [f"{_numbers_of(found.pattern)['mechanism']}:"]
     return [found.pattern.headline]
 
 
-def _share(made: Made, found: Cause, changes: Changes) -> list[str]:
+def _share(found: Cause, changes: Changes) -> list[str]:
     """Return which operation grew, and which share of the added mean latency that is."""
     compared, row = changes.comparison, found.row
     if row is None or compared is None:
@@ -110,9 +118,7 @@ def _share(made: Made, found: Cause, changes: Changes) -> list[str]:
     if change.low > 0:
         limits = interval(change.low, change.high, signed_duration)
         share = min(1.0, row["change_ns"] / change.value)
-        words.append(
-            f"Explains {ratio(share)} of the added mean latency ({signed_duration(change.value)}; {limits})."
-        )
+        words.append(f"Explains {ratio(share)} of the added mean latency ({signed_duration(change.value)}; {limits}).")
     rest = int((~compared.table["is_significant"]).sum())
     if rest:
         words.append(f"{plural(rest, 'other operation')}: no significant change.")
@@ -126,7 +132,7 @@ def _suspect(found: Cause) -> list[str]:
     if found.row is None:
         return [found.suspect.headline]
     name = clean(found.service_name, limit=_NAME)
-    return [f"Likely suspect: {name} (p {p_value(found.suspect.values['p_value'])})."]
+    return [f"Likely suspect: {name} (p {p_value(_numbers_of(found.suspect)['p_value'])})."]
 
 
 def _values(found: Cause) -> dict[str, Any]:
@@ -135,7 +141,7 @@ def _values(found: Cause) -> dict[str, Any]:
     return {
         "service_name": found.service_name or None,
         "operation": None if row is None else str(row["operation"]),
-        "mechanism": None if found.pattern is None else found.pattern.values["mechanism"],
+        "mechanism": None if found.pattern is None else _numbers_of(found.pattern)["mechanism"],
         "change_ns": None if row is None else int(row["change_ns"]),
-        "p_value": None if found.suspect is None else float(found.suspect.values["p_value"]),
+        "p_value": None if found.suspect is None else float(_numbers_of(found.suspect)["p_value"]),
     }

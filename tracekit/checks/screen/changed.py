@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.analysis.deployments import first_versions, given_deployments, labels_of
+from tracekit.checks.changes.over_time import timeline_of
 from tracekit.findings import Finding
 from tracekit.text import clean, moment, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import pandas as pd
 
     from tracekit.checks.case import Case
@@ -46,9 +49,15 @@ def changed(made: Made) -> Finding | None:
 
 
 def releases(case: Case) -> list[Release]:
-    """Return the versions that the baseline does not have of services that it has, in the order of their first spans."""
+    """Return the versions that the baseline does not have of services that it has, in the order of their first spans.
+
+    Of two parts of one recording: all versions that appeared in it.
+    """
     if case.baseline is None:
         return []
+    if case.recording is not None:
+        rows = case.result(timeline_of).deployments.to_dict("records")
+        return [_of_recording(row) for row in rows if isinstance(row["service_version"], str)]
     before, now = _versions(case.baseline), _versions(case)
     known = before.groupby("service_name")["service_version"].agg(tuple).to_dict()
     rows = now.sort_values(["first_ns", "service_name"], kind="stable").to_dict("records")
@@ -57,6 +66,13 @@ def releases(case: Case) -> list[Release]:
         for row in rows
         if row["service_name"] in known and row["service_version"] not in known[row["service_name"]]
     ]
+
+
+def _of_recording(row: dict[Hashable, Any]) -> Release:
+    """Return the release of a row of the deployments of a recording."""
+    was = row["previous_version"]
+    previous = (was,) if isinstance(was, str) else ()
+    return Release(str(row["service_name"]), previous, str(row["service_version"]), int(row["first_ns"]))
 
 
 def _versions(case: Case) -> pd.DataFrame:
@@ -78,7 +94,7 @@ def _release(one: Release) -> str:
     """Return a new version in words."""
     was = ", ".join(clean(version, limit=_NAME) for version in one.previous)
     name = clean(one.service_name, limit=_NAME)
-    return f"{name} {was} → {clean(one.version, limit=_NAME)}, first seen {moment(one.first_ns)[11:]}"
+    return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen {moment(one.first_ns)[11:]}"
 
 
 def _deployed(case: Case) -> list[str]:

@@ -106,7 +106,10 @@ def _between_sides(made: Made, band: Band | None) -> tuple[int | None, int | Non
 
 
 def _is_ongoing(made: Made, band: Band | None) -> bool | None:
-    """Return whether more of the last requests than of the baseline are slow or failed; None where too few decide."""
+    """Return whether more of the last requests than of the baseline are slow or failed; None where too few decide.
+
+    It is over where they are not, and fewer of them are than of the requests before them.
+    """
     if band is None:
         return None
     now, was = _affected(made, band)
@@ -115,17 +118,15 @@ def _is_ongoing(made: Made, band: Band | None) -> bool | None:
     last = mine[np.argsort(begun[mine], kind="stable")][-max(len(mine) // _LAST, _LEAST) :]
     if len(last) < _LEAST or not was.any():
         return None
-    mask = np.zeros(len(now), bool)
-    mask[last] = True
-    limits = [Limited(*share_of(sides, at, 0.95)) for sides, at in zip(band.sides, (mask, was), strict=True)]
-    change = difference_limits(limits[1], limits[0])
-    if change.low > 0:
+    is_last = np.isin(np.arange(len(now)), last)
+    of_last, of_earlier = (Limited(*share_of(band.sides[0], mask, 0.95)) for mask in (is_last, now & ~is_last))
+    if difference_limits(Limited(*share_of(band.sides[1], was, 0.95)), of_last).low > 0:
         return True
-    return False if limits[0].value <= limits[1].value else None
+    return False if difference_limits(of_last, of_earlier).low > 0 else None
 
 
 def _affected(made: Made, band: Band) -> tuple[Array, Array]:
-    """Return which requests of a band, now and in the baseline, are affected ones; all of them where nobody is named."""
+    """Return which requests of a band are affected, now and in the baseline; all of them where nobody is named."""
     named = next((one for one in made.case.result(affected_requests) if one.band is band and one.key), None)
     now, was = np.ones(len(band.now), bool), np.ones(len(band.was), bool)
     return (now, was) if named is None else (named.now, named.was if named.was.any() else was)

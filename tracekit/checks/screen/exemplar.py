@@ -25,7 +25,7 @@ def exemplar(made: Made) -> Finding | None:
     if one is None or one.exemplars[0] not in set(traces.trace_ids):
         return None
     trace_id = one.exemplars[0]
-    took = traces.summary.loc[trace_id, "root_duration_ns"]
+    took = traces.summary["root_duration_ns"].to_dict()[trace_id]
     calls = _calls(made, cause_of(made), trace_id) if made.regression is not None else ""
     text = f"Exemplar {trace_id[:_ID]} ({duration(took)}{calls})."
     code = f"tk.waterfall(traces, {trace_id!r})"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tracekit.checks.comparison import changes_of
 from tracekit.checks.overview import overview
+from tracekit.checks.registry import CHECKS
 from tracekit.findings import Finding
 from tracekit.text import count, period, plural
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from tracekit.checks.overview import Overview
     from tracekit.checks.screen.made import Made
 
+_WEAKENING: Final = frozenset(check.name for check in CHECKS if check.weakens)
+_ALARMS: Final = ("warning", "critical")
 _BIASED: Final = ("bias.tail", "bias.reservoir", "bias.attribute", "mix.head")
 
 
@@ -35,8 +38,10 @@ def compared(made: Made) -> Finding | None:
     now, *before = (_period(side) for side in sides)
     before = [one.removeprefix(now[:11]) for one in before]  # the date, where it is the same
     counts = [len(side.traces) for side in sides]
-    each = f"{plural(counts[0], 'trace')} each" if before and len(set(counts)) == 1 else " and ".join(
-        plural(number, "trace") if at == 0 else count(number) for at, number in enumerate(counts)
+    each = (
+        f"{plural(counts[0], 'trace')} each"
+        if before and len(set(counts)) == 1
+        else " and ".join(plural(number, "trace") if at == 0 else count(number) for at, number in enumerate(counts))
     )
     what = f"{name} {now}" + "".join(f" vs baseline {one}" for one in before) if before else f"Recorded {now}"
     weights = made.case.traces.weights
@@ -46,7 +51,19 @@ def compared(made: Made) -> Finding | None:
         "periods_ns": [None if side.period_ns is None else list(side.period_ns) for side in sides],
         "is_sampling_known": bool(weights.known.all()),
     }
-    return Finding("screen.period", "info", f"{what} · {each} · {sampling}.", values=values, code="traces.summary")
+    parts = [what, each, sampling, *([made.case.comparison] if made.case.comparison else [])]
+    return Finding("screen.period", "info", f"{' · '.join(parts)}.", values=values, code="traces.summary")
+
+
+def weakened(made: Made) -> Finding | None:
+    """Return what weakens these conclusions most, and how many findings do; None where nothing does."""
+    told = made.warning(*_BIASED) if caveat(made) is not None else None
+    weak = [one for one in made.findings if one.check in _WEAKENING and one.severity in _ALARMS and one is not told]
+    if not weak:
+        return None
+    rest = f" {plural(len(weak) - 1, 'more finding')} on the quality of the data below." if len(weak) > 1 else ""
+    values = {"checks": [one.check for one in weak]}
+    return Finding("screen.weakened", "notice", f"{weak[0].headline}{rest}", values=values, code=weak[0].code)
 
 
 def _period(side: Overview) -> str:

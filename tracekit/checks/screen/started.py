@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.course import Course
     from tracekit.checks.screen.made import Made
 
-_METHOD: Final = "Limits of the step in the share of slow or failed requests, given that of the baseline (Siegmund 1988)."
+_METHOD: Final = (
+    "Limits of the step in the share of slow or failed requests, from that of the baseline (Siegmund 1988)."
+)
 
 
 def started(made: Made) -> Finding | None:
