@@ -14,6 +14,10 @@ from tracekit.investigation import steps as running
 from tracekit.investigation.steps import STEPS
 
 
+def numbers(line):
+    return line.values  # noqa: PD011 - not a frame
+
+
 @pytest.fixture(scope="module")
 def both():
     return tk.load_sample("checkout-regression")
@@ -59,7 +63,7 @@ def test_progress_is_told_for_each_step(both):
 
 
 def broken(_):
-    raise ZeroDivisionError("the \x1b cake")
+    raise ZeroDivisionError("no \x1b")
 
 
 def test_a_failed_check_is_a_finding_and_stops_no_other(both, case, monkeypatch):
@@ -69,9 +73,9 @@ def test_a_failed_check_is_a_finding_and_stops_no_other(both, case, monkeypatch)
     monkeypatch.setattr(running, "CHECKS", tuple(checks))
     found = tk.investigate(during, before)
     (failed,) = [one for one in found.findings if one.check == "failed"]
-    assert (
-        failed.headline == "2 parts of the investigation were not finished (change, tail): ZeroDivisionError: the \N{REPLACEMENT CHARACTER} cake."
-    )
+    told = "2 parts of the investigation were not finished (change, tail): "
+    told += "ZeroDivisionError: no \N{REPLACEMENT CHARACTER}."
+    assert failed.headline == told
     assert failed.severity == "warning"
     assert "in broken" in failed.evidence["traceback"].iloc[0]
     others = {one.headline for one in case.findings if one.check not in {"change", "tail"}}
@@ -84,7 +88,7 @@ def test_a_failed_line_is_a_finding_and_stops_no_other(both, case, monkeypatch):
     lines = [line._replace(make=broken) if line.name == "screen.affected" else line for line in running.LINES]
     monkeypatch.setattr(running, "LINES", tuple(lines))
     found = tk.investigate(during, before)
-    assert [one.values["checks"] for one in found.findings if one.check == "failed"] == [["screen.affected"]]
+    assert [numbers(one)["checks"] for one in found.findings if one.check == "failed"] == [["screen.affected"]]
     assert len(found.first_screen) == len(case.first_screen) - 1
 
 
@@ -170,9 +174,9 @@ def test_before_the_onset():
     found = tk.investigate(world(1, [("", 400), ("own", 300)]))
     assert found.baseline.kind == "before the onset"
     assert found.severity == "critical"
-    onset = found.first_screen["started"].values
+    onset = numbers(found.first_screen["started"])
     assert onset["low_ns"] <= EPOCH + 400_000 * MS <= onset["high_ns"]
-    assert found.first_screen["cause"].values["service_name"] == "ledger"
+    assert numbers(found.first_screen["cause"])["service_name"] == "ledger"
     assert "No baseline given: compared with the traces before 2025-05-14 14:" in found.first_screen["period"].headline
 
 
@@ -188,7 +192,7 @@ def test_before_a_release(both):
     found = tk.investigate(before + during)
     assert found.baseline.kind == "before a release"
     assert len(found.baseline.before) == len(before)  # the request that first ran on the new version is not in it
-    assert found.first_screen["changed"].values["releases"][0]["version"] == "1.5.0"
+    assert numbers(found.first_screen["changed"])["releases"][0]["version"] == "1.5.0"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array
+    from tracekit.schema import Array
 
 
 class Onset(NamedTuple):

@@ -62,10 +62,10 @@ def test_the_bundled_incident_hurts_users(checkout):
 def test_the_numbers_of_the_bundled_incident_are_those_of_public_calls(checkout):
     before, during = tk.load_sample("checkout-regression")
     p95 = [tk.latency(side, roots=True).table.set_index("operation")["p95_ns"] for side in (before, during)]
-    said = checkout["headline"].values  # noqa: PD011 - not a frame
+    said = checkout["headline"].values
     assert (said["baseline"], said["current"]) == tuple(one["POST /checkout"] for one in p95)
     without = tk.suspects(before, during, recovery=True).without
-    done = checkout["actions"].values  # noqa: PD011 - not a frame
+    done = checkout["actions"].values
     assert done["p95_new_latency_ns"] == without.table.loc["p95", "new_latency_ns"]
     mine = during.where("depth == 0 and operation == 'POST /checkout'").trace_ids
     replayed = without.traces.set_index("trace_id").loc[mine, "new_latency_ns"]
@@ -121,7 +121,7 @@ def test_a_healthy_pair_has_no_cause_and_no_action():
 
 
 def test_another_version_without_a_regression_is_no_cause():
-    before, during = tk.load_sample("checkout-regression")
+    before, _ = tk.load_sample("checkout-regression")
     spans = before.spans.astype({"service_version": object})
     spans.loc[spans["service_name"] == "ledger", "service_version"] = "1.5.0"
     found = screen(tk.TraceSet.from_spans(spans), before)

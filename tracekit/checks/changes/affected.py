@@ -224,6 +224,17 @@ def _finding(found: Affected) -> Finding:
         found.table.head(20),
         slowest_of(band.sides[0][0], found.now),
         method=METHOD,
+        values={
+            "key": found.key,
+            "values": named["value"].tolist(),
+            "request_count": int(found.now.sum()),
+            "of_count": len(band.now),
+            "request_ratio": part,
+            "value": value,
+            "low": low,
+            "high": high,
+            "n": requests,
+        },
         code=f"{band.code}.values({found.key!r})",
     )
 
