@@ -40,13 +40,15 @@ LAYERS = [
     {"aws"},
     {"checks"},
     {"views"},
-    {"investigation", "report"},
+    {"report"},
+    {"investigation"},
     {
         "samples",
         "notebooks",
         "",
         "cli_tables",
         "cli_diff",
+        "cli_investigate",
         "cli_path",
         "cli_pull",
         "cli_listen",
@@ -63,6 +65,7 @@ COMMANDS = [
     "",
     "cli_tables",
     "cli_diff",
+    "cli_investigate",
     "cli_path",
     "cli_pull",
     "cli_listen",
@@ -93,7 +96,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "opentelemetry": {"testing"},
     "isal": {"loading"},
     "backports": {"loading", "aws", "pull"},
-    "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_listen", "cli_audit"},
+    "typer": {"cli", "cli_path", "cli_diff", "cli_investigate", "cli_pull", "cli_listen", "cli_audit"},
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()

@@ -70,6 +70,8 @@ from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality
 from tracekit.checks.topics import patterns as patterns
 from tracekit.checks.coverage.coverage import coverage as coverage
+from tracekit.investigation.investigate import investigate as investigate
+from tracekit.investigation.result import Investigation as Investigation
 from tracekit.checks.sampling.latency_bias import latency_bias as latency_bias
 from tracekit.checks.sampling.sample_mix import sample_mix as sample_mix
 from tracekit.checks.sampling.collection_gaps import collection_gaps as collection_gaps

@@ -19,14 +19,13 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_diff, cli_listen, cli_path, cli_pull
+from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_pull
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tracekit.analysis.cost.prices import Price
     from tracekit.report.sides import Sides
+    from tracekit.report.standard import Standard
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
 
@@ -57,6 +56,7 @@ app = typer.Typer(
 
 app.add_typer(cli_pull.app, name="pull")
 app.command()(cli_listen.listen)
+app.command()(cli_investigate.investigate)
 app.command()(cli_path.path)
 app.command()(cli_diff.diff)
 app.command()(cli_audit.audit)
@@ -113,16 +113,18 @@ def _options(
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path("tracekit-demo.html"),
 ) -> None:
-    """Write the report of a bundled sample: a checkout latency regression against its baseline."""
+    """Investigate a bundled sample, a checkout latency regression, and write the report."""
     from tracekit.checks.overview import Overview  # noqa: PLC0415 - not for --help
-    from tracekit.cli_tables import figures_table  # noqa: PLC0415 - not for --help
-    from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
+    from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)
     baseline, current = sets
-    figures = figures_table({"baseline": Overview(baseline), "current": Overview(current)})
-    _write_report(sides_of(current, baseline), output, "checkout-regression: during the incident", figures)
+    found = tk.investigate(current, baseline)
+    written = found.report(output, title="checkout-regression: during the incident")
+    cli_investigate.show_screen(found)
+    show(figures_table({"baseline": Overview(baseline), "current": Overview(current)}))
+    _show_findings(found.standard, written)
     typer.echo('In a notebook (`tracekit lab`): baseline, current = tk.load_sample("checkout-regression")')
 
 
@@ -383,23 +385,28 @@ def _write_report(
     sides: Sides,
     output: Path,
     title: str | None,
-    figures: Table | None = None,
     *,
     logs: list[str] | None = None,
     slo: dict[str, float] | None = None,
     prices: list[Price] | None = None,
 ) -> None:
-    """Write the report, then print the given table of figures and the findings."""
-    from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
+    """Write the report, then print its first screen and its findings."""
+    from tracekit.cli_tables import screen_table, show  # noqa: PLC0415 - not for --help
     from tracekit.report.goals import Goals  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
     results = Standard.between(sides, logs, Goals.of(slo, prices))
     written = write(results, output, title=title)
-    if figures is not None:
-        show(figures)
-    typer.echo(repr(sides.traces))
+    show(screen_table(results.screen))
+    _show_findings(results, written)
+
+
+def _show_findings(results: Standard, written: Path) -> None:
+    """Print what a report is about, and its findings."""
+    from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
+
+    typer.echo(repr(results.sides.traces))
     if results.case.logs is not None:
         typer.echo(repr(results.case.logs))
     show(findings_table(results.findings))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tracekit.checks.screen.lines import title_of
 from tracekit.text import (
     NO_FIGURE,
     cell,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.shares import Bands
     from tracekit.analysis.profile.result import Profile
     from tracekit.checks.overview import Overview
+    from tracekit.checks.screen.lines import FirstScreen
     from tracekit.errors import LoadError
     from tracekit.findings import Findings
     from tracekit.traces import TraceSet
@@ -112,6 +114,21 @@ def findings_table(findings: Findings, title: str = "Findings") -> Table:
         for detail in filter(None, (finding.method, finding.remedy)):
             sentences.append(f"\n{clean(detail)}", style="dim")
         table.add_row(Text(finding.severity, style=_COLOURS.get(finding.severity, "")), sentences)
+    return table
+
+
+def screen_table(screen: FirstScreen) -> Table:
+    """Return one row per line of the first screen: its title and its sentences."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 1, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for line in screen:
+        sentences = _cell(line.headline)
+        is_first = line.check == "screen.headline"
+        if is_first:
+            sentences.stylize("bold")
+        mark = line.severity if is_first or line.severity in {"warning", "critical"} else ""
+        table.add_row(Text(title_of(line) or mark, style=_COLOURS.get(mark, "bold")), sentences)
     return table
 
 

@@ -77,6 +77,12 @@ class Case:
         Case of the baseline; None without one.
     logs
         Log lines joined with the traces, compared with those of the baseline; None without a log.
+    deployments
+        Deployments, as for ``timeline``; None for those in ``service.version``.
+    recording
+        The recording that traces and baseline are parts of; None if they are recordings of their own.
+    comparison
+        What the traces are compared with, in words, if no baseline was given; empty otherwise.
     horizon, recorded
         Ingestion horizon, and all traces including those after it; None in a case without a horizon.
     """
@@ -99,6 +105,9 @@ class Case:
     weights_call: str = ""
     baseline: Case | None = None
     logs: Logs | None = None
+    deployments: Any = None
+    recording: TraceSet | None = None
+    comparison: str = ""
     horizon: IngestionHorizon | None = None
     recorded: TraceSet | None = None
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -63,6 +63,14 @@ class Overview:
         times = np.concatenate([summary[name].dropna().to_numpy(np.int64) for name in ("start_ns", "end_ns")])
         return (int(times.min()), int(times.max())) if len(times) else None
 
+    @property
+    def rate_per_s(self) -> float | None:
+        """Requests per second of the period, weighted; None without a period."""
+        period = self.period_ns
+        if period is None or period[1] <= period[0]:
+            return None
+        return float(self.traces.weights.value.sum()) * 1e9 / (period[1] - period[0])
+
     @cached_property
     def requests(self) -> Latency:
         """Latency of the requests, all together: one row, or none."""

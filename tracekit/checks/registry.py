@@ -200,16 +200,16 @@ def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None 
     chosen = list(of_topics) if names is None else list(names)
     if unknown := [name for name in chosen if name not in of_topics]:
         raise ValueError(f"expected checks among {', '.join(of_topics)}, found {', '.join(map(repr, unknown))}")
-    return Findings([finding for name in chosen for finding in _run(of_topics[name], case)])
+    return Findings([finding for name in chosen for finding in run_check(of_topics[name], case)])
 
 
 def weaknesses(case: Case) -> Findings:
     """Return the findings that weaken conclusions from the traces: failed checks of quality and sampling."""
-    found = [finding for check in CHECKS if check.weakens for finding in _run(check, case)]
+    found = [finding for check in CHECKS if check.weakens for finding in run_check(check, case)]
     return Findings([finding for finding in found if finding.status in {"warning", "failed"}])
 
 
-def _run(check: Check, case: Case) -> list[Finding]:
+def run_check(check: Check, case: Case) -> list[Finding]:
     """Return the findings of one check, from the part of the case that it is about, with the code of each."""
     seen = case if check.includes_late else case.complete
     found = check.run(seen.weighted if check.topic == "sampling" else seen)

@@ -29,6 +29,7 @@ from tracekit.weights.comparability import SIDES
 if TYPE_CHECKING:
     from tracekit.checks.comparison import Changes
     from tracekit.report.sides import Sides
+    from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 
@@ -37,7 +38,7 @@ _STEPS = 6  # operations with a bar of their own
 
 def timeline_picture(sides: Sides) -> Markup | None:
     """Return requests, durations and errors over time, of both sides, with deployments and the start of a split."""
-    found = timeline(sides.recording)
+    found = timeline(_both(sides))
     if not found.table["weight_sum"].any():
         return None
     marks = dict(zip(found.deployment_names, found.deployments["first_time"], strict=True))
@@ -47,6 +48,19 @@ def timeline_picture(sides: Sides) -> Markup | None:
         marks[sides.names[1]] = pd.Timestamp(int(sides.traces.columns.spans.start_ns[root].min()), tz="UTC")
     picture: Markup = plot(found, deployments=marks).picture()
     return picture
+
+
+def _both(sides: Sides) -> TraceSet:
+    """Return the traces and an earlier baseline that is no further away than both last; otherwise the recording."""
+    if sides.baseline is None or sides.recording is not sides.traces:
+        return sides.recording
+    edges = [side.summary[["start_ns", "end_ns"]].dropna() for side in (sides.baseline, sides.traces)]
+    if any(edge.empty for edge in edges):
+        return sides.recording
+    first, last = ((int(edge["start_ns"].min()), int(edge["end_ns"].max())) for edge in edges)
+    gap = last[0] - first[1]
+    is_near = 0 <= gap <= (first[1] - first[0]) + (last[1] - last[0])
+    return sides.baseline + sides.traces if is_near else sides.recording
 
 
 def change_picture(changes: Changes, names: tuple[str, str]) -> Markup | None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
 _NO_TRACES: Final[dict[str, Any]] = {
-    "alone": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
+    "alone": False, "compared": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
+    "screen": [], "screen_code": "", "timeline": None,
 }  # fmt: skip
 
 

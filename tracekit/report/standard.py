@@ -16,6 +16,7 @@ from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
+from tracekit.checks.screen.lines import screen_of, title_of
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
@@ -28,14 +29,16 @@ from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
 from tracekit.report.sides import Sides
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
+from tracekit.report.tiles import tiles
 from tracekit.schema import Quality
 from tracekit.self_description import made, source_names
-from tracekit.text import NO_FIGURE, cell, count, duration, period, plural, ratio
+from tracekit.text import count, duration, period, plural
 from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:
-    from tracekit.findings import Findings
+    from tracekit.checks.screen.lines import FirstScreen
+    from tracekit.findings import Finding, Findings
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
@@ -101,11 +104,15 @@ class Standard:
         The names of both, and the recording that they are from.
     goals
         The objective and the prices that the reader gave.
+    known, known_screen
+        Findings and first screen, if an investigation has made them.
     """
 
     case: Case
     sides: Sides
     goals: Goals = _NO_GOALS
+    known: Findings | None = None
+    known_screen: FirstScreen | None = None
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
@@ -138,7 +145,14 @@ class Standard:
     @cached_property
     def findings(self) -> Findings:
         """Findings of the first screen: data, changes, latency, errors, and weaknesses of the data."""
+        if self.known is not None:
+            return self.known
         return run_checks(self.case, ["data", "changes", "patterns", "latency", "errors"]) + weaknesses(self.case)
+
+    @cached_property
+    def screen(self) -> FirstScreen:
+        """The lines that the page begins with."""
+        return screen_of(self.case, self.findings) if self.known_screen is None else self.known_screen
 
     @property
     def _anchors(self) -> list[str]:
@@ -228,12 +242,13 @@ class Standard:
     def first_screen(self) -> dict[str, Any]:
         """Return period, figures and findings for the template."""
         names = source_names(self.seen.traces)
-        now = _figures(self.seen)
-        before = _figures(self.changes.before) if self.changes else [("", "")] * len(now)
         return {
+            "screen": self._lines(),
+            "screen_code": self._screen_code(),
+            "timeline": timeline_picture(self.sides),
             "period": _period(self.seen),
             "alone": self.is_alone,
-            "figures": [(value, words, was) for (value, words), (was, _) in zip(now, before, strict=True)],
+            "figures": tiles(self.seen, self.changes, self.screen),
             "findings": [
                 (anchor, found, self._with_reading(found.code))
                 for anchor, found in zip(self._anchors, self.findings, strict=True)
@@ -243,6 +258,15 @@ class Standard:
             "sampling": _sampling(self),
             "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
         }
+
+    def _lines(self) -> list[tuple[str, Finding]]:
+        """Return the lines of the first screen with their titles; none for a single trace."""
+        return [] if self.is_alone else [(title_of(line), line) for line in self.screen]
+
+    def _screen_code(self) -> str:
+        """Return the code behind the lines of the first screen, each under its title."""
+        codes = [f"# {title}\n{line.code}" for title, line in self._lines() if title and line.code]
+        return self._with_reading("\n".join(codes))
 
     @cached_property
     def _code(self) -> dict[str, str]:
@@ -271,7 +295,7 @@ class Standard:
             "sources": sources_table(seen, names),
             "issues": issues_table(seen, names),
             "volume": _volume(seen),
-            "timeline": timeline_picture(self.sides),
+            "spans": (plural(seen.span_count, "span"), plural(seen.service_count, "service")),
             "path": path_table(seen, colours, shown),
             "timed": len(seen.path.latency_ns),
             "services": services_table(seen, colours),
@@ -307,22 +331,6 @@ class Standard:
                 if trace_id not in elsewhere
             ],
         }
-
-
-def _figures(seen: Overview) -> list[tuple[str, str]]:
-    """Return the six figures with their labels."""
-    requests = seen.requests.table
-    known = len(requests) and requests["span_count"].iloc[0]
-    row = requests.iloc[0] if known else None
-    of = "(recorded requests)" if seen.recorded else "of requests"
-    return [
-        (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
-        (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
-        (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
-        (cell(ratio, seen.failed.value), f"error rate {of}"),
-        (NO_FIGURE if row is None else cell(duration, row["p50_ns"]), f"p50 {of}"),
-        (NO_FIGURE if row is None else cell(duration, row["p95_ns"]), f"p95 {of}"),
-    ]
 
 
 def _period(seen: Overview) -> str:

@@ -133,7 +133,9 @@ def test_the_check_says_nothing_without_a_suspect():
 def test_the_check_and_the_function_say_the_same():
     baseline, current = sides("own", "cart")
     case = suspects_of_change(Case(current, baseline=Case(baseline)))
-    assert [one.headline for one in case] == [one.headline for one in findings_of(compute(baseline, current))]
+    assert [one.headline for one in case] == [
+        one.headline for one in findings_of(compute(baseline, current, with_recovery=True))
+    ]
 
 
 def test_hostile_names_are_cleaned():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.suspects.affected import affected
 from tracekit.analysis.suspects.breakdown import COLUMNS as BREAKDOWN
 from tracekit.analysis.suspects.breakdown import breakdown
@@ -15,7 +16,7 @@ from tracekit.analysis.suspects.evidence import evidence
 from tracekit.analysis.suspects.paths import COLUMNS as PATH
 from tracekit.analysis.suspects.paths import Side, path_to
 from tracekit.analysis.suspects.ranking import rank
-from tracekit.analysis.suspects.recovery import recovery
+from tracekit.analysis.suspects.recovery import undone
 from tracekit.analysis.suspects.result import Suspects
 from tracekit.analysis.suspects.table import COLUMNS, table
 from tracekit.analysis.suspects.windows import windows
@@ -24,13 +25,16 @@ from tracekit.weights.comparability import comparability, shared_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.traces import TraceSet
 
 _WITH_EVIDENCE, _WITH_PATH = 5, 3  # suspects
 
 
-def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = False) -> Suspects:
-    """Return the suspects of a change, without sentences."""
+def compute(
+    baseline: TraceSet, current: TraceSet, *, with_recovery: bool = False, path: CriticalPath | None = None
+) -> Suspects:
+    """Return the suspects of a change, without sentences; ``path`` is that of the current traces, if it is known."""
     found = Suspects(
         table=pd.DataFrame(columns=list(COLUMNS)),
         evidence=pd.DataFrame(columns=list(EVIDENCE)),
@@ -52,7 +56,9 @@ def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = Fals
     parts = [breakdown(before, now, mine, service) for mine, service in zip(calls, first, strict=True)]
     sides = Side.of(before), Side.of(now)
     named = [part.assign(service_name=now.names.service[service]) for part, service in zip(parts, first, strict=True)]
-    saved = recovery(before, now, ranking, first[0]) if with_recovery and first else None
+    without = None
+    if with_recovery and first:
+        without = undone(before, now, ranking, first[0], critical_path(current) if path is None else path)
     return replace(
         found,
         table=table(ranking, now, calls, parts),
@@ -61,7 +67,8 @@ def compute(baseline: TraceSet, current: TraceSet, *, with_recovery: bool = Fals
         breakdown=_ranked(named, BREAKDOWN),
         tested_count=ranking.tested_count,
         new_operation_count=ranking.new_operation_count,
-        recovery=saved,
+        recovery=None if without is None else without.saved,
+        without=None if without is None else without.requests,
         recorded_services=tuple(name for name in now.names.service if name),
     )
 

@@ -14,6 +14,7 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tracekit.analysis.critical_path.what_if import WhatIf
     from tracekit.findings import Estimate
     from tracekit.weights.comparability import Comparability
 
@@ -64,6 +65,8 @@ class Suspects(Weighted, Shown):
     recovery
         How much lower the mean latency of the current requests would be without the first suspect (ns), simulated; None
         unless asked for, and where a simulation is not possible.
+    without
+        Predicted latency of the current requests without the first suspect, as of ``what_if``; None as ``recovery``.
     findings
         The same in sentences.
     recorded_services
@@ -90,6 +93,7 @@ class Suspects(Weighted, Shown):
     current_count: int
     shared_trace_count: int
     recovery: Estimate | None = None
+    without: WhatIf | None = None
     findings: Findings = field(default_factory=Findings)
     recorded_services: tuple[str, ...] = ()
 

@@ -116,8 +116,12 @@ def affected(case: Case) -> list[Finding]:
 
 def affected_requests(case: Case) -> list[Affected]:
     """Return what sets slow requests of the endpoint that regressed most, and failed ones, apart."""
-    bands = [_slow(case), _failed(case)]
-    return [_affected(band) for band in bands if band is not None and _has_contrast(band)]
+    return [_affected(band) for band in case.result(bands) if band is not None and _has_contrast(band)]
+
+
+def bands(case: Case) -> tuple[Band | None, Band | None]:
+    """Return the slow requests of the endpoint that regressed most, and the failed ones; None without a regression."""
+    return _slow(case), _failed(case)
 
 
 def _slow(case: Case) -> Band | None:
@@ -220,6 +224,17 @@ def _finding(found: Affected) -> Finding:
         found.table.head(20),
         slowest_of(band.sides[0][0], found.now),
         method=METHOD,
+        values={
+            "key": found.key,
+            "values": named["value"].tolist(),
+            "request_count": int(found.now.sum()),
+            "of_count": len(band.now),
+            "request_ratio": part,
+            "value": value,
+            "low": low,
+            "high": high,
+            "n": requests,
+        },
         code=f"{band.code}.values({found.key!r})",
     )
 

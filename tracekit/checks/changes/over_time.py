@@ -31,10 +31,15 @@ _ASSUMPTIONS: Final = ("means also change if the mix of endpoints does: tk.timel
 
 def over_time(case: Case) -> list[Finding]:
     """Return one finding per metric of requests that changed; nothing without a change."""
-    seen = timeline(case.traces)
+    seen = case.result(timeline_of)
     changes = seen.changes
     found = [_finding(seen, metric) for metric in _SUBJECTS if (changes["metric"] == metric).any()]
     return found or ([_services_only(seen)] if len(seen.affected) else [])
+
+
+def timeline_of(case: Case) -> Timeline:
+    """Return requests over time: of the whole recording, if traces and baseline are parts of one."""
+    return timeline(case.traces if case.recording is None else case.recording, deployments=case.deployments)
 
 
 def _finding(seen: Timeline, metric: str) -> Finding:

@@ -9,6 +9,7 @@ from tracekit.analysis.suspects.compute import compute
 from tracekit.analysis.suspects.paths import NEXT_CALL, SELF_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
 from tracekit.checks.names import name_of
+from tracekit.checks.overview import overview
 from tracekit.findings import Estimate, Finding, Findings, not_assessable
 from tracekit.text import clean, count, duration, from_to, interval, moment, p_value, plural, ratio, signed_duration
 
@@ -45,8 +46,9 @@ def suspects_of(case: Case) -> Suspects | None:
     """Return the services that explain the difference from the baseline, with their findings; None without one."""
     if case.baseline is None:
         return None
-    found = compute(case.baseline.traces, case.traces)
-    return replace(found, findings=Findings(findings_of(found)))
+    path = case.result(overview).path
+    found = compute(case.baseline.traces, case.traces, with_recovery=True, path=path)
+    return replace(found, findings=Findings(findings_of(found, "tk.suspects(before, traces, recovery=True)")))
 
 
 def findings_of(found: Suspects, code: str = "tk.suspects(before, traces)") -> list[Finding]:

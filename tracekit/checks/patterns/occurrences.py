@@ -220,7 +220,7 @@ def _finding(pattern: Pattern, evidence: pd.DataFrame, before: pd.DataFrame | No
         remedy=pattern.remedy,
         method=pattern.method,
         code="tk.patterns(traces)" if before is None else "tk.patterns(traces, before)",
-        values={name: row[name] for name in _VALUES},
+        values={"mechanism": text.partition(":")[0]} | {name: row[name] for name in (*KEYS, *_VALUES)},
     )
 
 

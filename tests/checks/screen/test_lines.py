@@ -1,0 +1,212 @@
+"""The first screen: what it says of the bundled incidents, of planted faults and of nothing."""
+
+import re
+
+import numpy as np
+import pytest
+from analysis.suspects.planted import EPOCH, MS, Shop, sides
+from checks.healthy_worlds import healthy
+
+import tracekit as tk
+from tracekit.checks.case import Case
+from tracekit.checks.registry import run_checks, weaknesses
+from tracekit.checks.screen.lines import LINES, TITLES, FirstScreen, screen_of
+from tracekit.findings import Finding
+
+
+def screen(now, before=None, **given):
+    case = Case(now, baseline=None if before is None else Case(before), **given)
+    return screen_of(case, run_checks(case, ["data", "changes", "patterns", "latency", "errors"]) + weaknesses(case))
+
+
+@pytest.fixture(scope="module")
+def checkout():
+    before, during = tk.load_sample("checkout-regression")
+    return screen(during, before)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("headline", r"storefront POST /checkout p95 regressed 2\.55×: 100 → 256 ms\."),
+        (
+            "period",
+            r"Incident .* vs baseline 04:57:06 to .* 1,000 traces each · sampling unknown: .* recorded traces\.",
+        ),
+        ("started", r"After 2026-11-21 04:58:44 UTC \(the baseline ends\), by 04:59:08\. Still slow .* 05:00:41\."),
+        (
+            "affected",
+            r".*app\.customer\.tier enterprise: p95 107 → 281 ms; .*119 of 119.*Others: .*no significant change",
+        ),
+        ("changed", r"ledger 1\.4\.0 → 1\.5\.0, first seen 04:59:03\. No other service .*not proof\.\)"),
+        (
+            "cause",
+            r"N\+1 calls: ledger SELECT entries .*calls per request 1\.0 → 8\.2.*Explains 98\.8%.*46 other operations",
+        ),
+        (
+            "actions",
+            r"1\. Roll back ledger to 1\.4\.0\. 2\. If you cannot: fetch .* 3\. Verify: .*98\.9 ms .* 83\.8 ms",
+        ),
+        ("exemplar", r"Exemplar 723f17e9 \(294 ms, 37 calls of SELECT entries, usually 1 in the baseline\)\."),
+    ],
+)
+def test_the_bundled_incident(checkout, line, words):
+    assert re.match(words, checkout[line].headline), checkout[line].headline
+
+
+def test_the_bundled_incident_hurts_users(checkout):
+    assert checkout.severity == "critical"
+    assert [line.severity for line in checkout[1:]].count("critical") == 0  # said once
+
+
+def test_the_numbers_of_the_bundled_incident_are_those_of_public_calls(checkout):
+    before, during = tk.load_sample("checkout-regression")
+    p95 = [tk.latency(side, roots=True).table.set_index("operation")["p95_ns"] for side in (before, during)]
+    said = checkout["headline"].values
+    assert (said["baseline"], said["current"]) == tuple(one["POST /checkout"] for one in p95)
+    without = tk.suspects(before, during, recovery=True).without
+    done = checkout["actions"].values
+    assert done["p95_new_latency_ns"] == without.table.loc["p95", "new_latency_ns"]
+    mine = during.where("depth == 0 and operation == 'POST /checkout'").trace_ids
+    replayed = without.traces.set_index("trace_id").loc[mine, "new_latency_ns"]
+    assert done["endpoint_p95_new_latency_ns"] == pytest.approx(np.quantile(replayed, 0.95), rel=0.05)
+    assert (done["roll_back"], done["previous_version"]) == ("ledger", "1.4.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "version", "since", "mechanism"),
+    [
+        ("cascading-failure", "inventory", "4.2.0", None, None),
+        ("retry-storm", "payments", "3.2.0", "2026-11-23T01:10:27", "Retries"),
+        ("cold-start", "ledger", "1.6.0", "2026-11-23T01:09:08", None),
+        ("n-plus-one-cost", "inventory", "4.1.0", "2026-11-23T01:06:33", None),
+    ],
+)
+def test_the_other_bundled_incidents(name, service, version, since, mechanism):
+    before, during = tk.load_sample(name)
+    found = screen(during, before)
+    assert found["cause"].values["service_name"] == service
+    assert [(one["service_name"], one["version"]) for one in found["changed"].values["releases"]] == [
+        (service, version)
+    ]
+    assert f"Roll back {service} to " in found["actions"].headline
+    limits = found["started"].values
+    if since is not None:
+        release = int(np.datetime64(since, "ns").astype("int64"))
+        assert limits["low_ns"] <= release + 10**9  # seen to the second
+        assert limits["high_ns"] is None or limits["high_ns"] >= release
+    if mechanism is not None:
+        assert found["cause"].values["mechanism"] == mechanism
+
+
+def test_every_line_is_a_finding_with_numbers_and_code(checkout):
+    for line in checkout:
+        assert isinstance(line, Finding)
+        assert line.values, line.check
+        assert line.code, line.check
+
+
+def test_the_order_is_that_of_the_table(checkout):
+    names = [line.name for line in LINES]
+    assert [names.index(line.check) for line in checkout] == sorted(names.index(line.check) for line in checkout)
+
+
+def test_a_healthy_pair_has_no_cause_and_no_action():
+    rng = np.random.default_rng(3)
+    before, now = (healthy(rng, "even", 200)[0].with_weights(1) for _ in range(2))
+    found = screen(now, before)
+    assert found.severity == "info"
+    assert found["headline"].headline.startswith("No significant regression of the p95 of ")
+    assert {"started", "cause", "actions", "affected"}.isdisjoint(line.check.removeprefix("screen.") for line in found)
+
+
+def test_another_version_without_a_regression_is_no_cause():
+    before, _ = tk.load_sample("checkout-regression")
+    spans = before.spans.astype({"service_version": object})
+    spans.loc[spans["service_name"] == "ledger", "service_version"] = "1.5.0"
+    found = screen(tk.TraceSet.from_spans(spans), before)
+    assert found.severity == "info"
+    assert found["changed"].headline == "ledger 1.4.0 → 1.5.0, first seen 04:57:06. No other service version changed."
+    assert "cause" not in found
+
+
+def test_without_versions_it_says_so():
+    found = screen(*reversed(sides("own", "ledger")))
+    assert found["changed"].headline.startswith("Service versions are not recorded (service.version).")
+    assert "Roll back" not in found["actions"].headline
+
+
+def test_without_a_baseline_no_regression_is_claimed():
+    _, during = tk.load_sample("checkout-regression")
+    found = screen(during)
+    assert found["headline"].headline.startswith("Tail latency: ")
+    assert found["period"].headline.startswith("Recorded 2026-11-21 04:59:03 to 05:00:41 UTC · 1,000 traces · ")
+    assert not {"changed", "cause", "actions", "started"} & {line.check.removeprefix("screen.") for line in found}
+
+
+def test_a_biased_sample_without_weights_begins_with_the_caveat():
+    _, _, tail, _ = tk.load_sample("tail-sampled")
+    first = screen(tail)[0]
+    assert first.severity == "warning"
+    told = "Sampling unknown: figures describe these 547 recorded traces, not all requests."
+    assert first.headline.startswith(told)
+    assert "screen.caveat" not in {line.check for line in screen(tail.with_weights("auto"))}
+
+
+def test_two_samplers_are_not_compared():
+    rng = np.random.default_rng(4)
+    before, now = healthy(rng, "even", 100)[0].with_weights(1), healthy(rng, "even", 100)[0]
+    found = screen(now, before)
+    assert "not comparable" in found["headline"].headline.lower() or "differ" in found["headline"].headline.lower()
+    assert found.severity == "warning"
+
+
+def test_no_traces():
+    assert not [line for line in screen(tk.load_sample("small-shop")[0].head(0)) if line.severity == "critical"]
+
+
+def test_errors_are_said_before_latency():
+    shop = Shop(np.random.default_rng(6)), Shop(np.random.default_rng(7), "failing", "ledger", share=0.4)
+    before, now = shop[0].traces(200), shop[1].traces(200, begin=EPOCH + 3_600_000 * MS)
+    found = screen(now.with_weights(1), before.with_weights(1))
+    assert re.match(r"Error rate rose 0% → [34]\d\.\d%\.", found["headline"].headline)
+    assert found.severity == "critical"
+    assert found["cause"].values["service_name"] == "ledger"
+    assert "the error rate was 0% in the baseline" in found["actions"].headline
+
+
+def test_what_is_over_is_not_critical():
+    rng = np.random.default_rng(8)
+    hour = 3_600_000 * MS
+    before = Shop(rng).traces(300)
+    bad = Shop(rng, "own", "ledger").traces(150, begin=EPOCH + hour)
+    good = Shop(rng).traces(300, begin=EPOCH + hour + 150_000 * MS)
+    found = screen((bad + good).with_weights(1), before.with_weights(1))
+    assert found.severity == "warning"
+    assert re.search(r"Recovered at |Over when the data end", found["started"].headline)
+
+
+def test_names_in_the_traces_are_cleaned_and_escaped():
+    before, now = sides("own", "cart", seed=5)
+    frames = [side.spans.astype({"service_name": object}) for side in (before, now)]
+    frames = [frame.assign(service_name=frame["service_name"].replace("cart", "<b>ca\x1b[31mrt")) for frame in frames]
+    found = screen(*(tk.TraceSet.from_spans(frame) for frame in reversed(frames)))
+    assert "\x1b" not in str(found)
+    assert "&lt;b&gt;" in found._repr_html_()
+    assert "<b>ca" not in found._repr_html_()
+
+
+def test_lines_by_name_and_by_place(checkout):
+    assert checkout["cause"] is checkout[[line.check for line in checkout].index("screen.cause")]
+    assert isinstance(checkout[:2], FirstScreen)
+    assert "cause" in checkout
+    assert "weather" not in checkout
+    with pytest.raises(KeyError, match=r"expected a line among headline, .*, found 'weather'"):
+        checkout["weather"]
+    assert repr(checkout) == "FirstScreen(critical, 8 lines)"
+    assert TITLES["screen.actions"] == "Do now"
+
+
+def test_without_traces_on_one_side_nothing_is_said_to_be_worse():
+    before, _ = tk.load_sample("small-shop")
+    assert screen(before.head(0), before).severity != "critical"

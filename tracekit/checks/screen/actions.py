@@ -1,0 +1,119 @@
+"""What to do now, and the number that says whether it helped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.checks.changes.endpoints import most_regressed
+from tracekit.checks.changes.suspects import suspects_of
+from tracekit.checks.names import name_of, place_of
+from tracekit.checks.screen.cause import cause_of
+from tracekit.checks.screen.changed import releases
+from tracekit.findings import Finding
+from tracekit.stats.quantiles import Quantile, quantile_limits
+from tracekit.text import clean, duration, interval, ratio
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.what_if import WhatIf
+    from tracekit.checks.screen.cause import Cause
+    from tracekit.checks.screen.made import Made
+
+_NAME: Final = 80
+_PREDICTED: Final = ("new_latency_ns", "new_low_ns", "new_high_ns")
+
+
+def actions(made: Made) -> Finding | None:
+    """Return what to do now, in the order of preference, and how to verify it; None where nothing is known."""
+    if made.regression is None:
+        return None
+    found = cause_of(made)
+    back, values = _roll_back(made, found)
+    steps = [*back, *_mend(found, is_second=bool(back))] or _look(found)
+    if not steps:
+        return None
+    check, verified = _verify(made)
+    steps += check
+    text = " ".join(f"{at}. {step}" for at, step in enumerate(steps, 1))
+    code = "tk.suspects(before, traces, recovery=True).without.table" if verified else ""
+    return Finding("screen.actions", "notice", text, values={**values, **verified}, code=code)
+
+
+def _roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
+    """Return the release to undo: that of the service that is the likely cause; none without one."""
+    mine = [one for one in made.case.result(releases) if one.service_name == found.service_name and one.previous]
+    if not mine:
+        return [], {}
+    one = mine[0]
+    name, was = clean(one.service_name, limit=_NAME), clean(one.previous[-1], limit=_NAME)
+    values = {"roll_back": one.service_name, "version": one.version, "previous_version": one.previous[-1]}
+    return [f"Roll back {name} to {was}."], values
+
+
+def _mend(found: Cause, *, is_second: bool) -> list[str]:
+    """Return the remedy of the mechanism."""
+    if found.pattern is None or not found.pattern.remedy:
+        return []
+    remedy = found.pattern.remedy
+    return [f"If you cannot: {remedy[0].lower()}{remedy[1:]}" if is_second else remedy]
+
+
+def _look(found: Cause) -> list[str]:
+    """Return where to look first, where there is neither a release nor a pattern."""
+    if found.row is not None and found.row["service_name"] == found.service_name:
+        return [f"Look at {place_of(found.row)} first."]
+    return [f"Look at {clean(found.service_name, limit=_NAME)} first."] if found.service_name else []
+
+
+def _verify(made: Made) -> tuple[list[str], dict[str, Any]]:
+    """Return the figures that say whether it helped: predicted ones, and those of the baseline."""
+    changes, regression = made.changes, made.regression
+    assert changes is not None
+    assert regression is not None
+    parts: list[str] = []
+    values: dict[str, Any] = {}
+    found = made.case.result(suspects_of) if made.warning("suspects") is not None else None
+    if found is not None and found.without is not None and found.recovery is not None and found.recovery.low > 0:
+        parts, values = _predicted(made, found.without)
+    if regression.metric == "error_rate":
+        parts.append(f"the error rate was {ratio(changes.before.failed.value)} in the baseline")
+        values["baseline_error_ratio"] = changes.before.failed.value
+    return ([f"Verify: {'; '.join(parts)}."] if parts else []), values
+
+
+def _predicted(made: Made, without: WhatIf) -> tuple[list[str], dict[str, Any]]:
+    """Return the predicted p95 of the endpoint that regressed, and of all requests."""
+    assert made.changes is not None
+    assert made.regression is not None
+    every = {name: float(value) for name, value in without.table.to_dict("index")["p95"].items()}
+    before = float(made.changes.before.requests.table["p95_ns"].iloc[0])
+    values = {f"p95_{name}": every[name] for name in _PREDICTED} | {"baseline_p95_ns": before}
+    new, low, high = (every[name] for name in _PREDICTED)
+    limits = interval(low, high, duration)
+    entry = most_regressed(made.changes)
+    if made.regression.metric != "p95" or entry is None:
+        whole = f"the p95 of all requests should return to about {duration(new)} (what-if; {limits}; baseline"
+        return [f"{whole} {duration(before)})"], values
+    one = _of_endpoint(made, without)
+    mine = (
+        f"the p95 of {name_of(entry)} should return to about {duration(one.value)}"
+        f" (what-if; {interval(one.low, one.high, duration)}; baseline {duration(entry['baseline_p95_ns'])})"
+    )
+    values |= {f"endpoint_p95_{name}": value for name, value in zip(_PREDICTED, one[1:4], strict=True)}
+    return [f"{mine}, that of all requests to {duration(new)} ({limits}; baseline {duration(before)})"], values
+
+
+def _of_endpoint(made: Made, without: WhatIf) -> Quantile:
+    """Return the predicted p95 of the requests to the endpoint that regressed most."""
+    assert made.regression is not None
+    assert made.regression.band is not None
+    traces = made.regression.band.now
+    weight = dict(zip(traces.trace_ids, traces.weights.value.tolist(), strict=True))
+    table = without.traces[without.traces["trace_id"].isin(weight)]
+    weights = table["trace_id"].map(weight).to_numpy(float)
+    mine = table[weights > 0]
+    trace = np.unique(mine["trace_id"].to_numpy(str), return_inverse=True)[1]
+    inclusion = np.minimum(1 / weights[weights > 0], 1)
+    new = mine["new_latency_ns"].to_numpy(float)
+    return quantile_limits(inclusion, new, [0.95], clusters=trace, target="process")[0]

@@ -1,0 +1,51 @@
+"""Who is affected, how many, and who is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.checks.request_keys import share_of
+from tracekit.findings import Estimate, Finding
+from tracekit.text import count, from_to, interval, plural, ratio
+
+if TYPE_CHECKING:
+    from tracekit.checks.changes.affected import Band
+    from tracekit.checks.screen.made import Made
+
+_CUSTOMERS = ("affected", "slow_requests", "failed_requests")
+
+
+def affected(made: Made) -> Finding | None:
+    """Return who is affected, and what did not change; None without a regression or a slow group."""
+    regression = made.regression
+    one = made.first(*_CUSTOMERS)
+    if one is None:
+        one = None if regression is None or regression.band is None else _everybody(regression.band)
+    if one is None:
+        return None
+    text = one.headline.removeprefix("Affected: ")
+    return replace(one, check="screen.affected", headline=f"{text}{_unchanged(made)}", method="", severity="notice",
+                   status="measured")  # fmt: skip
+
+
+def _everybody(band: Band) -> Finding:
+    """Return which share of the requests is slow or failed, where no attribute sets them apart."""
+    shares = [share_of(side, np.ones(len(side[0].traces), bool), 0.95) for side in band.sides]
+    value, low, high = shares[0]
+    named = f"{count(band.sides[0][0].trace_count)} of {plural(len(band.now), band.noun)}"
+    text = (
+        f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}; {interval(low, high, ratio)})."
+        " No attribute of the requests says whose they are."
+    )
+    return Finding("affected", "notice", text, Estimate(value, "ratio", low, high, len(band.now)), code=band.code)
+
+
+def _unchanged(made: Made) -> str:
+    """Return the sentence about the error rate, where that did not change and latency did."""
+    errors = made.first("failing")
+    if made.regression is None or made.regression.metric == "error_rate" or errors is None:
+        return ""
+    return f" {errors.headline}"

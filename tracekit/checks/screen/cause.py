@@ -1,0 +1,147 @@
+"""The likely cause: the suspect, the mechanism, and how much of the change it explains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tracekit.checks.changes.operations import factors_of
+from tracekit.checks.names import place_of
+from tracekit.findings import Finding
+from tracekit.text import clean, interval, p_value, plural, ratio, signed_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from tracekit.checks.comparison import Changes
+    from tracekit.checks.screen.made import Made
+
+_NAME: Final = 80
+
+
+class Cause(NamedTuple):
+    """What explains a regression, as far as findings say so.
+
+    Parameters
+    ----------
+    suspect
+        Finding about the first likely suspect; None without one.
+    pattern
+        Finding about a new pattern at the same service; None without one.
+    row
+        Row of the comparison of critical paths: the largest significant increase; None without one.
+    service_name
+        The service at which it is; empty where none is likely.
+    """
+
+    suspect: Finding | None
+    pattern: Finding | None
+    row: pd.Series | None
+    service_name: str
+
+
+def _numbers_of(one: Finding) -> Mapping[str, Any]:
+    """Return the names and numbers of a finding."""
+    return one.values  # noqa: PD011 - not a frame
+
+
+def cause_of(made: Made) -> Cause:
+    """Return what explains the regression: the first likely suspect, and the operation with the largest increase."""
+    suspect = made.warning("suspects")
+    row = _largest(made)
+    name = (
+        str(_numbers_of(suspect)["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
+    )
+    pattern = next((one for one in made.findings if _explains(one, name, row)), None)
+    return Cause(suspect, pattern, row, str(name))
+
+
+def cause(made: Made) -> Finding | None:
+    """Return the likely cause of a regression; that none is known, where nothing is significant."""
+    if made.regression is None or made.changes is None:
+        return None
+    found = cause_of(made)
+    if found.suspect is None and found.row is None and found.pattern is None:
+        text = "Not known: no service and no operation explains the change significantly."
+        return Finding("screen.cause", "info", text, values={"service_name": None}, code="tk.suspects(before, traces)")
+    words = [*_mechanism(found), *_share(found, made.changes), *_suspect(found)]
+    main = found.suspect or found.pattern or made.first("change", "regressed")
+    return Finding(
+        "screen.cause",
+        "notice",
+        " ".join(words),
+        None if main is None else main.estimate,
+        exemplars=() if main is None else main.exemplars,
+        values=_values(found),
+        code="tk.suspects(before, traces)" if found.suspect is not None else "" if main is None else main.code,
+    )
+
+
+def _largest(made: Made) -> pd.Series | None:
+    """Return the largest significant increase of an operation's critical-path time; None without one."""
+    changes = made.changes
+    if made.first("change") is None or changes is None or changes.comparison is None:
+        return None
+    table = changes.comparison.table
+    grown = table[table["is_significant"] & (table["change_ns"] > 0)]
+    return None if grown.empty else grown.iloc[0]
+
+
+def _explains(one: Finding, service_name: str, row: pd.Series | None) -> bool:
+    """Return whether a pattern that the baseline does not have to this extent is at the service."""
+    if "mechanism" not in _numbers_of(one) or one.severity not in {"warning", "notice"} or not service_name:
+        return False
+    ends = {_numbers_of(one)["caller_service"], _numbers_of(one)["service_name"], _numbers_of(one)["callee_service"]}
+    is_row = row is not None and _numbers_of(one)["operation"] == row["operation"] and row["service_name"] in ends
+    return service_name in ends and (is_row or row is None or row["service_name"] != service_name)
+
+
+def _mechanism(found: Cause) -> list[str]:
+    """Return the mechanism; none where no pattern was found."""
+    if found.pattern is None:
+        return []
+    is_told = "detail" in found.pattern.evidence  # such as which instance: the whole sentence says it
+    if found.row is not None and _numbers_of(found.pattern)["operation"] == found.row["operation"] and not is_told:
+        return [f"{_numbers_of(found.pattern)['mechanism']}:"]
+    return [found.pattern.headline]
+
+
+def _share(found: Cause, changes: Changes) -> list[str]:
+    """Return which operation grew, and which share of the added mean latency that is."""
+    compared, row = changes.comparison, found.row
+    if row is None or compared is None:
+        return []
+    why = ", ".join(factors_of(compared, row))
+    words = [f"{place_of(row)}: {why}." if why else f"{place_of(row)}."]
+    change = compared.change
+    if change.low > 0:
+        limits = interval(change.low, change.high, signed_duration)
+        share = min(1.0, row["change_ns"] / change.value)
+        words.append(f"Explains {ratio(share)} of the added mean latency ({signed_duration(change.value)}; {limits}).")
+    rest = int((~compared.table["is_significant"]).sum())
+    if rest:
+        words.append(f"{plural(rest, 'other operation')}: no significant change.")
+    return words
+
+
+def _suspect(found: Cause) -> list[str]:
+    """Return the service that the comparison of services names; its whole finding where no operation is significant."""
+    if found.suspect is None:
+        return []
+    if found.row is None:
+        return [found.suspect.headline]
+    name = clean(found.service_name, limit=_NAME)
+    return [f"Likely suspect: {name} (p {p_value(_numbers_of(found.suspect)['p_value'])})."]
+
+
+def _values(found: Cause) -> dict[str, Any]:
+    """Return the names and numbers of a cause."""
+    row = found.row
+    return {
+        "service_name": found.service_name or None,
+        "operation": None if row is None else str(row["operation"]),
+        "mechanism": None if found.pattern is None else _numbers_of(found.pattern)["mechanism"],
+        "change_ns": None if row is None else int(row["change_ns"]),
+        "p_value": None if found.suspect is None else float(_numbers_of(found.suspect)["p_value"]),
+    }

@@ -1,0 +1,107 @@
+"""What changed besides: versions, deployments and operations that the baseline does not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tracekit.analysis.deployments import first_versions, given_deployments, labels_of
+from tracekit.checks.changes.over_time import timeline_of
+from tracekit.findings import Finding
+from tracekit.text import clean, moment, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import pandas as pd
+
+    from tracekit.checks.case import Case
+    from tracekit.checks.screen.made import Made
+
+_NAME: Final = 80
+_NAMED: Final = 4  # services in a sentence
+
+
+class Release(NamedTuple):
+    """A version of a service that the baseline does not have: the versions that it has, and the first span with it."""
+
+    service_name: str
+    previous: tuple[str, ...]
+    version: str
+    first_ns: int
+
+
+def changed(made: Made) -> Finding | None:
+    """Return what changed since the baseline besides latency and errors; None without a baseline."""
+    if made.changes is None or made.case.baseline is None:
+        return None
+    found = made.case.result(releases)
+    new = made.first("operations", "new_log_lines")
+    words = [*_released(made.case, found), *_deployed(made.case), *([new.headline] if new is not None else [])]
+    is_related = made.regression is not None and bool(found)
+    note = " (Coincides; not proof.)" * is_related
+    return Finding(
+        "screen.changed",
+        "notice" if found or new is not None else "info",
+        " ".join(words) + note,
+        values={"releases": [release._asdict() for release in found]},
+        code="traces.resources[['service_name', 'service_version']]",
+    )
+
+
+def releases(case: Case) -> list[Release]:
+    """Return the versions that the baseline does not have of services that it has, in the order of their first spans.
+
+    Of two parts of one recording: all versions that appeared in it.
+    """
+    if case.baseline is None:
+        return []
+    if case.recording is not None:
+        rows = case.result(timeline_of).deployments.to_dict("records")
+        return [_of_recording(row) for row in rows if isinstance(row["service_version"], str)]
+    before, now = _versions(case.baseline), _versions(case)
+    known = before.groupby("service_name")["service_version"].agg(tuple).to_dict()
+    rows = now.sort_values(["first_ns", "service_name"], kind="stable").to_dict("records")
+    return [
+        Release(row["service_name"], known[row["service_name"]], row["service_version"], int(row["first_ns"]))
+        for row in rows
+        if row["service_name"] in known and row["service_version"] not in known[row["service_name"]]
+    ]
+
+
+def _of_recording(row: dict[Hashable, Any]) -> Release:
+    """Return the release of a row of the deployments of a recording."""
+    was = row["previous_version"]
+    previous = (was,) if isinstance(was, str) else ()
+    return Release(str(row["service_name"]), previous, str(row["service_version"]), int(row["first_ns"]))
+
+
+def _versions(case: Case) -> pd.DataFrame:
+    """Return the first time of each version of each service of one side."""
+    return first_versions(case.traces)
+
+
+def _released(case: Case, found: list[Release]) -> list[str]:
+    """Return the sentences about versions."""
+    if not found:
+        has_any = len(_versions(case)) > 0
+        return ["No new service version." if has_any else "Service versions are not recorded (service.version)."]
+    names = [_release(one) for one in found[:_NAMED]]
+    more = f" and {plural(len(found) - _NAMED, 'more version')}" if len(found) > _NAMED else ""
+    return [f"{'; '.join(names)}{more}. No other service version changed."]
+
+
+def _release(one: Release) -> str:
+    """Return a new version in words."""
+    was = ", ".join(clean(version, limit=_NAME) for version in one.previous)
+    name = clean(one.service_name, limit=_NAME)
+    return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen {moment(one.first_ns)[11:]}"
+
+
+def _deployed(case: Case) -> list[str]:
+    """Return the sentence about deployments that the user gave; none without."""
+    if case.deployments is None:
+        return []
+    given: Any = given_deployments(case.deployments)
+    names = [f"{clean(name, limit=_NAME)} at {moment(at)} UTC" for name, at in
+             zip(labels_of(given), given["first_ns"], strict=True)]  # fmt: skip
+    return [f"Deployments: {'; '.join(names[:_NAMED])}."] if names else []

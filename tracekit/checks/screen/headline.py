@@ -1,0 +1,101 @@
+"""What is wrong, in one sentence: the endpoint, the metric, the baseline and the current value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.checks.changes.endpoints import most_regressed
+from tracekit.checks.names import name_of
+from tracekit.checks.screen.course import course_of
+from tracekit.findings import Finding
+from tracekit.text import count, factor, from_to, plural, ratio
+
+if TYPE_CHECKING:
+    from tracekit.checks.comparison import Changes
+    from tracekit.checks.screen.made import Made, Regression
+    from tracekit.findings import Severity
+
+_FELT: Final = 0.1  # of the p95 of the baseline: added beyond doubt, it hurts users
+_POINTS: Final = 0.01  # added to the error rate, it hurts users
+_ALONE: Final = ("failures", "over_time", "tail", "slowest")
+
+
+def headline(made: Made) -> Finding | None:
+    """Return what is wrong: what became worse, or that nothing did; without a baseline, what stands out."""
+    changes = made.changes
+    if changes is None:
+        one = made.first("comparable") or made.warning(*_ALONE) or made.first("slowest")
+        return None if one is None else replace(one, check="screen.headline", remedy="", method="")
+    if (regression := made.regression) is None:
+        return _nothing(made, changes)
+    if regression.metric == "mean":
+        return replace(regression.finding, check="screen.headline", remedy="", method="")
+    severity: Severity = "critical" if _is_hurting(made, regression, changes) else "warning"
+    texts = [_errors(changes)] if regression.metric == "error_rate" else []
+    if most_regressed(changes) is not None:
+        texts.append(_latency(changes))
+    values = (_error_values if regression.metric == "error_rate" else _latency_values)(changes)
+    return replace(
+        regression.finding,
+        check="screen.headline",
+        severity=severity,
+        status="failed" if severity == "critical" else "warning",
+        headline=" ".join(f"{text}." for text in texts),
+        values={"metric": regression.metric, **values},
+        remedy="",
+        method="",
+    )
+
+
+def _is_hurting(made: Made, regression: Regression, changes: Changes) -> bool:
+    """Return whether users are hurt now: by enough, and still when the data end."""
+    row = most_regressed(changes)
+    if regression.metric == "error_rate":
+        is_felt = changes.now.failed.value - changes.before.failed.value >= _POINTS
+    else:
+        is_felt = row is not None and row["p95_change_low_ns"] >= _FELT * row["baseline_p95_ns"]
+    return bool(is_felt) and course_of(made, regression).is_ongoing is True
+
+
+def _errors(changes: Changes) -> str:
+    """Return the change of the error rate."""
+    rates = from_to(changes.before.failed.value, changes.now.failed.value, ratio)
+    return f"Error rate{changes.recorded} rose {rates}"
+
+
+def _error_values(changes: Changes) -> dict[str, Any]:
+    """Return the numbers of the error rate."""
+    before, now = changes.before.failed.value, changes.now.failed.value
+    return {"baseline": before, "current": now, "unit": "ratio", "factor": now / before if before else float("inf")}
+
+
+def _latency(changes: Changes) -> str:
+    """Return the change of the p95 of the endpoint that regressed most."""
+    row = most_regressed(changes)
+    assert row is not None
+    before, now = row["baseline_p95_ns"], row["current_p95_ns"]
+    times = f" {factor(now / before)}" * bool(before)
+    return f"{name_of(row)} p95 regressed{times}: {from_to(before, now)}"
+
+
+def _latency_values(changes: Changes) -> dict[str, Any]:
+    """Return the numbers of the p95 of the endpoint that regressed most."""
+    row = most_regressed(changes)
+    assert row is not None
+    before, now = float(row["baseline_p95_ns"]), float(row["current_p95_ns"])
+    place = {"service_name": str(row["service_name"]), "operation": str(row["operation"])}
+    return {**place, "baseline": before, "current": now, "unit": "ns", "factor": now / before if before else None}
+
+
+def _nothing(made: Made, changes: Changes) -> Finding | None:
+    """Return that nothing regressed, with what was compared; None where a comparison could not be made."""
+    if made.first("change") is None or made.first("failing") is None:
+        return None
+    entries = changes.entries
+    tested = int(entries["p95_change_low_ns"].notna().sum())
+    traces = from_to(len(changes.before.traces), len(changes.now.traces), count)
+    what = f"the p95 of {plural(tested, 'endpoint')}, the mean latency and the error rate" if tested else "the mean"
+    text = f"No significant regression of {what} (n = {traces} traces)."
+    values = {"metric": None, "endpoint_count": tested}
+    return Finding("screen.headline", "info", text, values=values, code="tk.compare(before, traces)")

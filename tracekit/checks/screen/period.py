@@ -1,0 +1,71 @@
+"""What is compared with what: the periods, the number of traces, and what the figures describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tracekit.checks.comparison import changes_of
+from tracekit.checks.overview import overview
+from tracekit.checks.registry import CHECKS
+from tracekit.findings import Finding
+from tracekit.text import count, period, plural
+
+if TYPE_CHECKING:
+    from tracekit.checks.overview import Overview
+    from tracekit.checks.screen.made import Made
+
+_WEAKENING: Final = frozenset(check.name for check in CHECKS if check.weakens)
+_ALARMS: Final = ("warning", "critical")
+_BIASED: Final = ("bias.tail", "bias.reservoir", "bias.attribute", "mix.head")
+
+
+def caveat(made: Made) -> Finding | None:
+    """Return that the sampling is biased and the weights are unknown; nothing otherwise."""
+    if made.case.traces.weights.known.all() or (biased := made.warning(*_BIASED)) is None:
+        return None
+    traces = plural(len(made.case.traces), "recorded trace")
+    text = f"Sampling unknown: figures describe these {traces}, not all requests. {biased.headline}"
+    values = {"trace_count": len(made.case.traces), "check": biased.check}
+    remedy = weights.remedy if (weights := made.first("weights")) is not None else ""
+    return Finding("screen.caveat", "warning", text, biased.estimate, values=values, remedy=remedy, code=biased.code)
+
+
+def compared(made: Made) -> Finding | None:
+    """Return the periods and the number of traces of both sides, and what their figures describe."""
+    changes = made.case.result(changes_of)
+    sides = [made.case.result(overview)] if changes is None else [changes.now, changes.before]
+    name = "Incident" if made.regression is not None else "Current"
+    now, *before = (_period(side) for side in sides)
+    before = [one.removeprefix(now[:11]) for one in before]  # the date, where it is the same
+    counts = [len(side.traces) for side in sides]
+    each = (
+        f"{plural(counts[0], 'trace')} each"
+        if before and len(set(counts)) == 1
+        else " and ".join(plural(number, "trace") if at == 0 else count(number) for at, number in enumerate(counts))
+    )
+    what = f"{name} {now}" + "".join(f" vs baseline {one}" for one in before) if before else f"Recorded {now}"
+    weights = made.case.traces.weights
+    sampling = "sampling unknown: figures describe recorded traces" if not weights.known.all() else weights.statement
+    values = {
+        "trace_counts": counts,
+        "periods_ns": [None if side.period_ns is None else list(side.period_ns) for side in sides],
+        "is_sampling_known": bool(weights.known.all()),
+    }
+    parts = [what, each, sampling, *([made.case.comparison] if made.case.comparison else [])]
+    return Finding("screen.period", "info", f"{' · '.join(parts)}.", values=values, code="traces.summary")
+
+
+def weakened(made: Made) -> Finding | None:
+    """Return what weakens these conclusions most, and how many findings do; None where nothing does."""
+    told = made.warning(*_BIASED) if caveat(made) is not None else None
+    weak = [one for one in made.findings if one.check in _WEAKENING and one.severity in _ALARMS and one is not told]
+    if not weak:
+        return None
+    rest = f" {plural(len(weak) - 1, 'more finding')} on the quality of the data below." if len(weak) > 1 else ""
+    values = {"checks": [one.check for one in weak]}
+    return Finding("screen.weakened", "notice", f"{weak[0].headline}{rest}", values=values, code=weak[0].code)
+
+
+def _period(side: Overview) -> str:
+    """Return the period of one side."""
+    return "without times" if side.period_ns is None else period(*side.period_ns)

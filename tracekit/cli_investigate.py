@@ -1,0 +1,139 @@
+"""``tracekit investigate``: what is wrong, since when, for whom, the likely cause and what to do, in the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+import tracekit as tk
+
+if TYPE_CHECKING:
+    from tracekit.investigation.result import Investigation
+
+HURT: Final = 1
+
+
+def investigate(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, globs, archives, Parquet stores, or - for stdin.", show_default=False),
+    ],
+    *,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="Earlier traces of the same system; without, one is found in FILES. Repeatable."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the report to this file.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Sampling weights: 1 if every request was recorded, auto, or a file of sampling rules."),
+    ] = None,
+    rules: Annotated[str | None, typer.Option(help="File of sampling rules, to check how FILES were sampled.")] = None,
+    requests: Annotated[
+        list[str] | None, typer.Option(help="Request counts of FILES: access logs or metrics. Repeatable.")
+    ] = None,
+    deployment: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=TIME of a deployment (UTC); default: changes of service.version. Repeatable."),
+    ] = None,
+    logs: Annotated[
+        list[str] | None, typer.Option(help="Log lines of the traces: file, folder or glob. Repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if users are hurt when the data end.")] = False,
+    input_format: Annotated[
+        str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
+    ] = None,
+) -> None:
+    """Print what is wrong, since when, for whom, what changed, the likely cause and what to do.
+
+    Exit code 0; 1 with --fail, if users are hurt when the data end (critical); 2: a file or argument error.
+    """
+    deployments = _deployments(deployment)
+    before = _read(baseline, input_format, weights) if baseline else None
+    traces = _read(files, input_format, weights)
+    counts = tk.read_requests(requests).counts if requests else None
+    try:
+        found = tk.investigate(
+            traces, before, rules=rules, requests=counts, deployments=deployments, logs=logs, on_step=_told
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    finally:
+        _told("", -1, 0)
+    if as_json:
+        typer.echo(_document(found))
+    else:
+        show_screen(found)
+    if output is not None:
+        written = found.report(output)
+        typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
+    raise typer.Exit(HURT if fail and found.severity == "critical" else 0)
+
+
+_WIDTH: Final = 40  # characters of a line of progress
+
+
+def show_screen(found: Investigation) -> None:
+    """Print the first screen."""
+    from tracekit.cli_tables import screen_table, show  # noqa: PLC0415 - not for --help
+
+    show(screen_table(found.first_screen))
+
+
+def _told(title: str, at: int, of: int) -> None:
+    """Show which step runs, over the line before, where standard error is a terminal; no title clears the line."""
+    if sys.stderr.isatty():
+        words = f"{min(at + 1, of)}/{of} {title}" if title else ""
+        typer.echo(f"\r{words:<{_WIDTH}}\r", err=True, nl=False)
+
+
+def _read(files: list[str], input_format: str | None, weights: str | None) -> tk.TraceSet:
+    """Return the traces of files, with their sampling weights."""
+    traces = tk.read(files, format=input_format)
+    if weights is None:
+        return traces
+    try:
+        return traces.with_weights(float(weights) if weights.replace(".", "", 1).isdigit() else weights)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--weights") from error
+
+
+def _deployments(given: list[str] | None) -> dict[str, str] | None:
+    """Return deployments by name; a usage error before any file is opened."""
+    pairs = [one.rpartition("=") for one in given or []]
+    if wrong := [one for one, (name, _, when) in zip(given or [], pairs, strict=True) if not name or not when]:
+        message = f"expected NAME=TIME, such as 'ledger 1.5.0=2026-11-21T04:59', found {wrong[0]!r}"
+        raise typer.BadParameter(message, param_hint="--deployment")
+    return {name: when for name, _, when in pairs} or None
+
+
+def _document(found: Investigation) -> str:
+    """Return the first screen and all findings as JSON."""
+    lines: list[dict[str, Any]] = [
+        {
+            "line": line.check.removeprefix("screen."),
+            "severity": line.severity,
+            "text": line.headline,
+            "values": dict(line.values),
+            "code": line.code,
+        }
+        for line in found.first_screen
+    ]
+    findings = found.findings.frame().to_dict("records")
+    document = {"severity": found.severity, "first_screen": lines, "findings": findings}
+    return json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold: numbers of numpy as numbers, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value

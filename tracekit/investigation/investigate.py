@@ -1,0 +1,120 @@
+"""``tk.investigate``: all checks of a recording and its baseline, and what they come to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tracekit.arguments import check_traces
+from tracekit.checks.case import Case, build_case
+from tracekit.checks.logs.join import logs as logs_of
+from tracekit.investigation.baseline import Baseline, baseline_within
+from tracekit.investigation.result import Investigation
+from tracekit.investigation.steps import STEPS, run_steps
+from tracekit.report.goals import Goals
+from tracekit.report.sides import Sides
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+
+    from tracekit.analysis.cost.prices import Price
+    from tracekit.traces import TraceSet
+
+
+def investigate(
+    traces: TraceSet,
+    baseline: TraceSet | None = None,
+    *,
+    rules: Any = None,
+    requests: pd.DataFrame | None = None,
+    deployments: pd.DataFrame | Mapping[str, Any] | None = None,
+    logs: Any = None,
+    slo: float | Mapping[str, Any] | None = None,
+    prices: Sequence[Price | str] | None = None,
+    steps: Sequence[str] | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+) -> Investigation:
+    """Return what is wrong, since when, for whom, what changed, the likely cause and what to do.
+
+    Parameters
+    ----------
+    traces
+        The traces to explain; not modified.
+    baseline
+        Earlier traces of the same system.  Without one, a baseline is found in ``traces``: those before the onset of a
+        change, or before a release; otherwise failed requests are compared with those that succeeded, or the slowest
+        ones with the faster half.
+    rules, requests
+        Sampling rules and request counts of ``traces``, as for ``tk.sampling``.
+    deployments
+        Deployments, as for ``tk.timeline``; default: those in ``service.version``.
+    logs
+        Log lines of the traces and of the baseline, any source of ``tk.logs``.
+    slo, prices
+        Objective and price table, as for ``tk.report``: sections of the report.
+    steps
+        Names of the steps to run: ``quality``, ``sampling``, ``data``, ``changes``, ``latency``, ``errors``,
+        ``patterns``; default: all.
+    on_step
+        Called before each step with its title, its number from 0 on, and the number of steps.
+
+    Returns
+    -------
+    Investigation
+        ``.first_screen``, ``.findings``, ``.report(path)``.
+
+    Raises
+    ------
+    TypeError
+        An argument that is not a TraceSet.
+    ValueError
+        A step that does not exist; rules, requests, deployments, logs, an objective or prices that cannot be used.
+
+    Notes
+    -----
+    Every line is made of findings of checks, and is left out where the data do not support it.  ``critical`` means that
+    users are hurt when the data end: the p95 of an endpoint is higher by at least 10%, or the error rate by at least
+    one percentage point, both beyond doubt, and the last requests are affected.  A release that coincides is named as
+    such, not as the cause.  A check that fails is a finding of its own and stops no other.
+
+    Examples
+    --------
+    >>> before, during = tk.load_sample("checkout-regression")
+    >>> print(tk.investigate(during, before).first_screen["started"].headline)
+    After 2026-11-21 04:58:44 UTC (the baseline ends), by 04:59:08. Still slow when the data end, 05:00:41.
+
+    Without a baseline, the same two recordings as one:
+
+    >>> print(tk.investigate(before + during).baseline.statement)
+    No baseline given: compared with the traces before ledger 1.5.0, first seen 2026-11-21 04:59:03 UTC
+    """
+    check_traces(traces, "investigate")
+    if baseline is not None:
+        check_traces(baseline, "investigate")
+    names = [step.name for step in STEPS]
+    if unknown := [name for name in steps or () if name not in names]:
+        raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
+    goals = Goals.of(slo, prices)
+    recording = replace(build_case(traces, rules=rules, requests=requests), deployments=deployments)
+    compared = baseline_within(recording) if baseline is None else Baseline("given", traces, baseline, "")
+    case = _case(recording, compared, logs)
+    ran = run_steps(case, recording if compared.kind != "given" else case, names if steps is None else steps, on_step)
+    sides = Sides(compared.current, compared.before, traces, _names(compared))
+    return Investigation(ran.screen, ran.findings, compared.current, compared, ran.table, case, sides, goals)
+
+
+def _case(recording: Case, compared: Baseline, logs: Any) -> Case:
+    """Return the case of the traces to explain: with their baseline and their log lines."""
+    joined = None if logs is None else logs_of(compared.current, logs, baseline=compared.before)
+    before = None if compared.before is None else Case(compared.before)
+    case = recording
+    if compared.current is not recording.traces:  # the inputs of the recording do not fit a part of it
+        case = Case(compared.current, deployments=recording.deployments, recording=recording.traces)
+    return replace(case, baseline=before, logs=joined, comparison=compared.statement)
+
+
+def _names(compared: Baseline) -> tuple[str, str]:
+    """Return the names of the sides in the report."""
+    return ("baseline" if compared.kind in {"given", "none"} else compared.kind), "current"
