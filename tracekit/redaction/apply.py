@@ -45,13 +45,13 @@ class Redacted:
         The columns; nothing that was removed is left in them.
     removed
         One row per kind, place, key and action: ``value_count`` distinct values, ``use_count`` uses.
-    values
-        What was removed and can be searched for; never written anywhere.
+    searched
+        Removed values that finished files can be searched for; never written anywhere.
     """
 
     columns: Columns
     removed: pd.DataFrame
-    values: frozenset[str]
+    searched: frozenset[str]
 
 
 def redacted_columns(columns: Columns, policy: Policy) -> Redacted:

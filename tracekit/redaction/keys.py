@@ -122,5 +122,7 @@ def is_value_of(kind: str, text: str) -> bool:
 
 
 _MACHINE_ID: Final = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{12,}")
-LABEL: Final = re.compile(r"\[[A-Za-z][A-Za-z -]{2,30}(?: [0-9a-f]{12}| at [^\]\s]+)?\]|\?|REDACTED")
+LABEL: Final = re.compile(
+    r"\[[A-Za-z][A-Za-z -]{2,30}(?: [0-9a-f]{12}| at [^\]\s]+)?\]|\?|REDACTED|(?:\d{1,3}\.){3}x|(?:[0-9a-f]{4}:){3}x"
+)
 """What ``replace`` writes in the place of a match."""

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from tracekit.redaction.find import SQL, URL
+from tracekit.redaction.find import PRIVATE, SQL, URL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,19 +59,19 @@ def substitute(value: str, kind: str, action: str, policy: Policy) -> str:
 
 def _general(value: str, kind: str) -> str:
     """Return the part of a value that is not personal."""
-    if kind == "IP address":
-        return _network(value)
+    if kind in {"IP address", PRIVATE}:
+        return _network(value, kind)
     if kind == "email":
         domain = _DOMAIN.search(value)
         return f"[email at {domain[1]}]" if domain else "[email]"
     return {SQL: "?", URL: "REDACTED"}.get(kind, f"[{kind}]")
 
 
-def _network(value: str) -> str:
+def _network(value: str, kind: str) -> str:
     """Return the network of an IP address: three parts of it."""
     try:
         address = ipaddress.ip_address(value)
     except ValueError:  # joined with a match of another kind
-        return "[IP address]"
+        return f"[{kind}]"
     sign = "." if address.version == _IPV4 else ":"
     return f"{sign.join(address.exploded.split(sign)[:3])}{sign}x"

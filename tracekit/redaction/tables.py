@@ -116,10 +116,15 @@ def strings(texts: Sequence[str]) -> pa.LargeStringArray:
 
 def _of_machines(columns: Columns) -> Array:
     """Return 1 for texts that are only trace states, schema URLs, scope names or versions, else 0."""
-    of_people = np.zeros(len(columns.texts) + 1, bool)
-    of_people[columns.spans.status_message] = True
-    of_people[columns.events.name] = True
-    return np.where(of_people[:-1], 0, 1)
+    spans, scopes = columns.spans, columns.scopes
+    found = np.zeros(len(columns.texts) + 1, np.int64)
+    for codes in (spans.trace_state, columns.links.trace_state, columns.resources.schema_url):
+        found[codes] = 1
+    for codes in (scopes.name, scopes.version, scopes.schema_url):
+        found[codes] = 1
+    found[spans.status_message] = 0
+    found[columns.events.name] = 0
+    return found[:-1]
 
 
 # -------------------------------------------------------------------- texts inside of values
