@@ -69,6 +69,9 @@ from tracekit.analysis.profile.result import ProfileComparison as ProfileCompari
 from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality
 from tracekit.checks.topics import patterns as patterns
+from tracekit.analysis.privacy import privacy as privacy
+from tracekit.analysis.privacy import Privacy as Privacy
+from tracekit.redaction.policy import Policy as Policy
 from tracekit.checks.coverage.coverage import coverage as coverage
 from tracekit.investigation.investigate import investigate as investigate
 from tracekit.investigation.result import Investigation as Investigation

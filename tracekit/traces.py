@@ -18,11 +18,14 @@ from tracekit.expressions import evaluate, is_xray, xray_filter
 from tracekit.filters import by_plain_id, of_spans, position, truths, window_ns
 from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
+from tracekit.redaction.apply import redacted_columns, redacted_texts, removed_from
+from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.schema import Quality
 from tracekit.self_description import step
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
+    from tracekit.redaction.policy import Policy
     from tracekit.weights import Weights
 
 Filter = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
@@ -398,6 +401,47 @@ class TraceSet(Shown):
             raise ValueError(f"expected n of 0 or more traces, found {n}")
         return self._only(np.arange(len(self)) < n, step("head", n))
 
+    def redact(self, policy: Any = "default") -> TraceSet:
+        """Return the same traces without personal data and secrets; ``redacted`` says what was removed.
+
+        What is found is what ``tk.privacy`` lists.  Structure, ids, times, weights, and the names of services and hosts
+        stay as they are.  Each distinct text is searched and replaced once.
+
+        Parameters
+        ----------
+        policy
+            ``"default"`` (``tk.Policy()``), a ``tk.Policy``, a mapping with its fields, or a TOML file with them.
+
+        Returns
+        -------
+        TraceSet
+            Texts of attributes, names, events, resources, sources and issues are replaced, and equal ones become one;
+            the record of what was removed is kept by ``save``.
+
+        Raises
+        ------
+        ValueError
+            The policy cannot be used; the message says why.
+
+        Examples
+        --------
+        >>> frame = shop.spans[["trace_id", "span_id", "name", "start_ns", "end_ns"]]
+        >>> users = tk.TraceSet.from_spans(frame.assign(**{"attributes.user.email": "jo@example.org"})).redact()
+        >>> users.attribute("user.email").unique().tolist()
+        ['[email]']
+        >>> users.redacted[["kind", "key", "use_count"]].to_numpy().tolist()
+        [['email', 'user.email', 28]]
+        """
+        chosen = policy_of(policy)
+        if chosen is None:
+            raise ValueError("expected a redaction policy, found None; omit redact(...) to keep everything")
+        return redacted_set(self, chosen, step("redact", *([] if policy == STANDARD else [policy])))[0]
+
+    @property
+    def redacted(self) -> pd.DataFrame:
+        """What ``redact`` removed: ``kind``, ``where``, ``key``, ``action``, ``value_count``, ``use_count``."""
+        return removed_from(self.columns)
+
     def _only(self, chosen: Array, made: str, weights: Weights | None = None) -> TraceSet:
         """Return the selected traces, with new weights of all traces if given."""
         rows = np.flatnonzero(chosen[self.forest.trace])
@@ -542,6 +586,13 @@ class TraceSet(Shown):
 
     def _repr_html_(self) -> str:
         return self_description.table(self)
+
+
+def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, frozenset[str]]:
+    """Return a set without personal data and secrets, and the removed values that files can be searched for."""
+    found = redacted_columns(traces.columns, policy)
+    steps = (*redacted_texts(traces.steps, policy, values=set(found.searched)), *([made] if made else []))
+    return TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps), found.searched
 
 
 def matching(traces: TraceSet, condition: Filter) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tracekit.checks.quality.pii.redaction import redacted
+from tracekit.redaction.texts import redacted
 from tracekit.report.tables import (
     Cell,
     Column,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.checks.quality.pii.redaction import redacted
+from tracekit.redaction.texts import redacted
 from tracekit.text import count, plural
 from tracekit.views.charts import bar_rows, chart, empty_state, safe
 from tracekit.views.markup import table

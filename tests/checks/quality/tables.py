@@ -28,8 +28,8 @@ from tracekit.checks.quality.clocks.drift import drift, step
 from tracekit.checks.quality.completeness.call_pairs import all_calls, call_pairs
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.gaps.silence import burst, silences
-from tracekit.checks.quality.pii.scan import blob, digit_runs, hits
 from tracekit.checks.quality.propagation.continuations import stitch
+from tracekit.redaction.scan import blob, digit_runs, hits
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.gap_strata import Stratum, gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson

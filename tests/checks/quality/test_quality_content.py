@@ -9,8 +9,8 @@ from scipy.stats import binom
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.checks.quality.pii.leaks import leaks_in_traffic
-from tracekit.checks.quality.pii.patterns import DETECTORS, masked
-from tracekit.checks.quality.pii.scan import blob, digit_runs, hits
+from tracekit.redaction.patterns import DETECTORS, masked
+from tracekit.redaction.scan import blob, digit_runs, hits
 from tracekit.stats.thinned import thinned_count
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tracekit.analysis.logs.match import BY_ID
 from tracekit.checks.comparison import FDR
-from tracekit.checks.quality.pii.redaction import redacted
 from tracekit.findings import Estimate, Finding
+from tracekit.redaction.texts import redacted
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.text import clean, count, interval, plural, ratio, round_ratio, shortened
 

@@ -11,10 +11,10 @@ import pandas as pd
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.logs.match import BY_ID
 from tracekit.analysis.logs.span_events import with_events
-from tracekit.checks.quality.pii.redaction import redacted
 from tracekit.findings import Shown
 from tracekit.loading.logs.read import FRAME
 from tracekit.readable_tables import as_html
+from tracekit.redaction.texts import redacted
 from tracekit.text import plural, ratio, short_names
 from tracekit.weights.known import Weighted
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes, texts_of
-from tracekit.checks.quality.pii.patterns import is_pii, masked
-from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.findings import Estimate, finding, not_assessable
+from tracekit.redaction.patterns import is_pii, masked
+from tracekit.redaction.scan import labels_shown
 from tracekit.schema import ValueType
 from tracekit.stats.thinned import unseen_mass
 from tracekit.text import count, ratio, ratio_range

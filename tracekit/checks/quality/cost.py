@@ -10,8 +10,8 @@ from scipy import stats
 
 from tracekit.checks.quality.gaps.parts import scopes, trimmed
 from tracekit.checks.quality.gaps.scan import ALARM_LOSS, ALARM_P, FEWEST_BINS
-from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.findings import Estimate, Status, finding, not_assessable
+from tracekit.redaction.scan import labels_shown
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.thinned import required_rate
 from tracekit.text import count, plural, ratio, usd

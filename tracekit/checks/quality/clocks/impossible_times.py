@@ -10,9 +10,9 @@ import pandas as pd
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.attributes import join, pick
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
-from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.verdicts import status_of_low_share, without_weighted_traces
 from tracekit.findings import Estimate, Status, finding, not_assessable
+from tracekit.redaction.scan import labels_shown
 from tracekit.schema import Quality
 from tracekit.stats.grouping import group_rows
 from tracekit.text import count, plural, ratio, ratio_range

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.quality.pii.patterns import DETECTORS, is_pii, masked
-from tracekit.checks.quality.pii.scan import Blob, Hit, blob, digit_runs, hits
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, Status, finding, not_assessable
+from tracekit.redaction.patterns import DETECTORS, is_pii, masked
+from tracekit.redaction.scan import Blob, Hit, blob, blob_of, digit_runs, hits
 from tracekit.schema import ValueType
 from tracekit.stats.intervals import wilson
 from tracekit.stats.mover import weight_classes
@@ -120,7 +120,7 @@ def _attributes(case: Case) -> tuple[list[list[Any]], int]:
     use = use + np.bincount(columns.resource_attributes.codes, weight, minlength=len(kv)).astype(np.int64)
     used = np.flatnonzero(use > 0)
     integers = used[(kv.type[used] == ValueType.INT) & (kv.integer[used] >= _LEAST_CARD)]
-    text = _texts(kv.text)
+    text = blob_of(kv.text)
     scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
     found = [hit for hit in hits(text) if use[hit.row]]
     spelt = blob([str(int(value)) for value in kv.integer[integers]])
@@ -129,14 +129,6 @@ def _attributes(case: Case) -> tuple[list[list[Any]], int]:
     leaking[[hit.row for hit in found + cards]] = True
     uses = uses_of(case.traces, leaking)
     return _rows(case, found + cards, kv.key, kv.keys, use, scanned, uses, genuine), len(used)
-
-
-def _texts(array: Any) -> Blob:
-    """Return the texts of an Arrow array without a copy."""
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    return Blob(whole[ends[0] : ends[-1]], ends - ends[0])
 
 
 def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, confidence: float) -> tuple[list[Hit], Array]:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import pick
-from tracekit.checks.quality.pii.scan import labels_shown
 from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.propagation.continuations import Windows, stitch
 from tracekit.findings import Estimate, finding, not_assessable
+from tracekit.redaction.scan import labels_shown
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.stats.tests import false_discovery

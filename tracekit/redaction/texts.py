@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.checks.quality.pii.patterns import DETECTORS, masked
-from tracekit.checks.quality.pii.scan import blob, digit_runs, hits
+from tracekit.redaction.patterns import DETECTORS, masked
+from tracekit.redaction.scan import blob, digit_runs, hits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from re import Match
 
-    from tracekit.checks.quality.pii.patterns import Detector
+    from tracekit.redaction.patterns import Detector
 
 _KEPT = "private address"  # as in labels: listed by the check, not a leak
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tracekit.checks.quality.pii.redaction import redacted
-from tracekit.checks.quality.pii.scan import blob, hits
+from tracekit.redaction.scan import blob, hits
+from tracekit.redaction.texts import redacted
 
 
 @pytest.mark.parametrize(

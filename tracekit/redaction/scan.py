@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.checks.quality.pii.numbers import IBAN_ALL_DIGITS, IBAN_LENGTHS, card_like, luhn
-from tracekit.checks.quality.pii.patterns import DETECTORS, masked
+from tracekit.redaction.numbers import IBAN_ALL_DIGITS, IBAN_LENGTHS, card_like, luhn
+from tracekit.redaction.patterns import DETECTORS, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    import pyarrow as pa
 
     from tracekit.columns import Array
 
@@ -39,6 +41,14 @@ def blob(texts: list[str]) -> Blob:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.concatenate(([0], np.cumsum([len(text) for text in encoded]))).astype(np.int64)
     return Blob(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+
+def blob_of(texts: pa.LargeStringArray) -> Blob:
+    """Return the texts of an Arrow array, without a copy; a null is empty."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return Blob(whole[ends[0] : ends[-1]], ends - ends[0])
 
 
 class Hit(NamedTuple):

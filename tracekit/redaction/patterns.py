@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracekit.checks.quality.pii.numbers import is_card, is_iban, is_phone, is_ssn
+from tracekit.redaction.numbers import is_card, is_iban, is_phone, is_ssn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,94 @@
+"""What is found in a text, and what only looks like it; the examples are written by hand or made by ``planted``."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from planted import AS_SENT, KINDS, lookalikes, planted
+
+from tracekit.redaction.find import found_in
+from tracekit.redaction.keys import context_of
+from tracekit.redaction.tables import strings
+
+KEPT = {"private address"}  # listed, and kept by the default policy
+
+
+def matches_of(text, key=""):
+    found = found_in(strings([text]), [context_of(key)], np.zeros(1, np.int64))
+    return [(match.kind, text[match.begin : match.end]) for match in found.get(0, [])]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("", "mail jo@example.org, please", [("email", "jo@example.org")]),
+        ("", "/users/jo@example.org/orders", [("email", "jo@example.org")]),
+        ("", "card 4111111111111111 refused", [("payment card", "4111111111111111")]),
+        ("", "card 4111111111111112 refused", []),
+        ("", "key AKIAIOSFODNN7EXAMPLE", [("AWS access key", "AKIAIOSFODNN7EXAMPLE")]),
+        ("", "Authorization: Bearer abcDEF123456789012345", [("credentials", "abcDEF123456789012345")]),
+        ("", "postgres://jo:s3cret@db.example.org/x", [("password in an address", "jo:s3cret")]),
+        ("", "password=hunter&user=4", [("secret in a parameter", "hunter")]),
+        ("", '{"password": "a b c d", "n": 1}', [("secret in a parameter", "a b c d")]),
+        ("", "token: expired", []),
+        ("", "max_tokens=40960", []),
+        ("", "from 151.101.1.69 to 10.0.0.7", [("IP address", "151.101.1.69"), ("private address", "10.0.0.7")]),
+        ("", "2a02:8108:1::7 at 10:20:30", [("IP address", "2a02:8108:1::7")]),
+        ("", "Chrome/120.0.0.0 Safari/537.36", []),
+        ("client.address", "10.0.0.7", [("IP address", "10.0.0.7")]),
+        ("server.address", "151.101.1.69", []),
+        ("service.version", "151.101.1.69", []),
+        ("", "1.12.3.4", []),
+        ("user.name", "Jo Smith", [("name", "Jo Smith")]),
+        ("customer.firstName", "Jo", [("name", "Jo")]),
+        ("service.name", "Jo Smith", []),
+        ("db.user.name", "orders_rw", []),
+        ("enduser.id", "550e8400-e29b-41d4-a716-446655440000", []),
+        ("contact.phone", "(030) 123 456", [("phone number", "(030) 123 456")]),
+        ("is_mobile", "true", []),
+        ("http.request.header.cookie", "a=b", [("secret", "a=b")]),
+        ("k8s.secret", "s3cret", [("secret", "s3cret")]),
+        ("date_of_birth", "1980-02-03", [("birth date", "1980-02-03")]),
+        ("shipping.address", "1 High Street", [("postal address", "1 High Street")]),
+        ("url.full", "https://x.example/a?b=c1&d={id}#e", [("URL query value", "c1")]),
+        ("url.query", "b=c1&d=REDACTED", [("URL query value", "c1")]),
+        ("", "is it? a=b", []),
+        ("db.query.text", "SELECT * FROM t1 WHERE a = 'x''y' AND b = $1", [("SQL literal", "'x''y'")]),
+        ("db.query.text", "SELECT 1 /* id='7' */", [("SQL literal", "1")]),
+        ("db.query.text", 'SELECT "a" FROM t WHERE b = "c"', [("SQL literal", '"c"')]),
+        ("", "failed: INSERT INTO t VALUES (5, 'x')", [("SQL literal", "5"), ("SQL literal", "'x'")]),
+        ("db.query.parameter.0", "Jo", [("SQL literal", "Jo")]),
+        ("", "SELECT entries 5", []),
+        ("", "update 3 items of the cart", []),
+        ("user.password", "[secret]", []),
+        ("user.password", "********", []),
+        ("user.name", "[name 0f3a9c51d2e8]", []),
+        ("", "", []),
+    ],
+)  # fmt: skip
+def test_what_is_found(key, text, expected):
+    assert matches_of(text, key) == expected
+
+
+@pytest.mark.parametrize("key", ["app.value", ""])
+@pytest.mark.parametrize("around", ["{}", "saw {} in the job"])
+def test_lookalikes_are_not_found(key, around):
+    """Order numbers, UUIDs, versions, hex ids, times, class names, base64 of words: at most 1% of 20,000."""
+    texts = lookalikes(7, 20_000)
+    rows = found_in(strings([around.format(text) for _, text in texts]), [context_of(key)], np.zeros(len(texts), int))
+    wrong = Counter(texts[row][0] for row, found in rows.items() if {match.kind for match in found} - KEPT)
+    assert wrong.total() <= 200, wrong
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"name"}))
+def test_every_kind_is_found_in_a_sentence(kind):
+    for _, value, text in [one for one in planted(11, 400) if one[0] == kind]:
+        shown = f"it was {AS_SENT.get(kind, str)(value)} today"
+        covered = [part for _, part in matches_of(shown)]
+        assert any(value in part for part in covered), (text, covered)
+
+
+def test_a_hundred_thousand_ids_of_traces_are_no_secrets():
+    rng = np.random.default_rng(5)
+    ids = [rng.bytes(size).hex() for size in (8, 16) for _ in range(50_000)]
+    assert found_in(strings(ids), [context_of("app.trace")], np.zeros(len(ids), np.int64)) == {}

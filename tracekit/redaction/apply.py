@@ -1,0 +1,371 @@
+"""The columns of a set with personal data and secrets replaced, on distinct values, and what was removed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracekit.columns import Ragged
+from tracekit.redaction.find import IN_PLACE
+from tracekit.redaction.keys import Context
+from tracekit.redaction.leftover import LEAST, occurrences
+from tracekit.redaction.replace import CHOSEN, replaced, substitute
+from tracekit.redaction.scan import blob_of
+from tracekit.redaction.tables import Pool, Pools, pools_of, strings
+from tracekit.redaction.uses import Use, table_of, uses_of
+from tracekit.schema import ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tracekit.columns import Array, Columns, KeyValues
+    from tracekit.redaction.policy import Policy
+
+NOTE: Final = "redaction"
+"""Note of a set that says what was removed, as JSON; it travels with stores."""
+_NUMBERS: Final = ("key", "type", "integer", "origin", "namespace", "is_indexed")
+_SAID: Final = ("kind", "where", "key", "action", "value_count", "use_count")
+
+
+@dataclass(frozen=True)
+class Redacted:
+    """A redacted set.
+
+    Parameters
+    ----------
+    columns
+        The columns; nothing that was removed is left in them.
+    removed
+        One row per kind, place, key and action: ``value_count`` distinct values, ``use_count`` uses.
+    searched
+        Removed values that finished files can be searched for; never written anywhere.
+    """
+
+    columns: Columns
+    removed: pd.DataFrame
+    searched: frozenset[str]
+
+
+def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
+    """Return columns in which a policy has been applied to every distinct text.
+
+    Ids, times, numbers other than personal ones, and the structure of traces stay as they are.
+    """
+    pools = pools_of(columns)
+    chosen = _chosen(columns.kv, policy)
+    _set_apart(pools, set(chosen), policy)
+    uses = [
+        use for use in [*uses_of(columns, pools, policy), *_uses_of_chosen(columns, chosen)] if use.action != "keep"
+    ]
+    values = {value for pool in pools for _, match, value in pool.values() if _is_searched(value, match.kind)}
+    values |= {text for text, action in chosen.values() if action != "keep" and _is_searched(text, CHOSEN)}
+    kv, new_code = _values(columns, pools, chosen, policy)
+    names, new_name = _texts(pools.names, policy)
+    texts, new_text = _texts(pools.texts, policy)
+    made = _recoded(columns, kv, new_code, (names, new_name), (texts, new_text))
+    made = replace(made, sources=_frame(columns.sources, policy, values), issues=_frame(columns.issues, policy, values))
+    removed = table_of([use for use in uses if use.action != "keep"])[list(_SAID)]
+    known = removed_from(columns)
+    removed = pd.concat([known, removed], ignore_index=True) if len(known) else removed
+    if len(removed):
+        made = replace(made, notes={**columns.notes, NOTE: removed.to_json(orient="records")})
+    return Redacted(made, removed, frozenset(values - _still_there(made, values)))
+
+
+def removed_from(columns: Columns) -> pd.DataFrame:
+    """Return what was removed from a set, as its note says; empty if nothing was."""
+    rows = json.loads(columns.notes.get(NOTE, "[]"))
+    frame = pd.DataFrame(rows, columns=list(_SAID))
+    return frame.astype({"value_count": "int64", "use_count": "int64"})
+
+
+def _is_searched(value: str, kind: str) -> bool:
+    """Return whether finished files are searched for a value: common words and short numbers are not."""
+    size = len(value.encode("utf-8", "surrogatepass"))
+    if kind in IN_PLACE or kind == CHOSEN:
+        mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+        return size >= 16 or (size >= 8 and mixed)  # noqa: PLR2004 - not words
+    return size >= LEAST and not (kind == "name" and value.isalpha() and value.lower() == value)
+
+
+# -------------------------------------------------------------------- keys that the policy names
+
+
+def _chosen(kv: KeyValues, policy: Policy) -> dict[int, tuple[str, str]]:
+    """Return text and action of every value whose key the policy names."""
+    actions = {at: action for at, key in enumerate(kv.keys) if (action := policy.action_of_key(key)) is not None}
+    rows = np.flatnonzero(np.isin(kv.key, list(actions))).tolist()
+    texts = kv.text.take(pa.array(rows, pa.int64())).to_pylist()
+    return {row: (_spelt(kv, row, text), actions[int(kv.key[row])]) for row, text in zip(rows, texts, strict=True)}
+
+
+def _spelt(kv: KeyValues, row: int, text: str | None) -> str:
+    """Return a value as text."""
+    if text is not None:
+        return text
+    return repr(float(kv.double[row])) if kv.type[row] == ValueType.DOUBLE else str(kv.integer[row])
+
+
+def _uses_of_chosen(columns: Columns, chosen: dict[int, tuple[str, str]]) -> Iterable[Use]:
+    """Yield the values of keys that the policy names, with their uses."""
+    kv = columns.kv
+    tables = (columns.attributes, columns.event_attributes, columns.link_attributes)
+    use = sum((np.bincount(table.codes, minlength=len(kv)) for table in tables), np.zeros(len(kv), np.int64))
+    for table in (columns.resource_attributes, columns.scope_attributes):
+        use = use + np.bincount(table.codes, minlength=len(kv))
+    for row, (text, action) in chosen.items():
+        if use[row]:
+            yield Use(CHOSEN, "attribute", kv.keys[kv.key[row]], text, int(use[row]), action)
+
+
+def _set_apart(pools: Pools, chosen: set[int], policy: Policy) -> None:
+    """Remove the matches that the policy keeps, and those in values whose key it names."""
+    for row in chosen & set(pools.attributes.found):
+        del pools.attributes.found[row]
+    for row in [row for row in pools.inside.found if int(pools.inside.owner[row]) in chosen]:
+        del pools.inside.found[row]
+    for pool in pools:
+        for row in list(pool.found):
+            pool.found[row] = [one for one in pool.found[row] if policy.action(one.kind) != "keep"]
+            if not pool.found[row]:
+                del pool.found[row]
+
+
+# -------------------------------------------------------------------- attribute values
+
+
+def _values(
+    columns: Columns, pools: Pools, chosen: dict[int, tuple[str, str]], policy: Policy
+) -> tuple[KeyValues, Array]:
+    """Return the table of values with replacements, and the new code of every old one: -1 for a dropped one."""
+    kv = columns.kv
+    new: dict[int, str] = {
+        row: replaced(pools.attributes.text(row), m, policy) for row, m in pools.attributes.found.items()
+    }
+    kinds = {row: int(ValueType.STR) for row in new}
+    for row, (text, kind) in _inside(kv, pools.inside, policy).items():
+        new[row], kinds[row] = text, kind
+    gone = _dropped(pools, policy) | {row for row, (_, action) in chosen.items() if action == "drop"}
+    for row, (text, action) in chosen.items():
+        if action != "keep":
+            new[row], kinds[row] = substitute(text, CHOSEN, action, policy), int(ValueType.STR)
+    new |= dict.fromkeys(gone, "")
+    made = _with_texts(kv, new, kinds)
+    keys, new_key = _texts(pools.keys, policy)
+    made = replace(made, keys=keys, key=new_key[kv.key].astype(kv.key.dtype))
+    changed = np.zeros(len(kv), bool)
+    changed[list(new)] = True
+    changed |= np.isin(made.key, made.key[changed]) | (len(keys) < len(kv.keys))
+    return _folded(made, changed, gone)
+
+
+def _dropped(pools: Pools, policy: Policy) -> set[int]:
+    """Return the values with a match whose action is to drop it."""
+    rows = {row for row, ms in pools.attributes.found.items() if any(policy.action(m.kind) == "drop" for m in ms)}
+    inside = [row for row, ms in pools.inside.found.items() if any(policy.action(m.kind) == "drop" for m in ms)]
+    return rows | {int(pools.inside.owner[row]) for row in inside}
+
+
+def _inside(kv: KeyValues, inside: Pool, policy: Policy) -> dict[int, tuple[str, int]]:
+    """Return the new text and type of every array, map, bytes and number with a match."""
+    by_owner: defaultdict[int, list[int]] = defaultdict(list)
+    for row in inside.found:
+        by_owner[int(inside.owner[row])].append(row)
+    out: dict[int, tuple[str, int]] = {}
+    for owner, rows in by_owner.items():
+        texts = {inside.path[row]: replaced(inside.text(row), inside.found[row], policy) for row in rows}
+        kind = int(kv.type[owner])
+        if kind == ValueType.INT:
+            out[owner] = texts[()], int(ValueType.STR)
+        elif kind == ValueType.BYTES:
+            out[owner] = base64.b64encode(texts[()].encode()).decode(), kind
+        else:
+            value = json.loads(kv.text[owner].as_py())
+            for path in sorted(texts, key=_keys_last):
+                value = _placed(value, path, texts[path])
+            out[owner] = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False), kind
+    return out
+
+
+def _keys_last(path: tuple[Any, ...]) -> tuple[bool, int]:
+    """Return the order of changes: values before keys, inner keys before outer ones."""
+    return (bool(path) and path[-1] is None, -len(path))
+
+
+def _placed(value: Any, path: tuple[Any, ...], text: str) -> Any:
+    """Return a JSON value with the text at a path replaced, in place; a path that ends in None is of a key."""
+    if not path:
+        return text
+    is_key = path[-1] is None
+    *way, last = path[:-1] if is_key else path
+    holder = value
+    for part in way:
+        holder = holder[part]
+    if is_key:
+        holder[text] = holder.pop(last)
+    else:
+        holder[last] = text
+    return value
+
+
+def _with_texts(kv: KeyValues, new: dict[int, str], kinds: dict[int, int]) -> KeyValues:
+    """Return a table of values with some texts and types replaced."""
+    if not new:
+        return kv
+    rows = sorted(new)
+    mask = np.zeros(len(kv), bool)
+    mask[rows] = True
+    texts = pc.replace_with_mask(kv.text, pa.array(mask), strings([new[row] for row in rows]))
+    kind, integer = kv.type.copy(), kv.integer.copy()
+    kind[rows] = [kinds.get(row, int(ValueType.STR)) for row in rows]
+    integer[rows] = 0
+    double = kv.double.copy()
+    double[rows] = 0
+    return replace(kv, text=texts, type=kind, integer=integer, double=double)
+
+
+def _folded(kv: KeyValues, changed: Array, gone: set[int]) -> tuple[KeyValues, Array]:
+    """Return a table of values without equal and dropped rows, and the new code of every old one."""
+    rows = np.flatnonzero(changed)
+    first = np.arange(len(kv))
+    if len(rows):
+        parts = {name: getattr(kv, name)[rows] for name in _NUMBERS} | {"double": kv.double[rows].view(np.int64)}
+        frame = pd.DataFrame(parts | {"text": kv.text.take(pa.array(rows)).to_pylist()})
+        group = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
+        leader = np.full(group.max() + 1, len(kv))
+        np.minimum.at(leader, group, rows)
+        first[rows] = leader[group]
+    first[list(gone)] = -1
+    kept = first == np.arange(len(kv))
+    position = np.append(np.cumsum(kept) - 1, -1)
+    at = np.flatnonzero(kept)
+    taken = {name: getattr(kv, name)[at] for name in (*_NUMBERS, "double")}
+    return replace(kv, text=kv.text.take(pa.array(at)), **taken), position[first]
+
+
+# -------------------------------------------------------------------- names and other texts
+
+
+def _texts(pool: Pool, policy: Policy) -> tuple[list[str], Array]:
+    """Return texts with replacements, each once, and the new code of every old one and of -1."""
+    if not pool.found:
+        texts = pool.texts.to_pylist()
+        return texts, np.append(np.arange(len(texts)), -1)
+    codes: dict[str, int] = {}
+    new = np.array(
+        [
+            codes.setdefault(replaced(text, pool.found[row], policy) if row in pool.found else text, len(codes))
+            for row, text in enumerate(pool.texts.to_pylist())
+        ]
+        + [-1]
+    )
+    return list(codes), new
+
+
+def _recoded(
+    columns: Columns, kv: KeyValues, code: Array, names: tuple[list[str], Array], texts: tuple[list[str], Array]
+) -> Columns:
+    """Return columns that refer to new tables of values, names and texts."""
+    new = texts[1].astype(np.int32)
+    spans, links, scopes = columns.spans, columns.links, columns.scopes
+    return replace(
+        columns,
+        kv=kv,
+        names=names[0],
+        texts=texts[0],
+        spans=replace(
+            spans,
+            name=names[1].astype(np.int32)[spans.name],
+            status_message=new[spans.status_message],
+            trace_state=new[spans.trace_state],
+        ),
+        events=replace(columns.events, name=new[columns.events.name]),
+        links=replace(links, trace_state=new[links.trace_state]),
+        resources=replace(columns.resources, schema_url=new[columns.resources.schema_url]),
+        scopes=replace(scopes, name=new[scopes.name], version=new[scopes.version], schema_url=new[scopes.schema_url]),
+        attributes=_recoded_values(columns.attributes, code),
+        event_attributes=_recoded_values(columns.event_attributes, code),
+        link_attributes=_recoded_values(columns.link_attributes, code),
+        resource_attributes=_recoded_values(columns.resource_attributes, code),
+        scope_attributes=_recoded_values(columns.scope_attributes, code),
+    )
+
+
+def _recoded_values(table: Ragged, code: Array) -> Ragged:
+    """Return an attribute table with new codes, without dropped attributes."""
+    codes = code[table.codes].astype(np.int32)
+    kept = codes >= 0
+    if kept.all():
+        return Ragged(table.offsets, codes)
+    counts = np.bincount(table.owners()[kept], minlength=len(table))
+    return Ragged.from_counts(counts, codes[kept])
+
+
+# -------------------------------------------------------------------- sources, issues, and texts of other origin
+
+
+def _frame(frame: pd.DataFrame, policy: Policy, values: set[str]) -> pd.DataFrame:
+    """Return a frame of sources or issues with replacements in its texts; what is found is added to the values."""
+    out = frame.copy()
+    for name in out.columns:
+        if pd.api.types.is_string_dtype(out[name].dtype) or out[name].dtype == object:
+            is_text = out[name].map(lambda value: isinstance(value, str)).to_numpy(bool)
+            if is_text.any():
+                column = out[name].astype(object)
+                column[is_text] = redacted_texts(column[is_text].tolist(), policy, values=values)
+                out[name] = column.astype(frame[name].dtype)
+    return out
+
+
+def redacted_texts(
+    texts: Sequence[str], policy: Policy, *, context: Context | None = None, values: set[str] | None = None
+) -> list[str]:
+    """Return texts with their matches replaced.
+
+    Parameters
+    ----------
+    texts
+        Any texts.
+    policy
+        What becomes of matches.
+    context
+        What the key of the texts says; nothing by default.
+    values
+        Values to replace wherever they occur; what is found is added to them.
+    """
+    known = set() if values is None else values
+    pool = Pool(strings(list(texts)), [context or Context()], np.zeros(len(texts), np.int64)).search()
+    whole = blob_of(pool.texts)
+    out = list(texts)
+    rows = {int(np.searchsorted(whole.offsets, at, "right")) - 1 for at, _ in occurrences(whole.data, known)}
+    for row, matches in pool.found.items():
+        acted = [match for match in matches if policy.action(match.kind) != "keep"]
+        known |= {out[row][m.begin : m.end] for m in acted if _is_searched(out[row][m.begin : m.end], m.kind)}
+        out[row] = replaced(out[row], acted, policy)
+    for row in rows:
+        out[row] = _without(out[row], known)
+    return out
+
+
+def _without(text: str, values: Iterable[str]) -> str:
+    """Return a text without these values."""
+    single = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    for value in sorted({value for _, value in occurrences(single, values)}, key=len, reverse=True):
+        text = text.replace(value, "[removed]")
+    return text
+
+
+def _still_there(columns: Columns, values: set[str]) -> set[str]:
+    """Return the values that a redacted set contains all the same: those that are no secret in another place."""
+    found: set[str] = set()
+    for texts in (columns.kv.text, strings(columns.names), strings(columns.texts), strings(columns.kv.keys)):
+        found |= {value for _, value in occurrences(blob_of(texts).data, values)}
+    return found

@@ -1,0 +1,72 @@
+"""Secrets of no known form: long runs of letters of both cases and digits in no order that words have."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN: Final = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![\w+/=])")
+_PAIR: Final = re.compile(r"(?=([a-z]{2}|[A-Z]{2}|[A-Z][a-z]))")
+_FREQUENT: Final = (
+    "th he in er an re nd at on nt es st en ed to it ou ea is or ti as te et ng of al de se le si ar ve ra "
+    "ld ur me co ec ro ri io ic ne ce ll ch li om pe ma ss be el tr un us ac ct ee ut pr di ge ca em la no "
+    "po ad il su ta ir ot up ag ev op ts mo id ol nc ns rs ke bl fo im am mp ex rt ck pl sh ab ap ep lo do "
+    "so mi na da pa ki tu rv ry "
+)
+"""The most frequent pairs of letters in English words; about one in seven random pairs is among them."""
+_PAIRS: Final = frozenset(_FREQUENT.split())
+_HEX: Final = re.compile(r"(?i)[0-9a-f_-]+")
+_LEAST_BITS, _WORDY, _PRINTABLE = 3.6, 0.5, 0.9
+_DIGITS: Final = 2
+
+
+def secrets_in(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the begin and end of runs that look random.
+
+    A run has 24 characters or more, letters of both cases and at least two digits; at most half of the pairs of
+    letters are frequent in words, the characters carry at least 3.6 bits each, and it is not base64 of text.
+    Hexadecimal ids, UUIDs, class names and paths do not fit.
+
+    Examples
+    --------
+    >>> list(secrets_in("key kP9xQ2vLw7RtZ4mNcB8sYd3FhJ6gTaUe sent"))
+    [(4, 36)]
+    >>> list(secrets_in("org.example.Http2ServerUpgradeHandlerV3Builder"))
+    []
+    """
+    for found in RUN.finditer(text):
+        if is_random(found[0]):
+            yield found.span()
+
+
+def is_random(run: str) -> bool:
+    """Return whether a run of characters looks like a random secret."""
+    plain = run.rstrip("=")
+    digits = sum(letter.isdigit() for letter in plain)
+    if digits < _DIGITS or plain.lower() == plain or plain.upper() == plain or _HEX.fullmatch(plain):
+        return False
+    pairs = [pair.lower() for pair in _PAIR.findall(plain)]
+    if sum(pair in _PAIRS for pair in pairs) > _WORDY * len(pairs):
+        return False
+    return _bits(plain) >= _LEAST_BITS and not _is_text(plain)
+
+
+def _bits(text: str) -> float:
+    """Return the Shannon entropy of the characters in bits each."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
+
+
+def _is_text(run: str) -> bool:
+    """Return whether a run is base64 of readable text."""
+    try:
+        raw = base64.b64decode(run.replace("-", "+").replace("_", "/") + "=" * (-len(run) % 4))
+    except (ValueError, binascii.Error):
+        return False
+    return sum(32 <= byte < 127 for byte in raw) >= _PRINTABLE * len(raw)  # noqa: PLR2004 - ASCII

@@ -1,0 +1,303 @@
+"""All matches in many texts: by form, by key, in SQL and URLs, and by how random they look."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracekit.redaction.entropy import secrets_in
+from tracekit.redaction.keys import LABEL, Context, is_value_of
+from tracekit.redaction.literals import is_sql, query_values, sql_literals, statement_begin
+from tracekit.redaction.numbers import card_like, luhn
+from tracekit.redaction.patterns import DETECTORS
+from tracekit.redaction.scan import CANDIDATES, blob_of, digit_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tracekit.columns import Array
+
+PRIVATE: Final = "private address"
+SQL: Final = "SQL literal"
+URL: Final = "URL query value"
+IN_PLACE: Final = frozenset({SQL, URL, PRIVATE})
+"""Kinds that are matched in their place alone: the same text elsewhere need not be one."""
+KINDS: Final[tuple[str, ...]] = (
+    *("private key", "JSON web token", "AWS access key", "API token", "password in an address", "credentials"),
+    *("secret in a parameter", "secret", "email", "payment card", "IBAN", "social security number", "phone number"),
+    *("name", "birth date", "postal address", "IP address", "high-entropy secret", SQL, URL, PRIVATE),
+)
+"""In order of precedence: where matches overlap, the first kind names them."""
+SECRETS: Final = frozenset(kind for kind, detector in DETECTORS.items() if detector.is_secret) | {
+    "secret",
+    "high-entropy secret",
+}
+_RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+
+
+class Match(NamedTuple):
+    """Personal data or a secret in a text: where, and of what kind."""
+
+    begin: int
+    end: int
+    kind: str
+
+
+Found = dict[int, list[Match]]
+
+
+def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> Found:
+    """Return the matches of every text that has any, by row, in order and without overlaps.
+
+    Parameters
+    ----------
+    texts
+        The texts; a null has no matches.
+    contexts, context
+        What the keys say, and which of them each text belongs to.
+    """
+    asked = _asked(texts, contexts, context)
+    wanted = sorted(asked)
+    found: Found = {}
+    for row, text in zip(wanted, texts.take(pa.array(wanted, pa.int64())).to_pylist(), strict=True):
+        if text:
+            matches = merged(list(_matches(text, contexts[context[row]], asked[row])))
+            if matches:
+                found[row] = matches
+    return found
+
+
+def _asked(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> dict[int, set[str]]:
+    """Return by row the kinds that a text may contain: a fast search that misses none."""
+    asked: dict[int, set[str]] = {}
+
+    def ask(kind: str, rows: Iterable[int]) -> None:
+        for row in rows:
+            asked.setdefault(row, set()).add(kind)
+
+    whole = blob_of(texts)
+    for kind, searches in CANDIDATES.items():
+        if len(whole.data):
+            ask(kind, whole.rows(np.concatenate([search(whole.data) for search in searches])).tolist())
+    runs = digit_runs(whole)
+    ask("payment card", runs.row[runs.is_card_like & runs.is_valid].tolist())
+    for kind, pattern in _PREFILTERS.items():
+        ask(kind, np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, pattern), False)).tolist())  # noqa: FBT003
+    by_key = np.array([bool(one.kind) for one in contexts] + [False])[context]
+    ask("", np.flatnonzero(by_key).tolist())
+    ask(SQL, np.flatnonzero(np.array([one.is_parameter or one.is_sql for one in contexts] + [False])[context]).tolist())
+    ask(URL, np.flatnonzero(np.array([one.is_query for one in contexts] + [False])[context]).tolist())
+    return asked
+
+
+_PREFILTERS: Final = {
+    SQL: r"(?i)\b(?:select|insert|update|delete|merge|call|exec|replace|with)\b",
+    URL: r"[?&;][^=\s]{1,80}=",
+    "high-entropy secret": r"[A-Za-z0-9+/_-]{24,}",
+    "IP address": r"\d\.\d{1,3}\.\d{1,3}\.\d|[0-9A-Fa-f]*:[0-9A-Fa-f]*:",
+    "secret in a parameter": r"(?i)(?:passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|signature"
+    r"|credential|authorization)[\"' ]*[=:]",
+}
+
+
+def _matches(text: str, context: Context, kinds: set[str]) -> Iterator[Match]:
+    """Yield the matches of these kinds in one text; they may overlap."""
+    if context.kind and is_value_of(context.kind, text) and context.kind != "IP address":
+        yield Match(0, len(text), context.kind)
+        return
+    if context.is_parameter and not LABEL.fullmatch(text):
+        yield Match(0, len(text), SQL)
+        return
+    for kind in kinds:
+        if kind in _SEARCHES and (kind in SECRETS or not context.names_a_machine) and _can_be(kind, context):
+            for begin, end in _SEARCHES[kind](text, context):
+                yield Match(begin, end, kind)
+
+
+def _can_be(kind: str, context: Context) -> bool:
+    """Return whether values of a key can contain a kind."""
+    if kind == "high-entropy secret":
+        return not (context.is_machine or context.is_id)
+    if kind in {"social security number", "phone number", "IBAN"}:
+        return not (context.is_machine or context.is_version)
+    return kind not in {"IP address", PRIVATE} or not (context.is_machine or context.is_version)
+
+
+def merged(matches: list[Match]) -> list[Match]:
+    """Return matches in order, those that overlap as one of the kind with the highest precedence."""
+    out: list[Match] = []
+    for match in sorted(matches):
+        if out and match.begin < out[-1].end:
+            last = out.pop()
+            kind = min(last.kind, match.kind, key=_RANK.__getitem__)
+            out.append(Match(last.begin, max(last.end, match.end), kind))
+        else:
+            out.append(match)
+    return out
+
+
+# -------------------------------------------------------------------- searches, by kind
+
+
+def _detected(kind: str) -> Callable[[str, Context], Iterator[tuple[int, int]]]:
+    """Return the search for a kind that its form tells."""
+    detector = DETECTORS[kind]
+
+    def search(text: str, _: Context) -> Iterator[tuple[int, int]]:
+        for match in detector.pattern.finditer(text):
+            if detector.is_valid(match[0]):
+                yield match.span()
+
+    return search
+
+
+_BLOCK: Final = re.compile(
+    r"(?s)-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:.*?-----END (?:[A-Z]+ )*PRIVATE KEY-----|.*)"
+)
+_ASSIGNED: Final = re.compile(
+    r"(?i)(?<![a-z0-9])(?:[\w.-]*(?:password|passwd|passphrase|secret(?:[_-]?key)?|api[_-]?key|access[_-]?key"
+    r"|(?<![a-z])pwd|token)|(?:[\w.-]*[_-])?(?:signature|sig|credentials?)|authorization)"
+    r"(?:\\?[\"'])?\s*(?P<sign>=|:)\s*(?P<quote>\\?[\"'])?(?!bearer |basic )"
+    r"(?P<value>(?(quote)[^\"'\\\n]+|[^\s&\"',;(){}<>\[\]\\]{4,}))"
+)
+_NOT_SECRET: Final = re.compile(
+    r"(?i)true|false|null|none|undefined|\*+|x+|\d{1,4}|\$.*|\?|.*(?:redacted|masked|\*{3}).*"
+)
+_CARD: Final = re.compile(r"(?<![\w.-])\d{13,19}(?![\w.-])", re.ASCII)
+_LONGEST: Final = 19
+
+
+def _private_keys(text: str, _: Context) -> Iterator[tuple[int, int]]:
+    """Yield blocks of private keys, to the end of a truncated text."""
+    return (match.span() for match in _BLOCK.finditer(text))
+
+
+def _assigned(text: str, _: Context) -> Iterator[tuple[int, int]]:
+    """Yield the values of parameters whose name says that they are secret."""
+    for match in _ASSIGNED.finditer(text):
+        value = match["value"]
+        is_plain = match["sign"] == ":" and not match["quote"] and not (_has_digit(value) and _has_letter(value))
+        if not (is_plain or _NOT_SECRET.fullmatch(value) or LABEL.fullmatch(value) or value.startswith("[")):
+            yield match.span("value")
+
+
+def _has_digit(text: str) -> bool:
+    """Return whether a text has a digit."""
+    return any(letter.isdigit() for letter in text)
+
+
+def _has_letter(text: str) -> bool:
+    """Return whether a text has a letter."""
+    return any(letter.isalpha() for letter in text)
+
+
+def _credentials(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield the tokens behind ``Bearer`` and ``Basic``."""
+    for begin, end in _detected("credentials")(text, context):
+        yield text.index(" ", begin) + 1, end
+
+
+def _passwords(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield user and password in URLs."""
+    for begin, end in _detected("password in an address")(text, context):
+        yield text.index("://", begin) + 3, text.rindex("@", begin, end)
+
+
+def _cards(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield card numbers, grouped or plain."""
+    yield from _detected("payment card")(text, context)
+    for match in _CARD.finditer(text):
+        if is_card_number(match[0]):
+            yield match.span()
+
+
+def is_card_number(digits: str) -> bool:
+    """Return whether plain digits have the length, first digits and check digit of a payment card."""
+    row = np.array([[int(digit) for digit in digits.zfill(_LONGEST)]])
+    return bool(luhn(row)[0] and card_like(row, np.array([len(digits)]))[0])
+
+
+_ADDRESS: Final = re.compile(
+    r"(?<![\w./-])(?<![A-Za-z]/)(?:\d{1,3}\.){3}\d{1,3}(?![\w.]\w|\w|-\w)"
+    r"|(?<=//)(?:\d{1,3}\.){3}\d{1,3}(?![\w.]\w|\w)"
+    r"|(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:.])"
+)
+_SAID_VERSION: Final = re.compile(r"(?i)(?:\bv|version|release|build|firmware|driver|chrome|edge)[\s:=]*\Z")
+_SMALL: Final = 20
+_RESOLVERS: Final = {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"}
+_PARTS: Final = 4
+
+
+def _addresses(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield public IP addresses, and in keys of clients also private ones.
+
+    Four numbers below 20 are taken for a version unless the key says otherwise.
+    """
+    of_client = context.kind == "IP address"
+    for match in _ADDRESS.finditer(text):
+        address = _address(match[0])
+        if address is None or address.is_unspecified or address.is_loopback:
+            continue
+        if of_client or (address.is_global and not _is_version(match[0], text[: match.start()])):
+            yield match.span()
+
+
+def _is_version(found: str, before: str) -> bool:
+    """Return whether four numbers are more likely a version, or name a public resolver."""
+    parts = found.split(".")
+    is_small = len(parts) == _PARTS and all(int(part) < _SMALL for part in parts)
+    return is_small or found in _RESOLVERS or _SAID_VERSION.search(before[-16:]) is not None
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return a text as an IP address; None if it is none, or only a clock time or colons."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return address if address.version == _PARTS or sum(letter.isalnum() for letter in text) > _PARTS else None
+
+
+def _private(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield addresses of private networks."""
+    for begin, end in _detected(PRIVATE)(text, context):
+        if not _is_version(text[begin:end], text[:begin]) or text[begin:end].startswith("10."):
+            yield begin, end
+
+
+def _sql(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield the values in SQL."""
+    if context.is_sql or is_sql(text):
+        begin = 0 if context.is_sql else statement_begin(text)
+        yield from ((begin + low, begin + high) for low, high in sql_literals(text[begin:]))
+
+
+def _urls(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield the values in the queries of URLs."""
+    return query_values(text, is_query=context.is_query)
+
+
+def _random(text: str, _: Context) -> Iterator[tuple[int, int]]:
+    """Yield runs that look random."""
+    return secrets_in(text)
+
+
+_SEARCHES: Final[dict[str, Callable[[str, Context], Iterator[tuple[int, int]]]]] = {
+    **{kind: _detected(kind) for kind in ("email", "phone number", "IBAN", "social security number")},
+    **{kind: _detected(kind) for kind in ("JSON web token", "AWS access key", "API token")},
+    "private key": _private_keys,
+    "secret in a parameter": _assigned,
+    "credentials": _credentials,
+    "password in an address": _passwords,
+    "payment card": _cards,
+    "IP address": _addresses,
+    PRIVATE: _private,
+    SQL: _sql,
+    URL: _urls,
+    "high-entropy secret": _random,
+}

@@ -1,0 +1,96 @@
+"""Values in SQL statements and in the queries of URLs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from tracekit.redaction.keys import LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STATEMENT: Final = re.compile(
+    r"(?s)\b(?:SELECT\b.*?\b(?:FROM|WHERE)\b|INSERT\s+(?:IGNORE\s+)?INTO\b|REPLACE\s+INTO\b|UPDATE\b.*?\bSET\b"
+    r"|DELETE\s+FROM\b|MERGE\s+INTO\b|CALL\s+[\w.]+\s*\()"
+)
+_LOWER: Final = re.compile(
+    r"(?si)\s*(?:/\*.*?\*/\s*)?(?:select\b.*?\bfrom\b|insert\s+into\b|update\b.*?\bset\b|delete\s+from\b|with\b.*?\bas\b"
+    r"|exec(?:ute)?\b|select\b|call\b|merge\b)"
+)
+_TOKEN: Final = re.compile(
+    r"""(?sx)
+    /\*.*?\*/ | --[^\n]* | \$\d+ | [A-Za-z_@:#$][\w$]*(?:\.[A-Za-z_]\w*)*     # comments, placeholders, names
+    | (?P<text>'(?:[^'\\]|''|\\.)*(?:'|$))
+    | (?P<quoted>(?<=[=(,<>])\s*"(?:[^"\\]|\\.)*"(?!\s*[.]) )
+    | (?P<number>(?<![\w.$])[+-]?(?:0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w]))
+    | "(?:[^"\\]|\\.)*" | `[^`]*` | \[[^\]]*\]
+    """
+)
+_PAIR: Final = re.compile(r"(?:(?<=[?&;])|(?<=&amp;))([\w.~%\[\]-]{1,80})=([^&#\s\"'<>;]+)")
+_FIRST: Final = re.compile(r"^([\w.~%\[\]-]{1,80})=([^&#\s\"'<>;]+)")
+_LEAST: Final = 1
+
+
+def is_sql(text: str) -> bool:
+    """Return whether a text contains an SQL statement with values.
+
+    Examples
+    --------
+    >>> is_sql("SELECT * FROM users WHERE name = 'Jo'"), is_sql("select entries")
+    (True, False)
+    """
+    return _STATEMENT.search(text) is not None or (_LOWER.match(text) is not None and "=" in text)
+
+
+def sql_literals(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the begin and end of texts and numbers in an SQL statement; comments and placeholders stay.
+
+    Examples
+    --------
+    >>> text = "SELECT a1 FROM t WHERE b = 'x y' AND c = 5 AND d = $2"
+    >>> [text[begin:end] for begin, end in sql_literals(text)]
+    ["'x y'", '5']
+    """
+    for found in _TOKEN.finditer(text):
+        if found.lastgroup is not None:
+            begin, end = found.span(found.lastgroup)
+            begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+            if end - begin >= _LEAST and text[begin:end] not in {"''", '""'}:
+                yield begin, end
+
+
+def statement_begin(text: str) -> int:
+    """Return where the SQL in a text begins: words before it are not SQL."""
+    found = _STATEMENT.search(text)
+    return found.start() if found else 0
+
+
+def query_values(text: str, *, is_query: bool = False) -> Iterator[tuple[int, int]]:
+    """Yield the begin and end of the values in the query of URLs; a key that says so needs no question mark.
+
+    Examples
+    --------
+    >>> text = "GET https://shop.example/find?name=jo&page=2#top"
+    >>> [text[begin:end] for begin, end in query_values(text)]
+    ['jo', '2']
+    """
+    starts = [0] if is_query else [at + 1 for at, letter in enumerate(text) if letter == "?" and _is_url(text, at)]
+    if not starts:
+        return
+    for found in _PAIR.finditer(text, starts[0]):
+        if not _is_placeholder(found[2]):
+            yield found.span(2)
+    first = _FIRST.match(text) if is_query else None
+    if first is not None and not _is_placeholder(first[2]):
+        yield first.span(2)
+
+
+def _is_url(text: str, at: int) -> bool:
+    """Return whether a question mark follows a path: not a space, a quote or another sign."""
+    return at > 0 and (text[at - 1].isalnum() or text[at - 1] in "/_-.~})%")
+
+
+def _is_placeholder(value: str) -> bool:
+    """Return whether a value is already replaced, or a placeholder of a template."""
+    return bool(LABEL.fullmatch(value)) or value[0] in "{<[$:*?"

@@ -1,0 +1,253 @@
+"""The texts of a set of traces, each once, with what their keys say; and all matches in them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracekit.redaction.find import IN_PLACE, SECRETS, Match, found_in, is_card_number, merged
+from tracekit.redaction.keys import Context, context_of, is_value_of
+from tracekit.redaction.leftover import LEAST, LONG, occurrences
+from tracekit.redaction.scan import blob_of
+from tracekit.schema import ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tracekit.columns import Array, Columns, KeyValues
+    from tracekit.redaction.find import Found
+
+_PLAIN: Final = Context()
+_OF_MACHINES: Final = Context(is_machine=True, is_id=True)
+_CARD_DIGITS: Final = 10**11
+Path = tuple[str | int | None, ...]  # keys and places from the top of a value; None last: the key itself
+
+
+@dataclass
+class Pool:
+    """Texts, the contexts of their keys, and the matches in them.
+
+    Parameters
+    ----------
+    texts
+        Each text once.
+    contexts, context
+        What keys say, and the row of each text in it.
+    owner, path
+        For texts inside of attribute values: row of the value, and keys from its top to the text.
+    found
+        Matches by row.
+    """
+
+    texts: pa.LargeStringArray
+    contexts: Sequence[Context]
+    context: Array
+    owner: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    path: Sequence[Path] = ()
+    found: Found = field(default_factory=dict)
+
+    def search(self) -> Pool:
+        """Find all matches."""
+        self.found = found_in(self.texts, self.contexts, self.context)
+        return self
+
+    def text(self, row: int) -> str:
+        """Return one text."""
+        return str(self.texts[row].as_py())
+
+    def values(self) -> Iterator[tuple[int, Match, str]]:
+        """Yield row, match and text of every match."""
+        rows = sorted(self.found)
+        for row, text in zip(rows, self.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True):
+            for match in self.found[row]:
+                yield row, match, text[match.begin : match.end]
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The texts of a set: attribute values, texts inside of values, attribute keys, span names, other texts."""
+
+    attributes: Pool
+    inside: Pool
+    keys: Pool
+    names: Pool
+    texts: Pool
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter((self.attributes, self.inside, self.keys, self.names, self.texts))
+
+
+def pools_of(columns: Columns) -> Pools:
+    """Return all texts of a set with their matches.
+
+    What was found in one place is found wherever it occurs: a name in ``user.name`` also in messages.  Only literals of
+    queries and private addresses are matched in their place alone.
+    """
+    kv = columns.kv
+    keys = [context_of(key) for key in kv.keys]
+    is_text = pa.array(kv.type == ValueType.STR)
+    texts = pc.if_else(is_text, kv.text, pa.scalar(None, pa.large_string()))
+    pools = Pools(
+        Pool(texts, keys, kv.key).search(),
+        _inside(kv).search(),
+        Pool(strings(kv.keys), [_OF_MACHINES], np.zeros(len(kv.keys), np.int64)).search(),
+        Pool(strings(columns.names), [_PLAIN], np.zeros(len(columns.names), np.int64)).search(),
+        Pool(strings(columns.texts), [_PLAIN, _OF_MACHINES], _of_machines(columns)).search(),
+    )
+    _of_numbers(kv, keys, pools.inside)
+    _everywhere(pools)
+    return pools
+
+
+def strings(texts: Sequence[str]) -> pa.LargeStringArray:
+    """Return texts as an Arrow array; half surrogates, which it cannot hold, as question marks."""
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        return pa.array([text.encode("utf-8", "replace").decode() for text in texts], pa.large_string())
+
+
+def _of_machines(columns: Columns) -> Array:
+    """Return 1 for texts that are only trace states, schema URLs, scope names or versions, else 0."""
+    spans, scopes = columns.spans, columns.scopes
+    found = np.zeros(len(columns.texts) + 1, np.int64)
+    for codes in (spans.trace_state, columns.links.trace_state, columns.resources.schema_url):
+        found[codes] = 1
+    for codes in (scopes.name, scopes.version, scopes.schema_url):
+        found[codes] = 1
+    found[spans.status_message] = 0
+    found[columns.events.name] = 0
+    return found[:-1]
+
+
+# -------------------------------------------------------------------- texts inside of values
+
+
+def _inside(kv: KeyValues) -> Pool:
+    """Return the texts in arrays, maps and bytes, with the key that is nearest to each."""
+    texts: list[str] = []
+    owners: list[int] = []
+    paths: list[Path] = []
+    contexts: dict[Context, int] = {}
+    context: list[int] = []
+    rows = np.flatnonzero(np.isin(kv.type, (ValueType.ARRAY, ValueType.MAP, ValueType.BYTES)))
+    for row, raw in zip(rows.tolist(), kv.text.take(pa.array(rows)).to_pylist(), strict=True):
+        key = kv.keys[kv.key[row]]
+        is_bytes = kv.type[row] == ValueType.BYTES
+        for path, text in [((), _decoded(raw))] if is_bytes else _leaves(json.loads(raw)):
+            is_key = bool(path) and path[-1] is None
+            named = ".".join([key, *(part for part in path if isinstance(part, str))])
+            own = _OF_MACHINES if is_key else context_of(named)
+            texts.append(text)
+            owners.append(row)
+            paths.append(path)
+            context.append(contexts.setdefault(own, len(contexts)))
+    return Pool(strings(texts), list(contexts), np.array(context, np.int64), np.array(owners, np.int64), paths)
+
+
+def _decoded(raw: str) -> str:
+    """Return base64 as text, empty if it is none."""
+    try:
+        return base64.b64decode(raw).decode("utf-8")
+    except (UnicodeDecodeError, binascii.Error):
+        return ""
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the path and text of every text, key and long number of a JSON value."""
+    waiting: list[tuple[Path, Any]] = [(path, value)]
+    while waiting:
+        at, item = waiting.pop()
+        if isinstance(item, str):
+            yield at, item
+        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) >= _CARD_DIGITS:
+            yield at, str(item)
+        elif isinstance(item, dict):
+            waiting += [((*at, key), one) for key, one in item.items()]
+            yield from (((*at, key, None), key) for key in item)
+        elif isinstance(item, list):
+            waiting += [((*at, place), one) for place, one in enumerate(item)]
+
+
+def _of_numbers(kv: KeyValues, keys: Sequence[Context], inside: Pool) -> None:
+    """Add the whole numbers that are card numbers, or that their key says are personal."""
+    by_key = np.array([one.kind in {"phone number", "secret", "birth date"} for one in keys] + [False])[kv.key]
+    rows = np.flatnonzero((kv.type == ValueType.INT) & (by_key | (kv.integer >= _CARD_DIGITS)))
+    texts = [str(number) for number in kv.integer[rows].tolist()]
+    kinds = [_kind_of_number(text, keys[kv.key[row]]) for text, row in zip(texts, rows.tolist(), strict=True)]
+    kept = [(row, text, kind) for row, text, kind in zip(rows.tolist(), texts, kinds, strict=True) if kind]
+    first = len(inside.texts)
+    inside.texts = pa.concat_arrays([inside.texts, strings([text for _, text, _ in kept])])
+    inside.owner = np.concatenate([inside.owner, np.array([row for row, _, _ in kept], np.int64)])
+    inside.path = [*inside.path, *((),) * len(kept)]
+    inside.contexts = [*inside.contexts, _PLAIN]
+    inside.context = np.concatenate([inside.context, np.full(len(kept), len(inside.contexts) - 1)])
+    inside.found |= {first + at: [Match(0, len(text), kind)] for at, (_, text, kind) in enumerate(kept)}
+
+
+def _kind_of_number(text: str, context: Context) -> str:
+    """Return the kind of a number, "" for none."""
+    if context.kind and is_value_of(context.kind, text):
+        return context.kind
+    is_card = len(text) <= 19 and not (context.is_machine or context.is_id) and is_card_number(text)  # noqa: PLR2004
+    return "payment card" if is_card else ""
+
+
+# -------------------------------------------------------------------- once found, found everywhere
+
+
+def _everywhere(pools: Pools) -> None:
+    """Add matches for every other occurrence of what was found."""
+    kinds: dict[str, str] = {}
+    for pool in pools:
+        for _, match, value in pool.values():
+            if match.kind not in IN_PLACE and len(value.encode()) >= LEAST:
+                kinds.setdefault(value, match.kind)
+    named = _names_of_machines(pools.attributes)
+    kinds = {value: kind for value, kind in kinds.items() if kind in SECRETS or value not in named}
+    for pool in pools:
+        whole = blob_of(pool.texts)
+        rows: dict[int, set[str]] = {}
+        for at, value in occurrences(whole.data, kinds):
+            rows.setdefault(int(np.searchsorted(whole.offsets, at, "right")) - 1, set()).add(value)
+        for row, values in rows.items():
+            is_machine = pool.contexts[pool.context[row]].is_machine
+            more = [one for value in values for one in _of_value(pool.text(row), value, kinds[value], is_machine)]
+            pool.found[row] = merged([*pool.found.get(row, []), *more])
+            if not pool.found[row]:
+                del pool.found[row]
+
+
+def _names_of_machines(pool: Pool) -> set[str]:
+    """Return the values that name services, hosts and the like: equal ones are not replaced elsewhere."""
+    naming = np.array([one.is_machine for one in pool.contexts] + [False])[pool.context]
+    return set(pool.texts.filter(pa.array(naming)).to_pylist())
+
+
+def _of_value(text: str, value: str, kind: str, is_machine: bool) -> Iterator[Match]:
+    """Yield the occurrences of a value in a text; in names of machines only of secrets."""
+    if is_machine and kind not in SECRETS:
+        return
+    begin = text.find(value)
+    while begin >= 0:
+        end = begin + len(value)
+        if len(value.encode()) >= LONG or not (_joins(text, begin - 1, begin) or _joins(text, end, end - 1)):
+            yield Match(begin, end, kind)
+        begin = text.find(value, begin + 1)
+
+
+def _joins(text: str, outside: int, inside: int) -> bool:
+    """Return whether two neighbours are of one word."""
+    return 0 <= outside < len(text) and _in_word(text[outside]) and _in_word(text[inside])
+
+
+def _in_word(letter: str) -> bool:
+    """Return whether a letter is part of a word."""
+    return letter == "_" or (letter.isascii() and letter.isalnum())

@@ -1,0 +1,106 @@
+"""Where matches are used: one row per kind, place and key, with the number of values and of their uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.redaction.find import KINDS, SECRETS
+from tracekit.redaction.patterns import masked
+from tracekit.redaction.replace import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracekit.columns import Array, Columns
+    from tracekit.redaction.policy import Policy
+    from tracekit.redaction.tables import Pool, Pools
+
+COLUMNS: Final = ("kind", "where", "key", "value_count", "use_count", "is_secret", "action", "example")
+
+
+class Use(NamedTuple):
+    """A match in a place: kind, place and key, its text, how often it is used, and what becomes of it."""
+
+    kind: str
+    where: str
+    key: str
+    value: str
+    use_count: int
+    action: str
+
+
+def table_of(uses: list[Use]) -> pd.DataFrame:
+    """Return one row per kind, place, key and action, secrets and most uses first."""
+    frame = pd.DataFrame(uses, columns=list(Use._fields))
+    grouped = frame.groupby(["kind", "where", "key", "action"], sort=False)
+    table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "first"))
+    table = table.reset_index()
+    table["example"] = [masked(value) for value in table["example"]]
+    table["is_secret"] = table["kind"].isin(SECRETS).to_numpy(bool)
+    table["rank"] = table["kind"].map({kind: rank for rank, kind in enumerate(KINDS)})
+    order = ["is_secret", "use_count", "rank", "where", "key"]
+    table = table.sort_values(order, ascending=[False, False, True, True, True], ignore_index=True)
+    return table[list(COLUMNS)].astype({"value_count": "int64", "use_count": "int64"})
+
+
+def uses_of(columns: Columns, pools: Pools, policy: Policy) -> Iterator[Use]:
+    """Yield every match with its uses in spans, events, links, resources and scopes; unused values are left out."""
+    shown = _shown_keys(pools.keys, policy)
+    for where, count in _uses_of_values(columns):
+        for row, value, kind in _of_values(pools):
+            if count[row]:
+                key = shown[columns.kv.key[row]]
+                action = policy.action_of_key(columns.kv.keys[columns.kv.key[row]]) or policy.action(kind)
+                yield Use(kind, where, key, value, int(count[row]), action)
+    for where, pool, codes in _uses_of_texts(columns, pools):
+        count = np.bincount(codes[codes >= 0], minlength=len(pool.texts))
+        for row, match, value in pool.values():
+            if count[row]:
+                yield Use(match.kind, where, "", value, int(count[row]), policy.action(match.kind))
+    for row, match, value in pools.keys.values():
+        yield Use(match.kind, "attribute key", shown[row], value, 1, policy.action(match.kind))
+
+
+def _of_values(pools: Pools) -> Iterator[tuple[int, str, str]]:
+    """Yield row, match and kind of everything in attribute values."""
+    for row, match, value in pools.attributes.values():
+        yield row, value, match.kind
+    for row, match, value in pools.inside.values():
+        yield int(pools.inside.owner[row]), value, match.kind
+
+
+def _shown_keys(keys: Pool, policy: Policy) -> list[str]:
+    """Return attribute keys without what was found in them."""
+    texts = keys.texts.to_pylist()
+    return [replaced(text, keys.found[row], policy) if row in keys.found else text for row, text in enumerate(texts)]
+
+
+def _uses_of_values(columns: Columns) -> Iterator[tuple[str, Array]]:
+    """Yield every place of attributes, and how often each value is used there; of resources and scopes by spans."""
+    size = len(columns.kv)
+    for where, table in (
+        ("attribute", columns.attributes),
+        ("event attribute", columns.event_attributes),
+        ("link attribute", columns.link_attributes),
+    ):
+        yield where, np.bincount(table.codes, minlength=size)
+    for where, table, owner in (
+        ("resource attribute", columns.resource_attributes, columns.spans.resource),
+        ("scope attribute", columns.scope_attributes, columns.spans.scope),
+    ):
+        spans = np.bincount(owner[owner >= 0], minlength=len(table))
+        yield where, np.bincount(table.codes, spans[table.owners()], minlength=size).astype(np.int64)
+
+
+def _uses_of_texts(columns: Columns, pools: Pools) -> Iterator[tuple[str, Pool, Array]]:
+    """Yield every place of other texts, with their codes."""
+    spans, scopes = columns.spans, columns.scopes
+    yield "span name", pools.names, spans.name
+    yield "status message", pools.texts, spans.status_message
+    yield "event name", pools.texts, columns.events.name
+    yield "trace state", pools.texts, np.concatenate([spans.trace_state, columns.links.trace_state])
+    yield "scope", pools.texts, np.concatenate([scopes.name, scopes.version, scopes.schema_url])
+    yield "schema URL", pools.texts, columns.resources.schema_url
