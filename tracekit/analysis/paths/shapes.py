@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.attributes import text_hashes
 from tracekit.forest import path_hashes, visible_parents
 
 if TYPE_CHECKING:
@@ -62,11 +63,7 @@ def shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
 
 def _labels(traces: TraceSet) -> Array:
     """Return a number for service and operation of each span, made from their text."""
-    parts = []
-    for name in ("service_name", "operation"):
-        codes, labels = traces.codes(name)
-        numbers = pd.util.hash_array(np.array([*labels, ""], object)) if labels else np.zeros(1, np.uint64)
-        parts.append(numbers[codes])
+    parts = [text_hashes(traces.codes(name)) for name in ("service_name", "operation")]
     with np.errstate(over="ignore"):
         return np.asarray(parts[0] * _ODD ^ parts[1])
 
