@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _ODD = np.uint64(0xC2B2AE3D27D4EB4F)
+_FOUND: Final[WeakKeyDictionary[TraceSet, dict[bool, Shapes]]] = WeakKeyDictionary()
 
 
 class Shapes(NamedTuple):
@@ -39,6 +41,14 @@ class Shapes(NamedTuple):
 
 
 def shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
+    """Return the shapes of traces, found once for each set; with ``fold_retries`` repeated calls do not count."""
+    found = _FOUND.setdefault(traces, {})
+    if fold_retries not in found:
+        found[fold_retries] = _shapes(traces, fold_retries=fold_retries)
+    return found[fold_retries]
+
+
+def _shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
     """Return the shapes of traces; with ``fold_retries`` failed calls that were repeated do not count."""
     forest, inferred = traces.forest, traces.is_inferred
     label = _labels(traces)
