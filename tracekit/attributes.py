@@ -218,6 +218,18 @@ def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
     return Codes(codes, list(labels)), which
 
 
+def text_hashes(column: Codes) -> Array:
+    """Return a number for the text of each row (uint64), the same in every recording; one for missing ones, too.
+
+    Examples
+    --------
+    >>> first, second = Codes(np.array([0, 1]), ["cart", "shop"]), Codes(np.array([0, -1]), ["shop"])
+    >>> bool(text_hashes(first)[1] == text_hashes(second)[0])
+    True
+    """
+    return np.asarray(pd.util.hash_array(np.array([*column.labels, ""], object), categorize=False))[column.codes]
+
+
 def join(parts: Sequence[Codes], between: str = " ") -> Codes:
     """Return the parts joined row by row; missing where the first part is missing, other missing parts are skipped."""
     rows = np.flatnonzero(parts[0].codes >= 0)

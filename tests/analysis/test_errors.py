@@ -1,9 +1,14 @@
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit.analysis.errors import errors, message_template, summarise, tabulate
 
 SHOP = """
@@ -160,3 +165,96 @@ def test_a_template_of_a_template_is_itself(message):
     if len(once) < 300:
         assert message_template(once) == once
     assert not any(c.isascii() and c.isdigit() for c in once)
+
+
+FRAMES = ("operations", "exceptions", "edges", "chains", "origins", "over_time")
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", [None, "mixed"])
+def test_a_store_has_the_errors_of_the_whole(tmp_path, count, weights):
+    before, during = tk.load_sample("checkout-regression")
+    if weights:
+        during = during.with_weights(np.random.default_rng(1).choice([1.0, 10.0, 100.0], len(during)))
+    store = split(during, tmp_path / "a.parquet", count)
+    baseline = split(before, tmp_path / "b.parquet", 3)
+    found = tk.errors(store, baseline=baseline, customer="app.customer.tier")
+    expected = tk.errors(during, baseline=before, customer="app.customer.tier")
+    assert all(len(getattr(expected, name)) for name in FRAMES)
+    for name in FRAMES:
+        same(getattr(found, name), getattr(expected, name))
+    assert (found.statement, repr(found)) == (expected.statement, repr(expected))
+    same(
+        tk.errors(store, "request.operation", roots=True).operations,
+        errors(during, "request.operation", roots=True).operations,
+    )
+    same(tk.errors(store, baseline=before).origins, errors(during, baseline=before).origins)
+    same(tk.errors(during, baseline=baseline).exceptions, errors(during, baseline=before).exceptions)
+
+
+def test_ties_of_a_store_are_those_of_the_whole(tmp_path):
+    """Errors at the same time, in many traces: the exemplar is the one with the lowest trace id."""
+    lines = []
+    for number in range(40):
+        trace = f"{number * 37 % 41 + 1:02x}"
+        lines += [
+            f"{trace} 1 - shop   SERVER 0 100 error name=pay{number % 3}",
+            f"{trace} 2 1 shop   CLIENT 5 60 error name=post",
+            f"{trace} 3 2 ledger SERVER 5 50 error name=charge exception=Declined:order_{number}",
+            f"{trace} 4 1 quota  SERVER 5 50 error name=ask{number % 5}",
+        ]
+    traces = draw("\n".join(lines))
+    expected = errors(traces)
+    assert expected.exceptions["event_count"].tolist() == [40]
+    assert expected.exceptions["exemplar_trace_id"].tolist() == [min(traces.trace_ids)]
+    assert expected.edges["exemplar_trace_id"].tolist()[0] == min(traces.trace_ids)
+    for seed in range(3):
+        found = errors(split(traces, tmp_path / f"{seed}.parquet", 9, seed))
+        for name in FRAMES:
+            same(getattr(found, name), getattr(expected, name))
+
+
+def test_a_store_without_errors_has_empty_tables(tmp_path):
+    traces = draw("a1 1 - shop SERVER 0 100\nb1 1 - shop SERVER 0 100")
+    found, expected = errors(split(traces, tmp_path / "a.parquet", 2)), errors(traces)
+    for name in FRAMES:
+        same(getattr(found, name), getattr(expected, name))
+    assert len(found.exceptions) == 0
+
+
+def skewed(shift_ns):
+    """OTLP lines of calls between two hosts, the clock of the second ahead; the callee fails."""
+    lines = []
+    for number in range(300):
+        at, spans = 1_800_000_000_000_000_000 + number * 50_000_000, []
+        rows = ((1, 0, "shop", 2, 0, 20_000_000), (2, 1, "shop", 3, 1_000_000, 11_000_000 + number * 1000))
+        for span, parent, service, kind, start, end in (*rows, (3, 2, "ledger", 2, 2_000_000, 10_000_000)):
+            moved = at + shift_ns * (span == 3)
+            spans.append((service, {
+                "traceId": f"{number * 7919 % 100_003 + 1:032x}", "spanId": f"{span:016x}", "name": "x", "kind": kind,
+                **({"parentSpanId": f"{parent:016x}"} if parent else {}),
+                "startTimeUnixNano": str(moved + start), "endTimeUnixNano": str(moved + end),
+                "events": [{"name": "exception", "timeUnixNano": str(moved + end)}] if span == 3 else [],
+            }))  # fmt: skip
+        for service, span in spans:
+            resource = {"service.name": service, "host.name": f"of {service}"}
+            attributes = [{"key": key, "value": {"stringValue": value}} for key, value in resource.items()]
+            one = {"resource": {"attributes": attributes}, "scopeSpans": [{"spans": [span]}]}
+            lines.append(json.dumps({"resourceSpans": [one]}))
+    return tk.read(["\n".join(lines).encode()])
+
+
+def test_exceptions_of_a_store_with_skewed_clocks_have_the_corrected_times(tmp_path):
+    traces = skewed(40_000_000)
+    expected = errors(traces)
+    assert expected.exceptions["path_time_ns"].item() == 8_000_000
+    store = split(traces, tmp_path / "a.parquet", 30)
+    same(errors(store).exceptions, expected.exceptions)
+    assert errors(store.part(0)).exceptions["path_time_ns"].item() != 8_000_000  # ten traces cannot prove it alone
+
+
+def test_a_series_is_refused_for_a_store(tmp_path):
+    store = split(draw(SHOP), tmp_path / "a.parquet", 2)
+    for arguments in ({"by": pd.Series([1])}, {"customer": pd.Series([1])}):
+        with pytest.raises(ValueError, match="expected names to group a store by, found a Series"):
+            errors(store, **arguments)

@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.occurrences import Firsts, Occurrences
+from tracekit.analysis.partials import over_parts
 from tracekit.analysis.self_time import first_outside
 from tracekit.analysis.service_graph.calls import Calls, find_calls
-from tracekit.attributes import Codes, join
+from tracekit.attributes import Codes, join, text_hashes
 from tracekit.completeness import is_open
 from tracekit.forest import path_hashes, visible_parents
 from tracekit.schema import Kind
-from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import distinct_by, group_codes, sum_by
+from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 FATES: Final = ("propagated", "retried", "swallowed", "unknown")
 _EDGE: Final = ["caller_service", "callee_service"]
+_SHORT: Final = {"service_name": "service", "operation": "operation"}
+_CHAIN: Final = ("chain", "origin_service", "origin_operation", "top_service", "top_operation")
+_ENDPOINT: Final = "endpoint"
 _SPELT: Final = 24  # spans of a chain in its label
 
 
@@ -33,13 +41,15 @@ class _Failures(NamedTuple):
     is_timed_out: Array
 
 
-def error_edges(traces: TraceSet) -> pd.DataFrame:
+def error_edges(traces: TraceSet | Parts, *, on: On = None) -> pd.DataFrame:
     """Return what became of failed calls between services: one row per caller and callee, most errors first.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces.  A store is read part by part.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -57,29 +67,60 @@ def error_edges(traces: TraceSet) -> pd.DataFrame:
     >>> error_edges(shop).iloc[:, :7].to_numpy().tolist()
     [['shop', 'ledger', 5.0, 2.0, 2.0, 1.0, 1.0]]
     """
+    return edges_of(over_parts(traces, tabulate_edges, EdgeSums.__add__, on=on).state)
+
+
+class EdgeSums(NamedTuple):
+    """Calls between services in sums: all answered ones, and the failed ones, by caller and callee."""
+
+    calls: Aggregate
+    failed: Occurrences
+
+    def __add__(self, other: EdgeSums) -> EdgeSums:  # type: ignore[override]  # not that of a tuple
+        """Return the sums of the calls of both."""
+        calls = Aggregate.concatenate([self.calls, other.calls]).by(_EDGE)
+        return EdgeSums(calls, self.failed + other.failed)
+
+
+def tabulate_edges(traces: TraceSet) -> EdgeSums:
+    """Return the additive tables behind ``error_edges`` for whole traces."""
     calls = find_calls(traces)
     answered = np.flatnonzero((calls.call_type == 0) & ~is_open(traces.lookup)[calls.caller_row])
     failures = _failures(traces, calls, answered)
-    names = Codes(calls.caller, calls.names), Codes(calls.callee, calls.names)
-    group, keys = group_rows({name: one.take(answered) for name, one in zip(_EDGE, names, strict=True)}, len(answered))
-    of_call = np.full(len(calls.caller), -1, np.int64)
-    of_call[answered] = group
-    edge, trace = of_call[failures.call], traces.forest.trace[calls.caller_row[failures.call]]
-    weight, groups = traces.weights.value[trace], len(keys)
-    first = np.full(groups, -1, np.int64)
-    order = np.argsort(traces.columns.spans.start_ns[calls.caller_row[failures.call]], kind="stable")[::-1]
-    first[edge[order]] = calls.caller_row[failures.call[order]]
-    table = keys.assign(
-        call_count=sum_by(group, traces.weights.value[traces.forest.trace[calls.caller_row[answered]]], groups),
-        error_count=sum_by(edge, weight, groups),
-        originated_count=sum_by(edge, weight * failures.is_originated, groups),
-        **{f"{name}_count": sum_by(edge, weight * (failures.fate == at), groups) for at, name in enumerate(FATES)},
-        timed_out_count=sum_by(edge, weight * failures.is_timed_out, groups),
-        trace_count=pd.Series(trace).groupby(edge).nunique().reindex(range(groups), fill_value=0).to_numpy(),
-        first=first,
+    weights, trace_of = traces.weights.value, traces.forest.trace
+    group, keys = group_codes(_ends(calls, answered), len(answered))
+    count = sum_by(group, weights[trace_of[calls.caller_row[answered]]], int(group.max(initial=-1)) + 1)
+    edge, failed_keys = group_codes(_ends(calls, failures.call), len(failures.call))
+    row, edges = calls.caller_row[failures.call], int(edge.max(initial=-1)) + 1
+    weight = weights[trace_of[row]]
+    sums = {
+        "error_count": sum_by(edge, weight, edges),
+        "originated_count": sum_by(edge, weight * failures.is_originated, edges),
+        **{f"{name}_count": sum_by(edge, weight * (failures.fate == at), edges) for at, name in enumerate(FATES)},
+        "timed_out_count": sum_by(edge, weight * failures.is_timed_out, edges),
+        "trace_count": distinct_by(edge, trace_of[row], edges),
+    }
+    firsts = Firsts.of(traces, edge, row, edges, traces.columns.spans.start_ns[row])
+    every = Aggregate(keys, {"call_count": count}, Histogram.empty()).by(_EDGE)
+    return EdgeSums(every, Occurrences.of(failed_keys, sums, firsts))
+
+
+def _ends(calls: Calls, chosen: Array) -> dict[str, tuple[Array, list[str]]]:
+    """Return caller and callee of some calls as columns."""
+    return {name: (codes[chosen], calls.names) for name, codes in zip(_EDGE, (calls.caller, calls.callee), strict=True)}
+
+
+def edges_of(sums: EdgeSums) -> pd.DataFrame:
+    """Return ``error_edges`` from the sums of all parts."""
+    failed, every = sums.failed, sums.calls
+    number = {ends: at for at, ends in enumerate(zip(*(every.keys[name] for name in _EDGE), strict=True))}
+    ends = list(zip(*(failed.table.keys[name] for name in _EDGE), strict=True))
+    table = pd.DataFrame(failed.table.keys, dtype=object).assign(
+        call_count=every.sums["call_count"][[number[one] for one in ends]],
+        **failed.table.sums,
+        **failed.firsts.exemplars,
     )
-    table = table[table["first"] >= 0].sort_values(["error_count", *_EDGE], ascending=[False, True, True])
-    return _with_exemplars(traces, table.reset_index(drop=True), table["first"].to_numpy()).drop(columns="first")
+    return table.sort_values(["error_count", *_EDGE], ascending=[False, True, True], ignore_index=True)
 
 
 def _failures(traces: TraceSet, calls: Calls, answered: Array) -> _Failures:
@@ -160,13 +201,15 @@ def failed_chains(traces: TraceSet) -> FailedChains:
     return FailedChains(rows, above, origin, rows[_tops(above)[origin]])
 
 
-def error_chains(traces: TraceSet) -> pd.DataFrame:
+def error_chains(traces: TraceSet | Parts, *, on: On = None) -> pd.DataFrame:
     """Return the ways that errors took: one row per chain of failed spans, most errors first.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces.  A store is read part by part.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -180,40 +223,59 @@ def error_chains(traces: TraceSet) -> pd.DataFrame:
     Notes
     -----
     The origin of an error is a failed span without a failed child; the chain ends below a span that did not fail.
+    Between the parts of a store it keeps one row per chain and endpoint.
 
     Examples
     --------
     >>> error_chains(shop)[["chain", "reaches_root"]].to_numpy().tolist()[1]
     ['shop POST /pay > shop POST > ledger POST /charge', True]
     """
-    spans = traces.columns.spans
-    rows, above, origin, top = failed_chains(traces)
-    name = join([traces.codes("service_name"), traces.codes("operation")]).take(rows)
-    chain = path_hashes(name.codes.astype(np.int64) + 1, above)
-    trace = traces.forest.trace[rows[origin]]
-    roots = traces.codes("operation").codes[traces.forest.root_row[trace]]
-    seen = pd.DataFrame(
-        {
-            "path": chain[origin],
-            "reaches_root": traces.forest.is_root[top],
-            "first": origin,
-            "error_count": traces.weights.value[trace],
-            "trace": trace,
-            "endpoint": roots,
-            "time": spans.start_ns[rows[origin]],
-        }
+    return chains_of(over_parts(traces, tabulate_chains, Occurrences.__add__, on=on).state)
+
+
+def tabulate_chains(traces: TraceSet) -> Occurrences:
+    """Return the additive table behind ``error_chains`` for whole traces: by chain and endpoint."""
+    failed = failed_chains(traces)
+    rows, above, origin, top = failed
+    names = {name: traces.codes(name) for name in ("service_name", "operation")}
+    name = join(list(names.values())).take(rows)
+    path, distinct = pd.factorize(path_hashes(text_hashes(name), above)[origin])
+    trace = traces.forest.trace[rows[origin]].astype(np.int64)
+    ends = {"origin": rows[origin], "top": top}
+    columns = {"path": (path, np.asarray(distinct).tolist())}
+    columns |= {f"{end}_{_SHORT[key]}": codes.take(row) for end, row in ends.items() for key, codes in names.items()}
+    columns |= {"reaches_root": (traces.forest.is_root[top], (False, True))}
+    columns |= {_ENDPOINT: names["operation"].take(traces.forest.root_row[trace])}
+    group, keys = group_codes(columns, len(origin))
+    groups = int(group.max(initial=-1)) + 1
+    example = np.zeros(groups, np.int64)
+    example[group[::-1]] = origin[::-1]
+    spelt = [_upwards(one, above) for one in example.tolist()]
+    labels = np.array([_label(name, one[::-1]) for one in spelt], object)
+    lengths = np.array([len(one) for one in spelt], object)
+    sums = {
+        "error_count": sum_by(group, traces.weights.value[trace], groups),
+        "trace_count": distinct_by(group, trace, groups),
+    }
+    firsts = Firsts.of(traces, group, rows[origin], groups, traces.columns.spans.start_ns[rows[origin]])
+    return Occurrences.of({**keys, "chain": labels, "span_count": lengths}, sums, firsts)
+
+
+def chains_of(found: Occurrences) -> pd.DataFrame:
+    """Return ``error_chains`` from the sums of all parts."""
+    whole = [name for name in found.table.keys if name != _ENDPOINT]
+    group, _ = found.table.groups(whole)
+    total = found.by(whole)
+    keys = total.table.keys
+    table = pd.DataFrame({name: keys[name] for name in _CHAIN}).assign(
+        span_count=keys["span_count"].astype(np.int64),
+        reaches_root=keys["reaches_root"].astype(bool),
+        **total.table.sums,
+        endpoint_count=np.bincount(group, minlength=len(total.table)),
+        **total.firsts.times,
+        **total.firsts.exemplars,
     )
-    grouped = seen.sort_values(["time", "first"], kind="stable").groupby(["path", "reaches_root"])
-    table = grouped.agg(
-        error_count=("error_count", "sum"),
-        trace_count=("trace", "nunique"),
-        endpoint_count=("endpoint", "nunique"),
-        first_time=("time", "min"),
-        last_time=("time", "max"),
-        first=("first", "first"),
-    ).reset_index()
-    table = table.sort_values(["error_count", "first"], ascending=[False, True], ignore_index=True)
-    return _spelt(traces, table, rows, above, name)
+    return table.take(np.lexsort((*total.firsts.by_id, -table["error_count"]))).reset_index(drop=True)
 
 
 def _tops(above: Array) -> Array:
@@ -222,22 +284,6 @@ def _tops(above: Array) -> Array:
     while (top[top] != top).any():
         top = top[top]
     return np.asarray(top)
-
-
-def _spelt(traces: TraceSet, table: pd.DataFrame, rows: Array, above: Array, name: Codes) -> pd.DataFrame:
-    """Return the table with the names of the spans of each chain."""
-    service, operation = traces.codes("service_name"), traces.codes("operation")
-    chains = [_upwards(first, above) for first in table.pop("first").tolist()]
-    ends = {"origin": [rows[one[0]] for one in chains], "top": [rows[one[-1]] for one in chains]}
-    table = table.drop(columns="path")
-    table.insert(0, "chain", [_label(name, one[::-1]) for one in chains])
-    for at, (end, found) in enumerate(ends.items()):
-        table.insert(1 + 2 * at, f"{end}_service", [service.at(row) for row in found])
-        table.insert(2 + 2 * at, f"{end}_operation", [operation.at(row) for row in found])
-    table.insert(5, "span_count", [len(one) for one in chains])
-    for column in ("first_time", "last_time"):
-        table[column] = pd.to_datetime(table[column], utc=True)
-    return _with_exemplars(traces, table, np.array(ends["origin"], np.int64))
 
 
 def _upwards(row: int, above: Array) -> list[int]:
@@ -254,12 +300,3 @@ def _label(name: Codes, chain: list[int]) -> str:
     if len(names) > _SPELT:
         names = [*names[: _SPELT // 2], f"({len(names) - _SPELT} more)", *names[-_SPELT // 2 :]]
     return " > ".join(names)
-
-
-def _with_exemplars(traces: TraceSet, table: pd.DataFrame, row: Array) -> pd.DataFrame:
-    """Add the ids of an exemplar span of each row."""
-    ids = traces.columns.spans.span_id
-    return table.assign(
-        exemplar_trace_id=[traces.trace_ids[at] for at in traces.forest.trace[row]],
-        exemplar_span_id=[f"{int(ids[at]):016x}" for at in row],
-    )

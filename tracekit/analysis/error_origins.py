@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.error_flow import failed_chains
+from tracekit.analysis.latency import class_column
+from tracekit.analysis.occurrences import Firsts, Occurrences
+from tracekit.analysis.partials import check_names, over_parts
 from tracekit.analysis.timeline.steps import period_of, places_of, step_of, steps_of
 from tracekit.grouping import REQUEST, columns_of
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
-from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by
-from tracekit.stats.mover import class_cells, weight_classes
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import dense_codes, group_codes, sum_by
+from tracekit.stats.histograms import Histogram
+from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.weighted_rates import rates
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.columns import Array
     from tracekit.grouping import Key
+    from tracekit.parts import On, Parts
     from tracekit.stats.intervals import Ratio
-    from tracekit.traces import TraceSet
 
 KEYS: Final = ["service_name", "operation"]
+_ENTRY: Final = {"entry_service": "service_name", "entry_operation": "operation"}
+_STEP: Final = "step"  # number of the step of time in which a request began, -1 without a start
+_CUSTOMER: Final = "customer"
 _CLASSES: Final = (ErrorClass.FAULT, ErrorClass.CLIENT, ErrorClass.THROTTLE, ErrorClass.UNSPECIFIED)
 _FOLLOWED: Final = 20  # origins over time
-_NO_TIME: Final = np.iinfo(np.int64).min  # pandas' NaT
 
 
 class ErrorOrigins(NamedTuple):
@@ -32,6 +43,70 @@ class ErrorOrigins(NamedTuple):
 
     table: pd.DataFrame
     over_time: pd.DataFrame
+
+
+class Steps(NamedTuple):
+    """Steps of time: the start of the first one and their length, in ns, and how many there are."""
+
+    first_ns: int
+    step_ns: int
+    steps: int
+
+    @classmethod
+    def of(cls, traces: TraceSet | Parts) -> Steps:
+        """Return the steps of a recording: those of ``tk.timeline``."""
+        if isinstance(traces, TraceSet):
+            root, spans = traces.forest.root_row, traces.columns.spans
+            period = period_of(spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0])
+        else:
+            period = traces.period_ns
+        step = step_of(period, None)
+        first, count = steps_of(period, step)
+        return cls(first, step, count)
+
+
+class OriginSums(NamedTuple):
+    """Origins of errors in sums.
+
+    Parameters
+    ----------
+    origins
+        By origin and endpoint: errors and affected requests.
+    affected
+        By origin, step and weight class: weights of the affected requests.
+    requests
+        By step and weight class: all requests.
+    customers
+        By origin and customer: affected requests; None without a name of a customer.
+    everyone
+        By customer: all requests; likewise.
+    """
+
+    origins: Occurrences
+    affected: Aggregate
+    requests: Aggregate
+    customers: Aggregate | None = None
+    everyone: Aggregate | None = None
+
+    def __add__(self, other: OriginSums) -> OriginSums:  # type: ignore[override]  # not that of a tuple
+        """Return the sums of the requests of both."""
+        return OriginSums(
+            self.origins + other.origins,
+            _both(self.affected, other.affected),
+            _both(self.requests, other.requests),
+            _both_known(self.customers, other.customers),
+            _both_known(self.everyone, other.everyone),
+        )
+
+
+def _both(first: Aggregate, second: Aggregate) -> Aggregate:
+    """Return the sums of two tables."""
+    return Aggregate.concatenate([first, second]).by(list(first.keys))
+
+
+def _both_known(first: Aggregate | None, second: Aggregate | None) -> Aggregate | None:
+    """Return the sums of two tables, None if there are none."""
+    return None if first is None or second is None else _both(first, second)
 
 
 class _Affected(NamedTuple):
@@ -42,18 +117,22 @@ class _Affected(NamedTuple):
     reaches_root: Array
 
 
-def error_origins(traces: TraceSet, customer: Key | None = None, *, confidence: float = 0.95) -> ErrorOrigins:
+def error_origins(
+    traces: TraceSet | Parts, customer: Key | None = None, *, confidence: float = 0.95, on: On = None
+) -> ErrorOrigins:
     """Return the operations in which errors begin, with the requests, endpoints and customers that they affect.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces.  A store is read part by part.
     customer
         Name of what identifies a customer, such as ``app.tenant``: the value of the root span of a request, else that
-        of the highest span with one; or an aligned Series.
+        of the highest span with one; or an aligned Series (not with a store).
     confidence
         Confidence level of the intervals.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -62,7 +141,9 @@ def error_origins(traces: TraceSet, customer: Key | None = None, *, confidence: 
 
     Notes
     -----
-    The origin of an error is a failed span without a failed child, as in ``error_flow.error_chains``.
+    The origin of an error is a failed span without a failed child, as in ``error_flow.error_chains``.  Between the
+    parts of a store it keeps one row per origin and endpoint, one per origin, step and weight class, and with
+    ``customer`` one per customer, however many there are: they are counted exactly.
 
     Examples
     --------
@@ -70,123 +151,177 @@ def error_origins(traces: TraceSet, customer: Key | None = None, *, confidence: 
     >>> found[["operation", "error_count", "request_count", "failed_request_count"]].to_numpy().tolist()
     [['POST /charge', 2.0, 2.0, 1.0]]
     """
+    check_names(traces, () if customer is None else customer)
+    steps = Steps.of(traces)
+    state = partial(tabulate_origins, steps=steps, customer=customer)
+    return origins_of(over_parts(traces, state, OriginSums.__add__, on=on).state, steps, confidence=confidence)
+
+
+def tabulate_origins(traces: TraceSet, steps: Steps, customer: Key | None = None) -> OriginSums:
+    """Return the additive tables behind ``error_origins`` for whole traces."""
     chains = failed_chains(traces)
     row = chains.rows[chains.origin]
-    origin, keys = group_rows({name: traces.codes(name).take(row) for name in KEYS}, len(row))
-    trace = traces.forest.trace[row].astype(np.int64)
-    cell, pairs = dense_codes(origin * max(len(traces), 1) + trace, max(len(keys) * len(traces), 1))
+    origin, keys = group_codes({name: traces.codes(name).take(row) for name in KEYS}, len(row))
+    trace, count = traces.forest.trace[row].astype(np.int64), int(origin.max(initial=-1)) + 1
+    cell, pairs = dense_codes(origin * max(len(traces), 1) + trace, max(count * len(traces), 1))
     reaches = sum_by(cell, traces.forest.is_root[chains.top], len(pairs)) > 0
     found = _Affected(pairs // max(len(traces), 1), pairs % max(len(traces), 1), reaches)
-    table = _table(traces, row, origin, keys, found, confidence)
-    if customer is not None:
-        table = _with_customers(traces, table, found, customer)
-    order = table.sort_values(["request_count", "error_count", *KEYS], ascending=[False, False, True, True]).index
-    return ErrorOrigins(
-        table.loc[order].reset_index(drop=True),
-        _over_time(traces, keys, found, order.to_numpy(np.int64)[:_FOLLOWED], confidence),
-    )
+    origins = _by_endpoint(traces, row, cell, found, keys)
+    affected, requests = _by_step(traces, found, keys, steps)
+    if customer is None:
+        return OriginSums(origins, affected, requests)
+    return OriginSums(origins, affected, requests, *_by_customer(traces, found, keys, customer))
 
 
-def _table(
-    traces: TraceSet, row: Array, origin: Array, keys: pd.DataFrame, found: _Affected, confidence: float
-) -> pd.DataFrame:
-    """Return one row per origin; ``row`` and ``origin`` are those of every error."""
-    origins, weights = len(keys), traces.weights.value
-    weight, kind = weights[traces.forest.trace[row]], traces.codes("error_class").codes[row]
-    classes = {f"{ERROR_CLASSES[one]}_count": sum_by(origin, weight * (kind == one), origins) for one in _CLASSES}
-    everywhere = np.zeros(len(traces), np.int64)
-    share = _affected(found, origins, everywhere, 1, weights, confidence)
-    root, spans = traces.forest.root_row, traces.columns.spans
-    endpoint, _ = group_rows({name: traces.codes(name).take(root) for name in KEYS}, len(root))
-    known = (spans.quality[row] & Quality.NO_START) == 0
-    dated = pd.Series(spans.start_ns[row], dtype="Int64").where(known).groupby(origin)
-    order = np.lexsort((row, spans.start_ns[row], origin))
-    first = row[order[np.flatnonzero(np.diff(origin[order], prepend=-1))]]
-    return keys.assign(
-        error_count=sum_by(origin, weight, origins),
-        **classes,
-        trace_count=np.bincount(found.origin, minlength=origins),
-        request_count=sum_by(found.origin, weights[found.trace], origins),
-        request_ratio=share.ratio,
-        request_ratio_low=share.low,
-        request_ratio_high=share.high,
-        failed_request_count=sum_by(found.origin, weights[found.trace] * found.reaches_root, origins),
-        endpoint_count=distinct_by(found.origin, endpoint[found.trace], origins),
-        first_time=_moments(dated.min()),
-        last_time=_moments(dated.max()),
-        exemplar_trace_id=[traces.trace_ids[at] for at in traces.forest.trace[first]],
-        exemplar_span_id=[f"{int(spans.span_id[at]):016x}" for at in first],
-    )
+def _by_endpoint(traces: TraceSet, row: Array, cell: Array, found: _Affected, keys: dict[str, Array]) -> Occurrences:
+    """Return errors and affected requests by origin and endpoint; ``cell`` is the entry of ``found`` of each error."""
+    root, weights, spans = traces.forest.root_row, traces.weights.value, traces.columns.spans
+    entry = {name: traces.codes(column).take(root[found.trace]) for name, column in _ENTRY.items()}
+    group, names = group_codes({**_columns(keys, found.origin), **entry}, len(found.trace))
+    groups = int(group.max(initial=-1)) + 1
+    weight, kind, of_error = weights[traces.forest.trace[row]], traces.codes("error_class").codes[row], group[cell]
+    sums = {
+        "error_count": sum_by(of_error, weight, groups),
+        **{f"{ERROR_CLASSES[one]}_count": sum_by(of_error, weight * (kind == one), groups) for one in _CLASSES},
+        "trace_count": np.bincount(group, minlength=groups),
+        "request_count": sum_by(group, weights[found.trace], groups),
+        "failed_request_count": sum_by(group, weights[found.trace] * found.reaches_root, groups),
+    }
+    is_known = (spans.quality[row] & Quality.NO_START) == 0
+    return Occurrences.of(names, sums, Firsts.of(traces, of_error, row, groups, spans.start_ns[row], is_known))
 
 
-def _moments(times_ns: pd.Series) -> pd.DatetimeIndex:
-    """Return times in UTC; missing where the time is."""
-    return pd.to_datetime(times_ns.to_numpy(np.int64, na_value=_NO_TIME), utc=True)
+def _columns(keys: dict[str, Array], number: Array) -> dict[str, tuple[Array, Sequence[str]]]:
+    """Return the labels of groups at some entries as columns; missing ones stay missing."""
+    coded = {name: pd.factorize(labels, sort=True) for name, labels in keys.items()}
+    return {name: (codes[number], labels.tolist()) for name, (codes, labels) in coded.items()}
 
 
-def _with_customers(traces: TraceSet, table: pd.DataFrame, found: _Affected, customer: Key) -> pd.DataFrame:
-    """Add the customers with an affected request: ``customer_count``, and their share of all: ``customer_ratio``."""
+def _by_step(traces: TraceSet, found: _Affected, keys: dict[str, Array], steps: Steps) -> tuple[Aggregate, Aggregate]:
+    """Return affected requests by origin, step and weight class, and all requests by the latter two."""
+    spans, root, weights = traces.columns.spans, traces.forest.root_row, traces.weights.value
+    dated = (spans.quality[root] & Quality.NO_START) == 0
+    place = np.where(dated, places_of(spans.start_ns[root], steps.first_ns, steps.step_ns), -1)
+    code, number = pd.factorize(place)
+    step = {_STEP: (code, number.tolist())}
+    of_trace = {**step, **class_column(traces, np.arange(len(traces)))}
+    both = {
+        name: (codes[found.trace] if len(codes) > 1 else codes, labels) for name, (codes, labels) in of_trace.items()
+    }
+    tables = []
+    for columns, trace in (({**_columns(keys, found.origin), **both}, found.trace), (of_trace, np.arange(len(traces)))):
+        group, names = group_codes(columns, len(trace))
+        groups, weight = int(group.max(initial=-1)) + 1, weights[trace]
+        sums = {"count": np.bincount(group, minlength=groups), "weight": sum_by(group, weight, groups)}
+        sums |= {"square": sum_by(group, weight**2, groups)}
+        tables.append(Aggregate(names, sums, Histogram.empty()).by(list(names)))
+    return tables[0], tables[1]
+
+
+def _by_customer(
+    traces: TraceSet, found: _Affected, keys: dict[str, Array], customer: Key
+) -> tuple[Aggregate, Aggregate]:
+    """Return affected requests by origin and customer, and all requests by customer."""
     name = f"{REQUEST}{customer.removeprefix(REQUEST)}" if isinstance(customer, str) else customer
     (codes,) = columns_of(traces, name).values()
-    who = codes.take(traces.forest.root_row).codes
-    known = who[found.trace] >= 0
-    count = distinct_by(found.origin[known], who[found.trace[known]], len(table))
-    everyone = len(np.unique(who[who >= 0]))
+    who = codes.take(traces.forest.root_row)
+    known = who.codes[found.trace] >= 0
+    affected = {**_columns(keys, found.origin[known]), _CUSTOMER: who.take(found.trace[known])}
+    every = {_CUSTOMER: who.take(np.flatnonzero(who.codes >= 0))}
+    tables = []
+    for columns in (affected, every):
+        group, names = group_codes(columns, len(columns[_CUSTOMER][0]))
+        sums = {"count": np.bincount(group, minlength=int(group.max(initial=-1)) + 1)}
+        tables.append(Aggregate(names, sums, Histogram.empty()).by(list(names)))
+    return tables[0], tables[1]
+
+
+def origins_of(sums: OriginSums, steps: Steps, *, confidence: float = 0.95) -> ErrorOrigins:
+    """Return the origins of errors from the sums of all parts."""
+    total = sums.origins.by(KEYS)
+    keys, figures = total.table.keys, total.table.sums
+    owner, _ = sums.origins.table.groups(KEYS)
+    everywhere = _shares(sums, keys, np.arange(len(total.table)), None, confidence)
+    table = pd.DataFrame(keys, index=pd.RangeIndex(len(total.table)), dtype=object).assign(
+        error_count=figures["error_count"],
+        **{name: figures[name] for one in _CLASSES for name in [f"{ERROR_CLASSES[one]}_count"]},
+        trace_count=figures["trace_count"],
+        request_count=figures["request_count"],
+        request_ratio=everywhere.ratio,
+        request_ratio_low=everywhere.low,
+        request_ratio_high=everywhere.high,
+        failed_request_count=figures["failed_request_count"],
+        endpoint_count=np.bincount(owner, minlength=len(total.table)),
+        **total.firsts.times,
+        **total.firsts.exemplars,
+    )
+    table = _with_customers(table, sums)
+    order = table.sort_values(["request_count", "error_count", *KEYS], ascending=[False, False, True, True]).index
+    over_time = _over_time(sums, table, order.to_numpy(np.int64)[:_FOLLOWED], steps, confidence)
+    return ErrorOrigins(table.loc[order].reset_index(drop=True), over_time)
+
+
+def _with_customers(table: pd.DataFrame, sums: OriginSums) -> pd.DataFrame:
+    """Add the customers with an affected request: ``customer_count``, and their share of all: ``customer_ratio``."""
+    if sums.customers is None or sums.everyone is None:
+        return table
+    number = {key: at for at, key in enumerate(table[KEYS].itertuples(index=False, name=None))}
+    found = zip(*(sums.customers.keys[name] for name in KEYS), strict=True)
+    count = np.bincount([number[key] for key in found], minlength=len(table)).astype(np.int64)
+    everyone = len(sums.everyone)
     return table.assign(customer_count=count, customer_ratio=count / everyone if everyone else np.nan)
 
 
-def _over_time(
-    traces: TraceSet, keys: pd.DataFrame, found: _Affected, chosen: Array, confidence: float
-) -> pd.DataFrame:
-    """Return one row per origin and step of time; the steps are those of ``tk.timeline``."""
-    spans, root = traces.columns.spans, traces.forest.root_row
-    dated = (spans.quality[root] & Quality.NO_START) == 0
-    start = spans.start_ns[root]
-    period = period_of(start[dated])
-    step = step_of(period, None)
-    begin, steps = steps_of(period, step)
-    place = np.where(dated, places_of(start, begin, step), -1)
-    number = np.full(len(keys), -1, np.int64)
-    number[chosen] = np.arange(len(chosen))
-    kept = (number[found.origin] >= 0) & dated[found.trace]
-    followed = _Affected(number[found.origin[kept]], found.trace[kept], found.reaches_root[kept])
-    weights = traces.weights.value
-    share = _affected(followed, len(chosen), place, steps, weights, confidence)
-    at = followed.origin * steps + place[followed.trace]
-    starts = np.tile(begin + np.arange(steps, dtype=np.int64) * step, len(chosen))
-    labels = keys.take(np.repeat(chosen, steps)).reset_index(drop=True)
+def _over_time(sums: OriginSums, table: pd.DataFrame, chosen: Array, steps: Steps, confidence: float) -> pd.DataFrame:
+    """Return one row per origin and step of time."""
+    keys = {name: table[name].to_numpy(object) for name in KEYS}
+    share = _shares(sums, keys, chosen, steps.steps, confidence)
+    owner, place, dated = _places(sums.affected, keys, chosen, steps.steps)
+    count = sum_by((owner * steps.steps + place)[dated], sums.affected.sums["weight"][dated], len(chosen) * steps.steps)
+    starts = np.tile(steps.first_ns + np.arange(steps.steps, dtype=np.int64) * steps.step_ns, len(chosen))
+    labels = table[KEYS].take(np.repeat(chosen, steps.steps)).reset_index(drop=True)
     return labels.assign(
         start_ns=starts,
         start_time=pd.to_datetime(starts, utc=True),
-        request_count=sum_by(at, weights[followed.trace], len(starts)),
+        request_count=count,
         request_ratio=share.ratio,
         request_ratio_low=share.low,
         request_ratio_high=share.high,
     )
 
 
-def _affected(found: _Affected, origins: int, place: Array, places: int, weights: Array, confidence: float) -> Ratio:
-    """Return the share of affected requests of each origin and place; traces with place -1 do not count."""
-    codes, labels = weight_classes(weights)
-    trace = np.flatnonzero(place >= 0)
-    cell, owner, _ = class_cells(place[trace], codes[trace], len(labels))
-    cells = len(owner)
-    of_trace = np.zeros(len(place), np.int64)
-    of_trace[trace] = cell
-    event = found.origin * cells + of_trace[found.trace]
-    count, total, square = (
-        np.tile(sum_by(cell, value, cells), origins) for value in (1.0, weights[trace], weights[trace] ** 2)
-    )
-    squares = sum_by(event, weights[found.trace] ** 2, origins * cells)
-    sums = {
+def _places(
+    affected: Aggregate, keys: dict[str, Array], chosen: Array, steps: int | None
+) -> tuple[Array, Array, Array]:
+    """Return for each group the position of its origin among the chosen, its step, and whether it has both."""
+    number = {key: at for at, key in enumerate(zip(*(keys[name][chosen] for name in KEYS), strict=True))}
+    origin = np.array([number.get(key, -1) for key in zip(*(affected.keys[name] for name in KEYS), strict=True)], int)
+    step = affected.keys[_STEP].astype(np.int64) if steps is not None else np.zeros(len(affected), np.int64)
+    return origin, step, (origin >= 0) & (step >= 0)
+
+
+def _shares(sums: OriginSums, keys: dict[str, Array], chosen: Array, steps: int | None, confidence: float) -> Ratio:
+    """Return the share of affected requests of each chosen origin, in each step or (None) in all."""
+    columns = [WEIGHT_CLASS] if steps is None else [_STEP, WEIGHT_CLASS]
+    requests = sums.requests if steps is None else sums.requests.where(sums.requests.keys[_STEP].astype(int) >= 0)
+    requests, affected = requests.by(columns), sums.affected.by([*KEYS, *columns])
+    number = {key: at for at, key in enumerate(zip(*(requests.keys[name] for name in columns), strict=True))}
+    origin, _, used = _places(affected, keys, chosen, steps)
+    cell = np.array([number.get(key, -1) for key in zip(*(affected.keys[name] for name in columns), strict=True)], int)
+    cells, places, origins = len(requests), 1 if steps is None else steps, len(chosen)
+    event = (origin * cells + cell)[used]
+    place = np.zeros(cells, np.int64) if steps is None else requests.keys[_STEP].astype(np.int64)
+    count, total, square = (np.tile(requests.sums[name], origins) for name in ("count", "weight", "square"))
+    affected_square = sum_by(event, affected.sums["square"][used], origins * cells)
+    tables = {
         "cluster_count": count,
         "trial_count": count,
         "trial_sum": total,
-        "event_sum": sum_by(event, weights[found.trace], origins * cells),
+        "event_sum": sum_by(event, affected.sums["weight"][used], origins * cells),
         "weight_square": square,
         "trial_square": square,
-        "trial_event": squares,
-        "event_square": squares,
+        "trial_event": affected_square,
+        "event_square": affected_square,
     }
-    owners = (np.arange(origins)[:, None] * places + owner).ravel()
-    return rates(sums, owners, origins * places, confidence=confidence)
+    owners = (np.arange(origins)[:, None] * places + place).ravel()
+    return rates(tables, owners, origins * places, confidence=confidence)

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.clock_skew.parts import seem_skewed
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.error_flow import error_chains, error_edges
-from tracekit.analysis.error_origins import error_origins
+from tracekit.analysis.error_flow import EdgeSums, chains_of, edges_of, tabulate_chains, tabulate_edges
+from tracekit.analysis.error_origins import OriginSums, Steps, origins_of, tabulate_origins
 from tracekit.analysis.latency import class_column
+from tracekit.analysis.occurrences import LATER, Firsts, Occurrences
+from tracekit.analysis.partials import Part, check_names, on_side, over_parts
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
@@ -23,11 +27,12 @@ from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
-from tracekit.stats.grouping import group_codes, sum_by
+from tracekit.stats.grouping import distinct_by, group_codes, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums
 from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.weighted_rates import rates
+from tracekit.traces import TraceSet
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.grouping import By, Key
-    from tracekit.traces import TraceSet
+    from tracekit.parts import On, Parts
 
 _READ, _LONGEST = 2000, 300  # characters of a message that are read, and kept
 _TEMPLATES = (
@@ -49,7 +54,6 @@ _TEMPLATES = (
 _CLASSES = (ErrorClass.FAULT, ErrorClass.CLIENT, ErrorClass.THROTTLE, ErrorClass.UNSPECIFIED)
 _KEYS = ("service_name", "operation")
 _EXCEPTION = ["service_name", "exception_type", "exception_message"]
-_NO_TIME = np.iinfo(np.int64).min  # pandas' NaT
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,33 +123,39 @@ class Errors(Weighted, Shown):
 
 
 def errors(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     by: By = _KEYS,
     *,
-    baseline: TraceSet | None = None,
+    baseline: TraceSet | Parts | None = None,
     customer: Key | None = None,
     roots: bool = False,
     confidence: float = 0.95,
+    on: On = None,
 ) -> Errors:
     """Return the error rate of each operation, where errors come from and where they end, and the exceptions.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part: once, and twice more for ``path_time_ns`` of the
+        exceptions if calls seem to be affected by clock skew.
     by
         What to group ``operations`` by: columns of ``spans``, attribute keys, ``resource.<key>``, ``request.<name>``
-        (one value per trace) or an aligned Series, see ``tracekit.grouping``; empty for one row of all spans.
+        (one value per trace) or an aligned Series (not with a store), see ``tracekit.grouping``; empty for one row of
+        all spans.
     baseline
-        Traces to compare exceptions and origins with: those that are new come first.  ``tk.compare`` compares error
-        rates.
+        Traces to compare exceptions and origins with, or a store: those that are new come first.  ``tk.compare``
+        compares error rates.
     customer
         What identifies a customer, such as ``app.tenant``, to count the customers that errors affect: the value of the
-        root span of each request, else of the highest span with one; or a Series, as in ``by``.
+        root span of each request, else of the highest span with one; or a Series, as in ``by``.  Between the parts of
+        a store, it keeps every customer.
     roots
         Use only root spans: error rates of requests.
     confidence
         Confidence level of the intervals.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -168,23 +178,77 @@ def errors(
     >>> found.exceptions[["exception_type", "event_count"]].to_numpy().tolist()
     [['BudgetExceeded', 2]]
     """
-    check_traces(traces, "errors")
-    if baseline is not None:
-        check_traces(baseline, "errors")
-    operations = summarise([tabulate(traces, by, roots=roots)], list(named(by)), confidence=confidence)
-    exceptions, origins = _exceptions(traces), error_origins(traces, customer, confidence=confidence)
+    sides = [traces] if baseline is None else [traces, baseline]
+    for side in sides:
+        check_traces(side, "errors", stores=True)
+    check_names(traces, by)
+    check_names(traces, () if customer is None else customer)
+    found = _read(traces, by, customer, roots=roots, on=on)
+    sums, exceptions = found.state, exceptions_of(found.state.exceptions)
+    origins = origins_of(sums.origins, Steps.of(traces), confidence=confidence)
     table = origins.table
     if baseline is not None:
-        exceptions = _against(exceptions, _exceptions(baseline), _EXCEPTION, ["event_count", "trace_count"])
-        table = _against(table, error_origins(baseline).table, list(_KEYS), ["request_count", "request_ratio"])
+        before = _read(baseline, (), None, roots=roots, on=on_side(baseline, on)).state
+        exceptions = _against(exceptions, exceptions_of(before.exceptions), _EXCEPTION, ["event_count", "trace_count"])
+        known = origins_of(before.origins, Steps.of(baseline)).table
+        table = _against(table, known, list(_KEYS), ["request_count", "request_ratio"])
     return Errors(
-        operations,
+        summarise([sums.operations], list(named(by)), confidence=confidence),
         exceptions,
-        error_edges(traces),
-        error_chains(traces),
+        edges_of(sums.edges),
+        chains_of(sums.chains),
         table,
         origins.over_time,
-        traces.weights.statement,
+        found.weights.statement,
+    )
+
+
+class ErrorSums(NamedTuple):
+    """Errors in sums: the tables behind the frames of ``Errors``, and whether any call seems skewed (not in memory)."""
+
+    operations: Aggregate
+    exceptions: Occurrences
+    edges: EdgeSums
+    chains: Occurrences
+    origins: OriginSums
+    seems_skewed: bool
+
+    def __add__(self, other: ErrorSums) -> ErrorSums:  # type: ignore[override]  # not that of a tuple
+        """Return the sums of the traces of both."""
+        operations = Aggregate.concatenate([self.operations, other.operations])
+        return ErrorSums(
+            operations.by(list(operations.keys)),
+            self.exceptions + other.exceptions,
+            self.edges + other.edges,
+            self.chains + other.chains,
+            self.origins + other.origins,
+            self.seems_skewed or other.seems_skewed,
+        )
+
+
+def _read(traces: TraceSet | Parts, by: By, customer: Key | None, *, roots: bool, on: On) -> Part[ErrorSums]:
+    """Return the sums of all traces; times on the critical path are those by corrected clocks."""
+    is_whole = isinstance(traces, TraceSet)
+    state = partial(
+        _tabulate_all, by=by, customer=customer, roots=roots, steps=Steps.of(traces), skew="auto" if is_whole else "off"
+    )
+    found = over_parts(traces, state, ErrorSums.__add__, on=on)
+    if is_whole or not found.state.seems_skewed or not len(found.state.exceptions.table):
+        return found
+    offsets = critical_path(traces, on=on).offsets
+    again = over_parts(traces, partial(tabulate_exceptions, skew=offsets or "off"), Occurrences.__add__, on=on)
+    return found._replace(state=found.state._replace(exceptions=again.state))
+
+
+def _tabulate_all(traces: TraceSet, by: By, customer: Key | None, steps: Steps, skew: str, *, roots: bool) -> ErrorSums:
+    """Return the sums of whole traces; with ``skew="off"`` also whether the clocks seem skewed."""
+    return ErrorSums(
+        tabulate(traces, by, roots=roots),
+        tabulate_exceptions(traces, skew),
+        tabulate_edges(traces),
+        tabulate_chains(traces),
+        tabulate_origins(traces, steps, customer),
+        skew == "off" and seem_skewed(traces),
     )
 
 
@@ -229,54 +293,56 @@ def message_template(message: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _exceptions(traces: TraceSet) -> pd.DataFrame:
-    """Return the exceptions grouped by service, type and message template."""
+def tabulate_exceptions(traces: TraceSet, skew: Any = "auto") -> Occurrences:
+    """Return the additive table behind ``Errors.exceptions`` for whole traces; ``skew`` as for ``critical_path``."""
     events = traces.events
-    shown = (events["name"] == "exception") | events["exception_type"].notna()
+    shown = ((events["name"] == "exception") | events["exception_type"].notna()).to_numpy(bool)
     span = events["span_row"].to_numpy(np.int64)
-    events, span = events[shown], span[shown.to_numpy(bool)]
-    visible = ~traces.is_inferred[span]
-    events, span = events[visible], span[visible]
+    shown = shown & ~traces.is_inferred[span]
+    events, span = events[shown], span[shown]
     messages = events["exception_message"].cat
     template = [message_template(str(message)) for message in messages.categories]
-    started = traces.columns.spans.start_ns[span]
-    known = (traces.columns.spans.quality[span] & Quality.NO_START) == 0
-    time = events["time_ns"].fillna(pd.Series(started, index=events.index).where(known).astype("Int64"))
-    frame = pd.DataFrame(
-        {
-            "service_name": traces.codes("service_name").take(span).series().astype(object),
-            "exception_type": events["exception_type"].astype(object).to_numpy(),
-            "exception_message": np.array([*template, None], object)[messages.codes],
-            "time": pd.to_datetime(time.to_numpy(np.int64, na_value=_NO_TIME), utc=True),
-            "trace": traces.forest.trace[span],
-            "span": span,
-            "path_time": _path_time_ns(traces)[span] if len(span) else np.zeros(0),
-        }
+    service, kind = traces.codes("service_name").take(span), events["exception_type"].cat
+    distinct = {text: at for at, text in enumerate(dict.fromkeys(template))}
+    number = np.array([*(distinct[text] for text in template), -1], np.int64)
+    columns = {
+        "service_name": service,
+        "exception_type": (kind.codes.to_numpy(np.int64), kind.categories.tolist()),
+        "exception_message": (number[messages.codes.to_numpy(np.int64)], list(distinct)),
+    }
+    group, keys = group_codes(columns, len(span))
+    groups = int(group.max(initial=-1)) + 1
+    spans = traces.columns.spans
+    known = (spans.quality[span] & Quality.NO_START) == 0
+    started = pd.Series(spans.start_ns[span], index=events.index, dtype="Int64").where(known)
+    time = events["time_ns"].astype("Int64").fillna(started).to_numpy(np.int64, na_value=LATER)
+    path_time = np.zeros(groups, np.int64)
+    if len(span):
+        np.add.at(path_time, group, _path_time_ns(traces, skew)[span])
+    sums = {
+        "event_count": np.bincount(group, minlength=groups),
+        "trace_count": distinct_by(group, traces.forest.trace[span], groups),
+        "path_time_ns": path_time,
+    }
+    return Occurrences.of(keys, sums, Firsts.of(traces, group, span, groups, time, time != LATER))
+
+
+def exceptions_of(found: Occurrences) -> pd.DataFrame:
+    """Return ``Errors.exceptions`` from the sums of all parts."""
+    keys, sums = found.table.keys, found.table.sums
+    table = pd.DataFrame(keys, index=pd.RangeIndex(len(found.table))).assign(
+        event_count=sums["event_count"],
+        trace_count=sums["trace_count"],
+        **found.firsts.times,
+        path_time_ns=sums["path_time_ns"] / np.maximum(sums["event_count"], 1),
+        **found.firsts.exemplars,
     )
-    return _grouped(frame.sort_values(["time", "span"], kind="stable"), traces)
-
-
-def _grouped(frame: pd.DataFrame, traces: TraceSet) -> pd.DataFrame:
-    """Return one row per service, type and template, from events in order of time."""
-    kinds = frame.groupby(_EXCEPTION, sort=True, dropna=False)
-    table = kinds.agg(
-        event_count=("span", "size"),
-        trace_count=("trace", "nunique"),
-        first_time=("time", "min"),
-        last_time=("time", "max"),
-        path_time_ns=("path_time", "mean"),
-        trace=("trace", "first"),
-        span=("span", "first"),
-    ).reset_index()
-    table["exemplar_trace_id"] = [traces.trace_ids[at] for at in table.pop("trace")]
-    ids = traces.columns.spans.span_id
-    table["exemplar_span_id"] = [f"{int(ids[at]):016x}" for at in table.pop("span")]
     return table.sort_values("event_count", ascending=False, kind="stable", ignore_index=True)
 
 
-def _path_time_ns(traces: TraceSet) -> Array:
+def _path_time_ns(traces: TraceSet, skew: Any) -> Array:
     """Return the critical-path time of every span with all spans below it."""
-    path = critical_path(traces)
+    path = critical_path(traces, skew=skew)
     return np.asarray(path.total_ns[: path.tree.span_count])
 
 

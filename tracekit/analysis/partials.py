@@ -90,6 +90,11 @@ def over_parts(
     return partial(traces)
 
 
+def on_side(traces: TraceSet | Parts, on: On) -> On:
+    """Return where the parts of one of two sides are read: nowhere else than here if it is in memory."""
+    return None if isinstance(traces, TraceSet) else on
+
+
 def check_names(traces: Any, by: By) -> None:
     """Raise ValueError for a column of values to group a store by, which fits no part."""
     given = by if isinstance(by, (list, tuple)) else [by]

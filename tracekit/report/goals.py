@@ -88,7 +88,7 @@ def _slo_shown(found: Slo, arguments: Mapping[str, Any]) -> Goal:
     )
     fired = found.alerts[found.alerts["fired_s"] > 0]
     tables = {"Burn-rate alerts that fired": fired} if len(fired) else {}
-    return Goal(lead, plot(found).picture() if found.is_bad.any() else None, tables, code)
+    return Goal(lead, plot(found).picture() if found.bad_count else None, tables, code)
 
 
 def _cost_shown(found: Cost, prices: Sequence[Price | str]) -> Goal:

@@ -16,6 +16,7 @@ from tracekit.weights.known import UNKNOWN_WEIGHTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.columns import Array
     from tracekit.parts import Parts
     from tracekit.weights.known import WeightTotals
 
@@ -84,9 +85,21 @@ def comparability(
     return Comparability("all traffic", "sampling weights known on both sides: this compares all traffic")
 
 
-def shared_count(first: TraceSet, second: TraceSet) -> int:
-    """Return how many traces are in both sets."""
-    return len(set(first.trace_ids) & set(second.trace_ids))
+def shared_count(first: TraceSet | Parts, second: TraceSet | Parts) -> int:
+    """Return how many traces are in both; of a store, the ids of all are kept for it: 16 bytes a trace."""
+    ids, others = (_ids(one) if isinstance(one, TraceSet) else one.reduce(_ids, _joined) for one in (first, second))
+    return len(np.intersect1d(ids, others))
+
+
+def _ids(traces: TraceSet) -> Array:
+    """Return the ids of the traces as 16 bytes each."""
+    spans, at = traces.columns.spans, traces.forest.starts[:-1]
+    return np.asarray(np.column_stack((spans.trace_hi[at], spans.trace_lo[at])).view("S16").ravel())
+
+
+def _joined(first: Array, second: Array) -> Array:
+    """Return the ids of two parts."""
+    return np.concatenate([first, second])
 
 
 def on_both_sides(shared: int, counts: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from drawn_spans import draw
 from scipy import stats
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 
 ONE = """
@@ -180,3 +181,43 @@ def test_a_shape_that_is_gone_has_the_tree_of_the_baseline():
     found = tk.paths(shop(rng, 200), shop(rng, 300, refunds=0.2, prefix=2))
     assert found.table["verdict"].iloc[0] == "gone"
     assert "refund" in set(found.tree(found.table["shape"].iloc[0])["operation"])
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", [None, "mixed"])
+def test_a_store_has_the_shapes_of_the_whole(tmp_path, monkeypatch, count, weights):
+    monkeypatch.setattr("tracekit.analysis.paths.result._FIRST", 4)
+    before, during = tk.load_sample("checkout-regression")
+    if weights:
+        rng = np.random.default_rng(1)
+        before, during = (side.with_weights(rng.choice([1.0, 10.0, 100.0], len(side))) for side in (before, during))
+    store, baseline = split(during, tmp_path / "a.parquet", count), split(before, tmp_path / "b.parquet", 3)
+    for options in ({}, {"fold_retries": True}):
+        found, expected = tk.paths(store, **options), tk.paths(during, **options)
+        same(found.table, expected.table)
+        assert found.entropy_bits == pytest.approx(expected.entropy_bits, rel=1e-9)
+        assert (repr(found), found.statement) == (repr(expected), expected.statement)
+        pd.testing.assert_series_equal(found.of_traces, expected.of_traces)
+    found, expected = tk.paths(store, baseline), tk.paths(during, before)
+    same(found.table, expected.table)
+    assert len(expected.table) == 10
+    for shape in [*expected.table["shape"].head(3), *expected.table["shape"].tail(2)]:
+        same(found.tree(shape), expected.tree(shape))
+    assert (repr(found), found.statement) == (repr(expected), expected.statement)
+    assert found.baseline_entropy_bits == pytest.approx(expected.baseline_entropy_bits, rel=1e-9)
+    for mixed in (tk.paths(store, before), tk.paths(during, baseline)):
+        same(mixed.table, expected.table)
+    overlapping = tk.paths(store, split(during.head(9), tmp_path / "c.parquet", 2))
+    assert overlapping.shared_trace_count == 9
+
+
+def test_shapes_of_a_store_that_only_the_baseline_has_are_drawn_from_it(tmp_path):
+    one, other = draw(ONE.format("a")), draw(ONE.format("b").replace("ledger", "bank"))
+    stores = split(one, tmp_path / "a.parquet", 2), split(other, tmp_path / "b.parquet", 2)
+    found, expected = tk.paths(*stores), tk.paths(one, other)
+    same(found.table, expected.table)
+    for shape in expected.table["shape"]:
+        same(found.tree(shape), expected.tree(shape))
+    assert found.tree(tk.paths(other).table["shape"].item())["service_name"].tolist() == ["shop", "shop", "bank"]
+    with pytest.raises(ValueError, match="expected the id of one shape, found 'nothing'"):
+        found.tree("nothing")

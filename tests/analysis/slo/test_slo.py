@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 from tracekit.analysis.slo.burn_rates import BurnRule, Requests, alerts, burn_rates
 
@@ -153,3 +154,58 @@ def test_requests_without_an_outcome_are_counted():
     found = tk.slo(TraceSet.from_spans(frame).with_weights(1), objective=0.9)
     assert (found.sli.n, found.excluded_count) == (7, 3)
     assert repr(found).partition(";")[0].endswith(", 3 excluded")
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", ["equal", "mixed"])
+def test_a_store_has_the_objective_of_the_whole(tmp_path, count, weights):
+    _, during = tk.load_sample("checkout-regression")
+    values = np.random.default_rng(1).choice([1.0, 10.0, 100.0], len(during))
+    during = during.with_weights(4 if weights == "equal" else values)
+    store = split(during, tmp_path / "a.parquet", count)
+    rules = [tk.BurnRule(20, 3, 5, "page"), tk.BurnRule(60, 5, 0.5, "ticket")]
+    for options in ({}, {"latency_ms": 150}, {"success": "service_name == 'ledger'", "latency_ms": 200}):
+        found, expected = (tk.slo(each, objective=0.99, rules=rules, **options) for each in (store, during))
+        same(found.alerts, expected.alerts)
+        for name in ("verdict", "statement", "definition", "excluded_count", "bad_count"):
+            assert getattr(found, name) == getattr(expected, name)
+        for name in ("burn_rate", "spent_ratio"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+        for name in ("value", "low", "high", "n"):
+            assert getattr(found.sli, name) == pytest.approx(getattr(expected.sli, name), rel=1e-9)
+        assert repr(found) == repr(expected)
+        for by in (("service_name", "operation"), "request.operation", ()):
+            same(found.spent(by), expected.spent(by))
+    assert expected.bad_count
+    assert expected.alerts["fired_s"].sum() > 0
+
+
+def test_sums_at_the_ends_of_windows_are_those_of_the_requests():
+    """A sweep over all requests of every window is the oracle of the sums that parts can add."""
+    rng = np.random.default_rng(2)
+    traces = requests(np.sort(rng.uniform(0, 500, 400)), rng.random(400) < 0.2)
+    rules = [BurnRule(100, 7, 1.1, "page"), BurnRule(333, 41, 1, "ticket")]
+    start, is_bad = traces.columns.spans.start_ns, traces.is_error
+    expected = alerts(Requests(np.sort(start), is_bad[np.argsort(start)], np.ones(400)), rules, 1 - 0.8)
+    same(tk.slo(traces, objective=0.8, rules=rules).alerts, expected)
+
+
+def test_a_store_without_weights_is_not_assessable(tmp_path):
+    traces = TraceSet.from_spans(requests(np.arange(9), np.arange(9) < 2).spans)
+    store = split(traces, tmp_path / "a.parquet", 3)
+    found, expected = tk.slo(store), tk.slo(traces)
+    assert (found.verdict, found.statement) == ("not assessable", expected.statement)
+    same(found.spent(), expected.spent())
+    same(found.alerts, expected.alerts)
+    nobody = tk.slo(store.where("service_name == 'nobody'"))
+    assert (nobody.verdict, nobody.statement) == ("not assessable", "no requests with an outcome")
+
+
+def test_a_mask_is_refused_for_a_store(tmp_path):
+    traces = requests(np.arange(4), [True, False, False, False])
+    store = split(traces, tmp_path / "a.parquet", 2)
+    with pytest.raises(TypeError, match="expected an expression or a callable for a store, found ndarray"):
+        tk.slo(store, success=np.ones(4, bool))
+    assert tk.slo(store, objective=0.5, success=lambda spans: spans["name"] == "GET /").sli.value == 0.5
+    with pytest.raises(ValueError, match="expected names to group a store by, found a Series"):
+        tk.slo(store, objective=0.5).spent(pd.Series([1]))

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.latency import latency
-from tracekit.analysis.paths.result import Paths
-from tracekit.analysis.paths.shapes import Shapes, shapes
-from tracekit.analysis.what_differs.selection import Side
-from tracekit.analysis.what_differs.shares import counted, shares
+from tracekit.analysis import latency
+from tracekit.analysis.partials import on_side, over_parts
+from tracekit.analysis.paths.result import Paths, shape_ids
+from tracekit.analysis.paths.sums import PathSums, merged, tabulate
+from tracekit.analysis.paths.typical import medians_of, nearer, nearest
+from tracekit.analysis.what_differs.shares import counted_sums, shares
 from tracekit.arguments import check_traces
-from tracekit.grouping import columns_of
 from tracekit.stats.intervals import normal_quantile
+from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.tests import false_discovery
 from tracekit.weights.comparability import comparability, shared_count
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
-_ENDPOINT: Final = ("service_name", "operation")
 _RANK: Final = {"new": 0, "gone": 0, "more": 1, "fewer": 1}
 _NAMED: Final = 4  # operations that ``differs_by`` lists of each kind
 
 
 def paths(
-    traces: TraceSet,
-    baseline: TraceSet | None = None,
+    traces: TraceSet | Parts,
+    baseline: TraceSet | Parts | None = None,
     *,
     fold_retries: bool = False,
     min_traces: int = 5,
     confidence: float = 0.95,
     fdr: float = 0.05,
+    on: On = None,
 ) -> Paths:
     """Return the shapes of traces: which call paths they have, how often, and how slow they are.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part, twice: the typical traces need the medians first.
+        Between the parts it keeps the names of the operations of each shape, and histograms of the durations of its
+        call paths.
     baseline
-        Traces to compare with.
+        Traces to compare with, or a store, which is read once.
     fold_retries
         Whether failed calls that the caller repeated, and all below them, are left out.
     min_traces
@@ -52,6 +57,8 @@ def paths(
         Confidence level of the intervals.
     fdr
         False discovery rate at which a change of a frequency is significant.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -69,6 +76,9 @@ def paths(
     calls, their order and their durations make no difference; a missing or additional kind of call does.  Ids are
     hashes of the names and the same in every recording.  Traces with missing spans have shapes of their own.
 
+    The typical trace of a shape is the one whose durations are nearest to the medians of its call paths, on a log
+    scale; medians are accurate to 2%, as in ``latency``.
+
     Frequencies are weighted, with exact limits by weight class, changes combined by MOVER as in ``what_differs``.
 
     Examples
@@ -78,77 +88,76 @@ def paths(
     >>> found.table[["endpoint", "verdict"]].iloc[0].tolist()
     ['storefront POST /checkout', 'no significant change']
     """
-    for side in (traces,) if baseline is None else (traces, baseline):
-        check_traces(side, "paths")
+    sides = [traces] if baseline is None else [traces, baseline]
+    for side in sides:
+        check_traces(side, "paths", stores=True)
     normal_quantile(confidence)
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
-    sets = [traces] if baseline is None else [traces, baseline]
-    seen = [shapes(side, fold_retries=fold_retries) for side in sets]
-    codes, distinct = pd.factorize(np.concatenate([each.shape for each in seen]))
-    shape = np.split(codes, np.cumsum([len(side) for side in sets])[:-1])
-    ids = np.array([f"{number:016x}" for number in np.asarray(distinct).tolist()], object)
-    of_traces = pd.Series(ids[shape[0]], index=pd.Index(traces.trace_ids, name="trace_id"), name="shape", dtype=object)
-    table = pd.DataFrame({"shape": ids})
-    table = table.join(_about(sets, seen, shape, len(ids)))
-    table = pd.concat([table, _frequencies(sets, shape, len(ids), min_traces, confidence, fdr)], axis=1)
-    table = table.merge(_latencies(traces, of_traces), on="shape", how="left")
-    table["typical_trace_id"] = _typical(traces, seen[0], shape[0], len(ids))
+    state = partial(tabulate, fold_retries=fold_retries)
+    own = over_parts(traces, state, merged, on=on)
+    seen, statement, other_bits = [own.state], own.weights.statement, None
+    about = None if baseline is None else comparability(baseline, traces)
+    if baseline is not None and about is not None:
+        seen.append(over_parts(baseline, partial(state, is_baseline=True), merged, on=on_side(baseline, on)).state)
+        statement, other_bits = about.statement, _entropy(seen[1])
+    numbers = _in_order(seen)
+    table = pd.DataFrame({"shape": np.array(shape_ids(numbers), object)})
+    table = table.join(_about(seen, numbers))
+    is_comparable = about is None or about.is_comparable
+    found = _frequencies(seen, numbers, min_traces, confidence, fdr, is_comparable=is_comparable)
+    table = pd.concat([table, found], axis=1)
+    table = table.merge(_latencies(own.state), on="shape", how="left")
+    table["typical_trace_id"] = _typical(traces, own.state, numbers, on, fold_retries=fold_retries)
     rank = table["verdict"].map(_RANK).fillna(len(_RANK)) if baseline is not None else np.zeros(len(table))
     order = np.lexsort((-table["frequency_ratio"].fillna(0).to_numpy(), rank))
-    statement = traces.weights.statement if baseline is None else comparability(baseline, traces).statement
-    bits = [_entropy(side, own, len(ids)) for side, own in zip(sets, shape, strict=True)]
     return Paths(
-        table.iloc[order].reset_index(drop=True), of_traces, bits[0], None if baseline is None else bits[1], statement,
-        tuple(len(side) for side in sets), 0 if baseline is None else shared_count(traces, baseline),
-        traces, baseline, seen,
+        table.iloc[order].reset_index(drop=True), _entropy(own.state), other_bits, statement,
+        tuple(each.trace_count for each in seen), 0 if baseline is None else shared_count(traces, baseline),
+        traces, baseline, fold_retries, on,
     )  # fmt: skip
 
 
-def _about(sets: list[TraceSet], seen: list[Shapes], shape: list[Array], count: int) -> pd.DataFrame:
+def _in_order(seen: list[PathSums]) -> list[int]:
+    """Return the shapes in the order of their first traces, those of the baseline only last."""
+    first: dict[int, tuple[int, int, int]] = {}
+    for at, side in enumerate(seen):
+        for shape, about in side.about.items():
+            first.setdefault(shape, (at, *about.trace))
+    return sorted(first, key=first.__getitem__)
+
+
+def _about(seen: list[PathSums], numbers: list[int]) -> pd.DataFrame:
     """Return the endpoint of each shape, its number of call paths, and what it has beside the usual one."""
-    rows: list[dict[str, Any]] = [{} for _ in range(count)]
-    operations: list[set[str]] = [set() for _ in range(count)]
-    often = np.zeros(count, np.int64)
-    for traces, each, own in zip(sets, seen, shape, strict=True):
-        often += np.bincount(own, minlength=count)
-        first = np.full(count, -1)
-        first[own[::-1]] = np.arange(len(own))[::-1]
-        code, names = _operations(traces)
-        root = names[code[traces.forest.root_row]]
-        edges = np.searchsorted(traces.forest.trace[each.rows], np.arange(len(traces) + 1))
-        for at in np.flatnonzero(first >= 0).tolist():
-            if rows[at]:
-                continue
-            one = first[at]
-            operations[at] = set(names[np.unique(code[each.rows[edges[one] : edges[one + 1]]])])
-            rows[at] = {"endpoint": root[one], "call_path_count": int(each.path_count[one])}
-    frame = pd.DataFrame(rows, columns=["endpoint", "call_path_count"])
-    usual: dict[str, set[str]] = {}
-    endpoints = frame["endpoint"].tolist()
-    for at in np.argsort(-often, kind="stable").tolist():
-        usual.setdefault(endpoints[at], operations[at])
-    differs = [_difference(own, usual[name]) for own, name in zip(operations, endpoints, strict=True)]
-    frame.insert(1, "differs_by", differs)
-    return frame
+    known = [next(side.about[shape] for side in seen if shape in side.about) for shape in numbers]
+    often = sum(_counts(side, numbers) for side in seen)
+    usual: dict[str, frozenset[str]] = {}
+    for at in np.argsort(-np.asarray(often), kind="stable").tolist():
+        usual.setdefault(known[at].endpoint, known[at].operations)
+    return pd.DataFrame(
+        {
+            "endpoint": [one.endpoint for one in known],
+            "differs_by": [_difference(one.operations, usual[one.endpoint]) for one in known],
+            "call_path_count": [one.path_count for one in known],
+        },
+        index=pd.RangeIndex(len(numbers)),
+    )
 
 
-def _operations(traces: TraceSet) -> tuple[Array, Array]:
-    """Return the code of service and operation of each span, and the texts of all codes."""
-    service, operation = columns_of(traces, _ENDPOINT).values()
-    code, distinct = pd.factorize(service.codes * np.int64(len(operation.labels) + 1) + operation.codes)
-    pairs = divmod(np.asarray(distinct) + 1, len(operation.labels) + 1)  # from 0 for a missing operation
-    services, operations = [*service.labels, None], [None, *operation.labels]
-    texts = [_named(services[k], operations[m]) for k, m in zip(*(part.tolist() for part in pairs), strict=True)]
-    return code, np.array(texts, object)
+def _places(side: PathSums, numbers: list[int]) -> Array:
+    """Return the row of each group of shapes and weight classes."""
+    place = {shape: at for at, shape in enumerate(numbers)}
+    return np.array([place[shape] for shape in side.traces.keys["shape"]], np.int64)
 
 
-def _named(*parts: object) -> str:
-    """Return service and operation as text."""
-    return " ".join(str(part) for part in parts if isinstance(part, str))
+def _counts(side: PathSums, numbers: list[int]) -> Array:
+    """Return the recorded traces of each shape."""
+    count = np.zeros(len(numbers), np.int64)
+    np.add.at(count, _places(side, numbers), side.traces.sums["count"])
+    return count
 
 
-def _difference(own: set[str], usual: set[str]) -> str:
+def _difference(own: frozenset[str], usual: frozenset[str]) -> str:
     """Return the operations that one set has and the other has not."""
     parts = []
     for sign, names in (("+", sorted(own - usual)), ("-", sorted(usual - own))):
@@ -158,20 +167,18 @@ def _difference(own: set[str], usual: set[str]) -> str:
 
 
 def _frequencies(
-    sets: list[TraceSet], shape: list[Array], count: int, min_traces: int, confidence: float, fdr: float
+    seen: list[PathSums], numbers: list[int], min_traces: int, confidence: float, fdr: float, *, is_comparable: bool
 ) -> pd.DataFrame:
     """Return how frequent each shape is, and how that changed."""
-    inside = [
-        counted(Side(side, np.ones(len(side), bool), ""), own, np.arange(len(own)), count)
-        for side, own in zip(sets, shape, strict=True)
-    ]
+    count = len(numbers)
+    inside = [counted_sums(side.traces, _places(side, numbers), count, side.traces.by([WEIGHT_CLASS])) for side in seen]
     ratio = inside[0].share(confidence)
     columns = {"trace_count": inside[0].trace_count, "frequency_ratio": ratio.value}
     columns |= {"frequency_low_ratio": ratio.low, "frequency_high_ratio": ratio.high}
-    if len(sets) == 1:
+    if len(seen) == 1:
         return pd.DataFrame(columns)
     found = shares(inside[0], inside[1], confidence=confidence)
-    is_comparable = comparability(sets[1], sets[0]).is_comparable and all(len(side) for side in sets)
+    is_comparable &= all(side.trace_count for side in seen)
     total = inside[0].trace_count + inside[1].trace_count
     p_value = np.where((total >= min_traces) & is_comparable, found.p_value, np.nan)
     q_value = false_discovery(p_value)
@@ -195,35 +202,27 @@ def _frequencies(
     return pd.DataFrame(columns)
 
 
-def _latencies(traces: TraceSet, of_traces: pd.Series) -> pd.DataFrame:
+def _latencies(seen: PathSums) -> pd.DataFrame:
     """Return error rate and percentiles of the requests of each shape."""
     columns = ["shape", "error_ratio", "p50_ns", "p95_ns"]
-    if not len(traces):
+    if seen.requests is None or not len(seen.requests):
         return pd.DataFrame(columns=columns)
-    return latency(traces, by=of_traces, roots=True).table[columns]
+    return latency.summarise([seen.requests], ["shape"]).table[columns]
 
 
-def _typical(traces: TraceSet, seen: Shapes, shape: Array, count: int) -> list[str | None]:
+def _typical(
+    traces: TraceSet | Parts, seen: PathSums, numbers: list[int], on: On, *, fold_retries: bool
+) -> list[str | None]:
     """Return for each shape the trace whose durations are nearest to the medians of its call paths, on a log scale."""
-    timed = traces.has_duration[seen.rows]
-    rows = seen.rows[timed]
-    trace = traces.forest.trace[rows]
-    took = pd.Series(np.log(traces.duration_ns[rows] + 1.0))
-    group = [shape[trace], seen.path[timed]]
-    away = np.abs(took - took.groupby(group).transform("median"))
-    distance = np.bincount(trace, away, minlength=len(traces)) / np.maximum(
-        np.bincount(trace, minlength=len(traces)), 1
-    )
-    order = np.lexsort((distance, shape))
-    first = np.flatnonzero(np.diff(shape[order], prepend=-1))
-    found: list[str | None] = [None] * count
-    for at in order[first].tolist():
-        found[shape[at]] = traces.trace_ids[at]
-    return found
+    if not seen.trace_count or seen.durations is None:
+        return [None] * len(numbers)
+    state = partial(nearest, medians=medians_of(seen.durations), fold_retries=fold_retries)
+    found = over_parts(traces, state, nearer, on=on).state
+    return [found[shape].trace_id if shape in found else None for shape in numbers]
 
 
-def _entropy(traces: TraceSet, shape: Array, count: int) -> float:
+def _entropy(seen: PathSums) -> float:
     """Return the entropy of the weighted frequencies of shapes, in bits."""
-    weight = np.bincount(shape, traces.weights.value, minlength=count)
+    weight = seen.traces.by(["shape"]).sums["weight"]
     share = weight[weight > 0] / (weight.sum() or 1.0)
     return float(-(share * np.log2(share)).sum()) + 0.0

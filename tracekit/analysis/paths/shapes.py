@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 
+from tracekit.attributes import text_hashes
 from tracekit.forest import path_hashes, visible_parents
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _ODD = np.uint64(0xC2B2AE3D27D4EB4F)
+_FOUND: Final[WeakKeyDictionary[TraceSet, dict[bool, Shapes]]] = WeakKeyDictionary()
 
 
 class Shapes(NamedTuple):
@@ -38,6 +41,14 @@ class Shapes(NamedTuple):
 
 
 def shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
+    """Return the shapes of traces, found once for each set; with ``fold_retries`` repeated calls do not count."""
+    found = _FOUND.setdefault(traces, {})
+    if fold_retries not in found:
+        found[fold_retries] = _shapes(traces, fold_retries=fold_retries)
+    return found[fold_retries]
+
+
+def _shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
     """Return the shapes of traces; with ``fold_retries`` failed calls that were repeated do not count."""
     forest, inferred = traces.forest, traces.is_inferred
     label = _labels(traces)
@@ -62,11 +73,7 @@ def shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
 
 def _labels(traces: TraceSet) -> Array:
     """Return a number for service and operation of each span, made from their text."""
-    parts = []
-    for name in ("service_name", "operation"):
-        codes, labels = traces.codes(name)
-        numbers = pd.util.hash_array(np.array([*labels, ""], object)) if labels else np.zeros(1, np.uint64)
-        parts.append(numbers[codes])
+    parts = [text_hashes(traces.codes(name)) for name in ("service_name", "operation")]
     with np.errstate(over="ignore"):
         return np.asarray(parts[0] * _ODD ^ parts[1])
 

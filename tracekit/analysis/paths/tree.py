@@ -7,55 +7,97 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.paths.shapes import shapes
 from tracekit.forest import visible_parents
-from tracekit.stats.grouping import sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_codes, sum_by
+from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
-    from tracekit.analysis.paths.shapes import Shapes
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
+_NAMES = ("service_name", "operation")
 
-def tree_of(traces: TraceSet, seen: Shapes, chosen: Array) -> pd.DataFrame:
-    """Return the call paths of some traces of one shape, depth first, siblings in the order of their mean start."""
-    trace, weight = traces.forest.trace, traces.weights.value
+
+def tabulate_trees(traces: TraceSet, wanted: frozenset[int], *, fold_retries: bool) -> Aggregate:
+    """Return the additive table behind ``Paths.tree`` for the traces of some shapes: by shape and call path.
+
+    A row without a path has the weight of the traces of its shape.
+    """
+    seen, trace, weight = shapes(traces, fold_retries=fold_retries), traces.forest.trace, traces.weights.value
+    chosen = np.isin(seen.shape, np.array(sorted(wanted), np.uint64))
     mine = np.flatnonzero(chosen[trace[seen.rows]])
     rows = seen.rows[mine]
-    path, distinct = pd.factorize(seen.path[mine])
-    count = len(distinct)
-    first = rows[np.unique(path, return_index=True)[1]]
-    parent = _parents(traces, rows, path, first)
+    (shape, kinds), (path, distinct) = (pd.factorize(each) for each in (seen.shape[trace[rows]], seen.path[mine]))
+    columns = {"shape": (shape, kinds.tolist()), "path": (path, distinct.tolist())}
+    group, keys = group_codes(columns, len(rows))
+    count = int(group.max(initial=-1)) + 1
+    first = rows[np.unique(group, return_index=True)[1]]
+    keys |= {"parent": _parents(traces, seen.rows, seen.path, first)}
+    keys |= {name: _texts(traces, name, first) for name in _NAMES}
     each, timed = weight[trace[rows]], traces.has_duration[rows]
-    calls, known = sum_by(path, each, count), sum_by(path[timed], each[timed], count)
-    start = (traces.columns.spans.start_ns[rows] - traces.columns.spans.start_ns[traces.forest.root_row[trace[rows]]])[
-        timed
-    ]
-    took = traces.duration_ns[rows[timed]]
-    begin, mean = (
-        sum_by(path[timed], each[timed] * time, count) / np.where(known > 0, known, np.nan) for time in (start, took)
-    )
-    order, depth = _preorder(parent, np.nan_to_num(begin))
-    place = np.full(count + 1, -1)
-    place[order] = np.arange(count)
-    names = {name: traces.codes(name).take(first[order]).series().astype(object).to_numpy()
-             for name in ("service_name", "operation")}  # fmt: skip
-    total = float(weight[chosen].sum())
+    start = traces.columns.spans.start_ns[rows] - traces.columns.spans.start_ns[traces.forest.root_row[trace[rows]]]
+    sums = {
+        "calls": sum_by(group, each, count),
+        "timed": sum_by(group[timed], each[timed], count),
+        "begin_ns": sum_by(group[timed], (each * start)[timed], count),
+        "took_ns": sum_by(group[timed], (each * traces.duration_ns[rows])[timed], count),
+    }
+    return merged_trees(Aggregate(keys, sums, Histogram.empty()), _weights(seen.shape[chosen], weight[chosen], keys))
+
+
+def merged_trees(first: Aggregate, second: Aggregate) -> Aggregate:
+    """Return the call paths of the traces of both."""
+    return Aggregate.concatenate([first, second]).by(list(first.keys))
+
+
+def tree_of(found: Aggregate, shape: int) -> pd.DataFrame:
+    """Return the call paths of a shape, depth first, siblings in the order of their mean start."""
+    mine = found.where(np.array([label == shape for label in found.keys["shape"]], bool))
+    is_path = np.array([label is not None for label in mine.keys["path"]], bool)
+    total, mine = float(mine.sums["calls"][~is_path].sum()), mine.where(is_path)
+    number = {label: at for at, label in enumerate(mine.keys["path"].tolist())}
+    parent = np.array([number.get(label, -1) for label in mine.keys["parent"].tolist()], np.int64)
+    known = np.where(mine.sums["timed"] > 0, mine.sums["timed"], np.nan)
+    order, depth = _preorder(parent, np.nan_to_num(mine.sums["begin_ns"] / known))
+    place = np.full(len(mine) + 1, -1)
+    place[order] = np.arange(len(mine))
     return pd.DataFrame(
         {
             "depth": depth,
             "parent": place[parent[order]],
-            **names,
-            "call_count": calls[order] / (total or np.nan),
-            "mean_ns": mean[order],
+            **{name: mine.keys[name][order] for name in _NAMES},
+            "call_count": mine.sums["calls"][order] / (total or np.nan),
+            "mean_ns": (mine.sums["took_ns"] / known)[order],
         }
     )
 
 
+def _weights(shape: Array, weight: Array, keys: dict[str, Array]) -> Aggregate:
+    """Return the weights of the traces of each shape as rows without a path."""
+    group, kinds = pd.factorize(shape)
+    none = np.full(len(kinds), None, object)
+    total = sum_by(group, weight, len(kinds))
+    sums = {"calls": total} | {name: np.zeros(len(kinds)) for name in ("timed", "begin_ns", "took_ns")}
+    labels = dict.fromkeys(keys, none) | {"shape": np.array([*kinds.tolist(), None], object)[:-1]}
+    return Aggregate(labels, sums, Histogram.empty())
+
+
+def _texts(traces: TraceSet, name: str, rows: Array) -> Array:
+    """Return a name of some spans."""
+    codes, labels = traces.codes(name)
+    return np.array([*labels, None], object)[codes[rows]]
+
+
 def _parents(traces: TraceSet, rows: Array, path: Array, first: Array) -> Array:
-    """Return the call path above each call path; -1 for those of roots."""
+    """Return the call path above each of the first spans; None for those of roots."""
     up = visible_parents(traces.forest.parent_row, traces.is_inferred).astype(np.int64)[first]
-    at = np.minimum(np.searchsorted(rows, up), len(rows) - 1)
-    return np.where((up >= 0) & (rows[at] == up), path[at], -1)
+    at = np.minimum(np.searchsorted(rows, up), max(len(rows) - 1, 0))
+    has_parent = (up >= 0) & (rows[at] == up) if len(rows) else np.zeros(len(first), bool)
+    found = np.full(len(first), None, object)
+    found[has_parent] = path[at[has_parent]].tolist()
+    return found
 
 
 def _preorder(parent: Array, begin: Array) -> tuple[Array, Array]:

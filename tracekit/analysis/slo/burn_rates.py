@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.stats.grouping import sum_by
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -62,6 +64,22 @@ class Requests(NamedTuple):
     is_bad: Array
     weight: Array
 
+    def moved_to(self, times_ns: Array) -> Requests:
+        """Return the sums of the weights of good and bad requests, each moved to the next of some times.
+
+        ``times_ns``: ascending, up to the last request.  Windows that begin and end at such times have the same sums.
+
+        Examples
+        --------
+        >>> requests = Requests(np.array([1, 2, 5]), np.array([True, False, False]), np.array([1.0, 2.0, 4.0]))
+        >>> moved = requests.moved_to(np.array([2, 5]))
+        >>> moved.start_ns.tolist(), moved.is_bad.tolist(), moved.weight.tolist()
+        ([2, 2, 5, 5], [False, True, False, True], [2.0, 1.0, 4.0, 0.0])
+        """
+        place = np.searchsorted(times_ns, self.start_ns) * 2 + self.is_bad
+        is_bad = np.tile(np.array([False, True]), len(times_ns))
+        return Requests(np.repeat(times_ns, 2), is_bad, sum_by(place, self.weight, len(is_bad)))
+
 
 def burn_rates(requests: Requests, end_ns: Array, length_s: float, budget: float) -> Array:
     """Return the burn rate of the window before each time: its bad ratio per budget; NaN without requests.
@@ -100,8 +118,7 @@ def alerts(requests: Requests, rules: Sequence[BurnRule], budget: float) -> pd.D
 
 def _alert(requests: Requests, rule: BurnRule, budget: float, first: int, last: int) -> tuple[object, ...]:
     """Return the row of one rule."""
-    step = max(round(rule.short_s * _SECOND / _STEPS), 1)
-    ends = np.append(np.arange(first, last, step), last)
+    ends = _ends(rule, first, last)
     long, short = (burn_rates(requests, ends, length, budget) for length in (rule.long_s, rule.short_s))
     fires = np.ones(len(ends), bool)
     for rate, length in ((long, rule.long_s), (short, rule.short_s)):
@@ -114,3 +131,25 @@ def _alert(requests: Requests, rule: BurnRule, budget: float, first: int, last: 
         float(np.diff(ends, append=last)[fires].sum()) / _SECOND,
         *((fired[0], fired[-1]) if len(fired) else (None, None)),
     )
+
+
+def _ends(rule: BurnRule, first: int, last: int) -> Array:
+    """Return the times at which a rule is evaluated."""
+    step = max(round(rule.short_s * _SECOND / _STEPS), 1)
+    return np.append(np.arange(first, last, step), last)
+
+
+def times_of(rules: Sequence[BurnRule], first: int, last: int) -> Array:
+    """Return the times at which the windows of some rules begin or end, from the first request to the last.
+
+    Examples
+    --------
+    >>> times_of([BurnRule(4e-9, 2e-9, 1, "page")], 10, 12).tolist()
+    [10, 11, 12]
+    """
+    times = [np.array([first, last], np.int64)]
+    for rule in rules:
+        ends = _ends(rule, first, last)
+        times += [ends, *(ends - round(length * _SECOND) for length in (rule.long_s, rule.short_s))]
+    found = np.unique(np.concatenate(times))
+    return found[found >= first]

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.slo.burn_rates import SRE_WORKBOOK, Requests, alerts
+from tracekit.analysis.partials import over_parts
+from tracekit.analysis.slo.burn_rates import SRE_WORKBOOK, Requests, alerts, times_of
+from tracekit.analysis.slo.outcomes import Outcomes, merged, summed, tabulate
 from tracekit.analysis.slo.result import Slo
 from tracekit.arguments import check_traces
-from tracekit.completeness import is_open
 from tracekit.findings import Estimate
-from tracekit.schema import Quality
-from tracekit.stats.weighted_rates import clustered_rates
+from tracekit.stats.mover import WEIGHT_CLASS
+from tracekit.stats.weighted_rates import rates
 from tracekit.text import clean, duration
-from tracekit.traces import matching
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.slo.burn_rates import BurnRule
-    from tracekit.columns import Array
-    from tracekit.traces import Filter, TraceSet
+    from tracekit.parts import On, Parts
+    from tracekit.traces import Filter
+    from tracekit.weights.known import WeightTotals
 
 _DAY_NS: Final = 86_400_000_000_000
 _MS: Final = 1_000_000
+_NONE: Final = Requests(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0))
 
 
 def slo(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     objective: float = 0.999,
     success: Filter | None = None,
@@ -36,17 +40,20 @@ def slo(
     period_days: float = 30,
     rules: Sequence[BurnRule] = SRE_WORKBOOK,
     confidence: float = 0.95,
+    on: On = None,
 ) -> Slo:
     """Return the share of good requests, the error budget, its burn rates, and what spent it.
 
     Parameters
     ----------
     traces
-        Traces with known sampling weights; one request each.
+        Traces with known sampling weights; one request each.  A store is read part by part, twice: the windows of the
+        alerts need the first and the last request first.
     objective
         Share of requests that have to be good.
     success
-        A good request: a condition as in ``TraceSet.where`` that a span of it matches; default: its root did not fail.
+        A good request: a condition as in ``TraceSet.where`` that a span of it matches (a mask not with a store);
+        default: its root did not fail.
     latency_ms
         A good request also takes at most so long, in ms; without ``success``, failed ones are not good.
     period_days
@@ -55,6 +62,8 @@ def slo(
         Alerts on burn rates; default: the table of the SRE workbook.
     confidence
         Confidence level of the intervals.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -66,6 +75,8 @@ def slo(
     ValueError
         An objective that is not between 0 and 1, a threshold or a period that is not positive, an unknown name in the
         condition.
+    TypeError
+        A mask with a store.
 
     Notes
     -----
@@ -83,21 +94,26 @@ def slo(
     >>> tk.slo(shop, objective=0.9)
     Slo(requests that did not fail: not assessable; sampling weights unknown)
     """
-    check_traces(traces, "slo")
+    check_traces(traces, "slo", stores=True)
     _check(objective, latency_ms, period_days)
-    row, is_bad = _outcomes(traces, success, latency_ms)
+    if not isinstance(traces, TraceSet) and not (success is None or isinstance(success, str) or callable(success)):
+        raise TypeError(f"expected an expression or a callable for a store, found {type(success).__name__}")
+    outcomes = Outcomes(success, latency_ms)
+    part = over_parts(traces, partial(tabulate, outcomes=outcomes, by=()), merged, on=on)
+    found, weights = part.state, part.weights
+    excluded = weights.trace_count - found.request_count
     definition = _definition(success, latency_ms)
-    if missing := _missing(traces, len(row)):
-        nothing = Estimate(np.nan, "ratio", np.nan, np.nan, len(row))
-        none = alerts(Requests(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0)), (), 1.0)
+    if missing := _missing(weights, found.request_count):
+        nothing = Estimate(np.nan, "ratio", np.nan, np.nan, found.request_count)
+        none = alerts(_NONE, (), 1.0)
         where = (traces, objective, nothing, "not assessable", np.nan, np.nan, period_days, none, definition, missing)
-        return Slo(*where, row, is_bad, len(traces) - len(row))
-    trace, weights = traces.forest.trace[row].astype(np.int64), traces.weights.value
-    bad = clustered_rates(np.zeros(len(row), np.int64), trace, is_bad, weights, 1, confidence=confidence)
-    sli = Estimate(1 - float(bad.ratio[0]), "ratio", 1 - float(bad.high[0]), 1 - float(bad.low[0]), len(row))
-    start = traces.columns.spans.start_ns[row]
-    order = np.argsort(start, kind="stable")
-    requests = Requests(start[order], is_bad[order], weights[trace[order]])
+        return Slo(*where, outcomes, found.bad_count, excluded, on)
+    fine = found.table.by([WEIGHT_CLASS])
+    bad = rates(fine.sums, np.zeros(len(fine), np.int64), 1, confidence=confidence)
+    sli = Estimate(1 - float(bad.ratio[0]), "ratio", 1 - float(bad.high[0]), 1 - float(bad.low[0]), found.request_count)
+    times = times_of(rules, found.first_ns, found.last_ns)
+    weight = over_parts(traces, partial(summed, outcomes=outcomes, times_ns=times), np.add, on=on).state
+    requests = _NONE.moved_to(times)._replace(weight=weight)
     burn_rate = float(bad.ratio[0]) / (1 - objective)
     return Slo(
         traces,
@@ -105,14 +121,15 @@ def slo(
         sli,
         "met" if sli.low >= objective else "missed" if sli.high < objective else "too few",
         burn_rate,
-        burn_rate * float(start.max() - start.min()) / (period_days * _DAY_NS),
+        burn_rate * float(found.last_ns - found.first_ns) / (period_days * _DAY_NS),
         period_days,
         alerts(requests, rules, 1 - objective),
         definition,
-        traces.weights.statement,
-        row,
-        is_bad,
-        len(traces) - len(row),
+        weights.statement,
+        outcomes,
+        found.bad_count,
+        excluded,
+        on,
     )
 
 
@@ -126,17 +143,6 @@ def _check(objective: float, latency_ms: float | None, period_days: float) -> No
         raise ValueError(f"expected period_days above 0, such as 30, found {period_days!r}")
 
 
-def _outcomes(traces: TraceSet, success: Filter | None, latency_ms: float | None) -> tuple[Array, Array]:
-    """Return the root spans of the requests that count, and which are bad."""
-    root = traces.forest.root_row
-    counts = ~is_open(traces.lookup)[root] & ((traces.columns.spans.quality[root] & Quality.NO_START) == 0)
-    good = ~traces.is_error[root] if success is None else matching(traces, success)
-    if latency_ms is not None:
-        counts &= traces.has_duration[root]
-        good &= traces.duration_ns[root] <= latency_ms * _MS
-    return root[counts], ~good[counts]
-
-
 def _definition(success: Filter | None, latency_ms: float | None) -> str:
     """Return what a good request is, in words."""
     what = "requests that did not fail"
@@ -145,16 +151,15 @@ def _definition(success: Filter | None, latency_ms: float | None) -> str:
     return what if latency_ms is None else f"{what} and took at most {duration(latency_ms * _MS)}"
 
 
-def _missing(traces: TraceSet, count: int) -> str:
+def _missing(weights: WeightTotals, count: int) -> str:
     """Return why the indicator cannot be known, and what would make it known; empty if it can."""
-    weights = traces.weights
     if not count:
         return "no requests with an outcome"
-    if not weights.known.all():
+    if weights.unknown_count:
         return (
             f"{weights.statement}; pass traces.with_weights('auto', rules=..., log=...), or with_weights(1) if every "
             "request was recorded"
         )
-    if weights.is_one_kind or not weights.value.any():
+    if weights.is_one_kind or weights.zero_count == weights.trace_count:
         return f"{weights.statement}; traces of the other requests are needed"
     return ""

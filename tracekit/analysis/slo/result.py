@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from tracekit.analysis.partials import check_names, over_parts
+from tracekit.analysis.slo.outcomes import merged, tabulate
 from tracekit.findings import Shown
-from tracekit.grouping import columns_of
+from tracekit.grouping import named
 from tracekit.readable_tables import as_html
-from tracekit.stats.grouping import group_rows, sum_by
-from tracekit.stats.weighted_rates import clustered_rates
+from tracekit.stats.mover import WEIGHT_CLASS
+from tracekit.stats.weighted_rates import rates
 from tracekit.text import factor, interval, plural, ratio
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from tracekit.columns import Array
+    from tracekit.analysis.slo.outcomes import Outcomes
     from tracekit.findings import Estimate
     from tracekit.grouping import By
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 
@@ -31,7 +34,7 @@ class Slo(Weighted, Shown):
     Parameters
     ----------
     traces
-        The traces.
+        The traces, or the store.
     objective
         Share of requests that have to be good.
     sli
@@ -50,10 +53,14 @@ class Slo(Weighted, Shown):
         What a good request is, in words.
     statement
         What the figures describe; or why the indicator cannot be known, and what would make it known.
-    row, is_bad
-        Rows of the root spans that count, and which of them spent budget.
+    outcomes
+        What a good request is.
+    bad_count
+        Recorded requests that are bad.
     excluded_count
         Requests that do not count: without a start, an end or (with a threshold of latency) a duration.
+    on
+        Where the parts of a store are read for ``spent``.
 
     Examples
     --------
@@ -61,7 +68,7 @@ class Slo(Weighted, Shown):
     Slo(requests that did not fail: 80.0% of 5 requests (95% CI 22.8–99.8%), objective 90.0% too few
     """
 
-    traces: TraceSet
+    traces: TraceSet | Parts
     objective: float
     sli: Estimate
     verdict: str
@@ -71,9 +78,10 @@ class Slo(Weighted, Shown):
     alerts: pd.DataFrame
     definition: str
     statement: str
-    row: Array
-    is_bad: Array
+    outcomes: Outcomes
+    bad_count: int
     excluded_count: int
+    on: On = None
 
     @property
     def is_assessable(self) -> bool:
@@ -81,13 +89,14 @@ class Slo(Weighted, Shown):
         return self.verdict != "not assessable"
 
     def spent(self, by: By = ("service_name", "operation")) -> pd.DataFrame:
-        """Return what spent the error budget.
+        """Return what spent the error budget; a store is read for it part by part.
 
         Parameters
         ----------
         by
             What to group requests by: columns of ``spans`` and attributes of the root span, ``resource.<key>``,
-            ``request.<name>`` (one value per trace) or an aligned Series, see ``tracekit.grouping``.
+            ``request.<name>`` (one value per trace) or an aligned Series (not with a store), see
+            ``tracekit.grouping``.
 
         Returns
         -------
@@ -101,15 +110,14 @@ class Slo(Weighted, Shown):
         >>> tk.slo(shop.with_weights(1), objective=0.9).spent().iloc[:, :4].to_numpy().tolist()
         [['shop', 'POST /pay', 4.0, 1.0], ['shop', 'GET /cart', 1.0, 0.0]]
         """
-        row = self.row if self.is_assessable else self.row[:0]
-        bad = self.is_bad[: len(row)]
-        columns = {name: codes.take(row) for name, codes in columns_of(self.traces, by).items()}
-        group, keys = group_rows(columns, len(row))
-        trace, weights = self.traces.forest.trace[row].astype(np.int64), self.traces.weights.value
-        shares = clustered_rates(group, trace, bad, weights, len(keys))
-        count = sum_by(group, weights[trace] * bad, len(keys))
-        table = keys.assign(
-            request_count=sum_by(group, weights[trace], len(keys)),
+        check_names(self.traces, by)
+        found = over_parts(self.traces, partial(tabulate, outcomes=self.outcomes, by=by), merged, on=self.on).state
+        fine = found.table if self.is_assessable else found.table.where(np.zeros(len(found.table), bool))
+        fine, names = fine.by([*named(by), WEIGHT_CLASS]), list(named(by))
+        total, owner = fine.by(names), fine.groups(names)[0]
+        shares, count = rates(fine.sums, owner, len(total)), total.sums["event_sum"]
+        table = pd.DataFrame(total.keys, index=pd.RangeIndex(len(total)), dtype=object).assign(
+            request_count=total.sums["trial_sum"],
             bad_count=count,
             bad_ratio=shares.ratio,
             bad_ratio_low=shares.low,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.stats.differences import Limited, difference_limits, p_value_of_limits
-from tracekit.stats.mover import weight_classes
+from tracekit.stats.grouping import sum_by
+from tracekit.stats.mover import WEIGHT_CLASS, weight_classes
 from tracekit.stats.weighted_rates import rates
 
 if TYPE_CHECKING:
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.columns import Array
+    from tracekit.stats.aggregates import Aggregate
 
 
 class Counted(NamedTuple):
@@ -70,6 +72,37 @@ def counted(side: Side, value: Array, trace: Array, values: int) -> Counted:
         else np.bincount(value[side.chosen[trace]], minlength=values)
     )
     return Counted(count, sums, np.repeat(np.arange(values), classes))
+
+
+def counted_sums(own: Aggregate, value: Array, values: int, totals: Aggregate) -> Counted:
+    """Return the same from sums of traces: ``count``, ``weight`` and ``square`` by weight class.
+
+    ``own``: those with a value, the number of which is ``value`` (-1: of none); ``totals``: all traces.
+    """
+    labels = [label for label in totals.keys[WEIGHT_CLASS] if label is not None]
+    number, classes = {label: at for at, label in enumerate(labels)}, max(len(labels), 1)
+    code = np.array([number.get(label, -1) for label in own.keys[WEIGHT_CLASS]], np.int64)
+    inside = (code >= 0) & (value >= 0)
+    cell, used = (
+        (value * classes + code)[inside],
+        np.array([label in number for label in totals.keys[WEIGHT_CLASS]], bool),
+    )
+    every = {name: column[used] if labels else np.zeros(1) for name, column in totals.sums.items()}
+    count, weight, square = (np.tile(every[name], values) for name in ("count", "weight", "square"))
+    heavy, squares = (sum_by(cell, own.sums[name][inside], values * classes) for name in ("weight", "square"))
+    sums = {
+        "cluster_count": count,
+        "trial_count": count,
+        "trial_sum": weight,
+        "event_sum": heavy,
+        "weight_square": square,
+        "trial_square": square,
+        "trial_event": squares,
+        "event_square": squares,
+    }
+    traces = np.zeros(values, np.int64)
+    np.add.at(traces, value[value >= 0], own.sums["count"][value >= 0])
+    return Counted(traces, sums, np.repeat(np.arange(values), classes))
 
 
 def _powers(cell: Array, weights: Array, cells: int) -> list[Array]:

@@ -86,9 +86,9 @@ class TraceStore(Shown):
     """Recorded traces in a store, read part by part; ``tk.open`` returns it.
 
     Each part has whole traces, chosen by a hash of their ids: the parts of one conversion are random samples of the
-    recording.  ``where``, ``between`` and ``with_weights`` are applied when a part is read.  ``tk.latency`` and
-    ``tk.service_graph`` take a store: they read a part at a time, only the columns that they use, and give the result
-    of the whole.
+    recording.  ``where``, ``between`` and ``with_weights`` are applied when a part is read.  Analyses
+    such as ``tk.latency`` and ``tk.errors`` take a store: they read a part at a time, only the columns that they use,
+    and give the result of the whole; the README lists them.
 
     Parameters
     ----------
