@@ -48,6 +48,7 @@ LAYERS = [
         "notebooks",
         "",
         "cli_tables",
+        "cli_reading",
         "cli_diff",
         "cli_investigate",
         "cli_path",
@@ -65,6 +66,7 @@ COMMANDS = [
     "notebooks",
     "",
     "cli_tables",
+    "cli_reading",
     "cli_diff",
     "cli_investigate",
     "cli_path",
@@ -97,7 +99,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "opentelemetry": {"testing"},
     "isal": {"loading"},
     "backports": {"loading", "aws", "pull"},
-    "typer": {"cli", "cli_path", "cli_diff", "cli_investigate", "cli_pull", "cli_listen", "cli_audit"},
+    "typer": {"cli", "cli_reading", "cli_path", "cli_diff", "cli_investigate", "cli_pull", "cli_listen", "cli_audit"},
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()

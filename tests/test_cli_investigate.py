@@ -72,3 +72,28 @@ def test_what_cannot_be_used_is_a_usage_error(words, told):
     ran = asked(DURING, *words)
     assert ran.exit_code == 2
     assert told in " ".join(ran.stderr.replace("│", " ").split())
+
+
+def test_a_store_larger_than_memory_is_sampled(tmp_path):
+    store = tk.convert(DURING, tmp_path / "a.parquet", spans_at_once=1_000)
+    ran = asked(str(store), "--sample-spans", "4000", "--weights", "1", "--json")
+    assert ran.exit_code == 0, ran.output
+    (said,) = [one for one in json.loads(ran.stdout)["findings"] if one["check"] == "sample_of_store"]
+    assert "traces. Counts are those of the sample; weighted figures estimate the whole store." in said["headline"]
+    report = run.invoke(app, ["report", str(store), "--sample-spans", "4000", "-o", str(tmp_path / "a.html")])
+    assert report.exit_code == 0, report.output
+    assert "A random sample of a store" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([DURING, BASELINE, "--sample-spans", "9"], "expected one store, found 2 files"),
+        (["STORE", "--sample-spans", "9", "--weights", "auto"], "weights by trace id for a store, found 'auto'"),
+    ],
+)
+def test_a_sample_is_of_one_store_with_weights_that_a_part_has(tmp_path, words, message):
+    store = str(tk.convert(DURING, tmp_path / "a.parquet"))
+    ran = asked(*(store if word == "STORE" else word for word in words))
+    assert ran.exit_code == 2
+    assert message in " ".join(ran.output.replace("│", " ").split())

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 import tracekit as tk
 from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_pull
+from tracekit.cli_reading import SampleSpans, read_traces
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def report(
         typer.Option(help="Adds what requests cost: aws-lambda, or a TOML file of prices. Repeatable."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
+    sample_spans: SampleSpans = None,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -179,10 +181,12 @@ def report(
 
     objective = _objective(slo, slo_latency_ms)
     charged = _charged(prices)
-    baseline_traces = _read(baseline, format_, time_unit, strict=strict) if baseline else None
-    traces = _read(files, format_, time_unit, strict=strict)
+    _check_options(format_, time_unit)
+    options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
+    options |= {"weights": weights, "sample_spans": sample_spans}
+    baseline_traces = read_traces(baseline, **options) if baseline else None
+    traces = read_traces(files, **options)
     try:
-        traces, baseline_traces = _weighted(traces, weights), _weighted(baseline_traces, weights)
         sides = sides_of(
             traces,
             baseline_traces,
@@ -215,13 +219,6 @@ def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | 
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
     """Return the ends of a period; None without any."""
     return None if start is None and end is None else (start, end)
-
-
-def _weighted(traces: Any, weights: str | None) -> Any:
-    """Return traces with the sampling weights of the option; ValueError if it is not a source of weights."""
-    if traces is None or weights is None:
-        return traces
-    return traces.with_weights(float(weights) if weights.replace(".", "", 1).isdigit() else weights)
 
 
 def _charged(prices: list[str] | None) -> list[Price] | None:

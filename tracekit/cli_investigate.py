@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 import tracekit as tk
+from tracekit.cli_reading import SampleSpans, read_traces
 
 if TYPE_CHECKING:
     from tracekit.investigation.result import Investigation
@@ -45,6 +46,7 @@ def investigate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if users are hurt when the data end.")] = False,
+    sample_spans: SampleSpans = None,
     input_format: Annotated[
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
@@ -54,8 +56,9 @@ def investigate(
     Exit code 0; 1 with --fail, if users are hurt when the data end (critical); 2: a file or argument error.
     """
     deployments = _deployments(deployment)
-    before = _read(baseline, input_format, weights) if baseline else None
-    traces = _read(files, input_format, weights)
+    options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
+    before = read_traces(baseline, **options) if baseline else None
+    traces = read_traces(files, **options)
     counts = tk.read_requests(requests).counts if requests else None
     try:
         found = tk.investigate(
@@ -90,17 +93,6 @@ def _told(title: str, at: int, of: int) -> None:
     if sys.stderr.isatty():
         words = f"{min(at + 1, of)}/{of} {title}" if title else ""
         typer.echo(f"\r{words:<{_WIDTH}}\r", err=True, nl=False)
-
-
-def _read(files: list[str], input_format: str | None, weights: str | None) -> tk.TraceSet:
-    """Return the traces of files, with their sampling weights."""
-    traces = tk.read(files, format=input_format)
-    if weights is None:
-        return traces
-    try:
-        return traces.with_weights(float(weights) if weights.replace(".", "", 1).isdigit() else weights)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--weights") from error
 
 
 def _deployments(given: list[str] | None) -> dict[str, str] | None:

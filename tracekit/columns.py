@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _STEP = 65_536
 
 
+SAMPLE_OF_STORE = "sample of a store"  # the note of traces that are some parts of a store
+
+
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """Attribute codes of each row: ``codes[offsets[i]:offsets[i + 1]]``.

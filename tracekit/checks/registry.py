@@ -17,6 +17,7 @@ from tracekit.checks.changes.over_time import over_time
 from tracekit.checks.changes.suspects import suspects_of_change
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
+from tracekit.checks.data.sample_of_store import sample_of_store
 from tracekit.checks.data.unfinished import unfinished
 from tracekit.checks.data.weights import weights
 from tracekit.checks.errors.failing_calls import failing_calls
@@ -132,6 +133,7 @@ PATTERNS: Final = (
 
 CHECKS: Final = (
     Check("weights", "data", (), weights),
+    Check("sample_of_store", "data", (), sample_of_store),
     Check("comparable", "changes", ("baseline",), comparable),
     Check("slower", "changes", ("baseline",), endpoints),
     Check("affected", "changes", ("baseline",), affected),

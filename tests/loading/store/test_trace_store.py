@@ -215,3 +215,39 @@ def test_without_the_file_of_linux_free_memory_is_unknown(tmp_path, monkeypatch)
     assert read_write.free_bytes() is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:  2 kB\n")
     assert read_write.free_bytes() == 2048
+
+
+def test_a_sample_has_about_so_many_spans_and_says_what_it_is(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 10)
+    some = store.sample(spans=len(during.spans) // 3)
+    assert some.part_count == 3
+    found = some.load()
+    (said,) = [one for one in tk.investigate(found, steps=["data"]).findings if one.check == "sample_of_store"]
+    assert said.headline.startswith(
+        f"A random sample of a store: 3 of 10 parts, {len(found):,} of {len(during):,} traces."
+    )
+    assert "weights are unknown, so no figure is scaled up" in said.headline
+    known = store.with_weights(1).sample(3).load()
+    assert (known.weights.value == 10 / 3).all()
+    (said,) = [one for one in tk.investigate(known, steps=["data"]).findings if one.check == "sample_of_store"]
+    assert "weighted figures estimate the whole store" in said.headline
+
+
+def test_a_sample_of_all_parts_is_the_store(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 2)
+    assert store.sample(spans=10**9) is store
+    assert "sample_of_store" not in {one.check for one in tk.investigate(store.load(), steps=["data"]).findings}
+    assert store.sample(spans=1).part_count == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, TypeError, "expected either parts or spans, found neither"),
+        ({"parts": 1, "spans": 9}, TypeError, "expected either parts or spans, found both"),
+        ({"spans": 0}, ValueError, "expected spans of 1 or more, found 0"),
+    ],
+)
+def test_a_sample_of_no_size_is_refused(during, tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        split(during, tmp_path / "a.parquet", 2).sample(**arguments)

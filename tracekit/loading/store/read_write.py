@@ -237,6 +237,7 @@ def _check_memory(path: Path, span_count: int) -> None:
         message = (
             f"STORE_TOO_LARGE {shown(path)}: expected about {size(span_count * BYTES_PER_SPAN)} of free memory for"
             f" {span_count:,} spans, found {size(free)}; open it with tk.open, which reads part by part"
+            " (tracekit report and investigate: --sample-spans)"
         )
         raise LoadError(message, source=shown(path), code="STORE_TOO_LARGE")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from bisect import bisect_left
+from dataclasses import replace
 from functools import cached_property, reduce
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
+from tracekit.columns import SAMPLE_OF_STORE
 from tracekit.errors import LoadError
 from tracekit.filters import plain_id, spelled, window_ns
 from tracekit.findings import Shown
@@ -244,23 +246,36 @@ class TraceStore(Shown):
             )
         return self._with("with_weights", source)
 
-    def sample(self, parts: int, *, seed: int = 0) -> TraceStore:
+    def sample(self, parts: int | None = None, *, spans: int | None = None, seed: int = 0) -> TraceStore:
         """Return some of the parts, chosen at random, with sampling weights multiplied accordingly.
 
         Parameters
         ----------
         parts
             Number of parts.
+        spans
+            Instead of ``parts``: as many as have at most about so many spans, and at least one.
         seed
             Another seed chooses other parts.
 
         Raises
         ------
+        TypeError
+            Both or neither of ``parts`` and ``spans``.
         ValueError
-            ``parts`` is below 1 or above their number.
+            ``parts`` is below 1 or above their number, or ``spans`` is below 1.
         """
-        if not 1 <= parts <= self.part_count:
+        if (parts is None) == (spans is None):
+            raise TypeError("expected either parts or spans, found " + ("neither" if parts is None else "both"))
+        if spans is not None:
+            if spans < 1:
+                raise ValueError(f"expected spans of 1 or more, found {spans:,}")
+            total = sum(mark.span_count for mark in self._marks)
+            parts = max(1, min(self.part_count, self.part_count * spans // max(total, 1)))
+        if parts is None or not 1 <= parts <= self.part_count:
             raise ValueError(f"expected parts from 1 to {self.part_count:,}, their number, found {parts:,}")
+        if parts == self.part_count:
+            return self
         picked = np.sort(np.random.default_rng(seed).choice(self.part_count, parts, replace=False))
         chosen, factor = self.only(picked.tolist()), self.part_count / parts
         return chosen._with("_scaled", factor)  # noqa: SLF001 - of the same class
@@ -360,7 +375,13 @@ class TraceStore(Shown):
         """Return all traces as one TraceSet in memory."""
         if not self._steps and len(self._numbers) == len(self._marker.parts):
             return load([self.path])
-        return reduce(lambda both, part: both + part, self.parts()) if self._numbers else self.head(0)
+        found = reduce(lambda both, part: both + part, self.parts()) if self._numbers else self.head(0)
+        if not any(one.method == "_scaled" for one in self._steps):
+            return found
+        kept, total = (sum(mark.trace_count for mark in marks) for marks in (self._marks, self._marker.parts))
+        said = f"{len(self._numbers):,} of {len(self._marker.parts):,} parts, {kept:,} of {total:,} traces"
+        columns = replace(found.columns, notes={**found.columns.notes, SAMPLE_OF_STORE: said})
+        return TraceSet(columns, forest=found.forest, weights=found.weights, steps=found.steps)
 
     def head(self, n: int = 5) -> TraceSet:
         """Return a few traces as a TraceSet: the first ones of the first parts.

@@ -1,0 +1,43 @@
+"""The traces of a command: files with their sampling weights, or a random sample of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+import tracekit as tk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_Recording = TypeVar("_Recording", tk.TraceSet, tk.TraceStore)
+SampleSpans = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="For a store larger than memory: only parts chosen at random, with about so many spans together."
+    ),
+]
+
+
+def read_traces(
+    files: Sequence[str], *, weights: str | None = None, sample_spans: int | None = None, **options: Any
+) -> tk.TraceSet:
+    """Return the traces of files with the sampling weights of the option; options are those of ``tk.read``."""
+    if sample_spans is None:
+        return _weighted(tk.read(files, **options), weights)
+    if len(files) != 1:
+        raise typer.BadParameter(f"expected one store, found {len(files)} files", param_hint="--sample-spans")
+    return _weighted(tk.open(files[0]), weights).sample(spans=sample_spans).load()
+
+
+def _weighted(traces: _Recording, weights: str | None) -> _Recording:
+    """Return traces or a store with the sampling weights of the option; a usage error if they have no such weights."""
+    if weights is None:
+        return traces
+    try:
+        is_number = weights.replace(".", "", 1).isdigit()
+        found: _Recording = traces.with_weights(float(weights) if is_number else weights)
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(str(error), param_hint="--weights") from error
+    return found
