@@ -13,7 +13,7 @@ from tracekit.loading.formats import format_names
 
 PACKAGE = Path(tracekit.__file__).parent
 LAYERS = [
-    {"errors", "schema", "bundled", "wildcards", "text"},
+    {"errors", "schema", "bundled", "glossary", "wildcards", "text"},
     {"stats", "readable_tables"},
     {
         "columns",
@@ -44,6 +44,7 @@ LAYERS = [
     {"report"},
     {"investigation"},
     {
+        "explanations",
         "samples",
         "notebooks",
         "",
@@ -62,6 +63,7 @@ LAYERS = [
 LAYER = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
 CONTAINER = LAYERS[2]  # TraceSet and its parts, which may import each other
 COMMANDS = [
+    "explanations",
     "samples",
     "notebooks",
     "",

@@ -19,6 +19,7 @@ from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 from tracekit.loading.frames import from_frame as from_frame
 from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
+from tracekit.explanations import about as about
 from tracekit.loading.native import describe_build as describe_build
 from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.glossary import definition_of
 from tracekit.text import cell, clean, count, duration, ratio, shortened
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Column:
     is_sorted
         The rows are sorted by this column, the largest first.
     note
-        Tooltip of the head.
+        Tooltip of the head; default: what the glossary says of it.
     unit
         Unit of the downloaded values.
     is_lead
@@ -46,6 +47,11 @@ class Column:
     note: str = ""
     unit: str = ""
     is_lead: bool = False
+
+    @property
+    def hint(self) -> str:
+        """Tooltip of the head."""
+        return self.note or definition_of(self.words)
 
 
 @dataclass(frozen=True, slots=True)
