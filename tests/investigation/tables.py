@@ -79,8 +79,8 @@ def quiet_recordings(rng, repeats):
 
 def recorded_pairs(rng, repeats):
     """Parts of the bundled recordings in which nothing changed, drawn at random: nothing is said to be worse."""
-    samples = [tk.load_sample("checkout-regression")[0], tk.load_sample("tail-sampled")[0].head(2_000)]
-    samples += [tk.load_sample(name)[0] for name in ("retry-storm", "cold-start", "cascading-failure")]
+    names = ("checkout-regression", "tail-sampled", "retry-storm", "cold-start", "cascading-failure")
+    samples = [tk.load_sample(name)[0].head(600) for name in names]
     alarms = []
     for traces in islice(cycle(samples), max(min(repeats, MOST), 5)):
         half = rng.permutation(len(traces)) < len(traces) // 2
