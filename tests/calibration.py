@@ -67,6 +67,7 @@ def all_tables():
     from checks.patterns import tables as patterns  # noqa: PLC0415 - the tables stand on this frame
     from checks.quality import tables as quality  # noqa: PLC0415 - the tables stand on this frame
     from checks.sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
+    from investigation import tables as investigations  # noqa: PLC0415 - the tables stand on this frame
     from stats import tables as public  # noqa: PLC0415 - the tables stand on this frame
 
     modules = (
@@ -81,6 +82,7 @@ def all_tables():
         public,
         report,
         logs,
+        investigations,
     )
     return {table.make.__name__: table for module in modules for table in module.TABLES}
 

@@ -9,6 +9,7 @@ analyses    functions of a TraceSet: ``service_graph``, ``latency``, ``self_time
 results     DataFrames, or frozen dataclasses of DataFrames; estimates have a confidence interval
 views       ``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a trace; ``explore(traces)`` selects
             traces interactively; ``export(view, path)`` writes an image, a table or a trace to a file
+answers     ``investigate(traces, baseline)`` runs all checks: ``.first_screen`` says what is wrong and what to do
 report      ``report(traces, path)`` writes one self-contained HTML file; ``report([...], path)`` writes a page with
             your own content, ``section(title, *parts)`` adds a heading
 

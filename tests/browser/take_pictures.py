@@ -14,11 +14,11 @@ def main():
     PICTURES.mkdir(exist_ok=True)
     before, during = tk.load_sample("checkout-regression")
     with TemporaryDirectory() as folder, launched() as browser, visit(browser) as visited:
-        path = tk.report(during, Path(folder) / "report.html", baseline=before, title="Checkout became slow")
+        path = tk.investigate(during, before).report(Path(folder) / "report.html", title="Checkout became slow")
         page = visited.open(path)
         page.wait_for_timeout(500)
         page.screenshot(path=PICTURES / "report.png")
-        page.get_by_role("link", name="open exemplar trace").first.click()
+        page.get_by_role("link", name="Open the exemplar").first.click()
         page.mouse.move(5, 5)
         page.wait_for_timeout(800)
         page.screenshot(path=PICTURES / "waterfall.png", clip={"x": 200, "y": 0, "width": 1080, "height": 720})

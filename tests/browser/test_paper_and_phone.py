@@ -53,7 +53,7 @@ def test_headings_are_on_the_page_of_what_they_head(browser, path, tmp_path):
         assert set(kept) == {"avoid"}
         page.pdf(path=tmp_path / "report.pdf", format="A4")
     pages = len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "report.pdf").read_bytes()))
-    assert 3 <= pages <= 12
+    assert 3 <= pages <= 13  # the first is the first screen
 
 
 def test_on_a_phone_the_change_comes_first_and_moves_back(browser, path):

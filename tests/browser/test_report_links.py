@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import chromium
@@ -34,13 +35,21 @@ def at(visit, path, fragment):
 
 def test_the_first_screen_shows_what_changed_and_links_to_the_exemplar(visit, path):
     page = visit.open(path)
-    findings = page.locator(".findings li")
-    for place, words in enumerate(
-        ["Sampling weights not set", "storefront POST /checkout p95 regressed 100 \u2192 256 ms"]
-    ):
-        box = findings.nth(place).bounding_box()
+    screen = page.locator("#first-screen")
+    words = screen.inner_text()
+    for place in (screen, page.locator(".figures")):
+        box = place.bounding_box()
         assert box["y"] + box["height"] < page.viewport_size["height"]
-        assert words in findings.nth(place).inner_text()
+    assert re.match(r"storefront POST /checkout p95 regressed 2\.55×: 100 → 256 ms\. critical", words)
+    order = ["Incident", "Started", "Affected", "What changed", "Likely cause", "Do now", "See it"]
+    assert [words.index(f"\n{title}") for title in order] == sorted(words.index(f"\n{title}") for title in order)
+    screen.get_by_role("link", name="Open the exemplar").click()
+    page.locator("article .view.live").first.wait_for()
+    chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-tk-ready]", state="attached")
+    findings = page.locator(".findings li")
+    assert "Sampling weights not set" in findings.nth(0).inner_text()
     mean = findings.filter(has_text="Mean latency of recorded requests regressed 39.3 \u2192 57.1 ms (+17.8 ms; 95% CI")
     assert "98.8% of the increase (+17.5 ms) is in ledger SELECT entries" in mean.inner_text()
     assert "baseline 84.5 ms" in page.locator(".figures").inner_text()

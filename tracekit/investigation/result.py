@@ -44,7 +44,7 @@ class Investigation(Shown):
     baseline
         What they are compared with: ``kind``, ``before`` (traces, or None), ``statement``.
     steps
-        One row per step: ``step``, ``title``, ``finding_count``, ``took_s``.
+        One row per step: ``step``, ``title``, ``finding_count``.
 
     Examples
     --------

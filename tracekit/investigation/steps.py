@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -59,7 +58,7 @@ class Failure(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """Findings of the steps, the first screen, and one row per step: ``step``, ``title``, ``finding_count``, ``s``."""
+    """Findings of the steps, the first screen, and one row per step: ``step``, ``title``, ``finding_count``."""
 
     findings: Findings
     screen: FirstScreen
@@ -77,15 +76,15 @@ def run_steps(
     for at, step in enumerate(chosen):
         if on_step is not None:
             on_step(step.title, at, len(chosen))
-        began, before = time.perf_counter(), len(found)
+        before = len(found)
         for check in _checks_of(step):
             found += _attempt(check.name, partial(_run, check, step, case, recording), failures) or []
-        rows.append((step.name, step.title, len(found) - before, time.perf_counter() - began))
+        rows.append((step.name, step.title, len(found) - before))
     made = Made(case, Findings(found))
     lines = [_attempt(line.name, partial(line.make, made), failures) for line in LINES]
     if on_step is not None:
         on_step("First screen", len(chosen), len(chosen))
-    table = pd.DataFrame(rows, columns=["step", "title", "finding_count", "took_s"])
+    table = pd.DataFrame(rows, columns=["step", "title", "finding_count"])
     screen = FirstScreen([line for line in lines if line is not None])
     return Ran(Findings([*found, *_failed(failures)]), screen, table)
 

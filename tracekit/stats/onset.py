@@ -25,7 +25,7 @@ class Onset(NamedTuple):
     high: int
 
 
-def onset_limits(is_event: Array, usual_ratio: float, *, confidence: float = 0.95) -> Onset:
+def onset_limits(is_event: Array, usual_ratio: float, *, confidence: float = 0.95, dispersion: float = 1.0) -> Onset:
     """Return how many outcomes came before their events became more frequent.
 
     Parameters
@@ -36,6 +36,9 @@ def onset_limits(is_event: Array, usual_ratio: float, *, confidence: float = 0.9
         Share of events before the step, strictly between 0 and 1.
     confidence
         Confidence level of the limits.
+    dispersion
+        How many times the variance of independent outcomes theirs is, at least 1; wider limits where events come in
+        bursts.
 
     Returns
     -------
@@ -52,7 +55,8 @@ def onset_limits(is_event: Array, usual_ratio: float, *, confidence: float = 0.9
     The places whose likelihood is within a factor of the largest.  With known shares, the likelihood of the places on
     either side of the step is a random walk that exceeds that of the step by ``x`` with a probability of at most
     ``exp(-x)``, so that the limits are ``-log(1 - sqrt(confidence))`` below the largest.  Source: Siegmund 1988,
-    Confidence sets in change-point problems.  Assumes that outcomes are independent; the share after the step is the
+    Confidence sets in change-point problems.  Divided by the dispersion
+    (quasi-likelihood); the share after the step is the
     most likely one for each place, but not less than the usual one.
     """
     outcomes = np.asarray(is_event, bool)
@@ -63,7 +67,7 @@ def onset_limits(is_event: Array, usual_ratio: float, *, confidence: float = 0.9
     rest = len(outcomes) - np.arange(len(outcomes))
     share = np.maximum(events / rest, usual_ratio)
     gain = _log_likelihood(events, rest, share) - _log_likelihood(events, rest, np.full(len(rest), usual_ratio))
-    places = np.flatnonzero(gain >= gain.max() + math.log(1 - math.sqrt(confidence)))
+    places = np.flatnonzero(gain >= gain.max() + dispersion * math.log(1 - math.sqrt(confidence)))
     return Onset(int(gain.argmax()), int(places.min()), int(places.max()))
 
 

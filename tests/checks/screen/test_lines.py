@@ -153,6 +153,17 @@ def test_a_biased_sample_without_weights_begins_with_the_caveat():
     assert "screen.caveat" not in {line.check for line in screen(tail.with_weights("auto"))}
 
 
+def test_what_weakens_the_conclusions_is_said():
+    _, head, tail, _ = tk.load_sample("tail-sampled")
+    said = screen(head)["weakened"]
+    assert said.headline.startswith("Error capture: 9 of an estimated 72 failing requests have a trace")
+    assert said.severity == "notice"
+    both = screen(tail)
+    assert both["caveat"].headline.endswith('Use weighted figures only: traces.with_weights("auto").') is False
+    assert both["weakened"].headline not in both["caveat"].headline
+    assert both["weakened"].headline.endswith(" 1 more finding on the quality of the data below.")
+
+
 def test_two_samplers_are_not_compared():
     rng = np.random.default_rng(4)
     before, now = healthy(rng, "even", 100)[0].with_weights(1), healthy(rng, "even", 100)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tracekit.analysis.suspects.ranking import MORE_CALLS
 from tracekit.checks.changes.operations import factors_of
 from tracekit.checks.names import place_of
 from tracekit.findings import Finding
@@ -48,12 +49,15 @@ def _numbers_of(one: Finding) -> Mapping[str, Any]:
 
 def cause_of(made: Made) -> Cause:
     """Return what explains the regression: the first likely suspect, and the operation with the largest increase."""
-    suspect = made.warning("suspects")
+    suspect = made.warning("suspects") or _calling_more(made)
     row = _largest(made)
     name = (
         str(_numbers_of(suspect)["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
     )
-    pattern = next((one for one in made.findings if _explains(one, name, row)), None)
+    pattern = next((one for one in made.findings if _explains(one, str(name), row)), None)
+    if suspect is None and row is not None and pattern is None:
+        pattern = next((one for one in made.findings if _is_called_more(one, row)), None)
+        name = name if pattern is None else _numbers_of(pattern)["caller_service"]
     return Cause(suspect, pattern, row, str(name))
 
 
@@ -70,12 +74,25 @@ def cause(made: Made) -> Finding | None:
     return Finding(
         "screen.cause",
         "notice",
-        " ".join(words),
+        " ".join(words).removeprefix("Likely suspect: "),
         None if main is None else main.estimate,
         exemplars=() if main is None else main.exemplars,
         values=_values(found),
         code="tk.suspects(before, traces)" if found.suspect is not None else "" if main is None else main.code,
     )
+
+
+def _calling_more(made: Made) -> Finding | None:
+    """Return the first suspect, if it is one that calls others more often: as a possible one, it is no warning."""
+    one = made.first("suspects")
+    return one if one is not None and _numbers_of(one).get("kind") == MORE_CALLS else None
+
+
+def _is_called_more(one: Finding, row: pd.Series) -> bool:
+    """Return whether a new pattern is calls to the operation that grew."""
+    numbers = _numbers_of(one)
+    is_new = "mechanism" in numbers and one.severity in {"warning", "notice"}
+    return is_new and numbers["callee_service"] == row["service_name"]
 
 
 def _largest(made: Made) -> pd.Series | None:
@@ -130,6 +147,8 @@ def _suspect(found: Cause) -> list[str]:
     if found.suspect is None:
         return []
     if found.row is None:
+        return [found.suspect.headline]
+    if found.suspect.severity != "warning":
         return [found.suspect.headline]
     name = clean(found.service_name, limit=_NAME)
     return [f"Likely suspect: {name} (p {p_value(_numbers_of(found.suspect)['p_value'])})."]

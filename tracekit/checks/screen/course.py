@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from tracekit.analysis.change_points import ERRORS, LATENCY, ONSET, RECOVERY
-from tracekit.checks.changes.affected import affected_requests
 from tracekit.checks.changes.over_time import timeline_of
 from tracekit.checks.request_keys import share_of
+from tracekit.checks.screen.variation import dispersion_of
 from tracekit.schema import Quality
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.onset import onset_limits
@@ -56,19 +56,23 @@ class Course(NamedTuple):
 
 
 def course_of(made: Made, regression: Regression) -> Course:
-    """Return when a regression began, by a step in the recording or else by the end of the baseline."""
+    """Return when a regression began: from the end of an earlier baseline on, otherwise by a step in the recording."""
     changes = made.changes
     period = None if changes is None else changes.now.period_ns
     end = 0 if period is None else period[1]
     steps = _steps(made, regression)
-    if ONSET in steps:
+    is_part = made.case.recording is not None
+    low, high, is_of_baseline = _between_sides(made, regression.band)
+    if ONSET in steps and (is_part or high is None):
         onset, recovery = steps[ONSET], steps.get(RECOVERY)
         recovered = None if recovery is None else int(recovery["time_ns"])
         is_ongoing = False if recovery else _is_ongoing(made, regression.band)
         limits = int(onset["low_ns"]), int(onset["high_ns"])
         return Course(*limits, int(onset["time_ns"]), end, recovered, is_ongoing, is_from_baseline=False)
-    low, high, is_of_baseline = _between_sides(made, regression.band)
-    return Course(low, high, None, end, None, _is_ongoing(made, regression.band), is_of_baseline)
+    recovery = steps.get(RECOVERY)
+    recovered = None if recovery is None else int(recovery["time_ns"])
+    is_ongoing = _is_ongoing(made, regression.band) if recovery is None else False
+    return Course(low, high, None, end, recovered, is_ongoing, is_of_baseline)
 
 
 def _steps(made: Made, regression: Regression) -> dict[str, Any]:
@@ -100,7 +104,7 @@ def _between_sides(made: Made, band: Band | None) -> tuple[int | None, int | Non
     if not is_slow.any():
         return ends, None, True
     slow, total = (np.count_nonzero(each[was]) for each in (band.sides[1][0].chosen, np.ones(len(was), bool)))
-    step = onset_limits(is_slow, (slow + 0.5) / (total + 1))
+    step = onset_limits(is_slow, (slow + 0.5) / (total + 1), dispersion=dispersion_of(band))
     low = ends if step.low == 0 else int(begun[mine[step.low - 1]])
     return low, int(begun[mine[step.high]]), step.low == 0
 
@@ -127,7 +131,7 @@ def _is_ongoing(made: Made, band: Band | None) -> bool | None:
 
 def _affected(made: Made, band: Band) -> tuple[Array, Array]:
     """Return which requests of a band are affected, now and in the baseline; all of them where nobody is named."""
-    named = next((one for one in made.case.result(affected_requests) if one.band is band and one.key), None)
+    named = made.affected(band)
     now, was = np.ones(len(band.now), bool), np.ones(len(band.was), bool)
     return (now, was) if named is None else (named.now, named.was if named.was.any() else was)
 

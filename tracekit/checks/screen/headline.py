@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FELT: Final = 0.1  # of the p95 of the baseline: added beyond doubt, it hurts users
 _POINTS: Final = 0.01  # added to the error rate, it hurts users
+_SURE: Final = 0.001  # p-value of the variation between stretches of the baseline
 _ALONE: Final = ("failures", "over_time", "tail", "slowest")
 
 
@@ -28,7 +29,7 @@ def headline(made: Made) -> Finding | None:
         one = made.first("comparable") or made.warning(*_ALONE) or made.first("slowest")
         return None if one is None else replace(one, check="screen.headline", remedy="", method="")
     if (regression := made.regression) is None:
-        return _nothing(made, changes)
+        return _nothing(made, changes) if made.change is None else _varying(made.change)
     if regression.metric == "mean":
         return replace(regression.finding, check="screen.headline", remedy="", method="")
     severity: Severity = "critical" if _is_hurting(made, regression, changes) else "warning"
@@ -55,7 +56,8 @@ def _is_hurting(made: Made, regression: Regression, changes: Changes) -> bool:
         is_felt = changes.now.failed.value - changes.before.failed.value >= _POINTS
     else:
         is_felt = row is not None and row["p95_change_low_ns"] >= _FELT * row["baseline_p95_ns"]
-    return bool(is_felt) and course_of(made, regression).is_ongoing is True
+    is_sure = regression.p_value <= _SURE
+    return bool(is_felt) and is_sure and course_of(made, regression).is_ongoing is True
 
 
 def _errors(changes: Changes) -> str:
@@ -86,6 +88,17 @@ def _latency_values(changes: Changes) -> dict[str, Any]:
     before, now = float(row["baseline_p95_ns"]), float(row["current_p95_ns"])
     place = {"service_name": str(row["service_name"]), "operation": str(row["operation"])}
     return {**place, "baseline": before, "current": now, "unit": "ns", "factor": now / before if before else None}
+
+
+def _varying(change: Regression) -> Finding:
+    """Return that something is worse, and varies as much between stretches of the baseline."""
+    text = f"No regression beyond what varies over time: {change.finding.headline}"
+    values = {"metric": None, "p_value": change.p_value}
+    return replace(change.finding, check="screen.headline", severity="notice", status="inconclusive", headline=text,
+                   values=values, remedy="", method=_METHOD)  # fmt: skip
+
+
+_METHOD: Final = "Mean of up to 20 stretches of the baseline, one observation each (t-test)."
 
 
 def _nothing(made: Made, changes: Changes) -> Finding | None:

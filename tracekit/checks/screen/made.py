@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tracekit.checks.changes.affected import bands
+from tracekit.checks.changes.affected import affected_requests, bands
 from tracekit.checks.comparison import Changes, comparable_changes
+from tracekit.checks.screen.variation import p_of_variation
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
-    from tracekit.checks.changes.affected import Band
+    from tracekit.checks.changes.affected import Affected, Band
     from tracekit.findings import Finding, Findings
+
+_SURE: Final = 0.025  # one-sided: less is more than the baseline varies
 
 
 class Regression(NamedTuple):
@@ -24,14 +29,18 @@ class Regression(NamedTuple):
         ``error_rate``, ``p95``, or ``mean`` for anything that only means show.
     band
         The requests that are failed or slow; None for ``mean``.
+    p_value
+        Of the variation between stretches of the baseline.
     """
 
     finding: Finding
     metric: str
     band: Band | None
+    p_value: float
 
 
-class Made(NamedTuple):
+@dataclass(frozen=True)
+class Made:
     """A case, and the findings of its checks.
 
     Parameters
@@ -54,20 +63,42 @@ class Made(NamedTuple):
         found = [self.first(name) for name in checks]
         return next((one for one in found if one is not None and one.severity in {"warning", "critical"}), None)
 
-    @property
+    @cached_property
     def changes(self) -> Changes | None:
         """The comparison with the baseline; None where no change may be claimed."""
         return comparable_changes(self.case)
 
-    @property
+    @cached_property
     def regression(self) -> Regression | None:
-        """What became worse since the baseline, what users notice most first; None if nothing did."""
+        """What became worse since the baseline, what users notice most first; None if nothing did.
+
+        Nothing did, either, if it varies as much from one stretch of the baseline to the next.
+        """
+        found = self.change
+        return None if found is None or found.p_value > _SURE else found
+
+    @cached_property
+    def change(self) -> Regression | None:
+        """What is worse than in the baseline, also if it varies as much anyway."""
         if self.changes is None:
             return None
         slow, failed = self.case.result(bands)
         if (one := self.warning("failing")) is not None:
-            return Regression(one, "error_rate", failed)
+            return self._found(one, "error_rate", failed)
         if (one := self.warning("slower")) is not None:
-            return Regression(one, "p95", slow)
+            return self._found(one, "p95", slow)
         one = self.warning("change", "regressed", "calls")
-        return None if one is None else Regression(one, "mean", None)
+        return None if one is None else self._found(one, "mean", None)
+
+    def _found(self, finding: Finding, metric: str, band: Band | None) -> Regression:
+        """Return a regression with its p-value."""
+        assert self.changes is not None
+        named = self.affected(band)
+        group = None if named is None else (named.now, named.was)
+        return Regression(finding, metric, band, p_of_variation(self.changes, band, group))
+
+    def affected(self, band: Band | None) -> Affected | None:
+        """Return whose requests of a band are slow or failed; None where nobody is named."""
+        if band is None or self.first("affected") is None:
+            return None
+        return next((one for one in self.case.result(affected_requests) if one.band is band and one.key), None)

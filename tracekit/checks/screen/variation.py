@@ -1,0 +1,93 @@
+"""Whether a regression is more than what varies from one stretch of the baseline to the next, as load does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import stats
+
+from tracekit.completeness import latencies
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from tracekit.checks.changes.affected import Band
+    from tracekit.checks.comparison import Changes
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+STRETCHES: Final = 20  # of a baseline, at most ...
+_LEAST: Final = 8  # ... requests in each, and ...
+_FEWEST: Final = 5  # ... stretches: with fewer, their variation is not known
+
+
+def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Array] | None = None) -> float:
+    """Return the one-sided p-value of a regression, from the variation between stretches of the baseline; 0 if unknown.
+
+    The mean of each stretch (of slow or failed requests their share, otherwise the latency) counts as one observation,
+    so that requests that are slow together are no evidence each.  The current traces vary as the baseline does unless
+    something happened, and what happened must not widen the test.  ``group``: which requests of the band, now and in
+    the baseline, are those of whoever is affected; both they and all requests are tested (Bonferroni).
+    """
+    if band is None:
+        before, now = (_latencies(side.traces) for side in (changes.before, changes.now))
+        return _p_value(before, now)
+    whole = _p_value(_outcomes(band, 1), _outcomes(band, 0))
+    if group is None or not group[1].any():
+        return whole
+    return min(1.0, 2 * min(whole, _p_value(_outcomes(band, 1, group[1]), _outcomes(band, 0, group[0]))))
+
+
+def _p_value(before: tuple[Array, Array], now: tuple[Array, Array]) -> float:
+    """Return the one-sided p-value of the change of a mean, from start and value of the requests of both sides."""
+    means = _stretches(*before)
+    if len(means) < _FEWEST or not len(now[1]):
+        return 0.0
+    spread = float(means.std(ddof=1))
+    size = len(before[1]) / len(means)
+    error = spread * np.sqrt(1 / len(means) + size / len(now[1]))
+    change = float(now[1].mean() - before[1].mean())
+    if not error > 0:
+        return 0.0 if change > 0 else 1.0
+    return float(stats.t.sf(change / error, len(means) - 1))
+
+
+def dispersion_of(band: Band) -> float:
+    """Return how many times the variance of independent outcomes the shares of stretches of the baseline have."""
+    start, outcome = _outcomes(band, 1)
+    means = _stretches(start, outcome)
+    share = outcome.mean() if len(outcome) else 0.0
+    if len(means) < _FEWEST or not 0 < share < 1:
+        return 1.0
+    independent = share * (1 - share) * len(means) / len(outcome)
+    return max(1.0, float(means.var(ddof=1)) / independent)
+
+
+def _stretches(start: Array, value: Array) -> Array:
+    """Return the mean of each of up to ``STRETCHES`` equally long runs of requests, in the order of time."""
+    ordered = value[np.argsort(start, kind="stable")]
+    count = min(STRETCHES, len(ordered) // _LEAST)
+    return np.array([part.mean() for part in np.array_split(ordered, count)]) if count else np.empty(0)
+
+
+def _latencies(traces: TraceSet) -> tuple[Array, Array]:
+    """Return start and latency of the finished requests."""
+    took = latencies(traces.lookup, traces.forest)
+    start, is_dated = _starts(traces)
+    known = took.is_known & is_dated
+    return start[known], np.asarray(took.value, np.float64)[known]
+
+
+def _outcomes(band: Band, side: int, group: Array | None = None) -> tuple[Array, Array]:
+    """Return start of the requests of one side of a band (0: current), and 1 where they are slow or failed."""
+    selection, others = band.sides[side]
+    start, is_dated = _starts(selection.traces)
+    known = (selection.chosen | others.chosen) & is_dated
+    known = known if group is None else known & group
+    return start[known], selection.chosen[known].astype(np.float64)
+
+
+def _starts(traces: TraceSet) -> tuple[Array, Array]:
+    """Return the start of every root span, and whether it is known."""
+    spans, root = traces.columns.spans, traces.forest.root_row
+    return spans.start_ns[root], (spans.quality[root] & Quality.NO_START) == 0
