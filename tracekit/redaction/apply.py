@@ -345,22 +345,17 @@ def redacted_texts(
     pool = Pool(strings(list(texts)), [context or Context()], np.zeros(len(texts), np.int64)).search()
     whole = blob_of(pool.texts)
     out = list(texts)
-    rows = {int(np.searchsorted(whole.offsets, at, "right")) - 1 for at, _ in occurrences(whole.data, known)}
+    left: defaultdict[int, set[str]] = defaultdict(set)
+    for at, value in occurrences(whole.data, known):
+        left[int(np.searchsorted(whole.offsets, at, "right")) - 1].add(value)
     for row, matches in pool.found.items():
         acted = [match for match in matches if policy.action(match.kind) != "keep"]
         known |= {out[row][m.begin : m.end] for m in acted if _is_searched(out[row][m.begin : m.end], m.kind)}
         out[row] = replaced(out[row], acted, policy)
-    for row in rows:
-        out[row] = _without(out[row], known)
+    for row, found in left.items():
+        for value in sorted(found, key=len, reverse=True):
+            out[row] = out[row].replace(value, "[removed]")
     return out
-
-
-def _without(text: str, values: Iterable[str]) -> str:
-    """Return a text without these values."""
-    single = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
-    for value in sorted({value for _, value in occurrences(single, values)}, key=len, reverse=True):
-        text = text.replace(value, "[removed]")
-    return text
 
 
 def _still_there(columns: Columns, values: set[str]) -> set[str]:
