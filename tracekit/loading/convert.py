@@ -11,6 +11,8 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from tracekit.loading import flat as flat_file
 from tracekit.loading import read
 from tracekit.loading.building.builder import Builder
@@ -28,12 +30,17 @@ from tracekit.loading.reading import SourceReader, collector_paused, read_all, t
 from tracekit.loading.store import read_write
 from tracekit.loading.store.place import beside
 from tracekit.loading.store.spill import Spill
+from tracekit.redaction.apply import NOTE, redacted_frame
+from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction.statement import say
+from tracekit.traces import redacted_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from tracekit.loading.building.ledger import Issue
+    from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
 
     Writing = Callable[
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
 
 
 SPANS_AT_ONCE = 500_000  # about half a gigabyte
+AUTO = "auto"
 
 
 def convert(
@@ -55,6 +63,7 @@ def convert(
     on_issue: Callable[[Issue], object] | None = None,
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
+    redact: Any = AUTO,
 ) -> Path:
     """Convert recorded traces to a Parquet store, a Parquet file of spans or OTLP; they need not fit in memory.
 
@@ -72,6 +81,10 @@ def convert(
     spans_at_once
         Spans to keep in memory, about 900 bytes each.  A trace is always kept whole, and so is a ResourceSpans of a
         document that is not JSON Lines.
+    redact
+        What becomes of personal data and secrets, as for ``TraceSet.redact``; a warning says what was removed.
+        ``"auto"`` is ``"default"`` for files for other tools (OTLP, ``flat``), and None, which writes everything, for a
+        store.  What only a key tells is removed from other texts of the same ``spans_at_once``.
 
     Returns
     -------
@@ -85,7 +98,8 @@ def convert(
     FileExistsError
         The path exists and is not a store, with ``flat`` not a Parquet file, and for OTLP not a file of JSON Lines.
     ValueError
-        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, or ``flat`` with a name for OTLP.
+        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, ``flat`` with a name for OTLP, or a
+        policy that cannot be used.
 
     Notes
     -----
@@ -114,10 +128,11 @@ def convert(
         raise ValueError(message)
     kind = flat_file if flat else otlp_lines if otlp_lines.is_otlp_name(path) else read_write
     place = kind.place_for(path)
-    save: Callable[[TraceSet, Path], Path] = read_write.save if kind is read_write else kind.write
+    removal = _Removal(policy_of((None if kind is read_write else STANDARD) if redact == AUTO else redact))
+    whole: Callable[[TraceSet, Path], Path] = read_write.save if kind is read_write else kind.write
     sources = expand(source)
     if any(one.kind == "store" for one in sources):
-        return save(read(source), path)
+        return removal.said(whole(removal.of(read(source)), path))
     builder = Builder(strict=strict, on_issue=on_issue)
     with (
         collector_paused(),
@@ -130,11 +145,52 @@ def convert(
         del builder
         read_all(reader, sources)
         if spill.is_empty:
-            return save(to_trace_set(reader.builder, time_unit), path)
+            return removal.said(whole(removal.of(to_trace_set(reader.builder, time_unit)), path))
         runs.take(reader)
         writing: Writing = kind.writing
-        runs.write(writing, path, reader.builder.ledgers, time_unit)
-    return path
+        runs.write(writing, path, reader.builder.ledgers, time_unit, removal)
+    return removal.said(path)
+
+
+class _Removal:
+    """Redacts the parts of a conversion, and says at its end what was removed."""
+
+    def __init__(self, policy: Policy | None) -> None:
+        self._policy = policy
+        self._removed: list[pd.DataFrame] = []
+        self._values: set[str] = set()
+
+    def of(self, traces: TraceSet) -> TraceSet:
+        """Return what may be written of a part."""
+        if self._policy is None:
+            return traces
+        found, values = redacted_set(traces, self._policy)
+        self._removed.append(found.redacted)
+        self._values |= values
+        return found
+
+    def frame(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return what may be written of sources or issues."""
+        return frame if self._policy is None else redacted_frame(frame, self._policy, self._values)
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The record of what was removed, as notes of a store."""
+        removed = self._table()
+        return {NOTE: removed.to_json(orient="records")} if len(removed) else {}
+
+    def said(self, path: Path) -> Path:
+        """Say what was removed from a file, and return its path."""
+        say(self._table(), path)
+        return path
+
+    def _table(self) -> pd.DataFrame:
+        """Return what was removed from all parts; a value of several parts counts in each."""
+        known = [frame for frame in self._removed if len(frame)]
+        if not known:
+            return pd.DataFrame()
+        keys = ["kind", "where", "key", "action"]
+        return pd.concat(known).groupby(keys, sort=False)[["value_count", "use_count"]].sum().reset_index()
 
 
 class _Runs:
@@ -163,7 +219,9 @@ class _Runs:
         del columns
         gc.collect(1)  # it is paused, and the state of a loader refers to its builder
 
-    def write(self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
+    def write(
+        self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None, removal: _Removal
+    ) -> None:
         """Write everything, part by part."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
         totals = IssueTotals(ledgers)
@@ -172,9 +230,10 @@ class _Runs:
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
                 traces = finalise(with_owners(columns), scratch, time_unit, minorities)
                 del columns
-                written.part(traces)
+                written.part(removal.of(traces))
                 del traces
                 totals.add(scratch)
                 gc.collect(1)
             totals.write()
-            written.finish(sources_frame(ledgers), issues_frame(ledgers))
+            sources, issues = (removal.frame(frame) for frame in (sources_frame(ledgers), issues_frame(ledgers)))
+            written.finish(sources, issues, removal.notes)

@@ -71,7 +71,11 @@ def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
     names, new_name = _texts(pools.names, policy)
     texts, new_text = _texts(pools.texts, policy)
     made = _recoded(columns, kv, new_code, (names, new_name), (texts, new_text))
-    made = replace(made, sources=_frame(columns.sources, policy, values), issues=_frame(columns.issues, policy, values))
+    made = replace(
+        made,
+        sources=redacted_frame(columns.sources, policy, values),
+        issues=redacted_frame(columns.issues, policy, values),
+    )
     removed = table_of([use for use in uses if use.action != "keep"])[list(_SAID)]
     known = removed_from(columns)
     removed = pd.concat([known, removed], ignore_index=True) if len(known) else removed
@@ -312,7 +316,7 @@ def _recoded_values(table: Ragged, code: Array) -> Ragged:
 # -------------------------------------------------------------------- sources, issues, and texts of other origin
 
 
-def _frame(frame: pd.DataFrame, policy: Policy, values: set[str]) -> pd.DataFrame:
+def redacted_frame(frame: pd.DataFrame, policy: Policy, values: set[str]) -> pd.DataFrame:
     """Return a frame of sources or issues with replacements in its texts; what is found is added to the values."""
     out = frame.copy()
     for name in out.columns:

@@ -48,9 +48,9 @@ def occurrences(data: Array, values: Iterable[str]) -> Iterator[tuple[int, str]]
         likely = likely[np.isin(windows[likely], starts)]
         for at, start in zip((likely + low).tolist(), windows[likely].tolist(), strict=True):
             for size, known_values in by_start[start].items():
-                value = known_values.get(whole[at : at + size])
-                if value is not None and (size >= LONG or _stands_alone(whole, at, at + size)):
-                    yield at, value
+                found = known_values.get(whole[at : at + size])
+                if found is not None and (size >= LONG or _stands_alone(whole, at, at + size)):
+                    yield at, found
 
 
 def _windows(data: Array) -> Array:

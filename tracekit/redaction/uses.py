@@ -36,7 +36,7 @@ def table_of(uses: list[Use]) -> pd.DataFrame:
     """Return one row per kind, place, key and action, secrets and most uses first."""
     frame = pd.DataFrame(uses, columns=list(Use._fields))
     grouped = frame.groupby(["kind", "where", "key", "action"], sort=False)
-    table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "first"))
+    table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "min"))
     table = table.reset_index()
     table["example"] = [masked(value) for value in table["example"]]
     table["is_secret"] = table["kind"].isin(SECRETS).to_numpy(bool)
