@@ -52,6 +52,7 @@ LAYERS = [
         "cli_pull",
         "cli_listen",
         "cli_audit",
+        "cli_privacy",
         "cli",
         "__main__",
     },  # "" is tracekit/__init__.py
@@ -68,6 +69,7 @@ COMMANDS = [
     "cli_pull",
     "cli_listen",
     "cli_audit",
+    "cli_privacy",
     "cli",
     "__main__",
 ]  # each may import those before it
@@ -94,7 +96,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "opentelemetry": {"testing"},
     "isal": {"loading"},
     "backports": {"loading", "aws", "pull"},
-    "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_listen", "cli_audit"},
+    "typer": {"cli", "cli_path", "cli_diff", "cli_pull", "cli_listen", "cli_audit", "cli_privacy"},
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()

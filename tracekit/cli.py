@@ -19,13 +19,16 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_diff, cli_listen, cli_path, cli_pull
+from tracekit import cli_audit, cli_diff, cli_listen, cli_path, cli_privacy, cli_pull
+from tracekit.cli_privacy import NoRedact, Redact, removals_printed, usable
+from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.report.redaction import Outgoing
     from tracekit.report.sides import Sides
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
@@ -60,6 +63,7 @@ app.command()(cli_listen.listen)
 app.command()(cli_path.path)
 app.command()(cli_diff.diff)
 app.command()(cli_audit.audit)
+app.command()(cli_privacy.privacy)
 
 Files = Annotated[
     list[str],
@@ -122,7 +126,10 @@ def demo(
     assert isinstance(sets, tuple)
     baseline, current = sets
     figures = figures_table({"baseline": Overview(baseline), "current": Overview(current)})
-    _write_report(sides_of(current, baseline), output, "checkout-regression: during the incident", figures)
+    outgoing = _outgoing(usable(None, no_redact=False))
+    assert outgoing is not None
+    sides = sides_of(outgoing.traces(current), outgoing.traces(baseline))
+    _write_report(sides, output, "checkout-regression: during the incident", figures, outgoing=outgoing)
     typer.echo('In a notebook (`tracekit lab`): baseline, current = tk.load_sample("checkout-regression")')
 
 
@@ -168,6 +175,8 @@ def report(
         typer.Option(help="Adds what requests cost: aws-lambda, or a TOML file of prices. Repeatable."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
+    redact: Redact = None,
+    no_redact: NoRedact = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -175,12 +184,16 @@ def report(
     """Write a self-contained HTML report and print its findings."""
     from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
 
+    outgoing = _outgoing(usable(redact, no_redact=no_redact))
     objective = _objective(slo, slo_latency_ms)
     charged = _charged(prices)
     baseline_traces = _read(baseline, format_, time_unit, strict=strict) if baseline else None
     traces = _read(files, format_, time_unit, strict=strict)
     try:
         traces, baseline_traces = _weighted(traces, weights), _weighted(baseline_traces, weights)
+        if outgoing is not None:
+            traces = outgoing.traces(traces)
+            baseline_traces = None if baseline_traces is None else outgoing.traces(baseline_traces)
         sides = sides_of(
             traces,
             baseline_traces,
@@ -190,7 +203,14 @@ def report(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _write_report(sides, output, title, logs=logs, slo=objective, prices=charged)
+    _write_report(sides, output, title, outgoing=outgoing, logs=logs, slo=objective, prices=charged)
+
+
+def _outgoing(redact: tk.Policy | str | None) -> Outgoing | None:
+    """Return what redacts a report."""
+    from tracekit.report.redaction import Outgoing  # noqa: PLC0415 - not for --help
+
+    return Outgoing.of(redact)
 
 
 def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | None:
@@ -283,22 +303,30 @@ def convert(
     flat: Annotated[
         bool, typer.Option("--flat", help="Write one Parquet file of spans for DuckDB, Polars and pandas instead.")
     ] = False,
+    redact: Redact = None,
+    no_redact: NoRedact = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
-    """Convert traces to a Parquet store, which every command and tk.read accept as input, or to OTLP JSON Lines."""
+    """Convert traces to a Parquet store, which every command and tk.read accept as input, or to OTLP JSON Lines.
+
+    Personal data and secrets are removed from OTLP and from --flat files, and with --redact from a store.
+    """
     _check_options(format_, time_unit)
+    policy = usable(redact, no_redact=no_redact, otherwise=AUTO)
     lost: Counter[str] = Counter()
-    written = tk.convert(
-        files,
-        output,
-        flat=flat,
-        format=format_,
-        time_unit=time_unit,
-        strict=strict,
-        on_issue=lambda issue: lost.update({issue.action: issue.issue_count}),
-    )
+    with removals_printed():
+        written = tk.convert(
+            files,
+            output,
+            flat=flat,
+            format=format_,
+            time_unit=time_unit,
+            strict=strict,
+            on_issue=lambda issue: lost.update({issue.action: issue.issue_count}),
+            redact=policy,
+        )
     byte_count = sum(file.stat().st_size for file in [written, *written.rglob("*")] if file.is_file())
     typer.echo(f"{written}: {byte_count / 1e6:,.1f} MB, {lost['quarantined']:,} records quarantined")
 
@@ -383,6 +411,7 @@ def _write_report(
     title: str | None,
     figures: Table | None = None,
     *,
+    outgoing: Outgoing | None = None,
     logs: list[str] | None = None,
     slo: dict[str, float] | None = None,
     prices: list[Price] | None = None,
@@ -393,8 +422,8 @@ def _write_report(
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    results = Standard.between(sides, logs, Goals.of(slo, prices))
-    written = write(results, output, title=title)
+    results = Standard.between(sides, logs, Goals.of(slo, prices), outgoing)
+    written = write(results, output, title=title, outgoing=outgoing)
     if figures is not None:
         show(figures)
     typer.echo(repr(sides.traces))
@@ -402,6 +431,8 @@ def _write_report(
         typer.echo(repr(results.case.logs))
     show(findings_table(results.findings))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")
+    if outgoing is not None:
+        typer.echo(outgoing.statement)
 
 
 def _exit_code(traces: tk.TraceSet) -> int:

@@ -590,8 +590,8 @@ class TraceSet(Shown):
         policy = policy_of(redact)
         if policy is None:
             return self
-        found = redacted_set(self, policy)[0]
-        say(found.redacted, path)
+        found, removed, _ = redacted_set(self, policy)
+        say(removed, path)
         return found
 
     # ---------------------------------------------------------------- display
@@ -606,11 +606,12 @@ class TraceSet(Shown):
         return self_description.table(self)
 
 
-def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, frozenset[str]]:
-    """Return a set without personal data and secrets, and the removed values that files can be searched for."""
+def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, pd.DataFrame, frozenset[str]]:
+    """Return a set without personal data and secrets, what was removed, and removed values to search files for."""
     found = redacted_columns(traces.columns, policy)
     steps = (*redacted_texts(traces.steps, policy, values=set(found.searched)), *([made] if made else []))
-    return TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps), found.searched
+    made_set = TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps)
+    return made_set, found.removed, found.searched
 
 
 def matching(traces: TraceSet, condition: Filter) -> Array:

@@ -191,6 +191,13 @@ def test_a_report_without_secrets_says_so(tmp_path):
     assert "Searched for personal data and secrets: none found." in page
 
 
+def test_a_report_of_a_redacted_set_says_what_was_removed_before(tmp_path, recwarn):
+    traces = users(**{"user.email": "jo@example.org"}).redact()
+    assert "email: 1 value (user.email)" in tk.report(traces, tmp_path / "a.html").read_text()
+    traces.to_otlp(tmp_path / "a.jsonl")
+    assert not len(recwarn)
+
+
 def test_files_say_what_was_removed(tmp_path, recwarn):
     traces = users(**{"user.email": "jo@example.org"})
     said = r"removed from a\.jsonl: email: 1 value \(user\.email\); redact=None keeps everything"

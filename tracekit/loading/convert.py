@@ -164,8 +164,8 @@ class _Removal:
         """Return what may be written of a part."""
         if self._policy is None:
             return traces
-        found, values = redacted_set(traces, self._policy)
-        self._removed.append(found.redacted)
+        found, removed, values = redacted_set(traces, self._policy)
+        self._removed.append(removed)
         self._values |= values
         return found
 

@@ -44,7 +44,8 @@ class Redacted:
     columns
         The columns; nothing that was removed is left in them.
     removed
-        One row per kind, place, key and action: ``value_count`` distinct values, ``use_count`` uses.
+        One row per kind, place, key and action: ``value_count`` distinct values, ``use_count`` uses.  What was removed
+        before is only in the note of the columns.
     searched
         Removed values that finished files can be searched for; never written anywhere.
     """
@@ -78,9 +79,9 @@ def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
     )
     removed = table_of([use for use in uses if use.action != "keep"])[list(_SAID)]
     known = removed_from(columns)
-    removed = pd.concat([known, removed], ignore_index=True) if len(known) else removed
     if len(removed):
-        made = replace(made, notes={**columns.notes, NOTE: removed.to_json(orient="records")})
+        both = pd.concat([known, removed], ignore_index=True) if len(known) else removed
+        made = replace(made, notes={**columns.notes, NOTE: both.to_json(orient="records")})
     return Redacted(made, removed, frozenset(values - _still_there(made, values)))
 
 
@@ -89,6 +90,13 @@ def removed_from(columns: Columns) -> pd.DataFrame:
     rows = json.loads(columns.notes.get(NOTE, "[]"))
     frame = pd.DataFrame(rows, columns=list(_SAID))
     return frame.astype({"value_count": "int64", "use_count": "int64"})
+
+
+def joined_notes(notes: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the notes of several sets by key: the last of each, and of removals all."""
+    removed = [row for key, value in notes if key == NOTE for row in json.loads(value)]
+    distinct = list({json.dumps(row, sort_keys=True): row for row in removed}.values())
+    return dict(notes) | ({NOTE: json.dumps(distinct, ensure_ascii=False)} if distinct else {})
 
 
 def _is_searched(value: str, kind: str) -> bool:

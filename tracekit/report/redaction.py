@@ -17,7 +17,7 @@ import pandas as pd
 
 from tracekit.errors import RenderError
 from tracekit.findings import Finding, Findings
-from tracekit.redaction.apply import redacted_texts, removed_from
+from tracekit.redaction.apply import redacted_texts
 from tracekit.redaction.keys import Context, context_of
 from tracekit.redaction.leftover import LEAST, occurrences
 from tracekit.redaction.patterns import masked
@@ -59,6 +59,7 @@ class Outgoing:
         self.policy = policy
         self.values: set[str] = set()
         self.removed: list[pd.DataFrame] = []
+        self._earlier: list[pd.DataFrame] = []
         self._sets: dict[int, tuple[TraceSet, TraceSet]] = {}
 
     @classmethod
@@ -70,7 +71,7 @@ class Outgoing:
     @property
     def statement(self) -> str:
         """What was removed, as a sentence."""
-        known = [frame for frame in self.removed if len(frame)]
+        known = [frame for frame in (*self._earlier, *self.removed) if len(frame)]
         if not known:
             return "Searched for personal data and secrets: none found."
         table = pd.concat(known, ignore_index=True)
@@ -80,10 +81,11 @@ class Outgoing:
     def traces(self, traces: TraceSet) -> TraceSet:
         """Return a set without personal data and secrets; the same object gives the same answer."""
         if id(traces) not in self._sets:
-            found, searched = redacted_set(traces, self.policy)
+            found, removed, searched = redacted_set(traces, self.policy)
             self._sets[id(traces)] = traces, found
             self.values |= searched
-            self.removed.append(removed_from(found.columns))
+            self.removed.append(removed)
+            self._earlier.append(traces.redacted)
         return self._sets[id(traces)][1]
 
     def set_of(self, view: Any) -> Any:
