@@ -221,6 +221,14 @@ def test_log_messages_lose_what_traces_have(tmp_path):
     assert left_in(page, ["Jo Kowalczyk", "jo@example.org"]) == set()
 
 
+def test_a_shortened_name_of_a_host_is_no_mail(tmp_path, recwarn):
+    """The map shows ``ledger@db.shop.intern…``, and the whole name as a tooltip."""
+    view = tk.service_graph(tk.load_sample("checkout-xray"))
+    assert "ledger@db.shop.internal" in tk.export(view, tmp_path / "map.svg").read_text()
+    assert "ledger@db.shop.internal" in tk.export(view, tmp_path / "map.html").read_text()
+    assert not len(recwarn)
+
+
 # -------------------------------------------------------------------- the search of the finished bytes
 
 

@@ -42,6 +42,7 @@ _PACKED: Final = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 _BINARY: Final = ("bdata",)  # members of figures that are numbers in base64
 _HOLDERS: Final = ("source", "traces", "recording")
 _DEEPEST: Final = 4
+_CUT: Final = "…"  # at the end of a shortened text
 _HEAD: Final = 40  # bytes of a longer value that are searched for: views shorten texts
 _COLUMNS: Final = {"trace_id", "span_id", "parent_span_id", "exemplar_trace_id", "service_name", "host_name"}
 
@@ -195,7 +196,7 @@ class Outgoing:
         found = [(one, one[1] if one[1] is not None else one[3]) for one in _TEXT.finditer(markup)]
         kept = [(one, text) for one, text in found if not text.startswith("data:")]
         plain = [html.unescape(text) for _, text in kept]
-        new = [self._whole(text) for text in self.texts(plain)]
+        new = self._drawn(plain)
         out, at = [], 0
         for (one, _), old, text in zip(kept, plain, new, strict=True):
             group = 1 if one[1] is not None else 3
@@ -203,9 +204,23 @@ class Outgoing:
             at = one.end(group)
         return Markup("".join([*out, markup[at:]]))
 
+    def _drawn(self, texts: Sequence[str]) -> list[str]:
+        """Return texts of a view as they may leave; one that is shortened is judged by what it was shortened from.
+
+        The whole text is usually in the same view, as a tooltip.  Where it is not, the rest of a match is no removed
+        value: ``ledger@db.intern…`` may be the name of a host.
+        """
+        whole = [text for text in texts if _CUT not in text]
+        new = dict(zip(whole, self.texts(whole), strict=True))
+        kept = "\n".join(old for old, text in new.items() if old == text)
+        cut = [text for text in texts if _CUT in text and text.partition(_CUT)[0] not in kept]
+        known = set(self.values)
+        new |= dict(zip(cut, redacted_texts(cut, self.policy, values=known), strict=True))
+        return [self._whole(new.get(text, text)) for text in texts]
+
     def _whole(self, text: str) -> str:
         """Return a shortened text without the beginning of a removed value."""
-        stem, cut, rest = text.partition("…")
+        stem, cut, rest = text.partition(_CUT)
         if not cut:
             return text
         starts = {value[:LEAST] for value in self.values}
@@ -225,7 +240,7 @@ class Outgoing:
     def members(self, value: Any) -> Any:
         """Return a JSON value with its texts as they may leave; texts that are JSON themselves too."""
         known = sorted(set(_texts_in(value)))
-        new = dict(zip(known, self.texts(known), strict=True))
+        new = dict(zip(known, self._drawn(known), strict=True))
         return _replaced(value, new)
 
     # ---------------------------------------------------------------- the finished file
