@@ -50,6 +50,7 @@ LAYERS = [
         "",
         "cli_tables",
         "cli_reading",
+        "cli_privacy",
         "cli_diff",
         "cli_investigate",
         "cli_path",
@@ -69,6 +70,7 @@ COMMANDS = [
     "",
     "cli_tables",
     "cli_reading",
+    "cli_privacy",
     "cli_diff",
     "cli_investigate",
     "cli_path",
@@ -101,7 +103,17 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
     "opentelemetry": {"testing"},
     "isal": {"loading"},
     "backports": {"loading", "aws", "pull"},
-    "typer": {"cli", "cli_reading", "cli_path", "cli_diff", "cli_investigate", "cli_pull", "cli_listen", "cli_audit"},
+    "typer": {
+        "cli",
+        "cli_reading",
+        "cli_path",
+        "cli_diff",
+        "cli_investigate",
+        "cli_pull",
+        "cli_listen",
+        "cli_audit",
+        "cli_privacy",
+    },
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()

@@ -19,12 +19,15 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_pull
+from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_privacy, cli_pull
+from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import SampleSpans, read_traces
+from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
     from tracekit.analysis.cost.prices import Price
+    from tracekit.report.redaction import Outgoing
     from tracekit.report.sides import Sides
     from tracekit.report.standard import Standard
 
@@ -61,6 +64,7 @@ app.command()(cli_investigate.investigate)
 app.command()(cli_path.path)
 app.command()(cli_diff.diff)
 app.command()(cli_audit.audit)
+app.command()(cli_privacy.privacy)
 
 Files = Annotated[
     list[str],
@@ -117,15 +121,18 @@ def demo(
     """Investigate a bundled sample, a checkout latency regression, and write the report."""
     from tracekit.checks.overview import Overview  # noqa: PLC0415 - not for --help
     from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.page import write  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)
     baseline, current = sets
-    found = tk.investigate(current, baseline)
-    written = found.report(output, title="checkout-regression: during the incident")
+    outgoing = outgoing_of(usable(None, no_redact=False))
+    assert outgoing is not None
+    found = tk.investigate(outgoing.traces(current), outgoing.traces(baseline))
+    written = write(found.standard, output, title="checkout-regression: during the incident", outgoing=outgoing)
     cli_investigate.show_screen(found)
     show(figures_table({"baseline": Overview(baseline), "current": Overview(current)}))
-    _show_findings(found.standard, written)
+    _show_findings(found.standard, written, outgoing)
     typer.echo('In a notebook (`tracekit lab`): baseline, current = tk.load_sample("checkout-regression")')
 
 
@@ -172,6 +179,8 @@ def report(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     sample_spans: SampleSpans = None,
+    redact: Redact = None,
+    no_redact: NoRedact = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -179,6 +188,7 @@ def report(
     """Write a self-contained HTML report and print its findings."""
     from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
 
+    outgoing = outgoing_of(usable(redact, no_redact=no_redact))
     objective = _objective(slo, slo_latency_ms)
     charged = _charged(prices)
     _check_options(format_, time_unit)
@@ -187,6 +197,9 @@ def report(
     baseline_traces = read_traces(baseline, **options) if baseline else None
     traces = read_traces(files, **options)
     try:
+        if outgoing is not None:
+            traces = outgoing.traces(traces)
+            baseline_traces = None if baseline_traces is None else outgoing.traces(baseline_traces)
         sides = sides_of(
             traces,
             baseline_traces,
@@ -196,7 +209,7 @@ def report(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _write_report(sides, output, title, logs=logs, slo=objective, prices=charged)
+    _write_report(sides, output, title, outgoing=outgoing, logs=logs, slo=objective, prices=charged)
 
 
 def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | None:
@@ -283,23 +296,31 @@ def convert(
         bool, typer.Option("--flat", help="Write one Parquet file of spans for DuckDB, Polars and pandas instead.")
     ] = False,
     append: Annotated[bool, typer.Option("--append", help="Add to the store that is there, if any.")] = False,
+    redact: Redact = None,
+    no_redact: NoRedact = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
-    """Convert traces to a Parquet store, which every command and tk.read accept as input, or to OTLP JSON Lines."""
+    """Convert traces to a Parquet store, which every command and tk.read accept as input, or to OTLP JSON Lines.
+
+    Personal data and secrets are removed from OTLP and from --flat files, and with --redact from a store.
+    """
     _check_options(format_, time_unit)
+    policy = usable(redact, no_redact=no_redact, otherwise=AUTO)
     lost: Counter[str] = Counter()
-    written = tk.convert(
-        files,
-        output,
-        flat=flat,
-        append=append,
-        format=format_,
-        time_unit=time_unit,
-        strict=strict,
-        on_issue=lambda issue: lost.update({issue.action: issue.issue_count}),
-    )
+    with removals_printed():
+        written = tk.convert(
+            files,
+            output,
+            flat=flat,
+            append=append,
+            format=format_,
+            time_unit=time_unit,
+            strict=strict,
+            on_issue=lambda issue: lost.update({issue.action: issue.issue_count}),
+            redact=policy,
+        )
     byte_count = sum(file.stat().st_size for file in [written, *written.rglob("*")] if file.is_file())
     typer.echo(f"{written}: {byte_count / 1e6:,.1f} MB, {lost['quarantined']:,} records quarantined")
 
@@ -383,6 +404,7 @@ def _write_report(
     output: Path,
     title: str | None,
     *,
+    outgoing: Outgoing | None = None,
     logs: list[str] | None = None,
     slo: dict[str, float] | None = None,
     prices: list[Price] | None = None,
@@ -393,13 +415,13 @@ def _write_report(
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    results = Standard.between(sides, logs, Goals.of(slo, prices))
-    written = write(results, output, title=title)
+    results = Standard.between(sides, logs, Goals.of(slo, prices), outgoing)
+    written = write(results, output, title=title, outgoing=outgoing)
     show(screen_table(results.screen))
-    _show_findings(results, written)
+    _show_findings(results, written, outgoing)
 
 
-def _show_findings(results: Standard, written: Path) -> None:
+def _show_findings(results: Standard, written: Path, outgoing: Outgoing | None) -> None:
     """Print what a report is about, and its findings."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
 
@@ -408,6 +430,8 @@ def _show_findings(results: Standard, written: Path) -> None:
         typer.echo(repr(results.case.logs))
     show(findings_table(results.findings))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")
+    if outgoing is not None:
+        typer.echo(outgoing.statement)
 
 
 def _exit_code(traces: tk.TraceSet) -> int:

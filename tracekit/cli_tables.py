@@ -106,6 +106,19 @@ def _by_code(issues: pd.DataFrame) -> pd.DataFrame:
     return first.sort_values("severity", key=lambda column: column.map(_RANKS), kind="stable")
 
 
+def privacy_table(found: pd.DataFrame) -> Table:
+    """Return one row per kind of personal data and secrets, place and key."""
+    title = "Personal data and secrets" if len(found) else "No personal data or secrets found."
+    table = _table(title, ["kind", "where", "key"], ["values", "uses"])
+    table.add_column("action")
+    table.add_column("example", overflow="fold")
+    for row in _records(found):
+        texts = [_cell(row[name]) for name in ("kind", "where", "key")]
+        numbers = [count(row[name]) for name in ("value_count", "use_count")]
+        table.add_row(*texts, *numbers, _cell(row["action"]), _cell(row["example"]))
+    return table
+
+
 def findings_table(findings: Findings, title: str = "Findings") -> Table:
     """Return one row per finding: severity, headline, method and remedy."""
     table = _table(title, ["severity", "finding"])

@@ -20,6 +20,7 @@ from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
 from tracekit.redaction.apply import redacted_columns, redacted_texts, removed_from
 from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction.statement import say
 from tracekit.schema import Quality
 from tracekit.self_description import step
 
@@ -499,7 +500,7 @@ class TraceSet(Shown):
 
         return save(self, Path(path))
 
-    def to_parquet(self, path: str | Path) -> Path:
+    def to_parquet(self, path: str | Path, *, redact: Any = STANDARD) -> Path:
         """Write the spans to one Parquet file that DuckDB, Polars and pandas read.
 
         The file has one row per span: the columns of ``spans`` except row numbers and positions in sources; ``weight``
@@ -512,6 +513,9 @@ class TraceSet(Shown):
         ----------
         path
             File to write.  An existing Parquet file is replaced only after the new one is complete.
+        redact
+            What becomes of personal data and secrets, as for ``redact``; a warning says what was removed.  None writes
+            everything.
 
         Returns
         -------
@@ -522,6 +526,8 @@ class TraceSet(Shown):
         ------
         FileExistsError
             The path exists and is not a Parquet file.
+        ValueError
+            The policy cannot be used.
 
         Examples
         --------
@@ -533,17 +539,17 @@ class TraceSet(Shown):
         """
         from tracekit.loading.flat import write  # noqa: PLC0415 - the loaders build on this module
 
-        return write(self, Path(path))
+        return write(self._outgoing(redact, Path(path)), Path(path))
 
-    def to_otlp(self, path: str | Path, *, progress: bool | None = None) -> Path:
+    def to_otlp(self, path: str | Path, *, progress: bool | None = None, redact: Any = STANDARD) -> Path:
         """Write the traces as OTLP JSON Lines, which the OpenTelemetry Collector and most tracing tools read.
 
-        Each line is one export request with whole traces.  Of traces that were read from OTLP every span is written
-        with its attributes, events, links, trace state, flags and dropped counts, its resource and its scope.  Not
-        written are issues, positions in the sources, marks of what was repaired on reading, and sampling weights that
-        are not in attributes or trace states.  Of other formats, what OTLP does not have is lost as well: X-Ray's
-        namespaces, origins and indexing of attributes, inferred spans and facts about whole traces; Jaeger's kinds of
-        references; the resolution of times.
+        Each line is one export request with whole traces.  With ``redact=None``, of traces that were read from OTLP
+        every span is written with its attributes, events, links, trace state, flags and dropped counts, its resource
+        and its scope.  Not written are issues, positions in the sources, marks of what was repaired on reading, and
+        sampling weights that are not in attributes or trace states.  Of other formats, what OTLP does not have is lost
+        as well: X-Ray's namespaces, origins and indexing of attributes, inferred spans and facts about whole traces;
+        Jaeger's kinds of references; the resolution of times.
 
         Parameters
         ----------
@@ -552,6 +558,9 @@ class TraceSet(Shown):
             replaced only after the new one is complete.
         progress
             Show the progress after one second: True always, False never, None only in a terminal or notebook.
+        redact
+            What becomes of personal data and secrets, as for ``redact``; a warning says what was removed.  None writes
+            everything.
 
         Returns
         -------
@@ -561,7 +570,7 @@ class TraceSet(Shown):
         Raises
         ------
         ValueError
-            The name ends in something else.
+            The name ends in something else, or the policy cannot be used.
         FileExistsError
             The path exists and is not a file of JSON Lines.
 
@@ -574,7 +583,16 @@ class TraceSet(Shown):
         """
         from tracekit.loading.otlp.write import write  # noqa: PLC0415 - the loaders build on this module
 
-        return write(self, Path(path), progress)
+        return write(self._outgoing(redact, Path(path)), Path(path), progress)
+
+    def _outgoing(self, redact: Any, path: Path) -> TraceSet:
+        """Return what may leave in a file, and say what was removed."""
+        policy = policy_of(redact)
+        if policy is None:
+            return self
+        found, removed, _ = redacted_set(self, policy)
+        say(removed, path)
+        return found
 
     # ---------------------------------------------------------------- display
 
@@ -588,11 +606,12 @@ class TraceSet(Shown):
         return self_description.table(self)
 
 
-def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, frozenset[str]]:
-    """Return a set without personal data and secrets, and the removed values that files can be searched for."""
+def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, pd.DataFrame, frozenset[str]]:
+    """Return a set without personal data and secrets, what was removed, and removed values to search files for."""
     found = redacted_columns(traces.columns, policy)
     steps = (*redacted_texts(traces.steps, policy, values=set(found.searched)), *([made] if made else []))
-    return TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps), found.searched
+    made_set = TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps)
+    return made_set, found.removed, found.searched
 
 
 def matching(traces: TraceSet, condition: Filter) -> Array:

@@ -276,6 +276,16 @@ def test_the_record_travels_with_a_store(tmp_path):
     assert redacted.head(2).redacted.equals(redacted.redacted)
 
 
+def test_the_records_of_two_sets_are_joined(tmp_path):
+    first = spans_with({"user.email": "jo@example.org"}).redact()
+    second = spans_with({"card": "4111111111111111"}, name="POST").redact()
+    kinds = {"email", "payment card"}
+    assert set((first + second).redacted["kind"]) == kinds
+    stores = [first.save(tmp_path / "a.parquet"), second.save(tmp_path / "b.parquet")]
+    assert set(tk.read(stores).redacted["kind"]) == kinds
+    assert (first + first).redacted.equals(first.redacted)
+
+
 def test_an_empty_set():
     traces = tk.load_sample("small-shop")[1]
     assert len(traces.where("duration_ns < 0").redact()) == 0

@@ -152,7 +152,7 @@ def _words(cell):
 def test_the_same_traces_give_the_same_bytes(source, tmp_path):
     assert render(TraceSet.from_spans(shop_frame()), title="Shop") == source
     shuffled = shop_frame().sample(frac=1, random_state=4)
-    again = report(TraceSet.from_spans(shop_frame()), tmp_path / "a.html", title="Shop")
+    again = report(TraceSet.from_spans(shop_frame()), tmp_path / "a.html", title="Shop", redact=None)
     assert again.read_bytes() == source.encode()
     strip = lambda text: re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)  # noqa: E731 - record numbers differ
     assert strip(render(TraceSet.from_spans(shuffled), title="Shop")) == strip(source)

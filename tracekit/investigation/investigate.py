@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
 
 
@@ -101,18 +102,26 @@ def investigate(
     names = [step.name for step in STEPS]
     if unknown := [name for name in steps or () if name not in names]:
         raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
-    goals = Goals.of(slo, prices)
-    recording = replace(build_case(traces, rules=rules, requests=requests), deployments=deployments)
-    compared = baseline_within(recording) if baseline is None else Baseline("given", traces, baseline, "")
-    case = _case(recording, compared, logs)
-    ran = run_steps(case, recording if compared.kind != "given" else case, names if steps is None else steps, on_step)
-    sides = Sides(compared.current, compared.before, traces, _names(compared))
-    return Investigation(ran.screen, ran.findings, compared.current, compared, ran.table, case, sides, goals)
+    goals, chosen = Goals.of(slo, prices), names if steps is None else steps
+
+    def run(outgoing: Outgoing | None = None) -> Investigation:
+        """Return the investigation of the traces, or of what may leave of them."""
+        now, before = (traces, baseline) if outgoing is None else (outgoing.traces(traces), outgoing.set_of(baseline))
+        recording = replace(build_case(now, rules=rules, requests=requests), deployments=deployments)
+        compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")
+        case = _case(recording, compared, logs, outgoing)
+        ran = run_steps(case, recording if compared.kind != "given" else case, chosen, on_step)
+        sides = Sides(compared.current, compared.before, now, _names(compared))
+        return Investigation(ran.screen, ran.findings, compared.current, compared, ran.table, case, sides, goals, run)
+
+    return run()
 
 
-def _case(recording: Case, compared: Baseline, logs: Any) -> Case:
+def _case(recording: Case, compared: Baseline, logs: Any, outgoing: Outgoing | None) -> Case:
     """Return the case of the traces to explain: with their baseline and their log lines."""
     joined = None if logs is None else logs_of(compared.current, logs, baseline=compared.before)
+    if joined is not None and outgoing is not None:
+        joined = joined.redacted(outgoing.texts)
     before = None if compared.before is None else Case(compared.before)
     case = recording
     if compared.current is not recording.traces:  # the inputs of the recording do not fit a part of it

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracekit.findings import Shown
 from tracekit.report.goals import Goals
 from tracekit.report.latency_change import timeline_picture
 from tracekit.report.page import write
+from tracekit.report.redaction import Outgoing
 from tracekit.report.standard import Standard
 from tracekit.text import plural
 from tracekit.views.svg import image
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Findings, Severity
     from tracekit.investigation.baseline import Baseline
+    from tracekit.redaction.policy import Policy
     from tracekit.report.sides import Sides
     from tracekit.traces import TraceSet
 
@@ -66,6 +69,7 @@ class Investigation(Shown):
     _case: Case = field(repr=False)
     _sides: Sides = field(repr=False)
     _goals: Goals = field(default_factory=Goals, repr=False)
+    _again: Callable[[Outgoing], Investigation] | None = field(default=None, repr=False)
 
     @property
     def severity(self) -> Severity:
@@ -73,9 +77,16 @@ class Investigation(Shown):
         return self.first_screen.severity
 
     def report(
-        self, path: str | os.PathLike[str], *, title: str | None = None, generated: datetime | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        generated: datetime | None = None,
+        redact: Policy | str | Path | Mapping[str, Any] | None = "default",
     ) -> Path:
         """Write the report into one self-contained HTML file, with the same findings.
+
+        Where the traces contain personal data or secrets, the investigation is repeated without them.
 
         Parameters
         ----------
@@ -85,6 +96,8 @@ class Investigation(Shown):
             Title of the page (default: the names of the sources).
         generated
             Time shown in the footer.
+        redact
+            What becomes of personal data and secrets, as for ``tk.report``; None writes everything.
 
         Returns
         -------
@@ -94,7 +107,9 @@ class Investigation(Shown):
         Raises
         ------
         RenderError
-            If the folder does not exist, or the path is a folder.
+            If the folder does not exist, or the path is a folder; if the finished page contains a removed value.
+        ValueError
+            A policy that cannot be used.
 
         Examples
         --------
@@ -104,7 +119,17 @@ class Investigation(Shown):
         >>> page.count('id="first-screen"')
         1
         """
-        return write(self.standard, path, title=title, generated=generated)
+        outgoing = Outgoing.of(redact)
+        shown = self if outgoing is None else self._redacted(outgoing)
+        return write(shown.standard, path, title=title, generated=generated, outgoing=outgoing)
+
+    def _redacted(self, outgoing: Outgoing) -> Investigation:
+        """Return the same investigation of what may leave."""
+        for traces in (self._sides.recording, self.baseline.before):
+            if traces is not None:
+                outgoing.traces(traces)
+        is_clean = self._case.logs is None and not any(len(frame) for frame in outgoing.removed)
+        return self if is_clean or self._again is None else self._again(outgoing)
 
     @property
     def standard(self) -> Standard:

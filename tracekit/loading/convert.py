@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
 
 from tracekit.loading import check_all_stores
 from tracekit.loading import flat as flat_file
@@ -29,6 +31,10 @@ from tracekit.loading.store import read_write
 from tracekit.loading.store.joining import join
 from tracekit.loading.store.place import alone, beside
 from tracekit.loading.store.spill import Spill
+from tracekit.redaction.apply import NOTE, redacted_frame
+from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction.statement import say
+from tracekit.traces import redacted_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.ledger import Issue
     from tracekit.loading.opening.source import Source
+    from tracekit.loading.store.joining import Writer
+    from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
 
     Writing = Callable[
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
 
 
 SPANS_AT_ONCE = 500_000  # about half a gigabyte
+AUTO = "auto"
 
 
 def convert(
@@ -58,6 +67,7 @@ def convert(
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
     append: bool = False,
+    redact: Any = AUTO,
 ) -> Path:
     """Convert recorded traces to a Parquet store, a Parquet file of spans or OTLP; they need not fit in memory.
 
@@ -78,6 +88,10 @@ def convert(
     append
         Add the sources to the store at the path, if there is one.  Traces that continue are merged, with late spans;
         spans that are already there are counted as duplicates.  The store is written anew.
+    redact
+        What becomes of personal data and secrets, as for ``TraceSet.redact``; a warning says what was removed.
+        ``"auto"`` is ``"default"`` for files for other tools (OTLP, ``flat``), and None, which writes everything, for a
+        store.  What only a key tells is removed from other texts of the same ``spans_at_once``.
 
     Returns
     -------
@@ -92,8 +106,8 @@ def convert(
         The path exists and is not a store, with ``flat`` not a Parquet file, and for OTLP not a file of JSON Lines; or
         another process is adding to it.
     ValueError
-        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, ``flat`` with a name for OTLP, or ``append``
-        to a file.
+        An unknown ``format`` or ``time_unit``, ``spans_at_once`` below 1, ``flat`` with a name for OTLP, ``append``
+        to a file, or a policy that cannot be used.
 
     Notes
     -----
@@ -125,13 +139,15 @@ def convert(
         raise ValueError(f"expected a store to append to, found {path.name}, a file; omit append (--append)")
     place = kind.place_for(path)
     if append and place.exists():
-        options = {"format": format, "strict": strict, "time_unit": time_unit, "on_issue": on_issue}
-        return _append(source, path, place, {**options, "progress": progress, "spans_at_once": spans_at_once})
-    save: Callable[[TraceSet, Path], Path] = read_write.save if kind is read_write else kind.write
+        options: dict[str, Any] = {"format": format, "strict": strict, "time_unit": time_unit, "on_issue": on_issue}
+        options |= {"progress": progress, "spans_at_once": spans_at_once, "redact": redact}
+        return _append(source, path, place, options)
+    removal = _Removal(policy_of((None if kind is read_write else STANDARD) if redact == AUTO else redact))
+    whole: Callable[[TraceSet, Path], Path] = read_write.save if kind is read_write else kind.write
     writing: Writing = kind.writing
     sources = expand(source)
     if stores := [one for one in sources if one.kind == "store"]:
-        return _join(sources, stores, path, save, writing, spans_at_once, progress)
+        return removal.said(_join(sources, stores, path, whole, writing, spans_at_once, progress, removal))
     builder = Builder(strict=strict, on_issue=on_issue)
     with (
         collector_paused(),
@@ -144,10 +160,71 @@ def convert(
         del builder
         read_all(reader, sources)
         if spill.is_empty:
-            return save(to_trace_set(reader.builder, time_unit), path)
+            return removal.said(whole(removal.of(to_trace_set(reader.builder, time_unit)), path))
         runs.take(reader)
-        runs.write(writing, path, reader.builder.ledgers, time_unit)
-    return path
+        runs.write(writing, path, reader.builder.ledgers, time_unit, removal)
+    return removal.said(path)
+
+
+class _Removal:
+    """Redacts the parts of a conversion, and says at its end what was removed."""
+
+    def __init__(self, policy: Policy | None) -> None:
+        self._policy = policy
+        self._removed: list[pd.DataFrame] = []
+        self._values: set[str] = set()
+
+    def of(self, traces: TraceSet) -> TraceSet:
+        """Return what may be written of a part."""
+        if self._policy is None:
+            return traces
+        found, removed, values = redacted_set(traces, self._policy)
+        self._removed.append(removed)
+        self._values |= values
+        return found
+
+    def frame(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return what may be written of sources or issues."""
+        return frame if self._policy is None else redacted_frame(frame, self._policy, self._values)
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The record of what was removed, as notes of a store."""
+        removed = self._table()
+        return {NOTE: removed.to_json(orient="records")} if len(removed) else {}
+
+    def before(self, written: Writer) -> Writer:
+        """Return a writer that redacts what another one writes."""
+        return written if self._policy is None else _Redacting(written, self)
+
+    def said(self, path: Path) -> Path:
+        """Say what was removed from a file, and return its path."""
+        say(self._table(), path)
+        return path
+
+    def _table(self) -> pd.DataFrame:
+        """Return what was removed from all parts; a value of several parts counts in each."""
+        known = [frame for frame in self._removed if len(frame)]
+        if not known:
+            return pd.DataFrame()
+        keys = ["kind", "where", "key", "action"]
+        return pd.concat(known).groupby(keys, sort=False)[["value_count", "use_count"]].sum().reset_index()
+
+
+class _Redacting(NamedTuple):
+    """A writer that redacts what another one writes."""
+
+    written: Writer
+    removal: _Removal
+
+    def part(self, traces: TraceSet) -> None:
+        """Write whole traces."""
+        self.written.part(self.removal.of(traces))
+
+    def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
+        """Write what all parts share."""
+        removal = self.removal
+        self.written.finish(removal.frame(sources), removal.frame(issues), {**(notes or {}), **removal.notes})
 
 
 def _append(source: Any, path: Path, place: Path, options: Mapping[str, Any]) -> Path:
@@ -156,7 +233,7 @@ def _append(source: Any, path: Path, place: Path, options: Mapping[str, Any]) ->
         sources = expand(source)
         check_all_stores(sources, stores := [one for one in sources if one.kind == "store"])
         added = [store.path for store in stores] or [convert(source, folder / "added.parquet", **options)]
-        only = {name: options[name] for name in ("progress", "spans_at_once")}
+        only = {name: options[name] for name in ("progress", "spans_at_once", "redact")}
         return convert([place, *added], path, **only)
 
 
@@ -168,14 +245,15 @@ def _join(
     writing: Writing,
     spans_at_once: int,
     progress: bool | None,
+    removal: _Removal,
 ) -> Path:
     """Write stores as one: those that are small enough at once."""
     check_all_stores(sources, stores)
     paths = [store.path for store in stores if store.path is not None]
     if sum(read_write.read_marker(store).span_count for store in paths) <= spans_at_once:
-        return save(read_write.load(paths), path)
+        return save(removal.of(read_write.load(paths)), path)
     with collector_paused(), writing(path) as written:
-        join(paths, written, spans_at_once=spans_at_once, progress=progress)
+        join(paths, removal.before(written), spans_at_once=spans_at_once, progress=progress)
     return path
 
 
@@ -205,11 +283,14 @@ class _Runs:
         del columns
         gc.collect(1)  # it is paused, and the state of a loader refers to its builder
 
-    def write(self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
+    def write(
+        self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None, removal: _Removal
+    ) -> None:
         """Write everything, part by part."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
         totals = IssueTotals(ledgers)
-        with writing(path) as written:
+        with writing(path) as plain:
+            written = removal.before(plain)
             for columns in self._spill.parts(self._spans_at_once):
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
                 traces = finalise(with_owners(columns), scratch, time_unit, minorities)
@@ -219,4 +300,4 @@ class _Runs:
                 totals.add(scratch)
                 gc.collect(1)
             totals.write()
-            written.finish(sources_frame(ledgers), issues_frame(ledgers))
+            written.finish(sources_frame(ledgers), issues_frame(ledgers), {})

@@ -162,7 +162,7 @@ class Listener:
         if not self.counts.request_count:
             hint = f"start the application with the variables in env (OTEL_EXPORTER_OTLP_ENDPOINT={self.endpoint})"
             raise TracekitError(f"expected spans to save, but none were received; {hint}")
-        return convert([spool.reader() for spool in self._spools.values()], path, format="otlp")
+        return convert([spool.reader() for spool in self._spools.values()], path, format="otlp", redact=None)
 
     def close(self) -> None:
         """End the server; what was received stays."""

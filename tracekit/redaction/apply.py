@@ -44,7 +44,8 @@ class Redacted:
     columns
         The columns; nothing that was removed is left in them.
     removed
-        One row per kind, place, key and action: ``value_count`` distinct values, ``use_count`` uses.
+        One row per kind, place, key and action: ``value_count`` distinct values, ``use_count`` uses.  What was removed
+        before is only in the note of the columns.
     searched
         Removed values that finished files can be searched for; never written anywhere.
     """
@@ -71,12 +72,16 @@ def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
     names, new_name = _texts(pools.names, policy)
     texts, new_text = _texts(pools.texts, policy)
     made = _recoded(columns, kv, new_code, (names, new_name), (texts, new_text))
-    made = replace(made, sources=_frame(columns.sources, policy, values), issues=_frame(columns.issues, policy, values))
+    made = replace(
+        made,
+        sources=redacted_frame(columns.sources, policy, values),
+        issues=redacted_frame(columns.issues, policy, values),
+    )
     removed = table_of([use for use in uses if use.action != "keep"])[list(_SAID)]
     known = removed_from(columns)
-    removed = pd.concat([known, removed], ignore_index=True) if len(known) else removed
     if len(removed):
-        made = replace(made, notes={**columns.notes, NOTE: removed.to_json(orient="records")})
+        both = pd.concat([known, removed], ignore_index=True) if len(known) else removed
+        made = replace(made, notes={**columns.notes, NOTE: both.to_json(orient="records")})
     return Redacted(made, removed, frozenset(values - _still_there(made, values)))
 
 
@@ -85,6 +90,13 @@ def removed_from(columns: Columns) -> pd.DataFrame:
     rows = json.loads(columns.notes.get(NOTE, "[]"))
     frame = pd.DataFrame(rows, columns=list(_SAID))
     return frame.astype({"value_count": "int64", "use_count": "int64"})
+
+
+def joined_notes(notes: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the notes of several sets by key: the last of each, and of removals all."""
+    removed = [row for key, value in notes if key == NOTE for row in json.loads(value)]
+    distinct = list({json.dumps(row, sort_keys=True): row for row in removed}.values())
+    return dict(notes) | ({NOTE: json.dumps(distinct, ensure_ascii=False)} if distinct else {})
 
 
 def _is_searched(value: str, kind: str) -> bool:
@@ -312,7 +324,7 @@ def _recoded_values(table: Ragged, code: Array) -> Ragged:
 # -------------------------------------------------------------------- sources, issues, and texts of other origin
 
 
-def _frame(frame: pd.DataFrame, policy: Policy, values: set[str]) -> pd.DataFrame:
+def redacted_frame(frame: pd.DataFrame, policy: Policy, values: set[str]) -> pd.DataFrame:
     """Return a frame of sources or issues with replacements in its texts; what is found is added to the values."""
     out = frame.copy()
     for name in out.columns:
@@ -345,22 +357,17 @@ def redacted_texts(
     pool = Pool(strings(list(texts)), [context or Context()], np.zeros(len(texts), np.int64)).search()
     whole = blob_of(pool.texts)
     out = list(texts)
-    rows = {int(np.searchsorted(whole.offsets, at, "right")) - 1 for at, _ in occurrences(whole.data, known)}
+    left: defaultdict[int, set[str]] = defaultdict(set)
+    for at, value in occurrences(whole.data, known):
+        left[int(np.searchsorted(whole.offsets, at, "right")) - 1].add(value)
     for row, matches in pool.found.items():
         acted = [match for match in matches if policy.action(match.kind) != "keep"]
         known |= {out[row][m.begin : m.end] for m in acted if _is_searched(out[row][m.begin : m.end], m.kind)}
         out[row] = replaced(out[row], acted, policy)
-    for row in rows:
-        out[row] = _without(out[row], known)
+    for row, found in left.items():
+        for value in sorted(found, key=len, reverse=True):
+            out[row] = out[row].replace(value, "[removed]")
     return out
-
-
-def _without(text: str, values: Iterable[str]) -> str:
-    """Return a text without these values."""
-    single = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
-    for value in sorted({value for _, value in occurrences(single, values)}, key=len, reverse=True):
-        text = text.replace(value, "[removed]")
-    return text
 
 
 def _still_there(columns: Columns, values: set[str]) -> set[str]:

@@ -31,11 +31,11 @@ def occurrences(data: Array, values: Iterable[str]) -> Iterator[tuple[int, str]]
     >>> list(occurrences(text, ["Martin", "absent"]))
     [(0, 'Martin')]
     """
-    by_start: defaultdict[int, list[tuple[bytes, str]]] = defaultdict(list)
+    by_start: defaultdict[int, defaultdict[int, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
     for value in dict.fromkeys(values):
         raw = value.encode("utf-8", "surrogatepass")
         if len(raw) >= LEAST:
-            by_start[int.from_bytes(raw[:LEAST], "little")].append((raw, value))
+            by_start[int.from_bytes(raw[:LEAST], "little")][len(raw)][raw] = value
     if not by_start:
         return
     starts = np.sort(np.array(list(by_start), np.uint64))
@@ -47,9 +47,10 @@ def occurrences(data: Array, values: Iterable[str]) -> Iterator[tuple[int, str]]
         likely = np.flatnonzero(known[(windows * _GOLDEN) >> np.uint64(48)])
         likely = likely[np.isin(windows[likely], starts)]
         for at, start in zip((likely + low).tolist(), windows[likely].tolist(), strict=True):
-            for raw, value in by_start[start]:
-                if whole.startswith(raw, at) and (len(raw) >= LONG or _stands_alone(whole, at, at + len(raw))):
-                    yield at, value
+            for size, known_values in by_start[start].items():
+                found = known_values.get(whole[at : at + size])
+                if found is not None and (size >= LONG or _stands_alone(whole, at, at + size)):
+                    yield at, found
 
 
 def _windows(data: Array) -> Array:

@@ -36,7 +36,7 @@ def table_of(uses: list[Use]) -> pd.DataFrame:
     """Return one row per kind, place, key and action, secrets and most uses first."""
     frame = pd.DataFrame(uses, columns=list(Use._fields))
     grouped = frame.groupby(["kind", "where", "key", "action"], sort=False)
-    table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "first"))
+    table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "min"))
     table = table.reset_index()
     table["example"] = [masked(value) for value in table["example"]]
     table["is_secret"] = table["kind"].isin(SECRETS).to_numpy(bool)
@@ -49,12 +49,14 @@ def table_of(uses: list[Use]) -> pd.DataFrame:
 def uses_of(columns: Columns, pools: Pools, policy: Policy) -> Iterator[Use]:
     """Yield every match with its uses in spans, events, links, resources and scopes; unused values are left out."""
     shown = _shown_keys(pools.keys, policy)
+    named = [policy.action_of_key(key) for key in columns.kv.keys]
+    found = list(_of_values(pools))
+    rows = np.array([row for row, _, _ in found], np.int64)
     for where, count in _uses_of_values(columns):
-        for row, value, kind in _of_values(pools):
-            if count[row]:
-                key = shown[columns.kv.key[row]]
-                action = policy.action_of_key(columns.kv.keys[columns.kv.key[row]]) or policy.action(kind)
-                yield Use(kind, where, key, value, int(count[row]), action)
+        for at in np.flatnonzero(count[rows]).tolist():
+            row, value, kind = found[at]
+            key = int(columns.kv.key[row])
+            yield Use(kind, where, shown[key], value, int(count[row]), named[key] or policy.action(kind))
     for where, pool, codes in _uses_of_texts(columns, pools):
         count = np.bincount(codes[codes >= 0], minlength=len(pool.texts))
         for row, match, value in pool.values():

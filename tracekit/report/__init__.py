@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
 
 __all__ = ["report", "section"]
@@ -38,6 +39,7 @@ def report(
     prices: Sequence[Price | str] | None = None,
     title: str | None = None,
     generated: datetime | None = None,
+    redact: Policy | str | Path | Mapping[str, Any] | None = "default",
 ) -> Path:
     """Write a report into one self-contained HTML file.
 
@@ -85,6 +87,10 @@ def report(
         Time shown in the footer.  Without it, the same traces and options produce the same bytes; if other datasets
         were drawn before in the same session, services may have other colours.
 
+    redact
+        What becomes of personal data and secrets (``TraceSet.redact``), in the traces, the baseline, log messages and
+        all parts; the footer says what was removed.  None writes everything, and the footer says so.
+
     Returns
     -------
     pathlib.Path
@@ -93,12 +99,14 @@ def report(
     Raises
     ------
     RenderError
-        If the folder does not exist, or the path is a folder.
+        If the folder does not exist, or the path is a folder.  If the finished page contains a value that was removed,
+        such as in an image; nothing is written then.
     TypeError
         If a part cannot be shown; the message names it and lists what can be shown.
     ValueError
         If there are two TraceSets, a baseline or a goal without a TraceSet, a period without traces or outside the
-        recording, arguments that ``tk.slo`` or ``tk.cost`` refuse, or a figure that loads data from the network.
+        recording, arguments that ``tk.slo`` or ``tk.cost`` refuse, a policy that cannot be used, or a figure that loads
+        data from the network.
 
     Notes
     -----
@@ -126,9 +134,10 @@ def report(
     """
     from tracekit.report.goals import Goals  # noqa: PLC0415 - the analyses load slowly
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
+    from tracekit.report.redaction import Outgoing  # noqa: PLC0415 - likewise
 
     goals = Goals.of(slo, prices)
     given = {"split": split, "period": period, "baseline_period": baseline_period}
-    return write(
-        sections, path, baseline=baseline, periods=given, logs=logs, goals=goals, title=title, generated=generated
-    )
+    outgoing = Outgoing.of(redact)
+    more = {"logs": logs, "goals": goals, "title": title, "generated": generated, "outgoing": outgoing}
+    return write(sections, path, baseline=baseline, periods=given, **more)

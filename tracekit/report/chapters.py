@@ -11,6 +11,7 @@ from tracekit.views.colours import Colours, colours_for
 
 if TYPE_CHECKING:
     from tracekit.report.parts import Content, Piece
+    from tracekit.report.redaction import Outgoing
     from tracekit.report.sections import Blocks
     from tracekit.report.standard import Standard
     from tracekit.traces import TraceSet
@@ -84,9 +85,9 @@ class Chapters:
         return out
 
 
-def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
+def chapters_of(blocks: Blocks, standard: Standard | None, outgoing: Outgoing | None = None) -> Chapters:
     """Return the chapters of a page."""
-    contents = [_contents(block) for block in blocks]
+    contents = [_contents(block, outgoing) for block in blocks]
     elsewhere = {trace_of(content) for inside in contents for content in inside} - {""}
     sides, waterfalls = (standard.sides[:2], standard.embedded) if standard else ((), [])
     colours = colours_for(*(side for side in sides if side is not None))
@@ -94,19 +95,22 @@ def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
     shown = elsewhere | set(waterfalls)
     composer = Composer(colours, shown, [*taken, *(standard.taken if standard else ())])
     introduction = [composer.piece(content, "") for content in contents[0]]
-    rest = [_chapter(block, inside, composer) for block, inside in zip(blocks[1:], contents[1:], strict=True)]
+    rest = [_chapter(block, inside, composer, outgoing) for block, inside in zip(blocks[1:], contents[1:], strict=True)]
     return Chapters(introduction, rest, colours, shown, elsewhere)
 
 
-def _contents(block: Block | TraceSet) -> list[Content]:
+def _contents(block: Block | TraceSet, outgoing: Outgoing | None) -> list[Content]:
     """Return the contents of a block; none where the standard sections go."""
     parts = block.parts if isinstance(block, Block) else []
-    return [content for part, place in parts for content in contents_of(part, place)]
+    return [content for part, place in parts for content in contents_of(part, place, outgoing)]
 
 
-def _chapter(block: Block | TraceSet, inside: list[Content], composer: Composer) -> Chapter:
+def _chapter(block: Block | TraceSet, inside: list[Content], composer: Composer, outgoing: Outgoing | None) -> Chapter:
     """Return the chapter of a block."""
     if not isinstance(block, Block):
         return Chapter("", "", [], is_standard=True)
     title = block.title or heading_of(block.parts[0][0], inside[0])
-    return Chapter(composer.anchor(title), title, [composer.piece(content, title) for content in inside], block.code)
+    code = block.code
+    if outgoing is not None:
+        title, code = outgoing.texts([title, code])
+    return Chapter(composer.anchor(title), title, [composer.piece(content, title) for content in inside], code)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from tracekit.errors import RenderError
 from tracekit.report.page import write
+from tracekit.report.redaction import Outgoing
 from tracekit.traces import TraceSet
 from tracekit.views.bundle import picture_of
 from tracekit.views.export_trace import markdown, mermaid
-
-if TYPE_CHECKING:
-    from tracekit.views.markup import Markup
 
 SUFFIXES: Final = (".html", ".svg", ".png", ".csv", ".md", ".mmd")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _SHARP: Final = 2.0
 
 
-def export(view: Any, path: str | Path) -> Path:
+def export(view: Any, path: str | Path, *, redact: Any = "default") -> Path:
     r"""Write a view, a table or a trace to a file, in the format of its suffix.
 
     Parameters
@@ -32,6 +30,10 @@ def export(view: Any, path: str | Path) -> Path:
         DataFrame, or a result with a ``table``; ``.md`` and ``.mmd`` (Mermaid): a TraceSet with one trace.
     path
         Path of the file; an existing file is replaced.
+    redact
+        What becomes of personal data and secrets, as for ``TraceSet.redact``; a warning says what was removed, in a
+        page its footer.  None writes everything.  In tables and views, what only the key of an attribute tells is
+        removed where their traces are known: pass results of ``traces.redact()`` to be sure.
 
     Returns
     -------
@@ -41,11 +43,12 @@ def export(view: Any, path: str | Path) -> Path:
     Raises
     ------
     ValueError
-        If the suffix is unknown, or there is not exactly one trace.
+        If the suffix is unknown, there is not exactly one trace, or the policy cannot be used.
     TypeError
         If there is no view, image or table to write.
     RenderError
-        If the folder of a page does not exist, or ``resvg-py`` is not installed, for a PNG.
+        If the folder of a page does not exist, or ``resvg-py`` is not installed, for a PNG.  If what would be written
+        contains a value that was removed; nothing is written then.
 
     Notes
     -----
@@ -64,17 +67,27 @@ def export(view: Any, path: str | Path) -> Path:
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"expected a file name with suffix {', '.join(SUFFIXES)}, found {target.name!r}")
+    outgoing = Outgoing.of(redact)
     if suffix == ".html":
-        write([view], target)
-    elif suffix in (".md", ".mmd"):
-        target.write_text(_trace_text(view, suffix), encoding="utf-8", errors="replace")
-    elif suffix == ".csv":
-        target.write_text(_csv(view), encoding="utf-8", errors="replace", newline="")
-    elif suffix == ".svg":
-        target.write_text(str(picture_of(view)), encoding="utf-8", errors="replace")
-    else:
-        target.write_bytes(_png(picture_of(view)))
+        return write([view], target, outgoing=outgoing)
+    if outgoing is not None:
+        outgoing.learn(view)
+    made = _text(view, suffix, outgoing).encode("utf-8", "replace")
+    if outgoing is not None:
+        outgoing.check(made, target.name)
+        outgoing.say(target)
+    target.write_bytes(_png(made.decode("utf-8")) if suffix == ".png" else made)
     return target
+
+
+def _text(view: Any, suffix: str, outgoing: Outgoing | None) -> str:
+    """Return a file as text, of a PNG the picture that it is made of."""
+    if suffix in (".md", ".mmd"):
+        return _trace_text(view if outgoing is None else outgoing.set_of(view), suffix)
+    if suffix == ".csv":
+        return _csv(view, outgoing)
+    picture = picture_of(view)
+    return picture if outgoing is None else outgoing.markup(picture)
 
 
 def _trace_text(traces: Any, suffix: str) -> str:
@@ -86,13 +99,14 @@ def _trace_text(traces: Any, suffix: str) -> str:
     return (markdown if suffix == ".md" else mermaid)(traces, traces.trace_ids[0])
 
 
-def _csv(table: Any) -> str:
+def _csv(table: Any, outgoing: Outgoing | None) -> str:
     """Return a table as CSV without texts that a spreadsheet would evaluate."""
     frame = table if isinstance(table, pd.DataFrame) else getattr(table, "table", None)
     if not isinstance(frame, pd.DataFrame):
         frames = [name for name, value in getattr(table, "__dict__", {}).items() if isinstance(value, pd.DataFrame)]
         hint = f"; pass one of its frames: {', '.join(frames)}" if frames else ""
         raise TypeError(f"expected a DataFrame or a result with a table, found {type(table).__name__}{hint}")
+    frame = frame if outgoing is None else outgoing.frame(frame)
     is_named = any(name is not None for name in frame.index.names)
     named = frame.reset_index(allow_duplicates=True) if is_named or frame.index.nlevels > 1 else frame
     escaped = named.copy()
@@ -114,7 +128,7 @@ def _escaped_text(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _png(picture: Markup) -> bytes:
+def _png(picture: str) -> bytes:
     """Return an image as PNG."""
     try:
         import resvg_py  # noqa: PLC0415 - an optional extra
@@ -123,4 +137,4 @@ def _png(picture: Markup) -> bytes:
             "expected resvg-py to be installed for a .png file, found no module: pip install 'tracekit-notebook[png]',"
             " or write a .svg instead"
         ) from error
-    return bytes(resvg_py.svg_to_bytes(svg_string=str(picture), zoom=_SHARP))
+    return bytes(resvg_py.svg_to_bytes(svg_string=picture, zoom=_SHARP))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracekit.report.chapters import Chapters
+    from tracekit.report.redaction import Outgoing
     from tracekit.report.sections import Blocks
 
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
+_STATIC: Final = re.compile(
+    r'(?s)<script type="(?:module|application/x-tracekit-plotly)".*?</script>|<style>.*?</style>'
+)
+_NOT_REDACTED: Final = "Not redacted: this file may contain personal data and secrets."
 _NO_TRACES: Final[dict[str, Any]] = {
     "alone": False, "compared": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
     "screen": [], "screen_code": "", "timeline": None,
@@ -49,6 +55,7 @@ def write(
     goals: Goals | None = None,
     title: str | None = None,
     generated: datetime | None = None,
+    outgoing: Outgoing | None = None,
 ) -> Path:
     """Write the page; see ``tracekit.report.report``."""
     target = Path(path)
@@ -56,7 +63,9 @@ def write(
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
         raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
     given = {"baseline": baseline, "periods": periods, "logs": logs, "goals": goals}
-    page = render(sections, **given, title=title, generated=generated)
+    page = render(sections, **given, title=title, generated=generated, outgoing=outgoing)
+    if outgoing is not None:
+        outgoing.check(_STATIC.sub("", page).encode("utf-8"), target.name)
     _write(target, page)
     return target
 
@@ -70,19 +79,25 @@ def render(
     goals: Goals | None = None,
     title: str | None = None,
     generated: datetime | None = None,
+    outgoing: Outgoing | None = None,
 ) -> str:
-    """Return the page as HTML text."""
+    """Return the page as HTML text; of a ``Standard`` the traces are those that may leave."""
     given = sections if isinstance(sections, Standard) else None
     blocks = outline(given.seen.traces if given else sections)
-    standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals())
-    chapters = chapters_of(blocks, standard)
+    if outgoing is not None and given is None:
+        blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
+        baseline = None if baseline is None else outgoing.traces(baseline)
+    standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
+    chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
     style = inline(_style(chapters), "the style sheet")
     plotly = _plotly() if "chart" in kinds else ""
     template = _environment().get_template("template.html")
+    shown_title = title or (standard.title() if standard else "Report")
     return template.render(
-        title=clean(title or (standard.title() if standard else "Report"), limit=200),
+        title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
+        redaction=_NOT_REDACTED if outgoing is None else outgoing.statement,
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
         style=Markup(style),
@@ -98,7 +113,12 @@ def render(
 
 
 def _standard(
-    blocks: Blocks, baseline: TraceSet | None, periods: Mapping[str, Any], logs: Any, goals: Goals
+    blocks: Blocks,
+    baseline: TraceSet | None,
+    periods: Mapping[str, Any],
+    logs: Any,
+    goals: Goals,
+    outgoing: Outgoing | None,
 ) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
     traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
@@ -108,7 +128,7 @@ def _standard(
         if given:
             raise ValueError(f"expected a TraceSet among the sections for {given[0]}= to refer to, found none")
         return None
-    return Standard.between(sides_of(traces, baseline, **periods), logs, goals)
+    return Standard.between(sides_of(traces, baseline, **periods), logs, goals, outgoing)
 
 
 def _script(kinds: set[str]) -> str:

@@ -21,8 +21,9 @@ from tracekit.views.markup import Markup
 from tracekit.views.plot import plot, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from tracekit.report.redaction import Outgoing
     from tracekit.views.colours import Colours
     from tracekit.views.embedded import Embedded
 
@@ -60,8 +61,15 @@ class Piece:
     data: str = ""
 
 
-def contents_of(part: Any, place: str) -> list[Content]:
-    """Return the contents of a part; of a result its view, and its table if it has one."""
+def contents_of(part: Any, place: str, outgoing: Outgoing | None = None) -> list[Content]:
+    """Return the contents of a part as they may leave; of a result its view, and its table if it has one."""
+    if outgoing is None:
+        return _contents_of(part, place, None)
+    return [outgoing.content(content) for content in _contents_of(outgoing.learn(part), place, outgoing.traces)]
+
+
+def _contents_of(part: Any, place: str, redacted: Callable[[TraceSet], TraceSet] | None) -> list[Content]:
+    """Return the contents of a part; a waterfall is of redacted traces."""
     if isinstance(part, str | Markdown | pd.DataFrame | Findings):
         return [part]
     if isinstance(part, pd.Series):
@@ -70,7 +78,7 @@ def contents_of(part: Any, place: str) -> list[Content]:
         return [Findings([part])]
     if isinstance(part, Card):
         return [part.inline()]
-    if (live := _live(part, place)) is not None:
+    if (live := _live(part, place, redacted)) is not None:
         return [live]
     table = getattr(part, "named_table", getattr(part, "table", None))
     frames = [table] if isinstance(table, pd.DataFrame) else []
@@ -80,7 +88,7 @@ def contents_of(part: Any, place: str) -> list[Content]:
         if other is not None:
             return [other]
         raise TypeError(f"{place}: expected {_ACCEPTED}, found {type(part).__name__}{_hint(part)}")
-    return [*(contents_of(plot(part), place) if has_view else []), *frames]
+    return [*(_contents_of(plot(part), place, redacted) if has_view else []), *frames]
 
 
 def trace_of(content: Content) -> str:
@@ -153,12 +161,12 @@ class Composer:
         return name if self._captions[name] == 1 else f"{name} {self._captions[name]}"
 
 
-def _live(part: Any, place: str) -> Embedded | None:
+def _live(part: Any, place: str, redacted: Callable[[TraceSet], TraceSet] | None) -> Embedded | None:
     """Return the embedded form of a view; None if the part is not a view."""
     from tracekit.views.embedded import embedded  # noqa: PLC0415 - plotly and widgets load slowly
 
     try:
-        return embedded(part)
+        return embedded(part, redacted)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
 

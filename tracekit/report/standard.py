@@ -39,6 +39,7 @@ from tracekit.views.volume import volume_picture
 if TYPE_CHECKING:
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Finding, Findings
+    from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
@@ -120,9 +121,13 @@ class Standard:
         return cls.between(Sides(traces, baseline, traces))
 
     @classmethod
-    def between(cls, sides: Sides, logs: Any = None, goals: Goals = _NO_GOALS) -> Standard:
+    def between(
+        cls, sides: Sides, logs: Any = None, goals: Goals = _NO_GOALS, outgoing: Outgoing | None = None
+    ) -> Standard:
         """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
         joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
+        if joined is not None and outgoing is not None:
+            joined = joined.redacted(outgoing.texts)
         before = None if sides.baseline is None else Case(sides.baseline)
         return cls(Case(sides.traces, baseline=before, logs=joined), sides, goals)
 

@@ -28,6 +28,9 @@ from tracekit.views.waterfall.payload import encoded, trace_payload
 from tracekit.views.waterfall.widget import WaterfallWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.traces import TraceSet
     from tracekit.views.markup import Markup
     from tracekit.views.waterfall.drawing import Drawing
 
@@ -68,13 +71,13 @@ class Embedded:
     trace_id: str = ""
 
 
-def embedded(view: Any) -> Embedded | None:
-    """Return the embedded form of a view; None for other objects."""
+def embedded(view: Any, redacted: Callable[[TraceSet], TraceSet] | None = None) -> Embedded | None:
+    """Return the embedded form of a view, of ``redacted`` traces where it shows their attributes; else None."""
     if isinstance(view, BaseFigure):
         return _chart(view)
     if isinstance(view, WaterfallWidget):
         drawing = view._drawing  # noqa: SLF001 - widgets of this package
-        payload = _with_details(drawing)
+        payload = _with_details(drawing, redacted)
         data = encoded(payload, is_packed=True)
         title = repr(view).removeprefix("Waterfall(").removesuffix(")").replace(", ", " · ")
         return Embedded("waterfall", data, view.height, title, view._picture, str(payload.meta["id"]))  # noqa: SLF001
@@ -134,13 +137,16 @@ def _strings(part: Any) -> set[str]:
     return found
 
 
-def _with_details(drawing: Drawing) -> Payload:
+def _with_details(drawing: Drawing, redacted: Callable[[TraceSet], TraceSet] | None) -> Payload:
     """Return the payload with the attributes of all spans, which notebooks load on demand for large traces."""
     drawn = drawing.payload
-    if "attrN" in drawn.columns or not len(drawn.columns["start"]):
+    if not len(drawn.columns["start"]) or ("attrN" in drawn.columns and redacted is None):
         return drawn
     named = [
-        (traces, str(traces.trace_ids[traces.forest.trace[rows[rows >= 0][0]]]))
+        (
+            traces if redacted is None else redacted(traces),
+            str(traces.trace_ids[traces.forest.trace[rows[rows >= 0][0]]]),
+        )
         for traces, rows in zip(drawing.sets, drawing.rows, strict=True)
     ]
     again = trace_payload(*named[0]) if len(named) == 1 else compared_payload(*named[0], *named[1])[0]

@@ -26,7 +26,7 @@ OF_THE_FILE = {"frames", "spans.record_number", "spans.byte_offset", "spans.sour
 
 def assert_round_trip(traces, folder):
     """Written and read, every column is the same bit for bit, up to the numbers of resources, scopes and texts."""
-    again = read(traces.to_otlp(folder / "a.jsonl"), time_unit="ns", progress=False)
+    again = read(traces.to_otlp(folder / "a.jsonl", redact=None), time_unit="ns", progress=False)
     found, expected = content(again), content(traces)
     for name in expected.keys() - OF_THE_FILE:
         assert found[name] == expected[name], name
@@ -73,7 +73,10 @@ def test_values_of_every_type_come_back(tmp_path):
 
 def test_the_library_of_opentelemetry_reads_it(tmp_path):
     records = [request(span(**ids(n), attributes=[attribute(f"k{n}", VALUES[n])])) for n in range(6)]
-    made = [json.loads(line) for line in read(lines(*records)).to_otlp(tmp_path / "a.jsonl").read_bytes().splitlines()]
+    made = [
+        json.loads(line)
+        for line in read(lines(*records)).to_otlp(tmp_path / "a.jsonl", redact=None).read_bytes().splitlines()
+    ]
     judged = [one for record in made for one in message(record).resource_spans]
     names = [one.name for group in judged for part in group.scope_spans for one in part.spans]
     assert names == ["GET /cart"] * 6

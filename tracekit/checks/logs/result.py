@@ -19,6 +19,8 @@ from tracekit.text import plural, ratio, short_names
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tracekit.traces import TraceSet
 
 _SHOWN = 10  # rows of a table in a notebook
@@ -176,11 +178,23 @@ class Logs(Weighted, Shown):
             self.traces, span, np.where(lines["time"].isna(), 0, time), [": ".join(one) for one in texts]
         )
 
-    def redacted(self) -> Logs:
-        """Return the same with PII and secrets in messages and templates masked, as in reports and exports."""
-        lines = self.lines.assign(message=redacted(self.lines["message"].tolist()))
-        lines["template"] = _renamed(lines["template"])
-        return replace(self, lines=lines, templates=_masked(self.templates), new=_masked(self.new))
+    def redacted(self, texts: Callable[[Sequence[str]], list[str]] = redacted) -> Logs:
+        """Return the same with PII and secrets in messages and templates masked, as in reports and exports.
+
+        Parameters
+        ----------
+        texts
+            Masks texts.
+
+        Returns
+        -------
+        Logs
+            With masked texts; equal ones stay apart.
+        """
+        lines = self.lines.assign(message=texts(self.lines["message"].tolist()))
+        lines["template"] = _renamed(lines["template"], texts)
+        templates, new = (_masked(table, texts) for table in (self.templates, self.new))
+        return replace(self, lines=lines, templates=templates, new=new)
 
     def _line(self) -> str:
         """Return how many lines were joined, in one line."""
@@ -200,14 +214,14 @@ class Logs(Weighted, Shown):
         return f"{self.heading()}{''.join(as_html(table) for table in shown)}"
 
 
-def _masked(table: pd.DataFrame) -> pd.DataFrame:
+def _masked(table: pd.DataFrame, texts: Callable[[Sequence[str]], list[str]] = redacted) -> pd.DataFrame:
     """Return a table of templates with PII and secrets masked."""
-    return table.assign(template=redacted([str(text) for text in table["template"]])) if "template" in table else table
+    return table.assign(template=texts([str(text) for text in table["template"]])) if "template" in table else table
 
 
-def _renamed(column: pd.Series) -> pd.Categorical:
+def _renamed(column: pd.Series, texts: Callable[[Sequence[str]], list[str]]) -> pd.Categorical:
     """Return a categorical of templates with PII and secrets masked; equal ones stay apart."""
-    labels = redacted([str(label) for label in column.cat.categories])
+    labels = texts([str(label) for label in column.cat.categories])
     return pd.Categorical(
         np.array(labels, object)[column.cat.codes] if len(labels) else [], list(dict.fromkeys(labels))
     )

@@ -40,6 +40,7 @@ from tracekit.loading.store.tables import (
     write_table,
 )
 from tracekit.loading.store.union import Piece, union
+from tracekit.redaction.apply import joined_notes
 from tracekit.schema import Quality
 from tracekit.text import size
 from tracekit.traces import TraceSet
@@ -288,7 +289,7 @@ def _opened(files: PartFiles, rows: dict[str, list[dict[str, Any]]], trace_count
 
 def _notes(rows: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     """Return the notes of stores by key."""
-    return {row["key"]: row["value"] for row in rows["notes"]}
+    return joined_notes([(row["key"], row["value"]) for row in rows["notes"]])
 
 
 def read_marker(path: Path) -> Marker:

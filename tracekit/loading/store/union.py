@@ -18,6 +18,7 @@ from tracekit.loading.building.ledger import Issue, Ledger
 from tracekit.loading.building.merge import compact, merge
 from tracekit.loading.building.trace_set import finalise
 from tracekit.loading.store.tables import frame_of
+from tracekit.redaction.apply import joined_notes
 from tracekit.schema import Quality
 from tracekit.self_description import made_of
 from tracekit.traces import TraceSet
@@ -104,7 +105,7 @@ def add(first: TraceSet, second: TraceSet) -> TraceSet:
         pieces = [_without(first, weights[0], none, 0), _without(second, weights[1], none, len(sources))]
         issues += [{**row, "source_id": row["source_id"] + len(sources)} for row in _rows(second.columns.issues)]
         sources += _rows(second.columns.sources)
-    both = union(pieces, sources, issues, {**second.columns.notes, **first.columns.notes})
+    both = union(pieces, sources, issues, joined_notes([*second.columns.notes.items(), *first.columns.notes.items()]))
     return TraceSet(both.columns, forest=both.forest, weights=both.weights, steps=made_of(first, second))
 
 
