@@ -91,7 +91,7 @@ def _latency_values(changes: Changes) -> dict[str, Any]:
 
 
 def _varying(change: Regression) -> Finding:
-    """Return that something is worse, and varies as much between stretches of the baseline."""
+    """Return that something is worse, and varies as much between stretches of the baseline, or has no place."""
     text = f"No regression beyond what varies over time: {change.finding.headline}"
     values = {"metric": None, "p_value": change.p_value}
     return replace(change.finding, check="screen.headline", severity="notice", status="inconclusive", headline=text,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tracekit.analysis.critical_path.compare import same_clocks
 from tracekit.checks.changes.affected import affected_requests, bands
 from tracekit.checks.comparison import Changes, comparable_changes
 from tracekit.checks.screen.variation import p_of_variation
@@ -72,7 +73,8 @@ class Made:
     def regression(self) -> Regression | None:
         """What became worse since the baseline, what users notice most first; None if nothing did.
 
-        Nothing did, either, if it varies as much from one stretch of the baseline to the next.
+        Nothing did, either, if it varies as much from one stretch of the baseline to the next, or if only the mean of
+        all requests rose and no operation did.
         """
         found = self.change
         return None if found is None or found.p_value > _SURE else found
@@ -95,6 +97,8 @@ class Made:
         assert self.changes is not None
         named = self.affected(band)
         group = None if named is None else (named.now, named.was)
+        if finding.check == "change" and not _has_place(self.changes):
+            return Regression(finding, metric, band, 1.0)
         return Regression(finding, metric, band, p_of_variation(self.changes, band, group))
 
     def affected(self, band: Band | None) -> Affected | None:
@@ -102,3 +106,14 @@ class Made:
         if band is None or self.first("affected") is None:
             return None
         return next((one for one in self.case.result(affected_requests) if one.band is band and one.key), None)
+
+
+def _has_place(changes: Changes) -> bool:
+    """Return whether some operation grew significantly; also where clocks differ, so that none can be compared.
+
+    The limits of the mean alone exclude 0 for one of forty equal pairs.
+    """
+    compared = changes.comparison
+    if compared is None or not same_clocks(changes.before.path, changes.now.path):
+        return True
+    return bool((compared.table["is_significant"] & (compared.table["change_ns"] > 0)).any())
