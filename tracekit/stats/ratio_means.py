@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.stats.grouping import dense_codes, sum_by
 from tracekit.stats.influences import LEAST, Moments
-from tracekit.stats.mover import class_cells, weight_classes
+from tracekit.stats.mover import NO_CLASS, class_cells, relative_classes
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -17,8 +17,6 @@ _NEAR = 1e-9  # a number that is reached up to rounding is reached
 _ROUNDING = 1e-13  # of the squares that cancel: a variance that is none
 _INFLUENCES: Final = {"square": 2, "third": 3, "fourth": 4}
 _SIZES: Final = {"size_square": 2, "size_fourth": 4}
-NO_CLASS: Final = 1
-"""The class of weight 0; all others are 0 or less, for they are relative to the largest weight."""
 
 
 def ratio_means(group: Array, cluster: Array, value: Array, weights: Array, groups: int) -> tuple[Array, Moments]:
@@ -109,13 +107,13 @@ class Cells(NamedTuple):
         """
         rest = size[self.owner] - self.size
         influence = np.divide(self.value - mean[self.owner] * self.size, rest, out=np.zeros(len(rest)), where=rest > 0)
-        codes, labels = weight_classes(self.weight / max(largest, float(np.finfo(np.float64).tiny)))
-        cell, owner, code = class_cells(self.owner, codes, len(labels))
+        codes, classes = relative_classes(self.weight, largest)
+        cell, owner, code = class_cells(self.owner, codes, len(classes) - 1)
         values = {"count": np.ones(len(cell)), "n": self.weight > 0}
         values |= {name: influence**power for name, power in _INFLUENCES.items()}
         values |= {name: self.size**power for name, power in _SIZES.items()}
         sums = {name: sum_by(cell, each, len(owner)) for name, each in values.items()}
-        return owner, np.array([*labels, NO_CLASS])[code], sums
+        return owner, classes[code], sums
 
 
 def mean_of(size: Array, value: Array) -> Array:

@@ -21,8 +21,8 @@ from tracekit.schema import Quality
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, positions, sum_by
 from tracekit.stats.histograms import Histogram
-from tracekit.stats.mover import WEIGHT_CLASS
-from tracekit.stats.ratio_means import NO_CLASS, Cells, mean_of, moments_of
+from tracekit.stats.mover import NO_CLASS, WEIGHT_CLASS
+from tracekit.stats.ratio_means import Cells, mean_of, moments_of
 from tracekit.stats.weighted_means import mean_limits
 from tracekit.traces import TraceSet, matching_spans
 
