@@ -63,10 +63,12 @@ class Reads(NamedTuple):
         return _first_of_each(both.by(list(both.keys)), group, *columns)
 
 
-def _first_of_each(groups: Aggregate, group: Array, text: Array, period: Array, *more: Array) -> Reads:
-    """Return the first read of each group, text and period."""
+def _first_of_each(
+    groups: Aggregate, group: Array, text: Array, period: Array, *more: Array, is_by_id: bool = False
+) -> Reads:
+    """Return the first read of each group, text and period; ``is_by_id``: they are in the order of trace and span."""
     start, hi, lo, place = more[:4]
-    order = np.lexsort((place, lo, hi, start, period, text, group))
+    order = np.lexsort((*(() if is_by_id else (place, lo, hi)), start, period, text, group))
     is_first = np.zeros(len(order), bool)
     is_first[:1] = True
     for key in (group, text, period):
@@ -128,6 +130,7 @@ def tabulate_reads(traces: TraceSet, found: Siblings, usd: Array, ttl_s: float) 
         row - traces.forest.starts[trace],
         weight,
         weight * usd[row],
+        is_by_id=True,
     )
 
 

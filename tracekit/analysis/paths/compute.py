@@ -12,7 +12,7 @@ from tracekit.analysis import latency
 from tracekit.analysis.partials import on_side, over_parts
 from tracekit.analysis.paths.result import Paths, shape_ids
 from tracekit.analysis.paths.sums import PathSums, merged, tabulate
-from tracekit.analysis.paths.typical import medians_of, nearer, nearest
+from tracekit.analysis.paths.typical import nearer, nearest
 from tracekit.analysis.what_differs.shares import counted_sums, shares
 from tracekit.arguments import check_traces
 from tracekit.stats.intervals import normal_quantile
@@ -216,7 +216,7 @@ def _typical(
     """Return for each shape the trace whose durations are nearest to the medians of its call paths, on a log scale."""
     if not seen.trace_count or seen.durations is None:
         return [None] * len(numbers)
-    state = partial(nearest, medians=medians_of(seen.durations), fold_retries=fold_retries)
+    state = partial(nearest, medians=seen.durations.medians, fold_retries=fold_retries)
     found = over_parts(traces, state, nearer, on=on).state
     return [found[shape].trace_id if shape in found else None for shape in numbers]
 
