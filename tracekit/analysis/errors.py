@@ -19,7 +19,7 @@ from tracekit.analysis.error_flow import EdgeSums, chains_of, edges_of, tabulate
 from tracekit.analysis.error_origins import OriginSums, Steps, origins_of, tabulate_origins
 from tracekit.analysis.latency import class_column
 from tracekit.analysis.occurrences import LATER, Firsts, Occurrences
-from tracekit.analysis.partials import Part, check_names, on_side, over_parts
+from tracekit.analysis.partials import Part, check_names, largest_first, on_side, over_parts
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
@@ -282,7 +282,7 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, confide
         "weight_sum": total.sums["trial_sum"],
     }
     frame = pd.DataFrame(total.keys | columns)
-    return frame.sort_values(["error_count", "weight_sum"], ascending=False, kind="stable", ignore_index=True)
+    return largest_first(frame, "error_count", "weight_sum")
 
 
 def message_template(message: str) -> str:

@@ -24,6 +24,7 @@ _ALIKE: Final = 1.25  # rates with a smaller ratio count as equal
 _ANY: Final = 2.0**62  # refused weights may have any value
 _FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
 _READ: Final[WeakKeyDictionary[TraceSet | Parts, dict[str, float]]] = WeakKeyDictionary()
+_TOTALS: Final[WeakKeyDictionary[Parts, WeightTotals]] = WeakKeyDictionary()
 _Sums: TypeAlias = dict[str, tuple[float, int]]  # sum of the weights, and number of traces
 SIDES: Final = ("baseline", "current")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
@@ -138,8 +139,12 @@ def _unweighted(baseline: TraceSet | Parts, current: TraceSet | Parts, names: tu
 
 
 def _totals(traces: TraceSet | Parts) -> WeightTotals:
-    """Return the weights of a set or a store in numbers."""
-    return traces.weights.totals if isinstance(traces, TraceSet) else traces.reduce(_totals, operator.add)
+    """Return the weights of a set or a store in numbers; a store is read once for them."""
+    if isinstance(traces, TraceSet):
+        return traces.weights.totals
+    if traces not in _TOTALS:
+        _TOTALS[traces] = traces.reduce(_totals, operator.add)
+    return _TOTALS[traces]
 
 
 def _samplers(traces: TraceSet | Parts) -> dict[str, float]:

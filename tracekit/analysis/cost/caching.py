@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import largest_first
 from tracekit.attributes import Codes, join, pick, text_hashes
 from tracekit.forest import visible_parents
 from tracekit.schema import Kind, Quality
@@ -150,7 +151,7 @@ def cacheable(reads: Reads) -> pd.DataFrame:
         saved_usd=saved,
     )
     table = table[table["saved_usd"] > 0]
-    return table.sort_values("saved_usd", ascending=False, kind="stable", ignore_index=True)
+    return largest_first(table, "saved_usd")
 
 
 def _texts(traces: TraceSet) -> Codes:

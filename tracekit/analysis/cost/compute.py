@@ -12,7 +12,7 @@ from tracekit.analysis.cost.caching import Reads, cacheable, tabulate_reads
 from tracekit.analysis.cost.plans import plan_costs
 from tracekit.analysis.cost.prices import XRAY_RECORDED, price_table
 from tracekit.analysis.cost.result import Cost
-from tracekit.analysis.partials import check_names, over_parts
+from tracekit.analysis.partials import check_names, largest_first, over_parts
 from tracekit.analysis.siblings import in_a_row, siblings
 from tracekit.arguments import check_traces
 from tracekit.findings import Estimate
@@ -138,7 +138,7 @@ def cost(
     value, least, most = _limits(groups.by([]), powers, [], confidence) if trace_count else np.full((3, 1), np.nan)
     months, tracing_usd = _months(found), xray_usd_per_million / 1e6
     return Cost(
-        table.sort_values(["usd", "request_count"], ascending=False, kind="stable", ignore_index=True),
+        largest_first(table, "usd", "request_count"),
         _items(items, found.items),
         _repeated(found.repeated),
         cacheable(found.reads),
@@ -294,7 +294,7 @@ def _items(prices: Sequence[Price], sums: Array) -> pd.DataFrame:
     table.insert(0, "item", [price.name for price in prices])
     table.insert(4, "usd_ratio", _share_of(table["usd"].to_numpy()))
     table["unpriced_count"] = table["unpriced_count"].astype(np.int64)
-    return table.sort_values("usd", ascending=False, kind="stable", ignore_index=True)
+    return largest_first(table, "usd")
 
 
 def _repeated_sums(traces: TraceSet, found: Siblings, below: Array) -> Aggregate:
@@ -318,7 +318,7 @@ def _repeated(found: Aggregate) -> pd.DataFrame:
     """Return the calls in a row that cost something."""
     table = pd.DataFrame(found.keys, index=pd.RangeIndex(len(found)), dtype=object).assign(**found.sums)
     table = table[table["usd"] > 0]
-    return table.sort_values("saved_usd", ascending=False, kind="stable", ignore_index=True)
+    return largest_first(table, "saved_usd")
 
 
 def _share_of(amount: Array) -> Array:

@@ -15,6 +15,7 @@ from tracekit.analysis.paths.sums import PathSums, merged, tabulate
 from tracekit.analysis.paths.typical import nearer, nearest
 from tracekit.analysis.what_differs.shares import counted_sums, shares
 from tracekit.arguments import check_traces
+from tracekit.stats.aggregates import steady
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.tests import false_discovery
@@ -110,7 +111,7 @@ def paths(
     table = table.merge(_latencies(own.state), on="shape", how="left")
     table["typical_trace_id"] = _typical(traces, own.state, numbers, on, fold_retries=fold_retries)
     rank = table["verdict"].map(_RANK).fillna(len(_RANK)) if baseline is not None else np.zeros(len(table))
-    order = np.lexsort((-table["frequency_ratio"].fillna(0).to_numpy(), rank))
+    order = np.lexsort((-steady(table["frequency_ratio"].fillna(0).to_numpy()), rank))
     return Paths(
         table.iloc[order].reset_index(drop=True), _entropy(own.state), other_bits, statement,
         tuple(each.trace_count for each in seen), 0 if baseline is None else shared_count(traces, baseline),
