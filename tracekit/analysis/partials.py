@@ -85,11 +85,14 @@ def over_parts(
     (5, ('shop', 'cart', 'ledger'))
     """
     partial = _Partial(state)
-    if not isinstance(traces, TraceSet):
-        return traces.reduce(partial, _Merge(merge), on=on)
-    if on is not None:
+    check_on(on, traces)
+    return partial(traces) if isinstance(traces, TraceSet) else traces.reduce(partial, _Merge(merge), on=on)
+
+
+def check_on(on: On, *sides: TraceSet | Parts) -> None:
+    """Raise ValueError for a place to read parts where there are none."""
+    if on is not None and all(isinstance(side, TraceSet) for side in sides):
         raise ValueError("expected a TraceStore with on=, found a TraceSet, which is in memory; tk.open opens a store")
-    return partial(traces)
 
 
 def on_side(traces: TraceSet | Parts, on: On) -> On:

@@ -14,12 +14,12 @@ from tracekit.analysis.compare.result import Comparison
 from tracekit.analysis.compare.sums import SidePowers, SideSums, means_only, tabulate, tabulate_powers
 from tracekit.analysis.critical_path import compare as path_compare
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.partials import check_names, on_side, over_parts
+from tracekit.analysis.partials import check_names, check_on, on_side, over_parts
 from tracekit.arguments import check_traces
 from tracekit.grouping import named
 from tracekit.stats.intervals import normal_quantile
 from tracekit.traces import TraceSet
-from tracekit.weights.comparability import SIDES, Comparability, comparability, shared_count, side_names
+from tracekit.weights.comparability import SIDES, Comparability, comparability, shared_ids, side_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +51,8 @@ def compare(
     ----------
     baseline, current
         The traces; not modified.  Two windows of one recording are ``traces.between(...)``.  A store is read part by
-        part, about five times: for the totals, then for intervals, for clock skew, for the critical paths, and for the
-        ids of its traces.  Between the parts it keeps about 50 bytes for every request and group on its path.
+        part, five times: for totals, then for intervals, for the weights, for clock skew (twice if calls seem skewed)
+        and for critical paths.  Between the parts it keeps about 50 bytes for every request and group on its path.
     by
         Names to group spans by: columns of ``spans``, attribute keys, ``resource.<key>`` or ``request.<name>``, see
         ``tracekit.grouping``.
@@ -111,6 +111,7 @@ def compare(
     for side in sides:
         check_traces(side, "compare", stores=True)
         check_names(side, by)
+    check_on(on, *sides)
     keys = _checked_names(by, names, confidence=confidence, fdr=fdr)
     read = [_read(side, by, on_side(side, on)) for side in sides]
     sums, powers = (read[0][0], read[1][0]), (read[0][1], read[1][1])
@@ -135,7 +136,8 @@ def compare(
         long.append(changes.take(order).long(name, names_of(each.keys.iloc[order])))
     every = pd.concat(long, ignore_index=True)
     table, edges, endpoints, whole_requests = tables
-    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared_count(*sides))
+    shared = shared_ids(sums[0].ids, sums[1].ids)
+    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared)
 
 
 def _read(traces: TraceSet | Parts, by: By, on: On) -> tuple[SideSums, SidePowers]:

@@ -16,6 +16,7 @@ from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums
 from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.ratio_means import Cells, mean_of
+from tracekit.weights.comparability import packed_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,8 @@ class SideSums(NamedTuple):
         The largest weight.
     dated_count, first_ns, last_ns
         Requests with a start, and their first and last start; without any, the first is after the last one.
+    ids
+        Of the traces, 16 bytes each.
     """
 
     levels: dict[str, LevelSums]
@@ -75,6 +78,7 @@ class SideSums(NamedTuple):
     dated_count: int
     first_ns: int
     last_ns: int
+    ids: Array
 
     def __add__(self, other: SideSums) -> SideSums:  # type: ignore[override]  # not that of a tuple
         """Return the sums of the traces of both."""
@@ -87,6 +91,7 @@ class SideSums(NamedTuple):
             self.dated_count + other.dated_count,
             min(self.first_ns, other.first_ns),
             max(self.last_ns, other.last_ns),
+            np.concatenate([self.ids, other.ids]),
         )
 
     @property
@@ -141,6 +146,7 @@ def tabulate(traces: TraceSet, by: By) -> SideSums:
         len(start),
         int(start.min(initial=_LATEST)),
         int(start.max(initial=_EARLIEST)),
+        packed_ids(traces),
     )
 
 
@@ -157,7 +163,8 @@ def tabulate_powers(traces: TraceSet, by: By, known: SideSums) -> SidePowers:
 def means_only(known: SideSums) -> SideSums:
     """Return what the second pass needs of the first."""
     none = Aggregate({}, {"n": np.zeros(0)}, Histogram.empty())
-    return known._replace(levels={name: LevelSums(level.groups, none, none) for name, level in known.levels.items()})
+    levels = {name: LevelSums(level.groups, none, none) for name, level in known.levels.items()}
+    return known._replace(levels=levels, ids=known.ids[:0])
 
 
 def _both(first: Aggregate, second: Aggregate) -> Aggregate:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis import latency
-from tracekit.analysis.partials import on_side, over_parts
+from tracekit.analysis.partials import check_on, on_side, over_parts
 from tracekit.analysis.paths.result import Paths, shape_ids
 from tracekit.analysis.paths.sums import PathSums, merged, tabulate
 from tracekit.analysis.paths.typical import nearer, nearest
@@ -96,7 +96,8 @@ def paths(
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
     state = partial(tabulate, fold_retries=fold_retries)
-    own = over_parts(traces, state, merged, on=on)
+    check_on(on, *sides)
+    own = over_parts(traces, state, merged, on=on_side(traces, on))
     seen, statement, other_bits = [own.state], own.weights.statement, None
     about = None if baseline is None else comparability(baseline, traces)
     if baseline is not None and about is not None:
@@ -109,7 +110,7 @@ def paths(
     found = _frequencies(seen, numbers, min_traces, confidence, fdr, is_comparable=is_comparable)
     table = pd.concat([table, found], axis=1)
     table = table.merge(_latencies(own.state), on="shape", how="left")
-    table["typical_trace_id"] = _typical(traces, own.state, numbers, on, fold_retries=fold_retries)
+    table["typical_trace_id"] = _typical(traces, own.state, numbers, on_side(traces, on), fold_retries=fold_retries)
     rank = table["verdict"].map(_RANK).fillna(len(_RANK)) if baseline is not None else np.zeros(len(table))
     order = np.lexsort((-steady(table["frequency_ratio"].fillna(0).to_numpy()), rank))
     return Paths(
