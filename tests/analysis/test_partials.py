@@ -1,4 +1,4 @@
-"""Every analysis of a store: the same numbers in whatever order parts are merged, and in other processes."""
+"""Partial states of every analysis: the same numbers in whatever order parts are merged, and in other processes."""
 
 import numpy as np
 import pandas as pd
