@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.occurrences import Firsts, Occurrences
-from tracekit.analysis.partials import over_parts
+from tracekit.analysis.partials import largest_first, over_parts
 from tracekit.analysis.self_time import first_outside
 from tracekit.analysis.service_graph.calls import Calls, find_calls
 from tracekit.attributes import Codes, join, text_hashes
 from tracekit.completeness import is_open
 from tracekit.forest import path_hashes, visible_parents
 from tracekit.schema import Kind
-from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.aggregates import Aggregate, steady
 from tracekit.stats.grouping import distinct_by, group_codes, sum_by
 from tracekit.stats.histograms import Histogram
 
@@ -120,7 +120,7 @@ def edges_of(sums: EdgeSums) -> pd.DataFrame:
         **failed.table.sums,
         **failed.firsts.exemplars,
     )
-    return table.sort_values(["error_count", *_EDGE], ascending=[False, True, True], ignore_index=True)
+    return largest_first(table, "error_count")
 
 
 def _failures(traces: TraceSet, calls: Calls, answered: Array) -> _Failures:
@@ -275,7 +275,9 @@ def chains_of(found: Occurrences) -> pd.DataFrame:
         **total.firsts.times,
         **total.firsts.exemplars,
     )
-    return table.take(np.lexsort((*total.firsts.by_id, -table["error_count"]))).reset_index(drop=True)
+    return table.take(np.lexsort((*total.firsts.by_id, -steady(table["error_count"].to_numpy())))).reset_index(
+        drop=True
+    )
 
 
 def _tops(above: Array) -> Array:

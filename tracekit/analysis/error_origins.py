@@ -15,7 +15,7 @@ from tracekit.analysis.partials import check_names, over_parts
 from tracekit.analysis.timeline.steps import period_of, places_of, step_of, steps_of
 from tracekit.grouping import REQUEST, columns_of
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
-from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.aggregates import Aggregate, steady
 from tracekit.stats.grouping import dense_codes, group_codes, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.mover import WEIGHT_CLASS
@@ -256,9 +256,9 @@ def origins_of(sums: OriginSums, steps: Steps, *, confidence: float = 0.95) -> E
         **total.firsts.exemplars,
     )
     table = _with_customers(table, sums)
-    order = table.sort_values(["request_count", "error_count", *KEYS], ascending=[False, False, True, True]).index
-    over_time = _over_time(sums, table, order.to_numpy(np.int64)[:_FOLLOWED], steps, confidence)
-    return ErrorOrigins(table.loc[order].reset_index(drop=True), over_time)
+    order = np.lexsort([-steady(table[name].to_numpy()) for name in ("error_count", "request_count")])
+    over_time = _over_time(sums, table, order[:_FOLLOWED], steps, confidence)
+    return ErrorOrigins(table.take(order).reset_index(drop=True), over_time)
 
 
 def _with_customers(table: pd.DataFrame, sums: OriginSums) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Exception messages are reduced to templates (numbers, ids and quoted texts repla
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.clock_skew.parts import seem_skewed
+from tracekit.analysis.clock_skew.parts import offsets_by_id, part_calls, seem_skewed
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.error_flow import EdgeSums, chains_of, edges_of, tabulate_chains, tabulate_edges
 from tracekit.analysis.error_origins import OriginSums, Steps, origins_of, tabulate_origins
 from tracekit.analysis.latency import class_column
 from tracekit.analysis.occurrences import LATER, Firsts, Occurrences
-from tracekit.analysis.partials import Part, check_names, on_side, over_parts
+from tracekit.analysis.partials import Part, check_names, check_on, largest_first, on_side, over_parts
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
@@ -183,7 +184,8 @@ def errors(
         check_traces(side, "errors", stores=True)
     check_names(traces, by)
     check_names(traces, () if customer is None else customer)
-    found = _read(traces, by, customer, roots=roots, on=on)
+    check_on(on, *sides)
+    found = _read(traces, by, customer, roots=roots, on=on_side(traces, on))
     sums, exceptions = found.state, exceptions_of(found.state.exceptions)
     origins = origins_of(sums.origins, Steps.of(traces), confidence=confidence)
     table = origins.table
@@ -228,14 +230,12 @@ class ErrorSums(NamedTuple):
 
 def _read(traces: TraceSet | Parts, by: By, customer: Key | None, *, roots: bool, on: On) -> Part[ErrorSums]:
     """Return the sums of all traces; times on the critical path are those by corrected clocks."""
-    is_whole = isinstance(traces, TraceSet)
-    state = partial(
-        _tabulate_all, by=by, customer=customer, roots=roots, steps=Steps.of(traces), skew="auto" if is_whole else "off"
-    )
+    skew = "auto" if isinstance(traces, TraceSet) else "off"
+    state = partial(_tabulate_all, by=by, customer=customer, roots=roots, steps=Steps.of(traces), skew=skew)
     found = over_parts(traces, state, ErrorSums.__add__, on=on)
-    if is_whole or not found.state.seems_skewed or not len(found.state.exceptions.table):
+    if isinstance(traces, TraceSet) or not found.state.seems_skewed or not len(found.state.exceptions.table):
         return found
-    offsets = critical_path(traces, on=on).offsets
+    offsets = offsets_by_id(traces.reduce(part_calls, operator.add, on=on))
     again = over_parts(traces, partial(tabulate_exceptions, skew=offsets or "off"), Occurrences.__add__, on=on)
     return found._replace(state=found.state._replace(exceptions=again.state))
 
@@ -282,7 +282,7 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, confide
         "weight_sum": total.sums["trial_sum"],
     }
     frame = pd.DataFrame(total.keys | columns)
-    return frame.sort_values(["error_count", "weight_sum"], ascending=False, kind="stable", ignore_index=True)
+    return largest_first(frame, "error_count", "weight_sum")
 
 
 def message_template(message: str) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
+from tracekit.stats.aggregates import steady
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -83,16 +85,33 @@ def over_parts(
     (5, ('shop', 'cart', 'ledger'))
     """
     partial = _Partial(state)
-    if not isinstance(traces, TraceSet):
-        return traces.reduce(partial, _Merge(merge), on=on)
-    if on is not None:
+    check_on(on, traces)
+    return partial(traces) if isinstance(traces, TraceSet) else traces.reduce(partial, _Merge(merge), on=on)
+
+
+def check_on(on: On, *sides: TraceSet | Parts) -> None:
+    """Raise ValueError for a place to read parts where there are none."""
+    if on is not None and all(isinstance(side, TraceSet) for side in sides):
         raise ValueError("expected a TraceStore with on=, found a TraceSet, which is in memory; tk.open opens a store")
-    return partial(traces)
 
 
 def on_side(traces: TraceSet | Parts, on: On) -> On:
     """Return where the parts of one of two sides are read: nowhere else than here if it is in memory."""
     return None if isinstance(traces, TraceSet) else on
+
+
+def largest_first(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return the rows with the largest sums first; the order of equal ones does not depend on the parts.
+
+    Examples
+    --------
+    >>> largest_first(pd.DataFrame({"n": [0.3, 0.1 + 0.2, 1.0]}), "n").index.tolist()
+    [0, 1, 2]
+    >>> largest_first(pd.DataFrame({"n": [0.3, 0.1 + 0.2, 1.0]}), "n")["n"].round(1).tolist()
+    [1.0, 0.3, 0.3]
+    """
+    order = np.lexsort([-steady(table[name].to_numpy(np.float64)) for name in reversed(columns)])
+    return table.take(order).reset_index(drop=True)
 
 
 def check_names(traces: Any, by: By) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tracekit.schema import Array
 
+_DIGITS = 10
+_LEAST = 1e-290  # smaller numbers are not rounded
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
@@ -141,3 +144,28 @@ class Aggregate:
         keys = {name: labels[order] for name, labels in self.keys.items()}
         sums = {name: numbers[order] for name, numbers in self.sums.items()}
         return Aggregate(keys, sums, self.histogram.regroup(position))
+
+
+def steady(values: Array) -> Array:
+    """Return numbers rounded to ten digits: sorted by these, equal sums are equal in whatever order they were added.
+
+    Parameters
+    ----------
+    values
+        Sums.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64; NaN stays.
+
+    Examples
+    --------
+    >>> steady(np.array([0.1 + 0.2, 0.3])).tolist()
+    [0.3, 0.3]
+    """
+    x = np.asarray(values, np.float64)
+    known = np.isfinite(x) & (np.abs(x) > _LEAST)
+    exponent = np.floor(np.log10(np.abs(x), out=np.zeros(len(x)), where=known))
+    factor = 10.0 ** (_DIGITS - 1 - exponent)
+    return np.asarray(np.where(known, np.round(x * factor) / factor, x))

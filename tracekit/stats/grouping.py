@@ -149,6 +149,34 @@ def group_labels(keys: Mapping[str, Array], columns: Sequence[str], rows: int) -
     return group_codes({name: (codes, labels.tolist()) for name, (codes, labels) in coded.items()}, rows)
 
 
+def positions(keys: Mapping[str, Array], wanted: Mapping[str, Array], columns: Sequence[str]) -> Array:
+    """Return the row of ``keys`` that has the labels of each wanted row, -1 without one.
+
+    Parameters
+    ----------
+    keys
+        Labels by column, None where missing; each row once.
+    wanted
+        The same of other rows.
+    columns
+        Some of the columns, at least one.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, one per wanted row.
+
+    Examples
+    --------
+    >>> known = {"name": np.array([None, "a", "b"], object)}
+    >>> positions(known, {"name": np.array(["b", "c", None], object)}, ["name"])
+    array([ 2, -1,  0])
+    """
+    number = {key: at for at, key in enumerate(zip(*(keys[name].tolist() for name in columns), strict=True))}
+    found = zip(*(wanted[name].tolist() for name in columns), strict=True)
+    return np.array([number.get(key, -1) for key in found], np.int64)
+
+
 def sum_by(group: Array, values: Array | float, groups: int) -> Array:
     """Return the sum of the values of each group.
 

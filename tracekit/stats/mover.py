@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 WEIGHT_CLASS = "weight_class"
+NO_CLASS = 1
+"""The class of weight 0 among those relative to the largest weight, which are 0 or less."""
 _STEPS = 2  # classes per doubling of the weight
 _FEW = 3  # effective traces below which the weight of a class is not estimable, ...
 _MOST = 0.5  # ... and the maximum share of the weight of such classes
@@ -55,6 +57,31 @@ def weight_classes(weights: Array) -> tuple[Array, list[int]]:
     codes = np.full(len(w), -1)
     codes[known] = number
     return codes, found.tolist()
+
+
+def relative_classes(weights: Array, largest: float) -> tuple[Array, Array]:
+    """Return the code of the class of each weight in units of the largest, and the class of each code.
+
+    Parameters
+    ----------
+    weights
+        One per trace.
+    largest
+        The largest weight, here or elsewhere.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Codes, -1 for weight 0; half powers of two, 0 or less, and ``NO_CLASS`` at the end, for code -1.
+
+    Examples
+    --------
+    >>> code, classes = relative_classes(np.array([8.0, 4.0, 0.0]), 8.0)
+    >>> classes[code].tolist()
+    [0, -2, 1]
+    """
+    codes, labels = weight_classes(weights / max(largest, float(np.finfo(np.float64).tiny)))
+    return codes, np.array([*labels, NO_CLASS])
 
 
 def class_cells(group: Array, codes: Array, classes: int) -> tuple[Array, Array, Array]:

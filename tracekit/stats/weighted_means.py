@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 _SYMMETRIC = 1e-4  # of skewness: less has no effect
+_NEAR = 1e-9  # a number that is reached up to rounding is reached
 _NONE = 1e-13  # a share of all traces that is none
 
 
@@ -145,7 +146,8 @@ def _together(this: Moments, other: Moments, shares: list[Array]) -> Moments:
 def _at_least(side: Moments, both: Moments, share: Array) -> tuple[Array, Array]:
     """Return variance and degrees of freedom of a side, those of both sides where its own variance is less."""
     least = both.square / np.maximum(share, _NONE)
-    return np.maximum(side.square, least), np.where(side.square < least, both.freedom, side.freedom)
+    is_less = side.square < least * (1 - _NEAR)  # rounding must not decide between sides that are equal
+    return np.maximum(side.square, least), np.where(is_less, both.freedom, side.freedom)
 
 
 def _student(freedom: Array, confidence: float) -> Array:

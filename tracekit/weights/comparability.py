@@ -24,6 +24,7 @@ _ALIKE: Final = 1.25  # rates with a smaller ratio count as equal
 _ANY: Final = 2.0**62  # refused weights may have any value
 _FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
 _READ: Final[WeakKeyDictionary[TraceSet | Parts, dict[str, float]]] = WeakKeyDictionary()
+_TOTALS: Final[WeakKeyDictionary[Parts, WeightTotals]] = WeakKeyDictionary()
 _Sums: TypeAlias = dict[str, tuple[float, int]]  # sum of the weights, and number of traces
 SIDES: Final = ("baseline", "current")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
@@ -87,11 +88,20 @@ def comparability(
 
 def shared_count(first: TraceSet | Parts, second: TraceSet | Parts) -> int:
     """Return how many traces are in both; of a store, the ids of all are kept for it: 16 bytes a trace."""
-    ids, others = (_ids(one) if isinstance(one, TraceSet) else one.reduce(_ids, _joined) for one in (first, second))
-    return len(np.intersect1d(ids, others))
+    return shared_ids(*map(_all_ids, (first, second)))
 
 
-def _ids(traces: TraceSet) -> Array:
+def _all_ids(traces: TraceSet | Parts) -> Array:
+    """Return the ids of a set or a store."""
+    return packed_ids(traces) if isinstance(traces, TraceSet) else traces.reduce(packed_ids, _joined)
+
+
+def shared_ids(first: Array, second: Array) -> int:
+    """Return how many ids are in both, each as ``packed_ids`` returns them."""
+    return len(np.intersect1d(first, second))
+
+
+def packed_ids(traces: TraceSet) -> Array:
     """Return the ids of the traces as 16 bytes each."""
     spans, at = traces.columns.spans, traces.forest.starts[:-1]
     return np.asarray(np.column_stack((spans.trace_hi[at], spans.trace_lo[at])).view("S16").ravel())
@@ -138,8 +148,12 @@ def _unweighted(baseline: TraceSet | Parts, current: TraceSet | Parts, names: tu
 
 
 def _totals(traces: TraceSet | Parts) -> WeightTotals:
-    """Return the weights of a set or a store in numbers."""
-    return traces.weights.totals if isinstance(traces, TraceSet) else traces.reduce(_totals, operator.add)
+    """Return the weights of a set or a store in numbers; a store is read once for them."""
+    if isinstance(traces, TraceSet):
+        return traces.weights.totals
+    if traces not in _TOTALS:
+        _TOTALS[traces] = traces.reduce(_totals, operator.add)
+    return _TOTALS[traces]
 
 
 def _samplers(traces: TraceSet | Parts) -> dict[str, float]:

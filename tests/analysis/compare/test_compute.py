@@ -7,7 +7,9 @@ from analysis.compare.worlds import shop
 from checks.first_screen import changes_of
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
+from tracekit.loading.store.read_write import writing
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +265,66 @@ def test_an_operation_of_rarely_sampled_requests_is_not_gone_by_chance():
         found = row(tk.compare(*sides).table, "refund")
         findings = {finding.check for finding in changes_of(*sides)}
         assert (found["verdict"], "operations" in findings) == (verdict, verdict == "gone")
+
+
+TABLES = ("table", "edges", "endpoints", "requests", "effects")
+
+
+def same_changes(found, expected):
+    """Two comparisons: whole numbers, verdicts and reasons equal, floats to 1e-9."""
+    for name in TABLES:
+        same(getattr(found, name), getattr(expected, name))
+    same(found.path.table, expected.path.table)
+    for name in ("trace_counts", "comparability", "shared_trace_count", "names"):
+        assert getattr(found, name) == getattr(expected, name)
+    assert repr(found) == repr(expected)
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", [None, "mixed"])
+def test_stores_are_compared_as_the_whole(tmp_path, count, weights):
+    before, during = tk.load_sample("checkout-regression")
+    if weights:
+        rng = np.random.default_rng(1)
+        before, during = (side.with_weights(rng.choice([1.0, 10.0, 100.0], len(side))) for side in (before, during))
+    store, baseline = split(during, tmp_path / "a.parquet", count), split(before, tmp_path / "b.parquet", 3)
+    for by in (("service_name", "operation"), "request.operation"):
+        expected = tk.compare(before, during, by=by)
+        same_changes(tk.compare(baseline, store, by=by), expected)
+    same_changes(tk.compare(before, store, by=by), expected)
+    same_changes(tk.compare(baseline, during, by=by), expected)
+
+
+def test_weights_of_any_value_and_an_empty_part(tmp_path):
+    before, during = (side.head(200) for side in tk.load_sample("checkout-regression"))
+    rng = np.random.default_rng(3)
+    before, during = (side.with_weights(rng.uniform(1, 50, len(side))) for side in (before, during))
+    is_first = rng.random(len(during)) < 0.1
+    with writing(tmp_path / "a.parquet") as new:
+        new.part(during.where("service_name == 'nobody'"))
+        for chosen in (is_first, ~is_first):
+            new.part(during.where(chosen[during.forest.trace]))
+        new.finish(during.columns.sources, during.columns.issues)
+    same_changes(tk.compare(before, tk.open(tmp_path / "a.parquet")), tk.compare(before, during))
+
+
+def test_a_store_and_traces_that_it_has(tmp_path):
+    _, during = tk.load_sample("checkout-regression")
+    found = tk.compare(split(during, tmp_path / "a.parquet", 4), during)
+    assert found.shared_trace_count == len(during)
+    assert not found.effects["is_significant"].any()
+    assert (found.effects["change"].abs() < 1e-6 * found.effects["current_value"].abs().clip(lower=1)).all()
+
+
+def test_stores_without_traces_are_not_comparable(tmp_path):
+    before, during = tk.load_sample("checkout-regression")
+    store = split(during, tmp_path / "a.parquet", 3)
+    nobody = store.where("service_name == 'nobody'")
+    found, expected = tk.compare(before, nobody), tk.compare(before, during.where("service_name == 'nobody'"))
+    for name in TABLES:
+        same(getattr(found, name), getattr(expected, name))
+    assert found.statement == "not comparable: no traces in current"
+    with pytest.raises(ValueError, match="expected names to group a store by, found a Series"):
+        tk.compare(before, store, by=pd.Series([1]))
+    with pytest.raises(ValueError, match=r"expected a column of spans, .* found 'nothing'"):
+        tk.compare(store, store, by="nothing")

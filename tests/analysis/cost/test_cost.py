@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 
 START, HOUR = 1_764_000_000_000_000_000, 3_600_000_000_000
@@ -198,3 +199,57 @@ def test_plans_are_compared_with_what_was_recorded():
 def test_a_time_to_live_of_nothing_is_refused():
     with pytest.raises(ValueError, match="expected cache_ttl_s above 0 seconds, found 0"):
         tk.cost(requests([1]), [BANK], cache_ttl_s=0)
+
+
+def close(found, expected):
+    """The same table, its rows in the same order apart from equal amounts."""
+    keys = [name for name in expected if expected[name].dtype == object or expected[name].dtype.kind not in "iuf"]
+    same(*(each.sort_values(keys, ignore_index=True) for each in (found, expected)))
+    last = expected.columns[-1]
+    assert found[last].to_numpy() == pytest.approx(expected[last].to_numpy(), rel=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("weights", [None, "mixed"])
+def test_a_store_has_the_costs_of_the_whole(tmp_path, count, weights):
+    _, during = tk.load_sample("checkout-regression")
+    if weights:
+        during = during.with_weights(np.random.default_rng(1).choice([1.0, 10.0, 100.0], len(during)))
+    store = split(during, tmp_path / "a.parquet", count)
+    prices = [
+        tk.Price("ledger", "service_name == 'ledger'", usd_per_million=900),
+        tk.Price("servers", "kind == 'SERVER'", usd_per_hour=3.5),
+        "aws-lambda",
+    ]
+    for by in (("service_name", "operation"), "app.customer.tier", ()):
+        found, expected = (tk.cost(each, prices, by=by, cache_ttl_s=20) for each in (store, during))
+        for name in ("table", "items", "repeated", "cacheable"):
+            close(getattr(found, name), getattr(expected, name))
+        for name in ("usd_per_month", "tracing_usd_per_month"):
+            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+        for name in ("value", "low", "high", "n"):
+            assert getattr(found.per_request, name) == pytest.approx(getattr(expected.per_request, name), rel=1e-9)
+        assert (repr(found), found.statement) == (repr(expected), expected.statement)
+    assert len(expected.repeated)
+    assert len(expected.cacheable)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_read_of_a_store_is_the_miss_also_with_equal_times(tmp_path, seed):
+    texts = ["GET user:1", "GET user:2", "GET user:1", "GET user:1"] * 10
+    traces = reads(*texts, step_ns=0).with_weights(np.arange(40.0) + 1)
+    found, expected = (
+        tk.cost(each, [BANK]).cacheable for each in (split(traces, tmp_path / "a.parquet", 9, seed), traces)
+    )
+    same(found, expected)
+    assert expected["saved_usd"].item() == pytest.approx(820 - 1 - 2)
+
+
+def test_plans_and_a_series_are_refused_for_a_store(tmp_path):
+    store = split(requests([1, 2]), tmp_path / "a.parquet", 2)
+    with pytest.raises(ValueError, match=r"expected no plans for a store, found half; use store\.sample"):
+        tk.cost(store, [BANK], plans={"half": 0.5})
+    with pytest.raises(ValueError, match="expected names to group a store by, found a Series"):
+        tk.cost(store, [BANK], by=pd.Series([1]))
+    nobody = tk.cost(store.where("service_name == 'nobody'"), [BANK])
+    assert (len(nobody.table), nobody.per_request.n, nobody.usd_per_month != nobody.usd_per_month) == (0, 0, True)

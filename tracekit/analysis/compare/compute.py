@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from tracekit.analysis.compare.effects import Settings, adjusted, effects
 from tracekit.analysis.compare.levels import groups_of, names_of, table_of
-from tracekit.analysis.compare.observations import ALL, ENDPOINT, calls, everything, requests, spans
+from tracekit.analysis.compare.observations import ALL, ENDPOINT
 from tracekit.analysis.compare.result import Comparison
+from tracekit.analysis.compare.sums import SidePowers, SideSums, means_only, tabulate, tabulate_powers
+from tracekit.analysis.critical_path import compare as path_compare
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.partials import check_names, check_on, on_side, over_parts
 from tracekit.arguments import check_traces
 from tracekit.grouping import named
 from tracekit.stats.intervals import normal_quantile
-from tracekit.weights.comparability import SIDES, Comparability, comparability, shared_count, side_names
+from tracekit.traces import TraceSet
+from tracekit.weights.comparability import SIDES, Comparability, comparability, shared_ids, side_names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.critical_path.compare import PathComparison
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.stored import ReadPaths
     from tracekit.grouping import By
-    from tracekit.traces import TraceSet
+    from tracekit.parts import On, Parts
 
 _EDGE: Final = {"edge_caller": "caller_service", "edge_callee": "callee_service"}
 _ENTRY: Final = {f"request.{name}": name for name in ENDPOINT}
 
 
 def compare(
-    baseline: TraceSet,
-    current: TraceSet,
+    baseline: TraceSet | Parts,
+    current: TraceSet | Parts,
     *,
     by: By = ("service_name", "operation"),
     names: tuple[str, str] = SIDES,
     min_traces: int = 20,
     confidence: float = 0.95,
     fdr: float = 0.05,
+    on: On = None,
 ) -> Comparison:
     """Return what changed between two sets of traces, by operation, by call between services, and by endpoint.
 
     Parameters
     ----------
     baseline, current
-        The traces; not modified.  Two windows of one recording are ``traces.between(...)``.
+        The traces; not modified.  Two windows of one recording are ``traces.between(...)``.  A store is read part by
+        part, five times: for totals, then for intervals, for the weights, for clock skew (twice if calls seem skewed)
+        and for critical paths.  Between the parts it keeps about 50 bytes for every request and group on its path.
     by
         Names to group spans by: columns of ``spans``, attribute keys, ``resource.<key>`` or ``request.<name>``, see
         ``tracekit.grouping``.
@@ -53,6 +64,8 @@ def compare(
         Confidence level of the intervals.
     fdr
         False discovery rate at which a change is significant, over all groups and metrics of all tables.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -94,33 +107,51 @@ def compare(
     >>> bool(changes.table["contribution_ns"].sum() == changes.path.change.value)
     True
     """
-    for side in (baseline, current):
-        check_traces(side, "compare")
+    sides = baseline, current
+    for side in sides:
+        check_traces(side, "compare", stores=True)
+        check_names(side, by)
+    check_on(on, *sides)
     keys = _checked_names(by, names, confidence=confidence, fdr=fdr)
-    about = _comparability(baseline, current, names)
+    read = [_read(side, by, on_side(side, on)) for side in sides]
+    sums, powers = (read[0][0], read[1][0]), (read[0][1], read[1][1])
+    counts = sums[0].trace_count, sums[1].trace_count
+    about = _comparability(sides, counts, names)
     settings = Settings(confidence, fdr, min_traces, about.is_comparable)
-    paths = critical_path(baseline), critical_path(current)
+    bys: tuple[By, ...] = (by, tuple(_EDGE), tuple(_ENTRY))
+    paths = _paths(baseline, bys, on), _paths(current, bys, on)
     whole = _change(paths, by, settings, names)
     kinds = {
-        "group": (spans(by), whole, {name: name for name in keys}),
-        "edge": (calls, _change(paths, tuple(_EDGE), settings, names), _EDGE),
-        "endpoint": (requests, _change(paths, tuple(_ENTRY), settings, names), _ENTRY),
-        "request": (everything, whole, None),
+        "group": (whole, {name: name for name in keys}),
+        "edge": (_change(paths, tuple(_EDGE), settings, names), _EDGE),
+        "endpoint": (_change(paths, tuple(_ENTRY), settings, names), _ENTRY),
+        "request": (whole, None),
     }
-    sides = baseline, current
-    groups = [
-        groups_of(sides, (observe(baseline), observe(current)), confidence=confidence)
-        for observe, _, _ in kinds.values()
-    ]
+    groups = [groups_of(name, sums, powers, confidence=confidence) for name in kinds]
     found = adjusted([effects(*each.sides, settings) for each in groups])
     tables, long = [], []
-    for (name, (_, path, own)), each, changes in zip(kinds.items(), groups, found, strict=True):
+    for (name, (path, own)), each, changes in zip(kinds.items(), groups, found, strict=True):
         table, order = table_of(each, changes, _parts(path, own), about.statement)
         tables.append(table)
         long.append(changes.take(order).long(name, names_of(each.keys.iloc[order])))
-    every, counts = pd.concat(long, ignore_index=True), (len(baseline), len(current))
+    every = pd.concat(long, ignore_index=True)
     table, edges, endpoints, whole_requests = tables
-    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared_count(*sides))
+    shared = shared_ids(sums[0].ids, sums[1].ids)
+    return Comparison(table, edges, endpoints, whole_requests, every, whole, names, counts, about, shared)
+
+
+def _read(traces: TraceSet | Parts, by: By, on: On) -> tuple[SideSums, SidePowers]:
+    """Return the sums of one side, in two passes."""
+    sums = over_parts(traces, partial(tabulate, by=by), SideSums.__add__, on=on).state
+    state = partial(tabulate_powers, by=by, known=means_only(sums))
+    return sums, over_parts(traces, state, SidePowers.__add__, on=on).state
+
+
+def _paths(traces: TraceSet | Parts, bys: Sequence[By], on: On) -> CriticalPath | ReadPaths:
+    """Return the critical paths of one side; of a store, its tables by some names, read at once."""
+    if isinstance(traces, TraceSet):
+        return critical_path(traces)
+    return critical_path(traces, on=on).read(bys)
 
 
 def _checked_names(by: By, names: tuple[str, str], *, confidence: float, fdr: float) -> list[str]:
@@ -135,21 +166,23 @@ def _checked_names(by: By, names: tuple[str, str], *, confidence: float, fdr: fl
     return keys
 
 
-def _comparability(baseline: TraceSet, current: TraceSet, names: tuple[str, str]) -> Comparability:
+def _comparability(
+    sides: tuple[TraceSet | Parts, TraceSet | Parts], counts: tuple[int, int], names: tuple[str, str]
+) -> Comparability:
     """Return what the comparison describes; without traces on one side, nothing."""
-    empty = [name for name, side in zip(names, (baseline, current), strict=True) if not len(side)]
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
         return Comparability("not comparable", f"not comparable: no traces in {' and '.join(empty)}")
-    return comparability(baseline, current, names)
+    return comparability(*sides, names)
 
 
 def _change(
-    paths: tuple[CriticalPath, CriticalPath], by: By, settings: Settings, names: tuple[str, str]
+    paths: tuple[CriticalPath | ReadPaths, CriticalPath | ReadPaths], by: By, settings: Settings, names: tuple[str, str]
 ) -> PathComparison | None:
     """Return the change of critical-path time by some names; None if one side has no finished request."""
     if not all(path.weight.any() for path in paths):
         return None
-    return paths[0].compare(paths[1], by=by, confidence=settings.confidence, fdr=settings.fdr, names=names)
+    return path_compare.compare(*paths, by=by, confidence=settings.confidence, fdr=settings.fdr, names=names)
 
 
 def _parts(path: PathComparison | None, names: dict[str, str] | None) -> pd.DataFrame:

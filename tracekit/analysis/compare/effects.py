@@ -25,6 +25,7 @@ Verdict = Literal[
 METRICS: Final = {"calls_per_request": "count", "error_ratio": "ratio", "mean_ns": "ns"} | dict.fromkeys(SHARES, "ns")
 """Unit of each metric that is tested."""
 _CALLS, _ERRORS, _DURATIONS = 0, 1, slice(2, None)
+_ROUNDING: Final = 1e-13  # of a value: a change that is none
 _STEPS: Final = 14  # levels of significance: down to 7e-10, for thousands of groups
 
 
@@ -91,7 +92,7 @@ class Effects(NamedTuple):
         found = np.full(len(self.low), "no significant change", object)
         count = self.trace_counts.T
         found[(count < self.settings.min_traces).any(axis=0)] = "too few"
-        change, sure = np.subtract(self.now.value, self.before.value), self.is_significant
+        change, sure = _change(self.before.value, self.now.value), self.is_significant
         slower = (sure & (change > 0))[:, _DURATIONS].any(axis=1)
         faster = (sure & (change < 0))[:, _DURATIONS].any(axis=1)
         more, fewer = sure[:, _CALLS] & (change[:, _CALLS] > 0), sure[:, _CALLS] & (change[:, _CALLS] < 0)
@@ -128,7 +129,7 @@ class Effects(NamedTuple):
                     for side, values in sides.items()
                     for part in Limited._fields
                 },
-                "change": np.subtract(self.now.value, self.before.value).ravel(),
+                "change": _change(self.before.value, self.now.value).ravel(),
                 "change_low": self.low.ravel(),
                 "change_high": self.high.ravel(),
                 "p_value": self.p_value.ravel(),
@@ -159,8 +160,8 @@ def effects(before: Figures, now: Figures, settings: Settings) -> Effects:
     calls, means = (
         difference(change, first, second, confidence=settings.confidence)
         for change, first, second in (
-            (now.frequency - before.frequency, before.frequency_moments, now.frequency_moments),
-            (now.mean - before.mean, before.mean_moments, now.mean_moments),
+            (_change(before.frequency, now.frequency), before.frequency_moments, now.frequency_moments),
+            (_change(before.mean, now.mean), before.mean_moments, now.mean_moments),
         )
     )
     rest = _ranked(before, now, settings.confidence)
@@ -191,6 +192,13 @@ def adjusted(levels: Sequence[Effects]) -> list[Effects]:
         each._replace(q_value=found.reshape(each.p_value.shape), absence_q_value=absent)
         for each, found, absent in zip(levels, q_value[::2], q_value[1::2], strict=True)
     ]
+
+
+def _change(before: Array | float, now: Array | float) -> Array:
+    """Return the changes; 0 where only rounding makes a difference."""
+    first, second = np.asarray(before), np.asarray(now)
+    is_none = np.abs(second - first) <= _ROUNDING * np.maximum(np.abs(first), np.abs(second))
+    return np.where(is_none, 0.0, second - first)
 
 
 def _columns(calls: Array, ranked: Array | float, mean: Array) -> Array:

@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import special
 
-from tracekit.schema import Quality
+from tracekit.stats.calls_per_cluster import frequency_moments
 from tracekit.stats.differences import Limited
-from tracekit.stats.grouping import distinct_by, sum_by
-from tracekit.stats.histograms import Histogram
-from tracekit.stats.influences import Denominator, influence
-from tracekit.stats.intervals import cluster_sums, effective_clusters
-from tracekit.stats.mover import class_cells, weight_classes
+from tracekit.stats.grouping import positions
+from tracekit.stats.intervals import effective_clusters
+from tracekit.stats.mover import NO_CLASS, WEIGHT_CLASS
 from tracekit.stats.quantiles import histogram_limits
-from tracekit.stats.ratio_means import ratio_means
+from tracekit.stats.ratio_means import mean_of, moments_of
 from tracekit.stats.weighted_means import mean_limits
 from tracekit.stats.weighted_rates import rates
 
 if TYPE_CHECKING:
-    from tracekit.analysis.compare.observations import Observations
+    from tracekit.analysis.compare.sums import LevelPowers, LevelSums, SideSums
     from tracekit.columns import Array
+    from tracekit.stats.aggregates import Aggregate
+    from tracekit.stats.histograms import Histogram
     from tracekit.stats.influences import Moments
-    from tracekit.traces import TraceSet
 
 SHARES: Final = {"p50_ns": 0.5, "p90_ns": 0.9, "p95_ns": 0.95, "p99_ns": 0.99}
 _NS: Final = 1e9
@@ -95,56 +94,35 @@ class Figures:
         return Limited(merged.quantiles(shares, self.groups), *limits)
 
 
-def figures(traces: TraceSet, seen: Observations, group: Array, groups: int, *, confidence: float) -> Figures:
-    """Return the figures of one side, given the group of each observation."""
-    weights, trace = traces.weights.value, seen.trace
-    is_timed = traces.has_duration[seen.row]
-    duration = traces.duration_ns[seen.row][is_timed]
-    every = cluster_sums(group, trace, seen.is_error, weights, groups)
-    presence = _presence(group, trace, weights, groups)
-    outcomes, outcome_owner, _ = _by_class(group, seen, seen.has_outcome, weights)
-    timed, timed_owner, cell = _by_class(group, seen, is_timed, weights)
-    mean, mean_moments = ratio_means(group[is_timed], trace[is_timed], duration.astype(np.float64), weights, groups)
-    requests = Denominator.of(weights)
-    counted = influence(group, trace, weights[trace], requests, groups)
+def figures(
+    side: SideSums, level: LevelSums, powers: LevelPowers, base: Aggregate, keys: dict[str, Array], *, confidence: float
+) -> Figures:
+    """Return the figures of one side for groups that both sides may have."""
+    names = list(keys)
+    place, groups = positions(keys, level.groups.keys, names), len(keys[names[0]])
+    every = {name: np.zeros(groups, values.dtype) for name, values in level.groups.sums.items()}
+    for name, values in level.groups.sums.items():
+        every[name][place] = values
+    total = side.powers[0]
+    frequency, mean = every["calls"] / (total or np.nan), mean_of(every["size"], every["value"])
+    owner, mean_owner = (positions(keys, each.keys, names) for each in powers)
+    label, mean_label = (each.keys[WEIGHT_CLASS].astype(np.int64) for each in powers)
+    of_all = base.keys[WEIGHT_CLASS].astype(np.int64), base.sums
     return Figures(
-        distinct_by(group, trace, groups),
-        *presence,
-        float(weights.sum()),
-        traces.weights.n_at_lowest_rate,
-        every["trial_sum"] / (weights.sum() or np.nan),
-        counted.moments(),
+        every["trace_count"],
+        every["weight"],
+        every["square"],
+        total,
+        side.n_at_lowest_rate,
+        frequency,
+        frequency_moments(frequency, (owner, label, powers.frequency.sums), of_all, side.powers),
         mean,
-        mean_moments,
-        _per_second(every, _period_ns(traces), confidence),
-        outcomes,
-        (Histogram.of(cell, duration, weights[trace[is_timed]]), timed),
-        (outcome_owner, timed_owner),
+        moments_of(powers.mean.sums, mean_owner, mean_label != NO_CLASS, mean, every["size"]),
+        _per_second({"trial_sum": every["calls"], "trial_square": every["calls_square"]}, side.period_ns, confidence),
+        level.outcomes.sums,
+        (level.timed.histogram, level.timed.sums),
+        (positions(keys, level.outcomes.keys, names), positions(keys, level.timed.keys, names)),
     )
-
-
-def _presence(group: Array, trace: Array, weights: Array, groups: int) -> tuple[Array, Array]:
-    """Return the weight, and its square, of the traces that have each group."""
-    pair = np.unique(group.astype(np.int64) * max(len(weights), 1) + trace)
-    owner, weight = pair // max(len(weights), 1), weights[pair % max(len(weights), 1)]
-    return sum_by(owner, weight, groups), sum_by(owner, weight**2, groups)
-
-
-def _by_class(group: Array, seen: Observations, chosen: Array, weights: Array) -> tuple[dict[str, Array], Array, Array]:
-    """Return sums over traces by group and weight class, the group of each, and the entry of each observation."""
-    codes, labels = weight_classes(weights)
-    trace = seen.trace[chosen]
-    cell, owner, _ = class_cells(group[chosen].astype(np.int64), codes[trace], len(labels))
-    return cluster_sums(cell, trace, seen.is_error[chosen], weights, len(owner)), owner, cell
-
-
-def _period_ns(traces: TraceSet) -> float:
-    """Return the time that the traces of a side cover: n/(n-1) of the time from the first start to the last."""
-    root = traces.forest.root_row
-    start = traces.columns.spans.start_ns[root][(traces.columns.spans.quality[root] & Quality.NO_START) == 0]
-    if len(start) < 2 or start.max() == start.min():  # noqa: PLR2004 - no period between fewer
-        return np.nan
-    return float(start.max() - start.min()) * len(start) / (len(start) - 1)
 
 
 def _per_second(every: dict[str, Array], period_ns: float, confidence: float) -> Limited:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.analysis.compare.effects import METRICS
 from tracekit.analysis.compare.figures import figures
+from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.differences import Limited, difference_limits
-from tracekit.stats.grouping import group_codes, group_labels
 from tracekit.text import count
 from tracekit.weights.comparability import SIDES
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.compare.effects import Effects, Settings
     from tracekit.analysis.compare.figures import Figures
-    from tracekit.analysis.compare.observations import Observations
+    from tracekit.analysis.compare.sums import SidePowers, SideSums
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
 
 _TINY = 1e-300  # a rate that is none
 
@@ -34,15 +33,17 @@ class Groups(NamedTuple):
 
 
 def groups_of(
-    sides: tuple[TraceSet, TraceSet], seen: tuple[Observations, Observations], *, confidence: float
+    level: str, sums: tuple[SideSums, SideSums], powers: tuple[SidePowers, SidePowers], *, confidence: float
 ) -> Groups:
-    """Return the groups of both sides with their figures."""
-    group, keys = _joint_groups(seen)
+    """Return the groups of both sides with their figures, for one of the tables."""
+    both = Aggregate.concatenate([side.levels[level].groups for side in sums])
+    _, keys = both.groups(list(both.keys))
     found = (
-        figures(traces, one, codes, len(keys), confidence=confidence)
-        for traces, one, codes in zip(sides, seen, group, strict=True)
+        figures(side, side.levels[level], own.levels[level], own.base, keys, confidence=confidence)
+        for side, own in zip(sums, powers, strict=True)
     )
-    return Groups(keys, (next(found), next(found)))
+    rows = len(next(iter(keys.values())))
+    return Groups(pd.DataFrame(keys, index=pd.RangeIndex(rows), dtype=object), (next(found), next(found)))
 
 
 def table_of(groups: Groups, found: Effects, path: pd.DataFrame, why: str) -> tuple[pd.DataFrame, Array]:
@@ -62,18 +63,6 @@ def table_of(groups: Groups, found: Effects, path: pd.DataFrame, why: str) -> tu
 def names_of(keys: pd.DataFrame) -> list[str]:
     """Return each group in words: its keys with a space between them."""
     return [" ".join(str(value) for value in row if value is not None) for row in keys.to_numpy(object)]
-
-
-def _joint_groups(seen: tuple[Observations, Observations]) -> tuple[list[Array], pd.DataFrame]:
-    """Return the group of each observation of both sides in one numbering, and the keys of the groups."""
-    own = [group_codes(dict(one.keys), len(one.trace)) for one in seen]
-    names = list(seen[0].keys)
-    labels = {name: np.concatenate([keys[name] for _, keys in own]) for name in names}
-    sizes = [len(keys[names[0]]) for _, keys in own]
-    number, joint = group_labels(labels, names, sum(sizes))
-    parts = np.split(number, [sizes[0]])
-    frame = pd.DataFrame(joint, index=pd.RangeIndex(int(number.max(initial=-1)) + 1), dtype=object)
-    return [part[group] for part, (group, _) in zip(parts, own, strict=True)], frame
 
 
 _PATH = {

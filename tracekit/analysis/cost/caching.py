@@ -3,31 +3,83 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from tracekit.attributes import Codes, join, pick
+from tracekit.analysis.partials import largest_first
+from tracekit.attributes import Codes, join, pick, text_hashes
 from tracekit.forest import visible_parents
 from tracekit.schema import Kind, Quality
-from tracekit.stats.grouping import dense_codes, group_rows, sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_codes, sum_by
+from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tracekit.analysis.siblings import Siblings
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 _SECOND_NS: Final = 1_000_000_000
+_ROUNDING: Final = 1e-12  # of the cost: a saving that is none
 _STATEMENT: Final = ("db.query.text", "db.statement")
 _READS: Final = re.compile(r"(?is)^\s*(?:select|get|mget|hget\w*|hmget|find|query|scan|exists)\b(?!.*\bfor\s+update\b)")
 _HOLES: Final = re.compile(r"\?|\$\d|%s|%\(|(?<![\w:]):[a-z_]|<\w+>|@p?\d")  # values that the text leaves out
 _METHODS: Final = ("GET", "HEAD")
 
 
-def cacheable(traces: TraceSet, found: Siblings, usd: Array, ttl_s: float) -> pd.DataFrame:
-    """Return the reads that were made with equal arguments within some time, and what a cache would have saved.
+class Reads(NamedTuple):
+    """Outgoing reads in sums, and the first one of each text and period: the misses of a cache.
+
+    Parameters
+    ----------
+    groups
+        By caller and callee: weighted ``call_count`` and ``usd``.
+    group, text, period
+        Group, hash of the full text, and period of each miss; sorted.
+    start_ns, trace_hi, trace_lo, place
+        When it was and in which trace, by which the first one is chosen.
+    weight, usd
+        Its weight, and what it costs with all spans below it, weighted.
+    """
+
+    groups: Aggregate
+    group: Array
+    text: Array
+    period: Array
+    start_ns: Array
+    trace_hi: Array
+    trace_lo: Array
+    place: Array
+    weight: Array
+    usd: Array
+
+    def __add__(self, other: Reads) -> Reads:  # type: ignore[override]  # not that of a tuple
+        """Return the reads of both."""
+        both = Aggregate.concatenate([self.groups, other.groups])
+        number, _ = both.groups(list(both.keys))
+        group = np.concatenate([number[self.group], number[len(self.groups) + other.group]])
+        columns = (np.concatenate(pair) for pair in zip(self[2:], other[2:], strict=True))
+        return _first_of_each(both.by(list(both.keys)), group, *columns)
+
+
+def _first_of_each(
+    groups: Aggregate, group: Array, text: Array, period: Array, *more: Array, is_by_id: bool = False
+) -> Reads:
+    """Return the first read of each group, text and period; ``is_by_id``: they are in the order of trace and span."""
+    start, hi, lo, place = more[:4]
+    order = np.lexsort((*(() if is_by_id else (place, lo, hi)), start, period, text, group))
+    is_first = np.zeros(len(order), bool)
+    is_first[:1] = True
+    for key in (group, text, period):
+        is_first[1:] |= key[order][1:] != key[order][:-1]
+    chosen = order[is_first]
+    return Reads(groups, *(column[chosen] for column in (group, text, period, *more)))
+
+
+def tabulate_reads(traces: TraceSet, found: Siblings, usd: Array, ttl_s: float) -> Reads:
+    """Return the additive tables behind ``Cost.cacheable`` for whole traces.
 
     Parameters
     ----------
@@ -42,8 +94,8 @@ def cacheable(traces: TraceSet, found: Siblings, usd: Array, ttl_s: float) -> pd
 
     Returns
     -------
-    pandas.DataFrame
-        One row per caller and callee with such reads, the largest saving first; see ``Cost.cacheable``.
+    Reads
+        As many entries as there are texts and periods.
 
     Notes
     -----
@@ -54,34 +106,52 @@ def cacheable(traces: TraceSet, found: Siblings, usd: Array, ttl_s: float) -> pd
     Examples
     --------
     >>> from tracekit.analysis.siblings import siblings
-    >>> len(cacheable(shop, siblings(shop), np.zeros(len(shop.spans)), 60))
+    >>> len(cacheable(tabulate_reads(shop, siblings(shop), np.zeros(len(shop.spans)), 60)))
     0
     """
-    text = _texts(traces)
-    spans = traces.columns.spans
+    text, spans = _texts(traces), traces.columns.spans
     known = (text.codes >= 0) & ~traces.is_error & ((spans.quality & Quality.NO_START) == 0)
     row = np.sort(found.row[known[found.row]])
     names = {name: traces.codes(name).take(row) for name in ("service_name", "operation")}
     names["callee_service"] = found.callee.take(row)
-    group, keys = group_rows(names, len(row))
-    period = spans.start_ns[row] // max(int(ttl_s * _SECOND_NS), 1)
-    read, reads = dense_codes(group * max(len(text.labels), 1) + text.codes[row], max(len(keys) * len(text.labels), 1))
-    order = np.lexsort((spans.start_ns[row], period, read))
-    is_hit = np.zeros(len(row), bool)
-    is_hit[order[1:]] = (np.diff(read[order]) == 0) & (np.diff(period[order]) == 0)
-    weight = traces.weights.value[traces.forest.trace[row]]
-    calls, hits, cost, saved = (
-        sum_by(group, weight * value, len(keys)) for value in (1.0, is_hit, usd[row], usd[row] * is_hit)
+    group, keys = group_codes(names, len(row))
+    count, trace = int(group.max(initial=-1)) + 1, traces.forest.trace[row]
+    weight = traces.weights.value[trace]
+    sums = {"call_count": sum_by(group, weight, count), "usd": sum_by(group, weight * usd[row], count)}
+    table = Aggregate(keys, sums, Histogram.empty())
+    number, _ = table.groups(list(keys))
+    return _first_of_each(
+        table.by(list(keys)),
+        number[group],
+        text_hashes(text)[row],
+        spans.start_ns[row] // max(int(ttl_s * _SECOND_NS), 1),
+        spans.start_ns[row],
+        spans.trace_hi[row],
+        spans.trace_lo[row],
+        row - traces.forest.starts[trace],
+        weight,
+        weight * usd[row],
+        is_by_id=True,
     )
-    table = keys.assign(
+
+
+def cacheable(reads: Reads) -> pd.DataFrame:
+    """Return ``Cost.cacheable``: one row per caller and callee whose reads a cache could have answered."""
+    groups, sums = len(reads.groups), reads.groups.sums
+    calls, cost = sums["call_count"], sums["usd"]
+    hits, saved = calls - sum_by(reads.group, reads.weight, groups), cost - sum_by(reads.group, reads.usd, groups)
+    saved[saved <= _ROUNDING * cost] = 0.0
+    is_new = np.ones(len(reads.group), bool)
+    is_new[1:] = (np.diff(reads.group) != 0) | (reads.text[1:] != reads.text[:-1])
+    table = pd.DataFrame(reads.groups.keys, index=pd.RangeIndex(groups), dtype=object).assign(
         call_count=calls,
-        distinct_count=np.bincount(reads // max(len(text.labels), 1), minlength=len(keys)),
-        hit_ratio=np.divide(hits, calls, out=np.zeros(len(keys)), where=calls > 0),
+        distinct_count=np.bincount(reads.group[is_new], minlength=groups),
+        hit_ratio=np.divide(hits, calls, out=np.zeros(groups), where=calls > 0),
         usd=cost,
         saved_usd=saved,
     )
     table = table[table["saved_usd"] > 0]
-    return table.sort_values("saved_usd", ascending=False, kind="stable", ignore_index=True)
+    return largest_first(table, "saved_usd")
 
 
 def _texts(traces: TraceSet) -> Codes:

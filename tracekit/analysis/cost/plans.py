@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from tracekit.analysis.sampling_plan import plan_sampling
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
 
 _COLUMNS: Final = [
     "plan", "kept_ratio", "kept_error_ratio", "kept_slow_ratio", "usd_per_month", "saved_usd_per_month",
 ]  # fmt: skip
 
 
-def plan_costs(traces: TraceSet, plans: Mapping[str, Any] | None, usd_per_trace: float, months: float) -> pd.DataFrame:
+def plan_costs(
+    traces: TraceSet | Parts, plans: Mapping[str, Any] | None, usd_per_trace: float, months: float
+) -> pd.DataFrame:
     """Return what recording the traces that each set of sampling rules keeps would cost.
 
     Parameters
     ----------
     traces
-        Requests; each counts with its sampling weight, or once if that is unknown.
+        Requests; each counts with its sampling weight, or once if that is unknown.  A store has no plans.
     plans
         Sets of sampling rules by name; None for none.
     usd_per_trace
@@ -44,7 +47,7 @@ def plan_costs(traces: TraceSet, plans: Mapping[str, Any] | None, usd_per_trace:
     ... ].values.tolist()
     [[0.5, 2.5, 2.5]]
     """
-    if not plans:
+    if not plans or not isinstance(traces, TraceSet):
         return pd.DataFrame(columns=_COLUMNS)
     found = plan_sampling(traces, dict(plans)).plans.reset_index()
     spent = found["kept_count"] * usd_per_trace / months

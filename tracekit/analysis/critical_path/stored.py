@@ -24,14 +24,16 @@ from tracekit.analysis.critical_path.what_if import (
 )
 from tracekit.analysis.partials import Part, check_names, over_parts
 from tracekit.findings import Shown
+from tracekit.grouping import named
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from tracekit.analysis.critical_path.cells import Requests
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.what_if import Change, Selector
+    from tracekit.columns import Array
     from tracekit.grouping import By
     from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
@@ -102,6 +104,14 @@ class StoredPaths(Weighted, Shown):
         found: list[PathTable] = self._over(partial(tabulated, by=by, may_lack=may_lack))
         return union(found)
 
+    def read(self, bys: Sequence[By]) -> ReadPaths:
+        """Return the tables by several names, all read in one pass, for comparisons by each; names may be lacking."""
+        for by in bys:
+            check_names(self.source, by)
+        found: list[list[PathTable]] = self._over(partial(_several, bys=list(bys)))
+        tables = {tuple(named(by)): union(list(each)) for by, each in zip(bys, zip(*found, strict=True), strict=True)}
+        return ReadPaths(self, tables)
+
     by = path_shares.shares
     bands = path_shares.bands
     compare = path_compare.compare
@@ -142,6 +152,52 @@ class StoredPaths(Weighted, Shown):
 
     def _repr_html_(self) -> str:
         return self.heading()
+
+
+@dataclass(frozen=True, eq=False)
+class ReadPaths:
+    """The critical paths of a store as tables by some names, which are read.
+
+    Parameters
+    ----------
+    paths
+        The paths.
+    tables
+        By the names.
+    """
+
+    paths: StoredPaths
+    tables: Mapping[tuple[str, ...], PathTable]
+
+    @property
+    def statement(self) -> str:
+        """What the weighted figures describe."""
+        return self.paths.statement
+
+    @property
+    def source(self) -> Parts:
+        """The store."""
+        return self.paths.source
+
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """All services of the recording."""
+        return self.paths.recorded_services
+
+    @property
+    def weight(self) -> Array:
+        """float64, one per request: the sampling weight of its trace."""
+        return next(iter(self.tables.values())).requests.weight
+
+    def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
+        """Return the paths as a table; see ``tables.tabulated``."""
+        found = self.tables[tuple(named(by))]
+        return found if may_lack or not found.lacking else self.paths.tabulated(by)
+
+
+def _several(path: CriticalPath, bys: Sequence[By]) -> list[PathTable]:
+    """Return the paths of a part as tables by several names."""
+    return [tabulated(path, by, may_lack=True) for by in bys]
 
 
 def _of_part(traces: TraceSet, options: Mapping[str, Any], state: Callable[[CriticalPath], Any]) -> list[Any]:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis import latency
-from tracekit.analysis.partials import on_side, over_parts
+from tracekit.analysis.partials import check_on, on_side, over_parts
 from tracekit.analysis.paths.result import Paths, shape_ids
 from tracekit.analysis.paths.sums import PathSums, merged, tabulate
-from tracekit.analysis.paths.typical import medians_of, nearer, nearest
+from tracekit.analysis.paths.typical import nearer, nearest
 from tracekit.analysis.what_differs.shares import counted_sums, shares
 from tracekit.arguments import check_traces
+from tracekit.stats.aggregates import steady
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.tests import false_discovery
@@ -95,7 +96,8 @@ def paths(
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
     state = partial(tabulate, fold_retries=fold_retries)
-    own = over_parts(traces, state, merged, on=on)
+    check_on(on, *sides)
+    own = over_parts(traces, state, merged, on=on_side(traces, on))
     seen, statement, other_bits = [own.state], own.weights.statement, None
     about = None if baseline is None else comparability(baseline, traces)
     if baseline is not None and about is not None:
@@ -108,9 +110,9 @@ def paths(
     found = _frequencies(seen, numbers, min_traces, confidence, fdr, is_comparable=is_comparable)
     table = pd.concat([table, found], axis=1)
     table = table.merge(_latencies(own.state), on="shape", how="left")
-    table["typical_trace_id"] = _typical(traces, own.state, numbers, on, fold_retries=fold_retries)
+    table["typical_trace_id"] = _typical(traces, own.state, numbers, on_side(traces, on), fold_retries=fold_retries)
     rank = table["verdict"].map(_RANK).fillna(len(_RANK)) if baseline is not None else np.zeros(len(table))
-    order = np.lexsort((-table["frequency_ratio"].fillna(0).to_numpy(), rank))
+    order = np.lexsort((-steady(table["frequency_ratio"].fillna(0).to_numpy()), rank))
     return Paths(
         table.iloc[order].reset_index(drop=True), _entropy(own.state), other_bits, statement,
         tuple(each.trace_count for each in seen), 0 if baseline is None else shared_count(traces, baseline),
@@ -216,7 +218,7 @@ def _typical(
     """Return for each shape the trace whose durations are nearest to the medians of its call paths, on a log scale."""
     if not seen.trace_count or seen.durations is None:
         return [None] * len(numbers)
-    state = partial(nearest, medians=medians_of(seen.durations), fold_retries=fold_retries)
+    state = partial(nearest, medians=seen.durations.medians, fold_retries=fold_retries)
     found = over_parts(traces, state, nearer, on=on).state
     return [found[shape].trace_id if shape in found else None for shape in numbers]
 

@@ -87,7 +87,7 @@ class Paths(Weighted, Shown):
         Of a store, all parts are read for it, and it has as many rows as there are traces.
         """
         ids, numbers = over_parts(
-            self.source, partial(_of_traces, fold_retries=self.fold_retries), _both, on=self.on
+            self.source, partial(_of_traces, fold_retries=self.fold_retries), _both, on=on_side(self.source, self.on)
         ).state
         shape = np.concatenate(numbers)
         code, distinct = pd.factorize(shape)

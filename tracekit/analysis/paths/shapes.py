@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-_ODD = np.uint64(0xC2B2AE3D27D4EB4F)
+ODD: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+"""A factor that mixes hashes."""
 _FOUND: Final[WeakKeyDictionary[TraceSet, dict[bool, Shapes]]] = WeakKeyDictionary()
 
 
@@ -63,7 +64,7 @@ def _shapes(traces: TraceSet, *, fold_retries: bool) -> Shapes:
     pair = pair[np.diff(pair, prepend=-1) > 0]
     trace, number = pair // max(len(distinct), 1), pair % max(len(distinct), 1)
     with np.errstate(over="ignore"):
-        mixed = (np.asarray(distinct) ^ (np.asarray(distinct) >> np.uint64(31))) * _ODD
+        mixed = (np.asarray(distinct) ^ (np.asarray(distinct) >> np.uint64(31))) * ODD
         shape = np.zeros(len(traces), np.uint64)
         first = np.flatnonzero(np.diff(trace, prepend=-1))
         if len(first):
@@ -75,7 +76,7 @@ def _labels(traces: TraceSet) -> Array:
     """Return a number for service and operation of each span, made from their text."""
     parts = [text_hashes(traces.codes(name)) for name in ("service_name", "operation")]
     with np.errstate(over="ignore"):
-        return np.asarray(parts[0] * _ODD ^ parts[1])
+        return np.asarray(parts[0] * ODD ^ parts[1])
 
 
 def _retried(traces: TraceSet, label: Array) -> Array:

@@ -11,6 +11,7 @@ from tracekit.analysis import latency
 from tracekit.analysis.latency import class_column
 from tracekit.analysis.paths.result import shape_ids
 from tracekit.analysis.paths.shapes import shapes
+from tracekit.analysis.paths.typical import Durations
 from tracekit.grouping import columns_of
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, sum_by
@@ -66,7 +67,7 @@ class PathSums(NamedTuple):
     traces: Aggregate
     about: dict[int, About]
     requests: Aggregate | None
-    durations: Aggregate | None
+    durations: Durations | None
 
 
 def tabulate(traces: TraceSet, *, fold_retries: bool, is_baseline: bool = False) -> PathSums:
@@ -87,7 +88,7 @@ def tabulate(traces: TraceSet, *, fold_retries: bool, is_baseline: bool = False)
         return PathSums(len(traces), table, about, None, None)
     ids = np.array(shape_ids(distinct.tolist()), object)[shape]
     by = pd.Series(ids, index=pd.Index(traces.trace_ids, name="trace_id"), name="shape", dtype=object)
-    return PathSums(len(traces), table, about, latency.tabulate(traces, by, roots=True), _durations(traces, seen))
+    return PathSums(len(traces), table, about, latency.tabulate(traces, by, roots=True), Durations.of(traces, seen))
 
 
 def merged(first: PathSums, second: PathSums) -> PathSums:
@@ -100,7 +101,7 @@ def merged(first: PathSums, second: PathSums) -> PathSums:
         _both(first.traces, second.traces),
         about,
         _both_known(first.requests, second.requests),
-        _both_known(first.durations, second.durations),
+        first.durations + second.durations if first.durations is not None and second.durations is not None else None,
     )
 
 
@@ -114,20 +115,6 @@ def _both_known(first: Aggregate | None, second: Aggregate | None) -> Aggregate 
     return None if first is None or second is None else _both(first, second)
 
 
-def _durations(traces: TraceSet, seen: Shapes) -> Aggregate:
-    """Return the durations by shape and call path, each span counted once."""
-    timed = traces.has_duration[seen.rows]
-    rows = seen.rows[timed]
-    pairs = {"shape": seen.shape[traces.forest.trace[rows]], "path": seen.path[timed]}
-    columns = {}
-    for name, values in pairs.items():
-        codes, labels = pd.factorize(values)
-        columns[name] = (codes, labels.tolist())
-    group, keys = group_codes(columns, len(rows))
-    count = {"count": np.bincount(group, minlength=int(group.max(initial=-1)) + 1)}
-    return Aggregate(keys, count, Histogram.of(group, traces.duration_ns[rows], 1.0)).by(list(keys))
-
-
 def _about(traces: TraceSet, seen: Shapes, shape: Array, distinct: Array) -> dict[int, About]:
     """Return what is known of each shape from its first trace."""
     code, names = _operations(traces)
@@ -137,7 +124,7 @@ def _about(traces: TraceSet, seen: Shapes, shape: Array, distinct: Array) -> dic
     spans, start = traces.columns.spans, traces.forest.starts
     found = {}
     for one, number in zip(first.tolist(), distinct.tolist(), strict=True):
-        operations = frozenset(names[np.unique(code[seen.rows[edges[one] : edges[one + 1]]])].tolist())
+        operations = frozenset(names[code[seen.rows[edges[one] : edges[one + 1]]]].tolist())
         ids = int(spans.trace_hi[start[one]]), int(spans.trace_lo[start[one]])
         found[number] = About(ids, root[one], int(seen.path_count[one]), operations)
     return found

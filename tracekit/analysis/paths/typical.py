@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.paths.shapes import shapes
-from tracekit.stats.grouping import group_codes
+from tracekit.analysis.paths.shapes import ODD, shapes
+from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
-    from tracekit.stats.aggregates import Aggregate
+    from tracekit.analysis.paths.shapes import Shapes
+    from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-Medians: TypeAlias = dict[tuple[int, int], float]
-"""Median of the durations by shape and call path, in ns."""
 _DIGITS: Final = 9  # of a distance: traces that are as near are equal
+
+
+class Durations(NamedTuple):
+    """Durations by shape and call path.
+
+    Parameters
+    ----------
+    pair
+        uint64: hash of shape and call path, ascending.
+    histogram
+        Recorded durations by the number of the pair.
+    """
+
+    pair: Array
+    histogram: Histogram
+
+    @classmethod
+    def of(cls, traces: TraceSet, seen: Shapes) -> Durations:
+        """Return those of the spans of whole traces."""
+        timed = traces.has_duration[seen.rows]
+        code, distinct = pd.factorize(_pairs(traces, seen)[timed])
+        order = np.argsort(distinct)
+        number = np.empty(len(order), np.int64)
+        number[order] = np.arange(len(order))
+        took = traces.duration_ns[seen.rows[timed]]
+        return cls(np.asarray(distinct)[order], Histogram.of(number[code], took, 1.0))
+
+    def __add__(self, other: Durations) -> Durations:  # type: ignore[override]  # not that of a tuple
+        """Return those of both."""
+        pair, number = np.unique(np.concatenate([self.pair, other.pair]), return_inverse=True)
+        both = Histogram.concatenate([self.histogram, other.histogram], [0, len(self.pair)])
+        return Durations(pair, both.regroup(number))
+
+    @property
+    def medians(self) -> Medians:
+        """The medians, in ns."""
+        return Medians(self.pair, self.histogram.quantiles((0.5,), len(self.pair))[:, 0])
+
+
+class Medians(NamedTuple):
+    """Median of the durations of each pair of shape and call path, in ns."""
+
+    pair: Array
+    value: Array
 
 
 class Near(NamedTuple):
@@ -26,11 +69,10 @@ class Near(NamedTuple):
     trace_id: str
 
 
-def medians_of(durations: Aggregate) -> Medians:
-    """Return the medians of durations by shape and call path."""
-    value = durations.histogram.quantiles((0.5,), len(durations))[:, 0]
-    keys = zip(durations.keys["shape"].tolist(), durations.keys["path"].tolist(), strict=True)
-    return dict(zip(keys, value.tolist(), strict=True))
+def _pairs(traces: TraceSet, seen: Shapes) -> Array:
+    """Return a hash of shape and call path of each span that counts."""
+    with np.errstate(over="ignore"):
+        return np.asarray(seen.shape[traces.forest.trace[seen.rows]] * ODD + seen.path)
 
 
 def nearest(traces: TraceSet, medians: Medians, *, fold_retries: bool) -> dict[int, Near]:
@@ -39,10 +81,9 @@ def nearest(traces: TraceSet, medians: Medians, *, fold_retries: bool) -> dict[i
     timed = traces.has_duration[seen.rows]
     rows = seen.rows[timed]
     trace = traces.forest.trace[rows]
-    (shape, kinds), (path, distinct) = (pd.factorize(each) for each in (seen.shape[trace], seen.path[timed]))
-    group, keys = group_codes({"shape": (shape, kinds.tolist()), "path": (path, distinct.tolist())}, len(rows))
-    expected = np.array([medians[pair] for pair in zip(*(keys[name].tolist() for name in keys), strict=True)])
-    away = np.abs(np.log(traces.duration_ns[rows] + 1.0) - np.log(expected + 1.0)[group]) if len(rows) else np.zeros(0)
+    code, distinct = pd.factorize(_pairs(traces, seen)[timed])
+    expected = np.log(medians.value[np.searchsorted(medians.pair, np.asarray(distinct))] + 1.0)
+    away = np.abs(np.log(traces.duration_ns[rows] + 1.0) - expected[code])
     count = np.bincount(trace, minlength=len(traces))
     distance = np.round(np.bincount(trace, away, minlength=len(traces)) / np.maximum(count, 1), _DIGITS)
     order = np.lexsort((distance, seen.shape))

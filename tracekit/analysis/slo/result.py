@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.partials import check_names, over_parts
+from tracekit.analysis.partials import check_names, largest_first, over_parts
 from tracekit.analysis.slo.outcomes import merged, tabulate
 from tracekit.findings import Shown
 from tracekit.grouping import named
@@ -125,7 +125,7 @@ class Slo(Weighted, Shown):
             burn_rate=shares.ratio / (1 - self.objective),
             budget_ratio=count / max(count.sum(), 1e-300),
         )
-        return table.sort_values(["bad_count", "request_count"], ascending=False, kind="stable", ignore_index=True)
+        return largest_first(table, "bad_count", "request_count")
 
     def _line(self) -> str:
         """Return indicator, objective and burn rate in one line."""
