@@ -22,6 +22,9 @@ _FREQUENT: Final = (
 )
 """The most frequent pairs of letters in English words; about one in seven random pairs is among them."""
 _PAIRS: Final = frozenset(_FREQUENT.split())
+_CHANGE: Final = re.compile(r"(?<=[a-z])[^a-z]|(?<=[A-Z])[^A-Za-z]|(?<=[0-9])[^0-9]")
+_DIVIDED: Final = re.compile(r"[-_/]")
+_RESTLESS: Final = 0.32  # words in capitals have 0.2, random characters 0.45
 _HEX: Final = re.compile(r"(?i)[0-9a-f_-]+")
 _LEAST_BITS, _WORDY, _PRINTABLE = 3.6, 0.5, 0.9
 _DIGITS: Final = 2
@@ -30,9 +33,9 @@ _DIGITS: Final = 2
 def secrets_in(text: str) -> Iterator[tuple[int, int]]:
     """Yield the begin and end of runs that look random.
 
-    A run has 24 characters or more, letters of both cases and at least two digits; at most half of the pairs of
-    letters are frequent in words, the characters carry at least 3.6 bits each, and it is not base64 of text.
-    Hexadecimal ids, UUIDs, class names and paths do not fit.
+    A run has 24 characters or more, letters of both cases and at least two digits; its letters do not form words (half
+    of their pairs frequent, few changes of case), its characters carry at least 3.6 bits each, and it is not base64 of
+    text.  Hexadecimal ids, UUIDs, class names and paths do not fit.
 
     Examples
     --------
@@ -52,10 +55,17 @@ def is_random(run: str) -> bool:
     digits = sum(letter.isdigit() for letter in plain)
     if digits < _DIGITS or plain.lower() == plain or plain.upper() == plain or _HEX.fullmatch(plain):
         return False
-    pairs = [pair.lower() for pair in _PAIR.findall(plain)]
-    if sum(pair in _PAIRS for pair in pairs) > _WORDY * len(pairs):
+    if _is_wordy(plain):
         return False
     return _bits(plain) >= _LEAST_BITS and not _is_text(plain)
+
+
+def _is_wordy(text: str) -> bool:
+    """Return whether the letters form words: frequent pairs and, unless it is divided, few changes of kind."""
+    pairs = [pair.lower() for pair in _PAIR.findall(text)]
+    is_frequent = sum(pair in _PAIRS for pair in pairs) > _WORDY * len(pairs)
+    is_calm = _DIVIDED.search(text) is not None or len(_CHANGE.findall(text)) < _RESTLESS * len(text)
+    return is_frequent and is_calm
 
 
 def _bits(text: str) -> float:

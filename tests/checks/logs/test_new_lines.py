@@ -140,7 +140,7 @@ def test_a_report_shows_the_finding_and_the_templates_of_failing_requests(incide
     page = tk.report(current, tmp_path / "page.html", baseline=baseline, logs=file).read_text(encoding="utf-8")
     assert 'id="finding-new_log_lines"' in page
     assert '<section id="logs"' in page
-    assert "&lt;b&gt;card&lt;/b&gt; of jo...rg (20 characters) refused" in page
+    assert "&lt;b&gt;card&lt;/b&gt; of [email] refused" in page
     assert "<b>card</b>" not in page
     assert "jo.smith" not in page
     assert "tk.logs(traces, &#39;app.jsonl.gz&#39;, baseline=before).templates" in page
