@@ -22,6 +22,10 @@ class Scanner(Protocol):
         """Load the lines of the common shape; yield every other line when it may be loaded."""
 
     @property
+    def takes(self) -> Callable[[bytes], bool] | None:
+        """Whether a line may be of the format, by its first bytes; None for a scanner that gets all lines first."""
+
+    @property
     def work_ahead(self) -> Callable[[bytes], Any] | None:
         """What other threads may do with the bytes of later chunks, for ``Lines.ahead``."""
 
@@ -82,7 +86,8 @@ class Loader:
     scanned
         Those of ``streams`` that the scanner reads as well: an item as a line with ``{field: [item]}``.
     scanner
-        Returns a faster reader of lines for one builder; the lines that it does not load go to ``load``.
+        Returns a faster reader of lines for one builder; the lines that it does not load go to ``load``.  None where
+        there is none, as the format has one in the compiled lane only.
     """
 
     name: str
@@ -92,4 +97,4 @@ class Loader:
     walk: Callable[[str, Document], Callable[[dict[str, Any]], object] | None] | None = None
     exact_marker: bytes = b""
     scanned: tuple[str, ...] = ()
-    scanner: Callable[[Builder], Scanner] | None = None
+    scanner: Callable[[Builder], Scanner | None] | None = None

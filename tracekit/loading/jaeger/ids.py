@@ -11,9 +11,10 @@ from tracekit.schema import Quality, Relation
 
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.building.ledger import Position
+    from tracekit.loading.building.ledger import Ledger, Position
 
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
+_PADDED = "64-bit trace ids were padded with zeros"
 
 
 class Found(NamedTuple):
@@ -54,7 +55,7 @@ class Ids:
         ledger = self._builder.ledger
         if read.value:
             if read.problem:
-                ledger.tally(read.problem, "64-bit trace ids were padded with zeros", self._at)
+                ledger.tally(read.problem, _PADDED, self._at)
             if read.dialect:
                 ledger.dialect(read.dialect)
             return Found(read.value, read.bits)
@@ -75,6 +76,11 @@ class Ids:
             self._builder.ledger.issue(
                 "ID_NOT_HEX", message, at=self._at, action="repaired", severity="warn", count=len(self._hashed)
             )
+
+
+def note_padded(ledger: Ledger, at: Position, count: int) -> None:
+    """Count trace ids of 64 bits."""
+    ledger.tally("ID_64BIT", _PADDED, at, count)
 
 
 class References(NamedTuple):

@@ -34,25 +34,24 @@ class Once {
   unsigned seen_ = 0;
 };
 
-template <std::size_t N> class Members {
+// The members of an object by their numbers in a table, each at most once.
+template <std::size_t N> class Plain {
  public:
-  explicit Members(const Member (&names)[N]) : names_(names) {}
+  explicit Plain(const Member (&names)[N]) : names_(names) {}
 
-  // Whether a name was of the other spelling of the specification (trace_id).
-  bool snake = false;
+  // The number of a member, -1 for an unknown one; twice the same is odd.
+  int operator()(const Text& key) { return taken(find(key.at, key.length)); }
 
-  // The number of a member in the table, -1 for an unknown one; twice the same is odd.
-  int operator()(const Text& key) {
-    int found = find(key.at, key.length);
-    if (found < 0) found = find_snake(key);
+  bool all(unsigned bits) const { return once_.all(bits); }
+
+ protected:
+  int taken(int found) {
     if (found < 0) return -1;
-    if (seen_ >> found & 1) odd();
-    seen_ |= 1u << found;
+    once_(static_cast<unsigned>(found));
     next_ = found + 1;
     return found;
   }
 
- private:
   // Writers have an order, so the search begins behind the member before.
   int find(const Byte* at, std::uint32_t length) const {
     for (std::size_t i = 0; i < N; i++) {
@@ -62,6 +61,26 @@ template <std::size_t N> class Members {
     return -1;
   }
 
+ private:
+  const Member (&names_)[N];
+  Once once_;
+  int next_ = 0;
+};
+
+// Those of OTLP, which have two spellings.
+template <std::size_t N> class Members : public Plain<N> {
+ public:
+  using Plain<N>::Plain;
+
+  // Whether a name was of the other spelling of the specification (trace_id).
+  bool snake = false;
+
+  int operator()(const Text& key) {
+    const int found = this->find(key.at, key.length);
+    return this->taken(found < 0 ? find_snake(key) : found);
+  }
+
+ private:
   // As ``_camel`` in otlp/tolerant.py; names in capitals or beyond ASCII are left to it.
   int find_snake(const Text& key) {
     constexpr std::uint32_t LONGEST = 64;
@@ -82,12 +101,8 @@ template <std::size_t N> class Members {
       camel[length++] = upper && c >= 'a' && c <= 'z' ? static_cast<Byte>(c - 0x20) : c;
       upper = false;
     }
-    return length < key.length ? find(camel, length) : -1;
+    return length < key.length ? this->find(camel, length) : -1;
   }
-
-  const Member (&names_)[N];
-  unsigned seen_ = 0;
-  int next_ = 0;
 };
 
 // Adds a record with all its rows, or nothing: returns whether it was read.

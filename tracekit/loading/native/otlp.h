@@ -9,34 +9,9 @@
 #include "interner.h"
 #include "json.h"
 #include "members.h"
+#include "rows.h"
 
 namespace tracekit {
-
-struct Span {
-  std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0, parent_id = 0;
-  std::int64_t start_ns = 0, end_ns = 0;
-  Text name_text, state_text, message_text;
-  std::int32_t name = -1, trace_state = -1, status_message = -1;
-  std::uint32_t flags = 0, dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
-  std::int32_t attributes = 0;
-  std::uint8_t kind = 0, status_code = 0, rounded = 0;  // rounded: 1 the start, 2 the end, 3 both
-};
-
-struct Event {
-  std::int64_t span_row = 0, time_ns = 0;
-  Text name_text;
-  std::int32_t name = -1, attributes = 0;
-  std::uint32_t dropped_attributes = 0;
-  std::uint8_t rounded = 0;
-};
-
-struct Link {
-  std::int64_t span_row = 0;
-  std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0;
-  Text state_text;
-  std::int32_t trace_state = -1, attributes = 0;
-  std::uint32_t flags = 0, dropped_attributes = 0;
-};
 
 // A ScopeSpans, or a ResourceSpans without any: then its scope is -1.
 struct Group {
@@ -44,10 +19,6 @@ struct Group {
   std::int32_t resource = -1, scope = -1;
   std::int64_t line = 0, spans = 0;
   bool has_scope = false, is_first = false;  // is_first: of its ResourceSpans
-};
-
-struct Line {
-  std::int64_t number = 0, start = 0, stop = 0, spans = 0;
 };
 
 // How often a spelling other than the specification's was read.
@@ -66,19 +37,13 @@ struct Dialects {
   }
 };
 
-class Scan {
+class Scan : public Rows {
  public:
   Scan(const Byte* data, std::size_t size, std::vector<std::int64_t> excluded)
       : data_(data), end_(data + size), excluded_(std::move(excluded)) {}
 
-  Interner names, texts, attributes{1 << 12};
   Interner resources{64, &pairs_}, scopes{64, &pairs_};  // each a pair of codes of texts: its JSON and its schema URL
-  std::vector<Span> spans;
-  std::vector<Event> events;
-  std::vector<Link> links;
   std::vector<Group> groups;
-  std::vector<std::int32_t> span_attributes, event_attributes, link_attributes;
-  std::vector<Line> lines, others;
   Dialects dialects;
   Interner owner_texts{64};  // JSON of resources and scopes, and schema URLs
 
@@ -99,11 +64,6 @@ class Scan {
   }
 
  protected:
-  static bool is_blank(const Byte* p, const Byte* end) {
-    while (p < end && (*p == ' ' || (*p >= '\t' && *p <= '\r'))) p++;
-    return p == end;
-  }
-
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
     return record(from, number, [&] {
@@ -132,12 +92,6 @@ class Scan {
     return behind;
   }
 
-  void clear() {
-    span_raw_.clear();
-    event_raw_.clear();
-    link_raw_.clear();
-  }
-
   // Gives codes to the strings of a line, when all of it is known to be good.
   void intern(std::size_t span, std::size_t event, std::size_t link, std::size_t group) {
     dialects.add(line_dialects_);
@@ -146,25 +100,13 @@ class Scan {
       g.resource = owner(resources, g.resource_text, g.resource_url_text);
       if (g.has_scope) g.scope = owner(scopes, g.scope_text, g.scope_url_text);
     }
-    for (; span < spans.size(); span++) {
-      Span& s = spans[span];
-      s.name = names.code(s.name_text);
-      s.trace_state = optional(s.state_text);
-      s.status_message = optional(s.message_text);
-    }
-    for (; event < events.size(); event++) events[event].name = optional(events[event].name_text);
-    for (; link < links.size(); link++) links[link].trace_state = optional(links[link].state_text);
-    for (const Text& raw : span_raw_) span_attributes.push_back(attributes.code(raw));
-    for (const Text& raw : event_raw_) event_attributes.push_back(attributes.code(raw));
-    for (const Text& raw : link_raw_) link_attributes.push_back(attributes.code(raw));
+    intern_rows(span, event, link);
   }
 
   std::int32_t owner(Interner& owners, const Text& text, const Text& url) {
     const std::int32_t pair[] = {owner_texts.code(text), owner_texts.code(url)};
     return owners.code({reinterpret_cast<const Byte*>(pair), sizeof pair, false});
   }
-
-  std::int32_t optional(const Text& text) { return text.length ? texts.code(text) : -1; }
 
   // ------------------------------------------------------------------ messages, from the outside in
 
@@ -511,7 +453,6 @@ class Scan {
   const Byte* const data_;
   const Byte* const end_;
   const std::vector<std::int64_t> excluded_;
-  std::vector<Text> span_raw_, event_raw_, link_raw_;
   Dialects line_dialects_;
   std::int64_t line_ = 0;
 };
