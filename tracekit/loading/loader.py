@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
@@ -28,6 +28,17 @@ class Scanner(Protocol):
     @property
     def work_ahead(self) -> Callable[[bytes], Any] | None:
         """What other threads may do with the bytes of later chunks, for ``Lines.ahead``."""
+
+
+@runtime_checkable
+class ListScanner(Scanner, Protocol):
+    """A scanner that also reads the items of a list that is a document."""
+
+    def places(self, data: bytes) -> bytes:
+        """Return where the items that it reads begin and end, the first at the start of the data."""
+
+    def load_items(self, places: Sequence[Position]) -> None:
+        """Load the items that ``places`` found."""
 
 
 class Document(Protocol):

@@ -152,5 +152,5 @@ def test_the_extension_refuses_ends_outside_its_data():
         packed = b"".join(end.to_bytes(8, "little", signed=True) for end in ends)
         with pytest.raises(ValueError, match="expected ascending ends inside the data, found others"):
             native.extension.scan_jaeger(b"{}{}", packed)
-    with pytest.raises(ValueError, match="expected the notation otlp, protobuf or jaeger, found another"):
+    with pytest.raises(ValueError, match="expected the notation otlp, protobuf, jaeger or zipkin, found another"):
         native.extension.attributes("thrift")

@@ -12,6 +12,7 @@ from loading.jaeger import mutated_answers as jaeger_answers
 from loading.native.mutated_lines import main
 from loading.protobuf import mutated_messages
 from loading.xray import mutated_answers
+from loading.zipkin import mutated_spans
 
 from tracekit.loading import native
 
@@ -23,6 +24,7 @@ PROGRAMS = [
     "loading.protobuf.mutated_messages",
     "loading.xray.mutated_answers",
     "loading.jaeger.mutated_answers",
+    "loading.zipkin.mutated_spans",
 ]
 FLAGS = ["-std=c++17", "-fPIC", "-shared", f"-I{sysconfig.get_paths()['include']}"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
@@ -70,6 +72,11 @@ def test_mutated_answers_are_read_alike_in_both_lanes():
 @pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 def test_mutated_answers_of_jaeger_are_read_alike_in_both_lanes():
     assert jaeger_answers.main(0, 3000) == 0
+
+
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_spans_of_zipkin_are_read_alike_in_both_lanes():
+    assert mutated_spans.main(0, 3000) == 0
 
 
 @pytest.mark.slow

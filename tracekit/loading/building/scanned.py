@@ -7,6 +7,7 @@ extension, everything else by the tolerant reader of the format.
 from __future__ import annotations
 
 from array import array
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,15 +15,20 @@ import numpy as np
 
 from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
 from tracekit.loading.building.batches import Batch
+from tracekit.loading.building.ledger import Position
+from tracekit.loading.ids import PADDED
+from tracekit.loading.microseconds import RESOLUTION_NS
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
+    from tracekit.loading.records import Line
 
 HANDED_BACK = -1  # in place of a code
+AT_ONCE = 16 << 20  # bytes of records: every batch asks for its distinct texts again
 ATTRIBUTES = ("attributes", "event_attributes", "link_attributes")
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("trace_hi", "trace_lo", "span_id", "parent_id"), np.uint64),
@@ -41,6 +47,9 @@ _COLUMNS: dict[str, Any] = {
     "link_relation": np.int8,
     **dict.fromkeys(("line_number", "line_start", "line_spans"), np.int64),
     **dict.fromkeys(("other_number", "other_start", "other_stop"), np.int64),
+    "scope": np.int32,
+    "quality": np.uint32,
+    "padded": np.int64,
 }
 
 
@@ -180,6 +189,84 @@ class Distinct:
         return Batch(spans, of_spans, events, of_events, links, of_links)
 
 
+class Records(Distinct):
+    """Loads records, each of which is read whole or handed back; a format says how."""
+
+    work_ahead = None
+
+    def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Load records; yield every other one once those before it are loaded."""
+        kept: list[Line] = []
+        size = 0
+        for line in lines:
+            kept.append(line)
+            size += len(line.data)
+            if size > AT_ONCE:
+                yield from self._read(kept)
+                kept, size = [], 0
+        if kept:
+            yield from self._read(kept)
+
+    def _read(self, lines: list[Line]) -> Iterator[Line]:
+        """Load records; yield those that are handed back in their turn."""
+        columns = self._columns(lines)
+        is_other = columns.is_other(len(lines))
+        if not is_other.any():
+            self._give(columns, list(map(_place, lines)))
+            return
+        for other, run in groupby(zip(lines, is_other.tolist(), strict=True), lambda pair: pair[1]):
+            some = [line for line, _ in run]
+            if other:
+                yield from some
+            else:
+                self._give(self._columns(some), list(map(_place, some)))
+
+    def _columns(self, lines: Sequence[Line]) -> Any:
+        """Return the columns of records, and what their codes mean."""
+        raise NotImplementedError
+
+    def _give(self, columns: Any, places: Sequence[Position]) -> None:
+        """Give records that are all read to the builder, and count them."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _joined(lines: Sequence[Line]) -> tuple[bytes, bytes]:
+        """Return the bytes of records, and where each ends."""
+        ends = np.cumsum([len(line.data) for line in lines], dtype=np.int64)
+        return b"".join([line.data for line in lines]), ends.tobytes()
+
+    def _note(self, name: str, found: Found, places: Sequence[Position]) -> None:
+        """Count records of a format, and the ids of traces that were padded in them."""
+        ledger = self._builder.ledger
+        ledger.record_count += len(places)
+        ledger.formats[name] += len(places)
+        for number in np.flatnonzero(found["padded"]).tolist():
+            ledger.tally("ID_64BIT", PADDED, places[number], int(found["padded"][number]))
+
+    def _rows(self, columns: Any, own: dict[str, Array], places: Sequence[Position]) -> Batch:
+        """Return the rows of records that are all read; ``own`` are the columns of the format."""
+        found, kv = columns.found, columns.kv
+        own |= {
+            "resolution_ns": np.full(len(found["kind"]), RESOLUTION_NS, np.int32),
+            "scope": self._scopes(found)[found["scope"]],
+            "quality": found["quality"],
+        }
+        numbers = np.array(places, np.int64).reshape(-1, 2)
+        record, offset = (np.repeat(column, found["line_spans"]) for column in numbers.T)
+        return self._batch_of(found, kv, own=own, record=record, offset=offset)
+
+    def _scopes(self, found: Found) -> Array:
+        """Return the builder's numbers of scopes."""
+        texts = [*self._decoded(found.made["texts"]), ""]  # the last for -1, a missing one
+        pairs = (np.frombuffer(pair, np.int32).tolist() for pair in found.made["scopes"])
+        return np.array([self._builder.scope(texts[name], texts[version]) for name, version in pairs], np.int32)
+
+
+def _place(line: Line) -> Position:
+    """Return the position of a line."""
+    return Position(line.number, line.offset)
+
+
 def rows_of(found: Found, attributes: str) -> Array:
     """Return the row of the span of each owner of attributes."""
     if attributes == "attributes":
@@ -197,4 +284,4 @@ def lines_with(found: Found, is_bad: Array) -> Array:
         for counts in [found[f"{name[:-1]}_count"]]
     ]
     line: Array = np.repeat(found["line_number"], found["line_spans"])
-    return line[np.concatenate(rows)]
+    return np.asarray(line[np.concatenate(rows)])

@@ -7,34 +7,30 @@ the Python lane (``loader.py``), which reads every record with anything unexpect
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tracekit.loading.building.ledger import NOWHERE, Ledger, Position
-from tracekit.loading.building.scanned import HANDED_BACK, Distinct, Found, lines_with
-from tracekit.loading.jaeger.ids import note_padded
-from tracekit.loading.microseconds import RESOLUTION_NS
+from tracekit.loading.building.ledger import NOWHERE, Ledger
+from tracekit.loading.building.scanned import HANDED_BACK, Found, Records, lines_with
 from tracekit.loading.numbers import exact_number
-from tracekit.loading.records import parse
+from tracekit.loading.records.parse import parse
 from tracekit.schema import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
     from tracekit.loading.records import Line
 
 _BEGINNING = re.compile(
     rb'\s*(?:\{\s*"(?:data|total|limit|offset|errors)"|\[?\s*\{\s*"(?:traceID|spans|processes|warnings)")'
 ).match
-AT_ONCE = 16 << 20  # bytes: every batch asks for its distinct texts again
 _COLUMNS: dict[str, Any] = {
-    **dict.fromkeys(("resource", "scope", "record_process"), np.int32),
-    **dict.fromkeys(("padded", "process_count"), np.int64),
-    "quality": np.uint32,
+    **dict.fromkeys(("resource", "record_process"), np.int32),
+    "process_count": np.int64,
     "is_answer": np.bool_,
 }
 
@@ -51,7 +47,7 @@ class Decode(NamedTuple):
     process: Callable[[Any, Position, Builder], list[int]]
 
 
-class Scanner(Distinct):
+class Scanner(Records):
     """Loads records into a builder.
 
     Parameters
@@ -65,81 +61,29 @@ class Scanner(Distinct):
     """
 
     takes = staticmethod(_begins)
-    work_ahead = None
 
     def __init__(self, builder: Builder, decode: Decode, extension: Any) -> None:
         super().__init__(builder, extension, "jaeger", Origin.TAG)
         self._decode = decode
         self._resources: dict[bytes, int] = {}
 
-    def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Load answers and traces; yield every other line once the lines before it are loaded."""
-        kept: list[Line] = []
-        size = 0
-        for line in lines:
-            kept.append(line)
-            size += len(line.data)
-            if size > AT_ONCE:
-                yield from self._read(kept)
-                kept, size = [], 0
-        if kept:
-            yield from self._read(kept)
-
-    def _read(self, lines: list[Line]) -> Iterator[Line]:
-        """Load lines; yield those that are handed back in their turn."""
-        scanned = self._scanned(lines)
-        is_other = scanned.is_other(len(lines))
-        if not is_other.any():
-            self._give(lines, scanned)
-            return
-        for other, run in groupby(zip(lines, is_other.tolist(), strict=True), lambda pair: pair[1]):
-            some = [line for line, _ in run]
-            if other:
-                yield from some
-            else:
-                self._give(some, self._scanned(some))
-
-    def _scanned(self, lines: Sequence[Line]) -> _Scanned:
-        """Return the columns of lines, and what their codes mean."""
-        data = b"".join([line.data for line in lines])
-        ends = np.cumsum([len(line.data) for line in lines], dtype=np.int64)
-        found = Found(self._extension.scan_jaeger(data, ends.tobytes()), _COLUMNS)
+    def _columns(self, lines: Sequence[Line]) -> _Columns:
+        data, ends = self._joined(lines)
+        found = Found(self._extension.scan_jaeger(data, ends), _COLUMNS)
         codes = self._learn(data, found.made["distinct_attributes"])
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
-        return _Scanned(found, kv, np.array(list(map(self._resource, found.made["processes"])), np.int32))
+        return _Columns(found, kv, np.array(list(map(self._resource, found.made["processes"])), np.int32))
 
-    def _give(self, lines: Sequence[Line], scanned: _Scanned) -> None:
-        """Give lines that are read as a whole to the builder, and count them."""
-        found, builder = scanned.found, self._builder
-        ledger = builder.ledger
-        ledger.record_count += len(lines)
-        ledger.formats["jaeger"] += len(lines)
+    def _give(self, columns: _Columns, places: Sequence[Position]) -> None:
+        found, ledger = columns.found, self._builder.ledger
+        self._note("jaeger", found, places)
         answers = int(np.count_nonzero(found["is_answer"]))
         if answers:
             ledger.dialect("jaeger_api", answers)
-        for number in np.flatnonzero(found["padded"]).tolist():
-            line = lines[number]
-            note_padded(ledger, Position(line.number, line.offset), int(found["padded"][number]))
-        if not len(found["kind"]):
-            return
-        spans = found["line_spans"]
-        own = {
-            "resolution_ns": np.full(len(found["kind"]), RESOLUTION_NS, np.int32),
-            "resource": scanned.resources[found["resource"]],
-            "scope": self._scopes(found)[found["scope"]],
-            "quality": found["quality"],
-        }
-        places = np.array([(line.number, line.offset) for line in lines], np.int64).reshape(-1, 2)
-        record, offset = (np.repeat(column, spans) for column in places.T)
-        builder.batch(self._batch_of(found, scanned.kv, own=own, record=record, offset=offset))
+        if len(found["kind"]):
+            self._builder.batch(self._rows(columns, {"resource": columns.resources[found["resource"]]}, places))
 
     # ---------------------------------------------------------------- what the codes mean
-
-    def _scopes(self, found: Found) -> Array:
-        """Return the builder's numbers of scopes."""
-        texts = [*self._decoded(found.made["texts"]), ""]  # the last for -1, a missing one
-        pairs = (np.frombuffer(pair, np.int32).tolist() for pair in found.made["scopes"])
-        return np.array([self._builder.scope(texts[name], texts[version]) for name, version in pairs], np.int32)
 
     def _alone(self, raw: bytes, code: int) -> int:  # noqa: ARG002 - for other formats
         """Return the builder's code of any tag; -1 for one that has to be reported."""
@@ -171,7 +115,7 @@ class Scanner(Distinct):
         return None if has_remarks or found != exact else found
 
 
-class _Scanned:
+class _Columns:
     """The columns of some lines, the builder's codes of their attributes, and the resources of their processes."""
 
     def __init__(self, found: Found, kv: Array, resources: Array) -> None:

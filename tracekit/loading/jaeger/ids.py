@@ -6,15 +6,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracekit.loading.building.builder import Link
-from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
+from tracekit.loading.ids import PADDED, Id, parse_span_id, parse_trace_id
 from tracekit.schema import Quality, Relation
 
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.building.ledger import Ledger, Position
+    from tracekit.loading.building.ledger import Position
 
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
-_PADDED = "64-bit trace ids were padded with zeros"
 
 
 class Found(NamedTuple):
@@ -55,7 +54,7 @@ class Ids:
         ledger = self._builder.ledger
         if read.value:
             if read.problem:
-                ledger.tally(read.problem, _PADDED, self._at)
+                ledger.tally(read.problem, PADDED, self._at)
             if read.dialect:
                 ledger.dialect(read.dialect)
             return Found(read.value, read.bits)
@@ -76,11 +75,6 @@ class Ids:
             self._builder.ledger.issue(
                 "ID_NOT_HEX", message, at=self._at, action="repaired", severity="warn", count=len(self._hashed)
             )
-
-
-def note_padded(ledger: Ledger, at: Position, count: int) -> None:
-    """Count trace ids of 64 bits."""
-    ledger.tally("ID_64BIT", _PADDED, at, count)
 
 
 class References(NamedTuple):

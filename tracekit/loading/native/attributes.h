@@ -35,7 +35,7 @@ struct Learned {
 };
 
 // How attributes are written.
-enum class Notation { OTLP, PROTOBUF, JAEGER };
+enum class Notation { OTLP, PROTOBUF, JAEGER, ZIPKIN };
 
 class Attributes {
  public:
@@ -68,6 +68,11 @@ class Attributes {
         case Notation::OTLP: attribute(r, key, value); break;
         case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
         case Notation::JAEGER: tag(r, key, value); break;
+        case Notation::ZIPKIN:
+          key = r.key();
+          value.type = STRING;
+          value.text = r.text();
+          break;
       }
     } catch (const Odd&) {
       value = Value();

@@ -12,7 +12,9 @@ constexpr std::int64_t NS_PER_US = 1000, NO_DATE = 946684800;  // as in loading/
 constexpr std::int64_t LATEST_US = 4600000000000000;           // the sum of two such times fits 64 bits in nanoseconds
 
 // The bits of schema.Quality.
-enum QualityBit : std::uint32_t { SHARED = 1 << 4, KIND_INFERRED = 1 << 8, ID_PADDED = 1 << 12, ERROR_TAGGED = 1 << 16 };
+enum QualityBit : std::uint32_t {
+  NO_START = 1 << 0, NO_END = 1 << 1, SHARED = 1 << 4, KIND_INFERRED = 1 << 8, ID_PADDED = 1 << 12, ERROR_TAGGED = 1 << 16
+};
 
 // A number without a sign, a point or an exponent, up to a bound.
 inline std::int64_t digits_up_to(const Text& text, std::int64_t most) {

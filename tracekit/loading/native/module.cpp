@@ -14,6 +14,7 @@
 #include "otlp.h"
 #include "protobuf.h"
 #include "xray.h"
+#include "zipkin.h"
 
 std::uint64_t tracekit::hash_seed = 0;
 
@@ -332,6 +333,47 @@ PyObject* scan_jaeger(PyObject*, PyObject* args) {
   return made.release();
 }
 
+PyObject* columns(const ZipkinScan& scan, const Byte* data) {
+  const auto& rows = scan.more;
+  Owned made(PyDict_New());
+  PyObject* const to = made.get();
+  if (!to || !put_spans(to, scan) || !put_events(to, scan) || !put_links(to, scan) || !put_lines(to, scan) ||
+      !put_places(to, scan, data) || !put(to, "local", rows, &ZipkinSpan::local) ||
+      !put(to, "remote", rows, &ZipkinSpan::remote) || !put(to, "scope", rows, &ZipkinSpan::scope) ||
+      !put(to, "quality", rows, &ZipkinSpan::quality) || !put(to, "padded", scan.records, &ZipkinRecord::padded) ||
+      !put(to, "places", scan.places) || !put(to, "endpoints", list(scan.endpoints.found)) ||
+      !put(to, "scopes", list(scan.scopes.found)))
+    return nullptr;
+  return made.release();
+}
+
+PyObject* scan_zipkin(PyObject*, PyObject* args) {
+  PyObject *input, *places;
+  if (!PyArg_ParseTuple(args, "OO", &input, &places)) return nullptr;
+  const View data(input);
+  std::vector<std::int64_t> ends;
+  if (!data.ok || !ends_in(places, data.size(), ends)) return nullptr;
+  ZipkinScan done(data.data(), data.size());
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run(ends); });
+  Py_END_ALLOW_THREADS
+  return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
+}
+
+PyObject* scan_zipkin_items(PyObject*, PyObject* args) {
+  PyObject* input;
+  if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  ZipkinScan done(data.data(), data.size());
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run_items(); });
+  Py_END_ALLOW_THREADS
+  return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
+}
+
 PyObject* messages(PyObject*, PyObject* args) {
   PyObject* input;
   Py_ssize_t start;
@@ -349,17 +391,18 @@ PyObject* messages(PyObject*, PyObject* args) {
 void destroy(PyObject* capsule) { delete static_cast<Attributes*>(PyCapsule_GetPointer(capsule, CAPSULE)); }
 
 PyObject* attributes(PyObject*, PyObject* args) {
-  static const Member names[] = {member("otlp"), member("protobuf"), member("jaeger")};
+  static const Member names[] = {member("otlp"), member("protobuf"), member("jaeger"),
+                                 member("zipkin")};
   const char* name = nullptr;
   if (!PyArg_ParseTuple(args, "s", &name)) return nullptr;
-  for (int number = 0; number < 3; number++) {
+  for (int number = 0; number < 4; number++) {
     if (std::strcmp(name, names[number].name)) continue;
     auto made = std::make_unique<Attributes>(static_cast<Notation>(number));
     PyObject* const capsule = PyCapsule_New(made.get(), CAPSULE, destroy);
     if (capsule) made.release();
     return capsule;
   }
-  PyErr_SetString(PyExc_ValueError, "expected the notation otlp, protobuf or jaeger, found another");
+  PyErr_SetString(PyExc_ValueError, "expected the notation otlp, protobuf, jaeger or zipkin, found another");
   return nullptr;
 }
 
@@ -450,6 +493,10 @@ PyMethodDef METHODS[] = {
      "scan_xray(data)\n--\n\nReturn the columns of lines with answers of BatchGetTraces, and which are others."},
     {"scan_jaeger", safe<scan_jaeger>, METH_VARARGS,
      "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
+    {"scan_zipkin", safe<scan_zipkin>, METH_VARARGS,
+     "scan_zipkin(data, ends)\n--\n\nReturn the columns of records of Zipkin, each up to its end, and the others."},
+    {"scan_zipkin_items", safe<scan_zipkin_items>, METH_VARARGS,
+     "scan_zipkin_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"depth", safe<depth>, METH_VARARGS,
      "depth(data, depth, in_string, escaped)\n--\n\nReturn the lowest and the highest depth, and the state behind it."},
     {"items", safe<items>, METH_VARARGS,
@@ -457,7 +504,7 @@ PyMethodDef METHODS[] = {
     {"messages", safe<messages>, METH_VARARGS,
      "messages(data, start)\n--\n\nReturn where whole ResourceSpans from start on end, and how many they are."},
     {"attributes", safe<attributes>, METH_VARARGS,
-     "attributes(notation)\n--\n\nReturn an empty table of distinct attributes as otlp, protobuf or jaeger write them."},
+     "attributes(notation)\n--\n\nReturn an empty table of distinct attributes as a format writes them."},
     {"learn", safe<learn>, METH_VARARGS,
      "learn(table, data, places)\n--\n\nReturn the codes of attributes, and the values of those that are new."},
     {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "json.h"
 #include "members.h"
@@ -76,8 +77,14 @@ inline std::uint8_t kind_of(const Text& text) {
 // What the tags of a span say in the words of OpenTelemetry; a tag twice, or a value that is no such word, is odd.
 class Meaning {
  public:
+  // ``any_error``: the tag means failure with any value.
+  explicit Meaning(bool any_error = false) : any_error_(any_error) {}
+
   Text message, state;
-  Text error;  // the tag, where it is an attribute as well
+  Text error, error_text;  // the tag with a text beyond true and false, and this text
+
+  // Sets the kind that a span names beside its tags, 0 for none.
+  void name_kind(std::uint8_t kind) { named_kind_ = kind; }
 
   // Takes a tag that has a meaning; false for any other.
   bool take(const Tag& t) {
@@ -99,13 +106,13 @@ class Meaning {
     return false;
   }
 
-  std::uint8_t kind() const { return once_.all(1u << KIND) ? kind_ : INTERNAL; }
+  std::uint8_t kind() const { return named_kind_ ? named_kind_ : once_.all(1u << KIND) ? kind_ : INTERNAL; }
   std::uint8_t status() const { return once_.all(1u << STATUS) ? status_ : has_failed_ ? ERROR : 0; }
   const Text& scope() const { return once_.all(1u << SCOPE) ? scope_ : library_; }
   const Text& version() const { return once_.all(1u << VERSION) ? version_ : library_version_; }
   std::uint32_t quality() const {
     const bool tagged = has_failed_ && !once_.all(1u << STATUS);
-    return (once_.all(1u << KIND) ? 0u : KIND_INFERRED) | (tagged ? ERROR_TAGGED : 0u);
+    return (named_kind_ || once_.all(1u << KIND) ? 0u : KIND_INFERRED) | (tagged ? ERROR_TAGGED : 0u);
   }
 
  private:
@@ -142,7 +149,7 @@ class Meaning {
     if (t.is_true || t.is_false) {
       if (!is_truth && !t.type.is("string") && t.type.length) odd();
       has_failed_ = t.is_true;
-    } else if (!t.is_string || word.escaped) {
+    } else if (!t.is_string) {
       odd();
     } else if (is_truth) {
       has_failed_ = is_word(word, "true");
@@ -150,16 +157,24 @@ class Meaning {
     } else if (!t.is_text) {
       odd();
     } else {
-      const bool is_false = is_word(word, "false") || is_word(word, "none") || word.is("0") || !word.length;
+      std::vector<Byte> letters;
+      if (word.escaped) put_text(letters, word);
+      const Text said = word.escaped ? Text{letters.data(), static_cast<std::uint32_t>(letters.size()), false} : word;
+      const bool is_false = is_word(said, "false") || is_word(said, "none") || said.is("0") || !said.length;
       has_failed_ = !is_false;
-      if (has_failed_ && !is_word(word, "true") && !word.is("1")) error = t.raw;
+      if (!is_false && !is_word(said, "true") && !said.is("1")) {
+        error = t.raw;
+        error_text = word;
+      }
     }
+    has_failed_ = has_failed_ || any_error_;
     return true;
   }
 
   Once once_;
   Text scope_, version_, library_, library_version_;
-  std::uint8_t kind_ = 0, status_ = 0;
+  const bool any_error_;
+  std::uint8_t kind_ = 0, named_kind_ = 0, status_ = 0;
   bool has_failed_ = false;
 };
 
