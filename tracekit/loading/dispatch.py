@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
-from tracekit.loading.loader import ListScanner
+from tracekit.loading.loader import FileScanner, ListScanner
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
@@ -67,6 +67,8 @@ class Dispatcher:
     ----------
     list_scanner : ListScanner | None
         The scanner of the format whose documents are lists.
+    file_scanner : FileScanner | None
+        The scanner of the format with one small file for each trace.
     """
 
     def __init__(self, builder: Builder, loaders: Iterable[Loader]) -> None:
@@ -87,6 +89,7 @@ class Dispatcher:
             for name in loader.scanned
         }
         self.list_scanner = next((one for one in self._scanners if isinstance(one, ListScanner)), None)
+        self.file_scanner = next((one for one in self._scanners if isinstance(one, FileScanner)), None)
         self._messages = None if extension is None else Scanner(builder, extension)
         self._reads_otlp = any(loader.name == OTLP for loader in self._loaders)
         self._exact = False  # the source's numbers are wanted as Decimal

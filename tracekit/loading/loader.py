@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
+    from tracekit.loading.opening.source import Source
     from tracekit.loading.records import JsonPull, Line
 
 UNREADABLE: Final = object()  # in place of a value that was quarantined
@@ -39,6 +40,20 @@ class ListScanner(Scanner, Protocol):
 
     def load_items(self, places: Sequence[Position]) -> None:
         """Load the items that ``places`` found."""
+
+
+@runtime_checkable
+class FileScanner(Scanner, Protocol):
+    """A scanner that also reads many small files at once, each of which is one line."""
+
+    def scan_ahead(self, content: Sequence[bytes]) -> object:
+        """Return what ``taken`` and ``load_files`` need of the lines; other threads may call it."""
+
+    def taken(self, lines: Sequence[Line], ahead: object) -> list[bool]:
+        """Return which lines can be loaded whole."""
+
+    def load_files(self, sources: Sequence[Source], lines: Sequence[Line], ahead: object) -> None:
+        """Load sources with one line each, all of which were ``taken``; ``ahead`` is None for some of them."""
 
 
 class Document(Protocol):

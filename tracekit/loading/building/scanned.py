@@ -157,7 +157,10 @@ class Distinct:
     # ---------------------------------------------------------------- rows
 
     def _batch_of(self, found: Found, kv: Array, *, own: dict[str, Array], record: Array, offset: Array) -> Batch:
-        """Return the rows of some records with the builder's codes; ``own`` are the columns of the format."""
+        """Return the rows of some records with the builder's codes.
+
+        ``own`` are the columns of the format, and the sources of the spans if they are not the present one.
+        """
         names = self._coded(found.made["names"], self._names, self._builder.names.code)
         texts = np.append(self._coded(found.made["texts"], self._texts, self._builder.texts.optional), np.int32(-1))
         spans = SpanColumns(
@@ -168,10 +171,9 @@ class Distinct:
             status_message=texts[found["status_message"]],
             trace_state=texts[found["trace_state"]],
             record_kind=np.zeros(len(record), np.int8),
-            source=np.full(len(record), self._builder.source, np.int32),
+            **{"source": np.full(len(record), self._builder.source, np.int32), **own},
             record_number=record,
             byte_offset=offset,
-            **own,
         )
         of_spans, of_events, of_links = (
             Ragged.from_counts(found[f"{name[:-1]}_count"], kv[found[name]]) for name in ATTRIBUTES
@@ -228,12 +230,6 @@ class Records(Distinct):
     def _give(self, columns: Any, places: Sequence[Position]) -> None:
         """Give records that are all read to the builder, and count them."""
         raise NotImplementedError
-
-    @staticmethod
-    def _joined(lines: Sequence[Line]) -> tuple[bytes, bytes]:
-        """Return the bytes of records, and where each ends."""
-        ends = np.cumsum([len(line.data) for line in lines], dtype=np.int64)
-        return b"".join([line.data for line in lines]), ends.tobytes()
 
     def _note(self, name: str, found: Found, places: Sequence[Position]) -> None:
         """Count records of a format, and the ids of traces that were padded in them."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tracekit.loading.building.ledger import NOWHERE, Ledger
+from tracekit.loading.building.ledger import NOWHERE, Ledger, Position
 from tracekit.loading.building.scanned import HANDED_BACK, Found, Records, lines_with
+from tracekit.loading.ids import PADDED
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.records.parse import parse
 from tracekit.schema import Origin
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.building.ledger import Position
+    from tracekit.loading.opening.source import Source
     from tracekit.loading.records import Line
 
 _BEGINNING = re.compile(
     rb'\s*(?:\{\s*"(?:data|total|limit|offset|errors)"|\[?\s*\{\s*"(?:traceID|spans|processes|warnings)")'
 ).match
+_FIRST = Position(1, 0)  # of the only line of a file
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("resource", "record_process"), np.int32),
     "process_count": np.int64,
@@ -66,10 +68,47 @@ class Scanner(Records):
         super().__init__(builder, extension, "jaeger", Origin.TAG)
         self._decode = decode
         self._resources: dict[bytes, int] = {}
+        self._kept: _Columns | None = None
+
+    def scan_ahead(self, content: Sequence[bytes]) -> _Ahead:
+        """Return what ``taken`` and ``load_files`` need of the lines; other threads may call it."""
+        data = b"".join(content)
+        ends = np.cumsum(list(map(len, content)), dtype=np.int64)
+        return _Ahead(data, self._extension.scan_jaeger(data, ends.tobytes()))
+
+    def taken(self, lines: Sequence[Line], ahead: object) -> list[bool]:
+        """Return which lines can be loaded whole."""
+        assert isinstance(ahead, _Ahead)
+        self._kept = self._known(ahead)
+        is_taken: list[bool] = (~self._kept.is_other(len(lines))).tolist()
+        return is_taken
+
+    def load_files(self, sources: Sequence[Source], lines: Sequence[Line], ahead: object) -> None:
+        """Load sources with one line each, all of which were ``taken``; ``ahead`` is None for some of them."""
+        columns = self._columns(lines) if ahead is None or self._kept is None else self._kept
+        self._kept = None
+        found, builder = columns.found, self._builder
+        counts = found["line_spans"]
+        facts = zip(found["is_answer"].tolist(), found["padded"].tolist(), strict=True)
+        for source, line, (is_answer, padded) in zip(sources, lines, facts, strict=True):
+            ledger = builder.open_source(source.uri)
+            ledger.byte_count = len(line.data)
+            ledger.record_count, ledger.formats["jaeger"] = 1, 1
+            if is_answer:
+                ledger.dialect("jaeger_api")
+            if padded:
+                ledger.tally("ID_64BIT", PADDED, _FIRST, padded)
+            ledger.close()
+        numbers = np.arange(builder.source + 1 - len(lines), builder.source + 1, dtype=np.int32)
+        own = {"resource": columns.resources[found["resource"]], "source": np.repeat(numbers, counts)}
+        builder.batch(self._rows(columns, own, [_FIRST] * len(lines)), counts.tolist())
 
     def _columns(self, lines: Sequence[Line]) -> _Columns:
-        data, ends = self._joined(lines)
-        found = Found(self._extension.scan_jaeger(data, ends), _COLUMNS)
+        return self._known(self.scan_ahead([line.data for line in lines]))
+
+    def _known(self, ahead: _Ahead) -> _Columns:
+        """Return columns, and what their codes mean."""
+        data, found = ahead.data, Found(ahead.made, _COLUMNS)
         codes = self._learn(data, found.made["distinct_attributes"])
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
         return _Columns(found, kv, np.array(list(map(self._resource, found.made["processes"])), np.int32))
@@ -113,6 +152,13 @@ class Scanner(Records):
         finally:
             builder.ledger = own
         return None if has_remarks or found != exact else found
+
+
+class _Ahead(NamedTuple):
+    """The bytes of some lines, and the columns that the extension made of them."""
+
+    data: bytes
+    made: dict[str, Any]
 
 
 class _Columns:

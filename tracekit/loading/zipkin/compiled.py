@@ -75,8 +75,9 @@ class Scanner(Records):
             self._give(columns, places)
 
     def _columns(self, lines: Sequence[Line]) -> _Columns:
-        data, ends = self._joined(lines)
-        return self._known(Found(self._extension.scan_zipkin(data, ends), _COLUMNS), data)
+        data = b"".join([line.data for line in lines])
+        ends = np.cumsum([len(line.data) for line in lines], dtype=np.int64)
+        return self._known(Found(self._extension.scan_zipkin(data, ends.tobytes()), _COLUMNS), data)
 
     def _known(self, found: Found, data: bytes) -> _Columns:
         """Return columns, and what their codes of attributes mean."""
