@@ -1,4 +1,4 @@
-"""Reading OTLP and X-Ray in the compiled lane, beside the Python lane, json_normalize and a prototype, in one run.
+"""Reading all formats in the compiled lane, beside the Python lane, json_normalize and a prototype, in one run.
 
 Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks/test_lanes.py``.
 """
@@ -30,6 +30,8 @@ KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 STATUS = ["UNSET", "OK", "ERROR"]
 ROUNDS = 3
 RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
+SHARED = Path(__file__).parents[3] / "shared"
+GENERATOR, CRISP = SHARED / "tools" / "gen_jaeger.py", SHARED / "peers" / "crisp" / "crisp"
 COPIES = 30  # of the recording: 100,000 spans
 PLAIN = {}  # spans/s of the lanes, for the ratios
 
@@ -205,6 +207,87 @@ def test_xray(shape, answers, tmp_path, figure):
         rates[lane] = count / took
     times = rates["compiled"] / rates["python"]
     figure(f"X-Ray, {shape}", ">= 400,000 or 6 times", f"{rates['compiled']:,.0f} spans/s, {times:.1f} times")
+
+
+def jaeger_answers(folder, *options):
+    """Answers of Jaeger as a generator writes them."""
+    if not GENERATOR.is_file():
+        pytest.skip(f"the generator of the benchmark's files is not there: {GENERATOR.name} in shared/tools")
+    subprocess.run([sys.executable, str(GENERATOR), *options, "--out", str(folder)], check=True, capture_output=True)
+    return [json.loads(path.read_bytes())["data"][0] for path in sorted(folder.iterdir())]
+
+
+def both_lanes(what, path, asked, figure):
+    """Read in both lanes, and print the figures of the compiled one."""
+    rates = {}
+    for lane in native.LANES:
+        took, count = seconds(path, lane, workers=1)
+        rates[lane] = count / took
+    times = rates["compiled"] / rates["python"]
+    figure(what, asked, f"{rates['compiled']:,.0f} spans/s, {times:.1f} times")
+
+
+def test_jaeger_and_zipkin(tmp_path, figure):
+    traces = jaeger_answers(tmp_path / "traces", "--traces", "1000")
+    answer, zipkin = tmp_path / "answer.json", tmp_path / "zipkin.json"
+    answer.write_text(json.dumps({"data": traces, "total": 0, "limit": 0, "offset": 0, "errors": None}))
+    both_lanes("Jaeger, one file", answer, ">= 300,000 spans/s", figure)
+    spans = [zipkin_span(span, trace["processes"]) for trace in traces for span in trace["spans"]]
+    zipkin.write_text(json.dumps(spans))
+    both_lanes("Zipkin v2, one list", zipkin, ">= 300,000 spans/s", figure)
+    zipkin.write_text("".join(json.dumps(span) + "\n" for span in spans))
+    both_lanes("Zipkin v2, a span a line", zipkin, "", figure)
+
+
+def zipkin_span(span, processes):
+    """A span of Jaeger as Zipkin writes it."""
+    tags = {tag["key"]: str(tag["value"]) for tag in span["tags"]}
+    kind = tags.pop("span.kind").upper()
+    return {
+        "traceId": span["traceID"],
+        "id": span["spanID"],
+        "name": span["operationName"],
+        "timestamp": span["startTime"],
+        "duration": span["duration"],
+        "localEndpoint": {"serviceName": processes[span["processID"]]["serviceName"], "ipv4": "10.0.0.7"},
+        "tags": tags,
+        **({"parentId": span["references"][0]["spanID"]} if span["references"] else {}),
+        **({} if kind == "INTERNAL" else {"kind": kind}),
+    }
+
+
+def test_many_small_files_of_jaeger(tmp_path, figure):
+    folder = tmp_path / "traces"
+    jaeger_answers(folder, "--traces", "2000", "--spans", "24")
+    both_lanes("Jaeger, 2,000 files", folder, ">= 300,000 spans/s", figure)
+    code = f"import tracekit as tk; tk.critical_path(tk.read({str(folder)!r}, progress=False))"
+    took = wall([sys.executable, "-c", code])
+    figure("  to a critical path, with imports, wall clock", "", f"{took:.2f} s")
+    if not (CRISP / "main.py").is_file():
+        figure("  CRISP, light", "", "not there: shared/peers/crisp")
+        return
+    copy = shutil.copytree(folder, tmp_path / "copy")  # it writes into its input
+    root = json.loads(next(folder.iterdir()).read_bytes())["data"][0]
+    first = next(span for span in root["spans"] if not span["references"])
+    service = root["processes"][first["processID"]]["serviceName"]
+    options = ["-a", first["operationName"], "-s", service, "-i", str(copy), "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "crisp.main", *options, "--parallelism", "2", "--lightMode"]
+    try:
+        peer = wall(command, cwd=CRISP.parent)
+    except subprocess.CalledProcessError as error:
+        figure("  CRISP, light", "", f"does not run here: {error.stderr.strip().splitlines()[-1][:60]}")
+        return
+    figure("  CRISP, light, wall clock", "<= 0.6 of it", f"{peer:.2f} s: {took / peer:.2f} of it")
+
+
+def wall(command, **options):
+    """The shortest wall-clock time of a program, in seconds."""
+    took = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, text=True, **options)
+        took.append(time.perf_counter() - begun)
+    return min(took)
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.zst", "out.jsonl.gz"])

@@ -60,9 +60,9 @@ def read(
     workers
         Number of processors to use.  Several files are read by that many processes: by default one per processor if
         the files contain more than about 256 MB of JSON, otherwise one.  One file of OTLP JSON Lines is read by that
-        many threads: by default one per processor; the result is the same.  The result of several processes is the
-        same except for X-Ray causes that refer to an exception in an earlier file, which only a single process
-        resolves (``XR_CAUSE_DANGLING`` reports the others).
+        many threads: by default one per processor; the result is the same.  So are small files of Jaeger, in blocks.
+        The result of several processes is the same except for X-Ray causes that refer to an exception in an earlier
+        file, which only a single process resolves (``XR_CAUSE_DANGLING`` reports the others).
         Total memory is about the same.  Always one process with ``strict`` or ``on_issue``, and for sources other than
         files.
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
+from tracekit.loading.loader import FileScanner, ListScanner
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
-from tracekit.loading.records import parse, strip_prefix
+from tracekit.loading.records import MAX_DEPTH, parse, strip_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.loader import Document, Loader
+    from tracekit.loading.loader import Scanner as FormatScanner
     from tracekit.loading.protobuf.messages import Aside
     from tracekit.loading.records import Line, Lines, Note, Parsed
 
@@ -59,15 +62,23 @@ class Dispatcher:
         Receives the spans, and has the ledger of the current source.
     loaders
         In the order in which they are tried.
+
+    Attributes
+    ----------
+    list_scanner : ListScanner | None
+        The scanner of the format whose documents are lists.
+    file_scanner : FileScanner | None
+        The scanner of the format with one small file for each trace.
     """
 
     def __init__(self, builder: Builder, loaders: Iterable[Loader]) -> None:
         self._builder = builder
         self._loaders = tuple(loaders)
         # typed decoding does not detect duplicate keys, so strict reading parses every line
-        scanners = {
+        made = {
             loader.name: loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict
         }
+        scanners = {name: scanner for name, scanner in made.items() if scanner is not None}
         self._scanners = list(scanners.values())
         extension = native.compiled()
         self._items = None if extension is None else extension.items
@@ -77,6 +88,8 @@ class Dispatcher:
             if loader.name in scanners
             for name in loader.scanned
         }
+        self.list_scanner = next((one for one in self._scanners if isinstance(one, ListScanner)), None)
+        self.file_scanner = next((one for one in self._scanners if isinstance(one, FileScanner)), None)
         self._messages = None if extension is None else Scanner(builder, extension)
         self._reads_otlp = any(loader.name == OTLP for loader in self._loaders)
         self._exact = False  # the source's numbers are wanted as Decimal
@@ -94,7 +107,8 @@ class Dispatcher:
         """Load items of a list that ``places_of`` found, as lines with one item each."""
         for number, offset, data in self._scanner_of[field].scan(lines):
             self._builder.ledger.record_count += 1
-            self.value(parse(data, parse_float=self.parse_float).value, Position(number, offset))
+            parsed = parse(data, parse_float=self.parse_float, max_depth=MAX_DEPTH + 2)  # the field and its list
+            self.value(parsed.value, Position(number, offset))
 
     @property
     def parse_float(self) -> Callable[[str], Any] | None:
@@ -110,11 +124,23 @@ class Dispatcher:
         """What other threads may do with the bytes of later chunks: the first scanner gets them whole."""
         return self._scanners[0].work_ahead if self._scanners else None
 
-    def scan(self, lines: Iterable[Line]) -> Iterable[Line]:
-        """Load what the formats' scanners load; yield every other line when it may be loaded."""
+    def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Load what the formats' scanners load; yield every other line when it may be loaded.
+
+        Lines of the formats whose scanners can tell theirs are loaded in the order of the source.
+        """
         for scanner in self._scanners:
-            lines = scanner.scan(lines)
-        return lines
+            if scanner.takes is None:
+                lines = scanner.scan(lines)
+        for own, run in groupby(lines, self._scanner_for):
+            if own is None:
+                yield from run
+            else:
+                yield from own.scan(run)
+
+    def _scanner_for(self, line: Line) -> FormatScanner | None:
+        """Return the scanner that a line may be for, None without one."""
+        return next((one for one in self._scanners if one.takes is not None and one.takes(line.data)), None)
 
     @property
     def protobuf_work_ahead(self) -> Callable[[bytes], Any] | None:

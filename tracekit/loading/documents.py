@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WHOLE_VALUE = 1 << 30  # bytes; for fields that cannot be split: the processes of a Jaeger trace, for example
 SPANS_AT_ONCE = 4096
+_PATIENCE = 10  # doublings of the number of items between two attempts to scan those of a list
 RUN = 4 << 20  # bytes of items that are scanned at once
 
 
@@ -94,7 +95,17 @@ class DocumentReader:
         if self.pull.peek() == "{":
             self._object()
         elif self.pull.peek() == "[":
+            wait = failed = 0
             for _ in self.pull.items():
+                if wait:
+                    wait -= 1
+                elif self._scan_list():
+                    failed = 0
+                    self.end_record()
+                    continue
+                else:  # a list of another format would be scanned in vain again and again
+                    failed = min(failed + 1, _PATIENCE)
+                    wait = 2**failed - 2
                 if self.pull.peek() == "{":
                     self._object()
                 else:
@@ -132,6 +143,21 @@ class DocumentReader:
             self._dispatcher.value(others, self.next_record(offset))
         else:
             load_others(others)
+
+    def _scan_list(self) -> bool:
+        """Load the next items of a list that is a document; return False, with nothing read, if that is impossible."""
+        scanner = self._dispatcher.list_scanner
+        if scanner is None:
+            return False
+        self.pull.widen(RUN)
+        places = []
+        for offset, _ in self.pull.run(scanner.places):
+            self._record += 1
+            self.count_span()
+            places.append(Position(self._line or self._record, offset))
+        if places:
+            scanner.load_items(places)
+        return bool(places)
 
     def _scan_items(self, key: str) -> bool:
         """Load the next items of a field as lines of one item each; return False, with nothing read, if impossible."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HEX = re.compile(r"[0-9a-fA-F]+").fullmatch
 _XRAY = re.compile(r"1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})").fullmatch
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+PADDED = "64-bit trace ids were padded with zeros"  # what ID_64BIT says
 _LONGEST = 64  # no spelling is longer
 _TRACE_DIGITS = 32
 _SPAN_DIGITS = 16

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
+    from tracekit.loading.opening.source import Source
     from tracekit.loading.records import JsonPull, Line
 
 UNREADABLE: Final = object()  # in place of a value that was quarantined
@@ -22,8 +23,37 @@ class Scanner(Protocol):
         """Load the lines of the common shape; yield every other line when it may be loaded."""
 
     @property
+    def takes(self) -> Callable[[bytes], bool] | None:
+        """Whether a line may be of the format, by its first bytes; None for a scanner that gets all lines first."""
+
+    @property
     def work_ahead(self) -> Callable[[bytes], Any] | None:
         """What other threads may do with the bytes of later chunks, for ``Lines.ahead``."""
+
+
+@runtime_checkable
+class ListScanner(Scanner, Protocol):
+    """A scanner that also reads the items of a list that is a document."""
+
+    def places(self, data: bytes) -> bytes:
+        """Return where the items that it reads begin and end, the first at the start of the data."""
+
+    def load_items(self, places: Sequence[Position]) -> None:
+        """Load the items that ``places`` found."""
+
+
+@runtime_checkable
+class FileScanner(Scanner, Protocol):
+    """A scanner that also reads many small files at once, each of which is one line."""
+
+    def scan_ahead(self, content: Sequence[bytes]) -> object:
+        """Return what ``taken`` and ``load_files`` need of the lines; other threads may call it."""
+
+    def taken(self, lines: Sequence[Line], ahead: object) -> list[bool]:
+        """Return which lines can be loaded whole."""
+
+    def load_files(self, sources: Sequence[Source], lines: Sequence[Line], ahead: object) -> None:
+        """Load sources with one line each, all of which were ``taken``; ``ahead`` is None for some of them."""
 
 
 class Document(Protocol):
@@ -82,7 +112,8 @@ class Loader:
     scanned
         Those of ``streams`` that the scanner reads as well: an item as a line with ``{field: [item]}``.
     scanner
-        Returns a faster reader of lines for one builder; the lines that it does not load go to ``load``.
+        Returns a faster reader of lines for one builder; the lines that it does not load go to ``load``.  None where
+        there is none, as the format has one in the compiled lane only.
     """
 
     name: str
@@ -92,4 +123,4 @@ class Loader:
     walk: Callable[[str, Document], Callable[[dict[str, Any]], object] | None] | None = None
     exact_marker: bytes = b""
     scanned: tuple[str, ...] = ()
-    scanner: Callable[[Builder], Scanner] | None = None
+    scanner: Callable[[Builder], Scanner | None] | None = None

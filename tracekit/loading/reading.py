@@ -16,6 +16,7 @@ from tracekit.loading.documents import DocumentReader
 from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.protobuf.messages import Aside, Messages, message_chunks
 from tracekit.loading.records import LineChunk, LongLine, nests_deeper, shape
+from tracekit.loading.together import read_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -107,6 +108,18 @@ class SourceReader:
                 ledger.incomplete(stream.stop_reason)
         ledger.close()
         refuse_empty(ledger)
+
+    def small_files(self, sources: Sequence[Source]) -> Iterator[Source]:
+        """Load small files that can be read together; yield every other source when it is to be read."""
+        scanner = self._dispatcher.file_scanner
+        if scanner is None or self._on_chunk is not None:
+            yield from sources
+            return
+        for count, source in read_together(sources, scanner, self._threads):
+            self._bytes_before += count
+            self._meter.at(self._bytes_before, self._builder.span_count)
+            if source is not None:
+                yield source
 
     def _text(self, stream: ByteStream) -> None:
         """Read JSON, lines or a document."""
@@ -215,7 +228,7 @@ def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
 def read_each(reader: SourceReader, sources: Sequence[Source]) -> list[LoadError]:
     """Read every source; return the errors of those that cannot be read, which are also added as issues."""
     failures: list[LoadError] = []
-    for source in sources:
+    for source in reader.small_files(sources):
         try:
             reader.read(source)
         except LoadError as error:

@@ -8,16 +8,24 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from loading.jaeger import mutated_answers as jaeger_answers
 from loading.native.mutated_lines import main
 from loading.protobuf import mutated_messages
 from loading.xray import mutated_answers
+from loading.zipkin import mutated_spans
 
 from tracekit.loading import native
 
 SOURCE = Path(native.__file__).parent / "module.cpp"
 LINES = int(os.environ.get("TRACEKIT_FUZZ_LINES", "1000000"))
 PARTS = 20
-PROGRAMS = ["loading.native.mutated_lines", "loading.protobuf.mutated_messages", "loading.xray.mutated_answers"]
+PROGRAMS = [
+    "loading.native.mutated_lines",
+    "loading.protobuf.mutated_messages",
+    "loading.xray.mutated_answers",
+    "loading.jaeger.mutated_answers",
+    "loading.zipkin.mutated_spans",
+]
 FLAGS = ["-std=c++17", "-fPIC", "-shared", f"-I{sysconfig.get_paths()['include']}"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
@@ -59,6 +67,16 @@ def test_mutated_messages_are_read_alike_in_both_lanes():
 @pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 def test_mutated_answers_are_read_alike_in_both_lanes():
     assert mutated_answers.main(0, 1000) == 0
+
+
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_answers_of_jaeger_are_read_alike_in_both_lanes():
+    assert jaeger_answers.main(0, 3000) == 0
+
+
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_spans_of_zipkin_are_read_alike_in_both_lanes():
+    assert mutated_spans.main(0, 3000) == 0
 
 
 @pytest.mark.slow

@@ -306,7 +306,7 @@ def test_the_extension_refuses_what_is_not_bytes():
     with pytest.raises(TypeError, match="bytes-like object is required"):
         native.extension.scan("text", b"")
     with pytest.raises(ValueError, match="expected places inside the data, found one outside"):
-        native.extension.learn(native.extension.attributes(), b"abc", b"\xff" * 24)
+        native.extension.learn(native.extension.attributes("otlp"), b"abc", b"\xff" * 24)
     with pytest.raises(ValueError, match="expected ascending offsets inside the text, found others"):
         native.extension.hashes(b"\x05" + b"\0" * 15, b"abc")
 

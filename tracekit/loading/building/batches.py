@@ -75,6 +75,18 @@ def ragged(lists: Sequence[Sequence[int]]) -> Ragged:
     return Ragged.from_counts(counts, np.fromiter(chain.from_iterable(lists), np.int32, int(counts.sum())))
 
 
+def joined(tables: Sequence[Ragged]) -> Ragged:
+    """Return tables of the same rows as one: of each row the codes of the first table, then those of the next."""
+    counts = [table.counts for table in tables]
+    total = np.asarray(np.sum(counts, axis=0, dtype=np.int64))
+    codes = np.empty(int(total.sum()), np.int32)
+    starts = np.cumsum(total) - total
+    for table, count in zip(tables, counts, strict=True):
+        codes[np.arange(len(table.codes)) + np.repeat(starts - table.offsets[:-1], count)] = table.codes
+        starts += count
+    return Ragged.from_counts(total, codes)
+
+
 def column(values: Sequence[Any], kind: Any) -> Array:
     """Return an array of this type, also for no values."""
     return np.array(values, kind) if values else np.zeros(0, kind)

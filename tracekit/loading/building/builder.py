@@ -90,6 +90,7 @@ class Builder:
         self.strict = strict
         self.on_issue = on_issue
         self.ledgers: list[Ledger] = []
+        self.ledger, self.source = Ledger("", strict, on_issue), -1  # of no source yet
         self.attributes = Attributes()
         self.kv = self.attributes.kv
         self.names = Texts()
@@ -261,10 +262,17 @@ class Builder:
         self.ledger.issue("TIME_UNIT", message, at=at, severity="warn", field="events")
         return event._replace(time_ns=None)
 
-    def batch(self, batch: Batch) -> None:
-        """Add a batch with the codes of this builder, and count its spans as seen."""
+    def batch(self, batch: Batch, counts: Sequence[int] | None = None) -> None:
+        """Add a batch with the codes of this builder, and count its spans as seen.
+
+        ``counts`` are the spans of each of the last sources, where the batch has those of several.
+        """
         self._flush()
-        self.ledger.seen += len(batch.spans)
+        if counts is None:
+            self.ledger.seen += len(batch.spans)
+        else:
+            for ledger, count in zip(self.ledgers[-len(counts) :], counts, strict=True):
+                ledger.seen += count
         self.span_count += len(batch.spans)
         self._grown.add(batch)
 

@@ -126,7 +126,13 @@ class Attributes:
         return codes
 
     def extend_columns(
-        self, keys: Array, kinds: Array, texts: pa.LargeStringArray, integers: Array, doubles: Array
+        self,
+        keys: Array,
+        kinds: Array,
+        texts: pa.LargeStringArray,
+        integers: Array,
+        doubles: Array,
+        origin: int = Origin.ATTRIBUTE,
     ) -> int:
         """Add rows by column, ``keys`` as codes of ``self.keys``; return the code of the first."""
         first = len(self)
@@ -136,7 +142,7 @@ class Attributes:
         self._type.frombytes(kinds.astype(np.int8, copy=False).tobytes())
         self._integer.frombytes(integers.astype(np.int64, copy=False).tobytes())
         self._double.frombytes(doubles.astype(np.float64, copy=False).tobytes())
-        self._origin.frombytes(bytes(len(keys)))
+        self._origin.frombytes(bytes([origin]) * len(keys))
         self._namespace.extend(repeat(-1, len(keys)))
         self._indexed.frombytes(bytes(len(keys)))
         return first

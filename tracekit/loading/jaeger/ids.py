@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracekit.loading.building.builder import Link
-from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
+from tracekit.loading.ids import PADDED, Id, parse_span_id, parse_trace_id
 from tracekit.schema import Quality, Relation
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Ids:
         ledger = self._builder.ledger
         if read.value:
             if read.problem:
-                ledger.tally(read.problem, "64-bit trace ids were padded with zeros", self._at)
+                ledger.tally(read.problem, PADDED, self._at)
             if read.dialect:
                 ledger.dialect(read.dialect)
             return Found(read.value, read.bits)

@@ -28,8 +28,10 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import native
 from tracekit.loading.building.builder import Event
 from tracekit.loading.ids import shown_id
+from tracekit.loading.jaeger import compiled
 from tracekit.loading.jaeger.ids import Ids, references
 from tracekit.loading.loader import Loader
 from tracekit.loading.microseconds import NO_DATE, RESOLUTION_NS, nanoseconds
@@ -40,6 +42,7 @@ from tracekit.schema import Origin
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
+    from tracekit.loading.loader import Scanner
 
 _TRACE = frozenset({"traceID", "processes"})
 _SPAN = frozenset({"operationName", "startTime"})
@@ -217,12 +220,17 @@ def _resource_of(span: dict[str, Any], resources: dict[str, int], at: Position, 
 
 def _resource(process: Any, at: Position, builder: Builder) -> int:
     """Return a process as a resource."""
+    return builder.resource(_described(process, at, builder))
+
+
+def _described(process: Any, at: Position, builder: Builder) -> list[int]:
+    """Return the attributes of a process."""
     process = process if isinstance(process, dict) else {}
     name = process.get("serviceName")
     pairs = [("service.name", str(name))] if name else []
     pairs += _tag_pairs(process.get("tags"), at, builder, field="process.tags")
     pairs += _tag_pairs(process.get("tag"), at, builder, field="process.tag")
-    return builder.resource([builder.kv(key, value, Origin.TAG) for key, value in pairs])
+    return [builder.kv(key, value, Origin.TAG) for key, value in pairs]
 
 
 def _events(logs: Any, at: Position, builder: Builder, *, is_elastic: bool) -> list[Event]:
@@ -307,4 +315,15 @@ def _bad(builder: Builder, at: Position, field: str, message: str) -> None:
     builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
 
 
-LOADER = Loader("jaeger", recognises, load, streams=("data",))
+def _attributes(tags: list[Any], at: Position, builder: Builder) -> list[int]:
+    """Return the attributes of tags in an answer."""
+    return [builder.kv(key, value, Origin.TAG) for key, value in _tag_pairs(tags, at, builder, field="tags")]
+
+
+def scanner(builder: Builder) -> Scanner | None:
+    """Return the scanner of lines where the compiled lane is to be used."""
+    extension = native.compiled()
+    return None if extension is None else compiled.Scanner(builder, compiled.Decode(_attributes, _described), extension)
+
+
+LOADER = Loader("jaeger", recognises, load, streams=("data",), scanned=("data",), scanner=scanner)

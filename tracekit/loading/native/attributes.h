@@ -7,6 +7,7 @@
 
 #include "interner.h"
 #include "json.h"
+#include "tags.h"
 #include "wire.h"
 
 namespace tracekit {
@@ -33,9 +34,12 @@ struct Learned {
   std::vector<Text> fresh_keys; // as they are written: their codes follow those of the keys before
 };
 
+// How attributes are written.
+enum class Notation { OTLP, PROTOBUF, JAEGER, ZIPKIN };
+
 class Attributes {
  public:
-  explicit Attributes(bool is_protobuf) : is_protobuf_(is_protobuf), known_(1 << 12, &arena_), keys_(64, &arena_) {}
+  explicit Attributes(Notation notation) : notation_(notation), known_(1 << 12, &arena_), keys_(64, &arena_) {}
 
   Learned learn(const std::vector<Text>& asked, const std::vector<std::uint64_t>& hashes) {
     constexpr std::size_t SOON = 16, NEXT = 8;  // steps ahead, while memory answers
@@ -59,11 +63,16 @@ class Attributes {
     Value value;
     Text key;
     try {
-      if (is_protobuf_) {
-        protobuf_attribute(raw, key, value);
-      } else {
-        Reader r(raw.at, raw.at + raw.length, false);
-        attribute(r, key, value);
+      Reader r(raw.at, raw.at + raw.length, false);
+      switch (notation_) {
+        case Notation::OTLP: attribute(r, key, value); break;
+        case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
+        case Notation::JAEGER: tag(r, key, value); break;
+        case Notation::ZIPKIN:
+          key = r.key();
+          value.type = STRING;
+          value.text = r.text();
+          break;
       }
     } catch (const Odd&) {
       value = Value();
@@ -75,7 +84,7 @@ class Attributes {
     found.key.push_back(value.type == OTHER ? -1 : keys_.code(key));
     found.integer.push_back(value.integer);
     if (value.type == STRING) put_text(found.text, value.text);
-    if (value.type == DOUBLE && !is_protobuf_) found.doubles.push_back(value.text);
+    if (value.type == DOUBLE && notation_ != Notation::PROTOBUF) found.doubles.push_back(value.text);
     found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
   }
 
@@ -135,6 +144,31 @@ class Attributes {
     if (keys != 1 || values != 1 || !key.length) odd();
   }
 
+  // A tag whose value is of the type that it names, or that names none.
+  static void tag(Reader& r, Text& key, Value& value) {
+    const Tag t = read_tag(r, 0);
+    key = t.key;
+    if (t.is_text) {
+      value.type = STRING;
+      value.text = t.value;
+    } else if (t.is_true || t.is_false) {
+      if (t.type.length && !t.type.is("bool")) odd();
+      value.type = BOOLEAN;
+      value.integer = t.is_true;
+    } else if (t.is_string || !(is_digit(*t.other.at) || *t.other.at == '-')) {
+      odd();
+    } else if (t.type.is("float64")) {
+      if (t.other.is("-0")) odd();  // JSON's -0 is an integer, without a sign
+      value.type = DOUBLE;
+      value.text = t.other;
+    } else if (t.type.is("int64")) {
+      value.type = INTEGER;
+      value.integer = integer(t.other);
+    } else {
+      odd();
+    }
+  }
+
   static void any_value(Reader& r, Value& value) {
     if (r.null()) return;
     r.want('{');
@@ -184,7 +218,7 @@ class Attributes {
     return text;
   }
 
-  const bool is_protobuf_;
+  const Notation notation_;
   Arena arena_;
   Interner known_, keys_;
 };

@@ -10,9 +10,11 @@
 #include "attributes.h"
 #include "depth.h"
 #include "items.h"
+#include "jaeger.h"
 #include "otlp.h"
 #include "protobuf.h"
 #include "xray.h"
+#include "zipkin.h"
 
 std::uint64_t tracekit::hash_seed = 0;
 
@@ -105,7 +107,7 @@ PyObject* counted(const Dialects& dialects) {
                        static_cast<long long>(dialects.unknown_fields));
 }
 
-bool put_spans(PyObject* to, const Scan& scan) {
+bool put_spans(PyObject* to, const Rows& scan) {
   const auto& rows = scan.spans;
   return put(to, "trace_hi", rows, &Span::trace_hi) && put(to, "trace_lo", rows, &Span::trace_lo) &&
          put(to, "span_id", rows, &Span::span_id) && put(to, "parent_id", rows, &Span::parent_id) &&
@@ -119,7 +121,7 @@ bool put_spans(PyObject* to, const Scan& scan) {
          put(to, "attribute_count", rows, &Span::attributes) && put(to, "attributes", scan.span_attributes);
 }
 
-bool put_events(PyObject* to, const Scan& scan) {
+bool put_events(PyObject* to, const Rows& scan) {
   const auto& rows = scan.events;
   return put(to, "event_span_row", rows, &Event::span_row) && put(to, "event_time_ns", rows, &Event::time_ns) &&
          put(to, "event_name", rows, &Event::name) && put(to, "event_dropped", rows, &Event::dropped_attributes) &&
@@ -128,12 +130,13 @@ bool put_events(PyObject* to, const Scan& scan) {
          put(to, "event_attributes", scan.event_attributes);
 }
 
-bool put_links(PyObject* to, const Scan& scan) {
+bool put_links(PyObject* to, const Rows& scan) {
   const auto& rows = scan.links;
   return put(to, "link_span_row", rows, &Link::span_row) && put(to, "link_trace_hi", rows, &Link::trace_hi) &&
          put(to, "link_trace_lo", rows, &Link::trace_lo) && put(to, "link_span_id", rows, &Link::span_id) &&
          put(to, "link_trace_state", rows, &Link::trace_state) && put(to, "link_flags", rows, &Link::flags) &&
          put(to, "link_dropped", rows, &Link::dropped_attributes) &&
+         put(to, "link_relation", rows, &Link::relation) &&
          put(to, "link_attribute_count", rows, &Link::attributes) &&
          put(to, "link_attributes", scan.link_attributes);
 }
@@ -141,15 +144,19 @@ bool put_links(PyObject* to, const Scan& scan) {
 bool put_owners(PyObject* to, const Scan& scan) {
   const auto& rows = scan.groups;
   return put(to, "group_resource", rows, &Group::resource) && put(to, "group_scope", rows, &Group::scope) &&
-         put(to, "group_line", rows, &Group::line) && put(to, "group_spans", rows, &Group::spans) && put(to, "group_is_first", rows, &Group::is_first) &&
-         put(to, "line_number", scan.lines, &Line::number) && put(to, "line_start", scan.lines, &Line::start) &&
+         put(to, "group_line", rows, &Group::line) && put(to, "group_spans", rows, &Group::spans) &&
+         put(to, "group_is_first", rows, &Group::is_first);
+}
+
+bool put_lines(PyObject* to, const Rows& scan) {
+  return put(to, "line_number", scan.lines, &Line::number) && put(to, "line_start", scan.lines, &Line::start) &&
          put(to, "line_spans", scan.lines, &Line::spans) && put(to, "other_number", scan.others, &Line::number) &&
-         put(to, "other_start", scan.others, &Line::start) && put(to, "other_stop", scan.others, &Line::stop);
+         put(to, "other_start", scan.others, &Line::start) && put(to, "other_stop", scan.others, &Line::stop) &&
+         put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found));
 }
 
 bool put_distinct(PyObject* to, const Scan& scan) {
-  return put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
-         put(to, "owner_texts", list(scan.owner_texts.found)) && put(to, "resources", list(scan.resources.found)) &&
+  return put(to, "owner_texts", list(scan.owner_texts.found)) && put(to, "resources", list(scan.resources.found)) &&
          put(to, "scopes", list(scan.scopes.found)) &&
          put(to, "dialects", counted(scan.dialects));
 }
@@ -160,7 +167,7 @@ struct Place {
   std::uint64_t hash;
 };
 
-bool put_places(PyObject* to, const Scan& scan, const Byte* data) {
+bool put_places(PyObject* to, const Rows& scan, const Byte* data) {
   const auto& found = scan.attributes.found;
   std::vector<Place> places;
   places.reserve(found.size());
@@ -206,7 +213,7 @@ template <class Format> PyObject* scan(PyObject*, PyObject* args) {
   if (failure != Failure::NONE) return raised(failure);
   Owned made(PyDict_New());
   if (!made.get() || !put_spans(made.get(), done) || !put_events(made.get(), done) || !put_links(made.get(), done) ||
-      !put_owners(made.get(), done) || !put_distinct(made.get(), done) || !put_places(made.get(), done, data.data()))
+      !put_lines(made.get(), done) || !put_owners(made.get(), done) || !put_distinct(made.get(), done) || !put_places(made.get(), done, data.data()))
     return nullptr;
   return made.release();
 }
@@ -280,6 +287,93 @@ PyObject* scan_xray(PyObject*, PyObject* args) {
   return made.get() && put_xray(made.get(), done) ? made.release() : nullptr;
 }
 
+bool put_jaeger(PyObject* to, const JaegerScan& scan) {
+  const auto& rows = scan.more;
+  return put(to, "resource", rows, &JaegerSpan::resource) && put(to, "scope", rows, &JaegerSpan::scope) &&
+         put(to, "quality", rows, &JaegerSpan::quality) && put(to, "padded", scan.records, &JaegerRecord::padded) &&
+         put(to, "is_answer", scan.records, &JaegerRecord::is_answer) &&
+         put(to, "process_count", scan.process_counts) && put(to, "record_process", scan.record_processes) &&
+         put(to, "processes", list(scan.processes.found)) && put(to, "scopes", list(scan.scopes.found));
+}
+
+// Where records end inside some data, as they come from Python; false, with an error, for others.
+bool ends_in(PyObject* given, std::size_t size, std::vector<std::int64_t>& ends) {
+  const View places(given);
+  if (!places.ok) return false;
+  ends.resize(places.size() / sizeof(std::int64_t));
+  if (!ends.empty()) std::memcpy(ends.data(), places.data(), ends.size() * sizeof(std::int64_t));
+  std::int64_t before = 0;
+  for (const std::int64_t end : ends) {
+    if (end < before || end > static_cast<std::int64_t>(size)) {
+      PyErr_SetString(PyExc_ValueError, "expected ascending ends inside the data, found others");
+      return false;
+    }
+    before = end;
+  }
+  return true;
+}
+
+PyObject* scan_jaeger(PyObject*, PyObject* args) {
+  PyObject *input, *places;
+  if (!PyArg_ParseTuple(args, "OO", &input, &places)) return nullptr;
+  const View data(input);
+  std::vector<std::int64_t> ends;
+  if (!data.ok || !ends_in(places, data.size(), ends)) return nullptr;
+  JaegerScan done(data.data(), std::move(ends));
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run(); });
+  Py_END_ALLOW_THREADS
+  if (failure != Failure::NONE) return raised(failure);
+  Owned made(PyDict_New());
+  PyObject* const to = made.get();
+  if (!to || !put_spans(to, done) || !put_events(to, done) || !put_links(to, done) || !put_lines(to, done) ||
+      !put_places(to, done, data.data()) || !put_jaeger(to, done))
+    return nullptr;
+  return made.release();
+}
+
+PyObject* columns(const ZipkinScan& scan, const Byte* data) {
+  const auto& rows = scan.more;
+  Owned made(PyDict_New());
+  PyObject* const to = made.get();
+  if (!to || !put_spans(to, scan) || !put_events(to, scan) || !put_links(to, scan) || !put_lines(to, scan) ||
+      !put_places(to, scan, data) || !put(to, "local", rows, &ZipkinSpan::local) ||
+      !put(to, "remote", rows, &ZipkinSpan::remote) || !put(to, "scope", rows, &ZipkinSpan::scope) ||
+      !put(to, "quality", rows, &ZipkinSpan::quality) || !put(to, "padded", scan.records, &ZipkinRecord::padded) ||
+      !put(to, "places", scan.places) || !put(to, "endpoints", list(scan.endpoints.found)) ||
+      !put(to, "scopes", list(scan.scopes.found)))
+    return nullptr;
+  return made.release();
+}
+
+PyObject* scan_zipkin(PyObject*, PyObject* args) {
+  PyObject *input, *places;
+  if (!PyArg_ParseTuple(args, "OO", &input, &places)) return nullptr;
+  const View data(input);
+  std::vector<std::int64_t> ends;
+  if (!data.ok || !ends_in(places, data.size(), ends)) return nullptr;
+  ZipkinScan done(data.data(), data.size());
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run(ends); });
+  Py_END_ALLOW_THREADS
+  return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
+}
+
+PyObject* scan_zipkin_items(PyObject*, PyObject* args) {
+  PyObject* input;
+  if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  ZipkinScan done(data.data(), data.size());
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run_items(); });
+  Py_END_ALLOW_THREADS
+  return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
+}
+
 PyObject* messages(PyObject*, PyObject* args) {
   PyObject* input;
   Py_ssize_t start;
@@ -297,12 +391,19 @@ PyObject* messages(PyObject*, PyObject* args) {
 void destroy(PyObject* capsule) { delete static_cast<Attributes*>(PyCapsule_GetPointer(capsule, CAPSULE)); }
 
 PyObject* attributes(PyObject*, PyObject* args) {
-  int is_protobuf = 0;
-  if (!PyArg_ParseTuple(args, "|p", &is_protobuf)) return nullptr;
-  auto made = std::make_unique<Attributes>(is_protobuf != 0);
-  PyObject* const capsule = PyCapsule_New(made.get(), CAPSULE, destroy);
-  if (capsule) made.release();
-  return capsule;
+  static const Member names[] = {member("otlp"), member("protobuf"), member("jaeger"),
+                                 member("zipkin")};
+  const char* name = nullptr;
+  if (!PyArg_ParseTuple(args, "s", &name)) return nullptr;
+  for (int number = 0; number < 4; number++) {
+    if (std::strcmp(name, names[number].name)) continue;
+    auto made = std::make_unique<Attributes>(static_cast<Notation>(number));
+    PyObject* const capsule = PyCapsule_New(made.get(), CAPSULE, destroy);
+    if (capsule) made.release();
+    return capsule;
+  }
+  PyErr_SetString(PyExc_ValueError, "expected the notation otlp, protobuf, jaeger or zipkin, found another");
+  return nullptr;
 }
 
 PyObject* learn(PyObject*, PyObject* args) {
@@ -390,6 +491,12 @@ PyMethodDef METHODS[] = {
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
     {"scan_xray", safe<scan_xray>, METH_VARARGS,
      "scan_xray(data)\n--\n\nReturn the columns of lines with answers of BatchGetTraces, and which are others."},
+    {"scan_jaeger", safe<scan_jaeger>, METH_VARARGS,
+     "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
+    {"scan_zipkin", safe<scan_zipkin>, METH_VARARGS,
+     "scan_zipkin(data, ends)\n--\n\nReturn the columns of records of Zipkin, each up to its end, and the others."},
+    {"scan_zipkin_items", safe<scan_zipkin_items>, METH_VARARGS,
+     "scan_zipkin_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"depth", safe<depth>, METH_VARARGS,
      "depth(data, depth, in_string, escaped)\n--\n\nReturn the lowest and the highest depth, and the state behind it."},
     {"items", safe<items>, METH_VARARGS,
@@ -397,7 +504,7 @@ PyMethodDef METHODS[] = {
     {"messages", safe<messages>, METH_VARARGS,
      "messages(data, start)\n--\n\nReturn where whole ResourceSpans from start on end, and how many they are."},
     {"attributes", safe<attributes>, METH_VARARGS,
-     "attributes(is_protobuf=False)\n--\n\nReturn an empty table of distinct attributes."},
+     "attributes(notation)\n--\n\nReturn an empty table of distinct attributes as a format writes them."},
     {"learn", safe<learn>, METH_VARARGS,
      "learn(table, data, places)\n--\n\nReturn the codes of attributes, and the values of those that are new."},
     {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},

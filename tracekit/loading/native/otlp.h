@@ -8,34 +8,10 @@
 
 #include "interner.h"
 #include "json.h"
+#include "members.h"
+#include "rows.h"
 
 namespace tracekit {
-
-struct Span {
-  std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0, parent_id = 0;
-  std::int64_t start_ns = 0, end_ns = 0;
-  Text name_text, state_text, message_text;
-  std::int32_t name = -1, trace_state = -1, status_message = -1;
-  std::uint32_t flags = 0, dropped_attributes = 0, dropped_events = 0, dropped_links = 0;
-  std::int32_t attributes = 0;
-  std::uint8_t kind = 0, status_code = 0, rounded = 0;  // rounded: 1 the start, 2 the end, 3 both
-};
-
-struct Event {
-  std::int64_t span_row = 0, time_ns = 0;
-  Text name_text;
-  std::int32_t name = -1, attributes = 0;
-  std::uint32_t dropped_attributes = 0;
-  std::uint8_t rounded = 0;
-};
-
-struct Link {
-  std::int64_t span_row = 0;
-  std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0;
-  Text state_text;
-  std::int32_t trace_state = -1, attributes = 0;
-  std::uint32_t flags = 0, dropped_attributes = 0;
-};
 
 // A ScopeSpans, or a ResourceSpans without any: then its scope is -1.
 struct Group {
@@ -43,10 +19,6 @@ struct Group {
   std::int32_t resource = -1, scope = -1;
   std::int64_t line = 0, spans = 0;
   bool has_scope = false, is_first = false;  // is_first: of its ResourceSpans
-};
-
-struct Line {
-  std::int64_t number = 0, start = 0, stop = 0, spans = 0;
 };
 
 // How often a spelling other than the specification's was read.
@@ -65,83 +37,13 @@ struct Dialects {
   }
 };
 
-// The members of an object, each at most once.
-struct Member {
-  const char* name;
-  std::uint32_t length;
-};
-
-template <std::size_t N> constexpr Member member(const char (&name)[N]) { return {name, N - 1}; }
-
-template <std::size_t N> class Members {
- public:
-  explicit Members(const Member (&names)[N]) : names_(names) {}
-
-  // Whether a name was of the other spelling of the specification (trace_id).
-  bool snake = false;
-
-  // The number of a member in the table, -1 for an unknown one; twice the same is odd.
-  int operator()(const Text& key) {
-    int found = find(key.at, key.length);
-    if (found < 0) found = find_snake(key);
-    if (found < 0) return -1;
-    if (seen_ >> found & 1) odd();
-    seen_ |= 1u << found;
-    next_ = found + 1;
-    return found;
-  }
-
- private:
-  // Writers have an order, so the search begins behind the member before.
-  int find(const Byte* at, std::uint32_t length) const {
-    for (std::size_t i = 0; i < N; i++) {
-      const std::size_t n = (static_cast<std::size_t>(next_) + i) % N;
-      if (names_[n].length == length && !std::memcmp(names_[n].name, at, length)) return static_cast<int>(n);
-    }
-    return -1;
-  }
-
-  // As ``_camel`` in otlp/tolerant.py; names in capitals or beyond ASCII are left to it.
-  int find_snake(const Text& key) {
-    constexpr std::uint32_t LONGEST = 64;
-    if (!key.length) return -1;
-    if (key.at[0] >= 'A' && key.at[0] <= 'Z') odd();
-    Byte camel[LONGEST];
-    std::uint32_t length = 0;
-    bool upper = false;
-    for (std::uint32_t i = 0; i < key.length; i++) {
-      const Byte c = key.at[i];
-      if (c >= 0x80) odd();
-      if (c == '_') {
-        if (!i) return -1;
-        snake = upper = true;
-        continue;
-      }
-      if (length == LONGEST) odd();
-      camel[length++] = upper && c >= 'a' && c <= 'z' ? static_cast<Byte>(c - 0x20) : c;
-      upper = false;
-    }
-    return length < key.length ? find(camel, length) : -1;
-  }
-
-  const Member (&names_)[N];
-  unsigned seen_ = 0;
-  int next_ = 0;
-};
-
-class Scan {
+class Scan : public Rows {
  public:
   Scan(const Byte* data, std::size_t size, std::vector<std::int64_t> excluded)
       : data_(data), end_(data + size), excluded_(std::move(excluded)) {}
 
-  Interner names, texts, attributes{1 << 12};
   Interner resources{64, &pairs_}, scopes{64, &pairs_};  // each a pair of codes of texts: its JSON and its schema URL
-  std::vector<Span> spans;
-  std::vector<Event> events;
-  std::vector<Link> links;
   std::vector<Group> groups;
-  std::vector<std::int32_t> span_attributes, event_attributes, link_attributes;
-  std::vector<Line> lines, others;
   Dialects dialects;
   Interner owner_texts{64};  // JSON of resources and scopes, and schema URLs
 
@@ -162,14 +64,9 @@ class Scan {
   }
 
  protected:
-  static bool is_blank(const Byte* p, const Byte* end) {
-    while (p < end && (*p == ' ' || (*p >= '\t' && *p <= '\r'))) p++;
-    return p == end;
-  }
-
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
-    return whole(from, number, [&] {
+    return record(from, number, [&] {
       Reader r(from, end_, true);
       request(r);
       r.blank();
@@ -180,31 +77,19 @@ class Scan {
   }
 
   // Adds a record with all that is in it, or nothing: then it returns null.
-  template <class Read> const Byte* whole(const Byte* from, std::int64_t number, Read read) {
+  template <class Read> const Byte* record(const Byte* from, std::int64_t number, Read read) {
     const std::size_t span = spans.size(), event = events.size(), link = links.size(), group = groups.size();
     line_dialects_ = Dialects();
     line_ = static_cast<std::int64_t>(lines.size());
-    const Byte* behind;
-    try {
-      behind = read();
-    } catch (const Odd&) {
-      spans.resize(span);
-      events.resize(event);
-      links.resize(link);
-      groups.resize(group);
-      clear();
-      return nullptr;
+    const Byte* behind = nullptr;
+    if (whole([&] { behind = read(); }, spans, events, links, groups)) {
+      lines.push_back({number, from - data_, behind - data_, static_cast<std::int64_t>(spans.size() - span)});
+      intern(span, event, link, group);
+    } else {
+      behind = nullptr;
     }
-    lines.push_back({number, from - data_, behind - data_, static_cast<std::int64_t>(spans.size() - span)});
-    intern(span, event, link, group);
     clear();
     return behind;
-  }
-
-  void clear() {
-    span_raw_.clear();
-    event_raw_.clear();
-    link_raw_.clear();
   }
 
   // Gives codes to the strings of a line, when all of it is known to be good.
@@ -215,25 +100,13 @@ class Scan {
       g.resource = owner(resources, g.resource_text, g.resource_url_text);
       if (g.has_scope) g.scope = owner(scopes, g.scope_text, g.scope_url_text);
     }
-    for (; span < spans.size(); span++) {
-      Span& s = spans[span];
-      s.name = names.code(s.name_text);
-      s.trace_state = optional(s.state_text);
-      s.status_message = optional(s.message_text);
-    }
-    for (; event < events.size(); event++) events[event].name = optional(events[event].name_text);
-    for (; link < links.size(); link++) links[link].trace_state = optional(links[link].state_text);
-    for (const Text& raw : span_raw_) span_attributes.push_back(attributes.code(raw));
-    for (const Text& raw : event_raw_) event_attributes.push_back(attributes.code(raw));
-    for (const Text& raw : link_raw_) link_attributes.push_back(attributes.code(raw));
+    intern_rows(span, event, link);
   }
 
   std::int32_t owner(Interner& owners, const Text& text, const Text& url) {
     const std::int32_t pair[] = {owner_texts.code(text), owner_texts.code(url)};
     return owners.code({reinterpret_cast<const Byte*>(pair), sizeof pair, false});
   }
-
-  std::int32_t optional(const Text& text) { return text.length ? texts.code(text) : -1; }
 
   // ------------------------------------------------------------------ messages, from the outside in
 
@@ -254,16 +127,17 @@ class Scan {
   void resource_spans(Reader& r) {
     const std::size_t first = groups.size();
     Text resource, url;
-    int resources_seen = 0, urls_seen = 0, scopes_seen = 0;
+    enum { RESOURCE, URL, SCOPES };
+    Once once;
     object(r, [&](const Text& key) {
       if (key.is("resource")) {
-        once(resources_seen);
+        once(RESOURCE);
         resource = r.raw(3);
       } else if (key.is("schemaUrl") || key.is("schema_url")) {
-        once(urls_seen);
-        url = string(r);
+        once(URL);
+        url = optional_text(r);
       } else if (const int spelling = scope_spans_name(key)) {
-        once(scopes_seen);
+        once(SCOPES);
         if (r.null()) return;
         line_dialects_.legacy += spelling == 2;
         each(r, [&] { scope_spans(r); });
@@ -295,17 +169,18 @@ class Scan {
     group.line = line_;
     group.has_scope = true;
     const std::size_t first = spans.size();
-    int scopes_seen = 0, urls_seen = 0, spans_seen = 0;
+    enum { SCOPE, URL, SPANS };
+    Once once;
     object(r, [&](const Text& key) {
       if (key.is("spans")) {
-        once(spans_seen);
+        once(SPANS);
         if (!r.null()) each(r, [&] { span(r); });
       } else if (key.is("scope") || key.is("instrumentationLibrary") || key.is("instrumentation_library")) {
-        once(scopes_seen);
+        once(SCOPE);
         group.scope_text = r.raw(5);
       } else if (key.is("schemaUrl") || key.is("schema_url")) {
-        once(urls_seen);
-        group.scope_url_text = string(r);
+        once(URL);
+        group.scope_url_text = optional_text(r);
       } else {
         unknown(r, key, 5);
       }
@@ -329,10 +204,10 @@ class Scan {
       switch (number(key)) {
         case TRACE: line_dialects_.base64_ids += trace_id(r, s.trace_hi, s.trace_lo); break;
         case SPAN: line_dialects_.base64_ids += span_id(r, s.span_id); break;
-        case STATE: s.state_text = string(r); break;
+        case STATE: s.state_text = optional_text(r); break;
         case PARENT: parent_id(r, s.parent_id); break;
         case FLAGS: s.flags = unsigned32(r); break;
-        case NAME: s.name_text = string(r); break;
+        case NAME: s.name_text = optional_text(r); break;
         case KIND: s.kind = kind(r); break;
         case START: s.start_ns = time(r, s.rounded, 1); break;
         case END: s.end_ns = time(r, s.rounded, 2); break;
@@ -357,7 +232,7 @@ class Scan {
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case 0: s.status_code = status_code(r); break;
-        case 1: s.message_text = string(r); break;
+        case 1: s.message_text = optional_text(r); break;
         default: r.skip(8);
       }
     });
@@ -373,7 +248,7 @@ class Scan {
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case 0: e.time_ns = time(r, e.rounded, 1); break;
-        case 1: e.name_text = string(r); break;
+        case 1: e.name_text = optional_text(r); break;
         case 2: e.attributes = attribute_list(r, event_raw_, 9); break;
         case 3: e.dropped_attributes = unsigned32(r); break;
         default: r.skip(9);
@@ -393,7 +268,7 @@ class Scan {
       switch (number(key)) {
         case 0: trace_id(r, k.trace_hi, k.trace_lo); break;
         case 1: span_id(r, k.span_id); break;
-        case 2: k.state_text = string(r); break;
+        case 2: k.state_text = optional_text(r); break;
         case 3: k.attributes = attribute_list(r, link_raw_, 9); break;
         case 4: k.dropped_attributes = unsigned32(r); break;
         case 5: k.flags = unsigned32(r); break;
@@ -407,33 +282,11 @@ class Scan {
 
   // ------------------------------------------------------------------ values
 
-  template <class Take> static void object(Reader& r, Take take) {
-    r.want('{');
-    if (r.is('}')) return;
-    do take(r.key());
-    while (r.is(','));
-    r.want('}');
-  }
-
-  template <class Take> static void each(Reader& r, Take take) {
-    r.want('[');
-    if (r.is(']')) return;
-    do take();
-    while (r.is(','));
-    r.want(']');
-  }
-
-  static void once(int& seen) {
-    if (seen++) odd();
-  }
-
   // Passes over a member that the specification does not have; Go writes the names of structs, in capitals.
   static void unknown(Reader& r, const Text& key, int depth) {
     if (key.length && (key.at[0] >= 0x80 || (key.at[0] >= 'A' && key.at[0] <= 'Z'))) odd();
     r.skip(depth);
   }
-
-  static Text string(Reader& r) { return r.null() ? Text() : r.text(); }
 
   static std::uint64_t digits(const Text& text) {
     if (!text.length || text.length > 19) odd();
@@ -497,16 +350,6 @@ class Scan {
     odd();
   }
 
-  static std::uint64_t hex(const Byte* p) {
-    std::uint64_t value = 0;
-    for (int i = 0; i < 16; i++) {
-      const int digit = hex_digit(p[i]);
-      if (digit < 0) odd();
-      value = value << 4 | static_cast<unsigned>(digit);
-    }
-    return value;
-  }
-
   static unsigned sextet(Byte c) {
     if (c >= 'A' && c <= 'Z') return c - 'A';
     if (c >= 'a' && c <= 'z') return c - 'a' + 26u;
@@ -562,7 +405,7 @@ class Scan {
   }
 
   static void parent_id(Reader& r, std::uint64_t& id) {
-    const Text text = string(r);
+    const Text text = optional_text(r);
     if (text.length) span_id(text, id);
   }
 
@@ -610,7 +453,6 @@ class Scan {
   const Byte* const data_;
   const Byte* const end_;
   const std::vector<std::int64_t> excluded_;
-  std::vector<Text> span_raw_, event_raw_, link_raw_;
   Dialects line_dialects_;
   std::int64_t line_ = 0;
 };

@@ -37,7 +37,7 @@ class ProtobufScan : public Scan {
       if (is_excluded) ++excluded;
       const Text message = request.text;
       const Byte* const behind = request.p;
-      const bool is_read = !is_excluded && request.is(1, Wire::LENGTH) && whole(from, number, [&] {
+      const bool is_read = !is_excluded && request.is(1, Wire::LENGTH) && record(from, number, [&] {
         resource_spans(message);
         return behind;
       });
@@ -46,18 +46,6 @@ class ProtobufScan : public Scan {
   }
 
  private:
-  // The fields that a message has at most once; one that occurs again replaces the first, which is left to Python.
-  class Once {
-   public:
-    void operator()(std::uint32_t number) {
-      if (seen_ >> number & 1) odd();
-      seen_ |= 1u << number;
-    }
-
-   private:
-    unsigned seen_ = 0;
-  };
-
   void unknown() { line_dialects_.unknown_fields++; }
 
   void resource_spans(const Text& raw) {

@@ -10,6 +10,7 @@
 
 #include "interner.h"
 #include "json.h"
+#include "members.h"
 
 namespace tracekit {
 
@@ -94,15 +95,15 @@ class XrayScan {
     const std::size_t part = parts.size(), piece = pieces.size(), trace = traces.size();
     Byte* const free = free_;
     XrayLine l;
-    try {
-      Reader r(from, stop, true);
-      answer(r, l);
-      r.blank();
-      if (r.p < stop || (r.high && !is_utf8(from, stop))) odd();
-    } catch (const Odd&) {
-      parts.resize(part);
-      pieces.resize(piece);
-      traces.resize(trace);
+    const bool is_read = whole(
+        [&] {
+          Reader r(from, stop, true);
+          answer(r, l);
+          r.blank();
+          if (r.p < stop || (r.high && !is_utf8(from, stop))) odd();
+        },
+        parts, pieces, traces);
+    if (!is_read) {
       free_ = free;
       return false;
     }
@@ -176,56 +177,56 @@ class XrayScan {
     is_late_.clear();
     line_owners_.clear();
     line_callees_.clear();
-    unsigned seen = 0;
+    Once once;
     object(r, [&](const Text& key) {
       if (key.is("Traces")) {
-        once(seen, 0);
+        once(0);
         each(r, [&] { trace(r); });
       } else if (key.is("UnprocessedTraceIds")) {
-        once(seen, 1);
+        once(1);
         const Text raw = r.raw(1);
         if (!raw.is("[]") && !raw.is("null")) l.unprocessed_text = raw;
       } else if (key.is("NextToken")) {
-        once(seen, 2);
+        once(2);
         const Text raw = r.raw(1);
         if (!raw.is("null")) l.token_text = raw;
       } else if (key.is("ResponseMetadata")) {
-        once(seen, 3);
+        once(3);
         r.skip(1);
       } else {
         odd();
       }
     });
-    if (!(seen & 1)) odd();
+    if (!once.all(1)) odd();
   }
 
   void trace(Reader& r) {
     XrayTrace t;
     t.line = static_cast<std::int64_t>(lines.size());
-    unsigned seen = 0;
+    Once once;
     const std::size_t first = parts.size();
     trace_id_ = Text();
     entries_.clear();
     object(r, [&](const Text& key) {
       if (key.is("Id")) {
-        once(seen, 0);
+        once(0);
         trace_id_ = r.text();
         if (trace_id_.escaped) odd();
         id_of_trace(trace_id_, t);
       } else if (key.is("Segments")) {
-        once(seen, 1);
+        once(1);
         each(r, [&] { entry(r); });
       } else if (key.is("Duration")) {
-        once(seen, 2);
+        once(2);
         if (!r.null()) t.duration_text = r.number();
       } else if (key.is("LimitExceeded")) {
-        once(seen, 3);
+        once(3);
         if (!r.null()) t.is_limited = truth(r);
       } else {
         odd();
       }
     });
-    if ((seen & 3) != 3) odd();
+    if (!once.all(3)) odd();
     for (const Text& id : entries_)
       if (!same(id, trace_id_)) odd();
     for (std::size_t i = first; i < parts.size(); i++) {
@@ -254,14 +255,14 @@ class XrayScan {
 
   void entry(Reader& r) {
     Text id;
-    unsigned seen = 0;
+    Once once;
     object(r, [&](const Text& key) {
       if (key.is("Id")) {
-        once(seen, 0);
+        once(0);
         id = r.text();
         if (id.escaped) odd();
       } else if (key.is("Document")) {
-        once(seen, 1);
+        once(1);
         const Text text = unescaped(r);
         Reader inner(text.at, text.at + text.length, false);
         document(inner);
@@ -271,7 +272,7 @@ class XrayScan {
         odd();
       }
     });
-    if (seen != 3) odd();
+    if (!once.all(3)) odd();
     if (id.length && !same(id, root_id_)) odd();
   }
 
@@ -349,11 +350,11 @@ class XrayScan {
     is_late_.push_back(false);
     XrayPart s;
     Text id, name, parent, space, type, origin, arn, aws, service, metadata;
-    unsigned seen = 0;
+    Once once;
     int namespace_number = -1;
     object(r, [&](const Text& key) {
       const int number = member(key);
-      once(seen, static_cast<unsigned>(number));
+      once(static_cast<unsigned>(number));
       switch (number) {
         case ID:
           id = r.text();
@@ -382,8 +383,8 @@ class XrayScan {
           type = text(r);
           if (type.at && !type.is("segment") && !type.is("subsegment")) odd();
           break;
-        case ORIGIN: origin = optional(r); break;
-        case ARN: arn = optional(r); break;
+        case ORIGIN: origin = optional_text(r); break;
+        case ARN: arn = optional_text(r); break;
         case PROGRESS: if (truth(r)) s.bits |= IN_PROGRESS; break;
         case INFER: if (truth(r)) s.bits |= INFERRED; break;
         case ERR: if (truth(r)) s.bits |= ERROR; break;
@@ -422,7 +423,7 @@ class XrayScan {
       }
     });
     const unsigned needed = 1u << ID | 1u << NAME | 1u << START;
-    if ((seen & needed) != needed || !(s.bits & (HAS_END | IN_PROGRESS))) odd();
+    if (!once.all(needed) || !(s.bits & (HAS_END | IN_PROGRESS))) odd();
     if (above) {
       if (parent.length && !same(parent, *above)) odd();
       s.parent_id = hex(above->at);
@@ -546,31 +547,6 @@ class XrayScan {
 
   // ------------------------------------------------------------------ values
 
-  template <class Take> static void object(Reader& r, Take take) {
-    r.want('{');
-    if (r.is('}')) return;
-    do take(r.key());
-    while (r.is(','));
-    r.want('}');
-  }
-
-  template <class Take> static void each(Reader& r, Take take) {
-    r.want('[');
-    if (r.is(']')) return;
-    do take();
-    while (r.is(','));
-    r.want(']');
-  }
-
-  static void once(unsigned& seen, unsigned bit) {
-    if (seen >> bit & 1) odd();
-    seen |= 1u << bit;
-  }
-
-  static bool same(const Text& a, const Text& b) {
-    return a.length == b.length && (!a.length || !std::memcmp(a.at, b.at, a.length));
-  }
-
   // A text without escapes, or none for null.
   static Text text(Reader& r) {
     if (r.null()) return Text();
@@ -579,22 +555,10 @@ class XrayScan {
     return found;
   }
 
-  static Text optional(Reader& r) { return r.null() ? Text() : r.text(); }
-
   static bool truth(Reader& r) {
     if (r.word("true", 4)) return true;
     if (!r.word("false", 5)) odd();
     return false;
-  }
-
-  static std::uint64_t hex(const Byte* p) {
-    std::uint64_t value = 0;
-    for (int i = 0; i < 16; i++) {
-      const int digit = hex_digit(p[i]);
-      if (digit < 0) odd();
-      value = value << 4 | static_cast<unsigned>(digit);
-    }
-    return value;
   }
 
   // Seconds as nanoseconds, with at most nine digits behind the point, as in xray/times.py.

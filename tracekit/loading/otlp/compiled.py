@@ -7,55 +7,34 @@ tolerant reader, whose remark on one sends all its lines back.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
-from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
-from tracekit.loading.building.batches import Batch
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position
+from tracekit.loading.building.scanned import ATTRIBUTES, HANDED_BACK, Distinct, Found, lines_with
 from tracekit.loading.otlp import tolerant
 from tracekit.loading.otlp.rows import quality_of
 from tracekit.loading.otlp.times import ROUNDED_NS, note_rounded
 from tracekit.loading.otlp.values import attribute_list
 from tracekit.loading.records import Line, Lines, parse
-from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from tracekit.columns import Array
+    from tracekit.loading.building.batches import Batch
     from tracekit.loading.building.builder import Builder
 
-_HANDED_BACK = -1  # in place of a code
 _COLUMNS: dict[str, Any] = {
-    **dict.fromkeys(("trace_hi", "trace_lo", "span_id", "parent_id"), np.uint64),
-    **dict.fromkeys(("start_ns", "end_ns"), np.int64),
-    **dict.fromkeys(("name", "trace_state", "status_message", "attribute_count", "attributes"), np.int32),
-    **dict.fromkeys(("flags", "dropped_attributes", "dropped_events", "dropped_links"), np.uint32),
-    **dict.fromkeys(("kind", "status_code", "rounded"), np.int8),
-    **dict.fromkeys(("event_span_row", "event_time_ns"), np.int64),
-    **dict.fromkeys(("event_name", "event_attribute_count", "event_attributes"), np.int32),
-    "event_dropped": np.uint32,
-    "event_rounded": np.int8,
-    "link_span_row": np.int64,
-    **dict.fromkeys(("link_trace_hi", "link_trace_lo", "link_span_id"), np.uint64),
-    **dict.fromkeys(("link_trace_state", "link_attribute_count", "link_attributes"), np.int32),
-    **dict.fromkeys(("link_flags", "link_dropped"), np.uint32),
     **dict.fromkeys(("group_resource", "group_scope"), np.int32),
-    "group_line": np.int64,
-    "group_spans": np.int64,
+    **dict.fromkeys(("group_line", "group_spans"), np.int64),
     "group_is_first": np.bool_,
-    **dict.fromkeys(("line_number", "line_start", "line_spans"), np.int64),
-    **dict.fromkeys(("other_number", "other_start", "other_stop"), np.int64),
 }
-_ATTRIBUTES = ("attributes", "event_attributes", "link_attributes")
 
 
-class Scanner:
+class Scanner(Distinct):
     """Loads lines into a builder.
 
     Parameters
@@ -66,14 +45,12 @@ class Scanner:
         The module ``tracekit.loading.native._scan``.
     """
 
+    takes = None
+    notation = "otlp"
+
     def __init__(self, builder: Builder, extension: Any) -> None:
-        self._builder = builder
-        self._extension = extension
-        self._table = extension.attributes()
-        self._kv, self._keys = array("i"), array("i")  # by the table's codes
+        super().__init__(builder, extension, self.notation)
         self._attribute_dialects: dict[int, Counter[str]] = {}
-        self._names: dict[bytes, int] = {}
-        self._texts: dict[bytes, int] = {}
         self._resources: dict[tuple[bytes, bytes], tuple[int, Counter[str]]] = {}
         self._scopes: dict[tuple[bytes, bytes], tuple[int, Counter[str]]] = {}
 
@@ -95,11 +72,11 @@ class Scanner:
 
     def _chunk(self, part: Lines) -> Iterator[Line]:
         """Load the lines of a chunk; yield those that are handed back."""
-        found = _Found(self.work_ahead(part.data) if part.ahead is None else part.ahead.result())
+        found = Found(self.work_ahead(part.data) if part.ahead is None else part.ahead.result(), _COLUMNS)
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
-            found = _Found(self._scanned(part.data, bad.tobytes()))
+            found = Found(self._scanned(part.data, bad.tobytes()), _COLUMNS)
             known = self._known(found, part)
         self._load(found, known, part)
         for number, start, stop in zip(
@@ -107,14 +84,14 @@ class Scanner:
         ):
             yield Line(part.first_line + number, part.first_offset + start, part.data[start:stop])
 
-    def _known(self, found: _Found, part: Lines) -> _Known:
+    def _known(self, found: Found, part: Lines) -> _Known:
         """Return what the codes of a chunk mean to the builder."""
         resources, scopes = self._owners(found, "resource"), self._owners(found, "scope")
         codes = self._learn(part.data, found.made["distinct_attributes"])
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
         return _Known(codes, kv, resources, scopes)
 
-    def _load(self, found: _Found, known: _Known, part: Lines) -> None:
+    def _load(self, found: Found, known: _Known, part: Lines) -> None:
         """Give the spans of a chunk to the builder, and count its lines."""
         ledger = self._builder.ledger
         line_count = len(found["line_number"])
@@ -129,43 +106,18 @@ class Scanner:
         if len(record):
             self._builder.batch(self._batch(found, known, record, offset))
 
-    def _batch(self, found: _Found, known: _Known, record: Array, offset: Array) -> Batch:
+    def _batch(self, found: Found, known: _Known, record: Array, offset: Array) -> Batch:
         """Return the columns of a chunk with the builder's codes."""
-        names = self._coded(found.made["names"], self._names, self._builder.names.code)
-        texts = np.append(self._coded(found.made["texts"], self._texts, self._builder.texts.optional), np.int32(-1))
         spans_of_group = found["group_spans"]
-        spans = SpanColumns(
-            **{name: found[name] for name in ("trace_hi", "trace_lo", "span_id", "parent_id", "kind", "status_code")},
-            **{name: found[name] for name in ("start_ns", "end_ns", "flags")},
-            **{name: found[name] for name in ("dropped_attributes", "dropped_events", "dropped_links")},
-            name=names[found["name"]],
-            status_message=texts[found["status_message"]],
-            trace_state=texts[found["trace_state"]],
-            record_kind=np.zeros(len(record), np.int8),
-            resolution_ns=np.where(found["rounded"], np.int32(ROUNDED_NS), np.int32(1)),
-            resource=np.repeat(known.resource, spans_of_group),
-            scope=np.repeat(known.scope, spans_of_group),
-            source=np.full(len(record), self._builder.source, np.int32),
-            record_number=record,
-            byte_offset=offset,
-            quality=quality_of(found["start_ns"], found["end_ns"], found["flags"]),
-        )
-        own, of_events, of_links = (
-            Ragged.from_counts(found[f"{name[:-1]}_count"], known.kv[found[name]]) for name in _ATTRIBUTES
-        )
-        events = EventColumns(
-            found["event_span_row"], found["event_time_ns"], texts[found["event_name"]], found["event_dropped"]
-        )
-        links = LinkColumns(
-            **{name: found[f"link_{name}"] for name in ("span_row", "trace_hi", "trace_lo", "span_id")},
-            trace_state=texts[found["link_trace_state"]],
-            flags=found["link_flags"],
-            dropped_attributes=found["link_dropped"],
-            relation=np.zeros(len(found["link_flags"]), np.int8),
-        )
-        return Batch(spans, own, events, of_events, links, of_links)
+        own = {
+            "resolution_ns": np.where(found["rounded"], np.int32(ROUNDED_NS), np.int32(1)),
+            "resource": np.repeat(known.resource, spans_of_group),
+            "scope": np.repeat(known.scope, spans_of_group),
+            "quality": quality_of(found["start_ns"], found["end_ns"], found["flags"]),
+        }
+        return self._batch_of(found, known.kv, own=own, record=record, offset=offset)
 
-    def _note_rounded(self, found: _Found, record: Array, offset: Array) -> None:
+    def _note_rounded(self, found: Found, record: Array, offset: Array) -> None:
         """Count the times that lost digits."""
         rows = {
             "startTimeUnixNano": np.flatnonzero(found["rounded"] & 1),
@@ -177,11 +129,11 @@ class Scanner:
                 at = Position(int(record[lost[0]]), int(offset[lost[0]]))
                 note_rounded(field, at, self._builder, len(lost))
 
-    def _dialects(self, found: _Found, known: _Known) -> Counter[str]:
+    def _dialects(self, found: Found, known: _Known) -> Counter[str]:
         """Return how often each spelling other than the specification's was used."""
         total: Counter[str] = Counter(found.made["dialects"])
         if self._attribute_dialects:
-            used = np.bincount(np.concatenate([known.codes[found[name]] for name in _ATTRIBUTES]))
+            used = np.bincount(np.concatenate([known.codes[found[name]] for name in ATTRIBUTES]))
             for code, counted in self._attribute_dialects.items():
                 if code < len(used):
                     total.update({name: count * int(used[code]) for name, count in counted.items()})
@@ -191,64 +143,12 @@ class Scanner:
 
     # ---------------------------------------------------------------- how texts and values are written
 
-    def _decoded(self, raws: Sequence[bytes]) -> list[str]:
-        """Return texts that are known to be valid JSON strings without their quotes."""
-        if not raws:
-            return []
-        texts: list[str] = msgspec.json.decode(b'["' + b'","'.join(raws) + b'"]', type=list[str])
-        return texts
-
     def _parsed(self, raw: bytes, name: str, ledger: Ledger) -> tuple[Any, bool]:  # noqa: ARG002 - for other formats
         """Return a value as the tolerant reader has it, and whether it can be read without a remark."""
         parsed = parse(raw or b"null")
         return parsed.value, parsed.failure is None and not parsed.notes
 
-    # ---------------------------------------------------------------- strings
-
-    def _coded(self, raws: Sequence[bytes], known: dict[bytes, int], code: Callable[[str], int]) -> Array:
-        """Return the builder's codes of texts as they are written in JSON."""
-        fresh = [raw for raw in raws if raw not in known]
-        known.update(zip(fresh, map(code, self._decoded(fresh)), strict=True))
-        return np.array([known[raw] for raw in raws], np.int32)
-
     # ---------------------------------------------------------------- attributes
-
-    def _learn(self, data: bytes, places: bytes) -> Array:
-        """Return the table's codes of the distinct attributes of a chunk, and give new ones to the builder."""
-        learned = self._extension.learn(self._table, data, places)
-        kinds = np.frombuffer(learned["type"], np.int8)
-        if len(kinds):
-            self._keys.extend(map(self._builder.attributes.keys.code, self._decoded(learned["keys"])))
-            self._kv.frombytes(self._added(learned, kinds).tobytes())
-        return np.frombuffer(learned["codes"], np.int32)
-
-    def _added(self, learned: dict[str, Any], kinds: Array) -> Array:
-        """Return the builder's codes of new attributes."""
-        import pyarrow as pa  # noqa: PLC0415 - slow to import
-
-        is_text = np.packbits(kinds == ValueType.STR, bitorder="little")
-        buffers = [pa.py_buffer(learned["offsets"]), pa.py_buffer(learned["text"]), pa.py_buffer(is_text)]
-        texts = pa.LargeStringArray.from_buffers(len(kinds), *buffers)
-        integers, doubles = self._numbers(learned, kinds)
-        key = np.frombuffer(learned["key"], np.int32)
-        first = len(self._kv)
-        codes = np.full(len(kinds), _HANDED_BACK, np.int32)
-        plain = np.flatnonzero(kinds >= 0)
-        if len(plain):
-            if len(plain) < len(kinds):
-                texts = texts.take(pa.array(plain))
-            keys = np.array(self._keys, np.int32)[key[plain]]
-            begin = self._builder.attributes.extend_columns(keys, kinds[plain], texts, integers[plain], doubles[plain])
-            codes[plain] = np.arange(begin, begin + len(plain))
-        for at, raw in zip(np.flatnonzero(kinds < 0).tolist(), learned["others"], strict=True):
-            codes[at] = self._alone(raw, first + at)
-        return codes
-
-    def _numbers(self, learned: dict[str, Any], kinds: Array) -> tuple[Array, Array]:
-        """Return the integers and the doubles of new attributes, 0 for the others."""
-        doubles = np.zeros(len(kinds))
-        doubles[kinds == ValueType.DOUBLE] = list(map(float, learned["doubles"]))
-        return np.frombuffer(learned["integer"], np.int64), doubles
 
     def _alone(self, raw: bytes, code: int) -> int:
         """Return the builder's code of any attribute; -1 for one that has to be reported."""
@@ -256,7 +156,7 @@ class Scanner:
         value, is_whole = self._parsed(raw, "KeyValue", scratch)
         pairs = attribute_list([value], scratch) if is_whole else []
         if not pairs or scratch.has_remarks:
-            return _HANDED_BACK
+            return HANDED_BACK
         if scratch.dialects:
             self._attribute_dialects[code] = scratch.dialects
         [(key, value)] = pairs
@@ -264,7 +164,7 @@ class Scanner:
 
     # ---------------------------------------------------------------- resources and scopes
 
-    def _owners(self, found: _Found, name: str) -> _Owners:
+    def _owners(self, found: Found, name: str) -> _Owners:
         """Return the builder's number of the resource or scope of every group."""
         which, texts = found[f"group_{name}"], found.made["owner_texts"]
         uses = np.bincount(which[found["group_is_first"] if name == "resource" else which >= 0]).tolist()
@@ -302,30 +202,14 @@ class Scanner:
         value, is_whole = self._parsed(key[0], name, scratch)
         [url] = self._decoded([key[1]])
         if not is_whole:
-            return _HANDED_BACK, Counter()
+            return HANDED_BACK, Counter()
         builder = self._builder
         own, builder.ledger = builder.ledger, scratch
         try:
             number = load(value, url)
-            return (_HANDED_BACK, Counter()) if builder.ledger.has_remarks else (number, builder.ledger.dialects)
+            return (HANDED_BACK, Counter()) if builder.ledger.has_remarks else (number, builder.ledger.dialects)
         finally:
             builder.ledger = own
-
-
-class _Found:
-    """The columns of one chunk.
-
-    Parameters
-    ----------
-    made
-        What the extension returns: bytes of columns, and lists of distinct strings.
-    """
-
-    def __init__(self, made: dict[str, Any]) -> None:
-        self.made = made
-
-    def __getitem__(self, name: str) -> Array:
-        return np.frombuffer(self.made[name], _COLUMNS[name])
 
 
 class _Owners:
@@ -344,25 +228,11 @@ class _Known:
         self.resource, self.scope = resources.numbers, scopes.numbers
         self.owner_dialects = resources.dialects + scopes.dialects
 
-    def bad_lines(self, found: _Found) -> Array:
+    def bad_lines(self, found: Found) -> Array:
         """Return the lines, from 0 within the chunk, with something that has to be reported."""
         groups = (self.resource < 0) | (self.scope < 0)
         bad = self.kv < 0
         if not (groups.any() or bad.any()):
             return np.zeros(0, np.int64)
-        rows = [
-            _rows_of(found, name)[np.repeat(np.arange(len(counts)), counts)[bad[found[name]]]]
-            for name in _ATTRIBUTES
-            for counts in [found[f"{name[:-1]}_count"]]
-        ]
-        line = np.repeat(found["line_number"], found["line_spans"])
-        return np.unique(
-            np.concatenate([line[np.concatenate(rows)], found["line_number"][found["group_line"][groups]]])
-        )
-
-
-def _rows_of(found: _Found, attributes: str) -> Array:
-    """Return the row of the span of each owner of attributes."""
-    if attributes == "attributes":
-        return np.arange(len(found["kind"]))
-    return found["event_span_row" if attributes == "event_attributes" else "link_span_row"]
+        of_groups = found["line_number"][found["group_line"][groups]]
+        return np.unique(np.concatenate([lines_with(found, bad), of_groups]))

@@ -58,6 +58,7 @@ class Scanner:
         self._resources: dict[tuple[bytes, str], int] = {}
         self._scopes: dict[tuple[bytes, str], int] = {}
 
+    takes = None
     work_ahead = None
 
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.columns import Array
-    from tracekit.loading.building.builder import Builder
 
 _DEEPEST = {
     "KeyValue": 4,
@@ -36,9 +35,7 @@ class Scanner(compiled.Scanner):
         The module ``tracekit.loading.native._scan``.
     """
 
-    def __init__(self, builder: Builder, extension: Any) -> None:
-        super().__init__(builder, extension)
-        self._table = extension.attributes(True)  # noqa: FBT003 - of protobuf; C++ takes no names
+    notation = "protobuf"
 
     def _scanned(self, data: bytes, excluded: bytes) -> dict[str, Any]:
         columns: dict[str, Any] = self._extension.scan_protobuf(data, excluded)

@@ -44,10 +44,15 @@ class Answer(Struct, gc=False, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(Answer).decode
 
 
+def may_be_answer(data: bytes) -> bool:
+    """Return whether a line begins like a response."""
+    begins = data[:_BEGINNING]
+    return b'"Traces"' in begins or b'"Unprocessed' in begins
+
+
 def decode(data: bytes) -> Answer:
     """Return a line as a response."""
-    begins = data[:_BEGINNING]
-    if (b'"Traces"' not in begins and b'"Unprocessed' not in begins) or _NUL in data:
+    if not may_be_answer(data) or _NUL in data:
         raise ValueError(_OTHER)
     try:
         return _decode(data)

@@ -17,7 +17,7 @@ from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
 from tracekit.loading.building.batches import EVENT_DTYPES, LINK_DTYPES, Batch, ragged, transposed
 from tracekit.loading.building.builder import PENDING
 from tracekit.loading.building.ledger import Position
-from tracekit.loading.xray.answer import Answer, Trace
+from tracekit.loading.xray.answer import Answer, Trace, may_be_answer
 from tracekit.loading.xray.batch import link_row
 from tracekit.loading.xray.blocks import plain, resource_key
 from tracekit.loading.xray.cause import Reference
@@ -82,6 +82,7 @@ class Scanner:
         The module ``tracekit.loading.native._scan``.
     """
 
+    takes = staticmethod(may_be_answer)
     work_ahead = None
 
     def __init__(

@@ -67,6 +67,7 @@ class Scanner:
         self._lines: list[tuple[Answer, Position]] = []
         self._kept = 0
 
+    takes = staticmethod(xray_answer.may_be_answer)
     work_ahead = None
 
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:

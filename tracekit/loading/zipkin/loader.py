@@ -19,17 +19,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import native
 from tracekit.loading.building.builder import Event
-from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
+from tracekit.loading.ids import PADDED, Id, parse_span_id, parse_trace_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.microseconds import RESOLUTION_NS, nanoseconds
 from tracekit.loading.tags import bad_word, meaning
+from tracekit.loading.zipkin import compiled
 from tracekit.loading.zipkin import v1 as zipkin_v1
 from tracekit.schema import KINDS, Kind, Origin, Quality
 
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
+    from tracekit.loading.loader import Scanner
 
 _INBOUND = frozenset({Kind.SERVER, Kind.CONSUMER})
 
@@ -114,7 +117,7 @@ def _ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int, int
             ledger.quarantine(found.problem, message, at=at, field=field, raw=str(span))
             return None
     if trace.problem:
-        ledger.tally(trace.problem, "64-bit trace ids were padded with zeros", at)
+        ledger.tally(trace.problem, PADDED, at)
     named = span.get("parentId")
     parent = parse_span_id(named, pad=True) if named else Id(0)
     if not parent.problem or parent.value or parent.problem == "ID_ZERO":
@@ -201,4 +204,10 @@ def _bad_annotation(found: Any, at: Position, builder: Builder) -> None:
     builder.ledger.issue("ATTR_BAD", message, at=at, field="annotations")
 
 
-LOADER = Loader("zipkin", recognises, load)
+def scanner(builder: Builder) -> Scanner | None:
+    """Return the scanner of lines where the compiled lane is to be used."""
+    extension = native.compiled()
+    return None if extension is None else compiled.Scanner(builder, _address, extension)
+
+
+LOADER = Loader("zipkin", recognises, load, scanner=scanner)
