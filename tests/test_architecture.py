@@ -57,6 +57,7 @@ LAYERS = [
         "cli_pull",
         "cli_listen",
         "cli_audit",
+        "cli_verify",
         "cli",
         "__main__",
     },  # "" is tracekit/__init__.py
@@ -77,6 +78,7 @@ COMMANDS = [
     "cli_pull",
     "cli_listen",
     "cli_audit",
+    "cli_verify",
     "cli",
     "__main__",
 ]  # each may import those before it
@@ -113,6 +115,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
         "cli_listen",
         "cli_audit",
         "cli_privacy",
+        "cli_verify",
     },
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }

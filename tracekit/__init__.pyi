@@ -75,6 +75,7 @@ from tracekit.analysis.privacy import Privacy as Privacy
 from tracekit.redaction.policy import Policy as Policy
 from tracekit.checks.coverage.coverage import coverage as coverage
 from tracekit.investigation.investigate import investigate as investigate
+from tracekit.investigation.verify import verify as verify
 from tracekit.investigation.result import Investigation as Investigation
 from tracekit.checks.sampling.latency_bias import latency_bias as latency_bias
 from tracekit.checks.sampling.sample_mix import sample_mix as sample_mix

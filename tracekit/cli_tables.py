@@ -119,6 +119,16 @@ def privacy_table(found: pd.DataFrame) -> Table:
     return table
 
 
+def verification_table(found: pd.DataFrame) -> Table:
+    """Return one row per difference between a report and its sources."""
+    table = _table("Differences", ["what", "name", "status"])
+    for name in ("stated", "found"):
+        table.add_column(name, overflow="fold")
+    for row in _records(found):
+        table.add_row(*(_cell(row[name]) for name in ("kind", "name", "status", "stated", "found")))
+    return table
+
+
 def findings_table(findings: Findings, title: str = "Findings") -> Table:
     """Return one row per finding: severity, headline, method and remedy."""
     table = _table(title, ["severity", "finding"])

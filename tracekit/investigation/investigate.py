@@ -103,6 +103,8 @@ def investigate(
     if unknown := [name for name in steps or () if name not in names]:
         raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
     goals, chosen = Goals.of(slo, prices), names if steps is None else steps
+    given = {"rules": rules, "requests": requests, "deployments": deployments, "logs": logs, "baseline": baseline}
+    inputs = tuple(name for name, value in given.items() if value is not None)
 
     def run(outgoing: Outgoing | None = None) -> Investigation:
         """Return the investigation of the traces, or of what may leave of them."""
@@ -111,7 +113,7 @@ def investigate(
         compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")
         case = _case(recording, compared, logs, outgoing)
         ran = run_steps(case, recording if compared.kind != "given" else case, chosen, on_step)
-        sides = Sides(compared.current, compared.before, now, _names(compared))
+        sides = Sides(compared.current, compared.before, now, _names(compared), {"investigate": list(chosen)}, inputs)
         return Investigation(ran.screen, ran.findings, compared.current, compared, ran.table, case, sides, goals, run)
 
     return run()

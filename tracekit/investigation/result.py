@@ -120,11 +120,17 @@ class Investigation(Shown):
         1
         """
         outgoing = Outgoing.of(redact)
-        shown = self if outgoing is None else self._redacted(outgoing)
+        shown = self if outgoing is None else self.redacted(outgoing)
         return write(shown.standard, path, title=title, generated=generated, outgoing=outgoing)
 
-    def _redacted(self, outgoing: Outgoing) -> Investigation:
-        """Return the same investigation of what may leave."""
+    def redacted(self, outgoing: Outgoing) -> Investigation:
+        """Return the same investigation of what may leave; itself where nothing is removed.
+
+        Parameters
+        ----------
+        outgoing
+            What redacts the file that shows it.
+        """
         for traces in (self._sides.recording, self.baseline.before):
             if traces is not None:
                 outgoing.traces(traces)

@@ -12,6 +12,7 @@ import jinja2
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
 from tracekit.report.goals import Goals
+from tracekit.report.ledger import embedded, ledger_of
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.prose import sentence
 from tracekit.report.sections import outline
@@ -98,6 +99,7 @@ def render(
     return template.render(
         title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
         redaction=_NOT_REDACTED if outgoing is None else outgoing.statement,
+        claims=embedded(ledger_of(standard, outgoing)) if standard else "",
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
         style=Markup(style),

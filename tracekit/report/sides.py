@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from tracekit.filters import spelled
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tracekit.traces import TraceSet
 
 Period = tuple[Any, Any]
@@ -28,12 +31,18 @@ class Sides(NamedTuple):
         All traces that were given, for the timeline.
     names
         Name of the baseline and of the traces.
+    asked
+        How they were chosen, as JSON values: arguments of ``sides_of``, or ``{"investigate": steps}``.
+    inputs
+        Names of other inputs that findings are from.
     """
 
     traces: TraceSet
     baseline: TraceSet | None
     recording: TraceSet
     names: tuple[str, str] = ("baseline", "current")
+    asked: Mapping[str, Any] = MappingProxyType({})
+    inputs: tuple[str, ...] = ()
 
 
 def sides_of(
@@ -45,6 +54,22 @@ def sides_of(
     baseline_period: Period | None = None,
 ) -> Sides:
     """Return the sides of a report: see ``tracekit.report``; ValueError where one would be empty."""
+    asked = {"split": split, "period": period, "baseline_period": baseline_period}
+    sides = _sides(traces, baseline, **asked)
+    return sides._replace(asked={name: _spelled(value) for name, value in asked.items() if value is not None})
+
+
+def _spelled(value: Any) -> Any:
+    """Return a time, or two, as JSON has them."""
+    if isinstance(value, tuple | list):
+        return [_spelled(one) for one in value]
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+def _sides(
+    traces: TraceSet, baseline: TraceSet | None, split: Any, period: Period | None, baseline_period: Period | None
+) -> Sides:
+    """Return the sides of a report."""
     if split is not None:
         if baseline is not None or period is not None or baseline_period is not None:
             raise ValueError(

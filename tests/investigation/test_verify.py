@@ -1,0 +1,136 @@
+"""A report is verified with its sources, and not if one digit of either was changed."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit.cli import app
+
+RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-regression"
+DURING, BASELINE = (str(RECORDING / f"{name}.jsonl.zst") for name in ("during", "baseline"))
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return tk.load_sample("checkout-regression")
+
+
+@pytest.fixture(scope="module")
+def page(sides, tmp_path_factory):
+    return tk.report(sides[1], tmp_path_factory.mktemp("verify") / "report.html", baseline=sides[0])
+
+
+def statuses(found):
+    return set(found.differences["status"])
+
+
+def test_a_report_is_verified_by_its_sources(page, sides):
+    found = tk.verify(page, sides[1], sides[0])
+    assert found.is_verified
+    assert repr(found) == f"Verification(verified: {(found.table['kind'] == 'claim').sum()} claims)"
+    claims = found.table[found.table["kind"] == "claim"]
+    assert {"screen.headline-1", "change-1", "suspects-1"} <= set(claims["name"])
+    assert claims["stated"].str.contains("regressed 100 → 256 ms").any()
+    assert found.differences.empty
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        tk.report,
+        lambda traces, path: tk.report(traces, path, split="05:00"),
+        lambda traces, path: tk.report(traces, path, period=(None, "05:00")),
+        lambda traces, path: tk.report(traces, path, redact=None),
+        lambda traces, path: tk.investigate(traces).report(path),
+    ],
+)
+def test_reports_of_all_kinds_are_verified(made, sides, tmp_path):
+    found = tk.verify(made(sides[1], tmp_path / "a.html"), sides[1])
+    assert found.is_verified, found.differences
+
+
+def test_an_investigation_is_verified_by_the_command(sides, tmp_path):
+    written = tk.investigate(sides[1], sides[0]).report(tmp_path / "a.html")
+    ran = CliRunner().invoke(app, ["verify", str(written), DURING, "--baseline", BASELINE])
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.startswith("Verification(verified: ")
+    ran = CliRunner().invoke(app, ["verify", str(written), BASELINE, "--baseline", DURING], env={"COLUMNS": "200"})
+    assert ran.exit_code == 1
+    assert "NOT verified" in ran.output
+    assert "traces checksum" in ran.output
+
+
+def test_one_digit_of_a_claim_is_noticed(page, sides, tmp_path):
+    """In the words that a reader sees, and in the numbers behind them."""
+    text = page.read_text(encoding="utf-8")
+    generator = np.random.default_rng(0)
+    block = re.search(r'id="tracekit-claims" data-digest="\w+">(.*?)</script>', text, re.DOTALL)
+    ledger = json.loads(block[1])
+    visible = text.index("regressed 2.55")
+    inside = text.index('"claims"')
+    digits = [at for at in range(inside, block.end(1)) if text[at].isdigit() and text[at - 1] != "-"]
+    chosen = [visible + 10, *generator.choice(digits, 6, replace=False).tolist()]
+    for number, at in enumerate(chosen):
+        changed = text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :]
+        (tmp_path / f"{number}.html").write_text(changed, encoding="utf-8")
+        found = tk.verify(tmp_path / f"{number}.html", sides[1], sides[0])
+        assert not found.is_verified, changed[at - 40 : at + 40]
+    assert len(ledger["claims"]) > 10
+
+
+def test_one_changed_span_is_noticed(page, sides):
+    traces = sides[1]
+    spans = traces.columns.spans
+    end = spans.end_ns.copy()
+    end[-1] += 1
+    changed = tk.TraceSet(replace(traces.columns, spans=replace(spans, end_ns=end)), forest=traces.forest)
+    found = tk.verify(page, changed, sides[0])
+    assert "traces checksum" in set(found.differences["name"])
+
+
+def test_claims_that_the_sources_do_not_give_are_missing(page, sides):
+    found = tk.verify(page, sides[0], sides[0])
+    assert {"different", "missing"} <= statuses(found)
+    row = found.differences.set_index("name").loc["screen.cause-1"]
+    assert row["status"] == "missing"
+    assert row["stated"]
+
+
+def test_inputs_that_the_report_was_made_with_are_asked_for(page, sides, tmp_path):
+    with pytest.raises(ValueError, match="expected baseline=, which the report was made with, found none"):
+        tk.verify(page, sides[1])
+    secret = tk.Policy(default="drop")
+    written = tk.report(sides[1], tmp_path / "a.html", redact=secret)
+    with pytest.raises(ValueError, match="expected redact=, as the report was made with a policy of its own"):
+        tk.verify(written, sides[1])
+    assert tk.verify(written, sides[1], redact=secret).is_verified
+
+
+def test_a_file_without_claims_is_refused(sides, tmp_path):
+    (tmp_path / "a.html").write_text("<p>nothing</p>")
+    with pytest.raises(tk.TracekitError, match=r"expected a report with claims of version 1, found none in a\.html"):
+        tk.verify(tmp_path / "a.html", sides[1])
+    with pytest.raises(tk.TracekitError, match=r"expected a report to read, found .*missing"):
+        tk.verify(tmp_path / "missing.html", sides[1])
+
+
+def test_hostile_names_neither_leave_their_element_nor_stop_verification(tmp_path):
+    frame = tk.load_sample("small-shop")[1].spans
+    frame["name"] = frame["name"].str.replace("POST /pay", "</script><b>&amp;\u202e`x`")
+    traces = tk.from_frame(frame)
+    written = tk.report(traces, tmp_path / "a.html")
+    assert "</script><b>" not in written.read_text(encoding="utf-8")
+    found = tk.verify(written, traces)
+    assert found.is_verified, found.differences
+
+
+def test_a_notebook_shows_the_differences(page, sides):
+    bundle = tk.verify(page, sides[0], sides[0])._repr_mimebundle_()
+    assert bundle["text/plain"].startswith("Verification(NOT verified, ")
+    assert "<table" in bundle["text/html"]

@@ -1,0 +1,238 @@
+"""``tk.verify``: recompute every claim of a report from its sources, and list what differs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from tracekit.arguments import check_traces
+from tracekit.errors import TracekitError
+from tracekit.findings import Shown
+from tracekit.investigation.investigate import investigate
+from tracekit.redaction.policy import STANDARD
+from tracekit.report.ledger import is_shown, ledger_in, ledger_of, words_of
+from tracekit.report.redaction import Outgoing
+from tracekit.report.sides import sides_of
+from tracekit.report.standard import Standard
+from tracekit.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tracekit.redaction.policy import Policy
+    from tracekit.traces import TraceSet
+
+COLUMNS: Final = ("kind", "name", "status", "stated", "found")
+VERIFIED: Final = "verified"
+_CLOSE: Final = 1e-9  # between machines, of numbers that are summed in another order
+_OPTIONS: Final = ("rules", "requests", "deployments", "logs")
+
+
+@dataclass(frozen=True, repr=False)
+class Verification(Shown):
+    """A report compared with its sources.
+
+    Parameters
+    ----------
+    table
+        One row per set of traces and claim: ``kind`` (``file``, ``traces``, ``claim``, ``value``, ``text``), ``name``,
+        ``status`` (``verified``; ``different``; ``missing``: the sources do not give this claim; ``not stated``: the
+        sources give a claim that the report lacks; ``not shown``: the text of the page is not that of the claim),
+        ``stated`` and ``found``.
+    written_by, verified_by
+        Version of tracekit that wrote the report, and this one; with another version claims may be worded differently.
+    """
+
+    table: pd.DataFrame
+    written_by: str
+    verified_by: str
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the traces are the same, and every claim follows from them as stated."""
+        return bool((self.table["status"] == VERIFIED).all())
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The rows that are not verified."""
+        return self.table[self.table["status"] != VERIFIED].reset_index(drop=True)
+
+    def __repr__(self) -> str:
+        claims = self.table["kind"] == "claim"
+        bad = len(self.differences)
+        said = "verified" if self.is_verified else f"NOT verified, {plural(bad, 'difference')}"
+        versions = (
+            ""
+            if self.written_by == self.verified_by
+            else f" (written by {self.written_by}, this is {self.verified_by})"
+        )
+        return f"Verification({said}: {plural(int(claims.sum()), 'claim')}){versions}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        """Return the line, and the differences as a table."""
+        del include, exclude
+        shown = self.differences if len(self.differences) else self.table
+        return {"text/plain": repr(self), "text/html": f"<p>{self!r}</p>{shown.to_html(escape=True)}"}
+
+
+def verify(
+    report: str | PathLike[str],
+    traces: TraceSet,
+    baseline: TraceSet | None = None,
+    *,
+    logs: Any = None,
+    rules: Any = None,
+    requests: pd.DataFrame | None = None,
+    deployments: pd.DataFrame | Mapping[str, Any] | None = None,
+    redact: Policy | str | PathLike[str] | Mapping[str, Any] | None = STANDARD,
+) -> Verification:
+    """Recompute every claim of a report from its traces, and list what differs.
+
+    Parameters
+    ----------
+    report
+        File that ``tk.report``, ``Investigation.report`` or a command wrote about one set of traces.
+    traces, baseline
+        The traces that it was made from, with the same sampling weights.
+    logs, rules, requests, deployments
+        The other inputs that it was made with, if any.
+    redact
+        Its policy, if that was neither the default nor None.
+
+    Returns
+    -------
+    Verification
+        ``.is_verified``, ``.table``, ``.differences``.
+
+    Raises
+    ------
+    TypeError
+        Not a path, or not a TraceSet.
+    TracekitError
+        The file is not a report with claims, or cannot be read.
+    ValueError
+        An input that the report was made with was not given.
+
+    Notes
+    -----
+    Traces are compared by a checksum of all spans, attributes, events and links after redaction: a change inside a
+    value that redaction masks is not seen.  Claims (the first screen and the findings) are compared by their words and
+    by their numbers to 1e-9, and the page has to show their words.  Tables and charts of the page are not compared.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = tk.report(shop, f"{folder}/shop.html", baseline=baseline)
+    ...     tk.verify(page, shop, baseline).is_verified, tk.verify(page, baseline, shop).is_verified
+    (True, False)
+    """
+    check_traces(traces, "verify")
+    if baseline is not None:
+        check_traces(baseline, "verify")
+    if not isinstance(report, str | PathLike):
+        raise TypeError(f"expected the path of a report for tk.verify, found {type(report).__name__}")
+    page = _page(Path(report))
+    stated, is_as_written = ledger_in(page, Path(report).name)
+    given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
+    _check_inputs(stated, given, baseline, redact)
+    outgoing = None if stated["redacted"] == "none" else Outgoing.of(redact)
+    found = ledger_of(_again(stated["asked"], traces, baseline, given, outgoing), outgoing)
+    rows = [_as_written(is_as_written), *_sets(stated, found), *_claims(stated, found), *_shown(stated, words_of(page))]
+    return Verification(pd.DataFrame(rows, columns=list(COLUMNS)), stated["tracekit"], found["tracekit"])
+
+
+def _as_written(is_as_written: bool) -> tuple[str, ...]:
+    """Return the row on the claims in the file, as bytes."""
+    return "file", "claims", VERIFIED if is_as_written else "different", "as written", "" if is_as_written else "edited"
+
+
+def _page(path: Path) -> str:
+    """Return the text of a report."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TracekitError(f"expected a report to read, found {path}: {error}") from error
+
+
+def _check_inputs(stated: Mapping[str, Any], given: Mapping[str, Any], baseline: TraceSet | None, redact: Any) -> None:
+    """Raise ValueError unless the inputs are those that the report was made with."""
+    needed = {name for name in stated["inputs"] if name in _OPTIONS}
+    lacking = sorted(name for name in needed if given[name] is None)
+    asked = stated["asked"]
+    if baseline is None and ("baseline" in stated["inputs"] or ("baseline" in stated["sets"] and not asked)):
+        lacking.append("baseline")
+    if lacking:
+        names = " and ".join(f"{name}=" for name in lacking)
+        raise ValueError(f"expected {names}, which the report was made with, found none; pass the same")
+    if stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
+        raise ValueError("expected redact=, as the report was made with a policy of its own, found none; pass the same")
+
+
+def _again(
+    asked: Mapping[str, Any],
+    traces: TraceSet,
+    baseline: TraceSet | None,
+    given: Mapping[str, Any],
+    outgoing: Outgoing | None,
+) -> Standard:
+    """Return the report, made again."""
+    now, before = (traces, baseline) if outgoing is None else (outgoing.traces(traces), outgoing.set_of(baseline))
+    if "investigate" in asked:
+        found = investigate(now, before, steps=asked["investigate"], **given)
+        return (found if outgoing is None else found.redacted(outgoing)).standard
+    return Standard.between(sides_of(now, before, **asked), given["logs"], outgoing=outgoing)
+
+
+def _sets(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each set of traces and number."""
+    for name in dict.fromkeys((*stated["sets"], *found["sets"])):
+        one, other = stated["sets"].get(name, {}), found["sets"].get(name, {})
+        for key in ("checksum", "trace_count", "span_count"):
+            yield _row("traces", f"{name} {key}", one.get(key), other.get(key))
+
+
+def _claims(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each claim, and for each of its values that differs."""
+    one, other = ({claim["id"]: claim for claim in ledger["claims"]} for ledger in (stated, found))
+    for name in dict.fromkeys((*one, *other)):
+        mine, theirs = one.get(name), other.get(name)
+        if mine is None or theirs is None:
+            status = "missing" if theirs is None else "not stated"
+            yield "claim", name, status, "" if mine is None else mine["text"], "" if theirs is None else theirs["text"]
+            continue
+        words = [f"{claim['severity']}: {claim['text']}" for claim in (mine, theirs)]
+        yield _row("claim", name, *words)
+        for key in dict.fromkeys((*mine["values"], *theirs["values"])):
+            values = mine["values"].get(key), theirs["values"].get(key)
+            if not _agree(*values):
+                yield _row("value", f"{name} {key}", *values)
+
+
+def _shown(stated: Mapping[str, Any], words: str) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each claim whose words the page does not show."""
+    for claim in stated["claims"]:
+        if not is_shown(claim["text"], words):
+            yield "text", claim["id"], "not shown", claim["text"], ""
+
+
+def _row(kind: str, name: str, stated: Any, found: Any) -> tuple[str, ...]:
+    """Return a row that says whether two values agree."""
+    return kind, name, VERIFIED if _agree(stated, found) else "different", str(stated), str(found)
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are the same, numbers up to rounding."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_agree(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_agree, one, other))
+    if isinstance(one, float) or isinstance(other, float):
+        is_number = all(isinstance(value, int | float) for value in (one, other))
+        return is_number and math.isclose(one, other, rel_tol=_CLOSE, abs_tol=0.0)
+    return bool(one == other)

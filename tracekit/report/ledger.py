@@ -1,0 +1,131 @@
+"""The claims of a report, machine-readable in the page: what was found, of which traces, and how to find it again."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from hashlib import blake2b
+from html import unescape
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.errors import TracekitError
+from tracekit.loading.checksum import checksum
+from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.text import clean
+from tracekit.views.markup import Markup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tracekit.findings import Finding
+    from tracekit.report.redaction import Outgoing
+    from tracekit.report.standard import Standard
+
+VERSION: Final = 1
+_BLOCK: Final = re.compile(
+    r'<script type="application/json" id="tracekit-claims" data-digest="(\w+)">(.*?)</script>', re.DOTALL
+)
+_HIDDEN: Final = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+_TAG: Final = re.compile(r"<[^>]*>")
+
+
+def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
+    """Return the claims of a report as JSON values: traces with their checksums, options, and findings with values."""
+    sides = standard.sides
+    sets = {"traces": sides.traces, "baseline": sides.baseline}
+    return {
+        "ledger": VERSION,
+        "tracekit": _tracekit_version(),
+        "redacted": redaction_of(outgoing),
+        "asked": dict(sides.asked),
+        "inputs": sorted({*sides.inputs, *(["logs"] if standard.case.logs is not None else [])}),
+        "sets": {
+            name: {"checksum": checksum(one), "trace_count": len(one), "span_count": len(one.columns.spans)}
+            for name, one in sets.items()
+            if one is not None
+        },
+        "claims": list(_claims(standard.screen, standard.findings)),
+    }
+
+
+def redaction_of(outgoing: Outgoing | None) -> str:
+    """Return what became of personal data and secrets: ``none``, ``default``, or ``policy`` for another one."""
+    if outgoing is None:
+        return "none"
+    return STANDARD if outgoing.policy == policy_of(STANDARD) else "policy"
+
+
+def _claims(*parts: Iterable[Finding]) -> Iterator[dict[str, Any]]:
+    """Yield each finding with its values; several of one check are numbered."""
+    seen: Counter[str] = Counter()
+    for part in parts:
+        for found in part:
+            seen[found.check] += 1
+            yield {
+                "id": f"{found.check}-{seen[found.check]}",
+                "severity": found.severity,
+                "text": found.headline,
+                "values": plain(found.values),
+            }
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it; numbers that are not finite as text."""
+    if hasattr(value, "items"):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+
+
+def embedded(ledger: dict[str, Any]) -> Markup:
+    """Return the element of a page that contains the claims."""
+    text = json.dumps(ledger, ensure_ascii=True, allow_nan=False).replace("<", r"\u003c").replace("&", r"\u0026")
+    start = f'<script type="application/json" id="tracekit-claims" data-digest="{_digest(text)}">'
+    return Markup(f"{start}{text}</script>")
+
+
+def ledger_in(page: str, name: str) -> tuple[dict[str, Any], bool]:
+    """Return the claims in a page, and whether they are as written; TracekitError if there are none to read."""
+    block = _BLOCK.search(page)
+    try:
+        found = json.loads(block[2]) if block else None
+    except json.JSONDecodeError:
+        found = None
+    if block is None or not isinstance(found, dict) or found.get("ledger") != VERSION:
+        raise TracekitError(f"expected a report with claims of version {VERSION}, found none in {name}; write it again")
+    return found, _digest(block[2]) == block[1]
+
+
+def _digest(text: str) -> str:
+    """Return a digest of the claims as they are written."""
+    return blake2b(text.encode("ascii", "replace"), digest_size=16).hexdigest()
+
+
+def words_of(page: str) -> str:
+    """Return the text that a reader of the page sees, with single spaces."""
+    return _single(unescape(_TAG.sub("", _HIDDEN.sub("", page))))
+
+
+def is_shown(text: str, words: str) -> bool:
+    """Return whether the text of a claim is among the words of a page."""
+    return _single(clean(text, block=True).replace("`", "")) in words
+
+
+def _single(text: str) -> str:
+    """Return a text without white space, which markup adds and removes."""
+    return "".join(text.split())
+
+
+def _tracekit_version() -> str:
+    """Return the version of tracekit, "from source" if it is not installed."""
+    try:
+        return metadata.version("tracekit-notebook")
+    except metadata.PackageNotFoundError:
+        return "from source"
