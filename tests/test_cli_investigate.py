@@ -90,6 +90,8 @@ def test_a_store_larger_than_memory_is_sampled(tmp_path):
     [
         ([DURING, BASELINE, "--sample-spans", "9"], "expected one store, found 2 files"),
         (["STORE", "--sample-spans", "9", "--weights", "auto"], "weights by trace id for a store, found 'auto'"),
+        (["STORE", "--sample-spans", "9", "--weights", "0.5"], "0.5"),
+        (["STORE", "--sample-spans", "9", "--format", "otlp"], "expected one store, found options of other formats"),
     ],
 )
 def test_a_sample_is_of_one_store_with_weights_that_a_part_has(tmp_path, words, message):

@@ -24,20 +24,20 @@ def read_traces(
     files: Sequence[str], *, weights: str | None = None, sample_spans: int | None = None, **options: Any
 ) -> tk.TraceSet:
     """Return the traces of files with the sampling weights of the option; options are those of ``tk.read``."""
-    if sample_spans is None:
-        return _weighted(tk.read(files, **options), weights)
-    if len(files) != 1:
-        raise typer.BadParameter(f"expected one store, found {len(files)} files", param_hint="--sample-spans")
-    return _weighted(tk.open(files[0]), weights).sample(spans=sample_spans).load()
+    try:
+        if sample_spans is None:
+            return _weighted(tk.read(files, **options), weights)
+        if len(files) != 1 or any(options.values()):
+            found = f"{len(files)} files" if len(files) != 1 else "options of other formats"
+            raise typer.BadParameter(f"expected one store, found {found}", param_hint="--sample-spans")
+        return _weighted(tk.open(files[0]), weights).sample(spans=sample_spans).load()
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(str(error), param_hint="--weights") from error
 
 
 def _weighted(traces: _Recording, weights: str | None) -> _Recording:
-    """Return traces or a store with the sampling weights of the option; a usage error if they have no such weights."""
+    """Return traces or a store with the sampling weights of the option."""
     if weights is None:
         return traces
-    try:
-        is_number = weights.replace(".", "", 1).isdigit()
-        found: _Recording = traces.with_weights(float(weights) if is_number else weights)
-    except (ValueError, TypeError) as error:
-        raise typer.BadParameter(str(error), param_hint="--weights") from error
+    found: _Recording = traces.with_weights(float(weights) if weights.replace(".", "", 1).isdigit() else weights)
     return found

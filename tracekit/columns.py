@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _STEP = 65_536
 
 
-SAMPLE_OF_STORE = "sample of a store"  # the note of traces that are some parts of a store
+SAMPLE_OF_STORE = "sample of a store"  # the note of traces that are some parts of a store ...
+SCALE_OF_SAMPLE = "scale of the sample"  # ... and by how much their weights were multiplied
 
 
 @dataclass(frozen=True, slots=True)

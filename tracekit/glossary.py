@@ -70,7 +70,9 @@ GLOSSARY: Final = {
     ),
     # ---------------------------------------------------------------- errors and objectives
     "error rate": Term(
-        "Share of the finished requests whose root span failed", ("errors", "error ratio"), "tk.errors(traces)"
+        "Share of the finished requests whose root span failed",
+        ("errors", "error ratio"),
+        "tk.errors(traces, roots=True)",
     ),
     "fault (5xx)": Term("The callee failed: status 5xx, or an exception", ("fault",)),
     "client (4xx)": Term("The caller made a request that the callee refused: status 4xx", ("client error",)),
@@ -111,7 +113,7 @@ GLOSSARY: Final = {
     # ---------------------------------------------------------------- sampling
     "sampling weight": Term(
         "How many requests a recorded trace represents: 1 / its probability of being kept",
-        ("weight", "adjusted count", "inclusion probability", "weight_sum"),
+        ("weight", "adjusted count", "inclusion probability"),
         "traces.weights",
     ),
     "head sampling": Term(

@@ -31,7 +31,7 @@ from tracekit.loading.store import read_write
 from tracekit.loading.store.joining import join
 from tracekit.loading.store.place import alone, beside
 from tracekit.loading.store.spill import Spill
-from tracekit.redaction.apply import NOTE, redacted_frame
+from tracekit.redaction.apply import NOTE, joined_notes, redacted_frame
 from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.redaction.statement import say
 from tracekit.traces import redacted_set
@@ -83,11 +83,12 @@ def convert(
         Write one file for DuckDB, Polars and pandas instead of a store: a row per span, as ``TraceSet.to_parquet``
         writes it.
     spans_at_once
-        Spans to keep in memory, about 900 bytes each.  A trace is always kept whole, and so is a ResourceSpans of a
-        document that is not JSON Lines.
+        Spans to keep in memory, about 900 bytes each, and of a part; of more than 128 times as many spans, parts are
+        larger.  A trace is always kept whole, and so is a ResourceSpans of a document that is not JSON Lines.
     append
         Add the sources to the store at the path, if there is one.  Traces that continue are merged, with late spans;
-        spans that are already there are counted as duplicates.  The store is written anew.
+        spans that are already there are counted as duplicates.  The store is written anew; ``redact`` is about the
+        sources.
     redact
         What becomes of personal data and secrets, as for ``TraceSet.redact``; a warning says what was removed.
         ``"auto"`` is ``"default"`` for files for other tools (OTLP, ``flat``), and None, which writes everything, for a
@@ -224,16 +225,20 @@ class _Redacting(NamedTuple):
     def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
         """Write what all parts share."""
         removal = self.removal
-        self.written.finish(removal.frame(sources), removal.frame(issues), {**(notes or {}), **removal.notes})
+        both = joined_notes([*(notes or {}).items(), *removal.notes.items()])
+        self.written.finish(removal.frame(sources), removal.frame(issues), both)
 
 
 def _append(source: Any, path: Path, place: Path, options: Mapping[str, Any]) -> Path:
     """Write a store anew with more sources."""
+    source = list(source) if hasattr(source, "__next__") else source
     with alone(place), beside(place, "runs") as folder:
         sources = expand(source)
         check_all_stores(sources, stores := [one for one in sources if one.kind == "store"])
-        added = [store.path for store in stores] or [convert(source, folder / "added.parquet", **options)]
-        only = {name: options[name] for name in ("progress", "spans_at_once", "redact")}
+        added = [store.path for store in stores]
+        if not stores or options["redact"] not in (None, AUTO):  # only what is added: the rest was when it was written
+            added = [convert(source, folder / place.name, **options)]
+        only = {name: options[name] for name in ("progress", "spans_at_once")}
         return convert([place, *added], path, **only)
 
 

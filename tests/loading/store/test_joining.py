@@ -159,3 +159,35 @@ def test_new_parts_are_made_one_at_a_time(tmp_path, monkeypatch):
     convert(stores, tmp_path / "all.parquet", spans_at_once=40)
     assert len(taken) > 10
     assert max(taken) < 3 * 40
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_weights_that_contradict_each_other_are_unknown(tmp_path, order):
+    stores = saved(tmp_path, shop(1, 5).with_weights(2), shop(1, 5).with_weights(5))
+    assert not read([stores[at] for at in order]).weights.known.any()
+    convert([stores[at] for at in order], tmp_path / "both.parquet", spans_at_once=1)
+    assert not read(tmp_path / "both.parquet").weights.known.any()
+    same = saved(tmp_path, shop(1, 5).with_weights(2), shop(1, 5).with_weights(2))
+    assert set(read(same).weights.value) == {2.0}
+
+
+@pytest.mark.filterwarnings("ignore:removed from")
+def test_what_is_appended_is_redacted_once(tmp_path):
+    """Equal values get equal pseudonyms, and the record has what each source had."""
+    policy = tk.Policy(keys={"customer": "pseudonym"}, pseudonym_key="k" * 16)
+    for low, high in ((0, 10), (10, 14), (14, 16)):
+        spans = [made.span(**made.ids(n + 1), attributes=[made.text("customer", "acme")]) for n in range(low, high)]
+        convert(made.lines(*map(made.request, spans)), tmp_path / "a.parquet", append=True, redact=policy)
+    found = read(tmp_path / "a.parquet")
+    assert len(set(found.attribute("customer"))) == 1
+    assert found.redacted["use_count"].sum() == 16
+    stores = [read(tmp_path / "a.parquet").save(tmp_path / "b.parquet"), tmp_path / "a.parquet"]
+    convert(stores[:1], tmp_path / "c.parquet", spans_at_once=3)
+    assert read(tmp_path / "c.parquet").redacted["use_count"].sum() == 16
+
+
+def test_sources_to_append_may_be_an_iterator(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(shop_lines(1))
+    for _ in range(2):
+        convert((path for path in [tmp_path / "a.jsonl"]), tmp_path / "a.parquet", append=True)
+    assert len(read(tmp_path / "a.parquet")) == 1

@@ -124,10 +124,12 @@ def test_conditions_and_arguments_are_those_of_the_call(store):
     assert list(last.intervals.columns[:2]) == ["operation", "column"]
 
 
-def test_an_interrupt_keeps_the_last_result(store):
+def test_an_interrupt_keeps_the_last_result_and_reading_can_go_on(store):
+    waiting = [KeyboardInterrupt()]
+
     def interrupted(traces):
-        if traces.part_count == 30:
-            raise KeyboardInterrupt
+        if traces.part_count == 30 and waiting:
+            raise waiting.pop()
         return tk.latency(traces)
 
     steps = tk.refine(interrupted, store, parts=10)
@@ -135,6 +137,9 @@ def test_an_interrupt_keeps_the_last_result(store):
         list(steps)
     assert steps.last.read_count == 20
     assert repr(steps).startswith("Refining(Refinement(20 of 50 parts, an estimate")
+    *_, last = steps
+    same(last.result.table, tk.latency(store).table)
+    assert list(steps) == []
 
 
 def test_a_notebook_replaces_its_output(store, monkeypatch):
@@ -158,6 +163,7 @@ def test_a_notebook_replaces_its_output(store, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"until": "p95_ns +- 1.2.3%"}, "until= as a column and its accuracy"),
         ({"until": "p95_ns"}, r'until= as a column and its accuracy, "p95_ns \+- 2%", found \'p95_ns\''),
         ({"until": "p95_ns +- 0%"}, "until= as a column and its accuracy"),
         ({"parts": 0}, "expected parts of 1 or more, found 0"),
@@ -170,7 +176,7 @@ def test_wrong_arguments_are_refused(store, arguments, message):
 
 
 def test_an_unknown_column_is_refused_with_those_there_are(store):
-    with pytest.raises(ValueError, match=r"column of the result, found 'p96_ns'; it has span_count, weight_sum"):
+    with pytest.raises(ValueError, match=r"a column that is estimated, found 'p96_ns'; there are span_count, weight"):
         next(tk.refine(tk.latency, store, until="p96_ns +- 1%"))
 
 
@@ -192,3 +198,59 @@ def test_an_empty_store_is_refused(store):
 def test_a_part_that_is_not_there_is_refused(store):
     with pytest.raises(IndexError, match="expected the number of a part, from 0 to 49, found 50"):
         store.only([50])
+
+
+ANALYSES = {
+    "errors": tk.errors,
+    "timeline": tk.timeline,
+    "service_graph": tk.service_graph,
+    "paths": tk.paths,
+    "slo": lambda store: tk.slo(store, objective=0.99),
+    "cost": lambda store: tk.cost(store, [tk.Price("calls", "kind != 'CLIENT'", usd_per_million=1)]),
+    "self_time": lambda store: tk.self_time(store).by(["service_name"]),
+}
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory):
+    """Two hundred requests of several services, in eight parts."""
+    baseline, _ = tk.load_sample("checkout-regression")
+    few = baseline.head(200).with_weights(1)
+    return few, split(few, tmp_path_factory.mktemp("shops") / "many.parquet", 8)
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_every_analysis_of_a_store_can_be_refined(shops, name):
+    traces, store = shops
+    first, *_, last = tk.refine(ANALYSES[name], store, parts=3)
+    assert first.read_count == 3
+    assert last.is_exact
+    assert (last.intervals["low"].dropna() == last.intervals["high"].dropna()).all()
+    assert len(first.intervals)
+    assert len(traces) == 200
+
+
+def test_totals_are_scaled_and_numbers_of_distinct_things_are_not_estimated(shops):
+    _, store = shops
+    first = next(tk.refine(ANALYSES["cost"], store, parts=4))
+    usd = first.intervals[first.intervals["column"] == "usd"]
+    exact = ANALYSES["cost"](store).table["usd"].sum()
+    assert usd["estimate"].sum() == pytest.approx(exact, rel=0.3)
+    assert usd["estimate"].sum() == pytest.approx(2 * first.result.table["usd"].sum(), rel=1e-9)
+    columns = set(next(tk.refine(tk.paths, store, parts=4)).intervals["column"])
+    assert "trace_count" in columns
+    assert "call_path_count" not in columns
+
+
+def test_a_condition_that_some_parts_do_not_meet_is_no_error(store):
+    rare = store.where("name == 'GET /rare' and duration_ns > 120_000_000")
+    *_, last = tk.refine(tk.latency, rare, parts=10, by=())
+    assert last.is_exact
+
+
+def test_functions_that_cannot_be_pickled_are_read_again(store):
+    def sizes(traces):
+        return pd.DataFrame({"kind": ["all"], "trace_count": [traces.reduce(lambda part: len(part) + 0, int.__add__)]})
+
+    *_, last = tk.refine(sizes, store, parts=20)
+    assert last.result["trace_count"].item() == 10_000

@@ -251,3 +251,20 @@ def test_a_sample_of_all_parts_is_the_store(during, tmp_path):
 def test_a_sample_of_no_size_is_refused(during, tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
         split(during, tmp_path / "a.parquet", 2).sample(**arguments)
+
+
+def test_what_is_loaded_has_the_sources_of_the_store_once(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 4).where("duration_ns >= 0")
+    for found in (store.load(), store.head(9), store.only([0, 2]).load()):
+        pd.testing.assert_frame_equal(found.sources, during.sources)
+        assert len(found.issues) == len(during.issues)
+    assert store.load().trace_ids == during.trace_ids
+
+
+def test_weights_of_a_sample_are_scaled_whenever_they_are_set(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 4)
+    for some in (store.sample(2).with_weights(1), store.with_weights(1).sample(2)):
+        assert set(some.load().weights.value) == {2.0}
+    late = store.sample(2).load().with_weights(1)
+    (said,) = [one for one in tk.investigate(late, steps=["data"]).findings if one.check == "sample_of_store"]
+    assert "weights were set after sampling, so weighted figures are those of the sample" in said.headline

@@ -21,6 +21,7 @@ from tracekit.loading.store.read_write import load_part, read_frames, read_marke
 from tracekit.loading.store.spill import BUCKETS
 from tracekit.loading.store.tables import frame_of
 from tracekit.loading.store.union import Piece, Rows, finalised_again, joined, piece_of, recounted
+from tracekit.redaction.apply import joined_notes
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -75,14 +76,14 @@ def join(paths: Sequence[Path], written: Writer, *, spans_at_once: int, progress
     progress
         As for ``tracekit.read``.
     """
-    rows, notes = Rows([], []), dict[str, str]()
+    rows, told = Rows([], []), list[tuple[str, str]]()
     parts: list[_Part] = []
     for path in paths:
         marker, first = read_marker(path), len(rows.sources)
         frames = read_frames(path, marker.files)
         rows.sources.extend(frames["sources"])
         rows.issues.extend({**row, "source_id": row["source_id"] + first} for row in frames["issues"])
-        notes |= {row["key"]: row["value"] for row in frames["notes"]}
+        told += [(row["key"], row["value"]) for row in frames["notes"]]
         parts += [_Part(path, marker, number, first) for number in range(len(marker.parts))]
     hashes = [_ids(part) for part in parts]
     ledgers = [Ledger(row["uri"]) for row in rows.sources] if _any_twice(hashes) else None
@@ -104,7 +105,7 @@ def join(paths: Sequence[Path], written: Writer, *, spans_at_once: int, progress
                 gc.collect(1)
             meter.at(total * (new + 1) // count, done)
     sources, issues = rows if ledgers is None else recounted(rows, ledgers, totals)
-    written.finish(frame_of(sources, "sources"), frame_of(issues, "issues"), notes)
+    written.finish(frame_of(sources, "sources"), frame_of(issues, "issues"), joined_notes(told))
 
 
 def _ids(part: _Part) -> Array:

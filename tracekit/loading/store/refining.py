@@ -10,17 +10,18 @@ from __future__ import annotations
 import html
 import itertools
 import operator
+import os
 import pickle
 import re
 from dataclasses import dataclass, fields, is_dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import pandas as pd
 
 from tracekit.loading.store.execution import over_tasks
-from tracekit.loading.store.trace_store import TraceStore
+from tracekit.loading.store.trace_store import TraceStore, period_of
 from tracekit.readable_tables import as_html
 from tracekit.stats.random_groups import group_limits
 from tracekit.text import plural
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
 
 GROUPS: Final = 20
 LARGE: Final = 0.01  # rows with this share of the spans must be as accurate as asked
-_UNTIL: Final = re.compile(r"\s*(\w+)\s*(?:\+-|±|\+/-)\s*([\d.]+)\s*(%|ns|us|µs|ms|s|)\s*")
+_UNTIL: Final = re.compile(r"\s*(\w+)\s*(?:\+-|±|\+/-)\s*(\d+(?:\.\d+)?)\s*(%|ns|us|µs|ms|s|)\s*")
 _UNITS: Final = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "": 1}
-_TOTALS: Final = re.compile(r"(.*_)?(count|sum)")
-_NOT_ESTIMATED: Final = re.compile(r"(.*_)?(low|high|max|min|id|n_effective|rank)(_.*)?|max_.*")
+_TOTALS: Final = {  # of the first table of a result: they grow with every part
+    "span_count", "call_count", "error_count", "request_count", "trace_count", "bad_count", "weight_sum", "fault_count",
+    "client_count", "throttle_count", "unspecified_count", "unfinished_count", "path_time_ns", "self_time_ns", "usd",
+}  # fmt: skip
+_AVERAGES: Final = re.compile(r"(?!.*_(low|high)(_|$))((.*_)?(mean|p\d+)(_.*)?_ns|.*_ratio|calls_per_request)")
+_JUDGED: Final = {"verdict", "reason", "status"}  # what is said of a row, not what it is about
 
 
 # -------------------------------------------------------------------- what was asked
@@ -79,9 +84,9 @@ class Refinement:
     result
         Of the analysis, from the parts read: its counts are those of these parts.
     intervals
-        One row per row of its table and estimated column: the keys; ``column``; ``estimate`` of the whole store (counts
-        and sums are scaled); ``low`` and ``high``, the interval for the value of the whole store, NaN where it is
-        not estimable; ``share`` of the spans in this row.
+        One row per row of its table and estimated column (means, percentiles and ratios; totals of the first table):
+        the keys; ``column``; ``estimate`` of the whole store (totals are scaled); ``low`` and ``high``, the interval
+        for the value of the whole store, NaN where it is not estimable; ``share`` of the spans in this row.
     read_count, part_count
         Parts read, and all.
     is_enough
@@ -111,7 +116,7 @@ class Refining:
     """Results after each part of a store; ``tk.refine`` returns it.
 
     Iterate to get them; a notebook that displays it reads on and replaces the output after each part.  Interrupting
-    keeps ``last``.
+    keeps ``last``, and iterating again goes on after it.
 
     Attributes
     ----------
@@ -119,15 +124,22 @@ class Refining:
         The latest result.
     """
 
-    def __init__(self, steps: Iterator[Refinement]) -> None:
-        self._steps = steps
+    def __init__(self, begin: Callable[[int], Iterator[Refinement]]) -> None:
+        self._begin = begin
+        self._steps = begin(0)
         self.last: Refinement | None = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Refinement:
-        self.last = next(self._steps)
+        try:
+            self.last = next(self._steps)
+        except StopIteration:
+            raise
+        except BaseException:  # an interrupt: the next call goes on after the last result
+            self._steps = self._begin(0 if self.last is None else self.last.read_count)
+            raise
         return self.last
 
     def __repr__(self) -> str:
@@ -185,7 +197,7 @@ def refine(
     TypeError
         Not a store.
     ValueError
-        ``until`` is not a column with its accuracy, no table of the result has the column, ``parts`` is below 1, or the
+        ``until`` is not a column with its accuracy, the column is not estimated, ``parts`` is below 1, or the
         store has no parts.
 
     Notes
@@ -194,7 +206,7 @@ def refine(
     parts (random groups, t quantiles, finite-population correction); it is about the value that reading all parts
     gives, not about traffic that was not recorded. It is not estimable for a row that some group lacks. Looking after
     each part and stopping at the first narrow interval lowers its coverage a little. An analysis that needs several
-    passes repeats the later ones for parts already read, and its interval takes the results of the first as known.
+    passes repeats the later ones for parts already read.
 
     Examples
     --------
@@ -214,7 +226,7 @@ def refine(
     if not store.part_count:
         raise ValueError("expected at least one part, found none in the window; see period_ns")
     goal = None if until is None else _Goal.of(until)
-    return Refining(_steps(analysis, _Deal(store, seed), goal, parts, confidence, arguments))
+    return Refining(partial(_steps, analysis, _Deal(store, seed), goal, parts, confidence, arguments))
 
 
 def _steps(
@@ -224,16 +236,18 @@ def _steps(
     parts: int,
     confidence: float,
     arguments: dict[str, Any],
+    after: int,
 ) -> Iterator[Refinement]:
-    """Yield the results until the goal is met or all parts are read."""
+    """Yield the results after so many parts until the goal is met or all parts are read."""
     total = deal.part_count
-    for read in [*range(parts, total, parts), total]:
+    for read in [*range(after + parts, total, parts), *([total] if after < total else [])]:
         result = analysis(deal.first(read), **arguments)
-        table = _table_of(result, goal)
+        table, is_first = _table_of(result, goal)
         sizes = deal.sizes(read)
         numbers = [] if read == total else range(len(sizes))
-        groups = [_table_of(analysis(deal.group(read, number), **arguments), goal) for number in numbers]
-        intervals = _intervals(table, groups, sizes, total, _keys(table, arguments), confidence)
+        groups = [_table_of(analysis(deal.group(read, number), **arguments), goal)[0] for number in numbers]
+        columns = _estimated(table, with_totals=is_first)
+        intervals = _intervals(table, groups, sizes, total, _keys(table, arguments), columns, confidence)
         is_enough = read == total or (goal is not None and goal.is_met(intervals))
         yield Refinement(result, intervals, read, total, is_enough)
         if is_enough:
@@ -254,6 +268,7 @@ class _Deal:
         self._store = store
         self._order: list[int] = np.random.default_rng(seed).permutation(store.part_count).tolist()
         self._passes: list[_Pass] = []
+        self._first = store
 
     @property
     def part_count(self) -> int:
@@ -268,32 +283,51 @@ class _Deal:
         """Return the store of the first parts; states of parts that were read before are reused."""
         numbers = itertools.count()
 
-        def read(_: Any, partial: Callable[[Any], Any], merge: Callable[[Any, Any], Any], on: On) -> Any:
-            return reduce(merge, self._pass(next(numbers), partial).after(self._parts(count), partial, merge, on))
+        def read(_: Any, state: Callable[[Any], Any], merge: Callable[[Any, Any], Any], on: On) -> Any:
+            return reduce(merge, self._pass(next(numbers), state).after(self._parts(count), state, merge, on))
 
-        return self._store.only(self._order[:count], reader=read)
+        self._first = self._store.only(self._order[:count], reader=read)
+        return self._first
 
     def group(self, count: int, group: int) -> TraceStore:
-        """Return the store of those of them that are in a group, from the states that ``first`` has just computed."""
+        """Return the store of those of them that are in a group.
+
+        States that ``first`` has just computed are reused; a later pass, which depends on the results of the first one,
+        reads the parts of the group again.
+        """
         numbers = itertools.count()
 
-        def read(_: Any, __: Any, ___: Any, ____: On) -> Any:
-            return self._passes[next(numbers)].states[group]
+        def read(tasks: Any, state: Any, merge: Callable[[Any, Any], Any], on: On) -> Any:
+            done = self._passes[next(numbers)]
+            if state is period_of:  # one period, and so one set of time steps
+                return reduce(merge, done.states)
+            return done.states[group] if _name(state) == done.name else over_tasks(tasks, state, merge, on)
 
-        return self._store.only(self._order[group:count:GROUPS], reader=read)
+        found = self._store.only(self._order[group:count:GROUPS], reader=read)
+        if not self._first.is_chosen:
+            found.period_ns = self._first.period_ns
+        return found
 
     def _parts(self, count: int) -> list[PartTask]:
         """Return the first parts."""
         return self._store.only(self._order[:count]).tasks
 
-    def _pass(self, number: int, partial: Callable[[Any], Any]) -> _Pass:
-        """Return the states of a pass so far: none if it now computes something else."""
-        name = pickle.dumps(partial)
+    def _pass(self, number: int, state: Callable[[Any], Any]) -> _Pass:
+        """Return the states of a pass so far: none if it now computes something else, or if that cannot be told."""
+        name = _name(state)
         if number == len(self._passes):
             self._passes.append(_Pass(name))
         if self._passes[number].name != name:
             self._passes[number] = _Pass(name)
         return self._passes[number]
+
+
+def _name(state: Callable[[Any], Any]) -> bytes:
+    """Return what identifies a function of a part; something new each time for one that cannot be pickled."""
+    try:
+        return pickle.dumps(state)
+    except (pickle.PicklingError, AttributeError, TypeError):  # a function of a notebook
+        return os.urandom(16)
 
 
 class _Pass:
@@ -304,16 +338,16 @@ class _Pass:
         self.states: list[Any] = []
         self._count = 0
 
-    def after(self, tasks: Sequence[PartTask], partial: Callable[[Any], Any], merge: Any, on: On) -> list[Any]:
+    def after(self, tasks: Sequence[PartTask], state: Callable[[Any], Any], merge: Any, on: On) -> list[Any]:
         """Return the states after reading these parts, of which the first may have been read before."""
         if self._count < len(tasks):
-            for state in over_tasks(tasks[self._count :], _Listed(partial), operator.add, on):
-                group = self._count % GROUPS
-                if group == len(self.states):
-                    self.states.append(state)
+            states, made = list(self.states), over_tasks(tasks[self._count :], _Listed(state), operator.add, on)
+            for group, one in zip((at % GROUPS for at in range(self._count, len(tasks))), made, strict=True):
+                if group == len(states):
+                    states.append(one)
                 else:
-                    self.states[group] = merge(self.states[group], state)
-                self._count += 1
+                    states[group] = merge(states[group], one)
+            self.states, self._count = states, len(tasks)
         return self.states
 
 
@@ -331,16 +365,17 @@ class _Listed:
 # -------------------------------------------------------------------- intervals
 
 
-def _table_of(result: Any, goal: _Goal | None) -> pd.DataFrame:
-    """Return the table of a result that has the column of the goal; without a goal its first."""
-    found = _tables(result)
-    for table in found.values():
-        if goal is None or goal.column in table:
-            return table.reset_index() if table.index.names != [None] else table
+def _table_of(result: Any, goal: _Goal | None) -> tuple[pd.DataFrame, bool]:
+    """Return the table with the column of the goal, without a goal the first one, and whether it is the first."""
+    found = list(_tables(result).values())
+    for at, table in enumerate(found):
+        if goal is None or goal.column in _estimated(table, with_totals=not at):
+            return table.reset_index() if table.index.names != [None] else table, not at
     if goal is None:
         raise ValueError(f"expected a result with tables, found {type(result).__name__}; call it without tk.refine")
-    columns = ", ".join(dict.fromkeys(name for table in found.values() for name in _estimated(table)))
-    raise ValueError(f"expected until= about a column of the result, found {goal.column!r}; it has {columns}")
+    known = [name for at, table in enumerate(found) for name in _estimated(table, with_totals=not at)]
+    columns = ", ".join(dict.fromkeys(known))
+    raise ValueError(f"expected until= about a column that is estimated, found {goal.column!r}; there are {columns}")
 
 
 def _tables(result: Any) -> dict[str, pd.DataFrame]:
@@ -351,10 +386,10 @@ def _tables(result: Any) -> dict[str, pd.DataFrame]:
     return {name: value for name in names if isinstance(value := getattr(result, name), pd.DataFrame)}
 
 
-def _estimated(table: pd.DataFrame) -> list[str]:
+def _estimated(table: pd.DataFrame, *, with_totals: bool) -> list[str]:
     """Return the columns whose value in the whole store is estimated."""
     numbers = table.select_dtypes("number").columns
-    return [name for name in numbers if not _NOT_ESTIMATED.fullmatch(name)]
+    return [name for name in numbers if _AVERAGES.fullmatch(name) or (with_totals and name in _TOTALS)]
 
 
 def _keys(table: pd.DataFrame, arguments: Mapping[str, Any]) -> list[str]:
@@ -363,21 +398,27 @@ def _keys(table: pd.DataFrame, arguments: Mapping[str, Any]) -> list[str]:
     asked = {by} if isinstance(by, str) else set(by)
     numbers = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
     first = numbers.index(True) if True in numbers else len(numbers)
-    return [name for at, name in enumerate(table.columns) if at < first or name in asked]
+    return [name for at, name in enumerate(table.columns) if (at < first or name in asked) and name not in _JUDGED]
 
 
 def _intervals(
-    table: pd.DataFrame, groups: list[pd.DataFrame], sizes: Array, part_count: int, keys: list[str], confidence: float
+    table: pd.DataFrame,
+    groups: list[pd.DataFrame],
+    sizes: Array,
+    part_count: int,
+    keys: list[str],
+    estimated: list[str],
+    confidence: float,
 ) -> pd.DataFrame:
     """Return the estimates of the whole store with their intervals, a row per row and column of a table."""
-    columns = [name for name in _estimated(table) if name not in keys]
-    whole = _values(table, table, keys, columns, part_count / sizes.sum())
+    columns = [name for name in estimated if name not in keys]
+    whole = _scaled(table[columns], part_count / sizes.sum())
     some = np.full((len(sizes), whole.size), np.nan)
     for at, other in enumerate(groups):
         some[at] = _values(other, table, keys, columns, part_count / sizes[at]).ravel()
     low, high = group_limits(whole.ravel(), some, sizes, part_count, confidence=confidence)
     is_positive = np.tile(np.nanmin(whole, axis=0, initial=0.0) >= 0, len(table))
-    counted = next((name for name in columns if name.endswith("_count")), None)
+    counted = next((name for name in columns if name in _TOTALS and name.endswith("_count")), None)
     share = np.ones(len(table)) if counted is None else table[counted].to_numpy(float) / max(table[counted].sum(), 1)
     long = table[keys].loc[table.index.repeat(len(columns))].reset_index(drop=True)
     return long.assign(
@@ -390,8 +431,15 @@ def _intervals(
 
 
 def _values(table: pd.DataFrame, rows: pd.DataFrame, keys: list[str], columns: list[str], factor: float) -> Array:
-    """Return the columns for the rows of another table, counts and sums scaled by a factor, NaN for missing rows."""
+    """Return the columns for the rows of another table, totals scaled; NaN for rows that are missing or not unique."""
     if keys:
-        table = rows[keys].merge(table[[*keys, *columns]], on=keys, how="left")
-    scale = [factor if _TOTALS.fullmatch(name) else 1.0 for name in columns]
-    return np.asarray(table[columns].to_numpy(np.float64, na_value=np.nan) * scale)
+        table = rows[keys].merge(table[[*keys, *columns]].drop_duplicates(keys, keep=False), on=keys, how="left")
+    elif len(table) != len(rows):
+        table = pd.DataFrame(np.nan, index=rows.index, columns=columns)
+    return _scaled(table[columns], factor)
+
+
+def _scaled(table: pd.DataFrame, factor: float) -> Array:
+    """Return a table as numbers, totals multiplied by a factor."""
+    scale = [factor if name in _TOTALS else 1.0 for name in table.columns]
+    return np.asarray(table.to_numpy(np.float64, na_value=np.nan) * scale)

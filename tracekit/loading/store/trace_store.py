@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
-from tracekit.columns import SAMPLE_OF_STORE
+from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
 from tracekit.errors import LoadError
 from tracekit.filters import plain_id, spelled, window_ns
 from tracekit.findings import Shown
 from tracekit.loading.paths import STORE_MARKER, shown
 from tracekit.loading.store.execution import over_tasks
-from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_marker
+from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_frames, read_marker
+from tracekit.loading.store.union import piece_of, union
+from tracekit.redaction.apply import joined_notes
 from tracekit.schema import Quality
 from tracekit.self_description import step
 from tracekit.text import plural
@@ -148,8 +150,8 @@ class TraceStore(Shown):
     @cached_property
     def period_ns(self) -> tuple[int, int] | None:
         """First and last start of a request, in ns; None without any.  With conditions, the parts are read for it."""
-        if self._is_chosen:
-            return self.reduce(_period, _wider) if self._numbers else None
+        if self.is_chosen:
+            return self.reduce(period_of, _wider) if self._numbers else None
         return self._recorded_ns
 
     @property
@@ -158,14 +160,14 @@ class TraceStore(Shown):
         return reduce(_wider, (mark.period_ns for mark in self._marks), None)
 
     @property
-    def _is_chosen(self) -> bool:
+    def is_chosen(self) -> bool:
         """Whether conditions may exclude traces."""
         return any(one.method in {"where", "between"} for one in self._steps)
 
     @cached_property
     def _counts(self) -> tuple[int, int]:
         """Traces and spans; with conditions on traces, the parts are read for it."""
-        if self._is_chosen:
+        if self.is_chosen:
             return self.reduce(_size, _sum) if self._numbers else (0, 0)
         return sum(mark.trace_count for mark in self._marks), sum(mark.span_count for mark in self._marks)
 
@@ -244,7 +246,10 @@ class TraceStore(Shown):
             raise TypeError(
                 f"expected a number, an attribute, or weights by trace id for a store, found {found}; use load() first"
             )
-        return self._with("with_weights", source)
+        scaled = [one for one in self._steps if one.method == "_scaled"]  # a sample scales the weights that it gets
+        others = [one for one in self._steps if one.method != "_scaled"]
+        steps = (*others, _Step("with_weights", (source,)), *scaled)
+        return TraceStore(self.path, self._marker, self._numbers, steps, self._reader)
 
     def sample(self, parts: int | None = None, *, spans: int | None = None, seed: int = 0) -> TraceStore:
         """Return some of the parts, chosen at random, with sampling weights multiplied accordingly.
@@ -375,13 +380,31 @@ class TraceStore(Shown):
         """Return all traces as one TraceSet in memory."""
         if not self._steps and len(self._numbers) == len(self._marker.parts):
             return load([self.path])
-        found = reduce(lambda both, part: both + part, self.parts()) if self._numbers else self.head(0)
+        found = self._union(self.parts())
         if not any(one.method == "_scaled" for one in self._steps):
             return found
         kept, total = (sum(mark.trace_count for mark in marks) for marks in (self._marks, self._marker.parts))
         said = f"{len(self._numbers):,} of {len(self._marker.parts):,} parts, {kept:,} of {total:,} traces"
-        columns = replace(found.columns, notes={**found.columns.notes, SAMPLE_OF_STORE: said})
+        said += " before conditions" * self.is_chosen
+        factor = len(self._marker.parts) / len(self._numbers)
+        notes = {**found.columns.notes, SAMPLE_OF_STORE: said, SCALE_OF_SAMPLE: f"{factor:.9g}"}
+        columns = replace(found.columns, notes=notes)
         return TraceSet(columns, forest=found.forest, weights=found.weights, steps=found.steps)
+
+    def _union(self, parts: Iterable[TraceSet]) -> TraceSet:
+        """Return traces of parts as one set, with the sources and issues of the store."""
+        pieces = [piece_of(part, part.weights, np.ones(len(part), bool), 0) for part in parts]
+        if not pieces:
+            none = load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys).head(0)
+            pieces = [piece_of(none, none.weights, np.zeros(0, bool), 0)]
+        rows = read_frames(self.path, self._marker.files)
+        found = union(
+            pieces, rows["sources"], rows["issues"], joined_notes([tuple(row.values()) for row in rows["notes"]])
+        )
+        whole = len(self._numbers) == len(self._marker.parts)
+        calls = [step(one.method, *one.arguments) for one in self._steps if not one.method.startswith("_")]
+        steps = (f'tk.open("{self.path.name}")', *([] if whole else [step("only", list(self._numbers))]), *calls)
+        return TraceSet(found.columns, forest=found.forest, weights=found.weights, steps=(*steps, ".load()"))
 
     def head(self, n: int = 5) -> TraceSet:
         """Return a few traces as a TraceSet: the first ones of the first parts.
@@ -391,12 +414,16 @@ class TraceStore(Shown):
         n
             How many.
         """
-        found = load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys).head(0)
+        return self._union(self._first(n))
+
+    def _first(self, n: int) -> Iterator[TraceSet]:
+        """Yield the first traces of the parts until there are so many."""
         for part in self.parts():
-            if len(found) >= n:
-                break
-            found += part.head(n - len(found))
-        return found
+            if n <= 0:
+                return
+            few = part.head(n)
+            n -= len(few)
+            yield few
 
     def reduce(
         self, partial: Callable[[TraceSet], State], merge: Callable[[State, State], State], *, on: On = None
@@ -511,7 +538,7 @@ def _is_by_id(source: Any) -> bool:
     return isinstance(source, (dict, pd.Series))
 
 
-def _period(traces: TraceSet) -> tuple[int, int] | None:
+def period_of(traces: TraceSet) -> tuple[int, int] | None:
     """Return the first and the last start of a request."""
     root, spans = traces.forest.root_row, traces.columns.spans
     start = spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0]

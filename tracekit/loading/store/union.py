@@ -42,6 +42,9 @@ _FOUND_BY_FINALISE = np.uint32(
 _REMOVED = {"TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED"}  # about removed spans, so not found again
 
 
+_CONTRADICTION = "the added sets have different weights for the same trace"
+
+
 class Piece(NamedTuple):
     """A part of a store; its source 0 is source ``first_source`` of all."""
 
@@ -127,7 +130,7 @@ def _not_contradicting(first: Weights, second: Weights, of_first: Array, of_seco
     for weights, rows in ((first, of_first), (second, of_second)):
         mask = np.zeros(len(weights.value), bool)
         mask[rows[differ]] = True
-        refused.append(weights.refused(mask, "the added sets have different weights for the same trace"))
+        refused.append(weights.refused(mask, _CONTRADICTION))
     return refused[0], refused[1]
 
 
@@ -166,7 +169,7 @@ def _is_sorted(spans: SpanColumns) -> bool:
 
 
 def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
-    """Return the ids of all traces, sorted, and their weights: of several, the first known one."""
+    """Return the ids of all traces, sorted, and their weights: of several the known one, none if they contradict."""
     first = [trace_starts(piece.columns.spans)[:-1] for piece in pieces]
     spans = [piece.columns.spans for piece in pieces]
     hi = np.concatenate([one.trace_hi[rows] for one, rows in zip(spans, first, strict=True)])
@@ -184,7 +187,11 @@ def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
     kept = order[~np.append(False, again)[: len(order)]]
     ids = np.stack([hi[kept], lo[kept]], axis=1)
     refusal = "; ".join(dict.fromkeys(piece.weights.refusal for piece in pieces if piece.weights.refusal))
-    return ids, Weights(value[kept], Codes(source[kept], list(labels)), refusal)
+    weights = Weights(value[kept], Codes(source[kept], list(labels)), refusal)
+    trace = np.cumsum(~np.append(False, again)[: len(order)]) - 1
+    differs = known[order] & (value[order] != value[kept][trace]) & known[kept][trace]
+    is_refused = np.bincount(trace, differs, minlength=len(kept)) > 0
+    return ids, weights.refused(is_refused, _CONTRADICTION)
 
 
 def finalised_again(columns: Columns, weights: Weights, ledgers: list[Ledger]) -> TraceSet:
