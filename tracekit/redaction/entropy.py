@@ -25,6 +25,9 @@ _PAIRS: Final = frozenset(_FREQUENT.split())
 _CHANGE: Final = re.compile(r"(?<=[a-z])[^a-z]|(?<=[A-Z])[^A-Za-z]|(?<=[0-9])[^0-9]")
 _DIVIDED: Final = re.compile(r"[-_/]")
 _RESTLESS: Final = 0.32  # words in capitals have 0.2, random characters 0.45
+_FOLDER: Final = re.compile(r"(?:^|/)[a-z][a-z_-]{3,}[0-9]*/|/[a-z][a-z_-]{3,}[0-9]*$")
+_NAME: Final = re.compile(r"[^/]+")
+_SHORTEST: Final = 24
 _HEX: Final = re.compile(r"(?i)[0-9a-f_-]+")
 _LEAST_BITS, _WORDY, _PRINTABLE = 3.6, 0.5, 0.9
 _DIGITS: Final = 2
@@ -43,9 +46,18 @@ def secrets_in(text: str) -> Iterator[tuple[int, int]]:
     [(4, 36)]
     >>> list(secrets_in("org.example.Http2ServerUpgradeHandlerV3Builder"))
     []
+    >>> list(secrets_in("tmp.BcQCZH58xm/tmp-first/hostile0/traces.json"))
+    []
     """
     for found in RUN.finditer(text):
-        if is_random(found[0]):
+        if _FOLDER.search(found[0]):  # a path: each of its names by itself
+            names = _NAME.finditer(found[0])
+            yield from (
+                (found.start() + one.start(), found.start() + one.end())
+                for one in names
+                if len(one[0]) >= _SHORTEST and is_random(one[0])
+            )
+        elif is_random(found[0]):
             yield found.span()
 
 
