@@ -266,6 +266,21 @@ def test_a_page_that_was_not_redacted_is_withheld(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_key_of_pseudonyms_is_on_no_page(tmp_path):
+    key = "correct-horse-battery-staple"
+    traces = users(**{"user.email": "jo@example.org"}).redact({"default": "pseudonym", "pseudonym_key": key})
+    assert traces.steps[-1] == ".redact({'default': 'pseudonym'})"
+    assert left_in(tk.report(traces, tmp_path / "page.html", redact=None), [key]) == set()
+
+
+def test_a_page_with_the_key_of_pseudonyms_is_withheld():
+    key = "correct-horse-battery-staple"
+    outgoing = Outgoing.of({"default": "pseudonym", "pseudonym_key": key})
+    assert outgoing.text(f"redact(pseudonym_key={key!r})") == "redact(pseudonym_key='[removed]')"
+    with pytest.raises(tk.RenderError, match="expected no removed value in page.html, found co"):
+        outgoing.check(f"<p>{key}</p>".encode(), "page.html")
+
+
 def test_words_of_the_page_are_no_leftovers(tmp_path):
     """Literals and names that are ordinary words do not withhold a page."""
     traces = users(

@@ -58,7 +58,7 @@ class Outgoing:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.values: set[str] = set()
+        self.values: set[str] = {policy.secret} if policy.secret else set()
         self.removed: list[pd.DataFrame] = []
         self._earlier: list[pd.DataFrame] = []
         self._sets: dict[int, tuple[TraceSet, TraceSet]] = {}
