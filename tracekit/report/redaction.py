@@ -89,6 +89,12 @@ class Outgoing:
             self._earlier.append(traces.redacted)
         return self._sets[id(traces)][1]
 
+    def keeps(self, traces: TraceSet) -> bool:
+        """Return whether the steps, sources and issues of a set leave unchanged; ``removed`` tells the rest."""
+        found = self.traces(traces)
+        is_same = traces.sources.equals(found.sources) and traces.issues.equals(found.issues)
+        return is_same and traces.steps == found.steps
+
     def set_of(self, view: Any) -> Any:
         """Return a set as it may leave, and anything else unchanged."""
         return self.traces(view) if isinstance(view, TraceSet) else view
