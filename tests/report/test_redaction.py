@@ -26,6 +26,7 @@ else:
     from backports import zstd
 
 SEEDS = range(2)
+MAIL = "jo.smith@example.org"
 SECRET = "kP9xQ2vLw7RtZ4mNcB8sYd3FhJ6gTaUe"
 
 
@@ -132,6 +133,24 @@ def test_tables(secret, tmp_path):
     assert left_in(tk.export(tk.latency(traces), tmp_path / "latency.csv"), values) == set()
 
 
+def test_tables_with_containers_and_levels(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "lists": [["a", MAIL], ["b"], None],
+            "tuples": [("a", MAIL), (1, 2), {"x": [MAIL]}],
+            "arrays": [np.array(["a", MAIL]), {"b"}, frozenset({MAIL})],
+        }
+    )
+    made = tk.export(frame, tmp_path / "a.csv").read_text()
+    assert left_in(tmp_path / "a.csv", [MAIL]) == set()
+    assert made.count("[email]") == 5
+    assert "('a', '[email]')" in made
+    levels = pd.MultiIndex.from_arrays([["a", "a"], [MAIL, "b"]], names=["x", "y"])
+    shown = Outgoing.of("default").frame(pd.DataFrame([[1, 2]], columns=levels))
+    assert shown.columns.tolist() == [("a", "[email]"), ("a", "b")]
+    assert list(shown.columns.names) == ["x", "y"]
+
+
 def test_pictures(secret, tmp_path):
     traces, values = secret
     views = [tk.errors(traces), tk.latency(traces), tk.service_graph(traces), tk.critical_path(traces).flame()]
@@ -219,9 +238,6 @@ def test_log_messages_lose_what_traces_have(tmp_path):
     lines["time"] = traces.columns.spans.start_ns[0]
     page = tk.report(traces, tmp_path / "a.html", logs=lines)
     assert left_in(page, ["Jo Kowalczyk", "jo@example.org"]) == set()
-
-
-MAIL = "jo.smith@example.org"
 
 
 def test_names_of_log_files_are_redacted(tmp_path):
