@@ -45,6 +45,17 @@ def test_json_has_the_lines_the_numbers_and_all_findings():
     assert {"slower", "suspects", "change"} <= {finding["check"] for finding in document["findings"]}
 
 
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_what_is_printed_is_redacted_if_asked(words):
+    mail = "jo.smith@example.org"
+    words = [DURING, "--baseline", BASELINE, "--deployment", f"{mail}=2026-11-21T04:59", *words]
+    assert mail in asked(*words).stdout
+    ran = asked(*words, "--redact", "default")
+    assert ran.exit_code == 0, ran.output
+    assert mail not in ran.stdout
+    assert "[email]" in ran.stdout
+
+
 def test_the_report_is_written_too(tmp_path):
     ran = asked(DURING, "--baseline", BASELINE, "-o", str(tmp_path / "a.html"))
     assert ran.exit_code == 0, ran.output

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 import tracekit as tk
-from tracekit.cli_privacy import NoRedact, Redact, usable
+from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 
 if TYPE_CHECKING:
     from tracekit.investigation.result import Investigation
+    from tracekit.report.redaction import Outgoing
 
 HURT: Final = 1
 
@@ -56,6 +57,8 @@ def investigate(
 ) -> None:
     """Print what is wrong, since when, for whom, what changed, the likely cause and what to do.
 
+    With --redact, personal data and secrets are removed from what is printed too; without, only from the report.
+
     Exit code 0; 1 with --fail, if users are hurt when the data end (critical); 2: a file or argument error.
     """
     policy = usable(redact, no_redact=no_redact)
@@ -72,10 +75,12 @@ def investigate(
         raise typer.BadParameter(str(error)) from error
     finally:
         _told("", -1, 0)
+    outgoing = None if redact is None else outgoing_of(policy)
+    shown = found if outgoing is None else found.redacted(outgoing)
     if as_json:
-        typer.echo(_document(found))
+        typer.echo(_document(shown, outgoing))
     else:
-        show_screen(found)
+        show_screen(shown)
     if output is not None:
         written = found.report(output, redact=policy)
         typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
@@ -108,8 +113,8 @@ def _deployments(given: list[str] | None) -> dict[str, str] | None:
     return {name: when for name, _, when in pairs} or None
 
 
-def _document(found: Investigation) -> str:
-    """Return the first screen and all findings as JSON."""
+def _document(found: Investigation, outgoing: Outgoing | None) -> str:
+    """Return the first screen and all findings as JSON, as they may leave."""
     lines: list[dict[str, Any]] = [
         {
             "line": line.check.removeprefix("screen."),
@@ -122,7 +127,10 @@ def _document(found: Investigation) -> str:
     ]
     findings = found.findings.frame().to_dict("records")
     document = {"severity": found.severity, "first_screen": lines, "findings": findings}
-    return json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=2)
+    plain = _plain(document)
+    return json.dumps(
+        plain if outgoing is None else outgoing.members(plain), ensure_ascii=False, allow_nan=False, indent=2
+    )
 
 
 def _plain(value: Any) -> Any:

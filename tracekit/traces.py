@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -436,7 +436,7 @@ class TraceSet(Shown):
         chosen = policy_of(policy)
         if chosen is None:
             raise ValueError("expected a redaction policy, found None; omit redact(...) to keep everything")
-        return redacted_set(self, chosen, step("redact", *([] if policy == STANDARD else [policy])))[0]
+        return redacted_set(self, chosen, step("redact", *_stated(policy)))[0]
 
     @property
     def redacted(self) -> pd.DataFrame:
@@ -604,6 +604,13 @@ class TraceSet(Shown):
 
     def _repr_html_(self) -> str:
         return self_description.table(self)
+
+
+def _stated(policy: Any) -> list[Any]:
+    """Return the arguments of ``redact`` as pages show them: without the key of pseudonyms, which is a secret."""
+    if isinstance(policy, Mapping):
+        return [{name: value for name, value in policy.items() if name != "pseudonym_key"}]
+    return [] if policy == STANDARD else [policy]
 
 
 def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, pd.DataFrame, frozenset[str]]:

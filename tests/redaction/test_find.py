@@ -58,6 +58,33 @@ def matches_of(text, key=""):
         ("db.query.text", 'SELECT "a" FROM t WHERE b = "c"', [("SQL literal", '"c"')]),
         ("", "failed: INSERT INTO t VALUES (5, 'x')", [("SQL literal", "5"), ("SQL literal", "'x'")]),
         ("db.query.parameter.0", "Jo", [("SQL literal", "Jo")]),
+        ("", "postgres://app:p@ssw0rdXyz@db:5432/x", [("password in an address", "app:p@ssw0rdXyz")]),
+        ("", '"amqp://a:bcd@h","Jo"@x', [("password in an address", "a:bcd")]),
+        ("db.query.text", "SELECT a FROM t WHERE b = ANY(ARRAY['Jo Smith'])", [("SQL literal", "'Jo Smith'")]),
+        ("db.query.text", "SELECT [order id] FROM [t] WHERE [n]='Jo'", [("SQL literal", "'Jo'")]),
+        ("db.query.text", 'SELECT a FROM t WHERE b LIKE "%smith%"', [("SQL literal", '"%smith%"')]),
+        (
+            "db.query.text", 'SELECT a FROM t WHERE b BETWEEN "Jo" AND "Li" AND "c" = $1',
+            [("SQL literal", '"Jo"'), ("SQL literal", '"Li"')],
+        ),
+        (
+            "db.query.text", "SELECT a FROM t WHERE b IN ($$Jo Smith$$, $tag$Li $1 $$ x$tag$) AND c = $2",
+            [("SQL literal", "$$Jo Smith$$"), ("SQL literal", "$tag$Li $1 $$ x$tag$")],
+        ),
+        (
+            "db.query.text", "SELECT a FROM t WHERE p='C:\\' AND n='Jo'",
+            [("SQL literal", "'C:\\'"), ("SQL literal", "'Jo'")],
+        ),
+        (
+            "db.query.text", "SELECT a FROM t WHERE p='it\\'s Jo' AND n='x'",
+            [("SQL literal", "'it\\'s Jo'"), ("SQL literal", "'x'")],
+        ),
+        (
+            "db.query.text", '{"find": "users", "filter": {"who": "Jo", "age": {"$gt": 41}}}',
+            [("SQL literal", "Jo"), ("SQL literal", "41")],
+        ),
+        ("db.query.text", '{"find": "users", "filter": {"who": "?"}}', []),
+        ("db.query.text", 'db.users.find({"who": "Jo Sm', [("SQL literal", "Jo Sm")]),
         ("", "SELECT entries 5", []),
         ("", "update 3 items of the cart", []),
         ("user.password", "[secret]", []),

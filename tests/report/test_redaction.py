@@ -26,6 +26,7 @@ else:
     from backports import zstd
 
 SEEDS = range(2)
+MAIL = "jo.smith@example.org"
 SECRET = "kP9xQ2vLw7RtZ4mNcB8sYd3FhJ6gTaUe"
 
 
@@ -132,6 +133,24 @@ def test_tables(secret, tmp_path):
     assert left_in(tk.export(tk.latency(traces), tmp_path / "latency.csv"), values) == set()
 
 
+def test_tables_with_containers_and_levels(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "lists": [["a", MAIL], ["b"], None],
+            "tuples": [("a", MAIL), (1, 2), {"x": [MAIL]}],
+            "arrays": [np.array(["a", MAIL]), {"b"}, frozenset({MAIL})],
+        }
+    )
+    made = tk.export(frame, tmp_path / "a.csv").read_text()
+    assert left_in(tmp_path / "a.csv", [MAIL]) == set()
+    assert made.count("[email]") == 5
+    assert "('a', '[email]')" in made
+    levels = pd.MultiIndex.from_arrays([["a", "a"], [MAIL, "b"]], names=["x", "y"])
+    shown = Outgoing.of("default").frame(pd.DataFrame([[1, 2]], columns=levels))
+    assert shown.columns.tolist() == [("a", "[email]"), ("a", "b")]
+    assert list(shown.columns.names) == ["x", "y"]
+
+
 def test_pictures(secret, tmp_path):
     traces, values = secret
     views = [tk.errors(traces), tk.latency(traces), tk.service_graph(traces), tk.critical_path(traces).flame()]
@@ -221,6 +240,44 @@ def test_log_messages_lose_what_traces_have(tmp_path):
     assert left_in(page, ["Jo Kowalczyk", "jo@example.org"]) == set()
 
 
+def test_names_of_log_files_are_redacted(tmp_path):
+    traces = users()
+    (tmp_path / "lg").mkdir()
+    log = tmp_path / "lg" / f"{MAIL}.log"
+    log.write_text(f'{{"trace_id": "{traces.trace_ids[0]}", "level": "ERROR", "message": "refund failed"}}\n' * 5)
+    lines = tk.logs(traces, str(log))
+    assert MAIL in lines.source_code
+    lines = lines.redacted(Outgoing.of("default").texts)
+    assert lines.source_code == "'[email]'"
+    for table in (lines.lines, lines.sources, lines.issues):
+        assert MAIL not in table.to_csv()
+    assert left_in(tk.report(traces, tmp_path / "a.html", logs=str(log)), [MAIL]) == set()
+
+
+def test_an_investigation_of_chosen_traces_has_no_value_of_the_choice(tmp_path):
+    chosen = users(**{"app.x": "a"}).where(f"app.x != '{MAIL}'")
+    assert len(chosen)
+    found = tk.investigate(chosen)
+    assert MAIL in found.report(tmp_path / "a.html", redact=None).read_text()
+    assert left_in(found.report(tmp_path / "b.html"), [MAIL]) == set()
+
+
+def test_an_investigation_of_a_file_that_is_named_for_a_person(tmp_path):
+    users().to_otlp(tmp_path / f"{MAIL}.jsonl")
+    found = tk.investigate(tk.read(tmp_path / f"{MAIL}.jsonl", progress=False))
+    assert left_in(found.report(tmp_path / "a.html"), [MAIL]) == set()
+
+
+def test_an_investigation_with_deployments_that_are_named_for_a_person(tmp_path):
+    before, during = tk.load_sample("checkout-regression")
+    name = f"hotfix by {MAIL} token=abcd1234efgh"
+    found = tk.investigate(during, before, deployments={name: "2026-11-21T04:59"}, steps=["changes"])
+    assert MAIL in found.report(tmp_path / "a.html", redact=None).read_text()
+    page = found.report(tmp_path / "b.html")
+    assert left_in(page, [MAIL, "abcd1234efgh"]) == set()
+    assert "hotfix by [email]" in page.read_text()
+
+
 def test_a_shortened_name_of_a_host_is_no_mail(tmp_path, recwarn):
     """The map shows ``ledger@db.shop.intern…``, and the whole name as a tooltip."""
     view = tk.service_graph(tk.load_sample("checkout-xray"))
@@ -264,6 +321,21 @@ def test_a_page_that_was_not_redacted_is_withheld(tmp_path, monkeypatch):
         with pytest.raises(tk.RenderError, match="expected no removed value"):
             tk.report([traces, tk.section("Part", part)], tmp_path / "a.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_key_of_pseudonyms_is_on_no_page(tmp_path):
+    key = "correct-horse-battery-staple"
+    traces = users(**{"user.email": "jo@example.org"}).redact({"default": "pseudonym", "pseudonym_key": key})
+    assert traces.steps[-1] == ".redact({'default': 'pseudonym'})"
+    assert left_in(tk.report(traces, tmp_path / "page.html", redact=None), [key]) == set()
+
+
+def test_a_page_with_the_key_of_pseudonyms_is_withheld():
+    key = "correct-horse-battery-staple"
+    outgoing = Outgoing.of({"default": "pseudonym", "pseudonym_key": key})
+    assert outgoing.text(f"redact(pseudonym_key={key!r})") == "redact(pseudonym_key='[removed]')"
+    with pytest.raises(tk.RenderError, match=r"expected no removed value in page\.html, found co"):
+        outgoing.check(f"<p>{key}</p>".encode(), "page.html")
 
 
 def test_words_of_the_page_are_no_leftovers(tmp_path):

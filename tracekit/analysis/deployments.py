@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +75,19 @@ def given_deployments(given: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
     found["first_ns"] = found["first_ns"].astype("int64")
     found["first_time"] = pd.to_datetime(found["first_ns"], utc=True)
     return found.sort_values("first_ns", kind="stable", ignore_index=True)
+
+
+def renamed(
+    given: pd.DataFrame | Mapping[str, Any] | None, texts: Callable[[Sequence[str]], list[str]]
+) -> pd.DataFrame | None:
+    """Return deployments with other names and versions, in the columns of ``deployments_of``; None for none."""
+    if given is None:
+        return None
+    found = given_deployments(given)
+    for name in COLUMNS[:3]:
+        is_text = found[name].map(lambda value: isinstance(value, str)).to_numpy(bool)
+        found.loc[is_text, name] = texts(found.loc[is_text, name].tolist())
+    return found
 
 
 def _time_ns(name: object, time: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tracekit.analysis.deployments import renamed
 from tracekit.arguments import check_traces
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.logs.join import logs as logs_of
@@ -109,7 +110,8 @@ def investigate(
     def run(outgoing: Outgoing | None = None) -> Investigation:
         """Return the investigation of the traces, or of what may leave of them."""
         now, before = (traces, baseline) if outgoing is None else (outgoing.traces(traces), outgoing.set_of(baseline))
-        recording = replace(build_case(now, rules=rules, requests=requests), deployments=deployments)
+        known = deployments if outgoing is None else renamed(deployments, outgoing.texts)
+        recording = replace(build_case(now, rules=rules, requests=requests), deployments=known)
         compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")
         case = _case(recording, compared, logs, outgoing)
         ran = run_steps(case, recording if compared.kind != "given" else case, chosen, on_step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tracekit.analysis.deployments import renamed
 from tracekit.findings import Shown
 from tracekit.report.goals import Goals
 from tracekit.report.latency_change import timeline_picture
@@ -131,10 +132,10 @@ class Investigation(Shown):
         outgoing
             What redacts the file that shows it.
         """
-        for traces in (self._sides.recording, self.baseline.before):
-            if traces is not None:
-                outgoing.traces(traces)
-        is_clean = self._case.logs is None and not any(len(frame) for frame in outgoing.removed)
+        sets = [traces for traces in (self._sides.recording, self.baseline.before) if traces is not None]
+        changed = [traces for traces in sets if not outgoing.keeps(traces)]
+        renamed(self._case.deployments, outgoing.texts)
+        is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)
         return self if is_clean or self._again is None else self._again(outgoing)
 
     @property

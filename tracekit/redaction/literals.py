@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tracekit.redaction.keys import LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _STATEMENT: Final = re.compile(
     r"(?s)\b(?:SELECT\b.*?\b(?:FROM|WHERE)\b|INSERT\s+(?:IGNORE\s+)?INTO\b|REPLACE\s+INTO\b|UPDATE\b.*?\bSET\b"
@@ -18,13 +18,27 @@ _LOWER: Final = re.compile(
     r"(?si)\s*(?:/\*.*?\*/\s*)?(?:select\b.*?\bfrom\b|insert\s+into\b|update\b.*?\bset\b|delete\s+from\b|with\b.*?\bas\b"
     r"|exec(?:ute)?\b|select\b|call\b|merge\b)"
 )
-_TOKEN: Final = re.compile(
-    r"""(?sx)
-    /\*.*?\*/ | --[^\n]* | \$\d+ | [A-Za-z_@:#$][\w$]*(?:\.[A-Za-z_]\w*)*     # comments, placeholders, names
-    | (?P<text>'(?:[^'\\]|''|\\.)*(?:'|$))
-    | (?P<quoted>(?<=[=(,<>])\s*"(?:[^"\\]|\\.)*"(?!\s*[.]) )
+_TOKENS: Final = r"""(?sx)
+    /\*.*?\*/ | --[^\n]*                                                      # comments
+    | (?P<dollar>\$(?P<tag>[A-Za-z_]\w*|)\$.*?(?:\$(?P=tag)\$|\Z))
+    | (?i:BETWEEN)\s+(?P<low>"(?:[^"\\]|\\.)*")\s+(?i:AND)\s+(?P<high>"(?:[^"\\]|\\.)*")
+    | (?i:I?LIKE|R?LIKE|REGEXP|GLOB|MATCH|THEN|ELSE)\s*(?P<compared>"(?:[^"\\]|\\.)*")
+    | \$\d+ | [A-Za-z_@:#$][\w$]*(?:\.[A-Za-z_]\w*)*                          # placeholders, names
+    | (?P<text>'(?:TEXT)*(?P<open>'|\Z))
+    | (?P<quoted>(?<=[=(,<>[])\s*"(?:[^"\\]|\\.)*"(?!\s*[.]) )
     | (?P<number>(?<![\w.$])[+-]?(?:0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w]))
-    | "(?:[^"\\]|\\.)*" | `[^`]*` | \[[^\]]*\]
+    | "(?:[^"\\]|\\.)*" | `[^`]*` | \[[A-Za-z_\#@][^\]'"]*\]
+    """
+_ESCAPED: Final = re.compile(_TOKENS.replace("TEXT", r"[^'\\]|''|\\."))  # as in MySQL: \' is a quote in a text
+_STANDARD: Final = re.compile(_TOKENS.replace("TEXT", r"[^']|''"))
+_VALUES: Final = ("dollar", "low", "high", "compared", "text", "quoted", "number")
+_JSON: Final = re.compile(r'[{\[]\s*(?:"[^"\\]*"\s*:|\{)')
+_LEAF: Final = re.compile(
+    r"""(?sx)
+    "(?:find|aggregate|insert|update|delete|count|distinct|collection|index|\$db)"\s*:\s*"[^"\\]*"  # names of tables
+    | "(?:[^"\\]|\\.)*"\s*:                                                                    # keys
+    | "(?P<text>(?:[^"\\]|\\.)*)(?:"|\Z) | '(?P<single>(?:[^'\\]|\\.)*)(?:'|\Z)
+    | (?P<number>(?<![\w.$])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w))
     """
 )
 _PAIR: Final = re.compile(r"(?:(?<=[?&;])|(?<=&amp;))([\w.~%\[\]-]{1,80})=([^&#\s\"'<>;]+)")
@@ -52,12 +66,55 @@ def sql_literals(text: str) -> Iterator[tuple[int, int]]:
     >>> [text[begin:end] for begin, end in sql_literals(text)]
     ["'x y'", '5']
     """
-    for found in _TOKEN.finditer(text):
-        if found.lastgroup is not None:
-            begin, end = found.span(found.lastgroup)
-            begin += len(text[begin:end]) - len(text[begin:end].lstrip())
-            if end - begin >= _LEAST and text[begin:end] not in {"''", '""'}:
+    if is_json(text):
+        yield from _of_groups(_LEAF, text, ("text", "single", "number"))
+        return
+    escaped = list(_of_groups(_ESCAPED, text, _VALUES))
+    if "\\'" not in text:
+        yield from escaped
+        return
+    standard = list(_of_groups(_STANDARD, text, _VALUES))
+    one, other = _ends(_ESCAPED, text), _ends(_STANDARD, text)
+    yield from escaped if one and not other else standard if other and not one else _union([*escaped, *standard])
+
+
+def is_json(text: str) -> bool:
+    """Return whether a statement is JSON, or contains it outside of texts, as those of MongoDB.
+
+    Examples
+    --------
+    >>> is_json('{"find": "users"}'), is_json("SELECT '{}'")
+    (True, False)
+    """
+    found = _JSON.search(text)
+    return found is not None and not set("'\"") & set(text[: found.start()])
+
+
+def _of_groups(pattern: re.Pattern[str], text: str, names: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield the begin and end of values: the matches of groups, without spaces before them and without empty ones."""
+    for found in pattern.finditer(text):
+        for begin, end in (found.span(name) for name in names if found[name]):
+            low = end - len(text[begin:end].lstrip())
+            if end - low >= _LEAST and text[low:end] not in {"''", '""'} and not LABEL.fullmatch(text[low:end]):
+                yield low, end
+
+
+def _ends(pattern: re.Pattern[str], text: str) -> bool:
+    """Return whether every text in a statement has an end."""
+    return all(found["text"] is None or found["open"] for found in pattern.finditer(text))
+
+
+def _union(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield what spans cover together."""
+    begin, end = 0, 0
+    for low, high in sorted(spans):
+        if low >= end:
+            if end:
                 yield begin, end
+            begin = low
+        end = max(end, high)
+    if end:
+        yield begin, end
 
 
 def statement_begin(text: str) -> int:

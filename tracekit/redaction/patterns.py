@@ -136,7 +136,11 @@ DETECTORS = {
         is_secret=True,
     ),
     "password in an address": Detector(
-        re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@[\w.-]+"), _unmasked, is_secret=True
+        re.compile(  # a password may contain @: up to the last one
+            r"\b[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@(?:[^/\s@\"'<>,;]+@)*[\w.-]+"
+        ),
+        _unmasked,
+        is_secret=True,
     ),
     "private address": Detector(
         re.compile(

@@ -41,6 +41,8 @@ _TEXT: Final = re.compile(r">([^<>]+)<|\b(aria-label|title|alt|data-\w+)=\"([^\"
 _PACKED: Final = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 _BINARY: Final = ("bdata",)  # members of figures that are numbers in base64
 _HOLDERS: Final = ("source", "traces", "recording")
+_LISTS: Final = (list, tuple, set, frozenset)
+_CONTAINERS: Final = (*_LISTS, dict, np.ndarray)
 _DEEPEST: Final = 4
 _CUT: Final = "…"  # at the end of a shortened text
 _HEAD: Final = 40  # bytes of a longer value that are searched for: views shorten texts
@@ -58,7 +60,7 @@ class Outgoing:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.values: set[str] = set()
+        self.values: set[str] = {policy.secret} if policy.secret else set()
         self.removed: list[pd.DataFrame] = []
         self._earlier: list[pd.DataFrame] = []
         self._sets: dict[int, tuple[TraceSet, TraceSet]] = {}
@@ -88,6 +90,12 @@ class Outgoing:
             self.removed.append(removed)
             self._earlier.append(traces.redacted)
         return self._sets[id(traces)][1]
+
+    def keeps(self, traces: TraceSet) -> bool:
+        """Return whether the steps, sources and issues of a set leave unchanged; ``removed`` tells the rest."""
+        found = self.traces(traces)
+        is_same = traces.sources.equals(found.sources) and traces.issues.equals(found.issues)
+        return is_same and traces.steps == found.steps
 
     def set_of(self, view: Any) -> Any:
         """Return a set as it may leave, and anything else unchanged."""
@@ -148,9 +156,11 @@ class Outgoing:
             column = self._column(out.iloc[:, at], out.columns[at])
             if column is not None:
                 out.isetitem(at, column.array)
-        out.columns = (
-            out.columns if out.columns.nlevels > 1 else pd.Index(self._labels(out.columns), name=out.columns.name)
-        )
+        levels = [self._labels(out.columns.get_level_values(level)) for level in range(out.columns.nlevels)]
+        if isinstance(out.columns, pd.MultiIndex):
+            out.columns = pd.MultiIndex.from_arrays(levels, names=out.columns.names)
+        else:
+            out.columns = pd.Index(levels[0], name=out.columns.name)
         if not isinstance(out.index, pd.RangeIndex):
             out.index = self._index(out.index)
         return out
@@ -159,7 +169,7 @@ class Outgoing:
         """Return an index as it may leave."""
         if not isinstance(index, pd.MultiIndex):
             new = self._column(index.to_series(), index.name)
-            return index if new is None else pd.Index(new, name=index.name)
+            return index if new is None else pd.Index(new, name=index.name, tupleize_cols=False)
         arrays = [index.get_level_values(level) for level in range(index.nlevels)]
         return pd.MultiIndex.from_arrays([self._index(array) for array in arrays], names=index.names)
 
@@ -176,12 +186,20 @@ class Outgoing:
         if not is_textual or name in _COLUMNS:
             return None
         values = column.astype(object)
-        known = [value for value in values.unique() if isinstance(value, str)]
+        known = list(dict.fromkeys(value for value in values if isinstance(value, str)))
         new = self.texts(known, context_of(str(name)))
         changes = {old: text for old, text in zip(known, new, strict=True) if old != text}
-        if not changes:
+        has_containers = any(isinstance(value, _CONTAINERS) for value in values)
+        if not changes and not has_containers:
             return None
-        return values.map(lambda value: changes.get(value, value) if isinstance(value, str) else value)
+        made = [changes.get(value, value) if isinstance(value, str) else self._container(value) for value in values]
+        return pd.Series(made, values.index, dtype=object)
+
+    def _container(self, value: Any) -> Any:
+        """Return a list, mapping or the like with its texts as they may leave, and anything else unchanged."""
+        if isinstance(value, np.ndarray):
+            return self.members(value.tolist())
+        return self.members(value) if isinstance(value, _CONTAINERS) else value
 
     def _finding(self, finding: Finding) -> Finding:
         """Return a finding with its texts as they may leave."""
@@ -302,7 +320,7 @@ def _texts_in(value: Any) -> Iterator[str]:
                 waiting.append(inner)
         elif isinstance(item, dict):
             waiting += [one for key, one in item.items() if key not in _BINARY]
-        elif isinstance(item, list):
+        elif isinstance(item, _LISTS):
             waiting += item
 
 
@@ -323,4 +341,6 @@ def _replaced(value: Any, new: dict[str, str]) -> Any:
         return new.get(value, value) if inner is None else json.dumps(_replaced(inner, new), allow_nan=False)
     if isinstance(value, dict):
         return {key: one if key in _BINARY else _replaced(one, new) for key, one in value.items()}
-    return [_replaced(one, new) for one in value] if isinstance(value, list) else value
+    if not isinstance(value, _LISTS):
+        return value
+    return (tuple if isinstance(value, tuple) else type(value))([_replaced(one, new) for one in value])

@@ -179,7 +179,7 @@ class Logs(Weighted, Shown):
         )
 
     def redacted(self, texts: Callable[[Sequence[str]], list[str]] = redacted) -> Logs:
-        """Return the same with PII and secrets in messages and templates masked, as in reports and exports.
+        """Return the same with PII and secrets in messages, templates and names of sources masked, as in reports.
 
         Parameters
         ----------
@@ -193,8 +193,10 @@ class Logs(Weighted, Shown):
         """
         lines = self.lines.assign(message=texts(self.lines["message"].tolist()))
         lines["template"] = _renamed(lines["template"], texts)
+        lines["source"] = _renamed(lines["source"], texts)
         templates, new = (_masked(table, texts) for table in (self.templates, self.new))
-        return replace(self, lines=lines, templates=templates, new=new)
+        sources, issues = (_named(table, texts) for table in (self.sources, self.issues))
+        return replace(self, lines=lines, templates=templates, new=new, sources=sources, issues=issues)
 
     def _line(self) -> str:
         """Return how many lines were joined, in one line."""
@@ -217,6 +219,17 @@ class Logs(Weighted, Shown):
 def _masked(table: pd.DataFrame, texts: Callable[[Sequence[str]], list[str]] = redacted) -> pd.DataFrame:
     """Return a table of templates with PII and secrets masked."""
     return table.assign(template=texts([str(text) for text in table["template"]])) if "template" in table else table
+
+
+def _named(table: pd.DataFrame, texts: Callable[[Sequence[str]], list[str]]) -> pd.DataFrame:
+    """Return a table of sources or issues with PII and secrets in its texts masked."""
+    out = table.copy()
+    for name in table.select_dtypes(["object", "str", "category"]):
+        known = [value for value in table[name].unique() if isinstance(value, str)]
+        new = dict(zip(known, texts(known), strict=True))
+        if any(old != text for old, text in new.items()):
+            out[name] = table[name].astype(object).map(lambda value, new=new: new.get(value, value))
+    return out
 
 
 def _renamed(column: pd.Series, texts: Callable[[Sequence[str]], list[str]]) -> pd.Categorical:
