@@ -41,7 +41,7 @@ def verify(
     before = read_traces(baseline, **options) if baseline else None
     traces = read_traces(files, **options)
     try:
-        found = tk.verify(report, traces, before, logs=logs, redact=policy)
+        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if not found.is_verified:

@@ -31,7 +31,7 @@ def statuses(found):
 
 
 def test_a_report_is_verified_by_its_sources(page, sides):
-    found = tk.verify(page, sides[1], sides[0])
+    found = tk.verify(page, sides[1], baseline=sides[0])
     assert found.is_verified
     assert repr(found) == f"Verification(verified: {(found.table['kind'] == 'claim').sum()} claims)"
     claims = found.table[found.table["kind"] == "claim"]
@@ -79,7 +79,7 @@ def test_one_digit_of_a_claim_is_noticed(page, sides, tmp_path):
     for number, at in enumerate(chosen):
         changed = text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :]
         (tmp_path / f"{number}.html").write_text(changed, encoding="utf-8")
-        found = tk.verify(tmp_path / f"{number}.html", sides[1], sides[0])
+        found = tk.verify(tmp_path / f"{number}.html", sides[1], baseline=sides[0])
         assert not found.is_verified, changed[at - 40 : at + 40]
     assert len(ledger["claims"]) > 10
 
@@ -90,12 +90,12 @@ def test_one_changed_span_is_noticed(page, sides):
     end = spans.end_ns.copy()
     end[-1] += 1
     changed = tk.TraceSet(replace(traces.columns, spans=replace(spans, end_ns=end)), forest=traces.forest)
-    found = tk.verify(page, changed, sides[0])
+    found = tk.verify(page, changed, baseline=sides[0])
     assert "traces checksum" in set(found.differences["name"])
 
 
 def test_claims_that_the_sources_do_not_give_are_missing(page, sides):
-    found = tk.verify(page, sides[0], sides[0])
+    found = tk.verify(page, sides[0], baseline=sides[0])
     assert {"different", "missing"} <= statuses(found)
     row = found.differences.set_index("name").loc["screen.cause-1"]
     assert row["status"] == "missing"
@@ -131,6 +131,6 @@ def test_hostile_names_neither_leave_their_element_nor_stop_verification(tmp_pat
 
 
 def test_a_notebook_shows_the_differences(page, sides):
-    bundle = tk.verify(page, sides[0], sides[0])._repr_mimebundle_()
+    bundle = tk.verify(page, sides[0], baseline=sides[0])._repr_mimebundle_()
     assert bundle["text/plain"].startswith("Verification(NOT verified, ")
     assert "<table" in bundle["text/html"]

@@ -83,8 +83,8 @@ class Verification(Shown):
 def verify(
     report: str | PathLike[str],
     traces: TraceSet,
-    baseline: TraceSet | None = None,
     *,
+    baseline: TraceSet | None = None,
     logs: Any = None,
     rules: Any = None,
     requests: pd.DataFrame | None = None,
@@ -129,7 +129,7 @@ def verify(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = tk.report(shop, f"{folder}/shop.html", baseline=baseline)
-    ...     tk.verify(page, shop, baseline).is_verified, tk.verify(page, baseline, shop).is_verified
+    ...     [tk.verify(page, one, baseline=baseline).is_verified for one in (shop, baseline)]
     (True, False)
     """
     check_traces(traces, "verify")
