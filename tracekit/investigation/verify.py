@@ -130,7 +130,7 @@ def verify(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = tk.report(shop, f"{folder}/shop.html", baseline=baseline)
     ...     [tk.verify(page, one, baseline=baseline).is_verified for one in (shop, baseline)]
-    (True, False)
+    [True, False]
     """
     check_traces(traces, "verify")
     if baseline is not None:
