@@ -72,9 +72,12 @@ def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: A
     return found
 
 
+_PLAIN_NAME: Final = re.compile(r"[a-z0-9_./:-]+")
+
+
 def is_distinctive(kind: str, value: str) -> bool:
     """Return whether a value is of its kind elsewhere too: not a name such as ``worker-orders``, without capitals."""
-    return kind != "name" or not value.isascii() or " " in value or value != value.lower()
+    return kind != "name" or _PLAIN_NAME.fullmatch(value) is None
 
 
 def _asked(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> dict[int, set[str]]:
