@@ -146,6 +146,22 @@ def test_names_of_services_are_not_replaced_by_names_of_people():
 # -------------------------------------------------------------------- policies
 
 
+def test_words_in_keys_of_names_stay_elsewhere():
+    attributes = {"kafka.username": "worker-orders", "function.full_name": "shop.orders.place"}
+    redacted = spans_with(attributes, name="process worker-orders shop.orders.place").redact()
+    assert redacted.columns.names == ["process worker-orders shop.orders.place"]
+    assert values_of(redacted) == {"kafka.username": "[name]", "function.full_name": "shop.orders.place", "n": "0"}
+    named = spans_with({"user.name": "Jo-Kowalczyk"}, name="pay Jo-Kowalczyk").redact()
+    assert named.columns.names == ["pay [name]"]
+
+
+def test_numbers_of_tokens_are_no_secrets():
+    attributes = {"gen_ai.server.time_to_first_token": 512, "user.password": 493021}
+    redacted = spans_with(attributes).redact()
+    assert redacted.attribute("gen_ai.server.time_to_first_token")[0] == "512"
+    assert redacted.attribute("user.password")[0] == "[secret]"
+
+
 def value_after(attributes, key, policy):
     return spans_with(attributes).redact(policy).attribute(key)[0]
 

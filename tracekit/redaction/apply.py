@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracekit.columns import Ragged
-from tracekit.redaction.find import IN_PLACE
+from tracekit.redaction.find import IN_PLACE, is_distinctive
 from tracekit.redaction.keys import Context
 from tracekit.redaction.leftover import LEAST, occurrences
 from tracekit.redaction.replace import CHOSEN, replaced, substitute
@@ -105,7 +105,7 @@ def _is_searched(value: str, kind: str) -> bool:
     if kind in IN_PLACE or kind == CHOSEN:
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         return size >= 16 or (size >= 8 and mixed)  # noqa: PLR2004 - not words
-    return size >= LEAST and not (kind == "name" and value.isalpha() and value.lower() == value)
+    return size >= LEAST and is_distinctive(kind, value)
 
 
 # -------------------------------------------------------------------- keys that the policy names

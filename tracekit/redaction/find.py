@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracekit.redaction.entropy import secrets_in
-from tracekit.redaction.keys import LABEL, Context, is_value_of
+from tracekit.redaction.keys import LABEL, Context, is_count, is_value_of
 from tracekit.redaction.literals import is_sql, query_values, sql_literals, statement_begin
 from tracekit.redaction.numbers import card_like, luhn
 from tracekit.redaction.patterns import DETECTORS
@@ -72,6 +72,14 @@ def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: A
     return found
 
 
+_PLAIN_NAME: Final = re.compile(r"[a-z0-9_./:-]+")
+
+
+def is_distinctive(kind: str, value: str) -> bool:
+    """Return whether a value is of its kind elsewhere too: not a name such as ``worker-orders``, without capitals."""
+    return kind != "name" or _PLAIN_NAME.fullmatch(value) is None
+
+
 def _asked(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> dict[int, set[str]]:
     """Return by row the kinds that a text may contain: a fast search that misses none."""
     asked: dict[int, set[str]] = {}
@@ -107,7 +115,7 @@ _PREFILTERS: Final = {
 
 def _matches(text: str, context: Context, kinds: set[str]) -> Iterator[Match]:
     """Yield the matches of these kinds in one text; they may overlap."""
-    if context.kind and is_value_of(context.kind, text) and context.kind != "IP address":
+    if context.kind not in {"", "IP address"} and is_value_of(context.kind, text) and not is_count(context, text):
         yield Match(0, len(text), context.kind)
         return
     if context.is_parameter and not LABEL.fullmatch(text):

@@ -19,7 +19,7 @@ KEYED: Final[dict[str, re.Pattern[str]]] = {
     ),
     "name": re.compile(
         _BEFORE + rf"(?:{_PERSON}_(?:(?:full|first|last|given|family|display|middle|maiden|nick)_?)?name"
-        r"|(?:first|last|full|given|family|middle|maiden|nick)_?name|surname|user_?name|enduser_id|name_on_card"
+        r"|(?:first|last|given|family|middle|maiden|nick)_?name|surname|user_?name|enduser_id|name_on_card"
         r"|card_?holder|patient|recipient)"
     ),
     "phone number": re.compile(_BEFORE + r"(?:phone|telephone|mobile|msisdn|fax|cell_?phone)(?:_?(?:number|no|nr))?"),
@@ -67,6 +67,7 @@ class Context(NamedTuple):
     is_sql: bool = False
     is_parameter: bool = False
     is_query: bool = False
+    is_token: bool = False
 
 
 @lru_cache(maxsize=65_536)
@@ -95,6 +96,7 @@ def context_of(key: str) -> Context:
         is_sql=_SQL.fullmatch(plain) is not None,
         is_parameter=_PARAMETER.fullmatch(plain) is not None,
         is_query=_URL_QUERY.fullmatch(plain) is not None,
+        is_token=plain.endswith("token"),
     )
 
 
@@ -102,6 +104,11 @@ _WITHOUT: Final = re.compile(
     r"(?i)\s*|true|false|null|none|nil|n/?a|unknown|anonymous|guest|default|test|basic|bearer|digest|aws4-hmac-sha256"
     r"|[*x•.\-]+|.*\*{3}.*|.*\[?(?:redacted|filtered|masked|hidden|removed)\]?.*|[{<$?%:].*"
 )
+
+
+def is_count(context: Context, text: str) -> bool:
+    """Return whether a text is a number such as a time to the first token, not a token."""
+    return context.is_token and re.fullmatch(r"\d{1,4}", text) is not None
 
 
 def is_value_of(kind: str, text: str) -> bool:

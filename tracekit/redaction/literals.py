@@ -15,8 +15,8 @@ _STATEMENT: Final = re.compile(
     r"|DELETE\s+FROM\b|MERGE\s+INTO\b|CALL\s+[\w.]+\s*\()"
 )
 _LOWER: Final = re.compile(
-    r"(?si)\s*(?:/\*.*?\*/\s*)?(?:select\b.*?\bfrom\b|insert\s+into\b|update\b.*?\bset\b|delete\s+from\b|with\b.*?\bas\b"
-    r"|exec(?:ute)?\b|select\b|call\b|merge\b)"
+    r"(?si)\s*(?:/\*.*?\*/\s*)?(?:select\b.*?\bfrom\b|insert\s+into\b|update\b.*?\bset\b|delete\s+from\b"
+    r"|with\b.*?\bas\s*\(\s*select\b)"
 )
 _TOKENS: Final = r"""(?sx)
     /\*.*?\*/ | --[^\n]*                                                      # comments

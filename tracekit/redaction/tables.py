@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracekit.redaction.find import IN_PLACE, SECRETS, Match, found_in, is_card_number, merged
+from tracekit.redaction.find import IN_PLACE, SECRETS, Match, found_in, is_card_number, is_distinctive, merged
 from tracekit.redaction.keys import Context, context_of, is_value_of
 from tracekit.redaction.leftover import LEAST, LONG, occurrences
 from tracekit.redaction.scan import blob_of
@@ -194,7 +194,7 @@ def _of_numbers(kv: KeyValues, keys: Sequence[Context], inside: Pool) -> None:
 
 def _kind_of_number(text: str, context: Context) -> str:
     """Return the kind of a number, "" for none."""
-    if context.kind and is_value_of(context.kind, text):
+    if context.kind and is_value_of(context.kind, text) and not (context.kind == "secret" and context.is_token):
         return context.kind
     is_card = len(text) <= 19 and not (context.is_machine or context.is_id) and is_card_number(text)  # noqa: PLR2004
     return "payment card" if is_card else ""
@@ -208,7 +208,8 @@ def _everywhere(pools: Pools) -> None:
     kinds: dict[str, str] = {}
     for pool in pools:
         for _, match, value in pool.values():
-            if match.kind not in IN_PLACE and len(value.encode()) >= LEAST:
+            is_found = match.kind not in IN_PLACE and is_distinctive(match.kind, value)
+            if is_found and len(value.encode()) >= LEAST:
                 kinds.setdefault(value, match.kind)
     named = _names_of_machines(pools.attributes)
     kinds = {value: kind for value, kind in kinds.items() if kind in SECRETS or value not in named}
