@@ -292,5 +292,5 @@ def test_more_failures_within_the_limits_of_a_point_are_not_critical():
         frame.loc[frame["trace_id"].isin(bad) & frame["parent_span_id"].isna(), "status_code"] = "ERROR"
         sets.append(tk.TraceSet.from_spans(frame).with_weights(1))
     found = screen(sets[1], sets[0])
-    assert found["headline"].headline.startswith("Error rate rose 0.5% → 1.9%")
+    assert found["headline"].headline.startswith("Error rate rose 0.50% → 1.9%")
     assert found.severity == "warning"
