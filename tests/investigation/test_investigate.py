@@ -196,6 +196,21 @@ def test_before_a_release(both):
 
 
 @pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        ("2026-11-21T04:59:03", "ledger 1.5.0, deployed 2026-11-21 04:59:03 UTC"),
+        ("2026-11-20T04:59:03", "ledger 1.5.0, first seen 2026-11-21 04:59:03 UTC"),  # before the recording
+    ],
+)
+def test_before_a_deployment_that_the_user_gives(both, time, told):
+    before, during = both
+    found = tk.investigate(before + during, deployments={"ledger 1.5.0": time})
+    assert found.baseline.kind == "before a release"
+    assert found.baseline.statement.endswith(told)
+    assert numbers(found.first_screen["cause"])["service_name"] == "ledger"
+
+
+@pytest.mark.parametrize(
     ("parts", "kind"),
     [([("", 300)], "fast"), ([("failing", 1), ("", 30)] * 9, "succeeded"), ([("", 5)], "none")],
 )

@@ -19,6 +19,7 @@ _OUTCOMES: Final = (
     "operation", "service.name", "peer.service", "otel.", "telemetry.", "db.", "error", "exception", "http.response.",
     "http.request.resend_count", "http.resend_count", "faas.coldstart",
     "http.status_code", "rpc.response", "messaging.message", "code.", "thread.", "process.",
+    "aws.xray.error", "aws.xray.fault", "aws.xray.throttle",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.change_points import ERRORS, LATENCY, ONSET, RECOVERY
+from tracekit.analysis.deployments import deployments_of
 from tracekit.checks.changes.over_time import timeline_of
 from tracekit.checks.overview import ENOUGH, overview
 from tracekit.schema import Quality
@@ -68,11 +69,15 @@ def _before_onset(case: Case, seen: Timeline) -> Baseline | None:
 
 def _before_release(case: Case, seen: Timeline) -> Baseline | None:
     """Return the traces before the first release and those from it on; None without a release among the traces."""
-    for row in seen.deployments.to_dict("records"):
-        at = _first_start(case.traces, str(row["service_name"]), str(row["service_version"]))
+    given = seen.deployments.to_dict("records")
+    for row in given if case.deployments is None else [*given, *deployments_of(case.traces).to_dict("records")]:
+        is_version = isinstance(row["service_version"], str)
+        first = int(row["first_ns"])
+        at = _first_start(case.traces, str(row["service_name"]), row["service_version"]) if is_version else first
         if (found := _split(case.traces, at, at, None)) is not None:
             name = " ".join(str(part) for part in (row["service_name"], row["service_version"]) if not pd.isna(part))
-            text = f"{NOT_GIVEN}: compared with the traces before {name}, first seen {moment(int(row['first_ns']))} UTC"
+            seen_at = f"{'first seen' if is_version else 'deployed'} {moment(first)}"
+            text = f"{NOT_GIVEN}: compared with the traces before {name}, {seen_at} UTC"
             return Baseline("before a release", *found, text)
     return None
 

@@ -236,3 +236,61 @@ def test_a_mean_that_rose_without_any_operation_is_no_regression():
     found = screen(now, before)
     assert found.severity in {"info", "notice"}
     assert "cause" not in found
+
+
+def versioned(traces, version_at):
+    """The traces, with a version of ledger for each of its spans by the rank of its request, from 0 to 1."""
+    spans = traces.spans.astype({"service_version": object})
+    rank = spans.groupby("trace_id")["start_ns"].transform("min").rank(method="dense", pct=True)
+    is_ledger = spans["service_name"] == "ledger"
+    spans.loc[is_ledger, "service_version"] = rank[is_ledger].map(version_at)
+    return tk.TraceSet.from_spans(spans)
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (lambda at: "1.5.0" if at > 0.5 else "1.4.0", "first seen after the regression began, "),
+        (lambda at: "1.5.0" if at < 0.5 else "1.4.0", "no longer serving when the data end"),
+    ],
+)
+def test_a_release_that_cannot_be_the_cause_is_not_rolled_back(now, told):
+    before, during = tk.load_sample("checkout-regression")
+    found = screen(versioned(during, now), versioned(before, lambda _: "1.4.0"))
+    assert told in found["changed"].headline
+    assert "Coincides" not in found["changed"].headline
+    assert "Roll back" not in found["actions"].headline
+
+
+def test_a_roll_back_does_not_lead_to_a_withdrawn_version():
+    before, during = tk.load_sample("checkout-regression")
+    was = versioned(before, lambda at: "1.4.1" if 0.3 < at < 0.4 else "1.4.0")
+    found = screen(versioned(during, lambda _: "1.5.0"), was)
+    assert found["actions"].headline.startswith("1. Roll back ledger to 1.4.0.")
+
+
+def test_a_later_baseline_is_no_reason_to_act_now():
+    before, during = tk.load_sample("checkout-regression")
+    spans = before.spans.astype({"service_version": object})
+    found = screen(during, tk.TraceSet.from_spans(spans.assign(start_ns=spans["start_ns"] + 3600 * 10**9,
+                                                               end_ns=spans["end_ns"] + 3600 * 10**9)))  # fmt: skip
+    assert found.severity == "warning"
+    assert "the baseline is later than these traces" in found["period"].headline
+    assert "started" not in found or "Still" not in found["started"].headline
+    assert "Roll back" not in found["actions"].headline
+    assert "Coincides" not in found["changed"].headline
+
+
+def test_more_failures_within_the_limits_of_a_point_are_not_critical():
+    """0.5% and 1.9% of 2,000 requests: the rate rose beyond doubt, by one percentage point not."""
+    sets = []
+    for at, (share, seed) in enumerate([(0.005, 1), (0.019, 2)]):
+        rng = np.random.default_rng(seed)
+        begin = EPOCH + at * 36_000_000 * MS
+        frame = Shop(rng).traces(2000, begin=begin).spans.astype({"status_code": object})
+        bad = frame["trace_id"].drop_duplicates().sample(int(2000 * share), random_state=seed)
+        frame.loc[frame["trace_id"].isin(bad) & frame["parent_span_id"].isna(), "status_code"] = "ERROR"
+        sets.append(tk.TraceSet.from_spans(frame).with_weights(1))
+    found = screen(sets[1], sets[0])
+    assert found["headline"].headline.startswith("Error rate rose 0.50% → 1.9%")
+    assert found.severity == "warning"

@@ -10,7 +10,7 @@ from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of, place_of
 from tracekit.checks.screen.cause import cause_of
-from tracekit.checks.screen.changed import releases
+from tracekit.checks.screen.changed import releases, timing_of, version_before
 from tracekit.findings import Finding
 from tracekit.stats.quantiles import Quantile, quantile_limits
 from tracekit.text import clean, duration, interval, ratio
@@ -41,14 +41,15 @@ def actions(made: Made) -> Finding | None:
 
 
 def _roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
-    """Return the release to undo: that of the service that is the likely cause; none without one."""
-    mine = [one for one in made.case.result(releases) if one.service_name == found.service_name and one.previous]
-    if not mine:
-        return [], {}
-    one = mine[0]
-    name, was = clean(one.service_name, limit=_NAME), clean(one.previous[-1], limit=_NAME)
-    values = {"roll_back": one.service_name, "version": one.version, "previous_version": one.previous[-1]}
-    return [f"Roll back {name} to {was}."], values
+    """Return the release to undo: of the likely cause, seen by the onset and still serving; none without one."""
+    for one in made.case.result(releases):
+        if one.service_name != found.service_name or not timing_of(made, one).coincides:
+            continue
+        if (before := version_before(made.case, one)) is not None:
+            name, was = clean(one.service_name, limit=_NAME), clean(before, limit=_NAME)
+            values = {"roll_back": one.service_name, "version": one.version, "previous_version": before}
+            return [f"Roll back {name} to {was}."], values
+    return [], {}
 
 
 def _mend(found: Cause, *, is_second: bool) -> list[str]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.analysis.deployments import first_versions, given_deployments, labels_of
 from tracekit.checks.changes.over_time import timeline_of
+from tracekit.checks.screen.course import course_of
+from tracekit.checks.screen.served import served, served_last
 from tracekit.findings import Finding
 from tracekit.text import clean, moment, plural
 
@@ -30,14 +32,31 @@ class Release(NamedTuple):
     first_ns: int
 
 
+class Timing(NamedTuple):
+    """When a release came and went: after the regression began, and whether it serves when the data end.
+
+    ``is_undone``: the baseline is later, so that the version is no longer that of the system.
+    """
+
+    is_late: bool
+    is_serving: bool
+    is_undone: bool = False
+
+    @property
+    def coincides(self) -> bool:
+        """Whether the release may be the cause: seen by the time of the onset, and not withdrawn."""
+        return self.is_serving and not self.is_late and not self.is_undone
+
+
 def changed(made: Made) -> Finding | None:
     """Return what changed since the baseline besides latency and errors; None without a baseline."""
     if made.changes is None or made.case.baseline is None:
         return None
     found = made.case.result(releases)
     new = made.first("operations", "new_log_lines")
-    words = [*_released(made.case, found), *_deployed(made.case), *([new.headline] if new is not None else [])]
-    is_related = made.regression is not None and bool(found)
+    timing = [timing_of(made, one) for one in found]
+    words = [*_released(made, found, timing), *_deployed(made.case), *([new.headline] if new is not None else [])]
+    is_related = made.regression is not None and any(one.coincides for one in timing)
     note = " (Coincides; not proof.)" * is_related
     return Finding(
         "screen.changed",
@@ -68,6 +87,25 @@ def releases(case: Case) -> list[Release]:
     ]
 
 
+def timing_of(made: Made, release: Release) -> Timing:
+    """Return when a release came and went; without a regression it is not late."""
+    table = served(made.case.traces, release.service_name)
+    mine = table[table["version"] == release.version]
+    if mine.empty:
+        return Timing(is_late=False, is_serving=False)
+    high = None if made.regression is None else course_of(made, made.regression).high_ns
+    is_late = high is not None and int(mine["first_ns"].iloc[0]) > high
+    return Timing(is_late, bool(mine["is_serving"].iloc[0]), made.is_baseline_later)
+
+
+def version_before(case: Case, release: Release) -> str | None:
+    """Return the version of the service that served last before a release: in the baseline, or in the recording."""
+    if case.recording is not None:
+        return served_last(case.recording, release.service_name, release.version, release.first_ns)
+    return None if case.baseline is None else served_last(
+        case.baseline.traces, release.service_name, release.version, None)  # fmt: skip
+
+
 def _of_recording(row: dict[Hashable, Any]) -> Release:
     """Return the release of a row of the deployments of a recording."""
     was = row["previous_version"]
@@ -80,21 +118,31 @@ def _versions(case: Case) -> pd.DataFrame:
     return first_versions(case.traces)
 
 
-def _released(case: Case, found: list[Release]) -> list[str]:
+def _released(made: Made, found: list[Release], timing: list[Timing]) -> list[str]:
     """Return the sentences about versions."""
     if not found:
-        has_any = len(_versions(case)) > 0
+        has_any = len(_versions(made.case)) > 0
         return ["No new service version." if has_any else "Service versions are not recorded (service.version)."]
-    names = [_release(one) for one in found[:_NAMED]]
+    names = [_release(made, *both) for both in zip(found[:_NAMED], timing[:_NAMED], strict=True)]
     more = f" and {plural(len(found) - _NAMED, 'more version')}" if len(found) > _NAMED else ""
     return [f"{'; '.join(names)}{more}. No other service version changed."]
 
 
-def _release(one: Release) -> str:
-    """Return a new version in words."""
+def _release(made: Made, one: Release, timing: Timing) -> str:
+    """Return a new version in words; the time without its date where the traces are all of one day."""
     was = ", ".join(clean(version, limit=_NAME) for version in one.previous)
     name = clean(one.service_name, limit=_NAME)
-    return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen {moment(one.first_ns)[11:]}"
+    days = {moment(at)[:10] for at in (*(_period(made) or ()), one.first_ns)}
+    at = moment(one.first_ns)[11:] if len(days) == 1 else moment(one.first_ns)
+    is_told = made.regression is not None
+    late = " after the regression began," * (is_told and timing.is_late)
+    gone = ", no longer serving when the data end" * (is_told and not timing.is_serving)
+    return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen{late} {at}{gone}"
+
+
+def _period(made: Made) -> tuple[int, int] | None:
+    """Return the period of the current traces; None without times."""
+    return None if made.changes is None else made.changes.now.period_ns
 
 
 def _deployed(case: Case) -> list[str]:

@@ -112,9 +112,10 @@ def _between_sides(made: Made, band: Band | None) -> tuple[int | None, int | Non
 def _is_ongoing(made: Made, band: Band | None) -> bool | None:
     """Return whether more of the last requests than of the baseline are slow or failed; None where too few decide.
 
-    It is over where they are not, and fewer of them are than of the requests before them.
+    With a baseline that is later, the data end with the baseline, and nothing is said.  It is over where they are not,
+    and fewer of them are than of the requests before them.
     """
-    if band is None:
+    if band is None or made.is_baseline_later:
         return None
     now, was = _affected(made, band)
     begun = _starts(band.now)

@@ -9,6 +9,7 @@ from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.names import name_of
 from tracekit.checks.screen.course import course_of
 from tracekit.findings import Finding
+from tracekit.stats.differences import Limited, difference_limits
 from tracekit.text import count, factor, from_to, plural, ratio
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _is_hurting(made: Made, regression: Regression, changes: Changes) -> bool:
     """Return whether users are hurt now: by enough, and still when the data end."""
     row = most_regressed(changes)
     if regression.metric == "error_rate":
-        is_felt = changes.now.failed.value - changes.before.failed.value >= _POINTS
+        rates = (Limited(one.value, one.low, one.high) for one in (changes.before.failed, changes.now.failed))
+        is_felt = difference_limits(*rates).low >= _POINTS
     else:
         is_felt = row is not None and row["p95_change_low_ns"] >= _FELT * row["baseline_p95_ns"]
     is_sure = regression.p_value <= _SURE

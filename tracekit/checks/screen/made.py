@@ -70,6 +70,13 @@ class Made:
         return comparable_changes(self.case)
 
     @cached_property
+    def is_baseline_later(self) -> bool:
+        """Whether the baseline starts after the current traces end."""
+        if self.changes is None or self.changes.before.period_ns is None or self.changes.now.period_ns is None:
+            return False
+        return self.changes.before.period_ns[0] > self.changes.now.period_ns[1]
+
+    @cached_property
     def regression(self) -> Regression | None:
         """What became worse since the baseline, what users notice most first; None if nothing did.
 

@@ -51,7 +51,8 @@ def compared(made: Made) -> Finding | None:
         "periods_ns": [None if side.period_ns is None else list(side.period_ns) for side in sides],
         "is_sampling_known": bool(weights.known.all()),
     }
-    parts = [what, each, sampling, *([made.case.comparison] if made.case.comparison else [])]
+    later = ["the baseline is later than these traces"] if made.is_baseline_later else []
+    parts = [what, *later, each, sampling, *([made.case.comparison] if made.case.comparison else [])]
     return Finding("screen.period", "info", f"{' · '.join(parts)}.", values=values, code="traces.summary")
 
 
