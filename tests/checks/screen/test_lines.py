@@ -313,6 +313,16 @@ def test_a_release_has_its_date_where_the_incident_spans_two_days():
     assert "ledger 1.4.0 → 1.5.0, first seen 2026-11-21 23:58:53." in found
 
 
+def test_without_times_versions_are_still_recorded():
+    sets = [
+        side.spans.drop(columns=["start_ns", "end_ns"]).assign(start_ns=None, end_ns=None)
+        for side in tk.load_sample("checkout-regression")
+    ]
+    found = screen(*(tk.TraceSet.from_spans(spans) for spans in reversed(sets)))
+    assert "vs baseline without times" in found["period"].headline
+    assert "not recorded" not in found["changed"].headline
+
+
 def test_a_baseline_without_versions_has_no_old_one():
     before, during = tk.load_sample("checkout-regression")
     bare = tk.TraceSet.from_spans(before.spans.drop(columns="service_version"))
