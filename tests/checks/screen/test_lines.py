@@ -294,3 +294,37 @@ def test_more_failures_within_the_limits_of_a_point_are_not_critical():
     found = screen(sets[1], sets[0])
     assert found["headline"].headline.startswith("Error rate rose 0.50% → 1.9%")
     assert found.severity == "warning"
+
+
+def test_deployments_within_the_data_are_counted():
+    before, during = tk.load_sample("checkout-regression")
+    given = {f"flag {at}": f"2026-11-21T04:59:1{at}" for at in range(6)} | {"old": "2026-11-20", "later": "2026-11-22"}
+    found = screen(during, before, deployments=given)["changed"].headline
+    assert "Deployments: flag 0 at " in found
+    assert "flag 3 at 2026-11-21 04:59:13 UTC and 2 more." in found
+    assert "old" not in found
+
+
+def test_a_release_has_its_date_where_the_incident_spans_two_days():
+    before, during = tk.load_sample("checkout-regression")
+    moved = [side.spans.assign(**{name: side.spans[name] + 19 * 3600 * 10**9 - 10 * 10**9
+                                  for name in ("start_ns", "end_ns")}) for side in (before, during)]  # fmt: skip
+    found = screen(*(tk.TraceSet.from_spans(spans) for spans in reversed(moved)))["changed"].headline
+    assert "ledger 1.4.0 → 1.5.0, first seen 2026-11-21 23:58:53." in found
+
+
+def test_without_times_versions_are_still_recorded():
+    sets = [
+        side.spans.drop(columns=["start_ns", "end_ns"]).assign(start_ns=None, end_ns=None)
+        for side in tk.load_sample("checkout-regression")
+    ]
+    found = screen(*(tk.TraceSet.from_spans(spans) for spans in reversed(sets)))
+    assert "vs baseline without times" in found["period"].headline
+    assert "not recorded" not in found["changed"].headline
+
+
+def test_a_baseline_without_versions_has_no_old_one():
+    before, during = tk.load_sample("checkout-regression")
+    bare = tk.TraceSet.from_spans(before.spans.drop(columns="service_version"))
+    told = "Service versions are not recorded on both sides (service.version)."
+    assert screen(during, bare)["changed"].headline.startswith(told)

@@ -9,7 +9,7 @@ from tracekit.checks.changes.over_time import timeline_of
 from tracekit.checks.screen.course import course_of
 from tracekit.checks.screen.served import served, served_last
 from tracekit.findings import Finding
-from tracekit.text import clean, moment, plural
+from tracekit.text import clean, count, moment, plural
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -55,7 +55,7 @@ def changed(made: Made) -> Finding | None:
     found = made.case.result(releases)
     new = made.first("operations", "new_log_lines")
     timing = [timing_of(made, one) for one in found]
-    words = [*_released(made, found, timing), *_deployed(made.case), *([new.headline] if new is not None else [])]
+    words = [*_released(made, found, timing), *_deployed(made), *([new.headline] if new is not None else [])]
     is_related = made.regression is not None and any(one.coincides for one in timing)
     note = " (Coincides; not proof.)" * is_related
     return Finding(
@@ -118,11 +118,19 @@ def _versions(case: Case) -> pd.DataFrame:
     return first_versions(case.traces)
 
 
+def _has_versions(case: Case) -> bool:
+    """Return whether a span has a version, also one without a time."""
+    return bool((case.traces.codes("service_version").codes >= 0).any())
+
+
 def _released(made: Made, found: list[Release], timing: list[Timing]) -> list[str]:
     """Return the sentences about versions."""
     if not found:
-        has_any = len(_versions(made.case)) > 0
-        return ["No new service version." if has_any else "Service versions are not recorded (service.version)."]
+        cases = [one for one in (made.case, made.case.baseline) if one is not None]
+        if all(_has_versions(one) for one in cases):
+            return ["No new service version."]
+        where = " on both sides" * any(_has_versions(one) for one in cases)
+        return [f"Service versions are not recorded{where} (service.version)."]
     names = [_release(made, *both) for both in zip(found[:_NAMED], timing[:_NAMED], strict=True)]
     more = f" and {plural(len(found) - _NAMED, 'more version')}" if len(found) > _NAMED else ""
     return [f"{'; '.join(names)}{more}. No other service version changed."]
@@ -145,11 +153,15 @@ def _period(made: Made) -> tuple[int, int] | None:
     return None if made.changes is None else made.changes.now.period_ns
 
 
-def _deployed(case: Case) -> list[str]:
-    """Return the sentence about deployments that the user gave; none without."""
-    if case.deployments is None:
+def _deployed(made: Made) -> list[str]:
+    """Return the sentence about deployments that the user gave, from the baseline's start to the data's end."""
+    if made.case.deployments is None or made.changes is None:
         return []
-    given: Any = given_deployments(case.deployments)
+    given: Any = given_deployments(made.case.deployments)
+    periods = [side.period_ns for side in (made.changes.before, made.changes.now) if side.period_ns is not None]
+    if periods:
+        given = given[given["first_ns"].between(min(one[0] for one in periods), max(one[1] for one in periods))]
     names = [f"{clean(name, limit=_NAME)} at {moment(at)} UTC" for name, at in
              zip(labels_of(given), given["first_ns"], strict=True)]  # fmt: skip
-    return [f"Deployments: {'; '.join(names[:_NAMED])}."] if names else []
+    more = f" and {count(len(names) - _NAMED)} more" if len(names) > _NAMED else ""
+    return [f"Deployments: {'; '.join(names[:_NAMED])}{more}."] if names else []

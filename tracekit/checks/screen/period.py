@@ -36,7 +36,8 @@ def compared(made: Made) -> Finding | None:
     sides = [made.case.result(overview)] if changes is None else [changes.now, changes.before]
     name = "Incident" if made.regression is not None else "Current"
     now, *before = (_period(side) for side in sides)
-    before = [one.removeprefix(now[:11]) for one in before]  # the date, where it is the same
+    if sides[0].period_ns is not None:
+        before = [one.removeprefix(now[:11]) for one in before]  # the date, where it is the same
     counts = [len(side.traces) for side in sides]
     each = (
         f"{plural(counts[0], 'trace')} each"
