@@ -226,3 +226,10 @@ def test_no_traces_at_all(both):
     found = tk.investigate(both[0].head(0))
     assert found.baseline.kind == "none"
     assert found.severity != "critical"
+
+
+def test_one_trace_is_too_few_to_compare():
+    before, during = tk.load_sample("checkout-regression")
+    line = tk.investigate(during.head(1), before).first_screen["headline"]
+    assert line.headline == "Too few traces to compare (n = 1,000 → 1): no statement on a regression."
+    assert (line.severity, line.status) == ("notice", "inconclusive")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.names import name_of
+from tracekit.checks.overview import ENOUGH
 from tracekit.checks.screen.course import course_of
 from tracekit.findings import Finding
 from tracekit.stats.differences import Limited, difference_limits
@@ -109,7 +110,12 @@ def _nothing(made: Made, changes: Changes) -> Finding | None:
         return None
     entries = changes.entries
     tested = int(entries["p95_change_low_ns"].notna().sum())
-    traces = from_to(len(changes.before.traces), len(changes.now.traces), count)
+    sizes = len(changes.before.traces), len(changes.now.traces)
+    traces = from_to(*sizes, count)
+    if min(sizes) < ENOUGH:
+        text = f"Too few traces to compare (n = {traces}): no statement on a regression."
+        values = {"metric": None, "endpoint_count": 0}
+        return Finding("screen.headline", "notice", text, values=values, status="inconclusive", code="len(traces)")
     what = f"the p95 of {plural(tested, 'endpoint')}, the mean latency and the error rate" if tested else "the mean"
     text = f"No significant regression of {what} (n = {traces} traces)."
     values = {"metric": None, "endpoint_count": tested}
