@@ -41,7 +41,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "tracekit": _tracekit_version(),
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
-        "inputs": sorted({*sides.inputs, *(["logs"] if standard.case.logs is not None else [])}),
+        "inputs": sorted({*sides.inputs, *_inputs(standard.findings)}),
         "sets": {
             name: {"checksum": checksum(one), "trace_count": len(one), "span_count": len(one.columns.spans)}
             for name, one in sets.items()
@@ -49,6 +49,12 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         },
         "claims": list(_claims(standard.screen, standard.findings)),
     }
+
+
+def _inputs(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield the inputs beside traces without which these findings are not found."""
+    if any(found.check == "new_log_lines" for found in findings):
+        yield "logs"
 
 
 def redaction_of(outgoing: Outgoing | None) -> str:
