@@ -89,7 +89,7 @@ GLOSSARY: Final = {
     ),
     # ---------------------------------------------------------------- comparison
     "baseline": Term("Earlier traces of the same system that the current ones are compared with", ("current",)),
-    "regressed": Term("Worse than the baseline by more than chance explains", ("regression",), "tk.compare"),
+    "regressed": Term("Significantly worse than the baseline", ("regression",), "tk.compare"),
     "95% CI": Term(
         "Confidence interval: computed in this way, 95 of 100 intervals contain the value of the service. Not a range"
         " of single requests",
@@ -106,7 +106,7 @@ GLOSSARY: Final = {
         "When a change began, with an interval that contains the true time in 95 of 100 cases", call="tk.timeline"
     ),
     "suspect": Term(
-        "A service whose own time or errors explain part of the change, after what its callees explain",
+        "A service whose self time or errors explain part of the change, after what its callees explain",
         ("suspects",),
         "tk.suspects",
     ),

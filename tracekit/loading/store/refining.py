@@ -298,7 +298,10 @@ class _Deal:
         numbers = itertools.count()
 
         def read(tasks: Any, state: Any, merge: Callable[[Any, Any], Any], on: On) -> Any:
-            done = self._passes[next(numbers)]
+            number = next(numbers)
+            if number >= len(self._passes):  # a group may need a pass that all parts together did not
+                return over_tasks(tasks, state, merge, on)
+            done = self._passes[number]
             if state is period_of:  # one period, and so one set of time steps
                 return reduce(merge, done.states)
             return done.states[group] if _name(state) == done.name else over_tasks(tasks, state, merge, on)
@@ -313,7 +316,7 @@ class _Deal:
         return self._store.only(self._order[:count]).tasks
 
     def _pass(self, number: int, state: Callable[[Any], Any]) -> _Pass:
-        """Return the states of a pass so far: none if it now computes something else, or if that cannot be told."""
+        """Return the states of a pass so far: none if it now computes something else, or if that is not known."""
         name = _name(state)
         if number == len(self._passes):
             self._passes.append(_Pass(name))
