@@ -10,7 +10,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +19,7 @@ from typer.core import TyperGroup
 
 import tracekit as tk
 from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_privacy, cli_pull, cli_verify
+from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 from tracekit.loading.convert import AUTO
@@ -168,16 +168,9 @@ def report(
         str | None,
         typer.Option(help="Sampling weights: 1 if every request was recorded, auto, or a file of sampling rules."),
     ] = None,
-    slo: Annotated[
-        str | None, typer.Option(help="Share of requests that have to be good, such as 99.9%: adds the error budget.")
-    ] = None,
-    slo_latency_ms: Annotated[
-        float | None, typer.Option(help="With --slo: a good request also takes at most so long, in ms.")
-    ] = None,
-    prices: Annotated[
-        list[str] | None,
-        typer.Option(help="Adds what requests cost: aws-lambda, or a TOML file of prices. Repeatable."),
-    ] = None,
+    slo: Objective = None,
+    slo_latency_ms: LatencyMs = None,
+    prices: Prices = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     sample_spans: SampleSpans = None,
     redact: Redact = None,
@@ -190,8 +183,8 @@ def report(
     from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
 
     outgoing = outgoing_of(usable(redact, no_redact=no_redact))
-    objective = _objective(slo, slo_latency_ms)
-    charged = _charged(prices)
+    objective = objective_of(slo, slo_latency_ms)
+    charged = prices_of(prices)
     _check_options(format_, time_unit)
     options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
     options |= {"weights": weights, "sample_spans": sample_spans}
@@ -213,36 +206,9 @@ def report(
     _write_report(sides, output, title, outgoing=outgoing, logs=logs, slo=objective, prices=charged)
 
 
-def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | None:
-    """Return the arguments of ``tk.slo`` of the options; a usage error before any file is opened."""
-    if slo is None:
-        if latency_ms is not None:
-            raise typer.BadParameter("a latency objective needs --slo", param_hint="--slo-latency-ms")
-        return None
-    if latency_ms is not None and not latency_ms > 0:
-        raise typer.BadParameter(f"expected milliseconds above 0, found {latency_ms}", param_hint="--slo-latency-ms")
-    try:
-        share = float(Decimal(slo.removesuffix("%")) / (100 if slo.endswith("%") else 1))
-    except InvalidOperation:
-        share = 0.0
-    if not 0 < share < 1:
-        raise typer.BadParameter(f"expected a share such as 99.9% or 0.999, found {slo!r}", param_hint="--slo")
-    return {"objective": share} | ({} if latency_ms is None else {"latency_ms": latency_ms})
-
-
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
     """Return the ends of a period; None without any."""
     return None if start is None and end is None else (start, end)
-
-
-def _charged(prices: list[str] | None) -> list[Price] | None:
-    """Return the prices of the named lists and files; a usage error before any file of traces is opened."""
-    from tracekit.analysis.cost.prices import price_table  # noqa: PLC0415 - not for --help
-
-    try:
-        return price_table(prices) if prices else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--prices") from error
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import tracekit as tk
+from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_privacy import Redact, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 
@@ -24,6 +25,9 @@ def verify(
     baseline: Annotated[list[str] | None, typer.Option(help="Baseline that it was made with. Repeatable.")] = None,
     logs: Annotated[list[str] | None, typer.Option(help="Log lines that it was made with. Repeatable.")] = None,
     weights: Annotated[str | None, typer.Option(help="Sampling weights that it was made with.")] = None,
+    slo: Objective = None,
+    slo_latency_ms: LatencyMs = None,
+    prices: Prices = None,
     redact: Redact = None,
     sample_spans: SampleSpans = None,
     input_format: Annotated[
@@ -37,11 +41,12 @@ def verify(
     from tracekit.cli_tables import show, verification_table  # noqa: PLC0415 - not for --help
 
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
+    goals: dict[str, Any] = {"slo": objective_of(slo, slo_latency_ms), "prices": prices_of(prices)}
     policy = usable(redact, no_redact=False)
     before = read_traces(baseline, **options) if baseline else None
     traces = read_traces(files, **options)
     try:
-        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy)
+        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, **goals)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if not found.is_verified:

@@ -8,7 +8,8 @@ from test_report_sections import headings
 
 import tracekit as tk
 from tracekit import text
-from tracekit.report.goals import WORDS, Goals
+from tracekit.checks.figures.goals import WORDS
+from tracekit.report.goals import Goals
 from tracekit.report.page import render
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
@@ -54,7 +55,7 @@ def test_the_code_of_the_sections_gives_their_figures():
         assert set(scope) & {"goal", "spent"} == {{"slo": "goal", "cost": "spent"}[name]}
         found = scope.get("spent", scope.get("goal"))
         figure = text.ratio(found.sli.value) if name == "slo" else text.usd(found.per_request.value)
-        assert figure in goal.lead
+        assert figure in goal.figure.headline
 
 
 def test_hostile_prices_are_text():

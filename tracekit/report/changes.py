@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracekit.checks.changes.affected import affected_requests
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.comparison import comparable_changes
+from tracekit.checks.figures.changed import CHANGED, affected_figure, shapes_figure, suspects_figure
 from tracekit.views.markup import element
 from tracekit.views.plot import plot
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.findings import Finding
     from tracekit.views.markup import Markup
 
 _BARS = 8  # values with two bars
 _SHAPES = 4  # shapes with a flame graph
-_CHANGED = ("new", "gone", "more", "fewer")
 
 
 class Change(NamedTuple):
@@ -33,6 +34,8 @@ class Change(NamedTuple):
         The view.
     code
         The call that draws it.
+    figure
+        What to see in it, with its table.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Change(NamedTuple):
     lead: str
     content: Markup
     code: str
+    figure: Finding
 
 
 def changes_shown(case: Case) -> list[Change]:
@@ -54,7 +58,9 @@ def _suspects(case: Case) -> list[Change]:
         return []
     lead = "Services ranked by how well they explain the difference from the baseline."
     content = element("div", {"class": "chart"}, plot(found).inline())
-    return [Change("suspects", "Suspects", lead, content, "tk.plot(tk.suspects(before, traces))")]
+    return [
+        Change("suspects", "Suspects", lead, content, "tk.plot(tk.suspects(before, traces))", suspects_figure(found))
+    ]
 
 
 def _affected(case: Case) -> list[Change]:
@@ -65,7 +71,9 @@ def _affected(case: Case) -> list[Change]:
             lead = f"Attribute values of {found.band.what} that {found.band.verb[0]}, and of the rest."
             picture = element("div", {"class": "chart"}, plot(found.differences, bars=_BARS).picture())
             name = f"affected{f'-{at + 1}' * bool(at)}"
-            shown.append(Change(name, "Who is affected", lead, picture, f"tk.plot({found.band.code})"))
+            shown.append(
+                Change(name, "Who is affected", lead, picture, f"tk.plot({found.band.code})", affected_figure(found))
+            )
     return shown
 
 
@@ -73,7 +81,7 @@ def _shapes(case: Case) -> list[Change]:
     """Return the shapes of traces that are new, gone, or more or less frequent."""
     changes = comparable_changes(case)
     found = None if changes is None else changes.shapes
-    changed = None if found is None else found.table[found.table["verdict"].isin(_CHANGED)]
+    changed = None if found is None else found.table[found.table["verdict"].isin(CHANGED)]
     if found is None or changed is None or changed.empty:
         return []
     lead = (
@@ -81,4 +89,6 @@ def _shapes(case: Case) -> list[Change]:
         "of their calls."
     )
     content = element("div", {"class": "chart"}, plot(replace(found, table=changed), shapes=_SHAPES).inline())
-    return [Change("shapes", "Shapes of traces", lead, content, "tk.plot(tk.paths(traces, before))")]
+    return [
+        Change("shapes", "Shapes of traces", lead, content, "tk.plot(tk.paths(traces, before))", shapes_figure(found))
+    ]

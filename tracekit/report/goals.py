@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.analysis.cost.compute import cost
 from tracekit.analysis.slo.compute import slo
-from tracekit.text import factor, interval, plural, ratio, usd
+from tracekit.checks.figures.goals import cost_figure, objective_figure
 from tracekit.views.plot import plot
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from tracekit.analysis.cost.prices import Price
     from tracekit.analysis.cost.result import Cost
     from tracekit.analysis.slo.result import Slo
+    from tracekit.findings import Finding
     from tracekit.traces import TraceSet
     from tracekit.views.markup import Markup
 
-WORDS: Final = {"met": "met", "missed": "missed", "too few": "inconclusive, too few requests"}
 _SAVINGS: Final = {"repeated": "Calls in a row", "cacheable": "Cacheable reads"}
 
 
@@ -54,9 +54,9 @@ class Goals(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """A section: a sentence, a chart (None for none), tables by their heading, and the code of all."""
+    """A section: what to see in its chart (None for no chart), tables by their heading, and the code of all."""
 
-    lead: str
+    figure: Finding
     picture: Markup | None
     tables: dict[str, pd.DataFrame]
     code: str
@@ -77,35 +77,23 @@ def goals_shown(traces: TraceSet, goals: Goals) -> dict[str, Goal]:
 def _slo_shown(found: Slo, arguments: Mapping[str, Any]) -> Goal:
     """Return the section of an objective; without weights it says what would make the indicator known."""
     code = f"goal = tk.slo(traces, {_arguments(arguments)})\ntk.plot(goal)\ngoal.alerts"
-    what = f"{found.definition[:1].upper()}{found.definition[1:]}"
+    figure = objective_figure(found, code)
     if not found.is_assessable:
-        return Goal(f"{what}: not assessable; {found.statement}.", None, {}, code)
-    lead = (
-        f"{what}: {ratio(found.sli.value)} of {plural(found.sli.n, 'request')} "
-        f"({interval(found.sli.low, found.sli.high, ratio)}); objective {ratio(found.objective)}: "
-        f"{WORDS[found.verdict]}. Burn rate {factor(found.burn_rate)}; {ratio(found.spent_ratio)} of the error budget "
-        f"of {found.period_days:g} days spent."
-    )
+        return Goal(figure, None, {}, code)
     fired = found.alerts[found.alerts["fired_s"] > 0]
     tables = {"Burn-rate alerts that fired": fired} if len(fired) else {}
-    return Goal(lead, plot(found).picture() if found.bad_count else None, tables, code)
+    return Goal(figure, plot(found).picture() if found.bad_count else None, tables, code)
 
 
 def _cost_shown(found: Cost, prices: Sequence[Price | str]) -> Goal:
     """Return the section of costs, with the savings that there are."""
-    each = found.per_request
-    limits = f" ({interval(each.low, each.high, usd)})" if each.low <= each.high else ""
-    lead = (
-        f"{usd(each.value)} per request{limits}; {usd(found.usd_per_month)} per month at this request rate. Recording "
-        f"the traces: {usd(found.tracing_usd_per_month)} per month."
-    )
     tables: dict[str, pd.DataFrame] = {"Prices": found.items}
     tables |= {title: getattr(found, name) for name, title in _SAVINGS.items() if len(getattr(found, name))}
     code = f"spent = tk.cost(traces, [{', '.join(map(_price, prices))}])\ntk.plot(spent)\nspent.items"
     named = {
         title: table.rename(columns={"usd": "cost_usd", "usd_ratio": "cost_ratio"}) for title, table in tables.items()
     }
-    return Goal(lead, plot(found).picture(), named, code)
+    return Goal(cost_figure(found, code), plot(found).picture(), named, code)
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:

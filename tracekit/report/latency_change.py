@@ -27,6 +27,7 @@ from tracekit.views.service_graph.map import FAILING
 from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
+    from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.comparison import Changes
     from tracekit.report.sides import Sides
     from tracekit.traces import TraceSet
@@ -36,9 +37,13 @@ if TYPE_CHECKING:
 _STEPS = 6  # operations with a bar of their own
 
 
-def timeline_picture(sides: Sides) -> Markup | None:
-    """Return requests, durations and errors over time, of both sides, with deployments and the start of a split."""
-    found = timeline(_both(sides))
+def timeline_of(sides: Sides) -> Timeline:
+    """Return requests, durations and errors over time, of both sides."""
+    return timeline(_both(sides))
+
+
+def timeline_picture(found: Timeline, sides: Sides) -> Markup | None:
+    """Return a timeline with its deployments and the start of a split; None if all weights are 0."""
     if not found.table["weight_sum"].any():
         return None
     marks = dict(zip(found.deployment_names, found.deployments["first_time"], strict=True))

@@ -41,20 +41,21 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "tracekit": _tracekit_version(),
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
-        "inputs": sorted({*sides.inputs, *_inputs(standard.findings)}),
+        "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": {
             name: {"checksum": checksum(one), "trace_count": len(one), "span_count": len(one.columns.spans)}
             for name, one in sets.items()
             if one is not None
         },
-        "claims": list(_claims(standard.screen, standard.findings)),
+        "claims": list(_claims(standard.screen, standard.findings, standard.figures.values(), standard.waits.values())),
     }
 
 
-def _inputs(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield the inputs beside traces without which these findings are not found."""
-    if any(found.check == "new_log_lines" for found in findings):
+def _inputs(standard: Standard) -> Iterator[str]:
+    """Yield the inputs beside traces without which these claims are not found."""
+    if any(found.check == "new_log_lines" for found in standard.findings):
         yield "logs"
+    yield from (name for name, value in standard.goals._asdict().items() if value is not None)
 
 
 def redaction_of(outgoing: Outgoing | None) -> str:

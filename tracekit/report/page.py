@@ -42,7 +42,7 @@ _STATIC: Final = re.compile(
 _NOT_REDACTED: Final = "Not redacted: this file may contain personal data and secrets."
 _NO_TRACES: Final[dict[str, Any]] = {
     "alone": False, "compared": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
-    "screen": [], "screen_code": "", "timeline": None,
+    "screen": [], "screen_code": "", "timeline": None, "readings": {}, "tables": {},
 }  # fmt: skip
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.analysis.traffic import Traffic
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
+from tracekit.checks.figures.calls import calls_figure
+from tracekit.checks.figures.contributions import contributions_figure
+from tracekit.checks.figures.latency import latency_figure
+from tracekit.checks.figures.over_time import over_time_figure
+from tracekit.checks.figures.requests import request_figures
+from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
@@ -23,30 +30,34 @@ from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.frame_table import frame_table
 from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_data import issues_table, sources_table
-from tracekit.report.latency_change import change_picture, entries_table, timeline_picture
+from tracekit.report.latency_change import change_picture, entries_table, timeline_of, timeline_picture
 from tracekit.report.logs import logs_table, telling
 from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
 from tracekit.report.sides import Sides
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
+from tracekit.report.tables import rest_note
 from tracekit.report.tiles import tiles
 from tracekit.schema import Quality
 from tracekit.self_description import made, source_names
 from tracekit.text import count, duration, period, plural
+from tracekit.views.scales import time_step
 from tracekit.views.service_graph.map import map_payload, map_picture
-from tracekit.views.volume import volume_picture
+from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
+    from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Finding, Findings
     from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
-    from tracekit.views.markup import Markup
 
 WATERFALLS: Final = 5
 _NAMED: Final = 40  # further waterfalls, of traces that findings and tables name, with at most ...
 _NAMED_SPANS: Final = 4_000  # ... so many spans: about 100 bytes each in the page
+_WAITS: Final = 5  # operations in the table of a waterfall
+_TABLE: Final = "Values of the figure"
 _ROWS: Final = 10  # rows of a table whose exemplars are embedded
 # id and title of each section in the table of contents; findings precede all of them
 SECTIONS: Final = {
@@ -229,6 +240,35 @@ class Standard:
                 room -= sizes[name]
         return chosen
 
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Requests over time, of both sides."""
+        return timeline_of(self.sides)
+
+    @cached_property
+    def traffic(self) -> Traffic | None:
+        """Traces over time; None if no trace has a start and a weight above 0."""
+        return _traffic(self.seen)
+
+    @cached_property
+    def figures(self) -> dict[str, Finding]:
+        """What to see in each figure, by name; its evidence is the table of the figure."""
+        found: dict[str, Finding | None] = {
+            "over_time": over_time_figure(self.timeline) if self.timeline.table["weight_sum"].any() else None,
+            "contributions": contributions_figure(self.changes) if self.changes else None,
+            **{answer.name: answer.figure for answer in self.answers},
+            **{name: goal.figure for name, goal in self.goals_shown.items()},
+            "traffic": traffic_figure(self.traffic, self.seen) if self.traffic else None,
+            "map": calls_figure(self.seen) if self.seen.traces.weights.n_effective else None,
+            "latency": latency_figure(self.seen, self.changes.before if self.changes else None),
+        }
+        return {name: figure for name, figure in found.items() if figure is not None}
+
+    @cached_property
+    def waits(self) -> dict[str, Finding]:
+        """What each request with a waterfall waited for, by trace id."""
+        return request_figures(self.seen.traces, self.embedded)
+
     @property
     def embedded(self) -> list[str]:
         """Ids of all traces with a waterfall."""
@@ -250,7 +290,7 @@ class Standard:
         return {
             "screen": self._lines(),
             "screen_code": self._screen_code(),
-            "timeline": timeline_picture(self.sides),
+            "timeline": timeline_picture(self.timeline, self.sides),
             "period": _period(self.seen),
             "alone": self.is_alone,
             "figures": tiles(self.seen, self.changes, self.screen),
@@ -284,6 +324,15 @@ class Standard:
         answers |= {name: goal.code for name, goal in self.goals_shown.items()}
         return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid, **answers}.items()}
 
+    def _waits_shown(self, trace_id: str, colours: Colours, shown: set[str]) -> dict[str, Any]:
+        """Return what a request waited for: the sentence and its table; None for both without a critical path."""
+        figure = self.waits.get(trace_id)
+        if figure is None:
+            return {"figure": None, "table": None}
+        rows = figure.evidence
+        table = frame_table(rows.head(_WAITS), _TABLE, colours, shown)
+        return {"figure": figure, "table": replace(table, note=rest_note(len(rows), "operations", _WAITS))}
+
     def _with_reading(self, code: str) -> str:
         """Return code that starts with reading the files that it uses; empty without code."""
         baseline = self.changes.before.traces if self.changes and re.search(r"\bbefore\b", code) else None
@@ -297,9 +346,13 @@ class Standard:
         exemplars = self._exemplars
         return {
             "code": self._code,
+            "readings": self.figures,
+            "tables": {
+                name: frame_table(figure.evidence, _TABLE, colours, shown) for name, figure in self.figures.items()
+            },
             "sources": sources_table(seen, names),
             "issues": issues_table(seen, names),
-            "volume": _volume(seen),
+            "volume": traffic_picture(self.traffic, width=1000) if self.traffic else None,
             "spans": (plural(seen.span_count, "span"), plural(seen.service_count, "service")),
             "path": path_table(seen, colours, shown),
             "timed": len(seen.path.latency_ns),
@@ -327,15 +380,28 @@ class Standard:
             "entries": entries_table(changes, colours) if changes else None,
             "waterfalls": [
                 waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)
+                | self._waits_shown(trace_id, colours, shown)
                 for trace_id in self.waterfalls
                 if trace_id not in elsewhere
             ],
             "named": [
                 waterfall_view(seen, trace_id, colours, with_picture=False)
+                | self._waits_shown(trace_id, colours, shown)
                 for trace_id in self.named
                 if trace_id not in elsewhere
             ],
         }
+
+
+def _traffic(seen: Overview) -> Traffic | None:
+    """Return traces over time; None if no trace has a start and a weight above 0."""
+    spans, root, weights = seen.traces.columns.spans, seen.traces.forest.root_row, seen.traces.weights.value
+    known = (spans.quality[root] & Quality.NO_START) == 0
+    if not weights[known].any():
+        return None
+    failed = (seen.traces.summary["is_error"].to_numpy(bool) & seen.finished).astype(np.float64)
+    start = spans.start_ns[root][known]
+    return Traffic.of(start, weights[known], failed[known], step_ns=time_step(int(start.min()), int(start.max())))
 
 
 def _period(seen: Overview) -> str:
@@ -367,16 +433,6 @@ def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
         "left_out": graph["left_out"],
         "unnamed": seen.graph.unnamed_count,
     }
-
-
-def _volume(seen: Overview) -> Markup | None:
-    """Return a chart of traces over time; None if no trace has a start and a weight above 0."""
-    spans, root, weights = seen.traces.columns.spans, seen.traces.forest.root_row, seen.traces.weights.value
-    known = (spans.quality[root] & Quality.NO_START) == 0
-    if not weights[known].any():
-        return None
-    failed = (seen.traces.summary["is_error"].to_numpy(bool) & seen.finished).astype(np.float64)
-    return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)
 
 
 def reading(traces: TraceSet, baseline: TraceSet | None = None) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.analysis.traffic import Traffic
 from tracekit.text import count, moment, plural
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import clock, time_step
@@ -25,12 +26,15 @@ def volume_picture(
         return picture(width, height, "No traces", [text(0, 16, "No traces with a start.", kind="mute")])
     if not weight.any():
         return picture(width, height, "No traces", [text(0, 16, "All sampling weights are 0.", kind="mute")])
-    low, high = int(start_ns.min()), int(start_ns.max())
-    step = time_step(low, high)
-    first = low // step * step
-    bar = (start_ns - first) // step
-    totals = np.bincount(bar, weight)
-    failed = np.bincount(bar, weight * is_error, len(totals))
+    step = time_step(int(start_ns.min()), int(start_ns.max()))
+    return traffic_picture(
+        Traffic.of(start_ns, weight, is_error, step_ns=step), width=width, height=height, paper=paper
+    )
+
+
+def traffic_picture(found: Traffic, *, width: float = 720, height: float = 132, paper: bool = False) -> Markup:
+    """Return traces per step as bars, failed ones in red."""
+    totals, failed, step, first = found.weight, found.failed, found.step_ns, int(found.start_ns[0])
     floor, top, left = height - 22, 16.0, 44.0
     wide, tallest = (width - left) / len(totals), float(totals.max())
     scale = (floor - top) / tallest
@@ -50,7 +54,8 @@ def volume_picture(
         if failed[k]:
             parts.append(_bar({**box, "fill": ERROR, "class": "tk-failed-bar"}, floor, failed[k] * scale, hover))
     parts += _ticks(first, step, len(totals), left, wide, floor)
-    title = f"Traces over time: {plural(float(weight.sum()), 'trace')} from {moment(low)} to {moment(high)} UTC"
+    period = f"from {moment(found.first_ns)} to {moment(found.last_ns)} UTC"
+    title = f"Traces over time: {plural(float(totals.sum()), 'trace')} {period}"
     return picture(width, height, title, parts, paper=paper)
 
 
