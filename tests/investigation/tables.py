@@ -16,6 +16,12 @@ import tracekit as tk
 ALARMS = ("critical", "warning")
 MOST = 100  # replications: each takes a second or more, so that 2,000 would take an hour
 SMALL = {"no trace", "one trace", "two traces", "five traces"}
+MECHANISMS = {  # what the likely cause says
+    "slow service": "ledger GET /entries: time per call",
+    "slow calls": "Waits: calls of front call stock to stock GET /stock",
+    "N+1 calls": "N+1 calls: cart GET /cart calls",
+    "failures": "pricing. POST /quotes fails, and no call below it does",
+}
 ALERTING = {"two samplers", "recorded by ot=th"}  # their sampling is worth a warning
 
 
@@ -23,11 +29,13 @@ def answers(found, kind, tier, at):
     """What the first screen says of a planted incident, and whether that is right."""
     said = {line.check.removeprefix("screen."): dict(line.values) for line in found.first_screen}
     service = FAULTS[kind][1]
+    cause = next((line.headline for line in found.first_screen if line.check == "screen.cause"), "")
     onset = said.get("started", {})
     low, high = onset.get("low_ns"), onset.get("high_ns")
     return {
         "said to regress": found.severity in ALARMS,
         "service": said.get("cause", {}).get("service_name") == service,
+        "mechanism": cause.startswith(MECHANISMS[kind]),
         "release to undo": said.get("actions", {}).get("roll_back") == service,
         "tier": said.get("affected", {}).get("values", []) == [tier],
         "onset within its limits": low is not None and low <= at and (high is None or at <= high),
