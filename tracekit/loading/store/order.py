@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from tracekit.columns import trace_starts
+from tracekit.columns import Ragged, trace_starts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Bounds: TypeAlias = tuple[tuple[str, int, int], ...]
 """Columns with the lowest and the highest value that they may have."""
+
+_STEP = 262_144  # values moved at once: they stay in the cache of a processor
 
 
 # -------------------------------------------------------------------- writing
@@ -109,17 +111,29 @@ class Chosen:
         Positions among those kept, in the order of memory; None: as they are.
     file_rows
         The row in the file of each one kept; None: all.
+    runs
+        Rows that stay together: the first one and the number of each run, among those kept; None: not known.
     """
 
     groups: Sequence[int] | None = None
     kept: Array | None = None
     order: Array | None = None
     file_rows: Array | None = None
+    runs: tuple[Array, Array] | None = None
 
     def of(self, values: Array) -> Array:
         """Return values of the rows of the groups in the order of memory."""
         values = values if self.kept is None else values[self.kept]
         return values if self.order is None else values[self.order]
+
+    def of_ragged(self, table: Ragged) -> Ragged:
+        """Return a table of the rows kept in the order of memory."""
+        if self.order is None or self.runs is None:
+            return table if self.order is None else table.take(self.order)
+        first, count = self.runs
+        begun = table.offsets[first]
+        codes = in_runs(table.codes, begun, table.offsets[first + count] - begun)
+        return Ragged.from_counts(table.counts[self.order], codes)
 
     def new_row(self, size: int) -> Array | None:
         """Return the row in memory of each of so many rows of the file, -1 where it is not read; None: the same."""
@@ -144,8 +158,10 @@ def chosen_traces(starts: Array, order: Array, count: int, groups: Sequence[int]
         See ``Chosen``.
     """
     is_same = bool((order[1:] > order[:-1]).all())
-    counts = np.diff(np.append(starts, count))
-    return Chosen(groups, None, None if is_same else run_rows(starts[order], counts[order]), file_rows)
+    if is_same:
+        return Chosen(groups, file_rows=file_rows)
+    runs = starts[order], np.diff(np.append(starts, count))[order]
+    return Chosen(groups, None, run_rows(*runs), file_rows, runs)
 
 
 def chosen_rows(spans: Array, new_row: Array | None, groups: Sequence[int] | None, file_rows: Array | None) -> Chosen:
@@ -179,6 +195,19 @@ def run_rows(starts: Array, counts: Array) -> Array:
     """
     before = np.cumsum(counts) - counts
     return np.asarray(np.arange(int(counts.sum())) + np.repeat(starts - before, counts))
+
+
+def in_runs(values: Array, starts: Array, counts: Array) -> Array:
+    """Return the values of runs, as ``values[run_rows(starts, counts)]`` in less memory."""
+    ends = np.cumsum(counts)
+    taken = np.empty(int(ends[-1]) if len(ends) else 0, values.dtype)
+    low = 0
+    while low < len(counts):
+        done = int(ends[low] - counts[low])
+        high = max(low + 1, int(np.searchsorted(ends, done + _STEP, side="right")))
+        taken[done : int(ends[high - 1])] = values[run_rows(starts[low:high], counts[low:high])]
+        low = high
+    return taken
 
 
 def inverse(rows: Array, size: int) -> Array:

@@ -316,8 +316,7 @@ class PartFiles:
             place = inverse(owner.file_rows, count)[rows]
             rows, codes, count = place[place >= 0], codes[place >= 0], len(owner.file_rows)
         offsets = np.searchsorted(rows, np.arange(count + 1, dtype=rows.dtype))
-        found = Ragged(offsets, codes)
-        return found if owner.order is None else found.take(owner.order)
+        return owner.of_ragged(Ragged(offsets, codes))
 
     def _texts(self, name: str) -> list[str]:
         """Return a table of texts."""

@@ -88,9 +88,11 @@ class RemotePath:
         if isinstance(error, PermissionError) or _DENIED.search(reason):
             message = f"expected permission to read, found {reason:.300}; check the credentials (for S3 AWS_PROFILE, or"
             message += " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may list and read this folder"
+            code = "PATH_DENIED"
         else:
             message = f"expected a file that can be read, found {reason:.300}; check the URL and the connection"
-        return LoadError(f"PATH_DENIED {shown(self.url)}: {message}", source=shown(self.url), code="PATH_DENIED")
+            code = "PATH_REMOTE"
+        return LoadError(f"{code} {shown(self.url)}: {message}", source=shown(self.url), code=code)
 
 
 Place: TypeAlias = Path | RemotePath

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from bisect import bisect_left
 from dataclasses import replace
 from functools import cached_property, reduce
 from os import PathLike
@@ -17,10 +16,11 @@ from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
 from tracekit.errors import LoadError
 from tracekit.expressions import is_xray
 from tracekit.expressions.limits import limits
-from tracekit.filters import plain_id, spelled, window_ns
+from tracekit.filters import spelled, window_ns
 from tracekit.findings import Shown
 from tracekit.loading.paths import STORE_MARKER, shown
 from tracekit.loading.store.execution import over_tasks
+from tracekit.loading.store.one_trace import one_trace
 from tracekit.loading.store.part import Reach
 from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_frames, read_marker
 from tracekit.loading.store.remote import place_of
@@ -388,22 +388,7 @@ class TraceStore(Shown):
         ValueError
             No trace, or more than one, has this prefix.
         """
-        wanted = plain_id(trace_id)
-        reach = None if self.is_chosen else Reach(by_range=True)
-        near = []
-        for task in self.tasks:
-            part = task.read() if reach is None else task.opened(reach)
-            at = bisect_left(part.trace_ids, wanted)
-            near += [(part.trace_ids[one], task, one) for one in range(max(0, at - 1), min(at + 2, len(part)))]
-            del part
-        matches = [one for one in near if one[0].startswith(wanted) and wanted]
-        matches = [one for one in matches if one[0] == wanted] or matches
-        if len(matches) == 1:
-            found, task, at = matches[0]
-            part = task.read() if reach is None else task.applied(task.opened(Reach(trace=at, by_range=True)))
-            return part.trace(found)
-        texts = ", ".join(sorted(one[0] for one in near)[:3]) or "none: the store is empty"
-        raise ValueError(f"expected the id of one trace, found {trace_id!r} for {len(matches)}; nearest: {texts}")
+        return one_trace(self.tasks, trace_id, is_chosen=self.is_chosen)
 
     def load(self) -> TraceSet:
         """Return all traces as one TraceSet in memory."""
