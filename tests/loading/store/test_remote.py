@@ -69,8 +69,8 @@ def s3(local):
 
 @pytest.fixture
 def bucket(s3):
-    """The URL of the store."""
-    return f"s3://{BUCKET}/a.parquet{s3[1]}"
+    """The URL of the store, with credentials: processes that were started earlier have others."""
+    return f"s3://testing:testing@{BUCKET}/a.parquet{s3[1]}"
 
 
 def test_a_store_in_memory_gives_the_same_numbers(during, local, memory):
@@ -139,7 +139,7 @@ def test_a_damaged_part_is_named(local, s3, damage, message):
                 data = data[:-5] if damage == "short" else data
                 data[-3 if damage == "other" else 0] ^= damage == "other"
             client.put_object(Bucket=BUCKET, Key=key, Body=bytes(data))
-    store = tk.open(f"s3://{BUCKET}/b.parquet{options}")
+    store = tk.open(f"s3://testing:testing@{BUCKET}/b.parquet{options}")
     for on in (1, 2):
         with pytest.raises(LoadError, match=message) as caught:
             tk.latency(store, on=on)
