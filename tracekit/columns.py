@@ -153,7 +153,7 @@ class SpanColumns:
     quality: Array  # uint32, schema.Quality
 
     def __len__(self) -> int:
-        return len(self.span_id)
+        return len(self.trace_hi)  # of a store, read before all others
 
 
 @dataclass(frozen=True, slots=True)

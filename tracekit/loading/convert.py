@@ -83,8 +83,8 @@ def convert(
         Write one file for DuckDB, Polars and pandas instead of a store: a row per span, as ``TraceSet.to_parquet``
         writes it.
     spans_at_once
-        Spans to keep in memory, about 900 bytes each, and of a part; of more than 128 times as many spans, parts are
-        larger.  A trace is always kept whole, and so is a ResourceSpans of a document that is not JSON Lines.
+        Spans to keep in memory, about 900 bytes each, and of a part.  A trace is always kept whole, and so is a
+        ResourceSpans of a document that is not JSON Lines.
     append
         Add the sources to the store at the path, if there is one.  Traces that continue are merged, with late spans;
         spans that are already there are counted as duplicates.  The store is written anew; ``redact`` is about the

@@ -86,7 +86,7 @@ def test_one_trace_is_in_one_or_two_small_groups(tmp_path):
     read(f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'.encode()).save(tmp_path / "a.parquet")
     metadata = pq.ParquetFile(tmp_path / "a.parquet" / "part-00000" / "spans.parquet").metadata
     assert metadata.num_row_groups == 3
-    assert metadata.metadata[b"tracekit_store"] == b"3"
+    assert metadata.metadata[b"tracekit_store"] == b"4"
     ranges = [metadata.row_group(group).column(0).statistics for group in range(3)]
     assert [metadata.row_group(group).column(0).path_in_schema for group in range(3)] == ["trace_hi"] * 3
     assert sum(found.min <= 20_000 <= found.max for found in ranges) == 1
@@ -233,8 +233,8 @@ def _remark(path, **members):
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path):
     shop(1).save(tmp_path / "a.parquet")
-    _remark(tmp_path / "a.parquet", tracekit_store=4, written_by="tracekit 9.0", parts="told otherwise")
-    with pytest.raises(LoadError, match=r"STORE_NEWER .*version 3, found version 4, .*tracekit 9.0; update") as e:
+    _remark(tmp_path / "a.parquet", tracekit_store=5, written_by="tracekit 9.0", parts="told otherwise")
+    with pytest.raises(LoadError, match=r"STORE_NEWER .*version 4, found version 5, .*tracekit 9.0; update") as e:
         read(tmp_path / "a.parquet")
     assert e.value.code == "STORE_NEWER"
 
@@ -242,7 +242,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
 def test_a_store_of_an_older_version_is_refused(tmp_path):
     shop(1).save(tmp_path / "a.parquet")
     _remark(tmp_path / "a.parquet", tracekit_store=1, written_by="tracekit 0.0", parts="told otherwise")
-    with pytest.raises(LoadError, match=r"STORE_OLDER .*version 3, found version 1, .*tracekit 0.0; convert its") as e:
+    with pytest.raises(LoadError, match=r"STORE_OLDER .*version 4, found version 1, .*tracekit 0.0; convert its") as e:
         read(tmp_path / "a.parquet")
     assert e.value.code == "STORE_OLDER"
 

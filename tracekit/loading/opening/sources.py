@@ -86,7 +86,8 @@ def _expand_path(text: str) -> list[Source]:
             message = "expected a path, found JSON text; pass bytes: read(text.encode())"
             raise LoadError(f"PATH_MISSING {text[:40]!r}: {message}", source=text[:40], code="PATH_MISSING") from error
         if scheme := _SCHEME.match(text):
-            message = f"expected a file, found a URL ({scheme[0]}); download it, or pipe it in and read '-'"
+            message = f"expected a file, found a URL ({scheme[0]}); download it, or pipe it in and read '-';"
+            message += " a store: tk.open"
             raise LoadError(f"PATH_SPECIAL {shown(text)}: {message}", source=text, code="PATH_SPECIAL") from error
         if isinstance(error, FileNotFoundError) and glob.has_magic(text):
             return _expand_pattern(str(path))

@@ -18,7 +18,7 @@ from tracekit.loading.building.ledger import Ledger
 from tracekit.loading.building.pool import mix
 from tracekit.loading.progress import Meter
 from tracekit.loading.store.read_write import load_part, read_frames, read_marker
-from tracekit.loading.store.spill import BUCKETS
+from tracekit.loading.store.spill import SLOTS, parts_of_slots
 from tracekit.loading.store.tables import frame_of
 from tracekit.loading.store.union import Piece, Rows, finalised_again, joined, piece_of, recounted
 from tracekit.redaction.apply import joined_notes
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.loading.store.read_write import Marker
+
+
+_SHIFT = np.uint64(64 - SLOTS.bit_length() + 1)  # of a hash, to the slot of ``loading/store/spill.py``
 
 
 class Writer(Protocol):
@@ -85,17 +88,20 @@ def join(paths: Sequence[Path], written: Writer, *, spans_at_once: int, progress
         rows.issues.extend({**row, "source_id": row["source_id"] + first} for row in frames["issues"])
         told += [(row["key"], row["value"]) for row in frames["notes"]]
         parts += [_Part(path, marker, number, first) for number in range(len(marker.parts))]
-    hashes = [_ids(part) for part in parts]
+    counts = np.zeros(SLOTS, np.int64)
+    hashes = [_ids(part, counts) for part in parts]
     ledgers = [Ledger(row["uri"]) for row in rows.sources] if _any_twice(hashes) else None
     totals = IssueTotals(ledgers or [])
-    spans = sum(part.marker.parts[part.number].span_count for part in parts)
     total = sum(part.byte_count for part in parts)
-    count = min(BUCKETS, -(-spans // spans_at_once)) or 1
+    new_part = parts_of_slots(counts, spans_at_once)
+    slots = [(ids >> _SHIFT).astype(np.int32) for ids in hashes]
+    del hashes
+    count = int(new_part[-1]) + 1
     with Meter(total, progress, "joining") as meter:
         done = 0
         for new in range(count):
             pieces = [
-                piece for part, ids in zip(parts, hashes, strict=True) for piece in _pieces(part, ids, new, count)
+                piece for part, own in zip(parts, slots, strict=True) for piece in _pieces(part, new_part[own] == new)
             ]
             if pieces:
                 traces = _made_one(pieces, ledgers, totals)
@@ -108,11 +114,13 @@ def join(paths: Sequence[Path], written: Writer, *, spans_at_once: int, progress
     written.finish(frame_of(sources, "sources"), frame_of(issues, "issues"), joined_notes(told))
 
 
-def _ids(part: _Part) -> Array:
-    """Return the hash of each trace id of a part."""
+def _ids(part: _Part, counts: Array) -> Array:
+    """Return the hash of each trace id of a part, and add its spans to the counts of the slots."""
     spans = part.read().columns.spans
-    first = trace_starts(spans)[:-1]
-    return mix([spans.trace_hi[first], spans.trace_lo[first]])
+    starts = trace_starts(spans)
+    found = mix([spans.trace_hi[starts[:-1]], spans.trace_lo[starts[:-1]]])
+    np.add.at(counts, (found >> _SHIFT).astype(np.int64), np.diff(starts))
+    return found
 
 
 def _any_twice(hashes: Sequence[Array]) -> bool:
@@ -132,9 +140,8 @@ def _made_one(pieces: list[Piece], ledgers: list[Ledger] | None, totals: IssueTo
     return traces
 
 
-def _pieces(part: _Part, hashes: Array, new: int, count: int) -> list[Piece]:
+def _pieces(part: _Part, kept: Array) -> list[Piece]:
     """Return the traces of a part that belong to a new part, if any."""
-    kept = hashes % np.uint64(BUCKETS) * np.uint64(count) // np.uint64(BUCKETS) == np.uint64(new)
     if not kept.any():
         return []
     traces = part.read()

@@ -51,7 +51,7 @@ TYPES: dict[str, dict[str, str]] = {
         "namespace": "int32",
         "is_indexed": "bool",
     },
-    "weights": {"value": "double", "source": "int32"},
+    "weights": {"row": "int32", "value": "double", "source": "int32"},
     **{
         f"{owner}attributes": {"row": "int32", "kv": "int32"}
         for owner in ("", "event_", "link_", "resource_", "scope_")
@@ -102,6 +102,7 @@ REFERENCES: Final[dict[tuple[str, str], tuple[int, str | int]]] = {
     ("kv", "type"): (0, len(schema.ValueType)),
     ("kv", "origin"): (0, len(schema.Origin)),
     ("weights", "source"): (-1, "weight_sources"),
+    ("weights", "row"): (0, "spans"),
     **{(name, "kv"): (0, "kv") for name in TYPES if name.endswith("attributes")},
     **{
         (table, column): (-1, "texts")

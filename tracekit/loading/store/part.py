@@ -7,8 +7,9 @@ Order and number of the traces are compared at once.
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,22 +27,32 @@ from tracekit.columns import (
     trace_starts,
 )
 from tracekit.loading.store.layout import impossible_codes
-from tracekit.loading.store.tables import OWNED, TABLES, FileMark, broken, columns_of, open_table
+from tracekit.loading.store.order import (
+    Bounds,
+    Chosen,
+    chosen_rows,
+    chosen_traces,
+    groups_within,
+    inverse,
+    rows_of_groups,
+)
+from tracekit.loading.store.tables import OWNED, TABLES, FileMark, broken, columns_of, open_ranges, open_table
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from tracekit.columns import Array
+    from tracekit.loading.store.remote import Place
 
 _IN_ORDER = {("events", "span_row"): "spans", ("links", "span_row"): "spans"} | {
     (name, "row"): owner for name, owner in OWNED.items()
 }
+_IN_PARTS = {"events", "links", "attributes", "event_attributes", "link_attributes"}  # by row of another table
 _TEXTS = ("keys", "namespaces", "names", "texts", "weight_sources")
 
 
@@ -91,6 +102,27 @@ def _on_demand(kind: type[_Table], read: Callable[[str], Any]) -> _Table:
     return made
 
 
+class Reach(NamedTuple):
+    """What is read of the files of a part.
+
+    Parameters
+    ----------
+    bounds
+        Only row groups that may have a span with these values; traces are whole in their row group.
+    trace
+        Only the row group of the trace at this position.
+    by_range
+        Of each file only what is used, and not at first all of them.
+    """
+
+    bounds: Bounds = ()
+    trace: int | None = None
+    by_range: bool = False
+
+
+WHOLE = Reach()
+
+
 class PartFiles:
     """The files of a part.
 
@@ -106,16 +138,19 @@ class PartFiles:
         Read all columns of a file at once: faster if all are used.
     keys
         Attribute keys of all parts.
+    reach
+        What of them is read.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Place,
         marks: dict[str, FileMark],
         source_count: int,
         *,
         whole: bool = False,
         keys: Sequence[str] = (),
+        reach: Reach = WHOLE,
     ) -> None:
         for name in TABLES:
             if name not in marks:
@@ -127,6 +162,28 @@ class PartFiles:
         self._keys = keys
         self._files: dict[str, pq.ParquetFile] = {}
         self._tables: dict[str, pa.Table] = {}
+        self._ids: dict[str, Array] = {}
+        self._orders: dict[str, Chosen] = {}
+        self._new_rows: dict[str, Array | None] = {}
+        self._by_range = reach.by_range
+        self._groups = self._groups_within(reach)
+
+    def _groups_within(self, reach: Reach) -> list[int] | None:
+        """Return the row groups of spans to read, None for all; if not all are, files are read by range."""
+        if reach.trace is not None:
+            whole = PartFiles(self._folder, self._marks, self._sizes["sources"], reach=Reach(by_range=True))
+            return [whole.group_of(reach.trace)]
+        if not reach.bounds:
+            return None
+        self._by_range = True
+        metadata = self._file("spans").metadata
+        found = groups_within(metadata, reach.bounds)
+        if len(found) < metadata.num_row_groups:
+            return found
+        if not reach.by_range:
+            self._by_range = False
+            self._files.clear()
+        return None
 
     def columns(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: dict[str, str]) -> Columns:
         """Return the columns of the part, with these sources, issues and notes."""
@@ -137,23 +194,98 @@ class PartFiles:
 
     def weights(self) -> Weights:
         """Return the weights of the part's traces."""
-        return Weights(
-            self._values("weights", "value"), Codes(self._values("weights", "source"), self._texts("weight_sources"))
-        )
+        value, source, row = (self._values("weights", name) for name in ("value", "source", "row"))
+        starts = self._trace_rows
+        at = np.searchsorted(row, starts)
+        if not (len(row) > at.max(initial=-1) and (row[at] == starts).all()) or (
+            self._groups is None and len(row) != len(starts)
+        ):
+            found = f"{len(row):,} that do not"
+            raise broken(self._path("weights"), f"weights of {len(starts):,} traces, in their order", found)
+        at = at[self._trace_order]
+        return Weights(value[at], Codes(source[at], self._texts("weight_sources")))
 
     def check_traces(self, spans: SpanColumns, weights: Weights, trace_count: int) -> None:
-        """Raise LoadError unless the traces are in order and as many as expected."""
+        """Raise LoadError unless the traces are in order and, if all are read, as many as expected."""
         starts = trace_starts(spans)
         hi, lo = spans.trace_hi[starts[:-1]], spans.trace_lo[starts[:-1]]
         is_sorted = (hi[1:] > hi[:-1]) | ((hi[1:] == hi[:-1]) & (lo[1:] > lo[:-1]))
-        if not (len(starts) - 1 == len(weights.value) == trace_count and is_sorted.all()):
-            found = f"{len(starts) - 1:,}, in order or not, and {len(weights.value):,} weights"
-            raise broken(self._path("spans"), f"{trace_count:,} traces in order", found)
+        expected = len(weights.value) if self._groups is not None else trace_count
+        if not (len(starts) - 1 == len(weights.value) == expected and is_sorted.all()):
+            found = f"{len(starts) - 1:,}, whole or not, and {len(weights.value):,} weights"
+            raise broken(self._path("spans"), f"{expected:,} whole traces", found)
 
     def check_bytes(self) -> None:
-        """Raise LoadError unless all files are there and have the bytes that were written."""
-        for name in TABLES:
-            self._file(name)
+        """Raise LoadError unless all files are there and have the bytes that were written; later if they are remote."""
+        if not self._by_range and isinstance(self._folder, Path):
+            for name in TABLES:
+                self._file(name)
+
+    # ---------------------------------------------------------------- order
+
+    @cached_property
+    def _starts(self) -> Array:
+        """The first row of each trace among those read."""
+        self._ids = {name: self._values("spans", name) for name in ("trace_hi", "trace_lo")}
+        hi, lo = self._ids.values()
+        is_first = np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1]))  # noqa: FBT003 - the first row begins one
+        return np.flatnonzero(is_first[: len(hi)])
+
+    @cached_property
+    def _trace_order(self) -> Array:
+        """The positions of the traces of the file in the order of their ids."""
+        starts = self._starts
+        return np.lexsort((self._ids["trace_lo"][starts], self._ids["trace_hi"][starts]))
+
+    @cached_property
+    def _trace_rows(self) -> Array:
+        """The row in the file of the start of each trace read."""
+        rows = self._chosen("spans").file_rows
+        return self._starts if rows is None else rows[self._starts]
+
+    def group_of(self, trace: int) -> int:
+        """Return the row group of the trace at a position in memory."""
+        row = self._trace_rows[self._trace_order[trace]]
+        metadata = self._file("spans").metadata
+        ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
+        return int(np.searchsorted(ends, row, side="right"))
+
+    def _chosen(self, table: str) -> Chosen:
+        """Return which rows of a table are read, and their order."""
+        if table not in self._orders:
+            self._orders[table] = self._ordered(table)
+        return self._orders[table]
+
+    def _ordered(self, table: str) -> Chosen:
+        """Return the same, computed."""
+        if table not in {"spans", "events", "links"}:
+            return Chosen()
+        groups = self._groups_of(table)
+        rows = None if groups is None else rows_of_groups(self._file(table).metadata, groups)
+        if table == "spans":
+            self._orders[table] = Chosen(groups, file_rows=rows)
+            count = self._sizes["spans"] if rows is None else len(rows)
+            return chosen_traces(self._starts, self._trace_order, count, groups, rows)
+        return chosen_rows(self._values(table, "span_row"), self._new_row("spans"), groups, rows)
+
+    def _groups_of(self, table: str) -> list[int] | None:
+        """Return the row groups of a table that have rows of the chosen spans, events or links; None for all."""
+        if self._groups is None:
+            return None
+        if table == "spans" or table not in _IN_PARTS:
+            return self._groups if table == "spans" else None
+        owner, column = (OWNED[table], "row") if table in OWNED else ("spans", "span_row")
+        rows = self._chosen(owner).file_rows
+        if rows is None:
+            return None
+        low, high = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
+        return groups_within(self._file(table).metadata, ((column, low, high),))
+
+    def _new_row(self, table: str) -> Array | None:
+        """Return the row in memory of each row of a table, None if it is the same."""
+        if table not in self._new_rows:
+            self._new_rows[table] = self._chosen(table).new_row(self._sizes[table])
+        return self._new_rows[table]
 
     def _member(self, name: str) -> Any:
         """Return a member of ``Columns``."""
@@ -170,13 +302,21 @@ class PartFiles:
             return self._texts(column)
         if table == "kv" and column == "text":
             return self._chunks("kv", "text").combine_chunks()
-        return self._values(table, column)
+        chosen = self._chosen(table)
+        values = self._ids.pop(column) if table == "spans" and column in self._ids else self._values(table, column)
+        found, new_row = chosen.of(values), self._new_row("spans") if column == "span_row" else None
+        return found if new_row is None else new_row[found]
 
     def _ragged(self, name: str) -> Ragged:
         """Return an attribute table."""
-        rows = self._values(name, "row")
-        offsets = np.searchsorted(rows, np.arange(self._sizes[OWNED[name]] + 1, dtype=np.int32))
-        return Ragged(offsets, self._values(name, "kv"))
+        owner = self._chosen(OWNED[name])
+        rows, codes = self._values(name, "row"), self._values(name, "kv")
+        count = self._sizes[OWNED[name]]
+        if owner.file_rows is not None:
+            place = inverse(owner.file_rows, count)[rows]
+            rows, codes, count = place[place >= 0], codes[place >= 0], len(owner.file_rows)
+        offsets = np.searchsorted(rows, np.arange(count + 1, dtype=rows.dtype))
+        return owner.of_ragged(Ragged(offsets, codes))
 
     def _texts(self, name: str) -> list[str]:
         """Return a table of texts."""
@@ -201,7 +341,8 @@ class PartFiles:
     def _chunks(self, table: str, column: str) -> pa.ChunkedArray:
         """Return a column as it was written."""
         if not self._whole:
-            return columns_of(self._path(table), self._file(table), table, [column]).column(column)
+            groups = self._groups_of(table)
+            return columns_of(self._path(table), self._file(table), table, [column], groups).column(column)
         if table not in self._tables:
             self._tables[table] = columns_of(self._path(table), self._file(table), table)
         return self._tables[table].column(column)
@@ -209,10 +350,11 @@ class PartFiles:
     def _file(self, name: str) -> pq.ParquetFile:
         """Return a file, compared with its mark on first use."""
         if name not in self._files:
-            self._files[name] = open_table(self._path(name), self._marks[name], name)
+            opened = open_ranges if self._by_range else open_table
+            self._files[name] = opened(self._path(name), self._marks[name], name)
         return self._files[name]
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str) -> Place:
         return self._folder / f"{name}.parquet"
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from tracekit.errors import LoadError
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
-from tracekit.loading.store.part import PartFiles
+from tracekit.loading.store.part import WHOLE, PartFiles, Reach
 from tracekit.loading.store.place import beside, clear, put, resolved
 from tracekit.loading.store.tables import (
     TABLES,
@@ -50,10 +50,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tracekit.columns import Columns
+    from tracekit.columns import Array, Columns
+    from tracekit.loading.store.remote import Place
     from tracekit.weights import Weights
 
 _FRAMES = ("sources", "issues", "notes")
+_UNKNOWN = np.iinfo(np.int64).max  # a start after all others
 BYTES_PER_SPAN = 350  # in memory, with ten attributes
 _PART = re.compile(r"part-\d{5,}")
 
@@ -115,7 +117,7 @@ class StoreWriter:
         """Write complete traces as the next part."""
         folder = self._folder / _part_name(len(self._parts))
         folder.mkdir()
-        files = write_part(folder, traces.columns, traces.weights)
+        files = write_part(folder, traces.columns, traces.weights, _begun(traces))
         services, keys = sorted(traces.codes("service_name").labels), _keys(traces.columns)
         self._parts.append(PartMark(len(traces), len(traces.columns.spans), _period(traces), services, keys, files))
 
@@ -177,11 +179,17 @@ def _foreign(place: Path) -> str:
     return ""
 
 
+def _begun(traces: TraceSet) -> Array:
+    """Return the start of the root span of each trace, ``_UNKNOWN`` for none."""
+    spans, root = traces.columns.spans, traces.forest.root_row
+    return np.where((spans.quality[root] & Quality.NO_START) == 0, spans.start_ns[root], _UNKNOWN)
+
+
 def _period(traces: TraceSet) -> tuple[int, int] | None:
     """Return the first and the last start of a root span."""
-    root = traces.forest.root_row
-    begun = traces.columns.spans.start_ns[root][(traces.columns.spans.quality[root] & Quality.NO_START) == 0]
-    return (int(begun.min()), int(begun.max())) if len(begun) else None
+    begun = _begun(traces)
+    known = begun[begun != _UNKNOWN]
+    return (int(known.min()), int(known.max())) if len(known) else None
 
 
 def _keys(columns: Columns) -> list[str]:
@@ -208,7 +216,7 @@ def _version() -> str:
 # -------------------------------------------------------------------- reading
 
 
-def load(paths: Sequence[Path]) -> TraceSet:
+def load(paths: Sequence[Place]) -> TraceSet:
     """Return the traces of stores; the columns of a single part are read when they are first used."""
     markers = [(path, read_marker(path)) for path in paths]
     _check_memory(paths[0], sum(marker.span_count for _, marker in markers))
@@ -231,7 +239,7 @@ def load(paths: Sequence[Path]) -> TraceSet:
     return union(pieces, rows["sources"], rows["issues"], _notes(rows))
 
 
-def _check_memory(path: Path, span_count: int) -> None:
+def _check_memory(path: Place, span_count: int) -> None:
     """Raise LoadError for more spans than fit into the memory that is free, where the system says how much that is."""
     free = free_bytes()
     if free is not None and span_count * BYTES_PER_SPAN > free:
@@ -253,28 +261,42 @@ def free_bytes() -> int | None:
     return next((int(kilobytes) * 1024 for kilobytes in found), None)
 
 
-def load_part(path: Path, mark: PartMark, number: int, frames: Mapping[str, FileMark], keys: Sequence[str]) -> TraceSet:
+def load_part(
+    path: Place,
+    mark: PartMark,
+    number: int,
+    frames: Mapping[str, FileMark],
+    keys: Sequence[str],
+    reach: Reach = WHOLE,
+) -> TraceSet:
     """Return one part of a store; its columns are read when they are first used.
 
     ``frames``: the marks of the files of all parts, ``Marker.files``.  ``keys``: attribute keys of all parts, so that
-    one that this part lacks is missing in its spans, as in a subset, and not unknown.
+    one that this part lacks is missing in its spans, as in a subset, and not unknown.  ``reach``: what of it is read.
     """
     rows = read_frames(path, frames)
-    files = part_files(path, mark, number, frames["sources"].rows, keys=keys)
+    files = part_files(path, mark, number, frames["sources"].rows, keys=keys, reach=reach)
     columns, weights = _opened(files, rows, mark.trace_count)
     return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
 
 
-def read_frames(path: Path, marks: Mapping[str, FileMark]) -> dict[str, list[dict[str, Any]]]:
+def read_frames(path: Place, marks: Mapping[str, FileMark]) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of the sources, issues and notes of a store."""
     return {name: read_table(path / f"{name}.parquet", marks[name], name).to_pylist() for name in _FRAMES}
 
 
 def part_files(
-    path: Path, mark: PartMark, number: int, source_count: int, *, whole: bool = False, keys: Sequence[str] = ()
+    path: Place,
+    mark: PartMark,
+    number: int,
+    source_count: int,
+    *,
+    whole: bool = False,
+    keys: Sequence[str] = (),
+    reach: Reach = WHOLE,
 ) -> PartFiles:
     """Return the files of a part, all of them with the bytes that were written."""
-    files = PartFiles(path / _part_name(number), mark.files, source_count, whole=whole, keys=keys)
+    files = PartFiles(path / _part_name(number), mark.files, source_count, whole=whole, keys=keys, reach=reach)
     files.check_bytes()
     return files
 
@@ -292,7 +314,7 @@ def _notes(rows: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     return joined_notes([(row["key"], row["value"]) for row in rows["notes"]])
 
 
-def read_marker(path: Path) -> Marker:
+def read_marker(path: Place) -> Marker:
     """Return the content of a store's marker file."""
     file = path / STORE_MARKER
     try:

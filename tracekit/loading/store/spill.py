@@ -2,15 +2,16 @@
 
 A long stream is read in runs.  Each run is cut into buckets, each bucket appended to a file of its own with just the
 names and attributes that it needs; so a few buckets of all runs together hold whole traces, and are all that has to be
-in memory at once.
+in memory at once.  A bucket that belongs to several parts is cut once more, into one file a part.
 """
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import shutil
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -26,8 +27,37 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
 
-BUCKETS = 128  # at 500,000 spans a part, memory is flat up to 64 million spans
+BUCKETS: Final = 128  # files that a run is appended to
+SLOTS: Final = 1 << 17  # ranges of the hash, each in one part: as many parts as there can be
 _FRAMES = ("sources", "issues")
+
+
+def slots_of(trace_hi: Array, trace_lo: Array) -> Array:
+    """Return the slot of every trace id: the highest bits of a hash."""
+    return np.asarray(mix([trace_hi, trace_lo]) >> np.uint64(64 - SLOTS.bit_length() + 1)).astype(np.int64)
+
+
+def parts_of_slots(counts: Array, span_count: int) -> Array:
+    """Return the part of every slot: equal parts of about at most so many spans, without gaps.
+
+    Parameters
+    ----------
+    counts
+        Number of spans of each slot.
+    span_count
+        Spans of a part.
+
+    Examples
+    --------
+    >>> parts_of_slots(np.array([2, 2, 2, 2, 0, 2]), 4).tolist()
+    [0, 0, 1, 1, 2, 2]
+    """
+    total = int(counts.sum())
+    number = -(-total // span_count) or 1
+    part = np.floor((np.cumsum(counts) - counts / 2) * number / max(total, 1)).astype(np.int64)
+    used = np.zeros(number, bool)
+    used[np.minimum(part, number - 1)[counts > 0]] = True
+    return np.asarray(np.maximum(np.cumsum(used) - 1, 0)[np.minimum(part, number - 1)])
 
 
 class Spill:
@@ -38,7 +68,7 @@ class Spill:
     folder
         Made when the first columns come, removed with everything in it on leaving.
     buckets
-        How many.
+        How many, a power of 2.
 
     Attributes
     ----------
@@ -48,7 +78,8 @@ class Spill:
 
     def __init__(self, folder: Path, buckets: int = BUCKETS) -> None:
         self._folder = folder
-        self._counts = np.zeros(buckets, np.int64)
+        self._buckets = buckets
+        self._counts = np.zeros(SLOTS, np.int64)
         self.is_empty = True
         self._frames: dict[str, Any] = {"sources": sources_frame([]), "issues": issues_frame([])}
 
@@ -56,44 +87,64 @@ class Spill:
         """Spill the columns of a run; runs are in order of arrival."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self.is_empty = False
-        buckets = len(self._counts)
-        bucket = _bucket(columns.spans.trace_hi, columns.spans.trace_lo, buckets)
-        of_fact = _bucket(columns.facts.trace_hi, columns.facts.trace_lo, buckets)
-        columns = columns.take_in_order(np.argsort(bucket, kind="stable"))
-        ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
-        for number, (low, high) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            facts = take(columns.facts, np.flatnonzero(of_fact == number))
-            if high > low or len(facts):
-                self._append(number, compact(replace(columns.part(low, high), facts=facts)))
-                self._counts[number] += high - low
+        slots = slots_of(columns.spans.trace_hi, columns.spans.trace_lo)
+        np.add.at(self._counts, slots, 1)
+        of_fact = slots_of(columns.facts.trace_hi, columns.facts.trace_lo)
+        size = SLOTS // self._buckets
+        for number, piece in _dealt(columns, slots // size, of_fact // size):
+            self._append(self._file(number), piece)
 
-    def _append(self, number: int, columns: Columns) -> None:
+    def _append(self, file: Path, columns: Columns) -> None:
         """Append columns to those of earlier runs."""
         content = {
             column.name: getattr(columns, column.name) for column in fields(Columns) if column.name not in _FRAMES
         }
-        with self._file(number).open("ab") as file:
-            pickle.dump(content, file, protocol=5)
+        with file.open("ab") as opened:
+            pickle.dump(content, opened, protocol=5)
 
     def parts(self, span_count: int) -> Iterator[Columns]:
-        """Yield everything in equal parts of at most about this many spans; no trace is in two parts."""
-        middles = np.cumsum(self._counts) - self._counts / 2
-        total = int(self._counts.sum())
-        part = np.floor(middles * -(-total // span_count) / max(total, 1))
-        for one in np.unique(part):
-            numbers = [number for number in np.flatnonzero(part == one).tolist() if self._file(number).exists()]
-            if numbers:
-                yield merge([columns for number in numbers for columns in self._read(number)])
+        """Yield everything in equal parts of about at most this many spans; no trace is in two parts."""
+        part_of_slot = parts_of_slots(self._counts, span_count)
+        in_bucket = part_of_slot.reshape(self._buckets, -1)
+        waiting: list[Path] = []  # files of the part that is not yet whole
+        for number, (first, last) in enumerate(zip(in_bucket[:, 0], in_bucket[:, -1], strict=True)):
+            if self._file(number).exists():
+                own = self._cut(number, part_of_slot) if last > first else {int(first): self._file(number)}
+            else:
+                own = {}
+            waiting += [own[first]] if first in own else []
+            for part in range(int(first), int(last)):
+                if waiting:
+                    yield self._merged(waiting)
+                waiting = [own[part + 1]] if part + 1 in own else []
+            following = in_bucket[number + 1, 0] if number + 1 < self._buckets else -1
+            if waiting and following != last:
+                yield self._merged(waiting)
+                waiting = []
 
-    def _read(self, number: int) -> Iterator[Columns]:
-        """Yield the columns of a bucket, run by run, and remove its file."""
-        with self._file(number).open("rb") as file:
+    def _cut(self, number: int, part_of_slot: Array) -> dict[int, Path]:
+        """Cut a bucket into one file a part, and return them by part."""
+        found: dict[int, Path] = {}
+        for columns in self._read(self._file(number)):
+            spans, facts = (slots_of(table.trace_hi, table.trace_lo) for table in (columns.spans, columns.facts))
+            for part, piece in _dealt(columns, part_of_slot[spans], part_of_slot[facts]):
+                found[part] = self._folder / f"{number:04d}-{part:07d}"
+                self._append(found[part], piece)
+        return found
+
+    def _merged(self, files: list[Path]) -> Columns:
+        """Return the columns of files, and remove them."""
+        return merge([columns for file in files for columns in self._read(file)])
+
+    def _read(self, path: Path) -> Iterator[Columns]:
+        """Yield the columns of a file, run by run, and remove it."""
+        with path.open("rb") as file:
             end = file.seek(0, 2)
             file.seek(0)
             while file.tell() < end:
                 content: dict[str, Any] = pickle.load(file)  # noqa: S301 - see the import
                 yield Columns(**content, **self._frames)
-        self._file(number).unlink()
+        path.unlink()
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:04d}"
@@ -107,6 +158,11 @@ class Spill:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _bucket(trace_hi: Array, trace_lo: Array, buckets: int) -> Array:
-    """Return the bucket of every trace id."""
-    return np.asarray(mix([trace_hi, trace_lo]) % np.uint64(buckets)).astype(np.uint16)
+def _dealt(columns: Columns, place: Array, of_fact: Array) -> Iterator[tuple[int, Columns]]:
+    """Yield the spans and facts of each place, with just the names and attributes that they need."""
+    columns = columns.take_in_order(np.argsort(place, kind="stable"))
+    places = np.unique(np.concatenate([place, of_fact]))
+    ends = np.searchsorted(np.sort(place), places, side="right").tolist()
+    for number, (low, high) in zip(places.tolist(), itertools.pairwise([0, *ends]), strict=True):
+        facts = take(columns.facts, np.flatnonzero(of_fact == number))
+        yield number, compact(replace(columns.part(low, high), facts=facts))

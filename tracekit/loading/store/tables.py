@@ -7,7 +7,9 @@ row i of ``names``, ``texts``, ``keys``, ``namespaces`` and ``kv`` is what code 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,16 +34,19 @@ from tracekit.columns import (
 from tracekit.errors import LoadError
 from tracekit.loading.paths import path_error, shown
 from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, column_difference
+from tracekit.loading.store.order import InOrder, group_ends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from tracekit.loading.store.remote import Place
     from tracekit.weights import Weights
 
-VERSION = 3
-SPAN_GROUP = 16_384  # small, so that one trace is one group of the sorted spans
+VERSION = 4
+SPAN_GROUP = 16_384  # small, so that a short window or one trace is few groups of the spans
 _GROUP = 131_072
+_WHOLE_BYTES = 65_536  # a file of this length is read at once also where only ranges of larger ones are
+_TRAILER = 8  # the length of the footer, and the mark of Parquet
 
 _CODED: dict[str, Any] = {
     "spans": SpanColumns,
@@ -63,46 +68,81 @@ TABLES = (*_CODED, *OWNED, "kv", "keys", "namespaces", "names", "texts", "weight
 
 
 class FileMark(msgspec.Struct):
-    """The expected rows, length in bytes and CRC-32 of a file of a store."""
+    """The expected rows, length in bytes and CRC-32 of a file of a store, and the last two of its Parquet footer."""
 
     rows: int
     bytes: int
     crc32: int
+    footer_bytes: int = 0
+    footer_crc32: int = 0
 
 
 # -------------------------------------------------------------------- one file
 
 
-def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> FileMark:
-    """Write columns of equal length as a Parquet file."""
+def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP, ends: Array | None = None) -> FileMark:
+    """Write columns of equal length as a Parquet file, in row groups of so many rows, or those that end at these."""
     table = pa.table(columns).replace_schema_metadata({"tracekit_store": str(VERSION)})
+    cuts = list(range(group, table.num_rows, group)) if ends is None else ends[:-1].tolist()
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
-        row_group_size=group,
+        table.schema,
         compression="zstd",
         compression_level=3,
         use_dictionary=False,  # codes are small numbers already, and a dictionary folds NaN of different bits
         column_encoding={name: "DELTA_BINARY_PACKED" if name == "row" else "PLAIN" for name in columns},
-    )
+        write_page_checksum=True,
+    ) as writer:
+        for low, high in itertools.pairwise([0, *cuts, table.num_rows]):
+            writer.write_table(table.slice(low, high - low), row_group_size=max(high - low, 1))
     data = sink.getvalue()
     path.write_bytes(data)
-    return FileMark(table.num_rows, data.size, isal_zlib.crc32(data))
+    footer = memoryview(data)[-_TRAILER - int.from_bytes(data[-_TRAILER:-4].to_pybytes(), "little") :]
+    return FileMark(table.num_rows, data.size, isal_zlib.crc32(data), len(footer), isal_zlib.crc32(footer))
 
 
-def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
+def read_table(path: Place, mark: FileMark, name: str = "") -> pa.Table:
     """Read a table written by ``write_table``."""
     return columns_of(path, open_table(path, mark, name), name)
 
 
-def open_table(path: Path, mark: FileMark, name: str = "") -> pq.ParquetFile:
+def open_table(path: Place, mark: FileMark, name: str = "") -> pq.ParquetFile:
     """Return a table's file, whose bytes and columns are those that were written; its values are not yet checked."""
     data = _checked_bytes(path, mark)
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise broken(path, "a Parquet table", f"an unreadable file ({error})") from error
+    return _checked_table(path, file, mark, name)
+
+
+def open_ranges(path: Place, mark: FileMark, name: str) -> pq.ParquetFile:
+    """Return a table's file of which only what is used is read; its length and footer are those that were written.
+
+    Each page of values is compared with its own checksum when it is read.
+    """
+    if mark.bytes <= _WHOLE_BYTES or not mark.footer_bytes:
+        return open_table(path, mark, name)
+    try:
+        source = pa.OSFile(str(path)) if isinstance(path, Path) else path.open()
+        found = source.size()
+        if found != mark.bytes:
+            raise broken(path, f"{mark.bytes:,} bytes", f"{found:,}")
+        footer = source.read_at(mark.footer_bytes, mark.bytes - mark.footer_bytes)
+        if isal_zlib.crc32(footer) != mark.footer_crc32:
+            raise broken(path, "the bytes that were written", "different ones: the file is damaged")
+        metadata = pq.read_metadata(pa.BufferReader(footer))
+        file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
+    except FileNotFoundError as error:
+        raise broken(path, f"a file of {mark.bytes:,} bytes", "none") from error
+    except OSError as error:
+        raise path_error(path, error) from error
+    return _checked_table(path, file, mark, name)
+
+
+def _checked_table(path: Place, file: pq.ParquetFile, mark: FileMark, name: str) -> pq.ParquetFile:
+    """Return a file if it has the rows and columns that were written."""
     if file.metadata.num_rows != mark.rows:
         raise broken(path, f"{mark.rows:,} rows", f"{file.metadata.num_rows:,}")
     wrong = name and column_difference(name, {column.name: str(column.type) for column in file.schema_arrow})
@@ -111,7 +151,7 @@ def open_table(path: Path, mark: FileMark, name: str = "") -> pq.ParquetFile:
     return file
 
 
-def _checked_bytes(path: Path, mark: FileMark) -> bytes:
+def _checked_bytes(path: Place, mark: FileMark) -> bytes:
     """Return the bytes of a file if they are those that were written."""
     try:
         data = path.read_bytes()
@@ -126,10 +166,16 @@ def _checked_bytes(path: Path, mark: FileMark) -> bytes:
     return data
 
 
-def columns_of(path: Path, file: pq.ParquetFile, name: str, columns: list[str] | None = None) -> pa.Table:
-    """Return columns of a table's file, all without a list, if they can be those that were written."""
+def columns_of(
+    path: Place,
+    file: pq.ParquetFile,
+    name: str,
+    columns: list[str] | None = None,
+    groups: Sequence[int] | None = None,
+) -> pa.Table:
+    """Return columns of some row groups of a table's file, without lists all, if they can be those written."""
     try:
-        table = file.read(columns=columns)
+        table = file.read(columns=columns) if groups is None else file.read_row_groups(groups, columns=columns)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise broken(path, "a Parquet table", f"an unreadable file ({error})") from error
@@ -139,7 +185,7 @@ def columns_of(path: Path, file: pq.ParquetFile, name: str, columns: list[str] |
     return table
 
 
-def broken(path: Path, expected: str, found: str) -> LoadError:
+def broken(path: Place, expected: str, found: str) -> LoadError:
     """Return the LoadError for a file that differs from what was written."""
     message = f"expected {expected}, found {found}; copy the store again, or convert its sources again"
     return LoadError(f"STORE_BROKEN {shown(path)}: {message}", source=shown(path), code="STORE_BROKEN")
@@ -183,27 +229,35 @@ def frame_of(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
 # -------------------------------------------------------------------- one part
 
 
-def write_part(folder: Path, columns: Columns, weights: Weights) -> dict[str, FileMark]:
-    """Write a set as the files of one part."""
+def write_part(folder: Path, columns: Columns, weights: Weights, begun: Array) -> dict[str, FileMark]:
+    """Write a set as the files of one part, its traces in the order of ``begun``, the start of each."""
     kv = columns.kv
+    order = InOrder.of(columns, np.argsort(begun, kind="stable"))
     pools = {"keys": kv.keys, "namespaces": kv.namespaces, "names": columns.names, "texts": columns.texts}
     pools["weight_sources"] = weights.source.labels
-    tables: dict[str, dict[str, Any]] = {name: _members(getattr(columns, name)) for name in _CODED}
-    tables |= {name: {"text": text_column(texts, name)} for name, texts in pools.items()}
+    tables: dict[str, dict[str, Any]] = {name: {"text": text_column(texts, name)} for name, texts in pools.items()}
     tables["kv"] = {name: getattr(kv, name) for name in _KV}
-    tables["weights"] = {"value": weights.value, "source": weights.source.codes}
+    value, source = weights.value[order.traces], weights.source.codes[order.traces]
+    tables["weights"] = {"row": order.starts[:-1].astype(np.int32), "value": value, "source": source}
     marks = {}
     for name in TABLES:
-        table = tables.pop(name) if name in tables else _owned(getattr(columns, name))
-        marks[name] = write_table(folder / f"{name}.parquet", table, SPAN_GROUP if name == "spans" else _GROUP)
+        table = tables.pop(name) if name in tables else _ordered(columns, name, order)
+        ends = group_ends(order.starts, SPAN_GROUP) if name == "spans" else None
+        marks[name] = write_table(folder / f"{name}.parquet", table, ends=ends)
     return marks
 
 
-def _members(table: Any) -> dict[str, Array]:
-    """Return the columns of a table by name."""
-    return {column.name: getattr(table, column.name) for column in fields(table)}
+def _ordered(columns: Columns, name: str, order: InOrder) -> dict[str, Array]:
+    """Return the columns of a table in the order of the traces.
 
-
-def _owned(table: Ragged) -> dict[str, Array]:
-    """Return an attribute table as (row, code), one entry per attribute; Parquet stores rows as differences."""
-    return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
+    Attribute tables have (row, code), one entry per attribute; Parquet stores rows as differences.
+    """
+    table, rows = getattr(columns, name), order.rows(OWNED.get(name, name))
+    if isinstance(table, Ragged):
+        table = table if rows is None else table.take(rows)
+        return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
+    found = {column.name: getattr(table, column.name) for column in fields(table)}
+    if rows is None:
+        return found
+    taken = {column: values[rows] for column, values in found.items()}
+    return taken | ({"span_row": order.new_row[taken["span_row"]]} if "span_row" in taken else {})

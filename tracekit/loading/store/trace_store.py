@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from bisect import bisect_left
 from dataclasses import replace
 from functools import cached_property, reduce
 from os import PathLike
@@ -15,11 +14,16 @@ import pandas as pd
 
 from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
 from tracekit.errors import LoadError
-from tracekit.filters import plain_id, spelled, window_ns
+from tracekit.expressions import is_xray
+from tracekit.expressions.limits import limits
+from tracekit.filters import spelled, window_ns
 from tracekit.findings import Shown
 from tracekit.loading.paths import STORE_MARKER, shown
 from tracekit.loading.store.execution import over_tasks
+from tracekit.loading.store.one_trace import one_trace
+from tracekit.loading.store.part import Reach
 from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_frames, read_marker
+from tracekit.loading.store.remote import place_of
 from tracekit.loading.store.union import piece_of, union
 from tracekit.redaction.apply import joined_notes
 from tracekit.schema import Quality
@@ -30,6 +34,8 @@ from tracekit.traces import TraceSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from tracekit.loading.store.order import Bounds
+    from tracekit.loading.store.remote import Place
     from tracekit.loading.store.tables import FileMark
     from tracekit.parts import On
 
@@ -61,7 +67,7 @@ class PartTask(NamedTuple):
         Attribute keys of all parts.
     """
 
-    path: Path
+    path: Place
     number: int
     mark: PartMark
     frames: Mapping[str, FileMark]
@@ -78,9 +84,30 @@ class PartTask(NamedTuple):
         """Length of the files of the part."""
         return sum(file.bytes for file in self.mark.files.values())
 
+    @property
+    def bounds(self) -> Bounds:
+        """Limits that the calls set on times of spans of the traces: other row groups are not read."""
+        found: list[tuple[str, int, int]] = []
+        for method, arguments in self.steps:
+            if method == "between":
+                low, high = arguments
+                found.append(("start_ns", low, high - 1))
+            elif method == "where" and not isinstance(arguments[0], str):
+                break  # a callable may compare a span with others
+            elif method == "where" and not is_xray(arguments[0]):
+                found += limits(arguments[0])
+        return tuple(found)
+
     def read(self) -> TraceSet:
         """Return the part; its columns are read on first use."""
-        found = load_part(self.path, self.mark, self.number, self.frames, self.keys)
+        return self.applied(self.opened(Reach(self.bounds)))
+
+    def opened(self, reach: Reach) -> TraceSet:
+        """Return the part, or what a reach allows of it, without the calls."""
+        return load_part(self.path, self.mark, self.number, self.frames, self.keys, reach)
+
+    def applied(self, found: TraceSet) -> TraceSet:
+        """Return traces of the part after the calls."""
         for method, arguments in self.steps:
             found = _OWN[method](found, *arguments) if method in _OWN else getattr(found, method)(*arguments)
         return found
@@ -118,7 +145,7 @@ class TraceStore(Shown):
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         marker: Marker,
         numbers: tuple[int, ...],
         steps: tuple[_Step, ...] = (),
@@ -361,20 +388,7 @@ class TraceStore(Shown):
         ValueError
             No trace, or more than one, has this prefix.
         """
-        wanted = plain_id(trace_id)
-        near = [
-            (one, task)
-            for task in self.tasks
-            for ids in [task.read().trace_ids]
-            for at in [bisect_left(ids, wanted)]
-            for one in ids[max(0, at - 1) : at + 2]
-        ]
-        matches = [pair for pair in near if pair[0].startswith(wanted) and wanted]
-        matches = [pair for pair in matches if pair[0] == wanted] or matches
-        if len(matches) == 1:
-            return matches[0][1].read().trace(matches[0][0])
-        texts = ", ".join(sorted(one for one, _ in near)[:3]) or "none: the store is empty"
-        raise ValueError(f"expected the id of one trace, found {trace_id!r} for {len(matches)}; nearest: {texts}")
+        return one_trace(self.tasks, trace_id, is_chosen=self.is_chosen)
 
     def load(self) -> TraceSet:
         """Return all traces as one TraceSet in memory."""
@@ -479,13 +493,17 @@ class TraceStore(Shown):
         return f"<p>{html.escape(repr(self))}</p>"
 
 
-def open(path: str | Path) -> TraceStore:  # noqa: A001 - the public name
+def open(path: str | Path, *, filesystem: Any = None) -> TraceStore:  # noqa: A001 - the public name
     """Open a store without loading it: for recordings larger than memory.
 
     Parameters
     ----------
     path
-        A folder that ``tk.convert`` or ``TraceSet.save`` wrote.
+        A folder that ``tk.convert`` or ``TraceSet.save`` wrote, or the URL of a copy of it: ``s3://bucket/folder``,
+        ``gs://...``, and what fsspec opens (``pip install 'tracekit-notebook[fsspec]'``).  Remote stores are read, not
+        written.  The usual credentials apply; ``?region=...&endpoint_override=...`` after an S3 URL set others.
+    filesystem
+        Of fsspec or pyarrow, for a path in it: with credentials or options of its own.
 
     Returns
     -------
@@ -495,9 +513,11 @@ def open(path: str | Path) -> TraceStore:  # noqa: A001 - the public name
     Raises
     ------
     LoadError
-        There is no store at the path, or it is damaged.
+        There is no store at the path, it is damaged, or it may not be read.
+    ImportError
+        A package for this kind of URL is not installed.
     TypeError
-        Not a path.
+        Not a path, or not a filesystem.
 
     Examples
     --------
@@ -509,10 +529,10 @@ def open(path: str | Path) -> TraceStore:  # noqa: A001 - the public name
     """
     if not isinstance(path, (str, PathLike)):
         raise TypeError(f"expected the path of a store, found {type(path).__name__}; tk.read reads other sources")
-    folder = Path(path).expanduser()
+    folder = place_of(path, filesystem)
     if not (folder / STORE_MARKER).is_file():
         message = f"expected a store (a folder with {STORE_MARKER}), found none at {shown(folder)}"
-        raise LoadError(f"{message}; write one with tk.convert, or read other files with tk.read", source=str(folder))
+        raise LoadError(f"{message}; write one with tk.convert, or read other files with tk.read", source=shown(folder))
     marker = read_marker(folder)
     return TraceStore(folder, marker, tuple(range(len(marker.parts))))
 
