@@ -32,6 +32,10 @@ class Parts(Protocol):
         """One row per issue, as ``TraceSet.issues``."""
 
     @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """All services, which views give their colours."""
+
+    @property
     def made(self) -> str:
         """The calls that open it."""
 

@@ -14,13 +14,13 @@ from tracekit.analysis.partials import over_parts
 from tracekit.checks.names import KEYS
 from tracekit.completeness import is_finished, is_open
 from tracekit.schema import Quality
-from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tracekit.columns import Array
     from tracekit.parts import Parts
+    from tracekit.traces import TraceSet
     from tracekit.weights.known import WeightTotals
 
 SLOWEST: Final = 25  # traces that are listed
@@ -216,3 +216,12 @@ def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 def _first(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the first rows."""
     return rows.head(_EXAMPLES)
+
+
+def volume_of(traces: TraceSet, first_ns: int, step_ns: int, bars: int) -> Array:
+    """Return the weights of the requests by start, and of those of them that failed: float64, two rows."""
+    root, spans, weights = traces.forest.root_row, traces.columns.spans, traces.weights.value
+    known = (spans.quality[root] & Quality.NO_START) == 0
+    bar = (spans.start_ns[root][known] - first_ns) // step_ns
+    failed = traces.is_error[root] & is_finished(traces.lookup, traces.forest)
+    return np.stack([np.bincount(bar, each[known], bars) for each in (weights, weights * failed)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,16 +14,19 @@ from tracekit.analysis.critical_path.shares import shares
 from tracekit.analysis.critical_path.stored import StoredPaths
 from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
+from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.analysis.self_time import SelfTime, self_time
-from tracekit.analysis.partials import in_memory
 from tracekit.analysis.service_graph.build import ServiceGraph, service_graph
-from tracekit.checks.content import content_of, slowest_first
+from tracekit.checks.content import content_of, slowest_first, volume_of
 from tracekit.checks.names import WAITS
 from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
+from tracekit.self_description import names_of
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from tracekit.analysis.critical_path.stored import ReadPaths
@@ -53,6 +56,10 @@ class Overview:
         """The traces in memory; TypeError for a store."""
         return in_memory(self.source)
 
+    def having(self, trace_ids: Sequence[str]) -> TraceSet:
+        """Return a set with these traces: all of them in memory, of a store those that are named."""
+        return self.source if isinstance(self.source, TraceSet) else self.source.traces(trace_ids)
+
     @property
     def is_stored(self) -> bool:
         """Whether the traces are read part by part."""
@@ -72,6 +79,21 @@ class Overview:
     def weights(self) -> WeightTotals:
         """What the sampling weights describe."""
         return self.content.weights if self.is_stored else self.traces.weights.totals
+
+    @property
+    def sources(self) -> pd.DataFrame:
+        """One row per source."""
+        return self.source.sources
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """One row per issue."""
+        return self.source.issues
+
+    @property
+    def source_names(self) -> list[str]:
+        """Display names of the sources."""
+        return names_of(self.sources)
 
     @property
     def span_count(self) -> int:
@@ -124,7 +146,7 @@ class Overview:
     @cached_property
     def self_time(self) -> SelfTime:
         """Self time by operation."""
-        return self_time(self.source)
+        return self_time(self.traces)
 
     @cached_property
     def errors(self) -> Errors:
@@ -158,6 +180,11 @@ class Overview:
     def timed_count(self) -> int:
         """Number of requests with a latency, which have a critical path."""
         return len(self.path.latency_ns if self._read is None else self._read.weight)
+
+    def volume(self, first_ns: int, step_ns: int, bars: int) -> tuple[Array, Array]:
+        """Return the weights of the requests by start, and of those of them that failed, for bars of equal length."""
+        both = over_parts(self.source, partial(volume_of, first_ns=first_ns, step_ns=step_ns, bars=bars), np.add).state
+        return both[0], both[1]
 
     @cached_property
     def finished(self) -> Array:

@@ -207,16 +207,14 @@ def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None 
     return Findings([finding for name in chosen for finding in run_check(of_topics[name], case)])
 
 
-def left_out(case: Case, topics: Sequence[Topic]) -> list[Check]:
-    """Return the checks of some topics that are not made of a store, and whose inputs are there."""
+def left_out(case: Case) -> list[Check]:
+    """Return the checks that are not made of a store, although their inputs are there."""
     if not case.is_stored:
         return []
-    given = {"baseline": case.baseline, "logs": case.logs, "requests": case.counts, "log": case.log, "rules": case.rules}
-    given |= {"received": case.receipts, "prices": case.prices or None}
+    given: dict[str, object] = {"baseline": case.baseline, "logs": case.logs, "requests": case.counts}
+    given |= {"log": case.log, "rules": case.rules, "received": case.receipts, "prices": case.prices or None}
     return [
-        check
-        for check in CHECKS
-        if not check.by_parts and check.topic in topics and all(given.get(name, "") is not None for name in check.needs)
+        check for check in CHECKS if not check.by_parts and all(given.get(name, "") is not None for name in check.needs)
     ]
 
 

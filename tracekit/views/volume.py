@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 _LABEL = 40.0  # width of a time
 
 
+class Bars(NamedTuple):
+    """Traces over time.
+
+    Parameters
+    ----------
+    low_ns, high_ns
+        The first and the last start.
+    step_ns
+        Length of a bar; the first begins at a multiple of it.
+    totals, failed
+        float64, one per bar: sums of weights.
+    """
+
+    low_ns: int
+    high_ns: int
+    step_ns: int
+    totals: Array
+    failed: Array
+
+
 def volume_picture(
     start_ns: Array, weight: Array, is_error: Array, *, width: float = 720, height: float = 132, paper: bool = False
 ) -> Markup:
@@ -27,10 +47,16 @@ def volume_picture(
         return picture(width, height, "No traces", [text(0, 16, "All sampling weights are 0.", kind="mute")])
     low, high = int(start_ns.min()), int(start_ns.max())
     step = time_step(low, high)
-    first = low // step * step
-    bar = (start_ns - first) // step
+    bar = (start_ns - low // step * step) // step
     totals = np.bincount(bar, weight)
-    failed = np.bincount(bar, weight * is_error, len(totals))
+    bars = Bars(low, high, step, totals, np.bincount(bar, weight * is_error, len(totals)))
+    return bars_picture(bars, width=width, height=height, paper=paper)
+
+
+def bars_picture(bars: Bars, *, width: float = 720, height: float = 132, paper: bool = False) -> Markup:
+    """Return traces that are counted by bar, failed ones in red."""
+    low, high, step, totals, failed = bars
+    first = low // step * step
     floor, top, left = height - 22, 16.0, 44.0
     wide, tallest = (width - left) / len(totals), float(totals.max())
     scale = (floor - top) / tallest
@@ -50,7 +76,7 @@ def volume_picture(
         if failed[k]:
             parts.append(_bar({**box, "fill": ERROR, "class": "tk-failed-bar"}, floor, failed[k] * scale, hover))
     parts += _ticks(first, step, len(totals), left, wide, floor)
-    title = f"Traces over time: {plural(float(weight.sum()), 'trace')} from {moment(low)} to {moment(high)} UTC"
+    title = f"Traces over time: {plural(float(totals.sum()), 'trace')} from {moment(low)} to {moment(high)} UTC"
     return picture(width, height, title, parts, paper=paper)
 
 

@@ -37,9 +37,8 @@ def _partial(seen: Overview) -> Finding | None:
         verb = "is" if found.partial == 1 else "are"
         sentences.append(f"{count(found.partial)} of {plural(total, 'trace')} {verb} incomplete: {why}.")
     if found.negative:
-        sentences.append(
-            f"{plural(found.negative, 'span')} {'ends before it starts' if found.negative == 1 else 'end before they start'}."
-        )
+        late = "ends before it starts" if found.negative == 1 else "end before they start"
+        sentences.append(f"{plural(found.negative, 'span')} {late}.")
     value = found.partial / total
     share = Estimate(value, "ratio", value, value, total)
     code = 'traces.summary["partial"].mean()'

@@ -23,7 +23,7 @@ def lost(case: Case) -> list[Finding]:
 
 def _lost(seen: Overview) -> Finding | None:
     """Return what could not be used."""
-    sources = seen.source.sources
+    sources = seen.sources
     lost, total = int(sources["quarantined_count"].sum()), int(sources["span_count"].sum())
     cut = int((~sources["complete"].astype(bool)).sum())
     if not lost and not cut:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
 from tracekit.checks.overview import overview
+from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
 from tracekit.findings import Finding
 from tracekit.traces import TraceSet
 

@@ -148,6 +148,11 @@ class TraceStore(Shown):
         """All services of the parts, also of traces that conditions exclude."""
         return sorted({name for mark in self._marks for name in mark.services})
 
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """The same, as results have them: views give services their colours."""
+        return tuple(self.services)
+
     @cached_property
     def period_ns(self) -> tuple[int, int] | None:
         """First and last start of a request, in ns; None without any.  With conditions, the parts are read for it."""
