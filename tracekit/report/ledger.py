@@ -47,12 +47,12 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard.findings)}),
-        "sets": {name: _counted(one) for name, one in sets.items() if one is not None},
+        "sets": {name: set_facts(one) for name, one in sets.items() if one is not None},
         "claims": list(_claims(standard.screen, standard.findings)),
     }
 
 
-def _counted(traces: TraceSet | Parts) -> dict[str, Any]:
+def set_facts(traces: TraceSet | Parts) -> dict[str, Any]:
     """Return checksum and size of traces, or of a store."""
     found = over_parts(traces, sums_of, np.add)
     trace_count, span_count = found.weights.trace_count, int(found.state[0, 0])

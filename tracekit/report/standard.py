@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.result import CriticalPath
-from tracekit.analysis.timeline.compute import started_between
+from tracekit.analysis.timeline.compute import started_between, timeline
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.data.not_made import not_made
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
-from tracekit.checks.registry import CHECKS, left_out, run_checks, weaknesses
+from tracekit.checks.registry import CHECKS, left_out, run_check, run_checks, weaknesses
 from tracekit.checks.screen.lines import screen_of, title_of
 from tracekit.findings import Findings
+from tracekit.loading.store.rounds import Rounds
+from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
@@ -27,6 +29,7 @@ from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_data import issues_table, sources_table
 from tracekit.report.latency_change import change_picture, entries_table, timeline_picture
 from tracekit.report.leaving import Leaving, redacted_findings
+from tracekit.report.ledger import set_facts
 from tracekit.report.logs import logs_table, telling
 from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
@@ -41,6 +44,9 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import Bars, bars_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.checks.registry import Topic
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Finding
     from tracekit.parts import Parts
@@ -94,7 +100,8 @@ _SECTIONS: Final = {
 }
 
 
-_TOPICS: Final = ("data", "changes", "patterns", "latency", "errors")
+_TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "errors")
+_RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
 _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 _NO_GOALS: Final = Goals()
 
@@ -135,7 +142,7 @@ class Standard:
     ) -> Standard:
         """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
         if not isinstance(sides.traces, TraceSet):
-            return cls(Case(sides.traces), sides, goals, outgoing=outgoing)
+            return _of_store(sides, goals, outgoing)
         joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
         if joined is not None and outgoing is not None:
             joined = joined.redacted(outgoing.texts)
@@ -387,6 +394,24 @@ class Standard:
                 if trace_id not in elsewhere
             ],
         }
+
+
+def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard:
+    """Return the standard report of a store: its analyses read the parts together."""
+    rounds = Rounds()
+    traces, recording = (rounds.of(store) for store in (sides.traces, sides.recording) if isinstance(store, TraceStore))
+    found = Standard(Case(traces), sides._replace(traces=traces, recording=recording), goals, outgoing=outgoing)
+    seen = found.case.result(overview)
+    asked: list[Callable[[], Any]] = [partial(getattr, seen, name) for name in _RESULTS]
+    asked += [partial(run_check, check, found.case) for check in CHECKS if check.by_parts]
+    asked += [partial(timeline, recording), partial(goals_shown, traces, goals), partial(set_facts, traces)]
+    rounds.run([*asked, partial(_volume, seen), partial(_offsets, seen)])
+    return found
+
+
+def _offsets(seen: Overview) -> Any:
+    """Return the clock offsets of a store."""
+    return None if isinstance(seen.paths, CriticalPath) else seen.paths.offsets
 
 
 def _period(seen: Overview) -> str:
