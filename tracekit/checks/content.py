@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from tracekit.analysis.partials import over_parts
 from tracekit.checks.names import KEYS
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 SLOWEST: Final = 25  # traces that are listed
 _EXAMPLES: Final = 10  # rows of evidence
+_NAMES: Final = ("root_service_name", "root_name", "weight_source")
 _NONE: Final = (np.inf, -np.inf)
 
 
@@ -204,13 +204,8 @@ def _rows(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of both."""
-    columns = {
-        name: union_categoricals([first[name], second[name]], sort_categories=True)
-        if isinstance(first[name].dtype, pd.CategoricalDtype)
-        else pd.concat([first[name], second[name]]).array
-        for name in first
-    }
-    return pd.DataFrame(columns, index=first.index.append(second.index))
+    whole = pd.concat([table.astype(dict.fromkeys(_NAMES, object)) for table in (first, second)])
+    return whole.astype(dict.fromkeys(_NAMES, "category"))
 
 
 def _first(rows: pd.DataFrame) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def render(
     blocks = outline(given.seen.source if given else sections)
     if outgoing is not None and given is None:
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
-        baseline = None if baseline is None else outgoing.traces(baseline)
+        baseline = outgoing.set_of(baseline)
     standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
@@ -130,8 +130,6 @@ def _standard(
         if given:
             raise ValueError(f"expected a TraceSet among the sections for {given[0]}= to refer to, found none")
         return None
-    if logs is not None and not isinstance(traces, TraceSet):
-        raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
     return Standard.between(sides_of(traces, baseline, **periods), logs, goals, outgoing)
 
 

@@ -142,6 +142,8 @@ class Standard:
     ) -> Standard:
         """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
         if not isinstance(sides.traces, TraceSet):
+            if logs is not None:
+                raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
             return _of_store(sides, goals, outgoing)
         joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
         if joined is not None and outgoing is not None:
