@@ -21,7 +21,7 @@ import tracekit as tk
 from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_privacy, cli_pull, cli_verify
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
-from tracekit.cli_reading import SampleSpans, read_traces
+from tracekit.cli_reading import ByParts, SampleSpans, read_recording, read_traces
 from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
 
@@ -173,6 +173,7 @@ def report(
     prices: Prices = None,
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     sample_spans: SampleSpans = None,
+    by_parts: ByParts = False,
     redact: Redact = None,
     no_redact: NoRedact = False,
     format_: Format = None,
@@ -189,10 +190,12 @@ def report(
     options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
     options |= {"weights": weights, "sample_spans": sample_spans}
     baseline_traces = read_traces(baseline, **options) if baseline else None
-    traces = read_traces(files, **options)
+    traces = read_recording(files, by_parts=by_parts, **options)
+    if logs and isinstance(traces, tk.TraceStore):
+        raise typer.BadParameter("expected no log lines with a store that is read part by part", param_hint="--logs")
     try:
         if outgoing is not None:
-            traces = outgoing.traces(traces)
+            traces = outgoing.set_of(traces)
             baseline_traces = None if baseline_traces is None else outgoing.traces(baseline_traces)
         sides = sides_of(
             traces,

@@ -11,6 +11,9 @@ import tracekit as tk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ByParts = Annotated[
+    bool, typer.Option("--by-parts", help="Read a store part by part: checks that need all traces at once are named.")
+]
 _Recording = TypeVar("_Recording", tk.TraceSet, tk.TraceStore)
 SampleSpans = Annotated[
     int | None,
@@ -31,6 +34,26 @@ def read_traces(
             found = f"{len(files)} files" if len(files) != 1 else "options of other formats"
             raise typer.BadParameter(f"expected one store, found {found}", param_hint="--sample-spans")
         return _weighted(tk.open(files[0]), weights).sample(spans=sample_spans).load()
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(str(error), param_hint="--weights") from error
+
+
+def read_recording(
+    files: Sequence[str], *, by_parts: bool, weights: str | None, sample_spans: int | None, **options: Any
+) -> tk.TraceSet | tk.TraceStore:
+    """Return the traces of files as ``read_traces``; or a store, if it is asked for or larger than memory."""
+    if not by_parts:
+        try:
+            return read_traces(files, weights=weights, sample_spans=sample_spans, **options)
+        except tk.LoadError as error:
+            if error.code != "STORE_TOO_LARGE" or len(files) != 1:
+                raise
+            typer.echo(f"{files[0]} is larger than the free memory: it is read part by part (--by-parts)", err=True)
+    elif len(files) != 1 or any(options.values()) or sample_spans is not None:
+        found = f"{len(files)} files" if len(files) != 1 else "options of other formats, or --sample-spans"
+        raise typer.BadParameter(f"expected one store, found {found}", param_hint="--by-parts")
+    try:
+        return _weighted(tk.open(files[0]), weights)
     except (ValueError, TypeError) as error:
         raise typer.BadParameter(str(error), param_hint="--weights") from error
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    import pandas as pd
 
     from tracekit.traces import TraceSet
 
@@ -20,6 +22,32 @@ class Parts(Protocol):
     @property
     def period_ns(self) -> tuple[int, int] | None:
         """First and last start of a request, in ns; None without any."""
+
+    @property
+    def sources(self) -> pd.DataFrame:
+        """One row per source, as ``TraceSet.sources``."""
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """One row per issue, as ``TraceSet.issues``."""
+
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """All services, which views give their colours."""
+
+    @property
+    def made(self) -> str:
+        """The calls that open it."""
+
+    @property
+    def sampled(self) -> tuple[str, float] | None:
+        """Which of the parts these are, and what weights were multiplied by; None unless they were chosen at random."""
+
+    def where(self, condition: str) -> Parts:
+        """Return the traces with a span that matches an expression."""
+
+    def traces(self, trace_ids: Iterable[str]) -> TraceSet:
+        """Return some traces."""
 
     def reduce(
         self, partial: Callable[[TraceSet], State], merge: Callable[[State, State], State], *, on: On = None

@@ -84,8 +84,13 @@ def made_of(first: TraceSet, second: TraceSet) -> tuple[str, ...]:
 
 
 def source_names(traces: TraceSet) -> list[str]:
-    """Return the display names of the sources: cleaned, without their common folder."""
-    return [clean(name) for name in short_names([str(uri) for uri in traces.columns.sources["uri"]])]
+    """Return the display names of the sources of a set."""
+    return names_of(traces.columns.sources)
+
+
+def names_of(sources: pd.DataFrame) -> list[str]:
+    """Return the display names of sources: cleaned, without their common folder."""
+    return [clean(name) for name in short_names([str(uri) for uri in sources["uri"]])]
 
 
 def _escaped(name: str) -> str:

@@ -89,6 +89,19 @@ def over_parts(
     return partial(traces) if isinstance(traces, TraceSet) else traces.reduce(partial, _Merge(merge), on=on)
 
 
+def in_memory(traces: TraceSet | Parts) -> TraceSet:
+    """Return traces that are in memory; TypeError for a store.
+
+    Examples
+    --------
+    >>> in_memory(shop) is shop
+    True
+    """
+    if isinstance(traces, TraceSet):
+        return traces
+    raise TypeError("expected traces in memory, found a store, which is read part by part; use load() or sample()")
+
+
 def check_on(on: On, *sides: TraceSet | Parts) -> None:
     """Raise ValueError for a place to read parts where there are none."""
     if on is not None and all(isinstance(side, TraceSet) for side in sides):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import in_memory
 from tracekit.checks.expectations import Expected, expectations
 from tracekit.schema import ParentState
 from tracekit.stats.weighted_rates import clustered_rates
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.checks.logs.result import Logs
     from tracekit.columns import Array
+    from tracekit.parts import Parts
     from tracekit.stats.intervals import Ratio
     from tracekit.weights.ingestion_horizon import IngestionHorizon
     from tracekit.weights.known import Weights
@@ -53,8 +55,8 @@ class Case:
 
     Parameters
     ----------
-    traces
-        The traces.
+    source
+        The traces, or a store of them, which is read part by part.
     counts, log, rules, expected, receipts
         Request counts, request log, sampling rules, expectations, arrival times; None if missing.
     now_ns
@@ -87,7 +89,7 @@ class Case:
         Ingestion horizon, and all traces including those after it; None in a case without a horizon.
     """
 
-    traces: TraceSet
+    source: TraceSet | Parts
     counts: Counts | None = None
     log: pd.DataFrame | None = None
     rules: Rules | None = None
@@ -106,11 +108,21 @@ class Case:
     baseline: Case | None = None
     logs: Logs | None = None
     deployments: Any = None
-    recording: TraceSet | None = None
+    recording: TraceSet | Parts | None = None
     comparison: str = ""
     horizon: IngestionHorizon | None = None
     recorded: TraceSet | None = None
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def traces(self) -> TraceSet:
+        """The traces in memory; TypeError for a store, where only checks run that can be made from parts."""
+        return in_memory(self.source)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the traces are read part by part."""
+        return not isinstance(self.source, TraceSet)
 
     def result(self, analysis: Callable[[Case], _Result]) -> _Result:
         """Return ``analysis(case)``, computed once for all checks that need it."""
@@ -139,7 +151,7 @@ class Case:
         stages = {name: count * kept for name, count in self.expected.stages.items()}
         return replace(
             self,
-            traces=traces_before_horizon(self.traces, edge),
+            source=traces_before_horizon(self.traces, edge),
             log=log,
             counts=counts,
             expected=replace(self.expected, stages=stages),
@@ -150,6 +162,8 @@ class Case:
     @cached_property
     def weighted(self) -> Case:
         """The case with weights from rules, log and trace ids for traces that have none yet."""
+        if self.is_stored:
+            return self  # weights that need all traces at once are resolved before
         own = self.traces.weights
         if self.rules is not None and self.rules.tail:
             own = own.refused(own.is_from(*MARKS), "")
@@ -157,7 +171,7 @@ class Case:
             return self
         found, obstacles = resolve_weights(self.traces, Evidence(self.rules, self.log))
         traces = TraceSet(self.traces.columns, forest=self.traces.forest, weights=own.or_else(found))
-        return replace(self, traces=traces, obstacles=obstacles, weights_call=_weights_call(traces.weights))
+        return replace(self, source=traces, obstacles=obstacles, weights_call=_weights_call(traces.weights))
 
     # ------------------------------------------------------------------ spans and requests
 

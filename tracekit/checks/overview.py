@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.analysis.critical_path.shares import shares
+from tracekit.analysis.critical_path.stored import StoredPaths
 from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
+from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.analysis.self_time import SelfTime, self_time
 from tracekit.analysis.service_graph.build import ServiceGraph, service_graph
+from tracekit.checks.content import content_of, slowest_first, volume_of
+from tracekit.checks.names import WAITS
 from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
+from tracekit.self_description import names_of
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
-    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.stored import ReadPaths
     from tracekit.checks.case import Case
+    from tracekit.checks.content import Content
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
+    from tracekit.weights.known import WeightTotals
 
 ENOUGH = 20  # fewest traces for a usable p95; endpoints with fewer are shown, but never as the slowest
 
@@ -33,35 +45,75 @@ class Overview:
 
     Parameters
     ----------
-    traces
-        Any set, also an empty one.
+    source
+        Any set, also an empty one, or a store of traces.
     """
 
-    traces: TraceSet
+    source: TraceSet | Parts
+
+    @property
+    def traces(self) -> TraceSet:
+        """The traces in memory; TypeError for a store."""
+        return in_memory(self.source)
+
+    def having(self, trace_ids: Sequence[str]) -> TraceSet:
+        """Return a set with these traces: all of them in memory, of a store those that are named."""
+        return self.source if isinstance(self.source, TraceSet) else self.source.traces(trace_ids)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the traces are read part by part."""
+        return not isinstance(self.source, TraceSet)
+
+    @cached_property
+    def content(self) -> Content:
+        """Counts and examples of the recording."""
+        return content_of(self.source)
+
+    @property
+    def trace_count(self) -> int:
+        """Number of traces."""
+        return self.weights.trace_count
+
+    @cached_property
+    def weights(self) -> WeightTotals:
+        """What the sampling weights describe."""
+        return self.content.weights if self.is_stored else self.traces.weights.totals
+
+    @property
+    def sources(self) -> pd.DataFrame:
+        """One row per source."""
+        return self.source.sources
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """One row per issue."""
+        return self.source.issues
+
+    @property
+    def source_names(self) -> list[str]:
+        """Display names of the sources."""
+        return names_of(self.sources)
 
     @property
     def span_count(self) -> int:
         """Number of spans without inferred ones."""
-        return int((~self.traces.is_inferred).sum())
+        return self.content.counts.spans
 
-    @cached_property
+    @property
     def services(self) -> list[str]:
         """Names of the services with spans, sorted."""
-        codes, labels = self.traces.codes("service_name")
-        used = np.unique(codes[~self.traces.is_inferred])
-        return sorted(labels[code] for code in used if code >= 0)
+        return list(self.content.services)
 
     @property
     def service_count(self) -> int:
         """Number of services with spans."""
         return len(self.services)
 
-    @cached_property
+    @property
     def period_ns(self) -> tuple[int, int] | None:
         """Earliest and latest known time (ns); None without times."""
-        summary = self.traces.summary
-        times = np.concatenate([summary[name].dropna().to_numpy(np.int64) for name in ("start_ns", "end_ns")])
-        return (int(times.min()), int(times.max())) if len(times) else None
+        return self.content.period_ns
 
     @property
     def rate_per_s(self) -> float | None:
@@ -69,27 +121,27 @@ class Overview:
         period = self.period_ns
         if period is None or period[1] <= period[0]:
             return None
-        return float(self.traces.weights.value.sum()) * 1e9 / (period[1] - period[0])
+        return self.weights.weight_sum * 1e9 / (period[1] - period[0])
 
     @cached_property
     def requests(self) -> Latency:
         """Latency of the requests, all together: one row, or none."""
-        return latency(self.traces, by=(), roots=True)
+        return latency(self.source, by=(), roots=True)
 
     @cached_property
     def entries(self) -> Latency:
         """Latency of the requests by endpoint: service and operation of their root."""
-        return latency(self.traces, roots=True)
+        return latency(self.source, roots=True)
 
     @cached_property
     def operations(self) -> Latency:
         """Latency and errors of all spans by service and operation."""
-        return latency(self.traces)
+        return latency(self.source)
 
     @cached_property
     def graph(self) -> ServiceGraph:
         """Services and their calls."""
-        return service_graph(self.traces)
+        return service_graph(self.source)
 
     @cached_property
     def self_time(self) -> SelfTime:
@@ -99,12 +151,40 @@ class Overview:
     @cached_property
     def errors(self) -> Errors:
         """Errors by operation."""
-        return errors(self.traces)
+        return errors(self.source)
+
+    @property
+    def path(self) -> CriticalPath:
+        """Critical path of every request, span by span; TypeError for a store."""
+        if not isinstance(self.paths, CriticalPath):
+            in_memory(self.source)
+        assert isinstance(self.paths, CriticalPath)
+        return self.paths
 
     @cached_property
-    def path(self) -> CriticalPath:
-        """Critical path of every request."""
-        return critical_path(self.traces)
+    def paths(self) -> CriticalPath | StoredPaths:
+        """Critical path of every request, to group by names."""
+        return critical_path(self.source)
+
+    @cached_property
+    def _read(self) -> ReadPaths | None:
+        """The critical paths of a store by operation and callee, read once; None for traces in memory."""
+        return self.paths.read([WAITS]) if isinstance(self.paths, StoredPaths) else None
+
+    @cached_property
+    def waits(self) -> pd.DataFrame:
+        """Critical-path time by operation and callee; see ``CriticalPath.by``."""
+        return shares(self.path if self._read is None else self._read, list(WAITS))
+
+    @property
+    def timed_count(self) -> int:
+        """Number of requests with a latency, which have a critical path."""
+        return len(self.path.latency_ns if self._read is None else self._read.weight)
+
+    def volume(self, first_ns: int, step_ns: int, bars: int) -> tuple[Array, Array]:
+        """Return the weights of the requests by start, and of those of them that failed, for bars of equal length."""
+        both = over_parts(self.source, partial(volume_of, first_ns=first_ns, step_ns=step_ns, bars=bars), np.add).state
+        return both[0], both[1]
 
     @cached_property
     def finished(self) -> Array:
@@ -114,7 +194,7 @@ class Overview:
     @cached_property
     def failed(self) -> Estimate:
         """Error rate of the finished requests; NaN if all weights are 0."""
-        return error_rate(self.traces)
+        return error_rate(self.source)
 
     @cached_property
     def slowest_entries(self) -> pd.DataFrame:
@@ -126,29 +206,27 @@ class Overview:
 
     @cached_property
     def slowest_traces(self) -> pd.DataFrame:
-        """``traces.summary`` of the requests with a latency, the slowest first."""
-        summary = self.traces.summary
-        known = summary[summary["root_duration_ns"].notna()]
-        return known.sort_values("root_duration_ns", ascending=False, kind="stable")
+        """``traces.summary`` of the requests with a latency, the slowest first; of a store, as many as are listed."""
+        return self.content.slowest if self.is_stored else slowest_first(self.traces.summary)
 
     @property
     def recorded(self) -> str:
         """``recorded `` where some sampling weight is unknown, so that sentences say what they describe."""
-        return "" if self.traces.weights.known.all() else "recorded "
+        return "recorded " if self.weights.unknown_count else ""
 
     @property
     def counted(self) -> str:
         """``recorded `` before counts of requests unless each trace represents itself alone."""
-        is_all = self.traces.weights.known.all() and (self.traces.weights.value == 1).all()
+        is_all = not self.weights.unknown_count and self.weights.one_count == self.trace_count
         return "" if is_all else "recorded "
 
 
 def overview(case: Case) -> Overview:
     """Return the traces of a case with the results of the analyses."""
-    return Overview(case.traces)
+    return Overview(case.source)
 
 
-def error_rate(traces: TraceSet, confidence: float = 0.95) -> Estimate:
+def error_rate(traces: TraceSet | Parts, confidence: float = 0.95) -> Estimate:
     """Return the error rate of the finished requests; NaN if all weights are 0."""
     table = errors(traces, by=(), roots=True, confidence=confidence).operations
     if not len(table):

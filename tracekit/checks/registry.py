@@ -97,6 +97,7 @@ class Check(NamedTuple):
     """A check: its name, its topic, the optional inputs it needs, and the function that runs it.
 
     ``weakens``: where it fails, conclusions from these traces are weaker, so that a report shows it first.
+    ``by_parts``: it can be made from the parts of a store, too.
     ``includes_late``: it also sees traces after the ingestion horizon, where others may not have arrived.
     """
 
@@ -106,6 +107,7 @@ class Check(NamedTuple):
     run: Callable[[Case], list[Finding]]
     weakens: bool = False
     includes_late: bool = False
+    by_parts: bool = False
 
 
 PATTERNS: Final = (
@@ -132,8 +134,8 @@ PATTERNS: Final = (
 """In the order in which they are run and shown."""
 
 CHECKS: Final = (
-    Check("weights", "data", (), weights),
-    Check("sample_of_store", "data", (), sample_of_store),
+    Check("weights", "data", (), weights, by_parts=True),
+    Check("sample_of_store", "data", (), sample_of_store, by_parts=True),
     Check("comparable", "changes", ("baseline",), comparable),
     Check("slower", "changes", ("baseline",), endpoints),
     Check("affected", "changes", ("baseline",), affected),
@@ -144,17 +146,17 @@ CHECKS: Final = (
     Check("operations", "changes", ("baseline",), new_operations),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
     Check("suspects", "changes", ("baseline",), suspects_of_change),
-    Check("over_time", "changes", (), over_time),
-    Check("lost", "data", (), lost),
-    Check("unfinished", "data", (), unfinished),
+    Check("over_time", "changes", (), over_time, by_parts=True),
+    Check("lost", "data", (), lost, by_parts=True),
+    Check("unfinished", "data", (), unfinished, by_parts=True),
     *(Check(pattern.check, "patterns", (), pattern.findings) for pattern in PATTERNS),
-    Check("tail", "latency", (), tail),
-    Check("slowest", "latency", (), slowest),
+    Check("tail", "latency", (), tail, by_parts=True),
+    Check("slowest", "latency", (), slowest, by_parts=True),
     Check("slow_requests", "latency", (), slow_requests),
-    Check("failures", "errors", (), failures),
+    Check("failures", "errors", (), failures, by_parts=True),
     Check("failed_requests", "errors", (), failed_requests),
-    Check("failing_calls", "errors", (), failing_calls),
-    Check("incomplete", "data", (), incomplete),
+    Check("failing_calls", "errors", (), failing_calls, by_parts=True),
+    Check("incomplete", "data", (), incomplete, by_parts=True),
     Check("complete.spans", "quality", (), missing_spans, weakens=True),
     Check("complete.rpc", "quality", (), call_pairs, weakens=True),
     Check("propagation.break", "quality", (), propagation, weakens=True),
@@ -205,6 +207,17 @@ def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None 
     return Findings([finding for name in chosen for finding in run_check(of_topics[name], case)])
 
 
+def left_out(case: Case) -> list[Check]:
+    """Return the checks that are not made of a store, although their inputs are there."""
+    if not case.is_stored:
+        return []
+    given: dict[str, object] = {"baseline": case.baseline, "logs": case.logs, "requests": case.counts}
+    given |= {"log": case.log, "rules": case.rules, "received": case.receipts, "prices": case.prices or None}
+    return [
+        check for check in CHECKS if not check.by_parts and all(given.get(name, "") is not None for name in check.needs)
+    ]
+
+
 def weaknesses(case: Case) -> Findings:
     """Return the findings that weaken conclusions from the traces: failed checks of quality and sampling."""
     found = [finding for check in CHECKS if check.weakens for finding in run_check(check, case)]
@@ -213,6 +226,8 @@ def weaknesses(case: Case) -> Findings:
 
 def run_check(check: Check, case: Case) -> list[Finding]:
     """Return the findings of one check, from the part of the case that it is about, with the code of each."""
+    if case.is_stored and not check.by_parts:
+        return []
     seen = case if check.includes_late else case.complete
     found = check.run(seen.weighted if check.topic == "sampling" else seen)
     code = f"tk.{check.topic}({case.arguments})"

@@ -13,6 +13,7 @@ from tracekit.report.page import write
 from tracekit.report.redaction import Outgoing
 from tracekit.report.standard import Standard
 from tracekit.text import plural
+from tracekit.traces import TraceSet
 from tracekit.views.svg import image
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tracekit.investigation.baseline import Baseline
     from tracekit.redaction.policy import Policy
     from tracekit.report.sides import Sides
-    from tracekit.traces import TraceSet
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -132,7 +132,7 @@ class Investigation(Shown):
         outgoing
             What redacts the file that shows it.
         """
-        sets = [traces for traces in (self._sides.recording, self.baseline.before) if traces is not None]
+        sets = [traces for traces in (self._sides.recording, self.baseline.before) if isinstance(traces, TraceSet)]
         changed = [traces for traces in sets if not outgoing.keeps(traces)]
         renamed(self._case.deployments, outgoing.texts)
         is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)

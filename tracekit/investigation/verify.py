@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from tracekit.analysis.partials import in_memory
 from tracekit.arguments import check_traces
 from tracekit.errors import TracekitError
 from tracekit.findings import Shown
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
 
@@ -84,7 +86,7 @@ class Verification(Shown):
 
 def verify(
     report: str | PathLike[str],
-    traces: TraceSet,
+    traces: TraceSet | TraceStore,
     *,
     baseline: TraceSet | None = None,
     logs: Any = None,
@@ -102,7 +104,7 @@ def verify(
     report
         File that ``tk.report``, ``Investigation.report`` or a command wrote about one set of traces.
     traces, baseline
-        The traces that it was made from, with the same sampling weights.
+        The traces that it was made from, with the same sampling weights; the store of a report of a store.
     logs, rules, requests, deployments, slo, prices
         The other inputs that it was made with, if any.
     redact
@@ -136,7 +138,7 @@ def verify(
     ...     [tk.verify(page, one, baseline=baseline).is_verified for one in (shop, baseline)]
     [True, False]
     """
-    check_traces(traces, "verify")
+    check_traces(traces, "verify", stores=True)
     if baseline is not None:
         check_traces(baseline, "verify")
     if not isinstance(report, str | PathLike):
@@ -181,15 +183,15 @@ def _check_inputs(stated: Mapping[str, Any], given: Mapping[str, Any], baseline:
 
 def _again(
     asked: Mapping[str, Any],
-    traces: TraceSet,
+    traces: TraceSet | TraceStore,
     baseline: TraceSet | None,
     given: Mapping[str, Any],
     outgoing: Outgoing | None,
 ) -> Standard:
     """Return the report, made again."""
-    now, before = (traces, baseline) if outgoing is None else (outgoing.traces(traces), outgoing.set_of(baseline))
+    now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
-        found = investigate(now, before, steps=asked["investigate"], **given)
+        found = investigate(in_memory(now), before, steps=asked["investigate"], **given)
         return (found if outgoing is None else found.redacted(outgoing)).standard
     goals = Goals.of(given["slo"], given["prices"])
     return Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing)

@@ -44,6 +44,11 @@ def checksum(traces: TraceSet) -> str:
     >>> checksum(shop) == checksum(shop.where("duration_ns >= 0")), checksum(shop) == checksum(baseline)
     (True, False)
     """
+    return digest(sums_of(traces))
+
+
+def sums_of(traces: TraceSet) -> Array:
+    """Return what the checksum is made of: uint64, one row per table, which can be added for parts of a set."""
     columns = traces.columns
     names, texts = _text_hashes(columns.names), _text_hashes(columns.texts)
     kv = _attribute_hashes(columns)
@@ -64,8 +69,12 @@ def checksum(traces: TraceSet) -> str:
     parts = [spans, events, links, rows(columns.facts, None)]
     with np.errstate(over="ignore"):
         sums = [(part.sum(dtype=np.uint64), mix([part]).sum(dtype=np.uint64)) for part in parts]
-    whole = blake2b(np.array([(len(part), *both) for part, both in zip(parts, sums, strict=True)], np.uint64).tobytes())
-    return whole.hexdigest()[:32]
+    return np.array([(len(part), *both) for part, both in zip(parts, sums, strict=True)], np.uint64)
+
+
+def digest(sums: Array) -> str:
+    """Return the checksum of such sums."""
+    return blake2b(sums.tobytes()).hexdigest()[:32]
 
 
 def _text_hashes(texts: Iterable[str | None]) -> Array:

@@ -46,7 +46,8 @@ def report(
     Parameters
     ----------
     sections
-        A TraceSet (may be empty): the standard report.  Or a list with the content of the page, in order:
+        A TraceSet (may be empty): the standard report.  A TraceStore: the same made from its parts, without a baseline
+        and log lines; a finding names the checks that were not made.  Or a list with the content of the page, in order:
 
         * ``tk.section(title, *parts, code=...)``: parts under a heading, with the code that reproduces them;
         * text: plain paragraphs, ``- `` starts a list item, backticks enclose code, a trace id links to its waterfall
@@ -89,7 +90,8 @@ def report(
 
     redact
         What becomes of personal data and secrets (``TraceSet.redact``), in the traces, the baseline, log messages and
-        all parts; the footer says what was removed.  None writes everything, and the footer says so.
+        all parts; the footer says what was removed.  None writes everything, and the footer says so.  Of a store, the
+        traces that are shown are redacted as those of a TraceSet, and the texts of tables and findings by pattern.
 
     Returns
     -------
@@ -131,6 +133,14 @@ def report(
     ...     page = tk.report(shop, f"{folder}/split.html", split="12:00:02").read_text()
     >>> page.count("compared with before")
     3
+
+    Of a store, which is read part by part:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = tk.open(shop.save(f"{folder}/shop.parquet"))
+    ...     page = tk.report(store, f"{folder}/store.html").read_text()
+    >>> page.count('id="finding-not_made"')
+    1
     """
     from tracekit.report.goals import Goals  # noqa: PLC0415 - the analyses load slowly
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly

@@ -12,9 +12,8 @@ from tracekit.views.colours import Colours, colours_for
 if TYPE_CHECKING:
     from tracekit.report.parts import Content, Piece
     from tracekit.report.redaction import Outgoing
-    from tracekit.report.sections import Blocks
+    from tracekit.report.sections import Blocks, Recording
     from tracekit.report.standard import Standard
-    from tracekit.traces import TraceSet
 
 
 @dataclass(frozen=True)
@@ -99,13 +98,13 @@ def chapters_of(blocks: Blocks, standard: Standard | None, outgoing: Outgoing | 
     return Chapters(introduction, rest, colours, shown, elsewhere)
 
 
-def _contents(block: Block | TraceSet, outgoing: Outgoing | None) -> list[Content]:
+def _contents(block: Block | Recording, outgoing: Outgoing | None) -> list[Content]:
     """Return the contents of a block; none where the standard sections go."""
     parts = block.parts if isinstance(block, Block) else []
     return [content for part, place in parts for content in contents_of(part, place, outgoing)]
 
 
-def _chapter(block: Block | TraceSet, inside: list[Content], composer: Composer, outgoing: Outgoing | None) -> Chapter:
+def _chapter(block: Block | Recording, inside: list[Content], composer: Composer, outgoing: Outgoing | None) -> Chapter:
     """Return the chapter of a block."""
     if not isinstance(block, Block):
         return Chapter("", "", [], is_standard=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.checks.names import WAITS
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -50,9 +49,9 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
         number("requests", "requests with this operation on the critical path"), number("requests affected"),
         Column("exemplar trace"),
     )  # fmt: skip
-    if not len(seen.path.latency_ns):
+    if not seen.timed_count:
         return Table(caption, columns, ())
-    table = seen.path.by(list(WAITS))
+    table = seen.waits
     table = table[table["path_time_ns"] > 0]
     rows = [
         (
@@ -66,7 +65,7 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
         )
         for row in records(table)
     ]
-    left_out = seen.path.unfinished_count
+    left_out = seen.trace_count - seen.timed_count
     unfinished = f"{plural(left_out, 'unfinished request')} excluded." if left_out else ""
     note = f"{unfinished} {rest_note(len(table), 'operations')}".strip()
     return Table(caption, columns, rows, _SHORT, note)

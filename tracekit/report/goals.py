@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tracekit.analysis.cost.compute import cost
 from tracekit.analysis.slo.compute import slo
 from tracekit.checks.figures.goals import cost_figure, objective_figure
+from tracekit.findings import Findings
+from tracekit.report.leaving import redacted_findings
+from tracekit.traces import TraceSet
 from tracekit.views.plot import plot
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from tracekit.analysis.cost.result import Cost
     from tracekit.analysis.slo.result import Slo
     from tracekit.findings import Finding
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
+    from tracekit.report.redaction import Outgoing
     from tracekit.views.markup import Markup
 
 _SAVINGS: Final = {"repeated": "Calls in a row", "cacheable": "Cacheable reads"}
@@ -61,13 +65,23 @@ class Goal(NamedTuple):
     tables: dict[str, pd.DataFrame]
     code: str
 
+    def redacted(self, outgoing: Outgoing) -> Goal:
+        """Return the section as it may leave."""
+        picture = None if self.picture is None else outgoing.markup(self.picture)
+        tables = {title: outgoing.frame(table) for title, table in self.tables.items()}
+        [figure] = redacted_findings(Findings([self.figure]), outgoing)
+        return Goal(figure, picture, tables, outgoing.text(self.code))
 
-def goals_shown(traces: TraceSet, goals: Goals) -> dict[str, Goal]:
+
+def goals_shown(traces: TraceSet | Parts, goals: Goals) -> dict[str, Goal]:
     """Return the sections by id, each where there is something to show."""
-    found = {}
-    if goals.slo is not None and len(traces):
+    found: dict[str, Goal] = {}
+    if goals.slo is None and goals.prices is None:
+        return found
+    is_any = len(traces) if isinstance(traces, TraceSet) else traces.period_ns
+    if goals.slo is not None and is_any:
         found["slo"] = _slo_shown(slo(traces, **goals.slo), goals.slo)
-    if goals.prices is not None and len(traces):
+    if goals.prices is not None and is_any:
         result = cost(traces, goals.prices)
         if result.table["usd"].sum() > 0:
             found["cost"] = _cost_shown(result, goals.prices)

@@ -24,7 +24,7 @@ def sources_table(seen: Overview, names: list[str]) -> Table:
         Column("complete"),
     )  # fmt: skip
     rows = []
-    for name, row in zip(names, records(seen.traces.sources), strict=False):
+    for name, row in zip(names, records(seen.sources), strict=False):
         bytes_ = None if row["byte_count"] is None else float(row["byte_count"])
         lost = int(row["quarantined_count"])
         rows.append(
@@ -40,7 +40,7 @@ def sources_table(seen: Overview, names: list[str]) -> Table:
                 Cell("yes", "") if row["complete"] else Cell(f"no: {clean(row['stop_reason'])}", "", "bad"),
             )
         )
-    return Table("Input data", columns, rows, note=rest_note(len(seen.traces.sources), "sources"))
+    return Table("Input data", columns, rows, note=rest_note(len(seen.sources), "sources"))
 
 
 def issues_table(seen: Overview, names: list[str]) -> Table:
@@ -49,7 +49,7 @@ def issues_table(seen: Overview, names: list[str]) -> Table:
         Column("severity"), Column("code"), Column("action"), number("count"), Column("first occurrence"),
         Column("location"),
     )  # fmt: skip
-    issues = seen.traces.issues
+    issues = seen.issues
     rows = []
     if len(issues):
         plain = issues.astype({"code": str, "severity": str, "action": str})
@@ -82,6 +82,6 @@ def _example(issue: dict[str, Any], seen: Overview, names: list[str]) -> str:
     """Return the message without what other columns contain: its code, and the folder of its source."""
     source, message = int(issue["source_id"]), str(issue["message"]).removeprefix(f"{issue['code']} ")
     if 0 <= source < len(names):
-        uri = str(seen.traces.columns.sources["uri"].iloc[source])
+        uri = str(seen.sources["uri"].iloc[source])
         message = message.removeprefix(f"{uri} ").replace(uri, names[source])
     return clean(message, limit=400)

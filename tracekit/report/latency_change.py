@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.analysis.timeline.compute import timeline
+from tracekit.analysis.timeline.compute import started_between, timeline
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -22,6 +22,7 @@ from tracekit.report.tables import (
     time_cell,
 )
 from tracekit.text import cell, signed_duration
+from tracekit.traces import TraceSet
 from tracekit.views.plot import plot
 from tracekit.views.service_graph.map import FAILING
 from tracekit.weights.comparability import SIDES
@@ -29,8 +30,8 @@ from tracekit.weights.comparability import SIDES
 if TYPE_CHECKING:
     from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.comparison import Changes
+    from tracekit.parts import Parts
     from tracekit.report.sides import Sides
-    from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 
@@ -49,15 +50,15 @@ def timeline_picture(found: Timeline, sides: Sides) -> Markup | None:
     marks = dict(zip(found.deployment_names, found.deployments["first_time"], strict=True))
     is_split = sides.names[0].startswith("before ")
     if is_split:
-        root = sides.traces.forest.root_row
-        marks[sides.names[1]] = pd.Timestamp(int(sides.traces.columns.spans.start_ns[root].min()), tz="UTC")
+        start_ns, _ = started_between(sides.traces) or (0, 0)
+        marks[sides.names[1]] = pd.Timestamp(start_ns, tz="UTC")
     picture: Markup = plot(found, deployments=marks).picture()
     return picture
 
 
-def _both(sides: Sides) -> TraceSet:
+def _both(sides: Sides) -> TraceSet | Parts:
     """Return the traces and an earlier baseline that is no further away than both last; otherwise the recording."""
-    if sides.baseline is None or sides.recording is not sides.traces:
+    if sides.baseline is None or sides.recording is not sides.traces or not isinstance(sides.traces, TraceSet):
         return sides.recording
     edges = [side.summary[["start_ns", "end_ns"]].dropna() for side in (sides.baseline, sides.traces)]
     if any(edge.empty for edge in edges):

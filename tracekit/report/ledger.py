@@ -11,8 +11,11 @@ from html import unescape
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from tracekit.analysis.partials import over_parts
 from tracekit.errors import TracekitError
-from tracekit.loading.checksum import checksum
+from tracekit.loading.checksum import digest, sums_of
 from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.text import clean
 from tracekit.views.markup import Markup
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tracekit.findings import Finding
+    from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
     from tracekit.report.standard import Standard
+    from tracekit.traces import TraceSet
 
 VERSION: Final = 1
 _BLOCK: Final = re.compile(
@@ -42,13 +47,16 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
-        "sets": {
-            name: {"checksum": checksum(one), "trace_count": len(one), "span_count": len(one.columns.spans)}
-            for name, one in sets.items()
-            if one is not None
-        },
+        "sets": {name: set_facts(one) for name, one in sets.items() if one is not None},
         "claims": list(_claims(standard.screen, standard.findings, standard.figures.values(), standard.waits.values())),
     }
+
+
+def set_facts(traces: TraceSet | Parts) -> dict[str, Any]:
+    """Return checksum and size of traces, or of a store."""
+    found = over_parts(traces, sums_of, np.add)
+    trace_count, span_count = found.weights.trace_count, int(found.state[0, 0])
+    return {"checksum": digest(found.state), "trace_count": trace_count, "span_count": span_count}
 
 
 def _inputs(standard: Standard) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tracekit.report.goals import Goals
 from tracekit.report.ledger import embedded, ledger_of
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.prose import sentence
-from tracekit.report.sections import outline
+from tracekit.report.sections import Recording, outline
 from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
@@ -84,10 +84,10 @@ def render(
 ) -> str:
     """Return the page as HTML text; of a ``Standard`` the traces are those that may leave."""
     given = sections if isinstance(sections, Standard) else None
-    blocks = outline(given.seen.traces if given else sections)
+    blocks = outline(given.seen.source if given else sections)
     if outgoing is not None and given is None:
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
-        baseline = None if baseline is None else outgoing.traces(baseline)
+        baseline = outgoing.set_of(baseline)
     standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
@@ -123,7 +123,7 @@ def _standard(
     outgoing: Outgoing | None,
 ) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
-    traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
+    traces = next((block for block in blocks if isinstance(block, Recording)), None)
     if traces is None:
         asked = {"baseline": baseline, **periods, "logs": logs, **goals._asdict()}
         given = [name for name, value in asked.items() if value is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.markdown import Markdown
 from tracekit.traces import TraceSet
 
@@ -93,7 +94,8 @@ class Block:
     code: str = ""
 
 
-Blocks: TypeAlias = "list[Block | TraceSet]"
+Recording: TypeAlias = TraceSet | TraceStore
+Blocks: TypeAlias = "list[Block | Recording]"
 
 
 def outline(sections: Any) -> Blocks:
@@ -104,8 +106,8 @@ def outline(sections: Any) -> Blocks:
     blocks: Blocks = [Block("")]
     for number, part in enumerate(parts, 1):
         place = f"item {number} of the list"
-        if isinstance(part, TraceSet):
-            if any(isinstance(block, TraceSet) for block in blocks):
+        if isinstance(part, Recording):
+            if any(isinstance(block, Recording) for block in blocks):
                 raise ValueError(
                     f"{place}: expected at most one TraceSet, found a second: pass a baseline as baseline=, "
                     "or pass results of an analysis"
@@ -115,7 +117,7 @@ def outline(sections: Any) -> Blocks:
             inside = [(item, f"part {k} of section {part.title!r}") for k, item in enumerate(part.parts, 1)]
             blocks.append(Block(part.title, inside, part.code))
         elif isinstance(part, str | Markdown):
-            if isinstance(blocks[-1], TraceSet):
+            if isinstance(blocks[-1], Recording):
                 raise ValueError(  # noqa: TRY004 - the position is wrong, not the type
                     f"{place}: expected a section after a TraceSet, found text without a heading: "
                     "use tk.section(title, text)"

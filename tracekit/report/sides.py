@@ -9,11 +9,13 @@ import numpy as np
 
 from tracekit.filters import spelled
 from tracekit.schema import Quality
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tracekit.traces import TraceSet
+    from tracekit.loading.store.trace_store import TraceStore
+    from tracekit.parts import Parts
 
 Period = tuple[Any, Any]
 
@@ -37,16 +39,16 @@ class Sides(NamedTuple):
         Names of other inputs that findings are from.
     """
 
-    traces: TraceSet
+    traces: TraceSet | Parts
     baseline: TraceSet | None
-    recording: TraceSet
+    recording: TraceSet | Parts
     names: tuple[str, str] = ("baseline", "current")
     asked: Mapping[str, Any] = MappingProxyType({})
     inputs: tuple[str, ...] = ()
 
 
 def sides_of(
-    traces: TraceSet,
+    traces: TraceSet | TraceStore,
     baseline: TraceSet | None = None,
     *,
     split: Any = None,
@@ -55,7 +57,12 @@ def sides_of(
 ) -> Sides:
     """Return the sides of a report: see ``tracekit.report``; ValueError where one would be empty."""
     asked = {"split": split, "period": period, "baseline_period": baseline_period}
-    sides = _sides(traces, baseline, **asked)
+    if not isinstance(traces, TraceSet):
+        sides = _of_store(traces, baseline, **asked)
+    elif baseline is not None and not isinstance(baseline, TraceSet):
+        raise TypeError(f"expected a TraceSet as the baseline, found {type(baseline).__name__}; use load() or sample()")
+    else:
+        sides = _sides(traces, baseline, **asked)
     return sides._replace(asked={name: _spelled(value) for name, value in asked.items() if value is not None})
 
 
@@ -86,6 +93,24 @@ def _sides(
         message = f"expected a baseline period without traces of the other one, found {len(shared):,} traces in both"
         raise ValueError(f"{message}; set period= and baseline_period= to times that do not overlap")
     return Sides(current, before, traces, (_named(baseline_period, "baseline"), _named(period, "current")))
+
+
+def _of_store(store: TraceStore, baseline: Any, split: Any, period: Period | None, baseline_period: Any) -> Sides:
+    """Return the sides of a report of a store, which has no baseline."""
+    compared = {"baseline": baseline, "split": split, "baseline_period": baseline_period}
+    given = [f"{name}=" for name, value in compared.items() if value is not None]
+    if given:
+        message = f"expected no comparison in the report of a store, found {given[0]}; use tk.compare(before, store)"
+        raise ValueError(f"{message}, or compare random samples: store.sample(spans=1_000_000).load()")
+    if period is None:
+        return Sides(store, None, store)
+    try:
+        found = store.between(*_pair(period, "period"))
+    except ValueError as error:
+        raise ValueError(f"period: {error}") from error
+    if not len(found):
+        raise ValueError(f"period: expected traces from {period[0]} to {period[1]}, found none in {store!r}")
+    return Sides(found, None, store, ("baseline", _named(period, "current")))
 
 
 def _pair(period: Any, name: str) -> Period:

@@ -24,6 +24,7 @@ from tracekit.views.waterfall.payload import encoded, trace_payload
 from tracekit.views.waterfall.picture import fitting_rows, waterfall_picture
 
 if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.checks.overview import Overview
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
@@ -59,11 +60,16 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
 
 
 def waterfall_view(
-    seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None = None, *, with_picture: bool = True
+    path: CriticalPath,
+    trace_id: str,
+    colours: Colours,
+    baseline: TraceSet | None = None,
+    *,
+    with_picture: bool = True,
 ) -> dict[str, Any]:
     """Return one waterfall with its title and facts."""
-    payload = _payload(seen, trace_id, colours, baseline)
-    row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
+    payload = _payload(path, trace_id, colours, baseline)
+    row = path.source.summary.loc[[trace_id]].to_dict("records")[0]
     most = HEIGHTS[-1] if baseline is not None else HEIGHTS[-2]
     height = fitting_height(
         _AROUND + (_NOTE if payload.meta["note"] else 0) + _ROW * len(payload.columns["start"]), most
@@ -85,16 +91,16 @@ def waterfall_view(
     }
 
 
-def _payload(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None) -> Payload:
+def _payload(path: CriticalPath, trace_id: str, colours: Colours, baseline: TraceSet | None) -> Payload:
     """Return the trace with its critical path, compared with a baseline trace of the same endpoint if there is one."""
     if baseline is not None:
         try:
-            other = other_trace(seen.traces, trace_id, baseline)
+            other = other_trace(path.source, trace_id, baseline)
         except ValueError:  # the baseline does not have this endpoint
             other = None
         if other is not None:
-            return compared_payload(seen.traces, trace_id, *other, colours=colours, path=seen.path)[0]
-    return trace_payload(seen.traces, trace_id, colours=colours, path=seen.path)
+            return compared_payload(path.source, trace_id, *other, colours=colours, path=path)[0]
+    return trace_payload(path.source, trace_id, colours=colours, path=path)
 
 
 def fitting_height(wanted: float, most: int = HEIGHTS[-2]) -> int:

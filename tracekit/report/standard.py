@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.analysis.timeline.compute import started_between
 from tracekit.analysis.traffic import Traffic
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
+from tracekit.checks.data.not_made import not_made
 from tracekit.checks.figures.calls import calls_figure
 from tracekit.checks.figures.contributions import contributions_figure
 from tracekit.checks.figures.latency import latency_figure
@@ -20,10 +24,12 @@ from tracekit.checks.figures.over_time import over_time_figure
 from tracekit.checks.figures.requests import request_figures
 from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
-from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
-from tracekit.checks.registry import CHECKS, run_checks, weaknesses
+from tracekit.checks.registry import CHECKS, left_out, run_check, run_checks, weaknesses
 from tracekit.checks.screen.lines import screen_of, title_of
+from tracekit.findings import Findings
+from tracekit.loading.store.rounds import Rounds
+from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
@@ -31,6 +37,8 @@ from tracekit.report.frame_table import frame_table
 from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_data import issues_table, sources_table
 from tracekit.report.latency_change import change_picture, entries_table, timeline_of, timeline_picture
+from tracekit.report.leaving import Leaving, redacted_findings
+from tracekit.report.ledger import set_facts
 from tracekit.report.logs import logs_table, telling
 from tracekit.report.policy import packed
 from tracekit.report.services import latency_pictures, operations_table, services_table
@@ -38,20 +46,24 @@ from tracekit.report.sides import Sides
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.report.tables import rest_note
 from tracekit.report.tiles import tiles
-from tracekit.schema import Quality
-from tracekit.self_description import made, source_names
+from tracekit.self_description import made
 from tracekit.text import count, duration, period, plural
+from tracekit.traces import TraceSet
 from tracekit.views.scales import time_step
 from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.analysis.timeline.result import Timeline
+    from tracekit.checks.registry import Topic
     from tracekit.checks.screen.lines import FirstScreen
-    from tracekit.findings import Finding, Findings
+    from tracekit.findings import Finding
+    from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
-    from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
+    from tracekit.views.markup import Markup
 
 WATERFALLS: Final = 5
 _NAMED: Final = 40  # further waterfalls, of traces that findings and tables name, with at most ...
@@ -101,6 +113,9 @@ _SECTIONS: Final = {
 }
 
 
+_TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "errors")
+_RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
+_TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 _NO_GOALS: Final = Goals()
 
 
@@ -118,6 +133,8 @@ class Standard:
         The objective and the prices that the reader gave.
     known, known_screen
         Findings and first screen, if an investigation has made them.
+    outgoing
+        What may leave of a store; traces in memory are given as they may leave.
     """
 
     case: Case
@@ -125,9 +142,10 @@ class Standard:
     goals: Goals = _NO_GOALS
     known: Findings | None = None
     known_screen: FirstScreen | None = None
+    outgoing: Outgoing | None = None
 
     @classmethod
-    def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
+    def of(cls, traces: TraceSet | Parts, baseline: TraceSet | None = None) -> Standard:
         """Return the standard report of traces; each analysis runs on first use."""
         return cls.between(Sides(traces, baseline, traces))
 
@@ -136,16 +154,26 @@ class Standard:
         cls, sides: Sides, logs: Any = None, goals: Goals = _NO_GOALS, outgoing: Outgoing | None = None
     ) -> Standard:
         """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
+        if not isinstance(sides.traces, TraceSet):
+            if logs is not None:
+                raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
+            return _of_store(sides, goals, outgoing)
         joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
         if joined is not None and outgoing is not None:
             joined = joined.redacted(outgoing.texts)
         before = None if sides.baseline is None else Case(sides.baseline)
         return cls(Case(sides.traces, baseline=before, logs=joined), sides, goals)
 
-    @property
+    @cached_property
     def seen(self) -> Overview:
-        """Results of the traces."""
-        return self.case.result(overview)
+        """Results of the traces, as they may leave."""
+        found = self.case.result(overview)
+        return found if self._leaving is None else Leaving(found.source, found, self._leaving)
+
+    @property
+    def _leaving(self) -> Outgoing | None:
+        """What may leave of a store; None for traces in memory, which are given as they may leave."""
+        return self.outgoing if self.case.is_stored else None
 
     @property
     def changes(self) -> Changes | None:
@@ -163,7 +191,10 @@ class Standard:
         """Findings of the first screen: data, changes, latency, errors, and weaknesses of the data."""
         if self.known is not None:
             return self.known
-        return run_checks(self.case, ["data", "changes", "patterns", "latency", "errors"]) + weaknesses(self.case)
+        found = run_checks(self.case, _TOPICS) + weaknesses(self.case)
+        lacking = [check for check in left_out(self.case) if check.topic in _TOPICS or check.weakens]
+        found += Findings(not_made([(check.topic, check.name) for check in lacking]))
+        return found if self._leaving is None else redacted_findings(found, self._leaving)
 
     @cached_property
     def screen(self) -> FirstScreen:
@@ -192,7 +223,7 @@ class Standard:
     @property
     def is_alone(self) -> bool:
         """Whether the report is about one trace: its waterfall then comes first."""
-        return len(self.seen.traces) == 1
+        return self.seen.trace_count == 1
 
     @property
     def _exemplars(self) -> list[str]:
@@ -204,10 +235,31 @@ class Standard:
     def waterfalls(self) -> list[str]:
         """Ids of the traces with a waterfall: exemplars of changes, and the slowest; a single trace in any case."""
         if self.is_alone:  # also without a duration
-            return self.seen.traces.trace_ids
-        slowest = [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
-        known = set(self.seen.traces.trace_ids)
-        return [name for name in dict.fromkeys([*self._exemplars, *slowest]) if name in known]
+            return self._traces.trace_ids
+        known = set(self._traces.trace_ids)
+        return [name for name in dict.fromkeys([*self._exemplars, *self._slowest]) if name in known]
+
+    @property
+    def _slowest(self) -> list[str]:
+        """Ids of the slowest traces that have a waterfall."""
+        return [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
+
+    @cached_property
+    def _traces(self) -> TraceSet:
+        """The traces that may have a waterfall: all of them in memory, of a store those that the page names."""
+        if not self.case.is_stored:
+            return self.seen.traces
+        ids = [name for name in [*self._exemplars, *self._slowest, *self._names] if _is_id(name)]
+        found = self.seen.having(ids)
+        return found if self._leaving is None else self._leaving.traces(found)
+
+    @cached_property
+    def _path(self) -> CriticalPath:
+        """The critical paths of these traces; of a store, with the clock offsets that all of its traces prove."""
+        paths = self.case.result(overview).paths
+        if isinstance(paths, CriticalPath):
+            return paths
+        return critical_path(self._traces, skew=paths.offsets or "off")
 
     @cached_property
     def answers(self) -> list[Change]:
@@ -217,24 +269,29 @@ class Standard:
     @cached_property
     def goals_shown(self) -> dict[str, Goal]:
         """The objective and the costs, each where there is something to show."""
-        return goals_shown(self.seen.traces, self.goals)
+        found = goals_shown(self.seen.source, self.goals)
+        return found if self._leaving is None else {name: goal.redacted(self._leaving) for name, goal in found.items()}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """Ids that findings and tables name, in the order of the page; also of spans."""
+        ids = [name for found in self.findings for name in found.exemplars]
+        if self.changes and self.changes.comparison is not None:
+            ids += self.changes.comparison.table["exemplar_trace_id"].head(_ROWS).tolist()
+        if self.seen.timed_count:
+            ids += self.seen.waits["largest_trace_id"].head(_ROWS).tolist()
+        ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
+        if (templates := telling(self.case.logs)) is not None:
+            ids += templates["exemplar_trace_id"].head(_ROWS).tolist()
+        return ids + self.seen.slowest_traces.index.tolist()[:_ROWS]
 
     @cached_property
     def named(self) -> list[str]:
         """Ids of further traces that findings and tables name, in the order of the page, within the size budget."""
-        ids = [name for found in self.findings for name in found.exemplars]
-        if self.changes and self.changes.comparison is not None:
-            ids += self.changes.comparison.table["exemplar_trace_id"].head(_ROWS).tolist()
-        if len(self.seen.path.latency_ns):
-            ids += self.seen.path.by(list(WAITS))["largest_trace_id"].head(_ROWS).tolist()
-        ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
-        if (templates := telling(self.case.logs)) is not None:
-            ids += templates["exemplar_trace_id"].head(_ROWS).tolist()
-        ids += self.seen.slowest_traces.index.tolist()[:_ROWS]
-        sizes = self.seen.traces.summary["span_count"].to_dict()
+        sizes = self._traces.summary["span_count"].to_dict()
         chosen: list[str] = []
         room = _NAMED_SPANS
-        for name in dict.fromkeys(ids):
+        for name in dict.fromkeys(self._names):
             if name in sizes and name not in self.waterfalls and sizes[name] <= room and len(chosen) < _NAMED:
                 chosen.append(str(name))
                 room -= sizes[name]
@@ -259,7 +316,7 @@ class Standard:
             **{answer.name: answer.figure for answer in self.answers},
             **{name: goal.figure for name, goal in self.goals_shown.items()},
             "traffic": traffic_figure(self.traffic, self.seen) if self.traffic else None,
-            "map": calls_figure(self.seen) if self.seen.traces.weights.n_effective else None,
+            "map": calls_figure(self.seen) if self.seen.weights.n_effective else None,
             "latency": latency_figure(self.seen, self.changes.before if self.changes else None),
         }
         return {name: figure for name, figure in found.items() if figure is not None}
@@ -267,7 +324,7 @@ class Standard:
     @cached_property
     def waits(self) -> dict[str, Finding]:
         """What each request with a waterfall waited for, by trace id."""
-        return request_figures(self.seen.traces, self.embedded)
+        return request_figures(self._path, self.embedded)
 
     @property
     def embedded(self) -> list[str]:
@@ -276,7 +333,7 @@ class Standard:
 
     def title(self) -> str:
         """Return a title made of the source names."""
-        names = source_names(self.seen.traces)
+        names = self.seen.source_names
         title = names[0] if names else "Traces"
         if len(names) > 1:
             title += f" and {plural(len(names) - 1, 'other source')}"
@@ -286,11 +343,11 @@ class Standard:
 
     def first_screen(self) -> dict[str, Any]:
         """Return period, figures and findings for the template."""
-        names = source_names(self.seen.traces)
+        names = self.seen.source_names
         return {
             "screen": self._lines(),
             "screen_code": self._screen_code(),
-            "timeline": timeline_picture(self.timeline, self.sides),
+            "timeline": self._timeline(),
             "period": _period(self.seen),
             "alone": self.is_alone,
             "figures": tiles(self.seen, self.changes, self.screen),
@@ -303,6 +360,11 @@ class Standard:
             "sampling": _sampling(self),
             "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
         }
+
+    def _timeline(self) -> Markup | None:
+        """Return requests, durations and errors over time, as they may leave."""
+        picture = timeline_picture(self.timeline, self.sides)
+        return picture if picture is None or self._leaving is None else self._leaving.markup(picture)
 
     def _lines(self) -> list[tuple[str, Finding]]:
         """Return the lines of the first screen with their titles; none for a single trace."""
@@ -336,12 +398,12 @@ class Standard:
     def _with_reading(self, code: str) -> str:
         """Return code that starts with reading the files that it uses; empty without code."""
         baseline = self.changes.before.traces if self.changes and re.search(r"\bbefore\b", code) else None
-        return f"{reading(self.seen.traces, baseline)}\n{code}" if code else ""
+        return f"{reading(self.seen.source, baseline)}\n{code}" if code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
         """Return tables, charts, views and code for the template."""
         seen, changes = self.seen, self.changes
-        names = source_names(seen.traces)
+        names = seen.source_names
         before = changes.before.traces if changes else None
         exemplars = self._exemplars
         return {
@@ -355,7 +417,7 @@ class Standard:
             "volume": traffic_picture(self.traffic, width=1000) if self.traffic else None,
             "spans": (plural(seen.span_count, "span"), plural(seen.service_count, "service")),
             "path": path_table(seen, colours, shown),
-            "timed": len(seen.path.latency_ns),
+            "timed": seen.timed_count,
             "services": services_table(seen, colours),
             "operations": operations_table(seen, colours),
             "map": _map(seen, colours),
@@ -379,13 +441,13 @@ class Standard:
             ],
             "entries": entries_table(changes, colours) if changes else None,
             "waterfalls": [
-                waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)
+                waterfall_view(self._path, trace_id, colours, before if trace_id in exemplars else None)
                 | self._waits_shown(trace_id, colours, shown)
                 for trace_id in self.waterfalls
                 if trace_id not in elsewhere
             ],
             "named": [
-                waterfall_view(seen, trace_id, colours, with_picture=False)
+                waterfall_view(self._path, trace_id, colours, with_picture=False)
                 | self._waits_shown(trace_id, colours, shown)
                 for trace_id in self.named
                 if trace_id not in elsewhere
@@ -393,15 +455,35 @@ class Standard:
         }
 
 
+def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard:
+    """Return the standard report of a store: its analyses read the parts together."""
+    rounds = Rounds()
+    traces, recording = (rounds.of(store) for store in (sides.traces, sides.recording) if isinstance(store, TraceStore))
+    found = Standard(Case(traces), sides._replace(traces=traces, recording=recording), goals, outgoing=outgoing)
+    seen = found.case.result(overview)
+    asked: list[Callable[[], Any]] = [partial(getattr, seen, name) for name in _RESULTS]
+    asked += [partial(run_check, check, found.case) for check in CHECKS if check.by_parts]
+    asked += [partial(timeline_of, found.sides), partial(goals_shown, traces, goals), partial(set_facts, traces)]
+    rounds.run([*asked, partial(_traffic, seen), partial(_offsets, seen)])
+    return found
+
+
+def _offsets(seen: Overview) -> Any:
+    """Return the clock offsets of a store."""
+    return None if isinstance(seen.paths, CriticalPath) else seen.paths.offsets
+
+
 def _traffic(seen: Overview) -> Traffic | None:
     """Return traces over time; None if no trace has a start and a weight above 0."""
-    spans, root, weights = seen.traces.columns.spans, seen.traces.forest.root_row, seen.traces.weights.value
-    known = (spans.quality[root] & Quality.NO_START) == 0
-    if not weights[known].any():
+    period_ns = started_between(seen.source)
+    if period_ns is None:
         return None
-    failed = (seen.traces.summary["is_error"].to_numpy(bool) & seen.finished).astype(np.float64)
-    start = spans.start_ns[root][known]
-    return Traffic.of(start, weights[known], failed[known], step_ns=time_step(int(start.min()), int(start.max())))
+    low, high = period_ns
+    step = time_step(low, high)
+    first = low // step * step
+    bars = (high - first) // step + 1
+    totals, failed = seen.volume(first, step, bars)
+    return Traffic(first + np.arange(bars) * step, totals, failed, step, low, high) if totals.any() else None
 
 
 def _period(seen: Overview) -> str:
@@ -414,15 +496,15 @@ def _period(seen: Overview) -> str:
 
 def _sampling(standard: Standard) -> str:
     """Return the sampling statement of each side."""
-    now = standard.seen.traces.weights.statement
-    before = standard.changes.before.traces.weights.statement if standard.changes else now
+    now = standard.seen.weights.statement
+    before = standard.changes.before.weights.statement if standard.changes else now
     shown = f"{now.partition(':')[0]}: see Findings" if "unknown" in now.partition(":")[0] else now
     return f"{shown[0].upper()}{shown[1:]}." + f" Baseline: {before}." * (before != now)
 
 
 def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
     """Return the service map with its facts; an empty one if all sampling weights are 0."""
-    if not seen.traces.weights.n_effective:
+    if not seen.weights.n_effective:
         return {"count": 0}
     graph = map_payload(seen.graph, colours=colours)
     return {
@@ -435,9 +517,15 @@ def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
     }
 
 
-def reading(traces: TraceSet, baseline: TraceSet | None = None) -> str:
+def _is_id(text: str) -> bool:
+    """Return whether a text is the id of a trace, not of a span."""
+    return bool(_TRACE_ID.fullmatch(text))
+
+
+def reading(traces: TraceSet | Parts, baseline: TraceSet | None = None) -> str:
     """Return the code that reads the files."""
-    lines = ["import tracekit as tk", "", f"traces = {made(traces)}"]
+    opened = made(traces) if isinstance(traces, TraceSet) else traces.made
+    lines = ["import tracekit as tk", "", f"traces = {opened}"]
     if baseline is not None:
         lines.append(f"before = {made(baseline)}")
     if any("(...)" in line for line in lines):

@@ -22,7 +22,7 @@ def tiles(seen: Overview, changes: Changes | None, screen: FirstScreen) -> list[
     both = [[*_endpoint(screen, at), *_requests(side), *_rate(side)] for at, side in enumerate(sides)]
     found = [(value, words, was) for (value, words), (was, _) in zip(*both, strict=True)]
     found[-1:-1] = _affected(screen)
-    return [(count(len(seen.traces)), "traces", count(len(changes.before.traces))), *found][-_MOST:]
+    return [(count(seen.trace_count), "traces", count(changes.before.trace_count)), *found][-_MOST:]
 
 
 _MOST = 6
@@ -31,7 +31,7 @@ _MOST = 6
 def _sizes(seen: Overview) -> list[tuple[str, str]]:
     """Return how much was recorded."""
     return [
-        (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
+        (count(seen.trace_count), "trace" if seen.trace_count == 1 else "traces"),
         (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
         (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
     ]

@@ -62,11 +62,12 @@ SHARED: Final = Colours()  # shared by all views and reports of a session
 def colours_for(*sources: Any) -> Colours:
     """Return the shared colours, after assigning those of all services of these recordings.
 
-    A source is a TraceSet or a result: one that has its TraceSet, or the names of its recording's services.
+    A source is a TraceSet, a store or a result: one that has its TraceSet, or the names of its recording's services.
     """
     for source in sources:
         traces = source if hasattr(source, "codes") else getattr(source, "source", None)
-        SHARED.assign(source.recorded_services if traces is None else traces.codes("service_name").labels)
+        of = source if traces is None else traces
+        SHARED.assign(of.codes("service_name").labels if hasattr(of, "codes") else of.recorded_services)
     return SHARED
 
 

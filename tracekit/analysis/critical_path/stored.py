@@ -185,9 +185,14 @@ class ReadPaths:
         return self.paths.recorded_services
 
     @property
+    def requests(self) -> Requests:
+        """The requests without their spans."""
+        return next(iter(self.tables.values())).requests
+
+    @property
     def weight(self) -> Array:
         """float64, one per request: the sampling weight of its trace."""
-        return next(iter(self.tables.values())).requests.weight
+        return self.requests.weight
 
     def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
         """Return the paths as a table; see ``tables.tabulated``."""

@@ -98,7 +98,7 @@ def timeline(
     """
     check_traces(traces, "timeline", stores=True)
     check_names(traces, by)
-    period = _period(traces) if isinstance(traces, TraceSet) else traces.period_ns
+    period = started_between(traces)
     step = step_of(period, step_s)
     first, steps = steps_of(period, step)
     part = over_parts(traces, partial(tabulate, by=by, first=first, step_ns=step), merged, on=on)
@@ -185,8 +185,10 @@ def merged(first: TimelineSums, second: TimelineSums) -> TimelineSums:
     )
 
 
-def _period(traces: TraceSet) -> tuple[int, int] | None:
+def started_between(traces: TraceSet | Parts) -> tuple[int, int] | None:
     """Return the first and the last start of a request, None without any."""
+    if not isinstance(traces, TraceSet):
+        return traces.period_ns
     root, spans = traces.forest.root_row, traces.columns.spans
     return period_of(spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0])
 

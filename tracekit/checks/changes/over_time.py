@@ -39,7 +39,7 @@ def over_time(case: Case) -> list[Finding]:
 
 def timeline_of(case: Case) -> Timeline:
     """Return requests over time: of the whole recording, if traces and baseline are parts of one."""
-    return timeline(case.traces if case.recording is None else case.recording, deployments=case.deployments)
+    return timeline(case.source if case.recording is None else case.recording, deployments=case.deployments)
 
 
 def _finding(seen: Timeline, metric: str) -> Finding:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracekit.checks.overview import Overview, overview
-from tracekit.completeness import is_open
 from tracekit.findings import Estimate, Finding
-from tracekit.schema import Quality
 from tracekit.text import count, plural
 
 if TYPE_CHECKING:
@@ -16,34 +14,32 @@ if TYPE_CHECKING:
 
 def incomplete(case: Case) -> list[Finding]:
     """Return how many traces are incomplete and why, and how many spans end before they start."""
-    found = _partial(case.result(overview)) if len(case.traces) else None
+    found = _partial(case.result(overview)) if case.result(overview).trace_count else None
     return [] if found is None else [found]
 
 
 def _partial(seen: Overview) -> Finding | None:
     """Return how many traces are incomplete and why, and how many spans end before they start."""
-    traces, summary = seen.traces, seen.traces.summary
-    partial = summary["partial"].to_numpy(bool)
-    negative = int(((traces.columns.spans.quality & Quality.DURATION_NEGATIVE) != 0).sum())
-    if not partial.any() and not negative:
+    content, total = seen.content, seen.trace_count
+    found = content.counts
+    if not found.partial and not found.negative:
         return None
     sentences = []
-    if partial.any():
+    if found.partial:
         reasons = (
-            (summary["orphan_count"].sum(), "orphan span", ""),
-            ((summary["root_count"] == 0).sum(), "trace", " without a root span"),
-            ((summary["root_count"] > 1).sum(), "trace", " with several root spans"),
-            (is_open(traces.lookup).sum(), "span", " without an end time"),
-            (summary["limit_exceeded"].sum(), "trace", " truncated by X-Ray"),
+            (found.orphans, "orphan span", ""),
+            (found.rootless, "trace", " without a root span"),
+            (found.many_roots, "trace", " with several root spans"),
+            (found.unended, "span", " without an end time"),
+            (found.limited, "trace", " truncated by X-Ray"),
         )
-        why = ", ".join(f"{plural(int(number), noun)}{rest}" for number, noun, rest in reasons if number)
-        verb = "is" if partial.sum() == 1 else "are"
-        sentences.append(f"{count(partial.sum())} of {plural(len(summary), 'trace')} {verb} incomplete: {why}.")
-    if negative:
-        sentences.append(
-            f"{plural(negative, 'span')} {'ends before it starts' if negative == 1 else 'end before they start'}."
-        )
-    value = float(partial.mean())
-    share = Estimate(value, "ratio", value, value, len(summary))
+        why = ", ".join(f"{plural(number, noun)}{rest}" for number, noun, rest in reasons if number)
+        verb = "is" if found.partial == 1 else "are"
+        sentences.append(f"{count(found.partial)} of {plural(total, 'trace')} {verb} incomplete: {why}.")
+    if found.negative:
+        late = "ends before it starts" if found.negative == 1 else "end before they start"
+        sentences.append(f"{plural(found.negative, 'span')} {late}.")
+    value = found.partial / total
+    share = Estimate(value, "ratio", value, value, total)
     code = 'traces.summary["partial"].mean()'
-    return Finding("incomplete", "notice", " ".join(sentences), share, summary[partial].head(10), code=code)
+    return Finding("incomplete", "notice", " ".join(sentences), share, content.partial, code=code)

@@ -18,12 +18,12 @@ def lost(case: Case) -> list[Finding]:
     """Return how many spans could not be used, and whether there is any trace."""
     found = _lost(case.result(overview))
     empty = Finding("empty", "warning", "The data contain no traces.", remedy=_NOTHING)
-    return [*([] if found is None else [found]), *([] if len(case.traces) else [empty])]
+    return [*([] if found is None else [found]), *([] if case.result(overview).trace_count else [empty])]
 
 
 def _lost(seen: Overview) -> Finding | None:
     """Return what could not be used."""
-    sources = seen.traces.sources
+    sources = seen.sources
     lost, total = int(sources["quarantined_count"].sum()), int(sources["span_count"].sum())
     cut = int((~sources["complete"].astype(bool)).sum())
     if not lost and not cut:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracekit.checks.overview import overview
 from tracekit.findings import Finding, Severity
 from tracekit.text import count
 
@@ -13,19 +14,20 @@ if TYPE_CHECKING:
 
 def weights(case: Case) -> list[Finding]:
     """Return what the figures describe."""
-    return [_weights(case)] if len(case.traces) else []
+    return [_weights(case)] if case.result(overview).trace_count else []
 
 
 def _weights(case: Case) -> Finding:
     """Return what the figures describe: all requests, the recorded traces, or a mixture."""
-    weights = case.traces.weights
+    weights = case.result(overview).weights
     text = f"{weights.statement[0].upper()}{weights.statement[1:]}."
-    if weights.known.all():
-        severity: Severity = "info" if weights.value.all() else "notice" if weights.value.any() else "warning"
+    if not weights.unknown_count:
+        is_any = weights.zero_count < weights.trace_count
+        severity: Severity = "info" if not weights.zero_count else "notice" if is_any else "warning"
         return Finding("weights", severity, text, code="traces.weights")
-    if not weights.known.any() and not weights.refusal:
+    if weights.unknown_count == weights.trace_count and not weights.refusals:
         which = "figures not marked as estimated" if case.weighted.weights_call else "figures"
-        text = f"Sampling weights not set: {which} describe {_these(len(weights.value))}, not all requests."
+        text = f"Sampling weights not set: {which} describe {_these(weights.trace_count)}, not all requests."
     return Finding("weights", "warning", text, remedy=weights_remedy(case, "traces"), code="traces.weights")
 
 
@@ -33,6 +35,11 @@ def weights_remedy(case: Case, name: str) -> str:
     """Return how to set the missing weights of a set of traces with this name."""
     if call := case.weighted.weights_call:
         return f"Use the sampling weights from {case.weighted.weights_source}: {name}.{call}."
+    if case.is_stored:
+        return (
+            f"If every request was recorded: {name}.with_weights(1). "
+            f"Otherwise pass an attribute that contains weights, or weights by trace ID: {name}.with_weights(weights)."
+        )
     return (
         f"If every request was recorded: {name}.with_weights(1). "
         f"Otherwise pass the sampling rules or a request log: {name}.with_weights(rules)."

@@ -29,7 +29,7 @@ def failing_calls(case: Case) -> list[Finding]:
     tried = int((shown["trace_count"] >= ENOUGH).sum())
     if not tried or np.isnan(seen.failed.high):
         return []
-    strict = service_graph(case.traces, confidence=family_level(tried)).calls
+    strict = service_graph(case.source, confidence=family_level(tried)).calls
     hidden = strict[
         (strict["trace_count"] >= ENOUGH)
         & (strict["error_ratio_low"] >= _HIGH / 5)

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.analysis.critical_path.shares import bands as latency_bands
 from tracekit.checks.names import KEYS, name_of
 from tracekit.checks.overview import ENOUGH, Overview, overview
 from tracekit.findings import Estimate, Finding, Severity
 from tracekit.text import count, duration, mean_count, ratio, round_ratio
 
 if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.stored import ReadPaths
     from tracekit.checks.case import Case
+    from tracekit.parts import Parts
+    from tracekit.traces import TraceSet
 
 _BANDS: Final = ((0.0, 0.5), (0.95, 1.0))  # the slowest requests are compared with the faster half
 _LEAST: Final = 5  # requests at least among the slowest
@@ -29,16 +34,22 @@ def tail(case: Case) -> list[Finding]:
     return [] if found is None else [found]
 
 
+def _paths(source: TraceSet | Parts) -> CriticalPath | ReadPaths:
+    """Return the critical paths of requests; of a store, their time by operation, read once."""
+    found = critical_path(source)
+    return found if isinstance(found, CriticalPath) else found.read([KEYS])
+
+
 def _tail(seen: Overview) -> Finding | None:
     """Return where the slowest requests of the slowest endpoint spend their time, and the faster half does not."""
     if seen.slowest_entries.empty:
         return None
     entry = seen.slowest_entries.iloc[0]
     condition = f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
-    path = critical_path(seen.traces.where(condition))
+    path = _paths(seen.source.where(condition))
     if np.count_nonzero(path.weight) < ENOUGH:
         return None
-    bands = path.bands(list(KEYS), _BANDS, min_traces=_LEAST)
+    bands = latency_bands(path, list(KEYS), _BANDS, min_traces=_LEAST)
     faster, slowest = (row for _, row in bands.bands.iterrows())
     more = slowest["mean_latency_ns"] - faster["mean_latency_ns"]
     if more <= 0 or slowest["mean_latency_ns"] < _WORTH * faster["mean_latency_ns"]:
@@ -66,6 +77,6 @@ def _tail(seen: Overview) -> Finding | None:
     method = f"Mean critical-path time: slowest {count(slowest['trace_count'])} requests vs the faster half."
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
     severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
-    worst = str(path.traces["trace_id"].iloc[int(path.traces["latency_ns"].to_numpy().argmax())])
+    (worst,) = path.requests.ids(np.array([path.requests.latency_ns.argmax()]))
     code = f"tk.critical_path(traces.where({condition!r})).bands({list(KEYS)}, {list(_BANDS)}, min_traces={_LEAST})"
-    return Finding("tail", severity, text, number, table.head(10), (worst,), method=method, code=code)
+    return Finding("tail", severity, text, number, table.head(10), (str(worst),), method=method, code=code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.analysis.deployments import first_versions, given_deployments, labels_of
+from tracekit.analysis.partials import in_memory
 from tracekit.checks.changes.over_time import timeline_of
 from tracekit.checks.screen.course import course_of
 from tracekit.checks.screen.served import served, served_last
@@ -101,7 +102,7 @@ def timing_of(made: Made, release: Release) -> Timing:
 def version_before(case: Case, release: Release) -> str | None:
     """Return the version of the service that served last before a release: in the baseline, or in the recording."""
     if case.recording is not None:
-        return served_last(case.recording, release.service_name, release.version, release.first_ns)
+        return served_last(in_memory(case.recording), release.service_name, release.version, release.first_ns)
     return None if case.baseline is None else served_last(
         case.baseline.traces, release.service_name, release.version, None)  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tracekit.checks.overview import overview
 from tracekit.checks.screen.cause import cause_of
 from tracekit.findings import Finding
 from tracekit.text import clean, count, duration, plural
@@ -21,10 +22,12 @@ def exemplar(made: Made) -> Finding | None:
     """Return a trace that shows what is wrong; None without one."""
     names = ("change", "regressed", *_SHOWN) if made.regression is not None else _SHOWN
     one = next((found for name in names if (found := made.first(name)) is not None and found.exemplars), None)
-    traces = made.case.traces
-    if one is None or one.exemplars[0] not in set(traces.trace_ids):
+    if one is None:
         return None
     trace_id = one.exemplars[0]
+    traces = made.case.result(overview).having([trace_id])
+    if trace_id not in set(traces.trace_ids):
+        return None
     took = traces.summary["root_duration_ns"].to_dict()[trace_id]
     calls = _calls(made, cause_of(made), trace_id) if made.regression is not None else ""
     text = f"Exemplar {trace_id[:_ID]} ({duration(took)}{calls})."

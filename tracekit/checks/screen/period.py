@@ -21,11 +21,12 @@ _BIASED: Final = ("bias.tail", "bias.reservoir", "bias.attribute", "mix.head")
 
 def caveat(made: Made) -> Finding | None:
     """Return that the sampling is biased and the weights are unknown; nothing otherwise."""
-    if made.case.traces.weights.known.all() or (biased := made.warning(*_BIASED)) is None:
+    seen = made.case.result(overview)
+    if not seen.weights.unknown_count or (biased := made.warning(*_BIASED)) is None:
         return None
-    traces = plural(len(made.case.traces), "recorded trace")
+    traces = plural(seen.trace_count, "recorded trace")
     text = f"Sampling unknown: figures describe these {traces}, not all requests. {biased.headline}"
-    values = {"trace_count": len(made.case.traces), "check": biased.check}
+    values = {"trace_count": seen.trace_count, "check": biased.check}
     remedy = weights.remedy if (weights := made.first("weights")) is not None else ""
     return Finding("screen.caveat", "warning", text, biased.estimate, values=values, remedy=remedy, code=biased.code)
 
@@ -38,19 +39,20 @@ def compared(made: Made) -> Finding | None:
     now, *before = (_period(side) for side in sides)
     if sides[0].period_ns is not None:
         before = [one.removeprefix(now[:11]) for one in before]  # the date, where it is the same
-    counts = [len(side.traces) for side in sides]
+    counts = [side.trace_count for side in sides]
     each = (
         f"{plural(counts[0], 'trace')} each"
         if before and len(set(counts)) == 1
         else " and ".join(plural(number, "trace") if at == 0 else count(number) for at, number in enumerate(counts))
     )
     what = f"{name} {now}" + "".join(f" vs baseline {one}" for one in before) if before else f"Recorded {now}"
-    weights = made.case.traces.weights
-    sampling = "sampling unknown: figures describe recorded traces" if not weights.known.all() else weights.statement
+    weights = made.case.result(overview).weights
+    is_known = not weights.unknown_count
+    sampling = weights.statement if is_known else "sampling unknown: figures describe recorded traces"
     values = {
         "trace_counts": counts,
         "periods_ns": [None if side.period_ns is None else list(side.period_ns) for side in sides],
-        "is_sampling_known": bool(weights.known.all()),
+        "is_sampling_known": is_known,
     }
     later = ["the baseline is later than these traces"] if made.is_baseline_later else []
     parts = [what, *later, each, sampling, *([made.case.comparison] if made.case.comparison else [])]

@@ -6,7 +6,6 @@ import html
 from dataclasses import replace
 from functools import cached_property, reduce
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
 from tracekit.errors import LoadError
 from tracekit.expressions import is_xray
 from tracekit.expressions.limits import limits
-from tracekit.filters import spelled, window_ns
+from tracekit.filters import plain_id, spelled, window_ns
 from tracekit.findings import Shown
 from tracekit.loading.paths import STORE_MARKER, shown
 from tracekit.loading.store.execution import over_tasks
@@ -33,7 +32,9 @@ from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from tracekit.columns import Array
     from tracekit.loading.store.order import Bounds
     from tracekit.loading.store.remote import Place
     from tracekit.loading.store.tables import FileMark
@@ -173,6 +174,11 @@ class TraceStore(Shown):
     def services(self) -> list[str]:
         """All services of the parts, also of traces that conditions exclude."""
         return sorted({name for mark in self._marks for name in mark.services})
+
+    @property
+    def recorded_services(self) -> tuple[str, ...]:
+        """The same, as results have them: views give services their colours."""
+        return tuple(self.services)
 
     @cached_property
     def period_ns(self) -> tuple[int, int] | None:
@@ -390,35 +396,96 @@ class TraceStore(Shown):
         """
         return one_trace(self.tasks, trace_id, is_chosen=self.is_chosen)
 
+    def traces(self, trace_ids: Iterable[str]) -> TraceSet:
+        """Return some traces as a TraceSet: of the parts that have none of them, only the ids are read.
+
+        Parameters
+        ----------
+        trace_ids
+            Ids of whole traces, as text; one that is not in the store is left out.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = open(shop.save(f"{folder}/shop.parquet"))
+        ...     len(store.traces(shop.trace_ids[:2]))
+        2
+        """
+        numbers = sorted({int(plain_id(one), 16) for one in trace_ids})
+        wanted = np.array([divmod(number, 2**64) for number in numbers], np.uint64).reshape(-1, 2)
+        return self._union(self._with_ids(wanted))
+
+    def _with_ids(self, wanted: Array) -> Iterator[TraceSet]:
+        """Yield the traces of each part that are among these, given as (trace_hi, trace_lo)."""
+        for part in self.parts() if len(wanted) else ():
+            hi, lo = part.columns.spans.trace_hi, part.columns.spans.trace_lo
+            near = np.flatnonzero(np.isin(lo, wanted[:, 1]))
+            near = near[((hi[near, None] == wanted[:, 0]) & (lo[near, None] == wanted[:, 1])).any(axis=1)]
+            if len(near):
+                found = np.zeros(len(hi), bool)
+                found[near] = True
+                yield part.where(found)
+
     def load(self) -> TraceSet:
         """Return all traces as one TraceSet in memory."""
         if not self._steps and len(self._numbers) == len(self._marker.parts):
             return load([self.path])
         found = self._union(self.parts())
-        if not any(one.method == "_scaled" for one in self._steps):
+        if self.sampled is None:
             return found
-        kept, total = (sum(mark.trace_count for mark in marks) for marks in (self._marks, self._marker.parts))
-        said = f"{len(self._numbers):,} of {len(self._marker.parts):,} parts, {kept:,} of {total:,} traces"
-        said += " before conditions" * self.is_chosen
-        factor = len(self._marker.parts) / len(self._numbers)
+        said, factor = self.sampled
         notes = {**found.columns.notes, SAMPLE_OF_STORE: said, SCALE_OF_SAMPLE: f"{factor:.9g}"}
         columns = replace(found.columns, notes=notes)
         return TraceSet(columns, forest=found.forest, weights=found.weights, steps=found.steps)
+
+    @property
+    def sampled(self) -> tuple[str, float] | None:
+        """Which of the parts these are, and what weights were multiplied by; None unless ``sample`` chose them."""
+        if not any(one.method == "_scaled" for one in self._steps):
+            return None
+        kept, total = (sum(mark.trace_count for mark in marks) for marks in (self._marks, self._marker.parts))
+        said = f"{len(self._numbers):,} of {len(self._marker.parts):,} parts, {kept:,} of {total:,} traces"
+        return said + " before conditions" * self.is_chosen, len(self._marker.parts) / len(self._numbers)
 
     def _union(self, parts: Iterable[TraceSet]) -> TraceSet:
         """Return traces of parts as one set, with the sources and issues of the store."""
         pieces = [piece_of(part, part.weights, np.ones(len(part), bool), 0) for part in parts]
         if not pieces:
-            none = load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys).head(0)
+            none = self._first_part.head(0)
             pieces = [piece_of(none, none.weights, np.zeros(0, bool), 0)]
         rows = read_frames(self.path, self._marker.files)
         found = union(
             pieces, rows["sources"], rows["issues"], joined_notes([tuple(row.values()) for row in rows["notes"]])
         )
+        return TraceSet(found.columns, forest=found.forest, weights=found.weights, steps=(*self._calls, ".load()"))
+
+    @property
+    def _calls(self) -> tuple[str, ...]:
+        """The calls that open the store."""
         whole = len(self._numbers) == len(self._marker.parts)
         calls = [step(one.method, *one.arguments) for one in self._steps if not one.method.startswith("_")]
-        steps = (f'tk.open("{self.path.name}")', *([] if whole else [step("only", list(self._numbers))]), *calls)
-        return TraceSet(found.columns, forest=found.forest, weights=found.weights, steps=(*steps, ".load()"))
+        return (f'tk.open("{self.path.name}")', *([] if whole else [step("only", list(self._numbers))]), *calls)
+
+    @property
+    def made(self) -> str:
+        """The calls that open the store, as code."""
+        return "".join(self._calls)
+
+    @cached_property
+    def _first_part(self) -> TraceSet:
+        """The first part of the folder, whose sources and issues are those of all."""
+        return load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys)
+
+    @property
+    def sources(self) -> pd.DataFrame:
+        """One row per source; see ``TraceSet.sources``."""
+        return self._first_part.sources
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """One row per issue; see ``TraceSet.issues``."""
+        return self._first_part.issues
 
     def head(self, n: int = 5) -> TraceSet:
         """Return a few traces as a TraceSet: the first ones of the first parts.

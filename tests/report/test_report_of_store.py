@@ -1,0 +1,246 @@
+"""The report of a store is made from states: the same claims and tables, and what is not made is named."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
+from tracekit.checks.case import Case
+from tracekit.checks.overview import Overview
+from tracekit.checks.registry import CHECKS, run_check
+from tracekit.cli import app
+from tracekit.loading.store.trace_store import TraceStore
+from tracekit.report.ledger import ledger_in
+from tracekit.report.sides import sides_of
+from tracekit.report.standard import Standard
+
+MADE = [check for check in CHECKS if check.by_parts]
+TABLES = ("requests", "entries", "operations", "graph", "errors")
+
+
+@pytest.fixture(scope="module")
+def traces():
+    """Recorded requests with weights, some without an end, some incomplete."""
+    frame = tk.load_sample("checkout-regression")[1].spans
+    rng = np.random.default_rng(5)
+    chosen = frame["trace_id"].isin(rng.choice(frame["trace_id"].unique(), 30, replace=False))
+    is_root = frame["parent_span_id"].isna()
+    frame = frame[~(chosen & (rng.random(len(frame)) < 0.1) & ~is_root)].copy()
+    is_root = frame["parent_span_id"].isna()
+    some = is_root & (rng.random(len(frame)) < 0.02)
+    frame.loc[some, ["end_ns", "duration_ns"]] = pd.NA
+    frame.loc[~is_root & (rng.random(len(frame)) < 0.002), ["end_ns", "duration_ns"]] = pd.NA
+    frame.loc[is_root & ~some & (rng.random(len(frame)) < 0.004), "status_code"] = "ERROR"
+    found = tk.TraceSet.from_spans(frame)
+    return found.with_weights(rng.uniform(1, 30, len(found)))
+
+
+def of(findings):
+    """What findings say, as JSON values."""
+    return [(one.check, one.severity, one.headline, one.exemplars, one.remedy) for one in findings]
+
+
+def numbers(finding):
+    """The numbers of a finding by name."""
+    return vars(finding)["values"]
+
+
+def close(found, expected):
+    """Findings of two cases: the same words, numbers and rows."""
+    assert of(found) == of(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert numbers(one).keys() == numbers(other).keys()
+        for name, value in numbers(other).items():
+            expected_value = pytest.approx(value, rel=1e-9, nan_ok=True) if isinstance(value, float) else value
+            assert numbers(one)[name] == expected_value
+        if other.evidence is not None:
+            frames = [each.drop(columns="root_row", errors="ignore") for each in (one.evidence, other.evidence)]
+            names = frames[1].select_dtypes("category").columns
+            same(*(each.astype(dict.fromkeys(names, object)) for each in frames))
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_checks_of_parts_find_the_same(traces, tmp_path, count):
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    assert {"failures", "unfinished", "incomplete", "tail", "failing_calls"} <= {
+        finding.check for check in MADE for finding in run_check(check, Case(traces))
+    }
+    for check in MADE:
+        close(run_check(check, Case(store)), run_check(check, Case(traces)))
+
+
+@settings(max_examples=12, deadline=None)
+@given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+def test_what_a_recording_contains_is_the_same_in_any_parts_and_order(tmp_path_factory, count, seed, order):
+    few = tk.load_sample("checkout-regression")[1].head(60)
+    rng = np.random.default_rng(seed)
+    few = few.with_weights(rng.uniform(1, 9, len(few)))
+    store = split(few, tmp_path_factory.mktemp("any") / "a.parquet", count, seed)
+    numbers = list(range(store.part_count))
+    order.shuffle(numbers)
+    found, expected = Overview(TraceStore(store.path, store._marker, tuple(numbers))).content, Overview(few).content
+    assert found.counts == expected.counts
+    assert found.period_ns == expected.period_ns
+    assert found.services == expected.services
+    assert found.weight_limits == expected.weight_limits
+    assert found.slowest.index.tolist() == expected.slowest.index.tolist()
+    assert found.weights.weight_sum == pytest.approx(expected.weights.weight_sum, rel=1e-9)
+    same(found.origins, expected.origins)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_tables_and_pictures_are_the_same(traces, tmp_path, count):
+    store = split(traces, tmp_path / "a.parquet", count)
+    found, expected = Overview(store), Overview(traces)
+    for name in TABLES:
+        for field, frame in vars(getattr(expected, name)).items():
+            if isinstance(frame, pd.DataFrame):
+                same(getattr(getattr(found, name), field), frame)
+    same(found.waits, expected.waits)
+    assert (found.timed_count, found.trace_count) == (len(expected.path.latency_ns), len(traces))
+    assert found.trace_count - found.timed_count == expected.path.unfinished_count > 0
+    assert found.rate_per_s == pytest.approx(expected.rate_per_s, rel=1e-9)
+    pages = [tk.report(one, tmp_path / "r.html", redact=None).read_text() for one in (store, traces)]
+    volumes = [re.search(r'<section id="volume".*?</section>', page, re.DOTALL)[0] for page in pages]
+    words = [re.findall("<title>(.*?)</title>", volume) for volume in volumes]
+    assert words[0] == words[1] != []
+
+
+def test_the_checks_that_are_not_made_are_all_named(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 3)
+    found = Standard.between(sides_of(store)).findings
+    (named,) = [finding for finding in found if finding.check == "not_made"]
+    in_memory = {"data", "patterns", "latency", "errors"}
+    lacking = {
+        check.name
+        for check in CHECKS
+        if not check.by_parts and not set(check.needs) - {"weights"} and (check.topic in in_memory or check.weakens)
+    }
+    assert set(numbers(named)["checks"]) == lacking
+    assert named.status == "not_assessable"
+    for name in lacking:
+        assert name.rpartition(".")[2] in named.headline
+    assert not {check.name for check in MADE} & lacking
+
+
+def test_exemplar_traces_are_those_of_the_store_with_its_clock_offsets(traces, tmp_path):
+    late = traces.spans.copy()
+    hosts = sorted(late["host_name"].dropna().unique())
+    late.loc[late["host_name"] == hosts[0], ["start_ns", "end_ns"]] += 1_000_000_000
+    skewed = tk.TraceSet.from_spans(late)
+    page = Standard.between(sides_of(split(skewed, tmp_path / "a.parquet", 5)))
+    assert len(page.embedded) > 5
+    whole = tk.critical_path(skewed)
+    assert len(whole.offsets)
+    by_trace = whole.traces.set_index("trace_id")["latency_ns"]
+    own = page._path.spans.merge(whole.spans, on=["trace_id", "span_id"], suffixes=("", "_whole"))
+    assert len(own) == len(page._path.spans)
+    assert (own["path_time_ns"] == own["path_time_ns_whole"]).all()
+    assert set(page.embedded) <= set(by_trace.index) | set(skewed.trace_ids)
+
+
+def test_the_size_of_the_page_does_not_depend_on_the_size_of_the_store(traces, tmp_path):
+    parts = []
+    for number in range(8):
+        frame = traces.spans.copy()
+        frame["trace_id"] = [f"{number}{one[1:]}" for one in frame["trace_id"]]
+        parts.append(tk.TraceSet.from_spans(frame))
+    sizes = []
+    for count in (1, 8):
+        whole = parts[0]
+        for more in parts[1:count]:
+            whole = whole + more
+        store = split(whole, tmp_path / f"{count}.parquet", count)
+        sizes.append(tk.report(store, tmp_path / "r.html").stat().st_size)
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_each_round_reads_every_part_once(traces, tmp_path, monkeypatch):
+    read = []
+    store = split(traces, tmp_path / "a.parquet", 4)
+    task = type(store.tasks[0])
+    own = task.read
+    monkeypatch.setattr(task, "read", lambda self: (read.append(self.number), own(self))[1])
+    tk.report(store, tmp_path / "r.html")
+    assert len(read) == 4 * (len(read) // 4) <= 4 * 7
+
+
+def test_nothing_personal_leaves(tmp_path):
+    frame = tk.load_sample("checkout-regression")[1].head(50).spans.copy()
+    frame["name"] = frame["name"].where(frame.index % 7 != 0, "send to jane.doe@example.com")
+    frame["http.request.header.authorization"] = "Bearer abcdef0123456789abcdef0123456789"
+    store = split(tk.TraceSet.from_spans(frame), tmp_path / "a.parquet", 3)
+    text = tk.report(store, tmp_path / "r.html").read_text()
+    assert "jane.doe@example.com" not in text
+    assert "removed before writing" in text
+    assert "jane.doe@example.com" in tk.report(store, tmp_path / "r.html", redact=None).read_text()
+
+
+def test_a_report_of_a_store_can_be_verified(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 3)
+    page = tk.report(store, tmp_path / "r.html")
+    assert tk.verify(page, store).is_verified
+    assert not tk.verify(page, store.only([0, 1])).is_verified
+    stated, _ = ledger_in(page.read_text(), "r.html")
+    assert stated["sets"]["traces"]["trace_count"] == len(traces)
+    unchanged = tk.report(traces, tmp_path / "m.html", redact=None)
+    known, _ = ledger_in(unchanged.read_text(), "m.html")
+    assert known["sets"]["traces"] == stated["sets"]["traces"]
+
+
+def test_a_period_of_a_store(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 3)
+    start = pd.Timestamp(int(traces.summary["start_ns"].median()), tz="UTC")
+    found = Standard.between(sides_of(store, period=(start, None)))
+    assert found.seen.trace_count == len(traces.between(start))
+    with pytest.raises(ValueError, match="period: expected a window within 2026-11-21"):
+        tk.report(store, tmp_path / "r.html", period=("2030-01-01", "2030-01-02"))
+    begun = np.sort(traces.summary["start_ns"].to_numpy(np.int64))
+    at = int(np.diff(begun).argmax())
+    with pytest.raises(ValueError, match=r"period: expected traces from \d+ to \d+, found none in TraceStore"):
+        tk.report(store, tmp_path / "r.html", period=(int(begun[at]) + 1, int(begun[at + 1])))
+
+
+def test_what_a_store_does_not_have_is_refused(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 2)
+    with pytest.raises(ValueError, match="expected no comparison in the report of a store, found baseline="):
+        tk.report(store, tmp_path / "r.html", baseline=traces)
+    with pytest.raises(ValueError, match="expected no comparison in the report of a store, found split="):
+        tk.report(store, tmp_path / "r.html", split="05:00")
+    with pytest.raises(ValueError, match="expected no logs= with a store"):
+        tk.report(store, tmp_path / "r.html", logs=[])
+    with pytest.raises(TypeError, match="expected a TraceSet as the baseline, found TraceStore"):
+        tk.report(traces, tmp_path / "r.html", baseline=store)
+    with pytest.raises(TypeError, match="expected traces in memory, found a store"):
+        Case(store).traces  # noqa: B018 - it raises
+
+
+def test_a_sample_of_a_store_says_so(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 4).sample(2)
+    (said,) = [one for one in Standard.between(sides_of(store)).findings if one.check == "sample_of_store"]
+    (loaded,) = [one for one in Standard.between(sides_of(store.load())).findings if one.check == "sample_of_store"]
+    assert said.headline == loaded.headline
+
+
+def test_the_command(traces, tmp_path, monkeypatch):
+    split(traces, tmp_path / "a.parquet", 2)
+    run, page = CliRunner(), tmp_path / "r.html"
+    found = run.invoke(app, ["report", str(tmp_path / "a.parquet"), "--by-parts", "-o", str(page)])
+    assert found.exit_code == 0, found.output
+    assert "not made" in found.output
+    assert json.loads(re.search(r'id="tracekit-claims"[^>]*>(.*?)</script>', page.read_text())[1])["claims"]
+    logs = run.invoke(app, ["report", str(tmp_path / "a.parquet"), "--by-parts", "--logs", "x", "-o", str(page)])
+    assert logs.exit_code == 2
+    both = run.invoke(app, ["report", "a", "b", "--by-parts", "-o", str(page)])
+    assert both.exit_code == 2
+    monkeypatch.setattr("tracekit.loading.store.read_write.free_bytes", lambda: 1000)
+    large = run.invoke(app, ["report", str(tmp_path / "a.parquet"), "-o", str(page)])
+    assert large.exit_code == 0, large.output
+    assert "it is read part by part" in large.output
