@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tracekit.analysis.deployments import renamed
 from tracekit.findings import Shown
+from tracekit.investigation.story import story_of
 from tracekit.report.goals import Goals
 from tracekit.report.latency_change import timeline_picture
 from tracekit.report.page import write
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
+    from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Findings, Severity
     from tracekit.investigation.baseline import Baseline
@@ -137,6 +140,11 @@ class Investigation(Shown):
         renamed(self._case.deployments, outgoing.texts)
         is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)
         return self if is_clean or self._again is None else self._again(outgoing)
+
+    @cached_property
+    def story(self) -> Postmortem:
+        """The sections of a postmortem, made of findings; ``postmortem`` writes them."""
+        return story_of(self._case, self.findings, self.first_screen)
 
     @property
     def standard(self) -> Standard:
