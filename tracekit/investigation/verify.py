@@ -185,7 +185,8 @@ def _again(
     now, before = (traces, baseline) if outgoing is None else (outgoing.traces(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
         found = investigate(now, before, steps=asked["investigate"], **given)
-        return (found if outgoing is None else found.redacted(outgoing)).standard
+        shown = found if outgoing is None else found.redacted(outgoing)
+        return shown.told(asked["postmortem"]) if "postmortem" in asked else shown.standard
     return Standard.between(sides_of(now, before, **asked), given["logs"], outgoing=outgoing)
 
 

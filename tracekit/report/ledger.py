@@ -47,7 +47,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
             for name, one in sets.items()
             if one is not None
         },
-        "claims": list(_claims(standard.screen, standard.findings)),
+        "claims": list(_claims(*standard.claims)),
     }
 
 

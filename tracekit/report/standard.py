@@ -15,6 +15,7 @@ from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.names import WAITS
 from tracekit.checks.overview import Overview, overview
+from tracekit.checks.postmortem.result import TITLES
 from tracekit.checks.registry import CHECKS, run_checks, weaknesses
 from tracekit.checks.screen.lines import screen_of, title_of
 from tracekit.report.changes import Change, changes_shown
@@ -37,6 +38,9 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Finding, Findings
     from tracekit.report.redaction import Outgoing
@@ -107,6 +111,8 @@ class Standard:
         The objective and the prices that the reader gave.
     known, known_screen
         Findings and first screen, if an investigation has made them.
+    story
+        The postmortem that the page begins with instead of the first screen; None in a report.
     """
 
     case: Case
@@ -114,6 +120,7 @@ class Standard:
     goals: Goals = _NO_GOALS
     known: Findings | None = None
     known_screen: FirstScreen | None = None
+    story: Postmortem | None = None
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
@@ -132,6 +139,18 @@ class Standard:
         return cls(Case(sides.traces, baseline=before, logs=joined), sides, goals)
 
     @property
+    def is_brief(self) -> bool:
+        """Whether the page is a postmortem without the sections of the report."""
+        return self.story is not None and self.story.length != "full"
+
+    @property
+    def claims(self) -> list[Sequence[Finding]]:
+        """What the page claims."""
+        if self.story is None:
+            return [self.screen, self.findings]
+        return [self.story.findings] if self.is_brief else [self.story.findings, self.findings]
+
+    @property
     def seen(self) -> Overview:
         """Results of the traces."""
         return self.case.result(overview)
@@ -145,7 +164,8 @@ class Standard:
     def taken(self) -> list[str]:
         """Element ids of the standard sections."""
         views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.embedded)))]
-        return ["findings", *SECTIONS, *views, *self._anchors, *(answer.name for answer in self.answers)]
+        parts = [f"postmortem-{name}" for name in (*TITLES, "appendix")]
+        return ["findings", *SECTIONS, *parts, *views, *self._anchors, *(answer.name for answer in self.answers)]
 
     @cached_property
     def findings(self) -> Findings:
@@ -176,7 +196,9 @@ class Standard:
     @property
     def leading(self) -> dict[str, str]:
         """Titles of the sections before all others, by id."""
-        return {**({"traces": "Trace"} if self.is_alone else {}), "findings": "Findings"}
+        story = {} if self.story is None else {f"postmortem-{name}": TITLES[name] for name in self.story.sections}
+        appendix = {} if self.story is None else {"postmortem-appendix": "Appendix"}
+        return {**story, **appendix, **({"traces": "Trace"} if self.is_alone else {}), "findings": "Findings"}
 
     @property
     def is_alone(self) -> bool:
@@ -237,7 +259,7 @@ class Standard:
     def title(self) -> str:
         """Return a title made of the source names."""
         names = source_names(self.seen.traces)
-        title = names[0] if names else "Traces"
+        title = f"{'Postmortem: ' * (self.story is not None)}{names[0] if names else 'Traces'}"
         if len(names) > 1:
             title += f" and {plural(len(names) - 1, 'other source')}"
         baseline, current = self.sides.names
@@ -266,7 +288,8 @@ class Standard:
 
     def _lines(self) -> list[tuple[str, Finding]]:
         """Return the lines of the first screen with their titles; none for a single trace."""
-        return [] if self.is_alone else [(title_of(line), line) for line in self.screen]
+        is_left_out = self.is_alone or self.story is not None
+        return [] if is_left_out else [(title_of(line), line) for line in self.screen]
 
     def _screen_code(self) -> str:
         """Return the code behind the lines of the first screen, each under its title."""

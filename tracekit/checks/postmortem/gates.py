@@ -84,7 +84,7 @@ def cause_gates(made: Made) -> list[Finding]:
 def _place(row: pd.Series) -> str:
     """Return the name of an operation as a condition takes it; empty where it cannot be written in one."""
     name = f"{row['service_name']} {row['operation']}"
-    is_plain = clean(name) == name and " ".join(name.split()) == name and len(name) <= _LONGEST
+    is_plain = clean(name) == name and " ".join(name.split()) == name and len(name) <= _LONGEST and "`" not in name
     return name if is_plain else ""
 
 

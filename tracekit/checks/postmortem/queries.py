@@ -17,7 +17,7 @@ from tracekit.text import clean, count, plural
 if TYPE_CHECKING:
     from tracekit.checks.screen.made import Made
 
-_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]{1,200}')  # names that both languages can quote without an escape
+_PLAIN: Final = re.compile(r'[^"`\\\x00-\x1f]{1,200}')  # names that both languages can quote without an escape
 _MS: Final = 1e6
 
 

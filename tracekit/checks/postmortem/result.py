@@ -119,6 +119,11 @@ class Postmortem(Shown):
         """Every sentence, in the order in which it is read."""
         return [one for name in TITLES for one in self._of(name)]
 
+    @property
+    def sections(self) -> list[str]:
+        """Names of the sections that are not empty, in the order in which they are read."""
+        return [name for name in TITLES if getattr(self, name)]
+
     def _of(self, section: str) -> Iterator[Finding]:
         """Yield the findings of a section."""
         for entry in getattr(self, section):
