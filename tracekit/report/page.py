@@ -135,7 +135,7 @@ def _brief(standard: Standard, title: str | None, generated: datetime | None, ou
         policy=content_security_policy("", style),
         style=Markup(style),
         generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
-        timeline=timeline_picture(standard.sides),
+        timeline=timeline_picture(standard.sides) if standard.story is not None and standard.story.length == "on-call" else None,
     )
 
 

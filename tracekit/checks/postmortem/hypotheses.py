@@ -83,7 +83,8 @@ def _made(made: Made, name: str, word: str, first: list[Finding], against: list[
     claim = _said(f"{word}: the cause is at {clean(name, limit=_NAME)}{how}.", service_name=name, verdict=word.lower())
     patterns = [pattern] if pattern is not None else []
     evidence = [*first, *_grown(made, name), *patterns, *_release(made, name), *_origin(made, name)]
-    against = [*_elsewhere(made, name), *against, *_no_release(made, name), *_sampled(first)]
+    confounded = _confounded(made, name) if pattern is not None else []
+    against = [*_elsewhere(made, name), *confounded, *against, *_no_release(made, name), *_sampled(first)]
     return Hypothesis(claim, tuple(evidence), tuple(against) or (_nothing(name),))
 
 
@@ -199,6 +200,23 @@ def _twin(found: Suspects, name: str) -> list[Finding]:
     other = clean(rows["not_separable_from"].iloc[0], limit=_NAME)
     text = f"The same calls are the only evidence against {other}: the traces cannot tell which of the two it is."
     return [_said(text, f"{_CODE}.table", service_name=name, other_service_name=other)]
+
+
+def _confounded(made: Made, name: str) -> list[Finding]:
+    """Return that a new version runs on one instance only, so that the traces cannot tell the two apart."""
+    traces, found = made.case.traces, []
+    keys = ("service_name", "service_version", "service_instance_id")
+    service, version, instance = (traces.codes(key).series().astype(object).to_numpy() for key in keys)
+    for one in made.case.result(releases):
+        mine = (service == name) & (version == one.version)
+        on = {str(value) for value in instance[mine] if isinstance(value, str)}
+        others = {str(value) for value in instance[(service == name) & ~mine] if isinstance(value, str)}
+        if one.service_name == name and len(on) == 1 and others - on:
+            shown = clean(one.version, limit=_NAME)
+            text = f"Only one instance of {clean(name, limit=_NAME)} has version {shown}: the traces cannot tell the"
+            text += " version from the instance, its host or its zone."
+            found.append(_said(text, "traces.resources", service_name=name, version=one.version, instance=on.pop()))
+    return found
 
 
 def _no_release(made: Made, name: str) -> list[Finding]:

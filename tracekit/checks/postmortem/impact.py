@@ -39,7 +39,7 @@ def _lasted(made: Made) -> list[Finding]:
     if course.recovered_ns is None and course.is_ongoing is not True:
         return []
     until = "until it recovered" if course.recovered_ns is not None else "so far: it still goes on when the data end"
-    bound = "" if least == most else f" to {duration(most)}"
-    text = f"It lasted {duration(least)}{bound} {until}."
+    bound = duration(least) if least == most else f"between {duration(least)} and {duration(most)}"
+    text = f"It lasted {bound} {until}."
     values = {"least_ns": least, "most_ns": most, "is_ongoing": course.is_ongoing}
     return [Finding("postmortem.lasted", "notice", text, values=values, code="tk.investigate(traces, before)")]

@@ -86,7 +86,7 @@ def _counted(made: Made, kind: str, query: str, same: str) -> Finding | None:
     if not now:
         return None
     values = {"kind": kind, "command": query, "count": now, "baseline_count": before}
-    what = {"x-ray": "As an X-Ray filter expression", "traceql": "As TraceQL, evaluated by the same condition here"}
-    shares = f"{count(before)} of {count(len(sides[1]))} baseline traces, {count(now)} of {plural(len(sides[0]), 'current trace')}"
-    text = f"{query} {what[kind]}: selects {shares}."
+    how = {"x-ray": "", "traceql": " (counted here by the same condition)"}
+    was = f"{count(before)} of {plural(len(sides[1]), 'baseline trace')}"
+    text = f"{query} selects {was} and {count(now)} of {plural(len(sides[0]), 'current trace')}{how[kind]}."
     return Finding("postmortem.check", "info", text, values=values, code=f"len(traces.where({same!r}))")

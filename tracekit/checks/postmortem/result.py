@@ -28,7 +28,7 @@ TITLES: Final = {
 
 # how many entries of a section are shown: of hypotheses and actions also those below each
 _SHOWN: Final[dict[str, dict[str, int]]] = {
-    "executive": {"impact": 2, "timeline": 5, "waits": 2, "hypotheses": 1, "limits": 3, "remedies": 1, "actions": 3},
+    "executive": {"impact": 2, "timeline": 5, "waits": 1, "hypotheses": 1, "limits": 3, "remedies": 1, "actions": 3},
     "on-call": {"waits": 5, "hypotheses": 3, "limits": 8, "remedies": 3},
 }
 _BELOW: Final = {"executive": (2, 1, 0), "on-call": (6, 6, 6)}  # evidence, counter-evidence, checks of an action
@@ -213,6 +213,12 @@ def _in_order(found: list[Finding]) -> pd.DataFrame:
 
 
 def _told(timeline: tuple[Finding, ...], most: int | None) -> tuple[Finding, ...]:
-    """Return the most important entries of a timeline, in order."""
+    """Return the most important entries of a timeline, in order; the first has its date."""
     ranked = sorted(range(len(timeline)), key=lambda at: timeline[at].values["rank"])[:most]
-    return tuple(timeline[at] for at in sorted(ranked))
+    first, *rest = [timeline[at] for at in sorted(ranked)] or [None]
+    if first is None:
+        return ()
+    date, at = (str(first.values[name]) for name in ("date", "at"))
+    if not at.startswith(date):
+        first = replace(first, headline=f"{date} {first.headline}", values={**first.values, "at": f"{date} {at}"})
+    return (first, *rest)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _NAME: Final = 80
 _SERVICES: Final = 5
 _CLOCK: Final = 11  # where the time of day begins
-_FAILURES: Final = 3
 
 
 class _Entry(NamedTuple):
@@ -49,7 +48,7 @@ def _finding(entry: _Entry, *, is_same_day: bool) -> Finding:
     at = first[_CLOCK:] if is_same_day else first
     if last != first:
         at += f"–{last[_CLOCK:] if last[:10] == first[:10] else last}"
-    values: dict[str, Any] = {"at": at, "at_ns": entry.low_ns, "until_ns": entry.high_ns, "rank": entry.rank}
+    values: dict[str, Any] = {"at": at, "date": first[: _CLOCK - 1], "at_ns": entry.low_ns, "until_ns": entry.high_ns, "rank": entry.rank}
     return Finding("postmortem.timeline", "info", f"{at} {entry.text}", values=values, code=entry.code)
 
 
@@ -61,7 +60,7 @@ def _sides(made: Made) -> list[_Entry]:
         entries.append(_begin(before, f"The baseline begins ({plural(len(before.traces), 'trace')}).", 6))
         entries.append(_Entry(*[before.period_ns[1]] * 2, "The baseline ends.", 8, "before.summary"))
     if seen.period_ns is not None:
-        entries.append(_begin(seen, f"The explained traces begin ({plural(len(seen.traces), 'trace')}).", 7))
+        entries.append(_begin(seen, f"The current traces begin ({plural(len(seen.traces), 'trace')}).", 7))
         entries.append(_Entry(*[seen.period_ns[1]] * 2, f"The data end.{_state(made)}", 2, "traces.summary"))
     return entries
 
@@ -136,16 +135,17 @@ def _services(made: Made) -> list[_Entry]:
 
 
 def _failed(made: Made) -> list[_Entry]:
-    """Return the first error span of the places where errors begin, if the error rate rose."""
+    """Return the first error of the place where the errors of most failed requests begin, if the error rate rose."""
     if made.regression is None or made.regression.metric != "error_rate":
         return []
     origins = made.case.result(overview).errors.origins
     entries = []
-    for row in origins[origins["failed_request_count"] > 0].head(_FAILURES).to_dict("records"):
+    ranked = origins.sort_values("failed_request_count", ascending=False, kind="stable")
+    for row in ranked[ranked["failed_request_count"] > 0].head(1).to_dict("records"):
         at = int(row["first_time"].value)
         place = f"{clean(row['service_name'], limit=_NAME)} {clean(row['operation'], limit=_NAME)}"
         failed = plural(row["failed_request_count"], "failed request")
-        text = f"First error of {place} in the explained traces (it begins the errors of {failed})."
+        text = f"First error of {place} in the current traces (the errors of {failed} begin there)."
         entries.append(_Entry(at, at, text, 5, "tk.errors(traces).origins"))
     return entries
 
