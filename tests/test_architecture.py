@@ -47,6 +47,7 @@ LAYERS = [
         "explanations",
         "samples",
         "notebooks",
+        "notebook_runs",
         "",
         "cli_tables",
         "cli_reading",
@@ -58,6 +59,7 @@ LAYERS = [
         "cli_listen",
         "cli_audit",
         "cli_verify",
+        "cli_notebook",
         "cli",
         "__main__",
     },  # "" is tracekit/__init__.py
@@ -68,6 +70,7 @@ COMMANDS = [
     "explanations",
     "samples",
     "notebooks",
+    "notebook_runs",
     "",
     "cli_tables",
     "cli_reading",
@@ -79,6 +82,7 @@ COMMANDS = [
     "cli_listen",
     "cli_audit",
     "cli_verify",
+    "cli_notebook",
     "cli",
     "__main__",
 ]  # each may import those before it
@@ -116,6 +120,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
         "cli_audit",
         "cli_privacy",
         "cli_verify",
+        "cli_notebook",
     },
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }

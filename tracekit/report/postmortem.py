@@ -38,7 +38,7 @@ def postmortem_shown(standard: Standard, outgoing: Outgoing | None) -> dict[str,
     return {
         "length": story.length,
         "sections": [(name, TITLES[name]) for name in story.sections],
-        "story": story,
+        "parts": {name: getattr(story, name) for name in TITLES},
         "summary": [(title_of(line), line) for line in story.summary],
         "timeline": [parted(line, str(line.values["at"])) for line in story.timeline],
         "actions": [(one.item, [command_of(check) for check in one.checks]) for one in story.actions],

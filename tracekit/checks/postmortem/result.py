@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
@@ -98,7 +99,7 @@ class Postmortem(Shown):
     >>> before, during = tk.load_sample("checkout-regression")
     >>> story = tk.investigate(during, before).story
     >>> story
-    Postmortem(full: 2 hypotheses, 4 action items, 39 findings)
+    Postmortem(full: 1 hypothesis, 5 action items, 45 findings)
     >>> story.hypotheses[0].claim.headline
     'Likely: the cause is at ledger (N+1 calls).'
     """
@@ -134,6 +135,24 @@ class Postmortem(Shown):
             yield first
             for below in rest:
                 yield from below
+
+    def only(self, section: str) -> Postmortem:
+        """Return one section alone, as a notebook shows it.
+
+        Parameters
+        ----------
+        section
+            Its name: ``summary``, ``impact``, ``timeline``, ``waits``, ``hypotheses``, ``limits``, ``remedies``,
+            ``actions``.
+
+        Raises
+        ------
+        ValueError
+            Another name.
+        """
+        if section not in TITLES:
+            raise ValueError(f"expected a section among {', '.join(TITLES)}, found {section!r}")
+        return Postmortem(**{section: getattr(self, section)}, length=self.length)
 
     def frame(self) -> pd.DataFrame:
         """Return one row per sentence.
@@ -199,11 +218,23 @@ class Postmortem(Shown):
         return f"Postmortem({self.length}: {', '.join(words)}, {len(self.findings)} findings)"
 
     def _repr_html_(self) -> str:
-        return "".join(
-            f"<h3>{title}</h3>{_in_order(found)[['headline']].to_html(index=False, header=False, escape=True)}"
-            for name, title in TITLES.items()
-            if (found := list(self._of(name)))
-        )
+        blocks = []
+        for name in self.sections:
+            lines = "".join(_item_html(entry) for entry in getattr(self, name))
+            blocks.append(f"<h4>{TITLES[name]}</h4><ul>{lines}</ul>")
+        return f'<div style="max-width:110ch">{"".join(blocks)}</div>'
+
+
+def _item_html(entry: Finding | Hypothesis | Action) -> str:
+    """Return an entry as an item of a list, with what is below it; what comes from the traces is text."""
+    if isinstance(entry, Finding):
+        return f"<li>{html.escape(entry.headline)}</li>"
+    if isinstance(entry, Action):
+        below = "".join(map(_item_html, entry.checks))
+        return f"<li><b>{html.escape(entry.item.headline)}</b><ul>{below}</ul></li>"
+    parts = ("Evidence", entry.evidence), ("Counter-evidence", entry.counter)
+    below = "".join(f"<li><i>{title}</i><ul>{''.join(map(_item_html, found))}</ul></li>" for title, found in parts)
+    return f"<li><b>{html.escape(entry.claim.headline)}</b><ul>{below}</ul></li>"
 
 
 def _in_order(found: list[Finding]) -> pd.DataFrame:
