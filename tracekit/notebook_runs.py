@@ -8,7 +8,6 @@ import signal
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.errors import TracekitError
@@ -18,6 +17,7 @@ from tracekit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from nbformat import NotebookNode
 
@@ -100,7 +100,7 @@ def _executed(notebook: dict[str, Any], source: Path) -> tuple[NotebookNode, str
     from nbclient import NotebookClient  # noqa: PLC0415 - likewise
     from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415 - likewise
 
-    node = nbformat.reads(json.dumps(notebook), as_version=4)
+    node = nbformat.reads(json.dumps(notebook), as_version=4)  # type: ignore[no-untyped-call]  # ships no types
     stopped = _Stopped()
     folder = {"metadata": {"path": str(source.absolute().parent)}}
     client = NotebookClient(node, timeout=None, resources=folder, on_notebook_start=stopped.listen)
@@ -152,5 +152,5 @@ def _text(node: NotebookNode, output: Path) -> str:
         return json.dumps(node, ensure_ascii=False, indent=1) + "\n"
     from nbconvert import HTMLExporter  # noqa: PLC0415 - of an extra
 
-    text, _ = HTMLExporter().from_notebook_node(node, resources={"metadata": {"name": output.stem}})
+    text, _ = HTMLExporter().from_notebook_node(node, resources={"metadata": {"name": output.stem}})  # type: ignore[no-untyped-call]  # ships no types
     return str(text)

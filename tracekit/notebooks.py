@@ -176,7 +176,9 @@ def new_notebook(path: Path, parameters: Mapping[str, Value], *, template: str =
         raise TracekitError(f"expected a template among {', '.join(names)}, found {template!r}")
     text = _text(found, parameters)
     if text is None:
-        raise TracekitError(f"expected a template with the parameters {', '.join(parameters)}, found {found.name} without")
+        raise TracekitError(
+            f"expected a template with the parameters {', '.join(parameters)}, found {found.name} without"
+        )
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -42,8 +42,12 @@ _JOINER: Final = r"[\u200c\u200d](?![^\x00-\u036f\u2000-\u200f])|(?<![^\x00-\u03
 _UNSAFE: Final = re.compile(f"[\x00-\x1f{_CONTROLS}{_ZERO_WIDTH}]|{_JOINER}")
 _UNSAFE_BLOCK: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_CONTROLS}{_ZERO_WIDTH}]|{_JOINER}")
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]|#~&!>])")  # of CommonMark with tables
-_LINKED: Final = re.compile(r"@|:(?=//)|(?<=www)\.(?=\S)", re.IGNORECASE)  # what many renderers make a link without a mark
-_LEADING: Final = re.compile(r"^(\s*\d+(?=[.)](?:\s|$))|\s*(?=[-+=]))")  # ... a list or heading at the beginning of a line
+_LINKED: Final = re.compile(
+    r"@|:(?=//)|(?<=www)\.(?=\S)", re.IGNORECASE
+)  # what many renderers make a link without a mark
+_LEADING: Final = re.compile(
+    r"^(\s*\d+(?=[.)](?:\s|$))|\s*(?=[-+=]))"
+)  # ... a list or heading at the beginning of a line
 _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 _PII: Final = re.compile(r"@|\d{9,}")
 _FIGURE: Final = re.compile(r"([+-]?)([\d,.]+)( ?\D*)")

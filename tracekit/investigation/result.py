@@ -195,10 +195,9 @@ class Investigation(Shown):
         self.story.cut(length)
         outgoing = Outgoing.of(redact)
         shown = (self if outgoing is None else self.redacted(outgoing)).told(length)
-        more = {"title": title, "generated": generated, "outgoing": outgoing}
         if target.suffix == ".md":
-            return write_markdown(shown, target, template=template, **more)
-        return write(shown, target, **more)
+            return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
+        return write(shown, target, title=title, generated=generated, outgoing=outgoing)
 
     def told(self, length: Length) -> Standard:
         """Return the sections of a postmortem page.

@@ -127,15 +127,21 @@ def _brief(standard: Standard, title: str | None, generated: datetime | None, ou
     """Return a postmortem without the sections of the report, as HTML text: a page without scripts."""
     style = inline(_sheet(), "the style sheet")
     shown_title = title or standard.title()
-    return environment().get_template("brief.html").render(
-        title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
-        redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
-        claims=embedded(ledger_of(standard, outgoing)),
-        postmortem=postmortem_shown(standard, outgoing),
-        policy=content_security_policy("", style),
-        style=Markup(style),
-        generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
-        timeline=timeline_picture(standard.sides) if standard.story is not None and standard.story.length == "on-call" else None,
+    return (
+        environment()
+        .get_template("brief.html")
+        .render(
+            title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
+            redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
+            claims=embedded(ledger_of(standard, outgoing)),
+            postmortem=postmortem_shown(standard, outgoing),
+            policy=content_security_policy("", style),
+            style=Markup(style),
+            generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
+            timeline=timeline_picture(standard.sides)
+            if standard.story is not None and standard.story.length == "on-call"
+            else None,
+        )
     )
 
 

@@ -91,7 +91,9 @@ def _rendered(source: str, name: str | os.PathLike[str], names: dict[str, Any]) 
         line = getattr(error, "lineno", None) or _line_of(error)
         where = f"{name}, line {line}" if line else f"{name}"
         known = ", ".join(sorted(names))
-        raise RenderError(f"{where}: expected a template that can be rendered, found: {error}; names are {known}") from error
+        raise RenderError(
+            f"{where}: expected a template that can be rendered, found: {error}; names are {known}"
+        ) from error
 
 
 def _line_of(error: Exception) -> int | None:

@@ -63,7 +63,9 @@ def _mend(made: Made) -> list[Action]:
 def _notice(made: Made) -> list[Action]:
     """Return the alert on the symptom, with its queries."""
     found = tuple(queries(made))
-    return [Action(_item("Alert on this symptom, and save the queries that find such requests."), found)] if found else []
+    return (
+        [Action(_item("Alert on this symptom, and save the queries that find such requests."), found)] if found else []
+    )
 
 
 def _instrument(made: Made) -> list[Action]:
@@ -75,7 +77,9 @@ def _instrument(made: Made) -> list[Action]:
 
 def _is_tracing(one: Finding) -> bool:
     """Return whether a finding asks for better data."""
-    return bool(one.remedy) and one.severity in {"warning", "critical"} and (one.check in _DATA or one.check in _TRACING)
+    return (
+        bool(one.remedy) and one.severity in {"warning", "critical"} and (one.check in _DATA or one.check in _TRACING)
+    )
 
 
 def _recorded(one: Finding) -> Finding:

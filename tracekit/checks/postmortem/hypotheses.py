@@ -9,7 +9,7 @@ from tracekit.analysis.suspects.ranking import NOT_SIGNIFICANT
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import place_of
 from tracekit.checks.overview import overview
-from tracekit.checks.postmortem.result import Hypothesis
+from tracekit.checks.postmortem.result import Hypothesis, numbers_of
 from tracekit.checks.postmortem.waits import waits
 from tracekit.checks.screen.cause import cause_of
 from tracekit.checks.screen.changed import releases, timing_of
@@ -37,9 +37,9 @@ def hypotheses(made: Made) -> tuple[Hypothesis, ...]:
     """Return the possible root causes of a regression, the best first; nothing without one."""
     if made.regression is None or made.changes is None:
         return ()
-    suspects = [one for one in made.findings if one.check == "suspects" and "service_name" in one.values]
+    suspects = [one for one in made.findings if one.check == "suspects" and "service_name" in numbers_of(one)]
     found = [_of_suspect(made, one) for one in suspects[:_MOST]]
-    named = {str(one.values["service_name"]) for one in suspects}
+    named = {str(numbers_of(one)["service_name"]) for one in suspects}
     cause = cause_of(made)
     if not found and cause.service_name:
         found.append(_of_cause(made, cause.service_name))
@@ -59,7 +59,7 @@ def _said(text: str, code: str = _CODE, **values: Any) -> Finding:
 
 def _of_suspect(made: Made, suspect: Finding) -> Hypothesis:
     """Return the hypothesis about a suspected service."""
-    name = str(suspect.values["service_name"])
+    name = str(numbers_of(suspect)["service_name"])
     word = suspect.headline.split(" ", 1)[0]
     prefix = f"{word} suspect: {clean(name, limit=_NAME)}. "
     first = replace(suspect, headline=suspect.headline.removeprefix(prefix))
@@ -79,7 +79,7 @@ def _made(made: Made, name: str, word: str, first: list[Finding], against: list[
     """Return the hypothesis about a service, with everything that speaks for it and against it."""
     cause = cause_of(made)
     pattern = cause.pattern if cause.service_name == name else None
-    how = f" ({pattern.values['mechanism']})" if pattern is not None else ""
+    how = f" ({numbers_of(pattern)['mechanism']})" if pattern is not None else ""
     claim = _said(f"{word}: the cause is at {clean(name, limit=_NAME)}{how}.", service_name=name, verdict=word.lower())
     patterns = [pattern] if pattern is not None else []
     evidence = [*first, *_grown(made, name), *patterns, *_release(made, name), *_origin(made, name)]
@@ -184,7 +184,7 @@ def _element(row: Mapping[Any, Any] | pd.Series) -> str:
     operation = clean(row["operation"], limit=_NAME)
     ends = [clean(row[key], limit=_NAME) for key in ("caller_service", "callee_service") if isinstance(row[key], str)]
     between = f" from {ends[0]} to {ends[1]}" if len(ends) == len(("caller", "callee")) else ""
-    if row["baseline_ratio"] == row["baseline_ratio"]:  # noqa: PLR0124 - NaN
+    if row["baseline_ratio"] == row["baseline_ratio"]:
         shares = from_to(row["baseline_ratio"], row["current_ratio"], ratio)
         return f"{row['element']} of {operation} ({shares} of traces)"
     times = from_to(row["baseline_ns"], row["current_ns"], duration)

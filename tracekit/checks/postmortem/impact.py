@@ -22,10 +22,9 @@ def impact(made: Made, screen: FirstScreen) -> tuple[Finding, ...]:
         return ()
     who = [one for one in made.findings if one.check == "affected"]
     named = [replace(one, headline=one.headline.removeprefix("Affected: ")) for one in who]
-    if not named and "affected" in screen:
-        named = [screen["affected"]]
+    named = named or [line for line in screen if line.check == "screen.affected"]
     numbers = [one for check in _MEASURED for one in made.findings if one.check == check and one.severity == "warning"]
-    return tuple([*named, *_lasted(made), *numbers])
+    return (*named, *_lasted(made), *numbers)
 
 
 def _lasted(made: Made) -> list[Finding]:

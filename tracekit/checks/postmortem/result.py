@@ -125,6 +125,16 @@ class Postmortem(Shown):
         """Names of the sections that are not empty, in the order in which they are read."""
         return [name for name in TITLES if getattr(self, name)]
 
+    def count(self, section: str) -> int:
+        """Return the number of sentences of a section.
+
+        Parameters
+        ----------
+        section
+            Its name.
+        """
+        return len(list(self._of(section)))
+
     def _of(self, section: str) -> Iterator[Finding]:
         """Yield the findings of a section."""
         for entry in getattr(self, section):
@@ -183,7 +193,7 @@ class Postmortem(Shown):
             raise ValueError(f"expected a length among {', '.join(LENGTHS)}, found {length!r}")
         if length == "full":
             return replace(self, length=length)
-        before = {name: len(list(self._of(name))) for name in TITLES}
+        before = {name: self.count(name) for name in TITLES}
         shown: dict[str, Any] = {name: getattr(self, name)[: _SHOWN[length].get(name)] for name in TITLES}
         shown["timeline"] = _told(self.timeline, _SHOWN[length].get("timeline"))
         first, second, third = _BELOW[length]
@@ -192,7 +202,7 @@ class Postmortem(Shown):
         )
         shown["actions"] = tuple(Action(one.item, one.checks[:third]) for one in shown["actions"])
         less = replace(self, length=length, **shown)
-        left_out = {name: before[name] - len(list(less._of(name))) for name in TITLES}
+        left_out = {name: before[name] - less.count(name) for name in TITLES}
         return replace(less, left_out={name: number for name, number in left_out.items() if number})
 
     def weakened(self, failures: tuple[Finding, ...]) -> Postmortem:
@@ -245,11 +255,20 @@ def _in_order(found: list[Finding]) -> pd.DataFrame:
 
 def _told(timeline: tuple[Finding, ...], most: int | None) -> tuple[Finding, ...]:
     """Return the most important entries of a timeline, in order; the first has its date."""
-    ranked = sorted(range(len(timeline)), key=lambda at: timeline[at].values["rank"])[:most]
-    first, *rest = [timeline[at] for at in sorted(ranked)] or [None]
-    if first is None:
-        return ()
-    date, at = (str(first.values[name]) for name in ("date", "at"))
-    if not at.startswith(date):
-        first = replace(first, headline=f"{date} {first.headline}", values={**first.values, "at": f"{date} {at}"})
-    return (first, *rest)
+    ranked = sorted(range(len(timeline)), key=lambda at: numbers_of(timeline[at])["rank"])[:most]
+    told = [timeline[at] for at in sorted(ranked)]
+    return (*map(_dated, told[:1]), *told[1:])
+
+
+def _dated(first: Finding) -> Finding:
+    """Return an entry of a timeline with its date."""
+    numbers = numbers_of(first)
+    date, at = (str(numbers[name]) for name in ("date", "at"))
+    if at.startswith(date):
+        return first
+    return replace(first, headline=f"{date} {first.headline}", values={**numbers, "at": f"{date} {at}"})
+
+
+def numbers_of(found: Finding) -> Mapping[str, Any]:
+    """Return the names and numbers of a finding."""
+    return found.values  # noqa: PD011 - not a frame

@@ -15,7 +15,6 @@ from tracekit.findings import Finding
 from tracekit.text import clean, from_to, moment, plural
 
 if TYPE_CHECKING:
-    from tracekit.checks.overview import Overview
     from tracekit.checks.screen.made import Made
 
 _NAME: Final = 80
@@ -48,7 +47,13 @@ def _finding(entry: _Entry, *, is_same_day: bool) -> Finding:
     at = first[_CLOCK:] if is_same_day else first
     if last != first:
         at += f"–{last[_CLOCK:] if last[:10] == first[:10] else last}"
-    values: dict[str, Any] = {"at": at, "date": first[: _CLOCK - 1], "at_ns": entry.low_ns, "until_ns": entry.high_ns, "rank": entry.rank}
+    values: dict[str, Any] = {
+        "at": at,
+        "date": first[: _CLOCK - 1],
+        "at_ns": entry.low_ns,
+        "until_ns": entry.high_ns,
+        "rank": entry.rank,
+    }
     return Finding("postmortem.timeline", "info", f"{at} {entry.text}", values=values, code=entry.code)
 
 
@@ -57,18 +62,17 @@ def _sides(made: Made) -> list[_Entry]:
     seen = made.case.result(overview)
     entries = []
     if made.changes is not None and (before := made.changes.before).period_ns is not None:
-        entries.append(_begin(before, f"The baseline begins ({plural(len(before.traces), 'trace')}).", 6))
-        entries.append(_Entry(*[before.period_ns[1]] * 2, "The baseline ends.", 8, "before.summary"))
+        entries.append(_at(before.period_ns[0], f"The baseline begins ({plural(len(before.traces), 'trace')}).", 6))
+        entries.append(_at(before.period_ns[1], "The baseline ends.", 8))
     if seen.period_ns is not None:
-        entries.append(_begin(seen, f"The current traces begin ({plural(len(seen.traces), 'trace')}).", 7))
-        entries.append(_Entry(*[seen.period_ns[1]] * 2, f"The data end.{_state(made)}", 2, "traces.summary"))
+        entries.append(_at(seen.period_ns[0], f"The current traces begin ({plural(len(seen.traces), 'trace')}).", 7))
+        entries.append(_at(seen.period_ns[1], f"The data end.{_state(made)}", 2))
     return entries
 
 
-def _begin(side: Overview, text: str, rank: int) -> _Entry:
-    """Return where a side begins."""
-    assert side.period_ns is not None
-    return _Entry(side.period_ns[0], side.period_ns[0], text, rank, "traces.summary")
+def _at(time_ns: int, text: str, rank: int) -> _Entry:
+    """Return where a side begins or ends."""
+    return _Entry(time_ns, time_ns, text, rank, "traces.summary")
 
 
 def _state(made: Made) -> str:
@@ -148,4 +152,3 @@ def _failed(made: Made) -> list[_Entry]:
         text = f"First error of {place} in the current traces (the errors of {failed} begin there)."
         entries.append(_Entry(at, at, text, 5, "tk.errors(traces).origins"))
     return entries
-

@@ -33,7 +33,7 @@ def waits(made: Made) -> tuple[Finding, ...]:
     grown = table[table["is_significant"] & (table["change_ns"] > 0)].head(_MOST)
     tail = made.first("tail")
     found = [_grown(compared, row) for _, row in grown.iterrows()]
-    return tuple([*found, *([tail] if tail is not None else [])])
+    return (*found, *([tail] if tail is not None else []))
 
 
 def _grown(compared: PathComparison, row: pd.Series) -> Finding:
@@ -66,6 +66,8 @@ def _waited(row: pd.Series) -> Finding:
     """Return how long requests wait for one operation."""
     low, high = float(row["mean_low_ns"]), float(row["mean_high_ns"])
     limits = interval(low, high, duration)
-    text = f"{place_of(row)}: {duration(row['mean_ns'])} per request ({limits}), {ratio(row['share_ratio'])} of latency."
+    text = (
+        f"{place_of(row)}: {duration(row['mean_ns'])} per request ({limits}), {ratio(row['share_ratio'])} of latency."
+    )
     estimate = Estimate(float(row["mean_ns"]), "ns", low, high, int(row["trace_count"]))
     return Finding("postmortem.waits", "info", text, estimate, exemplars=(str(row["largest_trace_id"]),), code=_CODE)
