@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tracekit.report.standard import Standard
 
 _TEMPLATE: Final = Path(__file__).parent / "postmortem.md.jinja"
+# what an expression of a template can fail with; RenderError tells the reader, who wrote it
+_FAILURES: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _RUNS: Final = re.compile("`+")
 _ROOT: Final = re.compile(r"^<svg\b[^>]*>")
 _GROUND: Final = '<rect width="100%" height="100%" fill="#fff"/>'  # a page in dark mode has no light ground
@@ -87,7 +89,7 @@ def _rendered(source: str, name: str | os.PathLike[str], names: dict[str, Any]) 
     environment.filters["code"] = _code
     try:
         return environment.from_string(source).render(names)
-    except jinja2.TemplateError as error:
+    except _FAILURES as error:
         line = getattr(error, "lineno", None) or _line_of(error)
         where = f"{name}, line {line}" if line else f"{name}"
         known = ", ".join(sorted(names))

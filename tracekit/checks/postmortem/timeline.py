@@ -38,7 +38,7 @@ def timeline(made: Made) -> tuple[Finding, ...]:
     found.sort(key=lambda entry: (entry.low_ns, entry.high_ns, entry.rank))
     days = [moment(entry.low_ns)[:10] for entry in found]
     is_same = [False, *(one == other for one, other in pairwise(days))]
-    return tuple(_finding(entry, is_same_day=same) for entry, same in zip(found, is_same, strict=True))
+    return tuple(_finding(entry, is_same_day=is_same[at]) for at, entry in enumerate(found))
 
 
 def _finding(entry: _Entry, *, is_same_day: bool) -> Finding:
