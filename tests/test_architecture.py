@@ -47,6 +47,7 @@ LAYERS = [
         "explanations",
         "samples",
         "notebooks",
+        "notebook_runs",
         "",
         "cli_tables",
         "cli_reading",
@@ -59,6 +60,7 @@ LAYERS = [
         "cli_listen",
         "cli_audit",
         "cli_verify",
+        "cli_notebook",
         "cli",
         "__main__",
     },  # "" is tracekit/__init__.py
@@ -69,6 +71,7 @@ COMMANDS = [
     "explanations",
     "samples",
     "notebooks",
+    "notebook_runs",
     "",
     "cli_tables",
     "cli_reading",
@@ -81,6 +84,7 @@ COMMANDS = [
     "cli_listen",
     "cli_audit",
     "cli_verify",
+    "cli_notebook",
     "cli",
     "__main__",
 ]  # each may import those before it
@@ -119,6 +123,7 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
         "cli_audit",
         "cli_privacy",
         "cli_verify",
+        "cli_notebook",
     },
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }

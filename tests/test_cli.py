@@ -356,7 +356,7 @@ def test_lab_opens_the_notebooks_with_the_traces_given(good, place, monkeypatch)
     assert ran.exit_code == 0, ran.output
     assert started == [[sys.executable, "-m", "jupyterlab", "notebooks-good"]]
     copies = sorted(path.name for path in (place / "notebooks-good").iterdir())
-    assert [name[:2] for name in copies] == ["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13"]
+    assert [name[:2] for name in copies] == ["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13", "15"]
     assert f"traces_path = {str(good.absolute())!r}" in (place / "notebooks-good" / copies[0]).read_text()
     assert "exists, not overwritten" in run.invoke(app, call).stdout
     ran = run.invoke(app, call[:3])

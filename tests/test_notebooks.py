@@ -94,7 +94,7 @@ def test_checks_of_the_sample_are_skipped_for_other_data(notebook):
 
 def test_a_copy_has_the_paths_and_nothing_about_the_sample(tmp_path):
     made = copy_notebooks(tmp_path / "copies", {"traces_path": "/data/my.jsonl", "baseline_path": ["/a", "/b"]})
-    assert [path.name[:2] for path in made] == ["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13"]
+    assert [path.name[:2] for path in made] == ["01", "02", "03", "04", "07", "08", "09", "10", "11", "12", "13", "15"]
     assert all(made.values())
     cells = json.loads(next(iter(made)).read_text())["cells"]
     assert [cell["metadata"].get("tags") for cell in cells[:3]] == [None, ["parameters"], ["injected-parameters"]]
@@ -200,6 +200,9 @@ ANSWERS = {
     ("otlp", "13"): "0 of 5 requests have a call that was refused (401 or 403).",
     ("xray", "13"): "0 of 75 requests have a call that was refused (401 or 403).",
     ("one trace", "13"): "0 of 1 requests have a call that was refused (401 or 403).",
+    ("otlp", "15"): "Too few traces to compare",
+    ("xray", "15"): "storefront POST /checkout",
+    ("one trace", "15"): "Slowest endpoint: portal get /stock",
     ("audit", "05"): "10 of 17 services are missing traces",
 }
 

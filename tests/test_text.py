@@ -2,8 +2,9 @@ import math
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from tracekit import text
 
@@ -30,6 +31,30 @@ def test_a_cleaned_text_can_be_encoded_and_has_no_control(raw):
     cleaned.encode("utf-8")
     assert len(cleaned) == len(raw)
     assert not [c for c in cleaned if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}]
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60))
+@example("1. a")
+@example("- # b")
+@example("http://a.example www.b.example c@d.example")
+@example("<b>`x` *y* ![z](u)</b>&amp;")
+@example("= setext")
+def test_what_is_in_markdown_is_shown_as_it_is(raw):
+    parser = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
+    shown = text.in_markdown(raw)
+    kinds = {token.type for token in parser.parse(f"- {shown}\n\nend")}
+    assert kinds <= {
+        "bullet_list_open", "list_item_open", "paragraph_open", "inline", "paragraph_close", "list_item_close",
+        "bullet_list_close",
+    }  # fmt: skip
+    inline = [child for token in parser.parse(f"- {shown}") for child in token.children or []]
+    assert {child.type for child in inline} <= {"text", "text_special"}
+    assert "".join(child.content for child in inline) == text.clean(raw).strip()
+
+
+@pytest.mark.parametrize("address", ["http://a.example", "https://a.example", "www.a.example", "a@b.example"])
+def test_no_address_is_left_for_renderers_that_link_them(address):
+    assert address not in text.in_markdown(f"x {address} y")
 
 
 def test_a_long_name_keeps_both_ends():

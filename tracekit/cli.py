@@ -18,8 +18,19 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_path, cli_privacy, cli_pull, cli_verify
+from tracekit import (
+    cli_audit,
+    cli_diff,
+    cli_investigate,
+    cli_listen,
+    cli_notebook,
+    cli_path,
+    cli_privacy,
+    cli_pull,
+    cli_verify,
+)
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
+from tracekit.cli_notebook import absolute
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import ByParts, SampleSpans, read_recording, read_traces
 from tracekit.loading.convert import AUTO
@@ -66,6 +77,8 @@ app.command()(cli_diff.diff)
 app.command()(cli_audit.audit)
 app.command()(cli_privacy.privacy)
 app.command()(cli_verify.verify)
+app.command()(cli_notebook.new)
+app.command(cls=cli_notebook.PairsOfArguments)(cli_notebook.run)
 
 Files = Annotated[
     list[str],
@@ -330,24 +343,13 @@ def lab(
     if audit is not None and not audit.is_dir():
         raise typer.BadParameter(f"expected a folder, found none at {audit}", param_hint="--audit")
     given = {"traces_path": traces, "baseline_path": baseline, "audit_path": [str(audit)] if audit else None}
-    parameters = {name: _absolute(paths) for name, paths in given.items() if paths}
+    parameters = {name: absolute(paths) for name, paths in given.items() if paths}
     named = [str(audit)] if audit and not traces else traces
     target = folder or (folder_for(named[0]) if named else Path("notebooks"))
     for path, is_new in copy_notebooks(target, parameters).items():
         typer.echo(f"{path}: {'copied' if is_new else 'exists, not overwritten'}")
     ran = subprocess.run([sys.executable, "-m", "jupyterlab", str(target), *context.args], check=False)  # noqa: S603 - this interpreter with the user's own arguments
     raise typer.Exit(ran.returncode)
-
-
-def _absolute(paths: list[str]) -> str | list[str]:
-    """Return paths that a notebook in any folder can read; a usage error or LoadError if there is nothing to read."""
-    from tracekit.loading.opening.sources import expand  # noqa: PLC0415 - not for --help
-
-    if "-" in paths:
-        raise typer.BadParameter("expected files, found - (standard input), which a notebook cannot read")
-    expand(paths)
-    found = [str(Path(path).expanduser().absolute()) for path in paths]
-    return found[0] if len(found) == 1 else found
 
 
 def _read(files: list[str], format_: str | None, time_unit: str | None, *, strict: bool = False) -> tk.TraceSet:

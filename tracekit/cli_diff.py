@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from xml.etree import ElementTree as ET
 
 import typer
 
 import tracekit as tk
+from tracekit.text import in_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "markdown", "json", "junit"]
 MET, UNDECIDED = 1, 3
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]|#~&!>])")
 
 
 def diff(
@@ -86,9 +85,9 @@ def _print_table(changes: Comparison, gates: list[Gate], top: int) -> None:
 
 def _print_markdown(changes: Comparison, gates: list[Gate], top: int) -> None:
     """Print Markdown for a pull request."""
-    typer.echo(f"**{_in_markdown(repr(changes))}**\n")
+    typer.echo(f"**{in_markdown(repr(changes))}**\n")
     for gate in gates:
-        typer.echo(f"- {_in_markdown(_line(gate))}")
+        typer.echo(f"- {in_markdown(_line(gate))}")
     typer.echo("")
     for title, table in _tables(changes):
         typer.echo(f"### {title}\n")
@@ -160,21 +159,14 @@ def _heads(table: pd.DataFrame) -> Sequence[str]:
     """Return the heads of the columns that are shown."""
     from tracekit.cli_tables import comparison_heads  # noqa: PLC0415 - not for --help
 
-    return [_in_markdown(head.replace("\n", " ")) for head in comparison_heads(table)]
+    return [in_markdown(head.replace("\n", " ")) for head in comparison_heads(table)]
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
     """Return the rows that are shown, as Markdown."""
     from tracekit.cli_tables import comparison_rows  # noqa: PLC0415 - not for --help
 
-    return [[_in_markdown(text) for text in row] for row in comparison_rows(table)]
-
-
-def _in_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    from tracekit.text import clean  # noqa: PLC0415 - not for --help
-
-    return _MARKDOWN.sub(r"\\\1", clean(text)).replace("<", "&lt;")
+    return [[in_markdown(text) for text in row] for row in comparison_rows(table)]
 
 
 def _in_xml(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 import tracekit as tk
+from tracekit.checks.postmortem.result import Length  # noqa: TC001 - typer reads the annotations
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 
@@ -31,6 +32,13 @@ def investigate(
         typer.Option(help="Earlier traces of the same system; without, one is found in FILES. Repeatable."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the report to this file.")] = None,
+    postmortem: Annotated[
+        Path | None, typer.Option(help="Also write a postmortem to this file, .html or .md (with pictures).")
+    ] = None,
+    length: Annotated[Length, typer.Option(help="Of the postmortem: executive (one page), on-call or full.")] = "full",
+    template: Annotated[
+        Path | None, typer.Option(help="Jinja2 template of the postmortem, for .md: headings of your own.")
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Sampling weights: 1 if every request was recorded, auto, or a file of sampling rules."),
@@ -62,6 +70,7 @@ def investigate(
     Exit code 0; 1 with --fail, if users are hurt when the data end (critical); 2: a file or argument error.
     """
     policy = usable(redact, no_redact=no_redact)
+    _check_postmortem(postmortem, template)
     deployments = _deployments(deployment)
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     before = read_traces(baseline, **options) if baseline else None
@@ -84,6 +93,9 @@ def investigate(
     if output is not None:
         written = found.report(output, redact=policy)
         typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
+    if postmortem is not None:
+        written = found.postmortem(postmortem, length=length, template=template, redact=policy)
+        typer.echo(f"{written}: postmortem, {length}", err=as_json)
     raise typer.Exit(HURT if fail and found.severity == "critical" else 0)
 
 
@@ -95,6 +107,15 @@ def show_screen(found: Investigation) -> None:
     from tracekit.cli_tables import screen_table, show  # noqa: PLC0415 - not for --help
 
     show(screen_table(found.first_screen))
+
+
+def _check_postmortem(postmortem: Path | None, template: Path | None) -> None:
+    """Raise a usage error for a postmortem that cannot be written, before any file is opened."""
+    if template is not None and (postmortem is None or postmortem.suffix != ".md"):
+        raise typer.BadParameter("a template needs --postmortem with a .md file", param_hint="--template")
+    if postmortem is not None and postmortem.suffix not in {".html", ".md"}:
+        message = f"expected a file name with suffix .html or .md, found {postmortem.name!r}"
+        raise typer.BadParameter(message, param_hint="--postmortem")
 
 
 def _told(title: str, at: int, of: int) -> None:

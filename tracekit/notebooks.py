@@ -98,12 +98,42 @@ def _text(source: Path, parameters: Mapping[str, Value]) -> str | None:
     if not parameters:
         return text
     notebook = json.loads(text)
-    kept = [cell for cell in notebook["cells"] if "sample" not in _tags(cell)]
-    place = next((k for k, cell in enumerate(kept) if "parameters" in _tags(cell)), None)
-    declared = _assigned("".join(kept[place]["source"])) if place is not None else set()
-    lines = [f"{name} = {value!r}" for name, value in parameters.items() if name in declared]
-    if place is None or not lines:
+    notebook["cells"] = [cell for cell in notebook["cells"] if "sample" not in _tags(cell)]
+    declared = declared_parameters(notebook)
+    known = {name: value for name, value in parameters.items() if name in declared}
+    if not known:
         return None
+    set_parameters(notebook, known)
+    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+
+
+def declared_parameters(notebook: Mapping[str, Any]) -> set[str]:
+    """Return the names that the cell tagged ``parameters`` of a notebook assigns; none without such a cell.
+
+    Parameters
+    ----------
+    notebook
+        A notebook as JSON has it.
+    """
+    place = _place_of("parameters", notebook)
+    return set() if place is None else _assigned(_code_of(notebook["cells"][place]))
+
+
+def set_parameters(notebook: dict[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Set parameters of a notebook, in a cell after the one tagged ``parameters``; those set before are kept.
+
+    Parameters
+    ----------
+    notebook
+        A notebook as JSON has it, with such a cell; it is changed.
+    parameters
+        Values by name.
+    """
+    cells, place = notebook["cells"], _place_of("parameters", notebook)
+    assert place is not None
+    before = _place_of("injected-parameters", notebook)
+    lines = [] if before is None else [_code_of(cells.pop(before))]
+    lines += [f"{name} = {value!r}" for name, value in parameters.items()]
     injected = {
         "cell_type": "code",
         "execution_count": None,
@@ -112,8 +142,50 @@ def _text(source: Path, parameters: Mapping[str, Value]) -> str | None:
         "outputs": [],
         "source": "\n".join(lines).splitlines(keepends=True),
     }
-    notebook["cells"] = [*kept[: place + 1], injected, *kept[place + 1 :]]
-    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+    cells.insert(place + 1, injected)
+
+
+def new_notebook(path: Path, parameters: Mapping[str, Value], *, template: str = "postmortem") -> None:
+    """Write a bundled notebook as a file of its own, with parameters set.
+
+    Parameters
+    ----------
+    path
+        File to write; never overwritten.
+    parameters
+        Values by name; with any, cells about the bundled sample are left out.
+    template
+        Name of a bundled notebook, with or without its number: ``postmortem``, ``02-critical-path``.
+
+    Raises
+    ------
+    TracekitError
+        The file exists or cannot be written; no such template, or one without such parameters.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     new_notebook(Path(folder) / "checkout.ipynb", {"traces_path": "/data/my.jsonl"})
+    ...     (Path(folder) / "checkout.ipynb").read_text().count("/data/my.jsonl")
+    1
+    """
+    names = {source.stem: source for source in _sources()}
+    found = next((names[name] for name in names if template in {name, name.partition("-")[2]}), None)
+    if found is None:
+        raise TracekitError(f"expected a template among {', '.join(names)}, found {template!r}")
+    text = _text(found, parameters)
+    if text is None:
+        raise TracekitError(
+            f"expected a template with the parameters {', '.join(parameters)}, found {found.name} without"
+        )
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise TracekitError(f"{path} exists; it was not overwritten. Choose another name") from error
+    except OSError as error:
+        raise TracekitError(f"cannot write {path}: {error.strerror}; choose a file in an existing folder") from error
 
 
 def _settings(text: str) -> str | None:
@@ -123,6 +195,16 @@ def _settings(text: str) -> str | None:
     except (ValueError, KeyError, TypeError):  # not a notebook any more
         return None
     return next(("".join(cell["source"]) for cell in cells if "injected-parameters" in _tags(cell)), None)
+
+
+def _place_of(tag: str, notebook: Mapping[str, Any]) -> int | None:
+    """Return the place of the first cell with a tag; None without one."""
+    return next((k for k, cell in enumerate(notebook["cells"]) if tag in _tags(cell)), None)
+
+
+def _code_of(cell: Mapping[str, Any]) -> str:
+    """Return the source of a cell, which may be a list of lines."""
+    return "".join(cell["source"])
 
 
 def _tags(cell: Mapping[str, Any]) -> list[str]:

@@ -41,6 +41,13 @@ _ZERO_WIDTH: Final = (
 _JOINER: Final = r"[\u200c\u200d](?![^\x00-\u036f\u2000-\u200f])|(?<![^\x00-\u036f\u2000-\u200f])[\u200c\u200d]"
 _UNSAFE: Final = re.compile(f"[\x00-\x1f{_CONTROLS}{_ZERO_WIDTH}]|{_JOINER}")
 _UNSAFE_BLOCK: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_CONTROLS}{_ZERO_WIDTH}]|{_JOINER}")
+_MARKS: Final = re.compile(r"([\\`*_{}\[\]|#~&!>])")  # of CommonMark with tables
+_LINKED: Final = re.compile(
+    r"@|:(?=//)|(?<=www)\.(?=\S)", re.IGNORECASE
+)  # what many renderers make a link without a mark
+_LEADING: Final = re.compile(
+    r"^(\s*\d+(?=[.)](?:\s|$))|\s*(?=[-+=]))"
+)  # ... a list or heading at the beginning of a line
 _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 _PII: Final = re.compile(r"@|\d{9,}")
 _FIGURE: Final = re.compile(r"([+-]?)([\d,.]+)( ?\D*)")
@@ -58,6 +65,20 @@ def clean(text: object, *, limit: int | None = None, block: bool = False) -> str
     if shown.isascii() and shown.isprintable():
         return shown
     return (_UNSAFE_BLOCK if block else _UNSAFE).sub(REPLACEMENT, shown)
+
+
+def in_markdown(text: object) -> str:
+    r"""Return one line of text that Markdown shows as it is: no emphasis, link, image, heading, list or HTML.
+
+    Examples
+    --------
+    >>> print(in_markdown("GET *.js <b> 1. www.example.org"))
+    GET \*.js &lt;b\> 1. www\.example.org
+    >>> print(in_markdown("1. http://x"), in_markdown("- # x"))
+    1\. http\://x \- \# x
+    """
+    shown = _LINKED.sub(r"\\\g<0>", _MARKS.sub(r"\\\1", clean(text))).replace("<", "&lt;")
+    return _LEADING.sub(r"\1\\", shown.strip())
 
 
 def shortened(text: str, limit: int) -> str:

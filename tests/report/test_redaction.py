@@ -97,6 +97,17 @@ def test_report(secret, tmp_path):
     assert "payment card: " in text
 
 
+@pytest.mark.parametrize("name", ["executive.html", "on-call.html", "full.html", "full.md"])
+def test_postmortem(secret, tmp_path, name):
+    """With its pictures beside it."""
+    traces, values = secret
+    case = tk.investigate(traces.between("2023-11-14T22:15:00", None), traces.between(None, "2023-11-14T22:15:00"))
+    path = case.postmortem(tmp_path / name, length=name.partition(".")[0])
+    assert path.exists()
+    assert left_in(tmp_path, values) == set()
+    assert "Personal data and secrets were removed before writing." in path.read_text()
+
+
 def test_report_of_parts(secret, tmp_path):
     """Parts that were computed from traces with everything in them."""
     traces, values = secret

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.analysis.deployments import renamed
 from tracekit.findings import Shown
+from tracekit.investigation.story import story_of
 from tracekit.report.goals import Goals
 from tracekit.report.latency_change import timeline_of, timeline_picture
 from tracekit.report.page import write
+from tracekit.report.postmortem_markdown import write_markdown
 from tracekit.report.redaction import Outgoing
 from tracekit.report.standard import Standard
 from tracekit.text import plural
@@ -20,11 +24,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     import pandas as pd
 
     from tracekit.checks.case import Case
+    from tracekit.checks.postmortem.result import Length, Postmortem
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Findings, Severity
     from tracekit.investigation.baseline import Baseline
@@ -60,6 +64,8 @@ class Investigation(Shown):
     'ledger 1.4.0 → 1.5.0, first seen 04:59:03. No other service version changed. (Coincides; not proof.)'
     >>> found.first_screen["actions"].values["roll_back"], found.severity
     ('ledger', 'critical')
+    >>> found.story.actions[0].item.headline
+    'Roll back ledger to 1.4.0.'
     """
 
     first_screen: FirstScreen
@@ -124,6 +130,86 @@ class Investigation(Shown):
         shown = self if outgoing is None else self.redacted(outgoing)
         return write(shown.standard, path, title=title, generated=generated, outgoing=outgoing)
 
+    def postmortem(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        length: Length = "full",
+        template: str | os.PathLike[str] | None = None,
+        title: str | None = None,
+        generated: datetime | None = None,
+        redact: Policy | str | Path | Mapping[str, Any] | None = "default",
+    ) -> Path:
+        """Write a postmortem: summary, impact, timeline, hypotheses with counter-evidence, limits, action items.
+
+        Every sentence is a finding of the investigation, or of results that it computed (``story``).
+
+        Parameters
+        ----------
+        path
+            ``.html``: one self-contained file, which ``tk.verify`` checks as it does a report.  ``.md``: Markdown, with
+            its pictures as SVG files beside it.  Existing files are replaced.
+        length
+            ``executive``: one printed page; ``on-call``: all sections; ``full``: also everything that the report has.
+            In Markdown, ``full`` has all sentences.
+        template
+            Jinja2 template of Markdown with headings of your own.  It sees ``title``, ``length``, ``sections`` (name,
+            title, entries), each section by its name, ``pictures``, ``facts``, ``redaction`` and ``generated``.
+        title
+            Title of the page (default: the names of the sources).
+        generated
+            Time that is shown.
+        redact
+            What becomes of personal data and secrets, as for ``tk.report``; None writes everything.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        RenderError
+            If the folder does not exist, or the path is a folder; if the finished file contains a removed value; if the
+            template cannot be read or rendered.
+        ValueError
+            Another suffix or length; a template for HTML; a policy that cannot be used.
+
+        Notes
+        -----
+        Templates are rendered in a sandbox, and all that comes from traces is escaped: it cannot become markup.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     text = tk.investigate(shop, baseline).postmortem(f"{folder}/shop.md").read_text()
+        >>> [line for line in text.splitlines() if line.startswith("## ")][:2]
+        ['## Summary', '## Timeline (UTC)']
+        """
+        target = Path(path)
+        if target.suffix not in {".html", ".md"}:
+            raise ValueError(f"expected a file name with suffix .html or .md, found {target.name!r}")
+        if template is not None and target.suffix != ".md":
+            raise ValueError(f"expected a .md file for a template of Markdown, found {target.name!r}")
+        self.story.cut(length)
+        outgoing = Outgoing.of(redact)
+        shown = (self if outgoing is None else self.redacted(outgoing)).told(length)
+        if target.suffix == ".md":
+            return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
+        return write(shown, target, title=title, generated=generated, outgoing=outgoing)
+
+    def told(self, length: Length) -> Standard:
+        """Return the sections of a postmortem page.
+
+        Parameters
+        ----------
+        length
+            ``executive``, ``on-call`` or ``full``.
+        """
+        sides = self._sides._replace(asked={**self._sides.asked, "postmortem": length})
+        return replace(self.standard, sides=sides, story=self.story.cut(length))
+
     def redacted(self, outgoing: Outgoing) -> Investigation:
         """Return the same investigation of what may leave; itself where nothing is removed.
 
@@ -137,6 +223,11 @@ class Investigation(Shown):
         renamed(self._case.deployments, outgoing.texts)
         is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)
         return self if is_clean or self._again is None else self._again(outgoing)
+
+    @cached_property
+    def story(self) -> Postmortem:
+        """The sections of a postmortem, made of findings; ``postmortem`` writes them."""
+        return story_of(self._case, self.findings, self.first_screen)
 
     @property
     def standard(self) -> Standard:

@@ -78,15 +78,15 @@ def run_steps(
             on_step(step.title, at, len(chosen))
         before = len(found)
         for check in _checks_of(step):
-            found += _attempt(check.name, partial(_run, check, step, case, recording), failures) or []
+            found += attempt(check.name, partial(_run, check, step, case, recording), failures) or []
         rows.append((step.name, step.title, len(found) - before))
     made = Made(case, Findings(found))
-    lines = [_attempt(line.name, partial(line.make, made), failures) for line in LINES]
+    lines = [attempt(line.name, partial(line.make, made), failures) for line in LINES]
     if on_step is not None:
         on_step("First screen", len(chosen), len(chosen))
     table = pd.DataFrame(rows, columns=["step", "title", "finding_count"])
     screen = FirstScreen([line for line in lines if line is not None])
-    return Ran(Findings([*found, *_failed(failures)]), screen, table)
+    return Ran(Findings([*found, *failed(failures)]), screen, table)
 
 
 def _checks_of(step: Step) -> list[Check]:
@@ -109,7 +109,7 @@ def _is_given(case: Case, name: str) -> bool:
     return (case.counts if name == "requests" else case.rules) is not None
 
 
-def _attempt(name: str, run: Callable[[], _Made], failures: list[Failure]) -> _Made | None:
+def attempt(name: str, run: Callable[[], _Made], failures: list[Failure]) -> _Made | None:
     """Return what a function returns; None if it fails, which is added to the failures."""
     try:
         return run()
@@ -118,7 +118,7 @@ def _attempt(name: str, run: Callable[[], _Made], failures: list[Failure]) -> _M
         return None
 
 
-def _failed(failures: Sequence[Failure]) -> list[Finding]:
+def failed(failures: Sequence[Failure]) -> list[Finding]:
     """Return one finding for each error, with all checks that it stopped."""
     groups: dict[tuple[str, str], list[Failure]] = {}
     for failure in failures:

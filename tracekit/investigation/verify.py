@@ -192,7 +192,8 @@ def _again(
     now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
         found = investigate(in_memory(now), before, steps=asked["investigate"], **given)
-        return (found if outgoing is None else found.redacted(outgoing)).standard
+        shown = found if outgoing is None else found.redacted(outgoing)
+        return shown.told(asked["postmortem"]) if "postmortem" in asked else shown.standard
     goals = Goals.of(given["slo"], given["prices"])
     return Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing)
 

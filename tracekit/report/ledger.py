@@ -48,7 +48,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": {name: set_facts(one) for name, one in sets.items() if one is not None},
-        "claims": list(_claims(standard.screen, standard.findings, standard.figures.values(), standard.waits.values())),
+        "claims": list(_claims(*standard.claims)),
     }
 
 

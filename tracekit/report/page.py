@@ -7,18 +7,17 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
-
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
 from tracekit.report.goals import Goals
 from tracekit.report.ledger import embedded, ledger_of
 from tracekit.report.policy import content_security_policy, inline, packed
-from tracekit.report.prose import sentence
+from tracekit.report.postmortem import postmortem_shown
 from tracekit.report.sections import Recording, outline
 from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
+from tracekit.report.templates import environment
 from tracekit.text import clean
 from tracekit.traces import TraceSet
 from tracekit.views.card import RULES as CARD_RULES
@@ -39,7 +38,7 @@ _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
 _STATIC: Final = re.compile(
     r'(?s)<script type="(?:module|application/x-tracekit-plotly)".*?</script>|<style>.*?</style>'
 )
-_NOT_REDACTED: Final = "Not redacted: this file may contain personal data and secrets."
+NOT_REDACTED: Final = "Not redacted: this file may contain personal data and secrets."
 _NO_TRACES: Final[dict[str, Any]] = {
     "alone": False, "compared": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
     "screen": [], "screen_code": "", "timeline": None, "readings": {}, "tables": {},
@@ -59,15 +58,21 @@ def write(
     outgoing: Outgoing | None = None,
 ) -> Path:
     """Write the page; see ``tracekit.report.report``."""
-    target = Path(path)
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
-        raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
+    target = target_of(path)
     given = {"baseline": baseline, "periods": periods, "logs": logs, "goals": goals}
     page = render(sections, **given, title=title, generated=generated, outgoing=outgoing)
     if outgoing is not None:
         outgoing.check(_STATIC.sub("", page).encode("utf-8"), target.name)
-    _write(target, page)
+    put(target, page)
+    return target
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that can be written; RenderError for a folder, and where the folder does not exist."""
+    target = Path(path)
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
+        raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
     return target
 
 
@@ -84,6 +89,8 @@ def render(
 ) -> str:
     """Return the page as HTML text; of a ``Standard`` the traces are those that may leave."""
     given = sections if isinstance(sections, Standard) else None
+    if given is not None and given.is_brief:
+        return _brief(given, title, generated, outgoing)
     blocks = outline(given.seen.source if given else sections)
     if outgoing is not None and given is None:
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
@@ -94,12 +101,13 @@ def render(
     script = inline(_script(kinds), "the script")
     style = inline(_style(chapters), "the style sheet")
     plotly = _plotly() if "chart" in kinds else ""
-    template = _environment().get_template("template.html")
+    template = environment().get_template("template.html")
     shown_title = title or (standard.title() if standard else "Report")
     return template.render(
         title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
-        redaction=_NOT_REDACTED if outgoing is None else outgoing.statement,
+        redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
         claims=embedded(ledger_of(standard, outgoing)) if standard else "",
+        postmortem=postmortem_shown(standard, outgoing) if standard else None,
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
         style=Markup(style),
@@ -111,6 +119,27 @@ def render(
         shown=chapters.shown,
         **(standard.first_screen() if standard else _NO_TRACES),
         **(standard.contents(chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
+    )
+
+
+def _brief(standard: Standard, title: str | None, generated: datetime | None, outgoing: Outgoing | None) -> str:
+    """Return a postmortem without the sections of the report, as HTML text: a page without scripts."""
+    style = inline(_sheet(), "the style sheet")
+    shown_title = title or standard.title()
+    return (
+        environment()
+        .get_template("brief.html")
+        .render(
+            title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
+            redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
+            claims=embedded(ledger_of(standard, outgoing)),
+            postmortem=postmortem_shown(standard, outgoing),
+            policy=content_security_policy("", style),
+            style=Markup(style),
+            generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
+            timeline=standard.timeline_shown() if "over_time" in standard.figures_shown else None,
+            readings=standard.figures_shown,
+        )
     )
 
 
@@ -155,21 +184,12 @@ def _style(chapters: Chapters) -> str:
     tables = [piece.content.rules for piece in chapters.pieces if piece.kind == "html"]
     rules += "".join(dict.fromkeys(rule for found in tables for rule in found))
     rules += CARD_RULES
-    return f"{rules}{(_HERE / 'report.css').read_text(encoding='utf-8')}{_service_rules()}"
+    return f"{rules}{_sheet()}"
 
 
-def _environment() -> jinja2.Environment:
-    """Return the template engine: text is cleaned and escaped, undefined names raise."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: clean(value, block=True) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sentence"] = sentence
-    return environment
+def _sheet() -> str:
+    """Return the style sheet that all pages have."""
+    return f"{(_HERE / 'report.css').read_text(encoding='utf-8')}{_service_rules()}"
 
 
 def _service_rules() -> str:
@@ -181,7 +201,7 @@ def _service_rules() -> str:
     return f"{light}@media screen{{{chosen}}}@media screen and (prefers-color-scheme:dark){{{system}}}"
 
 
-def _write(target: Path, text: str) -> None:
+def put(target: Path, text: str) -> None:
     """Write to a temporary file and rename it, so that an interruption leaves the existing report."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:

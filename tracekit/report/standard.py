@@ -25,6 +25,7 @@ from tracekit.checks.figures.requests import request_figures
 from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
+from tracekit.checks.postmortem.result import TITLES
 from tracekit.checks.registry import CHECKS, left_out, run_check, run_checks, weaknesses
 from tracekit.checks.screen.lines import screen_of, title_of
 from tracekit.findings import Findings
@@ -54,9 +55,10 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tracekit.analysis.timeline.result import Timeline
+    from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.registry import Topic
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Finding
@@ -135,6 +137,8 @@ class Standard:
         Findings and first screen, if an investigation has made them.
     outgoing
         What may leave of a store; traces in memory are given as they may leave.
+    story
+        The postmortem that the page begins with instead of the first screen; None in a report.
     """
 
     case: Case
@@ -143,6 +147,7 @@ class Standard:
     known: Findings | None = None
     known_screen: FirstScreen | None = None
     outgoing: Outgoing | None = None
+    story: Postmortem | None = None
 
     @classmethod
     def of(cls, traces: TraceSet | Parts, baseline: TraceSet | None = None) -> Standard:
@@ -164,6 +169,29 @@ class Standard:
         before = None if sides.baseline is None else Case(sides.baseline)
         return cls(Case(sides.traces, baseline=before, logs=joined), sides, goals)
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether the page is a postmortem without the sections of the report."""
+        return self.story is not None and self.story.length != "full"
+
+    @property
+    def claims(self) -> list[Iterable[Finding]]:
+        """What the page claims."""
+        first = self.screen if self.story is None else self.story.findings
+        if self.is_brief:
+            return [first, self.figures_shown.values()]
+        return [first, self.findings, self.figures.values(), self.waits.values()]
+
+    @property
+    def figures_shown(self) -> dict[str, Finding]:
+        """What to see in the figures of the page: of a postmortem on call two of them, of an executive one none."""
+        if self.story is None or self.story.length == "full":
+            return self.figures
+        if self.story.length == "executive":
+            return {}
+        names = ["over_time", *["contributions"] * bool(self.story.waits)]
+        return {name: self.figures[name] for name in names if name in self.figures}
+
     @cached_property
     def seen(self) -> Overview:
         """Results of the traces, as they may leave."""
@@ -184,7 +212,8 @@ class Standard:
     def taken(self) -> list[str]:
         """Element ids of the standard sections."""
         views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.embedded)))]
-        return ["findings", *SECTIONS, *views, *self._anchors, *(answer.name for answer in self.answers)]
+        parts = [f"postmortem-{name}" for name in (*TITLES, "appendix")]
+        return ["findings", *SECTIONS, *parts, *views, *self._anchors, *(answer.name for answer in self.answers)]
 
     @cached_property
     def findings(self) -> Findings:
@@ -218,7 +247,9 @@ class Standard:
     @property
     def leading(self) -> dict[str, str]:
         """Titles of the sections before all others, by id."""
-        return {**({"traces": "Trace"} if self.is_alone else {}), "findings": "Findings"}
+        story = {} if self.story is None else {f"postmortem-{name}": TITLES[name] for name in self.story.sections}
+        appendix = {} if self.story is None else {"postmortem-appendix": "Appendix"}
+        return {**story, **appendix, **({"traces": "Trace"} if self.is_alone else {}), "findings": "Findings"}
 
     @property
     def is_alone(self) -> bool:
@@ -334,7 +365,7 @@ class Standard:
     def title(self) -> str:
         """Return a title made of the source names."""
         names = self.seen.source_names
-        title = names[0] if names else "Traces"
+        title = f"{'Postmortem: ' * (self.story is not None)}{names[0] if names else 'Traces'}"
         if len(names) > 1:
             title += f" and {plural(len(names) - 1, 'other source')}"
         baseline, current = self.sides.names
@@ -347,7 +378,7 @@ class Standard:
         return {
             "screen": self._lines(),
             "screen_code": self._screen_code(),
-            "timeline": self._timeline(),
+            "timeline": self.timeline_shown(),
             "period": _period(self.seen),
             "alone": self.is_alone,
             "figures": tiles(self.seen, self.changes, self.screen),
@@ -361,14 +392,15 @@ class Standard:
             "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
         }
 
-    def _timeline(self) -> Markup | None:
+    def timeline_shown(self) -> Markup | None:
         """Return requests, durations and errors over time, as they may leave."""
         picture = timeline_picture(self.timeline, self.sides)
         return picture if picture is None or self._leaving is None else self._leaving.markup(picture)
 
     def _lines(self) -> list[tuple[str, Finding]]:
         """Return the lines of the first screen with their titles; none for a single trace."""
-        return [] if self.is_alone else [(title_of(line), line) for line in self.screen]
+        is_left_out = self.is_alone or self.story is not None
+        return [] if is_left_out else [(title_of(line), line) for line in self.screen]
 
     def _screen_code(self) -> str:
         """Return the code behind the lines of the first screen, each under its title."""

@@ -29,8 +29,8 @@ def actions(made: Made) -> Finding | None:
     if made.regression is None:
         return None
     found = cause_of(made)
-    back, values = _roll_back(made, found)
-    steps = [*back, *_mend(found, is_second=bool(back))] or _look(found)
+    back, values = roll_back(made, found)
+    steps = [*back, *_mend(found, is_second=bool(back))] or look(found)
     if not steps:
         return None
     check, verified = _verify(made)
@@ -40,7 +40,7 @@ def actions(made: Made) -> Finding | None:
     return Finding("screen.actions", "notice", text, values={**values, **verified}, code=code)
 
 
-def _roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
+def roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
     """Return the release to undo: of the likely cause, seen by the onset and still serving; none without one."""
     for one in made.case.result(releases):
         if one.service_name != found.service_name or not timing_of(made, one).coincides:
@@ -60,7 +60,7 @@ def _mend(found: Cause, *, is_second: bool) -> list[str]:
     return [f"If you cannot: {remedy[0].lower()}{remedy[1:]}" if is_second else remedy]
 
 
-def _look(found: Cause) -> list[str]:
+def look(found: Cause) -> list[str]:
     """Return where to look first, where there is neither a release nor a pattern."""
     if found.row is not None and found.row["service_name"] == found.service_name:
         return [f"Look at {place_of(found.row)} first."]

@@ -1,0 +1,193 @@
+"""The sections of a postmortem: what a planted incident gives, and that a healthy pair gives nothing."""
+
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from investigation.worlds import FAULTS, incident, quiet
+
+import tracekit as tk
+from tracekit.analysis.compare.gates import evaluate
+from tracekit.checks.postmortem.result import LENGTHS, TITLES, Postmortem, numbers_of
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return tk.load_sample("cascading-failure")
+
+
+@pytest.fixture(scope="module")
+def story(sides):
+    before, during = sides
+    return tk.investigate(during, before).story
+
+
+def texts(findings):
+    return [one.headline for one in findings]
+
+
+def checks_of(story):
+    return [check for action in story.actions for check in action.checks]
+
+
+# ------------------------------------------------------------------ a known incident
+
+
+def test_the_sample_has_all_sections_in_order(story):
+    assert story.sections == list(TITLES)
+    assert story.frame()["section"].drop_duplicates().tolist() == list(TITLES)
+    assert len(story.frame()) == len(story.findings)
+
+
+def test_the_timeline_is_in_order_and_has_the_planted_onset(story, sides):
+    times = [numbers_of(one)["at_ns"] for one in story.timeline]
+    assert times == sorted(times)
+    assert all(one.headline.startswith(numbers_of(one)["at"]) for one in story.timeline)
+    (release,) = [one for one in story.timeline if "4.0.3 → 4.2.0" in one.headline]
+    first = sides[1].spans.query("service_version == '4.2.0'")["start_ns"].min()
+    assert abs(numbers_of(release)["at_ns"] - first) < 1e9
+    (onset,) = [one for one in story.timeline if "Failed requests begin" in one.headline]
+    assert numbers_of(onset)["at_ns"] <= numbers_of(onset)["until_ns"]
+
+
+def test_the_waits_are_those_of_the_critical_paths(story, sides):
+    by = ["service_name", "operation", "callee_service"]
+    table = tk.critical_path(sides[0]).compare(tk.critical_path(sides[1]), by=by).table
+    grown = table[table["is_significant"] & (table["change_ns"] > 0)]
+    found = [one for one in story.waits if one.check == "postmortem.waits"]
+    assert [one.estimate.value for one in found] == grown["change_ns"].head(8).tolist()
+
+
+def test_the_hypothesis_has_evidence_and_counter_evidence(story):
+    (one,) = story.hypotheses
+    assert one.claim.headline == "Likely: the cause is at inventory (Slow instance)."
+    evidence, counter = texts(one.evidence), texts(one.counter)
+    assert any(text.startswith("inventory 4.0.3 → 4.2.0 was first seen") for text in evidence)
+    assert "The errors of 11 of 13 failed requests begin in inventory POST /v1/reservations." in evidence
+    told = "Only one instance of inventory has version 4.2.0: the traces cannot tell the version from the instance,"
+    assert any(text.startswith(told) for text in counter)
+    assert any("did not change significantly" in text for text in counter)
+
+
+def test_the_gates_fail_on_the_incident_and_not_on_the_baseline(story, sides):
+    before, during = sides
+    middle = pd.Timestamp(int(before.summary["start_ns"].median()), tz="UTC")
+    null = tk.compare(before.between(None, middle), before.between(middle, None))
+    changes = tk.compare(before, during)
+    commands = [numbers_of(one)["command"] for one in checks_of(story) if numbers_of(one)["kind"] == "diff"]
+    assert len(commands) == 3
+    for command in commands:
+        *start, condition = shlex.split(command)
+        assert start == ["tracekit", "diff", "BASELINE", "CURRENT", "--fail-if"]
+        assert evaluate(condition, changes).outcome == "failed"
+        assert evaluate(condition, null).outcome != "failed"
+
+
+def test_the_queries_select_what_they_say(story, sides):
+    for check in checks_of(story):
+        numbers = numbers_of(check)
+        if numbers["kind"] == "x-ray":
+            assert [len(side.where(numbers["command"])) for side in sides] == [
+                numbers["baseline_count"],
+                numbers["count"],
+            ]
+    traceql = {numbers_of(one)["command"] for one in checks_of(story) if numbers_of(one)["kind"] == "traceql"}
+    assert '{ resource.service.name = "inventory" && status = error }' in traceql
+    slow = '{ resource.service.name = "storefront" && name = "POST /checkout" && duration > 107ms }'
+    assert slow in traceql
+    spans = sides[1].spans
+    slow = spans[(spans["service_name"] == "storefront") & (spans["name"] == "POST /checkout")]
+    (check,) = [one for one in checks_of(story) if "duration > 107ms" in one.headline]
+    assert numbers_of(check)["count"] == slow.loc[slow["duration_ns"] > 107e6, "trace_id"].nunique()
+
+
+def test_what_would_help_is_the_simulation(story, sides):
+    found = tk.suspects(*sides, recovery=True)
+    assert story.remedies[0].estimate.value == found.recovery.value
+    assert "Simulated" in story.remedies[0].headline
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [(kind, seed) for kind in FAULTS for seed in range(2)], ids=lambda part: str(part)
+)
+def test_the_first_hypothesis_is_the_planted_service(kind, seed):
+    before, now, begin = incident(np.random.default_rng([7, seed]), kind, tier="enterprise")
+    story = tk.investigate(now, before).story
+    assert numbers_of(story.hypotheses[0].claim)["service_name"] == FAULTS[kind][1]
+    assert all(one.evidence and one.counter for one in story.hypotheses)
+    assert not [one for one in story.limits if one.check == "failed"]
+    onset = [one for one in story.timeline if "requests begin" in one.headline]
+    assert all(numbers_of(one)["at_ns"] - 120e9 <= begin <= numbers_of(one)["until_ns"] + 120e9 for one in onset)
+
+
+# ------------------------------------------------------------------ nothing to say
+
+
+def says_nothing(story):
+    kinds = {numbers_of(one)["kind"] for one in checks_of(story)}
+    return not (story.hypotheses or story.impact or story.waits or story.remedies) and kinds <= {"instrumentation"}
+
+
+def test_a_healthy_pair_claims_nothing():
+    """Of 12 healthy pairs with releases; the first screen is calibrated on more."""
+    quiet_stories = 0
+    for seed in range(12):
+        before, now = quiet(np.random.default_rng([11, seed]))
+        quiet_stories += says_nothing(tk.investigate(now, before).story)
+    assert quiet_stories >= 11
+
+
+def test_the_same_traces_on_both_sides_claim_nothing(sides):
+    story = tk.investigate(sides[0], sides[0]).story
+    assert says_nothing(story)
+    assert story.summary[0].headline.startswith("No significant regression")
+
+
+@pytest.mark.parametrize("with_baseline", [False, True])
+def test_one_trace(sides, with_baseline):
+    one = sides[1].head(1)
+    story = tk.investigate(one, sides[0].head(1) if with_baseline else None).story
+    assert not story.hypotheses
+    assert not story.impact
+    assert not [line for line in story.limits if line.check == "failed"]
+    assert any("too few" in line.headline.lower() or "fewer than 20" in line.headline for line in story.limits)
+    for length in LENGTHS:
+        assert story.cut(length).length == length
+
+
+def test_no_traces():
+    empty = tk.TraceSet.from_spans(tk.load_sample("small-shop")[0].spans.head(0))
+    story = tk.investigate(empty).story
+    assert not story.hypotheses
+    assert not [line for line in story.limits if line.check == "failed"]
+
+
+# ------------------------------------------------------------------ lengths
+
+
+def test_a_shorter_one_counts_what_it_leaves_out(story):
+    for length in LENGTHS:
+        less = story.cut(length)
+        for name in TITLES:
+            assert less.count(name) + less.left_out.get(name, 0) == story.count(name)
+    brief = story.cut("executive")
+    assert sum(map(brief.count, TITLES)) < len(story.findings) / 2
+    assert brief.hypotheses[0].counter
+    assert brief.timeline[0].headline.startswith("2026-11-23 ")
+    assert story.cut("full").findings == story.findings
+
+
+def test_another_length_or_section_is_refused(story):
+    with pytest.raises(ValueError, match=r"expected a length among executive, on-call, full, found 'long'"):
+        story.cut("long")
+    with pytest.raises(ValueError, match=r"expected a section among summary, .*, found 'causes'"):
+        story.only("causes")
+
+
+def test_it_is_shown_as_text_and_in_notebooks(story):
+    assert repr(story).startswith("Postmortem(full: 1 hypothesis, 5 action items, ")
+    assert "Root-cause hypotheses\n- Likely: the cause is at inventory" in str(story)
+    assert "<i>Counter-evidence</i>" in story.only("hypotheses")._repr_html_()
+    assert "Timeline" not in story.only("hypotheses")._repr_html_()
+    assert repr(Postmortem()) == "Postmortem(full: 0 hypotheses, 0 action items, 0 findings)"

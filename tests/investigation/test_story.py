@@ -1,0 +1,234 @@
+"""A postmortem: its files in three lengths, verified, without markup from names, and when a section fails."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from investigation.worlds import incident
+from markdown_it import MarkdownIt
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit.checks.postmortem.result import LENGTHS, TITLES
+from tracekit.cli import app
+from tracekit.errors import RenderError
+from tracekit.investigation import story as making
+from tracekit.samples import sample_paths
+
+EVIL = {
+    "ledger": "</script><img src=x onerror=window.__pwn=1>",
+    "cart": '"><svg onload=window.__pwn=2>`x`',
+    "front": "![x](http://evil.example/i.png) [y](http://evil.example) **bold** <b>bold</b> http://evil.example",
+    "pricing": "# heading\n\n---\n{{ 7 * 7 }}{% raw %}",
+    "stock": "| a | b |\n|---|---|",
+}
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return tk.load_sample("cascading-failure")
+
+
+@pytest.fixture(scope="module")
+def case(sides):
+    return tk.investigate(sides[1], sides[0])
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """An incident of services whose names want to be markup."""
+    before, now, _ = incident(np.random.default_rng(3), "slow service")
+    named = []
+    for side in (before, now):
+        spans = side.spans
+        for column in ("service_name", "name"):
+            spans[column] = spans[column].astype(object).map(lambda name: EVIL.get(name, f"{name} <i>x</i>"))
+        named.append(tk.TraceSet.from_spans(spans))
+    return tk.investigate(named[1], named[0])
+
+
+# ------------------------------------------------------------------ HTML
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_every_length_is_verified(case, sides, tmp_path, length):
+    path = case.postmortem(tmp_path / "a.html", length=length)
+    found = tk.verify(path, sides[1], baseline=sides[0])
+    assert found.is_verified, found.differences
+    assert not tk.verify(path, sides[0], baseline=sides[0]).is_verified
+    text = path.read_text()
+    for name, title in TITLES.items():
+        assert f'id="postmortem-{name}"' in text
+        assert f">{title}" in text
+
+
+def test_a_changed_sentence_is_noticed(case, sides, tmp_path):
+    path = case.postmortem(tmp_path / "a.html", length="executive")
+    text = path.read_text()
+    assert text.count("Roll back inventory to 4.0.3.") == 2  # the page and its claims
+    path.write_text(text.replace("Roll back inventory to 4.0.3.", "Roll back inventory to 4.0.1.", 1))
+    found = tk.verify(path, sides[1], baseline=sides[0])
+    assert set(found.differences["status"]) == {"not shown"}
+
+
+def test_only_the_full_one_has_the_sections_of_the_report(case, tmp_path):
+    sizes = {}
+    for length in LENGTHS:
+        text = case.postmortem(tmp_path / f"{length}.html", length=length).read_text()
+        sizes[length] = len(text)
+        assert ('id="sources"' in text) is (length == "full")
+        assert ("<script type=\"module\">" in text) is (length == "full")
+        assert 'id="first-screen"' not in text
+    assert sizes["executive"] < sizes["on-call"] < sizes["full"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+@pytest.mark.parametrize("sample", ["cascading-failure", "checkout-regression", "hostile"])
+def test_the_executive_one_is_one_printed_page(request, tmp_path, sample):
+    if sample == "hostile":
+        found = request.getfixturevalue("hostile")
+    else:
+        before, during = tk.load_sample(sample)
+        found = tk.investigate(during, before)
+    page, paper = found.postmortem(tmp_path / "a.html", length="executive"), tmp_path / "a.pdf"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={paper}"]
+    subprocess.run([CHROMIUM, *options, page.as_uri()], check=True, capture_output=True, timeout=120)
+    data = paper.read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", data)) == 1
+    width, height = (float(one) for one in re.search(rb"/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)", data).groups())
+    assert (round(width), round(height)) in {(595, 842), (596, 842), (594, 841), (595, 841)}
+
+
+def test_names_do_not_become_markup_in_html(hostile, tmp_path):
+    for length in LENGTHS[:2]:
+        text = hostile.postmortem(tmp_path / "a.html", length=length).read_text()
+        body = re.sub(r"<(script|style)\b.*?</\1>|<svg.*?</svg>", "", text, flags=re.DOTALL)
+        assert "<img" not in body
+        assert "<i>" not in body
+        assert "onerror=window" in body
+        assert not re.search(r"<[^>]*\bon(load|error)=", text)
+        assert text.count("</script>") == 1
+
+
+def test_one_trace_and_healthy_pairs_are_written(sides, tmp_path):
+    one = tk.investigate(sides[1].head(1))
+    same = tk.investigate(sides[0], sides[0])
+    for number, found in enumerate((one, same)):
+        for suffix in ("html", "md"):
+            text = found.postmortem(tmp_path / f"{number}.{suffix}").read_text()
+            assert "What the data cannot show" in text
+            assert "Root-cause hypotheses" not in text
+
+
+# ------------------------------------------------------------------ Markdown
+
+
+def test_markdown_has_its_pictures_beside_it(case, tmp_path):
+    path = case.postmortem(tmp_path / "post mortem.md")
+    text = path.read_text()
+    html = MarkdownIt("commonmark").render(text)
+    assert re.findall(r'<img src="([^"]+)"', html) == ["post%20mortem-timeline.svg", "post%20mortem-change.svg"]
+    pictures = sorted(one.name for one in tmp_path.glob("*.svg"))
+    assert pictures == ["post mortem-change.svg", "post mortem-timeline.svg"]
+    for one in tmp_path.glob("*.svg"):
+        assert one.read_text().startswith("<svg xmlns=")
+        assert "<script" not in one.read_text()
+    heads = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert heads == [*TITLES.values(), "Appendix"]
+    assert "`tracekit diff BASELINE CURRENT --fail-if 'p95_ms of storefront POST /checkout rises 20%'`" in text
+
+
+def test_names_do_not_become_markup_in_markdown(hostile, tmp_path):
+    text = hostile.postmortem(tmp_path / "a.md").read_text()
+    plain = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
+    tokens = plain.parse(text)
+    inline = [child for token in tokens for child in token.children or []]
+    assert not [one for one in (*tokens, *inline) if one.type in {"html_block", "html_inline", "table_open", "hr"}]
+    assert {one.attrs["src"] for one in inline if one.type == "image"} == {"a-timeline.svg", "a-change.svg"}
+    assert not [one for one in inline if one.type == "link_open"]
+    heads = [tokens[at + 1].content for at, one in enumerate(tokens) if one.type == "heading_open" and one.tag == "h2"]
+    assert set(heads) <= {*TITLES.values(), "Appendix"}
+    assert "49" not in [one.content for one in inline]
+    outside = re.sub(r"(`+).*?\1", "", text)  # of code, which is shown as it is
+    assert "http://evil" not in outside
+    assert "evil.example" in outside
+
+
+def test_a_template_has_headings_of_its_own(case, tmp_path):
+    template = tmp_path / "team.md"
+    template.write_text(
+        "# Incident {{ title }}\n{% for one in hypotheses %}## Theory: {{ one.claim.text }}\n"
+        "{{ one.evidence|length }} for, {{ one.counter|length }} against\n{% endfor %}"
+        "{% for one in actions %}{% for check in one.checks %}{{ check.command|code }}\n{% endfor %}{% endfor %}"
+        "![t]({{ pictures.timeline }}) {{ summary[0].numbers.metric }}\n"
+    )
+    text = case.postmortem(tmp_path / "a.md", template=template, title="a_b").read_text()
+    assert text.startswith("# Incident a\\_b\n## Theory: Likely: the cause is at inventory (Slow instance).\n5 for, ")
+    assert "`service(\"inventory\") { fault = true }`\n" in text
+    assert text.endswith("![t](a-timeline.svg) error\\_rate\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ summry }}", r"team\.md, line 1: .*'summry' is undefined; names are actions, "),
+        ("\n{% for one in %}", r"team\.md, line 2: expected a template that can be rendered"),
+        ("{{ title.__class__.__mro__ }}", r"access to attribute '__class__' of 'str' object is unsafe"),
+        ("{{ ().__class__.__base__.__subclasses__() }}", r"is unsafe"),
+        ("{{ range(10 ** 9)|list|length }}", r"Range too big"),
+    ],
+)
+def test_a_template_that_fails_says_where(case, tmp_path, source, said):
+    template = tmp_path / "team.md"
+    template.write_text(source)
+    with pytest.raises(RenderError, match=said):
+        case.postmortem(tmp_path / "a.md", template=template)
+    assert [one.name for one in tmp_path.iterdir()] == ["team.md"]
+
+
+def test_what_cannot_be_written_is_refused(case, tmp_path):
+    with pytest.raises(ValueError, match=r"expected a file name with suffix \.html or \.md, found 'a\.pdf'"):
+        case.postmortem(tmp_path / "a.pdf")
+    with pytest.raises(ValueError, match=r"expected a \.md file for a template of Markdown, found 'a\.html'"):
+        case.postmortem(tmp_path / "a.html", template="team.md")
+    with pytest.raises(ValueError, match=r"expected a length among executive, on-call, full, found 'brief'"):
+        case.postmortem(tmp_path / "a.html", length="brief")
+    with pytest.raises(RenderError, match=r"expected a template to read, found .*absent"):
+        case.postmortem(tmp_path / "a.md", template=tmp_path / "absent")
+    with pytest.raises(RenderError, match="no folder"):
+        case.postmortem(tmp_path / "absent" / "a.md")
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------ a section that fails, the command
+
+
+def test_a_failed_section_is_a_finding_and_stops_no_other(sides, case, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr(making, "waits", broken)
+    story = tk.investigate(sides[1], sides[0]).story
+    assert story.waits == ()
+    assert story.limits[0].headline.startswith("1 part of the investigation was not finished (postmortem.waits)")
+    assert [one.headline for one in story.timeline] == [one.headline for one in case.story.timeline]
+
+
+def test_the_command_writes_it(tmp_path):
+    baseline, during = map(str, sample_paths("small-shop"))
+    made = tmp_path / "a.md"
+    call = ["investigate", during, "--baseline", baseline, "--postmortem", str(made), "--length", "executive"]
+    ran = CliRunner().invoke(app, call)
+    assert ran.exit_code == 0, ran.output
+    assert "a.md: postmortem, executive" in ran.output.replace("\n", "")
+    assert made.read_text().startswith("# Postmortem: ")
+    ran = CliRunner().invoke(app, [*call[:-4], "--postmortem", "a.pdf"])
+    assert ran.exit_code == 2
+    ran = CliRunner().invoke(app, [*call[:-2], "--template", "t.md", "--postmortem", "a.html"])
+    assert ran.exit_code == 2
+    assert "a template needs --postmortem with a .md file" in ran.stderr
+
+

@@ -1,0 +1,44 @@
+"""Who was affected, by how much, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tracekit.checks.screen.course import course_of
+from tracekit.findings import Finding
+from tracekit.text import duration
+
+if TYPE_CHECKING:
+    from tracekit.checks.screen.lines import FirstScreen
+    from tracekit.checks.screen.made import Made
+
+_MEASURED: Final = ("failing", "slower", "change")
+
+
+def impact(made: Made, screen: FirstScreen) -> tuple[Finding, ...]:
+    """Return who was affected, by how much, and for how long; nothing without a regression."""
+    if made.regression is None:
+        return ()
+    who = [one for one in made.findings if one.check == "affected"]
+    named = [replace(one, headline=one.headline.removeprefix("Affected: ")) for one in who]
+    named = named or [line for line in screen if line.check == "screen.affected"]
+    numbers = [one for check in _MEASURED for one in made.findings if one.check == check and one.severity == "warning"]
+    return (*named, *_lasted(made), *numbers)
+
+
+def _lasted(made: Made) -> list[Finding]:
+    """Return how long it lasted: until the recovery, or the end of the data."""
+    assert made.regression is not None
+    course = course_of(made, made.regression)
+    end = course.end_ns if course.recovered_ns is None else course.recovered_ns
+    if course.low_ns is None or course.high_ns is None or course.high_ns >= end:
+        return []
+    least, most = end - course.high_ns, end - course.low_ns
+    if course.recovered_ns is None and course.is_ongoing is not True:
+        return []
+    until = "until it recovered" if course.recovered_ns is not None else "so far: it still goes on when the data end"
+    bound = duration(least) if least == most else f"between {duration(least)} and {duration(most)}"
+    text = f"It lasted {bound} {until}."
+    values = {"least_ns": least, "most_ns": most, "is_ongoing": course.is_ongoing}
+    return [Finding("postmortem.lasted", "notice", text, values=values, code="tk.investigate(traces, before)")]

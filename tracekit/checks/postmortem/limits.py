@@ -1,0 +1,122 @@
+"""What the data cannot show: quality, sampling, coverage, too few traces, and what traces never have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.checks.changes.suspects import suspects_of
+from tracekit.checks.overview import ENOUGH, overview
+from tracekit.checks.registry import CHECKS
+from tracekit.checks.screen.course import course_of
+from tracekit.findings import Finding
+from tracekit.text import clean, moment, plural
+
+if TYPE_CHECKING:
+    from tracekit.checks.screen.made import Made
+
+_WEAKENING: Final = frozenset(check.name for check in CHECKS if check.weakens or check.topic == "data")
+_NAME: Final = 60
+_NAMED: Final = 4
+_ORDER: Final = ("critical", "warning", "notice")
+
+
+def limits(made: Made) -> tuple[Finding, ...]:
+    """Return what weakens conclusions from these traces, the most severe first, and what they do not contain."""
+    weak = [one for one in made.findings if _is_limit(one)]
+    weak.sort(key=lambda one: _ORDER.index(one.severity))
+    found = [*weak, *_end(made), *_few(made), *_untested(made), *_versions(made), *_inside(made), *_logs(made)]
+    return (*found, _people())
+
+
+def _is_limit(one: Finding) -> bool:
+    """Return whether a finding says that data are missing, weak or too few."""
+    if one.severity == "info":
+        return False
+    return one.check in _WEAKENING or one.status in {"not_assessable", "inconclusive"} or one.check == "failed"
+
+
+def _said(text: str, code: str, **values: Any) -> Finding:
+    """Return a sentence with its numbers."""
+    return Finding("postmortem.limits", "notice", text, values=values, code=code)
+
+
+def _end(made: Made) -> list[Finding]:
+    """Return that the recovery is not in the data, or that the onset is not."""
+    if made.regression is None:
+        return []
+    course, found = course_of(made, made.regression), []
+    if course.recovered_ns is None and course.is_ongoing is not False:
+        text = f"The recovery is not in the data, which end {moment(course.end_ns)} UTC."
+        found.append(_said(text, "tk.timeline(traces).changes", end_ns=course.end_ns))
+    if course.low_ns is None:
+        found.append(_said("When it began is not in the data.", "tk.timeline(traces).changes"))
+    return found
+
+
+def _few(made: Made) -> list[Finding]:
+    """Return how many endpoints have too few traces for a comparison."""
+    if made.changes is None:
+        seen = made.case.result(overview)
+        number = len(seen.traces)
+        if number >= ENOUGH:
+            return []
+        text = f"{plural(number, 'trace')}: too few for a p95, an error rate or a comparison (at least {ENOUGH})."
+        return [_said(text, "len(traces)", trace_count=number)]
+    entries = made.changes.entries
+    few = int(entries["p95_change_low_ns"].isna().sum())
+    if not few:
+        return []
+    text = (
+        f"{few} of {plural(len(entries), 'endpoint')} have fewer than {ENOUGH} traces on a side: whether they regressed"
+        " cannot be told."
+    )
+    return [_said(text, "tk.compare(before, traces).endpoints", endpoint_count=few, of_count=len(entries))]
+
+
+def _untested(made: Made) -> list[Finding]:
+    """Return how many operations could not be tested for suspects."""
+    found = made.case.result(suspects_of)
+    number = 0 if found is None else found.new_operation_count
+    if not number:
+        return []
+    operations = plural(number, "operation has", "operations have")
+    text = f"{operations} fewer than 5 baseline traces: whether it is the cause could not be tested."
+    return [_said(text, "tk.suspects(before, traces)", operation_count=number)]
+
+
+def _versions(made: Made) -> list[Finding]:
+    """Return that versions are not recorded."""
+    if (made.case.traces.codes("service_version").codes >= 0).any():
+        return []
+    text = "Service versions are not recorded (service.version): a release cannot be seen, and none ruled out."
+    return [_said(text, "traces.resources['service_version']")]
+
+
+def _inside(made: Made) -> list[Finding]:
+    """Return the callees that have no spans of their own."""
+    services = made.case.result(overview).graph.services
+    mine = services[services["is_inferred"].astype(bool)]
+    if mine.empty:
+        return []
+    names = [clean(name, limit=_NAME) for name in mine["service_name"].head(_NAMED)]
+    more = f" and {len(mine) - _NAMED} more" * (len(mine) > _NAMED)
+    verb = "callee has" if len(mine) == 1 else "callees have"
+    text = (
+        f"{len(mine)} {verb} no spans of their own ({', '.join(names)}{more}): what happens inside counts as time and"
+        " errors of their callers."
+    )
+    return [_said(text, "tk.service_graph(traces).services", service_count=len(mine))]
+
+
+def _logs(made: Made) -> list[Finding]:
+    """Return that no log lines were given."""
+    if made.case.logs is not None:
+        return []
+    text = "Log lines were not given: error messages that only logs contain are not considered."
+    return [_said(text, "tk.investigate(traces, before, logs=...)")]
+
+
+def _people() -> Finding:
+    """Return what traces never contain."""
+    text = "Traces do not say when an alert fired, who responded, and what was tried: add that by hand."
+    return _said(text, "traces.spans")
