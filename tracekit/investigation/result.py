@@ -154,7 +154,7 @@ class Investigation(Shown):
             In Markdown, ``full`` has all sentences.
         template
             Jinja2 template of Markdown with headings of your own.  It sees ``title``, ``length``, ``sections`` (name,
-            title, entries), each section by its name, ``pictures``, ``facts``, ``redaction`` and ``generated``.
+            title, entries), each section by its name, ``pictures``, ``captions``, ``facts``, ``redaction`` and ``generated``.
         title
             Title of the page (default: the names of the sources).
         generated
