@@ -43,6 +43,7 @@ LAYERS = [
     {"views"},
     {"report"},
     {"investigation"},
+    {"evidence"},
     {
         "explanations",
         "samples",
@@ -58,6 +59,7 @@ LAYERS = [
         "cli_listen",
         "cli_audit",
         "cli_verify",
+        "cli_mcp",
         "cli",
         "__main__",
     },  # "" is tracekit/__init__.py
@@ -79,6 +81,7 @@ COMMANDS = [
     "cli_listen",
     "cli_audit",
     "cli_verify",
+    "cli_mcp",
     "cli",
     "__main__",
 ]  # each may import those before it
@@ -116,7 +119,9 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
         "cli_audit",
         "cli_privacy",
         "cli_verify",
+        "cli_mcp",
     },
+    "mcp": {"evidence"},
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()
