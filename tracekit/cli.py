@@ -19,7 +19,17 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_audit, cli_diff, cli_investigate, cli_listen, cli_mcp, cli_path, cli_privacy, cli_pull, cli_verify
+from tracekit import (
+    cli_audit,
+    cli_diff,
+    cli_investigate,
+    cli_listen,
+    cli_mcp,
+    cli_path,
+    cli_privacy,
+    cli_pull,
+    cli_verify,
+)
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 from tracekit.loading.convert import AUTO

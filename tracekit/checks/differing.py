@@ -30,7 +30,7 @@ def differing(traces: TraceSet, selection: Any, *, code: str) -> list[Finding]:
     --------
     >>> before, during = tk.load_sample("checkout-regression")
     >>> found = differing(during, "slowest 5% of POST /checkout", code="")
-    >>> print(found[0].headline.partition(' (')[0] + '.')
+    >>> print(found[0].headline.partition(" (")[0] + ".")
     app.customer.tier enterprise: 100% of the selected traces, 21.8% of the others.
     """
     table = what_differs(traces, selection, pairs=False).table

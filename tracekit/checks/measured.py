@@ -169,6 +169,7 @@ def _of_change(changes: Changes) -> Iterator[pd.DataFrame]:
         yield _rows(table, "path_time", CHANGE, columns, **more)
         if compared.is_significant:
             shares = table.assign(share=table["change_ns"] / change.value)
+            more["code"] = f"compared = {call}\ncompared.table['change_ns'] / compared.change.value"
             yield _rows(shares, "change_share", CHANGE, ("share",), unit="ratio", **more)
     yield from _factors(compared)
 
@@ -224,7 +225,9 @@ def stated(row: Mapping[Hashable, Any]) -> Finding:
     about = "; ".join(filter(None, (_interval(low, high, form), f"n = {_counted(n, str(row['scope']))}" * bool(n))))
     where = {CURRENT: "", BASELINE: " in the baseline", CHANGE: ""}[side]
     change = " changed by" if side == CHANGE and metric != "change_share" else ""
-    text = f"{subject_of(row)}: {METRICS[metric]}{where}{change} {form(float(row['value']))}" + f" ({about})" * bool(about)
+    text = f"{subject_of(row)}: {METRICS[metric]}{where}{change} {form(float(row['value']))}" + f" ({about})" * bool(
+        about
+    )
     values = {name: row[name] for name in (*SUBJECT, "scope", "metric", "side", "value", "low", "high", "unit", "n")}
     exemplars = (str(row["trace_id"]),) if row["trace_id"] else ()
     estimate = Estimate(float(row["value"]), unit, low, high, n)

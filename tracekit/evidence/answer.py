@@ -67,7 +67,12 @@ def _cost(found: re.Match[str]) -> int:
 
 
 def fitted(
-    head: dict[str, Any], items: Sequence[dict[str, Any]], ask: Callable[[int], str], *, start: int = 0, name: str = "findings"
+    head: dict[str, Any],
+    items: Sequence[dict[str, Any]],
+    ask: Callable[[int], str],
+    *,
+    start: int = 0,
+    name: str = "findings",
 ) -> dict[str, Any]:
     """Return an answer with as many items as fit, which says what was left out and how to ask for it.
 
@@ -111,7 +116,9 @@ def _made(
     if left:
         counts["left_out"] = left
         counts["ask_for_more"] = ask(end if end < of else 0)
-    codes = {code: f"c{at + 1}" for at, code in enumerate(dict.fromkeys(item["code"] for item in kept if "code" in item))}
+    codes = {
+        code: f"c{at + 1}" for at, code in enumerate(dict.fromkeys(item["code"] for item in kept if "code" in item))
+    }
     rows = [{**item, "code": codes[item["code"]]} if "code" in item else item for item in kept]
     shared = {"code": {name: code for code, name in codes.items()}} if codes else {}
     return {"note": NOTE, **head, **counts, "untrusted_data": {name: rows, **shared}}
@@ -170,7 +177,9 @@ def item_of(found: Finding, name: str, spans: Sequence[str] = (), names: Iterabl
     if found.estimate is not None:
         one = found.estimate
         item |= {"value": rounded(one.value), "unit": one.unit}
-        item |= {"interval_95": rounded([one.low, one.high])} if math.isfinite(one.low) or math.isfinite(one.high) else {}
+        item |= (
+            {"interval_95": rounded([one.low, one.high])} if math.isfinite(one.low) or math.isfinite(one.high) else {}
+        )
         item |= {"n": one.n} if one.n else {}
         values = {key: value for key, value in values.items() if key not in {"value", "unit", "low", "high", "n"}}
     if values:
@@ -218,7 +227,9 @@ def names_in(found: Finding) -> set[str]:
     """Return the names and values from traces that a finding has in its values and in its evidence."""
     names = set(_texts(plain(found.values)))
     table = found.evidence.head(20)
-    textual = [name for name in table.columns if pd.api.types.is_string_dtype(table[name]) or table[name].dtype == object]
+    textual = [
+        name for name in table.columns if pd.api.types.is_string_dtype(table[name]) or table[name].dtype == object
+    ]
     for name in textual:
         names |= {str(value) for value in table[name].dropna() if isinstance(value, str)}
     return names - _OWN_WORDS

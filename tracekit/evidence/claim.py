@@ -29,8 +29,14 @@ _METRICS: Final = {
     "change_share": ("explains", "explain", "accounts for", "account for", "explained by", "share of the change"),
     "latency_share": ("share of the latency",),
 }
-_UP: Final = ("regressed", "increased", "rose", "grew", "went up", "slower", "higher", "worse", "worsened")
-_DOWN: Final = ("improved", "decreased", "fell", "dropped", "went down", "faster", "lower", "better")
+_UP: Final = (
+    "regressed", "increased", "rose", "grew", "went up", "slower", "higher", "worse", "worsened", "regress", "increase",
+    "rise", "grow", "worsen",
+)  # fmt: skip
+_DOWN: Final = (
+    "improved", "decreased", "fell", "dropped", "went down", "faster", "lower", "better", "improve", "decrease", "fall",
+    "drop",
+)  # fmt: skip
 _BASELINE: Final = ("in the baseline", "of the baseline", "baseline", "before", "previously", "earlier")
 _CURRENT: Final = ("current", "currently", "now", "during the incident")
 _AT_LEAST: Final = ("at least", "more than", "over", "above", "exceeds", "exceed", ">=", "≥", ">")
@@ -187,7 +193,9 @@ def parsed(claim: str, names: Sequence[str]) -> list[Clause]:
     for token in _tokens(claim, _Names.of(names)):
         if token.kind == "other" and token.value in {"(", ")"}:
             depth += 1 if token.value == "(" else -1
-        elif token.kind == "and" or (token.kind == "other" and (token.value in {".", "!"} or (token.value == ";" and depth <= 0))):
+        elif token.kind == "and" or (
+            token.kind == "other" and (token.value in {".", "!"} or (token.value == ";" and depth <= 0))
+        ):
             groups.append([])
         elif not (token.kind == "other" and token.value in {",", ":", ";"}):
             groups[-1].append(token)
@@ -286,7 +294,9 @@ def _word(text: str, at: int) -> Token:
         return Token(_KIND[_SPACE.sub(" ", found[0].lower())], found[0], at, found.end())
     other = _OTHER.match(text, at)
     end = at + 1 if other is None else other.end()
-    if text[at:end].lower() in {"doesn", "didn", "isn", "wasn", "hasn", "don", "aren", "weren"} and text[end : end + 2] in {"'t", "’t"}:
+    if text[at:end].lower() in {"doesn", "didn", "isn", "wasn", "hasn", "don", "aren", "weren"} and text[
+        end : end + 2
+    ] in {"'t", "’t"}:
         return Token("not", text[at : end + 2], at, end + 2)
     is_mark = text[at:end] in {"(", ")", ",", ";", ".", ":", "!"}
     return Token("other" if is_mark else "unknown", text[at:end], at, end)
@@ -389,6 +399,8 @@ def _add(clause: Clause, roles: Sequence[str], numbers: Sequence[Number]) -> Non
             last = numbers[-1]
             own = Number(number.text, last.unit, last.scale)
         kind = role
+        if role == "factor" and not own.unit:
+            own = own._replace(unit="factor")
         if role in {"single", "change"} and own.unit == "factor":
             kind = "factor"
         elif role == "single" and own.is_signed:

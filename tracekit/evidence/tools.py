@@ -94,7 +94,11 @@ class Evidence:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The measured numbers of both sides."""
-        keys = [str(found.values["key"]) for found in self.found.findings if found.check == "affected" and "key" in found.values]
+        keys = [
+            str(found.values["key"])
+            for found in self.found.findings
+            if found.check == "affected" and "key" in found.values
+        ]
         rows = measured(self.case, keys=list(dict.fromkeys(keys)))
         return rows.assign(id=[f"measured-{at + 1}" for at in range(len(rows))])
 
@@ -116,8 +120,15 @@ class Evidence:
         sets = {CURRENT: self.case.traces, BASELINE: None if self.case.baseline is None else self.case.baseline.traces}
         counts = {side: {"traces": len(one), "spans": len(one.columns.spans), "services": len(one.codes("service_name").labels)}
                   for side, one in sets.items() if one is not None}  # fmt: skip
-        of_all = self.rows[(self.rows[list(SUBJECT)] == "").all(axis=1) & self.rows["metric"].isin(("p50", "p95", "mean", "error_ratio"))]
-        data = [name for name, one in self.findings.items() if name.startswith(("screen.period", "screen.caveat", "screen.weak", "weights"))]
+        of_all = self.rows[
+            (self.rows[list(SUBJECT)] == "").all(axis=1)
+            & self.rows["metric"].isin(("p50", "p95", "mean", "error_ratio"))
+        ]
+        data = [
+            name
+            for name, one in self.findings.items()
+            if name.startswith(("screen.period", "screen.caveat", "screen.weak", "weights"))
+        ]
         items = [self._item(name) for name in data] + self._stated(of_all[of_all["scope"] == "requests"])
         head = {
             "counts": counts,
@@ -126,7 +137,9 @@ class Evidence:
             "next": "investigate()",
         }
         read = reading(self.case.traces, sets[BASELINE])
-        items.append({"id": "code", "says": "This code reads the traces that the code of all findings refers to.", "code": read})
+        items.append(
+            {"id": "code", "says": "This code reads the traces that the code of all findings refers to.", "code": read}
+        )
         services = [str(label) for label in self.case.traces.codes("service_name").labels]
         items.append({"id": "services", "names": services})
         return fitted(head, items, lambda at: f"overview(start={at})", start=start)
@@ -138,7 +151,9 @@ class Evidence:
             if len(of_measured):
                 return fitted({"severity": self.found.severity}, self._stated(of_measured), lambda _: "")
             if finding not in self.findings:
-                raise TracekitError(f"expected the id of a finding, such as {next(iter(self.findings))}; investigate() lists them")
+                raise TracekitError(
+                    f"expected the id of a finding, such as {next(iter(self.findings))}; investigate() lists them"
+                )
             return fitted({"severity": self.found.severity}, [self._item(finding)], lambda _: "")
         items = [self._item(name) for name in self.findings]
         return fitted({"severity": self.found.severity}, items, lambda at: f"investigate(start={at})", start=start)
@@ -147,7 +162,9 @@ class Evidence:
         """Return what changed from the baseline: by endpoint, or the change of the mean latency by service or operation."""
         changes = self.case.result(changes_of)
         if changes is None:
-            raise TracekitError("expected a baseline to compare with, found none; start the server with --baseline FILES")
+            raise TracekitError(
+                "expected a baseline to compare with, found none; start the server with --baseline FILES"
+            )
         head = {"is_comparable": changes.is_comparable, "sampling": changes.comparability.statement}
         rows = self.rows
         if _chosen(by, (*_BY, _ENDPOINT)) == _ENDPOINT:
@@ -157,7 +174,9 @@ class Evidence:
             mine = mine.loc[order.sort_values(ascending=False, kind="stable").index]
         else:
             whole = rows[(rows["side"] == CHANGE) & (rows["metric"] == "mean")]
-            parts = rows[(rows["side"] == CHANGE) & rows["metric"].isin(("path_time", "change_share")) & _is_by(rows, by)]
+            parts = rows[
+                (rows["side"] == CHANGE) & rows["metric"].isin(("path_time", "change_share")) & _is_by(rows, by)
+            ]
             sizes = parts.groupby(list(SUBJECT), sort=False)["value"].transform(lambda values: values.abs().max())
             mine = pd.concat([whole, parts.loc[sizes.sort_values(ascending=False, kind="stable").index]])
         return fitted(head, self._stated(mine), lambda at: f"compare(by={by!r}, start={at})", start=start)
@@ -176,11 +195,18 @@ class Evidence:
         """Return the attribute values that set slow, failed or otherwise selected traces apart from the others."""
         before = self.case.baseline
         if selection == BASELINE and before is None:
-            raise TracekitError("expected a baseline to compare with, found none; start the server with --baseline FILES")
+            raise TracekitError(
+                "expected a baseline to compare with, found none; start the server with --baseline FILES"
+            )
         chosen: Any = before.traces if selection == BASELINE and before is not None else selection
         code = f"tk.what_differs(traces, {'before' if selection == BASELINE else repr(selection)}, pairs=False).table"
-        items = [item_of(found, f"differs-{at + 1}") for at, found in enumerate(differing(self.case.traces, chosen, code=code))]
-        return fitted({}, items, lambda at: f"attributes(selection=..., start={at}) with the same selection", start=start)
+        items = [
+            item_of(found, f"differs-{at + 1}")
+            for at, found in enumerate(differing(self.case.traces, chosen, code=code))
+        ]
+        return fitted(
+            {}, items, lambda at: f"attributes(selection=..., start={at}) with the same selection", start=start
+        )
 
     def show_trace(self, trace_id: str, span_id: str = "", start: int = 0) -> Row:
         """Return the spans of a trace in order, or the attributes and events of one of its spans."""
@@ -190,12 +216,26 @@ class Evidence:
         if span_id:
             place = np.flatnonzero(spans["span_id"].to_numpy(str) == span_id.strip().lower())
             if not len(place):
-                raise TracekitError("expected the id of a span of this trace, found none; show_trace(trace_id) lists them")
+                raise TracekitError(
+                    "expected the id of a span of this trace, found none; show_trace(trace_id) lists them"
+                )
             items = _details(traces, int(place[0]))
             call = f"show_trace('{name}', span_id='{spans['span_id'].iloc[place[0]]}', start="
-            return fitted({"trace_id": name, "code": f"traces.trace('{name}').attributes"}, items, lambda at: f"{call}{at})", start=start, name="attributes")
+            return fitted(
+                {"trace_id": name, "code": f"traces.trace('{name}').attributes"},
+                items,
+                lambda at: f"{call}{at})",
+                start=start,
+                name="attributes",
+            )
         code = f"tk.waterfall(traces, '{name}')"
-        return fitted({"trace_id": name, "code": code}, _spans(traces), lambda at: f"show_trace('{name}', start={at})", start=start, name="spans")
+        return fitted(
+            {"trace_id": name, "code": code},
+            _spans(traces),
+            lambda at: f"show_trace('{name}', start={at})",
+            start=start,
+            name="spans",
+        )
 
     def verify_claim(self, claim: str) -> Row:
         """Return whether a claim follows from the traces: true, false or not decidable, with the number derived again."""
@@ -209,9 +249,15 @@ class Evidence:
         head = {"verdict": found.word, "reason": "; ".join(found.reasons), "findings_are": what}
         if found.used and found.nearest:
             shown = (*found.used, *found.nearest)
-            head["findings_are"] = f"{len(found.used)} findings used, then {len(found.nearest)} nearest to what is not decidable"
+            head["findings_are"] = (
+                f"{len(found.used)} findings used, then {len(found.nearest)} nearest to what is not decidable"
+            )
         answer = fitted(head, self._stated(pd.DataFrame(list(shown))), lambda at: "claim less at a time")
-        return answer if token_bound(as_text(answer)) <= LIMIT else {"note": NOTE, "verdict": found.word, "reason": "see the parts: claim less at a time"}
+        return (
+            answer
+            if token_bound(as_text(answer)) <= LIMIT
+            else {"note": NOTE, "verdict": found.word, "reason": "see the parts: claim less at a time"}
+        )
 
     # ---------------------------------------------------------------- parts of answers
 
@@ -228,7 +274,9 @@ class Evidence:
         try:
             self._outgoing.check(text.encode("utf-8"), "the answer", known=arguments)
         except RenderError as error:
-            raise TracekitError("the answer was withheld: it contains a value that was removed from the traces") from error
+            raise TracekitError(
+                "the answer was withheld: it contains a value that was removed from the traces"
+            ) from error
 
     def _item(self, name: str) -> Row:
         """Return a finding of the investigation as an item."""
@@ -244,10 +292,12 @@ class Evidence:
         return items
 
     def _spans_of_evidence(self, found: Finding) -> Sequence[str]:
-        """Return an exemplar of the first row of a finding's evidence; none if it names no operation."""
+        """Return an exemplar of the first row of a finding's evidence; of a line of the first screen, that of the screen."""
         table = found.evidence
         if not len(table) or not {"service_name", "operation"} <= set(table.columns):
-            return ()
+            shown = self.findings.get("screen.exemplar-1")
+            is_line = found.check.startswith("screen.") and found.check != "screen.period"
+            return shown.exemplars if is_line and shown is not None else ()
         first = table.iloc[0]
         value = found.estimate.value if found.estimate is not None and found.estimate.unit == "ns" else np.nan
         row = {"service_name": first["service_name"], "operation": first["operation"], "side": CURRENT, "unit": "ns"}
@@ -255,7 +305,9 @@ class Evidence:
 
     def _nearest_span(self, row: Row) -> Sequence[str]:
         """Return ids of the trace and span whose duration is nearest to a value, among those that a row is about."""
-        traces = self.case.traces if row["side"] != BASELINE or self.case.baseline is None else self.case.baseline.traces
+        traces = (
+            self.case.traces if row["side"] != BASELINE or self.case.baseline is None else self.case.baseline.traces
+        )
         is_mine = traces.has_duration & ~traces.is_inferred
         for column in ("service_name", "operation"):
             if isinstance(row[column], str) and row[column]:
@@ -277,7 +329,11 @@ class Evidence:
         """Return the trace with an id or unique prefix, of either side."""
         traces, baseline = self.sides
         for one in (traces, baseline):
-            if one is not None and (name := [known for known in one.trace_ids if known.startswith(trace_id.strip().lower())]) and len(name) == 1:
+            if (
+                one is not None
+                and (name := [known for known in one.trace_ids if known.startswith(trace_id.strip().lower())])
+                and len(name) == 1
+            ):
                 return one.trace(name[0])
         return traces.trace(trace_id)  # says what is expected
 
@@ -307,7 +363,17 @@ def _spans(traces: TraceSet) -> list[Row]:
     path = critical_path(traces).spans
     on_path = dict(zip(path["span_id"].astype(str), path["path_time_ns"].astype(int), strict=True))
     first = spans["start_ns"].min()
-    columns = ["span_id", "parent_span_id", "service_name", "operation", "kind", "start_ns", "duration_ns", "is_error", "depth"]
+    columns = [
+        "span_id",
+        "parent_span_id",
+        "service_name",
+        "operation",
+        "kind",
+        "start_ns",
+        "duration_ns",
+        "is_error",
+        "depth",
+    ]
     rows = spans.sort_values("start_ns", kind="stable")[columns].to_dict("records")
     return [_span(row, first, on_path) for row in rows]
 

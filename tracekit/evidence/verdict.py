@@ -93,6 +93,8 @@ def ruling(claim: str, rows: pd.DataFrame, *, is_comparable: bool = True) -> Rul
     clauses = parsed(claim, names)
     if not clauses:
         return Ruling(OPEN, ("the claim says nothing",))
+    if len(clauses) > 1 and any(not (one.numbers or one.direction or one.problems) for one in clauses):
+        return Ruling(OPEN, ("a part of it has neither a number nor a direction; claim one thing at a time",))
     checks = [_judged(clause, rows, is_comparable=is_comparable) for clause in clauses]
     words = {check.word for check in checks}
     word = FALSE if FALSE in words else OPEN if OPEN in words else TRUE
@@ -320,7 +322,9 @@ def _of_whole(sign: int, rows: pd.DataFrame) -> Check:
         return Check(OPEN, "the change of the mean latency was not measured")
     row = _of(whole)[0]
     is_same = (float(row["value"]) > 0) == (sign > 0)
-    return Check(TRUE if is_same else FALSE, "the mean latency rose" if row["value"] > 0 else "the mean latency fell", (row,))
+    return Check(
+        TRUE if is_same else FALSE, "the mean latency rose" if row["value"] > 0 else "the mean latency fell", (row,)
+    )
 
 
 def _nearest(clause: Clause, rows: pd.DataFrame) -> list[Row]:
