@@ -66,17 +66,17 @@ def measured(case: Case, *, keys: Sequence[str] = ()) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``service_name``, ``operation``, ``callee_service``, ``attribute_key`` and ``attribute_value`` (empty where the
-        number is not about one); ``scope``
-        (``requests``, ``spans``, ``calls``, ``critical path``); ``metric``, a key of ``METRICS``; ``side`` (``current``,
-        ``baseline``, or ``change`` from baseline to current); ``value``, ``low``, ``high`` (NaN without an interval);
-        ``unit`` (``ns``, ``ratio``, ``count``); ``n``; ``trace_id`` of an exemplar; ``code``.
+        number is not about one); ``scope`` (``requests``, ``spans``, ``calls``, ``critical path``); ``metric``, a key
+        of ``METRICS``; ``side`` (``current``, ``baseline``, or ``change`` from baseline to current); ``value``,
+        ``low``, ``high`` (NaN without an interval); ``unit`` (``ns``, ``ratio``, ``count``); ``n``; ``trace_id`` of an
+        exemplar; ``code``.
 
     Examples
     --------
     >>> from tracekit.checks.case import Case
     >>> rows = measured(Case(shop))
     >>> rows.query("metric == 'p50' and scope == 'requests' and service_name == ''")["value"].tolist()
-    [160000000.0]
+    [100000000.0]
     """
     sides = {CURRENT: case.result(overview)}
     if case.baseline is not None and len(case.baseline.traces):
@@ -94,7 +94,8 @@ def measured(case: Case, *, keys: Sequence[str] = ()) -> pd.DataFrame:
     rows = pd.concat(kept, ignore_index=True)
     names = [*SUBJECT, "trace_id"]
     rows[names] = rows[names].astype(object).where(rows[names].notna(), "")
-    return rows[np.isfinite(rows["value"].to_numpy(float))].reset_index(drop=True)
+    found: pd.DataFrame = rows[np.isfinite(rows["value"].to_numpy(float))].reset_index(drop=True)
+    return found
 
 
 def _of_side(seen: Overview, side: str) -> Iterator[pd.DataFrame]:
@@ -164,7 +165,8 @@ def _of_change(changes: Changes) -> Iterator[pd.DataFrame]:
     for found, by in ((by_service, list(KEYS[:1])), (compared, list(WAITS))):
         call = f"{code[:-1]}, by={by})"
         table = found.table
-        more = {"scope": "critical path", "code": f"{call}.table", "trace_id": table["exemplar_trace_id"]}
+        more: dict[str, Any] = {"scope": "critical path", "code": f"{call}.table"}
+        more["trace_id"] = table["exemplar_trace_id"]
         more["n"] = table["baseline_trace_count"] + table["current_trace_count"]
         yield _rows(table, "path_time", CHANGE, columns, **more)
         if compared.is_significant:
@@ -217,7 +219,7 @@ def stated(row: Mapping[Hashable, Any]) -> Finding:
     >>> from tracekit.checks.case import Case
     >>> rows = measured(Case(shop)).query("metric == 'p50' and scope == 'requests' and operation != ''")
     >>> print(stated(rows.iloc[0].to_dict()).headline)
-    frontend GET /cart: p50 160 ms (n = 1 request).
+    shop POST /pay: p50 100 ms (n = 4 requests).
     """
     metric, side = str(row["metric"]), str(row["side"])
     unit, low, high = str(row["unit"]), float(row["low"]), float(row["high"])

@@ -52,7 +52,7 @@ def token_bound(text: str) -> int:
     Examples
     --------
     >>> token_bound("storefront POST /checkout p95 regressed"), token_bound("a1c0de"), token_bound("qqqqqq")
-    (21, 4, 6)
+    (20, 5, 6)
     """
     return sum(map(_cost, _PARTS.finditer(text)))
 
@@ -97,11 +97,12 @@ def fitted(
     if start < 0 or (start and start >= len(items)):
         raise ValueError(f"expected start from 0 to {max(len(items) - 1, 0)}, found {start}")
     kept: list[dict[str, Any]] = []
-    for item in items[start:]:
+    for at in range(start, len(items)):
+        item = items[at]
         if token_bound(as_text(_made(head, [*kept, item], len(items), start, ask, name))) > LIMIT:
             break
         kept.append(item)
-    if not kept and items[start:]:
+    if not kept and start < len(items):
         kept = [_smaller(items[start], lambda one: _made(head, [one], len(items), start, ask, name))]
     return _made(head, kept, len(items), start, ask, name)
 

@@ -1,7 +1,7 @@
 """What a claim says: the names in it, the quantity, the numbers with their units, and a direction.
 
 Every word of a claim has to be understood.  A word that is neither a name of the traces nor part of the small
-vocabulary below makes its clause undecidable, so that no sentence is agreed with because of the words that were skipped.
+vocabulary below makes its clause undecidable, so that no sentence is agreed with because words were skipped.
 """
 
 from __future__ import annotations
@@ -81,11 +81,16 @@ def _either(words: Iterable[str]) -> str:
 
 _PLAIN: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _UNIT: Final = rf"(?:\s?(?P<unit>{_either(_UNITS)})(?!\w))?"
-_INTERVAL: Final = re.compile(rf"95%\s+CI\s+(?P<low>[+−-]?{_PLAIN})\s?(?:–|to)\s?(?P<high>[+−-]?{_PLAIN}){_UNIT}")
+_MINUS: Final = "\N{MINUS SIGN}"
+_SIGN: Final = f"[+{_MINUS}-]?"
+_INTERVAL: Final = re.compile(rf"95%\s+CI\s+(?P<low>{_SIGN}{_PLAIN})\s?(?:–|to)\s?(?P<high>{_SIGN}{_PLAIN}){_UNIT}")
 _COUNTED: Final = re.compile(rf"n\s?=\s?(?P<number>{_PLAIN})(?![\w.])")
-_NUMBER: Final = re.compile(rf"(?P<sign>[+−-]?)(?P<number>{_PLAIN}){_UNIT}(?![\w])")
+_NUMBER: Final = re.compile(rf"(?P<sign>{_SIGN})(?P<number>{_PLAIN}){_UNIT}(?![\w])")
 _PHRASE: Final = re.compile(rf"(?:{_either(_KIND)})(?!\w)", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"`([^`]+)`|\"([^\"]+)\"|“([^”]+)”")
+_DENIAL: Final = re.compile(
+    "(?:does|did|is|was|has|do|are|were)n['\N{RIGHT SINGLE QUOTATION MARK}]t(?!\\w)", re.IGNORECASE
+)
 _OTHER: Final = re.compile(r"\w+|[^\w\s]")
 _SPACE: Final = re.compile(r"\s+")
 
@@ -185,8 +190,8 @@ def parsed(claim: str, names: Sequence[str]) -> list[Clause]:
     >>> (clause,) = parsed("ledger explains 98.8% of the change", ["ledger"])
     >>> clause.names, clause.metrics, [(role, number.text) for role, number in clause.numbers], clause.problems
     (['ledger'], ['change_share'], [('single', '98.8')], [])
-    >>> parsed("ledger surely explains it", ["ledger"])[0].problems
-    ['a word is not understood (characters 7 to 13)']
+    >>> parsed("ledger p95 is surely 3 ms", ["ledger"])[0].problems
+    ['a word is not understood (characters 15 to 20)']
     """
     groups: list[list[Token]] = [[]]
     depth = 0
@@ -283,7 +288,7 @@ def _number(text: str, at: int) -> Token | None:
 
 def _of(text: str, unit: str | None) -> Number:
     """Return a number as it is written."""
-    plain = text.replace(",", "").replace("−", "-")
+    plain = text.replace(",", "").replace(_MINUS, "-")
     return Number(plain, *(_UNITS[_SPACE.sub(" ", unit)] if unit else ("", 1.0)))
 
 
@@ -294,10 +299,8 @@ def _word(text: str, at: int) -> Token:
         return Token(_KIND[_SPACE.sub(" ", found[0].lower())], found[0], at, found.end())
     other = _OTHER.match(text, at)
     end = at + 1 if other is None else other.end()
-    if text[at:end].lower() in {"doesn", "didn", "isn", "wasn", "hasn", "don", "aren", "weren"} and text[
-        end : end + 2
-    ] in {"'t", "’t"}:
-        return Token("not", text[at : end + 2], at, end + 2)
+    if (denial := _DENIAL.match(text, at)) is not None:
+        return Token("not", denial[0], at, denial.end())
     is_mark = text[at:end] in {"(", ")", ",", ";", ".", ":", "!"}
     return Token("other" if is_mark else "unknown", text[at:end], at, end)
 
@@ -325,34 +328,43 @@ def _take(clause: Clause, tokens: Sequence[Token], at: int) -> int:
     kind = token.kind
     if kind in {"number", "interval", "counted"} or kind in _LINKS:
         return _numbers(clause, tokens, at)
-    if kind == "name":
+    if kind in _SETS:
+        _once(clause, *_SETS[kind])
+    elif kind == "name":
         clause.names.append(str(token.value))
-    elif kind == "confusable":
-        clause.problems.append("a name is also an ordinary word or number: put it in backticks")
     elif kind.startswith("metric:"):
         clause.metrics += [name for name in [kind.removeprefix("metric:")] if name not in clause.metrics]
-    elif kind in {"up", "down"}:
-        _once(clause, "direction", 1 if kind == "up" else -1)
-    elif kind in {"baseline", "current"}:
-        _once(clause, "side", kind)
-    elif kind in {"least", "most", "about"}:
-        _once(clause, "bound", kind)
-    elif kind == "not":
-        if clause.is_negated:
-            clause.problems.append("it says no twice")
-        clause.is_negated = True
-    elif kind == "all":
-        clause.is_all = True
     elif kind in _WHOLE:
         clause.whole = _WHOLE[kind]
+    elif kind == "not" and clause.is_negated:
+        clause.problems.append("it says no twice")
     elif kind != "filler":
-        clause.problems.append(f"a word is not understood (characters {token.begin + 1} to {token.end})"[:80])
+        _rest(clause, token)
     return 1
+
+
+_SETS: Final[Mapping[str, tuple[str, object]]] = {
+    "up": ("direction", 1),
+    "down": ("direction", -1),
+    **{kind: ("side", kind) for kind in ("baseline", "current")},
+    **{kind: ("bound", kind) for kind in ("least", "most", "about")},
+    "all": ("is_all", True),
+}
+
+
+def _rest(clause: Clause, token: Token) -> None:
+    """Add a denial, or why a clause cannot be decided."""
+    if token.kind == "not":
+        clause.is_negated = True
+    elif token.kind == "confusable":
+        clause.problems.append("a name is also an ordinary word or number: put it in backticks")
+    else:
+        clause.problems.append(f"a word is not understood (characters {token.begin + 1} to {token.end})")
 
 
 def _once(clause: Clause, name: str, value: object) -> None:
     """Set what a clause may say once."""
-    if getattr(clause, name) not in ("", 0, value):
+    if getattr(clause, name) not in ("", 0, False, value):
         clause.problems.append(f"it names more than one {name}")
     setattr(clause, name, value)
 

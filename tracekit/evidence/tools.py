@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,14 @@ from tracekit.checks.comparison import changes_of
 from tracekit.checks.differing import differing
 from tracekit.checks.measured import BASELINE, CHANGE, CURRENT, SUBJECT, measured, stated
 from tracekit.errors import RenderError, TracekitError
-from tracekit.evidence.answer import LIMIT, NOTE, as_text, fitted, item_of, token_bound
+from tracekit.evidence.answer import as_text, fitted, item_of
 from tracekit.evidence.verdict import ruling
 from tracekit.investigation.investigate import investigate
 from tracekit.report.standard import reading
 from tracekit.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
     from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
 
-Row = dict[str, Any]
+Row = dict[Hashable, Any]
+Answer = dict[str, Any]
 _BY: Final = {"service": ("service_name",), "operation": ("service_name", "operation")}
 _ENDPOINT: Final = "endpoint"
 _NOT_REDACTED: Final = "Not redacted: answers may contain personal data and secrets."
+_OF_DATA: Final = ("screen.period", "screen.caveat", "screen.weak", "weights")
+_NAMED: Final = 40  # services in an item
 _TEXT: Final = 300  # characters of an attribute value
 
 
@@ -94,12 +98,9 @@ class Evidence:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The measured numbers of both sides."""
-        keys = [
-            str(found.values["key"])
-            for found in self.found.findings
-            if found.check == "affected" and "key" in found.values
-        ]
-        rows = measured(self.case, keys=list(dict.fromkeys(keys)))
+        affected = [dict(found.values) for found in self.found.findings if found.check == "affected"]
+        keys = dict.fromkeys(str(values["key"]) for values in affected if "key" in values)
+        rows = measured(self.case, keys=list(keys))
         return rows.assign(id=[f"measured-{at + 1}" for at in range(len(rows))])
 
     @cached_property
@@ -113,38 +114,35 @@ class Evidence:
         changes = self.case.result(changes_of)
         return changes is not None and changes.is_comparable
 
+    @cached_property
+    def _reading(self) -> str:
+        """The code that reads the traces."""
+        before = self.case.baseline
+        return reading(self.case.traces, None if before is None else before.traces)
+
     # ---------------------------------------------------------------- tools
 
-    def overview(self, start: int = 0) -> Row:
+    def overview(self, start: int = 0) -> Answer:
         """Return what was recorded: numbers of all requests, sampling, baseline, and what weakens conclusions."""
-        sets = {CURRENT: self.case.traces, BASELINE: None if self.case.baseline is None else self.case.baseline.traces}
-        counts = {side: {"traces": len(one), "spans": len(one.columns.spans), "services": len(one.codes("service_name").labels)}
-                  for side, one in sets.items() if one is not None}  # fmt: skip
-        of_all = self.rows[
-            (self.rows[list(SUBJECT)] == "").all(axis=1)
-            & self.rows["metric"].isin(("p50", "p95", "mean", "error_ratio"))
+        now, before = self.case.traces, self.case.baseline
+        sides = [("traces", now), ("baseline", None if before is None else before.traces)]
+        counts = {name: {"traces": len(one), "spans": len(one.columns.spans)} for name, one in sides if one is not None}
+        rows = self.rows[(self.rows[list(SUBJECT)] == "").all(axis=1) & (self.rows["scope"] == "requests")]
+        rows = rows[rows["metric"].isin(("p50", "p95", "mean", "error_ratio"))]
+        names = [name for name in self.findings if name.startswith(_OF_DATA)]
+        services = sorted({str(label) for label in now.codes("service_name").labels})
+        parts = [services[at : at + _NAMED] for at in range(0, len(services), _NAMED)]
+        items = [
+            *(self._item(name) for name in names),
+            *self._stated(rows),
+            {"id": "reading", "says": "What traces and before are in the code of findings.", "code": self._reading},
+            {"id": "redaction", "says": _NOT_REDACTED if self._outgoing is None else self._outgoing.statement},
+            *({"id": f"services-{at + 1}", "names": part} for at, part in enumerate(parts)),
         ]
-        data = [
-            name
-            for name, one in self.findings.items()
-            if name.startswith(("screen.period", "screen.caveat", "screen.weak", "weights"))
-        ]
-        items = [self._item(name) for name in data] + self._stated(of_all[of_all["scope"] == "requests"])
-        head = {
-            "counts": counts,
-            "severity": self.found.severity,
-            "redaction": _NOT_REDACTED if self._outgoing is None else self._outgoing.statement,
-            "next": "investigate()",
-        }
-        read = reading(self.case.traces, sets[BASELINE])
-        items.append(
-            {"id": "code", "says": "This code reads the traces that the code of all findings refers to.", "code": read}
-        )
-        services = [str(label) for label in self.case.traces.codes("service_name").labels]
-        items.append({"id": "services", "names": services})
+        head = {"counts": counts, "severity": self.found.severity, "next": "investigate()"}
         return fitted(head, items, lambda at: f"overview(start={at})", start=start)
 
-    def investigate(self, start: int = 0, finding: str = "") -> Row:
+    def investigate(self, start: int = 0, finding: str = "") -> Answer:
         """Return the first screen and all findings, the most severe first; or one of them."""
         if finding:
             of_measured = self.rows[self.rows["id"] == finding]
@@ -158,8 +156,8 @@ class Evidence:
         items = [self._item(name) for name in self.findings]
         return fitted({"severity": self.found.severity}, items, lambda at: f"investigate(start={at})", start=start)
 
-    def compare(self, by: str = "operation", start: int = 0) -> Row:
-        """Return what changed from the baseline: by endpoint, or the change of the mean latency by service or operation."""
+    def compare(self, by: str = "operation", start: int = 0) -> Answer:
+        """Return what changed from the baseline: by endpoint, or the change of the mean latency by its parts."""
         changes = self.case.result(changes_of)
         if changes is None:
             raise TracekitError(
@@ -181,7 +179,7 @@ class Evidence:
             mine = pd.concat([whole, parts.loc[sizes.sort_values(ascending=False, kind="stable").index]])
         return fitted(head, self._stated(mine), lambda at: f"compare(by={by!r}, start={at})", start=start)
 
-    def critical_path(self, by: str = "service", side: str = CURRENT, start: int = 0) -> Row:
+    def critical_path(self, by: str = "service", side: str = CURRENT, start: int = 0) -> Answer:
         """Return who requests wait for: critical-path time and share of the latency by service or operation."""
         sides = [CURRENT, BASELINE] if self.case.baseline is not None else [CURRENT]
         rows, _ = self.rows, (_chosen(by, tuple(_BY)), _chosen(side, sides))
@@ -191,7 +189,7 @@ class Evidence:
         call = f"critical_path(by={by!r}, side={side!r}, start="
         return fitted({"side": side}, self._stated(mine), lambda at: f"{call}{at})", start=start)
 
-    def attributes(self, selection: str = "slowest 5%", start: int = 0) -> Row:
+    def attributes(self, selection: str = "slowest 5%", start: int = 0) -> Answer:
         """Return the attribute values that set slow, failed or otherwise selected traces apart from the others."""
         before = self.case.baseline
         if selection == BASELINE and before is None:
@@ -208,7 +206,7 @@ class Evidence:
             {}, items, lambda at: f"attributes(selection=..., start={at}) with the same selection", start=start
         )
 
-    def show_trace(self, trace_id: str, span_id: str = "", start: int = 0) -> Row:
+    def show_trace(self, trace_id: str, span_id: str = "", start: int = 0) -> Answer:
         """Return the spans of a trace in order, or the attributes and events of one of its spans."""
         traces = self._with_trace(trace_id)
         name = traces.trace_ids[0]
@@ -237,8 +235,8 @@ class Evidence:
             name="spans",
         )
 
-    def verify_claim(self, claim: str) -> Row:
-        """Return whether a claim follows from the traces: true, false or not decidable, with the number derived again."""
+    def verify_claim(self, claim: str) -> Answer:
+        """Return whether a claim follows from the traces: true, false or not decidable, with the derived number."""
         quoted = next((name for name, one in self.findings.items() if _words(one.headline) == _words(claim)), None)
         if quoted is not None:
             head = {"verdict": "true", "reason": "it is the sentence of a finding, derived from these traces"}
@@ -252,16 +250,11 @@ class Evidence:
             head["findings_are"] = (
                 f"{len(found.used)} findings used, then {len(found.nearest)} nearest to what is not decidable"
             )
-        answer = fitted(head, self._stated(pd.DataFrame(list(shown))), lambda at: "claim less at a time")
-        return (
-            answer
-            if token_bound(as_text(answer)) <= LIMIT
-            else {"note": NOTE, "verdict": found.word, "reason": "see the parts: claim less at a time"}
-        )
+        return fitted(head, self._stated(pd.DataFrame(list(shown))), lambda _: "claim one thing at a time")
 
     # ---------------------------------------------------------------- parts of answers
 
-    def checked(self, answer: Row, arguments: str) -> str:
+    def checked(self, answer: Answer, arguments: str) -> str:
         """Return an answer as text; TracekitError if it contains a value that was removed."""
         text = as_text(answer)
         self.check_text(text, arguments)
@@ -278,21 +271,22 @@ class Evidence:
                 "the answer was withheld: it contains a value that was removed from the traces"
             ) from error
 
-    def _item(self, name: str) -> Row:
+    def _item(self, name: str) -> Answer:
         """Return a finding of the investigation as an item."""
         found = self.findings[name]
         return item_of(found, name, () if found.exemplars else self._spans_of_evidence(found), self.names)
 
-    def _stated(self, rows: pd.DataFrame) -> list[Row]:
-        """Return measured numbers as items, with the nearest span as an exemplar."""
-        items = []
-        for row in rows.to_dict("records"):
-            found = stated(row)
-            items.append(item_of(found, str(row["id"]), () if found.exemplars else self._nearest_span(row)))
-        return items
+    def _stated(self, rows: pd.DataFrame) -> Sequence[Answer]:
+        """Return measured numbers as items, each made when it is shown, with the nearest span as an exemplar."""
+        return _Stated(rows.to_dict("records"), self._of_row)
+
+    def _of_row(self, row: Row) -> Answer:
+        """Return a measured number as an item."""
+        found = stated(row)
+        return item_of(found, str(row["id"]), () if found.exemplars else self._nearest_span(row))
 
     def _spans_of_evidence(self, found: Finding) -> Sequence[str]:
-        """Return an exemplar of the first row of a finding's evidence; of a line of the first screen, that of the screen."""
+        """Return an exemplar of the first row of a finding's evidence; of a line of the first screen, the screen's."""
         table = found.evidence
         if not len(table) or not {"service_name", "operation"} <= set(table.columns):
             shown = self.findings.get("screen.exemplar-1")
@@ -300,14 +294,18 @@ class Evidence:
             return shown.exemplars if is_line and shown is not None else ()
         first = table.iloc[0]
         value = found.estimate.value if found.estimate is not None and found.estimate.unit == "ns" else np.nan
-        row = {"service_name": first["service_name"], "operation": first["operation"], "side": CURRENT, "unit": "ns"}
+        row: Row = {
+            "service_name": first["service_name"],
+            "operation": first["operation"],
+            "side": CURRENT,
+            "unit": "ns",
+        }
         return self._nearest_span({**row, "scope": "spans", "value": value})
 
     def _nearest_span(self, row: Row) -> Sequence[str]:
         """Return ids of the trace and span whose duration is nearest to a value, among those that a row is about."""
-        traces = (
-            self.case.traces if row["side"] != BASELINE or self.case.baseline is None else self.case.baseline.traces
-        )
+        before = self.case.baseline
+        traces = before.traces if row["side"] == BASELINE and before is not None else self.case.traces
         is_mine = traces.has_duration & ~traces.is_inferred
         for column in ("service_name", "operation"):
             if isinstance(row[column], str) and row[column]:
@@ -328,14 +326,31 @@ class Evidence:
     def _with_trace(self, trace_id: str) -> TraceSet:
         """Return the trace with an id or unique prefix, of either side."""
         traces, baseline = self.sides
+        wanted = trace_id.strip().lower()
         for one in (traces, baseline):
-            if (
-                one is not None
-                and (name := [known for known in one.trace_ids if known.startswith(trace_id.strip().lower())])
-                and len(name) == 1
-            ):
-                return one.trace(name[0])
+            known = [] if one is None else [name for name in one.trace_ids if name.startswith(wanted)]
+            if one is not None and len(known) == 1:
+                return one.trace(known[0])
         return traces.trace(trace_id)  # says what is expected
+
+
+class _Stated(Sequence["Answer"]):
+    """Items that are made when they are asked for."""
+
+    def __init__(self, rows: Sequence[Row], make: Callable[[Row], Answer]) -> None:
+        self._rows, self._make = rows, make
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Answer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Answer]: ...
+    def __getitem__(self, index: int | slice) -> Answer | Sequence[Answer]:
+        if isinstance(index, slice):
+            return _Stated(self._rows[index], self._make)
+        return self._make(self._rows[index])
 
 
 def _chosen(value: str, allowed: Sequence[str]) -> str:
@@ -357,7 +372,7 @@ def _words(text: str) -> str:
     return " ".join(plain.split()).removesuffix(".")
 
 
-def _spans(traces: TraceSet) -> list[Row]:
+def _spans(traces: TraceSet) -> list[Answer]:
     """Return the spans of one trace in the order of their start."""
     spans = traces.spans
     path = critical_path(traces).spans
@@ -372,13 +387,12 @@ def _spans(traces: TraceSet) -> list[Row]:
         "start_ns",
         "duration_ns",
         "is_error",
-        "depth",
     ]
     rows = spans.sort_values("start_ns", kind="stable")[columns].to_dict("records")
     return [_span(row, first, on_path) for row in rows]
 
 
-def _span(row: Row, first: Any, on_path: dict[str, int]) -> Row:
+def _span(row: Row, first: Any, on_path: dict[str, int]) -> Answer:
     """Return one span; what is missing is left out."""
     named = {name: clean(row[name], limit=_TEXT) for name in ("service_name", "operation", "kind")}
     item = {"span_id": row["span_id"], "parent_span_id": row["parent_span_id"] or None, **named}
@@ -387,7 +401,7 @@ def _span(row: Row, first: Any, on_path: dict[str, int]) -> Row:
     return {name: value for name, value in item.items() if not pd.isna(value) and value is not False}
 
 
-def _details(traces: TraceSet, at: int) -> list[Row]:
+def _details(traces: TraceSet, at: int) -> list[Answer]:
     """Return the attributes of a span and of its resource, and its events."""
     table, span = traces.attributes, traces.spans.iloc[at]
     is_mine = (table["owner"] == "span") & (table["owner_id"] == at)

@@ -8,6 +8,7 @@ of the measured one.  A direction holds if the intervals of both sides do not ov
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -29,7 +30,7 @@ NEAREST: Final = 5
 _ABOUT: Final = 0.1
 _UNIT_OF: Final = {"ns": {"ns"}, "ratio": {"ratio"}, "count": {""}}
 _WHOLE: Final = ("change_share", "latency_share")  # shares of a whole that no subject is not a share of
-Row = dict[str, Any]
+Row = dict[Hashable, Any]
 
 
 class Check(NamedTuple):
@@ -82,7 +83,7 @@ def ruling(claim: str, rows: pd.DataFrame, *, is_comparable: bool = True) -> Rul
     >>> from tracekit.checks.case import Case
     >>> from tracekit.checks.measured import measured
     >>> rows = measured(Case(shop))
-    >>> [ruling(f"p50 of all requests is {one}", rows).word for one in ("160 ms", "0.2 s", "170 ms", "a lot")]
+    >>> [ruling(f"p50 of all requests is {one}", rows).word for one in ("100 ms", "0.1 s", "170 ms", "a lot")]
     ['true', 'true', 'false', 'not decidable']
     """
     if not claim.strip():
