@@ -30,7 +30,7 @@ from tracekit import (
     cli_pull,
     cli_verify,
 )
-from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
+from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
@@ -193,6 +193,7 @@ def report(
     sample_spans: SampleSpans = None,
     redact: Redact = None,
     no_redact: NoRedact = False,
+    embed_spans: EmbedSpans = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -221,7 +222,8 @@ def report(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _write_report(sides, output, title, outgoing=outgoing, logs=logs, slo=objective, prices=charged)
+    options = {"outgoing": outgoing, "embed": embed_spans}
+    _write_report(sides, output, title, logs=logs, slo=objective, prices=charged, **options)
 
 
 def _objective(slo: str | None, latency_ms: float | None) -> dict[str, float] | None:
@@ -417,6 +419,7 @@ def _write_report(
     title: str | None,
     *,
     outgoing: Outgoing | None = None,
+    embed: bool = False,
     logs: list[str] | None = None,
     slo: dict[str, float] | None = None,
     prices: list[Price] | None = None,
@@ -428,7 +431,7 @@ def _write_report(
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
     results = Standard.between(sides, logs, Goals.of(slo, prices), outgoing)
-    written = write(results, output, title=title, outgoing=outgoing)
+    written = write(results, output, title=title, outgoing=outgoing, embed=embed)
     show(screen_table(results.screen))
     _show_findings(results, written, outgoing)
 

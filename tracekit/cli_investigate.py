@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 import tracekit as tk
-from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
+from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def investigate(
     ] = None,
     redact: Redact = None,
     no_redact: NoRedact = False,
+    embed_spans: EmbedSpans = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if users are hurt when the data end.")] = False,
     sample_spans: SampleSpans = None,
@@ -62,6 +63,8 @@ def investigate(
     Exit code 0; 1 with --fail, if users are hurt when the data end (critical); 2: a file or argument error.
     """
     policy = usable(redact, no_redact=no_redact)
+    if embed_spans and output is None:
+        raise typer.BadParameter("spans are embedded in a report: give --output", param_hint="--embed-spans")
     deployments = _deployments(deployment)
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     before = read_traces(baseline, **options) if baseline else None
@@ -82,7 +85,7 @@ def investigate(
     else:
         show_screen(shown)
     if output is not None:
-        written = found.report(output, redact=policy)
+        written = found.report(output, redact=policy, embed=embed_spans)
         typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
     raise typer.Exit(HURT if fail and found.severity == "critical" else 0)
 

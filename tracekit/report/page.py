@@ -18,6 +18,7 @@ from tracekit.report.prose import sentence
 from tracekit.report.sections import outline
 from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
+from tracekit.report.spans import embedded_spans
 from tracekit.report.standard import Standard
 from tracekit.text import clean
 from tracekit.traces import TraceSet
@@ -57,6 +58,7 @@ def write(
     title: str | None = None,
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
+    embed: bool = False,
 ) -> Path:
     """Write the page; see ``tracekit.report.report``."""
     target = Path(path)
@@ -64,7 +66,7 @@ def write(
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
         raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
     given = {"baseline": baseline, "periods": periods, "logs": logs, "goals": goals}
-    page = render(sections, **given, title=title, generated=generated, outgoing=outgoing)
+    page = render(sections, **given, title=title, generated=generated, outgoing=outgoing, embed=embed)
     if outgoing is not None:
         outgoing.check(_STATIC.sub("", page).encode("utf-8"), target.name)
     _write(target, page)
@@ -81,6 +83,7 @@ def render(
     title: str | None = None,
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
+    embed: bool = False,
 ) -> str:
     """Return the page as HTML text; of a ``Standard`` the traces are those that may leave."""
     given = sections if isinstance(sections, Standard) else None
@@ -89,6 +92,9 @@ def render(
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
         baseline = None if baseline is None else outgoing.traces(baseline)
     standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
+    if embed and standard is None:
+        raise ValueError("expected a TraceSet among the sections for embed= to refer to, found none")
+    own_spans = embedded_spans(standard.sides, is_redacted=outgoing is not None) if embed and standard else None
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -99,6 +105,7 @@ def render(
     return template.render(
         title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
         redaction=_NOT_REDACTED if outgoing is None else outgoing.statement,
+        own_spans=own_spans,
         claims=embedded(ledger_of(standard, outgoing)) if standard else "",
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
