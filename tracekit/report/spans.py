@@ -84,8 +84,8 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
     count = sum(len(traces.columns.spans) for traces in sets.values())
     if len(raw) > LIMIT:
         raise RenderError(
-            f"expected at most {size(LIMIT)} of spans to embed, found {size(len(raw))} ({plural(count, 'span')}): choose"
-            " fewer traces, or leave embed= out and keep the sources for tk.verify"
+            f"expected at most {size(LIMIT)} of spans to embed, found {size(len(raw))} ({plural(count, 'span')}):"
+            " choose fewer traces, or leave embed= out and keep the sources for tk.verify"
         )
     text = base64.b64encode(raw).decode("ascii")
     statement = _statement(plural(count, "span"), size(len(text)), sides, is_redacted=is_redacted)
@@ -96,10 +96,11 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
 def _statement(spans: str, length: str, sides: Sides, *, is_redacted: bool) -> str:
     """Return what the page contains, what that proves, and what it does not."""
     more = " and ".join(name for name in sides.inputs if name != _BASELINE)
+    given = f", given the same {more}" * bool(more)
     kind = "redacted spans" if is_redacted else "spans"
     parts = [
-        f"This file contains the {kind} that its claims were computed from ({spans}, {length}): tracekit verify FILE",
-        f" computes every claim of the first screen and findings again{f', given the same {more}' * bool(more)}.",
+        f"This file contains the {kind} that its claims were computed from ({spans}, {length}): tracekit verify",
+        f" FILE computes every claim of the first screen and findings again{given}.",
         " That shows that the claims follow from these spans, not that these spans are what was recorded.",
         " Claims are about the redacted spans; what redaction removed cannot be verified." * is_redacted,
     ]
@@ -152,7 +153,7 @@ def spans_in(page: str, name: str) -> Spans | None:
     try:
         raw = base64.b64decode(block[2], validate=True)
         sets = _read(raw)
-    except (binascii.Error, zipfile.BadZipFile, LoadError, OSError, ValueError, KeyError, EOFError) as error:
+    except (binascii.Error, zipfile.BadZipFile, LoadError, OSError, ValueError, RuntimeError, EOFError) as error:
         raise TracekitError(f"expected spans of a report to read, found damaged ones in {name}: {error}") from error
     return Spans(sets[_TRACES], sets.get(_BASELINE), _digest(block[2]) == block[1])
 
@@ -172,6 +173,8 @@ def _read(raw: bytes) -> dict[str, TraceSet]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(one))
         names = [name for name in (_TRACES, _BASELINE) if (Path(folder) / name).is_dir()]
+        if _TRACES not in names:
+            raise ValueError("expected a store of the traces in the archive, found none")
         return {name: read(Path(folder) / name, progress=False) for name in names}
 
 
