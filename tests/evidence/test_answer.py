@@ -130,6 +130,17 @@ def test_text_from_traces_stays_in_untrusted_data(hostile, tool, arguments):
     assert answer.get("verdict") in {None, "not decidable", "false"}
 
 
+def test_no_trace_and_one_are_answered_too():
+    shop = tk.load_sample("small-shop")[1]
+    for traces in (shop.where("duration_ns < 0"), shop.trace("a1")):
+        evidence = Evidence(traces)
+        for tool in ("overview", "investigate", "critical_path"):
+            assert token_bound(evidence.checked(getattr(evidence, tool)(), "")) <= LIMIT
+        assert evidence.verify_claim("p95 of all requests is 3 ms")["verdict"] != "true"
+        with pytest.raises(ValueError, match="expected traces on both sides, found none"):
+            evidence.attributes()
+
+
 def test_errors_say_what_is_expected(hostile):
     with pytest.raises(TracekitError, match=r"expected a baseline to compare with, found none; start the server with"):
         hostile.attributes("baseline")

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tracekit.checks.measured import BASELINE, CHANGE, CURRENT, SUBJECT
@@ -145,8 +146,8 @@ def _subjects(clause: Clause, rows: pd.DataFrame) -> tuple[list[list[Row]], list
     """Return the rows of each subject that the names of a clause stand for, and those of which they name a whole."""
     names = set(clause.names)
     mine = rows[rows["metric"] == clause.metrics[0]]
-    is_mine = [names <= _named(row) for row in mine[list(SUBJECT)].to_dict("records")]
-    groups = [_of(group) for _, group in mine[is_mine].groupby([*SUBJECT, "scope"], sort=False)]
+    is_mine = np.array([names <= _named(row) for row in mine[list(SUBJECT)].to_dict("records")], bool)
+    groups = [_of(group) for _, group in mine.loc[is_mine].groupby([*SUBJECT, "scope"], sort=False)]
     exact = [group for group in groups if _named(group[0]) - _spared(group[0], names) == names]
     narrower = [group for group in groups if group not in exact] if names else []
     return (narrower, []) if not exact and len(narrower) == 1 else (exact, narrower)
