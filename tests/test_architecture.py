@@ -43,6 +43,7 @@ LAYERS = [
     {"views"},
     {"report"},
     {"investigation"},
+    {"evidence"},
     {
         "explanations",
         "samples",
@@ -61,6 +62,7 @@ LAYERS = [
         "cli_audit",
         "cli_verify",
         "cli_notebook",
+        "cli_mcp",
         "cli",
         "__main__",
     },  # "" is tracekit/__init__.py
@@ -85,6 +87,7 @@ COMMANDS = [
     "cli_audit",
     "cli_verify",
     "cli_notebook",
+    "cli_mcp",
     "cli",
     "__main__",
 ]  # each may import those before it
@@ -124,7 +127,9 @@ LIBRARIES = {  # the only packages that may import a heavy or a networking libra
         "cli_privacy",
         "cli_verify",
         "cli_notebook",
+        "cli_mcp",
     },
+    "mcp": {"evidence"},
     "rich": {"cli_tables", "cli_path", "cli_listen", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = format_names()

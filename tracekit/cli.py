@@ -23,6 +23,7 @@ from tracekit import (
     cli_diff,
     cli_investigate,
     cli_listen,
+    cli_mcp,
     cli_notebook,
     cli_path,
     cli_privacy,
@@ -31,7 +32,7 @@ from tracekit import (
 )
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_notebook import absolute
-from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, removals_printed, usable
+from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import ByParts, SampleSpans, read_recording, read_traces
 from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
@@ -79,6 +80,7 @@ app.command()(cli_privacy.privacy)
 app.command()(cli_verify.verify)
 app.command()(cli_notebook.new)
 app.command(cls=cli_notebook.PairsOfArguments)(cli_notebook.run)
+app.command()(cli_mcp.mcp)
 
 Files = Annotated[
     list[str],
@@ -189,6 +191,7 @@ def report(
     by_parts: ByParts = False,
     redact: Redact = None,
     no_redact: NoRedact = False,
+    embed_spans: EmbedSpans = False,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
@@ -219,7 +222,8 @@ def report(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _write_report(sides, output, title, outgoing=outgoing, logs=logs, slo=objective, prices=charged)
+    options = {"outgoing": outgoing, "embed": embed_spans}
+    _write_report(sides, output, title, logs=logs, slo=objective, prices=charged, **options)
 
 
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
@@ -377,6 +381,7 @@ def _write_report(
     title: str | None,
     *,
     outgoing: Outgoing | None = None,
+    embed: bool = False,
     logs: list[str] | None = None,
     slo: dict[str, float] | None = None,
     prices: list[Price] | None = None,
@@ -388,7 +393,7 @@ def _write_report(
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
     results = Standard.between(sides, logs, Goals.of(slo, prices), outgoing)
-    written = write(results, output, title=title, outgoing=outgoing)
+    written = write(results, output, title=title, outgoing=outgoing, embed=embed)
     show(screen_table(results.screen))
     _show_findings(results, written, outgoing)
 

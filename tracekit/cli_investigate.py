@@ -11,7 +11,7 @@ import typer
 
 import tracekit as tk
 from tracekit.checks.postmortem.result import Length  # noqa: TC001 - typer reads the annotations
-from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
+from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, usable
 from tracekit.cli_reading import SampleSpans, read_traces
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def investigate(
     ] = None,
     redact: Redact = None,
     no_redact: NoRedact = False,
+    embed_spans: EmbedSpans = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if users are hurt when the data end.")] = False,
     sample_spans: SampleSpans = None,
@@ -71,6 +72,8 @@ def investigate(
     """
     policy = usable(redact, no_redact=no_redact)
     _check_postmortem(postmortem, template)
+    if embed_spans and output is None:
+        raise typer.BadParameter("spans are embedded in a report: give --output", param_hint="--embed-spans")
     deployments = _deployments(deployment)
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     before = read_traces(baseline, **options) if baseline else None
@@ -91,7 +94,7 @@ def investigate(
     else:
         show_screen(shown)
     if output is not None:
-        written = found.report(output, redact=policy)
+        written = found.report(output, redact=policy, embed=embed_spans)
         typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
     if postmortem is not None:
         written = found.postmortem(postmortem, length=length, template=template, redact=policy)

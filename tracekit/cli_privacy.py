@@ -22,6 +22,9 @@ Redact = Annotated[
     typer.Option("--redact", help="Redaction policy: default, or a TOML file.", metavar="POLICY"),
 ]
 NoRedact = Annotated[bool, typer.Option("--no-redact", help="Keep personal data and secrets in what is written.")]
+EmbedSpans = Annotated[
+    bool, typer.Option("--embed-spans", help="Also write the redacted spans into the report, for tracekit verify.")
+]
 
 
 def privacy(

@@ -18,9 +18,12 @@ DIFFERENT = 1
 def verify(
     report: Annotated[Path, typer.Argument(help="HTML report of tracekit.", show_default=False)],
     files: Annotated[
-        list[str],
-        typer.Argument(help="Files, folders, globs, archives, or Parquet stores it was made from.", show_default=False),
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders, globs, archives, or Parquet stores it was made from; without, the spans in it.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     baseline: Annotated[list[str] | None, typer.Option(help="Baseline that it was made with. Repeatable.")] = None,
     logs: Annotated[list[str] | None, typer.Option(help="Log lines that it was made with. Repeatable.")] = None,
@@ -34,7 +37,7 @@ def verify(
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
 ) -> None:
-    """Recompute every claim of a report from the files it was made from, and list what differs.
+    """Recompute every claim of a report from the files it was made from, or its own spans, and list what differs.
 
     Exit code 0: verified; 1: something differs; 2: a file or argument error.
     """
@@ -43,8 +46,10 @@ def verify(
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     goals: dict[str, Any] = {"slo": objective_of(slo, slo_latency_ms), "prices": prices_of(prices)}
     policy = usable(redact, no_redact=False)
+    if baseline and not files:
+        raise typer.BadParameter("a baseline needs the FILES of the report", param_hint="--baseline")
     before = read_traces(baseline, **options) if baseline else None
-    traces = read_traces(files, **options)
+    traces = read_traces(files, **options) if files else None
     try:
         found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, **goals)
     except ValueError as error:

@@ -90,6 +90,7 @@ class Investigation(Shown):
         title: str | None = None,
         generated: datetime | None = None,
         redact: Policy | str | Path | Mapping[str, Any] | None = "default",
+        embed: bool = False,
     ) -> Path:
         """Write the report into one self-contained HTML file, with the same findings.
 
@@ -105,6 +106,8 @@ class Investigation(Shown):
             Time shown in the footer.
         redact
             What becomes of personal data and secrets, as for ``tk.report``; None writes everything.
+        embed
+            Whether the page contains the spans, as for ``tk.report``: ``tk.verify(path)`` then needs nothing else.
 
         Returns
         -------
@@ -114,7 +117,8 @@ class Investigation(Shown):
         Raises
         ------
         RenderError
-            If the folder does not exist, or the path is a folder; if the finished page contains a removed value.
+            If the folder does not exist, or the path is a folder; more than 25 MB of spans to embed; if the finished
+            page contains a removed value.
         ValueError
             A policy that cannot be used.
 
@@ -128,7 +132,7 @@ class Investigation(Shown):
         """
         outgoing = Outgoing.of(redact)
         shown = self if outgoing is None else self.redacted(outgoing)
-        return write(shown.standard, path, title=title, generated=generated, outgoing=outgoing)
+        return write(shown.standard, path, title=title, generated=generated, outgoing=outgoing, embed=embed)
 
     def postmortem(
         self,
@@ -154,7 +158,8 @@ class Investigation(Shown):
             In Markdown, ``full`` has all sentences.
         template
             Jinja2 template of Markdown with headings of your own.  It sees ``title``, ``length``, ``sections`` (name,
-            title, entries), each section by its name, ``pictures``, ``captions``, ``facts``, ``redaction`` and ``generated``.
+            title, entries), each section by its name, ``pictures``, ``captions``, ``facts``, ``redaction`` and
+            ``generated``.
         title
             Title of the page (default: the names of the sources).
         generated

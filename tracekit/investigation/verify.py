@@ -20,6 +20,7 @@ from tracekit.report.goals import Goals
 from tracekit.report.ledger import is_shown, ledger_in, ledger_of, words_of
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
+from tracekit.report.spans import spans_in
 from tracekit.report.standard import Standard
 from tracekit.text import plural
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.cost.prices import Price
     from tracekit.loading.store.trace_store import TraceStore
     from tracekit.redaction.policy import Policy
+    from tracekit.report.spans import Spans
     from tracekit.traces import TraceSet
 
 COLUMNS: Final = ("kind", "name", "status", "stated", "found")
@@ -86,7 +88,7 @@ class Verification(Shown):
 
 def verify(
     report: str | PathLike[str],
-    traces: TraceSet | TraceStore,
+    traces: TraceSet | TraceStore | None = None,
     *,
     baseline: TraceSet | None = None,
     logs: Any = None,
@@ -104,7 +106,8 @@ def verify(
     report
         File that ``tk.report``, ``Investigation.report`` or a command wrote about one set of traces.
     traces, baseline
-        The traces that it was made from, with the same sampling weights; the store of a report of a store.
+        The traces that it was made from, with the same sampling weights; the store of a report of a store.  Without
+        traces, the spans in the report are used, if it was written with ``embed=True``.
     logs, rules, requests, deployments, slo, prices
         The other inputs that it was made with, if any.
     redact
@@ -120,15 +123,20 @@ def verify(
     TypeError
         Not a path, or not a TraceSet.
     TracekitError
-        The file is not a report with claims, or cannot be read.
+        The file is not a report with claims, or cannot be read; no traces were given, and it contains none, or damaged
+        ones.
     ValueError
         An input that the report was made with was not given.
 
     Notes
     -----
     Traces are compared by a checksum of all spans, attributes, events and links after redaction: a change inside a
-    value that redaction masks is not seen.  Claims (the first screen and the findings) are compared by their words and
-    by their numbers to 1e-9, and the page has to show their words.  Tables and charts of the page are not compared.
+    value that redaction masks is not seen.  Claims (the first screen, the findings, the sentence of each figure) are
+    compared by their words and by their numbers to 1e-9, and the page has to show their words.  Tables and charts of
+    the page are not compared.
+
+    With the spans in the report, they are compared as they are, after redaction: that shows that the claims follow from
+    these spans, not that these spans are what was recorded.
 
     Examples
     --------
@@ -137,26 +145,53 @@ def verify(
     ...     page = tk.report(shop, f"{folder}/shop.html", baseline=baseline)
     ...     [tk.verify(page, one, baseline=baseline).is_verified for one in (shop, baseline)]
     [True, False]
+
+    A report that contains its spans:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tk.verify(tk.report(shop, f"{folder}/shop.html", embed=True)).is_verified
+    True
     """
-    check_traces(traces, "verify", stores=True)
+    if traces is not None:
+        check_traces(traces, "verify", stores=True)
     if baseline is not None:
         check_traces(baseline, "verify")
+    if traces is None and baseline is not None:
+        raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
     if not isinstance(report, str | PathLike):
         raise TypeError(f"expected the path of a report for tk.verify, found {type(report).__name__}")
     page = _page(Path(report))
     stated, is_as_written = ledger_in(page, Path(report).name)
+    own = None if traces is not None else _own_spans(page, Path(report).name)
+    if own is not None:
+        traces, baseline = own.traces, own.baseline
+    assert traces is not None
     given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
     given |= {"slo": slo, "prices": prices}
-    _check_inputs(stated, given, baseline, redact)
-    outgoing = None if stated["redacted"] == "none" else Outgoing.of(redact)
+    _check_inputs(stated, given, baseline, redact, is_own=own is not None)
+    is_plain = own is not None or stated["redacted"] == "none"  # spans in a page are redacted already
+    outgoing = None if is_plain else Outgoing.of(redact)
     found = ledger_of(_again(stated["asked"], traces, baseline, given, outgoing), outgoing)
-    rows = [_as_written(is_as_written), *_sets(stated, found), *_claims(stated, found), *_shown(stated, words_of(page))]
+    rows = [_as_written("claims", is_as_written)]
+    rows += [] if own is None else [_as_written("spans", own.is_as_written)]
+    rows += [*_sets(stated, found), *_claims(stated, found), *_shown(stated, words_of(page))]
     return Verification(pd.DataFrame(rows, columns=list(COLUMNS)), stated["tracekit"], found["tracekit"])
 
 
-def _as_written(is_as_written: bool) -> tuple[str, ...]:
-    """Return the row on the claims in the file, as bytes."""
-    return "file", "claims", VERIFIED if is_as_written else "different", "as written", "" if is_as_written else "edited"
+def _own_spans(page: str, name: str) -> Spans:
+    """Return the spans in a report."""
+    found = spans_in(page, name)
+    if found is None:
+        raise TracekitError(
+            f"expected traces, or a report that contains its spans, found none in {name}: pass the traces it was made"
+            " from, or write it with embed=True (--embed-spans)"
+        )
+    return found
+
+
+def _as_written(name: str, is_as_written: bool) -> tuple[str, ...]:
+    """Return the row on the claims or spans in the file, as bytes."""
+    return "file", name, VERIFIED if is_as_written else "different", "as written", "" if is_as_written else "edited"
 
 
 def _page(path: Path) -> str:
@@ -167,7 +202,9 @@ def _page(path: Path) -> str:
         raise TracekitError(f"expected a report to read, found {path}: {error}") from error
 
 
-def _check_inputs(stated: Mapping[str, Any], given: Mapping[str, Any], baseline: TraceSet | None, redact: Any) -> None:
+def _check_inputs(
+    stated: Mapping[str, Any], given: Mapping[str, Any], baseline: TraceSet | None, redact: Any, *, is_own: bool
+) -> None:
     """Raise ValueError unless the inputs are those that the report was made with."""
     needed = {name for name in stated["inputs"] if name in _OPTIONS}
     lacking = sorted(name for name in needed if given[name] is None)
@@ -177,7 +214,7 @@ def _check_inputs(stated: Mapping[str, Any], given: Mapping[str, Any], baseline:
     if lacking:
         names = " and ".join(f"{name}=" for name in lacking)
         raise ValueError(f"expected {names}, which the report was made with, found none; pass the same")
-    if stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
+    if not is_own and stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
         raise ValueError("expected redact=, as the report was made with a policy of its own, found none; pass the same")
 
 

@@ -40,6 +40,7 @@ def report(
     title: str | None = None,
     generated: datetime | None = None,
     redact: Policy | str | Path | Mapping[str, Any] | None = "default",
+    embed: bool = False,
 ) -> Path:
     """Write a report into one self-contained HTML file.
 
@@ -92,6 +93,8 @@ def report(
         What becomes of personal data and secrets (``TraceSet.redact``), in the traces, the baseline, log messages and
         all parts; the footer says what was removed.  None writes everything, and the footer says so.  Of a store, the
         traces that are shown are redacted as those of a TraceSet, and the texts of tables and findings by pattern.
+    embed
+        Whether the page contains the spans, as they may leave: ``tk.verify(path)`` then needs nothing else.
 
     Returns
     -------
@@ -101,8 +104,8 @@ def report(
     Raises
     ------
     RenderError
-        If the folder does not exist, or the path is a folder.  If the finished page contains a value that was removed,
-        such as in an image; nothing is written then.
+        If the folder does not exist, or the path is a folder; more than 25 MB of spans to embed.  If the finished page
+        contains a value that was removed, such as in an image; nothing is written then.
     TypeError
         If a part cannot be shown; the message names it and lists what can be shown.
     ValueError
@@ -150,4 +153,5 @@ def report(
     given = {"split": split, "period": period, "baseline_period": baseline_period}
     outgoing = Outgoing.of(redact)
     more = {"logs": logs, "goals": goals, "title": title, "generated": generated, "outgoing": outgoing}
+    more["embed"] = embed
     return write(sections, path, baseline=baseline, periods=given, **more)

@@ -33,7 +33,7 @@ VERSION: Final = 1
 _BLOCK: Final = re.compile(
     r'<script type="application/json" id="tracekit-claims" data-digest="(\w+)">(.*?)</script>', re.DOTALL
 )
-_HIDDEN: Final = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+_HIDDEN: Final = re.compile(r"<(script|style|template)\b.*?</\1>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 
 

@@ -16,6 +16,7 @@ from tracekit.report.postmortem import postmortem_shown
 from tracekit.report.sections import Recording, outline
 from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
+from tracekit.report.spans import embedded_spans
 from tracekit.report.standard import Standard
 from tracekit.report.templates import environment
 from tracekit.text import clean
@@ -56,11 +57,12 @@ def write(
     title: str | None = None,
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
+    embed: bool = False,
 ) -> Path:
     """Write the page; see ``tracekit.report.report``."""
     target = target_of(path)
     given = {"baseline": baseline, "periods": periods, "logs": logs, "goals": goals}
-    page = render(sections, **given, title=title, generated=generated, outgoing=outgoing)
+    page = render(sections, **given, title=title, generated=generated, outgoing=outgoing, embed=embed)
     if outgoing is not None:
         outgoing.check(_STATIC.sub("", page).encode("utf-8"), target.name)
     put(target, page)
@@ -86,6 +88,7 @@ def render(
     title: str | None = None,
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
+    embed: bool = False,
 ) -> str:
     """Return the page as HTML text; of a ``Standard`` the traces are those that may leave."""
     given = sections if isinstance(sections, Standard) else None
@@ -96,6 +99,9 @@ def render(
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
         baseline = outgoing.set_of(baseline)
     standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
+    if embed and standard is None:
+        raise ValueError("expected a TraceSet among the sections for embed= to refer to, found none")
+    own_spans = embedded_spans(standard.sides, is_redacted=outgoing is not None) if embed and standard else None
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -106,6 +112,7 @@ def render(
     return template.render(
         title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
         redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
+        own_spans=own_spans,
         claims=embedded(ledger_of(standard, outgoing)) if standard else "",
         postmortem=postmortem_shown(standard, outgoing) if standard else None,
         policy=content_security_policy(script, style, inserted=plotly),

@@ -1,0 +1,280 @@
+"""A report with its spans is verified by nothing but itself, and not if one digit of either was changed."""
+
+import base64
+import io
+import json
+import re
+import zipfile
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted import planted, recording
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit.cli import app
+from tracekit.loading.checksum import checksum
+from tracekit.redaction.archive import texts_of_archive
+from tracekit.report import spans as module
+from tracekit.report.redaction import Outgoing, unpacked
+from tracekit.report.sides import sides_of
+from tracekit.report.spans import embedded_spans, spans_in
+
+TEMPLATE = re.compile(r'<template id="tracekit-spans" data-digest="(\w+)">([^<]*)</template>')
+CLAIMS = re.compile(r'id="tracekit-claims" data-digest="\w+">(.*?)</script>', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return tk.load_sample("small-shop")
+
+
+@pytest.fixture(scope="module")
+def page(sides, tmp_path_factory):
+    return tk.report(sides[1], tmp_path_factory.mktemp("spans") / "report.html", baseline=sides[0], embed=True)
+
+
+def resealed(text, block):
+    """The page with other spans, and the digest that fits them: what somebody who edits it deliberately does."""
+    return TEMPLATE.sub(f'<template id="tracekit-spans" data-digest="{module._digest(block)}">{block}</template>', text)
+
+
+def is_refused(path):
+    """Whether a report is not verified by its own spans."""
+    try:
+        return not tk.verify(path).is_verified
+    except tk.TracekitError:
+        return True
+
+
+def test_a_report_is_verified_by_nothing_but_itself(page):
+    found = tk.verify(page)
+    assert found.is_verified, found.differences
+    assert (found.table["kind"] == "claim").sum() > 3
+    assert {"claims", "spans"} == set(found.table[found.table["kind"] == "file"]["name"])
+    ran = CliRunner().invoke(app, ["verify", str(page)])
+    assert ran.exit_code == 0, ran.output
+    assert "Verification(verified: " in ran.output
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda traces, path: tk.report(traces, path, embed=True),
+        lambda traces, path: tk.report(traces, path, redact=None, embed=True),
+        lambda traces, path: tk.report(traces, path, redact=tk.Policy(default="drop"), embed=True),
+        lambda traces, path: tk.report(traces.with_weights(3), path, embed=True),
+        lambda traces, path: tk.report(["Hello.", tk.section("A", traces.summary), traces], path, embed=True),
+        lambda traces, path: tk.investigate(traces).report(path, embed=True),
+    ],
+)
+def test_reports_of_all_kinds_are_verified(made, sides, tmp_path):
+    found = tk.verify(made(sides[1], tmp_path / "a.html"))
+    assert found.is_verified, found.differences
+
+
+def test_a_baseline_from_the_recording_is_not_written_twice(tmp_path):
+    before, during = tk.load_sample("checkout-regression")
+    written = tk.report(before + during, tmp_path / "a.html", split="04:59:00", embed=True)
+    own = spans_in(written.read_text(encoding="utf-8"), "a.html")
+    assert len(own.traces) == 2000
+    assert own.baseline is None
+    assert tk.verify(written).is_verified
+
+
+def test_the_spans_are_those_that_the_claims_are_about(page, sides):
+    own = spans_in(page.read_text(encoding="utf-8"), "report.html")
+    outgoing = Outgoing.of("default")
+    assert [checksum(one) for one in (own.traces, own.baseline)] == [
+        checksum(outgoing.traces(sides[at])) for at in (1, 0)
+    ]
+    assert own.is_as_written
+
+
+def test_the_page_says_what_it_contains_and_what_that_proves(page, sides, tmp_path):
+    text = page.read_text(encoding="utf-8")
+    assert "This file contains the redacted spans that its claims were computed from (" in text
+    assert "not that these spans are what was recorded" in text
+    assert "what redaction removed cannot be verified" in text
+    without = tk.report(sides[1], tmp_path / "a.html", baseline=sides[0]).read_text(encoding="utf-8")
+    assert text.count("<script") == without.count("<script")
+    assert "<template" not in without
+
+
+def test_the_same_traces_give_the_same_bytes(sides):
+    made = [embedded_spans(sides_of(sides[1], sides[0]), is_redacted=False).element for _ in range(2)]
+    assert made[0] == made[1]
+
+
+def test_folders_of_sources_are_not_in_the_page(page):
+    text = page.read_text(encoding="utf-8")
+    own = spans_in(text, "a")
+    assert not [uri for uri in own.traces.sources["uri"].astype(str) if "/" in uri]
+    folders = str(module.Path(__file__).parents[2]).encode()
+    assert not [layer for layer in unpacked(TEMPLATE.search(text)[2].encode()) if folders in layer]
+
+
+# ------------------------------------------------------------------ one digit
+
+
+@settings(max_examples=12)
+@given(at=st.integers(0, 10**9), step=st.integers(1, 9))
+def test_one_changed_digit_of_the_spans_is_noticed(page, tmp_path_factory, at, step):
+    """Of the base64, with the digest that was there and with one that fits."""
+    text = page.read_text(encoding="utf-8")
+    block = TEMPLATE.search(text)[2]
+    digits = [place for place, letter in enumerate(block) if letter.isdigit()]
+    place = digits[at % len(digits)]
+    changed = block[:place] + str((int(block[place]) + step) % 10) + block[place + 1 :]
+    path = tmp_path_factory.mktemp("digit") / "a.html"
+    path.write_text(text.replace(block, changed), encoding="utf-8")
+    assert is_refused(path)
+
+
+@settings(max_examples=8)
+@given(
+    row=st.integers(0, 10**6),
+    by=st.integers(1, 9),
+    name=st.sampled_from(["start_ns", "end_ns", "span_id", "status_code"]),
+)
+def test_one_changed_number_of_a_span_is_noticed_also_if_it_is_packed_anew(page, tmp_path_factory, row, by, name):
+    text = page.read_text(encoding="utf-8")
+    own = spans_in(text, "a")
+    spans = own.traces.columns.spans
+    values = getattr(spans, name).copy()
+    place = row % len(values)
+    values[place] = values[place] + by if name != "status_code" else (values[place] + 1) % 3
+    forged = tk.TraceSet(replace(own.traces.columns, spans=replace(spans, **{name: values})))
+    element = embedded_spans(sides_of(forged, own.baseline), is_redacted=True).element
+    path = tmp_path_factory.mktemp("number") / "a.html"
+    path.write_text(TEMPLATE.sub(lambda _: element, text), encoding="utf-8")
+    assert is_refused(path)
+
+
+@settings(max_examples=12)
+@given(at=st.integers(0, 10**9), step=st.integers(1, 9))
+def test_one_changed_digit_of_a_claim_is_noticed(page, tmp_path_factory, at, step):
+    text = page.read_text(encoding="utf-8")
+    block = CLAIMS.search(text)
+    inside = [place for place in range(block.start(1), block.end(1)) if text[place].isdigit()]
+    place = inside[at % len(inside)]
+    path = tmp_path_factory.mktemp("claim") / "a.html"
+    path.write_text(text[:place] + str((int(text[place]) + step) % 10) + text[place + 1 :], encoding="utf-8")
+    assert is_refused(path)
+
+
+def test_changed_weights_are_noticed(page, tmp_path):
+    """They are no part of the checksum; claims that rest on them differ."""
+    text = page.read_text(encoding="utf-8")
+    own = spans_in(text, "a")
+    element = embedded_spans(sides_of(own.traces.with_weights(2), own.baseline), is_redacted=True).element
+    (tmp_path / "a.html").write_text(TEMPLATE.sub(lambda _: element, text), encoding="utf-8")
+    assert is_refused(tmp_path / "a.html")
+
+
+# ------------------------------------------------------------------ hostile pages
+
+
+def archive(members):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "AAAA", "!!!", archive({}), archive({"traces/spans.parquet": b"nothing"}), archive({"../../evil.json": b"{}"}),
+        archive({"/etc/evil.json": b"{}"}), archive({"traces/run.py": b"print(1)"}), archive({"other/a.json": b"{}"}),
+    ],
+)  # fmt: skip
+def test_damaged_spans_are_an_error_and_nothing_is_unpacked_elsewhere(page, tmp_path, block):
+    text = resealed(page.read_text(encoding="utf-8"), block)
+    folder = tmp_path / "deep" / "er"
+    folder.mkdir(parents=True)
+    (folder / "a.html").write_text(text, encoding="utf-8")
+    with pytest.raises(tk.TracekitError, match=r"expected spans of a report to read, found damaged ones in a\.html"):
+        tk.verify(folder / "a.html")
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_report_without_spans_asks_for_them(sides, tmp_path):
+    written = tk.report(sides[1], tmp_path / "a.html")
+    with pytest.raises(
+        tk.TracekitError, match=r"expected traces, or a report that contains its spans, found none in a\.html"
+    ):
+        tk.verify(written)
+    with pytest.raises(TypeError, match="expected traces= with baseline=, found none"):
+        tk.verify(written, baseline=sides[0])
+    ran = CliRunner().invoke(app, ["verify", str(written)])
+    assert ran.exit_code == 2
+    assert "--embed-spans" in ran.output
+    ran = CliRunner().invoke(app, ["verify", str(written), "--baseline", "x"])
+    assert ran.exit_code == 2
+
+
+def test_too_many_spans_are_refused_with_their_size(sides, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LIMIT", 1000)
+    with pytest.raises(
+        tk.RenderError, match=r"expected at most 1\.0 kB of spans to embed, found .* spans?\): choose fewer"
+    ):
+        tk.report(sides[1], tmp_path / "a.html", embed=True)
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_spans_need_traces(tmp_path):
+    with pytest.raises(ValueError, match="expected a TraceSet among the sections for embed= to refer to, found none"):
+        tk.report(["Hello."], tmp_path / "a.html", embed=True)
+
+
+# ------------------------------------------------------------------ privacy
+
+
+def test_no_planted_secret_is_in_the_embedded_spans(tmp_path):
+    values = planted(3, 60)
+    (tmp_path / "now.jsonl").write_bytes(recording(values))
+    written = tk.report(tk.read(tmp_path / "now.jsonl"), tmp_path / "a.html", embed=True)
+    raw = base64.b64decode(TEMPLATE.search(written.read_text(encoding="utf-8"))[2])
+    whole = b"\n".join(texts_of_archive(raw)).decode("utf-8", "replace")
+    assert "GET /shop" in whole
+    assert not [value for _, value, _ in values if value in whole or json.dumps(value)[1:-1] in whole]
+    assert tk.verify(written).is_verified
+
+
+def test_the_scan_of_the_finished_bytes_reads_the_embedded_spans(tmp_path):
+    """A value that was redacted elsewhere is found inside of Parquet inside of the archive inside of base64."""
+    secret, card = "kP9xQ2vLw7RtZ4mNcB8sYd3FhJ6gTaUe", "4111111111111111"
+    values = [("API token", secret, secret), ("payment card", card, card)]
+    (tmp_path / "now.jsonl").write_bytes(recording(values))
+    element = embedded_spans(sides_of(tk.read(tmp_path / "now.jsonl")), is_redacted=False).element
+    for value in (secret, card):
+        outgoing = Outgoing.of("default")
+        outgoing.values.add(value)
+        with pytest.raises(tk.RenderError, match=r"expected no removed value in a\.html"):
+            outgoing.check(element.encode(), "a.html")
+
+
+def test_a_card_that_is_a_number_is_found_in_the_archive(tmp_path):
+    text = recording([("payment card", "1", "1")]).decode()
+    text = text.replace('{"key": "app.order.id", "value": {"stringValue": "00000000"}}',
+                        '{"key": "app.order.id", "value": {"intValue": "4111111111111111"}}')  # fmt: skip
+    (tmp_path / "now.jsonl").write_text(text)
+    element = embedded_spans(sides_of(tk.read(tmp_path / "now.jsonl")), is_redacted=False).element
+    whole = b"\n".join(unpacked(element.encode()))
+    assert b"4111111111111111" in whole
+
+
+def test_the_commands_write_spans(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "now.jsonl").write_bytes(recording(planted(3, 15)))
+    for command in (["report", "now.jsonl"], ["investigate", "now.jsonl"]):
+        ran = CliRunner().invoke(app, [*command, "-o", "a.html", "--embed-spans"])
+        assert ran.exit_code == 0, ran.output
+        assert tk.verify("a.html").is_verified
+    ran = CliRunner().invoke(app, ["investigate", "now.jsonl", "--embed-spans"])
+    assert ran.exit_code == 2
+    assert "give --output" in re.sub(r"\s+", " ", ran.output.replace("│", ""))

@@ -1,0 +1,50 @@
+"""``tracekit mcp``: an evidence server for assistants, over standard input and output."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+import tracekit as tk
+from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
+from tracekit.cli_reading import SampleSpans, read_traces
+
+
+def mcp(
+    files: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs, archives, or Parquet stores.", show_default=False)
+    ],
+    *,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="Earlier traces of the same system; without, one is found in FILES. Repeatable."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Sampling weights: 1 if every request was recorded, auto, or a file of sampling rules."),
+    ] = None,
+    redact: Redact = None,
+    no_redact: NoRedact = False,
+    sample_spans: SampleSpans = None,
+    input_format: Annotated[
+        str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
+    ] = None,
+) -> None:
+    """Answer the questions of an assistant with findings, over the Model Context Protocol (standard input and output).
+
+    Tools: overview, investigate, compare, critical_path, attributes, show_trace, verify_claim. Answers have at most
+    2,000 tokens; personal data and secrets are removed. Ends when its input is closed.
+    """
+    from tracekit.evidence.server import check_installed, server_of  # noqa: PLC0415 - not for --help
+    from tracekit.evidence.tools import Evidence, to_stderr  # noqa: PLC0415 - not for --help
+
+    if "-" in files:
+        raise typer.BadParameter("expected files, found - (standard input), which the protocol needs")
+    options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
+    outgoing = outgoing_of(usable(redact, no_redact=no_redact))
+    check_installed()
+    before = read_traces(baseline, **options) if baseline else None
+    traces = read_traces(files, **options)
+    evidence = Evidence(traces, before, outgoing=outgoing, on_step=to_stderr)
+    server_of(evidence, tk.__version__).run("stdio")

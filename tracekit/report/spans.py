@@ -1,0 +1,188 @@
+"""The spans of a report inside of its page, so that its claims can be computed again from nothing but the page.
+
+A zip archive with a Parquet store for the traces and one for the baseline, as base64 in a ``template`` element, whose
+content a browser neither shows nor runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+import tempfile
+import zipfile
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from tracekit.errors import LoadError, RenderError, TracekitError
+from tracekit.loading import read
+from tracekit.text import plural, short_names, size
+from tracekit.traces import TraceSet
+from tracekit.views.markup import Markup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.report.sides import Sides
+
+LIMIT: Final = 25_000_000  # bytes of the archive
+_TRACES, _BASELINE = "traces", "baseline"
+_BLOCK: Final = re.compile(r'<template id="tracekit-spans" data-digest="(\w+)">([^<]*)</template>')
+_MEMBER: Final = re.compile(rf"(?:{_TRACES}|{_BASELINE})/(?:[\w-]+/)?[\w-]+\.(?:parquet|json)")
+_MEMBERS: Final = 10_000
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_OWN_BASELINES: Final = ("split", "baseline_period")  # choose a baseline from the recording
+
+
+class Embedded(NamedTuple):
+    """Spans as a page has them.
+
+    Parameters
+    ----------
+    element
+        The element of the page.
+    statement
+        What it is, for the reader of the page.
+    """
+
+    element: Markup
+    statement: str
+
+
+class Spans(NamedTuple):
+    """Spans that were in a page: the traces, their baseline if it was given, and whether they are as written."""
+
+    traces: TraceSet
+    baseline: TraceSet | None
+    is_as_written: bool
+
+
+def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
+    """Return the element of a page with the spans that it was made from.
+
+    Parameters
+    ----------
+    sides
+        The traces and the baseline as they may leave.
+    is_redacted
+        Whether personal data and secrets were removed, or searched for and not found.
+
+    Raises
+    ------
+    RenderError
+        More than 25 MB, or a store.
+    """
+    if not isinstance(sides.recording, TraceSet):
+        raise RenderError(
+            "expected traces in memory to embed, found a store: report on store.sample(spans=...).load(), or leave"
+            " embed= out and verify with the store"
+        )
+    sets = {_TRACES: sides.recording}
+    if sides.baseline is not None and not _is_part(sides):
+        sets[_BASELINE] = sides.baseline
+    raw = _archive(sets)
+    count = sum(len(traces.columns.spans) for traces in sets.values())
+    if len(raw) > LIMIT:
+        raise RenderError(
+            f"expected at most {size(LIMIT)} of spans to embed, found {size(len(raw))} ({plural(count, 'span')}):"
+            " choose fewer traces, or leave embed= out and keep the sources for tk.verify"
+        )
+    text = base64.b64encode(raw).decode("ascii")
+    statement = _statement(plural(count, "span"), size(len(text)), sides, is_redacted=is_redacted)
+    element = f'<template id="tracekit-spans" data-digest="{_digest(text)}">{text}</template>'
+    return Embedded(Markup(element), statement)
+
+
+def _statement(spans: str, length: str, sides: Sides, *, is_redacted: bool) -> str:
+    """Return what the page contains, what that proves, and what it does not."""
+    more = " and ".join(name for name in sides.inputs if name != _BASELINE)
+    given = f", given the same {more}" * bool(more)
+    kind = "redacted spans" if is_redacted else "spans"
+    parts = [
+        f"This file contains the {kind} that its claims were computed from ({spans}, {length}): tracekit verify",
+        f" FILE computes every claim of the first screen and findings again{given}.",
+        " That shows that the claims follow from these spans, not that these spans are what was recorded.",
+        " Claims are about the redacted spans; what redaction removed cannot be verified." * is_redacted,
+    ]
+    return "".join(parts)
+
+
+def _is_part(sides: Sides) -> bool:
+    """Return whether the baseline is a part of the recording."""
+    is_chosen = any(name in sides.asked for name in _OWN_BASELINES)
+    is_found = "investigate" in sides.asked and _BASELINE not in sides.inputs
+    if sides.baseline is None or not isinstance(sides.recording, TraceSet) or not (is_chosen or is_found):
+        return False
+    return bool(np.isin(sides.baseline.trace_ids, sides.recording.trace_ids).all())
+
+
+def _archive(sets: Mapping[str, TraceSet]) -> bytes:
+    """Return stores of sets of traces as a zip archive, reproducibly; names of files without their folders."""
+    out = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, traces in sets.items():
+            sources = traces.columns.sources
+            short = sources.assign(uri=short_names(sources["uri"].astype(str).tolist()))
+            columns = replace(traces.columns, sources=short)
+            TraceSet(columns, forest=traces.forest, weights=traces.weights).save(Path(folder) / name)
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                inside = path.relative_to(folder).as_posix()
+                archive.writestr(zipfile.ZipInfo(inside, _EPOCH), path.read_bytes())
+    return out.getvalue()
+
+
+def spans_in(page: str, name: str) -> Spans | None:
+    """Return the spans in a page; None if it has none.
+
+    Parameters
+    ----------
+    page
+        The text of the page.
+    name
+        Its name, for messages.
+
+    Raises
+    ------
+    TracekitError
+        The spans cannot be read: they were damaged or edited.
+    """
+    block = _BLOCK.search(page)
+    if block is None:
+        return None
+    try:
+        raw = base64.b64decode(block[2], validate=True)
+        sets = _read(raw)
+    except (binascii.Error, zipfile.BadZipFile, LoadError, OSError, ValueError, RuntimeError, EOFError) as error:
+        raise TracekitError(f"expected spans of a report to read, found damaged ones in {name}: {error}") from error
+    return Spans(sets[_TRACES], sets.get(_BASELINE), _digest(block[2]) == block[1])
+
+
+def _read(raw: bytes) -> dict[str, TraceSet]:
+    """Return the sets in an archive; only files of a store are unpacked, into a folder of their own."""
+    if len(raw) > LIMIT:
+        raise ValueError(f"expected at most {size(LIMIT)}, found {size(len(raw))}")
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            members = archive.infolist()
+            strange = [one for one in members if not _MEMBER.fullmatch(one.filename)]
+            if strange or len(members) > _MEMBERS or any(one.compress_type != zipfile.ZIP_STORED for one in members):
+                raise ValueError("expected uncompressed files of a Parquet store, found other ones")
+            for one in members:
+                target = Path(folder) / one.filename
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(one))
+        names = [name for name in (_TRACES, _BASELINE) if (Path(folder) / name).is_dir()]
+        if _TRACES not in names:
+            raise ValueError("expected a store of the traces in the archive, found none")
+        return {name: read(Path(folder) / name, progress=False) for name in names}
+
+
+def _digest(text: str) -> str:
+    """Return a digest of the spans as they are written."""
+    return blake2b(text.encode("ascii", "replace"), digest_size=16).hexdigest()
