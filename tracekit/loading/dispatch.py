@@ -65,8 +65,8 @@ class Dispatcher:
 
     Attributes
     ----------
-    list_scanner : ListScanner | None
-        The scanner of the format whose documents are lists.
+    scans_lists : bool
+        Whether any scanner reads items of lists.
     file_scanner : FileScanner | None
         The scanner of the format with one small file for each trace.
     """
@@ -80,19 +80,30 @@ class Dispatcher:
         }
         scanners = {name: scanner for name, scanner in made.items() if scanner is not None}
         self._scanners = list(scanners.values())
+        self._scanner_by_name = scanners
         extension = native.compiled()
         self._items = None if extension is None else extension.items
-        self._scanner_of = {
+        self._scanner_of_field = {
             name: scanners[loader.name]
             for loader in self._loaders
             if loader.name in scanners
             for name in loader.scanned
         }
-        self.list_scanner = next((one for one in self._scanners if isinstance(one, ListScanner)), None)
+        self.scans_lists = extension is not None and bool(scanners)
         self.file_scanner = next((one for one in self._scanners if isinstance(one, FileScanner)), None)
         self._messages = None if extension is None else Scanner(builder, extension)
         self._reads_otlp = any(loader.name == OTLP for loader in self._loaders)
         self._exact = False  # the source's numbers are wanted as Decimal
+
+    def scanner_of(self, name: str) -> FormatScanner | None:
+        """Return the scanner of a format; None without one, and where it would read decimal numbers otherwise."""
+        return None if self._exact and name == OTLP else self._scanner_by_name.get(name)
+
+    @property
+    def list_scanners(self) -> list[ListScanner]:
+        """The scanners of the formats whose documents may be lists."""
+        found = map(self.scanner_of, self._scanner_by_name)
+        return [one for one in found if isinstance(one, ListScanner)]
 
     @property
     def streams(self) -> set[str]:
@@ -101,11 +112,11 @@ class Dispatcher:
 
     def places_of(self, field: str) -> Callable[[bytes], bytes] | None:
         """Return what finds the items of a list, None in the Python lane, and where no scanner reads them."""
-        return self._items if field in self._scanner_of else None
+        return self._items if field in self._scanner_of_field else None
 
     def scan_items(self, field: str, lines: Iterable[Line]) -> None:
         """Load items of a list that ``places_of`` found, as lines with one item each."""
-        for number, offset, data in self._scanner_of[field].scan(lines):
+        for number, offset, data in self._scanner_of_field[field].scan(lines):
             self._builder.ledger.record_count += 1
             parsed = parse(data, parse_float=self.parse_float, max_depth=MAX_DEPTH + 2)  # the field and its list
             self.value(parsed.value, Position(number, offset))

@@ -1,4 +1,4 @@
-// Reads lines of OTLP JSON to rows.  Strings, attributes, resources and scopes become codes of the distinct ones in these
+// Reads lines of OTLP JSON, and the items of lists in documents, to rows.  Strings, attributes, resources and scopes become codes of the distinct ones in these
 // bytes, which Python decodes; a line with anything unexpected adds nothing and is handed back.
 #pragma once
 
@@ -18,13 +18,14 @@ struct Group {
   Text resource_text, resource_url_text, scope_text, scope_url_text;
   std::int32_t resource = -1, scope = -1;
   std::int64_t line = 0, spans = 0;
-  bool has_scope = false, is_first = false;  // is_first: of its ResourceSpans
+  bool has_resource = true, has_scope = false, is_first = false;  // is_first: of its ResourceSpans
 };
 
 // How often a spelling other than the specification's was read.
 struct Dialects {
   std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
-  std::int64_t unknown_fields = 0;  // of protobuf
+  std::int64_t trace = 0, result = 0;  // objects around a request
+  std::int64_t unknown_fields = 0;     // of protobuf
 
   void add(const Dialects& more) {
     snake_case += more.snake_case;
@@ -33,9 +34,14 @@ struct Dialects {
     legacy += more.legacy;
     resource_spans += more.resource_spans;
     batches += more.batches;
+    trace += more.trace;
+    result += more.result;
     unknown_fields += more.unknown_fields;
   }
 };
+
+// What the items of a list are; otlp/compiled.py has the same numbers.
+enum class Items { REQUESTS, GROUPS, SPANS };
 
 class Scan : public Rows {
  public:
@@ -46,6 +52,7 @@ class Scan : public Rows {
   std::vector<Group> groups;
   Dialects dialects;
   Interner owner_texts{64};  // JSON of resources and scopes, and schema URLs
+  bool is_cut = false;       // whether items were read up to one that the data may end in
 
   void run() {
     auto excluded = excluded_.begin();
@@ -63,7 +70,43 @@ class Scan : public Rows {
     }
   }
 
+  // Reads the items of a list, at most so many, up to one that is cut off or odd.
+  void run_items(Items items, std::int64_t most) {
+    Reader r(data_, end_, false);
+    for (std::int64_t number = 0; number < most; number++) {
+      if (number && !r.is(',')) return;
+      r.blank();
+      if (r.p >= end_ || *r.p != '{') return;
+      Reader inner(r.p, end_, false);
+      const Byte* const behind = record(r.p, number, [&] {
+        item(inner, items);
+        if (inner.high && !is_utf8(r.p, inner.p)) odd();
+        return inner.p;
+      });
+      if (!behind) {
+        is_cut = end_ - inner.p < LONGEST_WORD;
+        return;
+      }
+      r.p = behind;
+    }
+  }
+
  protected:
+  static constexpr std::ptrdiff_t LONGEST_WORD = 16;  // bytes that the reader takes at once, or not at all
+
+  void item(Reader& r, Items items) {
+    switch (items) {
+      case Items::REQUESTS: request(r); break;
+      case Items::GROUPS: resource_spans(r); break;
+      case Items::SPANS:
+        groups.emplace_back();
+        groups.back().line = line_;
+        groups.back().spans = 1;
+        groups.back().has_resource = false;
+        span(r);
+    }
+  }
+
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
     return record(from, number, [&] {
@@ -97,7 +140,7 @@ class Scan : public Rows {
     dialects.add(line_dialects_);
     for (; group < groups.size(); group++) {
       Group& g = groups[group];
-      g.resource = owner(resources, g.resource_text, g.resource_url_text);
+      if (g.has_resource) g.resource = owner(resources, g.resource_text, g.resource_url_text);
       if (g.has_scope) g.scope = owner(scopes, g.scope_text, g.scope_url_text);
     }
     intern_rows(span, event, link);
@@ -110,9 +153,32 @@ class Scan : public Rows {
 
   // ------------------------------------------------------------------ messages, from the outside in
 
+  // A request, or an answer of a server around one.
   void request(Reader& r) {
     r.want('{');
     const Text key = r.key();
+    if (key.is("trace")) {
+      line_dialects_.trace++;
+      bare_request(r);
+      rest_of_answer(r);
+      return;
+    }
+    if (key.is("result")) {
+      line_dialects_.result++;
+      bare_request(r);
+    } else {
+      list_of_groups(r, key);
+    }
+    r.want('}');
+  }
+
+  void bare_request(Reader& r) {
+    r.want('{');
+    list_of_groups(r, r.key());
+    r.want('}');
+  }
+
+  void list_of_groups(Reader& r, const Text& key) {
     if (key.is("resource_spans")) {
       line_dialects_.resource_spans++;
     } else if (key.is("batches")) {
@@ -121,6 +187,27 @@ class Scan : public Rows {
       odd();
     }
     each(r, [&] { resource_spans(r); });
+  }
+
+  // What a server says behind a trace; that it is not the whole trace is odd.
+  static void rest_of_answer(Reader& r) {
+    enum { METRICS, MESSAGE, STATUS };
+    Once once;
+    while (r.is(',')) {
+      const Text key = r.key();
+      if (key.is("metrics")) {
+        once(METRICS);
+        r.skip(1);
+      } else if (key.is("message")) {
+        once(MESSAGE);
+        r.skip(1);
+      } else if (key.is("status")) {
+        once(STATUS);
+        if (!r.null() && !r.text().is("COMPLETE")) odd();
+      } else {
+        odd();
+      }
+    }
     r.want('}');
   }
 
@@ -200,6 +287,8 @@ class Scan : public Rows {
     Members<16> number(names);
     const auto row = static_cast<std::int64_t>(spans.size());
     Span s;
+    r.blank();
+    s.place = r.p - data_;
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case TRACE: line_dialects_.base64_ids += trace_id(r, s.trace_hi, s.trace_lo); break;

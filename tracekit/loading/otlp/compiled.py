@@ -14,6 +14,7 @@ import numpy as np
 
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position
 from tracekit.loading.building.scanned import ATTRIBUTES, HANDED_BACK, Distinct, Found, lines_with
+from tracekit.loading.loader import Taken
 from tracekit.loading.otlp import tolerant
 from tracekit.loading.otlp.rows import quality_of
 from tracekit.loading.otlp.times import ROUNDED_NS, note_rounded
@@ -21,13 +22,17 @@ from tracekit.loading.otlp.values import attribute_list
 from tracekit.loading.records import Line, Lines, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.columns import Array
     from tracekit.loading.building.batches import Batch
     from tracekit.loading.building.builder import Builder
+    from tracekit.loading.loader import Place
 
+_REQUESTS, _GROUPS, _SPANS = range(3)  # what the items of a list are, as in native/otlp.h
+_MOST = 2**62  # items
 _COLUMNS: dict[str, Any] = {
+    "span_place": np.int64,
     **dict.fromkeys(("group_resource", "group_scope"), np.int32),
     **dict.fromkeys(("group_line", "group_spans"), np.int64),
     "group_is_first": np.bool_,
@@ -60,6 +65,58 @@ class Scanner(Distinct):
             [lines] if isinstance(lines, Lines) else [Lines(data, number, offset) for number, offset, data in lines]
         ):
             yield from self._chunk(part)
+
+    # ---------------------------------------------------------------- items of lists in documents
+
+    def load_list(self, data: bytes, place: Place) -> Taken:
+        """Load the first requests in some bytes, as many as it can."""
+        return self._load_items(data, place, _REQUESTS)
+
+    def load_groups(self, data: bytes, place: Place) -> Taken:
+        """Load the first ResourceSpans in some bytes, as many as it can."""
+        return self._load_items(data, place, _GROUPS)
+
+    def load_spans(self, resource: int, scope: int, data: bytes, place: Place) -> Taken:
+        """Load the first spans of a ScopeSpans in some bytes, as many as it can."""
+        return self._load_items(data, place, _SPANS, resource, scope)
+
+    def _load_items(self, data: bytes, place: Place, kind: int, *owners: int) -> Taken:
+        """Load items up to one that is cut off, odd, or has to be reported."""
+        part = Lines(data, 0, 0)
+        found = Found(self._extension.scan_items(data, kind, _MOST), _COLUMNS)
+        may_be_cut: bool = found.made["is_cut"]
+        known = self._known(found, part)
+        bad = known.bad_lines(found)
+        if len(bad):
+            may_be_cut = False
+            found = Found(self._extension.scan_items(data, kind, int(bad[0])), _COLUMNS)
+            known = self._known(found, part)
+        if not len(found["line_number"]):
+            return Taken(may_be_cut=may_be_cut)
+        return Taken(int(found["line_stop"][-1]), self._give(found, known, place, kind, owners))
+
+    def _give(self, found: Found, known: _Known, place: Place, kind: int, owners: Sequence[int]) -> int:
+        """Give the spans of items to the builder, and count them; return how many records they are."""
+        ledger = self._builder.ledger
+        ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
+        ledger.formats["otlp"] += len(found["line_number"]) if kind == _REQUESTS else 0
+        spans_of_group = found["group_spans"]
+        if kind == _SPANS:
+            known.resource, known.scope = (np.full(len(spans_of_group), owner, np.int32) for owner in owners)
+            first, records = place.record - 1, np.zeros(len(spans_of_group), np.int64)
+            count = 0
+        else:
+            first, records = place.record, np.cumsum(found["group_is_first"]) - 1
+            count = int(np.count_nonzero(found["group_is_first"]))
+        ledger.record_count += count
+        record = np.repeat(np.full(len(records), place.line) if place.line else first + 1 + records, spans_of_group)
+        offset = place.offset + found["span_place"]
+        self._note_rounded(found, record, offset)
+        if len(record):
+            self._builder.batch(self._batch(found, known, record, offset))
+        return count
+
+    # ---------------------------------------------------------------- lines
 
     def work_ahead(self, data: bytes) -> dict[str, Any]:
         """Return the columns of a chunk; it needs nothing of the builder."""
