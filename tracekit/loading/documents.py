@@ -145,7 +145,7 @@ class DocumentReader:
         if self._wait or not self._dispatcher.scans_lists:
             self._wait -= bool(self._wait)
             return False
-        count = 0
+        count, spans_before = 0, self.builder.span_count
 
         def taken(data: bytes, offset: int) -> tuple[int, bool]:
             nonlocal count
@@ -154,8 +154,7 @@ class DocumentReader:
 
         is_loaded = self.pull.run(taken)
         self._record += count
-        for _ in range(count):
-            self.count_span()
+        self._count(count + self.builder.span_count - spans_before)
         self._failed = 0 if is_loaded else min(self._failed + 1, _PATIENCE)
         self._wait = max(2**self._failed - 2, 0)  # a list of another format would be scanned in vain again and again
         return is_loaded
@@ -234,8 +233,12 @@ class DocumentReader:
 
     def count_span(self) -> None:
         """Report progress every few thousand spans."""
-        self._walked += 1
-        if self._walked % SPANS_AT_ONCE == 0 and self._on_progress is not None:
+        self._count(1)
+
+    def _count(self, more: int) -> None:
+        """Count spans and records, and report progress."""
+        told, self._walked = self._walked // SPANS_AT_ONCE, self._walked + more
+        if self._walked // SPANS_AT_ONCE > told and self._on_progress is not None:
             self._on_progress()
 
     def _quarantine(self, error: JsonError) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path += [str(Path(__file__).parents[place]) for place in (1, 2)]  # also as a program of its own
 
 from loading.native.compared import run
+from loading.native.flat_spans import FLATS
 from loading.otlp.test_compiled import ODD, STAYS
 from loading.otlp.test_fast import HANDED_BACK
 from loading.test_loading_fuzz import _in_bytes, _in_structure, _spelled
@@ -42,7 +43,7 @@ RICH = request(
 
 def _corpus() -> list[bytes]:
     """One line for every dialect and oddity, and of the bundled recordings."""
-    made = [line(record) for record in (RICH, *STAYS.values(), *ODD.values(), *HANDED_BACK.values())]
+    made = [line(record) for record in (RICH, *FLATS, *FLATS, *STAYS.values(), *ODD.values(), *HANDED_BACK.values())]
     recorded = sorted((ROOT / "datasets").rglob("*.jsonl"))
     exported = sorted((ROOT.parent / "shared" / "data" / "exports").glob("otlp*.json*"))
     for path in [*recorded, *exported]:
@@ -53,8 +54,10 @@ def _corpus() -> list[bytes]:
 
 
 CORPUS = _corpus()
-RECORDS = [RICH, *(record for record in (*STAYS.values(), *HANDED_BACK.values()) if isinstance(record, dict))]
+RECORDS = [RICH, *FLATS, *(record for record in (*STAYS.values(), *HANDED_BACK.values()) if isinstance(record, dict))]
 WORDS = [
+    b'"attributes":{"k":1,',
+    b'"durationNano":1,',
     b'"',
     b"\\",
     b"{",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loading.native.compared import differ, narrow
+from loading.native.flat_spans import FLAT, FLATS
 from loading.otlp.test_fast import HANDED_BACK, REQUESTS
 from loading.test_loading_fuzz import damaged
 from made_sets import assert_identical, assert_same_content, content
@@ -426,3 +427,24 @@ def test_answers_in_lines_are_scanned():
     partial = {"trace": request(span(**ids(5))), "status": "PARTIAL", "message": "too many"}
     assert scanned(lines(partial))[0].span_count == 0
     assert not compare(lines(*made, partial)).sources["complete"].all()
+
+
+def test_flat_spans_are_scanned():
+    made = [FLAT | ids(n) for n in range(1, 4)]
+    builder, rest = scanned(lines(*made))
+    assert (builder.span_count, rest) == (3, [])
+    assert builder.ledger.dialects["attribute_map"] == 9
+    assert not differ(lines(*made))
+    assert not differ(json.dumps([*made, 7, *FLATS, *made], indent=1).encode(), as_document=True)
+
+
+@pytest.mark.parametrize("flat", FLATS)
+def test_a_flat_span_is_read_like_in_the_python_lane(flat):
+    assert not differ(lines(FLAT, flat, FLAT | ids(3)))
+
+
+def test_a_map_with_a_name_twice_has_the_last_value():
+    twice = line(FLAT).replace(b'"i": 7', b'"i": 7, "i": 8')
+    assert twice != line(FLAT)
+    assert len(scanned(twice)[1]) == 1
+    assert read(twice, progress=False).attribute("i").tolist() == ["8"]

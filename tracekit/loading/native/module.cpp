@@ -98,14 +98,16 @@ PyObject* list(const std::vector<Text>& texts) {
 }
 
 PyObject* counted(const Dialects& dialects) {
-  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
                        static_cast<long long>(dialects.enum_names), "base64_ids",
                        static_cast<long long>(dialects.base64_ids), "instrumentationLibrarySpans",
                        static_cast<long long>(dialects.legacy), "resource_spans",
                        static_cast<long long>(dialects.resource_spans), "batches",
                        static_cast<long long>(dialects.batches), "wrapped_in_trace",
                        static_cast<long long>(dialects.trace), "wrapped_in_result",
-                       static_cast<long long>(dialects.result), "unknown_fields_skipped",
+                       static_cast<long long>(dialects.result), "flat_span",
+                       static_cast<long long>(dialects.flat_spans), "attribute_map",
+                       static_cast<long long>(dialects.attribute_maps), "unknown_fields_skipped",
                        static_cast<long long>(dialects.unknown_fields));
 }
 

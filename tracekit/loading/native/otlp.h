@@ -25,6 +25,7 @@ struct Group {
 struct Dialects {
   std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
   std::int64_t trace = 0, result = 0;  // objects around a request
+  std::int64_t flat_spans = 0, attribute_maps = 0;
   std::int64_t unknown_fields = 0;     // of protobuf
 
   void add(const Dialects& more) {
@@ -36,6 +37,8 @@ struct Dialects {
     batches += more.batches;
     trace += more.trace;
     result += more.result;
+    flat_spans += more.flat_spans;
+    attribute_maps += more.attribute_maps;
     unknown_fields += more.unknown_fields;
   }
 };
@@ -153,40 +156,45 @@ class Scan : public Rows {
 
   // ------------------------------------------------------------------ messages, from the outside in
 
-  // A request, or an answer of a server around one.
+  // A request, an answer of a server around one, or a span with its resource and scope.
   void request(Reader& r) {
+    r.blank();
+    const Byte* const from = r.p;
     r.want('{');
     const Text key = r.key();
     if (key.is("trace")) {
       line_dialects_.trace++;
       bare_request(r);
       rest_of_answer(r);
-      return;
-    }
-    if (key.is("result")) {
+    } else if (key.is("result")) {
       line_dialects_.result++;
       bare_request(r);
+      r.want('}');
+    } else if (list_of_groups(r, key)) {
+      r.want('}');
     } else {
-      list_of_groups(r, key);
+      r.p = from;
+      flat_span(r);
     }
-    r.want('}');
   }
 
   void bare_request(Reader& r) {
     r.want('{');
-    list_of_groups(r, r.key());
+    if (!list_of_groups(r, r.key())) odd();
     r.want('}');
   }
 
-  void list_of_groups(Reader& r, const Text& key) {
+  // Returns whether a member is a list of ResourceSpans, and reads it.
+  bool list_of_groups(Reader& r, const Text& key) {
     if (key.is("resource_spans")) {
       line_dialects_.resource_spans++;
     } else if (key.is("batches")) {
       line_dialects_.batches++;
     } else if (!key.is("resourceSpans")) {
-      odd();
+      return false;
     }
     each(r, [&] { resource_spans(r); });
+    return true;
   }
 
   // What a server says behind a trace; that it is not the whole trace is odd.
@@ -276,21 +284,57 @@ class Scan : public Rows {
     groups.push_back(group);
   }
 
+  enum { TRACE, SPAN, STATE, PARENT, FLAGS, NAME, KIND, START, END, ATTRIBUTES, DROPPED, EVENTS, DROPPED_EVENTS, LINKS,
+         DROPPED_LINKS, STATUS, RESOURCE, SCOPE, DURATION, URL };
+  static constexpr std::size_t OF_SPAN = 16, OF_FLAT_SPAN = 20;
+  static constexpr Member SPAN_NAMES[] = {
+      member("traceId"), member("spanId"), member("traceState"), member("parentSpanId"), member("flags"),
+      member("name"), member("kind"), member("startTimeUnixNano"), member("endTimeUnixNano"), member("attributes"),
+      member("droppedAttributesCount"), member("events"), member("droppedEventsCount"), member("links"),
+      member("droppedLinksCount"), member("status"), member("resource"), member("scope"), member("durationNano"),
+      member("schemaUrl")};
+
   void span(Reader& r) {
-    enum { TRACE, SPAN, STATE, PARENT, FLAGS, NAME, KIND, START, END, ATTRIBUTES, DROPPED, EVENTS, DROPPED_EVENTS, LINKS,
-           DROPPED_LINKS, STATUS };
-    static const Member names[] = {
-        member("traceId"), member("spanId"), member("traceState"), member("parentSpanId"), member("flags"),
-        member("name"), member("kind"), member("startTimeUnixNano"), member("endTimeUnixNano"), member("attributes"),
-        member("droppedAttributesCount"), member("events"), member("droppedEventsCount"), member("links"),
-        member("droppedLinksCount"), member("status")};
-    Members<16> number(names);
+    Members<OF_SPAN, OF_FLAT_SPAN> number(SPAN_NAMES);
+    read_span(r, number, [&](int, const Text&, Span&) { r.skip(7); });
+  }
+
+  // A span as in the log group aws/spans; its end is not missing, and it has no other members.
+  void flat_span(Reader& r) {
+    Members<OF_FLAT_SPAN, OF_FLAT_SPAN> number(SPAN_NAMES);
+    Group group;
+    group.line = line_;
+    group.spans = 1;
+    group.has_scope = group.is_first = true;
+    bool is_known = false;
+    read_span(r, number, [&](int found, const Text& key, Span&) {
+      switch (found) {
+        case RESOURCE: group.resource_text = r.raw(7); break;
+        case SCOPE: group.scope_text = r.raw(7); break;
+        case URL: group.resource_url_text = optional_text(r); break;
+        case DURATION:
+          is_known |= key.is("durationNano");
+          r.skip(7);
+          break;
+        case START: is_known |= key.is("startTimeUnixNano") || key.is("start_time_unix_nano"); break;
+        case END: is_known |= key.is("endTimeUnixNano"); break;
+        default: odd();
+      }
+    });
+    if (!is_known || (number.all(1u << DURATION) && !spans.back().end_ns)) odd();
+    line_dialects_.flat_spans++;
+    groups.push_back(group);
+  }
+
+  // Reads a span; ``more`` reads the members that are not of every span, and sees the names of its times.
+  template <class Number, class More> void read_span(Reader& r, Number& number, More more) {
     const auto row = static_cast<std::int64_t>(spans.size());
     Span s;
     r.blank();
     s.place = r.p - data_;
     object(r, [&](const Text& key) {
-      switch (number(key)) {
+      const int found = number(key);
+      switch (found) {
         case TRACE: line_dialects_.base64_ids += trace_id(r, s.trace_hi, s.trace_lo); break;
         case SPAN: line_dialects_.base64_ids += span_id(r, s.span_id); break;
         case STATE: s.state_text = optional_text(r); break;
@@ -298,8 +342,14 @@ class Scan : public Rows {
         case FLAGS: s.flags = unsigned32(r); break;
         case NAME: s.name_text = optional_text(r); break;
         case KIND: s.kind = kind(r); break;
-        case START: s.start_ns = time(r, s.rounded, 1); break;
-        case END: s.end_ns = time(r, s.rounded, 2); break;
+        case START:
+          s.start_ns = time(r, s.rounded, 1);
+          if (Number::COUNT > OF_SPAN) more(found, key, s);
+          break;
+        case END:
+          s.end_ns = time(r, s.rounded, 2);
+          if (Number::COUNT > OF_SPAN) more(found, key, s);
+          break;
         case ATTRIBUTES: s.attributes = attribute_list(r, span_raw_, 7); break;
         case DROPPED: s.dropped_attributes = unsigned32(r); break;
         case EVENTS: if (!r.null()) each(r, [&] { event(r, row); }); break;
@@ -307,7 +357,7 @@ class Scan : public Rows {
         case LINKS: if (!r.null()) each(r, [&] { link(r, row); }); break;
         case DROPPED_LINKS: s.dropped_links = unsigned32(r); break;
         case STATUS: if (!r.null()) status(r, s); break;
-        default: r.skip(7);
+        default: more(found, key, s);
       }
     });
     line_dialects_.snake_case += number.snake;
@@ -500,9 +550,10 @@ class Scan : public Rows {
 
   // ------------------------------------------------------------------ attributes, as they are written
 
-  static std::int32_t attribute_list(Reader& r, std::vector<Text>& out, int depth) {
+  std::int32_t attribute_list(Reader& r, std::vector<Text>& out, int depth) {
     std::int32_t count = 0;
     if (r.null()) return count;
+    if (r.next() == '{') return attribute_map(r, out, depth);
     each(r, [&] {
       if (r.next() != '{') odd();
       const Byte* const from = r.p;
@@ -515,6 +566,35 @@ class Scan : public Rows {
     });
     return count;
   }
+
+  // Attributes as members of an object; of two with one name Python takes the last.
+  std::int32_t attribute_map(Reader& r, std::vector<Text>& out, int depth) {
+    const std::size_t first = out.size();
+    keys_.clear();
+    line_dialects_.attribute_maps++;
+    r.want('{');
+    if (r.is('}')) return 0;
+    do {
+      r.blank();
+      const Byte* const from = r.p;
+      const Text key = r.key();
+      for (const Text& known : keys_)
+        if (same(known, key)) odd();
+      if (keys_.size() == MOST_KEYS) odd();
+      keys_.push_back(key);
+      r.blank();
+      if (r.p < r.end && *r.p == '"') {
+        r.text();
+      } else {
+        r.skip(depth + 1);
+      }
+      out.push_back(r.slice(from, false));
+    } while (r.is(','));
+    r.want('}');
+    return static_cast<std::int32_t>(out.size() - first);
+  }
+
+  static constexpr std::size_t MOST_KEYS = 128;  // compared pair by pair
 
   // Passes over {"key":"...","value":{"...":"..."}} as most exporters write it; false for any other spelling.
   static bool usual(Reader& r) {
@@ -543,6 +623,7 @@ class Scan : public Rows {
   const Byte* const end_;
   const std::vector<std::int64_t> excluded_;
   Dialects line_dialects_;
+  std::vector<Text> keys_;  // of the present attributes
   std::int64_t line_ = 0;
 };
 

@@ -1,4 +1,4 @@
-"""The compiled lane of OTLP JSON Lines: what the extension scans becomes a batch; the other lines are handed back.
+"""The compiled lane of OTLP JSON: what the extension scans becomes a batch; other lines and items are handed back.
 
 The extension gives columns with codes of the distinct strings, attributes, resources and scopes of a chunk.  Each
 distinct one is decoded once: strings, numbers and booleans of attributes by the extension, everything else here, by the
@@ -210,10 +210,12 @@ class Scanner(Distinct):
     def _alone(self, raw: bytes, code: int) -> int:
         """Return the builder's code of any attribute; -1 for one that has to be reported."""
         scratch = Ledger("")
-        value, is_whole = self._parsed(raw, "KeyValue", scratch)
-        pairs = attribute_list([value], scratch) if is_whole else []
+        is_member = self.notation == "otlp" and raw.startswith(b'"')  # of attributes that are a map
+        value, is_whole = self._parsed(b"{%b}" % raw if is_member else raw, "KeyValue", scratch)
+        pairs = attribute_list(value if is_member else [value], scratch) if is_whole else []
         if not pairs or scratch.has_remarks:
             return HANDED_BACK
+        scratch.dialects.pop("attribute_map", None)  # counted with the map
         if scratch.dialects:
             self._attribute_dialects[code] = scratch.dialects
         [(key, value)] = pairs
