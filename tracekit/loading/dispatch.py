@@ -10,6 +10,7 @@ from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
 from tracekit.loading.loader import FileScanner, ListScanner
 from tracekit.loading.numbers import exact_number
+from tracekit.loading.prefixed import DOCKER, EachScanner, note_prefix, scan_prefixed
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
 from tracekit.loading.records import MAX_DEPTH, parse, strip_prefix
@@ -38,7 +39,6 @@ _ERROR_TEXT = re.compile(
     re.DOTALL,
 )
 OTLP = "otlp"
-_DOCKER = b'{"log"'
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
@@ -143,6 +143,8 @@ class Dispatcher:
         for scanner in self._scanners:
             if scanner.takes is None:
                 lines = scanner.scan(lines)
+                if isinstance(scanner, EachScanner):
+                    lines = scan_prefixed(lines, scanner, self._builder)
         for own, run in groupby(lines, self._scanner_for):
             if own is None:
                 yield from run
@@ -182,13 +184,12 @@ class Dispatcher:
         """Parse a line and load it, or quarantine it."""
         self.expect(data)  # whatever the lines before were: which of them come here depends on the scanners
         parsed = self._parse(data)
-        if parsed.failure is not None or data.lstrip().startswith(_DOCKER):
+        if parsed.failure is not None or data.lstrip().startswith(DOCKER):
             rest, prefix = strip_prefix(data)
             if prefix:
                 again = self._parse(rest)
                 if again.failure is None or not may_be_cut:
-                    message = f"a {prefix} prefix before the JSON was skipped"
-                    self._builder.ledger.tally("TEXT_PREFIX", message, at, action="repaired")
+                    note_prefix(prefix, at, self._builder)
                     data, parsed = rest, again
         self._builder.ledger.record_count += 1
         if parsed.failure is None:

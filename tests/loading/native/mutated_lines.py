@@ -101,7 +101,16 @@ def mutated(number: int) -> bytes:
         for _ in range(drawn.choice([1, 1, 2, 3])):
             at = drawn.randrange(len(data) + 1)
             data = _in_bytes(data, drawn) if drawn.random() < 0.5 else data[:at] + drawn.choice(WORDS) + data[at:]
-    return data.replace(b"\n", b" ")
+    data = data.replace(b"\n", b" ")
+    return _prefixed(data, drawn) if number % 8 == 0 else data
+
+
+def _prefixed(data: bytes, drawn: random.Random) -> bytes:
+    """Return a line as a log collector has it."""
+    prefix = drawn.choice([b"2026-07-01T10:00:00.123Z stdout F ", b"data: ", b"shop-7f9 | ", b"docker", b"text "])
+    if prefix != b"docker":
+        return prefix + data
+    return json.dumps({"log": data.decode("utf-8", "replace") + "\n", "stream": "stdout"}).encode()
 
 
 GOOD = line(request(span(**ids(7), attributes=[text("k", "good")])))

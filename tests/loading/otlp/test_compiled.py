@@ -448,3 +448,34 @@ def test_a_map_with_a_name_twice_has_the_last_value():
     assert twice != line(FLAT)
     assert len(scanned(twice)[1]) == 1
     assert read(twice, progress=False).attribute("i").tolist() == ["8"]
+
+
+# ------------------------------------------------------------------ lines behind a prefix
+
+
+def test_lines_of_log_collectors_are_scanned(monkeypatch):
+    one_by_one = []
+    real = tolerant.load_span
+    monkeypatch.setattr(tolerant, "load_span", lambda *given: (one_by_one.append(given), real(*given))[1])
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    made = [line(request(span(**ids(n)))) for n in range(1, 9)]
+    odd = line(request(span(**ids(99), kind="odd")))
+    data = b"\n".join(
+        [
+            b"2026-07-01T10:00:00Z stdout F " + made[0],
+            made[1],
+            b"data: " + odd,
+            b"2026-07-01T10:00:00Z stdout F ready",
+            b"data: " + made[2],
+            b"[pod/shop-1] " + made[3],
+            json.dumps({"log": made[4].decode() + "\n"}).encode(),
+            *made[5:],
+        ]
+    )
+    traces = read(data, progress=False)
+    assert len(traces.spans) == len(made) + 1
+    assert len(one_by_one) == 1
+    assert sorted(traces.spans["record_number"]) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    prefixes = traces.issues[traces.issues["code"] == "TEXT_PREFIX"]
+    assert sorted(prefixes["issue_count"]) == [1, 1, 2, 2]
+    assert not differ(data)

@@ -66,6 +66,12 @@ class Scanner(Distinct):
         ):
             yield from self._chunk(part)
 
+    def scan_each(self, lines: Sequence[Line]) -> set[int]:
+        """Load lines that are not adjacent in their source; return those that are handed back, from 0."""
+        places = np.array([(line.number, line.offset) for line in lines], np.int64)
+        part = Lines(b"\n".join([line.data for line in lines]), 0, 0)
+        return {line.number for line in self._chunk(part, places)}
+
     # ---------------------------------------------------------------- items of lists in documents
 
     def load_list(self, data: bytes, place: Place) -> Taken:
@@ -127,15 +133,18 @@ class Scanner(Distinct):
         columns: dict[str, Any] = self._extension.scan(data, excluded)
         return columns
 
-    def _chunk(self, part: Lines) -> Iterator[Line]:
-        """Load the lines of a chunk; yield those that are handed back."""
+    def _chunk(self, part: Lines, places: Array | None = None) -> Iterator[Line]:
+        """Load the lines of a chunk; yield those that are handed back.
+
+        ``places`` are the numbers and offsets of all its lines if these are not adjacent.
+        """
         found = Found(self.work_ahead(part.data) if part.ahead is None else part.ahead.result(), _COLUMNS)
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
             found = Found(self._scanned(part.data, bad.tobytes()), _COLUMNS)
             known = self._known(found, part)
-        self._load(found, known, part)
+        self._load(found, known, part, places)
         for number, start, stop in zip(
             *(found[f"other_{name}"].tolist() for name in ("number", "start", "stop")), strict=True
         ):
@@ -148,7 +157,7 @@ class Scanner(Distinct):
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
         return _Known(codes, kv, resources, scopes)
 
-    def _load(self, found: Found, known: _Known, part: Lines) -> None:
+    def _load(self, found: Found, known: _Known, part: Lines, places: Array | None) -> None:
         """Give the spans of a chunk to the builder, and count its lines."""
         ledger = self._builder.ledger
         line_count = len(found["line_number"])
@@ -157,8 +166,10 @@ class Scanner(Distinct):
         ledger.record_count += line_count
         ledger.formats["otlp"] += line_count
         ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
-        record = part.first_line + np.repeat(found["line_number"], found["line_spans"])
-        offset = part.first_offset + np.repeat(found["line_start"], found["line_spans"])
+        number, start = (np.repeat(found[f"line_{name}"], found["line_spans"]) for name in ("number", "start"))
+        record, offset = (
+            (part.first_line + number, part.first_offset + start) if places is None else places[number].T.copy()
+        )
         self._note_rounded(found, record, offset)
         if len(record):
             self._builder.batch(self._batch(found, known, record, offset))
