@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
-from tracekit.loading.loader import FileScanner, ListScanner
+from tracekit.loading.loader import DocumentScanner, FileScanner, ListScanner
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.prefixed import DOCKER, EachScanner, note_prefix, scan_prefixed
 from tracekit.loading.protobuf.compiled import Scanner
@@ -104,6 +104,13 @@ class Dispatcher:
         """The scanners of the formats whose documents may be lists."""
         found = map(self.scanner_of, self._scanner_by_name)
         return [one for one in found if isinstance(one, ListScanner)]
+
+    @property
+    def document_scanner(self) -> DocumentScanner | None:
+        """The scanner of the format with documents one after the other."""
+        return next(
+            (one for one in map(self.scanner_of, self._scanner_by_name) if isinstance(one, DocumentScanner)), None
+        )
 
     @property
     def streams(self) -> set[str]:

@@ -80,8 +80,10 @@ class DocumentReader:
         documents = 0
         try:
             while self.pull.more():
-                documents += 1
-                self._document()
+                found = self._documents()
+                documents += found or 1
+                if not found:
+                    self._document()
                 self.end_record()
         except JsonError as error:
             self.builder.ledger.incomplete(error.message)
@@ -92,6 +94,21 @@ class DocumentReader:
             message = "several documents, one after the other"
             self.builder.ledger.tally("JSON_CONCAT", message, Position(1, 0), documents - 1)
         self._dispatcher.add_notes(self.pull.take_notes(), Position(self._line or 1, 0))
+
+    def _documents(self) -> int:
+        """Load the next documents with a scanner; return how many it loaded."""
+        scanner = self._dispatcher.document_scanner
+        if scanner is None or self.pull.peek() != "{":
+            return 0
+        count = 0
+
+        def load(data: bytes, place: Place) -> Taken:
+            nonlocal count
+            found = scanner.load_documents(data, place)
+            count = found.items
+            return found
+
+        return count if self.run(load) else 0
 
     def _document(self) -> None:
         """Read one document."""
@@ -149,8 +166,9 @@ class DocumentReader:
 
         def taken(data: bytes, offset: int) -> tuple[int, bool]:
             nonlocal count
-            stop, count, may_be_cut = load(data, Place(self._record, self._line, offset))
-            return stop, may_be_cut
+            found = load(data, Place(self._record, self._line, offset))
+            count = found.records
+            return found.stop, found.may_be_cut
 
         is_loaded = self.pull.run(taken)
         self._record += count

@@ -54,11 +54,15 @@ class Place(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What a scanner loaded of some bytes: up to where, how many records, and whether more bytes may help."""
+    """What a scanner loaded of some bytes: up to where, how many records, in how many documents.
+
+    ``may_be_cut`` says whether more bytes may help where it loaded nothing.
+    """
 
     stop: int = 0
     records: int = 0
     may_be_cut: bool = False
+    items: int = 0
 
 
 @runtime_checkable
@@ -67,6 +71,14 @@ class ListScanner(Scanner, Protocol):
 
     def load_list(self, data: bytes, place: Place) -> Taken:
         """Load the first items in some bytes, as many as it can."""
+
+
+@runtime_checkable
+class DocumentScanner(Scanner, Protocol):
+    """A scanner that also reads documents, one after the other."""
+
+    def load_documents(self, data: bytes, place: Place) -> Taken:
+        """Load the first documents in some bytes, as many as it can."""
 
 
 @runtime_checkable

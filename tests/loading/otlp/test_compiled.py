@@ -414,6 +414,20 @@ def test_the_items_of_a_document_are_scanned(name, window, monkeypatch):
     assert len(traces.spans) > 300
 
 
+def test_documents_one_after_the_other_are_scanned(monkeypatch):
+    one_by_one = []
+    real = tolerant.load_span
+    monkeypatch.setattr(tolerant, "load_span", lambda *given: (one_by_one.append(given), real(*given))[1])
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    made = [{"resourceSpans": [group]} for group in [*GROUPS[:5], *ODD_GROUPS, *GROUPS[5:]]]
+    data = "\n".join(json.dumps(one, indent=2) for one in [*made, FLAT, {"batches": []}]).encode()
+    traces = read(data, progress=False)
+    assert len(one_by_one) < 20
+    assert len(traces.spans) > 300
+    assert traces.issues.set_index("code").loc["JSON_CONCAT", "issue_count"] == len(made) + 1
+    assert not differ(data, as_document=True)
+
+
 def test_numbers_in_a_document_are_those_of_the_python_lane():
     odd = span(**ids(1), attributes=[{"key": "start_time", "value": 1.5}, {"key": "other", "value": 2.5}])
     assert not differ(json.dumps(request(odd), indent=1).encode(), as_document=True)

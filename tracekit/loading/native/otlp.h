@@ -44,7 +44,7 @@ struct Dialects {
 };
 
 // What the items of a list are; otlp/compiled.py has the same numbers.
-enum class Items { REQUESTS, GROUPS, SPANS };
+enum class Items { REQUESTS, GROUPS, SPANS, DOCUMENTS };
 
 class Scan : public Rows {
  public:
@@ -73,11 +73,11 @@ class Scan : public Rows {
     }
   }
 
-  // Reads the items of a list, at most so many, up to one that is cut off or odd.
+  // Reads the items of a list, or documents one after the other, at most so many, up to one that is cut off or odd.
   void run_items(Items items, std::int64_t most) {
     Reader r(data_, end_, false);
     for (std::int64_t number = 0; number < most; number++) {
-      if (number && !r.is(',')) return;
+      if (number && items != Items::DOCUMENTS && !r.is(',')) return;
       r.blank();
       if (r.p >= end_ || *r.p != '{') return;
       Reader inner(r.p, end_, false);
@@ -99,7 +99,8 @@ class Scan : public Rows {
 
   void item(Reader& r, Items items) {
     switch (items) {
-      case Items::REQUESTS: request(r); break;
+      case Items::REQUESTS:
+      case Items::DOCUMENTS: request(r); break;
       case Items::GROUPS: resource_spans(r); break;
       case Items::SPANS:
         groups.emplace_back();

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.loader import Place
 
-_REQUESTS, _GROUPS, _SPANS = range(3)  # what the items of a list are, as in native/otlp.h
+_REQUESTS, _GROUPS, _SPANS, _DOCUMENTS = range(4)  # what the items of a list are, as in native/otlp.h
 _MOST = 2**62  # items
 _COLUMNS: dict[str, Any] = {
     "span_place": np.int64,
@@ -78,6 +78,10 @@ class Scanner(Distinct):
         """Load the first requests in some bytes, as many as it can."""
         return self._load_items(data, place, _REQUESTS)
 
+    def load_documents(self, data: bytes, place: Place) -> Taken:
+        """Load the first documents in some bytes, as many as it can: each is a request."""
+        return self._load_items(data, place, _DOCUMENTS)
+
     def load_groups(self, data: bytes, place: Place) -> Taken:
         """Load the first ResourceSpans in some bytes, as many as it can."""
         return self._load_items(data, place, _GROUPS)
@@ -99,13 +103,14 @@ class Scanner(Distinct):
             known = self._known(found, part)
         if not len(found["line_number"]):
             return Taken(may_be_cut=may_be_cut)
-        return Taken(int(found["line_stop"][-1]), self._give(found, known, place, kind, owners))
+        records = self._give(found, known, place, kind, owners)
+        return Taken(int(found["line_stop"][-1]), records, items=len(found["line_number"]))
 
     def _give(self, found: Found, known: _Known, place: Place, kind: int, owners: Sequence[int]) -> int:
         """Give the spans of items to the builder, and count them; return how many records they are."""
         ledger = self._builder.ledger
         ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
-        ledger.formats["otlp"] += len(found["line_number"]) if kind == _REQUESTS else 0
+        ledger.formats["otlp"] += len(found["line_number"]) if kind in {_REQUESTS, _DOCUMENTS} else 0
         spans_of_group = found["group_spans"]
         if kind == _SPANS:
             known.resource, known.scope = (np.full(len(spans_of_group), owner, np.int32) for owner in owners)
