@@ -81,6 +81,7 @@ class Dispatcher:
         scanners = {name: scanner for name, scanner in made.items() if scanner is not None}
         self._scanners = list(scanners.values())
         self._scanner_by_name = scanners
+        self._tellers = [(one.takes, one) for one in self._scanners if one.takes is not None]
         extension = native.compiled()
         self._items = None if extension is None else extension.items
         self._scanner_of_field = {
@@ -160,7 +161,10 @@ class Dispatcher:
 
     def _scanner_for(self, line: Line) -> FormatScanner | None:
         """Return the scanner that a line may be for, None without one."""
-        return next((one for one in self._scanners if one.takes is not None and one.takes(line.data)), None)
+        for takes, scanner in self._tellers:
+            if takes(line.data):
+                return scanner
+        return None
 
     @property
     def protobuf_work_ahead(self) -> Callable[[bytes], Any] | None:

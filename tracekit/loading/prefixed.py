@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tracekit.loading.building.ledger import Position
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16 << 20  # bytes
 DOCKER = b'{"log"'
+_BEGINS = re.compile(rb'\s*(?:\{(?!"log")|\[\s*\{)').match  # JSON without a prefix
 _ONE_BY_ONE = frozenset({"", "bom"})  # a mark of the order of bytes begins a source
 
 
@@ -36,10 +38,11 @@ def scan_prefixed(lines: Iterable[Line], scanner: EachScanner, builder: Builder)
     kept: list[tuple[Line, bytes, str]] = []
     size = 0
     for line in lines:
-        rest, prefix = _rest(line.data)
+        rest, prefix = (b"", "") if _BEGINS(line.data) else strip_prefix(line.data)
         if prefix in _ONE_BY_ONE or not rest.startswith(b"{") or b"\n" in rest:
-            yield from _scanned(kept, scanner, builder)
-            kept, size = [], 0
+            if kept:
+                yield from _scanned(kept, scanner, builder)
+                kept, size = [], 0
             yield line
             continue
         kept.append((line, rest, prefix))
@@ -47,19 +50,12 @@ def scan_prefixed(lines: Iterable[Line], scanner: EachScanner, builder: Builder)
         if size > AT_ONCE:
             yield from _scanned(kept, scanner, builder)
             kept, size = [], 0
-    yield from _scanned(kept, scanner, builder)
-
-
-def _rest(data: bytes) -> tuple[bytes, str]:
-    """Return the JSON behind a prefix, and the name of the prefix, empty for JSON without one."""
-    text = data.lstrip()
-    return (data, "") if text.startswith((b"{", b"[{")) and not text.startswith(DOCKER) else strip_prefix(data)
+    if kept:
+        yield from _scanned(kept, scanner, builder)
 
 
 def _scanned(kept: Sequence[tuple[Line, bytes, str]], scanner: EachScanner, builder: Builder) -> Iterator[Line]:
     """Load the JSON of lines together; yield the lines that are handed back."""
-    if not kept:
-        return
     back = scanner.scan_each([Line(line.number, line.offset, rest) for line, rest, _ in kept])
     for number, (line, _, prefix) in enumerate(kept):
         if number in back:

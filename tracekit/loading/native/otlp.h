@@ -113,6 +113,7 @@ class Scan : public Rows {
 
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
+    if (!may_begin(from)) return nullptr;
     return record(from, number, [&] {
       Reader r(from, end_, true);
       request(r);
@@ -121,6 +122,30 @@ class Scan : public Rows {
       if (r.high && !is_utf8(from, r.p)) odd();
       return r.p;
     });
+  }
+
+  // Whether a line may be a record, told without an exception: files of other formats have only lines that are none.
+  bool may_begin(const Byte* p) const {
+    while (p < end_ && *p <= ' ' && *p != '\n') p++;
+    if (p == end_ || *p++ != '{') return false;
+    if (end_ - p < 3 || *p++ != '"') return true;
+    for (const Member& name : REQUEST_NAMES)
+      if (begins(p, end_, name)) return true;
+    static constexpr Member SPAN_IDS[] = {member("spanId\""), member("span_id\"")};
+    const auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
+    if (!stop) stop = end_;
+    for (; p; p = static_cast<const Byte*>(std::memchr(p, '"', static_cast<std::size_t>(stop - p)))) {
+      p += *p == '"';
+      if (begins(p, stop, SPAN_IDS[0]) || begins(p, stop, SPAN_IDS[1])) return true;
+    }
+    return false;
+  }
+
+  static constexpr Member REQUEST_NAMES[] = {member("resourceSpans\""), member("resource_spans\""),
+                                             member("batches\""), member("trace\""), member("result\"")};
+
+  static bool begins(const Byte* p, const Byte* end, const Member& name) {
+    return end - p >= static_cast<std::ptrdiff_t>(name.length) && !std::memcmp(p, name.name, name.length);
   }
 
   // Adds a record with all that is in it, or nothing: then it returns null.
