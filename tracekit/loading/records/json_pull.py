@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_VALUE = 64 << 20
-_AHEAD, _MOST_AHEAD = 64 << 10, 4 << 20  # characters for one call of what ``run`` calls
+_AHEAD, _MOST_AHEAD = 64 << 10, 4 << 20  # characters for one call of what ``run`` calls; less than MAX_VALUE
 
 _NUMBER = "-0123456789"
 _EXPONENT = 2  # "1e+5" is read as 1 where it is cut before the 5
