@@ -120,3 +120,11 @@ def test_no_text_is_a_crash(text):
     for parse in (parse_trace_id, parse_span_id):
         found = parse(text)
         assert bool(found.value) == (found.problem in {"", "ID_64BIT", "ID_HEX_AS_BASE64"})
+
+
+@given(st.integers(1, 2**40 - 1))
+def test_base64_that_begins_like_hex_is_base64(low):
+    raw = b"\xd3\x12\x50" + low.to_bytes(5, "big")  # 0xJQ in base64
+    text = base64.b64encode(raw).decode()
+    assert text.startswith("0xJQ")
+    assert parse_span_id(text) == Id(int.from_bytes(raw, "big"), 0, "", "base64_ids")

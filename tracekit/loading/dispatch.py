@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
-from tracekit.loading.loader import FileScanner, ListScanner
+from tracekit.loading.loader import DocumentScanner, FileScanner, ListScanner
 from tracekit.loading.numbers import exact_number
+from tracekit.loading.prefixed import DOCKER, EachScanner, note_prefix, scan_prefixed
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
 from tracekit.loading.records import MAX_DEPTH, parse, strip_prefix
@@ -38,7 +39,6 @@ _ERROR_TEXT = re.compile(
     re.DOTALL,
 )
 OTLP = "otlp"
-_DOCKER = b'{"log"'
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
@@ -65,8 +65,8 @@ class Dispatcher:
 
     Attributes
     ----------
-    list_scanner : ListScanner | None
-        The scanner of the format whose documents are lists.
+    scans_lists : bool
+        Whether any scanner reads items of lists.
     file_scanner : FileScanner | None
         The scanner of the format with one small file for each trace.
     """
@@ -80,19 +80,38 @@ class Dispatcher:
         }
         scanners = {name: scanner for name, scanner in made.items() if scanner is not None}
         self._scanners = list(scanners.values())
+        self._scanner_by_name = scanners
+        self._tellers = [(one.takes, one) for one in self._scanners if one.takes is not None]
         extension = native.compiled()
         self._items = None if extension is None else extension.items
-        self._scanner_of = {
+        self._scanner_of_field = {
             name: scanners[loader.name]
             for loader in self._loaders
             if loader.name in scanners
             for name in loader.scanned
         }
-        self.list_scanner = next((one for one in self._scanners if isinstance(one, ListScanner)), None)
+        self.scans_lists = extension is not None and bool(scanners)
         self.file_scanner = next((one for one in self._scanners if isinstance(one, FileScanner)), None)
         self._messages = None if extension is None else Scanner(builder, extension)
         self._reads_otlp = any(loader.name == OTLP for loader in self._loaders)
         self._exact = False  # the source's numbers are wanted as Decimal
+
+    def scanner_of(self, name: str) -> FormatScanner | None:
+        """Return the scanner of a format; None without one, and where it would read decimal numbers otherwise."""
+        return None if self._exact and name == OTLP else self._scanner_by_name.get(name)
+
+    @property
+    def list_scanners(self) -> list[ListScanner]:
+        """The scanners of the formats whose documents may be lists."""
+        found = map(self.scanner_of, self._scanner_by_name)
+        return [one for one in found if isinstance(one, ListScanner)]
+
+    @property
+    def document_scanner(self) -> DocumentScanner | None:
+        """The scanner of the format with documents one after the other."""
+        return next(
+            (one for one in map(self.scanner_of, self._scanner_by_name) if isinstance(one, DocumentScanner)), None
+        )
 
     @property
     def streams(self) -> set[str]:
@@ -101,11 +120,11 @@ class Dispatcher:
 
     def places_of(self, field: str) -> Callable[[bytes], bytes] | None:
         """Return what finds the items of a list, None in the Python lane, and where no scanner reads them."""
-        return self._items if field in self._scanner_of else None
+        return self._items if field in self._scanner_of_field else None
 
     def scan_items(self, field: str, lines: Iterable[Line]) -> None:
         """Load items of a list that ``places_of`` found, as lines with one item each."""
-        for number, offset, data in self._scanner_of[field].scan(lines):
+        for number, offset, data in self._scanner_of_field[field].scan(lines):
             self._builder.ledger.record_count += 1
             parsed = parse(data, parse_float=self.parse_float, max_depth=MAX_DEPTH + 2)  # the field and its list
             self.value(parsed.value, Position(number, offset))
@@ -132,6 +151,8 @@ class Dispatcher:
         for scanner in self._scanners:
             if scanner.takes is None:
                 lines = scanner.scan(lines)
+                if isinstance(scanner, EachScanner):
+                    lines = scan_prefixed(lines, scanner, self._builder)
         for own, run in groupby(lines, self._scanner_for):
             if own is None:
                 yield from run
@@ -140,7 +161,10 @@ class Dispatcher:
 
     def _scanner_for(self, line: Line) -> FormatScanner | None:
         """Return the scanner that a line may be for, None without one."""
-        return next((one for one in self._scanners if one.takes is not None and one.takes(line.data)), None)
+        for takes, scanner in self._tellers:
+            if takes(line.data):
+                return scanner
+        return None
 
     @property
     def protobuf_work_ahead(self) -> Callable[[bytes], Any] | None:
@@ -171,13 +195,12 @@ class Dispatcher:
         """Parse a line and load it, or quarantine it."""
         self.expect(data)  # whatever the lines before were: which of them come here depends on the scanners
         parsed = self._parse(data)
-        if parsed.failure is not None or data.lstrip().startswith(_DOCKER):
+        if parsed.failure is not None or data.lstrip().startswith(DOCKER):
             rest, prefix = strip_prefix(data)
             if prefix:
                 again = self._parse(rest)
                 if again.failure is None or not may_be_cut:
-                    message = f"a {prefix} prefix before the JSON was skipped"
-                    self._builder.ledger.tally("TEXT_PREFIX", message, at, action="repaired")
+                    note_prefix(prefix, at, self._builder)
                     data, parsed = rest, again
         self._builder.ledger.record_count += 1
         if parsed.failure is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tracekit.loading.building.ledger import Position
-from tracekit.loading.loader import UNREADABLE
+from tracekit.loading.loader import UNREADABLE, Place, Taken
 from tracekit.loading.records import JsonError, JsonPull, Line
 
 if TYPE_CHECKING:
@@ -14,12 +16,12 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.dispatch import Dispatcher
+    from tracekit.loading.loader import Scanner
     from tracekit.loading.records import Readable
 
 WHOLE_VALUE = 1 << 30  # bytes; for fields that cannot be split: the processes of a Jaeger trace, for example
 SPANS_AT_ONCE = 4096
 _PATIENCE = 10  # doublings of the number of items between two attempts to scan those of a list
-RUN = 4 << 20  # bytes of items that are scanned at once
 
 
 class DocumentReader:
@@ -71,14 +73,17 @@ class DocumentReader:
         self._between = between
         self._record = 0
         self._walked = 0
+        self._failed = self._wait = 0  # attempts to scan items, and items until the next one
 
     def read(self) -> None:
         """Read everything; quarantine what cannot be read, and mark the source incomplete if nothing can follow."""
         documents = 0
         try:
             while self.pull.more():
-                documents += 1
-                self._document()
+                found = self._documents()
+                documents += found or 1
+                if not found:
+                    self._document()
                 self.end_record()
         except JsonError as error:
             self.builder.ledger.incomplete(error.message)
@@ -90,26 +95,32 @@ class DocumentReader:
             self.builder.ledger.tally("JSON_CONCAT", message, Position(1, 0), documents - 1)
         self._dispatcher.add_notes(self.pull.take_notes(), Position(self._line or 1, 0))
 
+    def _documents(self) -> int:
+        """Load the next documents with a scanner; return how many it loaded."""
+        scanner = self._dispatcher.document_scanner
+        if scanner is None or self.pull.peek() != "{":
+            return 0
+        count = 0
+
+        def load(data: bytes, place: Place) -> Taken:
+            nonlocal count
+            found = scanner.load_documents(data, place)
+            count = found.items
+            return found
+
+        return count if self.run(load) else 0
+
     def _document(self) -> None:
         """Read one document."""
         if self.pull.peek() == "{":
             self._object()
         elif self.pull.peek() == "[":
-            wait = failed = 0
             for _ in self.pull.items():
-                if wait:
-                    wait -= 1
-                elif self._scan_list():
-                    failed = 0
-                    self.end_record()
-                    continue
-                else:  # a list of another format would be scanned in vain again and again
-                    failed = min(failed + 1, _PATIENCE)
-                    wait = 2**failed - 2
-                if self.pull.peek() == "{":
-                    self._object()
-                else:
-                    self.load_item()
+                if not self.run(self._load_list):
+                    if self.pull.peek() == "{":
+                        self._object()
+                    else:
+                        self.load_item()
                 self.end_record()
         else:
             self.load_item()
@@ -131,10 +142,8 @@ class DocumentReader:
                 load_others = walked
             elif key in self._dispatcher.streams and self.pull.peek() == "[":
                 load_others = partial(self._load_others, key, offset)
-                if self._dispatcher.places_of(key) is not None:
-                    self.pull.widen(RUN)
                 for _ in self.pull.items():
-                    if not self._scan_items(key):
+                    if not self.run(partial(self._load_items, key)):
                         self.load_item(key)
                     self.end_record()
             else:
@@ -144,34 +153,54 @@ class DocumentReader:
         else:
             load_others(others)
 
-    def _scan_list(self) -> bool:
-        """Load the next items of a list that is a document; return False, with nothing read, if that is impossible."""
-        scanner = self._dispatcher.list_scanner
-        if scanner is None:
-            return False
-        self.pull.widen(RUN)
-        places = []
-        for offset, _ in self.pull.run(scanner.places):
-            self._record += 1
-            self.count_span()
-            places.append(Position(self._line or self._record, offset))
-        if places:
-            scanner.load_items(places)
-        return bool(places)
+    def scanner(self, name: str) -> Scanner | None:
+        """Return the scanner of a format, None without one."""
+        return self._dispatcher.scanner_of(name)
 
-    def _scan_items(self, key: str) -> bool:
-        """Load the next items of a field as lines of one item each; return False, with nothing read, if impossible."""
+    def run(self, load: Callable[[bytes, Place], Taken]) -> bool:
+        """Let a scanner load the next items of a list, as many as it can; return whether it loaded any."""
+        if self._wait or not self._dispatcher.scans_lists:
+            self._wait -= bool(self._wait)
+            return False
+        count, spans_before = 0, self.builder.span_count
+
+        def taken(data: bytes, offset: int) -> tuple[int, bool]:
+            nonlocal count
+            found = load(data, Place(self._record, self._line, offset))
+            count = found.records
+            return found.stop, found.may_be_cut
+
+        is_loaded = self.pull.run(taken)
+        self._record += count
+        self._count(count + self.builder.span_count - spans_before)
+        self._failed = 0 if is_loaded else min(self._failed + 1, _PATIENCE)
+        self._wait = max(2**self._failed - 2, 0)  # a list of another format would be scanned in vain again and again
+        return is_loaded
+
+    def _load_list(self, data: bytes, place: Place) -> Taken:
+        """Load the next items of a list that is a document."""
+        each = (scanner.load_list(data, place) for scanner in self._dispatcher.list_scanners)
+        nothing = Taken()
+        for found in each:
+            if found.stop:
+                return found
+            nothing = nothing._replace(may_be_cut=nothing.may_be_cut or found.may_be_cut)
+        return nothing
+
+    def _load_items(self, key: str, data: bytes, place: Place) -> Taken:
+        """Load the next items of a field as lines of one item each."""
         places_of = self._dispatcher.places_of(key)
-        found = self.pull.run(places_of) if places_of is not None else []
+        if places_of is None:
+            return Taken()
+        places = np.frombuffer(places_of(data), np.int64).reshape(-1, 2).tolist()
+        if not places:
+            return Taken(may_be_cut=True)
         lines = []
-        for offset, item in found:
-            self._record += 1
-            self.count_span()
-            one = item.replace(b"\n", b" ")  # JSON has no newlines in its strings
-            lines.append(Line(self._line or self._record, offset, b'{"%b":[%b]}' % (key.encode(), one)))
-        if lines:
-            self._dispatcher.scan_items(key, lines)
-        return bool(lines)
+        for record, (start, stop) in enumerate(places):
+            one = data[start:stop].replace(b"\n", b" ")  # JSON has no newlines in its strings
+            lines.append(Line(place.number(record), place.offset + start, b'{"%b":[%b]}' % (key.encode(), one)))
+        self._dispatcher.scan_items(key, lines)
+        return Taken(places[-1][1], len(lines))
 
     def _load_others(self, streamed: str, offset: int, others: dict[str, Any]) -> None:
         """Load the other fields of an object with a list whose items were loaded separately."""
@@ -222,8 +251,12 @@ class DocumentReader:
 
     def count_span(self) -> None:
         """Report progress every few thousand spans."""
-        self._walked += 1
-        if self._walked % SPANS_AT_ONCE == 0 and self._on_progress is not None:
+        self._count(1)
+
+    def _count(self, more: int) -> None:
+        """Count spans and records, and report progress."""
+        told, self._walked = self._walked // SPANS_AT_ONCE, self._walked + more
+        if self._walked // SPANS_AT_ONCE > told and self._on_progress is not None:
             self._on_progress()
 
     def _quarantine(self, error: JsonError) -> None:

@@ -81,19 +81,20 @@ def _trace(text: str, pad: bool) -> Id:
         text = xray[1] + xray[2]
     elif _UUID(text):
         text = text.replace("-", "")
-    return _read(text.removeprefix("0x"), _TRACE_DIGITS, pad)
+    return _read(text, _TRACE_DIGITS, pad)
 
 
 @lru_cache(maxsize=65_536)
 def _span(text: str, pad: bool) -> Id:
     """Parse a span id; a parent's id occurs once per child."""
-    return _read(text.removeprefix("0x"), _SPAN_DIGITS, pad)
+    return _read(text, _SPAN_DIGITS, pad)
 
 
 def _read(text: str, digits: int, pad: bool) -> Id:
     """Parse an id of this many hex digits in any notation."""
-    if text.endswith("="):
+    if text.endswith("="):  # one of 4,096 begins with 0x
         return _base64(text, digits)
+    text = text.removeprefix("0x")
     if not text:
         return Id(0, problem="ID_BAD_LENGTH")
     if not _HEX(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,15 +31,54 @@ class Scanner(Protocol):
         """What other threads may do with the bytes of later chunks, for ``Lines.ahead``."""
 
 
+class Place(NamedTuple):
+    """Where some items of a document begin.
+
+    Parameters
+    ----------
+    record
+        The number of the record before them.
+    line
+        The number of their line, which is that of all their records; 0 where records are numbered one by one.
+    offset
+        The byte offset of the first.
+    """
+
+    record: int
+    line: int
+    offset: int
+
+    def number(self, record: int) -> int:
+        """Return the number of a record, from 0."""
+        return self.line or self.record + 1 + record
+
+
+class Taken(NamedTuple):
+    """What a scanner loaded of some bytes: up to where, how many records, in how many documents.
+
+    ``may_be_cut`` says whether more bytes may help where it loaded nothing.
+    """
+
+    stop: int = 0
+    records: int = 0
+    may_be_cut: bool = False
+    items: int = 0
+
+
 @runtime_checkable
 class ListScanner(Scanner, Protocol):
     """A scanner that also reads the items of a list that is a document."""
 
-    def places(self, data: bytes) -> bytes:
-        """Return where the items that it reads begin and end, the first at the start of the data."""
+    def load_list(self, data: bytes, place: Place) -> Taken:
+        """Load the first items in some bytes, as many as it can."""
 
-    def load_items(self, places: Sequence[Position]) -> None:
-        """Load the items that ``places`` found."""
+
+@runtime_checkable
+class DocumentScanner(Scanner, Protocol):
+    """A scanner that also reads documents, one after the other."""
+
+    def load_documents(self, data: bytes, place: Place) -> Taken:
+        """Load the first documents in some bytes, as many as it can."""
 
 
 @runtime_checkable
@@ -86,6 +125,12 @@ class Document(Protocol):
 
     def count_span(self) -> None:
         """Report progress every few thousand spans."""
+
+    def scanner(self, name: str) -> Scanner | None:
+        """Return the scanner of a format, None without one."""
+
+    def run(self, load: Callable[[bytes, Place], Taken]) -> bool:
+        """Let a scanner load the next items of a list, as many as it can; return whether it loaded any."""
 
 
 @dataclass(frozen=True)

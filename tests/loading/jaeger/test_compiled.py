@@ -5,11 +5,10 @@ import json
 import pytest
 from loading.jaeger.mutated_answers import CORPUS, OLD, RICH
 from loading.jaeger.test_jaeger import SHAPES, TRACE, child_of, span, tag, trace
-from loading.native.compared import EXPORTS, content_in, differ
+from loading.native.compared import EXPORTS, content_in, differ, narrow
 
-from tracekit.loading import dispatch, documents, native, read, reading
+from tracekit.loading import dispatch, native, read, reading
 from tracekit.loading.jaeger import loader
-from tracekit.loading.records import JsonPull
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 
@@ -97,8 +96,7 @@ def test_exports():
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("window", [700, 1 << 20])
 def test_one_document(indent, window, careful, monkeypatch):
-    monkeypatch.setattr(JsonPull.__init__, "__kwdefaults__", JsonPull.__init__.__kwdefaults__ | {"window": window})
-    monkeypatch.setattr(documents, "RUN", window)
+    narrow(monkeypatch, window)
     monkeypatch.setattr(reading, "shape", lambda *_, **__: "document")
     traces = [trace(span(4, operationName=f"caf\u00e9 {n}"), traceID=f"{n:032x}") for n in range(1, 60)]
     traces[3:3] = [7, {"traceID": TRACE}, trace(span(1, spanID="x")), *SHAPES["list of spans"]]

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from made_sets import content
 
 from tracekit.errors import TracekitError
 from tracekit.loading import native, read, reading
+from tracekit.loading.records import JsonPull, json_pull
 
 AT_ONCE = 250
 EXPORTS = Path(__file__).parents[4] / "shared" / "data" / "exports"
@@ -25,6 +27,13 @@ def content_in(lane: str, data: object, *, as_document: bool | None = None) -> o
                 return content(read(data, time_unit="ns", progress=False))
         except (ValueError, TracekitError) as error:
             return str(error)
+
+
+def narrow(monkeypatch: Any, window: int) -> None:
+    """Read documents with a small window."""
+    monkeypatch.setattr(JsonPull.__init__, "__kwdefaults__", JsonPull.__init__.__kwdefaults__ | {"window": window})
+    monkeypatch.setattr(json_pull, "_AHEAD", max(window // 4, 50))
+    monkeypatch.setattr(json_pull, "_MOST_AHEAD", window)
 
 
 def differ(data: object, *, as_document: bool | None = None) -> bool:

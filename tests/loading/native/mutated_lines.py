@@ -5,23 +5,22 @@
 
 import itertools
 import json
-import os
 import random
 import sys
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
 
 sys.path += [str(Path(__file__).parents[place]) for place in (1, 2)]  # also as a program of its own
 
+from loading.native.compared import run
+from loading.native.flat_spans import FLATS
 from loading.otlp.test_compiled import ODD, STAYS
 from loading.otlp.test_fast import HANDED_BACK
 from loading.test_loading_fuzz import _in_bytes, _in_structure, _spelled
-from made_sets import content
 from otlp_made import attribute, ids, line, request, resource, span, text
 
-from tracekit.loading import native, read
+from tracekit.loading import native  # noqa: F401 - for programs that run this one
 
-AT_ONCE = 250
 ROOT = Path(__file__).parents[3]
 RICH = request(
     *(
@@ -44,7 +43,7 @@ RICH = request(
 
 def _corpus() -> list[bytes]:
     """One line for every dialect and oddity, and of the bundled recordings."""
-    made = [line(record) for record in (RICH, *STAYS.values(), *ODD.values(), *HANDED_BACK.values())]
+    made = [line(record) for record in (RICH, *FLATS, *FLATS, *STAYS.values(), *ODD.values(), *HANDED_BACK.values())]
     recorded = sorted((ROOT / "datasets").rglob("*.jsonl"))
     exported = sorted((ROOT.parent / "shared" / "data" / "exports").glob("otlp*.json*"))
     for path in [*recorded, *exported]:
@@ -55,8 +54,10 @@ def _corpus() -> list[bytes]:
 
 
 CORPUS = _corpus()
-RECORDS = [RICH, *(record for record in (*STAYS.values(), *HANDED_BACK.values()) if isinstance(record, dict))]
+RECORDS = [RICH, *FLATS, *(record for record in (*STAYS.values(), *HANDED_BACK.values()) if isinstance(record, dict))]
 WORDS = [
+    b'"attributes":{"k":1,',
+    b'"durationNano":1,',
     b'"',
     b"\\",
     b"{",
@@ -100,41 +101,37 @@ def mutated(number: int) -> bytes:
         for _ in range(drawn.choice([1, 1, 2, 3])):
             at = drawn.randrange(len(data) + 1)
             data = _in_bytes(data, drawn) if drawn.random() < 0.5 else data[:at] + drawn.choice(WORDS) + data[at:]
-    return data.replace(b"\n", b" ")
+    data = data.replace(b"\n", b" ")
+    return _prefixed(data, drawn) if number % 8 == 0 else data
 
 
-def _read(lane: str, data: bytes) -> object:
-    """Return the content of lines as one lane reads them, or the error."""
-    os.environ[native.SWITCH] = lane
-    try:
-        return content(read(data, time_unit="ns", progress=False))
-    except ValueError as error:
-        return str(error)
+def _prefixed(data: bytes, drawn: random.Random) -> bytes:
+    """Return a line as a log collector has it."""
+    prefix = drawn.choice([b"2026-07-01T10:00:00.123Z stdout F ", b"data: ", b"shop-7f9 | ", b"docker", b"text "])
+    if prefix != b"docker":
+        return prefix + data
+    return json.dumps({"log": data.decode("utf-8", "replace") + "\n", "stream": "stdout"}).encode()
 
 
-def differences(numbers: range) -> Iterator[int]:
-    """Yield the numbers of lines that the lanes do not read alike, alone or with a good line around them."""
-    good = line(request(span(**ids(7), attributes=[text("k", "good")])))
-    made = [mutated(number) for number in numbers]
-    data = b"\n".join([good, *made, good])
-    if _read("compiled", data) != _read("python", data):
-        alone = [
-            number
-            for number, one in zip(numbers, made, strict=True)
-            if _read("compiled", b"\n".join([good, one])) != _read("python", b"\n".join([good, one]))
-        ]
-        yield from alone or [numbers.start]
+GOOD = line(request(span(**ids(7), attributes=[text("k", "good")])))
+
+
+def document(records: list[bytes]) -> bytes:
+    """One document of some records: a request with all their groups, a list of requests, or one after the other."""
+    made = [one.strip() for one in records]
+    inside = [one[one.index(b"[") + 1 : one.rindex(b"]")] for one in made if one.endswith(b"]}") and b"[" in one]
+    shape = zlib.crc32(b"".join(made)) % 5
+    if shape == 0:
+        return b"[%b]" % b",\n".join(made)
+    if shape == 1:
+        return b"\n".join(made)
+    request_of_all = b'{"%b": [\n%b\n]}' % ([b"resourceSpans", b"batches"][shape % 2], b",\n ".join(inside))
+    return b'{"trace":%b,"status":"COMPLETE"}' % request_of_all if shape == 4 else request_of_all
 
 
 def main(first: int, count: int) -> int:
-    """Compare many lines; return how many differ."""
-    found = 0
-    for start in range(first, first + count, AT_ONCE):
-        for number in differences(range(start, min(start + AT_ONCE, first + count))):
-            found += 1
-            print(f"mutated({number}) differs: {mutated(number)[:300]!r}", flush=True)  # noqa: T201 - a program
-    print(f"{count:,} lines, {found} differ", flush=True)  # noqa: T201 - likewise
-    return found
+    """Compare many lines, alone and in documents; return how many differ."""
+    return run(first, count, mutated, GOOD, document)
 
 
 if __name__ == "__main__":

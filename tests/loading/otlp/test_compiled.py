@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loading.native.compared import differ, narrow
+from loading.native.flat_spans import FLAT, FLATS
 from loading.otlp.test_fast import HANDED_BACK, REQUESTS
 from loading.test_loading_fuzz import damaged
 from made_sets import assert_identical, assert_same_content, content
@@ -18,7 +20,7 @@ from tracekit.errors import LoadError
 from tracekit.loading import native, read
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.trace_set import to_trace_set
-from tracekit.loading.otlp import fast
+from tracekit.loading.otlp import fast, tolerant
 from tracekit.loading.otlp.compiled import Scanner
 from tracekit.loading.records import Lines
 
@@ -340,3 +342,154 @@ def test_traces_says_nothing_of_the_lane():
         tk.read(lines(request(span()))).sources.columns.tolist()
         == tk.load_sample("small-shop")[0].sources.columns.tolist()
     )
+
+
+# ------------------------------------------------------------------ documents
+
+
+GROUPS = [
+    made["resourceSpans"][0]
+    for made in (request(*(span(**ids(10 * n + k)) for k in range(8)), scope={"name": "caf\u00e9"}) for n in range(40))
+]
+ODD_GROUPS = [
+    7,
+    {},
+    {"resource": {"attributes": [text("service.name", "empty")]}},
+    {"scopeSpans": [{"spans": [7, span(**ids(900)), {"spanId": "bad"}]}]},
+    {"scopeSpans": [{"spans": [span(**ids(901), attributes=[{"key": "k", "value": {"intValue": "x"}}])]}]},
+    {"scopeSpans": [{"spans": [span(**ids(902), startTimeUnixNano=1_601_839_169_774_235_401)]}]},
+    {"scopeSpans": [{"spans": [span(**ids(903))]}], "resource": resource(droppedAttributesCount=3)},
+    {"instrumentationLibrarySpans": [{"spans": [span(**ids(904), start_time_unix_nano=None, new=[1])]}]},
+]
+DOCUMENTS = {
+    "one request": {"resourceSpans": [*GROUPS[:5], *ODD_GROUPS, *GROUPS[5:]]},
+    "of Tempo": {"batches": GROUPS},
+    "of Tempo with a status": {"status": "PARTIAL", "trace": {"resourceSpans": GROUPS}, "metrics": {}},
+    "of Jaeger": {"result": {"resourceSpans": GROUPS}},
+    "a list": [{"resourceSpans": [group]} for group in [*GROUPS[:5], *ODD_GROUPS, *GROUPS[5:]]],
+    "a list of answers": [{"trace": {"resource_spans": [group]}, "metrics": {"a": [1]}} for group in GROUPS],
+    "a list of everything": [{"batches": []}, 7, {"resourceSpans": GROUPS}, {"data": []}, {"resourceSpans": None}],
+    "one large group": {
+        "resourceSpans": [
+            {
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            *(s for group in GROUPS for s in group["scopeSpans"][0]["spans"]),
+                            span(**ids(905), kind="odd"),
+                            span(**ids(906)),
+                        ],
+                        "scope": {"name": "behind"},
+                    }
+                ],
+                "resource": resource(),
+            },
+            GROUPS[0],
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("window", [900, 10_000, 1 << 20])
+def test_a_document_is_read_like_in_the_python_lane(name, indent, window, monkeypatch):
+    narrow(monkeypatch, window)
+    data = json.dumps(DOCUMENTS[name], indent=indent, ensure_ascii=False).encode()
+    assert not differ(data, as_document=True)
+    assert not differ(data[: len(data) * 2 // 3], as_document=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "window"), [("one request", 1 << 20), ("a list", 1 << 20), ("one large group", 4_000)]
+)
+def test_the_items_of_a_document_are_scanned(name, window, monkeypatch):
+    one_by_one = []
+    real = tolerant.load_span
+    monkeypatch.setattr(tolerant, "load_span", lambda *given: (one_by_one.append(given), real(*given))[1])
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    narrow(monkeypatch, window)
+    traces = read(json.dumps(DOCUMENTS[name], indent=1).encode(), progress=False)
+    assert len(one_by_one) < 20
+    assert len(traces.spans) > 300
+
+
+def test_documents_one_after_the_other_are_scanned(monkeypatch):
+    one_by_one = []
+    real = tolerant.load_span
+    monkeypatch.setattr(tolerant, "load_span", lambda *given: (one_by_one.append(given), real(*given))[1])
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    made = [{"resourceSpans": [group]} for group in [*GROUPS[:5], *ODD_GROUPS, *GROUPS[5:]]]
+    data = "\n".join(json.dumps(one, indent=2) for one in [*made, FLAT, {"batches": []}]).encode()
+    traces = read(data, progress=False)
+    assert len(one_by_one) < 20
+    assert len(traces.spans) > 300
+    assert traces.issues.set_index("code").loc["JSON_CONCAT", "issue_count"] == len(made) + 1
+    assert not differ(data, as_document=True)
+
+
+def test_numbers_in_a_document_are_those_of_the_python_lane():
+    odd = span(**ids(1), attributes=[{"key": "start_time", "value": 1.5}, {"key": "other", "value": 2.5}])
+    assert not differ(json.dumps(request(odd), indent=1).encode(), as_document=True)
+
+
+def test_answers_in_lines_are_scanned():
+    made = [{"trace": request(span(**ids(n))), "status": "COMPLETE", "metrics": {}, "message": ""} for n in range(1, 4)]
+    made.append({"result": request(span(**ids(9)))})
+    builder, rest = scanned(lines(*made))
+    assert (builder.span_count, rest) == (4, [])
+    partial = {"trace": request(span(**ids(5))), "status": "PARTIAL", "message": "too many"}
+    assert scanned(lines(partial))[0].span_count == 0
+    assert not compare(lines(*made, partial)).sources["complete"].all()
+
+
+def test_flat_spans_are_scanned():
+    made = [FLAT | ids(n) for n in range(1, 4)]
+    builder, rest = scanned(lines(*made))
+    assert (builder.span_count, rest) == (3, [])
+    assert builder.ledger.dialects["attribute_map"] == 9
+    assert not differ(lines(*made))
+    assert not differ(json.dumps([*made, 7, *FLATS, *made], indent=1).encode(), as_document=True)
+
+
+@pytest.mark.parametrize("flat", FLATS)
+def test_a_flat_span_is_read_like_in_the_python_lane(flat):
+    assert not differ(lines(FLAT, flat, FLAT | ids(3)))
+
+
+def test_a_map_with_a_name_twice_has_the_last_value():
+    twice = line(FLAT).replace(b'"i": 7', b'"i": 7, "i": 8')
+    assert twice != line(FLAT)
+    assert len(scanned(twice)[1]) == 1
+    assert read(twice, progress=False).attribute("i").tolist() == ["8"]
+
+
+# ------------------------------------------------------------------ lines behind a prefix
+
+
+def test_lines_of_log_collectors_are_scanned(monkeypatch):
+    one_by_one = []
+    real = tolerant.load_span
+    monkeypatch.setattr(tolerant, "load_span", lambda *given: (one_by_one.append(given), real(*given))[1])
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    made = [line(request(span(**ids(n)))) for n in range(1, 9)]
+    odd = line(request(span(**ids(99), kind="odd")))
+    data = b"\n".join(
+        [
+            b"2026-07-01T10:00:00Z stdout F " + made[0],
+            made[1],
+            b"data: " + odd,
+            b"2026-07-01T10:00:00Z stdout F ready",
+            b"data: " + made[2],
+            b"[pod/shop-1] " + made[3],
+            json.dumps({"log": made[4].decode() + "\n"}).encode(),
+            *made[5:],
+        ]
+    )
+    traces = read(data, progress=False)
+    assert len(traces.spans) == len(made) + 1
+    assert len(one_by_one) == 1
+    assert sorted(traces.spans["record_number"]) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    prefixes = traces.issues[traces.issues["code"] == "TEXT_PREFIX"]
+    assert sorted(prefixes["issue_count"]) == [1, 1, 2, 2]
+    assert not differ(data)

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from loading.native.compared import EXPORTS, differ
+from loading.native.compared import EXPORTS, differ, narrow
 from loading.zipkin.mutated_spans import CORPUS, RICH, V1
 from loading.zipkin.test_zipkin import SPANS, span, values
 
-from tracekit.loading import dispatch, documents, native, read, reading
+from tracekit.loading import dispatch, native, read, reading
 from tracekit.loading.records import JsonPull
 from tracekit.loading.zipkin import loader
 
@@ -98,8 +98,7 @@ def test_exports():
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("window", [700, 1 << 20])
 def test_one_list(indent, window, careful, monkeypatch):
-    monkeypatch.setattr(JsonPull.__init__, "__kwdefaults__", JsonPull.__init__.__kwdefaults__ | {"window": window})
-    monkeypatch.setattr(documents, "RUN", window)
+    narrow(monkeypatch, window)
     monkeypatch.setattr(reading, "shape", lambda *_, **__: "document")
     spans = [span(n, name=f"caf\u00e9 {n}") for n in range(1, 60)]
     spans[3:3] = [7, {}, *ODD.values(), SPANS, [], {"Traces": [span(1)]}]
@@ -113,7 +112,7 @@ def test_one_list(indent, window, careful, monkeypatch):
 def test_a_list_of_another_format_is_tried_seldom(monkeypatch):
     tried = []
     monkeypatch.setattr(reading, "shape", lambda *_, **__: "document")
-    monkeypatch.setattr(JsonPull, "run", lambda *_: tried.append(1) or [])
+    monkeypatch.setattr(JsonPull, "run", lambda *_: bool(tried.append(1)))
     monkeypatch.setenv(native.SWITCH, "compiled")
     read(json.dumps([span(n, debug=True) for n in range(1, 200)]).encode(), progress=False)
     assert 1 < len(tried) <= 10

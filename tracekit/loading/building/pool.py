@@ -147,6 +147,19 @@ class Attributes:
         self._indexed.frombytes(bytes(len(keys)))
         return first
 
+    def extend_texts(self, key: str, texts: Sequence[str], origin: int) -> range:
+        """Add a row for each text of one key; return their codes."""
+        first, count = len(self), len(texts)
+        self._key.extend(repeat(self.keys.code(key) if texts else 0, count))
+        self._type.frombytes(bytes([ValueType.STR]) * count)
+        self._text += texts
+        self._integer.frombytes(bytes(8 * count))
+        self._double.frombytes(bytes(8 * count))
+        self._origin.frombytes(bytes([origin]) * count)
+        self._namespace.extend(repeat(-1, count))
+        self._indexed.frombytes(bytes(count))
+        return range(first, first + count)
+
     def _seal(self) -> None:
         """Put the texts that came one by one behind those that came as columns."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself

@@ -45,7 +45,7 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("link_trace_state", "link_attribute_count", "link_attributes"), np.int32),
     **dict.fromkeys(("link_flags", "link_dropped"), np.uint32),
     "link_relation": np.int8,
-    **dict.fromkeys(("line_number", "line_start", "line_spans"), np.int64),
+    **dict.fromkeys(("line_number", "line_start", "line_stop", "line_spans"), np.int64),
     **dict.fromkeys(("other_number", "other_start", "other_stop"), np.int64),
     "scope": np.int32,
     "quality": np.uint32,

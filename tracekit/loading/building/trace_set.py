@@ -131,20 +131,33 @@ def _order(spans: SpanColumns) -> Array:
 
 def add_totals(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
     """Add one issue per source that counts these spans, with the span of the lowest ids as its exemplar."""
-    for source in np.unique(spans.source[rows]):
-        mine = rows[spans.source[rows] == source]
-        first = _lowest(spans, mine)
-        trace_id = hexes(spans.trace_hi[first], spans.trace_lo[first])[0]
-        at = Position(int(spans.record_number[first[0]]), int(spans.byte_offset[first[0]]))
-        add_total(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action, at)
+    if not len(rows):
+        return
+    sources, counts = np.unique(spans.source[rows], return_counts=True)
+    first = _lowest(spans, rows) if len(sources) == 1 else _lowest_of_each_source(spans, rows)
+    ids = zip(hexes(spans.trace_hi[first], spans.trace_lo[first]), hexes(spans.span_id[first]), strict=True)
+    places = zip(spans.record_number[first].tolist(), spans.byte_offset[first].tolist(), strict=True)
+    for source, count, (trace_id, span_id), place in zip(sources.tolist(), counts.tolist(), ids, places, strict=True):
+        add_total(ledgers[source], code, count, trace_id, span_id, action, Position(*place))
 
 
 def _lowest(spans: SpanColumns, rows: Array) -> Array:
     """Return the row with the lowest trace id, span id, record number and byte offset, in this order."""
-    for column in (spans.trace_hi, spans.trace_lo, spans.span_id, spans.record_number, spans.byte_offset):
+    for column in _ids_and_place(spans):
         values = column[rows]
         rows = rows[values == values.min()]
     return rows[:1]
+
+
+def _lowest_of_each_source(spans: SpanColumns, rows: Array) -> Array:
+    """Return the lowest row of every source, in the order of the sources."""
+    rows = rows[np.lexsort([column[rows] for column in (*reversed(_ids_and_place(spans)), spans.source)])]
+    return np.asarray(rows[np.diff(spans.source[rows], prepend=-1) != 0])
+
+
+def _ids_and_place(spans: SpanColumns) -> tuple[Array, ...]:
+    """Return the columns that choose the exemplar of an issue."""
+    return spans.trace_hi, spans.trace_lo, spans.span_id, spans.record_number, spans.byte_offset
 
 
 def add_total(

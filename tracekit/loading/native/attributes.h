@@ -2,6 +2,7 @@
 // all other values by Python.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -65,7 +66,13 @@ class Attributes {
     try {
       Reader r(raw.at, raw.at + raw.length, false);
       switch (notation_) {
-        case Notation::OTLP: attribute(r, key, value); break;
+        case Notation::OTLP:
+          if (r.next() == '"') {
+            plain_value(r, key, value);
+          } else {
+            attribute(r, key, value);
+          }
+          break;
         case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
         case Notation::JAEGER: tag(r, key, value); break;
         case Notation::ZIPKIN:
@@ -86,6 +93,27 @@ class Attributes {
     if (value.type == STRING) put_text(found.text, value.text);
     if (value.type == DOUBLE && notation_ != Notation::PROTOBUF) found.doubles.push_back(value.text);
     found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
+  }
+
+  // A member of an object: a text, number, boolean or null.
+  static void plain_value(Reader& r, Text& key, Value& value) {
+    key = r.key();
+    if (!key.length) odd();
+    const Byte first = r.next();
+    if (first == '"') {
+      value.type = STRING;
+      value.text = r.text();
+    } else if (is_digit(first) || first == '-') {
+      value.text = r.number();
+      const Byte* const end = value.text.at + value.text.length;
+      const bool is_whole = std::all_of(value.text.at, end, [](Byte c) { return is_digit(c) || c == '-'; });
+      value.type = is_whole ? INTEGER : DOUBLE;
+      if (is_whole) value.integer = integer(value.text);
+    } else if (!r.null()) {
+      value.type = BOOLEAN;
+      value.integer = r.word("true", 4);
+      if (!value.integer && !r.word("false", 5)) odd();
+    }
   }
 
   // A KeyValue with each field at most once, and a value that is no array or map.

@@ -34,10 +34,12 @@ class Once {
   unsigned seen_ = 0;
 };
 
-// The members of an object by their numbers in a table, each at most once.
-template <std::size_t N> class Plain {
+// The members of an object by their numbers in a table, of which it may have the first N, each at most once.
+template <std::size_t N, std::size_t ALL = N> class Plain {
  public:
-  explicit Plain(const Member (&names)[N]) : names_(names) {}
+  static constexpr std::size_t COUNT = N;
+
+  explicit Plain(const Member (&names)[ALL]) : names_(names) {}
 
   // The number of a member, -1 for an unknown one; twice the same is odd.
   int operator()(const Text& key) { return taken(find(key.at, key.length)); }
@@ -62,15 +64,15 @@ template <std::size_t N> class Plain {
   }
 
  private:
-  const Member (&names_)[N];
+  const Member (&names_)[ALL];
   Once once_;
   int next_ = 0;
 };
 
 // Those of OTLP, which have two spellings.
-template <std::size_t N> class Members : public Plain<N> {
+template <std::size_t N, std::size_t ALL = N> class Members : public Plain<N, ALL> {
  public:
-  using Plain<N>::Plain;
+  using Plain<N, ALL>::Plain;
 
   // Whether a name was of the other spelling of the specification (trace_id).
   bool snake = false;

@@ -98,12 +98,16 @@ PyObject* list(const std::vector<Text>& texts) {
 }
 
 PyObject* counted(const Dialects& dialects) {
-  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
                        static_cast<long long>(dialects.enum_names), "base64_ids",
                        static_cast<long long>(dialects.base64_ids), "instrumentationLibrarySpans",
                        static_cast<long long>(dialects.legacy), "resource_spans",
                        static_cast<long long>(dialects.resource_spans), "batches",
-                       static_cast<long long>(dialects.batches), "unknown_fields_skipped",
+                       static_cast<long long>(dialects.batches), "wrapped_in_trace",
+                       static_cast<long long>(dialects.trace), "wrapped_in_result",
+                       static_cast<long long>(dialects.result), "flat_span",
+                       static_cast<long long>(dialects.flat_spans), "attribute_map",
+                       static_cast<long long>(dialects.attribute_maps), "unknown_fields_skipped",
                        static_cast<long long>(dialects.unknown_fields));
 }
 
@@ -150,7 +154,7 @@ bool put_owners(PyObject* to, const Scan& scan) {
 
 bool put_lines(PyObject* to, const Rows& scan) {
   return put(to, "line_number", scan.lines, &Line::number) && put(to, "line_start", scan.lines, &Line::start) &&
-         put(to, "line_spans", scan.lines, &Line::spans) && put(to, "other_number", scan.others, &Line::number) &&
+         put(to, "line_stop", scan.lines, &Line::stop) && put(to, "line_spans", scan.lines, &Line::spans) && put(to, "other_number", scan.others, &Line::number) &&
          put(to, "other_start", scan.others, &Line::start) && put(to, "other_stop", scan.others, &Line::stop) &&
          put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found));
 }
@@ -196,6 +200,15 @@ template <class Work> Failure guarded(Work work) {
   }
 }
 
+PyObject* columns(const Scan& scan, const Byte* data) {
+  Owned made(PyDict_New());
+  PyObject* const to = made.get();
+  if (!to || !put_spans(to, scan) || !put_events(to, scan) || !put_links(to, scan) || !put_lines(to, scan) ||
+      !put_owners(to, scan) || !put_distinct(to, scan) || !put_places(to, scan, data))
+    return nullptr;
+  return made.release();
+}
+
 template <class Format> PyObject* scan(PyObject*, PyObject* args) {
   PyObject *input, *left_out;
   if (!PyArg_ParseTuple(args, "OO", &input, &left_out)) return nullptr;
@@ -210,10 +223,25 @@ template <class Format> PyObject* scan(PyObject*, PyObject* args) {
   Py_BEGIN_ALLOW_THREADS
   failure = guarded([&] { done.run(); });
   Py_END_ALLOW_THREADS
+  return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
+}
+
+PyObject* scan_items(PyObject*, PyObject* args) {
+  PyObject* input;
+  int items;
+  long long most;
+  if (!PyArg_ParseTuple(args, "OiL", &input, &items, &most)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  Scan done(data.data(), data.size(), {});
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { done.run_items(static_cast<Items>(items), most); });
+  Py_END_ALLOW_THREADS
   if (failure != Failure::NONE) return raised(failure);
-  Owned made(PyDict_New());
-  if (!made.get() || !put_spans(made.get(), done) || !put_events(made.get(), done) || !put_links(made.get(), done) ||
-      !put_lines(made.get(), done) || !put_owners(made.get(), done) || !put_distinct(made.get(), done) || !put_places(made.get(), done, data.data()))
+  Owned made(columns(done, data.data()));
+  PyObject* const to = made.get();
+  if (!to || !put(to, "span_place", done.spans, &Span::place) || !put(to, "is_cut", PyBool_FromLong(done.is_cut)))
     return nullptr;
   return made.release();
 }
@@ -487,6 +515,8 @@ template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* 
 PyMethodDef METHODS[] = {
     {"scan", safe<scan<Scan>>, METH_VARARGS,
      "scan(data, excluded)\n--\n\nReturn the columns of the lines of OTLP JSON in data, and the places of the others."},
+    {"scan_items", safe<scan_items>, METH_VARARGS,
+     "scan_items(data, kind, most)\n--\n\nReturn the columns of items of a list in OTLP JSON, up to one that is odd."},
     {"scan_protobuf", safe<scan<ProtobufScan>>, METH_VARARGS,
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
     {"scan_xray", safe<scan_xray>, METH_VARARGS,

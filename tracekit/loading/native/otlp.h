@@ -1,4 +1,4 @@
-// Reads lines of OTLP JSON to rows.  Strings, attributes, resources and scopes become codes of the distinct ones in these
+// Reads lines of OTLP JSON, and the items of lists in documents, to rows.  Strings, attributes, resources and scopes become codes of the distinct ones in these
 // bytes, which Python decodes; a line with anything unexpected adds nothing and is handed back.
 #pragma once
 
@@ -18,13 +18,15 @@ struct Group {
   Text resource_text, resource_url_text, scope_text, scope_url_text;
   std::int32_t resource = -1, scope = -1;
   std::int64_t line = 0, spans = 0;
-  bool has_scope = false, is_first = false;  // is_first: of its ResourceSpans
+  bool has_resource = true, has_scope = false, is_first = false;  // is_first: of its ResourceSpans
 };
 
 // How often a spelling other than the specification's was read.
 struct Dialects {
   std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
-  std::int64_t unknown_fields = 0;  // of protobuf
+  std::int64_t trace = 0, result = 0;  // objects around a request
+  std::int64_t flat_spans = 0, attribute_maps = 0;
+  std::int64_t unknown_fields = 0;     // of protobuf
 
   void add(const Dialects& more) {
     snake_case += more.snake_case;
@@ -33,9 +35,16 @@ struct Dialects {
     legacy += more.legacy;
     resource_spans += more.resource_spans;
     batches += more.batches;
+    trace += more.trace;
+    result += more.result;
+    flat_spans += more.flat_spans;
+    attribute_maps += more.attribute_maps;
     unknown_fields += more.unknown_fields;
   }
 };
+
+// What the items of a list are; otlp/compiled.py has the same numbers.
+enum class Items { REQUESTS, GROUPS, SPANS, DOCUMENTS };
 
 class Scan : public Rows {
  public:
@@ -46,6 +55,7 @@ class Scan : public Rows {
   std::vector<Group> groups;
   Dialects dialects;
   Interner owner_texts{64};  // JSON of resources and scopes, and schema URLs
+  bool is_cut = false;       // whether items were read up to one that the data may end in
 
   void run() {
     auto excluded = excluded_.begin();
@@ -63,9 +73,47 @@ class Scan : public Rows {
     }
   }
 
+  // Reads the items of a list, or documents one after the other, at most so many, up to one that is cut off or odd.
+  void run_items(Items items, std::int64_t most) {
+    Reader r(data_, end_, false);
+    for (std::int64_t number = 0; number < most; number++) {
+      if (number && items != Items::DOCUMENTS && !r.is(',')) return;
+      r.blank();
+      if (r.p >= end_ || *r.p != '{') return;
+      Reader inner(r.p, end_, false);
+      const Byte* const behind = record(r.p, number, [&] {
+        item(inner, items);
+        if (inner.high && !is_utf8(r.p, inner.p)) odd();
+        return inner.p;
+      });
+      if (!behind) {
+        is_cut = end_ - inner.p < LONGEST_WORD;
+        return;
+      }
+      r.p = behind;
+    }
+  }
+
  protected:
+  static constexpr std::ptrdiff_t LONGEST_WORD = 16;  // bytes that the reader takes at once, or not at all
+
+  void item(Reader& r, Items items) {
+    switch (items) {
+      case Items::REQUESTS:
+      case Items::DOCUMENTS: request(r); break;
+      case Items::GROUPS: resource_spans(r); break;
+      case Items::SPANS:
+        groups.emplace_back();
+        groups.back().line = line_;
+        groups.back().spans = 1;
+        groups.back().has_resource = false;
+        span(r);
+    }
+  }
+
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
+    if (!may_begin(from)) return nullptr;
     return record(from, number, [&] {
       Reader r(from, end_, true);
       request(r);
@@ -74,6 +122,30 @@ class Scan : public Rows {
       if (r.high && !is_utf8(from, r.p)) odd();
       return r.p;
     });
+  }
+
+  // Whether a line may be a record, told without an exception: files of other formats have only lines that are none.
+  bool may_begin(const Byte* p) const {
+    while (p < end_ && *p <= ' ' && *p != '\n') p++;
+    if (p == end_ || *p++ != '{') return false;
+    if (end_ - p < 3 || *p++ != '"') return true;
+    for (const Member& name : REQUEST_NAMES)
+      if (begins(p, end_, name)) return true;
+    static constexpr Member SPAN_IDS[] = {member("spanId\""), member("span_id\"")};
+    const auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
+    if (!stop) stop = end_;
+    for (; p; p = static_cast<const Byte*>(std::memchr(p, '"', static_cast<std::size_t>(stop - p)))) {
+      p += *p == '"';
+      if (begins(p, stop, SPAN_IDS[0]) || begins(p, stop, SPAN_IDS[1])) return true;
+    }
+    return false;
+  }
+
+  static constexpr Member REQUEST_NAMES[] = {member("resourceSpans\""), member("resource_spans\""),
+                                             member("batches\""), member("trace\""), member("result\"")};
+
+  static bool begins(const Byte* p, const Byte* end, const Member& name) {
+    return end - p >= static_cast<std::ptrdiff_t>(name.length) && !std::memcmp(p, name.name, name.length);
   }
 
   // Adds a record with all that is in it, or nothing: then it returns null.
@@ -97,7 +169,7 @@ class Scan : public Rows {
     dialects.add(line_dialects_);
     for (; group < groups.size(); group++) {
       Group& g = groups[group];
-      g.resource = owner(resources, g.resource_text, g.resource_url_text);
+      if (g.has_resource) g.resource = owner(resources, g.resource_text, g.resource_url_text);
       if (g.has_scope) g.scope = owner(scopes, g.scope_text, g.scope_url_text);
     }
     intern_rows(span, event, link);
@@ -110,17 +182,66 @@ class Scan : public Rows {
 
   // ------------------------------------------------------------------ messages, from the outside in
 
+  // A request, an answer of a server around one, or a span with its resource and scope.
   void request(Reader& r) {
+    r.blank();
+    const Byte* const from = r.p;
     r.want('{');
     const Text key = r.key();
+    if (key.is("trace")) {
+      line_dialects_.trace++;
+      bare_request(r);
+      rest_of_answer(r);
+    } else if (key.is("result")) {
+      line_dialects_.result++;
+      bare_request(r);
+      r.want('}');
+    } else if (list_of_groups(r, key)) {
+      r.want('}');
+    } else {
+      r.p = from;
+      flat_span(r);
+    }
+  }
+
+  void bare_request(Reader& r) {
+    r.want('{');
+    if (!list_of_groups(r, r.key())) odd();
+    r.want('}');
+  }
+
+  // Returns whether a member is a list of ResourceSpans, and reads it.
+  bool list_of_groups(Reader& r, const Text& key) {
     if (key.is("resource_spans")) {
       line_dialects_.resource_spans++;
     } else if (key.is("batches")) {
       line_dialects_.batches++;
     } else if (!key.is("resourceSpans")) {
-      odd();
+      return false;
     }
     each(r, [&] { resource_spans(r); });
+    return true;
+  }
+
+  // What a server says behind a trace; that it is not the whole trace is odd.
+  static void rest_of_answer(Reader& r) {
+    enum { METRICS, MESSAGE, STATUS };
+    Once once;
+    while (r.is(',')) {
+      const Text key = r.key();
+      if (key.is("metrics")) {
+        once(METRICS);
+        r.skip(1);
+      } else if (key.is("message")) {
+        once(MESSAGE);
+        r.skip(1);
+      } else if (key.is("status")) {
+        once(STATUS);
+        if (!r.null() && !r.text().is("COMPLETE")) odd();
+      } else {
+        odd();
+      }
+    }
     r.want('}');
   }
 
@@ -189,19 +310,57 @@ class Scan : public Rows {
     groups.push_back(group);
   }
 
+  enum { TRACE, SPAN, STATE, PARENT, FLAGS, NAME, KIND, START, END, ATTRIBUTES, DROPPED, EVENTS, DROPPED_EVENTS, LINKS,
+         DROPPED_LINKS, STATUS, RESOURCE, SCOPE, DURATION, URL };
+  static constexpr std::size_t OF_SPAN = 16, OF_FLAT_SPAN = 20;
+  static constexpr Member SPAN_NAMES[] = {
+      member("traceId"), member("spanId"), member("traceState"), member("parentSpanId"), member("flags"),
+      member("name"), member("kind"), member("startTimeUnixNano"), member("endTimeUnixNano"), member("attributes"),
+      member("droppedAttributesCount"), member("events"), member("droppedEventsCount"), member("links"),
+      member("droppedLinksCount"), member("status"), member("resource"), member("scope"), member("durationNano"),
+      member("schemaUrl")};
+
   void span(Reader& r) {
-    enum { TRACE, SPAN, STATE, PARENT, FLAGS, NAME, KIND, START, END, ATTRIBUTES, DROPPED, EVENTS, DROPPED_EVENTS, LINKS,
-           DROPPED_LINKS, STATUS };
-    static const Member names[] = {
-        member("traceId"), member("spanId"), member("traceState"), member("parentSpanId"), member("flags"),
-        member("name"), member("kind"), member("startTimeUnixNano"), member("endTimeUnixNano"), member("attributes"),
-        member("droppedAttributesCount"), member("events"), member("droppedEventsCount"), member("links"),
-        member("droppedLinksCount"), member("status")};
-    Members<16> number(names);
+    Members<OF_SPAN, OF_FLAT_SPAN> number(SPAN_NAMES);
+    read_span(r, number, [&](int, const Text&, Span&) { r.skip(7); });
+  }
+
+  // A span as in the log group aws/spans; its end is not missing, and it has no other members.
+  void flat_span(Reader& r) {
+    Members<OF_FLAT_SPAN, OF_FLAT_SPAN> number(SPAN_NAMES);
+    Group group;
+    group.line = line_;
+    group.spans = 1;
+    group.has_scope = group.is_first = true;
+    bool is_known = false;
+    read_span(r, number, [&](int found, const Text& key, Span&) {
+      switch (found) {
+        case RESOURCE: group.resource_text = r.raw(7); break;
+        case SCOPE: group.scope_text = r.raw(7); break;
+        case URL: group.resource_url_text = optional_text(r); break;
+        case DURATION:
+          is_known |= key.is("durationNano");
+          r.skip(7);
+          break;
+        case START: is_known |= key.is("startTimeUnixNano") || key.is("start_time_unix_nano"); break;
+        case END: is_known |= key.is("endTimeUnixNano"); break;
+        default: odd();
+      }
+    });
+    if (!is_known || (number.all(1u << DURATION) && !spans.back().end_ns)) odd();
+    line_dialects_.flat_spans++;
+    groups.push_back(group);
+  }
+
+  // Reads a span; ``more`` reads the members that are not of every span, and sees the names of its times.
+  template <class Number, class More> void read_span(Reader& r, Number& number, More more) {
     const auto row = static_cast<std::int64_t>(spans.size());
     Span s;
+    r.blank();
+    s.place = r.p - data_;
     object(r, [&](const Text& key) {
-      switch (number(key)) {
+      const int found = number(key);
+      switch (found) {
         case TRACE: line_dialects_.base64_ids += trace_id(r, s.trace_hi, s.trace_lo); break;
         case SPAN: line_dialects_.base64_ids += span_id(r, s.span_id); break;
         case STATE: s.state_text = optional_text(r); break;
@@ -209,8 +368,14 @@ class Scan : public Rows {
         case FLAGS: s.flags = unsigned32(r); break;
         case NAME: s.name_text = optional_text(r); break;
         case KIND: s.kind = kind(r); break;
-        case START: s.start_ns = time(r, s.rounded, 1); break;
-        case END: s.end_ns = time(r, s.rounded, 2); break;
+        case START:
+          s.start_ns = time(r, s.rounded, 1);
+          if (Number::COUNT > OF_SPAN) more(found, key, s);
+          break;
+        case END:
+          s.end_ns = time(r, s.rounded, 2);
+          if (Number::COUNT > OF_SPAN) more(found, key, s);
+          break;
         case ATTRIBUTES: s.attributes = attribute_list(r, span_raw_, 7); break;
         case DROPPED: s.dropped_attributes = unsigned32(r); break;
         case EVENTS: if (!r.null()) each(r, [&] { event(r, row); }); break;
@@ -218,7 +383,7 @@ class Scan : public Rows {
         case LINKS: if (!r.null()) each(r, [&] { link(r, row); }); break;
         case DROPPED_LINKS: s.dropped_links = unsigned32(r); break;
         case STATUS: if (!r.null()) status(r, s); break;
-        default: r.skip(7);
+        default: more(found, key, s);
       }
     });
     line_dialects_.snake_case += number.snake;
@@ -411,9 +576,10 @@ class Scan : public Rows {
 
   // ------------------------------------------------------------------ attributes, as they are written
 
-  static std::int32_t attribute_list(Reader& r, std::vector<Text>& out, int depth) {
+  std::int32_t attribute_list(Reader& r, std::vector<Text>& out, int depth) {
     std::int32_t count = 0;
     if (r.null()) return count;
+    if (r.next() == '{') return attribute_map(r, out, depth);
     each(r, [&] {
       if (r.next() != '{') odd();
       const Byte* const from = r.p;
@@ -426,6 +592,35 @@ class Scan : public Rows {
     });
     return count;
   }
+
+  // Attributes as members of an object; of two with one name Python takes the last.
+  std::int32_t attribute_map(Reader& r, std::vector<Text>& out, int depth) {
+    const std::size_t first = out.size();
+    keys_.clear();
+    line_dialects_.attribute_maps++;
+    r.want('{');
+    if (r.is('}')) return 0;
+    do {
+      r.blank();
+      const Byte* const from = r.p;
+      const Text key = r.key();
+      for (const Text& known : keys_)
+        if (same(known, key)) odd();
+      if (keys_.size() == MOST_KEYS) odd();
+      keys_.push_back(key);
+      r.blank();
+      if (r.p < r.end && *r.p == '"') {
+        r.text();
+      } else {
+        r.skip(depth + 1);
+      }
+      out.push_back(r.slice(from, false));
+    } while (r.is(','));
+    r.want('}');
+    return static_cast<std::int32_t>(out.size() - first);
+  }
+
+  static constexpr std::size_t MOST_KEYS = 128;  // compared pair by pair
 
   // Passes over {"key":"...","value":{"...":"..."}} as most exporters write it; false for any other spelling.
   static bool usual(Reader& r) {
@@ -454,6 +649,7 @@ class Scan : public Rows {
   const Byte* const end_;
   const std::vector<std::int64_t> excluded_;
   Dialects line_dialects_;
+  std::vector<Text> keys_;  // of the present attributes
   std::int64_t line_ = 0;
 };
 

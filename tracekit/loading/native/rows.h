@@ -13,6 +13,7 @@ namespace tracekit {
 struct Span {
   std::uint64_t trace_hi = 0, trace_lo = 0, span_id = 0, parent_id = 0;
   std::int64_t start_ns = 0, end_ns = 0;
+  std::int64_t place = 0;  // in the input, of OTLP JSON
   Text name_text, state_text, message_text;
   std::int32_t name = -1, trace_state = -1, status_message = -1;
   std::uint32_t flags = 0, dropped_attributes = 0, dropped_events = 0, dropped_links = 0;

@@ -233,15 +233,26 @@ def _order(path: PurePath) -> tuple[tuple[str, ...], str, int, str, str]:
 def _once(sources: list[Source]) -> list[Source]:
     """Remove repeated listings of the same file, archive entry or standard input."""
     seen: set[str] = set()
+    folders: dict[str, str] = {}
     kept: list[Source] = []
     for source in sources:
         key = "-" if source.kind == "stdin" else ""
         if source.path:
-            key = os.path.realpath(source.path) + source.uri.removeprefix(shown(source.path))
+            key = _real(str(source.path), folders) + source.uri.removeprefix(shown(source.path))
         if not key or key not in seen:
             kept.append(source)
         seen.add(key)
     return kept
+
+
+def _real(path: str, folders: dict[str, str]) -> str:
+    """Return the path without links; ``folders`` keeps those of folders, which have many files."""
+    folder, name = os.path.split(path)
+    if name in {"", ".", ".."} or os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises for names that are too long
+        return os.path.realpath(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return os.path.join(folders[folder], name)  # noqa: PTH118 - a Path takes longer
 
 
 def _nearest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The compiled lane of OTLP JSON Lines: what the extension scans becomes a batch; the other lines are handed back.
+"""The compiled lane of OTLP JSON: what the extension scans becomes a batch; other lines and items are handed back.
 
 The extension gives columns with codes of the distinct strings, attributes, resources and scopes of a chunk.  Each
 distinct one is decoded once: strings, numbers and booleans of attributes by the extension, everything else here, by the
@@ -14,6 +14,7 @@ import numpy as np
 
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position
 from tracekit.loading.building.scanned import ATTRIBUTES, HANDED_BACK, Distinct, Found, lines_with
+from tracekit.loading.loader import Taken
 from tracekit.loading.otlp import tolerant
 from tracekit.loading.otlp.rows import quality_of
 from tracekit.loading.otlp.times import ROUNDED_NS, note_rounded
@@ -21,13 +22,17 @@ from tracekit.loading.otlp.values import attribute_list
 from tracekit.loading.records import Line, Lines, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.columns import Array
     from tracekit.loading.building.batches import Batch
     from tracekit.loading.building.builder import Builder
+    from tracekit.loading.loader import Place
 
+_REQUESTS, _GROUPS, _SPANS, _DOCUMENTS = range(4)  # what the items of a list are, as in native/otlp.h
+_MOST = 2**62  # items
 _COLUMNS: dict[str, Any] = {
+    "span_place": np.int64,
     **dict.fromkeys(("group_resource", "group_scope"), np.int32),
     **dict.fromkeys(("group_line", "group_spans"), np.int64),
     "group_is_first": np.bool_,
@@ -61,6 +66,69 @@ class Scanner(Distinct):
         ):
             yield from self._chunk(part)
 
+    def scan_each(self, lines: Sequence[Line]) -> set[int]:
+        """Load lines that are not adjacent in their source; return those that are handed back, from 0."""
+        places = np.array([(line.number, line.offset) for line in lines], np.int64)
+        part = Lines(b"\n".join([line.data for line in lines]), 0, 0)
+        return {line.number for line in self._chunk(part, places)}
+
+    # ---------------------------------------------------------------- items of lists in documents
+
+    def load_list(self, data: bytes, place: Place) -> Taken:
+        """Load the first requests in some bytes, as many as it can."""
+        return self._load_items(data, place, _REQUESTS)
+
+    def load_documents(self, data: bytes, place: Place) -> Taken:
+        """Load the first documents in some bytes, as many as it can: each is a request."""
+        return self._load_items(data, place, _DOCUMENTS)
+
+    def load_groups(self, data: bytes, place: Place) -> Taken:
+        """Load the first ResourceSpans in some bytes, as many as it can."""
+        return self._load_items(data, place, _GROUPS)
+
+    def load_spans(self, resource: int, scope: int, data: bytes, place: Place) -> Taken:
+        """Load the first spans of a ScopeSpans in some bytes, as many as it can."""
+        return self._load_items(data, place, _SPANS, resource, scope)
+
+    def _load_items(self, data: bytes, place: Place, kind: int, *owners: int) -> Taken:
+        """Load items up to one that is cut off, odd, or has to be reported."""
+        part = Lines(data, 0, 0)
+        found = Found(self._extension.scan_items(data, kind, _MOST), _COLUMNS)
+        may_be_cut: bool = found.made["is_cut"]
+        known = self._known(found, part)
+        bad = known.bad_lines(found)
+        if len(bad):
+            may_be_cut = False
+            found = Found(self._extension.scan_items(data, kind, int(bad[0])), _COLUMNS)
+            known = self._known(found, part)
+        if not len(found["line_number"]):
+            return Taken(may_be_cut=may_be_cut)
+        records = self._give(found, known, place, kind, owners)
+        return Taken(int(found["line_stop"][-1]), records, items=len(found["line_number"]))
+
+    def _give(self, found: Found, known: _Known, place: Place, kind: int, owners: Sequence[int]) -> int:
+        """Give the spans of items to the builder, and count them; return how many records they are."""
+        ledger = self._builder.ledger
+        ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
+        ledger.formats["otlp"] += len(found["line_number"]) if kind in {_REQUESTS, _DOCUMENTS} else 0
+        spans_of_group = found["group_spans"]
+        if kind == _SPANS:
+            known.resource, known.scope = (np.full(len(spans_of_group), owner, np.int32) for owner in owners)
+            first, records = place.record - 1, np.zeros(len(spans_of_group), np.int64)
+            count = 0
+        else:
+            first, records = place.record, np.cumsum(found["group_is_first"]) - 1
+            count = int(np.count_nonzero(found["group_is_first"]))
+        ledger.record_count += count
+        record = np.repeat(np.full(len(records), place.line) if place.line else first + 1 + records, spans_of_group)
+        offset = place.offset + found["span_place"]
+        self._note_rounded(found, record, offset)
+        if len(record):
+            self._builder.batch(self._batch(found, known, record, offset))
+        return count
+
+    # ---------------------------------------------------------------- lines
+
     def work_ahead(self, data: bytes) -> dict[str, Any]:
         """Return the columns of a chunk; it needs nothing of the builder."""
         return self._scanned(data, b"")
@@ -70,15 +138,18 @@ class Scanner(Distinct):
         columns: dict[str, Any] = self._extension.scan(data, excluded)
         return columns
 
-    def _chunk(self, part: Lines) -> Iterator[Line]:
-        """Load the lines of a chunk; yield those that are handed back."""
+    def _chunk(self, part: Lines, places: Array | None = None) -> Iterator[Line]:
+        """Load the lines of a chunk; yield those that are handed back.
+
+        ``places`` are the numbers and offsets of all its lines if these are not adjacent.
+        """
         found = Found(self.work_ahead(part.data) if part.ahead is None else part.ahead.result(), _COLUMNS)
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
             found = Found(self._scanned(part.data, bad.tobytes()), _COLUMNS)
             known = self._known(found, part)
-        self._load(found, known, part)
+        self._load(found, known, part, places)
         for number, start, stop in zip(
             *(found[f"other_{name}"].tolist() for name in ("number", "start", "stop")), strict=True
         ):
@@ -91,7 +162,7 @@ class Scanner(Distinct):
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
         return _Known(codes, kv, resources, scopes)
 
-    def _load(self, found: Found, known: _Known, part: Lines) -> None:
+    def _load(self, found: Found, known: _Known, part: Lines, places: Array | None) -> None:
         """Give the spans of a chunk to the builder, and count its lines."""
         ledger = self._builder.ledger
         line_count = len(found["line_number"])
@@ -100,8 +171,10 @@ class Scanner(Distinct):
         ledger.record_count += line_count
         ledger.formats["otlp"] += line_count
         ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
-        record = part.first_line + np.repeat(found["line_number"], found["line_spans"])
-        offset = part.first_offset + np.repeat(found["line_start"], found["line_spans"])
+        number, start = (np.repeat(found[f"line_{name}"], found["line_spans"]) for name in ("number", "start"))
+        record, offset = (
+            (part.first_line + number, part.first_offset + start) if places is None else places[number].T.copy()
+        )
         self._note_rounded(found, record, offset)
         if len(record):
             self._builder.batch(self._batch(found, known, record, offset))
@@ -153,10 +226,12 @@ class Scanner(Distinct):
     def _alone(self, raw: bytes, code: int) -> int:
         """Return the builder's code of any attribute; -1 for one that has to be reported."""
         scratch = Ledger("")
-        value, is_whole = self._parsed(raw, "KeyValue", scratch)
-        pairs = attribute_list([value], scratch) if is_whole else []
+        is_member = self.notation == "otlp" and raw.startswith(b'"')  # of attributes that are a map
+        value, is_whole = self._parsed(b"{%b}" % raw if is_member else raw, "KeyValue", scratch)
+        pairs = attribute_list(value if is_member else [value], scratch) if is_whole else []
         if not pairs or scratch.has_remarks:
             return HANDED_BACK
+        scratch.dialects.pop("attribute_map", None)  # counted with the map
         if scratch.dialects:
             self._attribute_dialects[code] = scratch.dialects
         [(key, value)] = pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import native
@@ -25,13 +26,31 @@ def walk(key: str, document: Document) -> Callable[[dict[str, Any]], object] | N
         ledger.formats["otlp"] += 1
         if key != tolerant.GROUPS[0]:
             ledger.dialect(key)
-        _each_object(document, lambda: _resource_spans(document))
+        for _ in document.pull.items():
+            _groups(document)
     elif key in tolerant.WRAPPERS and opening == "{" and document.depth < MOST_WRAPPERS:
         ledger.dialect(f"wrapped_in_{key}")
         document.read_object()
     else:
         return None
     return lambda others: tolerant.note_wrapper(others, document.builder)
+
+
+def _groups(document: Document) -> None:
+    """Load the next ResourceSpans of a list, as many as the scanner can, or one alone."""
+    scanner = _scanner(document)
+    if scanner is not None and document.run(scanner.load_groups):
+        document.end_record()
+    elif document.pull.peek() == "{":
+        _resource_spans(document, is_large=scanner is not None and document.pull.is_large)
+    else:
+        document.load_item(tolerant.GROUPS[0])
+
+
+def _scanner(document: Document) -> compiled.Scanner | None:
+    """Return the scanner of the items of lists, None in the Python lane."""
+    found = document.scanner("otlp")
+    return found if isinstance(found, compiled.Scanner) else None
 
 
 def _each_object(document: Document, load: Callable[[], None]) -> None:
@@ -43,8 +62,8 @@ def _each_object(document: Document, load: Callable[[], None]) -> None:
             document.load_item(tolerant.GROUPS[0])
 
 
-def _resource_spans(document: Document) -> None:
-    """Load a ResourceSpans."""
+def _resource_spans(document: Document, *, is_large: bool) -> None:
+    """Load a ResourceSpans; the spans of a large one are scanned."""
     at = document.next_record()
     builder = document.builder
     provisional = builder.provisional_resource()
@@ -53,7 +72,7 @@ def _resource_spans(document: Document) -> None:
         for key in document.pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
             if key in tolerant.SCOPES and document.pull.peek() == "[":
                 tolerant.note_scopes(key, builder)
-                _each_object(document, lambda: _scope_spans(document, provisional))
+                _each_object(document, lambda: _scope_spans(document, provisional, is_large=is_large))
             elif key in tolerant.OF_GROUP:
                 group[key] = document.field_value()
             elif key in tolerant.SCOPES:
@@ -65,17 +84,19 @@ def _resource_spans(document: Document) -> None:
     document.end_record()
 
 
-def _scope_spans(document: Document, resource: int) -> None:
+def _scope_spans(document: Document, resource: int, *, is_large: bool) -> None:
     """Load a ScopeSpans of a resource."""
     at = document.position()
     builder = document.builder
+    scanner = _scanner(document) if is_large else None
     provisional = builder.provisional_scope()
     part: dict[str, Any] = {}
     try:
         for key in document.pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
             if key in {"spans", "Spans"} and document.pull.peek() == "[":
                 for _ in document.pull.items():
-                    _span(document, resource, provisional)
+                    if scanner is None or not document.run(partial(scanner.load_spans, resource, provisional)):
+                        _span(document, resource, provisional)
             else:
                 part[key] = document.field_value()
     finally:

@@ -25,8 +25,6 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from tracekit.loading.records.depth import MAX_DEPTH, DepthMeter
 from tracekit.loading.records.notes import Note
 from tracekit.loading.records.parse import big_int_decoder, big_int_note, decoder, ends_early, replace_surrogates
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_VALUE = 64 << 20
+_AHEAD, _MOST_AHEAD = 64 << 10, 4 << 20  # characters for one call of what ``run`` calls; less than MAX_VALUE
 
 _NUMBER = "-0123456789"
 _EXPONENT = 2  # "1e+5" is read as 1 where it is cut before the 5
@@ -57,6 +56,11 @@ class JsonPull(JsonWindow):
         Bytes to read at a time.
     offset
         Byte offset of the first byte, where the stream is a part of something; default: its ``offset``, or 0.
+
+    Attributes
+    ----------
+    is_large : bool
+        Whether the last ``run`` that loaded nothing may have needed more than it got at a time.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class JsonPull(JsonWindow):
         super().__init__(stream, max_depth=max_depth, window=window, offset=offset)
         self._decode = decoder(parse_float).raw_decode
         self._decode_big = big_int_decoder(parse_float).raw_decode
+        self._ahead = _AHEAD
+        self.is_large = False
 
     def value(self, max_bytes: int = MAX_VALUE) -> Any:
         """Return the next value."""
@@ -98,26 +104,32 @@ class JsonPull(JsonWindow):
         """Yield the item numbers of the next array; the reader is then at the item."""
         return (number for number, _ in enumerate(self._walk("[", str)))
 
-    def widen(self, window: int) -> None:
-        """Read this many bytes at a time from now on."""
-        self._size = window
+    def run(self, load: Callable[[bytes, int], tuple[int, bool]]) -> bool:
+        """Let a function load the next items of an array, as many as it can; return whether it loaded any.
 
-    def run(self, places_of: Callable[[bytes], bytes]) -> list[tuple[int, bytes]]:
-        """Return the next items of an array with their offsets, as far as they are in the window.
-
-        ``places_of`` finds where they begin and end; none are returned if the first is not whole and plain.
+        It gets bytes, which begin at an item and may end inside one, and their offset.  It returns where the last item
+        that it loaded ends, 0 without any, and whether more bytes may help.
         """
-        try:
-            data = self._text[self._at :].encode()
-        except UnicodeEncodeError:  # from bytes that are not UTF-8
-            return []
-        places = np.frombuffer(places_of(data), np.int64).reshape(-1, 2).tolist()
-        if not places:
-            return []
-        offset, stop = self.offset, places[-1][1]
-        self._at += stop if data.isascii() else len(data[:stop].decode())
-        self._unread = False
-        return [(offset + start, data[start:end]) for start, end in places]
+        while True:
+            self._size = max(self._size, self._ahead)
+            while len(self._text) - self._at < self._ahead and self._fill(self._size):
+                pass
+            text = self._text[self._at : self._at + self._ahead]
+            try:
+                data = text.encode()
+            except UnicodeEncodeError:  # from bytes that are not UTF-8
+                return False
+            stop, may_be_cut = load(data, self.offset)
+            if stop:
+                self._at += stop if text.isascii() else len(data[:stop].decode())
+                self._unread = False
+                if 2 * stop > len(data):
+                    self._ahead = min(2 * self._ahead, _MOST_AHEAD)
+                return True
+            if not may_be_cut or len(text) < self._ahead or self._ahead >= _MOST_AHEAD:
+                self.is_large = may_be_cut
+                return False
+            self._ahead = min(4 * self._ahead, _MOST_AHEAD)
 
     def more(self) -> bool:
         """Move to the next document of the stream, skipping the rest of the present one."""

@@ -25,6 +25,7 @@ _BONE = re.compile(r'[{}\[\]"]')
 _NEAR_BONES = 1000
 _FAR = 1 << 16
 _CONTEXT = 50
+_KEPT = 250  # characters before the present position, for excerpts
 
 
 class Readable(Protocol):
@@ -139,17 +140,19 @@ class JsonWindow:
     # --------------------------------------------------------------------------------------------- reading on
 
     def _fill(self, size: int) -> bool:
-        """Read about this many more bytes and drop the text already read; return False at the end."""
+        """Read about this many more bytes and drop most of the text already read; return False at the end."""
         if self._ended:
             return False
         data = self._stream.read(size)
         self._ended = not data
         _, highest = self._meter.feed(data)
         more = self._decoder.decode(data, self._ended)
-        self._offset, self._counted = self.offset, 0
-        self._dropped += self._at
-        self._text = self._text[self._at :] + more
-        self._at = 0
+        self._offset = self.offset
+        drop = max(self._at - _KEPT, 0)
+        self._dropped += drop
+        self._text = self._text[drop:] + more
+        self._at -= drop
+        self._counted = self._at
         if highest > self._max_depth:
             self._deep_until = self._dropped + len(self._text)
         if not (more.isascii() or _is_clean(more)):

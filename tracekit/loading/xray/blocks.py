@@ -32,6 +32,8 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _REQUEST_ID = re.compile(rb'"request_id": ?"([^"\\]*)"')
 _REQUEST_KEY = "aws.request_id"
+_REQUEST_MEMBER = re.compile(rb'"request_id"[ \t\r]*:[ \t\r]*("[^"\\]*")').fullmatch
+_decoded_texts = msgspec.json.Decoder(list[str]).decode
 
 
 def plain(raw: Raw | bytes) -> Any:
@@ -148,6 +150,19 @@ class Blocks:
     def calls(self, raws: Iterable[bytes]) -> list[Sequence[int]]:
         """Return the codes of the ``aws`` blocks of many calls; ValueError for one that must be reported."""
         return list(map(self._calls.of, raws))
+
+    def members_of_calls(self, raws: Sequence[bytes]) -> list[Sequence[int]]:
+        """Return the codes of distinct members of the ``aws`` blocks of calls, or of whole blocks, as they are written.
+
+        ValueError for one that must be reported.
+        """
+        found = [_REQUEST_MEMBER(raw) for raw in raws]
+        ids = _decoded_texts(b"[%b]" % b",".join([one[1] for one in found if one]))
+        codes = iter(self._builder.attributes.extend_texts(_REQUEST_KEY, ids, Origin.AWS))
+        return [
+            [next(codes)] if one else self._calls.of(b"{%b}" % raw if raw.startswith(b'"') else raw)
+            for one, raw in zip(found, raws, strict=True)
+        ]
 
     def misplaced(self, part: Members) -> list[int]:
         """Return the codes of a subsegment's fields that only segments should have."""

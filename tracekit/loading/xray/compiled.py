@@ -140,9 +140,13 @@ class Scanner:
         ledger.record_count += len(lines)
         ledger.formats["xray"] += len(lines)
         said.facts(self._builder)
-        for number, at in enumerate(places):
-            reader.about(said.answer(number), at)
-            rows.explain(number, at)
+        told = -1
+        for number in sorted(said.lines | rows.lines):
+            said.plain(number - told - 1, self._builder)
+            reader.about(said.answer(number), places[number])
+            rows.explain(number, places[number])
+            told = number
+        said.plain(len(places) - told - 1, self._builder)
         if rows.count:
             self._builder.batch(rows.batch(self._builder, np.array(places, np.int64).reshape(-1, 2)))
 
@@ -180,6 +184,20 @@ class _Said:
             name = f"{int(found['id_hi'][trace]):016x}{int(found['id_lo'][trace]):016x}"
             self._limited.setdefault(line, []).append(Trace(name, [], LimitExceeded=True))
 
+    @property
+    def lines(self) -> set[int]:
+        """The lines of answers that say anything, and those that may complete a source: behind a token, or first."""
+        pages = np.flatnonzero(self._found["token"] >= 0)
+        unprocessed = np.flatnonzero(self._found["unprocessed"] >= 0)
+        behind = pages[pages + 1 < len(self._pages)] + 1
+        return {*pages.tolist(), *behind.tolist(), *unprocessed.tolist(), *self._limited, 0}
+
+    @staticmethod
+    def plain(count: int, builder: Builder) -> None:
+        """Count answers that say nothing, behind one that was told of."""
+        if count:
+            builder.ledger.dialect("batch_get_traces", count)
+
     def facts(self, builder: Builder) -> None:
         """Record the durations of the traces."""
         columns = (self._found[name].tolist() for name in ("id_hi", "id_lo", "duration"))
@@ -215,6 +233,7 @@ class _Rows:
         for row, value in self._values(_CAUSE, np.flatnonzero(slots == _CAUSE)):
             if value:
                 self._causes.setdefault(int(lines[row]), []).append((row, value))
+        self.lines = set(self._causes)
         self._roots = list(map(self._root, found.made["owners"]))
         keys = list(map(resource_key, self._roots))
         walk.blocks.check_resources(self._roots, keys)
@@ -252,9 +271,10 @@ class _Rows:
         if slot in _RARE:
             members: list[dict[str, Any]] = [{_RARE[slot]: Raw(raw)} for raw in raws]
             return [blocks.rest(Part("", "", **one), plain) for one in members]
+        if slot == _CALL:
+            return blocks.members_of_calls(raws)
         written = [_WRAPPED.get(slot, b"{%b}") % raw if raw.startswith(b'"') else raw for raw in raws]
         tables: dict[int, Callable[[Sequence[bytes]], Sequence[Sequence[int]]]] = {
-            _CALL: blocks.calls,
             _REQUEST: blocks.http.of,
             _RESPONSE: blocks.http.of,
             _HTTP: blocks.http.of,

@@ -13,7 +13,9 @@ import msgspec
 import numpy as np
 
 from tracekit.loading.building.batches import joined, ragged
+from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.scanned import Found, Records
+from tracekit.loading.loader import Taken
 from tracekit.schema import Origin
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.building.ledger import Position
+    from tracekit.loading.loader import Place
     from tracekit.loading.records import Line
 
 _BEGINNING = re.compile(
@@ -59,20 +61,16 @@ class Scanner(Records):
         self._address = address
         self._locals: dict[bytes, tuple[int, list[int]]] = {}
         self._remotes: dict[tuple[bytes, bool], list[int]] = {}
-        self._items: _Columns | None = None
 
-    def places(self, data: bytes) -> bytes:
-        """Return where the items of a list begin and end that are read; ``load_items`` loads them."""
+    def load_list(self, data: bytes, place: Place) -> Taken:
+        """Load the first items of a list, as many as it can."""
         found = Found(self._extension.scan_zipkin_items(data), _COLUMNS)
-        self._items = self._known(found, data)
-        places: bytes = found.made["places"]
-        return places
-
-    def load_items(self, places: Sequence[Position]) -> None:
-        """Load the items that ``places`` found."""
-        columns, self._items = self._items, None
-        if columns is not None:
-            self._give(columns, places)
+        places = np.frombuffer(found.made["places"], np.int64).reshape(-1, 2).tolist()
+        if not places:
+            return Taken(may_be_cut=True)
+        at = [Position(place.number(record), place.offset + start) for record, (start, _) in enumerate(places)]
+        self._give(self._known(found, data), at)
+        return Taken(places[-1][1], len(places))
 
     def _columns(self, lines: Sequence[Line]) -> _Columns:
         data = b"".join([line.data for line in lines])
