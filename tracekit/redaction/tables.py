@@ -64,10 +64,14 @@ class Pool:
 
     def values(self) -> Iterator[tuple[int, Match, str]]:
         """Yield row, match and text of every match."""
-        rows = sorted(self.found)
-        for row, text in zip(rows, self.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True):
+        for row, text in self.with_matches():
             for match in self.found[row]:
                 yield row, match, text[match.begin : match.end]
+
+    def with_matches(self) -> Iterator[tuple[int, str]]:
+        """Yield row and text of every text with matches."""
+        rows = sorted(self.found)
+        yield from zip(rows, self.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True)
 
 
 @dataclass(frozen=True)
