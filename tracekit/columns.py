@@ -153,7 +153,7 @@ class SpanColumns:
     quality: Array  # uint32, schema.Quality
 
     def __len__(self) -> int:
-        return len(self.span_id)
+        return len(self.trace_hi)  # a store has read it already
 
 
 @dataclass(frozen=True, slots=True)
