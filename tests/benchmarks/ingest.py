@@ -339,7 +339,7 @@ def memory(bench: Bench) -> Iterator[Line]:
 def store(bench: Bench) -> Iterator[Line]:
     """Open a store and answer latency."""
     target = bench.folder / "large.parquet"
-    run([sys.executable, "-m", "tracekit", "convert", str(bench.large), "-o", str(target)])
+    run([sys.executable, str(HERE / "one_figure.py"), "save", str(bench.large), str(target)])
     found = bench.figure("store", target)
     what = f"store of {bench.spans:,} spans: open, latency"
     yield Line(f"{what}, without imports", "<= 0.25 s for 1,000,000", found.seconds())
