@@ -232,6 +232,8 @@ def text_hashes(column: Codes) -> Array:
 
 def join(parts: Sequence[Codes], between: str = " ") -> Codes:
     """Return the parts joined row by row; missing where the first part is missing, other missing parts are skipped."""
+    if not parts[0].labels:
+        return parts[0]
     rows = np.flatnonzero(parts[0].codes >= 0)
     key = np.zeros(len(rows), np.int64)
     for part in parts:

@@ -7,12 +7,13 @@ Exit codes: 0 success; 1 ``check`` quarantined records, ``pull`` or ``audit`` fo
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -93,6 +94,7 @@ Format = Annotated[
 TimeUnit = Annotated[
     str | None, typer.Option(help="Timestamp unit, if not the default of the format: ns, us, ms or s.")
 ]
+_COLLECTED: Final = (50_000, 10, 10)  # new objects before the collector looks: most live until the command ends
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first invalid record instead of quarantining it.")]
 
 
@@ -110,6 +112,7 @@ def main() -> None:
     tracekit 0.1.0
     0
     """
+    gc.set_threshold(*_COLLECTED)
     app(prog_name="tracekit")
 
 

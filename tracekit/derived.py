@@ -124,6 +124,8 @@ class Lookup:
 
     def truth(self, keys: tuple[str, ...]) -> Array:
         """Return whether the first of these attributes that a span has is true."""
+        if not any(key in self.columns.kv.keys for key in keys):
+            return np.zeros(len(self.columns.spans), bool)
         found = self.by_key.codes_of(keys, str.lower)
         yes = np.array([label in {"true", "1"} for label in found.labels] + [False])
         return yes[found.codes]
@@ -147,6 +149,8 @@ def compact(codes: Array, texts: list[str]) -> Codes:
 
 def _only(codes: Codes, rows: Array) -> Codes:
     """Return the codes where the mask is true, -1 elsewhere."""
+    if not codes.labels:
+        return codes
     return Codes(np.where(rows, codes.codes, -1).astype(np.int32), codes.labels)
 
 
@@ -344,7 +348,8 @@ def _error_class(look: Lookup) -> Array:
     result[known & (code == too_many)] = ErrorClass.THROTTLE
     result[known & (code >= server_error)] = ErrorClass.FAULT
     for key, kind in (("error", ErrorClass.CLIENT), ("fault", ErrorClass.FAULT), ("throttle", ErrorClass.THROTTLE)):
-        result[look.truth((f"aws.xray.{key}",))] = kind
+        if f"aws.xray.{key}" in look.columns.kv.keys:
+            result[look.truth((f"aws.xray.{key}",))] = kind
     failed = look.columns.spans.status_code == Status.ERROR
     result[failed & (result == ErrorClass.NONE)] = ErrorClass.UNSPECIFIED
     return result

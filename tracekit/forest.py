@@ -125,9 +125,29 @@ def build_forest(spans: SpanColumns) -> Forest:
     server span that shares its client's id is the client's child; spans below it are children of the server span,
     unless they come from the client's own resource.
     """
-    n = len(spans)
     starts = trace_starts(spans)
-    trace = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
+    return _OnFirstUse(spans, starts, np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts)))
+
+
+class _OnFirstUse(Forest):
+    """A forest that knows the trace of each row, and looks up parents when one of its other arrays is first used."""
+
+    def __init__(self, spans: SpanColumns, starts: Array, trace: Array) -> None:
+        self.__dict__.update(starts=starts, trace=trace, _spans=spans)
+
+    def __getattr__(self, name: str) -> Array:
+        """Return an array that was not used before (Python calls this for names that are not set)."""
+        if name not in Forest.__dataclass_fields__ or "_spans" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.__dict__.update(vars(_resolved(self.__dict__["_spans"], self.starts, self.trace)))
+        self.__dict__["_spans"] = None
+        found: Array = self.__dict__[name]
+        return found
+
+
+def _resolved(spans: SpanColumns, starts: Array, trace: Array) -> Forest:
+    """Return the forest with parents, depths and children."""
+    n = len(spans)
     parent = np.full(n, -1, np.int32)
     state = np.zeros(n, np.int8)
     depth = np.zeros(n, np.int32)

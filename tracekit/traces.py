@@ -495,6 +495,38 @@ class TraceSet(Shown):
         -------
         pathlib.Path
             The folder.
+
+        Notes
+        -----
+        DuckDB and Polars read the files of a store, too: ``part-00000/spans.parquet`` has one row per span, and row i
+        (from 0) of ``names``, ``texts``, ``keys``, ``resources`` and ``kv`` is what code i of other tables means;
+        ``attributes`` has one row per attribute: the row of its span, and the row of ``kv`` with key and value.
+        ``to_parquet`` writes one file without codes instead.
+
+        Examples
+        --------
+        Time by span name, and which spans have an attribute:
+
+        >>> import duckdb, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> part = shop.save(f"{folder.name}/shop.parquet") / "part-00000"
+        >>> duckdb.sql(f'''
+        ...     select text as name, count(*) as spans, sum(end_ns - start_ns) // 1_000_000 as milliseconds
+        ...     from '{part}/spans.parquet' as spans
+        ...     join read_parquet('{part}/names.parquet', file_row_number = true) as names
+        ...         on names.file_row_number = spans.name
+        ...     group by all order by milliseconds desc limit 2''').fetchall()
+        [('POST /pay', 4, 720), ('POST', 9, 670)]
+        >>> duckdb.sql(f'''
+        ...     select keys.text, kv.text, count(distinct attributes.row) as spans
+        ...     from '{part}/attributes.parquet' as attributes
+        ...     join read_parquet('{part}/kv.parquet', file_row_number = true) as kv
+        ...         on kv.file_row_number = attributes.kv
+        ...     join read_parquet('{part}/keys.parquet', file_row_number = true) as keys
+        ...         on keys.file_row_number = kv.key
+        ...     where keys.text = 'http.route' group by all order by spans desc limit 2''').fetchall()
+        [('http.route', '/charge', 5), ('http.route', '/pay', 4)]
+        >>> folder.cleanup()
         """
         from tracekit.loading.store.read_write import save  # noqa: PLC0415 - the loaders build on this module
 

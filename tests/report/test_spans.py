@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.cli import app
+from tracekit.errors import RenderError
 from tracekit.loading.checksum import checksum
 from tracekit.redaction.archive import texts_of_archive
 from tracekit.report import spans as module
@@ -278,3 +279,9 @@ def test_the_commands_write_spans(tmp_path, monkeypatch):
     ran = CliRunner().invoke(app, ["investigate", "now.jsonl", "--embed-spans"])
     assert ran.exit_code == 2
     assert "give --output" in re.sub(r"\s+", " ", ran.output.replace("│", ""))
+
+
+def test_spans_of_a_store_are_not_embedded(sides, tmp_path):
+    store = tk.open(sides[1].save(tmp_path / "shop.parquet"))
+    with pytest.raises(RenderError, match=r"expected traces in memory to embed, found a store: report on store\.sample"):
+        tk.report(store, tmp_path / "report.html", embed=True)

@@ -13,6 +13,7 @@ from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.time_units import check_time_unit
 from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.formats import LOADERS, loaders_of
+from tracekit.loading.memory import freed_returned
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.parallel import processors, read_parallel, shares
 from tracekit.loading.progress import Meter
@@ -103,7 +104,8 @@ def read(
                 return read_parallel(parts, format, time_unit, meter)
         builder = Builder(strict=strict, on_issue=on_issue)
         read_all(SourceReader(builder, loaders, meter, threads=workers or processors()), sources)
-        return to_trace_set(builder, time_unit)
+        with freed_returned(builder.span_count):
+            return to_trace_set(builder, time_unit)
 
 
 def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:

@@ -79,13 +79,12 @@ def digest(sums: Array) -> str:
 
 def _text_hashes(texts: Iterable[str | None]) -> Array:
     """Return a 64-bit hash of each text, and 0 at the end, for the code -1."""
-    found = [0 if text is None else _text_hash(text) for text in texts]
-    return np.array([*found, 0], np.uint64)
-
-
-def _text_hash(text: str) -> int:
-    """Return a 64-bit hash of a text."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    none = bytes(8)
+    found = [
+        none if text is None else blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for text in texts
+    ]
+    return np.frombuffer(b"".join([*found, none]), "<u8").astype(np.uint64)
 
 
 def _attribute_hashes(columns: Columns) -> Array:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracekit.columns import Ragged
-from tracekit.redaction.find import IN_PLACE, is_distinctive
+from tracekit.redaction.find import IN_PLACE, KINDS, is_distinctive
 from tracekit.redaction.keys import Context
 from tracekit.redaction.leftover import LEAST, occurrences
 from tracekit.redaction.replace import CHOSEN, replaced, substitute
@@ -66,7 +66,8 @@ def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
     uses = [
         use for use in [*uses_of(columns, pools, policy), *_uses_of_chosen(columns, chosen)] if use.action != "keep"
     ]
-    values = {value for pool in pools for _, match, value in pool.values() if _is_searched(value, match.kind)}
+    distinct = {(value, match.kind) for pool in pools for _, match, value in pool.values()}
+    values = {value for value, kind in distinct if _is_searched(value, kind)}
     values |= {text for text, action in chosen.values() if action != "keep" and _is_searched(text, CHOSEN)}
     kv, new_code = _values(columns, pools, chosen, policy)
     names, new_name = _texts(pools.names, policy)
@@ -144,11 +145,17 @@ def _set_apart(pools: Pools, chosen: set[int], policy: Policy) -> None:
         del pools.attributes.found[row]
     for row in [row for row in pools.inside.found if int(pools.inside.owner[row]) in chosen]:
         del pools.inside.found[row]
+    kept = _with_action("keep", policy)
     for pool in pools:
-        for row in list(pool.found):
-            pool.found[row] = [one for one in pool.found[row] if policy.action(one.kind) != "keep"]
+        for row in [row for row, matches in pool.found.items() if any(one.kind in kept for one in matches)]:
+            pool.found[row] = [one for one in pool.found[row] if one.kind not in kept]
             if not pool.found[row]:
                 del pool.found[row]
+
+
+def _with_action(action: str, policy: Policy) -> set[str]:
+    """Return the kinds that a policy has an action for."""
+    return {kind for kind in KINDS if policy.action(kind) == action}
 
 
 # -------------------------------------------------------------------- attribute values
@@ -160,7 +167,7 @@ def _values(
     """Return the table of values with replacements, and the new code of every old one: -1 for a dropped one."""
     kv = columns.kv
     new: dict[int, str] = {
-        row: replaced(pools.attributes.text(row), m, policy) for row, m in pools.attributes.found.items()
+        row: replaced(text, pools.attributes.found[row], policy) for row, text in pools.attributes.with_matches()
     }
     kinds = {row: int(ValueType.STR) for row in new}
     for row, (text, kind) in _inside(kv, pools.inside, policy).items():
@@ -181,8 +188,9 @@ def _values(
 
 def _dropped(pools: Pools, policy: Policy) -> set[int]:
     """Return the values with a match whose action is to drop it."""
-    rows = {row for row, ms in pools.attributes.found.items() if any(policy.action(m.kind) == "drop" for m in ms)}
-    inside = [row for row, ms in pools.inside.found.items() if any(policy.action(m.kind) == "drop" for m in ms)]
+    kinds = _with_action("drop", policy)
+    rows = {row for row, ms in pools.attributes.found.items() if any(m.kind in kinds for m in ms)}
+    inside = [row for row, ms in pools.inside.found.items() if any(m.kind in kinds for m in ms)]
     return rows | {int(pools.inside.owner[row]) for row in inside}
 
 

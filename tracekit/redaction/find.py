@@ -18,7 +18,7 @@ from tracekit.redaction.patterns import DETECTORS
 from tracekit.redaction.scan import CANDIDATES, blob_of, digit_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tracekit.columns import Array
 
@@ -38,6 +38,7 @@ SECRETS: Final = frozenset(kind for kind, detector in DETECTORS.items() if detec
     "high-entropy secret",
 }
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+_BIT: Final = {kind: 1 << rank for rank, kind in enumerate(("", *KINDS))}  # "": judged by its key
 
 
 class Match(NamedTuple):
@@ -49,6 +50,7 @@ class Match(NamedTuple):
 
 
 Found = dict[int, list[Match]]
+_Kind = tuple[str, "Callable[[str, Context], Iterator[tuple[int, int]]]"]
 
 
 def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> Found:
@@ -62,13 +64,19 @@ def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: A
         What the keys say, and which of them each text belongs to.
     """
     asked = _asked(texts, contexts, context)
-    wanted = sorted(asked)
+    wanted = np.flatnonzero(asked)
+    wholes = texts.take(pa.array(wanted, pa.int64())).to_pylist()
+    searches: dict[tuple[int, int], tuple[Context, list[_Kind]]] = {}
     found: Found = {}
-    for row, text in zip(wanted, texts.take(pa.array(wanted, pa.int64())).to_pylist(), strict=True):
+    for row, text, key in zip(
+        wanted.tolist(), wholes, zip(context[wanted].tolist(), asked[wanted].tolist(), strict=True), strict=True
+    ):
         if text:
-            matches = merged(list(_matches(text, contexts[context[row]], asked[row])))
+            if key not in searches:
+                searches[key] = contexts[key[0]], _searches(key[1], contexts[key[0]])
+            matches = _matches(text, *searches[key])
             if matches:
-                found[row] = matches
+                found[row] = matches if len(matches) == 1 else merged(matches)
     return found
 
 
@@ -80,26 +88,25 @@ def is_distinctive(kind: str, value: str) -> bool:
     return kind != "name" or _PLAIN_NAME.fullmatch(value) is None
 
 
-def _asked(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> dict[int, set[str]]:
-    """Return by row the kinds that a text may contain: a fast search that misses none."""
-    asked: dict[int, set[str]] = {}
+def _asked(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> Array:
+    """Return by row the kinds that a text may contain, a bit for each: a fast search that misses none."""
+    asked = np.zeros(len(texts), np.int64)
 
-    def ask(kind: str, rows: Iterable[int]) -> None:
-        for row in rows:
-            asked.setdefault(row, set()).add(kind)
+    def ask(kind: str, rows: Array) -> None:
+        asked[rows] |= _BIT[kind]
 
     whole = blob_of(texts)
     for kind, searches in CANDIDATES.items():
         if len(whole.data):
-            ask(kind, whole.rows(np.concatenate([search(whole.data) for search in searches])).tolist())
+            ask(kind, whole.rows(np.concatenate([search(whole.data) for search in searches])))
     runs = digit_runs(whole)
-    ask("payment card", runs.row[runs.is_card_like & runs.is_valid].tolist())
+    ask("payment card", runs.row[runs.is_card_like & runs.is_valid])
     for kind, pattern in _PREFILTERS.items():
-        ask(kind, np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, pattern), False)).tolist())  # noqa: FBT003
+        ask(kind, np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, pattern), False)))  # noqa: FBT003
     by_key = np.array([bool(one.kind) for one in contexts] + [False])[context]
-    ask("", np.flatnonzero(by_key).tolist())
-    ask(SQL, np.flatnonzero(np.array([one.is_parameter or one.is_sql for one in contexts] + [False])[context]).tolist())
-    ask(URL, np.flatnonzero(np.array([one.is_query for one in contexts] + [False])[context]).tolist())
+    ask("", np.flatnonzero(by_key))
+    ask(SQL, np.flatnonzero(np.array([one.is_parameter or one.is_sql for one in contexts] + [False])[context]))
+    ask(URL, np.flatnonzero(np.array([one.is_query for one in contexts] + [False])[context]))
     return asked
 
 
@@ -113,18 +120,22 @@ _PREFILTERS: Final = {
 }
 
 
-def _matches(text: str, context: Context, kinds: set[str]) -> Iterator[Match]:
-    """Yield the matches of these kinds in one text; they may overlap."""
+def _matches(text: str, context: Context, searches: list[_Kind]) -> list[Match]:
+    """Return the matches of these searches in one text; they may overlap."""
     if context.kind not in {"", "IP address"} and is_value_of(context.kind, text) and not is_count(context, text):
-        yield Match(0, len(text), context.kind)
-        return
+        return [Match(0, len(text), context.kind)]
     if context.is_parameter and not LABEL.fullmatch(text):
-        yield Match(0, len(text), SQL)
-        return
-    for kind in kinds:
-        if kind in _SEARCHES and (kind in SECRETS or not context.names_a_machine) and _can_be(kind, context):
-            for begin, end in _SEARCHES[kind](text, context):
-                yield Match(begin, end, kind)
+        return [Match(0, len(text), SQL)]
+    return [Match(begin, end, kind) for kind, search in searches for begin, end in search(text, context)]
+
+
+def _searches(asked: int, context: Context) -> list[_Kind]:
+    """Return the searches for the kinds of these bits that values of a key can contain."""
+    return [
+        (kind, search)
+        for kind, search in _SEARCHES.items()
+        if asked & _BIT[kind] and (kind in SECRETS or not context.names_a_machine) and _can_be(kind, context)
+    ]
 
 
 def _can_be(kind: str, context: Context) -> bool:

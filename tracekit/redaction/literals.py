@@ -41,7 +41,7 @@ _LEAF: Final = re.compile(
     | (?P<number>(?<![\w.$])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w))
     """
 )
-_PAIR: Final = re.compile(r"(?:(?<=[?&;])|(?<=&amp;))([\w.~%\[\]-]{1,80})=([^&#\s\"'<>;]+)")
+_PAIR: Final = re.compile(r"[?&;]([\w.~%\[\]-]{1,80})=([^&#\s\"'<>;]+)")
 _FIRST: Final = re.compile(r"^([\w.~%\[\]-]{1,80})=([^&#\s\"'<>;]+)")
 _LEAST: Final = 1
 
@@ -93,6 +93,8 @@ def is_json(text: str) -> bool:
 def _of_groups(pattern: re.Pattern[str], text: str, names: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield the begin and end of values: the matches of groups, without spaces before them and without empty ones."""
     for found in pattern.finditer(text):
+        if found.lastindex is None:  # a name or comment
+            continue
         for begin, end in (found.span(name) for name in names if found[name]):
             low = end - len(text[begin:end].lstrip())
             if end - low >= _LEAST and text[low:end] not in {"''", '""'} and not LABEL.fullmatch(text[low:end]):
@@ -132,10 +134,12 @@ def query_values(text: str, *, is_query: bool = False) -> Iterator[tuple[int, in
     >>> [text[begin:end] for begin, end in query_values(text)]
     ['jo', '2']
     """
-    starts = [0] if is_query else [at + 1 for at, letter in enumerate(text) if letter == "?" and _is_url(text, at)]
-    if not starts:
+    begin = 0 if is_query else text.find("?")
+    while begin >= 0 and not (is_query or _is_url(text, begin)):
+        begin = text.find("?", begin + 1)
+    if begin < 0:
         return
-    for found in _PAIR.finditer(text, starts[0]):
+    for found in _PAIR.finditer(text, begin):
         if not _is_placeholder(found[2]):
             yield found.span(2)
     first = _FIRST.match(text) if is_query else None

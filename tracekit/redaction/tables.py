@@ -19,7 +19,7 @@ from tracekit.redaction.scan import blob_of
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from tracekit.columns import Array, Columns, KeyValues
     from tracekit.redaction.find import Found
@@ -62,12 +62,17 @@ class Pool:
         """Return one text."""
         return str(self.texts[row].as_py())
 
-    def values(self) -> Iterator[tuple[int, Match, str]]:
-        """Yield row, match and text of every match."""
-        rows = sorted(self.found)
-        for row, text in zip(rows, self.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True):
+    def values(self, without: Container[str] = ()) -> Iterator[tuple[int, Match, str]]:
+        """Yield row, match and text of every match, except of some kinds."""
+        for row, text in self.with_matches():
             for match in self.found[row]:
-                yield row, match, text[match.begin : match.end]
+                if match.kind not in without:
+                    yield row, match, text[match.begin : match.end]
+
+    def with_matches(self) -> Iterator[tuple[int, str]]:
+        """Yield row and text of every text with matches."""
+        rows = sorted(self.found)
+        yield from zip(rows, self.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True)
 
 
 @dataclass(frozen=True)
@@ -207,9 +212,8 @@ def _everywhere(pools: Pools) -> None:
     """Add matches for every other occurrence of what was found."""
     kinds: dict[str, str] = {}
     for pool in pools:
-        for _, match, value in pool.values():
-            is_found = match.kind not in IN_PLACE and is_distinctive(match.kind, value)
-            if is_found and len(value.encode()) >= LEAST:
+        for _, match, value in pool.values(without=IN_PLACE):
+            if is_distinctive(match.kind, value) and len(value.encode()) >= LEAST:
                 kinds.setdefault(value, match.kind)
     named = _names_of_machines(pools.attributes)
     kinds = {value: kind for value, kind in kinds.items() if kind in SECRETS or value not in named}

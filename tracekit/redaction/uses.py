@@ -52,11 +52,15 @@ def uses_of(columns: Columns, pools: Pools, policy: Policy) -> Iterator[Use]:
     named = [policy.action_of_key(key) for key in columns.kv.keys]
     found = list(_of_values(pools))
     rows = np.array([row for row, _, _ in found], np.int64)
+    keys = columns.kv.key[rows].tolist()
+    actions = {kind: policy.action(kind) for kind in KINDS}
     for where, count in _uses_of_values(columns):
-        for at in np.flatnonzero(count[rows]).tolist():
-            row, value, kind = found[at]
-            key = int(columns.kv.key[row])
-            yield Use(kind, where, shown[key], value, int(count[row]), named[key] or policy.action(kind))
+        times = count[rows]
+        used = np.flatnonzero(times)
+        for at, use_count in zip(used.tolist(), times[used].tolist(), strict=True):
+            _, value, kind = found[at]
+            key = keys[at]
+            yield Use(kind, where, shown[key], value, use_count, named[key] or actions[kind])
     for where, pool, codes in _uses_of_texts(columns, pools):
         count = np.bincount(codes[codes >= 0], minlength=len(pool.texts))
         for row, match, value in pool.values():

@@ -41,6 +41,16 @@ def test_otlp_comes_back_as_it_was(tmp_path_factory, records):
     assert_round_trip(traces, tmp_path_factory.mktemp("out"))
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_a_set_without_spans_comes_back(name, tmp_path):
+    nothing = read(lines(request(span()))).where("duration_ns < 0")
+    path = nothing.to_otlp(tmp_path / name)
+    assert CliRunner().invoke(app, ["check", str(path)]).exit_code == 0
+    assert_round_trip(read(path), tmp_path)
+    assert read(path).sources[["format", "record_count", "complete"]].to_numpy().tolist() == [["otlp", 1, True]]
+    nothing.to_otlp(path)  # replaces it
+
+
 def test_numbers_for_times_come_back(tmp_path):
     again = assert_round_trip(
         read(lines(request(span(startTimeUnixNano=START, endTimeUnixNano=START + 256)))), tmp_path

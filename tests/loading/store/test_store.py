@@ -4,8 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import otlp_made as made
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,14 +16,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from made_sets import assert_identical, sets, shop
 
-from tracekit import errors, latency, self_time, service_graph
+from tracekit import errors, latency, load_sample, self_time, service_graph
 from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.paths import STORE_MARKER
-from tracekit.loading.store import layout
+from tracekit.loading.store import layout, part
 from tracekit.loading.store import read_write as store
 from tracekit.loading.store import tables as store_tables
 
@@ -471,3 +474,63 @@ def test_traces_out_of_order_and_attributes_of_no_row_are_refused(good, tmp_path
         _rewritten(path, f"part-00000/{name}.parquet", change)
         with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected .*, found "):
             use_all(path)
+
+
+# -------------------------------------------------------------------- other readers, and columns on demand
+
+
+@pytest.fixture(scope="module")
+def during():
+    return load_sample("checkout-regression")[1]
+
+
+NAMED = """
+    select lower(printf('%016x%016x', trace_hi, trace_lo)) as trace_id, names.text as name, end_ns - start_ns as ns
+    from '{0}/spans.parquet' as spans
+    join read_parquet('{0}/names.parquet', file_row_number = true) as names on names.file_row_number = spans.name
+    order by spans.trace_hi, spans.trace_lo, start_ns, name, ns
+"""
+VALUED = """
+    select attributes.row, keys.text, kv.text, kv.integer
+    from '{0}/attributes.parquet' as attributes
+    join read_parquet('{0}/kv.parquet', file_row_number = true) as kv on kv.file_row_number = attributes.kv
+    join read_parquet('{0}/keys.parquet', file_row_number = true) as keys on keys.file_row_number = kv.key
+    where keys.text = 'http.route'
+"""
+
+
+def test_duckdb_joins_the_files_of_a_store(tmp_path, during):
+    part = during.save(tmp_path / "a.parquet") / "part-00000"
+    spans = during.spans.sort_values(["trace_id", "start_ns", "name", "duration_ns"])
+    expected = list(zip(spans["trace_id"], spans["name"], spans["duration_ns"], strict=True))
+    assert duckdb.sql(NAMED.format(part)).fetchall() == expected
+    routes = during.attributes.query("owner == 'span' and key == 'http.route'")
+    found = duckdb.sql(VALUED.format(part)).fetchall()
+    expected = list(zip(routes["owner_id"], routes["value_str"], strict=True))
+    assert sorted((row, text) for row, _, text, _ in found) == sorted(expected)
+    assert len(found) > 100
+
+
+def test_polars_reads_the_files_of_a_store(tmp_path, during):
+    part = during.save(tmp_path / "a.parquet") / "part-00000"
+    names = pl.read_parquet(part / "names.parquet")["text"]
+    spans = pl.read_parquet(part / "spans.parquet")
+    found = names.gather(spans["name"]).value_counts().rows()
+    assert sorted(found) == sorted(during.spans["name"].value_counts().items())
+
+
+def test_latency_reads_neither_the_ids_of_spans_nor_events(tmp_path, during, monkeypatch):
+    read_columns = []
+
+    def columns_of(path, file, name, columns=None):
+        read_columns.extend((name, column) for column in columns)
+        return store_tables.columns_of(path, file, name, columns)
+
+    path = during.save(tmp_path / "a.parquet")
+    expected = latency(during).table
+    monkeypatch.setattr(part, "columns_of", columns_of)
+    pd.testing.assert_frame_equal(latency(read(path)).table, expected)
+    assert ("spans", "end_ns") in read_columns
+    assert len(set(read_columns)) == len(read_columns)
+    assert {name for name, _ in read_columns} & {"events", "event_attributes", "links", "link_attributes"} == set()
+    assert {("spans", name) for name in ("span_id", "parent_id", "record_number", "scope")} & set(read_columns) == set()

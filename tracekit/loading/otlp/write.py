@@ -41,6 +41,7 @@ ROWS = 65_536  # of a block, more only for a larger trace
 SPANS_PER_LINE = 500  # about; a trace is never divided
 _TEXT = pa.large_string()
 _NAME = re.compile(r".+\.jsonl(\.gz|\.zst)?")
+_EMPTY = b'{"resourceSpans":[]}\n'
 _ESCAPED = r'["\\\x00-\x1f]'
 _MEMBERS = {
     ValueType.STR: "stringValue",
@@ -95,6 +96,11 @@ class OtlpWriter:
     def finish(self, *_: Any) -> None:
         """Do nothing: sources and issues are not part of the file."""
 
+    def end(self) -> None:
+        """Write an empty request if there was no span: a file of no bytes is not OTLP, and readers refuse it."""
+        if not self._byte_count:
+            self._file.write(_EMPTY)
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[OtlpWriter]:
@@ -102,7 +108,9 @@ def writing(path: Path) -> Iterator[OtlpWriter]:
     with beside(place_for(path), "new") as folder:
         new = folder / path.name
         with _opened(new) as file:
-            yield OtlpWriter(file)
+            written = OtlpWriter(file)
+            yield written
+            written.end()
         new.replace(place_for(path))
 
 
