@@ -80,7 +80,7 @@ def test_only_the_full_one_has_the_sections_of_the_report(case, tmp_path):
         text = case.postmortem(tmp_path / f"{length}.html", length=length).read_text()
         sizes[length] = len(text)
         assert ('id="sources"' in text) is (length == "full")
-        assert ("<script type=\"module\">" in text) is (length == "full")
+        assert ('<script type="module">' in text) is (length == "full")
         assert 'id="first-screen"' not in text
     assert sizes["executive"] < sizes["on-call"] < sizes["full"]
 
@@ -167,7 +167,7 @@ def test_a_template_has_headings_of_its_own(case, tmp_path):
     )
     text = case.postmortem(tmp_path / "a.md", template=template, title="a_b").read_text()
     assert text.startswith("# Incident a\\_b\n## Theory: Likely: the cause is at inventory (Slow instance).\n5 for, ")
-    assert "`service(\"inventory\") { fault = true }`\n" in text
+    assert '`service("inventory") { fault = true }`\n' in text
     assert text.endswith("![t](a-timeline.svg) error\\_rate\n")
 
 
@@ -230,5 +230,3 @@ def test_the_command_writes_it(tmp_path):
     ran = CliRunner().invoke(app, [*call[:-2], "--template", "t.md", "--postmortem", "a.html"])
     assert ran.exit_code == 2
     assert "a template needs --postmortem with a .md file" in ran.stderr
-
-
