@@ -108,9 +108,7 @@ def test_what_would_help_is_the_simulation(story, sides):
     assert "Simulated" in story.remedies[0].headline
 
 
-@pytest.mark.parametrize(
-    ("kind", "seed"), [(kind, seed) for kind in FAULTS for seed in range(2)], ids=lambda part: str(part)
-)
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in FAULTS for seed in range(2)], ids=str)
 def test_the_first_hypothesis_is_the_planted_service(kind, seed):
     before, now, begin = incident(np.random.default_rng([7, seed]), kind, tier="enterprise")
     story = tk.investigate(now, before).story
