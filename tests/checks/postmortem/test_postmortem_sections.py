@@ -142,6 +142,13 @@ def test_the_same_traces_on_both_sides_claim_nothing(sides):
     assert story.summary[0].headline.startswith("No significant regression")
 
 
+def test_without_a_baseline_the_impact_is_whose_requests_fail():
+    story = tk.investigate(tk.load_sample("checkout-xray")).story
+    assert [one.headline.split(" (")[0] for one in story.impact] == ["Error rate of recorded requests 4.0%"]
+    assert not story.hypotheses
+    assert {one.check for one in story.waits} == {"postmortem.waits"}
+
+
 @pytest.mark.parametrize("with_baseline", [False, True])
 def test_one_trace(sides, with_baseline):
     one = sides[1].head(1)
