@@ -31,7 +31,7 @@ def test_a_page_with_parameters_set_twice(notebook, tmp_path):
     first = run_notebook(source, tmp_path / "b.ipynb", {"number": 2, "name": "it's"})
     assert first == (tmp_path / "b.ipynb", "")
     made = json.loads(first.path.read_text())
-    assert "".join(made["cells"][1]["source"]) == "number = 2\nname = \"it's\""
+    assert "".join(made["cells"][1]["source"]) == 'number = 2\nname = "it\'s"'
     assert "".join(made["cells"][2]["outputs"][0]["text"]) == f"{tmp_path.name} 42 it's\n"
     again = run_notebook(first.path, tmp_path / "c.html", {"number": 3})
     assert f"{tmp_path.name} 63 it's" in again.path.read_text()

@@ -201,7 +201,7 @@ ANSWERS = {
     ("xray", "13"): "0 of 75 requests have a call that was refused (401 or 403).",
     ("one trace", "13"): "0 of 1 requests have a call that was refused (401 or 403).",
     ("otlp", "15"): "Too few traces to compare",
-    ("xray", "15"): "storefront POST /checkout",
+    ("xray", "15"): "Slowest endpoint: storefront POST /checkout",
     ("one trace", "15"): "Slowest endpoint: portal get /stock",
     ("audit", "05"): "10 of 17 services are missing traces",
 }

@@ -1,8 +1,8 @@
 """The command line: each command reads files, calls the same functions as a notebook, and prints the result.
 
-Exit codes: 0 success; 1 ``check`` quarantined records, ``pull`` or ``audit`` found missing traces, or a condition of
-``diff`` is met; 2 an input or argument error or a failed write (one line on standard error); 3 a condition of
-``diff`` is inconclusive; 130 interrupted by Ctrl-C.
+Exit codes: 0 success; 1 ``check`` quarantined records, ``pull`` or ``audit`` found missing traces, a cell of ``run``
+failed, or a condition of ``diff`` is met; 2 an input or argument error or a failed write (one line on standard error);
+3 a condition of ``diff`` is inconclusive; 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations

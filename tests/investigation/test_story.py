@@ -230,5 +230,3 @@ def test_the_command_writes_it(tmp_path):
     ran = CliRunner().invoke(app, [*call[:-2], "--template", "t.md", "--postmortem", "a.html"])
     assert ran.exit_code == 2
     assert "a template needs --postmortem with a .md file" in ran.stderr
-
-

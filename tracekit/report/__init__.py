@@ -4,7 +4,7 @@
 ``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
 sections of a set of traces: ``standard``, made by ``latency_change``, ``critical_path``, ``input_data``,
 ``services``, ``failures``, ``goals``, ``logs`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.
-``policy``: security.
+``policy``: security.  ``postmortem``, ``postmortem_markdown``: postmortems as pages and as Markdown.
 """
 
 from __future__ import annotations

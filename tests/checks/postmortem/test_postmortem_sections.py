@@ -108,9 +108,7 @@ def test_what_would_help_is_the_simulation(story, sides):
     assert "Simulated" in story.remedies[0].headline
 
 
-@pytest.mark.parametrize(
-    ("kind", "seed"), [(kind, seed) for kind in FAULTS for seed in range(2)], ids=str
-)
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in FAULTS for seed in range(2)], ids=str)
 def test_the_first_hypothesis_is_the_planted_service(kind, seed):
     before, now, begin = incident(np.random.default_rng([7, seed]), kind, tier="enterprise")
     story = tk.investigate(now, before).story
@@ -142,6 +140,13 @@ def test_the_same_traces_on_both_sides_claim_nothing(sides):
     story = tk.investigate(sides[0], sides[0]).story
     assert says_nothing(story)
     assert story.summary[0].headline.startswith("No significant regression")
+
+
+def test_without_a_baseline_the_impact_is_whose_requests_fail():
+    story = tk.investigate(tk.load_sample("checkout-xray")).story
+    assert [one.headline.split(" (")[0] for one in story.impact] == ["Error rate of recorded requests 4.0%"]
+    assert not story.hypotheses
+    assert {one.check for one in story.waits} == {"postmortem.waits"}
 
 
 @pytest.mark.parametrize("with_baseline", [False, True])

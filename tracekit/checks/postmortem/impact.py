@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.checks.screen.made import Made
 
+_ALONE: Final = ("failed_requests", "slow_requests", "failures")
 _MEASURED: Final = ("failing", "slower", "change")
 
 
 def impact(made: Made, screen: FirstScreen) -> tuple[Finding, ...]:
-    """Return who was affected, by how much, and for how long; nothing without a regression."""
+    """Return who was affected, by how much, and for how long; without a baseline, whose requests fail or are slow."""
+    if made.changes is None and made.case.baseline is None:
+        return tuple(one for one in made.findings if one.check in _ALONE and one.severity in {"warning", "critical"})
     if made.regression is None:
         return ()
     who = [one for one in made.findings if one.check == "affected"]
