@@ -38,10 +38,11 @@ class ClockSkew(Shown):
         adjacent traces), ``own`` (calls of this trace), ``disputed`` (calls contradict each other, or are outside their
         callers although adjacent traces prove no offset), ``none``.
     pairs
-        One row per pair of clocks and time window: ``host``, ``peer_host`` (in the order of their names), ``start_ns``, ``call_count``,
-        ``dropped_count`` (callees that take longer than their callers), ``trace_count``, ``agreement_ratio`` (the
-        largest fraction of calls that one offset satisfies), ``is_pooled``, ``low_ns``, ``high_ns`` (how far
-        ``peer_host`` is ahead of ``host``; 0 is excluded only if adjacent traces prove it, see ``clock_skew``).
+        One row per pair of clocks and time window: ``host``, ``peer_host`` (in the order of their names), ``start_ns``,
+        ``call_count``, ``dropped_count`` (callees that take longer than their callers), ``trace_count``,
+        ``agreement_ratio`` (the largest fraction of calls that one offset satisfies), ``is_pooled``, ``low_ns``,
+        ``high_ns`` (how far ``peer_host`` is ahead of ``host``; 0 is excluded only if adjacent traces prove it, see
+        ``clock_skew``).
     traces
         One row per trace: ``trace_id``, ``moved_clock_count``, ``path_time_ns`` (its latency), ``moved_ns``: path time
         that the correction attributes to other spans.
