@@ -28,14 +28,20 @@ def check_traces(value: object, call: str, *, stores: bool = False) -> None:
     """
     from tracekit.traces import TraceSet  # noqa: PLC0415 - TraceSet uses this module
 
-    if isinstance(value, TraceSet) or (stores and _is_store(value)):
+    if isinstance(value, TraceSet) or (stores and is_store(value)):
         return
     advice = _advice(value, call, TraceSet)
     raise TypeError(f"expected a TraceSet for tk.{call}, found {type(value).__name__}; {advice}")
 
 
-def _is_store(value: object) -> bool:
-    """Return whether a value is a TraceStore, without importing it."""
+def is_store(value: object) -> bool:
+    """Return whether a value is a TraceStore, without importing it.
+
+    Examples
+    --------
+    >>> is_store(shop)
+    False
+    """
     return type(value).__name__ == "TraceStore" and hasattr(value, "parts")
 
 
@@ -46,7 +52,7 @@ def _advice(value: Any, call: str, kind: type) -> str:
         return f"it contains {len(value)} of them: choose one, as in {names} = ...; tk.{call}({names.split(', ')[-1]})"
     if isinstance(value, pd.DataFrame):
         return f"from a frame of spans: tk.{call}(tk.TraceSet.from_spans(frame))"
-    if _is_store(value):
+    if is_store(value):
         return f"it reads whole recordings: tk.{call}(store.load()), or a part of it: tk.{call}(store.sample(1).load())"
     if isinstance(value, str | bytes | PathLike):
         return f"from a file or store: tk.{call}(tk.read({str(value)[:60]!r}))"

@@ -49,7 +49,7 @@ def test_messages_are_no_evidence_even_where_nothing_else_is_recorded(shape, del
     world = chain(np.random.default_rng(1), 60, share=1.0, delay=delay, shape=shape, marks=True)
     assert moved(world.traces) == 0
     pairs = tk.clock_skew(world.traces).pairs
-    assert pairs[["host", "peer_host"]].drop_duplicates().to_numpy().tolist() == [["worker-0", "store-0"]]
+    assert pairs[["host", "peer_host"]].drop_duplicates().to_numpy().tolist() == [["store-0", "worker-0"]]
     calls = tk.service_graph(world.traces).calls.set_index(["caller_service", "callee_service"])["call_type"]
     assert calls.to_dict() == {("api", "worker"): "message", ("worker", "store"): "call"}
     assert "worker" not in set(tk.critical_path(world.traces).by("service_name")["service_name"])

@@ -16,6 +16,7 @@ from tracekit.checks.case import Case
 from tracekit.checks.overview import Overview
 from tracekit.checks.registry import CHECKS, run_check
 from tracekit.cli import app
+from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.ledger import ledger_in
 from tracekit.report.sides import sides_of
@@ -68,18 +69,20 @@ def close(found, expected):
 
 @pytest.mark.parametrize("count", [1, 7, 64])
 def test_checks_of_parts_find_the_same(traces, tmp_path, count):
+    traces = traces.head(300) if count > 7 else traces
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     assert {"failures", "unfinished", "incomplete", "tail", "failing_calls"} <= {
-        finding.check for check in MADE for finding in run_check(check, Case(traces))
+        finding.check for case in [Case(traces)] for check in MADE for finding in run_check(check, case)
     }
+    found, expected = Case(Rounds().of(store)), Case(traces)
     for check in MADE:
-        close(run_check(check, Case(store)), run_check(check, Case(traces)))
+        close(run_check(check, found), run_check(check, expected))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
 def test_what_a_recording_contains_is_the_same_in_any_parts_and_order(tmp_path_factory, count, seed, order):
-    few = tk.load_sample("checkout-regression")[1].head(60)
+    few = tk.load_sample("checkout-regression")[1].head(40)
     rng = np.random.default_rng(seed)
     few = few.with_weights(rng.uniform(1, 9, len(few)))
     store = split(few, tmp_path_factory.mktemp("any") / "a.parquet", count, seed)
@@ -133,7 +136,9 @@ def test_the_checks_that_are_not_made_are_all_named(traces, tmp_path):
 def test_exemplar_traces_are_those_of_the_store_with_its_clock_offsets(traces, tmp_path):
     late = traces.spans.copy()
     hosts = sorted(late["host_name"].dropna().unique())
-    late.loc[late["host_name"] == hosts[0], ["start_ns", "end_ns"]] += 1_000_000_000
+    is_late = (late["host_name"].astype(object) == hosts[0]).to_numpy(bool)
+    for name in ("start_ns", "end_ns"):
+        late[name] += np.where(is_late, 1_000_000_000, 0)
     skewed = tk.TraceSet.from_spans(late)
     page = Standard.between(sides_of(split(skewed, tmp_path / "a.parquet", 5)))
     assert len(page.embedded) > 5
@@ -149,7 +154,7 @@ def test_exemplar_traces_are_those_of_the_store_with_its_clock_offsets(traces, t
 def test_the_size_of_the_page_does_not_depend_on_the_size_of_the_store(traces, tmp_path):
     parts = []
     for number in range(8):
-        frame = traces.spans.copy()
+        frame = traces.head(150).spans.copy()
         frame["trace_id"] = [f"{number}{one[1:]}" for one in frame["trace_id"]]
         parts.append(tk.TraceSet.from_spans(frame))
     sizes = []
@@ -174,7 +179,7 @@ def test_each_round_reads_every_part_once(traces, tmp_path, monkeypatch):
 
 def test_nothing_personal_leaves(tmp_path):
     frame = tk.load_sample("checkout-regression")[1].head(50).spans.copy()
-    frame["name"] = frame["name"].where(frame.index % 7 != 0, "send to jane.doe@example.com")
+    frame["name"] = frame["name"].astype(object).where(frame.index % 7 != 0, "send to jane.doe@example.com")
     frame["http.request.header.authorization"] = "Bearer abcdef0123456789abcdef0123456789"
     store = split(tk.TraceSet.from_spans(frame), tmp_path / "a.parquet", 3)
     text = tk.report(store, tmp_path / "r.html").read_text()

@@ -13,7 +13,7 @@ from tracekit.report.goals import Goals
 from tracekit.report.ledger import embedded, ledger_of
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.postmortem import postmortem_shown
-from tracekit.report.sections import Recording, outline
+from tracekit.report.sections import is_recording, outline
 from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.spans import embedded_spans
@@ -159,7 +159,7 @@ def _standard(
     outgoing: Outgoing | None,
 ) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
-    traces = next((block for block in blocks if isinstance(block, Recording)), None)
+    traces = next((block for block in blocks if is_recording(block)), None)
     if traces is None:
         asked = {"baseline": baseline, **periods, "logs": logs, **goals._asdict()}
         given = [name for name, value in asked.items() if value is not None]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from tracekit.loading.store.trace_store import TraceStore
+from tracekit.arguments import is_store
 from tracekit.report.markdown import Markdown
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tracekit.loading.store.trace_store import TraceStore
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,13 @@ class Block:
     code: str = ""
 
 
-Recording: TypeAlias = TraceSet | TraceStore
+Recording: TypeAlias = "TraceSet | TraceStore"
 Blocks: TypeAlias = "list[Block | Recording]"
+
+
+def is_recording(part: object) -> TypeGuard[Recording]:
+    """Return whether a part stands for the standard sections: a TraceSet or a TraceStore."""
+    return isinstance(part, TraceSet) or is_store(part)
 
 
 def outline(sections: Any) -> Blocks:
@@ -106,8 +113,8 @@ def outline(sections: Any) -> Blocks:
     blocks: Blocks = [Block("")]
     for number, part in enumerate(parts, 1):
         place = f"item {number} of the list"
-        if isinstance(part, Recording):
-            if any(isinstance(block, Recording) for block in blocks):
+        if is_recording(part):
+            if any(is_recording(block) for block in blocks):
                 raise ValueError(
                     f"{place}: expected at most one TraceSet, found a second: pass a baseline as baseline=, "
                     "or pass results of an analysis"
@@ -117,8 +124,8 @@ def outline(sections: Any) -> Blocks:
             inside = [(item, f"part {k} of section {part.title!r}") for k, item in enumerate(part.parts, 1)]
             blocks.append(Block(part.title, inside, part.code))
         elif isinstance(part, str | Markdown):
-            if isinstance(blocks[-1], Recording):
-                raise ValueError(  # noqa: TRY004 - the position is wrong, not the type
+            if not isinstance(blocks[-1], Block):
+                raise ValueError(
                     f"{place}: expected a section after a TraceSet, found text without a heading: "
                     "use tk.section(title, text)"
                 )

@@ -268,3 +268,15 @@ def test_weights_of_a_sample_are_scaled_whenever_they_are_set(during, tmp_path):
     late = store.sample(2).load().with_weights(1)
     (said,) = [one for one in tk.investigate(late, steps=["data"]).findings if one.check == "sample_of_store"]
     assert "weights were set after sampling, so weighted figures are those of the sample" in said.headline
+
+
+def test_some_traces_are_fetched_whole_by_their_ids(during, tmp_path):
+    store = split(during, tmp_path / "a.parquet", 5)
+    ids = [during.trace_ids[at] for at in (3, 500, 999)]
+    found = store.traces([*ids, ids[0].upper(), "f" * 32])
+    assert found.trace_ids == ids
+    wanted = during.where(np.isin(np.array(during.trace_ids, object)[during.forest.trace], ids))
+    assert found.spans["span_id"].tolist() == wanted.spans["span_id"].tolist()
+    assert len(store.traces([])) == 0
+    with pytest.raises(ValueError, match="expected the id of a trace, up to 32 hexadecimal digits, found 'xyz'"):
+        store.traces(["xyz"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,12 +54,14 @@ class Calls:
 def clocks(traces: TraceSet) -> Codes:
     """Return the clock of every span: its host, or its service and instance if the host is unknown.
 
+    They are in the order of their names.
+
     A host is ``host.name`` or ``host.id``, an instance ``service.instance.id``, a pod or a container.
     """
     host, resource = traces.codes("host_name"), traces.columns.spans.resource
     unknown = np.flatnonzero(host.codes < 0)
     if not len(unknown):
-        return host
+        return _by_name(host)
     host = traces.lookup.resources_by_key.codes_of(semconv.HOST_KEYS).take(resource)
     unknown = np.flatnonzero(host.codes < 0)
     service, instance = (
@@ -78,7 +81,17 @@ def clocks(traces: TraceSet) -> Codes:
         else service.labels[of_service]
         for of_service, of_instance in zip(*np.divmod(distinct, each), strict=True)
     ]
-    return Codes(codes, [*host.labels, *names])
+    return _by_name(Codes(codes, [*host.labels, *names]))
+
+
+def _by_name(clock: Codes) -> Codes:
+    """Return clocks with their codes in the order of their names, which does not depend on the order of spans."""
+    if all(one <= other for one, other in itertools.pairwise(clock.labels)):
+        return clock
+    order = sorted(range(len(clock.labels)), key=clock.labels.__getitem__)
+    rank = np.empty(len(order) + 1, np.int64)
+    rank[order], rank[-1] = np.arange(len(order)), -1
+    return Codes(rank[clock.codes], [clock.labels[code] for code in order])
 
 
 def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = False) -> Calls:

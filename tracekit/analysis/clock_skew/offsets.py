@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -79,17 +79,21 @@ class Offsets:
         return found
 
 
-def clock_offsets(
-    traces: TraceSet, *, pool_s: float, drift_ppm: float, async_ratio: float, min_traces: int, any_kind: bool
-) -> tuple[Offsets, pd.DataFrame]:
+class Settings(NamedTuple):
+    """What ``clock_skew`` assumes; see there."""
+
+    pool_s: float = POOL_S
+    drift_ppm: float = DRIFT_PPM
+    async_ratio: float = ASYNC_RATIO
+    min_traces: int = MIN_TRACES
+
+
+def clock_offsets(clock: Codes, calls: Calls, root_clock: Array, settings: Settings) -> tuple[Offsets, pd.DataFrame]:
     """Return one offset for every trace and clock, and the pairs of clocks that they are based on."""
-    clock = clocks(traces)
-    calls = calls_between_clocks(traces, clock, any_kind=any_kind)
-    pools = pools_of(calls, pool_s=pool_s, drift_ppm=drift_ppm)
-    near = neighbours(calls, min_traces=min_traces, async_ratio=async_ratio)
-    limits = limits_of(calls, pools, near, async_ratio=async_ratio)
-    roots = clock.codes[traces.forest.root_row]
-    return _placed(clock, calls, limits, roots), pairs_table(calls, pools, limits, clock.labels, pool_s)
+    pools = pools_of(calls, pool_s=settings.pool_s, drift_ppm=settings.drift_ppm)
+    near = neighbours(calls, min_traces=settings.min_traces, async_ratio=settings.async_ratio)
+    limits = limits_of(calls, pools, near, async_ratio=settings.async_ratio)
+    return _placed(clock, calls, limits, root_clock), pairs_table(calls, pools, limits, clock.labels, settings.pool_s)
 
 
 def needed_offsets(traces: TraceSet) -> Offsets | None:

@@ -48,11 +48,11 @@ def seem_skewed(traces: TraceSet) -> bool:
     return bool(calls_between_clocks(traces, clocks(traces)).seem_skewed.any())
 
 
-def part_calls(traces: TraceSet) -> list[PartCalls]:
+def part_calls(traces: TraceSet, *, any_kind: bool = False) -> list[PartCalls]:
     """Return the calls of a part."""
     clock, spans, first = clocks(traces), traces.columns.spans, traces.forest.starts[:-1]
     roots = clock.codes[traces.forest.root_row]
-    calls = calls_between_clocks(traces, clock)
+    calls = calls_between_clocks(traces, clock, any_kind=any_kind)
     return [PartCalls(calls, list(clock.labels), roots, spans.trace_hi[first], spans.trace_lo[first])]
 
 
@@ -91,19 +91,48 @@ class OffsetsById(NamedTuple):
         return Offsets(clock, trace[mine], code[mine], *(column[mine] for column in limits))
 
 
-def offsets_by_id(parts: Sequence[PartCalls]) -> OffsetsById | None:
-    """Return the offsets that the calls of all parts prove, as in memory; None without any."""
+class AllCalls(NamedTuple):
+    """The calls between the clocks of all parts, by trace, as they are in memory.
+
+    Parameters
+    ----------
+    calls
+        The calls; their clocks are numbers of ``clocks``, their traces rows of the ids.
+    clocks
+        Names of the clocks, sorted.
+    root_clock
+        Clock of the root of every trace, -1 if unknown.
+    trace_hi, trace_lo
+        uint64, one per trace: its id, sorted.
+    """
+
+    calls: Calls
+    clocks: list[str]
+    root_clock: Array
+    trace_hi: Array
+    trace_lo: Array
+
+
+def all_calls(parts: Sequence[PartCalls]) -> AllCalls:
+    """Return the calls of all parts together."""
     hi, lo = (np.concatenate([getattr(part, name) for part in parts]) for name in ("trace_hi", "trace_lo"))
     by_id = np.lexsort((lo, hi))
     rank = np.empty(len(by_id), np.int64)
     rank[by_id] = np.arange(len(by_id))
-    numbers: dict[str, int] = {}
-    codes = [np.array([*(numbers.setdefault(name, len(numbers)) for name in part.clocks), -1]) for part in parts]
+    names = sorted({name for part in parts for name in part.clocks})
+    numbers = {name: number for number, name in enumerate(names)}
+    codes = [np.array([*(numbers[name] for name in part.clocks), -1]) for part in parts]
     first = np.cumsum([0, *(len(part.root_clock) for part in parts)])
     calls = _together(parts, codes, [rank[at:] for at in first])
     root_clock = np.concatenate([code[part.root_clock] for part, code in zip(parts, codes, strict=True)])[by_id]
-    found = offsets_of(Codes(np.zeros(0, np.int64), list(numbers)), calls, root_clock)
-    return None if found is None else OffsetsById(list(numbers), hi[by_id], lo[by_id], found)
+    return AllCalls(calls, names, root_clock, hi[by_id], lo[by_id])
+
+
+def offsets_by_id(parts: Sequence[PartCalls]) -> OffsetsById | None:
+    """Return the offsets that the calls of all parts prove, as in memory; None without any."""
+    every = all_calls(parts)
+    found = offsets_of(Codes(np.zeros(0, np.int64), every.clocks), every.calls, every.root_clock)
+    return None if found is None else OffsetsById(every.clocks, every.trace_hi, every.trace_lo, found)
 
 
 def _together(parts: Sequence[PartCalls], codes: Sequence[Array], ranks: Sequence[Array]) -> Calls:

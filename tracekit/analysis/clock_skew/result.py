@@ -16,6 +16,8 @@ from tracekit.text import ratio
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.offsets import Offsets
+    from tracekit.columns import Array
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
 
@@ -26,7 +28,7 @@ class ClockSkew(Shown):
     Parameters
     ----------
     source
-        The traces, with times as recorded.
+        The traces, with times as recorded, or the store of them.
     estimate
         The offsets as arrays; see ``offsets.Offsets``.
     offsets
@@ -36,10 +38,11 @@ class ClockSkew(Shown):
         adjacent traces), ``own`` (calls of this trace), ``disputed`` (calls contradict each other, or are outside their
         callers although adjacent traces prove no offset), ``none``.
     pairs
-        One row per pair of clocks and time window: ``host``, ``peer_host``, ``start_ns``, ``call_count``,
-        ``dropped_count`` (callees that take longer than their callers), ``trace_count``, ``agreement_ratio`` (the
-        largest fraction of calls that one offset satisfies), ``is_pooled``, ``low_ns``, ``high_ns`` (how far
-        ``peer_host`` is ahead of ``host``; 0 is excluded only if adjacent traces prove it, see ``clock_skew``).
+        One row per pair of clocks and time window: ``host``, ``peer_host`` (in the order of their names), ``start_ns``,
+        ``call_count``, ``dropped_count`` (callees that take longer than their callers), ``trace_count``,
+        ``agreement_ratio`` (the largest fraction of calls that one offset satisfies), ``is_pooled``, ``low_ns``,
+        ``high_ns`` (how far ``peer_host`` is ahead of ``host``; 0 is excluded only if adjacent traces prove it, see
+        ``clock_skew``).
     traces
         One row per trace: ``trace_id``, ``moved_clock_count``, ``path_time_ns`` (its latency), ``moved_ns``: path time
         that the correction attributes to other spans.
@@ -52,7 +55,7 @@ class ClockSkew(Shown):
     ClockSkew(0 of 14 clocks in 0 of 5 traces corrected, 0% of path time)
     """
 
-    source: TraceSet
+    source: TraceSet | Parts
     estimate: Offsets
     offsets: pd.DataFrame
     pairs: pd.DataFrame
@@ -74,13 +77,13 @@ class ClockSkew(Shown):
         return f"<p>{html.escape(repr(self))}</p>{as_html(most)}"
 
 
-def offsets_table(traces: TraceSet, offsets: Offsets) -> pd.DataFrame:
-    """Return one row per clock and trace; see ``ClockSkew.offsets``."""
+def offsets_table(trace_ids: Array, offsets: Offsets) -> pd.DataFrame:
+    """Return one row per clock and trace, given the id of every trace; see ``ClockSkew.offsets``."""
     names = pd.Index([evidence.name.lower() for evidence in Evidence])
     known = offsets.evidence != Evidence.NONE
     return pd.DataFrame(
         {
-            "trace_id": np.array(traces.trace_ids, object)[offsets.trace],
+            "trace_id": trace_ids[offsets.trace],
             "host": np.array([*offsets.clock.labels, ""], object)[offsets.code],
             "offset_ns": offsets.offset_ns,
             "low_ns": pd.Series(offsets.low_ns, dtype="Int64").where(known),

@@ -29,7 +29,7 @@ def offsets_for(traces: TraceSet, skew: str | ClockSkew | OffsetsById) -> Offset
     if isinstance(skew, OffsetsById):
         return skew.of(traces)
     if isinstance(skew, ClockSkew):
-        if skew.source.columns is not traces.columns:
+        if getattr(skew.source, "columns", None) is not traces.columns:
             raise ValueError(
                 f"expected the clock skew of these traces, found that of others: {skew.source!r}; "
                 "compute it with clock_skew(traces), or use skew='auto'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import replace
 from functools import cached_property, reduce
 from os import PathLike
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from tracekit.parts import On
 
 State = TypeVar("State")
+_TRACE_ID: Final = re.compile("[0-9a-f]{1,32}")
 Reader: TypeAlias = "Callable[[Sequence[PartTask], Callable[[TraceSet], Any], Callable[[Any, Any], Any], On], Any]"
 
 
@@ -402,7 +404,12 @@ class TraceStore(Shown):
         Parameters
         ----------
         trace_ids
-            Ids of whole traces, as text; one that is not in the store is left out.
+            Their whole ids; one that is not in the store is left out.
+
+        Raises
+        ------
+        ValueError
+            Not the id of a trace.
 
         Examples
         --------
@@ -412,7 +419,7 @@ class TraceStore(Shown):
         ...     len(store.traces(shop.trace_ids[:2]))
         2
         """
-        numbers = sorted({int(plain_id(one), 16) for one in trace_ids})
+        numbers = sorted({_number_of(one) for one in trace_ids})
         wanted = np.array([divmod(number, 2**64) for number in numbers], np.uint64).reshape(-1, 2)
         return self._union(self._with_ids(wanted))
 
@@ -602,6 +609,14 @@ def open(path: str | Path, *, filesystem: Any = None) -> TraceStore:  # noqa: A0
         raise LoadError(f"{message}; write one with tk.convert, or read other files with tk.read", source=shown(folder))
     marker = read_marker(folder)
     return TraceStore(folder, marker, tuple(range(len(marker.parts))))
+
+
+def _number_of(trace_id: str) -> int:
+    """Return the id of a trace as a number; ValueError for another text."""
+    plain = plain_id(trace_id)
+    if not _TRACE_ID.fullmatch(plain):
+        raise ValueError(f"expected the id of a trace, up to 32 hexadecimal digits, found {trace_id!r}")
+    return int(plain, 16)
 
 
 def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.traces import TraceSet
+
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
     from tracekit.views.waterfall.rows import TraceRows
 
 
@@ -48,6 +50,7 @@ def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: Trace
     estimate = skew.clocks if hasattr(skew, "clocks") else skew.estimate
     if estimate is None:
         return {name: np.zeros(len(rows)) for name in ("shift", "doubt")}
+    assert isinstance(skew.source, TraceSet)  # it has the trace
     of_trace = skew.source.forest.trace
     ahead, doubt = (
         estimate.of_spans(values, of_trace)[rows].astype(np.float64)
@@ -56,9 +59,9 @@ def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: Trace
     return {"shift": 0.0 - ahead, "doubt": doubt}
 
 
-def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
-    """Return whether an analysed set contains a trace with the same spans."""
-    if shown.trace_id not in source.trace_ids:
+def is_among(source: TraceSet | Parts, traces: TraceSet, shown: TraceRows) -> bool:
+    """Return whether an analysed set contains a trace with the same spans; a store has none in memory."""
+    if not isinstance(source, TraceSet) or shown.trace_id not in source.trace_ids:
         return False
     first, count = int(source.forest.starts[source.find(shown.trace_id)]), len(shown.rows)
     there = source.columns.spans.span_id[first : first + count]
@@ -66,9 +69,9 @@ def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
     return bool(np.array_equal(there, mine))
 
 
-def _first_row(source: TraceSet, traces: TraceSet, shown: TraceRows, what: str) -> int:
+def _first_row(source: TraceSet | Parts, traces: TraceSet, shown: TraceRows, what: str) -> int:
     """Return the first row of the trace in the analysed set."""
-    if is_among(source, traces, shown):
+    if isinstance(source, TraceSet) and is_among(source, traces, shown):
         return int(source.forest.starts[source.find(shown.trace_id)])
     raise ValueError(
         f"expected the {what} of these traces, found that of others: trace {shown.trace_id} is missing or has "

@@ -1,0 +1,84 @@
+"""Rounds: several analyses read each part together, and find what they would have found alone."""
+
+import functools
+
+import pandas as pd
+import pytest
+
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
+from tracekit.loading.store.rounds import Rounds
+
+
+@pytest.fixture(scope="module")
+def traces():
+    return tk.load_sample("checkout-regression")[1].head(60)
+
+
+def read_by(monkeypatch, store):
+    """A list that gets the number of each part that is read."""
+    read, task = [], type(store.tasks[0])
+    own = task.read
+    monkeypatch.setattr(task, "read", lambda self: (read.append(self.number), own(self))[1])
+    return read
+
+
+def spans_of(traces):
+    return len(traces.columns.spans)
+
+
+def lacking(traces):
+    raise LookupError(f"expected nothing of {len(traces)} traces")
+
+
+def test_analyses_of_one_pass_share_it(traces, tmp_path, monkeypatch):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    read = read_by(monkeypatch, store)
+    rounds.run([functools.partial(ask, store) for ask in (tk.latency, tk.service_graph, tk.errors)])
+    assert sorted(read) == sorted([0, 1, 2] * rounds.count)
+    assert rounds.count <= 3
+    before = len(read)
+    same(tk.latency(store).table, tk.latency(traces).table)
+    same(tk.service_graph(store).calls, tk.service_graph(traces).calls)
+    pd.testing.assert_frame_equal(tk.errors(store).exceptions, tk.errors(traces).exceptions)
+    assert len(read) == before
+
+
+def test_passes_that_depend_on_each_other_follow_each_other(traces, tmp_path):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+
+    def twice():
+        total = store.reduce(spans_of, int.__add__)
+        return store.reduce(functools.partial(pow, exp=0, mod=None) if total < 0 else len, int.__add__)
+
+    rounds.run([twice, functools.partial(store.reduce, len, int.__add__)])
+    assert rounds.count == 1  # the second pass of one was the first of the other
+    assert twice() == len(traces)
+
+
+def test_other_conditions_are_other_states(traces, tmp_path):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    failed = store.where("is_error")
+    rounds.run([functools.partial(one.reduce, len, int.__add__) for one in (store, failed)])
+    assert rounds.count == 2
+    assert failed.reduce(len, int.__add__) == len(traces.where("is_error")) < store.reduce(len, int.__add__)
+
+
+def test_a_function_that_cannot_be_sent_is_computed_each_time(traces, tmp_path):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    calls = []
+    for _ in range(2):
+        assert store.reduce(lambda part: (calls.append(1), len(part))[1], int.__add__) == len(traces)
+    assert len(calls) == 6
+
+
+def test_an_error_of_an_analysis_is_its_own(traces, tmp_path):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 2))
+    with pytest.raises(LookupError, match="expected nothing of"):
+        rounds.run([functools.partial(store.reduce, lacking, int.__add__)])
+    assert store.reduce(len, int.__add__) == len(traces)
