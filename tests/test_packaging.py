@@ -26,7 +26,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # what is imported -> what is installed for it
 DISTRIBUTIONS = {"backports": "backports-zstd", "botocore": "boto3", "markdown_it": "markdown-it-py"}
 DISTRIBUTIONS |= {"IPython": "ipywidgets", "traitlets": "ipywidgets"}
-OFFERED = {"resvg_py", "opentelemetry", "dask", "distributed"}  # by an extra, and asked for with words that name it
+OFFERED = {
+    "resvg_py",
+    "opentelemetry",
+    "dask",
+    "distributed",
+    "fsspec",
+}  # by an extra, and asked for with words that name it
 OF_THE_PLUGIN = {"pytest"}  # which loads it
 
 

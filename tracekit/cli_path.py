@@ -11,7 +11,7 @@ import tracekit as tk
 from tracekit.cli_reading import Dask, opened
 
 if TYPE_CHECKING:
-    from tracekit.analysis.critical_path.compute import CriticalPath
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.stored import StoredPaths
 
 _BAND = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from distributed import Client, LocalCluster
+from loky import get_reusable_executor
 from made_stores import make_store
 
 import tracekit as tk
@@ -23,7 +25,7 @@ import tracekit as tk
 ANALYSES = {
     "latency": lambda store, on: tk.latency(store, on=on),
     "service_graph": lambda store, on: tk.service_graph(store, on=on),
-    "self_time": lambda store, on: tk.self_time(store, on=on),
+    "self_time": lambda store, on: tk.self_time(store, on=on).by(["service_name"]),
     "timeline": lambda store, on: tk.timeline(store, on=on),
     "critical_path": lambda store, on: tk.critical_path(store, on=on).by(["service_name", "operation"]),
     "errors": lambda store, on: tk.errors(store, on=on),
@@ -49,21 +51,17 @@ def processor_s():
 def place(name):
     """Where parts are read; its processes have ended afterwards, so that their time counts."""
     if name != "dask":
-        yield int(name), None
-        from loky import get_reusable_executor
-
+        yield int(name)
         get_reusable_executor().shutdown(wait=True)
         return
-    from distributed import Client, LocalCluster
-
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        yield client, cluster.scheduler
+        yield client
 
 
 def measured(path, name, on):
     """The figures of one analysis, in this process."""
     store = tk.open(path)
-    with place(on) as (where, _):
+    with place(on) as where:
         if on != "1":
             store.reduce(len, int.__add__, on=where)  # the processes have started
             store.reduce(warm, max, on=where)
@@ -85,7 +83,7 @@ def state_bytes(path, name):
     sizes = []
     store = tk.open(path).only([0, 1])
 
-    def read(tasks, state, merge, on):
+    def read(tasks, state, merge, _):
         states = [state(task.read()) for task in tasks]
         sizes.append((max(len(pickle.dumps(one)) for one in states), len(pickle.dumps(tasks[0]))))
         return merge(*states) if len(states) > 1 else states[0]

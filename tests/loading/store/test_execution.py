@@ -219,7 +219,9 @@ def test_a_scheduler_that_is_not_there_is_named(store):
     dask = pytest.importorskip("dask", reason="needs dask and distributed")
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(LoadError, match=r"expected a Dask scheduler at tcp://127.0.0.1:1, found none .*; check the addr"),
+        pytest.raises(
+            LoadError, match=r"expected a Dask scheduler at tcp://127.0.0.1:1, found none .*; check the addr"
+        ),
     ):
         tk.latency(store, on="tcp://127.0.0.1:1")
     with pytest.raises(LoadError, match="expected a Dask scheduler at nonsense://x, found none"):

@@ -144,7 +144,9 @@ def _on_cluster(jobs: Sequence[_Job], merge: Callable[[Any, Any], Any], client: 
             connected = Client(client)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
-            message = f"expected a Dask scheduler at {client}, found none ({reason:.200}); check the address, or leave out"
+            message = (
+                f"expected a Dask scheduler at {client}, found none ({reason:.200}); check the address, or leave out"
+            )
             raise LoadError(f"{message} on= (--dask)", source=client) from error
         with connected:
             return _on_cluster(jobs, merge, connected)

@@ -228,7 +228,7 @@ class PartFiles:
         """The first row of each trace among those read."""
         self._ids = {name: self._values("spans", name) for name in ("trace_hi", "trace_lo")}
         hi, lo = self._ids.values()
-        is_first = np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1]))  # noqa: FBT003 - the first row begins one
+        is_first = np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1]))
         return np.flatnonzero(is_first[: len(hi)])
 
     @cached_property

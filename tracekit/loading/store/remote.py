@@ -22,7 +22,8 @@ _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(?:[^/@]*@)?([^?]*)")
 _OF_PYARROW: Final = {"s3", "gs", "gcs"}
 _LOCAL: Final = {"file", "local"}
 _DENIED: Final = re.compile(
-    r"access.?denied|forbidden|\b40[13]\b|credential|signature|invalidaccesskey|expired.?token|unauthorized", re.I
+    r"access.?denied|forbidden|\b40[13]\b|credential|signature|invalidaccesskey|expired.?token|unauthorized",
+    re.IGNORECASE,
 )
 
 
@@ -59,7 +60,7 @@ class RemotePath:
         """Return whether there is such a file."""
         try:
             return bool(self.filesystem.get_file_info(self.path).is_file)
-        except Exception as error:  # noqa: BLE001 - each filesystem has its own errors
+        except Exception as error:
             raise self._failure(error) from error
 
     def open(self) -> pa.NativeFile:
@@ -68,7 +69,7 @@ class RemotePath:
             return self.filesystem.open_input_file(self.path)
         except FileNotFoundError:
             raise
-        except Exception as error:  # noqa: BLE001 - each filesystem has its own errors
+        except Exception as error:
             raise self._failure(error) from error
 
     def read_bytes(self) -> bytes:
@@ -78,7 +79,7 @@ class RemotePath:
                 content: bytes = file.read()
         except FileNotFoundError:
             raise
-        except Exception as error:  # noqa: BLE001 - each filesystem has its own errors
+        except Exception as error:
             raise self._failure(error) from error
         return content
 
@@ -137,7 +138,7 @@ def _by_fsspec(url: str, clean: str) -> tuple[Any, str]:
         found, path = url_to_fs(url)
     except ImportError as error:
         raise ImportError(f"expected the package that opens {shown(clean)}, found none: {error}") from error
-    except Exception as error:  # noqa: BLE001 - each filesystem has its own errors
+    except Exception as error:
         raise RemotePath(None, "", clean)._failure(error) from error  # noqa: SLF001 - of this module
     return _of_pyarrow(found), path
 

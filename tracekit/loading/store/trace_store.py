@@ -6,7 +6,6 @@ import html
 from dataclasses import replace
 from functools import cached_property, reduce
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -33,6 +32,7 @@ from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from tracekit.loading.store.order import Bounds
     from tracekit.loading.store.remote import Place
@@ -466,10 +466,10 @@ class TraceStore(Shown):
         merge
             Returns the state of two.
         on
-            Where parts are read.  None: where ``open`` was told, else in processes of this machine, as many as there are processors and free memory
-            for, or in this process if the store is small.  A number: in so many processes.  A Dask client, or the
-            address of its scheduler (``"tcp://..."``): on its workers, which must be able to open the path of the
-            store; needs ``pip install 'tracekit-notebook[dask]'``.
+            Where parts are read.  None: where ``open`` was told, else in processes of this machine, as many as there
+            are processors and free memory for, or in this process if the store is small.  A number: in so many
+            processes.  A Dask client, or the address of its scheduler (``"tcp://..."``): on its workers, which must be
+            able to open the path of the store; needs ``pip install 'tracekit-notebook[dask]'``.
 
         Raises
         ------
