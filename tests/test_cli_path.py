@@ -134,3 +134,24 @@ def test_profile_shows_functions_and_unmatched_samples(tmp_path):
     assert row(lines, "query")
     assert row(lines, "without", "a", "span", "id").endswith(" 1")
     assert asked(DURING, "--profile", str(tmp_path / "cpu.txt"), "--band", "99")[0].exit_code == 2
+
+
+def test_a_store_is_read_on_a_cluster(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="needs dask and distributed")
+    store = str(tk.convert(DURING, tmp_path / "a.parquet", spans_at_once=5_000))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        for more in ((), ("--band", "99")):
+            ran, lines = asked(store, "--dask", cluster.scheduler_address, "--by", "service_name", *more)
+            _, expected = asked(DURING, "--by", "service_name", *more)
+            assert ran.exit_code == 0, ran.output
+            assert row(lines, "payments") == row(expected, "payments")
+    for more, message in (
+        (("--baseline", BEFORE), "expected --dask without --baseline and --profile"),
+        (("--format", "otlp"), "expected one store, found options of other formats"),
+        ((BEFORE,), "expected one store, found 2 files"),
+    ):
+        ran, _ = asked(store, "--dask", "tcp://127.0.0.1:1", *more)
+        assert ran.exit_code == 2
+        assert message in " ".join(ran.output.split())

@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DISTRIBUTIONS = {"backports": "backports-zstd", "botocore": "boto3", "markdown_it": "markdown-it-py"}
 DISTRIBUTIONS |= {"IPython": "ipywidgets", "traitlets": "ipywidgets"}
 # by an extra, and asked for with words that name it
-OFFERED = {"resvg_py", "opentelemetry", "dask", "distributed", "mcp"}
+OFFERED = {"resvg_py", "opentelemetry", "dask", "distributed", "fsspec", "mcp"}
 OFFERED |= {"nbformat", "nbclient", "nbconvert", "jupyter_client"}
 OF_THE_PLUGIN = {"pytest"}  # which loads it
 

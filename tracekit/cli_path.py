@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import tracekit as tk
+from tracekit.cli_reading import Dask, opened
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.stored import StoredPaths
 
 _BAND = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 _MEDIAN = (0.45, 0.55)
@@ -42,6 +47,7 @@ def path(
     ] = "root",
     top: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 15,
     include_partial: Annotated[bool, typer.Option(help="Include requests from incomplete traces.")] = True,
+    dask: Dask = None,
     format_: Annotated[
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
@@ -52,15 +58,19 @@ def path(
     due to more affected requests, more calls per request and slower calls.
     """
     from tracekit.cli_tables import (  # noqa: PLC0415 - not for --help
-        path_band_table,
         path_comparison_table,
-        path_table,
         profile_tables,
         show,
     )
 
     quantiles, keys = _WHOLE if band is None else _quantiles(band), by or ["service_name"]
     try:
+        if dask is not None:
+            if baseline or profile:
+                raise ValueError("expected --dask without --baseline and --profile; tk.compare takes two stores")  # noqa: TRY301 - told as a usage error
+            stored = tk.critical_path(opened(files, dask=dask, format=format_), scope=scope)
+            _show(stored, keys, None if band is None else quantiles, top, include_partial=include_partial)
+            return
         traces = tk.read(files, format=format_)
         baseline_traces = tk.read(baseline, format=format_) if baseline else None  # read both before any analysis
         result = tk.critical_path(traces, scope=scope)
@@ -77,15 +87,30 @@ def path(
             baseline_path = tk.critical_path(baseline_traces, scope=scope)
             change = baseline_path.compare(result, by=keys, band=quantiles, include_partial=include_partial)
             show(path_comparison_table(change, top))
-        elif band is not None:
-            bands = result.bands(keys, [_MEDIAN, quantiles], include_partial=include_partial)
-            show(path_band_table(bands, keys, top))
         else:
-            show(path_table(result.by(keys, include_partial=include_partial), keys, top))
+            _show(result, keys, None if band is None else quantiles, top, include_partial=include_partial)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for issue in result.issues.itertuples():
         typer.echo(f"{issue.span_count:,} {issue.message}")
+
+
+def _show(
+    result: CriticalPath | StoredPaths,
+    keys: list[str],
+    quantiles: tuple[float, float] | None,
+    top: int,
+    *,
+    include_partial: bool,
+) -> None:
+    """Print critical-path time by group, of all requests or of a band of latency."""
+    from tracekit.cli_tables import path_band_table, path_table, show  # noqa: PLC0415 - not for --help
+
+    if quantiles is None:
+        show(path_table(result.by(keys, include_partial=include_partial), keys, top))
+    else:
+        bands = result.bands(keys, [_MEDIAN, quantiles], include_partial=include_partial)
+        show(path_band_table(bands, keys, top))
 
 
 def _quantiles(band: str) -> tuple[float, float]:

@@ -21,6 +21,18 @@ SampleSpans = Annotated[
         min=1, help="For a store larger than memory: only parts chosen at random, with about so many spans together."
     ),
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="For a store: read its parts on this Dask cluster (tcp://HOST:PORT)."),
+]
+
+
+def opened(files: Sequence[str], *, dask: str, **options: Any) -> tk.TraceStore:
+    """Return the store of a command, whose parts are read on a cluster; options are those of other formats."""
+    if len(files) != 1 or any(options.values()):
+        found = f"{len(files)} files" if len(files) != 1 else "options of other formats"
+        raise typer.BadParameter(f"expected one store, found {found}", param_hint="--dask")
+    return tk.open(files[0], on=dask)
 
 
 def read_traces(

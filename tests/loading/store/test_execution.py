@@ -206,3 +206,23 @@ def test_names_of_tasks_say_which_analysis():
 def test_weights_by_id_travel(during, store):
     by_id = pd.Series(np.arange(1.0, len(during) + 1), during.trace_ids)
     same(tk.latency(store.with_weights(by_id), on=2).table, tk.latency(during.with_weights(by_id)).table)
+
+
+def test_a_store_is_read_where_it_was_told_when_it_was_opened(store, client):
+    for told, called, is_own in ((None, 1, True), (2, None, False), (2, 1, True), (client, None, False)):
+        opened = tk.open(store.path, on=told).where("duration_ns >= 0").sample(3)
+        found = opened.reduce(ids_of, joined, on=called)
+        assert {process == os.getpid() for process, _ in found} == {is_own}
+
+
+def test_a_scheduler_that_is_not_there_is_named(store):
+    dask = pytest.importorskip("dask", reason="needs dask and distributed")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(
+            LoadError, match=r"expected a Dask scheduler at tcp://127.0.0.1:1, found none .*; check the addr"
+        ),
+    ):
+        tk.latency(store, on="tcp://127.0.0.1:1")
+    with pytest.raises(LoadError, match="expected a Dask scheduler at nonsense://x, found none"):
+        tk.latency(store, on="nonsense://x")

@@ -97,7 +97,9 @@ def test_a_store_on_s3_gives_the_same_numbers_in_every_place(during, bucket):
     assert store.trace(during.trace_ids[7]).trace_ids == [during.trace_ids[7]]
     distributed = pytest.importorskip("distributed", reason="needs dask and distributed")
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         same(tk.latency(store, on=client).table, expected.table)
@@ -122,7 +124,10 @@ def test_tables_that_are_not_used_are_not_moved(bucket, monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("missing", r"STORE_BROKEN s3://recordings/b.parquet/part-00001/spans.parquet: expected a file of .* found none"),
+        (
+            "missing",
+            r"STORE_BROKEN s3://recordings/b.parquet/part-00001/spans.parquet: expected a file of .* found none",
+        ),
         ("short", r"STORE_BROKEN s3://recordings/b.parquet/part-00001/spans.parquet: expected .* bytes, found "),
         ("other", r"STORE_BROKEN s3://.*/part-00001/spans.parquet: expected the bytes that were written, .* damaged"),
     ],
@@ -163,7 +168,7 @@ class Refusing(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)
 
-    do_HEAD = do_PUT = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     def log_message(self, *_):
         pass
@@ -180,7 +185,9 @@ def refusing():
 
 
 def test_refused_credentials_are_reported_without_them(refusing):
-    with pytest.raises(LoadError, match=r"PATH_DENIED s3://b/a.parquet.*expected permission to read, found .*check the cred") as e:
+    with pytest.raises(
+        LoadError, match=r"PATH_DENIED s3://b/a.parquet.*expected permission to read, found .*check the cred"
+    ) as e:
         tk.open(f"s3://mykey:mysecret@b/a.parquet?{refusing}")
     assert "mysecret" not in str(e.value)
     assert e.value.code == "PATH_DENIED"
@@ -190,7 +197,10 @@ def test_refused_credentials_are_reported_without_them(refusing):
     ("error", "message"),
     [
         (PermissionError("not you"), "PATH_DENIED .*found not you; check the credentials"),
-        (RuntimeError("Unable to locate credentials"), "PATH_DENIED .*found Unable to locate credentials; check the cred"),
+        (
+            RuntimeError("Unable to locate credentials"),
+            "PATH_DENIED .*found Unable to locate credentials; check the cred",
+        ),
         (TimeoutError("no answer"), "PATH_REMOTE .*found no answer; check the URL and the connection"),
         (ValueError(), "PATH_REMOTE .*found ValueError; check"),
     ],

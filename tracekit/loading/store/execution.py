@@ -140,7 +140,15 @@ def _on_cluster(jobs: Sequence[_Job], merge: Callable[[Any, Any], Any], client: 
             " pip install 'tracekit-notebook[dask]', or leave out on="
         ) from error
     if isinstance(client, str):
-        with Client(client) as connected:
+        try:
+            connected = Client(client)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            message = (
+                f"expected a Dask scheduler at {client}, found none ({reason:.200}); check the address, or leave out"
+            )
+            raise LoadError(f"{message} on= (--dask)", source=client) from error
+        with connected:
             return _on_cluster(jobs, merge, connected)
     if not isinstance(client, Client):
         found = type(client).__name__

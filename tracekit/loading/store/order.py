@@ -70,7 +70,9 @@ class InOrder:
         """Return the row of each entry of a table, None if the order is the same."""
         if self.spans is None or table not in {"spans", "events", "links"}:
             return None
-        return self.spans if table == "spans" else np.argsort(self.new_row[_spans_of(self.columns, table)], kind="stable")
+        return (
+            self.spans if table == "spans" else np.argsort(self.new_row[_spans_of(self.columns, table)], kind="stable")
+        )
 
 
 def _spans_of(columns: Columns, table: str) -> Array:
@@ -87,11 +89,11 @@ def group_ends(starts: Array, least: int) -> Array:
     >>> group_ends(np.array([0, 3, 9, 15, 23, 28]), 8).tolist()
     [9, 23, 28]
     """
-    ends = []
-    while not ends or ends[-1] < starts[-1]:
-        wanted = (ends[-1] if ends else 0) + least
-        ends.append(int(starts[min(np.searchsorted(starts, wanted), len(starts) - 1)]))
-    return np.array(ends)
+    ends, size = [0], int(starts[-1])
+    while ends[-1] < size:
+        at = int(np.searchsorted(starts, ends[-1] + least))
+        ends.append(int(starts[min(at, len(starts) - 1)]))
+    return np.array(ends[1:] or [0])
 
 
 # -------------------------------------------------------------------- reading
@@ -143,7 +145,9 @@ class Chosen:
         return inverse(rows if self.order is None else rows[self.order], size)
 
 
-def chosen_traces(starts: Array, order: Array, count: int, groups: Sequence[int] | None, file_rows: Array | None) -> Chosen:
+def chosen_traces(
+    starts: Array, order: Array, count: int, groups: Sequence[int] | None, file_rows: Array | None
+) -> Chosen:
     """Return the rows of whole traces in another order.
 
     Parameters

@@ -7,6 +7,7 @@
       sources.parquet  issues.parquet  notes.parquet
       part-00000/  part-00001/ ...    whole traces: spans, attributes, kv, ... (``loading/store/tables.py``)
 
+Within a part, traces are in the order of their starts, each whole in one row group of its spans.
 A store is written under another name next to its path and renamed, so that an interrupted process keeps the older one;
 what a killed process left is recovered or removed by the next one (``loading/store/place.py``).
 No trace is in two parts.  ``save`` writes one part; ``convert`` as many as there is data for.

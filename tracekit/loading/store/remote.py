@@ -22,7 +22,8 @@ _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(?:[^/@]*@)?([^?]*)")
 _OF_PYARROW: Final = {"s3", "gs", "gcs"}
 _LOCAL: Final = {"file", "local"}
 _DENIED: Final = re.compile(
-    r"access.?denied|forbidden|\b40[13]\b|credential|signature|invalidaccesskey|expired.?token|unauthorized", re.IGNORECASE
+    r"access.?denied|forbidden|\b40[13]\b|credential|signature|invalidaccesskey|expired.?token|unauthorized",
+    re.IGNORECASE,
 )
 
 

@@ -50,7 +50,7 @@ def parts_of_slots(counts: Array, span_count: int) -> Array:
     Examples
     --------
     >>> parts_of_slots(np.array([2, 2, 2, 2, 0, 2]), 4).tolist()
-    [0, 0, 1, 1, 2, 2]
+    [0, 0, 1, 2, 2, 2]
     """
     total = int(counts.sum())
     number = -(-total // span_count) or 1

@@ -136,6 +136,8 @@ class TraceStore(Shown):
         Calls applied to each part.
     reader
         Computes the merged state of parts.
+    on
+        Where parts are read unless a call says otherwise; see ``reduce``.
 
     Examples
     --------
@@ -153,12 +155,15 @@ class TraceStore(Shown):
         numbers: tuple[int, ...],
         steps: tuple[_Step, ...] = (),
         reader: Reader = over_tasks,
+        *,
+        on: On = None,
     ) -> None:
         self.path = path
         self._marker = marker
         self._numbers = numbers
         self._steps = steps
         self._reader = reader
+        self._on = on
 
     # ---------------------------------------------------------------- what is in it, without reading spans
 
@@ -258,7 +263,7 @@ class TraceStore(Shown):
             if mark.period_ns and mark.period_ns[0] < high and mark.period_ns[1] >= low
         )
         steps = (*self._steps, _Step("between", (low, high)))
-        return TraceStore(self.path, self._marker, inside, steps, self._reader)
+        return self._changed(numbers=inside, steps=steps)
 
     def with_weights(self, source: Any) -> TraceStore:
         """Return the same traces with other sampling weights; see ``TraceSet.with_weights``.
@@ -283,8 +288,7 @@ class TraceStore(Shown):
             )
         scaled = [one for one in self._steps if one.method == "_scaled"]  # a sample scales the weights that it gets
         others = [one for one in self._steps if one.method != "_scaled"]
-        steps = (*others, _Step("with_weights", (source,)), *scaled)
-        return TraceStore(self.path, self._marker, self._numbers, steps, self._reader)
+        return self._changed(steps=(*others, _Step("with_weights", (source,)), *scaled))
 
     def sample(self, parts: int | None = None, *, spans: int | None = None, seed: int = 0) -> TraceStore:
         """Return some of the parts, chosen at random, with sampling weights multiplied accordingly.
@@ -337,12 +341,22 @@ class TraceStore(Shown):
             There is no such part.
         """
         chosen = tuple(self._numbers[self._position(number)] for number in numbers)
-        return TraceStore(self.path, self._marker, chosen, self._steps, reader or self._reader)
+        return self._changed(numbers=chosen, reader=reader)
 
     def _with(self, method: str, *arguments: Any) -> TraceStore:
         """Return the store with one more step."""
-        steps = (*self._steps, _Step(method, arguments))
-        return TraceStore(self.path, self._marker, self._numbers, steps, self._reader)
+        return self._changed(steps=(*self._steps, _Step(method, arguments)))
+
+    def _changed(
+        self,
+        *,
+        numbers: tuple[int, ...] | None = None,
+        steps: tuple[_Step, ...] | None = None,
+        reader: Reader | None = None,
+    ) -> TraceStore:
+        """Return the store with other parts, calls or reader."""
+        chosen = (self._numbers if numbers is None else numbers, self._steps if steps is None else steps)
+        return TraceStore(self.path, self._marker, *chosen, reader or self._reader, on=self._on)
 
     def _position(self, number: int) -> int:
         """Return the position of a part; IndexError if there is none."""
@@ -526,10 +540,10 @@ class TraceStore(Shown):
         merge
             Returns the state of two.
         on
-            Where parts are read.  None: in processes of this machine, as many as there are processors and free memory
-            for, or in this process if the store is small.  A number: in so many processes.  A Dask client, or the
-            address of its scheduler (``"tcp://..."``): on its workers, which must be able to open the path of the
-            store; needs ``pip install 'tracekit-notebook[dask]'``.
+            Where parts are read.  None: where ``open`` was told, else in processes of this machine, as many as there
+            are processors and free memory for, or in this process if the store is small.  A number: in so many
+            processes.  A Dask client, or the address of its scheduler (``"tcp://..."``): on its workers, which must be
+            able to open the path of the store; needs ``pip install 'tracekit-notebook[dask]'``.
 
         Raises
         ------
@@ -551,7 +565,7 @@ class TraceStore(Shown):
         """
         if not self._numbers:
             raise ValueError("expected at least one part, found none in the window; see period_ns")
-        found: State = self._reader(self.tasks, partial, merge, on)
+        found: State = self._reader(self.tasks, partial, merge, self._on if on is None else on)
         return found
 
     # ---------------------------------------------------------------- how it shows itself
@@ -567,7 +581,7 @@ class TraceStore(Shown):
         return f"<p>{html.escape(repr(self))}</p>"
 
 
-def open(path: str | Path, *, filesystem: Any = None) -> TraceStore:  # noqa: A001 - the public name
+def open(path: str | Path, *, filesystem: Any = None, on: On = None) -> TraceStore:  # noqa: A001 - the public name
     """Open a store without loading it: for recordings larger than memory.
 
     Parameters
@@ -578,6 +592,8 @@ def open(path: str | Path, *, filesystem: Any = None) -> TraceStore:  # noqa: A0
         written.  The usual credentials apply; ``?region=...&endpoint_override=...`` after an S3 URL set others.
     filesystem
         Of fsspec or pyarrow, for a path in it: with credentials or options of its own.
+    on
+        Where its parts are read, unless an analysis is called with another ``on``; see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -608,7 +624,7 @@ def open(path: str | Path, *, filesystem: Any = None) -> TraceStore:  # noqa: A0
         message = f"expected a store (a folder with {STORE_MARKER}), found none at {shown(folder)}"
         raise LoadError(f"{message}; write one with tk.convert, or read other files with tk.read", source=shown(folder))
     marker = read_marker(folder)
-    return TraceStore(folder, marker, tuple(range(len(marker.parts))))
+    return TraceStore(folder, marker, tuple(range(len(marker.parts))), on=on)
 
 
 def _number_of(trace_id: str) -> int:
