@@ -283,5 +283,7 @@ def test_the_commands_write_spans(tmp_path, monkeypatch):
 
 def test_spans_of_a_store_are_not_embedded(sides, tmp_path):
     store = tk.open(sides[1].save(tmp_path / "shop.parquet"))
-    with pytest.raises(RenderError, match=r"expected traces in memory to embed, found a store: report on store\.sample"):
+    with pytest.raises(
+        RenderError, match=r"expected traces in memory to embed, found a store: report on store\.sample"
+    ):
         tk.report(store, tmp_path / "report.html", embed=True)
