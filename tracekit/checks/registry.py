@@ -10,6 +10,7 @@ from tracekit.checks.changes.calls import calls
 from tracekit.checks.changes.comparable import comparable
 from tracekit.checks.changes.endpoints import endpoints
 from tracekit.checks.changes.error_rate import error_rates
+from tracekit.checks.changes.holds import holds
 from tracekit.checks.changes.mean_latency import mean_latency
 from tracekit.checks.changes.new_operations import new_operations
 from tracekit.checks.changes.operations import operations
@@ -143,6 +144,7 @@ CHECKS: Final = (
     Check("regressed", "changes", ("baseline",), operations),
     Check("calls", "changes", ("baseline",), calls),
     Check("failing", "changes", ("baseline",), error_rates),
+    Check("holds", "changes", ("baseline",), holds),
     Check("operations", "changes", ("baseline",), new_operations),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
     Check("suspects", "changes", ("baseline",), suspects_of_change),

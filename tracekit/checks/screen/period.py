@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tracekit.checks.comparison import changes_of
@@ -60,14 +61,16 @@ def compared(made: Made) -> Finding | None:
 
 
 def weakened(made: Made) -> Finding | None:
-    """Return what weakens these conclusions most, and how many findings do; None where nothing does."""
+    """Return what weakens these conclusions most, and whether they hold without bad traces; None where nothing does."""
     told = made.warning(*_BIASED) if caveat(made) is not None else None
     weak = [one for one in made.findings if one.check in _WEAKENING and one.severity in _ALARMS and one is not told]
+    holds = made.first("holds") if made.regression is not None else None
     if not weak:
-        return None
+        return None if holds is None or holds.severity == "info" else replace(holds, check="screen.weakened", remedy="")
     rest = f" {plural(len(weak) - 1, 'more finding')} on the quality of the data below." if len(weak) > 1 else ""
+    too = "" if holds is None else f" {holds.headline}"
     values = {"checks": [one.check for one in weak]}
-    return Finding("screen.weakened", "notice", f"{weak[0].headline}{rest}", values=values, code=weak[0].code)
+    return Finding("screen.weakened", "notice", f"{weak[0].headline}{rest}{too}", values=values, code=weak[0].code)
 
 
 def _period(side: Overview) -> str:
