@@ -34,7 +34,7 @@ from tracekit import (
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_notebook import absolute
 from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, removals_printed, usable
-from tracekit.cli_reading import ByParts, SampleSpans, read_recording, read_traces
+from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_traces
 from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
 
@@ -192,6 +192,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     sample_spans: SampleSpans = None,
     by_parts: ByParts = False,
+    dask: Dask = None,
     redact: Redact = None,
     no_redact: NoRedact = False,
     embed_spans: EmbedSpans = False,
@@ -209,7 +210,7 @@ def report(
     options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
     options |= {"weights": weights, "sample_spans": sample_spans}
     baseline_traces = read_traces(baseline, **options) if baseline else None
-    traces = read_recording(files, by_parts=by_parts, **options)
+    traces = read_recording(files, by_parts=by_parts, dask=dask, **options)
     if logs and isinstance(traces, tk.TraceStore):
         raise typer.BadParameter("expected no log lines with a store that is read part by part", param_hint="--logs")
     try:

@@ -51,10 +51,16 @@ def read_traces(
 
 
 def read_recording(
-    files: Sequence[str], *, by_parts: bool, weights: str | None, sample_spans: int | None, **options: Any
+    files: Sequence[str],
+    *,
+    by_parts: bool,
+    dask: str | None,
+    weights: str | None,
+    sample_spans: int | None,
+    **options: Any,
 ) -> tk.TraceSet | tk.TraceStore:
     """Return the traces of files as ``read_traces``; or a store, if it is asked for or larger than memory."""
-    if not by_parts:
+    if not by_parts and dask is None:
         try:
             return read_traces(files, weights=weights, sample_spans=sample_spans, **options)
         except tk.LoadError as error:
@@ -63,9 +69,11 @@ def read_recording(
             typer.echo(f"{files[0]} is larger than the free memory: it is read part by part (--by-parts)", err=True)
     elif len(files) != 1 or any(options.values()) or sample_spans is not None:
         found = f"{len(files)} files" if len(files) != 1 else "options of other formats, or --sample-spans"
-        raise typer.BadParameter(f"expected one store, found {found}", param_hint="--by-parts")
+        raise typer.BadParameter(
+            f"expected one store, found {found}", param_hint="--by-parts" if dask is None else "--dask"
+        )
     try:
-        return _weighted(tk.open(files[0]), weights)
+        return _weighted(tk.open(files[0], on=dask), weights)
     except (ValueError, TypeError) as error:
         raise typer.BadParameter(str(error), param_hint="--weights") from error
 

@@ -249,3 +249,20 @@ def test_the_command(traces, tmp_path, monkeypatch):
     large = run.invoke(app, ["report", str(tmp_path / "a.parquet"), "-o", str(page)])
     assert large.exit_code == 0, large.output
     assert "it is read part by part" in large.output
+
+
+def test_the_parts_of_a_report_can_be_read_on_a_cluster(traces, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="needs dask and distributed")
+    store = split(traces, tmp_path / "a.parquet", 2)
+    here = Standard.between(sides_of(store)).findings
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as there,
+        distributed.Client(there) as client,
+    ):
+        found = Standard.between(sides_of(tk.open(tmp_path / "a.parquet", on=client))).findings
+        page = tmp_path / "r.html"
+        options = ["--dask", there.scheduler_address, "-o", str(page)]
+        ran = CliRunner().invoke(app, ["report", str(tmp_path / "a.parquet"), *options])
+    assert [one.headline for one in found] == [one.headline for one in here]
+    assert ran.exit_code == 0, ran.output
+    assert "not made" in ran.output

@@ -106,9 +106,10 @@ class Rounds:
 
     def _read(self, asked: dict[bytes, _Asked]) -> None:
         """Compute the states that were asked for: one pass over each choice of parts."""
-        passes: dict[bytes, list[bytes]] = {}
+        passes: dict[tuple[bytes, Any], list[bytes]] = {}
         for key, one in asked.items():
-            passes.setdefault(pickle.dumps((one.tasks, one.on)), []).append(key)
+            place = one.on if isinstance(one.on, int | str | None) else id(one.on)  # a client cannot be pickled
+            passes.setdefault((pickle.dumps(one.tasks), place), []).append(key)
         for keys in passes.values():
             some = [asked[key] for key in keys]
             partial, merge = _All(tuple(one.partial for one in some)), _Each(tuple(one.merge for one in some))
