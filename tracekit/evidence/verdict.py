@@ -1,8 +1,9 @@
 """Whether a claim follows from the measured numbers: true, false, or not decidable, with the number derived again.
 
-A number agrees if the measured one rounds to it at the digits that the claim has, or if it lies within the interval
-of the measured one.  A direction holds if the intervals of both sides do not overlap, or if that of the change excludes
-0.  A clause is true only if everything in it was derived again; a denial is never called true.
+A number agrees if the measured one rounds to it at the digits that the claim has; one that only lies within the
+interval of the measured one is not decidable: the data neither give nor exclude it.  A direction holds if the intervals
+of both sides do not overlap, or if that of the change excludes 0.  A clause is true only if everything in it was
+derived again; a denial is never called true.
 """
 
 from __future__ import annotations
@@ -35,15 +36,11 @@ Row = dict[Hashable, Any]
 
 
 class Check(NamedTuple):
-    """One number or direction of a clause with what was derived again: a word, why, and the rows that were used.
-
-    ``is_exact``: no number agrees only because it lies within an interval.
-    """
+    """One number or direction of a clause with what was derived again: a word, why, and the rows that were used."""
 
     word: Word
     reason: str
     rows: tuple[Row, ...] = ()
-    is_exact: bool = True
 
 
 class Ruling(NamedTuple):
@@ -154,8 +151,8 @@ def _subjects(clause: Clause, rows: pd.DataFrame) -> tuple[list[list[Row]], list
 
 
 def _denied(check: Check) -> Check:
-    """Return the verdict on the opposite: false where the number agrees after rounding, otherwise open."""
-    if check.word == TRUE and check.is_exact:
+    """Return the verdict on the opposite: false where the clause is true, otherwise open."""
+    if check.word == TRUE:
         return Check(FALSE, f"it denies what holds: {check.reason}", check.rows)
     return Check(OPEN, "a denial is not called true; claim the number that holds", check.rows)
 
@@ -191,7 +188,7 @@ def _of_subject(clause: Clause, group: Sequence[Row], rows: pd.DataFrame, *, is_
     shown = [check for check in checks if check.word == word] if word != TRUE else checks
     used = _distinct(row for check in checks for row in check.rows)
     reason = "; ".join(dict.fromkeys(check.reason for check in shown))
-    return Check(word, reason, used, all(check.is_exact for check in checks))
+    return Check(word, reason, used)
 
 
 def _number(clause: Clause, role: str, number: Number, sides: dict[str, Row]) -> Check:
@@ -275,7 +272,7 @@ def _compared(number: Number, row: Row, bound: str, used: tuple[Row, ...], what:
     if _rounds(value / number.scale, number):
         return Check(TRUE, f"{again}; it rounds to what is claimed", used)
     if low <= number.value <= high:
-        return Check(TRUE, f"{again}; what is claimed lies within the interval", used, is_exact=False)
+        return Check(OPEN, f"{again}; what is claimed lies within the interval, but is not what was measured", used)
     if bound == "about" and abs(number.value - value) <= _ABOUT * abs(value):
         return Check(OPEN, f"{again}; whether that is about the same is a matter of words", used)
     return Check(FALSE, again, used)
