@@ -140,7 +140,7 @@ def test_a_store_is_read_on_a_cluster(tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs dask and distributed")
     store = str(tk.convert(DURING, tmp_path / "a.parquet", spans_at_once=5_000))
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
         for more in ((), ("--band", "99")):
             ran, lines = asked(store, "--dask", cluster.scheduler_address, "--by", "service_name", *more)

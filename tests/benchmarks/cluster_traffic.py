@@ -43,7 +43,10 @@ def main():
     given = parser.parse_args()
     store, totals = tk.open(given.store), {"sent": 0, "received": 0}
     counted(totals)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
         for on in (2, client):
             store.reduce(warm, max, on=on)
         for name in given.only:

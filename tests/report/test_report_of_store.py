@@ -256,7 +256,9 @@ def test_the_parts_of_a_report_can_be_read_on_a_cluster(traces, tmp_path):
     store = split(traces, tmp_path / "a.parquet", 2)
     here = Standard.between(sides_of(store)).findings
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as there,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+        ) as there,
         distributed.Client(there) as client,
     ):
         found = Standard.between(sides_of(tk.open(tmp_path / "a.parquet", on=client))).findings

@@ -98,7 +98,7 @@ def test_a_store_on_s3_gives_the_same_numbers_in_every_place(during, bucket):
     distributed = pytest.importorskip("distributed", reason="needs dask and distributed")
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
