@@ -25,7 +25,8 @@ def latency_figure(seen: Overview, before: Overview | None) -> Finding | None:
     values: dict[str, Any] = {name: float(row[f"{name}_ns"]) for name in (*_QUANTILES, "max")}
     was = None if before is None else _all(before)
     if was is not None:
-        text += f" Baseline: {', '.join(duration(was[f'{name}_ns']) for name in _QUANTILES)}."
+        p50, p95, p99 = (duration(was[f"{name}_ns"]) for name in _QUANTILES)
+        text += f" Baseline: half {p50}, 95% {p95}, 99% {p99}."
         values |= {f"baseline_{name}": float(was[f"{name}_ns"]) for name in _QUANTILES}
     rows = pd.concat([one.entries.table.assign(side=name) for name, one in _sides(seen, before)])
     columns = ["service_name", "operation", *["side"] * (before is not None), "span_count"]
