@@ -204,13 +204,15 @@ def reference_clock(skew: ClockSkew) -> ReferenceClock:
 
 
 def _summed(size: int, one: Array, other: Array, limits: Array) -> tuple[Array, Array]:
-    """Return the limits of each clock's offset (ns) from the first clock that it is connected with."""
+    """Return the limits of each clock's offset (ns) from the one with most neighbours that it is connected with."""
     low, high = np.zeros((2, size), np.int64)
     width = sparse.csr_matrix((limits[1] - limits[0] + 1.0, (one, other)), shape=(size, size))
     tree = minimum_spanning_tree(width)
     edge = {(int(a), int(b)): limits[:, at] for at, (a, b) in enumerate(zip(one, other, strict=True))}
     _, member = connected_components(tree, directed=False)
-    for begin in np.unique(member, return_index=True)[1]:
+    neighbours = tree.getnnz(axis=0) + tree.getnnz(axis=1)
+    central = np.argsort(-neighbours, kind="stable")  # so that few intervals are summed
+    for begin in central[np.unique(member[central], return_index=True)[1]]:
         order, before = breadth_first_order(tree, int(begin), directed=False)
         for node in order[1:].tolist():
             above = int(before[node])
