@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracekit.errors import TracekitError
+from tracekit.evidence.answer import error_of
 from tracekit.text import clean
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Tools:
                 self._evidence.check_text(message, said)
             except TracekitError as error:
                 message = str(error)
-            raise ToolError(message)
+            raise ToolError(error_of(message))
 
 
 def check_installed() -> None:
