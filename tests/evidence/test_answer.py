@@ -202,7 +202,9 @@ def test_errors_say_what_is_expected(hostile):
         hostile.show_trace(f"{1:032x}", "zz")
     with pytest.raises(ValueError, match="expected the id of one of 30 traces, found"):
         hostile.show_trace("zz")
-    with pytest.raises(TracekitError, match="expected 'current', found another word"):
+    with pytest.raises(TracekitError, match="expected 'current' or 'baseline', found another word"):
         hostile.critical_path(side="before")
+    with pytest.raises(TracekitError, match=r"expected a baseline to compare with, found none; start the server with"):
+        hostile.critical_path(side="baseline")
     with pytest.raises(ValueError, match="expected start from 0 to"):
         hostile.investigate(10**6)
