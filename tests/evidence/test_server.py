@@ -70,7 +70,7 @@ def test_a_conversation_over_a_pipe(tmp_path):
         claims = ["ledger explains 99.9% of the change", "payments explains 99.9% of the change", "ledger is to blame"]
         verdicts = [json.loads((await asked(client, "verify_claim", claim=claim))[0])["verdict"] for claim in claims]
         wrong = [("show_trace", {"trace_id": "zz"}), ("attributes", {"selection": "a =="}), ("compare", {"by": "star"}),
-                 ("investigate", {"start": -1}), ("nothing", {})]  # fmt: skip
+                 ("investigate", {"start": -1}), ("overview", {"begin": 3}), ("nothing", {})]  # fmt: skip
         failures = [await asked(client, name, **arguments) for name, arguments in wrong]
         again = await asked(client, "investigate")
         return tools, answers, verdicts, failures, again, client.instructions
@@ -93,6 +93,7 @@ def test_a_conversation_over_a_pipe(tmp_path):
         "expected a condition",
         "'endpoint', 'service' or 'operation'",
         "expected start",
+        "Extra inputs are not permitted",
         "Unknown tool",
     ]
     assert all(word in message for word, message in zip(expected, messages, strict=True)), messages

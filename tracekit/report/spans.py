@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from tracekit.errors import LoadError, RenderError, TracekitError
 from tracekit.loading import read
 from tracekit.loading.checksum import checksum
+from tracekit.loading.store.tables import size_in_memory
 from tracekit.text import plural, short_names, size
 from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 25_000_000  # bytes of the archive
 UNPACKED: Final = 500_000_000  # bytes of its tables when they are read
-_VALUE: Final = 8  # bytes of a value in memory
 _TRACES, _BASELINE = "traces", "baseline"
 _BLOCK: Final = re.compile(r'<template id="tracekit-spans" data-digest="(\w+)">([^<]*)</template>')
 _MARKED: Final = re.compile(r"<template\b[^>]*\btracekit-spans\b", re.IGNORECASE)
@@ -209,13 +208,9 @@ def _read(raw: bytes) -> dict[str, TraceSet]:
 
 def _unpacked(raw: bytes) -> int:
     """Return the bytes that the tables of an archive need in memory, by their footers: nothing else is read."""
-    total = 0
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        for name in {one for one in archive.namelist() if one.endswith(".parquet")}:
-            table = pq.read_metadata(io.BytesIO(archive.read(name)))
-            written = sum(table.row_group(at).total_byte_size for at in range(table.num_row_groups))
-            total += max(written, table.num_rows * table.num_columns * _VALUE)
-    return total
+        names = {one for one in archive.namelist() if one.endswith(".parquet")}
+        return sum(size_in_memory(archive.read(name)) for name in names)
 
 
 def _whole(traces: TraceSet) -> TraceSet:
