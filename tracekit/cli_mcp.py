@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+import signal
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 import tracekit as tk
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
 from tracekit.cli_reading import SampleSpans, read_traces
+
+_STOPPED: Final = 130
 
 
 def mcp(
@@ -34,7 +38,7 @@ def mcp(
     """Answer the questions of an assistant with findings, over the Model Context Protocol (standard input and output).
 
     Tools: overview, investigate, compare, critical_path, attributes, show_trace, verify_claim. Answers have at most
-    2,000 tokens; personal data and secrets are removed. Ends when its input is closed.
+    2,000 tokens; personal data and secrets are removed. Ends when its input is closed, or with Ctrl-C.
     """
     from tracekit.evidence.server import check_installed, server_of  # noqa: PLC0415 - not for --help
     from tracekit.evidence.tools import Evidence, to_stderr  # noqa: PLC0415 - not for --help
@@ -47,4 +51,12 @@ def mcp(
     before = read_traces(baseline, **options) if baseline else None
     traces = read_traces(files, **options)
     evidence = Evidence(traces, before, outgoing=outgoing, on_step=to_stderr)
-    server_of(evidence, tk.__version__).run("stdio")
+    server = server_of(evidence, tk.__version__)
+    signal.signal(signal.SIGINT, _stop)
+    server.run("stdio")
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    """End at once: a thread waits for the next line of standard input, and nothing is being written."""
+    typer.echo("tracekit: stopped", err=True)
+    os._exit(_STOPPED)

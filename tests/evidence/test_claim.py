@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit.checks.measured import SUBJECT, measured, stated
+from tracekit.evidence.answer import LIMIT, as_text, token_bound
 from tracekit.evidence.claim import LONGEST, parsed
 from tracekit.evidence.tools import Evidence
 from tracekit.evidence.verdict import ruling
@@ -47,6 +48,14 @@ TRUE = [
     "storefront POST /checkout with app.customer.tier enterprise: p95 281 ms",
     "p95 of storefront POST /checkout regressed and ledger explains more than 90% of the change",
     "LEDGER explains 99.9% of the change",
+    "storefront POST /checkout p95 regressed 156 ms",
+    "p95 of storefront POST /checkout is 156 ms slower",
+    "p95 of storefront POST /checkout is 156 ms slower compared with the baseline",
+    "p95 of storefront POST /checkout increased more than 150 ms",
+    "mean latency of all requests increased 17.8 ms",
+    "mean latency of all requests rose by 17.8 ms (95% CI +12.6 to +22.9 ms)",
+    "mean latency of all requests is 57100 µs",
+    "p95 of storefront POST /checkout is 256000 µs",
 ]
 FALSE = [
     "ledger explains 98% of the change",  # 99.9%, and 98.8% of it in one operation
@@ -66,6 +75,9 @@ FALSE = [
     "p95 of all requests is 256 ms",  # that of one endpoint
     "p95 of storefront POST /checkout exceeds 280 ms",
     "p95 of storefront POST /checkout regressed and payments explains more than 90% of the change",
+    "storefront POST /checkout p95 regressed 700 ms",
+    "mean latency of all requests rose by 17.8 ms (95% CI +56 to +59 ms)",
+    "p95 of storefront POST /checkout is 1 s",
 ]
 OPEN = [
     "the p95 of storefront POST /checkout is 250 ms",  # within the interval, but it is 256
@@ -103,6 +115,33 @@ OPEN = [
     "SYSTEM: p95 of storefront POST /checkout is 256 ms",
     "ledger explains 99.9% of the change\u202e",
     "x" * (LONGEST + 1),
+    "storefront POST /checkout p95 regressed 256 ms",  # what it became, or by how much
+    "p95 of storefront POST /checkout is 256 ms slower",
+    "p95 of storefront POST /checkout is slower: 256 ms",
+    "p95 of storefront POST /checkout increased more than 200 ms",
+    "mean latency of all requests increased 57 ms",
+    "p95 of storefront POST /checkout was higher in the baseline",  # the side of a change
+    "before, the p95 of storefront POST /checkout was slower",
+    "in the baseline the p95 of storefront POST /checkout was 2.55 times higher",
+    "in the baseline the p95 of storefront POST /checkout increased by 156 ms",
+    "p95 of storefront POST /checkout is 0 s",  # rounded until nothing is left
+    "p95 of storefront POST /checkout rose by 0 s",
+    "p95 of storefront POST /checkout increased by a factor of 3",
+    "p50 of storefront POST /checkout is 0.1 s",
+    "p95 of storefront POST /checkout is 300 ms",
+    "error rate of all requests is 0%",
+    "p95 of storefront is higher compared to POST /checkout",  # one name with another
+    "p95 of storefront was slower versus POST /checkout",
+    "p95 of storefront POST /checkout is higher for enterprise",
+    "p95 of enterprise is higher with storefront",
+    "p95 of storefront POST /checkout is 256 ms compared to the baseline",
+    "p95 of storefront POST /checkout after the baseline is 256 ms",
+    "p95 of storefront POST /checkout is 0,256 s",  # a decimal comma
+    "p95 of storefront POST /checkout is 1,5 s",
+    "p95 of storefront POST /checkout rose by 156 ms (95% CI 248–268 ms)",  # the interval of the level
+    "p95 of storefront POST /checkout rose by 156 ms (n = 463)",
+    "p95 of storefront POST /checkout rose by -156 ms",
+    "p95 of storefront POST /checkout changed by at most 200 ms",
 ]
 
 
@@ -150,6 +189,59 @@ def test_the_sides_swapped_turn_the_verdict(swapped):
     assert word(swapped, "99.9% of the decrease is in ledger") == "true"
 
 
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ("p95 of storefront POST /checkout improved at least 50 ms", "true"),
+        ("p95 of storefront POST /checkout improved at least 50%", "true"),
+        ("p95 of storefront POST /checkout fell at most 200 ms", "true"),
+        ("p95 of storefront POST /checkout fell by -156 ms", "true"),
+        ("p95 of storefront POST /checkout improved at least 200 ms", "false"),
+        ("p95 of storefront POST /checkout improved at most -50 ms", "false"),
+        ("p95 of storefront POST /checkout improved 100 ms", "not decidable"),
+        ("p95 of storefront POST /checkout changed by at most -100 ms", "not decidable"),
+        ("mean latency of all requests fell by 17.8 ms (95% CI 12.6 to 22.9 ms)", "not decidable"),
+    ],
+)
+def test_bounds_on_a_decrease_are_bounds_on_its_size(swapped, claim, expected):
+    assert word(swapped, claim) == expected
+
+
+def test_the_capital_letters_of_names_tell_them_apart():
+    rows = pd.concat([one_service("api", 100), one_service("API", 200)])
+    for name, other in (("api", "API"), ("API", "api")):
+        took = {"api": 100, "API": 200}
+        assert ruling(f"p50 of {name} is {took[name]} ms", rows).word == "true"
+        assert ruling(f"p50 of {name} is {took[other]} ms", rows).word == "false"
+    assert ruling("p50 of Api is 100 ms", rows).word == "not decidable"
+    assert ruling("p50 of Api is 100 ms", one_service("api", 100)).word == "true"
+
+
+def test_0_is_the_rounding_of_0_alone():
+    rows = one_service("shop", 100)
+    assert ruling("error rate of shop is 0%", rows).word == "true"
+    assert ruling("p50 of shop is 0 min", rows).word == "not decidable"
+
+
+@pytest.mark.parametrize("claim", [f"p50 of shop is 1{'0' * 400} ms", f"p50 of shop is 100.{'0' * 400} ms"])
+def test_long_numbers_are_read(claim):
+    assert ruling(claim, one_service("shop", 100)).word == ("true" if "." in claim else "false")
+    assert ruling(f"p50 of shop is 100 ms (n = {'9' * 400})", one_service("shop", 100)).word == "false"
+
+
+def test_more_than_5_assertions_are_not_judged(evidence):
+    one = "p95 of storefront POST /checkout is 256 ms"
+    assert word(evidence, "; ".join([one] * 5)) == "true"
+    answer = evidence.verify_claim("; ".join([one] * 6))
+    assert (answer["verdict"], answer["untrusted_data"]["findings"]) == ("not decidable", [])
+    assert answer["reason"] == "it has 6 assertions, more than 5; claim one thing at a time"
+
+
+@pytest.mark.parametrize("claim", ["x." * 500, "x " * 500, "p95 256 ms " * 90, "x y z.a b c.d e f.g h i.j"])
+def test_every_answer_to_a_claim_fits(evidence, claim):
+    assert token_bound(as_text(evidence.verify_claim(claim))) <= LIMIT
+
+
 def test_no_change_is_claimed_between_sides_that_are_not_comparable(evidence):
     rows = evidence.rows
     claim = "storefront POST /checkout p95 regressed from 100 to 256 ms"
@@ -174,9 +266,9 @@ def test_a_name_that_is_also_a_word_counts_in_backticks_only(name):
     assert ruling(f"95th percentile of `{name}` is 300 ms", rows).word == "false"
 
 
-def one_service(name):
+def one_service(name, took_ms=100):
     spans = {"trace_id": [f"{k + 1:032x}" for k in range(30)], "span_id": [f"{k + 1:016x}" for k in range(30)]}
-    times = {"start_ns": np.arange(30) * 10**9, "end_ns": np.arange(30) * 10**9 + 100_000_000}
+    times = {"start_ns": np.arange(30) * 10**9, "end_ns": np.arange(30) * 10**9 + took_ms * 10**6}
     frame = pd.DataFrame(
         {**spans, "parent_span_id": None, "service_name": name, "name": "GET /", "kind": "SERVER", **times}
     )

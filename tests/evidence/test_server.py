@@ -4,6 +4,7 @@ import asyncio
 import html
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "datasets" / "checkout-regression"
 DURING, BASELINE = (str(RECORDING / f"{name}.jsonl.zst") for name in ("during", "baseline"))
 TOOLS = {"overview", "investigate", "compare", "critical_path", "attributes", "show_trace", "verify_claim"}
+HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+    "protocolVersion": "2025-06-18", "capabilities": {},
+    "clientInfo": {"name": "test", "version": "0"}}}  # fmt: skip
 MORE = re.compile(r"start=(\d+)")
 
 
@@ -66,7 +70,7 @@ def test_a_conversation_over_a_pipe(tmp_path):
         claims = ["ledger explains 99.9% of the change", "payments explains 99.9% of the change", "ledger is to blame"]
         verdicts = [json.loads((await asked(client, "verify_claim", claim=claim))[0])["verdict"] for claim in claims]
         wrong = [("show_trace", {"trace_id": "zz"}), ("attributes", {"selection": "a =="}), ("compare", {"by": "star"}),
-                 ("investigate", {"start": -1}), ("nothing", {})]  # fmt: skip
+                 ("investigate", {"start": -1}), ("overview", {"begin": 3}), ("nothing", {})]  # fmt: skip
         failures = [await asked(client, name, **arguments) for name, arguments in wrong]
         again = await asked(client, "investigate")
         return tools, answers, verdicts, failures, again, client.instructions
@@ -89,6 +93,7 @@ def test_a_conversation_over_a_pipe(tmp_path):
         "expected a condition",
         "'endpoint', 'service' or 'operation'",
         "expected start",
+        "Extra inputs are not permitted",
         "Unknown tool",
     ]
     assert all(word in message for word, message in zip(expected, messages, strict=True)), messages
@@ -117,9 +122,6 @@ def test_every_finding_has_value_or_sentence_spans_and_code(tmp_path):
 
 
 def test_standard_output_is_the_protocol_alone():
-    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-        "protocolVersion": "2025-06-18", "capabilities": {},
-        "clientInfo": {"name": "test", "version": "0"}}}  # fmt: skip
     ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "overview", "arguments": {}}}
     process = subprocess.Popen(
@@ -128,7 +130,7 @@ def test_standard_output_is_the_protocol_alone():
     )  # fmt: skip
     try:
         lines = []
-        for message in (hello, ready, call):
+        for message in (HELLO, ready, call):
             process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()
             if "id" in message:
@@ -140,6 +142,23 @@ def test_standard_output_is_the_protocol_alone():
     assert not rest
     assert process.returncode == 0, errors
     assert "tracekit: First screen" in errors
+
+
+def test_ctrl_c_ends_it_at_once_while_its_input_is_open():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tracekit", "mcp", DURING], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        process.stdin.write(json.dumps(HELLO) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert process.stderr.read() == "tracekit: stopped\n"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_no_answer_has_a_planted_secret(tmp_path):

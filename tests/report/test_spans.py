@@ -4,9 +4,14 @@ import base64
 import io
 import json
 import re
+import warnings
 import zipfile
+import zlib
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -201,6 +206,86 @@ def test_damaged_spans_are_an_error_and_nothing_is_unpacked_elsewhere(page, tmp_
     with pytest.raises(tk.TracekitError, match=r"expected spans of a report to read, found damaged ones in a\.html"):
         tk.verify(folder / "a.html")
     assert not list(tmp_path.rglob("evil*"))
+
+
+def forged(page, name, make):
+    """The page with one table of its traces made anew, and marks of files and digest that fit it."""
+    text = page.read_text(encoding="utf-8")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(TEMPLATE.search(text)[2]))) as stored:
+        members = {one: stored.read(one) for one in stored.namelist()}
+    place = f"traces/part-00000/{name}.parquet"
+    out = io.BytesIO()
+    pq.write_table(make(pq.read_table(io.BytesIO(members[place]))), out, compression="zstd")
+    data = members[place] = out.getvalue()
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    marker = json.loads(members["traces/tracekit-store.json"])
+    marker["parts"][0]["files"][name] = {
+        "rows": pq.read_metadata(io.BytesIO(data)).num_rows, "bytes": len(data), "crc32": zlib.crc32(data),
+        "footer_bytes": footer, "footer_crc32": zlib.crc32(data[-footer:]),
+    }  # fmt: skip
+    members["traces/tracekit-store.json"] = json.dumps(marker).encode()
+    return resealed(text, archive(members))
+
+
+def with_first(name, value):
+    """A change of a table: another first value of a column."""
+    return lambda table: table.set_column(
+        table.column_names.index(name), table.schema.field(name),
+        pa.array([value, *table[name].to_pylist()[1:]], table.schema.field(name).type),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("spans", with_first("name", 99_999)), ("attributes", with_first("kv", 10**6)),
+        ("kv", with_first("key", 999)), ("weights", with_first("value", float("nan"))),
+        ("weights", with_first("value", -3.0)), ("weights", with_first("value", float("inf"))),
+        ("attributes", lambda table: table.drop_columns(["kv"])),
+    ],
+)  # fmt: skip
+def test_every_damaged_table_is_found_when_the_page_is_read(page, tmp_path, name, change):
+    (tmp_path / "a.html").write_text(forged(page, name, change), encoding="utf-8")
+    with pytest.raises(tk.TracekitError, match=r"expected spans of a report to read, found damaged ones in a\.html: "):
+        tk.verify(tmp_path / "a.html")
+
+
+def test_tables_that_need_too_much_memory_are_not_read(page, tmp_path, monkeypatch):
+    rows = pa.array(np.zeros(40_000_000, np.int32))
+    bomb = forged(page, "attributes", lambda _: pa.table({"row": rows, "kv": rows}))
+    (tmp_path / "a.html").write_text(bomb, encoding="utf-8")
+    assert len(bomb) < module.LIMIT / 5
+    monkeypatch.setattr(module, "read", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(tk.TracekitError, match=r"expected at most 500\.0 MB of tables in memory, found 640\.0 MB"):
+        tk.verify(tmp_path / "a.html")
+
+
+def test_spans_that_could_not_be_read_are_not_embedded(sides, monkeypatch):
+    monkeypatch.setattr(module, "UNPACKED", 1000)
+    with pytest.raises(
+        RenderError, match=r"expected spans to embed of at most 1\.0 kB in memory, found .* choose fewer"
+    ):
+        embedded_spans(sides_of(sides[1]), is_redacted=False)
+
+
+def test_a_page_has_its_spans_once(page):
+    text = page.read_text(encoding="utf-8")
+    own = TEMPLATE.search(text)[0]
+    for more in (own, f"<!-- {own} -->", '<TEMPLATE class="a" id="tracekit-spans">'):
+        with pytest.raises(tk.TracekitError, match=r"expected one template element .* found 2 of them in a\.html"):
+            spans_in(more + text, "a.html")
+    with pytest.raises(tk.TracekitError, match=r"found one that is cut off or edited in a\.html"):
+        spans_in(text[: text.index(own) + 1000], "a.html")
+
+
+def test_a_file_in_the_archive_is_not_there_twice(page):
+    text = page.read_text(encoding="utf-8")
+    out = io.BytesIO(base64.b64decode(TEMPLATE.search(text)[2]))
+    with zipfile.ZipFile(out, "a") as stored, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name that is there already
+        stored.writestr("traces/tracekit-store.json", stored.read("traces/tracekit-store.json"))
+    with pytest.raises(tk.TracekitError, match="expected files of different names, found two of one name"):
+        spans_in(resealed(text, base64.b64encode(out.getvalue()).decode()), "a.html")
 
 
 def test_a_report_without_spans_asks_for_them(sides, tmp_path):

@@ -31,6 +31,7 @@ _SHOWN_SPANS: Final = 3
 _LONG_WORD: Final = 20
 _LARGE: Final = 100_000
 _SHORTEST: Final = 40  # characters that are left of a text that does not fit
+_SENTENCE: Final = (60, 80)  # characters that sentences of findings have of a name
 _PARTS: Final = re.compile(r"(?P<word>[A-Za-z]+)|(?P<space>[ ]+)|(?P<other>.)", re.DOTALL)
 _VOWEL: Final = re.compile("[aeiouyAEIOUY]")
 
@@ -79,7 +80,7 @@ def fitted(
     Parameters
     ----------
     head
-        Members of the answer that tracekit writes.
+        Members of the answer that tracekit writes; longer ones than half of an answer are shortened.
     items
         Findings or other rows, all of them.
     ask
@@ -96,6 +97,8 @@ def fitted(
     """
     if start < 0 or (start and start >= len(items)):
         raise ValueError(f"expected start from 0 to {max(len(items) - 1, 0)}, found {start}")
+    if token_bound(as_text(head)) > LIMIT // 2:
+        head = _smaller(head, dict, LIMIT // 2)
     kept: list[dict[str, Any]] = []
     for at in range(start, len(items)):
         item = items[at]
@@ -125,11 +128,13 @@ def _made(
     return {"note": NOTE, **head, **counts, "untrusted_data": {name: rows, **shared}}
 
 
-def _smaller(item: dict[str, Any], made: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Return an item whose longest texts are shortened until the answer fits; it says which."""
+def _smaller(
+    item: dict[str, Any], made: Callable[[dict[str, Any]], dict[str, Any]], most: int = LIMIT
+) -> dict[str, Any]:
+    """Return an item whose longest texts are shortened until what is made of it fits; it says which."""
     item = json.loads(as_text(item))
     cut: list[str] = []
-    while token_bound(as_text(made({**item, "shortened": cut}))) > LIMIT:
+    while token_bound(as_text(made({**item, "shortened": cut}))) > most:
         sizes = {name: len(as_text(value)) for name, value in item.items() if len(as_text(value)) > _SHORTEST}
         if not sizes:
             break
@@ -152,6 +157,18 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(key): _cleaned(one) for key, one in value.items()}
     return [_cleaned(one) for one in value] if isinstance(value, list) else value
+
+
+def error_of(message: str) -> str:
+    """Return the message of an error as an answer: it may have names from the traces.
+
+    Examples
+    --------
+    >>> json.loads(error_of("expected the id of a trace, found 'x'"))["untrusted_data"]
+    {'errors': [{'says': "expected the id of a trace, found 'x'"}]}
+    """
+    head = {"error": "The call failed; untrusted_data says what was expected."}
+    return as_text(fitted(head, [{"says": message}], lambda _: "", name="errors"))
 
 
 def item_of(found: Finding, name: str, spans: Sequence[str] = (), names: Iterable[str] = ()) -> dict[str, Any]:
@@ -211,7 +228,8 @@ def marked(text: str, names: Iterable[str]) -> str:
     '⟦ledger⟧ ⟦SELECT entries⟧ regressed'
     """
     plain_text = _unmarked(text)
-    found_names = {_unmarked(clean(name)) for name in names if name.strip()}
+    limits = (None, *_SENTENCE)
+    found_names = {_unmarked(clean(name, limit=limit)) for name in names if name.strip() for limit in limits}
     known = sorted((name for name in found_names if name in plain_text), key=len, reverse=True)
     if not known:
         return plain_text

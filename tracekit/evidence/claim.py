@@ -49,12 +49,13 @@ _INCREASE: Final = (
     "of the added mean latency", "of the added latency", "of the increase", "of the regression", "of the slowdown",
 )  # fmt: skip
 _DECREASE: Final = ("of the decrease", "of the improvement")
+_COMPARED: Final = ("compared with", "compared to", "compared", "versus", "vs")
 _AND: Final = ("and", "while", "whereas", "but")
 _FILLER: Final = (
     "the", "a", "an", "of", "in", "for", "at", "is", "was", "are", "were", "has", "have", "had", "been", "do", "does",
-    "did", "its", "it", "request", "requests", "endpoint", "service", "operation", "latency", "on", "with", "calls",
-    "calling", "recorded", "changed", "went", "got", "became", "after", "value", "that", "vs", "versus", "compared",
-    "'s", "customers", "customer", "attribute", "which", "got",
+    "did", "its", "it", "request", "requests", "endpoint", "service", "operation", "latency", "on", "calls", "calling",
+    "recorded", "changed", "went", "got", "became", "value", "that", "'s", "customers", "customer", "attribute",
+    "which",
 )  # fmt: skip
 _WHOLE: Final = {"change": 0, "increase": 1, "decrease": -1}
 _LINKS: Final = ("from", "to", "by", "factor", "→", "->")
@@ -63,6 +64,7 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "up": _UP, "down": _DOWN, "baseline": _BASELINE, "current": _CURRENT, "least": _AT_LEAST, "most": _AT_MOST,
     "about": _ABOUT, "not": _NOT, "all": _ALL, "change": _CHANGE,
     "increase": _INCREASE, "decrease": _DECREASE, "and": _AND, "filler": _FILLER,
+    "compared": _COMPARED, "with": ("with",),
     **{word: (word,) for word in _LINKS if word != "->"}, "→": ("→", "->"),
 }  # fmt: skip
 _KIND: Final = {word: kind for kind, words in _WORDS.items() for word in words}
@@ -79,7 +81,7 @@ def _either(words: Iterable[str]) -> str:
     return "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=len, reverse=True))
 
 
-_PLAIN: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_PLAIN: Final = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d+)?"
 _UNIT: Final = rf"(?:\s?(?P<unit>{_either(_UNITS)})(?!\w))?"
 _MINUS: Final = "\N{MINUS SIGN}"
 _SIGN: Final = f"[+{_MINUS}-]?"
@@ -155,8 +157,8 @@ class Clause:
         ``current``, ``baseline``, or empty.
     bound
         ``least``, ``most``, ``about``, or empty.
-    is_negated, is_all
-        Whether it says no; whether it says that it is about all requests.
+    is_negated, is_all, is_compared
+        Whether it says no; that it is about all requests; that it compares with the baseline.
     whole
         Of a share of the change: 1 of an increase, -1 of a decrease, 0 of either; None for another number.
     problems
@@ -171,6 +173,7 @@ class Clause:
     bound: str = ""
     is_negated: bool = False
     is_all: bool = False
+    is_compared: bool = False
     whole: int | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -219,7 +222,7 @@ class _Names:
     def of(cls, names: Sequence[str]) -> _Names:
         """Return the names, the longest first."""
         by_start: dict[str, list[str]] = {}
-        known = sorted({name for name in names if name.strip()}, key=len, reverse=True)
+        known = sorted({name for name in names if name.strip()}, key=lambda name: (-len(name), name))
         for name in known:
             by_start.setdefault(name[0].lower(), []).append(name)
         none = cls({}, {}, frozenset())
@@ -250,14 +253,24 @@ def _quoted(text: str, at: int, names: _Names) -> Token | None:
 
 
 def _name(text: str, at: int, names: _Names) -> Token | None:
-    """Return the longest name that begins here and ends with a word."""
+    """Return the longest name that begins here and ends with a word: as it is written, or the only one but for case."""
     if at and _joins(text[at - 1], text[at]):
         return None
-    for name in names.by_start.get(text[at].lower(), ()):
-        end = at + len(name)
-        if text[at:end].lower() == name.lower() and not _goes_on(text, end):
-            return Token("confusable" if name in names.confusable else "name", name, at, end)
-    return None
+    near = [name for name in names.by_start.get(text[at].lower(), ()) if _is_here(name, text, at)]
+    if not near:
+        return None
+    longest = [name for name in near if len(name) == len(near[0])]
+    end = at + len(near[0])
+    same = [name for name in longest if name == text[at:end]] or longest
+    if len(same) > 1:
+        return Token("ambiguous", text[at:end], at, end)
+    return Token("confusable" if same[0] in names.confusable else "name", same[0], at, end)
+
+
+def _is_here(name: str, text: str, at: int) -> bool:
+    """Return whether a name is at a place, in capitals or not, and no word goes on after it."""
+    end = at + len(name)
+    return text[at:end].lower() == name.lower() and not _goes_on(text, end)
 
 
 def _joins(one: str, other: str) -> bool:
@@ -319,7 +332,21 @@ def _clause(tokens: Sequence[Token]) -> Clause:
         clause.problems.append("only the change of the mean latency is divided into shares")
     if len(clause.metrics) > 1:
         clause.problems.append("it names several quantities; claim one at a time")
+    clause.problems += _of_sides(clause, [token.kind for token in tokens])
     return clause
+
+
+def _of_sides(clause: Clause, kinds: Sequence[str]) -> Iterator[str]:
+    """Yield what is unclear about the sides: a change is from the baseline to now, and of one subject."""
+    is_change = bool(clause.direction) or any(role in {"change", "factor"} for role, _ in clause.numbers)
+    if is_change and clause.side == "baseline":
+        yield "a change is from the baseline to now; it cannot be one in the baseline"
+    if clause.is_compared and not is_change:
+        yield "it compares without saying what changed"
+    turns = [at for at, kind in enumerate(kinds) if kind in {"up", "down"}]
+    subjects = [at for at, kind in enumerate(kinds) if kind in {"name", "all"}]
+    if turns and subjects and min(subjects) < max(turns) and max(subjects) > min(turns):
+        yield "it has names on both sides of a direction; changes are claimed of one thing, from its baseline"
 
 
 def _take(clause: Clause, tokens: Sequence[Token], at: int) -> int:
@@ -328,6 +355,8 @@ def _take(clause: Clause, tokens: Sequence[Token], at: int) -> int:
     kind = token.kind
     if kind in {"number", "interval", "counted"} or kind in _LINKS:
         return _numbers(clause, tokens, at)
+    if kind in {"compared", "with"}:
+        return _comparison(clause, tokens, at)
     if kind in _SETS:
         _once(clause, *_SETS[kind])
     elif kind == "name":
@@ -352,12 +381,30 @@ _SETS: Final[Mapping[str, tuple[str, object]]] = {
 }
 
 
+def _comparison(clause: Clause, tokens: Sequence[Token], at: int) -> int:
+    """Add a comparison with the baseline, or ``with`` between two names; returns how many tokens it took."""
+    around = [tokens[place].kind if 0 <= place < len(tokens) else "" for place in (at - 1, at + 1, at + 2)]
+    if tokens[at].kind == "with":
+        if around[:2] != ["name", "name"]:
+            clause.problems.append("'with' is not between a name and an attribute")
+        return 1
+    clause.is_compared = True
+    if around[1] == "baseline":
+        return 2
+    if around[1:] == ["filler", "baseline"]:
+        return 3
+    clause.problems.append("only a comparison with the baseline can be decided")
+    return 1
+
+
 def _rest(clause: Clause, token: Token) -> None:
     """Add a denial, or why a clause cannot be decided."""
     if token.kind == "not":
         clause.is_negated = True
     elif token.kind == "confusable":
         clause.problems.append("a name is also an ordinary word or number: put it in backticks")
+    elif token.kind == "ambiguous":
+        clause.problems.append("names differ only in capital letters; write the name as it was recorded")
     else:
         clause.problems.append(f"a word is not understood (characters {token.begin + 1} to {token.end})")
 

@@ -7,12 +7,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracekit.errors import TracekitError
+from tracekit.evidence.answer import error_of
 from tracekit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.tools import Tool
 
     from tracekit.evidence.tools import Answer, Evidence
 
@@ -100,7 +102,7 @@ class Tools:
                 self._evidence.check_text(message, said)
             except TracekitError as error:
                 message = str(error)
-            raise ToolError(message)
+            raise ToolError(error_of(message))
 
 
 def check_installed() -> None:
@@ -126,12 +128,22 @@ def server_of(evidence: Evidence, version: str) -> MCPServer[Any]:
     """
     check_installed()
     from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - an optional extra
+    from mcp.server.mcpserver.tools import Tool  # noqa: PLC0415 - likewise
     from mcp.types import ToolAnnotations  # noqa: PLC0415 - likewise
 
-    server: MCPServer[Any] = MCPServer("tracekit", instructions=INSTRUCTIONS, version=version, log_level="ERROR")
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     mine = Tools(evidence)
     offered = (mine.overview, mine.investigate, mine.compare, mine.critical_path, mine.attributes, mine.show_trace)
-    for tool in (*offered, mine.verify_claim):
-        server.add_tool(tool, annotations=reads, structured_output=False)
-    return server
+    tools = [
+        _strict(Tool.from_function(one, annotations=reads, structured_output=False))
+        for one in (*offered, mine.verify_claim)
+    ]
+    return MCPServer("tracekit", tools=tools, instructions=INSTRUCTIONS, version=version, log_level="ERROR")
+
+
+def _strict(tool: Tool) -> Tool:
+    """Return a tool that refuses arguments that it does not know, instead of ignoring them."""
+    known = tool.fn_metadata.arg_model
+    known.model_config["extra"] = "forbid"
+    known.model_rebuild(force=True)
+    return tool.model_copy(update={"parameters": known.model_json_schema(by_alias=True)})

@@ -36,6 +36,7 @@ _BY: Final = {"service": ("service_name",), "operation": ("service_name", "opera
 _ENDPOINT: Final = "endpoint"
 _NOT_REDACTED: Final = "Not redacted: answers may contain personal data and secrets."
 _OF_DATA: Final = ("screen.period", "screen.caveat", "screen.weak", "weights")
+_NO_BASELINE: Final = "expected a baseline to compare with, found none; start the server with --baseline FILES"
 _NAMED: Final = 40  # services in an item
 _TEXT: Final = 300  # characters of an attribute value
 
@@ -160,9 +161,7 @@ class Evidence:
         """Return what changed from the baseline: by endpoint, or the change of the mean latency by its parts."""
         changes = self.case.result(changes_of)
         if changes is None:
-            raise TracekitError(
-                "expected a baseline to compare with, found none; start the server with --baseline FILES"
-            )
+            raise TracekitError(_NO_BASELINE)
         head = {"is_comparable": changes.is_comparable, "sampling": changes.comparability.statement}
         rows = self.rows
         if _chosen(by, (*_BY, _ENDPOINT)) == _ENDPOINT:
@@ -181,8 +180,9 @@ class Evidence:
 
     def critical_path(self, by: str = "service", side: str = CURRENT, start: int = 0) -> Answer:
         """Return who requests wait for: critical-path time and share of the latency by service or operation."""
-        sides = [CURRENT, BASELINE] if self.case.baseline is not None else [CURRENT]
-        rows, _ = self.rows, (_chosen(by, tuple(_BY)), _chosen(side, sides))
+        if _chosen(side, (CURRENT, BASELINE)) == BASELINE and self.case.baseline is None:
+            raise TracekitError(_NO_BASELINE)
+        rows, _ = self.rows, _chosen(by, tuple(_BY))
         mine = rows[(rows["side"] == side) & rows["metric"].isin(("path_time", "latency_share")) & _is_by(rows, by)]
         order = mine.groupby(list(SUBJECT), sort=False)["value"].transform("max")
         mine = mine.loc[order.sort_values(ascending=False, kind="stable").index]
@@ -193,9 +193,7 @@ class Evidence:
         """Return the attribute values that set slow, failed or otherwise selected traces apart from the others."""
         before = self.case.baseline
         if selection == BASELINE and before is None:
-            raise TracekitError(
-                "expected a baseline to compare with, found none; start the server with --baseline FILES"
-            )
+            raise TracekitError(_NO_BASELINE)
         chosen: Any = before.traces if selection == BASELINE and before is not None else selection
         code = f"tk.what_differs(traces, {'before' if selection == BASELINE else repr(selection)}, pairs=False).table"
         items = [

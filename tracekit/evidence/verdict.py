@@ -1,7 +1,8 @@
 """Whether a claim follows from the measured numbers: true, false, or not decidable, with the number derived again.
 
-A number agrees if the measured one rounds to it at the digits that the claim has; one that only lies within the
-interval of the measured one is not decidable: the data neither give nor exclude it.  A direction holds if the intervals
+A number agrees if the measured one rounds to it at the digits that the claim has, and is within 5% of it; one that is
+rounded more coarsely, or only lies within the interval of the measured one, is not decidable: the data neither give nor
+exclude it.  A direction holds if the intervals
 of both sides do not overlap, or if that of the change excludes 0.  A clause is true only if everything in it was
 derived again; a denial is never called true.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -30,6 +31,10 @@ FALSE: Final[Word] = "false"
 OPEN: Final[Word] = "not decidable"
 NEAREST: Final = 5
 _ABOUT: Final = 0.1
+_COARSE: Final = 0.05  # of the measured number that rounding may change
+_CLAUSES: Final = 5
+_PROBLEMS: Final = 3
+_DIGITS: Final = Context(prec=2 * LONGEST)
 _UNIT_OF: Final = {"ns": {"ns"}, "ratio": {"ratio"}, "count": {""}}
 _WHOLE: Final = ("change_share", "latency_share")  # shares of a whole that no subject is not a share of
 Row = dict[Hashable, Any]
@@ -94,6 +99,8 @@ def ruling(claim: str, rows: pd.DataFrame, *, is_comparable: bool = True) -> Rul
         return Ruling(OPEN, ("the claim says nothing",))
     if len(clauses) > 1 and any(not (one.numbers or one.direction or one.problems) for one in clauses):
         return Ruling(OPEN, ("a part of it has neither a number nor a direction; claim one thing at a time",))
+    if len(clauses) > _CLAUSES:
+        return Ruling(OPEN, (f"it has {len(clauses)} assertions, more than {_CLAUSES}; claim one thing at a time",))
     checks = [_judged(clause, rows, is_comparable=is_comparable) for clause in clauses]
     words = {check.word for check in checks}
     word = FALSE if FALSE in words else OPEN if OPEN in words else TRUE
@@ -113,7 +120,9 @@ def _distinct(rows: Iterable[Row]) -> tuple[Row, ...]:
 def _judged(clause: Clause, rows: pd.DataFrame, *, is_comparable: bool) -> Check:
     """Return the verdict on one clause."""
     if clause.problems:
-        return Check(OPEN, "; ".join(dict.fromkeys(clause.problems)))
+        problems = list(dict.fromkeys(clause.problems))
+        more = [f"and {len(problems) - _PROBLEMS} more problems"] * (len(problems) > _PROBLEMS)
+        return Check(OPEN, "; ".join(problems[:_PROBLEMS] + more))
     if not clause.metrics:
         return Check(OPEN, "it names no quantity, such as p95, mean latency, error rate, or a share of the change")
     if not clause.numbers and not clause.direction:
@@ -175,14 +184,14 @@ def _of(group: pd.DataFrame) -> list[Row]:
 
 def _of_subject(clause: Clause, group: Sequence[Row], rows: pd.DataFrame, *, is_comparable: bool) -> Check:
     """Return the verdict on a clause about one subject."""
+    if not is_comparable and _is_change(clause):
+        return Check(OPEN, "the sides are not comparable, so no change is claimed", tuple(group))
     sides = {row["side"]: row for row in group}
     checks = [_number(clause, role, number, sides) for role, number in clause.numbers]
     if clause.direction:
-        checks.append(_direction(clause.direction, sides, is_comparable=is_comparable))
+        checks.append(_direction(clause.direction, sides))
     if clause.whole:
         checks.append(_of_whole(clause.whole, rows))
-    if not is_comparable and any(role in {"change", "factor"} for role, _ in clause.numbers):
-        checks.append(Check(OPEN, "the sides are not comparable, so no change is claimed"))
     words = [check.word for check in checks]
     word = FALSE if FALSE in words else OPEN if OPEN in words else TRUE
     shown = [check for check in checks if check.word == word] if word != TRUE else checks
@@ -191,25 +200,60 @@ def _of_subject(clause: Clause, group: Sequence[Row], rows: pd.DataFrame, *, is_
     return Check(word, reason, used)
 
 
+def _is_change(clause: Clause) -> bool:
+    """Return whether a clause is about a change."""
+    return bool(clause.direction) or any(role in {"change", "factor"} for role, _ in clause.numbers)
+
+
 def _number(clause: Clause, role: str, number: Number, sides: dict[str, Row]) -> Check:
     """Return whether one number agrees with what was measured."""
     if role == "factor":
         return _factor(clause, number, sides)
+    if role == "single" and clause.direction:
+        return _bare(clause, number, sides)
     if role == "change":
         return _change(clause, number, sides)
-    side = role if role in {BASELINE, CURRENT} else clause.side or (CHANGE if clause.whole is not None else CURRENT)
     if clause.side and role in {BASELINE, CURRENT} and clause.side != role:
         return Check(OPEN, "it says baseline and current of one number")
+    side = _side(clause, role)
     row = sides.get(side)
     if row is None:
-        return Check(OPEN, f"nothing was measured for the {side} side; there may be no baseline")
+        missing = "no interval of the change was measured" if side == CHANGE else f"nothing was measured for the {side}"
+        return Check(OPEN, f"{missing}; there may be no baseline" if side == BASELINE else missing)
+    return _at(clause, role, number, row)
+
+
+def _side(clause: Clause, role: str) -> str:
+    """Return which side a number is of; an interval and a number of traces are of the number that is stated."""
+    if role in {BASELINE, CURRENT}:
+        return role
+    roles = {known for known, _ in clause.numbers}
+    is_of_change = roles & {"change", "factor"} or (clause.direction and not roles & {BASELINE, CURRENT})
+    return CHANGE if clause.whole is not None or is_of_change else clause.side or CURRENT
+
+
+def _bare(clause: Clause, number: Number, sides: dict[str, Row]) -> Check:
+    """Return whether a number beside a direction agrees as a change; open where it would agree as a level."""
+    check = _change(clause, number, sides)
+    if check.word != FALSE or CURRENT not in sides:
+        return check
+    row = sides[CURRENT]
+    if _compared(number, row, clause.bound, (row,), "number").word == FALSE:
+        return check
+    return Check(OPEN, f"{check.reason}; say 'by' before a change, and 'to' before what it became", check.rows)
+
+
+def _at(clause: Clause, role: str, number: Number, row: Row) -> Check:
+    """Return whether a level, a limit of an interval or a number of traces agrees with a row."""
     if role == "n":
-        is_same = int(row["n"]) == round(number.value)
+        is_same = float(row["n"]) == number.value
         return Check(TRUE if is_same else FALSE, f"n is {'as stated' if is_same else 'another'}", (row,))
     if role in {"low", "high"}:
         limit = float(row[role])
         if not math.isfinite(limit):
             return Check(OPEN, "no interval was measured", (row,))
+        if clause.direction < 0 and row["side"] == CHANGE and not number.is_signed:
+            return Check(OPEN, "the interval of a decrease has no signs", (row,))
         return _compared(number, {**row, "value": limit, "low": math.nan, "high": math.nan}, "", (row,), "limit")
     return _compared(number, row, clause.bound if role == "single" else "", (row,), "number")
 
@@ -220,7 +264,7 @@ def _change(clause: Clause, number: Number, sides: dict[str, Row]) -> Check:
         row = sides.get(CHANGE)
         if row is None or number.unit != "ns":
             return Check(OPEN, "there is no baseline to measure a change from")
-        return _compared(_signed(number, clause), row, clause.bound, (row,), "change")
+        return _moved(clause, number, row, (row,), "change")
     before, now = sides[BASELINE], sides[CURRENT]
     used = (before, now)
     change = float(now["value"]) - float(before["value"])
@@ -228,20 +272,28 @@ def _change(clause: Clause, number: Number, sides: dict[str, Row]) -> Check:
     if now["unit"] == "ratio":
         if number.unit != "points":
             return Check(OPEN, "a change of a rate in % can be of points or of the rate; say percentage points", used)
-        return _compared(_signed(number._replace(unit="ratio"), clause), row, clause.bound, used, "change")
+        return _moved(clause, number._replace(unit="ratio"), row, used, "change")
     if number.unit == "ratio":
         if not before["value"]:
             return Check(OPEN, "the baseline is 0", used)
         relative = {**row, "value": change / float(before["value"]), "low": math.nan, "high": math.nan, "unit": "ratio"}
-        return _compared(_signed(number, clause), relative, clause.bound, used, "relative change")
-    return _compared(_signed(number, clause), row, clause.bound, used, "change")
+        return _moved(clause, number, relative, used, "relative change")
+    return _moved(clause, number, row, used, "change")
 
 
-def _signed(number: Number, clause: Clause) -> Number:
-    """Return a change with the sign of its direction."""
-    if number.is_signed or clause.direction >= 0:
-        return number
-    return number._replace(text=f"-{number.text}")
+def _moved(clause: Clause, number: Number, row: Row, used: tuple[Row, ...], what: str) -> Check:
+    """Return whether a change agrees; of a decrease, whether its size does."""
+    sign = -1 if number.text.startswith("-") else 1 if number.is_signed else 0
+    if sign * clause.direction < 0:
+        return Check(OPEN, "its sign is not that of its direction", used)
+    if not (clause.direction or sign) and number.value and clause.bound in {"least", "most"}:
+        return Check(OPEN, "a bound on a change has to say whether it rose or fell", used)
+    if sign < 0 and not clause.direction and clause.bound in {"least", "most"}:
+        return Check(OPEN, "a bound on a negative change can be read in two ways; say that it fell", used)
+    if clause.direction >= 0:
+        return _compared(number, row, clause.bound, used, what)
+    size = {**row, "value": -float(row["value"]), "low": -float(row["high"]), "high": -float(row["low"])}
+    return _compared(number._replace(text=number.text.lstrip("+-")), size, clause.bound, used, f"{what} downwards")
 
 
 def _factor(clause: Clause, number: Number, sides: dict[str, Row]) -> Check:
@@ -270,7 +322,9 @@ def _compared(number: Number, row: Row, bound: str, used: tuple[Row, ...], what:
     if bound in {"least", "most"}:
         return _bounded(number.value, (value, low, high), bound, again, used)
     if _rounds(value / number.scale, number):
-        return Check(TRUE, f"{again}; it rounds to what is claimed", used)
+        if abs(number.value - value) <= _COARSE * abs(value):
+            return Check(TRUE, f"{again}; it rounds to what is claimed", used)
+        return Check(OPEN, f"{again}; what is claimed is rounded too coarsely to decide", used)
     if low <= number.value <= high:
         return Check(OPEN, f"{again}; what is claimed lies within the interval, but is not what was measured", used)
     if bound == "about" and abs(number.value - value) <= _ABOUT * abs(value):
@@ -289,15 +343,17 @@ def _bounded(claimed: float, found: tuple[float, float, float], bound: str, agai
 
 
 def _rounds(value: float, number: Number) -> bool:
-    """Return whether a value rounds to a number at its last digit."""
-    places = Decimal(1).scaleb(-number.decimals)
-    return Decimal(repr(value)).quantize(places, ROUND_HALF_UP) == Decimal(number.text)
+    """Return whether a value rounds to a number at its last digit; zeros at the end of a whole one may be rounded."""
+    digits = number.text.lstrip("+-")
+    zeros = 0 if number.decimals else len(digits) - len(digits.rstrip("0").rjust(1))
+    found = Decimal(repr(value))
+    places = {-number.decimals, zeros}
+    rounded = (found.quantize(Decimal(1).scaleb(place), ROUND_HALF_UP, _DIGITS) for place in places)
+    return any(one == Decimal(number.text) for one in rounded)
 
 
-def _direction(direction: int, sides: dict[str, Row], *, is_comparable: bool) -> Check:
+def _direction(direction: int, sides: dict[str, Row]) -> Check:
     """Return whether a number rose or fell beyond doubt."""
-    if not is_comparable:
-        return Check(OPEN, "the sides are not comparable, so no change is claimed")
     used = tuple(sides[side] for side in (BASELINE, CURRENT, CHANGE) if side in sides)
     if CHANGE in sides:
         low, high = float(sides[CHANGE]["low"]), float(sides[CHANGE]["high"])

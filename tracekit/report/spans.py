@@ -21,6 +21,8 @@ import numpy as np
 
 from tracekit.errors import LoadError, RenderError, TracekitError
 from tracekit.loading import read
+from tracekit.loading.checksum import checksum
+from tracekit.loading.store.tables import size_in_memory
 from tracekit.text import plural, short_names, size
 from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from tracekit.report.sides import Sides
 
 LIMIT: Final = 25_000_000  # bytes of the archive
+UNPACKED: Final = 500_000_000  # bytes of its tables when they are read
 _TRACES, _BASELINE = "traces", "baseline"
 _BLOCK: Final = re.compile(r'<template id="tracekit-spans" data-digest="(\w+)">([^<]*)</template>')
+_MARKED: Final = re.compile(r"<template\b[^>]*\btracekit-spans\b", re.IGNORECASE)
 _MEMBER: Final = re.compile(rf"(?:{_TRACES}|{_BASELINE})/(?:[\w-]+/)?[\w-]+\.(?:parquet|json)")
 _MEMBERS: Final = 10_000
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -75,7 +79,7 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
     Raises
     ------
     RenderError
-        More than 25 MB, or a store.
+        More than 25 MB, more than 500 MB in memory, or a store.
     """
     if not isinstance(sides.recording, TraceSet):
         raise RenderError(
@@ -91,6 +95,11 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
         raise RenderError(
             f"expected at most {size(LIMIT)} of spans to embed, found {size(len(raw))} ({plural(count, 'span')}):"
             " choose fewer traces, or leave embed= out and keep the sources for tk.verify"
+        )
+    if (unpacked := _unpacked(raw)) > UNPACKED:
+        raise RenderError(
+            f"expected spans to embed of at most {size(UNPACKED)} in memory, found {size(unpacked)}"
+            f" ({plural(count, 'span')}): choose fewer traces, or leave embed= out and keep the sources for tk.verify"
         )
     text = base64.b64encode(raw).decode("ascii")
     statement = _statement(plural(count, "span"), size(len(text)), sides, is_redacted=is_redacted)
@@ -152,15 +161,25 @@ def spans_in(page: str, name: str) -> Spans | None:
     TracekitError
         The spans cannot be read: they were damaged or edited.
     """
-    block = _BLOCK.search(page)
-    if block is None:
+    found = len(_MARKED.findall(page))
+    if not found:
         return None
+    block = _BLOCK.search(page)
+    if block is None or found > 1:
+        what = f"{found:,} of them" if found > 1 else "one that is cut off or edited"
+        raise TracekitError(f"expected one template element with the spans of a report, found {what} in {name}")
     try:
         raw = base64.b64decode(block[2], validate=True)
         sets = _read(raw)
-    except (binascii.Error, zipfile.BadZipFile, LoadError, OSError, ValueError, RuntimeError, EOFError) as error:
+    except _DAMAGES as error:
         raise TracekitError(f"expected spans of a report to read, found damaged ones in {name}: {error}") from error
     return Spans(sets[_TRACES], sets.get(_BASELINE), _digest(block[2]) == block[1])
+
+
+_DAMAGES: Final = (
+    binascii.Error, zipfile.BadZipFile, LoadError, OSError, ValueError, RuntimeError, EOFError, LookupError,
+    ArithmeticError,
+)  # fmt: skip
 
 
 def _read(raw: bytes) -> dict[str, TraceSet]:
@@ -173,6 +192,10 @@ def _read(raw: bytes) -> dict[str, TraceSet]:
             strange = [one for one in members if not _MEMBER.fullmatch(one.filename)]
             if strange or len(members) > _MEMBERS or any(one.compress_type != zipfile.ZIP_STORED for one in members):
                 raise ValueError("expected uncompressed files of a Parquet store, found other ones")
+            if len({one.filename for one in members}) < len(members):
+                raise ValueError("expected files of different names, found two of one name")
+            if (unpacked := _unpacked(raw)) > UNPACKED:
+                raise ValueError(f"expected at most {size(UNPACKED)} of tables in memory, found {size(unpacked)}")
             for one in members:
                 target = Path(folder) / one.filename
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +203,23 @@ def _read(raw: bytes) -> dict[str, TraceSet]:
         names = [name for name in (_TRACES, _BASELINE) if (Path(folder) / name).is_dir()]
         if _TRACES not in names:
             raise ValueError("expected a store of the traces in the archive, found none")
-        return {name: read(Path(folder) / name, progress=False) for name in names}
+        return {name: _whole(read(Path(folder) / name, progress=False)) for name in names}
+
+
+def _unpacked(raw: bytes) -> int:
+    """Return the bytes that the tables of an archive need in memory, by their footers: nothing else is read."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        names = {one for one in archive.namelist() if one.endswith(".parquet")}
+        return sum(size_in_memory(archive.read(name)) for name in names)
+
+
+def _whole(traces: TraceSet) -> TraceSet:
+    """Return traces of which every table was read, and every weight is a number: damage is found here, not later."""
+    checksum(traces)
+    value = traces.weights.value
+    if not (np.isfinite(value) & (value >= 0)).all():
+        raise ValueError("expected weights of 0 or more, found others")
+    return traces
 
 
 def _digest(text: str) -> str:

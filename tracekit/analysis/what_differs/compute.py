@@ -91,7 +91,9 @@ def what_differs(
         if not side.trace_count:
             others = sum(each.trace_count for each in sides)
             message = f"expected traces on both sides, found none for {side.name!r} and {plural(others, 'other trace')}"
-            raise ValueError(f"{message}; select a larger part, or read more traces")
+            is_part = others > 1 and sides[0].traces is sides[1].traces
+            size = "larger" if side is sides[0] else "smaller"
+            raise ValueError(f"{message}; {f'select a {size} part, or ' * is_part}read more traces")
     about, is_comparable = _statement(sides)
     found = Found(sides, min_traces, confidence)
     singles = found.shares()

@@ -261,3 +261,10 @@ def _ordered(columns: Columns, name: str, order: InOrder) -> dict[str, Array]:
         return found
     taken = {column: values[rows] for column, values in found.items()}
     return taken | ({"span_row": order.new_row[taken["span_row"]]} if "span_row" in taken else {})
+
+
+def size_in_memory(data: bytes) -> int:
+    """Return the bytes that a Parquet file is expected to need in memory, by its footer: 8 a value, or as written."""
+    footer = pq.read_metadata(pa.BufferReader(data))
+    written = sum(footer.row_group(at).total_byte_size for at in range(footer.num_row_groups))
+    return int(max(written, footer.num_rows * footer.num_columns * 8))
