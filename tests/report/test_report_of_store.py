@@ -253,6 +253,27 @@ def test_a_page_by_parts_shows_no_secret_of_a_message(tmp_path):
     assert not [secret for secret in SECRETS for part in {secret, *_parts_of(secret)} if part in page.read_text()]
 
 
+@pytest.mark.parametrize("of", ["service", "callee"])
+def test_names_of_services_are_kept_as_in_memory(tmp_path, of):
+    name, peer = "svc-anna.svc@corp-secret.com", "gina.peer@corp-secret.com"
+    service, callee = (name, "db") if of == "service" else ("shop", peer)
+    lines = []
+    for at in range(40):
+        root = _failing(at, "login jane.doe42x@corp-secret.com denied")
+        attributes = [{"key": "peer.service", "value": {"stringValue": callee}}]
+        call = _span(at, kind=3, parentSpanId=root["spanId"], attributes=attributes) | {"spanId": f"{at + 1000:016x}"}
+        lines.append(_otlp([root, call], service))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    tk.convert(tmp_path / "a.jsonl", tmp_path / "a.parquet", spans_at_once=30)
+    pages = [
+        tk.report(one, tmp_path / "r.html").read_text()
+        for one in (tk.open(tmp_path / "a.parquet"), tk.read(tmp_path / "a.jsonl"))
+    ]
+    for page in pages:
+        assert (name if of == "service" else peer) in page
+        assert "jane.doe" not in page
+
+
 def test_a_policy_for_messages_holds_for_a_store(tmp_path):
     lines = [_otlp([_failing(at, f"customer {at} of Nile refused")]) for at in range(20)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))

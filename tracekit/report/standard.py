@@ -498,6 +498,8 @@ def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard
     asked += [partial(run_check, check, found.case) for check in CHECKS if check.by_parts]
     asked += [partial(timeline_of, found.sides), partial(goals_shown, traces, goals), partial(set_facts, traces)]
     rounds.run([*asked, partial(_traffic, seen), partial(_offsets, seen)])
+    if outgoing is not None:
+        outgoing.keep_names({*seen.services, *seen.graph.services["service_name"].dropna()})
     return found
 
 
