@@ -19,6 +19,7 @@ from tracekit.cli import app
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.ledger import ledger_in
+from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
 
@@ -187,6 +188,101 @@ def test_nothing_personal_leaves(tmp_path):
     assert "jane.doe@example.com" not in text
     assert "removed before writing" in text
     assert "jane.doe@example.com" in tk.report(store, tmp_path / "r.html", redact=None).read_text()
+
+
+SECRETS = {
+    "xoxb-123456789012-abcdefABCDEFghijklmnopqr": "xoxb-123456789012-abcdefABCDEFghijklmnopqr slack",
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789": "failed token ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "AKIAIOSFODNN7EXAMPLE": "card 4111 1111 1111 1111 of AKIAIOSFODNN7EXAMPLE refused",
+    "jane.doe42x@corp-secret.com": "login jane.doe42x@corp-secret.com denied",
+    "9f8a7b6c5d4e3f2a1b0c": "connect to https://api.x.io/?api_key=9f8a7b6c5d4e3f2a1b0c failed",
+    "hunter2secret": "bad password=hunter2secret for bob",
+}
+
+
+def _otlp(spans, service="shop"):
+    """A request of OTLP in JSON, as a line."""
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})
+
+
+def _span(at, **more):
+    """A span of its own trace."""
+    begun = 1767268800 * 10**9 + at * 10**8
+    times = {"startTimeUnixNano": str(begun), "endTimeUnixNano": str(begun + 10**6 * (1 + at % 9))}
+    return {"traceId": f"{at + 1:032x}", "spanId": f"{at + 1:016x}", "name": "GET /u", "kind": 2, **times, **more}
+
+
+def _failing(at, message):
+    """A failed span with an exception."""
+    known = {"exception.message": message, "exception.type": "Err"}
+    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in known.items()]
+    event = {"timeUnixNano": str(1767268800 * 10**9), "name": "exception", "attributes": attributes}
+    return _span(at, status={"code": 2}, events=[event])
+
+
+def _parts_of(text):
+    """Every eight characters in a row of a secret without digits, and all of a mixed one."""
+    return {text[at : at + 8] for at in range(len(text) - 7) if not any(map(str.isdigit, text[at : at + 8]))}
+
+
+def test_exception_messages_are_redacted_before_they_become_templates(tmp_path):
+    messages = [*SECRETS.values(), "order 17 failed", "order 18 failed"]
+    lines = [_otlp([_failing(at, messages[at % len(messages)])]) for at in range(80)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    tk.convert(tmp_path / "a.jsonl", tmp_path / "a.parquet", spans_at_once=30)
+    store, whole = tk.open(tmp_path / "a.parquet"), tk.read(tmp_path / "a.jsonl")
+    page = tk.report(store, tmp_path / "r.html").read_text()
+    kept = [part for secret in SECRETS for part in {secret, *_parts_of(secret)} if part in page]
+    assert kept == []
+    found = Standard.between(sides_of(store), outgoing=Outgoing.of("default")).seen.errors.exceptions
+    expected = tk.errors(whole.redact()).exceptions
+    for one in (found, expected):
+        assert "order <n> failed" in one["exception_message"].tolist()
+    assert sorted(found["exception_message"]) == sorted(expected["exception_message"])
+    assert "Personal data and secrets were removed before writing" in page
+    assert "ghp_abcdefghijklmnopqrstuvwxyz" in tk.report(store, tmp_path / "r.html", redact=None).read_text()
+
+
+def test_a_page_by_parts_shows_no_secret_of_a_message(tmp_path):
+    lines = [_otlp([_failing(at, [*SECRETS.values()][at % len(SECRETS)])]) for at in range(40)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    tk.convert(tmp_path / "a.jsonl", tmp_path / "a.parquet", spans_at_once=20)
+    page = tmp_path / "r.html"
+    ran = CliRunner().invoke(app, ["report", str(tmp_path / "a.parquet"), "--by-parts", "-o", str(page)])
+    assert ran.exit_code == 0, ran.output
+    assert not [secret for secret in SECRETS for part in {secret, *_parts_of(secret)} if part in page.read_text()]
+
+
+@pytest.mark.parametrize("of", ["service", "callee"])
+def test_names_of_services_are_kept_as_in_memory(tmp_path, of):
+    name, peer = "svc-anna.svc@corp-secret.com", "gina.peer@corp-secret.com"
+    service, callee = (name, "db") if of == "service" else ("shop", peer)
+    lines = []
+    for at in range(40):
+        root = _failing(at, "login jane.doe42x@corp-secret.com denied")
+        attributes = [{"key": "peer.service", "value": {"stringValue": callee}}]
+        call = _span(at, kind=3, parentSpanId=root["spanId"], attributes=attributes) | {"spanId": f"{at + 1000:016x}"}
+        lines.append(_otlp([root, call], service))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    tk.convert(tmp_path / "a.jsonl", tmp_path / "a.parquet", spans_at_once=30)
+    pages = [
+        tk.report(one, tmp_path / "r.html").read_text()
+        for one in (tk.open(tmp_path / "a.parquet"), tk.read(tmp_path / "a.jsonl"))
+    ]
+    for page in pages:
+        assert (name if of == "service" else peer) in page
+        assert "jane.doe" not in page
+
+
+def test_a_policy_for_messages_holds_for_a_store(tmp_path):
+    lines = [_otlp([_failing(at, f"customer {at} of Nile refused")]) for at in range(20)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    tk.convert(tmp_path / "a.jsonl", tmp_path / "a.parquet", spans_at_once=10)
+    policy = tk.Policy(keys={"exception.message": "mask"})
+    sides = sides_of(tk.open(tmp_path / "a.parquet"))
+    found = Standard.between(sides, outgoing=Outgoing.of(policy)).seen.errors.exceptions
+    assert found["exception_message"].tolist() == ["[chosen key]"]
 
 
 def test_a_report_of_a_store_can_be_verified(traces, tmp_path):

@@ -26,6 +26,9 @@ from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
+from tracekit.redaction.apply import redacted_texts
+from tracekit.redaction.keys import context_of
+from tracekit.redaction.replace import CHOSEN, substitute
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import distinct_by, group_codes, sum_by
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.grouping import By, Key
     from tracekit.parts import On, Parts
+    from tracekit.redaction.policy import Policy
 
 _READ, _LONGEST = 2000, 300  # characters of a message that are read, and kept
 _TEMPLATES = (
@@ -54,6 +58,7 @@ _TEMPLATES = (
 )
 _CLASSES = (ErrorClass.FAULT, ErrorClass.CLIENT, ErrorClass.THROTTLE, ErrorClass.UNSPECIFIED)
 _KEYS = ("service_name", "operation")
+_MESSAGE = "exception.message"
 _EXCEPTION = ["service_name", "exception_type", "exception_message"]
 
 
@@ -186,30 +191,68 @@ def errors(
     check_names(traces, () if customer is None else customer)
     check_on(on, *sides)
     found = _read(traces, by, customer, roots=roots, on=on_side(traces, on))
-    sums, exceptions = found.state, exceptions_of(found.state.exceptions)
+    sums, exceptions = found.state, exceptions_of(found.state.exceptions.found)
     origins = origins_of(sums.origins, Steps.of(traces), confidence=confidence)
     table = origins.table
     if baseline is not None:
         before = _read(baseline, (), None, roots=roots, on=on_side(baseline, on)).state
-        exceptions = _against(exceptions, exceptions_of(before.exceptions), _EXCEPTION, ["event_count", "trace_count"])
+        exceptions = _against(
+            exceptions, exceptions_of(before.exceptions.found), _EXCEPTION, ["event_count", "trace_count"]
+        )
         known = origins_of(before.origins, Steps.of(baseline)).table
         table = _against(table, known, list(_KEYS), ["request_count", "request_ratio"])
+    return _result(found, by, confidence, exceptions, table, origins.over_time)
+
+
+def redacted_errors(traces: Parts, policy: Policy) -> tuple[Errors, list[str]]:
+    """Return the errors of a store as they may leave: messages are redacted before they become templates.
+
+    A template has lost the digits by which a secret is known, so that it cannot be searched any more.  The second value
+    has one whole message for each template that something was removed from: the caller notes what was in it.
+    """
+    found = _read(traces, _KEYS, None, roots=False, on=None, policy=policy)
+    origins = origins_of(found.state.origins, Steps.of(traces))
+    exceptions = exceptions_of(found.state.exceptions.found)
+    result = _result(found, _KEYS, 0.95, exceptions, origins.table, origins.over_time)
+    return result, list(found.state.exceptions.whole.values())
+
+
+def _result(
+    found: Part[ErrorSums],
+    by: By,
+    confidence: float,
+    exceptions: pd.DataFrame,
+    origins: pd.DataFrame,
+    time: pd.DataFrame,
+) -> Errors:
+    """Return the result from the sums of all traces and the tables of exceptions and origins."""
     return Errors(
-        summarise([sums.operations], list(named(by)), confidence=confidence),
+        summarise([found.state.operations], list(named(by)), confidence=confidence),
         exceptions,
-        edges_of(sums.edges),
-        chains_of(sums.chains),
-        table,
-        origins.over_time,
+        edges_of(found.state.edges),
+        chains_of(found.state.chains),
+        origins,
+        time,
         found.weights.statement,
     )
+
+
+class Exceptions(NamedTuple):
+    """Exceptions in sums, and one whole message (the least) for each template that something was removed from."""
+
+    found: Occurrences
+    whole: dict[str, str]
+
+    def __add__(self, other: Exceptions) -> Exceptions:  # type: ignore[override]  # not that of a tuple
+        """Return those of both."""
+        return Exceptions(self.found + other.found, _least([*self.whole.items(), *other.whole.items()]))
 
 
 class ErrorSums(NamedTuple):
     """Errors in sums: the tables behind the frames of ``Errors``, and whether any call seems skewed (not in memory)."""
 
     operations: Aggregate
-    exceptions: Occurrences
+    exceptions: Exceptions
     edges: EdgeSums
     chains: Occurrences
     origins: OriginSums
@@ -228,23 +271,29 @@ class ErrorSums(NamedTuple):
         )
 
 
-def _read(traces: TraceSet | Parts, by: By, customer: Key | None, *, roots: bool, on: On) -> Part[ErrorSums]:
+def _read(
+    traces: TraceSet | Parts, by: By, customer: Key | None, *, roots: bool, on: On, policy: Policy | None = None
+) -> Part[ErrorSums]:
     """Return the sums of all traces; times on the critical path are those by corrected clocks."""
     skew = "auto" if isinstance(traces, TraceSet) else "off"
-    state = partial(_tabulate_all, by=by, customer=customer, roots=roots, steps=Steps.of(traces), skew=skew)
+    keys: dict[str, Any] = {"by": by, "customer": customer, "roots": roots}
+    state = partial(_tabulate_all, **keys, steps=Steps.of(traces), skew=skew, policy=policy)
     found = over_parts(traces, state, ErrorSums.__add__, on=on)
-    if isinstance(traces, TraceSet) or not found.state.seems_skewed or not len(found.state.exceptions.table):
+    if isinstance(traces, TraceSet) or not found.state.seems_skewed or not len(found.state.exceptions.found.table):
         return found
     offsets = offsets_by_id(traces.reduce(part_calls, operator.add, on=on))
-    again = over_parts(traces, partial(tabulate_exceptions, skew=offsets or "off"), Occurrences.__add__, on=on)
+    later = partial(tabulate_exceptions, skew=offsets or "off", policy=policy)
+    again = over_parts(traces, later, Exceptions.__add__, on=on)
     return found._replace(state=found.state._replace(exceptions=again.state))
 
 
-def _tabulate_all(traces: TraceSet, by: By, customer: Key | None, steps: Steps, skew: str, *, roots: bool) -> ErrorSums:
+def _tabulate_all(
+    traces: TraceSet, by: By, customer: Key | None, steps: Steps, skew: str, *, roots: bool, policy: Policy | None
+) -> ErrorSums:
     """Return the sums of whole traces; with ``skew="off"`` also whether the clocks seem skewed."""
     return ErrorSums(
         tabulate(traces, by, roots=roots),
-        tabulate_exceptions(traces, skew),
+        tabulate_exceptions(traces, skew, policy),
         tabulate_edges(traces),
         tabulate_chains(traces),
         tabulate_origins(traces, steps, customer),
@@ -293,7 +342,20 @@ def message_template(message: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def tabulate_exceptions(traces: TraceSet, skew: Any = "auto") -> Occurrences:
+def _redacted(messages: list[str], policy: Policy) -> list[str]:
+    """Return exception messages without what a policy removes."""
+    action = policy.action_of_key(_MESSAGE)
+    if action is None:
+        return redacted_texts(messages, policy, context=context_of(_MESSAGE))
+    return [substitute(message, CHOSEN, action, policy) for message in messages]
+
+
+def _least(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the least message of each template, which does not depend on the order of parts."""
+    return dict(sorted(pairs, reverse=True))
+
+
+def tabulate_exceptions(traces: TraceSet, skew: Any = "auto", policy: Policy | None = None) -> Exceptions:
     """Return the additive table behind ``Errors.exceptions`` for whole traces; ``skew`` as for ``critical_path``."""
     events = traces.events
     shown = ((events["name"] == "exception") | events["exception_type"].notna()).to_numpy(bool)
@@ -301,7 +363,10 @@ def tabulate_exceptions(traces: TraceSet, skew: Any = "auto") -> Occurrences:
     shown = shown & ~traces.is_inferred[span]
     events, span = events[shown], span[shown]
     messages = events["exception_message"].cat
-    template = [message_template(str(message)) for message in messages.categories]
+    before = [str(message) for message in messages.categories]
+    after = before if policy is None else _redacted(before, policy)
+    template = [message_template(message) for message in after]
+    whole = [(to, old) for to, old, new in zip(template, before, after, strict=True) if old != new]
     service, kind = traces.codes("service_name").take(span), events["exception_type"].cat
     distinct = {text: at for at, text in enumerate(dict.fromkeys(template))}
     number = np.array([*(distinct[text] for text in template), -1], np.int64)
@@ -324,7 +389,8 @@ def tabulate_exceptions(traces: TraceSet, skew: Any = "auto") -> Occurrences:
         "trace_count": distinct_by(group, traces.forest.trace[span], groups),
         "path_time_ns": path_time,
     }
-    return Occurrences.of(keys, sums, Firsts.of(traces, group, span, groups, time, time != LATER))
+    found = Occurrences.of(keys, sums, Firsts.of(traces, group, span, groups, time, time != LATER))
+    return Exceptions(found, _least(whole))
 
 
 def exceptions_of(found: Occurrences) -> pd.DataFrame:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tracekit.checks.logs.result import Logs
     from tracekit.columns import Array
     from tracekit.parts import Parts
+    from tracekit.redaction.policy import Policy
     from tracekit.stats.intervals import Ratio
     from tracekit.weights.ingestion_horizon import IngestionHorizon
     from tracekit.weights.known import Weights
@@ -83,6 +84,8 @@ class Case:
         Deployments, as for ``timeline``; None for those in ``service.version``.
     recording
         The recording that traces and baseline are parts of; None if they are recordings of their own.
+    policy
+        What becomes of personal data in exception messages of a store, before they become templates; None to keep it.
     comparison
         What the traces are compared with, in words, if no baseline was given; empty otherwise.
     horizon, recorded
@@ -108,6 +111,7 @@ class Case:
     baseline: Case | None = None
     logs: Logs | None = None
     deployments: Any = None
+    policy: Policy | None = None
     recording: TraceSet | Parts | None = None
     comparison: str = ""
     horizon: IngestionHorizon | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.shares import shares
 from tracekit.analysis.critical_path.stored import StoredPaths
-from tracekit.analysis.errors import Errors, errors
+from tracekit.analysis.errors import Errors, errors, redacted_errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.analysis.self_time import SelfTime, self_time
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tracekit.checks.content import Content
     from tracekit.columns import Array
     from tracekit.parts import Parts
+    from tracekit.redaction.policy import Policy
     from tracekit.weights.known import WeightTotals
 
 ENOUGH = 20  # fewest traces for a usable p95; endpoints with fewer are shown, but never as the slowest
@@ -47,9 +48,12 @@ class Overview:
     ----------
     source
         Any set, also an empty one, or a store of traces.
+    policy
+        What becomes of personal data in exception messages of a store, before they become templates; None to keep it.
     """
 
     source: TraceSet | Parts
+    policy: Policy | None = field(default=None, kw_only=True)
 
     @property
     def traces(self) -> TraceSet:
@@ -151,7 +155,19 @@ class Overview:
     @cached_property
     def errors(self) -> Errors:
         """Errors by operation."""
-        return errors(self.source)
+        return self._errors[0]
+
+    @property
+    def redacted_messages(self) -> list[str]:
+        """Whole exception messages that something was removed from, one for each template."""
+        return self._errors[1]
+
+    @cached_property
+    def _errors(self) -> tuple[Errors, list[str]]:
+        """Errors by operation, and the messages that were redacted."""
+        if self.policy is None or isinstance(self.source, TraceSet):
+            return errors(self.source), []
+        return redacted_errors(self.source, self.policy)
 
     @property
     def path(self) -> CriticalPath:
@@ -223,7 +239,7 @@ class Overview:
 
 def overview(case: Case) -> Overview:
     """Return the traces of a case with the results of the analyses."""
-    return Overview(case.source)
+    return Overview(case.source, policy=case.policy)
 
 
 def error_rate(traces: TraceSet | Parts, confidence: float = 0.95) -> Estimate:

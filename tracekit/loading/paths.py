@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+from typing import Final
 
 from tracekit.errors import LoadError
 
@@ -19,12 +21,26 @@ _CODES = {
 }
 
 
+_USER: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?@:'\"]*@|[^\s/?@:'\"]*:[^\s?'\"]*@)")
+
+
 def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
     """Return the LoadError for a path that cannot be read."""
     reason = f"{error.strerror or error}"
     code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
     message = f"{code} {shown(path)}: {found}; {hint or default}"
     return LoadError(message, source=shown(path), code=code)
+
+
+def without_credentials(text: str) -> str:
+    """Return a text with the user and password of URLs in it removed; a password may contain ``/``.
+
+    Examples
+    --------
+    >>> without_credentials("cannot open s3://key:sec/ret@bucket/x?region=eu")
+    'cannot open s3://bucket/x?region=eu'
+    """
+    return _USER.sub(r"\1", text)
 
 
 def shown(path: object) -> str:

@@ -1,7 +1,8 @@
 """Results of a store as they may leave: their tables without personal data and secrets.
 
 Of traces in memory, everything is computed from redacted traces.  A store would have to be redacted in every pass, so
-the texts of its tables are searched instead; exemplar traces are redacted as a whole.
+the texts of its tables are searched instead; exemplar traces are redacted as a whole, and exception messages before
+they become templates.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from tracekit.checks.overview import Overview
 from tracekit.findings import Findings
+from tracekit.redaction.keys import context_of
 from tracekit.report.ledger import plain
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Leaving(Overview):
     @cached_property
     def errors(self) -> Errors:
         """Errors by operation."""
+        self.outgoing.texts(self.seen.redacted_messages, context_of("exception.message"))  # notes what is in them
         return redacted_result(self.seen.errors, self.outgoing)
 
     @cached_property

@@ -32,7 +32,7 @@ from tracekit.views.markup import Markup
 from tracekit.views.tkw1 import MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tracekit.redaction.policy import Policy
@@ -47,6 +47,8 @@ _LISTS: Final = (list, tuple, set, frozenset)
 _CONTAINERS: Final = (*_LISTS, dict, np.ndarray)
 _DEEPEST: Final = 4
 _CUT: Final = "…"  # at the end of a shortened text
+_PLACE: Final = "{0}{0}"  # the mark of a name that is kept
+_PRIVATE: Final = 0xF0000  # characters for private use
 _HEAD: Final = 40  # bytes of a longer value that are searched for: views shorten texts
 _COLUMNS: Final = {"trace_id", "span_id", "parent_span_id", "exemplar_trace_id", "service_name", "host_name"}
 
@@ -63,6 +65,7 @@ class Outgoing:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.values: set[str] = {policy.secret} if policy.secret else set()
+        self.names: dict[str, str] = {}
         self.removed: list[pd.DataFrame] = []
         self._earlier: list[pd.DataFrame] = []
         self._sets: dict[int, tuple[TraceSet, TraceSet]] = {}
@@ -109,15 +112,36 @@ class Outgoing:
         if known:
             say(pd.concat(known, ignore_index=True), path)
 
+    def keep_names(self, names: Iterable[str]) -> None:
+        """Leave the names of services and callees as they are, as in traces: also those that look like an address."""
+        known = sorted({name for name in names if redacted_texts([name], self.policy) != [name]}, key=len, reverse=True)
+        self.names = {name: _PLACE.format(chr(_PRIVATE + at)) for at, name in enumerate(known)}
+        self.values -= {value for value in self.values if any(value in name for name in known)}
+
     def texts(self, texts: Sequence[str], context: Context | None = None) -> list[str]:
         """Return texts without what the policy removes, and without what was removed elsewhere in the file."""
         before = list(texts)
-        after = redacted_texts(before, self.policy, context=context, values=self.values)
+        after = redacted_texts(
+            [self._hidden(text) for text in before], self.policy, context=context, values=self.values
+        )
+        after = [self._restored(text) for text in after]
         changed = sum(one != other for one, other in zip(before, after, strict=True))
         if changed:
             row = {"kind": "text", "where": "text of the page", "key": "", "value_count": changed}
             self.removed.append(pd.DataFrame([row]))
         return after
+
+    def _hidden(self, text: str) -> str:
+        """Return a text with a mark for each name that is kept."""
+        for name, mark in self.names.items():
+            text = text.replace(name, mark)
+        return text
+
+    def _restored(self, text: str) -> str:
+        """Return a text with the names instead of their marks."""
+        for name, mark in self.names.items():
+            text = text.replace(mark, name)
+        return text
 
     def text(self, text: str) -> str:
         """Return one text."""

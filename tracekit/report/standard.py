@@ -491,12 +491,15 @@ def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard
     """Return the standard report of a store: its analyses read the parts together."""
     rounds = Rounds()
     traces, recording = (rounds.of(store) for store in (sides.traces, sides.recording) if isinstance(store, TraceStore))
-    found = Standard(Case(traces), sides._replace(traces=traces, recording=recording), goals, outgoing=outgoing)
+    case = Case(traces, policy=None if outgoing is None else outgoing.policy)
+    found = Standard(case, sides._replace(traces=traces, recording=recording), goals, outgoing=outgoing)
     seen = found.case.result(overview)
     asked: list[Callable[[], Any]] = [partial(getattr, seen, name) for name in _RESULTS]
     asked += [partial(run_check, check, found.case) for check in CHECKS if check.by_parts]
     asked += [partial(timeline_of, found.sides), partial(goals_shown, traces, goals), partial(set_facts, traces)]
     rounds.run([*asked, partial(_traffic, seen), partial(_offsets, seen)])
+    if outgoing is not None:
+        outgoing.keep_names({*seen.services, *seen.graph.services["service_name"].dropna()})
     return found
 
 

@@ -1,7 +1,9 @@
 """Stores at a URL: the same numbers as on disk, wherever they are read; and what is said of a filesystem that fails."""
 
+import shutil
 import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
@@ -237,3 +239,34 @@ def test_what_no_filesystem_opens_is_named(monkeypatch):
 def test_other_readers_name_what_opens_a_url():
     with pytest.raises(LoadError, match=r"found a URL \(s3://\); download it, .*; a store: tk.open"):
         tk.read("s3://b/a.parquet")
+
+
+@pytest.mark.parametrize("url", ["s3://AKIAX:sec/ret@bucket/x?wrong=1", "abfs://user:sec/ret@c/a", "xyz://u:sec/ret@c"])
+def test_credentials_of_a_url_are_not_quoted(url):
+    with pytest.raises((LoadError, ImportError), match=r"://(bucket|c)") as caught:
+        tk.open(url)
+    said = "".join(traceback.format_exception(caught.value, limit=0))
+    assert not [secret for secret in ("AKIAX", "sec/", "ret@", "sec") if secret in said.replace("secre", "")]
+
+
+def test_a_package_that_is_lacking_is_named_without_credentials(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(ImportError, match="expected fsspec to open https://localhost, found no such package") as caught:
+        tk.open("https://user:pass/w@localhost")
+    assert "pass" not in str(caught.value).replace("pass ", "")
+
+
+def test_a_reader_of_files_quotes_no_credentials():
+    with pytest.raises(LoadError, match="PATH_SPECIAL http://localhost:1/x: expected a file") as caught:
+        tk.read("http://u:hunter2@localhost:1/x")
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value, limit=0))
+    assert caught.value.source == "http://localhost:1/x"
+
+
+def test_an_at_sign_in_a_path_is_part_of_it(local, memory, tmp_path):
+    shutil.copytree(local.path, tmp_path / "a@b" / "a.parquet")
+    assert len(tk.open(f"file://{tmp_path}/a@b/a.parquet")) == len(local)
+    memory.put(str(local.path), f"/{BUCKET}/a@b/a.parquet", recursive=True)
+    store = tk.open(f"memory://{BUCKET}/a@b/a.parquet")
+    assert str(store.path) == f"memory://{BUCKET}/a@b/a.parquet"
+    assert len(store) == len(local)

@@ -28,7 +28,7 @@ from tracekit.loading.opening.source import (
     is_open_pipe,
     open_file,
 )
-from tracekit.loading.paths import STORE_MARKER, path_error, shown
+from tracekit.loading.paths import STORE_MARKER, path_error, shown, without_credentials
 from tracekit.loading.store.place import recover
 
 __all__ = ["Source", "expand"]
@@ -88,7 +88,8 @@ def _expand_path(text: str) -> list[Source]:
         if scheme := _SCHEME.match(text):
             message = f"expected a file, found a URL ({scheme[0]}); download it, or pipe it in and read '-';"
             message += " a store: tk.open"
-            raise LoadError(f"PATH_SPECIAL {shown(text)}: {message}", source=text, code="PATH_SPECIAL") from error
+            name = shown(without_credentials(text))
+            raise LoadError(f"PATH_SPECIAL {name}: {message}", source=name, code="PATH_SPECIAL") from None
         if isinstance(error, FileNotFoundError) and glob.has_magic(text):
             return _expand_pattern(str(path))
         if isinstance(error, ValueError):

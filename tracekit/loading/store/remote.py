@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tracekit.errors import LoadError
-from tracekit.loading.paths import shown
+from tracekit.loading.paths import shown, without_credentials
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(?:[^/@]*@)?([^?]*)")
 _OF_PYARROW: Final = {"s3", "gs", "gcs"}
+_SHORTEST: Final = 4  # characters of a part of credentials that is looked for in messages
 _LOCAL: Final = {"file", "local"}
 _DENIED: Final = re.compile(
     r"access.?denied|forbidden|\b40[13]\b|credential|signature|invalidaccesskey|expired.?token|unauthorized",
@@ -85,7 +86,7 @@ class RemotePath:
 
     def _failure(self, error: Exception) -> LoadError:
         """Return the LoadError for a file that the filesystem does not give."""
-        reason = shown(" ".join(str(error).split())) or type(error).__name__
+        reason = shown(without_credentials(" ".join(str(error).split()))) or type(error).__name__
         if isinstance(error, PermissionError) or _DENIED.search(reason):
             message = f"expected permission to read, found {reason:.300}; check the credentials (for S3 AWS_PROFILE, or"
             message += " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and that they may list and read this folder"
@@ -105,15 +106,34 @@ def place_of(path: str | PathLike[str], filesystem: Any = None) -> Place:
     url = _URL.fullmatch(str(path).partition("?")[0])
     if filesystem is not None:
         inside = (url[2] if url else str(path)).rstrip("/")
-        return RemotePath(_of_pyarrow(filesystem), inside, f"{url[1]}://{inside}" if url else inside)
+        return RemotePath(
+            _of_pyarrow(filesystem), inside, without_credentials(f"{url[1]}://{inside}") if url else inside
+        )
     if url is None:
         return Path(path).expanduser()
     scheme, inside = url[1].lower(), url[2].rstrip("/")
     if scheme in _LOCAL:
         return Path(inside)
-    clean = f"{scheme}://{inside}"
+    clean = without_credentials(f"{scheme}://{inside}")
     opened, within = _own(str(path), clean) if scheme in _OF_PYARROW else _by_fsspec(str(path), clean)
     return RemotePath(opened, within.rstrip("/"), clean)
+
+
+def _refused(url: str, clean: str, error: Exception) -> LoadError:
+    """Return the LoadError for a URL whose filesystem cannot be opened, without its credentials."""
+    told = _without(url, str(error))
+    safe: Exception = PermissionError(told) if isinstance(error, PermissionError) else OSError(told)
+    return RemotePath(None, "", clean)._failure(safe if told else error)  # noqa: SLF001 - of this module
+
+
+def _without(url: str, text: str) -> str:
+    """Return a text without the credentials of a URL, also where it quotes only a part of the URL."""
+    _, _, rest = url.partition("?")[0].partition("://")
+    user, _, _ = rest.rpartition("@")
+    said = without_credentials(text)
+    for secret in sorted({user, *user.split(":", 1), *user.split("/")}, key=len, reverse=True):
+        said = said.replace(secret, "[removed]") if len(secret) >= _SHORTEST else said
+    return said
 
 
 def _own(url: str, clean: str) -> tuple[Any, str]:
@@ -123,7 +143,7 @@ def _own(url: str, clean: str) -> tuple[Any, str]:
     try:
         found, path = fs.FileSystem.from_uri(url)
     except (OSError, ValueError) as error:
-        raise RemotePath(None, "", clean)._failure(error) from error  # noqa: SLF001 - of this module
+        raise _refused(url, clean, error) from None  # the error contains the URL, with credentials
     return found, path
 
 
@@ -137,9 +157,10 @@ def _by_fsspec(url: str, clean: str) -> tuple[Any, str]:
     try:
         found, path = url_to_fs(url)
     except ImportError as error:
-        raise ImportError(f"expected the package that opens {shown(clean)}, found none: {error}") from error
-    except Exception as error:
-        raise RemotePath(None, "", clean)._failure(error) from error  # noqa: SLF001 - of this module
+        reason = _without(url, str(error))
+        raise ImportError(f"expected the package that opens {shown(clean)}, found none: {reason}") from None
+    except Exception as error:  # noqa: BLE001 - of any filesystem
+        raise _refused(url, clean, error) from None  # the error contains the URL, with credentials
     return _of_pyarrow(found), path
 
 

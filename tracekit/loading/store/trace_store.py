@@ -244,7 +244,8 @@ class TraceStore(Shown):
     def between(self, start: Any, end: Any = None) -> TraceStore:
         """Return the traces whose root starts in [start, end); see ``TraceSet.between``.
 
-        Parts outside of the window are not read.
+        Parts outside of the window are not read.  A time of day, and the check that the window is within the recording,
+        refer to the whole recording, also after ``where``; those of a TraceSet refer to the traces chosen so far.
 
         Parameters
         ----------
@@ -409,8 +410,10 @@ class TraceStore(Shown):
         ------
         ValueError
             No trace, or more than one, has this prefix.
+        TypeError
+            Not a text.
         """
-        return one_trace(self.tasks, trace_id, is_chosen=self.is_chosen)
+        return one_trace(self.tasks, _id_text(trace_id), is_chosen=self.is_chosen)
 
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces as a TraceSet: of the parts that have none of them, only the ids are read.
@@ -424,6 +427,8 @@ class TraceStore(Shown):
         ------
         ValueError
             Not the id of a trace.
+        TypeError
+            A text instead of several, or an id that is not a text.
 
         Examples
         --------
@@ -433,6 +438,8 @@ class TraceStore(Shown):
         ...     len(store.traces(shop.trace_ids[:2]))
         2
         """
+        if isinstance(trace_ids, str):
+            raise TypeError(f"expected several trace ids, found the text {trace_ids!r}; trace(...) returns one trace")
         numbers = sorted({_number_of(one) for one in trace_ids})
         wanted = np.array([divmod(number, 2**64) for number in numbers], np.uint64).reshape(-1, 2)
         return self._union(self._with_ids(wanted))
@@ -441,11 +448,10 @@ class TraceStore(Shown):
         """Yield the traces of each part that are among these, given as (trace_hi, trace_lo)."""
         for part in self.parts() if len(wanted) else ():
             hi, lo = part.columns.spans.trace_hi, part.columns.spans.trace_lo
-            near = np.flatnonzero(np.isin(lo, wanted[:, 1]))
-            near = near[((hi[near, None] == wanted[:, 0]) & (lo[near, None] == wanted[:, 1])).any(axis=1)]
-            if len(near):
-                found = np.zeros(len(hi), bool)
-                found[near] = True
+            found = np.isin(lo, wanted[:, 1])
+            near = np.flatnonzero(found)
+            found[near] = _is_among(hi[near], lo[near], wanted)
+            if found.any():
                 yield part.where(found)
 
     def load(self) -> TraceSet:
@@ -627,12 +633,31 @@ def open(path: str | Path, *, filesystem: Any = None, on: On = None) -> TraceSto
     return TraceStore(folder, marker, tuple(range(len(marker.parts))), on=on)
 
 
+def _id_text(trace_id: object) -> str:
+    """Return the id of a trace; TypeError for what is no text."""
+    if not isinstance(trace_id, str):
+        raise TypeError(f"expected the id of a trace as text, found {type(trace_id).__name__}")
+    return trace_id
+
+
 def _number_of(trace_id: str) -> int:
     """Return the id of a trace as a number; ValueError for another text."""
-    plain = plain_id(trace_id)
+    plain = plain_id(_id_text(trace_id))
     if not _TRACE_ID.fullmatch(plain):
         raise ValueError(f"expected the id of a trace, up to 32 hexadecimal digits, found {trace_id!r}")
     return int(plain, 16)
+
+
+def _is_among(hi: Array, lo: Array, wanted: Array) -> Array:
+    """Return whether each id is one of those wanted, pairs in ascending order of (hi, lo)."""
+    ids = np.zeros(len(wanted) + len(hi), [("hi", np.uint64), ("lo", np.uint64)])
+    ids["hi"], ids["lo"] = np.append(wanted[:, 0], hi), np.append(wanted[:, 1], lo)
+    order = np.lexsort((ids["lo"], ids["hi"]))
+    number = np.empty(len(ids), np.int64)
+    number[order] = np.cumsum(np.append(False, ids[order][1:] != ids[order][:-1]))
+    is_wanted = np.zeros(len(ids), bool)
+    is_wanted[number[: len(wanted)]] = True
+    return np.asarray(is_wanted[number[len(wanted) :]])
 
 
 def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:
