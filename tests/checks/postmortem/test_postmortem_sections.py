@@ -119,6 +119,24 @@ def test_the_first_hypothesis_is_the_planted_service(kind, seed):
     assert all(numbers_of(one)["at_ns"] - 120e9 <= begin <= numbers_of(one)["until_ns"] + 120e9 for one in onset)
 
 
+def test_too_few_traces_are_those_of_an_endpoint(story, sides):
+    """All five endpoints have at least 36 traces: three have no interval of the change, none has too few traces."""
+    before, during = sides
+    assert tk.compare(before, during).endpoints["baseline_trace_count"].min() == 36
+    said = "3 of 5 endpoints have too few traces for an interval of the p95: its change is not estimable."
+    assert said in texts(story.limits)
+    assert not any("fewer than 20 traces" in text for text in texts(story.limits))
+
+
+def test_an_endpoint_with_19_traces_has_too_few(sides):
+    condition = "service_name == 'storefront' and operation == 'GET /orders/{order_id}'"
+    rare = [side.where(condition).trace_ids[19:] for side in sides]
+    before, during = (side.where(~side.spans["trace_id"].isin(ids)) for side, ids in zip(sides, rare, strict=True))
+    found = texts(tk.investigate(during, before).story.limits)
+    assert "1 of 5 endpoints has fewer than 20 traces on a side: whether they regressed cannot be told." in found
+    assert any(text.startswith("2 of 5 endpoints have too few traces for an interval") for text in found)
+
+
 # ------------------------------------------------------------------ nothing to say
 
 
