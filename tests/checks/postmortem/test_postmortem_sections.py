@@ -137,6 +137,27 @@ def test_an_endpoint_with_19_traces_has_too_few(sides):
     assert any(text.startswith("2 of 5 endpoints have too few traces for an interval") for text in found)
 
 
+@pytest.mark.parametrize("kind", ["slow service", "failures"])
+def test_no_condition_has_a_removed_name(kind):
+    """A condition with ``[API token]`` would select nothing of the traces as they were recorded."""
+    token = "sk_live_51HdkJ2eZvKYlo2C0abcdefgh"
+    sides = []
+    for side in incident(np.random.default_rng(3), kind)[:2]:
+        spans = side.spans
+        spans["service_name"] = spans["service_name"].astype(object).map(lambda name: f"{name} {token}")
+        sides.append(tk.TraceSet.from_spans(spans).with_weights(1))
+    before, now = sides
+    as_recorded = checks_of(tk.investigate(now, before).story)
+    assert any(token in numbers_of(one)["command"] for one in as_recorded)
+    story = tk.investigate(now.redact(), before.redact()).story
+    assert "[API token]" in story.hypotheses[0].claim.headline
+    found = [one for one in checks_of(story) if numbers_of(one)["kind"] in {"diff", "x-ray", "traceql"}]
+    assert not [one.headline for one in found if "API token" in one.headline]
+    for one in found:
+        *_, condition = shlex.split(numbers_of(one)["command"])
+        assert evaluate(condition, tk.compare(before, now)).outcome == "failed"
+
+
 # ------------------------------------------------------------------ nothing to say
 
 

@@ -11,6 +11,7 @@ from tracekit.analysis.compare.compute import compare
 from tracekit.analysis.compare.gates import evaluate
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.overview import ENOUGH
+from tracekit.checks.postmortem.removed_names import is_removed
 from tracekit.checks.screen.cause import cause_of
 from tracekit.findings import Finding
 from tracekit.text import clean
@@ -59,7 +60,7 @@ def symptom_gates(made: Made) -> list[Finding]:
     found = []
     if made.regression.metric == "error_rate":
         found.append(_smallest(made, "error_rate rises", _POINTS))
-    if row is not None and (place := _place(row)):
+    if row is not None and (place := _place(made, row)):
         found.append(_smallest(made, f"p95_ms of {place} rises", _PERCENT))
     if not found or not any(found):
         found.append(_smallest(made, "mean_ms rises", _PERCENT))
@@ -74,18 +75,18 @@ def cause_gates(made: Made) -> list[Finding]:
     found = []
     if row["baseline_trace_count"] == 0:
         found.append(_smallest(made, "new operation", ("",)))
-    elif place := _place(row):
+    elif place := _place(made, row):
         for name, metric in _METRICS.items():
             if row[f"{name}_change_ns"] > 0:
                 found.append(_smallest(made, f"{metric} of {place} rises", _PERCENT))
     return [one for one in found if one is not None]
 
 
-def _place(row: pd.Series) -> str:
+def _place(made: Made, row: pd.Series) -> str:
     """Return the name of an operation as a condition takes it; empty where it cannot be written in one."""
     name = f"{row['service_name']} {row['operation']}"
     is_plain = clean(name) == name and " ".join(name.split()) == name and len(name) <= _LONGEST and "`" not in name
-    return name if is_plain else ""
+    return name if is_plain and not is_removed(made.case, name) else ""
 
 
 def _smallest(made: Made, start: str, amounts: Sequence[str]) -> Finding | None:
