@@ -192,6 +192,30 @@ def test_names_do_not_become_markup_in_markdown(hostile, tmp_path):
     assert "evil.example" in outside
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ impact[0] }}",
+        "{{ summary }}",
+        "{{ hypotheses|tojson }}",
+        "{{ hypotheses[0].claim.numbers }}",
+        "{% for one in hypotheses %}{{ one.claim.numbers.items()|list }}{% endfor %}",
+        "{{ hypotheses[0].claim.text|safe }}",
+        "{{ hypotheses[0].claim.numbers|xmlattr }}",
+        "{{ '<b>'|escape ~ hypotheses[0].claim.text }}",
+        "{{ sections|map(attribute='entries')|list|pprint }}",
+    ],
+)
+def test_names_do_not_become_markup_in_a_template(hostile, tmp_path, source):
+    template = tmp_path / "team.md"
+    template.write_text(source)
+    text = hostile.postmortem(tmp_path / "a.md", template=template).read_text()
+    tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(text)
+    inline = [child for token in tokens for child in token.children or []]
+    assert {one.type for one in inline} <= {"text", "softbreak", "text_special"}
+    assert len(text) > 40
+
+
 def test_a_template_has_headings_of_its_own(case, tmp_path):
     template = tmp_path / "team.md"
     template.write_text(
@@ -214,6 +238,7 @@ def test_a_template_has_headings_of_its_own(case, tmp_path):
         ("{{ title.__class__.__mro__ }}", r"access to attribute '__class__' of 'str' object is unsafe"),
         ("{{ ().__class__.__base__.__subclasses__() }}", r"is unsafe"),
         ("{{ range(10 ** 9)|list|length }}", r"Range too big"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", r"maximum recursion depth"),
     ],
 )
 def test_a_template_that_fails_says_where(case, tmp_path, source, said):
@@ -265,3 +290,6 @@ def test_the_command_writes_it(tmp_path):
     ran = CliRunner().invoke(app, [*call[:-2], "--template", "t.md", "--postmortem", "a.html"])
     assert ran.exit_code == 2
     assert "a template needs --postmortem with a .md file" in ran.stderr
+    ran = CliRunner().invoke(app, [*call[:-4], "--length", "executive"])
+    assert ran.exit_code == 2
+    assert "a length needs --postmortem" in ran.stderr

@@ -207,6 +207,42 @@ def test_no_traces():
     assert not [line for line in story.limits if line.check == "failed"]
 
 
+@pytest.mark.parametrize("empty", ["before", "now", "both"])
+def test_a_side_without_traces(sides, empty):
+    before, now = (
+        side.head(0 if empty in {name, "both"} else 600) for name, side in zip(("before", "now"), sides, strict=True)
+    )
+    case = tk.investigate(now, before)
+    story = case.story
+    assert not [line.headline for line in story.limits if line.check == "failed"]
+    assert not story.waits
+    assert "not recorded on both sides" not in str(case)
+    assert not story.hypotheses
+
+
+def test_what_would_help_has_no_p95_of_a_few_requests(sides):
+    few, many = (tk.investigate(sides[1].head(number)).story.remedies for number in (19, 600))
+    assert few
+    assert not any("p95" in text for text in texts(few))
+    assert any("p95" in text for text in texts(many))
+
+
+def test_what_would_help_leaves_out_a_p95_that_stays():
+    """Of 40 requests one waits for the cache: without it the mean is lower, and the p95 the same."""
+    rows = []
+    for number in range(40):
+        ids, start = f"{number + 1:032x}", number * 10**9
+        slow = 10**6 if number == 0 else 0
+        root = {"trace_id": ids, "span_id": "1" * 16, "service_name": "front", "name": "GET", "kind": "SERVER"}
+        rows.append(root | {"start_ns": start, "end_ns": start + 10**7 + slow})
+        if slow:
+            below = {"span_id": "2" * 16, "parent_span_id": "1" * 16, "service_name": "cache", "kind": "INTERNAL"}
+            rows.append(root | below | {"start_ns": start, "end_ns": start + slow})
+    story = tk.investigate(tk.TraceSet.from_spans(pd.DataFrame(rows))).story
+    (text,) = [text for text in texts(story.remedies) if text.startswith("Without cache")]
+    assert text == "Without cache GET: mean latency 25.0 µs lower (what-if for 40 recorded requests)."
+
+
 # ------------------------------------------------------------------ lengths
 
 

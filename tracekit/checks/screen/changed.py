@@ -128,6 +128,8 @@ def _released(made: Made, found: list[Release], timing: list[Timing]) -> list[st
     """Return the sentences about versions."""
     if not found:
         cases = [one for one in (made.case, made.case.baseline) if one is not None]
+        if not all(len(one.traces) for one in cases):  # nothing is known about the versions of an empty side
+            return []
         if all(_has_versions(one) for one in cases):
             return ["No new service version."]
         where = " on both sides" * any(_has_versions(one) for one in cases)
