@@ -158,6 +158,24 @@ def test_no_condition_has_a_removed_name(kind):
         assert evaluate(condition, tk.compare(before, now)).outcome == "failed"
 
 
+def test_nothing_coincides_with_an_onset_that_is_not_known():
+    """The mean latency rose after the baseline; by when is not known, so that the release may be after the onset."""
+    before, during = tk.load_sample("n-plus-one-cost")
+    case = tk.investigate(during, before)
+    assert numbers_of(case.first_screen["started"])["high_ns"] is None
+    unknown = "When in these traces the regression began is not known."
+    assert case.first_screen["changed"].headline == (
+        f"inventory 4.0.3 → 4.1.0, first seen 01:06:33. No other service version changed. ({unknown})"
+    )
+    back = f"Roll back inventory to 4.0.3: the baseline does not have 4.1.0. {unknown}"
+    assert case.first_screen["actions"].headline.startswith(f"1. {back} 2. ")
+    story = case.story
+    assert story.actions[0].item.headline == back
+    assert not any("oincides" in text for text in texts(story.findings))
+    assert any(text.startswith("When it began is not known: only that it was after 2026-11-23 01:06:12 UTC")
+               for text in texts(story.limits))  # fmt: skip
+
+
 # ------------------------------------------------------------------ nothing to say
 
 

@@ -51,6 +51,11 @@ def _end(made: Made) -> list[Finding]:
         found.append(_said(text, "tk.timeline(traces).changes", end_ns=course.end_ns))
     if course.low_ns is None:
         found.append(_said("When it began is not in the data.", "tk.timeline(traces).changes"))
+    elif course.high_ns is None:
+        text = (
+            f"When it began is not known: only that it was after {moment(course.low_ns)} UTC, where the baseline ends."
+        )
+        found.append(_said(text, "tk.timeline(traces).changes", low_ns=course.low_ns))
     return found
 
 
