@@ -82,6 +82,9 @@ def test_the_gates_fail_on_the_incident_and_not_on_the_baseline(story, sides):
         assert start == ["tracekit", "diff", "BASELINE", "CURRENT", "--fail-if"]
         assert evaluate(condition, changes).outcome == "failed"
         assert evaluate(condition, null).outcome != "failed"
+    (few,) = [one for one in checks_of(story) if "Within the baseline, too few" in one.headline]
+    needed = evaluate(shlex.split(numbers_of(few)["command"])[-1], null).traces_needed
+    assert few.headline.endswith(f"(exit code 3): it needs about {needed:,} traces a side.")
 
 
 def test_the_queries_select_what_they_say(story, sides):

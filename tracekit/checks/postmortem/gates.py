@@ -14,7 +14,7 @@ from tracekit.checks.overview import ENOUGH
 from tracekit.checks.postmortem.removed_names import is_removed
 from tracekit.checks.screen.cause import cause_of
 from tracekit.findings import Finding
-from tracekit.text import clean
+from tracekit.text import clean, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def _smallest(made: Made, start: str, amounts: Sequence[str]) -> Finding | None:
         return None
     tried = list(_met(start, amounts, both))
     best = next((one for one in tried if one[1] is not None and one[1].outcome == "passed"), None)
-    best = best or next((one for one in tried if one[1] is None or one[1].outcome == "inconclusive"), None)
+    best = best or next((one for one in tried if one[1] is None or one[1].traces_needed is not None), None)
     return None if best is None else _said(*best)
 
 
@@ -117,11 +117,14 @@ def _met(start: str, amounts: Sequence[str], both: _Compared) -> Iterator[tuple[
 def _said(gate: Gate, null: Gate | None) -> Finding:
     """Return what a condition says of the regression, and of the baseline alone."""
     command = f"tracekit diff BASELINE CURRENT --fail-if {shlex.quote(gate.condition)}"
-    alone = {
-        "passed": "The second half of the baseline passes it, compared with the first.",
-        "inconclusive": "Within the baseline, too few traces decide it (exit code 3).",
-    }
-    rest = "The baseline is too small to try it alone." if null is None else alone[null.outcome]
-    values = {"kind": "diff", "command": command, "null_outcome": None if null is None else null.outcome}
+    needed = None if null is None else null.traces_needed
+    rest = "The second half of the baseline passes it, compared with the first."
+    if null is None:
+        rest = "The baseline is too small to try it alone."
+    elif needed is not None:
+        rest = "Within the baseline, too few traces decide it (exit code 3): it needs about"
+        rest += f" {plural(needed, 'trace')} a side."
+    outcome = None if null is None else null.outcome
+    values = {"kind": "diff", "command": command, "null_outcome": outcome, "traces_needed": needed}
     text = f"{command} would have failed: {gate.sentence} {rest}"
     return Finding("postmortem.check", "info", text, values=values, code="tk.compare(before, traces)")

@@ -37,8 +37,8 @@ class Release(NamedTuple):
 class Timing(NamedTuple):
     """When a release came and went: after the regression began, and whether it serves when the data end.
 
-    ``is_undone``: the baseline is later, so that the version is no longer that of the system.  ``is_dated``: it is known
-    by when the regression began.
+    ``is_undone``: the baseline is later, so that the version is no longer that of the system.
+    ``is_dated``: it is known by when the regression began.
     """
 
     is_late: bool
