@@ -35,7 +35,10 @@ def investigate(
     postmortem: Annotated[
         Path | None, typer.Option(help="Also write a postmortem to this file, .html or .md (with pictures).")
     ] = None,
-    length: Annotated[Length, typer.Option(help="Of the postmortem: executive (one page), on-call or full.")] = "full",
+    length: Annotated[
+        Length | None,
+        typer.Option(help="Of the postmortem: executive (one page), on-call or full.", show_default="full"),
+    ] = None,
     template: Annotated[
         Path | None, typer.Option(help="Jinja2 template of the postmortem, for .md: headings of your own.")
     ] = None,
@@ -71,7 +74,7 @@ def investigate(
     Exit code 0; 1 with --fail, if users are hurt when the data end (critical); 2: a file or argument error.
     """
     policy = usable(redact, no_redact=no_redact)
-    _check_postmortem(postmortem, template)
+    _check_postmortem(postmortem, template, length)
     if embed_spans and output is None:
         raise typer.BadParameter("spans are embedded in a report: give --output", param_hint="--embed-spans")
     deployments = _deployments(deployment)
@@ -97,8 +100,9 @@ def investigate(
         written = found.report(output, redact=policy, embed=embed_spans)
         typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
     if postmortem is not None:
-        written = found.postmortem(postmortem, length=length, template=template, redact=policy)
-        typer.echo(f"{written}: postmortem, {length}", err=as_json)
+        chosen = length or "full"
+        written = found.postmortem(postmortem, length=chosen, template=template, redact=policy)
+        typer.echo(f"{written}: postmortem, {chosen}", err=as_json)
     raise typer.Exit(HURT if fail and found.severity == "critical" else 0)
 
 
@@ -112,8 +116,10 @@ def show_screen(found: Investigation) -> None:
     show(screen_table(found.first_screen))
 
 
-def _check_postmortem(postmortem: Path | None, template: Path | None) -> None:
+def _check_postmortem(postmortem: Path | None, template: Path | None, length: Length | None) -> None:
     """Raise a usage error for a postmortem that cannot be written, before any file is opened."""
+    if length is not None and postmortem is None:
+        raise typer.BadParameter("a length needs --postmortem", param_hint="--length")
     if template is not None and (postmortem is None or postmortem.suffix != ".md"):
         raise typer.BadParameter("a template needs --postmortem with a .md file", param_hint="--template")
     if postmortem is not None and postmortem.suffix not in {".html", ".md"}:

@@ -15,6 +15,7 @@ from tracekit.checks.postmortem.result import LENGTHS, TITLES
 from tracekit.cli import app
 from tracekit.errors import RenderError
 from tracekit.investigation import story as making
+from tracekit.report.ledger import ledger_in, not_shown, words_of
 from tracekit.samples import sample_paths
 
 EVIL = {
@@ -72,6 +73,40 @@ def test_a_changed_sentence_is_noticed(case, sides, tmp_path):
     path.write_text(text.replace("Roll back inventory to 4.0.3.", "Roll back inventory to 4.0.1.", 1))
     found = tk.verify(path, sides[1], baseline=sides[0])
     assert set(found.differences["status"]) == {"not shown"}
+
+
+@pytest.mark.parametrize("length", [*LENGTHS, "report"])
+def test_any_digit_of_a_sentence_is_noticed(case, tmp_path, length):
+    """In each of the places where the page shows it: the summary repeats the first hypothesis, and others."""
+    path = tmp_path / "a.html"
+    page = (case.report(path) if length == "report" else case.postmortem(path, length=length)).read_text()
+    stated, is_as_written = ledger_in(page, "a.html")
+    words = words_of(page)
+    assert is_as_written
+    assert not list(not_shown(stated, words))
+    texts = {"".join(claim["text"].replace("`", "").split()) for claim in stated["claims"]}
+    within = [at for text in texts for found in re.finditer(re.escape(text), words) for at in range(*found.span())]
+    digits = sorted({at for at in within if words[at].isdecimal()})
+    for at in np.random.default_rng(0).permutation(digits)[:250].tolist():
+        changed = f"{words[:at]}{(int(words[at]) + 1) % 10}{words[at + 1 :]}"
+        assert list(not_shown(stated, changed)), words[at - 60 : at + 20]
+
+
+def test_one_copy_of_a_sentence_and_the_appendix_are_noticed(case, sides, tmp_path):
+    path = case.postmortem(tmp_path / "a.html", length="on-call")
+    text = path.read_text()
+    sizes = "600 traces, 10,318 spans"
+    cut = text.rindex("of 13 failed requests begin in", 0, text.index("tracekit-claims"))
+    edits = {
+        "appendix Traces": text.replace(sizes, "900 traces, 90,318 spans"),
+        "postmortem.hypothesis": f"{text[:cut]}of 17{text[cut + 5 :]}",
+    }
+    assert text.count(sizes) == 1
+    for name, changed in edits.items():
+        path.write_text(changed)
+        found = tk.verify(path, sides[1], baseline=sides[0]).differences
+        assert set(found["status"]) == {"not shown"}
+        assert found["name"].str.startswith(name).any(), found
 
 
 def test_only_the_full_one_has_the_sections_of_the_report(case, tmp_path):
@@ -157,6 +192,30 @@ def test_names_do_not_become_markup_in_markdown(hostile, tmp_path):
     assert "evil.example" in outside
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ impact[0] }}",
+        "{{ summary }}",
+        "{{ hypotheses|tojson }}",
+        "{{ hypotheses[0].claim.numbers }}",
+        "{% for one in hypotheses %}{{ one.claim.numbers.items()|list }}{% endfor %}",
+        "{{ hypotheses[0].claim.text|safe }}",
+        "{{ hypotheses[0].claim.numbers|xmlattr }}",
+        "{{ '<b>'|escape ~ hypotheses[0].claim.text }}",
+        "{{ sections|map(attribute='entries')|list|pprint }}",
+    ],
+)
+def test_names_do_not_become_markup_in_a_template(hostile, tmp_path, source):
+    template = tmp_path / "team.md"
+    template.write_text(source)
+    text = hostile.postmortem(tmp_path / "a.md", template=template).read_text()
+    tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(text)
+    inline = [child for token in tokens for child in token.children or []]
+    assert {one.type for one in inline} <= {"text", "softbreak", "text_special"}
+    assert len(text) > 40
+
+
 def test_a_template_has_headings_of_its_own(case, tmp_path):
     template = tmp_path / "team.md"
     template.write_text(
@@ -179,6 +238,7 @@ def test_a_template_has_headings_of_its_own(case, tmp_path):
         ("{{ title.__class__.__mro__ }}", r"access to attribute '__class__' of 'str' object is unsafe"),
         ("{{ ().__class__.__base__.__subclasses__() }}", r"is unsafe"),
         ("{{ range(10 ** 9)|list|length }}", r"Range too big"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", r"maximum recursion depth"),
     ],
 )
 def test_a_template_that_fails_says_where(case, tmp_path, source, said):
@@ -230,3 +290,6 @@ def test_the_command_writes_it(tmp_path):
     ran = CliRunner().invoke(app, [*call[:-2], "--template", "t.md", "--postmortem", "a.html"])
     assert ran.exit_code == 2
     assert "a template needs --postmortem with a .md file" in ran.stderr
+    ran = CliRunner().invoke(app, [*call[:-4], "--length", "executive"])
+    assert ran.exit_code == 2
+    assert "a length needs --postmortem" in ran.stderr

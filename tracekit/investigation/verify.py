@@ -17,7 +17,8 @@ from tracekit.findings import Shown
 from tracekit.investigation.investigate import investigate
 from tracekit.redaction.policy import STANDARD
 from tracekit.report.goals import Goals
-from tracekit.report.ledger import is_shown, ledger_in, ledger_of, words_of
+from tracekit.report.ledger import ledger_in, ledger_of, not_shown, shown_count, words_of
+from tracekit.report.postmortem import facts_of
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.spans import spans_in
@@ -132,8 +133,9 @@ def verify(
     -----
     Traces are compared by a checksum of all spans, attributes, events and links after redaction: a change inside a
     value that redaction masks is not seen.  Claims (the first screen, the findings, the sentence of each figure) are
-    compared by their words and by their numbers to 1e-9, and the page has to show their words.  Tables and charts of
-    the page are not compared.
+    compared by their words and by their numbers to 1e-9, and the page has to show their words, as often as when it was
+    written.  The appendix of a postmortem has to follow from the options and checksums; of its files only the names
+    are known.  Tables, tiles, charts and headings of the page are not compared.
 
     With the spans in the report, they are compared as they are, after redaction: that shows that the claims follow from
     these spans, not that these spans are what was recorded.
@@ -261,10 +263,12 @@ def _claims(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tup
 
 
 def _shown(stated: Mapping[str, Any], words: str) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each claim whose words the page does not show."""
-    for claim in stated["claims"]:
-        if not is_shown(claim["text"], words):
-            yield "text", claim["id"], "not shown", claim["text"], ""
+    """Yield a row for each claim, and each fact of the appendix, whose words the page does not show as often."""
+    for claim in not_shown(stated, words):
+        yield "text", claim["id"], "not shown", claim["text"], ""
+    for name, fact in facts_of(stated) if stated.get("files") else ():
+        if not any(shown_count(f"{name}{mark}{fact}", words) for mark in ("", ":")):
+            yield "text", f"appendix {name}", "not shown", fact, ""
 
 
 def _row(kind: str, name: str, stated: Any, found: Any) -> tuple[str, ...]:

@@ -17,19 +17,21 @@ from tracekit.analysis.partials import over_parts
 from tracekit.errors import TracekitError
 from tracekit.loading.checksum import digest, sums_of
 from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.self_description import names_of
 from tracekit.text import clean
+from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tracekit.findings import Finding
     from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
     from tracekit.report.standard import Standard
-    from tracekit.traces import TraceSet
 
 VERSION: Final = 1
+PLACE: Final = Markup("<!--tracekit-claims-->")  # of the claims in a page that is being written
 _BLOCK: Final = re.compile(
     r'<script type="application/json" id="tracekit-claims" data-digest="(\w+)">(.*?)</script>', re.DOTALL
 )
@@ -49,7 +51,10 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": {name: set_facts(one) for name, one in sets.items() if one is not None},
         "claims": list(_claims(*standard.claims)),
-    }
+        "files": {} if standard.story is None else {
+            name: names_of(one.sources) for name, one in sets.items() if isinstance(one, TraceSet)
+        },
+    }  # fmt: skip
 
 
 def set_facts(traces: TraceSet | Parts) -> dict[str, Any]:
@@ -99,7 +104,15 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
-def embedded(ledger: dict[str, Any]) -> Markup:
+def with_claims(page: str, ledger: dict[str, Any]) -> str:
+    """Return a page with its claims, each with how often the page shows its text."""
+    words = words_of(page)
+    claims = [{**claim, "shown_count": shown_count(claim["text"], words)} for claim in ledger["claims"]]
+    before, _, after = page.rpartition(PLACE)
+    return f"{before}{_embedded({**ledger, 'claims': claims})}{after}"
+
+
+def _embedded(ledger: dict[str, Any]) -> Markup:
     """Return the element of a page that contains the claims."""
     text = json.dumps(ledger, ensure_ascii=True, allow_nan=False).replace("<", r"\u003c").replace("&", r"\u0026")
     start = f'<script type="application/json" id="tracekit-claims" data-digest="{_digest(text)}">'
@@ -128,9 +141,16 @@ def words_of(page: str) -> str:
     return _single(unescape(_TAG.sub("", _HIDDEN.sub("", page))))
 
 
-def is_shown(text: str, words: str) -> bool:
-    """Return whether the text of a claim is among the words of a page."""
-    return _single(clean(text, block=True).replace("`", "")) in words
+def shown_count(text: str, words: str) -> int:
+    """Return how often the text of a claim is among the words of a page, also within other claims."""
+    return words.count(_single(clean(text, block=True).replace("`", "")))
+
+
+def not_shown(stated: Mapping[str, Any], words: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the claims whose text a page shows less often than when it was written."""
+    for claim in stated["claims"]:
+        if shown_count(claim["text"], words) < max(1, claim.get("shown_count", 1)):
+            yield claim
 
 
 def _single(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
 from tracekit.report.goals import Goals
-from tracekit.report.ledger import embedded, ledger_of
+from tracekit.report.ledger import PLACE, ledger_of, with_claims
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.postmortem import postmortem_shown
 from tracekit.report.sections import is_recording, outline
@@ -109,11 +109,11 @@ def render(
     plotly = _plotly() if "chart" in kinds else ""
     template = environment().get_template("template.html")
     shown_title = title or (standard.title() if standard else "Report")
-    return template.render(
+    page = template.render(
         title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
         redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
         own_spans=own_spans,
-        claims=embedded(ledger_of(standard, outgoing)) if standard else "",
+        claims=PLACE if standard else "",
         postmortem=postmortem_shown(standard, outgoing) if standard else None,
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
@@ -127,19 +127,20 @@ def render(
         **(standard.first_screen() if standard else _NO_TRACES),
         **(standard.contents(chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
     )
+    return with_claims(page, ledger_of(standard, outgoing)) if standard else page
 
 
 def _brief(standard: Standard, title: str | None, generated: datetime | None, outgoing: Outgoing | None) -> str:
     """Return a postmortem without the sections of the report, as HTML text: a page without scripts."""
     style = inline(_sheet(), "the style sheet")
     shown_title = title or standard.title()
-    return (
+    page = (
         environment()
         .get_template("brief.html")
         .render(
             title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
             redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
-            claims=embedded(ledger_of(standard, outgoing)),
+            claims=PLACE,
             postmortem=postmortem_shown(standard, outgoing),
             policy=content_security_policy("", style),
             style=Markup(style),
@@ -148,6 +149,7 @@ def _brief(standard: Standard, title: str | None, generated: datetime | None, ou
             readings=standard.figures_shown,
         )
     )
+    return with_claims(page, ledger_of(standard, outgoing))
 
 
 def _standard(

@@ -8,7 +8,6 @@ from tracekit.checks.postmortem.result import TITLES
 from tracekit.checks.screen.lines import title_of
 from tracekit.report.latency_change import change_picture
 from tracekit.report.ledger import ledger_of
-from tracekit.self_description import names_of
 from tracekit.text import plural
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def postmortem_shown(standard: Standard, outgoing: Outgoing | None) -> dict[str,
         "actions": [(one.item, [command_of(check) for check in one.checks]) for one in story.actions],
         "left_out": {name: plural(number, "more sentence") for name, number in story.left_out.items()},
         "change": _change(standard),
-        "facts": facts_of(standard, outgoing),
+        "facts": facts_of(ledger_of(standard, outgoing)),
     }
 
 
@@ -65,16 +64,13 @@ def _change(standard: Standard) -> Markup | None:
     return change_picture(standard.changes, standard.sides.names) if is_shown and standard.changes else None
 
 
-def facts_of(standard: Standard, outgoing: Outgoing | None) -> list[tuple[str, str]]:
-    """Return the appendix: version, options, sources with checksums."""
-    ledger = ledger_of(standard, outgoing)
+def facts_of(ledger: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the appendix of a postmortem with these claims: version, options, sources with checksums."""
     asked = ", ".join(f"{name}={_given(value)}" for name, value in ledger["asked"].items())
     rows = [("tracekit", str(ledger["tracekit"])), ("Options", asked or "defaults")]
     rows += [("Other inputs", ", ".join(ledger["inputs"]))] if ledger["inputs"] else []
-    sets = {"traces": standard.sides.traces, "baseline": standard.sides.baseline}
     for name, one in ledger["sets"].items():
-        traces = sets[name]
-        files = ", ".join(names_of(traces.sources)) if traces is not None else ""
+        files = ", ".join(ledger["files"][name])
         rows.append((name.capitalize(), f"{files}: {_size(one)}, checksum {one['checksum']}"))
     return [*rows, ("Redaction", _REDACTED[ledger["redacted"]])]
 

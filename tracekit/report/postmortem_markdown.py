@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _TEMPLATE: Final = Path(__file__).parent / "postmortem.md.jinja"
 # what an expression of a template can fail with; RenderError tells the reader, who wrote it
-_FAILURES: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_FAILURES: Final = (
+    jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 _FIGURES: Final = {"timeline": "over_time", "change": "contributions"}
 _RUNS: Final = re.compile("`+")
 _ROOT: Final = re.compile(r"^<svg\b[^>]*>")
@@ -87,7 +89,7 @@ def _rendered(source: str, name: str | os.PathLike[str], names: dict[str, Any]) 
     """Return a rendered template; RenderError says where it fails, and which names there are."""
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined,
-        finalize=lambda value: in_markdown(value) if type(value) is str else value,
+        finalize=_escaped,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -102,6 +104,13 @@ def _rendered(source: str, name: str | os.PathLike[str], names: dict[str, Any]) 
         raise RenderError(
             f"{where}: expected a template that can be rendered, found: {error}; names are {known}"
         ) from error
+
+
+def _escaped(value: Any) -> Any:
+    """Return the text of an expression of a template; nothing but markup of this module stays as it is."""
+    if isinstance(value, Markup | jinja2.Undefined):
+        return value
+    return in_markdown(str(value))
 
 
 def _line_of(error: Exception) -> int | None:

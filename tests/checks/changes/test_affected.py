@@ -47,8 +47,16 @@ def test_the_code_gives_the_numbers():
 
 def test_a_version_that_the_baseline_does_not_have_is_named():
     (finding,) = said(side(3), side(4, slower={"1.5.0": 3}, versions=("1.4.0", "1.5.0"), prefix=10_000))
-    assert "with service.version 1.5.0: p95 " in finding.headline
-    assert "(not in the baseline) exceed " in finding.headline
+    assert "with service.version 1.5.0 (not in the baseline): p95 " in finding.headline
+    assert "% exceed " in finding.headline
+
+
+def test_the_failed_share_of_a_version_that_the_baseline_does_not_have():
+    before, during = tk.load_sample("cascading-failure")
+    (finding,) = [one for one in tk.investigate(during, before).findings if "4.2.0" in one.headline
+                  and one.check == "affected"]  # fmt: skip
+    said = "Affected: requests with service.version 4.2.0 (not in the baseline): 8.9% failed (11 of 124 recorded"
+    assert finding.headline.startswith(said)
 
 
 def test_two_groups_are_named_together():

@@ -82,6 +82,9 @@ def test_the_gates_fail_on_the_incident_and_not_on_the_baseline(story, sides):
         assert start == ["tracekit", "diff", "BASELINE", "CURRENT", "--fail-if"]
         assert evaluate(condition, changes).outcome == "failed"
         assert evaluate(condition, null).outcome != "failed"
+    (few,) = [one for one in checks_of(story) if "Within the baseline, too few" in one.headline]
+    needed = evaluate(shlex.split(numbers_of(few)["command"])[-1], null).traces_needed
+    assert few.headline.endswith(f"(exit code 3): it needs about {needed:,} traces a side.")
 
 
 def test_the_queries_select_what_they_say(story, sides):
@@ -117,6 +120,63 @@ def test_the_first_hypothesis_is_the_planted_service(kind, seed):
     assert not [one for one in story.limits if one.check == "failed"]
     onset = [one for one in story.timeline if "requests begin" in one.headline]
     assert all(numbers_of(one)["at_ns"] - 120e9 <= begin <= numbers_of(one)["until_ns"] + 120e9 for one in onset)
+
+
+def test_too_few_traces_are_those_of_an_endpoint(story, sides):
+    """All five endpoints have at least 36 traces: three have no interval of the change, none has too few traces."""
+    before, during = sides
+    assert tk.compare(before, during).endpoints["baseline_trace_count"].min() == 36
+    said = "3 of 5 endpoints have too few traces for an interval of the p95: its change is not estimable."
+    assert said in texts(story.limits)
+    assert not any("fewer than 20 traces" in text for text in texts(story.limits))
+
+
+def test_an_endpoint_with_19_traces_has_too_few(sides):
+    condition = "service_name == 'storefront' and operation == 'GET /orders/{order_id}'"
+    rare = [side.where(condition).trace_ids[19:] for side in sides]
+    before, during = (side.where(~side.spans["trace_id"].isin(ids)) for side, ids in zip(sides, rare, strict=True))
+    found = texts(tk.investigate(during, before).story.limits)
+    assert "1 of 5 endpoints has fewer than 20 traces on a side: whether they regressed cannot be told." in found
+    assert any(text.startswith("2 of 5 endpoints have too few traces for an interval") for text in found)
+
+
+@pytest.mark.parametrize("kind", ["slow service", "failures"])
+def test_no_condition_has_a_removed_name(kind):
+    """A condition with ``[API token]`` would select nothing of the traces as they were recorded."""
+    token = "sk_live_51HdkJ2eZvKYlo2C0abcdefgh"
+    sides = []
+    for side in incident(np.random.default_rng(3), kind)[:2]:
+        spans = side.spans
+        spans["service_name"] = spans["service_name"].astype(object).map(lambda name: f"{name} {token}")
+        sides.append(tk.TraceSet.from_spans(spans).with_weights(1))
+    before, now = sides
+    as_recorded = checks_of(tk.investigate(now, before).story)
+    assert any(token in numbers_of(one)["command"] for one in as_recorded)
+    story = tk.investigate(now.redact(), before.redact()).story
+    assert "[API token]" in story.hypotheses[0].claim.headline
+    found = [one for one in checks_of(story) if numbers_of(one)["kind"] in {"diff", "x-ray", "traceql"}]
+    assert not [one.headline for one in found if "API token" in one.headline]
+    for one in found:
+        *_, condition = shlex.split(numbers_of(one)["command"])
+        assert evaluate(condition, tk.compare(before, now)).outcome == "failed"
+
+
+def test_nothing_coincides_with_an_onset_that_is_not_known():
+    """The mean latency rose after the baseline; by when is not known, so that the release may be after the onset."""
+    before, during = tk.load_sample("n-plus-one-cost")
+    case = tk.investigate(during, before)
+    assert numbers_of(case.first_screen["started"])["high_ns"] is None
+    unknown = "When in these traces the regression began is not known."
+    assert case.first_screen["changed"].headline == (
+        f"inventory 4.0.3 → 4.1.0, first seen 01:06:33. No other service version changed. ({unknown})"
+    )
+    back = f"Roll back inventory to 4.0.3: the baseline does not have 4.1.0. {unknown}"
+    assert case.first_screen["actions"].headline.startswith(f"1. {back} 2. ")
+    story = case.story
+    assert story.actions[0].item.headline == back
+    assert not any("oincides" in text for text in texts(story.findings))
+    assert any(text.startswith("When it began is not known: only that it was after 2026-11-23 01:06:12 UTC")
+               for text in texts(story.limits))  # fmt: skip
 
 
 # ------------------------------------------------------------------ nothing to say
@@ -166,6 +226,42 @@ def test_no_traces():
     story = tk.investigate(empty).story
     assert not story.hypotheses
     assert not [line for line in story.limits if line.check == "failed"]
+
+
+@pytest.mark.parametrize("empty", ["before", "now", "both"])
+def test_a_side_without_traces(sides, empty):
+    before, now = (
+        side.head(0 if empty in {name, "both"} else 600) for name, side in zip(("before", "now"), sides, strict=True)
+    )
+    case = tk.investigate(now, before)
+    story = case.story
+    assert not [line.headline for line in story.limits if line.check == "failed"]
+    assert not story.waits
+    assert "not recorded on both sides" not in str(case)
+    assert not story.hypotheses
+
+
+def test_what_would_help_has_no_p95_of_a_few_requests(sides):
+    few, many = (tk.investigate(sides[1].head(number)).story.remedies for number in (19, 600))
+    assert few
+    assert not any("p95" in text for text in texts(few))
+    assert any("p95" in text for text in texts(many))
+
+
+def test_what_would_help_leaves_out_a_p95_that_stays():
+    """Of 40 requests one waits for the cache: without it the mean is lower, and the p95 the same."""
+    rows = []
+    for number in range(40):
+        ids, start = f"{number + 1:032x}", number * 10**9
+        slow = 10**6 if number == 0 else 0
+        root = {"trace_id": ids, "span_id": "1" * 16, "service_name": "front", "name": "GET", "kind": "SERVER"}
+        rows.append(root | {"start_ns": start, "end_ns": start + 10**7 + slow})
+        if slow:
+            below = {"span_id": "2" * 16, "parent_span_id": "1" * 16, "service_name": "cache", "kind": "INTERNAL"}
+            rows.append(root | below | {"start_ns": start, "end_ns": start + slow})
+    story = tk.investigate(tk.TraceSet.from_spans(pd.DataFrame(rows))).story
+    (text,) = [text for text in texts(story.remedies) if text.startswith("Without cache")]
+    assert text == "Without cache GET: mean latency 25.0 µs lower (what-if for 40 recorded requests)."
 
 
 # ------------------------------------------------------------------ lengths

@@ -209,11 +209,14 @@ def _finding(found: Affected) -> Finding:
     counts = f"{count(first['current_selection_count'])} of {plural(requests, band.noun)}"
     limits = interval(low, high, ratio)
     was = first["baseline_selected_ratio"]
-    shares = from_to(was, value, ratio) if np.isfinite(was) else f"{ratio(value)} (not in the baseline)"
+    is_new = not np.isfinite(was)
+    shares = ratio(value) if is_new else from_to(was, value, ratio)
     which = f" of those with {clean(first['value'], limit=_NAME)}" * (len(named) > 1)
     part = _weight(band.now, found.now) / _weight(band.now, np.ones(len(band.now), bool))
+    times = _p95(found, is_affected=True)
+    before = f"{_who(found, named)}{' (not in the baseline)' * is_new}{times}{':' if is_new and not times else ';'}"
     text = (
-        f"Affected: {_who(found, named)}{_p95(found, is_affected=True)}; {shares}{which} {band.verb[0]} "
+        f"Affected: {before} {shares}{which} {band.verb[0]} "
         f"({counts}; {limits}). They are {ratio(part)} of these requests. {_others(found)}"
     )
     return Finding(

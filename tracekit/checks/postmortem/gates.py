@@ -11,9 +11,10 @@ from tracekit.analysis.compare.compute import compare
 from tracekit.analysis.compare.gates import evaluate
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.overview import ENOUGH
+from tracekit.checks.postmortem.removed_names import is_removed
 from tracekit.checks.screen.cause import cause_of
 from tracekit.findings import Finding
-from tracekit.text import clean
+from tracekit.text import clean, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ def symptom_gates(made: Made) -> list[Finding]:
     found = []
     if made.regression.metric == "error_rate":
         found.append(_smallest(made, "error_rate rises", _POINTS))
-    if row is not None and (place := _place(row)):
+    if row is not None and (place := _place(made, row)):
         found.append(_smallest(made, f"p95_ms of {place} rises", _PERCENT))
     if not found or not any(found):
         found.append(_smallest(made, "mean_ms rises", _PERCENT))
@@ -74,18 +75,18 @@ def cause_gates(made: Made) -> list[Finding]:
     found = []
     if row["baseline_trace_count"] == 0:
         found.append(_smallest(made, "new operation", ("",)))
-    elif place := _place(row):
+    elif place := _place(made, row):
         for name, metric in _METRICS.items():
             if row[f"{name}_change_ns"] > 0:
                 found.append(_smallest(made, f"{metric} of {place} rises", _PERCENT))
     return [one for one in found if one is not None]
 
 
-def _place(row: pd.Series) -> str:
+def _place(made: Made, row: pd.Series) -> str:
     """Return the name of an operation as a condition takes it; empty where it cannot be written in one."""
     name = f"{row['service_name']} {row['operation']}"
     is_plain = clean(name) == name and " ".join(name.split()) == name and len(name) <= _LONGEST and "`" not in name
-    return name if is_plain else ""
+    return name if is_plain and not is_removed(made.case, name) else ""
 
 
 def _smallest(made: Made, start: str, amounts: Sequence[str]) -> Finding | None:
@@ -95,7 +96,7 @@ def _smallest(made: Made, start: str, amounts: Sequence[str]) -> Finding | None:
         return None
     tried = list(_met(start, amounts, both))
     best = next((one for one in tried if one[1] is not None and one[1].outcome == "passed"), None)
-    best = best or next((one for one in tried if one[1] is None or one[1].outcome == "inconclusive"), None)
+    best = best or next((one for one in tried if one[1] is None or one[1].traces_needed is not None), None)
     return None if best is None else _said(*best)
 
 
@@ -116,11 +117,14 @@ def _met(start: str, amounts: Sequence[str], both: _Compared) -> Iterator[tuple[
 def _said(gate: Gate, null: Gate | None) -> Finding:
     """Return what a condition says of the regression, and of the baseline alone."""
     command = f"tracekit diff BASELINE CURRENT --fail-if {shlex.quote(gate.condition)}"
-    alone = {
-        "passed": "The second half of the baseline passes it, compared with the first.",
-        "inconclusive": "Within the baseline, too few traces decide it (exit code 3).",
-    }
-    rest = "The baseline is too small to try it alone." if null is None else alone[null.outcome]
-    values = {"kind": "diff", "command": command, "null_outcome": None if null is None else null.outcome}
+    needed = None if null is None else null.traces_needed
+    rest = "The second half of the baseline passes it, compared with the first."
+    if null is None:
+        rest = "The baseline is too small to try it alone."
+    elif needed is not None:
+        rest = "Within the baseline, too few traces decide it (exit code 3): it needs about"
+        rest += f" {plural(needed, 'trace')} a side."
+    outcome = None if null is None else null.outcome
+    values = {"kind": "diff", "command": command, "null_outcome": outcome, "traces_needed": needed}
     text = f"{command} would have failed: {gate.sentence} {rest}"
     return Finding("postmortem.check", "info", text, values=values, code="tk.compare(before, traces)")

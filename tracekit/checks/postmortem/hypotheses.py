@@ -12,7 +12,7 @@ from tracekit.checks.overview import overview
 from tracekit.checks.postmortem.result import Hypothesis, numbers_of
 from tracekit.checks.postmortem.waits import waits
 from tracekit.checks.screen.cause import cause_of
-from tracekit.checks.screen.changed import releases, timing_of
+from tracekit.checks.screen.changed import UNDATED, releases, timing_of
 from tracekit.checks.screen.course import course_of
 from tracekit.findings import Finding
 from tracekit.text import clean, duration, from_to, moment, plural, ratio, signed_duration
@@ -45,7 +45,7 @@ def hypotheses(made: Made) -> tuple[Hypothesis, ...]:
         found.append(_of_cause(made, cause.service_name))
         named.add(cause.service_name)
     others = [one for one in made.case.result(releases) if one.service_name not in named]
-    found += [_of_release(made, one) for one in others if timing_of(made, one).coincides]
+    found += [_of_release(made, one) for one in others if timing_of(made, one).may_be_cause]
     return tuple(found)
 
 
@@ -96,14 +96,15 @@ def _grown(made: Made, name: str) -> list[Finding]:
 
 
 def _release(made: Made, name: str) -> list[Finding]:
-    """Return the releases of a service that coincide."""
+    """Return the releases of a service that may be the cause."""
     return [_coincides(made, one) for one in made.case.result(releases)
-            if one.service_name == name and timing_of(made, one).coincides]  # fmt: skip
+            if one.service_name == name and timing_of(made, one).may_be_cause]  # fmt: skip
 
 
 def _coincides(made: Made, one: Release) -> Finding:
-    """Return that a release coincides."""
-    text = f"{_named(one)} was first seen {moment(one.first_ns)} UTC{_began(made)}. It coincides; that is not proof."
+    """Return when a release was first seen, and whether it coincides."""
+    note = "It coincides; that is not proof." if timing_of(made, one).coincides else UNDATED
+    text = f"{_named(one)} was first seen {moment(one.first_ns)} UTC{_began(made)}. {note}"
     values = {"service_name": one.service_name, "version": one.version, "first_ns": one.first_ns}
     return _said(text, "tk.timeline(traces).deployments", **values)
 

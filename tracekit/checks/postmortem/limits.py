@@ -10,6 +10,7 @@ from tracekit.checks.registry import CHECKS
 from tracekit.checks.screen.course import course_of
 from tracekit.findings import Finding
 from tracekit.text import clean, moment, plural
+from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
     from tracekit.checks.screen.made import Made
@@ -50,11 +51,16 @@ def _end(made: Made) -> list[Finding]:
         found.append(_said(text, "tk.timeline(traces).changes", end_ns=course.end_ns))
     if course.low_ns is None:
         found.append(_said("When it began is not in the data.", "tk.timeline(traces).changes"))
+    elif course.high_ns is None:
+        text = (
+            f"When it began is not known: only that it was after {moment(course.low_ns)} UTC, where the baseline ends."
+        )
+        found.append(_said(text, "tk.timeline(traces).changes", low_ns=course.low_ns))
     return found
 
 
 def _few(made: Made) -> list[Finding]:
-    """Return how many endpoints have too few traces for a comparison."""
+    """Return how many endpoints have too few traces for a comparison, or for an interval of the change of the p95."""
     if made.changes is None:
         seen = made.case.result(overview)
         number = len(seen.traces)
@@ -63,14 +69,23 @@ def _few(made: Made) -> list[Finding]:
         text = f"{plural(number, 'trace')}: too few for a p95, an error rate or a comparison (at least {ENOUGH})."
         return [_said(text, "len(traces)", trace_count=number)]
     entries = made.changes.entries
-    few = int(entries["p95_change_low_ns"].isna().sum())
-    if not few:
-        return []
-    text = (
-        f"{few} of {plural(len(entries), 'endpoint')} have fewer than {ENOUGH} traces on a side: whether they regressed"
-        " cannot be told."
-    )
-    return [_said(text, "tk.compare(before, traces).endpoints", endpoint_count=few, of_count=len(entries))]
+    is_few = (entries[[f"{side}_span_count" for side in SIDES]].fillna(0) < ENOUGH).any(axis=1)
+    is_open = entries["p95_change_low_ns"].isna() & ~is_few
+    rest = {
+        f"fewer than {ENOUGH} traces on a side: whether they regressed cannot be told.": is_few,
+        "too few traces for an interval of the p95: its change is not estimable.": is_open,
+    }
+    code = "tk.compare(before, traces).endpoints"
+    return [
+        _said(f"{_of(int(chosen.sum()), len(entries))} {words}", code, endpoint_count=int(chosen.sum()),
+              of_count=len(entries))
+        for words, chosen in rest.items() if chosen.any()
+    ]  # fmt: skip
+
+
+def _of(number: int, total: int) -> str:
+    """Return how many endpoints have something, with the verb."""
+    return f"{number} of {plural(total, 'endpoint')} {'has' if number == 1 else 'have'}"
 
 
 def _untested(made: Made) -> list[Finding]:
@@ -80,7 +95,8 @@ def _untested(made: Made) -> list[Finding]:
     if not number:
         return []
     operations = plural(number, "operation has", "operations have")
-    text = f"{operations} fewer than 5 baseline traces: whether it is the cause could not be tested."
+    pronoun = "it is" if number == 1 else "they are"
+    text = f"{operations} fewer than 5 baseline traces: whether {pronoun} the cause could not be tested."
     return [_said(text, "tk.suspects(before, traces)", operation_count=number)]
 
 
@@ -100,10 +116,10 @@ def _inside(made: Made) -> list[Finding]:
         return []
     names = [clean(name, limit=_NAME) for name in mine["service_name"].head(_NAMED)]
     more = f" and {len(mine) - _NAMED} more" * (len(mine) > _NAMED)
-    verb = "callee has" if len(mine) == 1 else "callees have"
+    verb, whose = ("callee has", "its") if len(mine) == 1 else ("callees have", "their")
     text = (
-        f"{len(mine)} {verb} no spans of their own ({', '.join(names)}{more}): what happens inside counts as time and"
-        " errors of their callers."
+        f"{len(mine)} {verb} no spans of {whose} own ({', '.join(names)}{more}): what happens inside counts as time and"
+        f" errors of {whose} callers."
     )
     return [_said(text, "tk.service_graph(traces).services", service_count=len(mine))]
 

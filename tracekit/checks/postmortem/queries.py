@@ -10,6 +10,7 @@ import numpy as np
 
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.overview import overview
+from tracekit.checks.postmortem.removed_names import is_removed
 from tracekit.errors import FilterError
 from tracekit.findings import Finding
 from tracekit.text import clean, count, plural
@@ -32,7 +33,7 @@ def _slow(made: Made) -> list[Finding | None]:
     """Return the queries for requests slower than the p95 of the baseline."""
     assert made.changes is not None
     row = most_regressed(made.changes)
-    if row is None or not _is_plain(service := str(row["service_name"])):
+    if row is None or not _is_plain(made, service := str(row["service_name"])):
         return []
     limit_ms = max(1, round(float(row["baseline_p95_ns"]) / _MS))
     xray = f'service("{service}") AND responsetime > {limit_ms / 1000:.3f}'
@@ -51,7 +52,7 @@ def _failing(made: Made) -> list[Finding | None]:
         return []
     first = origins.sort_values("failed_request_count", ascending=False, kind="stable").iloc[0]
     service = str(first["service_name"])
-    if not _is_plain(service) or not first["failed_request_count"]:
+    if not _is_plain(made, service) or not first["failed_request_count"]:
         return []
     xray = f'service("{service}") {{ fault = true }}'
     traceql = f'{{ resource.service.name = "{service}" && status = error }}'
@@ -59,9 +60,9 @@ def _failing(made: Made) -> list[Finding | None]:
     return [_counted(made, "x-ray", xray, xray), _counted(made, "traceql", traceql, same)]
 
 
-def _is_plain(name: str) -> bool:
-    """Return whether a name can be written in a query as it is."""
-    return clean(name) == name and _PLAIN.fullmatch(name) is not None
+def _is_plain(made: Made, name: str) -> bool:
+    """Return whether a name can be written in a query as it is, and is that of the recorded traces."""
+    return clean(name) == name and _PLAIN.fullmatch(name) is not None and not is_removed(made.case, name)
 
 
 def _span_name(made: Made, service: str, operation: str) -> str:
@@ -72,7 +73,7 @@ def _span_name(made: Made, service: str, operation: str) -> str:
     names = {key: traces.codes(key).series().astype(object).to_numpy()[root] for key in columns}
     is_mine = (names["service_name"] == service) & (names["operation"] == operation)
     found = list(dict.fromkeys(names["name"][np.flatnonzero(is_mine)].tolist()))
-    return found[0] if len(found) == 1 and isinstance(found[0], str) and _is_plain(found[0]) else ""
+    return found[0] if len(found) == 1 and isinstance(found[0], str) and _is_plain(made, found[0]) else ""
 
 
 def _counted(made: Made, kind: str, query: str, same: str) -> Finding | None:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of
-from tracekit.checks.overview import overview
+from tracekit.checks.overview import ENOUGH, overview
 from tracekit.findings import Finding
 from tracekit.text import clean, duration, interval, plural
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.checks.screen.made import Made
 
 _NAME: Final = 80
@@ -49,16 +51,22 @@ def _opportunities(made: Made) -> list[Finding]:
     if not len(path.latency_ns):
         return []
     table = path.opportunities(top=_MOST)
-    table = table[table["saved_mean_ns"] > 0]
+    table, number = table[table["saved_mean_ns"] > 0], len(path.latency_ns)
     return [
         Finding(
             "postmortem.remedies",
             "info",
-            f"Without {name_of(row)}: mean latency {duration(row['saved_mean_ns'])} lower, p95"
-            f" {duration(row['saved_p95_ns'])} lower (what-if for {plural(len(path.latency_ns), 'recorded request')}).",
+            f"Without {name_of(row)}: mean latency {duration(row['saved_mean_ns'])} lower{_p95(row, number)} (what-if"
+            f" for {plural(number, 'recorded request')}).",
             values={"saved_mean_ns": float(row["saved_mean_ns"]), "saved_p95_ns": float(row["saved_p95_ns"])},
             method=_OPPORTUNITIES,
             code=f"tk.critical_path(traces).opportunities(top={_MOST})",
         )
         for _, row in table.iterrows()
     ]
+
+
+def _p95(row: pd.Series, number: int) -> str:
+    """Return how much lower the p95 would be; empty where it stays, or too few requests have one."""
+    saved = float(row["saved_p95_ns"])
+    return f", p95 {duration(saved)} lower" if number >= ENOUGH and saved > 0 else ""

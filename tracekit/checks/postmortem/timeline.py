@@ -96,7 +96,7 @@ def _released(made: Made) -> list[_Entry]:
         was = ", ".join(clean(version, limit=_NAME) for version in one.previous)
         name, version = clean(one.service_name, limit=_NAME), clean(one.version, limit=_NAME)
         text = f"{name} {was}{' → ' * bool(was)}{version}: first request with it.{late}{gone}"
-        rank = 1 if timing.coincides else 4
+        rank = 1 if timing.may_be_cause else 4
         entries.append(_Entry(one.first_ns, one.first_ns, text, rank, "tk.timeline(traces).deployments"))
     return entries
 

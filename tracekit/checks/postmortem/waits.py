@@ -25,6 +25,8 @@ def waits(made: Made) -> tuple[Finding, ...]:
     """Return the operations that requests waited for longer than in the baseline; without one, waited for most."""
     if made.changes is None:
         return _of_path(made)
+    if not all(len(side.path.latency_ns) for side in (made.changes.before, made.changes.now)):
+        return ()
     compared = made.changes.comparison
     alike = same_clocks(made.changes.before.path, made.changes.now.path)
     if made.regression is None or compared is None or not alike:

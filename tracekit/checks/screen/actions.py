@@ -10,7 +10,7 @@ from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of, place_of
 from tracekit.checks.screen.cause import cause_of
-from tracekit.checks.screen.changed import releases, timing_of, version_before
+from tracekit.checks.screen.changed import UNDATED, in_baseline, releases, timing_of, version_before
 from tracekit.findings import Finding
 from tracekit.stats.quantiles import Quantile, quantile_limits
 from tracekit.text import clean, duration, interval, ratio
@@ -41,14 +41,21 @@ def actions(made: Made) -> Finding | None:
 
 
 def roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
-    """Return the release to undo: of the likely cause, seen by the onset and still serving; none without one."""
+    """Return the release to undo: of the likely cause, seen by the onset and still serving; none without one.
+
+    Where it is not known by when the regression began: one that the baseline does not have, with what is known.
+    """
     for one in made.case.result(releases):
-        if one.service_name != found.service_name or not timing_of(made, one).coincides:
+        timing = timing_of(made, one)
+        if one.service_name != found.service_name or not timing.may_be_cause:
+            continue
+        if not timing.is_dated and in_baseline(made.case, one):
             continue
         if (before := version_before(made.case, one)) is not None:
             name, was = clean(one.service_name, limit=_NAME), clean(before, limit=_NAME)
             values = {"roll_back": one.service_name, "version": one.version, "previous_version": before}
-            return [f"Roll back {name} to {was}."], values
+            known = f": the baseline does not have {clean(one.version, limit=_NAME)}. {UNDATED}" * (not timing.is_dated)
+            return [f"Roll back {name} to {was}{known or '.'}"], values
     return [], {}
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.checks.screen.made import Made
 
+UNDATED: Final = "When in these traces the regression began is not known."
 _NAME: Final = 80
 _NAMED: Final = 4  # services in a sentence
 
@@ -37,16 +38,23 @@ class Timing(NamedTuple):
     """When a release came and went: after the regression began, and whether it serves when the data end.
 
     ``is_undone``: the baseline is later, so that the version is no longer that of the system.
+    ``is_dated``: it is known by when the regression began.
     """
 
     is_late: bool
     is_serving: bool
     is_undone: bool = False
+    is_dated: bool = False
+
+    @property
+    def may_be_cause(self) -> bool:
+        """Whether the release may be the cause: not seen after the onset, and not withdrawn."""
+        return self.is_serving and not self.is_late and not self.is_undone
 
     @property
     def coincides(self) -> bool:
-        """Whether the release may be the cause: seen by the time of the onset, and not withdrawn."""
-        return self.is_serving and not self.is_late and not self.is_undone
+        """Whether the release may be the cause and was seen by the time of an onset that is known."""
+        return self.may_be_cause and self.is_dated
 
 
 def changed(made: Made) -> Finding | None:
@@ -57,8 +65,10 @@ def changed(made: Made) -> Finding | None:
     new = made.first("operations", "new_log_lines")
     timing = [timing_of(made, one) for one in found]
     words = [*_released(made, found, timing), *_deployed(made), *([new.headline] if new is not None else [])]
-    is_related = made.regression is not None and any(one.coincides for one in timing)
-    note = " (Coincides; not proof.)" * is_related
+    note = ""
+    if made.regression is not None and any(one.may_be_cause for one in timing):
+        is_dated = any(one.coincides for one in timing)
+        note = " (Coincides; not proof.)" if is_dated else f" ({UNDATED})"
     return Finding(
         "screen.changed",
         "notice" if found or new is not None else "info",
@@ -96,7 +106,15 @@ def timing_of(made: Made, release: Release) -> Timing:
         return Timing(is_late=False, is_serving=False)
     high = None if made.regression is None else course_of(made, made.regression).high_ns
     is_late = high is not None and int(mine["first_ns"].iloc[0]) > high
-    return Timing(is_late, bool(mine["is_serving"].iloc[0]), made.is_baseline_later)
+    return Timing(is_late, bool(mine["is_serving"].iloc[0]), made.is_baseline_later, high is not None)
+
+
+def in_baseline(case: Case, release: Release) -> bool:
+    """Return whether the baseline has the version of a release."""
+    if case.baseline is None:
+        return False
+    known = _versions(case.baseline)
+    return bool(((known["service_name"] == release.service_name) & (known["service_version"] == release.version)).any())
 
 
 def version_before(case: Case, release: Release) -> str | None:
@@ -128,6 +146,8 @@ def _released(made: Made, found: list[Release], timing: list[Timing]) -> list[st
     """Return the sentences about versions."""
     if not found:
         cases = [one for one in (made.case, made.case.baseline) if one is not None]
+        if not all(len(one.traces) for one in cases):  # nothing is known about the versions of an empty side
+            return []
         if all(_has_versions(one) for one in cases):
             return ["No new service version."]
         where = " on both sides" * any(_has_versions(one) for one in cases)
