@@ -73,9 +73,7 @@ def test_checks_of_parts_find_the_same(traces, tmp_path, count):
     traces = traces.head(300) if count > 7 else traces
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     some = {"failures", "unfinished", "incomplete", "tail", *["failing_calls"] * (count <= 7)}
-    assert some <= {
-        finding.check for case in [Case(traces)] for check in MADE for finding in run_check(check, case)
-    }
+    assert some <= {finding.check for case in [Case(traces)] for check in MADE for finding in run_check(check, case)}
     found, expected = Case(Rounds().of(store)), Case(traces)
     for check in MADE:
         close(run_check(check, found), run_check(check, expected))

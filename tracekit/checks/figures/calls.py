@@ -56,5 +56,6 @@ def _edge(row: pd.Series) -> str:
 
 def _finding(calls: pd.DataFrame, text: str, values: dict[str, Any], method: str = "") -> Finding:
     """Return the sentence with the edges."""
-    return Finding("figure.map", "info", text, evidence=calls[_COLUMNS], values=values, method=method,
+    rows = calls[_COLUMNS].rename(columns={"caller_service": "caller", "callee_service": "callee"})
+    return Finding("figure.map", "info", text, evidence=rows, values=values, method=method,
                    code="tk.service_graph(traces).calls")  # fmt: skip

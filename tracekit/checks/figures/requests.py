@@ -57,5 +57,6 @@ def _finding(trace_id: str, rows: pd.DataFrame, total: float) -> Finding:
     values = {"trace_id": trace_id, "path_time_ns": float(first["path_time_ns"]), "latency_ns": total}
     by = "['trace_id', 'service_name', 'operation', 'callee_service']"
     code = f"waits = tk.critical_path(traces).by({by})\nwaits[waits['trace_id'] == {trace_id!r}]"
-    return Finding("figure.waterfall", "info", text, evidence=rows[_COLUMNS].reset_index(drop=True), values=values,
+    shown = rows[_COLUMNS].rename(columns={"callee_service": "callee"}).reset_index(drop=True)
+    return Finding("figure.waterfall", "info", text, evidence=shown, values=values,
                    exemplars=(trace_id,), code=code)  # fmt: skip
