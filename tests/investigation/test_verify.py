@@ -134,3 +134,18 @@ def test_a_notebook_shows_the_differences(page, sides):
     bundle = tk.verify(page, sides[0], baseline=sides[0])._repr_mimebundle_()
     assert bundle["text/plain"].startswith("Verification(NOT verified, ")
     assert "<table" in bundle["text/html"]
+
+
+def test_an_investigation_is_verified_by_traces_that_are_read_again(sides):
+    before, during = sides
+    case = tk.investigate(during, before)
+    found = case.verify(tk.read(DURING), baseline=tk.read(BASELINE))
+    assert found.is_verified, found.differences
+    assert (found.table["kind"] == "claim").sum() > 20
+    frame = during.spans[
+        ["trace_id", "span_id", "parent_span_id", "name", "service_name", "kind", "start_ns", "end_ns"]
+    ]
+    other = tk.TraceSet.from_spans(frame.assign(end_ns=frame["end_ns"] + (frame.index == 7)))
+    assert not case.verify(other, baseline=before).is_verified
+    with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.verify"):
+        case.verify("during.jsonl")

@@ -107,9 +107,11 @@ def investigate(
     given = {"rules": rules, "requests": requests, "deployments": deployments, "logs": logs, "baseline": baseline}
     inputs = tuple(name for name, value in given.items() if value is not None)
 
-    def run(outgoing: Outgoing | None = None) -> Investigation:
-        """Return the investigation of the traces, or of what may leave of them."""
-        now, before = (traces, baseline) if outgoing is None else (outgoing.traces(traces), outgoing.set_of(baseline))
+    def run(outgoing: Outgoing | None = None, sets: tuple[TraceSet, TraceSet | None] | None = None) -> Investigation:
+        """Return the investigation of the traces, of what may leave of them, or of others with the same options."""
+        now, before = sets or (traces, baseline)
+        if outgoing is not None:
+            now, before = outgoing.traces(now), outgoing.set_of(before)
         known = deployments if outgoing is None else renamed(deployments, outgoing.texts)
         recording = replace(build_case(now, rules=rules, requests=requests), deployments=known)
         compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")

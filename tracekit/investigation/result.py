@@ -7,11 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from tracekit.analysis.deployments import renamed
+from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.investigation.story import story_of
+from tracekit.investigation.verification import COLUMNS, Verification, differences
 from tracekit.report.goals import Goals
 from tracekit.report.latency_change import timeline_of, timeline_picture
+from tracekit.report.ledger import ledger_of
 from tracekit.report.page import write
 from tracekit.report.postmortem_markdown import write_markdown
 from tracekit.report.redaction import Outgoing
@@ -24,8 +29,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
     from datetime import datetime
-
-    import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.checks.postmortem.result import Length, Postmortem
@@ -76,7 +79,7 @@ class Investigation(Shown):
     _case: Case = field(repr=False)
     _sides: Sides = field(repr=False)
     _goals: Goals = field(default_factory=Goals, repr=False)
-    _again: Callable[[Outgoing], Investigation] | None = field(default=None, repr=False)
+    _again: Callable[..., Investigation] | None = field(default=None, repr=False)
 
     @property
     def severity(self) -> Severity:
@@ -203,6 +206,38 @@ class Investigation(Shown):
         if target.suffix == ".md":
             return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
         return write(shown, target, title=title, generated=generated, outgoing=outgoing)
+
+    def verify(self, traces: TraceSet, *, baseline: TraceSet | None = None) -> Verification:
+        """Investigate again, with the same options, and list the claims that differ.
+
+        Parameters
+        ----------
+        traces, baseline
+            The traces read again, with the same sampling weights; the baseline if one was given.
+
+        Returns
+        -------
+        Verification
+            ``.is_verified``, ``.table``, ``.differences``; see ``tk.verify``, which does the same for a report.
+
+        Raises
+        ------
+        TypeError
+            Not a TraceSet.
+
+        Examples
+        --------
+        >>> case = tk.investigate(shop, baseline)
+        >>> [case.verify(one, baseline=baseline).is_verified for one in (shop, baseline)]
+        [True, False]
+        """
+        check_traces(traces, "verify")
+        if baseline is not None:
+            check_traces(baseline, "verify")
+        assert self._again is not None
+        stated, found = (ledger_of(one.standard, None) for one in (self, self._again(sets=(traces, baseline))))
+        rows = pd.DataFrame(differences(stated, found), columns=list(COLUMNS))
+        return Verification(rows, stated["tracekit"], found["tracekit"])
 
     def told(self, length: Length) -> Standard:
         """Return the sections of a postmortem page.
