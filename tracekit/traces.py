@@ -524,8 +524,8 @@ class TraceSet(Shown):
         ...         on kv.file_row_number = attributes.kv
         ...     join read_parquet('{part}/keys.parquet', file_row_number = true) as keys
         ...         on keys.file_row_number = kv.key
-        ...     where keys.text = 'http.route' group by all order by spans desc limit 2''').fetchall()
-        [('http.route', '/charge', 5), ('http.route', '/pay', 4)]
+        ...     where keys.text = 'http.route' group by all order by spans desc, kv.text limit 2''').fetchall()
+        [('http.route', '/charge', 5), ('http.route', '/lock', 4)]
         >>> folder.cleanup()
         """
         from tracekit.loading.store.read_write import save  # noqa: PLC0415 - the loaders build on this module

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
+from tracekit.errors import LoadError
 from tracekit.loading.checksum import checksum
 
 
@@ -64,7 +65,10 @@ DIGITS = [at for at, byte in enumerate(LINE) if chr(byte).isdigit()]
 def test_one_digit_of_the_source_changes_it(at, more):
     changed = bytearray(LINE)
     changed[at] = ord("0") + (changed[at] - ord("0") + more) % 10
-    found = tk.read(bytes(changed))
+    try:
+        found = tk.read(bytes(changed))
+    except LoadError:  # a number that begins with 0 is not JSON: noticed as well
+        return
     if len(found.spans) == 1 and not len(found.issues):  # else it is another record, or none
         assert checksum(found) != checksum(tk.read(LINE))
 
