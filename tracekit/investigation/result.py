@@ -202,7 +202,7 @@ class Investigation(Shown):
             raise ValueError(f"expected a .md file for a template of Markdown, found {target.name!r}")
         self.story.cut(length)
         outgoing = Outgoing.of(redact)
-        shown = (self if outgoing is None else self.redacted(outgoing)).told(length)
+        shown = (self if outgoing is None else self.redacted(outgoing)).postmortem_page(length)
         if target.suffix == ".md":
             return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
         return write(shown, target, title=title, generated=generated, outgoing=outgoing)
@@ -239,7 +239,7 @@ class Investigation(Shown):
         rows = pd.DataFrame(differences(stated, found), columns=list(COLUMNS))
         return Verification(rows, stated["tracekit"], found["tracekit"])
 
-    def told(self, length: Length) -> Standard:
+    def postmortem_page(self, length: Length) -> Standard:
         """Return the sections of a postmortem page.
 
         Parameters

@@ -179,7 +179,7 @@ def _again(
     if "investigate" in asked:
         found = investigate(in_memory(now), before, steps=asked["investigate"], **given)
         shown = found if outgoing is None else found.redacted(outgoing)
-        return shown.told(asked["postmortem"]) if "postmortem" in asked else shown.standard
+        return shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
     goals = Goals.of(given["slo"], given["prices"])
     return Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing)
 

@@ -20,13 +20,12 @@ def latency_figure(seen: Overview, before: Overview | None) -> Finding | None:
     row = _all(seen)
     if row is None:
         return None
-    limits = f"half take at most {_limited(row, 'p50')}, 95% {_limited(row, 'p95')}, 99% {_limited(row, 'p99')}"
-    text = f"{plural(row['span_count'], f'{seen.recorded}request')}: {limits}; the longest {duration(row['max_ns'])}."
+    limits = ", ".join(f"{name} {_limited(row, name)}" for name in _QUANTILES)
+    text = f"{plural(row['span_count'], f'{seen.recorded}request')}: {limits}; longest {duration(row['max_ns'])}."
     values: dict[str, Any] = {name: float(row[f"{name}_ns"]) for name in (*_QUANTILES, "max")}
     was = None if before is None else _all(before)
     if was is not None:
-        p50, p95, p99 = (duration(was[f"{name}_ns"]) for name in _QUANTILES)
-        text += f" Baseline: half {p50}, 95% {p95}, 99% {p99}."
+        text += f" Baseline: {', '.join(f'{name} ' + duration(was[f'{name}_ns']) for name in _QUANTILES)}."
         values |= {f"baseline_{name}": float(was[f"{name}_ns"]) for name in _QUANTILES}
     rows = pd.concat([one.entries.table.assign(side=name) for name, one in _sides(seen, before)])
     columns = ["service_name", "operation", *["side"] * (before is not None), "span_count"]

@@ -23,7 +23,7 @@ _TRACING: Final = frozenset({"patterns.lost_context", "patterns.missing_spans", 
 
 
 def action_items(made: Made) -> tuple[Action, ...]:
-    """Return what to do: undo, mend, be warned of the symptom, and record what was missing."""
+    """Return what to do: roll back, fix, be warned of the symptom, and record what was missing."""
     return (*_undo(made), *_mend(made), *_notice(made), *_instrument(made))
 
 

@@ -546,7 +546,7 @@ class TraceStore(Shown):
         merge
             Returns the state of two.
         on
-            Where parts are read.  None: where ``open`` was told, else in processes of this machine, as many as there
+            Where parts are read.  None: the ``on`` of ``open``, else in processes of this machine, as many as there
             are processors and free memory for, or in this process if the store is small.  A number: in so many
             processes.  A Dask client, or the address of its scheduler (``"tcp://..."``): on its workers, which must be
             able to open the path of the store; needs ``pip install 'tracekit-notebook[dask]'``.
