@@ -344,7 +344,7 @@ class Interned(dict[bytes, tuple[int, ...]]):
 
     def of(self, raws: Sequence[bytes]) -> list[tuple[int, ...]]:
         """Return the codes of many blocks; ValueError for one that must be reported."""
-        for raw in set(raws).difference(self):
+        for raw in dict.fromkeys(one for one in raws if one not in self):  # in order: a set's depends on the process
             self._keep(raw, tuple(self._function(self._blocks.kv, plain_object(raw))))
         return list(map(self.__getitem__, raws))
 
