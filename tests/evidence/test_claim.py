@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tracekit.checks.measured import SUBJECT, measured, stated
 from tracekit.evidence.answer import LIMIT, as_text, token_bound
-from tracekit.evidence.claim import LONGEST, parsed
+from tracekit.evidence.claim import parsed
+from tracekit.evidence.tokens import LONGEST
 from tracekit.evidence.tools import Evidence
 from tracekit.evidence.verdict import ruling
 

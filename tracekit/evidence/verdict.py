@@ -18,12 +18,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.measured import BASELINE, CHANGE, CURRENT, SUBJECT
-from tracekit.evidence.claim import LONGEST, parsed
+from tracekit.evidence.claim import parsed
+from tracekit.evidence.tokens import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tracekit.evidence.claim import Clause, Number
+    from tracekit.evidence.claim import Clause
+    from tracekit.evidence.tokens import Number
 
 Word = Literal["true", "false", "not decidable"]
 TRUE: Final[Word] = "true"
