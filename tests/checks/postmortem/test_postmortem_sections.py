@@ -136,7 +136,7 @@ def test_an_endpoint_with_19_traces_has_too_few(sides):
     rare = [side.where(condition).trace_ids[19:] for side in sides]
     before, during = (side.where(~side.spans["trace_id"].isin(ids)) for side, ids in zip(sides, rare, strict=True))
     found = texts(tk.investigate(during, before).story.limits)
-    assert "1 of 5 endpoints has fewer than 20 traces on a side: whether they regressed cannot be told." in found
+    assert "1 of 5 endpoints has fewer than 20 traces on a side: not enough to say whether it regressed." in found
     assert any(text.startswith("2 of 5 endpoints have too few traces for an interval") for text in found)
 
 

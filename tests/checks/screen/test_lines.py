@@ -120,6 +120,17 @@ def test_a_healthy_pair_has_no_cause_and_no_action():
     assert {"started", "cause", "actions", "affected"}.isdisjoint(line.check.removeprefix("screen.") for line in found)
 
 
+def test_a_healthy_pair_of_few_traces_names_what_was_compared():
+    rng = np.random.default_rng(1)
+    before, now = (healthy(rng, "two samplers", 400)[0] for _ in range(2))
+    found = screen(now, before)["headline"]
+    assert found.headline == (
+        f"No significant regression of the mean latency and the error rate (n = {len(before)} → {len(now)} traces); "
+        "too few traces for an interval of the p95."
+    )
+    assert found.values["endpoint_count"] == 0
+
+
 def test_another_version_without_a_regression_is_no_cause():
     before, _ = tk.load_sample("checkout-regression")
     spans = before.spans.astype({"service_version": object})

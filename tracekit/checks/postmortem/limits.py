@@ -13,6 +13,8 @@ from tracekit.text import clean, moment, plural
 from tracekit.weights.comparability import SIDES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.checks.screen.made import Made
 
 _WEAKENING: Final = frozenset(check.name for check in CHECKS if check.weakens or check.topic == "data")
@@ -72,7 +74,7 @@ def _few(made: Made) -> list[Finding]:
     is_few = (entries[[f"{side}_span_count" for side in SIDES]].fillna(0) < ENOUGH).any(axis=1)
     is_open = entries["p95_change_low_ns"].isna() & ~is_few
     rest = {
-        f"fewer than {ENOUGH} traces on a side: whether they regressed cannot be told.": is_few,
+        f"fewer than {ENOUGH} traces on a side: not enough to say whether {_pronoun(is_few)} regressed.": is_few,
         "too few traces for an interval of the p95: its change is not estimable.": is_open,
     }
     code = "tk.compare(before, traces).endpoints"
@@ -81,6 +83,11 @@ def _few(made: Made) -> list[Finding]:
               of_count=len(entries))
         for words, chosen in rest.items() if chosen.any()
     ]  # fmt: skip
+
+
+def _pronoun(chosen: pd.Series) -> str:
+    """Return what stands for the chosen endpoints."""
+    return "it" if chosen.sum() == 1 else "they"
 
 
 def _of(number: int, total: int) -> str:

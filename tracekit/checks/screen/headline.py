@@ -116,7 +116,8 @@ def _nothing(made: Made, changes: Changes) -> Finding | None:
         text = f"Too few traces to compare (n = {traces}): no statement on a regression."
         values = {"metric": None, "endpoint_count": 0}
         return Finding("screen.headline", "notice", text, values=values, status="inconclusive", code="len(traces)")
-    what = f"the p95 of {plural(tested, 'endpoint')}, the mean latency and the error rate" if tested else "the mean"
-    text = f"No significant regression of {what} (n = {traces} traces)."
+    p95 = f"the p95 of {plural(tested, 'endpoint')}, " * bool(tested)
+    untested = "; too few traces for an interval of the p95" * (not tested)
+    text = f"No significant regression of {p95}the mean latency and the error rate (n = {traces} traces){untested}."
     values = {"metric": None, "endpoint_count": tested}
     return Finding("screen.headline", "info", text, values=values, code="tk.compare(before, traces)")
