@@ -26,7 +26,7 @@ class Ready(NamedTuple):
 
 def chunks(
     stream: ByteStream,
-    work: Callable[[bytes], Any] | None,
+    work: Callable[[Any], Any] | None,
     threads: int,
     split: Callable[[ByteStream], Iterator[LineChunk | LongLine | Aside]] | None = None,
     of: type[Lines] = Lines,
@@ -35,7 +35,7 @@ def chunks(
     waiting: deque[Ready] = deque()
     begin = _Begin(work, threads)
     try:
-        for chunk in (split or line_chunks)(stream):
+        for chunk in split(stream) if split else line_chunks(stream, views=work is not None):
             if not isinstance(chunk, LineChunk):
                 yield from _emptied(waiting)
                 yield Ready(chunk, None, len(stream.notes))
@@ -66,7 +66,7 @@ class _Begin:
         How many chunks may wait.
     """
 
-    def __init__(self, work: Callable[[bytes], Any] | None, threads: int) -> None:
+    def __init__(self, work: Callable[[Any], Any] | None, threads: int) -> None:
         self._work = work
         self._pool: ThreadPoolExecutor | None = None
         self.most = threads if work is not None and threads > 1 else 0

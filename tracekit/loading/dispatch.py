@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
-from tracekit.loading.loader import DocumentScanner, FileScanner, ListScanner
+from tracekit.loading.loader import DocumentScanner, FieldScanner, FileScanner, ListScanner, Taken, WholeScanner
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.prefixed import DOCKER, EachScanner, note_prefix, scan_prefixed
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
-from tracekit.loading.records import MAX_DEPTH, parse, strip_prefix
+from tracekit.loading.records import MAX_DEPTH, Line, Lines, parse, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.loader import Document, Loader
+    from tracekit.loading.loader import Document, Loader, Place
     from tracekit.loading.loader import Scanner as FormatScanner
     from tracekit.loading.protobuf.messages import Aside
-    from tracekit.loading.records import Line, Lines, Note, Parsed
+    from tracekit.loading.records import Note, Parsed
 
 _SIGNALS = {
     "resourceMetrics": "metrics",
@@ -39,6 +39,7 @@ _ERROR_TEXT = re.compile(
     re.DOTALL,
 )
 OTLP = "otlp"
+_BEGINNING = 4096  # bytes of a chunk that tell for whose scanner its first line may be
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
@@ -122,6 +123,13 @@ class Dispatcher:
         """Return what finds the items of a list, None in the Python lane, and where no scanner reads them."""
         return self._items if field in self._scanner_of_field else None
 
+    def load_field(self, field: str, data: bytes, place: Place) -> Taken:
+        """Load the first items of a list at once, if its scanner can."""
+        scanner = self._scanner_of_field[field]
+        if not isinstance(scanner, FieldScanner):
+            return Taken()
+        return scanner.load_field(data, place)
+
     def scan_items(self, field: str, lines: Iterable[Line]) -> None:
         """Load items of a list that ``places_of`` found, as lines with one item each."""
         for number, offset, data in self._scanner_of_field[field].scan(lines):
@@ -148,6 +156,10 @@ class Dispatcher:
 
         Lines of the formats whose scanners can tell theirs are loaded in the order of the source.
         """
+        if isinstance(lines, Lines):
+            first = self._scanner_for(Line(0, 0, bytes(lines.data[:_BEGINNING])))
+            if isinstance(first, WholeScanner) and first.scan_whole(lines):
+                return
         for scanner in self._scanners:
             if scanner.takes is None:
                 lines = scanner.scan(lines)

@@ -192,6 +192,9 @@ class DocumentReader:
         places_of = self._dispatcher.places_of(key)
         if places_of is None:
             return Taken()
+        found = self._dispatcher.load_field(key, data, place)
+        if found.stop:
+            return found
         places = np.frombuffer(places_of(data), np.int64).reshape(-1, 2).tolist()
         if not places:
             return Taken(may_be_cut=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
     from tracekit.loading.opening.source import Source
-    from tracekit.loading.records import JsonPull, Line
+    from tracekit.loading.records import JsonPull, Line, Lines
 
 UNREADABLE: Final = object()  # in place of a value that was quarantined
 
@@ -79,6 +79,22 @@ class DocumentScanner(Scanner, Protocol):
 
     def load_documents(self, data: bytes, place: Place) -> Taken:
         """Load the first documents in some bytes, as many as it can."""
+
+
+@runtime_checkable
+class WholeScanner(Scanner, Protocol):
+    """A scanner that also reads chunks of lines at once, where all of them are of its format."""
+
+    def scan_whole(self, lines: Lines) -> bool:
+        """Load all lines, or none of them; return which."""
+
+
+@runtime_checkable
+class FieldScanner(Scanner, Protocol):
+    """A scanner that also reads the items of a list in a document at once, where all of them are regular."""
+
+    def load_field(self, data: bytes, place: Place) -> Taken:
+        """Load the first items in some bytes, as many as it can, or none of them."""
 
 
 @runtime_checkable

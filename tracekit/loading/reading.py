@@ -15,7 +15,7 @@ from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import DocumentReader
 from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.protobuf.messages import Aside, Messages, message_chunks
-from tracekit.loading.records import LineChunk, LongLine, nests_deeper, shape
+from tracekit.loading.records import LineChunk, LongLine, begins_with_record, nests_deeper, shape
 from tracekit.loading.together import read_together
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tracekit.loading.progress import Watcher
     from tracekit.loading.records import Readable
 
+_FIRST_LINE = 1 << 18  # bytes, which tell of most files that they are lines
 _FIRST_BYTES = 16 << 20  # a first line longer than this is read as a document
 
 
@@ -123,6 +124,9 @@ class SourceReader:
 
     def _text(self, stream: ByteStream) -> None:
         """Read JSON, lines or a document."""
+        if begins_with_record(stream.peek(_FIRST_LINE)):
+            self._lines(stream)
+            return
         first = stream.peek(_FIRST_BYTES)
         if shape(first, at_eof=len(first) < _FIRST_BYTES) == "lines":
             self._lines(stream)

@@ -298,8 +298,8 @@ def test_attributes_are_learned_once_and_mean_the_same_in_every_chunk(monkeypatc
     assert len(traces.columns.kv) == 6
 
 
-def small_chunks(stream):
-    return line_chunks(stream, size=700)
+def small_chunks(stream, *, views):
+    return line_chunks(stream, size=700, views=views)
 
 
 # ------------------------------------------------------------------ legal, or nearly so

@@ -93,6 +93,7 @@ class Distinct:
         self._origin = origin
         self._table = extension.attributes(notation)
         self._kv, self._keys = array("i"), array("i")  # by the table's codes
+        self._is_go = bytearray()  # likewise: 1 for values in a struct of Go
         self._names: dict[bytes, int] = {}
         self._texts: dict[bytes, int] = {}
 
@@ -111,13 +112,14 @@ class Distinct:
 
     # ---------------------------------------------------------------- attributes
 
-    def _learn(self, data: bytes, places: bytes) -> Array:
+    def _learn(self, data: bytes | memoryview, places: bytes) -> Array:
         """Return the table's codes of the distinct attributes of a chunk, and give new ones to the builder."""
         learned = self._extension.learn(self._table, data, places)
         kinds = np.frombuffer(learned["type"], np.int8)
         if len(kinds):
             self._keys.extend(map(self._builder.attributes.keys.code, self._decoded(learned["keys"])))
             self._kv.frombytes(self._added(learned, kinds).tobytes())
+            self._is_go += learned["is_go"]
         return np.frombuffer(learned["codes"], np.int32)
 
     def _added(self, learned: dict[str, Any], kinds: Array) -> Array:
@@ -214,32 +216,32 @@ class Records(Distinct):
         columns = self._columns(lines)
         is_other = columns.is_other(len(lines))
         if not is_other.any():
-            self._give(columns, list(map(_place, lines)))
+            self._give(columns, _places(lines))
             return
         for other, run in groupby(zip(lines, is_other.tolist(), strict=True), lambda pair: pair[1]):
             some = [line for line, _ in run]
             if other:
                 yield from some
             else:
-                self._give(self._columns(some), list(map(_place, some)))
+                self._give(self._columns(some), _places(some))
 
     def _columns(self, lines: Sequence[Line]) -> Any:
         """Return the columns of records, and what their codes mean."""
         raise NotImplementedError
 
-    def _give(self, columns: Any, places: Sequence[Position]) -> None:
-        """Give records that are all read to the builder, and count them."""
+    def _give(self, columns: Any, places: Array) -> None:
+        """Give records that are all read to the builder, and count them; ``places``: the number and offset of each."""
         raise NotImplementedError
 
-    def _note(self, name: str, found: Found, places: Sequence[Position]) -> None:
+    def _note(self, name: str, found: Found, places: Array) -> None:
         """Count records of a format, and the ids of traces that were padded in them."""
         ledger = self._builder.ledger
         ledger.record_count += len(places)
         ledger.formats[name] += len(places)
         for number in np.flatnonzero(found["padded"]).tolist():
-            ledger.tally("ID_64BIT", PADDED, places[number], int(found["padded"][number]))
+            ledger.tally("ID_64BIT", PADDED, Position(*places[number].tolist()), int(found["padded"][number]))
 
-    def _rows(self, columns: Any, own: dict[str, Array], places: Sequence[Position]) -> Batch:
+    def _rows(self, columns: Any, own: dict[str, Array], places: Array) -> Batch:
         """Return the rows of records that are all read; ``own`` are the columns of the format."""
         found, kv = columns.found, columns.kv
         own |= {
@@ -247,8 +249,7 @@ class Records(Distinct):
             "scope": self._scopes(found)[found["scope"]],
             "quality": found["quality"],
         }
-        numbers = np.array(places, np.int64).reshape(-1, 2)
-        record, offset = (np.repeat(column, found["line_spans"]) for column in numbers.T)
+        record, offset = (np.repeat(column, found["line_spans"]) for column in places.T)
         return self._batch_of(found, kv, own=own, record=record, offset=offset)
 
     def _scopes(self, found: Found) -> Array:
@@ -258,9 +259,10 @@ class Records(Distinct):
         return np.array([self._builder.scope(texts[name], texts[version]) for name, version in pairs], np.int32)
 
 
-def _place(line: Line) -> Position:
-    """Return the position of a line."""
-    return Position(line.number, line.offset)
+def _places(lines: Sequence[Line]) -> Array:
+    """Return the number and the offset of each line."""
+    numbers = np.fromiter((line.number for line in lines), np.int64, len(lines))
+    return np.column_stack((numbers, np.fromiter((line.offset for line in lines), np.int64, len(lines))))
 
 
 def rows_of(found: Found, attributes: str) -> Array:

@@ -101,7 +101,7 @@ class Scanner(Records):
             ledger.close()
         numbers = np.arange(builder.source + 1 - len(lines), builder.source + 1, dtype=np.int32)
         own = {"resource": columns.resources[found["resource"]], "source": np.repeat(numbers, counts)}
-        builder.batch(self._rows(columns, own, [_FIRST] * len(lines)), counts.tolist())
+        builder.batch(self._rows(columns, own, np.array([_FIRST] * len(lines), np.int64)), counts.tolist())
 
     def _columns(self, lines: Sequence[Line]) -> _Columns:
         return self._known(self.scan_ahead([line.data for line in lines]))
@@ -113,7 +113,7 @@ class Scanner(Records):
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
         return _Columns(found, kv, np.array(list(map(self._resource, found.made["processes"])), np.int32))
 
-    def _give(self, columns: _Columns, places: Sequence[Position]) -> None:
+    def _give(self, columns: _Columns, places: Array) -> None:
         found, ledger = columns.found, self._builder.ledger
         self._note("jaeger", found, places)
         answers = int(np.count_nonzero(found["is_answer"]))

@@ -136,7 +136,7 @@ def _documents(chunks: Iterator[LineChunk | LongLine], table: Table) -> Iterator
         yield first
         yield from chunks
         return
-    pieces, size = [first], len(first.data)
+    pieces, size = [first], len(first.content)
     for chunk in chunks:
         if isinstance(chunk, LongLine) or size > _LARGEST:
             table.line_count += 1
@@ -145,8 +145,8 @@ def _documents(chunks: Iterator[LineChunk | LongLine], table: Table) -> Iterator
             )
             return
         pieces.append(chunk)
-        size += len(chunk.data)
-    data = b"".join(piece.data for piece in pieces)
+        size += len(chunk.content)
+    data = b"".join(piece.content for piece in pieces)
     values = _values(_as_utf8(data))
     if values is None:  # lines after all, of which the first is broken
         yield from pieces
@@ -165,8 +165,8 @@ _TOO_LARGE: Final = "expected JSON lines, or a document of at most 1 GiB, found 
 
 def _has_json_lines(chunk: LineChunk) -> bool:
     """Return whether the first line is JSON, or broken and followed by two that are: no document looks like that."""
-    lines = islice(filled_lines(chunk.data, chunk.first_line), 3)
-    first, *others = [_is_json(_as_utf8(chunk.data[start:stop])) for _, start, stop in lines] or [True]
+    lines = islice(filled_lines(chunk.content, chunk.first_line), 3)
+    first, *others = [_is_json(_as_utf8(chunk.content[start:stop])) for _, start, stop in lines] or [True]
     return first or (bool(others) and all(others))
 
 
@@ -222,7 +222,7 @@ class _JsonLines:
 
     def chunk(self, chunk: LineChunk) -> None:
         """Read complete lines."""
-        data = chunk.data
+        data = chunk.content
         for number, start, stop in filled_lines(data, chunk.first_line):
             offset = chunk.first_offset + start
             try:
@@ -300,7 +300,7 @@ class _TextLines:
 
     def chunk(self, chunk: LineChunk) -> None:
         """Read complete lines; the last message may go on in the next chunk."""
-        data, table = chunk.data, self._table
+        data, table = chunk.content, self._table
         for number, start, stop in filled_lines(data, chunk.first_line):
             offset = chunk.first_offset + start
             raw = data[start:stop].rstrip(b"\r")

@@ -21,6 +21,7 @@ struct Value {
   Type type = EMPTY;
   std::int64_t integer = 0;
   Text text;
+  bool is_go = false;
 };
 
 // New attributes, column by column.
@@ -28,6 +29,7 @@ struct Learned {
   std::vector<std::int32_t> codes;  // of all attributes that were asked for, known or new
   std::vector<std::int32_t> key;    // into keys
   std::vector<std::int8_t> type;
+  std::vector<std::uint8_t> is_go;  // 1 for a value inside of another, as Go writes its struct
   std::vector<std::int64_t> integer, offsets{0};
   std::vector<Byte> text;       // of strings
   std::vector<Text> doubles;    // the digits of doubles
@@ -88,6 +90,7 @@ class Attributes {
     }
     if (value.type == OTHER) found.others.push_back(raw);
     found.type.push_back(value.type);
+    found.is_go.push_back(value.is_go);
     found.key.push_back(value.type == OTHER ? -1 : keys_.code(key));
     found.integer.push_back(value.integer);
     if (value.type == STRING) put_text(found.text, value.text);
@@ -201,17 +204,22 @@ class Attributes {
     if (r.null()) return;
     r.want('{');
     if (r.is('}')) return;
-    const Text name = r.key();
-    if (name.is("stringValue") || name.is("string_value")) {
+    Text name = r.key();
+    if (name.is("Value")) {
+      value.is_go = true;
+      r.want('{');
+      name = r.key();
+    }
+    if (name.is("stringValue") || name.is("string_value") || name.is("StringValue")) {
       value.type = STRING;
       value.text = r.text();
-    } else if (name.is("intValue") || name.is("int_value")) {
+    } else if (name.is("intValue") || name.is("int_value") || name.is("IntValue")) {
       value.type = INTEGER;
       value.integer = integer(r.next() == '"' ? r.text() : r.number());
-    } else if (name.is("doubleValue") || name.is("double_value")) {
+    } else if (name.is("doubleValue") || name.is("double_value") || name.is("DoubleValue")) {
       value.type = DOUBLE;
       value.text = number(r);
-    } else if (name.is("boolValue") || name.is("bool_value")) {
+    } else if (name.is("boolValue") || name.is("bool_value") || name.is("BoolValue")) {
       value.type = BOOLEAN;
       value.integer = r.word("true", 4);
       if (!value.integer && !r.word("false", 5)) odd();
@@ -219,6 +227,7 @@ class Attributes {
       odd();
     }
     r.want('}');
+    if (value.is_go) r.want('}');
   }
 
   static std::int64_t integer(const Text& text) {

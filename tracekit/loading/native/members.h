@@ -143,14 +143,27 @@ inline bool same(const Text& a, const Text& b) {
 // A text as it is written, or none for null.
 inline Text optional_text(Reader& r) { return r.null() ? Text() : r.text(); }
 
+// The values of hex digits by byte, 255 for what is none.
+struct HexDigits {
+  Byte value[256];
+  constexpr HexDigits() : value() {
+    for (int i = 0; i < 256; i++) value[i] = 255;
+    for (int i = 0; i < 10; i++) value['0' + i] = static_cast<Byte>(i);
+    for (int i = 0; i < 6; i++) value['a' + i] = value['A' + i] = static_cast<Byte>(10 + i);
+  }
+};
+constexpr HexDigits HEX_DIGITS;
+
 // The number of 16 hex digits.
 inline std::uint64_t hex(const Byte* p) {
   std::uint64_t value = 0;
+  unsigned seen = 0;
   for (int i = 0; i < 16; i++) {
-    const int digit = hex_digit(p[i]);
-    if (digit < 0) odd();
-    value = value << 4 | static_cast<unsigned>(digit);
+    const unsigned digit = HEX_DIGITS.value[p[i]];
+    seen |= digit;
+    value = value << 4 | (digit & 15);
   }
+  if (seen > 15) odd();
   return value;
 }
 

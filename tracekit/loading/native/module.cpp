@@ -98,9 +98,10 @@ PyObject* list(const std::vector<Text>& texts) {
 }
 
 PyObject* counted(const Dialects& dialects) {
-  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
                        static_cast<long long>(dialects.enum_names), "base64_ids",
-                       static_cast<long long>(dialects.base64_ids), "instrumentationLibrarySpans",
+                       static_cast<long long>(dialects.base64_ids), "base64_of_hex_ids",
+                       static_cast<long long>(dialects.base64_of_hex_ids), "instrumentationLibrarySpans",
                        static_cast<long long>(dialects.legacy), "resource_spans",
                        static_cast<long long>(dialects.resource_spans), "batches",
                        static_cast<long long>(dialects.batches), "wrapped_in_trace",
@@ -294,13 +295,14 @@ bool put_xray(PyObject* to, const XrayScan& scan) {
          put(to, "is_limited", scan.traces, &XrayTrace::is_limited) &&
          put(to, "trace_count", scan.lines, &XrayLine::traces) &&
          put(to, "unprocessed", scan.lines, &XrayLine::unprocessed) &&
-         put(to, "token", scan.lines, &XrayLine::token) && put(to, "others", scan.others) &&
+         put(to, "token", scan.lines, &XrayLine::token) && put(to, "line_start", scan.lines, &XrayLine::start) &&
+         put(to, "line_stop", scan.lines, &XrayLine::stop) && put(to, "others", scan.others) &&
          put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
          put(to, "owners", list(scan.owners.found)) && put(to, "callees", list(scan.callees.found)) &&
          put(to, "blocks", lists(scan.blocks));
 }
 
-PyObject* scan_xray(PyObject*, PyObject* args) {
+template <void (XrayScan::*run)()> PyObject* scan_xray(PyObject*, PyObject* args) {
   PyObject* input;
   if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
   const View data(input);
@@ -308,7 +310,7 @@ PyObject* scan_xray(PyObject*, PyObject* args) {
   XrayScan done(data.data(), data.size());
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
-  failure = guarded([&] { done.run(); });
+  failure = guarded([&] { (done.*run)(); });
   Py_END_ALLOW_THREADS
   if (failure != Failure::NONE) return raised(failure);
   Owned made(PyDict_New());
@@ -389,7 +391,7 @@ PyObject* scan_zipkin(PyObject*, PyObject* args) {
   return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
 }
 
-PyObject* scan_zipkin_items(PyObject*, PyObject* args) {
+template <void (ZipkinScan::*run)()> PyObject* scan_zipkin_all(PyObject*, PyObject* args) {
   PyObject* input;
   if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
   const View data(input);
@@ -397,7 +399,7 @@ PyObject* scan_zipkin_items(PyObject*, PyObject* args) {
   ZipkinScan done(data.data(), data.size());
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
-  failure = guarded([&] { done.run_items(); });
+  failure = guarded([&] { (done.*run)(); });
   Py_END_ALLOW_THREADS
   return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
 }
@@ -461,7 +463,7 @@ PyObject* learn(PyObject*, PyObject* args) {
   const Learned found = known->learn(texts, keys);
   Owned made(PyDict_New());
   PyObject* const to = made.get();
-  if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) ||
+  if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) || !put(to, "is_go", found.is_go) ||
       !put(to, "integer", found.integer) || !put(to, "offsets", found.offsets) || !put(to, "text", found.text) ||
       !put(to, "doubles", list(found.doubles)) || !put(to, "keys", list(found.fresh_keys)) ||
       !put(to, "others", list(found.others)))
@@ -519,13 +521,17 @@ PyMethodDef METHODS[] = {
      "scan_items(data, kind, most)\n--\n\nReturn the columns of items of a list in OTLP JSON, up to one that is odd."},
     {"scan_protobuf", safe<scan<ProtobufScan>>, METH_VARARGS,
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
-    {"scan_xray", safe<scan_xray>, METH_VARARGS,
+    {"scan_xray", safe<scan_xray<&XrayScan::run>>, METH_VARARGS,
      "scan_xray(data)\n--\n\nReturn the columns of lines with answers of BatchGetTraces, and which are others."},
+    {"scan_xray_items", safe<scan_xray<&XrayScan::run_items>>, METH_VARARGS,
+     "scan_xray_items(data)\n--\n\nReturn the columns of traces in a list, up to one that is cut off or handed back."},
     {"scan_jaeger", safe<scan_jaeger>, METH_VARARGS,
      "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
     {"scan_zipkin", safe<scan_zipkin>, METH_VARARGS,
      "scan_zipkin(data, ends)\n--\n\nReturn the columns of records of Zipkin, each up to its end, and the others."},
-    {"scan_zipkin_items", safe<scan_zipkin_items>, METH_VARARGS,
+    {"scan_zipkin_lines", safe<scan_zipkin_all<&ZipkinScan::run_lines>>, METH_VARARGS,
+     "scan_zipkin_lines(data)\n--\n\nReturn the columns of records of Zipkin, one a line, and the others."},
+    {"scan_zipkin_items", safe<scan_zipkin_all<&ZipkinScan::run_items>>, METH_VARARGS,
      "scan_zipkin_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"depth", safe<depth>, METH_VARARGS,
      "depth(data, depth, in_string, escaped)\n--\n\nReturn the lowest and the highest depth, and the state behind it."},

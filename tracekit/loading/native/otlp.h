@@ -23,7 +23,7 @@ struct Group {
 
 // How often a spelling other than the specification's was read.
 struct Dialects {
-  std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
+  std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, base64_of_hex_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
   std::int64_t trace = 0, result = 0;  // objects around a request
   std::int64_t flat_spans = 0, attribute_maps = 0;
   std::int64_t unknown_fields = 0;     // of protobuf
@@ -32,6 +32,7 @@ struct Dialects {
     snake_case += more.snake_case;
     enum_names += more.enum_names;
     base64_ids += more.base64_ids;
+    base64_of_hex_ids += more.base64_of_hex_ids;
     legacy += more.legacy;
     resource_spans += more.resource_spans;
     batches += more.batches;
@@ -131,6 +132,7 @@ class Scan : public Rows {
     if (end_ - p < 3 || *p++ != '"') return true;
     for (const Member& name : REQUEST_NAMES)
       if (begins(p, end_, name)) return true;
+    if (!may_begin_span(p)) return false;
     static constexpr Member SPAN_IDS[] = {member("spanId\""), member("span_id\"")};
     const auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
     if (!stop) stop = end_;
@@ -138,6 +140,17 @@ class Scan : public Rows {
       p += *p == '"';
       if (begins(p, stop, SPAN_IDS[0]) || begins(p, stop, SPAN_IDS[1])) return true;
     }
+    return false;
+  }
+
+  // Whether a span may have this name as its first: one of its members, or one with an underscore.
+  bool may_begin_span(const Byte* p) const {
+    constexpr std::ptrdiff_t LONGEST = 64;
+    const Byte* const from = p;
+    while (p < end_ && *p != '"' && *p != '_' && p - from < LONGEST) p++;
+    if (p == end_ || *p != '"') return true;
+    for (const Member& name : SPAN_NAMES)
+      if (p - from == static_cast<std::ptrdiff_t>(name.length) && !std::memcmp(from, name.name, name.length)) return true;
     return false;
   }
 
@@ -361,8 +374,8 @@ class Scan : public Rows {
     object(r, [&](const Text& key) {
       const int found = number(key);
       switch (found) {
-        case TRACE: line_dialects_.base64_ids += trace_id(r, s.trace_hi, s.trace_lo); break;
-        case SPAN: line_dialects_.base64_ids += span_id(r, s.span_id); break;
+        case TRACE: spelled(trace_id(r, s.trace_hi, s.trace_lo)); break;
+        case SPAN: spelled(span_id(r, s.span_id)); break;
         case STATE: s.state_text = optional_text(r); break;
         case PARENT: parent_id(r, s.parent_id); break;
         case FLAGS: s.flags = unsigned32(r); break;
@@ -524,8 +537,8 @@ class Scan : public Rows {
     odd();
   }
 
-  // Base64 of this many bytes, with its padding, to big-endian numbers.
-  static void base64(const Byte* p, int bytes, std::uint64_t* out) {
+  // Base64 of this many bytes, with its padding.
+  static void base64(const Byte* p, int bytes, Byte* out) {
     unsigned kept = 0;
     int bits = 0;
     for (int i = 0; i < bytes; i++) {
@@ -534,39 +547,65 @@ class Scan : public Rows {
         bits += 6;
       }
       bits -= 8;
-      out[i / 8] = out[i / 8] << 8 | (kept >> bits & 0xFF);
+      out[i] = static_cast<Byte>(kept >> bits & 0xFF);
     }
     for (int i = bytes; i % 3; i++)
       if (*p++ != '=') odd();
   }
 
-  // Returns whether the id was in base64.
-  static bool trace_id(Reader& r, std::uint64_t& hi, std::uint64_t& lo) {
-    const Text text = r.text();
-    if (text.length == 32) {
-      hi = hex(text.at);
-      lo = hex(text.at + 16);
-      return false;
-    }
-    if (text.length != 24) odd();
-    std::uint64_t both[2] = {0, 0};
-    base64(text.at, 16, both);
-    hi = both[0];
-    lo = both[1];
-    return true;
+  // The number of eight bytes, the highest first.
+  static std::uint64_t big_endian(const Byte* p) {
+    std::uint64_t value = 0;
+    for (int i = 0; i < 8; i++) value = value << 8 | p[i];
+    return value;
   }
 
-  static bool span_id(Reader& r, std::uint64_t& id) { return span_id(r.text(), id); }
+  enum class Id { HEX, BASE64, BASE64_OF_HEX };
 
-  static bool span_id(const Text& text, std::uint64_t& id) {
-    if (text.length == 16) {
-      id = hex(text.at);
-      return false;
+  // Counts the ids of a span that are not hexadecimal.
+  void spelled(Id id) {
+    line_dialects_.base64_ids += id == Id::BASE64;
+    line_dialects_.base64_of_hex_ids += id == Id::BASE64_OF_HEX;
+  }
+
+  static Id trace_id(Reader& r, std::uint64_t& hi, std::uint64_t& lo) {
+    const Text text = r.text();
+    Byte bytes[32];
+    switch (text.length) {
+      case 32:
+        hi = hex(text.at);
+        lo = hex(text.at + 16);
+        return Id::HEX;
+      case 24:
+        base64(text.at, 16, bytes);
+        hi = big_endian(bytes);
+        lo = big_endian(bytes + 8);
+        return Id::BASE64;
+      case 44:
+        base64(text.at, 32, bytes);
+        hi = hex(bytes);
+        lo = hex(bytes + 16);
+        return Id::BASE64_OF_HEX;
+      default: odd();
     }
-    if (text.length != 12) odd();
-    id = 0;
-    base64(text.at, 8, &id);
-    return true;
+  }
+
+  static Id span_id(Reader& r, std::uint64_t& id) { return span_id(r.text(), id); }
+
+  static Id span_id(const Text& text, std::uint64_t& id) {
+    Byte bytes[16];
+    switch (text.length) {
+      case 16: id = hex(text.at); return Id::HEX;
+      case 12:
+        base64(text.at, 8, bytes);
+        id = big_endian(bytes);
+        return Id::BASE64;
+      case 24:
+        base64(text.at, 16, bytes);
+        id = hex(bytes);
+        return Id::BASE64_OF_HEX;
+      default: odd();
+    }
   }
 
   static void parent_id(Reader& r, std::uint64_t& id) {

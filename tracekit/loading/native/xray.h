@@ -50,7 +50,7 @@ struct XrayTrace {
 };
 
 struct XrayLine {
-  std::int64_t traces = 0;
+  std::int64_t traces = 0, start = 0, stop = 0;  // start, stop: places in the input
   Text unprocessed_text, token_text;
   std::int32_t unprocessed = -1, token = -1;
 };
@@ -79,8 +79,28 @@ class XrayScan {
     for (const Byte* p = data_; p < end_; number++) {
       auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
       if (!stop) stop = end_;
-      if (!line(p, stop)) others.push_back(number);
+      Reader r(p, stop, true);
+      const bool is_read = record(r, [&](XrayLine& l) {
+        answer(r, l);
+        r.blank();
+        if (r.p < stop) odd();
+      });
+      if (!is_read) others.push_back(number);
       p = stop + 1;
+    }
+  }
+
+  // Reads the traces of a list, up to one that is cut off or handed back; the first begins the data.
+  void run_items() {
+    for (const Byte* p = data_;;) {
+      Reader r(p, end_, false);
+      const bool is_read = record(r, [&](XrayLine&) {
+        begin();
+        if (r.next() != '{') odd();
+        trace(r);
+      });
+      if (!is_read || !r.is(',')) return;
+      p = r.p;
     }
   }
 
@@ -91,16 +111,17 @@ class XrayScan {
 
   // ------------------------------------------------------------------ lines
 
-  bool line(const Byte* from, const Byte* stop) {
+  // Adds what ``read`` reads, or nothing: then it returns false.
+  template <class Read> bool record(Reader& r, Read read) {
     const std::size_t part = parts.size(), piece = pieces.size(), trace = traces.size();
     Byte* const free = free_;
     XrayLine l;
+    r.blank();
+    const Byte* const from = r.p;
     const bool is_read = whole(
         [&] {
-          Reader r(from, stop, true);
-          answer(r, l);
-          r.blank();
-          if (r.p < stop || (r.high && !is_utf8(from, stop))) odd();
+          read(l);
+          if (r.high && !is_utf8(from, r.p)) odd();
         },
         parts, pieces, traces);
     if (!is_read) {
@@ -113,6 +134,8 @@ class XrayScan {
       return a.row != b.row ? a.row < b.row : a.slot < b.slot;
     });
     l.traces = static_cast<std::int64_t>(traces.size() - trace);
+    l.start = from - data_;
+    l.stop = r.p - data_;
     if (l.unprocessed_text.length) l.unprocessed = texts.code(l.unprocessed_text);
     if (l.token_text.length) l.token = texts.code(l.token_text);
     lines.push_back(l);
@@ -171,12 +194,17 @@ class XrayScan {
 
   // ------------------------------------------------------------------ answers
 
-  void answer(Reader& r, XrayLine& l) {
+  // Forgets the line before.
+  void begin() {
     late_ = false;
     first_ = parts.size();
     is_late_.clear();
     line_owners_.clear();
     line_callees_.clear();
+  }
+
+  void answer(Reader& r, XrayLine& l) {
+    begin();
     Once once;
     object(r, [&](const Text& key) {
       if (key.is("Traces")) {

@@ -154,6 +154,14 @@ class ByteStream:
             self.offset += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def readinto(self, view: memoryview, /) -> int:
+        """Read on into memory that is there, as ``read`` does; return how many bytes, fewer only at the end."""
+        filled = 0
+        while filled < len(view) and not self._is_bomb() and (count := self._layer.readinto(view[filled:])):
+            filled += count
+            self.offset += count
+        return filled
+
     def close(self) -> None:
         """Close the source."""
         self._stored.close()

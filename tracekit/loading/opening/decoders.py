@@ -11,6 +11,7 @@ import lzma
 import sys
 import zipfile
 import zlib
+from io import FileIO
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from isal import igzip_lib
@@ -37,6 +38,12 @@ class Layer(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes; none at the end."""
+
+
+def _put(data: bytes, view: memoryview) -> int:
+    """Put bytes at the beginning of some memory; return how many."""
+    view[: len(data)] = data
+    return len(data)
 
 
 class Journal:
@@ -86,6 +93,17 @@ class Stored:
         self.position += len(data)
         return data
 
+    def readinto(self, view: memoryview, /) -> int:
+        """Read on into memory that is there; return how many bytes, 0 at the end."""
+        if not isinstance(self._file, FileIO):
+            return _put(self.read(len(view)), view)
+        try:
+            count = self._file.readinto(view) or 0
+        except OSError:
+            return _put(self.read(len(view)), view)  # fails again, and is told
+        self.position += count
+        return count
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -103,22 +121,49 @@ class Peekable:
     def __init__(self, below: Layer) -> None:
         self._below = below
         self._head = b""
+        self._at = 0  # in the head, what comes next
 
     def peek(self, size: int) -> bytes:
         """Return the next ``size`` bytes, fewer only at the end, and keep them."""
-        pieces, count = [self._head], len(self._head)
-        while count < size and (more := self._below.read(size - count)):
-            pieces.append(more)
-            count += len(more)
-        self._head = b"".join(pieces)
-        return self._head[:size]
+        count = len(self._head) - self._at
+        if count < size:
+            pieces = [self._rest()]
+            while count < size and (more := self._below.read(size - count)):
+                pieces.append(more)
+                count += len(more)
+            self._head = b"".join(filter(None, pieces))
+        return self._head[self._at : self._at + size]
 
     def read(self, size: int, /) -> bytes:
         """Read on."""
         if not self._head:
             return self._below.read(size)
-        data, self._head = self._head[:size], self._head[size:]
+        data = self._head[self._at : self._at + size]
+        self._pass(len(data))
         return data
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Read on into memory that is there; return how many bytes, 0 at the end."""
+        if self._head:
+            size = min(len(view), len(self._head) - self._at)
+            view[:size] = memoryview(self._head)[self._at : self._at + size]
+            self._pass(size)
+            return size
+        if isinstance(self._below, Stored | Peekable):
+            return self._below.readinto(view)
+        return _put(self._below.read(len(view)), view)
+
+    def _rest(self) -> bytes:
+        """Return and forget what was looked at and not yet read."""
+        rest, self._head = self._head[self._at :] if self._at else self._head, b""
+        self._at = 0
+        return rest
+
+    def _pass(self, count: int) -> None:
+        """Move on in the head."""
+        self._at += count
+        if self._at >= len(self._head):
+            self._head, self._at = b"", 0
 
 
 _ENGINES: dict[str, tuple[Callable[[], Any], tuple[bytes, ...], bytes]] = {  # engine, how a part begins, padding

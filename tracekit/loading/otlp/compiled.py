@@ -129,11 +129,11 @@ class Scanner(Distinct):
 
     # ---------------------------------------------------------------- lines
 
-    def work_ahead(self, data: bytes) -> dict[str, Any]:
+    def work_ahead(self, data: bytes | memoryview) -> dict[str, Any]:
         """Return the columns of a chunk; it needs nothing of the builder."""
         return self._scanned(data, b"")
 
-    def _scanned(self, data: bytes, excluded: bytes) -> dict[str, Any]:
+    def _scanned(self, data: bytes | memoryview, excluded: bytes) -> dict[str, Any]:
         """Return the columns of a chunk without some of its lines."""
         columns: dict[str, Any] = self._extension.scan(data, excluded)
         return columns
@@ -153,7 +153,7 @@ class Scanner(Distinct):
         for number, start, stop in zip(
             *(found[f"other_{name}"].tolist() for name in ("number", "start", "stop")), strict=True
         ):
-            yield Line(part.first_line + number, part.first_offset + start, part.data[start:stop])
+            yield Line(part.first_line + number, part.first_offset + start, bytes(part.data[start:stop]))
 
     def _known(self, found: Found, part: Lines) -> _Known:
         """Return what the codes of a chunk mean to the builder."""
@@ -205,11 +205,12 @@ class Scanner(Distinct):
     def _dialects(self, found: Found, known: _Known) -> Counter[str]:
         """Return how often each spelling other than the specification's was used."""
         total: Counter[str] = Counter(found.made["dialects"])
-        if self._attribute_dialects:
-            used = np.bincount(np.concatenate([known.codes[found[name]] for name in ATTRIBUTES]))
+        is_go = np.frombuffer(self._is_go, np.bool_)
+        if self._attribute_dialects or is_go.any():
+            used = np.bincount(np.concatenate([known.codes[found[name]] for name in ATTRIBUTES]), minlength=len(is_go))
+            total["go_struct_values"] += int(used[is_go].sum())
             for code, counted in self._attribute_dialects.items():
-                if code < len(used):
-                    total.update({name: count * int(used[code]) for name, count in counted.items()})
+                total.update({name: count * int(used[code]) for name, count in counted.items()})
         for counts, uses in known.owner_dialects:
             total.update({name: count * uses for name, count in counts.items()})
         return total

@@ -37,7 +37,7 @@ class Scanner(compiled.Scanner):
 
     notation = "protobuf"
 
-    def _scanned(self, data: bytes, excluded: bytes) -> dict[str, Any]:
+    def _scanned(self, data: bytes | memoryview, excluded: bytes) -> dict[str, Any]:
         columns: dict[str, Any] = self._extension.scan_protobuf(data, excluded)
         return columns
 

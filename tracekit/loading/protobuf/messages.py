@@ -33,10 +33,10 @@ class Messages(Lines):
     """The ResourceSpans of a chunk, one by one, or all bytes at once for the compiled lane."""
 
     def __iter__(self) -> Iterator[Line]:
-        at, number = 0, self.first_line
-        while at < len(self.data):
-            one = field(self.data, at, len(self.data))
-            yield Line(number, self.first_offset + at, self.data[at : one.stop])
+        at, number, data = 0, self.first_line, bytes(self.data)
+        while at < len(data):
+            one = field(data, at, len(data))
+            yield Line(number, self.first_offset + at, data[at : one.stop])
             at, number = one.stop, number + 1
 
 

@@ -33,7 +33,7 @@ from tracekit.loading.records.lines import (
 )
 from tracekit.loading.records.notes import Note
 from tracekit.loading.records.parse import BigInt, Parsed, parse
-from tracekit.loading.records.shape import shape, strip_prefix
+from tracekit.loading.records.shape import begins_with_record, shape, strip_prefix
 from tracekit.loading.records.window import JsonError, Readable
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Note",
     "Parsed",
     "Readable",
+    "begins_with_record",
     "filled_lines",
     "line_chunks",
     "nests_deeper",

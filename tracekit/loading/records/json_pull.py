@@ -121,7 +121,7 @@ class JsonPull(JsonWindow):
                 return False
             stop, may_be_cut = load(data, self.offset)
             if stop:
-                self._at += stop if text.isascii() else len(data[:stop].decode())
+                self._pass_over(self._at + (stop if text.isascii() else len(data[:stop].decode())))
                 self._unread = False
                 if 2 * stop > len(data):
                     self._ahead = min(2 * self._ahead, _MOST_AHEAD)
@@ -208,7 +208,7 @@ class JsonPull(JsonWindow):
         decode = self._decode
         gathered = False
         while True:
-            if self._dropped + self._at < self._deep_until:
+            if self._may_be_deep():
                 self._refuse_deep(max_bytes)
             try:
                 value, end = decode(self._text, self._at)
@@ -241,7 +241,7 @@ class JsonPull(JsonWindow):
     def _gather(self, max_bytes: int) -> None:
         """Read to the end of the next container, so that it is not parsed repeatedly."""
         meter, fed = DepthMeter(1), 1
-        while self._dropped + self._at >= self._deep_until:
+        while not self._may_be_deep():
             lowest, _ = meter.feed(self._text[self._at + fed :].encode("utf-8", "surrogateescape"))
             fed = len(self._text) - self._at
             if lowest > 0 and fed > max_bytes:

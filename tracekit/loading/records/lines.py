@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,15 +22,27 @@ if TYPE_CHECKING:
 
     from tracekit.loading.records.window import Readable
 
-CHUNK = 8 << 20  # large enough to spread the cost of a chunk, small enough for the processor's cache
+CHUNK = 4 << 20  # large enough to spread the cost of a chunk, small enough for the processor's cache
 MAX_LINE = 64 << 20
 
 _NEWLINE = 10
+_ROUND = 1 << 20  # bytes: what is left of a block is longer or shorter than the time before
 _BLANK = frozenset(b" \t\n\r\v\f")
 _FILLED = re.compile(rb"\S")
 _LONG_PADDING = re.compile(rb"\0{8,}")
 _SHORT_PADDING = re.compile(rb"(?:\A|(?<=\n))\0+(?=[^\0])|\0+(?=\r?\n)")  # at the end of a block it may go on
 _LAST_PADDING = re.compile(rb"\0+\Z")
+
+
+@runtime_checkable
+class Refillable(Protocol):
+    """A stream that can be read into memory that is there."""
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill some memory; return how many bytes, fewer only at the end."""
+
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes without moving on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ class LineChunk:
     Parameters
     ----------
     data
-        The bytes, with their newlines.
+        The bytes, with their newlines; a view, where asked for: its memory is used again when no view of it is left.
     first_line
         Number of the first line, from 1.
     first_offset
@@ -52,11 +64,16 @@ class LineChunk:
         not final has none where NUL padding, or a ``LongLine``, took its place.
     """
 
-    data: bytes
+    data: bytes | memoryview
     first_line: int
     first_offset: int
     final: bool
     ends_in_newline: bool
+
+    @property
+    def content(self) -> bytes:
+        """The data as bytes, copied from a view."""
+        return bytes(self.data)
 
 
 class Line(NamedTuple):
@@ -116,11 +133,16 @@ class LongLine:
 
 
 def line_chunks(
-    stream: Readable, size: int = CHUNK, *, max_line: int = MAX_LINE, notes: list[Note] | None = None
+    stream: Readable,
+    size: int = CHUNK,
+    *,
+    max_line: int = MAX_LINE,
+    notes: list[Note] | None = None,
+    views: bool = False,
 ) -> Iterator[LineChunk | LongLine]:
-    """Split a stream into chunks of complete lines."""
+    """Split a stream into chunks of complete lines; with ``views``, their data may be in memory that is used again."""
     lines = _Lines(stream, size, max_line)
-    yield from lines.chunks()
+    yield from lines.views(stream) if views and isinstance(stream, Refillable) else lines.chunks()
     if lines.nul_count:
         remark = nul_note(lines.nul_count, lines.first_nul)
         (getattr(stream, "notes", []) if notes is None else notes).append(remark)
@@ -158,22 +180,44 @@ class Lines:
         What a scanner's ``work_ahead`` makes of the bytes, if it was begun.
     """
 
-    data: bytes
+    data: bytes | memoryview
     first_line: int
     first_offset: int
     ahead: Future[Any] | None = None
 
     def __iter__(self) -> Iterator[Line]:
-        for number, start, stop in filled_lines(self.data, self.first_line):
-            yield Line(number, self.first_offset + start, self.data[start:stop])
+        data = bytes(self.data)
+        for number, start, stop in filled_lines(data, self.first_line):
+            yield Line(number, self.first_offset + start, data[start:stop])
 
 
-def _newlines(data: bytes) -> int:
+def _newlines(data: bytes | memoryview) -> int:
     """Return how many newlines there are."""
     extension = native.compiled()
     if extension is not None:
         return int(extension.newlines(data))
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == _NEWLINE))  # 3 times as fast as bytes.count
+
+
+class _Buffers:
+    """Memory that is used again and again: fresh memory of the system costs more than reading into it."""
+
+    def __init__(self) -> None:
+        self._known: list[bytearray] = []
+
+    def free(self, size: int) -> bytearray:
+        """Return at least so many bytes of which there is no view."""
+        size = (size // _ROUND + 1) * _ROUND
+        for number, buffer in enumerate(self._known):
+            try:
+                buffer.append(buffer.pop())  # refused while there is a view
+            except BufferError:
+                continue
+            if len(buffer) < size:
+                self._known[number] = bytearray(size)
+            return self._known[number]
+        self._known.append(bytearray(size))
+        return self._known[-1]
 
 
 class _Lines:
@@ -198,6 +242,28 @@ class _Lines:
     def give_back(self, data: bytes) -> None:
         """Return the bytes after a long line to the input."""
         self._ahead = data + self._ahead
+
+    def views(self, stream: Refillable) -> Generator[LineChunk | LongLine]:
+        """Split the stream into views; where a block has NUL or no newline, continue with ``chunks``."""
+        buffers, rest = _Buffers(), b""
+        while True:
+            buffer = buffers.free(len(rest) + self._size)
+            with memoryview(buffer) as whole:
+                whole[: len(rest)] = rest
+                filled = len(rest) + stream.readinto(whole[len(rest) : len(rest) + self._size])
+                final = filled < len(rest) + self._size or not stream.peek(1)
+                cut = filled if final else buffer.rfind(b"\n", 0, filled) + 1
+                if not cut or buffer.find(b"\0", 0, filled) >= 0:
+                    self._ahead = bytes(whole[:filled])
+                    break
+                rest = bytes(whole[cut:filled])
+                ends_in_newline = buffer[cut - 1] == _NEWLINE
+                chunk = self._chunk(memoryview(buffer)[:cut], final=final, ends_in_newline=ends_in_newline)
+            yield chunk
+            del chunk
+            if final:
+                return
+        yield from self.chunks()
 
     def chunks(self) -> Generator[LineChunk | LongLine]:
         """Split the stream."""
@@ -225,7 +291,7 @@ class _Lines:
                 ends_in_newline = yield from self._long_line(collected)
                 collected = deque()
 
-    def _chunk(self, data: bytes, *, final: bool, ends_in_newline: bool) -> LineChunk:
+    def _chunk(self, data: bytes | memoryview, *, final: bool, ends_in_newline: bool) -> LineChunk:
         """Return a chunk and count its bytes and lines."""
         chunk = LineChunk(data, self.line, self.offset, final, ends_in_newline)
         self.offset += len(data)

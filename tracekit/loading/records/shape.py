@@ -26,6 +26,13 @@ _SSE = re.compile(rb"data: ?")
 _SSE_OTHER = re.compile(rb"(?:event|id|retry)?:|data: ?(?:\[DONE\])?\s*$")
 
 
+def begins_with_record(first: bytes) -> bool:
+    """Return whether the first line, if all of it is there, is a record: then ``shape`` returns "lines"."""
+    end = first.find(b"\n")
+    line = first[len(_BOM) if first.startswith(_BOM) else 0 : max(end, 0)].strip(_BLANK)
+    return bool(line) and (_is_record(line) or _is_record(strip_prefix(line)[0]))
+
+
 def shape(first: bytes, *, at_eof: bool) -> Literal["lines", "document"]:
     """Return "lines" for JSON Lines, "document" for one or several documents."""
     start = len(_BOM) if first.startswith(_BOM) else 0

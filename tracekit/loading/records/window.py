@@ -89,6 +89,7 @@ class JsonWindow:
         self._counted = 0  # an index in the text with a known byte offset,
         self._offset: int = getattr(stream, "offset", 0) if offset is None else offset  # and this offset
         self._dropped = 0  # characters dropped in front of the text
+        self._followed = 0  # index in the text up to which the meter followed
         self._deep_until = 0  # up to this character some value may nest too deep,
         self._bad_until = 0  # or contain bytes that are not UTF-8
         self._ended = False
@@ -145,19 +146,38 @@ class JsonWindow:
             return False
         data = self._stream.read(size)
         self._ended = not data
-        _, highest = self._meter.feed(data)
         more = self._decoder.decode(data, self._ended)
         self._offset = self.offset
         drop = max(self._at - _KEPT, 0)
+        self._follow(drop)
+        self._followed -= drop
         self._dropped += drop
         self._text = self._text[drop:] + more
         self._at -= drop
         self._counted = self._at
-        if highest > self._max_depth:
-            self._deep_until = self._dropped + len(self._text)
         if not (more.isascii() or _is_clean(more)):
             self._bad_until = self._dropped + len(self._text)
         return bool(data or more)
+
+    def _follow(self, end: int) -> None:
+        """Follow the nesting up to an index of the text."""
+        if self._followed < end:
+            _, highest = self._meter.feed(self._text[self._followed : end].encode("utf-8", "surrogateescape"))
+            self._followed = end
+            if highest > self._max_depth:
+                self._deep_until = self._dropped + end
+
+    def _pass_over(self, end: int) -> None:
+        """Move to the end of whole values that are known not to nest too deep."""
+        if self._followed <= self._at:
+            self._follow(self._at)
+            self._followed = end
+        self._at = end
+
+    def _may_be_deep(self) -> bool:
+        """Return whether the next value may nest too deep, as far as the text goes."""
+        self._follow(len(self._text))
+        return self._dropped + self._at < self._deep_until
 
     def _offset_of(self, index: int) -> int:
         """Return the byte offset of an index of the text."""
@@ -189,7 +209,7 @@ class JsonWindow:
 
     def _fail(self, code: str, message: str, offset: int, raw: bytes) -> NoReturn:
         """Stop reading the stream and raise; later calls find its end."""
-        self._text, self._ended, self._unread = "", True, False
+        self._text, self._ended, self._unread, self._followed = "", True, False, 0
         self._offset, self._at, self._counted, self._level = offset, 0, 0, 0
         raise JsonError(code, message, offset=offset, raw=raw)
 

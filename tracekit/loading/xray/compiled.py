@@ -17,6 +17,7 @@ from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
 from tracekit.loading.building.batches import EVENT_DTYPES, LINK_DTYPES, Batch, ragged, transposed
 from tracekit.loading.building.builder import PENDING
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.loader import Taken
 from tracekit.loading.xray.answer import Answer, Trace, may_be_answer
 from tracekit.loading.xray.batch import link_row
 from tracekit.loading.xray.blocks import plain, resource_key
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder, Event, Link
-    from tracekit.loading.records import Line
+    from tracekit.loading.loader import Place
+    from tracekit.loading.records import Line, Lines
     from tracekit.loading.xray import fast
     from tracekit.loading.xray.walk import Walk
 
@@ -47,7 +49,9 @@ AT_ONCE = 16 << 20  # bytes, as many as there are in a chunk of lines: every bat
 
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("trace_hi", "trace_lo", "span_id", "parent_id", "id_hi", "id_lo"), np.uint64),
-    **dict.fromkeys(("start_ns", "end_ns", "line", "piece_row", "trace_count", "others"), np.int64),
+    **dict.fromkeys(
+        ("start_ns", "end_ns", "line", "piece_row", "trace_count", "others", "line_start", "line_stop"), np.int64
+    ),
     **dict.fromkeys(("name", "owner", "piece_slot", "piece_code", "duration", "unprocessed", "token"), np.int32),
     "bits": np.uint16,
     "is_limited": np.bool_,
@@ -106,6 +110,34 @@ class Scanner:
         if kept:
             yield from self._read(kept)
 
+    def scan_whole(self, lines: Lines) -> bool:
+        """Load a chunk if all its lines are responses that can be read together; return whether it did."""
+        found = _Found(self._extension.scan_xray(lines.data))
+        starts = found["line_start"]
+        numbers = lines.first_line + np.arange(len(starts))
+        return self._gives(found, np.column_stack((numbers, lines.first_offset + starts)))
+
+    def load_field(self, data: bytes, place: Place) -> Taken:
+        """Load the first traces of a list, as many as it can, if they can be read together."""
+        found = _Found(self._extension.scan_xray_items(data))
+        starts = found["line_start"]
+        numbers = place.number(0) + np.arange(len(starts)) * (not place.line)
+        if not self._gives(found, np.column_stack((numbers, place.offset + starts))):
+            return Taken()
+        return Taken(int(found["line_stop"][-1]), len(starts))
+
+    def _gives(self, found: _Found, places: Array) -> bool:
+        """Load lines if none is of another shape or irregular; return whether it did."""
+        if not len(places) or len(found["others"]):
+            return False
+        reader = self._reader_of(self._builder)
+        try:
+            said, rows = _Said(found), _Rows(found, reader.walk)
+        except (ValueError, msgspec.MsgspecError):
+            return False
+        self._load(said, rows, reader, places)
+        return True
+
     def _read(self, lines: list[Line]) -> Iterator[Line]:
         """Load lines; yield those of another shape in their turn."""
         found = self._scanned(lines)
@@ -135,20 +167,24 @@ class Scanner:
             for some in (lines[:half], lines[half:]):
                 yield from self._give(some, self._scanned(some))
             return
-        places = [Position(line.number, line.offset) for line in lines]
+        self._load(said, rows, reader, np.array([(line.number, line.offset) for line in lines], np.int64))
+
+    def _load(self, said: _Said, rows: _Rows, reader: fast.Reader, places: Array) -> None:
+        """Give lines to the builder; ``places`` has the number and the offset of each."""
         ledger = self._builder.ledger
-        ledger.record_count += len(lines)
-        ledger.formats["xray"] += len(lines)
+        ledger.record_count += len(places)
+        ledger.formats["xray"] += len(places)
         said.facts(self._builder)
         told = -1
         for number in sorted(said.lines | rows.lines):
             said.plain(number - told - 1, self._builder)
-            reader.about(said.answer(number), places[number])
-            rows.explain(number, places[number])
+            at = Position(*places[number].tolist())
+            reader.about(said.answer(number), at)
+            rows.explain(number, at)
             told = number
         said.plain(len(places) - told - 1, self._builder)
         if rows.count:
-            self._builder.batch(rows.batch(self._builder, np.array(places, np.int64).reshape(-1, 2)))
+            self._builder.batch(rows.batch(self._builder, places))
 
 
 class _Found:

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from tracekit.loading.building.batches import joined, ragged
-from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.scanned import Found, Records
 from tracekit.loading.loader import Taken
 from tracekit.schema import Origin
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.loader import Place
-    from tracekit.loading.records import Line
+    from tracekit.loading.records import Line, Lines
 
 _BEGINNING = re.compile(
     rb'\s*(?:\[\s*){0,2}\{\s*"(?:traceId|id|parentId|name|kind|timestamp|duration|localEndpoint|remoteEndpoint|tags'
@@ -65,24 +64,34 @@ class Scanner(Records):
     def load_list(self, data: bytes, place: Place) -> Taken:
         """Load the first items of a list, as many as it can."""
         found = Found(self._extension.scan_zipkin_items(data), _COLUMNS)
-        places = np.frombuffer(found.made["places"], np.int64).reshape(-1, 2).tolist()
-        if not places:
+        starts, stops = np.frombuffer(found.made["places"], np.int64).reshape(-1, 2).T
+        if not len(starts):
             return Taken(may_be_cut=True)
-        at = [Position(place.number(record), place.offset + start) for record, (start, _) in enumerate(places)]
-        self._give(self._known(found, data), at)
-        return Taken(places[-1][1], len(places))
+        numbers = place.number(0) + np.arange(len(starts)) * (not place.line)
+        self._give(self._known(found, data), np.column_stack((numbers, place.offset + starts)))
+        return Taken(int(stops[-1]), len(starts))
+
+    def scan_whole(self, lines: Lines) -> bool:
+        """Load a chunk if all its lines are read; return whether it did."""
+        found = Found(self._extension.scan_zipkin_lines(lines.data), _COLUMNS)
+        starts = found["line_start"]
+        if len(found["other_number"]) or not len(starts):
+            return False
+        at = np.column_stack((lines.first_line + found["line_number"], lines.first_offset + starts))
+        self._give(self._known(found, lines.data), at)
+        return True
 
     def _columns(self, lines: Sequence[Line]) -> _Columns:
         data = b"".join([line.data for line in lines])
         ends = np.cumsum([len(line.data) for line in lines], dtype=np.int64)
         return self._known(Found(self._extension.scan_zipkin(data, ends.tobytes()), _COLUMNS), data)
 
-    def _known(self, found: Found, data: bytes) -> _Columns:
+    def _known(self, found: Found, data: bytes | memoryview) -> _Columns:
         """Return columns, and what their codes of attributes mean."""
         codes = self._learn(data, found.made["distinct_attributes"])
         return _Columns(found, np.array(self._kv, np.int32)[codes] if len(codes) else codes)
 
-    def _give(self, columns: _Columns, places: Sequence[Position]) -> None:
+    def _give(self, columns: _Columns, places: Array) -> None:
         found = columns.found
         self._note("zipkin", found, places)
         endpoints = found.made["endpoints"]
