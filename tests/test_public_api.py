@@ -18,6 +18,9 @@ from tracekit.schema import names
 
 HEAVY = {"plotly", "anywidget", "boto3", "nbformat", "ipywidgets", "networkx", "IPython"}
 HEAVY |= {"jinja2", "rich", "typer", "pyarrow.parquet", "scipy.stats"}  # not asked for, and not missed before they work
+CHECKING = {"scipy", "tracekit.checks.registry"}  # for tests and checks only
+UNUSED = {"scipy.stats", "tracekit.checks.registry", "plotly", "networkx", "boto3"}  # by a table in a terminal
+RECORDING = Path(__file__).parents[1] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
 ERROR_MEMBERS = {
     "LoadError": {"source", "record", "code"},
     "SchemaError": {"missing", "found"},
@@ -116,8 +119,20 @@ def test_errors_and_report_are_functions_whatever_was_imported_before(before):
 
 
 def test_importing_brings_in_nothing_heavy():
-    code = f"import tracekit, sys; print(*sorted(set(sys.modules) & {HEAVY!r}))"
+    code = f"import tracekit, sys; print(*sorted(set(sys.modules) & {HEAVY | CHECKING!r}))"
     assert in_a_fresh_python(code) == []
+
+
+def test_the_critical_path_in_a_terminal_brings_in_no_checks():
+    code = f"""
+import contextlib, io, sys
+from tracekit.cli import main
+sys.argv = ["tracekit", "path", {str(RECORDING)!r}]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print("tracekit.cli_tables" in sys.modules, *sorted(set(sys.modules) & {UNUSED!r}))
+"""
+    assert in_a_fresh_python(code) == ["True"]
 
 
 def test_reading_and_asking_bring_in_nothing_that_draws():

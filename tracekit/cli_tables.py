@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracekit.checks.screen.lines import title_of
 from tracekit.text import (
     NO_FIGURE,
     cell,
@@ -142,6 +141,8 @@ def findings_table(findings: Findings, title: str = "Findings") -> Table:
 
 def screen_table(screen: FirstScreen) -> Table:
     """Return one row per line of the first screen: its title and its sentences."""
+    from tracekit.checks.screen.lines import title_of  # noqa: PLC0415 - loads every check, and other tables need none
+
     table = Table(box=None, show_header=False, padding=(0, 1, 1, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)

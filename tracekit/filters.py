@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def position(trace_id: str, ids: Sequence[str]) -> int:
         message = f"expected the id of a trace as text, found {type(trace_id).__name__}"
         raise TypeError(f"{message}; traces.trace_ids and the index of traces.summary contain them")
     wanted = plain_id(trace_id)
-    at = int(np.searchsorted(ids, wanted))
+    at = bisect_left(ids, wanted)
     if at < len(ids) and ids[at].startswith(wanted) and wanted:
         several = at + 1 < len(ids) and ids[at + 1].startswith(wanted) and ids[at] != wanted
         if not several:

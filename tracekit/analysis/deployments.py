@@ -30,11 +30,15 @@ def first_versions(traces: TraceSet) -> pd.DataFrame:
     spans = traces.columns.spans
     dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred
     rows = np.flatnonzero(dated & (version.codes >= 0) & (service.codes >= 0))
+    pairs = service.codes[rows].astype(np.int64) * len(version.labels) + version.codes[rows]
+    pair, group = np.unique(pairs, return_inverse=True)
+    first = np.full(len(pair), np.iinfo(np.int64).max)
+    np.minimum.at(first, group, spans.start_ns[rows])
     seen = pd.DataFrame(
         {
-            "service_name": np.array(service.labels, object)[service.codes[rows]],
-            "service_version": np.array(version.labels, object)[version.codes[rows]],
-            "first_ns": spans.start_ns[rows],
+            "service_name": np.array(service.labels, object)[pair // max(len(version.labels), 1)],
+            "service_version": np.array(version.labels, object)[pair % max(len(version.labels), 1)],
+            "first_ns": first,
         }
     )
     return earliest([seen])

@@ -25,6 +25,8 @@ _WHERE: Final = {"source", "record_number", "byte_offset", "quality", "span_row"
 _NAMES: Final = {"name": "names"}
 _TEXTS: Final = {"status_message", "trace_state", "schema_url", "version"}
 
+_ROWS: Final = 8192  # whose attributes are added up at once
+
 
 def checksum(traces: TraceSet) -> str:
     """Return the checksum of the spans of a set, with their attributes, events and links.
@@ -112,6 +114,12 @@ def _taken(hashes: Array, codes: Array) -> Array:
 
 def _sums(attributes: Ragged, kv: Array) -> Array:
     """Return the sum of the hashes of the attributes of each row: their order does not matter."""
+    offsets = attributes.offsets
+    found = np.empty(len(attributes), np.uint64)
     with np.errstate(over="ignore"):
-        ends = np.concatenate([np.zeros(1, np.uint64), np.cumsum(kv[attributes.codes], dtype=np.uint64)])
-        return np.asarray(ends[attributes.offsets[1:]] - ends[attributes.offsets[:-1]])
+        for low in range(0, len(found), _ROWS):  # what is added up stays in the cache of a processor
+            ends = offsets[low : low + _ROWS + 1]
+            sums = np.zeros(int(ends[-1] - ends[0]) + 1, np.uint64)
+            np.cumsum(kv[attributes.codes[ends[0] : ends[-1]]], out=sums[1:])
+            found[low : low + _ROWS] = sums[ends[1:] - ends[0]] - sums[ends[:-1] - ends[0]]
+    return found

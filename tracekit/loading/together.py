@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,7 +73,7 @@ def _line(source: Source) -> bytes | None:
     if source.kind != "file" or source.path is None or not size or size > SMALL or not source.uri.endswith(_SUFFIX):
         return None
     try:
-        with source.path.open("rb", buffering=0) as file:
+        with FileIO(source.path) as file:
             data = file.read(size + 1)
     except OSError:  # reading it alone says why
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,9 +117,11 @@ def absence_probability(count: Array, n: float, other_n: float) -> Array:
     >>> absence_probability(np.array([3, 30]), 100, 100).round(3)
     array([0.123, 0.   ])
     """
+    from scipy.special import gammaln  # noqa: PLC0415 - a sixth of the imports of a command
+
     k = np.asarray(count, np.float64)
-    chosen = special.gammaln(n + 1) - special.gammaln(n - k + 1)
-    possible = special.gammaln(n + other_n + 1) - special.gammaln(n + other_n - k + 1)
+    chosen = gammaln(n + 1) - gammaln(n - k + 1)
+    possible = gammaln(n + other_n + 1) - gammaln(n + other_n - k + 1)
     return np.asarray(np.exp(np.minimum(chosen - possible, 0.0)))
 
 

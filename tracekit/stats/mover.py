@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from tracekit.stats.grouping import dense_codes
 from tracekit.stats.intervals import normal_quantile
@@ -207,8 +206,10 @@ class WeightClasses(NamedTuple):
 
     def _more(self, confidence: float) -> tuple[Array, Array]:
         """Return how much less and how much more weight each class may have."""
+        from scipy.special import gammaincinv  # noqa: PLC0415 - a sixth of the imports of a command
+
         tail, n = (1 - confidence) / 2, np.where(self.n > 0, self.n, 1.0)
-        factors = special.gammaincinv(n, tail) / n, special.gammaincinv(n + 1, 1 - tail) / n
+        factors = gammaincinv(n, tail) / n, gammaincinv(n + 1, 1 - tail) / n
         less, more = (_column(self.total * self.across * (factor - 1)) for factor in factors)
         return less, more
 

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from tracekit.stats.intervals import normal_quantile
 
@@ -116,9 +115,11 @@ def required_rate(occurrences: int, at_least: int = 1, *, confidence: float = 0.
     >>> round(required_rate(20), 3)
     0.139
     """
+    from scipy.special import betaincinv  # noqa: PLC0415 - a sixth of the imports of a command
+
     if at_least > occurrences:
         return 1.0 if occurrences else math.nan
-    return float(special.betaincinv(at_least, occurrences - at_least + 1, confidence))
+    return float(betaincinv(at_least, occurrences - at_least + 1, confidence))
 
 
 def absence_probability(requests: float, probability: float) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from tracekit.stats.intervals import Ratio, cluster_sums, effective_clusters, effective_n, normal_quantile
 from tracekit.stats.mover import WeightClasses, class_cells, weight_classes
@@ -377,6 +376,8 @@ def weight_effect(probability: Array, events: Array, trials: Array | None = None
     >>> round(effect.unweighted, 3), round(effect.weighted, 3), effect.p < 1e-6
     (0.091, 0.005, True)
     """
+    from scipy.special import ndtr  # noqa: PLC0415 - a sixth of the imports of a command
+
     pi, y = check_probabilities(probability), np.asarray(events, np.float64)
     x = np.ones_like(y) if trials is None else np.asarray(trials, np.float64)
     w = 1 / pi
@@ -387,4 +388,4 @@ def weight_effect(probability: Array, events: Array, trials: Array | None = None
     residual = residual - residual.mean()
     scale = float(np.sqrt((residual**2).sum() * (heavy**2).sum()))
     z = float((residual * heavy).sum()) / scale * float(np.sqrt(len(w) - 1)) if scale > 0 else 0.0
-    return WeightEffect(plain, weighted, z, float(2 * special.ndtr(-abs(z))))
+    return WeightEffect(plain, weighted, z, float(2 * ndtr(-abs(z))))

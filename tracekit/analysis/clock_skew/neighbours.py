@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from tracekit.analysis.clock_skew.intervals import agree
 
@@ -96,10 +95,10 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
 
 def needed(traces: Array, min_traces: int, share: float) -> Array:
     """Return how many impossible ``traces`` are significant if each is impossible with probability ``share``."""
+    from scipy.special import bdtrc  # noqa: PLC0415 - as slow to import as half of tracekit, and few traces need it
+
     distinct, at = np.unique(traces, return_inverse=True)
-    least = [
-        int(np.argmax(special.bdtrc(np.arange(-1, n + 1), n, share) <= 0.5**min_traces)) for n in distinct.tolist()
-    ]
+    least = [int(np.argmax(bdtrc(np.arange(-1, n + 1), n, share) <= 0.5**min_traces)) for n in distinct.tolist()]
     return np.array(least, np.int64)[at]
 
 

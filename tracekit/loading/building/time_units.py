@@ -46,19 +46,21 @@ def unit_of(start_ns: Array) -> Array:
 class UnitVote:
     """Counts of start times by unit for every source, over any number of pieces."""
 
-    counts: dict[int, Array] = field(default_factory=dict)
+    _votes: Array = field(default_factory=lambda: np.zeros((0, _NO_DATE + 1), np.int64))
+    _sources: Array = field(default_factory=lambda: np.zeros(0, bool))
     _examples: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def add(self, spans: SpanColumns) -> None:
         """Count the start times of some spans."""
-        present = (spans.quality & Quality.NO_START) == 0
-        unit = unit_of(spans.start_ns)
-        for source in np.unique(spans.source).tolist():
-            mine = present & (spans.source == source)
-            votes = np.bincount(unit[mine], minlength=_NO_DATE + 1)
-            self.counts[source] = self.counts.get(source, 0) + votes
-            for other in np.flatnonzero(votes[:_NANOSECONDS]).tolist():
-                self._examples.setdefault((source, other), int(spans.start_ns[mine & (unit == other)][0]))
+        voters = np.flatnonzero((spans.quality & Quality.NO_START) == 0)
+        ballot = spans.source[voters].astype(np.int64) * (_NO_DATE + 1) + unit_of(spans.start_ns[voters])
+        spread = np.bincount(ballot).astype(np.int64)
+        self._votes = _sum_of_rows(self._votes, _in_rows(spread))
+        self._sources = _sum_of_rows(self._sources, np.bincount(spans.source) > 0)
+        other = np.flatnonzero(ballot % (_NO_DATE + 1) < _NANOSECONDS)
+        for vote, at in zip(*np.unique(ballot[other], return_index=True), strict=True):
+            source, unit = divmod(int(vote), _NO_DATE + 1)
+            self._examples.setdefault((source, unit), int(spans.start_ns[voters[other[at]]]))
 
     def minorities(self, ledgers: Sequence[Ledger]) -> Array:
         """Return the sources with some times in another unit.
@@ -66,9 +68,8 @@ class UnitVote:
         A source with a majority of them is marked incomplete, or raises LoadError if it is the only one.
         """
         mixed, refused = [], []
-        for source, votes in self.counts.items():
-            if not votes[:_NANOSECONDS].sum():
-                continue
+        for source in np.flatnonzero(self._votes[:, :_NANOSECONDS].any(axis=1)).tolist():
+            votes = self._votes[source]
             common = int(votes[:_NO_DATE].argmax())
             if common < _NANOSECONDS:
                 uri, name = ledgers[source].uri, _NAMES[common]
@@ -82,9 +83,22 @@ class UnitVote:
                     raise refused[0]
                 ledgers[source].incomplete(message)
             mixed.append(source)
-        if refused and len(refused) == len(self.counts):
+        if refused and len(refused) == np.count_nonzero(self._sources):
             raise refused[0]
         return np.array(mixed, np.int64)
+
+
+def _in_rows(votes: Array) -> Array:
+    """Return counts by source and unit as a row for each source."""
+    return np.pad(votes, (0, -len(votes) % (_NO_DATE + 1))).reshape(-1, _NO_DATE + 1)
+
+
+def _sum_of_rows(these: Array, those: Array) -> Array:
+    """Return the sum of two arrays; the shorter one has nothing in its missing rows."""
+    longer, shorter = (these, those) if len(these) >= len(those) else (those, these)
+    total = longer.copy()
+    total[: len(shorter)] += shorter
+    return total
 
 
 def rows_in_other_units(spans: SpanColumns, minorities: Array) -> Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading.opening.source import ByteFile, Source, failing, is_seekable, open_file
+from tracekit.loading.opening.source import ByteFile, Source, failing, is_seekable
 from tracekit.loading.paths import shown
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the first member, or the directory of an empty archive
@@ -83,12 +83,12 @@ class _Member:
 
 
 def is_zip(place: Path | bytes | Any) -> bool:
-    r"""Return whether a file, bytes or a seekable stream is a zip archive; False if that cannot be checked."""
+    r"""Return whether a regular file, bytes or a seekable stream is a zip archive; False if that cannot be checked."""
     if isinstance(place, Path):
         try:
-            with open_file(place) as file:
+            with io.FileIO(place) as file:
                 return file.read(4) in _MAGIC
-        except (LoadError, OSError):
+        except OSError:
             return False  # opening it as a source reports why
     if isinstance(place, bytes):
         return place.startswith(_MAGIC)

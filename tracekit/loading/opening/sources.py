@@ -111,9 +111,8 @@ def _expand_file(path: Path) -> list[Source]:
     """Return a file, or the files of an archive, as sources."""
     if is_open_pipe(path):
         return [Source(shown(path), "stream", lambda: open_file(path))]
-    if not is_zip(path):
-        return [from_file(path)]
-    return members(path, shown(path))
+    source = from_file(path)
+    return members(path, source.uri) if source.byte_count and is_zip(path) else [source]
 
 
 def _expand_folder(folder: Path) -> list[Source]:
@@ -124,7 +123,7 @@ def _expand_folder(folder: Path) -> list[Source]:
         os.scandir(folder).close()
     except OSError as error:
         raise path_error(folder, error) from error
-    found = _listed(sorted(_walk(folder), key=_order))
+    found = _listed(dict(_walk(folder)))
     if not found:
         message = "no trace files in this folder (hidden files are skipped); check the path"
         raise LoadError(f"PATH_MISSING {shown(folder)}: {message}", source=shown(folder), code="PATH_MISSING")
@@ -133,26 +132,26 @@ def _expand_folder(folder: Path) -> list[Source]:
 
 def _expand_pattern(pattern: str) -> list[Source]:
     """Return the files that match a glob, and those in matching folders, as sources."""
-    paths: set[Path] = set()
+    paths: dict[Path, bool] = {}
     for path in map(Path, _matching(pattern)):
         if store := next((place for place in (path, path.parent) if _is_store(place)), None):
-            paths.add(store)
+            paths[store] = True
         elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
             paths.update(_walk(path))
         else:
-            paths.add(path)
+            paths[path] = False
     if not paths:
         message = f"no file matches the glob; {_nearest(Path(pattern))}"
         raise LoadError(f"PATH_MISSING {shown(pattern)}: {message}", source=shown(pattern), code="PATH_MISSING")
-    return _listed(sorted(paths, key=_order))
+    return _listed(paths)
 
 
-def _listed(paths: Iterable[Path]) -> list[Source]:
-    """Return files and stores of a folder as sources; unreadable ones raise when they are opened."""
+def _listed(paths: Mapping[Path, bool]) -> list[Source]:
+    """Return paths, and whether each is a folder, as sources in order; unreadable ones raise when they are opened."""
     sources: list[Source] = []
-    for path in paths:
+    for path in sorted(paths, key=_order):
         try:
-            if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
+            if not paths[path]:
                 sources += _expand_file(path)
             elif _is_store(path):
                 sources.append(from_store(path))
@@ -182,17 +181,17 @@ def _matching(pattern: str) -> Iterator[str]:
                 yield from _matching(str(Path(glob.escape(str(folder)), behind[0])))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files and stores below a folder, and the folders without permission."""
+def _walk(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the files and stores below a folder, and the folders without permission; and whether each is a folder."""
     for place, entries in _folders(folder):
         if entries is None:
-            yield place
+            yield place, True
         else:
-            yield from (one for one in entries if not os.path.isdir(one) or _is_store(one))  # noqa: PTH112
+            yield from ((one, is_folder) for one, is_folder in entries if not is_folder or _is_store(one))
 
 
-def _folders(folder: Path) -> Iterator[tuple[Path, list[Path] | None]]:
-    """Yield a folder and its subfolders with their entries, None for a folder without permission.
+def _folders(folder: Path) -> Iterator[tuple[Path, list[tuple[Path, bool]] | None]]:
+    """Yield a folder and its subfolders with their entries, and whether each is a folder; None without permission.
 
     Links are followed, into every folder once; hidden entries and the contents of stores are skipped.
     """
@@ -206,12 +205,19 @@ def _folders(folder: Path) -> Iterator[tuple[Path, list[Path] | None]]:
                 continue
             seen.add((found.st_dev, found.st_ino))
             with os.scandir(place) as listing:
-                entries = [place / entry.name for entry in listing if not entry.name.startswith(".")]
+                entries = [(place / one.name, _is_folder(one)) for one in listing if not one.name.startswith(".")]
         except OSError:
             yield place, None
             continue
         yield place, entries
-        todo += [one for one in entries if os.path.isdir(one) and not _is_store(one)]  # noqa: PTH112
+        todo += [one for one, is_folder in entries if is_folder and not _is_store(one)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one; asks the file system about links only."""
+    if entry.is_symlink():
+        return os.path.isdir(entry.path)  # noqa: PTH112 - Path.is_dir raises for names that are too long
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _is_store(folder: Path) -> bool:
@@ -223,12 +229,12 @@ def _is_store(folder: Path) -> bool:
 
 def _order(path: PurePath) -> tuple[tuple[str, ...], str, int, str, str]:
     """Return the key that sorts folder by folder and name by name, rotated files in time before the live one."""
-    name = _PACKED.sub("", path.name)
+    folders, name = path.parts[:-1], _PACKED.sub("", path.name)
     if rotated := _ROTATED.fullmatch(name):
-        return path.parent.parts, rotated[1] + (rotated[3] or ""), 0, rotated[2], path.name
+        return folders, rotated[1] + (rotated[3] or ""), 0, rotated[2], path.name
     if numbered := _NUMBERED.fullmatch(name):
-        return path.parent.parts, numbered[1], 0, f"{999 - int(numbered[2]):03}", path.name
-    return path.parent.parts, name, 1, "", path.name
+        return folders, numbered[1], 0, f"{999 - int(numbered[2]):03}", path.name
+    return folders, name, 1, "", path.name
 
 
 def _once(sources: list[Source]) -> list[Source]:
