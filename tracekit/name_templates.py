@@ -33,6 +33,19 @@ _STATEMENT: Final = re.compile(
 _LITERAL: Final = re.compile(
     r"'(?:[^']|'')*(?:'|$)|(?<![\w$@:.])-?(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?!\w)", re.IGNORECASE
 )
+_PARTS_OF_STATEMENT: Final = re.compile(
+    r"""(?six)
+    (?P<comment>/\*.*?(?:\*/|\Z) | --[^\n]*)
+    | (?P<value>'(?:[^'\\]|''|\\.)*(?:'|\Z)
+        | \$(?P<tag>[A-Za-z_]\w*|)\$.*?(?:\$(?P=tag)\$|\Z)
+        | (?<=[=(,<>])\s*"(?:[^"\\]|\\.)*"(?!\s*[.])
+        | \[SQL\ literal(?:\ [0-9a-f]{12})?\]                          # what a policy of redaction writes
+        | \$\d+ | (?<![:\w]):[A-Za-z_]\w* | @\w+ | %s | %\(\w+\)s | \?\d+   # placeholders
+        | (?<![\w$.])-?(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?!\w))
+    | "[^"]*" | `[^`]*`
+    | (?<=[a-z_])(?P<digits>\d{3,})                                     # orders_20261121
+    """
+)
 _LIST: Final = re.compile(r"\(\s*\?(?:\s*,\s*\?)*\s*\)(?:\s*,\s*\(\s*\?(?:\s*,\s*\?)*\s*\))*")
 
 
@@ -56,6 +69,29 @@ def template(name: str) -> str:
     parts = _HOST_AND_PORT.split(name)
     parts[::2] = map(_without_ids, parts[::2])
     return "".join(parts)
+
+
+def statement_template(text: str) -> str:
+    """Return an SQL statement on one line, its values as ``?``, without comments; empty for other text.
+
+    Examples
+    --------
+    >>> statement_template("/* id 7 */ SELECT *  FROM entries WHERE centre = 'ent-003/12' AND year IN ($1, $2);")
+    'SELECT * FROM entries WHERE centre = ? AND year IN (?)'
+    >>> statement_template("GET user:17")
+    ''
+    """
+    plain = " ".join(_PARTS_OF_STATEMENT.sub(_placeholder, text).split()).rstrip("; ")
+    return _LIST.sub("(?)", plain) if _STATEMENT.match(plain) else ""
+
+
+def _placeholder(found: re.Match[str]) -> str:
+    """Return what stands for a part of a statement: nothing for a comment, ``?`` for a value, names as they are."""
+    if found["comment"] is not None:
+        return " "
+    if found["digits"] is not None:
+        return ID
+    return f"{' ' * found[0][0].isspace()}?" if found["value"] is not None else found[0]
 
 
 def path_template(url: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faults import Fault
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Incident:
         What an analysis should find: where the time goes, for whom, and why.
     deployment
         A release in the middle of the recording, in one zone only.
+    fault
+        A fault that no version implements.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Incident:
     releases: dict[str, str]
     truth: dict[str, Any]
     deployment: Deployment | None = None
+    fault: Fault | None = None
 
 
 ZONES = ("eu-central-1a", "eu-central-1b")

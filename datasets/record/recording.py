@@ -75,7 +75,7 @@ def record(incident: Incident, *, seed: int, warmup: list[Planned], load: list[P
         listeners = {name: sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128)) for name in names}
         ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
         deployed = processes.Event()
-        shop = Shop(ports, incident.releases, Path(folder), seed, zoned=zoned, deployed=deployed)
+        shop = Shop(ports, incident.releases, Path(folder), seed, zoned=zoned, deployed=deployed, fault=incident.fault)
         signals = Signals(processes.Barrier(len(names) + len(WITHOUT_HTTP) + 1), processes.Event(), processes.Queue())
         running = [
             processes.Process(

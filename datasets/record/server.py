@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from faults import CUSTOMER_ID, CUSTOMER_TIER, FaultyError, fault_at
 from opentelemetry import baggage, context
 from opentelemetry.trace import SpanKind
 from telemetry import PROPAGATOR
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.trace import Span
-
-CUSTOMER_ID = "app.customer.id"
-CUSTOMER_TIER = "app.customer.tier"
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,18 @@ def _attributes(call: Call, route: Route, path: str) -> dict[str, str]:
     return attributes
 
 
+def _failed(call: Call) -> Reply:
+    """Raise the exception of a planted fault."""
+    raise FaultyError(f"{call.service.name} failed")
+
+
 def _handled(call: Call, handle: Callable[[Call], Reply], span: Span) -> Reply:
     """Run the handler; ``RefusedError`` sets the status, any other exception is recorded and sets 500."""
     try:
+        if delay_ms := fault_at(call, "slow service"):
+            call.wait("fault", delay_ms)
+        if (one_of := fault_at(call, "failures")) and call.luck("fault").random() < 1 / one_of:
+            return _failed(call)
         return handle(call)
     except RefusedError as refusal:
         if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

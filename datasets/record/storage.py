@@ -9,6 +9,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from faults import fault_at
 from opentelemetry.trace import SpanKind
 
 if TYPE_CHECKING:
@@ -84,6 +85,15 @@ class Database:
         self, call: Call, statement: Statement, *values: object, held: sqlite3.Connection | None = None
     ) -> list[tuple[Any, ...]]:
         """Run a statement in a CLIENT span and return its rows, with a connection of the pool or one already held."""
+        again = fault_at(call, "repeated statements") if statement.operation == "SELECT" else 0
+        for _ in range(1, again):
+            self._run(call, statement, values, held)
+        return self._run(call, statement, values, held)
+
+    def _run(
+        self, call: Call, statement: Statement, values: tuple[object, ...], held: sqlite3.Connection | None
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement once."""
         attributes = {
             "db.system.name": "sqlite",
             "db.namespace": self.namespace,
@@ -93,6 +103,8 @@ class Database:
         }
         with call.span(f"{statement.operation} {statement.collection}", SpanKind.CLIENT, attributes) as span:
             time.sleep(ROUND_TRIP_MS / 1e3 * self.round_trip.lognormvariate(0, 0.25))
+            if delay_ms := fault_at(call, "slow statements"):
+                call.wait(f"statement {statement.collection}", delay_ms)
             connection = held or self.pool.get()
             try:
                 rows = connection.execute(statement.text, values).fetchall()

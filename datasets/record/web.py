@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from access_log import ACCESS_LOG, AccessLog
+from faults import fault_at
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from telemetry import PROPAGATOR, SCHEMA_URL, record_exception, tracer_provider
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
     from pathlib import Path
 
+    from faults import Fault
     from opentelemetry.trace import Span, Tracer
 
 Reply = tuple[int, dict[str, Any]]
@@ -50,6 +52,7 @@ class Shop:
     zones: dict[str, str] = field(default_factory=dict)
     zoned: str = ""  # the one service that runs in two zones
     deployed: Event | None = None  # set when the second zone gets its new version
+    fault: Fault | None = None
 
     def port(self, callee: str, number: str) -> int:
         """Return the port of a service; the balancer of the zoned one picks a zone by the number of the request."""
@@ -132,6 +135,8 @@ class Call:
         with self.span(route, SpanKind.CLIENT, attributes) as span:
             headers = {"Host": host, "X-Request-Id": self.number, "X-Attempt": str(resend)}
             PROPAGATOR.inject(headers)
+            if delay_ms := fault_at(self, "slow network"):
+                self.wait(f"network {host}", delay_ms)
             status, answer = send(self.service.shop.port(callee, self.number), method, target, headers, body)
             span.set_attribute("http.response.status_code", status)
             if status >= HTTPStatus.BAD_REQUEST:

@@ -15,6 +15,7 @@ from tracekit.checks.changes.mean_latency import mean_latency
 from tracekit.checks.changes.new_operations import new_operations
 from tracekit.checks.changes.operations import operations
 from tracekit.checks.changes.over_time import over_time
+from tracekit.checks.changes.queries import queries
 from tracekit.checks.changes.suspects import suspects_of_change
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
@@ -146,6 +147,7 @@ CHECKS: Final = (
     Check("failing", "changes", ("baseline",), error_rates),
     Check("holds", "changes", ("baseline",), holds),
     Check("operations", "changes", ("baseline",), new_operations),
+    Check("queries", "changes", ("baseline",), queries),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
     Check("suspects", "changes", ("baseline",), suspects_of_change),
     Check("over_time", "changes", (), over_time, by_parts=True),

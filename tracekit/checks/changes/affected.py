@@ -12,6 +12,7 @@ import pandas as pd
 from tracekit.analysis.what_differs.compute import what_differs
 from tracekit.analysis.what_differs.selection import FAILED, sides_of
 from tracekit.analysis.what_differs.values import value_shares
+from tracekit.checks.changes.customers import customers_of
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.error_rate import has_risen
 from tracekit.checks.comparison import comparable_changes, family_level
@@ -214,10 +215,12 @@ def _finding(found: Affected) -> Finding:
     which = f" of those with {clean(first['value'], limit=_NAME)}" * (len(named) > 1)
     part = _weight(band.now, found.now) / _weight(band.now, np.ones(len(band.now), bool))
     times = _p95(found, is_affected=True)
+    customers = customers_of(band.now, found.now & band.sides[0][0].chosen)
+    whose = "" if customers is None else f", from {customers.words}"
     before = f"{_who(found, named)}{' (not in the baseline)' * is_new}{times}{':' if is_new and not times else ';'}"
     text = (
         f"Affected: {before} {shares}{which} {band.verb[0]} "
-        f"({counts}; {limits}). They are {ratio(part)} of these requests. {_others(found)}"
+        f"({counts}; {limits}). They are {ratio(part)} of these requests{whose}. {_others(found)}"
     )
     return Finding(
         "affected",
@@ -237,7 +240,8 @@ def _finding(found: Affected) -> Finding:
             "low": low,
             "high": high,
             "n": requests,
-        },
+        }
+        | ({} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}),
         code=f"{band.code}.values({found.key!r})",
     )
 

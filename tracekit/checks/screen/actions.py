@@ -9,8 +9,10 @@ import numpy as np
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of, place_of
+from tracekit.checks.patterns.n_plus_one import N_PLUS_ONE
 from tracekit.checks.screen.cause import cause_of
 from tracekit.checks.screen.changed import UNDATED, in_baseline, releases, timing_of, version_before
+from tracekit.checks.screen.query import query_of
 from tracekit.findings import Finding
 from tracekit.stats.quantiles import Quantile, quantile_limits
 from tracekit.text import clean, duration, interval, ratio
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.what_if import WhatIf
     from tracekit.checks.screen.cause import Cause
     from tracekit.checks.screen.made import Made
+    from tracekit.checks.screen.query import Query
 
 _NAME: Final = 80
 _PREDICTED: Final = ("new_latency_ns", "new_low_ns", "new_high_ns")
@@ -30,9 +33,11 @@ def actions(made: Made) -> Finding | None:
         return None
     found = cause_of(made)
     back, values = roll_back(made, found)
-    steps = [*back, *_mend(found, is_second=bool(back))] or look(found)
+    query = query_of(made, found)
+    steps = [*back, *_mend(found, query, is_second=bool(back))] or look(found)
     if not steps:
         return None
+    values |= {} if query is None else query.values
     check, verified = _verify(made)
     steps += check
     text = " ".join(f"{at}. {step}" for at, step in enumerate(steps, 1))
@@ -59,11 +64,14 @@ def roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
     return [], {}
 
 
-def _mend(found: Cause, *, is_second: bool) -> list[str]:
-    """Return the remedy of the mechanism."""
-    if found.pattern is None or not found.pattern.remedy:
+def _mend(found: Cause, query: Query | None, *, is_second: bool) -> list[str]:
+    """Return the remedy of the mechanism, with the new statement; without a mechanism, the statement to look at."""
+    remedy = "" if found.pattern is None else found.pattern.remedy
+    if query is not None:
+        is_repeated = found.pattern is not None and found.pattern.check == N_PLUS_ONE.check
+        remedy = f"Batch {query.words}." if is_repeated else f"{remedy} Look at {query.words}.".strip()
+    if not remedy:
         return []
-    remedy = found.pattern.remedy
     return [f"If you cannot: {remedy[0].lower()}{remedy[1:]}" if is_second else remedy]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.checks.changes.customers import customers_of
 from tracekit.checks.request_keys import share_of
 from tracekit.findings import Estimate, Finding
 from tracekit.text import count, from_to, interval, plural, ratio
@@ -36,11 +37,15 @@ def _everybody(band: Band) -> Finding:
     shares = [share_of(side, np.ones(len(side[0].traces), bool), 0.95) for side in band.sides]
     value, low, high = shares[0]
     named = f"{count(band.sides[0][0].trace_count)} of {plural(len(band.now), band.noun)}"
+    customers = customers_of(band.now, band.sides[0][0].chosen)
+    whose = "" if customers is None else f" from {customers.words}"
     text = (
-        f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}; {interval(low, high, ratio)})."
-        " No attribute of the requests says whose they are."
+        f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}{whose}; "
+        f"{interval(low, high, ratio)}). No attribute of the requests says whose they are."
     )
-    return Finding("affected", "notice", text, Estimate(value, "ratio", low, high, len(band.now)), code=band.code)
+    values = {} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}
+    estimate = Estimate(value, "ratio", low, high, len(band.now))
+    return Finding("affected", "notice", text, estimate, values={**estimate.values, **values}, code=band.code)
 
 
 def _unchanged(made: Made) -> str:
