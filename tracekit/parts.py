@@ -46,6 +46,9 @@ class Parts(Protocol):
     def where(self, condition: str) -> Parts:
         """Return the traces with a span that matches an expression."""
 
+    def kept(self, choose: Callable[[TraceSet], TraceSet]) -> Parts:
+        """Return the traces that a function chooses of each part."""
+
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces."""
 

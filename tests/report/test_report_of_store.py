@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import tracekit as tk
+from tests.checks.findings_alike import close, numbers
 from tests.loading.store.split_stores import same, split
 from tracekit.checks.case import Case
 from tracekit.checks.overview import Overview
@@ -42,30 +43,6 @@ def traces():
     frame.loc[is_root & ~some & (rng.random(len(frame)) < 0.004), "status_code"] = "ERROR"
     found = tk.TraceSet.from_spans(frame)
     return found.with_weights(rng.uniform(1, 30, len(found)))
-
-
-def of(findings):
-    """What findings say, as JSON values."""
-    return [(one.check, one.severity, one.headline, one.exemplars, one.remedy) for one in findings]
-
-
-def numbers(finding):
-    """The numbers of a finding by name."""
-    return vars(finding)["values"]
-
-
-def close(found, expected):
-    """Findings of two cases: the same words, numbers and rows."""
-    assert of(found) == of(expected)
-    for one, other in zip(found, expected, strict=True):
-        assert numbers(one).keys() == numbers(other).keys()
-        for name, value in numbers(other).items():
-            expected_value = pytest.approx(value, rel=1e-9, nan_ok=True) if isinstance(value, float) else value
-            assert numbers(one)[name] == expected_value
-        if other.evidence is not None:
-            frames = [each.drop(columns="root_row", errors="ignore") for each in (one.evidence, other.evidence)]
-            names = frames[1].select_dtypes("category").columns
-            same(*(each.astype(dict.fromkeys(names, object)) for each in frames))
 
 
 @pytest.mark.parametrize("count", [1, 7, 64])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from tracekit.analysis.critical_path.compare import PathComparison, compare
+from tracekit.analysis.critical_path.compare import PathComparison, compare, same_clocks
 from tracekit.analysis.latency import latency
 from tracekit.analysis.paths.compute import paths
 from tracekit.checks.names import KEYS, WAITS
@@ -45,7 +45,7 @@ class Changes:
     @cached_property
     def comparability(self) -> Comparability:
         """Whether the two sides were sampled alike, as far as is known."""
-        return comparability(self.before.traces, self.now.traces)
+        return comparability(self.before.source, self.now.source)
 
     @property
     def recorded(self) -> str:
@@ -56,8 +56,13 @@ class Changes:
     def comparison(self) -> PathComparison | None:
         """Critical-path time by operation, baseline and current; None where one side has no request with a weight."""
         sides = self.before, self.now
-        is_given = all(len(side.path.latency_ns) and side.traces.weights.n_effective for side in sides)
-        return compare(self.before.path, self.now.path, by=WAITS, fdr=FDR) if is_given else None
+        is_given = all(side.timed_count and side.weights.n_effective for side in sides)
+        return compare(self.before.walked, self.now.walked, by=WAITS, fdr=FDR) if is_given else None
+
+    @property
+    def has_same_clocks(self) -> bool:
+        """Whether about the same number of clocks per trace was corrected on each side."""
+        return same_clocks(self.before.walked, self.now.walked)
 
     @cached_property
     def entries(self) -> pd.DataFrame:
@@ -71,7 +76,7 @@ class Changes:
         total = both["baseline_span_count"] + both["current_span_count"]
         enough = (both[["baseline_span_count", "current_span_count"]] >= ENOUGH).all(axis=1)
         confidence = family_level(int(enough.sum()))
-        strict = _joined(*(latency(side.traces, roots=True, confidence=confidence).table for side in sides))
+        strict = _joined(*(latency(side.source, roots=True, confidence=confidence).table for side in sides))
         change = difference_limits(*(_limited(strict, "p95_ns", side) for side in SIDES))
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
         both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
@@ -80,7 +85,7 @@ class Changes:
     @cached_property
     def shapes(self) -> Paths:
         """Shapes of the traces of both sides."""
-        return paths(self.now.traces, self.before.traces)
+        return paths(self.now.source, self.before.source)
 
     @property
     def is_comparable(self) -> bool:

@@ -187,10 +187,21 @@ class Overview:
         """The critical paths of a store by operation and callee, read once; None for traces in memory."""
         return self.paths.read([WAITS]) if isinstance(self.paths, StoredPaths) else None
 
+    @property
+    def walked(self) -> CriticalPath | ReadPaths:
+        """The critical paths of every request as they are compared: by operation and callee."""
+        return self.path if self._read is None else self._read
+
+    def path_of(self, trace_ids: Sequence[str]) -> CriticalPath:
+        """Return critical paths span by span, of a store those of some traces, with the clock offsets of all."""
+        if isinstance(self.paths, CriticalPath):
+            return self.paths
+        return critical_path(self.having(trace_ids), skew=self.paths.offsets or "off")
+
     @cached_property
     def waits(self) -> pd.DataFrame:
         """Critical-path time by operation and callee; see ``CriticalPath.by``."""
-        return shares(self.path if self._read is None else self._read, list(WAITS))
+        return shares(self.walked, list(WAITS))
 
     @property
     def timed_count(self) -> int:

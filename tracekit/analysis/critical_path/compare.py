@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.cells import Population, Requests
     from tracekit.analysis.critical_path.contrast import Contrast
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.stored import ReadPaths
     from tracekit.analysis.critical_path.tables import Paths, PathTable
     from tracekit.columns import Array
     from tracekit.grouping import By
@@ -197,9 +198,9 @@ def compare(
     )
 
 
-def same_clocks(*sides: CriticalPath) -> bool:
+def same_clocks(*sides: CriticalPath | ReadPaths) -> bool:
     """Return whether about the same number of clocks per trace was corrected on each side."""
-    return _is_alike([(len(side.offsets), len(side.source)) for side in sides])
+    return _is_alike([(side.corrected_count, len(side.requests.trace_weight)) for side in sides])
 
 
 def _same_clocks(tables: Sequence[PathTable]) -> bool:

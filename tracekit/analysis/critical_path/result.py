@@ -161,6 +161,11 @@ class CriticalPath(Weighted, Shown):
         """One row per corrected clock, as in ``ClockSkew.offsets``: ``offset_ns`` was subtracted from its times."""
         return path_frames.offsets_of(self)
 
+    @property
+    def corrected_count(self) -> int:
+        """Number of corrected clocks."""
+        return len(self.offsets)
+
     @cached_property
     def issues(self) -> pd.DataFrame:
         """One row per assumption made on the paths, with counts and an exemplar trace."""

@@ -190,6 +190,11 @@ class ReadPaths:
         return next(iter(self.tables.values())).requests
 
     @property
+    def corrected_count(self) -> int:
+        """Number of corrected clocks."""
+        return next(iter(self.tables.values())).corrected_count
+
+    @property
     def weight(self) -> Array:
         """float64, one per request: the sampling weight of its trace."""
         return self.requests.weight

@@ -66,7 +66,7 @@ def _edges(changes: Changes) -> pd.DataFrame:
 
 def _limits(side: Overview, confidence: float) -> pd.DataFrame:
     """Return the edges of the service graph with limits of this level, and their calls per request."""
-    calls, requests = service_graph(side.traces, confidence=confidence).calls, side.traces.weights.value.sum()
+    calls, requests = service_graph(side.source, confidence=confidence).calls, side.weights.weight_sum
     return calls[[*_EDGE, *_RATIO, "trace_count"]].assign(per_request=calls["call_count"] / requests)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.data.weights import weights_remedy
+from tracekit.checks.overview import overview
 from tracekit.findings import Finding
 from tracekit.text import ratio
 
@@ -25,6 +26,6 @@ def _not_comparable(case: Case, changes: Changes) -> Finding:
     rates = ", ".join(ratio(side.failed.value) for side in (changes.before, changes.now))
     text = f"{why[0].upper()}{why[1:]}. Recorded error rates (baseline, current): {rates}."
     sides = [(name, side) for name, side in (("before", case.baseline), ("traces", case)) if side is not None]
-    missing = [weights_remedy(side, name) for name, side in sides if not side.traces.weights.known.all()]
+    missing = [weights_remedy(side, name) for name, side in sides if side.result(overview).weights.unknown_count]
     remedy = " ".join(missing) or "Compare with a baseline that was sampled in the same way."
     return Finding("comparable", "warning", text, remedy=remedy, code="traces.weights")

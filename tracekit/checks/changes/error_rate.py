@@ -52,5 +52,5 @@ def has_risen(changes: Changes) -> bool:
 
 def _error_change(changes: Changes, confidence: float) -> Limited:
     """Return the change of the error rate of requests, with limits."""
-    sides = (error_rate(side.traces, confidence) for side in (changes.before, changes.now))
+    sides = (error_rate(side.source, confidence) for side in (changes.before, changes.now))
     return difference_limits(*(Limited(side.value, side.low, side.high) for side in sides))

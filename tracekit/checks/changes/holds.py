@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tracekit.analysis.partials import over_parts
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.error_rate import has_risen
 from tracekit.checks.comparison import Changes, comparable_changes
@@ -15,13 +17,13 @@ from tracekit.completeness import is_partial
 from tracekit.findings import Finding
 from tracekit.schema import Quality
 from tracekit.text import count, from_to, ratio
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
 
 _IMPOSSIBLE: Final = Quality.DURATION_NEGATIVE | Quality.DURATION_ABSURD | Quality.TIME_FUTURE
 _METHOD: Final = (
@@ -37,22 +39,36 @@ def holds(case: Case) -> list[Finding]:
     if changes is None:
         return []
     row, is_risen = most_regressed(changes), has_risen(changes)
-    sides = changes.before.traces, changes.now.traces
-    bad = [_bad(side) for side in sides]
-    if (row is None and not is_risen) or not any(one.any() for one in bad):
+    sides = changes.before.source, changes.now.source
+    if row is None and not is_risen:
         return []
-    total = sum(map(len, bad))
-    left = f"Without the {count(sum(int(one.sum()) for one in bad))} of {count(total)} traces that are incomplete or"
-    left += " have impossible times"
-    if min(int((~one).sum()) for one in bad) < ENOUGH:
-        sizes = " → ".join(count(int((~one).sum())) for one in bad)
+    bad = [over_parts(side, _bad_count, operator.add).state for side in sides]
+    if not any(bad):
+        return []
+    total, good = (
+        changes.before.trace_count + changes.now.trace_count,
+        [side.trace_count - number for side, number in zip((changes.before, changes.now), bad, strict=True)],
+    )
+    left = f"Without the {count(sum(bad))} of {count(total)} traces that are incomplete or have impossible times"
+    if min(good) < ENOUGH:
+        sizes = " → ".join(map(count, good))
         return [_finding(f"{left}: too few to compare (n = {sizes} traces).", "inconclusive", None)]
-    less = Changes(*(Overview(side.where(~one[side.forest.trace])) for side, one in zip(sides, bad, strict=True)))
+    less = Changes(*(Overview(_good(side) if isinstance(side, TraceSet) else side.kept(_good)) for side in sides))
     parts = [_endpoint(less, row)] if row is not None else []
     parts += [_errors(less)] if is_risen else []
     is_same = all(found for _, found in parts)
     text = f"{left}: {'; '.join(words for words, _ in parts)}."
     return [_finding(text, "ok" if is_same else "warning", is_same)]
+
+
+def _bad_count(traces: TraceSet) -> int:
+    """Return how many traces are incomplete or have impossible times."""
+    return int(_bad(traces).sum())
+
+
+def _good(traces: TraceSet) -> TraceSet:
+    """Return the other traces."""
+    return traces.where(~_bad(traces)[traces.forest.trace])
 
 
 def _bad(traces: TraceSet) -> Array:

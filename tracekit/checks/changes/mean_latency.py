@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.critical_path.compare import same_clocks
 from tracekit.checks.changes.operations import CODE, METHOD, exemplar_of, factors_of, is_noticeable
 from tracekit.checks.comparison import Changes, comparable_changes
 from tracekit.checks.names import place_of
@@ -50,7 +49,7 @@ def _whole(changes: Changes) -> Finding:
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
-    if not same_clocks(changes.before.path, changes.now.path):
+    if not changes.has_same_clocks:
         text += " Operations are not compared: clock skew was corrected on one side only, which shifts their times."
     elif not significant.empty:
         text += _where(compared, significant.iloc[0], change.value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import over_parts
 from tracekit.checks.comparison import FDR, Changes, comparable_changes
 from tracekit.checks.names import KEYS, name_of
 from tracekit.findings import Finding
@@ -16,7 +17,7 @@ from tracekit.text import count, plural, round_ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
-    from tracekit.checks.overview import Overview
+    from tracekit.traces import TraceSet
 
 _NAMED: Final = 5  # operations that are named in a sentence
 
@@ -30,14 +31,18 @@ def new_operations(case: Case) -> list[Finding]:
 
 def _others(changes: Changes) -> Finding | None:
     """Return the operations that only one side has, where that is significant."""
-    tables = [_seen(side) for side in (changes.before, changes.now)]
-    weights = [side.traces.weights for side in (changes.before, changes.now)]
+    sides = changes.before, changes.now
+    seen = [over_parts(side.source, _tabulate, _Operations.__add__).state for side in sides]
+    tables, weights = [each.most_first for each in seen], [side.weights for side in sides]
     only = [mine[~mine.index.isin(other.index)] for mine, other in (tables, tables[::-1])]
     p = [
         weighted_absence_probability(
-            mine["weight"].to_numpy(), mine["square"].to_numpy(), float(own.value.sum()), other.n_at_lowest_rate
+            mine["weight"].to_numpy(),
+            mine["square"].to_numpy(),
+            own.weight_sum,
+            other.weight_sum / largest.largest_weight if largest.largest_weight else 0.0,
         )
-        for mine, own, other in zip(only, weights, weights[::-1], strict=True)
+        for mine, own, other, largest in zip(only, weights, weights[::-1], seen[::-1], strict=True)
     ]
     tried = len(tables[0].index.union(tables[1].index))
     p_all = np.concatenate([*p, np.ones(tried - sum(map(len, p)))])
@@ -48,7 +53,7 @@ def _others(changes: Changes) -> Finding | None:
         if mine.empty:
             continue
         names = [
-            f"{name_of(row)} ({count(row['trace_count'])} of {count(len(weights[k].value))} traces)"
+            f"{name_of(row)} ({count(row['trace_count'])} of {count(weights[k].trace_count)} traces)"
             for _, row in mine.reset_index().iterrows()
         ]
         rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
@@ -63,13 +68,37 @@ def _others(changes: Changes) -> Finding | None:
     )
 
 
-def _seen(side: Overview) -> pd.DataFrame:
-    """Return number, weight and squared weights of the traces with each operation, most traces first."""
-    traces = side.traces
+class _Operations(NamedTuple):
+    """Operations in sums.
+
+    Parameters
+    ----------
+    table
+        ``trace_count``, ``weight`` and ``square`` of the traces with each operation, by its name.
+    largest_weight
+        The largest weight of all traces.
+    """
+
+    table: pd.DataFrame
+    largest_weight: float
+
+    def __add__(self, other: _Operations) -> _Operations:  # type: ignore[override]  # not that of a tuple
+        """Return the sums of the traces of both."""
+        both = pd.concat([self.table, other.table]).groupby(level=list(KEYS)).sum()
+        return _Operations(both, max(self.largest_weight, other.largest_weight))
+
+    @property
+    def most_first(self) -> pd.DataFrame:
+        """The table, most traces first."""
+        return self.table.sort_values("trace_count", ascending=False, kind="stable")
+
+
+def _tabulate(traces: TraceSet) -> _Operations:
+    """Return number, weight and squared weights of the traces with each operation."""
     rows = np.flatnonzero(~traces.is_inferred)
     frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in KEYS})
     distinct = frame.assign(trace=traces.forest.trace[rows]).drop_duplicates()
     weight = traces.weights.value[distinct["trace"]]
     found = distinct.assign(weight=weight, square=weight**2).groupby(list(KEYS), observed=True)
     table = found.agg(trace_count=("trace", "size"), weight=("weight", "sum"), square=("square", "sum"))
-    return table.sort_values("trace_count", ascending=False, kind="stable")
+    return _Operations(table, float(traces.weights.value.max(initial=0.0)))

@@ -88,7 +88,8 @@ def exemplar_of(changes: Changes, row: pd.Series) -> tuple[str, ...]:
     """Return the trace that shows the change of an operation, and the span with its longest critical-path time."""
     trace_id = str(row["exemplar_trace_id"])
     for side in (changes.now, changes.before):
-        spans, path = side.path.spans, side.path
+        path = side.path_of([trace_id])
+        spans = path.spans
         keys = [key_codes(path.source, path.tree, key).series().astype(object) for key in WAITS]
         is_mine = np.logical_and.reduce([_equal(key, row[name]) for key, name in zip(keys, WAITS, strict=True)])
         mine = spans[is_mine & (spans["trace_id"].astype(str) == trace_id).to_numpy()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tracekit.analysis.critical_path.compare import same_clocks
 from tracekit.checks.changes.operations import CODE, METHOD, factors_of
 from tracekit.checks.names import WAITS, place_of
 from tracekit.checks.overview import overview
@@ -28,7 +27,7 @@ def waits(made: Made) -> tuple[Finding, ...]:
     if not all(len(side.path.latency_ns) for side in (made.changes.before, made.changes.now)):
         return ()
     compared = made.changes.comparison
-    alike = same_clocks(made.changes.before.path, made.changes.now.path)
+    alike = made.changes.has_same_clocks
     if made.regression is None or compared is None or not alike:
         return ()
     table = compared.table

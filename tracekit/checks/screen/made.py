@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tracekit.analysis.critical_path.compare import same_clocks
 from tracekit.checks.changes.affected import affected_requests, bands
 from tracekit.checks.comparison import Changes, comparable_changes
 from tracekit.checks.screen.variation import p_of_variation
@@ -121,6 +120,6 @@ def _has_place(changes: Changes) -> bool:
     The limits of the mean alone exclude 0 for one of forty equal pairs.
     """
     compared = changes.comparison
-    if compared is None or not same_clocks(changes.before.path, changes.now.path):
+    if compared is None or not changes.has_same_clocks:
         return True
     return bool((compared.table["is_significant"] & (compared.table["change_ns"] > 0)).any())

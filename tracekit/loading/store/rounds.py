@@ -126,7 +126,7 @@ class Rounds:
     ) -> Any:
         """Return the merged state of all tasks; see ``execution.over_tasks``."""
         try:
-            key = pickle.dumps(([(task.number, task.steps) for task in tasks], partial, merge))
+            key = pickle.dumps(([(str(task.path), task.number, task.steps) for task in tasks], partial, merge))
         except (pickle.PicklingError, AttributeError, TypeError):  # a function of a notebook, or a client
             return over_tasks(tasks, partial, merge, on)
         if key in self._known:

@@ -202,7 +202,7 @@ class TraceStore(Shown):
     @property
     def is_chosen(self) -> bool:
         """Whether conditions may exclude traces."""
-        return any(one.method in {"where", "between"} for one in self._steps)
+        return any(one.method in {"where", "between", "_kept"} for one in self._steps)
 
     @cached_property
     def _counts(self) -> tuple[int, int]:
@@ -240,6 +240,17 @@ class TraceStore(Shown):
             found = type(condition).__name__
             raise TypeError(f"expected an expression or a callable for a store, found {found}; use load() for masks")
         return self._with("where", condition)
+
+    def kept(self, choose: Callable[[TraceSet], TraceSet]) -> TraceStore:
+        """Return the traces that a function chooses of each part.
+
+        Parameters
+        ----------
+        choose
+            Returns some traces of a part, whether they are chosen must not depend on the others.  Other processes must
+            be able to import it.
+        """
+        return self._with("_kept", choose)
 
     def between(self, start: Any, end: Any = None) -> TraceStore:
         """Return the traces whose root starts in [start, end); see ``TraceSet.between``.
@@ -673,7 +684,12 @@ def _scaled(traces: TraceSet, factor: float) -> TraceSet:
     return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
 
 
-_OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_scaled": _scaled}
+def _kept(traces: TraceSet, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
+    """Return the traces that a function chooses."""
+    return choose(traces)
+
+
+_OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_scaled": _scaled, "_kept": _kept}
 
 
 def _is_by_id(source: Any) -> bool:
