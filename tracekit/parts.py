@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -52,7 +53,30 @@ class Parts(Protocol):
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces."""
 
+    def placed(self, on: On) -> Parts:
+        """Return the same traces, read elsewhere."""
+
     def reduce(
         self, partial: Callable[[TraceSet], State], merge: Callable[[State, State], State], *, on: On = None
     ) -> State:
         """Return the state of all parts: ``partial`` of each, merged."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The state of a part, worked out from what is prepared of the part once for all states that need the same.
+
+    Parameters
+    ----------
+    prepare
+        Returns what is prepared of a part; equal ones are called once for each part, where states are read together.
+    state
+        Returns the state.
+    """
+
+    prepare: Callable[[TraceSet], Any]
+    state: Callable[[Any], Any]
+
+    def __call__(self, traces: TraceSet) -> Any:
+        """Return the state of some traces."""
+        return self.state(self.prepare(traces))

@@ -113,6 +113,11 @@ def on_side(traces: TraceSet | Parts, on: On) -> On:
     return None if isinstance(traces, TraceSet) else on
 
 
+def placed(traces: TraceSet | Parts, on: On) -> TraceSet | Parts:
+    """Return the traces, those of a store read elsewhere."""
+    return traces if on is None or isinstance(traces, TraceSet) else traces.placed(on)
+
+
 def largest_first(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return the rows with the largest sums first; the order of equal ones does not depend on the parts.
 

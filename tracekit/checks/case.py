@@ -90,6 +90,8 @@ class Case:
         What the traces are compared with, in words, if no baseline was given; empty otherwise.
     horizon, recorded
         Ingestion horizon, and all traces including those after it; None in a case without a horizon.
+    known
+        In the case of a part of a store: what all parts together say, by the function that returns it; None otherwise.
     """
 
     source: TraceSet | Parts
@@ -116,6 +118,7 @@ class Case:
     comparison: str = ""
     horizon: IngestionHorizon | None = None
     recorded: TraceSet | None = None
+    known: dict[Callable[[Case], Any], Any] | None = field(default=None, repr=False, compare=False)
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

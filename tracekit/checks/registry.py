@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial as partial_of
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tracekit.checks.changes.affected import affected
@@ -19,6 +20,7 @@ from tracekit.checks.changes.queries import queries
 from tracekit.checks.changes.suspects import suspects_of_change
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
+from tracekit.checks.data.not_made import NotMade, not_made
 from tracekit.checks.data.sample_of_store import sample_of_store
 from tracekit.checks.data.unfinished import unfinished
 from tracekit.checks.data.weights import weights
@@ -85,6 +87,8 @@ from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.checks.sampling.unseen_paths import unseen_paths
 from tracekit.checks.sampling.weight_sanity import weight_sanity
 from tracekit.findings import Findings
+from tracekit.loading.store.rounds import Rounds
+from tracekit.loading.store.trace_store import TraceStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +103,7 @@ class Check(NamedTuple):
     """A check: its name, its topic, the optional inputs it needs, and the function that runs it.
 
     ``weakens``: where it fails, conclusions from these traces are weaker, so that a report shows it first.
-    ``by_parts``: it can be made from the parts of a store, too.
+    ``by_parts``: it can be made from the parts of a store, too; ``whole``: why it cannot.
     ``includes_late``: it also sees traces after the ingestion horizon, where others may not have arrived.
     """
 
@@ -110,6 +114,12 @@ class Check(NamedTuple):
     weakens: bool = False
     includes_late: bool = False
     by_parts: bool = False
+    whole: str = "it works on all traces at once"
+
+    @property
+    def reason(self) -> NotMade:
+        """Why the check is not made of a store."""
+        return NotMade(self.topic, self.name, self.whole)
 
 
 PATTERNS: Final = (
@@ -153,7 +163,10 @@ CHECKS: Final = (
     Check("over_time", "changes", (), over_time, by_parts=True),
     Check("lost", "data", (), lost, by_parts=True),
     Check("unfinished", "data", (), unfinished, by_parts=True),
-    *(Check(pattern.check, "patterns", (), pattern.findings) for pattern in PATTERNS),
+    *(
+        Check(pattern.check, "patterns", (), pattern.findings, by_parts=not pattern.whole, whole=pattern.whole)
+        for pattern in PATTERNS
+    ),
     Check("tail", "latency", (), tail, by_parts=True),
     Check("slowest", "latency", (), slowest, by_parts=True),
     Check("slow_requests", "latency", (), slow_requests),
@@ -209,6 +222,28 @@ def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None 
     if unknown := [name for name in chosen if name not in of_topics]:
         raise ValueError(f"expected checks among {', '.join(of_topics)}, found {', '.join(map(repr, unknown))}")
     return Findings([finding for name in chosen for finding in run_check(of_topics[name], case)])
+
+
+def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> Findings:
+    """Return the findings of the checks of a topic, or of those named.
+
+    Of a store, all of them read the parts together, and those that are not made are named.
+    """
+    if not case.is_stored and (case.baseline is None or not case.baseline.is_stored):
+        return run_checks(case, [topic], names)
+    rounds = Rounds()
+    case = _read_by(rounds, case)
+    chosen = [check for check in CHECKS if check.topic == topic and (names is None or check.name in names)]
+    rounds.run([partial_of(run_check, check, case) for check in chosen])
+    lacking = [check.reason for check in left_out(case) if check in chosen]
+    return run_checks(case, [topic], names) + Findings(not_made(lacking))
+
+
+def _read_by(rounds: Rounds, case: Case) -> Case:
+    """Return the case with its stores read in rounds."""
+    baseline = None if case.baseline is None else _read_by(rounds, case.baseline)
+    source = rounds.of(case.source) if isinstance(case.source, TraceStore) else case.source
+    return replace(case, source=source, baseline=baseline)
 
 
 def left_out(case: Case) -> list[Check]:

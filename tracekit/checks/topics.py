@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
 from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case
 from tracekit.checks.quality.cost import PRICES
-from tracekit.checks.registry import run_checks
+from tracekit.checks.registry import run_checks, run_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,20 +17,30 @@ if TYPE_CHECKING:
 
     from tracekit.checks.logs.result import Logs
     from tracekit.findings import Findings
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 
-def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequence[str] | None = None) -> Findings:
+def patterns(
+    traces: TraceSet | Parts,
+    baseline: TraceSet | Parts | None = None,
+    *,
+    checks: Sequence[str] | None = None,
+    on: On = None,
+) -> Findings:
     """Return findings on patterns of latency and failure that the shape and times of spans show.
 
     Parameters
     ----------
     traces
-        Any traces, also a single one; known sampling weights are used.
+        Any traces, also a single one; known sampling weights are used.  Of a store, checks that need all traces at once
+        are not made; the finding ``not_made`` names them with their reasons.
     baseline
         Traces to compare with: patterns that the baseline does not have come first, and the others say what it has.
     checks
         Names of checks, such as ``["patterns.n_plus_one"]``; default: all.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -46,10 +57,13 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
     Raises
     ------
     ValueError
-        An unknown check.
+        An unknown check, or ``on`` without a store.
 
     Notes
     -----
+    Of a store, counts, sums and extremes are those of the traces in memory; ``size_p50`` is at most 1% off where a
+    caller and callee have more than 256 distinct sizes.
+
     A pattern that costs time is reported from 5% of the latency of the affected requests on, and is a warning from 10%
     of the latency of all requests on; the others have thresholds of their own (``method``).  What the baseline has
     about as often and at about the same cost is ``info``.  Costs of several patterns may overlap.  A pattern of the
@@ -61,10 +75,12 @@ def patterns(traces: TraceSet, baseline: TraceSet | None = None, *, checks: Sequ
     ...     print(finding.headline.split(",")[0])
     Retries: shop POST /pay repeats failed calls of shop POST (calling ledger)
     """
-    check_traces(traces, "patterns")
+    check_traces(traces, "patterns", stores=True)
     if baseline is not None:
-        check_traces(baseline, "patterns")
-    return run_checks(Case(traces, baseline=None if baseline is None else Case(baseline)), ["patterns"], checks)
+        check_traces(baseline, "patterns", stores=True)
+    check_on(on, traces, *([] if baseline is None else [baseline]))
+    before = None if baseline is None else Case(placed(baseline, on))
+    return run_topic(Case(placed(traces, on), baseline=before), "patterns", checks)
 
 
 def quality(

@@ -221,8 +221,7 @@ class Standard:
         if self.known is not None:
             return self.known
         found = run_checks(self.case, _TOPICS) + weaknesses(self.case)
-        lacking = [check for check in left_out(self.case) if check.topic in _TOPICS or check.weakens]
-        found += Findings(not_made([(check.topic, check.name) for check in lacking]))
+        found += Findings(not_made([one.reason for one in left_out(self.case) if one.topic in _TOPICS or one.weakens]))
         return found if self._leaving is None else redacted_findings(found, self._leaving)
 
     @cached_property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pandas as pd
 
 from tracekit.findings import Finding
 from tracekit.text import plural
@@ -16,12 +18,20 @@ _TOPICS: Final = {
 }  # fmt: skip
 
 
-def not_made(checks: Sequence[tuple[str, str]]) -> list[Finding]:
-    """Return which checks, given as (topic, name), were not made of a store; nothing if all were."""
+class NotMade(NamedTuple):
+    """A check that is not made of a store: its topic, its name, and why."""
+
+    topic: str
+    check: str
+    reason: str
+
+
+def not_made(checks: Sequence[NotMade]) -> list[Finding]:
+    """Return which checks were not made of a store, each with its reason; nothing if all were."""
     if not checks:
         return []
-    topics = [topic for topic in _TOPICS if any(one == topic for one, _ in checks)]
-    names = {topic: [name for one, name in checks if one == topic] for topic in topics}
+    topics = [topic for topic in _TOPICS if any(one.topic == topic for one in checks)]
+    names = {topic: [one.check for one in checks if one.topic == topic] for topic in topics}
     listed = "; ".join(
         f"{_TOPICS[topic]}: {', '.join(one.removeprefix(f'{topic}.') for one in names[topic])}" for topic in topics
     )
@@ -29,6 +39,16 @@ def not_made(checks: Sequence[tuple[str, str]]) -> list[Finding]:
     made = "was not made, as it needs" if len(checks) == 1 else "were not made, as they need"
     text = f"{what} {made} all traces of the store at once ({listed})."
     remedy = "For these, take a random sample of the parts: store.sample(spans=1_000_000).load(), or --sample-spans."
-    values = {"check_count": len(checks), "checks": [name for _, name in checks]}
-    code = "store.sample(spans=1_000_000).load()"
-    return [Finding("not_made", "notice", text, remedy=remedy, values=values, status="not_assessable", code=code)]
+    values = {"check_count": len(checks), "checks": [one.check for one in checks]}
+    return [
+        Finding(
+            "not_made",
+            "notice",
+            text,
+            evidence=pd.DataFrame(list(checks), columns=list(NotMade._fields)),
+            remedy=remedy,
+            values=values,
+            status="not_assessable",
+            code="store.sample(spans=1_000_000).load()",
+        )
+    ]

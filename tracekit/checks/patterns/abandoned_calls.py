@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of
+from tracekit.checks.patterns.occurrences import Pattern, caller_of
 from tracekit.checks.patterns.served_calls import served_calls
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.text import duration
 
 if TYPE_CHECKING:

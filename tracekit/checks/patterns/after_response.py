@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of
+from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.completeness import is_open
 from tracekit.schema import Kind
 from tracekit.text import duration

@@ -9,17 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import join
-from tracekit.checks.patterns.occurrences import (
-    MATTERS,
-    Occurrences,
-    Pattern,
-    call_of,
-    caller_of,
-    kinds,
-    pairs_of,
-    path_ns,
-)
+from tracekit.checks.patterns.occurrences import MATTERS, Pattern, call_of, caller_of, kinds
+from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import neighbours, repeated
+from tracekit.checks.patterns.sums import Occurrences, pairs_of
 from tracekit.stats.grouping import dense_codes, sum_by
 from tracekit.text import clean, duration, ratio
 
@@ -134,4 +127,5 @@ CACHE_MISSES: Final = Pattern(
     ),
     complete=_with_hits,
     matters=lambda table: table["cost_ratio"] >= MATTERS,
+    whole="it needs the medians of all reads",
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.names import KEYS as OPERATION
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, path_ns
+from tracekit.checks.patterns.occurrences import Pattern
+from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.ranked import Valued, ranked
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.stats.grouping import group_rows
 from tracekit.text import duration
 
@@ -20,32 +26,59 @@ if TYPE_CHECKING:
 _INITIALIZATION: Final = "Initialization"  # X-Ray's subsegment of a cold start
 
 
-def _detect(case: Case) -> Occurrences:
-    """Return the cold spans; the cost is the initialization, or the time beyond the median of warm ones."""
+class _Cold(NamedTuple):
+    """Initializations with the spans that wait for them, and cold spans without one; rows of ``spans``."""
+
+    started: Array
+    flagged: Array
+
+
+def _cold(case: Case) -> _Cold:
+    """Return the cold spans."""
     traces, spans = case.traces, case.traces.columns.spans
     names, up = traces.columns.names, traces.forest.parent_row
     is_start = spans.name == names.index(_INITIALIZATION) if _INITIALIZATION in names else np.zeros(len(spans), bool)
     started = np.flatnonzero(is_start & traces.has_duration & (up >= 0))
     flagged = np.flatnonzero(traces.lookup.truth(("faas.coldstart",)) & traces.has_duration)
-    flagged = flagged[~np.isin(flagged, up[started])]
-    beyond = _beyond_warm_ns(case, flagged)
+    return _Cold(started, flagged[~np.isin(flagged, up[started])])
+
+
+def _cold_operations(case: Case) -> frozenset[tuple[str | None, ...]]:
+    """Return the operations with cold spans that have no initialization."""
+    row = case.result(_cold).flagged
+    _, keys = group_rows({name: case.traces.codes(name).take(row) for name in OPERATION}, len(row))
+    return frozenset(keys.itertuples(index=False, name=None))
+
+
+_COLD: Final[Merged[frozenset[tuple[str | None, ...]]]] = Merged(_cold_operations, frozenset.union)
+
+
+def _warm(case: Case) -> Valued:
+    """Return the durations of warm spans of these operations."""
+    traces, cold = case.traces, case.result(_cold).flagged
+    if not (known := case.result(_COLD)):
+        return Valued(pd.DataFrame(columns=list(OPERATION)), cold[:0], cold[:0])
+    group, keys = group_rows({name: traces.codes(name) for name in OPERATION}, len(traces.has_duration))
+    is_cold = np.array([key in known for key in keys.itertuples(index=False, name=None)], bool)
+    warm = np.flatnonzero(traces.has_duration & is_cold[group])
+    warm = warm[~np.isin(warm, cold)]
+    return Valued(keys, group[warm], traces.duration_ns[warm])
+
+
+_WARM_NS: Final = ranked(_warm, 0.5, (_COLD,))
+
+
+def _detect(case: Case) -> Occurrences:
+    """Return the cold spans; the cost is the initialization, or the time beyond the median of warm ones."""
+    traces, up = case.traces, case.traces.forest.parent_row
+    started, flagged = case.result(_cold)
+    group, keys = group_rows({name: traces.codes(name).take(flagged) for name in OPERATION}, len(flagged))
+    value, _ = case.result(_WARM_NS).of(keys)
+    median = np.where(np.isnan(value), np.inf, value)[group]
+    beyond = np.maximum(traces.duration_ns[flagged] - median, 0).astype(np.int64)
     row = np.concatenate([up[started], flagged]).astype(np.int64)
     took = np.concatenate([traces.duration_ns[started], beyond])
     return Occurrences(row, row, took, np.minimum(took, path_ns(case)[row]))
-
-
-def _beyond_warm_ns(case: Case, cold: Array) -> Array:
-    """Return the time of cold spans beyond the median of the warm ones of their operation; 0 without warm ones."""
-    traces = case.traces
-    columns = {name: traces.codes(name) for name in ("service_name", "operation")}
-    group, keys = group_rows(columns, len(group_of := traces.has_duration))
-    warm = np.flatnonzero(group_of)
-    warm = warm[~np.isin(warm, cold) & np.isin(group[warm], group[cold])]
-    median = np.full(len(keys), np.inf)
-    for one in np.unique(group[cold]):
-        mine = traces.duration_ns[warm[group[warm] == one]]
-        median[one] = np.median(mine) if len(mine) else np.inf
-    return np.asarray(np.maximum(traces.duration_ns[cold] - median[group[cold]], 0)).astype(np.int64)
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
@@ -59,4 +92,5 @@ COLD_STARTS: Final = Pattern(
     _say,
     remedy="Keep instances warm (provisioned concurrency, a minimum of replicas), or shorten the initialization.",
     method="faas.coldstart, or X-Ray's Initialization; cost: the initialization, or the time beyond the warm median.",
+    needs=(_COLD, _WARM_NS),
 )

@@ -8,7 +8,8 @@ import numpy as np
 
 from tracekit.analysis.service_graph.calls import linked_consumers
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, caller_of, pairs_of
+from tracekit.checks.patterns.occurrences import Pattern, caller_of
+from tracekit.checks.patterns.sums import Occurrences, pairs_of
 from tracekit.forest import visible_parents
 from tracekit.messages import are_messages
 from tracekit.schema import Kind, Quality
@@ -150,4 +151,5 @@ CONSUMER_LAG: Final = Pattern(
     matters=lambda table: table["occurrence_count"] >= _FEWEST,
     is_heavy=lambda table: table["size_p50"] >= _HEAVY * np.maximum(table["usual_lag_ns"], 1),
     complete=_with_usual,
+    whole="it needs the messages of a pair in the order of their times",
 )

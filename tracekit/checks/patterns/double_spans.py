@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
+from tracekit.checks.merged import Merged
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern
+from tracekit.checks.patterns.occurrences import Pattern
+from tracekit.checks.patterns.sums import Occurrences, added, totals
 from tracekit.schema import Kind
 from tracekit.stats.grouping import group_rows
 from tracekit.text import ratio
@@ -15,9 +18,8 @@ from tracekit.text import ratio
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    import pandas as pd
-
     from tracekit.checks.case import Case
+    from tracekit.stats.aggregates import Aggregate
 
 _COVERED: Final = 0.8  # of the outer span
 _OFTEN: Final = 0.5  # of the spans of the operation
@@ -38,12 +40,20 @@ def _detect(case: Case) -> Occurrences:
     return Occurrences(outer, row, np.full(len(row), 2), np.zeros(len(row)))
 
 
-def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    """Add the share of the spans of the inner operation: ``double_ratio``."""
+def _spans_by_operation(case: Case) -> Aggregate:
+    """Return the number of spans by operation."""
     traces = case.traces
     group, keys = group_rows({name: traces.codes(name) for name in _KEYS}, len(traces.columns.spans))
-    every = keys.assign(operation_span_count=np.bincount(group, minlength=len(keys)))
-    merged = table.merge(every, on=_KEYS, how="left")
+    return totals(keys, {"operation_span_count": np.bincount(group, minlength=len(keys))})
+
+
+_SPANS: Final[Merged[Aggregate]] = Merged(_spans_by_operation, added)
+
+
+def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
+    """Add the share of the spans of the inner operation: ``double_ratio``."""
+    every = case.result(_SPANS)
+    merged = table.merge(pd.DataFrame(every.keys | every.sums), on=_KEYS, how="left")
     return merged.assign(double_ratio=merged["occurrence_count"] / merged["operation_span_count"])
 
 

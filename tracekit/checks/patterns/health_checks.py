@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern
+from tracekit.checks.patterns.occurrences import Pattern
+from tracekit.checks.patterns.sums import Occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

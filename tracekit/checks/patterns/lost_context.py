@@ -8,7 +8,9 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, path_ns
+from tracekit.checks.patterns.occurrences import Pattern
+from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.quality.propagation.breaks import continuations
 from tracekit.checks.quality.propagation.call_targets import unanswered
 from tracekit.stats.grouping import dense_codes
@@ -75,4 +77,5 @@ LOST_CONTEXT: Final = Pattern(
     ),
     matters=lambda table: table["occurrence_count"] >= _FEWEST,
     cost="unexplained time",
+    whole="a call continues in another trace, which may be in another part",
 )

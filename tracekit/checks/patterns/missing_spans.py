@@ -9,7 +9,9 @@ import numpy as np
 from tracekit.attributes import Codes
 from tracekit.checks.names import name_of
 from tracekit.checks.patterns.lost_context import broken_calls
-from tracekit.checks.patterns.occurrences import MATTERS, Occurrences, Pattern, path_ns
+from tracekit.checks.patterns.occurrences import MATTERS, Pattern
+from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.quality.propagation.call_targets import call_targets, unanswered
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.proportions import clopper_pearson
@@ -75,4 +77,5 @@ MISSING_SPANS: Final = Pattern(
         & (table["affected_ratio"] >= MATTERS)
     ),
     cost="unexplained time",
+    whole="the callee of a call without a span is that of most such calls, in all traces",
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.siblings import in_a_row
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, path_ns
+from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
+from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import repeated
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.text import count
 
 if TYPE_CHECKING:

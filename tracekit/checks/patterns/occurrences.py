@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.attributes import Codes
 from tracekit.checks.names import callee_of, name_of
-from tracekit.checks.overview import overview
 from tracekit.checks.patterns.repeated import repeated
+from tracekit.checks.patterns.sums import KEYS, pairs_of, sums_of, table_of, with_limits
 from tracekit.findings import Estimate, Finding
-from tracekit.stats.grouping import dense_codes, group_rows, sum_by
-from tracekit.stats.ratio_means import ratio_means
-from tracekit.stats.weighted_means import mean_limits
 from tracekit.text import duration, interval, plural, ratio
 
 if TYPE_CHECKING:
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tracekit.checks.case import Case
+    from tracekit.checks.patterns.sums import Occurrences
     from tracekit.columns import Array
     from tracekit.findings import Severity
 
@@ -29,33 +26,10 @@ MATTERS: Final = 0.05  # of the critical-path time of the affected requests: les
 HEAVY: Final = 0.10  # of the critical-path time of all requests: a warning
 _MORE: Final = 1.5  # times the frequency or the cost of the baseline: less is no difference that matters
 NAMED: Final = 3  # findings of one pattern
-KEYS: Final = ("caller_service", "caller_operation", "service_name", "operation", "callee_service")
 _VALUES: Final = (
     "trace_count", "trace_ratio", "size_p50", "size_max", "cost_ns", "cost_low_ns", "cost_high_ns", "affected_ratio",
     "cost_ratio",
 )  # fmt: skip
-
-
-class Occurrences(NamedTuple):
-    """Occurrences of a pattern in one set of traces, one entry each.
-
-    Parameters
-    ----------
-    caller, callee
-        Rows of ``spans``: the span that calls, and one of its calls (itself, for a pattern of one span).
-    size
-        What the pattern counts, such as the number of calls.
-    cost_ns
-        Critical-path time that the request would not have taken without it, at most.
-    detail
-        What else distinguishes occurrences, such as the host; column ``detail`` of the table.
-    """
-
-    caller: Array
-    callee: Array
-    size: Array
-    cost_ns: Array
-    detail: Codes | None = None
 
 
 class Pattern(NamedTuple):
@@ -77,6 +51,10 @@ class Pattern(NamedTuple):
         Return which rows are reported, and which of these are warnings; default: by cost.
     cost
         What the costs are called.
+    needs
+        What ``detect`` asks of all traces, see ``Merged``: of a store it is worked out in an earlier pass.
+    whole
+        Why ``detect`` needs all traces at once, so that the pattern is not looked for in a store; empty if it does not.
     """
 
     check: str
@@ -88,13 +66,15 @@ class Pattern(NamedTuple):
     matters: Callable[[pd.DataFrame], pd.Series] = lambda table: table["affected_ratio"] >= MATTERS
     is_heavy: Callable[[pd.DataFrame], pd.Series] = lambda table: table["cost_ratio"] >= HEAVY
     cost: str = "cost"
+    needs: tuple[Callable[[Case], Any], ...] = ()
+    whole: str = ""
 
     def findings(self, case: Case) -> list[Finding]:
         """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
-        found = case.result(self.detect)
-        if not len(found.caller):
+        table = self.table(case)
+        if table.empty:
             return []
-        table = self.complete(case, table_of(case, found))
+        table = self.complete(case, table)
         shown = table[self.matters(table)]
         shown = shown.drop_duplicates(["service_name", "detail"]) if "detail" in shown else shown
         before = None if case.baseline is None else _before(self, case.baseline)
@@ -104,62 +84,12 @@ class Pattern(NamedTuple):
             else pd.MultiIndex.from_frame(shown[_keys(shown)]).isin(before.index)
         )
         shown = shown.iloc[np.argsort(is_old, kind="stable")].head(NAMED)
+        shown = with_limits(case, shown, self.detect, self.needs)
         return [_finding(self, shown.iloc[[k]], before) for k in range(len(shown))]
 
-
-def path_ns(case: Case) -> Array:
-    """Return the critical-path time of every span with all spans below it, in ns; 0 for spans not on the path."""
-    path = case.result(overview).path
-    return np.asarray(path.total_ns[: path.tree.span_count])
-
-
-def table_of(case: Case, found: Occurrences) -> pd.DataFrame:
-    """Return one row per caller and callee, the highest cost first.
-
-    ``caller_service``, ``caller_operation``, ``service_name``, ``operation``, ``callee_service`` (that it calls, may be
-    empty), ``detail`` if there is one; recorded: ``occurrence_count``, ``trace_count``, ``trace_ratio`` of all traces,
-    ``size_p50``, ``size_max``; weighted: ``cost_ns`` per affected request, with ``cost_low_ns`` and ``cost_high_ns``;
-    ``affected_ratio``: cost per latency of the affected requests; ``cost_ratio``: cost per latency of all requests;
-    ``exemplar_trace_id``, ``exemplar_span_id``: the occurrence of the highest cost.
-    """
-    traces, path = case.traces, case.result(overview).path
-    group, keys = pairs_of(case, found.caller, found.callee, found.detail)
-    groups, trace, weight = len(keys), traces.forest.trace[found.caller].astype(np.int64), traces.weights.value
-    cell, pair = dense_codes(group * max(len(traces), 1) + trace, groups * max(len(traces), 1))
-    owner, affected = pair // max(len(traces), 1), pair % max(len(traces), 1)
-    cost = sum_by(cell, found.cost_ns.astype(np.float64), len(pair))
-    mean, moments = ratio_means(owner, affected, cost, weight, groups)
-    low, high = mean_limits(mean, moments)
-    latency = sum_by(path.tree.trace[path.tree.root], path.latency_ns.astype(np.float64), len(traces)) * weight
-    total = sum_by(owner, cost * weight[affected], groups)
-    order = np.lexsort((found.caller, -found.cost_ns, group))
-    best = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
-    sizes = pd.Series(found.size).groupby(group)
-    ids = traces.columns.spans.span_id
-    table = keys.assign(
-        occurrence_count=np.bincount(group, minlength=groups),
-        trace_count=np.bincount(owner, minlength=groups),
-        trace_ratio=np.bincount(owner, minlength=groups) / max(len(traces), 1),
-        size_p50=sizes.median().to_numpy(),
-        size_max=sizes.max().to_numpy(),
-        cost_ns=mean,
-        cost_low_ns=low,
-        cost_high_ns=high,
-        affected_ratio=_share(total, sum_by(owner, latency[affected], groups)),
-        cost_ratio=_share(total, np.full(groups, latency.sum())),
-        exemplar_trace_id=[traces.trace_ids[at] for at in trace[best]],
-        exemplar_span_id=[f"{int(ids[at]):016x}" for at in found.callee[best]],
-    )
-    return table.sort_values(["cost_ratio", *KEYS], ascending=[False] + [True] * len(KEYS), ignore_index=True)
-
-
-def pairs_of(case: Case, caller: Array, callee: Array, detail: Codes | None = None) -> tuple[Array, pd.DataFrame]:
-    """Return the number of the caller and callee of each pair of rows, and their names."""
-    service, operation = case.traces.codes("service_name"), case.traces.codes("operation")
-    codes = (service, operation, service, operation, case.result(repeated).callee)
-    rows = (caller, caller, callee, callee, callee)
-    columns = {name: _filled(one.take(row)) for name, one, row in zip(KEYS, codes, rows, strict=True)}
-    return group_rows(columns | ({} if detail is None else {"detail": detail}), len(caller))
+    def table(self, case: Case) -> pd.DataFrame:
+        """Return the occurrences by caller and callee; see ``sums.table_of``."""
+        return table_of(case.result(sums_of(self.detect, self.needs)))
 
 
 class Kinds(NamedTuple):
@@ -179,20 +109,9 @@ def kinds(case: Case) -> Kinds:
     return Kinds(by_row, by_group, names)
 
 
-def _filled(codes: Codes) -> Codes:
-    """Return the codes with an empty text where they are missing."""
-    return Codes(np.where(codes.codes < 0, len(codes.labels), codes.codes), [*codes.labels, ""])
-
-
-def _share(part: Array, whole: Array) -> Array:
-    """Return a part of a whole, 0 where the whole is none."""
-    return np.asarray(np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0))
-
-
 def _before(pattern: Pattern, baseline: Case) -> pd.DataFrame:
     """Return the occurrences in the baseline, by caller and callee."""
-    found = baseline.result(pattern.detect)
-    table = table_of(baseline, found)
+    table = pattern.table(baseline)
     return table.set_index(_keys(table))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from tracekit.attributes import pick
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern
+from tracekit.checks.patterns.occurrences import Pattern
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.schema import Kind
 from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
@@ -76,4 +77,5 @@ ONE_AT_A_TIME: Final = Pattern(
     remedy="Requests queue in front of it: add workers or threads, or remove the lock that serialises them.",
     method="At least 50 requests of an instance, at most 1% of which overlap, and at least 60% of the time occupied.",
     matters=lambda table: table["occurrence_count"] >= 1,
+    whole="it needs the requests of an instance in the order of their times",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.self_time import self_times
-from tracekit.checks.overview import overview
+from tracekit.checks.patterns.paths import paths
 from tracekit.forest import visible_parents
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def process_times(case: Case) -> Array:
 
 def avoidable_ns(case: Case, row: Array, factor: Array) -> Array:
     """Return the part of self times on the critical path that is beyond a factor times shorter ones."""
-    own = np.minimum(case.result(process_times)[row], case.result(overview).path.own_ns[row])
+    own = np.minimum(case.result(process_times)[row], case.result(paths).own_ns[row])
     return np.asarray(own * (1 - 1 / np.maximum(factor, 1)))

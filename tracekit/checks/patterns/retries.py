@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
-from tracekit.checks.patterns.occurrences import (
-    HEAVY,
-    KEYS,
-    MATTERS,
-    Occurrences,
-    Pattern,
-    call_of,
-    caller_of,
-    pairs_of,
-    path_ns,
-)
+from tracekit.checks.merged import Merged
+from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of
+from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import repeated, retried
+from tracekit.checks.patterns.sums import KEYS, Occurrences, added, pairs_of, totals
 from tracekit.stats.grouping import sum_by
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.text import count, factor
@@ -25,9 +19,8 @@ from tracekit.text import count, factor
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    import pandas as pd
-
     from tracekit.checks.case import Case
+    from tracekit.stats.aggregates import Aggregate
 
 _AMPLIFIED: Final = 1.2  # attempts per call at least (95%): worth reporting whatever they cost
 _OFTEN: Final = 0.05  # of the traces: rare retries are what retries are for
@@ -46,16 +39,27 @@ def _detect(case: Case) -> Occurrences:
     return Occurrences(found.parent[at], found.row[found.first[at]], found.sum(again)[at] + 1, wasted[at])
 
 
-def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    """Add attempts per call, including the calls without a retry: ``attempt_ratio``, and its lower 95% limit."""
+def _attempts_by_pair(case: Case) -> Aggregate:
+    """Return attempts and retries by caller and callee, including the calls without a retry."""
     found, again = case.result(repeated), case.result(retried)
     group, keys = pairs_of(case, found.parent, found.row[found.first[:-1]])
     weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
-    attempts, failed = (sum_by(group, weight * count, len(keys)) for count in (found.call_count, found.sum(again)))
-    counts = (sum_by(group, count, len(keys)) for count in (found.sum(again), found.call_count))
-    every = keys.assign(
-        attempt_ratio=attempts / np.maximum(attempts - failed, 1e-300),
-        attempt_ratio_low=1 / (1 - clopper_pearson(*counts).low),
+    failed = found.sum(again)
+    values = {"calls": found.call_count, "failed": failed}
+    values |= {"weighted_calls": weight * found.call_count, "weighted_failed": weight * failed}
+    return totals(keys, {name: sum_by(group, each, len(keys)) for name, each in values.items()})
+
+
+_ATTEMPTS: Final[Merged[Aggregate]] = Merged(_attempts_by_pair, added)
+
+
+def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
+    """Add attempts per call, including the calls without a retry: ``attempt_ratio``, and its lower 95% limit."""
+    found = case.result(_ATTEMPTS)
+    sums = found.sums
+    every = pd.DataFrame(found.keys).assign(
+        attempt_ratio=sums["weighted_calls"] / np.maximum(sums["weighted_calls"] - sums["weighted_failed"], 1e-300),
+        attempt_ratio_low=1 / (1 - clopper_pearson(sums["failed"], sums["calls"]).low),
     )
     return table.merge(every, on=[*KEYS], how="left")
 

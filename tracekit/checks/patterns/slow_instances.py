@@ -9,8 +9,9 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.checks.names import KEYS as OPERATION
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern
+from tracekit.checks.patterns.occurrences import Pattern
 from tracekit.checks.patterns.process_times import avoidable_ns, process_times
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.text import clean, duration
 
@@ -117,4 +118,5 @@ SLOW_INSTANCES: Final = Pattern(
         "Self times, without calls to other processes, within operations, one value per trace, tested by ranks at"
         " p <= 0.001 for all instances together, at least 1.5 times those of the others; cost: the part beyond them."
     ),
+    whole="it ranks the self times of all traces of an instance",
 )

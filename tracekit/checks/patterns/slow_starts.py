@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.names import KEYS as OPERATION
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern
+from tracekit.checks.patterns.occurrences import Pattern
 from tracekit.checks.patterns.one_at_a_time import instances
 from tracekit.checks.patterns.process_times import avoidable_ns, process_times
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.text import clean, duration
 
@@ -114,4 +115,5 @@ SLOW_STARTS: Final = Pattern(
         "Self times of the first five requests of instances that begin during the recording, tested by ranks against"
         " their later ones at p <= 0.001 for all services together, at least twice as long; cost: the part beyond."
     ),
+    whole="it ranks the first requests of an instance, in the order of their times",
 )

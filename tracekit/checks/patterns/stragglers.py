@@ -5,27 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
-from tracekit.checks.patterns.occurrences import (
-    MATTERS,
-    Occurrences,
-    Pattern,
-    call_of,
-    caller_of,
-    pairs_of,
-    path_ns,
-)
+from tracekit.checks.merged import Merged
+from tracekit.checks.patterns.occurrences import MATTERS, Pattern, call_of, caller_of
+from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import repeated
+from tracekit.checks.patterns.sums import Occurrences, added, pairs_of, totals
 from tracekit.stats.grouping import sum_by
 from tracekit.text import factor, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    import pandas as pd
-
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.stats.aggregates import Aggregate
 
 _FEWEST: Final = 3  # parallel calls
 _IN_SEQUENCE: Final = 0.2  # of the calls start when all earlier ones have ended, at most
@@ -53,12 +48,20 @@ def _detect(case: Case) -> Occurrences:
     return Occurrences(found.parent[groups][at], slowest[at], slower[at], cost[at])
 
 
-def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
-    """Add the share of spans with parallel calls that have a straggler: ``straggler_ratio``."""
+def _parallel_by_pair(case: Case) -> Aggregate:
+    """Return how many spans make parallel calls, by caller and callee."""
     found, groups = case.result(repeated), _parallel(case)
     pair, keys = pairs_of(case, found.parent[groups], found.row[found.first[groups]])
-    every = keys.assign(parallel_count=sum_by(pair, 1.0, len(keys)))
-    merged = table.merge(every, how="left")
+    return totals(keys, {"parallel_count": sum_by(pair, 1.0, len(keys))})
+
+
+_PARALLEL: Final[Merged[Aggregate]] = Merged(_parallel_by_pair, added)
+
+
+def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
+    """Add the share of spans with parallel calls that have a straggler: ``straggler_ratio``."""
+    every = case.result(_PARALLEL)
+    merged = table.merge(pd.DataFrame(every.keys | every.sums), how="left")
     return merged.assign(straggler_ratio=merged["occurrence_count"] / merged["parallel_count"])
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.checks.patterns.occurrences import Occurrences, Pattern, call_of, caller_of, path_ns
+from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
+from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.served_calls import served_calls
+from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.patterns.time_outs import TIME_OUTS
 from tracekit.forest import visible_parents
 from tracekit.text import count
@@ -88,4 +90,5 @@ TIME_OUT_CASCADES: Final = Pattern(
     ),
     matters=lambda table: table["trace_count"] >= _FEWEST,
     is_heavy=lambda table: table["trace_ratio"] >= _MANY,
+    needs=TIME_OUTS.needs,
 )

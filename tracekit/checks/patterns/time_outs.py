@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.checks.patterns.occurrences import (
-    Occurrences,
-    Pattern,
-    call_of,
-    caller_of,
-    pairs_of,
-    path_ns,
-)
+from tracekit.checks.merged import Merged
+from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
+from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.ranked import Kept, add_kept
 from tracekit.checks.patterns.repeated import repeated
+from tracekit.checks.patterns.sums import Occurrences, labels_of, pairs_of
+from tracekit.stats.counted_values import CountedValues
+from tracekit.stats.grouping import positions
 from tracekit.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
@@ -31,35 +32,101 @@ _SUCCEEDED: Final = 0.2  # successful calls that last that long, per failed one,
 _SHORTEST_NS: Final = 10_000_000  # no time-out is shorter
 
 
+class _Calls(NamedTuple):
+    """Calls, one entry each: rows of the caller and of the call, whether it failed, its pair, and the pairs' names."""
+
+    caller: Array
+    row: Array
+    took: Array
+    failed: Array
+    pair: Array
+    keys: pd.DataFrame
+
+
+class _Window(NamedTuple):
+    """Times within which the failed calls of each pair end, with the number of these calls."""
+
+    keys: dict[str, Array]
+    low_ns: Array
+    high_ns: Array
+    number: Array
+
+    def of(self, calls: _Calls) -> tuple[Array, Array, Array]:
+        """Return the position of each call's pair, -1 without a window, and whether it ends within or after it."""
+        own = labels_of(calls.keys)
+        at = positions(self.keys, own, list(own))[calls.pair]
+        low, high = np.append(self.low_ns, np.inf)[at], np.append(self.high_ns, np.inf)[at]
+        return at, (calls.took >= low) & (calls.took <= high), calls.took > high
+
+
+def _calls(case: Case) -> _Calls:
+    """Return the calls by caller and callee."""
+    found, traces = case.result(repeated), case.traces
+    caller, row = found.parent[found.group], found.row
+    return _Calls(caller, row, traces.duration_ns[row], traces.is_error[row], *pairs_of(case, caller, row))
+
+
+def _failed(case: Case) -> Kept:
+    """Return how long failed calls last: about 16 bytes for each of them."""
+    calls = case.result(_calls)
+    values = CountedValues.of(calls.pair[calls.failed], calls.took[calls.failed], len(calls.keys))
+    return Kept(labels_of(calls.keys), values).without_empty()
+
+
+def _windows(_: Case, found: Kept) -> _Window:
+    """Return the times of most failed calls of a pair, where these may be time-outs."""
+    windows = [_window(found.kept, group) for group in range(len(found.kept.is_coarse))]
+    chosen = np.array([window is not None for window in windows], bool)
+    rows = np.array([window for window in windows if window is not None], np.float64).reshape(-1, 3)
+    return _Window({name: labels[chosen] for name, labels in found.keys.items()}, *rows.T)
+
+
+def _window(values: CountedValues, group: int) -> tuple[float, float, int] | None:
+    """Return low and high end, and the number, of the failed calls of a pair that last the same time."""
+    first, last = np.searchsorted(values.group, [group, group + 1])
+    ended, number = values.value[first:last], values.number[first:last]
+    reached = np.append(0, np.cumsum(number))
+    if reached[-1] < _FEWEST:
+        return None
+    high = np.searchsorted(ended, ended * _WIDTH, "right")
+    inside = reached[high] - reached[:-1]
+    at = int(inside.argmax())
+    if inside[at] < max(_FEWEST, _SHARE * reached[-1]) or ended[at] < _SHORTEST_NS:
+        return None
+    return float(ended[at]), float(ended[high[at] - 1]), int(inside[at])
+
+
+_WINDOWS: Final[Merged[_Window]] = Merged(_failed, add_kept, _windows)
+
+
+def _others(case: Case) -> Array:
+    """Return by window how many calls there are, how many last longer, and how many succeed within it."""
+    calls, window = case.result(_calls), case.result(_WINDOWS)
+    at, is_inside, is_longer = window.of(calls)
+    seen = at >= 0
+    count = len(window.number)
+    columns = (seen, is_longer & seen, is_inside & ~calls.failed)
+    return np.array([np.bincount(at[one & seen], minlength=count) for one in columns])
+
+
+def _limits(case: Case, found: Array) -> _Window:
+    """Return the windows that are time-outs."""
+    window, (calls, longer, succeeded) = case.result(_WINDOWS), found
+    is_time_out = (longer <= _LONGER * calls) & (succeeded <= _SUCCEEDED * window.number)
+    keys = {name: labels[is_time_out] for name, labels in window.keys.items()}
+    return _Window(keys, *(each[is_time_out] for each in window[1:]))
+
+
+LIMITS: Final[Merged[_Window]] = Merged(_others, np.add, _limits, (_WINDOWS,))
+
+
 def _detect(case: Case) -> Occurrences:
     """Return the failed calls that last as long as the time-out of their operation; the cost is their time."""
-    found, traces = case.result(repeated), case.traces
-    caller, took, failed = found.parent[found.group], traces.duration_ns[found.row], traces.is_error[found.row]
-    pair, keys = pairs_of(case, caller, found.row)
-    order = np.argsort(pair, kind="stable")
-    edges = np.searchsorted(pair[order], np.arange(len(keys) + 1))
-    often = np.flatnonzero(np.bincount(pair[failed], minlength=len(keys)) >= _FEWEST)
-    parts = [_at_the_limit(order[edges[k] : edges[k + 1]], took, failed) for k in often]
-    at = np.concatenate([np.zeros(0, np.int64), *parts])
-    return Occurrences(caller[at], found.row[at], took[at], path_ns(case)[found.row[at]])
-
-
-def _at_the_limit(call: Array, took: Array, failed: Array) -> Array:
-    """Return the failed calls of one operation that last the same time, if that is a time-out."""
-    ended = np.sort(took[call[failed[call]]])
-    high = np.searchsorted(ended, ended * _WIDTH, "right")
-    inside = high - np.arange(len(ended))
-    first = int(inside.argmax())
-    low_ns, high_ns = ended[first], ended[high[first] - 1]
-    is_inside = (took[call] >= low_ns) & (took[call] <= high_ns)
-    succeeded = int((is_inside & ~failed[call]).sum())
-    is_time_out = (
-        inside[first] >= max(_FEWEST, _SHARE * len(ended))
-        and low_ns >= _SHORTEST_NS
-        and (took[call] > high_ns).mean() <= _LONGER
-        and succeeded <= _SUCCEEDED * inside[first]
-    )
-    return np.asarray(call[is_inside & failed[call]]) if is_time_out else np.zeros(0, np.int64)
+    calls = case.result(_calls)
+    _, is_inside, _ = case.result(LIMITS).of(calls)
+    at = np.flatnonzero(is_inside & calls.failed)
+    row = calls.row[at]
+    return Occurrences(calls.caller[at], row, calls.took[at], path_ns(case)[row])
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
@@ -73,4 +140,5 @@ TIME_OUTS: Final = Pattern(
     _say,
     remedy="Find out why the callee does not answer in that time; the time-out limits the damage and is not its cause.",
     method="At least half of the failed calls last the same time (within 5%), and at most 2% of all calls longer.",
+    needs=(LIMITS,),
 )

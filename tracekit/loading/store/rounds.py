@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.loading.store.execution import over_tasks
+from tracekit.parts import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +45,8 @@ class _All:
 
     def __call__(self, traces: TraceSet) -> tuple[Any, ...]:
         """Return the states of some traces."""
-        return tuple(partial(traces) for partial in self.partials)
+        prepared: dict[Any, Any] = {}
+        return tuple(_state(partial, traces, prepared) for partial in self.partials)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,15 @@ class Rounds:
         self._known[key] = over_tasks(tasks, partial, merge, on)
         self.count += 1
         return self._known[key]
+
+
+def _state(partial: Callable[[TraceSet], Any], traces: TraceSet, prepared: dict[Any, Any]) -> Any:
+    """Return a state of a part; ``prepared`` keeps what several states are worked out from."""
+    if not isinstance(partial, Prepared):
+        return partial(traces)
+    if partial.prepare not in prepared:
+        prepared[partial.prepare] = partial.prepare(traces)
+    return partial.state(prepared[partial.prepare])
 
 
 def _is_done(analysis: Callable[[], Any]) -> bool:

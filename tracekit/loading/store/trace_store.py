@@ -355,6 +355,18 @@ class TraceStore(Shown):
         chosen = tuple(self._numbers[self._position(number)] for number in numbers)
         return self._changed(numbers=chosen, reader=reader)
 
+    def placed(self, on: On) -> TraceStore:
+        """Return the same store, whose parts are read elsewhere unless a call says otherwise; see ``reduce``.
+
+        Parameters
+        ----------
+        on
+            As for ``reduce``; None leaves it as it is.
+        """
+        return (
+            self if on is None else TraceStore(self.path, self._marker, self._numbers, self._steps, self._reader, on=on)
+        )
+
     def _with(self, method: str, *arguments: Any) -> TraceStore:
         """Return the store with one more step."""
         return self._changed(steps=(*self._steps, _Step(method, arguments)))

@@ -1,0 +1,104 @@
+"""Patterns of a store: the same findings as in memory, however the traces are split and in whatever order."""
+
+import pickle
+
+import numpy as np
+import pytest
+from checks.patterns.pattern_worlds import PLANTED, Shop
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
+from tracekit.checks.case import Case
+from tracekit.checks.patterns.sums import sums_of
+from tracekit.checks.registry import CHECKS, PATTERNS
+from tracekit.loading.store.trace_store import TraceStore
+
+MADE = [pattern for pattern in PATTERNS if not pattern.whole]
+
+
+def planted(name, seed=3):
+    """A recording with one pattern, and weights of two kinds."""
+    plant, share = PLANTED[name]
+    rng = np.random.default_rng(seed)
+    found = Shop(rng).traces(plant, share)
+    return found.with_weights(rng.choice([1.0, 7.5], len(found)))
+
+
+def agree(found, expected):
+    """Findings: equal words, counts and rows, floats to 1e-9."""
+    for one, other in zip(found, expected, strict=True):
+        assert (one.check, one.severity, one.headline, one.exemplars) == (
+            other.check,
+            other.severity,
+            other.headline,
+            other.exemplars,
+        )
+        same(one.evidence, other.evidence)
+        assert one.values.keys() == other.values.keys()
+        assert list(one.values.values()) == [
+            pytest.approx(value, rel=1e-9, nan_ok=True) if isinstance(value, float) else value
+            for value in other.values.values()
+        ]
+        assert one.estimate.n == other.estimate.n
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("pattern", MADE, ids=lambda pattern: pattern.check)
+def test_every_pattern_is_found_in_parts(pattern, count, tmp_path):
+    traces = planted(pattern.check)
+    expected = tk.patterns(traces, checks=[pattern.check])
+    assert len(expected)
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    agree(tk.patterns(store, checks=[pattern.check], on=1), expected)
+
+
+def test_what_is_not_looked_for_is_named_with_its_reason(tmp_path):
+    store = split(planted("patterns.n_plus_one"), tmp_path / "a.parquet", 3)
+    (named,) = [one for one in tk.patterns(store) if one.check == "not_made"]
+    lacking = {pattern.check: pattern.whole for pattern in PATTERNS if pattern.whole}
+    assert named.evidence.set_index("check")["reason"].to_dict() == lacking
+    assert named.status == "not_assessable"
+    assert {check.name for check in CHECKS if check.topic == "patterns" and not check.by_parts} == set(lacking)
+    made = [pattern.check for pattern in MADE]
+    assert "not_made" not in {one.check for one in tk.patterns(store, checks=made)}
+
+
+@pytest.mark.parametrize("kinds", ["store, store", "store, memory", "memory, store"])
+def test_a_baseline_is_compared(kinds, tmp_path):
+    traces, before = planted("patterns.n_plus_one"), planted("patterns.n_plus_one", seed=3).head(200)
+    expected = tk.patterns(traces, before, checks=["patterns.n_plus_one"])
+    assert "In the baseline" in expected[0].headline
+    stored = split(traces, tmp_path / "a.parquet", 4), split(before, tmp_path / "b.parquet", 3)
+    sides = [
+        one if kind == "store" else other
+        for kind, one, other in zip(kinds.split(", "), stored, (traces, before), strict=True)
+    ]
+    agree(tk.patterns(*sides, checks=["patterns.n_plus_one"], on=1), expected)
+
+
+@pytest.mark.parametrize("pattern", MADE, ids=lambda pattern: pattern.check)
+@settings(max_examples=5, deadline=None)
+@given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+def test_sums_do_not_depend_on_the_split_or_the_order(tmp_path_factory, pattern, count, seed, order):
+    traces = planted(pattern.check).head(120)
+    store = split(traces, tmp_path_factory.mktemp("any") / "a.parquet", count, seed)
+    numbers = list(range(store.part_count))
+    order.shuffle(numbers)
+    shuffled = TraceStore(store.path, store._marker, tuple(numbers), on=1)
+    found, expected = pattern.table(Case(shuffled)), pattern.table(Case(traces))
+    same(found, expected)
+
+
+def test_states_are_limited_in_size():
+    traces = planted("patterns.n_plus_one")
+    small, large = (pickle.dumps(_state(some)) for some in (traces.head(len(traces) // 4), traces))
+    assert len(large) < 1.2 * len(small)
+    assert len(large) < 40_000
+
+
+def _state(traces):
+    """The state of a part of a store."""
+    merged = sums_of(next(one for one in MADE if one.check == "patterns.n_plus_one").detect, ())
+    return merged.limit(merged.state(Case(traces)))
