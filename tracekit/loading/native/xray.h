@@ -309,31 +309,47 @@ class XrayScan {
     r.want('"');
     Byte* out = free_;
     Byte* const from = out;
-    std::vector<Byte> spelled;
     for (;;) {
-      const Byte* const stop = plain(r.p, r.end, r.high);
-      const auto size = static_cast<std::size_t>(stop - r.p);
-      if (size <= 16 && r.end - r.p >= 16) {
-        std::memcpy(out, r.p, 16);  // into spare room
-      } else if (size) {
-        std::memcpy(out, r.p, size);
-      }
-      out += size;
-      r.p = stop;
-      if (r.p >= r.end || *r.p < 0x20) odd();
-      if (*r.p++ == '"') break;
+      const Byte* const stop = copied(r, out);
+      if (stop >= r.end || *stop < 0x20) odd();
+      r.p = stop + 1;
+      if (*stop == '"') break;
       if (r.p < r.end && (*r.p == '"' || *r.p == '\\')) {
         *out++ = *r.p++;
         continue;
       }
-      spelled.clear();
-      put_utf8(spelled, escape(r.p, r.end));
-      std::memcpy(out, spelled.data(), spelled.size());
-      out += spelled.size();
+      spelled_.clear();
+      put_utf8(spelled_, escape(r.p, r.end));
+      std::memcpy(out, spelled_.data(), spelled_.size());
+      out += spelled_.size();
     }
     if (out - from > 0x7FFFFFFF) odd();
     free_ = out;
     return {from, static_cast<std::uint32_t>(out - from), false};
+  }
+
+  // Copies plain text of a string, with up to 16 bytes more into spare room; returns where it ends.
+  static const Byte* copied(Reader& r, Byte*& out) {
+    const Byte* p = r.p;
+#if defined(TRACEKIT_SSE2) && defined(__GNUC__)
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
+    for (; r.end - p >= 16; p += 16, out += 16) {
+      const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), v);
+      const __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+                                        _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+      r.high |= static_cast<unsigned>(_mm_movemask_epi8(v));
+      const unsigned found = static_cast<unsigned>(_mm_movemask_epi8(stop));
+      if (!found) continue;
+      const int plain = __builtin_ctz(found);
+      out += plain;
+      return p + plain;
+    }
+#endif
+    const Byte* const stop = plain(p, r.end, r.high);
+    if (stop > p) std::memcpy(out, p, static_cast<std::size_t>(stop - p));
+    out += stop - p;
+    return stop;
   }
 
   // ------------------------------------------------------------------ documents
@@ -494,7 +510,7 @@ class XrayScan {
     static constexpr int FIRST[] = {0, 0, 0, 1, 3, 7, 11, 13, 14, 19, 21, 22, 25, 26, 27};  // of each length
     if (key.length > 13) odd();
     for (int number = FIRST[key.length]; number < FIRST[key.length + 1]; number++)
-      if (!std::memcmp(key.at, NAMES[number], key.length)) return number;
+      if (equal(key.at, reinterpret_cast<const Byte*>(NAMES[number]), key.length)) return number;
     odd();
   }
 
@@ -632,6 +648,7 @@ class XrayScan {
   std::vector<bool> is_late_;  // by row of the line
   std::vector<Text> entries_;  // the trace ids that the documents of a trace name
   std::vector<XrayOwner> line_owners_;
+  std::vector<Byte> spelled_;
   std::vector<std::pair<std::int32_t, Text>> line_callees_;
 };
 
