@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -66,10 +67,15 @@ def gather(builder: Builder) -> Columns:
         names=builder.names.list(),
         texts=builder.texts.list(),
         facts=builder.trace_facts(),
-        sources=sources_frame([]),
-        issues=issues_frame([]),
+        **_no_frames(),
     )
     return columns if new_code is None else recoded(columns, new_code)
+
+
+@cache
+def _no_frames() -> dict[str, Any]:
+    """Return the frames about the sources before ``finalise`` makes them."""
+    return {"sources": sources_frame([]), "issues": issues_frame([])}
 
 
 def recoded(columns: Columns, new_code: Array) -> Columns:

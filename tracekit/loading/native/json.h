@@ -219,7 +219,7 @@ class Reader {
   void blank() {
     while (p < end && *p <= ' ') {
       if (*p != ' ' && *p != '\t' && *p != '\r' && (*p != '\n' || lines_)) return;
-      p++;
+      if (*p++ == '\n') indent();
     }
   }
 
@@ -357,6 +357,15 @@ class Reader {
   void digits() {
     if (p >= end || !is_digit(*p)) odd();
     while (p < end && is_digit(*p)) p++;
+  }
+
+  // Passes over the spaces of an indented line.
+  void indent() {
+    constexpr std::uint64_t SPACES = 0x2020202020202020u;
+    for (std::uint64_t next; end - p >= 8; p += 8) {
+      std::memcpy(&next, p, 8);
+      if (next != SPACES) return;
+    }
   }
 
   static void check(const Text& text) {

@@ -11,6 +11,7 @@
 #include "interner.h"
 #include "json.h"
 #include "members.h"
+#include "unescape.h"
 
 namespace tracekit {
 
@@ -75,28 +76,24 @@ class XrayScan {
   std::vector<std::int64_t> others;  // the numbers of the lines that are handed back
 
   void run() {
-    std::int64_t number = 0;
-    for (const Byte* p = data_; p < end_; number++) {
-      auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
-      if (!stop) stop = end_;
-      Reader r(p, stop, true);
-      const bool is_read = record(r, [&](XrayLine& l) {
-        answer(r, l);
-        r.blank();
-        if (r.p < stop) odd();
-      });
-      if (!is_read) others.push_back(number);
-      p = stop + 1;
-    }
+    run_lines([&](Reader& r, XrayLine& l) { answer(r, l); });
+  }
+
+  // Reads lines with one trace each.
+  void run_traces() {
+    run_lines([&](Reader& r, XrayLine&) {
+      begin();
+      trace(r);
+    });
   }
 
   // Reads the traces of a list, up to one that is cut off or handed back; the first begins the data.
   void run_items() {
     for (const Byte* p = data_;;) {
       Reader r(p, end_, false);
+      r.blank();
       const bool is_read = record(r, [&](XrayLine&) {
         begin();
-        if (r.next() != '{') odd();
         trace(r);
       });
       if (!is_read || !r.is(',')) return;
@@ -105,18 +102,32 @@ class XrayScan {
   }
 
  private:
-  static constexpr std::size_t SPARE = 32;
   static constexpr int DEEPEST = MAX_DEPTH / 4 - 1;  // levels of subsegments, as in xray/tree.py
   static constexpr std::size_t MANY = 24;            // members: with more, a block is read as a whole
 
   // ------------------------------------------------------------------ lines
+
+  template <class Read> void run_lines(Read read) {
+    std::int64_t number = 0;
+    for (const Byte* p = data_; p < end_; number++) {
+      auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
+      if (!stop) stop = end_;
+      Reader r(p, stop, true);
+      const bool is_read = record(r, [&](XrayLine& l) {
+        read(r, l);
+        r.blank();
+        if (r.p < stop) odd();
+      });
+      if (!is_read) others.push_back(number);
+      p = stop + 1;
+    }
+  }
 
   // Adds what ``read`` reads, or nothing: then it returns false.
   template <class Read> bool record(Reader& r, Read read) {
     const std::size_t part = parts.size(), piece = pieces.size(), trace = traces.size();
     Byte* const free = free_;
     XrayLine l;
-    r.blank();
     const Byte* const from = r.p;
     const bool is_read = whole(
         [&] {
@@ -306,50 +317,10 @@ class XrayScan {
 
   // The characters of a string, in this scan's own memory.
   Text unescaped(Reader& r) {
-    r.want('"');
-    Byte* out = free_;
-    Byte* const from = out;
-    for (;;) {
-      const Byte* const stop = copied(r, out);
-      if (stop >= r.end || *stop < 0x20) odd();
-      r.p = stop + 1;
-      if (*stop == '"') break;
-      if (r.p < r.end && (*r.p == '"' || *r.p == '\\')) {
-        *out++ = *r.p++;
-        continue;
-      }
-      spelled_.clear();
-      put_utf8(spelled_, escape(r.p, r.end));
-      std::memcpy(out, spelled_.data(), spelled_.size());
-      out += spelled_.size();
-    }
-    if (out - from > 0x7FFFFFFF) odd();
-    free_ = out;
-    return {from, static_cast<std::uint32_t>(out - from), false};
-  }
-
-  // Copies plain text of a string, with up to 16 bytes more into spare room; returns where it ends.
-  static const Byte* copied(Reader& r, Byte*& out) {
-    const Byte* p = r.p;
-#if defined(TRACEKIT_SSE2) && defined(__GNUC__)
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
-    for (; r.end - p >= 16; p += 16, out += 16) {
-      const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), v);
-      const __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-                                        _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-      r.high |= static_cast<unsigned>(_mm_movemask_epi8(v));
-      const unsigned found = static_cast<unsigned>(_mm_movemask_epi8(stop));
-      if (!found) continue;
-      const int plain = __builtin_ctz(found);
-      out += plain;
-      return p + plain;
-    }
-#endif
-    const Byte* const stop = plain(p, r.end, r.high);
-    if (stop > p) std::memcpy(out, p, static_cast<std::size_t>(stop - p));
-    out += stop - p;
-    return stop;
+    const Byte* const from = free_;
+    free_ = unescape(r, free_, spelled_);
+    if (free_ - from > 0x7FFFFFFF) odd();
+    return {from, static_cast<std::uint32_t>(free_ - from), false};
   }
 
   // ------------------------------------------------------------------ documents
