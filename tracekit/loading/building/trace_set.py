@@ -19,6 +19,7 @@ from tracekit.columns import (
     LinkColumns,
     Ragged,
     SpanColumns,
+    arranged,
 )
 from tracekit.forest import Forest, build_forest
 from tracekit.frames import hexes
@@ -115,7 +116,10 @@ def finalise(
         vote = UnitVote()
         vote.add(columns.spans)
         minorities = vote.minorities(ledgers)
-    columns = columns.take_in_order(_order(columns.spans))
+    order, unsorted = _order(columns.spans), [columns]
+    del columns
+    columns = arranged(unsorted, order)
+    del order
     if time_unit is None and minorities is not None:
         columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)
