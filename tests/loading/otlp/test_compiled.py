@@ -238,6 +238,7 @@ def test_a_line_of_this_dialect_is_not_handed_back(name):
 
 
 ODD = {
+    "two underscores": {"trace__id": TRACE, "span_id": "cd" * 8, "start_time_unix_nano": "17", "end_time_unix_nano": 0},
     "base64 of what is no id": request(
         span(traceId=base64.b64encode(b"5B8efffg" * 4).decode(), spanId=base64.b64encode(b"0" * 16).decode())
     ),

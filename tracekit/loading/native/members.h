@@ -98,6 +98,7 @@ template <std::size_t N, std::size_t ALL = N> class Members : public Plain<N, AL
       if (c >= 0x80) odd();
       if (c == '_') {
         if (!i) return -1;
+        if (upper) odd();  // two of them
         snake = upper = true;
         continue;
       }
