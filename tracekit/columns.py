@@ -9,7 +9,7 @@ convention and sorted by (trace id, start, order of arrival).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -267,18 +267,10 @@ class Columns:
     issues: pd.DataFrame
     notes: dict[str, str] = field(default_factory=dict)
 
+
     def take_in_order(self, rows: Array) -> Columns:
-        """Return the columns of these span rows in this order, with their events and links in the same order."""
-        taken = self.take(rows)
-        events = np.argsort(taken.events.span_row, kind="stable")
-        links = np.argsort(taken.links.span_row, kind="stable")
-        return replace(
-            taken,
-            events=take(taken.events, events),
-            event_attributes=taken.event_attributes.take(events),
-            links=take(taken.links, links),
-            link_attributes=taken.link_attributes.take(links),
-        )
+        """Return the columns with all spans in this order, their events and links in the same order."""
+        return arranged([self], rows)
 
     def take(self, rows: Array) -> Columns:
         """Return the columns of these span rows (ascending), with their events and links.
@@ -314,6 +306,37 @@ class Columns:
             links=replace(own_links, span_row=own_links.span_row - low),
             link_attributes=self.link_attributes.part(links),
         )
+
+
+def arranged(columns: list[Columns], rows: Array) -> Columns:
+    """Return columns with the spans in another order, their events and links likewise.
+
+    The list has one set of columns and is emptied, so that every column is released as soon as its rows are taken.
+    """
+    given = columns.pop()
+    parts: dict[str, Any] = {column.name: getattr(given, column.name) for column in fields(given)}
+    del given
+    new_row = np.empty(len(rows), np.int64)
+    new_row[rows] = np.arange(len(rows))
+    parts["attributes"] = parts["attributes"].take(rows)
+    parts["spans"] = _taken(parts, "spans", rows)
+    for name in ("events", "links"):
+        own = parts[name]
+        owners = new_row[own.span_row]
+        order = np.argsort(owners, kind="stable")
+        parts[name] = replace(take(own, order), span_row=owners[order])
+        attributes = f"{name[:-1]}_attributes"
+        parts[attributes] = parts[attributes].take(order)
+    return Columns(**parts)
+
+
+def _taken(parts: dict[str, Any], name: str, rows: Array) -> Any:
+    """Return the rows of a table that is taken out of some parts, column by column."""
+    table = parts.pop(name)
+    sort, names = type(table), [column.name for column in fields(table)]
+    columns = [getattr(table, column) for column in reversed(names)]
+    del table
+    return sort(*(columns.pop()[rows] for _ in names))
 
 
 def trace_starts(spans: SpanColumns) -> Array:

@@ -109,6 +109,11 @@ def tempo(lines: Lines) -> Iterator[bytes]:
     return (line.replace(b'"resourceSpans":', b'"batches":', 1) for line in each(change=protobuf_json)(lines))
 
 
+def docker(lines: Lines) -> Iterator[bytes]:
+    """Lines of a container's log as Docker keeps them."""
+    return (json.dumps({"log": line.decode() + "\n", "stream": "stdout"}).encode() for line in lines)
+
+
 def one_list(lines: Lines) -> Iterator[bytes]:
     """All requests in one list."""
     yield b"[" + b",\n".join(lines) + b"]"
@@ -170,6 +175,7 @@ DIALECTS: dict[str, Any] = {
     "flat records of aws/spans": flat,
     "one list of requests": one_list,
     "lines of a Kubernetes log": around(b"2026-01-01T00:00:00.000000000Z stdout F "),
+    "lines of a Docker log": docker,
     "server-sent events": around(b"data: "),
     "null and unknown members": each(change=unknown_members),
     "one indented document": indented,

@@ -13,7 +13,7 @@ from tracekit.loading.numbers import exact_number
 from tracekit.loading.prefixed import DOCKER, EachScanner, note_prefix, scan_prefixed
 from tracekit.loading.protobuf.compiled import Scanner
 from tracekit.loading.protobuf.messages import load as load_message
-from tracekit.loading.records import MAX_DEPTH, Line, Lines, parse, strip_prefix
+from tracekit.loading.records import MAX_DEPTH, Lines, parse, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracekit.loading.loader import Document, Loader, Place
     from tracekit.loading.loader import Scanner as FormatScanner
     from tracekit.loading.protobuf.messages import Aside
-    from tracekit.loading.records import Note, Parsed
+    from tracekit.loading.records import Line, Note, Parsed
 
 _SIGNALS = {
     "resourceMetrics": "metrics",
@@ -82,6 +82,7 @@ class Dispatcher:
         scanners = {name: scanner for name, scanner in made.items() if scanner is not None}
         self._scanners = list(scanners.values())
         self._scanner_by_name = scanners
+        self._whole = [one for one in self._scanners if isinstance(one, WholeScanner)]
         self._tellers = [(one.takes, one) for one in self._scanners if one.takes is not None]
         extension = native.compiled()
         self._items = None if extension is None else extension.items
@@ -157,8 +158,8 @@ class Dispatcher:
         Lines of the formats whose scanners can tell theirs are loaded in the order of the source.
         """
         if isinstance(lines, Lines):
-            first = self._scanner_for(Line(0, 0, bytes(lines.data[:_BEGINNING])))
-            if isinstance(first, WholeScanner) and first.scan_whole(lines):
+            head = bytes(lines.data[:_BEGINNING])
+            if any(one.begins(head) and one.scan_whole(lines) for one in self._whole):
                 return
         for scanner in self._scanners:
             if scanner.takes is None:

@@ -85,6 +85,9 @@ class DocumentScanner(Scanner, Protocol):
 class WholeScanner(Scanner, Protocol):
     """A scanner that also reads chunks of lines at once, where all of them are of its format."""
 
+    def begins(self, data: bytes) -> bool:
+        """Return whether a chunk may be one, by its first bytes."""
+
     def scan_whole(self, lines: Lines) -> bool:
         """Load all lines, or none of them; return which."""
 

@@ -20,6 +20,7 @@ SOURCE = Path(native.__file__).parent / "module.cpp"
 LINES = int(os.environ.get("TRACEKIT_FUZZ_LINES", "1000000"))
 PARTS = 20
 PROGRAMS = [
+    "loading.native.mutated_alone",
     "loading.native.mutated_lines",
     "loading.protobuf.mutated_messages",
     "loading.xray.mutated_answers",

@@ -1,5 +1,6 @@
 """The compiled lane gives what the Python lane gives: for lines of every dialect, for damaged ones, for real files."""
 
+import base64
 import json
 import os
 import re
@@ -127,6 +128,7 @@ def snake(record):
     return re.sub(r"(?<=[a-z])([A-Z])(?=\w*\":)", lambda found: "_" + found[1].lower(), json.dumps(record))
 
 
+HEX_TRACE, HEX_SPAN = (base64.b64encode(b"5B8efff7" * n).decode() for n in (4, 2))
 B64_TRACE, B64_SPAN = "W47/95gDgQPSabYzgT/GDA==", "APBnqgupArc="
 STAYS = {
     "snake case": snake(
@@ -143,6 +145,7 @@ STAYS = {
     "enum names": request(span(kind="SPAN_KIND_SERVER", status={"code": "STATUS_CODE_ERROR", "message": "x"})),
     "short enum names": request(span(kind="CLIENT", status={"code": "OK"})),
     "base64 ids": request(span(traceId=B64_TRACE, spanId=B64_SPAN, parentSpanId=B64_SPAN)),
+    "base64 of hexadecimal ids": request(span(traceId=HEX_TRACE, spanId=HEX_SPAN, parentSpanId=HEX_SPAN)),
     "base64 ids of a link": request(span(links=[{"traceId": B64_TRACE, "spanId": B64_SPAN}])),
     "numbers for times": request(
         span(startTimeUnixNano=START + 1, endTimeUnixNano=START, events=[{"timeUnixNano": START + 3}])
@@ -209,6 +212,12 @@ STAYS = {
             attributes=[
                 attribute("a", {"Value": {"StringValue": "x"}}),
                 attribute("b", {"Value": {"StringValue": "x"}}),
+                attribute("c", {"Value": {"IntValue": 5}}),
+                attribute("d", {"Value": {"DoubleValue": 0.5}}),
+                attribute("e", {"Value": {"BoolValue": True}}),
+                attribute("f", {"Value": {"ArrayValue": {"values": [{"Value": {"IntValue": 5}}]}}}),
+                attribute("g", {"Value": None}),
+                attribute("h", {"StringValue": "x"}),
             ]
             * 2
         )
@@ -229,6 +238,13 @@ def test_a_line_of_this_dialect_is_not_handed_back(name):
 
 
 ODD = {
+    "two underscores": {"trace__id": TRACE, "span_id": "cd" * 8, "start_time_unix_nano": "17", "end_time_unix_nano": 0},
+    "base64 of what is no id": request(
+        span(traceId=base64.b64encode(b"5B8efffg" * 4).decode(), spanId=base64.b64encode(b"0" * 16).decode())
+    ),
+    "two values as Go writes them": request(
+        span(attributes=[attribute("k", {"Value": {"IntValue": 1, "StringValue": "x"}}), attribute("k", {"Value": 5})])
+    ),
     "a member twice": line(request(span())).replace(b'"name"', b'"kind":2,"name"'),
     "a member in two spellings": line(request(span())).replace(b'"name"', b'"trace_id":"aa","name"'),
     "a name with an escape": line(request(span())).replace(b'"name"', b'"n\\u0061me"'),
@@ -493,3 +509,32 @@ def test_lines_of_log_collectors_are_scanned(monkeypatch):
     prefixes = traces.issues[traces.issues["code"] == "TEXT_PREFIX"]
     assert sorted(prefixes["issue_count"]) == [1, 1, 2, 2]
     assert not differ(data)
+
+
+DOCKER = {
+    "plain": {"log": "GOOD\n", "stream": "stdout", "time": "t"},
+    "spaces": {"log": " \u2003GOOD \t\r\n"},
+    "nothing": {"log": ""},
+    "another line": {"log": 'no JSON \u00e9\U0001f600 \\ "\n'},
+    "members that are no text": {"log": "GOOD", "attrs": {"a": [1, -2.5e3, None, True, {}, []]}},
+}
+DOCKER_TEXTS = [
+    b'{"log":"GOOD","log":"x"}',
+    b'{"log":5}',
+    b'{"log":"GOOD"} x',
+    b'{"log":"GOOD","n":NaN}',
+    b'{"log":"GOOD","s":"\xff"}',
+    b'{"log":"\\ud800 GOOD"}',
+    b'{"log":"GOOD","\\u006cog":"x"}',
+    b'{"log":"GOOD","a":' + b"[" * 210 + b"]" * 210 + b"}",
+    b'{"log":"GOOD"',
+    b'{"log":"a\\u0000b"}',
+]
+
+
+@pytest.mark.parametrize("name", [*DOCKER, *range(len(DOCKER_TEXTS))])
+def test_lines_of_docker_are_read_alike(name):
+    good = json.dumps(line(request(span(**ids(1)))).decode()).strip('"').encode()
+    data = DOCKER_TEXTS[name] if isinstance(name, int) else json.dumps(DOCKER[name]).encode()
+    wrapped = b'{"log":"%b\\n"}' % good
+    compare(b"\n".join([wrapped, data.replace(b"GOOD", good.replace(b"00000001", b"00000002")), wrapped]))

@@ -1,5 +1,6 @@
 """Chunks of lines: every byte once, every line whole, positions exact."""
 
+import gzip
 import io
 import json
 import random
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.loading.opening.container import open_bytes
-from tracekit.loading.opening.source import from_bytes
+from tracekit.loading.opening.source import from_bytes, from_file
 from tracekit.loading.records import JsonPull, LineChunk, LongLine, filled_lines, line_chunks
 
 
@@ -35,7 +36,7 @@ class Blocks:
 
 def everything(part, size=3):
     if isinstance(part, LineChunk):
-        return part.data
+        return part.content
     data = b"".join(iter(lambda: part.read(size), b""))
     return data + b"\n" * part.ends_in_newline
 
@@ -115,6 +116,63 @@ def test_a_byte_stream_begins_behind_its_mark():
     assert (first.first_offset, second.first_offset, second.first_line) == (3, 27, 2)
     assert [note.code for note in stream.notes] == ["ENC_BOM", "ENC_NUL"]
     assert stream.notes[1].byte_offset == 7
+
+
+# -------------------------------------------------------------------------------------------------- views
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([b"", b"a", b"bc" * 40, b"\0" * 9, b"d\0", b"\xff" * 7]), max_size=40),
+    st.booleans(),
+    st.integers(1, 300),
+    st.sampled_from([20, 1 << 20]),
+)
+def test_views_are_the_chunks_that_copies_are(lines, last_newline, size, max_line):
+    data = b"x" + b"\n".join(lines) + b"\n" * last_newline
+
+    def told(*, views):
+        with open_bytes(from_bytes(data)) as stream:
+            text, last = b"", None
+            for last in line_chunks(stream, size, max_line=max_line, views=views):
+                text += everything(last)
+            return text, last.ends_in_newline, [(note.code, note.byte_offset) for note in stream.notes]
+
+    if b"\0" not in data and max_line > len(data):
+        with open_bytes(from_bytes(data)) as stream:
+            at, line = 0, 1
+            for part in line_chunks(stream, size, views=True):
+                assert (part.first_offset, part.first_line) == (at, line)
+                assert part.final or part.content.endswith(b"\n")
+                at, line = at + len(part.data), line + part.content.count(b"\n")
+        assert at == len(data)
+    assert told(views=True) == told(views=False)
+
+
+def test_memory_is_used_again_only_without_a_view():
+    data = b"".join(b"%07d\n" % n for n in range(4000))
+    with open_bytes(from_bytes(data)) as stream:
+        kept = [chunk.data for chunk in line_chunks(stream, 3000, views=True)]
+    assert b"".join(kept) == data
+    with open_bytes(from_bytes(data)) as stream:
+        buffers = {id(chunk.data.obj) for chunk in line_chunks(stream, 3000, views=True)}
+    assert len(buffers) == 2, "that of the chunk, and that of the one before it"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_reading_into_memory_is_reading(packed, tmp_path):
+    data = random.Random(1).randbytes(5000).replace(b"\0", b"x")
+    path = tmp_path / "a.json"
+    path.write_bytes(gzip.compress(b"{" + data) if packed else b"{" + data)
+    with open_bytes(from_file(path), is_text=False) as stream:
+        assert stream.peek(3) == b"{" + data[:2]
+        made = bytearray()
+        room = memoryview(bytearray(700))
+        while count := stream.readinto(room):
+            made += room[:count]
+            assert stream.offset == len(made)
+            assert stream.peek(1) == data[len(made) - 1 : len(made)]
+    assert made == b"{" + data
 
 
 # -------------------------------------------------------------------------------------------------- NUL padding

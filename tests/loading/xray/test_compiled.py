@@ -12,7 +12,7 @@ from made_sets import assert_same_content
 from tracekit.loading import native, read, reading
 from tracekit.loading.records import json_pull
 from tracekit.loading.records.depth import DepthMeter
-from tracekit.loading.xray import fast
+from tracekit.loading.xray import compiled, fast
 from tracekit.pull.folder import read_lines
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
@@ -75,6 +75,41 @@ def test_one_oddity_hands_back_its_own_line_only(name, careful):
     entry = {"Id": "", "Document": odd if isinstance(odd, str) else json.dumps(odd)}
     read(line(segment(5)) + line(segment(6), entry) + line(segment(7)), progress=False)
     assert careful == [2]
+
+
+def alone(*lines_, **more):
+    """The traces of answers, on lines of their own."""
+    traces = [trace | more for one in lines_ for trace in json.loads(one)["Traces"]]
+    return b"".join(json.dumps(trace).encode() + b"\n" for trace in traces)
+
+
+def test_traces_on_lines_of_their_own_are_taken(monkeypatch):
+    taken = []
+    real = compiled.Scanner.scan_whole
+    monkeypatch.setattr(
+        compiled.Scanner, "scan_whole", lambda self, lines: taken.append(real(self, lines)) or taken[-1]
+    )
+    data = alone(*b"".join(read_lines(RECORDING)).splitlines()[:3]) + alone(
+        line(RICH), Duration=1.5, LimitExceeded=True
+    )
+    traces = same(data)
+    assert taken == [True]
+    assert traces.sources["dialects"].tolist() == [""]
+    assert traces.issues["code"].tolist().count("XR_LIMIT_EXCEEDED") == 1
+    assert (traces.columns.facts.reported_duration_ns > 0).all()
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *ALONE])
+def test_traces_on_lines_of_their_own_are_read_alike(name):
+    one = {**PLAIN, **ALONE}[name]
+    entry = {"Id": "", "Document": one if isinstance(one, str) else json.dumps(one)}
+    good = alone(line(segment(5)))
+    for data in (
+        good + alone(line(segment(6), entry)),
+        b"  " + good + b"\n" + good.replace(b"5", b"7"),
+        good + b"{}\n",
+    ):
+        same(data)
 
 
 @pytest.mark.parametrize("path", sorted(EXPORTS.glob("xray*.json")), ids=lambda path: path.name)

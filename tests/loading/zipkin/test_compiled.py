@@ -9,7 +9,7 @@ from loading.zipkin.test_zipkin import SPANS, span, values
 
 from tracekit.loading import dispatch, native, read, reading
 from tracekit.loading.records import JsonPull
-from tracekit.loading.zipkin import loader
+from tracekit.loading.zipkin import compiled, loader
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 
@@ -71,6 +71,24 @@ def test_what_zipkin_writes_is_taken(name, careful):
     assert len(read(data, progress=False).spans) >= 2
     assert careful == []
     assert not differ(data)
+
+
+def test_lines_are_read_at_once_or_line_by_line(monkeypatch):
+    taken = []
+    real = compiled.Scanner.scan_whole
+    monkeypatch.setattr(
+        compiled.Scanner, "scan_whole", lambda self, lines: taken.append(real(self, lines)) or taken[-1]
+    )
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    whole = lines(*(span(n) for n in range(1, 9)))
+    short = whole.replace(b'"traceId": "', b'"traceId": "1', 1)
+    for data, is_whole in ((whole, True), (b"\n" + whole, False), (whole + b" \n", False), (whole + b"[]\n", False)):
+        taken.clear()
+        read(data, progress=False)
+        assert taken == [is_whole]
+        assert not differ(data)
+    assert not differ(short)
+    assert not differ(b"  " + whole[:-1])
 
 
 @pytest.mark.parametrize("name", ODD)

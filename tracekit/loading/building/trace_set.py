@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tracekit.columns import (
     LinkColumns,
     Ragged,
     SpanColumns,
+    arranged,
 )
 from tracekit.forest import Forest, build_forest
 from tracekit.frames import hexes
@@ -66,10 +68,15 @@ def gather(builder: Builder) -> Columns:
         names=builder.names.list(),
         texts=builder.texts.list(),
         facts=builder.trace_facts(),
-        sources=sources_frame([]),
-        issues=issues_frame([]),
+        **_no_frames(),
     )
     return columns if new_code is None else recoded(columns, new_code)
+
+
+@cache
+def _no_frames() -> dict[str, Any]:
+    """Return the frames about the sources before ``finalise`` makes them."""
+    return {"sources": sources_frame([]), "issues": issues_frame([])}
 
 
 def recoded(columns: Columns, new_code: Array) -> Columns:
@@ -109,7 +116,10 @@ def finalise(
         vote = UnitVote()
         vote.add(columns.spans)
         minorities = vote.minorities(ledgers)
-    columns = columns.take_in_order(_order(columns.spans))
+    order, unsorted = _order(columns.spans), [columns]
+    del columns
+    columns = arranged(unsorted, order)
+    del order
     if time_unit is None and minorities is not None:
         columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)

@@ -80,7 +80,7 @@ class Interner {
       if (slot.code < 0) break;
       if (slot.tag != tag) continue;
       const Text& known = found[static_cast<std::size_t>(slot.code)];
-      if (known.length == size && (!size || !std::memcmp(known.at, p, size))) return slot.code;
+      if (known.length == size && equal(known.at, p, size)) return slot.code;
     }
     const std::int32_t fresh = static_cast<std::int32_t>(found.size());
     found.push_back({arena_ ? arena_->keep(p, size) : p, size, false});

@@ -22,6 +22,33 @@ struct Odd {};
 constexpr int MAX_DEPTH = 200;        // of nesting, as in records/depth.py
 constexpr std::size_t MAX_NUMBER = 300;  // characters: a longer number may not fit a double
 
+// Whether two short strings of this length are the same, without a call.
+inline bool equal(const Byte* a, const Byte* b, std::size_t size) {
+  std::uint64_t x, y;
+  if (size >= 8) {
+    for (const Byte* const last = a + size - 8; a < last; a += 8, b += 8, size -= 8) {
+      std::memcpy(&x, a, 8);
+      std::memcpy(&y, b, 8);
+      if (x != y) return false;
+    }
+    std::memcpy(&x, a + size - 8, 8);
+    std::memcpy(&y, b + size - 8, 8);
+    return x == y;
+  }
+  if (size >= 4) {
+    std::uint32_t u, v;
+    std::memcpy(&u, a, 4);
+    std::memcpy(&v, b, 4);
+    if (u != v) return false;
+    std::memcpy(&u, a + size - 4, 4);
+    std::memcpy(&v, b + size - 4, 4);
+    return u == v;
+  }
+  for (; size; size--)
+    if (*a++ != *b++) return false;
+  return true;
+}
+
 // A part of the input: of a string without its quotes.
 struct Text {
   const Byte* at = nullptr;
@@ -192,7 +219,7 @@ class Reader {
   void blank() {
     while (p < end && *p <= ' ') {
       if (*p != ' ' && *p != '\t' && *p != '\r' && (*p != '\n' || lines_)) return;
-      p++;
+      if (*p++ == '\n') indent();
     }
   }
 
@@ -330,6 +357,15 @@ class Reader {
   void digits() {
     if (p >= end || !is_digit(*p)) odd();
     while (p < end && is_digit(*p)) p++;
+  }
+
+  // Passes over the spaces of an indented line.
+  void indent() {
+    constexpr std::uint64_t SPACES = 0x2020202020202020u;
+    for (std::uint64_t next; end - p >= 8; p += 8) {
+      std::memcpy(&next, p, 8);
+      if (next != SPACES) return;
+    }
   }
 
   static void check(const Text& text) {

@@ -56,9 +56,11 @@ template <std::size_t N, std::size_t ALL = N> class Plain {
 
   // Writers have an order, so the search begins behind the member before.
   int find(const Byte* at, std::uint32_t length) const {
-    for (std::size_t i = 0; i < N; i++) {
-      const std::size_t n = (static_cast<std::size_t>(next_) + i) % N;
-      if (names_[n].length == length && !std::memcmp(names_[n].name, at, length)) return static_cast<int>(n);
+    std::size_t n = static_cast<std::size_t>(next_);
+    for (std::size_t i = 0; i < N; i++, n++) {
+      if (n >= N) n = 0;
+      if (names_[n].length == length && equal(reinterpret_cast<const Byte*>(names_[n].name), at, length))
+        return static_cast<int>(n);
     }
     return -1;
   }
@@ -96,6 +98,7 @@ template <std::size_t N, std::size_t ALL = N> class Members : public Plain<N, AL
       if (c >= 0x80) odd();
       if (c == '_') {
         if (!i) return -1;
+        if (upper) odd();  // two of them
         snake = upper = true;
         continue;
       }
@@ -137,7 +140,7 @@ template <class Take> void each(Reader& r, Take take) {
 }
 
 inline bool same(const Text& a, const Text& b) {
-  return a.length == b.length && (!a.length || !std::memcmp(a.at, b.at, a.length));
+  return a.length == b.length && equal(a.at, b.at, a.length);
 }
 
 // A text as it is written, or none for null.

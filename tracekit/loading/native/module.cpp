@@ -9,6 +9,7 @@
 
 #include "attributes.h"
 #include "depth.h"
+#include "docker.h"
 #include "items.h"
 #include "jaeger.h"
 #include "otlp.h"
@@ -262,6 +263,17 @@ PyObject* depth(PyObject*, PyObject* args) {
   return Py_BuildValue("LLLNN", static_cast<long long>(meter.lowest), static_cast<long long>(meter.highest),
                        static_cast<long long>(meter.depth), PyBool_FromLong(meter.in_string),
                        PyBool_FromLong(meter.escaped));
+}
+
+PyObject* docker(PyObject*, PyObject* args) {
+  PyObject* input;
+  if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
+  const View data(input);
+  if (!data.ok) return nullptr;
+  std::vector<Byte> log;
+  if (docker_log(data.data(), data.size(), log)) return bytes(log.data(), log.size());
+  Py_INCREF(Py_None);
+  return Py_None;
 }
 
 PyObject* items(PyObject*, PyObject* args) {
@@ -523,6 +535,8 @@ PyMethodDef METHODS[] = {
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
     {"scan_xray", safe<scan_xray<&XrayScan::run>>, METH_VARARGS,
      "scan_xray(data)\n--\n\nReturn the columns of lines with answers of BatchGetTraces, and which are others."},
+    {"scan_xray_traces", safe<scan_xray<&XrayScan::run_traces>>, METH_VARARGS,
+     "scan_xray_traces(data)\n--\n\nReturn the columns of lines with one trace each, and which are others."},
     {"scan_xray_items", safe<scan_xray<&XrayScan::run_items>>, METH_VARARGS,
      "scan_xray_items(data)\n--\n\nReturn the columns of traces in a list, up to one that is cut off or handed back."},
     {"scan_jaeger", safe<scan_jaeger>, METH_VARARGS,
@@ -535,6 +549,8 @@ PyMethodDef METHODS[] = {
      "scan_zipkin_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"depth", safe<depth>, METH_VARARGS,
      "depth(data, depth, in_string, escaped)\n--\n\nReturn the lowest and the highest depth, and the state behind it."},
+    {"docker", safe<docker>, METH_VARARGS,
+     "docker(line)\n--\n\nReturn the text that a line of Docker's log contains, None for one that is odd."},
     {"items", safe<items>, METH_VARARGS,
      "items(data)\n--\n\nReturn where the objects of an array begin and end, as far as they are whole and plain."},
     {"messages", safe<messages>, METH_VARARGS,

@@ -50,7 +50,9 @@ enum class Items { REQUESTS, GROUPS, SPANS, DOCUMENTS };
 class Scan : public Rows {
  public:
   Scan(const Byte* data, std::size_t size, std::vector<std::int64_t> excluded)
-      : data_(data), end_(data + size), excluded_(std::move(excluded)) {}
+      : data_(data), end_(data + size), excluded_(std::move(excluded)) {
+    expect(size);
+  }
 
   Interner resources{64, &pairs_}, scopes{64, &pairs_};  // each a pair of codes of texts: its JSON and its schema URL
   std::vector<Group> groups;

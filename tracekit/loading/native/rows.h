@@ -58,6 +58,13 @@ class Rows {
   std::vector<Line> lines, others;
 
  protected:
+  // Makes room for what so many bytes usually contain.
+  void expect(std::size_t size) {
+    constexpr std::size_t SPAN = 800, ATTRIBUTE = 90;  // bytes
+    spans.reserve(size / SPAN);
+    span_attributes.reserve(size / ATTRIBUTE);
+  }
+
   void clear() {
     span_raw_.clear();
     event_raw_.clear();

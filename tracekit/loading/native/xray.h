@@ -11,6 +11,7 @@
 #include "interner.h"
 #include "json.h"
 #include "members.h"
+#include "unescape.h"
 
 namespace tracekit {
 
@@ -75,28 +76,24 @@ class XrayScan {
   std::vector<std::int64_t> others;  // the numbers of the lines that are handed back
 
   void run() {
-    std::int64_t number = 0;
-    for (const Byte* p = data_; p < end_; number++) {
-      auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
-      if (!stop) stop = end_;
-      Reader r(p, stop, true);
-      const bool is_read = record(r, [&](XrayLine& l) {
-        answer(r, l);
-        r.blank();
-        if (r.p < stop) odd();
-      });
-      if (!is_read) others.push_back(number);
-      p = stop + 1;
-    }
+    run_lines([&](Reader& r, XrayLine& l) { answer(r, l); });
+  }
+
+  // Reads lines with one trace each.
+  void run_traces() {
+    run_lines([&](Reader& r, XrayLine&) {
+      begin();
+      trace(r);
+    });
   }
 
   // Reads the traces of a list, up to one that is cut off or handed back; the first begins the data.
   void run_items() {
     for (const Byte* p = data_;;) {
       Reader r(p, end_, false);
+      r.blank();
       const bool is_read = record(r, [&](XrayLine&) {
         begin();
-        if (r.next() != '{') odd();
         trace(r);
       });
       if (!is_read || !r.is(',')) return;
@@ -105,18 +102,32 @@ class XrayScan {
   }
 
  private:
-  static constexpr std::size_t SPARE = 32;
   static constexpr int DEEPEST = MAX_DEPTH / 4 - 1;  // levels of subsegments, as in xray/tree.py
   static constexpr std::size_t MANY = 24;            // members: with more, a block is read as a whole
 
   // ------------------------------------------------------------------ lines
+
+  template <class Read> void run_lines(Read read) {
+    std::int64_t number = 0;
+    for (const Byte* p = data_; p < end_; number++) {
+      auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
+      if (!stop) stop = end_;
+      Reader r(p, stop, true);
+      const bool is_read = record(r, [&](XrayLine& l) {
+        read(r, l);
+        r.blank();
+        if (r.p < stop) odd();
+      });
+      if (!is_read) others.push_back(number);
+      p = stop + 1;
+    }
+  }
 
   // Adds what ``read`` reads, or nothing: then it returns false.
   template <class Read> bool record(Reader& r, Read read) {
     const std::size_t part = parts.size(), piece = pieces.size(), trace = traces.size();
     Byte* const free = free_;
     XrayLine l;
-    r.blank();
     const Byte* const from = r.p;
     const bool is_read = whole(
         [&] {
@@ -306,34 +317,10 @@ class XrayScan {
 
   // The characters of a string, in this scan's own memory.
   Text unescaped(Reader& r) {
-    r.want('"');
-    Byte* out = free_;
-    Byte* const from = out;
-    std::vector<Byte> spelled;
-    for (;;) {
-      const Byte* const stop = plain(r.p, r.end, r.high);
-      const auto size = static_cast<std::size_t>(stop - r.p);
-      if (size <= 16 && r.end - r.p >= 16) {
-        std::memcpy(out, r.p, 16);  // into spare room
-      } else if (size) {
-        std::memcpy(out, r.p, size);
-      }
-      out += size;
-      r.p = stop;
-      if (r.p >= r.end || *r.p < 0x20) odd();
-      if (*r.p++ == '"') break;
-      if (r.p < r.end && (*r.p == '"' || *r.p == '\\')) {
-        *out++ = *r.p++;
-        continue;
-      }
-      spelled.clear();
-      put_utf8(spelled, escape(r.p, r.end));
-      std::memcpy(out, spelled.data(), spelled.size());
-      out += spelled.size();
-    }
-    if (out - from > 0x7FFFFFFF) odd();
-    free_ = out;
-    return {from, static_cast<std::uint32_t>(out - from), false};
+    const Byte* const from = free_;
+    free_ = unescape(r, free_, spelled_);
+    if (free_ - from > 0x7FFFFFFF) odd();
+    return {from, static_cast<std::uint32_t>(free_ - from), false};
   }
 
   // ------------------------------------------------------------------ documents
@@ -494,7 +481,7 @@ class XrayScan {
     static constexpr int FIRST[] = {0, 0, 0, 1, 3, 7, 11, 13, 14, 19, 21, 22, 25, 26, 27};  // of each length
     if (key.length > 13) odd();
     for (int number = FIRST[key.length]; number < FIRST[key.length + 1]; number++)
-      if (!std::memcmp(key.at, NAMES[number], key.length)) return number;
+      if (equal(key.at, reinterpret_cast<const Byte*>(NAMES[number]), key.length)) return number;
     odd();
   }
 
@@ -632,6 +619,7 @@ class XrayScan {
   std::vector<bool> is_late_;  // by row of the line
   std::vector<Text> entries_;  // the trace ids that the documents of a trace name
   std::vector<XrayOwner> line_owners_;
+  std::vector<Byte> spelled_;
   std::vector<std::pair<std::int32_t, Text>> line_callees_;
 };
 

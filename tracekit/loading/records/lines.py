@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tracekit.loading.records.window import Readable
 
-CHUNK = 4 << 20  # large enough to spread the cost of a chunk, small enough for the processor's cache
+CHUNK = 8 << 20  # large enough to spread the cost of a chunk, small enough for the processor's cache
 MAX_LINE = 64 << 20
 
 _NEWLINE = 10

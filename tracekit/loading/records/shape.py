@@ -10,6 +10,7 @@ import json
 import re
 from typing import Literal
 
+from tracekit.loading import native
 from tracekit.loading.records.depth import DepthMeter, nests_deeper
 from tracekit.loading.records.parse import big_int_decoder, ends_early, parse
 
@@ -98,6 +99,10 @@ def strip_prefix(line: bytes) -> tuple[bytes, str]:
     if line.startswith(_BOM):
         return line[len(_BOM) :], "bom"
     if line.startswith(b'{"log"'):
+        extension = native.compiled()
+        log = None if extension is None else extension.docker(line)
+        if log is not None:
+            return log.decode().strip().encode(), "docker"
         record = parse(line).value
         if isinstance(record, dict) and isinstance(record.get("log"), str):
             return record["log"].strip().encode(), "docker"

@@ -6,6 +6,7 @@ the functions of the Python lane (``fast.py``), which reads every line with anyt
 
 from __future__ import annotations
 
+import re
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,6 +66,7 @@ _OTEL_METADATA, _SQL, _USER, _PRECURSORS, _TRACED, _FLAGS, _CAUSE, _LINKS = rang
 _NAMESPACES = ("aws", "remote", "local")
 _SERVER, _CLIENT, _INTERNAL = int(Kind.SERVER), int(Kind.CLIENT), int(Kind.INTERNAL)
 
+_is_trace = re.compile(rb'\s*\{\s*"(?:Id|Duration|LimitExceeded|Segments)"').match
 _number = msgspec.json.Decoder(int | float).decode
 _ids = msgspec.json.Decoder(list[str] | None).decode
 _text = msgspec.json.Decoder(str | None).decode
@@ -110,12 +112,18 @@ class Scanner:
         if kept:
             yield from self._read(kept)
 
+    def begins(self, data: bytes) -> bool:
+        """Return whether a line begins like a response, or like a trace."""
+        return may_be_answer(data) or _is_trace(data) is not None
+
     def scan_whole(self, lines: Lines) -> bool:
-        """Load a chunk if all its lines are responses that can be read together; return whether it did."""
-        found = _Found(self._extension.scan_xray(lines.data))
+        """Load a chunk if its lines are all responses, or all traces, that can be read together; return whether so."""
+        alone = _is_trace(lines.data) is not None
+        scan = self._extension.scan_xray_traces if alone else self._extension.scan_xray
+        found = _Found(scan(lines.data))
         starts = found["line_start"]
         numbers = lines.first_line + np.arange(len(starts))
-        return self._gives(found, np.column_stack((numbers, lines.first_offset + starts)))
+        return self._gives(found, np.column_stack((numbers, lines.first_offset + starts)), alone=alone)
 
     def load_field(self, data: bytes, place: Place) -> Taken:
         """Load the first traces of a list, as many as it can, if they can be read together."""
@@ -126,8 +134,11 @@ class Scanner:
             return Taken()
         return Taken(int(found["line_stop"][-1]), len(starts))
 
-    def _gives(self, found: _Found, places: Array) -> bool:
-        """Load lines if none is of another shape or irregular; return whether it did."""
+    def _gives(self, found: _Found, places: Array, *, alone: bool = False) -> bool:
+        """Load lines if none is of another shape or irregular; return whether it did.
+
+        ``alone``: they are traces, not answers.
+        """
         if not len(places) or len(found["others"]):
             return False
         reader = self._reader_of(self._builder)
@@ -135,7 +146,7 @@ class Scanner:
             said, rows = _Said(found), _Rows(found, reader.walk)
         except (ValueError, msgspec.MsgspecError):
             return False
-        self._load(said, rows, reader, places)
+        self._load(said, rows, reader, places, alone=alone)
         return True
 
     def _read(self, lines: list[Line]) -> Iterator[Line]:
@@ -169,20 +180,25 @@ class Scanner:
             return
         self._load(said, rows, reader, np.array([(line.number, line.offset) for line in lines], np.int64))
 
-    def _load(self, said: _Said, rows: _Rows, reader: fast.Reader, places: Array) -> None:
+    def _load(self, said: _Said, rows: _Rows, reader: fast.Reader, places: Array, *, alone: bool = False) -> None:
         """Give lines to the builder; ``places`` has the number and the offset of each."""
         ledger = self._builder.ledger
         ledger.record_count += len(places)
         ledger.formats["xray"] += len(places)
         said.facts(self._builder)
         told = -1
-        for number in sorted(said.lines | rows.lines):
-            said.plain(number - told - 1, self._builder)
+        for number in sorted((said.limited if alone else said.lines) | rows.lines):
             at = Position(*places[number].tolist())
-            reader.about(said.answer(number), at)
+            if alone:
+                for trace in said.answer(number).Traces:
+                    reader.about_trace(trace, at)
+            else:
+                said.plain(number - told - 1, self._builder)
+                reader.about(said.answer(number), at)
             rows.explain(number, at)
             told = number
-        said.plain(len(places) - told - 1, self._builder)
+        if not alone:
+            said.plain(len(places) - told - 1, self._builder)
         if rows.count:
             self._builder.batch(rows.batch(self._builder, places))
 
@@ -219,6 +235,11 @@ class _Said:
             line = int(np.searchsorted(np.cumsum(found["trace_count"]), trace, side="right"))
             name = f"{int(found['id_hi'][trace]):016x}{int(found['id_lo'][trace]):016x}"
             self._limited.setdefault(line, []).append(Trace(name, [], LimitExceeded=True))
+
+    @property
+    def limited(self) -> set[int]:
+        """The lines with traces that X-Ray did not return whole."""
+        return set(self._limited)
 
     @property
     def lines(self) -> set[int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.records import Line
-    from tracekit.loading.xray.answer import Answer
+    from tracekit.loading.xray.answer import Answer, Trace
     from tracekit.loading.xray.walk import Walk
 
 AT_ONCE = 1 << 20  # bytes: enough to amortise a batch, few enough for the processor's cache
@@ -40,6 +40,9 @@ class Reader(Protocol):
 
     def about(self, answer: Answer, at: Position) -> None:
         """Add the issues of a response apart from its documents."""
+
+    def about_trace(self, trace: Trace, at: Position) -> None:
+        """Report everything in a trace except its documents."""
 
 
 class _Line(NamedTuple):

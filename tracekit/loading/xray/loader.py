@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Ledger, Position
     from tracekit.loading.loader import Scanner
-    from tracekit.loading.xray.answer import Answer
+    from tracekit.loading.xray.answer import Answer, Trace
 
 _ANSWER = frozenset({"Traces", "UnprocessedTraceIds", "RetrievalStatus"})
 _HEADER = frozenset({"format", "version"})
@@ -112,7 +112,12 @@ class _Reader:
         self._begin()
         self._answer({"UnprocessedTraceIds": answer.UnprocessedTraceIds, "NextToken": answer.NextToken}, at)
         for trace in answer.Traces:
-            self._trace({"Id": trace.Id, "Duration": trace.Duration, "LimitExceeded": trace.LimitExceeded}, at)
+            self.about_trace(trace, at)
+
+    def about_trace(self, trace: Trace, at: Position) -> None:
+        """Record and report X-Ray's facts about a trace."""
+        self._begin()
+        self._trace({"Id": trace.Id, "Duration": trace.Duration, "LimitExceeded": trace.LimitExceeded}, at)
 
     def _begin(self) -> None:
         """Begin a record; messages about another source may be repeated for a new one."""

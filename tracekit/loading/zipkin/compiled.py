@@ -51,7 +51,7 @@ class Scanner(Records):
         The module ``tracekit.loading.native._scan``.
     """
 
-    takes = staticmethod(_begins)
+    takes = begins = staticmethod(_begins)
 
     def __init__(
         self, builder: Builder, address: Callable[[str, str, dict[str, Any]], list[tuple[str, Any]]], extension: Any

@@ -1,0 +1,106 @@
+"""Mutated input of every format for the extension alone: no report of a sanitizer, and no end of the process.
+
+``python mutated_alone.py FIRST COUNT`` scans COUNT inputs; nothing is compared, so a million take minutes.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path += [str(Path(__file__).parents[place]) for place in (1, 2)]  # also as a program of its own
+
+from loading.jaeger import mutated_answers as jaeger
+from loading.native import mutated_lines as otlp
+from loading.protobuf import mutated_messages as protobuf
+from loading.xray import mutated_answers as xray
+from loading.zipkin import mutated_spans as zipkin
+
+from tracekit.loading import native
+
+REPORTED = 50_000
+
+
+def ends(*data):
+    """Where records end, as the scanners expect it."""
+    return np.cumsum([len(one) for one in data], dtype=np.int64).tobytes()
+
+
+def learned(notation, data, found):
+    """Decode the distinct attributes of what was scanned."""
+    table = native.extension.attributes(notation)
+    for _ in range(2):
+        native.extension.learn(table, data, found["distinct_attributes"])
+
+
+def scan_otlp(data):
+    """As lines, as items of every kind, and as text of any kind."""
+    scan = native.extension
+    scan.scan(b"\n".join((otlp.GOOD, data, otlp.GOOD)), b"")
+    learned("otlp", data, scan.scan(data, b""))
+    at = data.find(b"[") + 1
+    for kind in range(4):
+        learned("otlp", data, scan.scan_items(data, kind, 9))
+        learned("otlp", data[at:], scan.scan_items(data[at:], kind, 9))
+    scan.docker(data)
+    scan.docker(b'{"log":"%b"}' % data.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
+    scan.items(data[at:])
+    scan.depth(data, 0, bool(at), not at)
+    scan.newlines(data)
+
+
+def scan_protobuf(data):
+    """As messages, as far as these are whole."""
+    scan = native.extension
+    whole = data[: scan.messages(data, 0)[0]]
+    learned("protobuf", whole, scan.scan_protobuf(whole, b""))
+
+
+def scan_xray(data):
+    """As answers, as traces, and as items of a list."""
+    scan = native.extension
+    inner = data[data.find(b"[") + 1 :]
+    for one in (data, inner, inner[: inner.rfind(b"]")]):
+        scan.scan_xray(one)
+        scan.scan_xray_traces(one)
+        scan.scan_xray_items(one)
+
+
+def scan_jaeger(data):
+    """As files."""
+    scan = native.extension
+    learned("jaeger", data, scan.scan_jaeger(data, ends(data)))
+    scan.scan_jaeger(data + data, ends(data, data))
+
+
+def scan_zipkin(data):
+    """As lines, and as items of a list."""
+    scan = native.extension
+    for found in (scan.scan_zipkin(data, ends(data)), scan.scan_zipkin_lines(data)):
+        learned("zipkin", data, found)
+    inner = data[data.find(b"[") + 1 :]
+    learned("zipkin", inner, scan.scan_zipkin_items(inner))
+
+
+FORMATS = [
+    (otlp.mutated, scan_otlp),
+    (protobuf.mutated, scan_protobuf),
+    (xray.mutated, scan_xray),
+    (jaeger.mutated, scan_jaeger),
+    (zipkin.mutated, scan_zipkin),
+]
+
+
+def main(first: int, count: int) -> int:
+    """Scan many inputs, of all formats in turn; return 0."""
+    for number in range(first, first + count):
+        mutated, scan = FORMATS[number % len(FORMATS)]
+        scan(mutated(number))
+        if (number + 1 - first) % REPORTED == 0:
+            print(f"{number + 1 - first:,} inputs scanned", flush=True)  # noqa: T201 - a program
+    print(f"{count:,} inputs scanned", flush=True)  # noqa: T201 - likewise
+    return 0
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:3]))
