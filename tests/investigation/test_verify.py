@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.cli import app
+from tracekit.loading.checksum import sums_of
+from tracekit.report import ledger
 
 RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-regression"
 DURING, BASELINE = (str(RECORDING / f"{name}.jsonl.zst") for name in ("during", "baseline"))
@@ -149,3 +151,11 @@ def test_an_investigation_is_verified_by_traces_that_are_read_again(sides):
     assert not case.verify(other, baseline=before).is_verified
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.verify"):
         case.verify("during.jsonl")
+
+
+def test_each_side_of_a_postmortem_is_summed_once(tmp_path, monkeypatch):
+    baseline, traces = tk.load_sample("small-shop")
+    case, summed = tk.investigate(traces, baseline=baseline), []
+    monkeypatch.setattr(ledger, "sums_of", lambda side: summed.append(side) or sums_of(side))
+    case.report(tmp_path / "postmortem.html")
+    assert summed == [traces, baseline]

@@ -18,7 +18,7 @@ from tracekit.analysis.clock_skew.parts import offsets_by_id, part_calls, seem_s
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.error_flow import EdgeSums, chains_of, edges_of, tabulate_chains, tabulate_edges
 from tracekit.analysis.error_origins import OriginSums, Steps, origins_of, tabulate_origins
-from tracekit.analysis.latency import class_column
+from tracekit.analysis.latency import class_column, merged
 from tracekit.analysis.occurrences import LATER, Firsts, Occurrences
 from tracekit.analysis.partials import Part, check_names, check_on, largest_first, on_side, over_parts
 from tracekit.arguments import check_traces
@@ -202,6 +202,20 @@ def errors(
         known = origins_of(before.origins, Steps.of(baseline)).table
         table = _against(table, known, list(_KEYS), ["request_count", "request_ratio"])
     return _result(found, by, confidence, exceptions, table, origins.over_time)
+
+
+def error_rates(
+    traces: TraceSet | Parts, by: By = _KEYS, *, roots: bool = False, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Return ``Errors.operations`` alone: exceptions and origins of errors take most of the time of ``errors``.
+
+    Examples
+    --------
+    >>> error_rates(shop, (), roots=True).equals(tk.errors(shop, (), roots=True).operations)
+    True
+    """
+    found = over_parts(traces, partial(tabulate, by=by, roots=roots), merged)
+    return summarise([found.state], list(named(by)), confidence=confidence)
 
 
 def redacted_errors(traces: Parts, policy: Policy) -> tuple[Errors, list[str]]:

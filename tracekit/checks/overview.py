@@ -12,7 +12,7 @@ from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.shares import shares
 from tracekit.analysis.critical_path.stored import StoredPaths
-from tracekit.analysis.errors import Errors, errors, redacted_errors
+from tracekit.analysis.errors import Errors, error_rates, errors, redacted_errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.analysis.self_time import SelfTime, self_time
@@ -255,7 +255,7 @@ def overview(case: Case) -> Overview:
 
 def error_rate(traces: TraceSet | Parts, confidence: float = 0.95) -> Estimate:
     """Return the error rate of the finished requests; NaN if all weights are 0."""
-    table = errors(traces, by=(), roots=True, confidence=confidence).operations
+    table = error_rates(traces, (), roots=True, confidence=confidence)
     if not len(table):
         return Estimate(np.nan, "ratio", np.nan, np.nan, 0)
     row = table.iloc[0]

@@ -146,7 +146,7 @@ def _set_apart(pools: Pools, chosen: set[int], policy: Policy) -> None:
     for row in [row for row in pools.inside.found if int(pools.inside.owner[row]) in chosen]:
         del pools.inside.found[row]
     kept = _with_action("keep", policy)
-    for pool in pools:
+    for pool in pools if kept else ():
         for row in [row for row, matches in pool.found.items() if any(one.kind in kept for one in matches)]:
             pool.found[row] = [one for one in pool.found[row] if one.kind not in kept]
             if not pool.found[row]:
@@ -189,6 +189,8 @@ def _values(
 def _dropped(pools: Pools, policy: Policy) -> set[int]:
     """Return the values with a match whose action is to drop it."""
     kinds = _with_action("drop", policy)
+    if not kinds:
+        return set()
     rows = {row for row, ms in pools.attributes.found.items() if any(m.kind in kinds for m in ms)}
     inside = [row for row, ms in pools.inside.found.items() if any(m.kind in kinds for m in ms)]
     return rows | {int(pools.inside.owner[row]) for row in inside}
@@ -294,7 +296,7 @@ def _recoded(
     columns: Columns, kv: KeyValues, code: Array, names: tuple[list[str], Array], texts: tuple[list[str], Array]
 ) -> Columns:
     """Return columns that refer to new tables of values, names and texts."""
-    new = texts[1].astype(np.int32)
+    new, code = texts[1].astype(np.int32), code.astype(np.int32)
     spans, links, scopes = columns.spans, columns.links, columns.scopes
     return replace(
         columns,
@@ -321,7 +323,7 @@ def _recoded(
 
 def _recoded_values(table: Ragged, code: Array) -> Ragged:
     """Return an attribute table with new codes, without dropped attributes."""
-    codes = code[table.codes].astype(np.int32)
+    codes = code[table.codes]
     kept = codes >= 0
     if kept.all():
         return Ragged(table.offsets, codes)

@@ -49,7 +49,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
-        "sets": {name: set_facts(one) for name, one in sets.items() if one is not None},
+        "sets": standard.facts,
         "claims": list(_claims(*standard.claims)),
         "files": {} if standard.story is None else {
             name: names_of(one.sources) for name, one in sets.items() if isinstance(one, TraceSet)

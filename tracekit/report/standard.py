@@ -328,6 +328,12 @@ class Standard:
         return chosen
 
     @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Checksum and size of the traces, and of the baseline if there is one."""
+        sets = {"traces": self.sides.traces, "baseline": self.sides.baseline}
+        return {name: set_facts(one) for name, one in sets.items() if one is not None}
+
+    @cached_property
     def timeline(self) -> Timeline:
         """Requests over time, of both sides."""
         return timeline_of(self.sides)

@@ -186,6 +186,27 @@ def test_a_damaged_part_is_named_when_it_is_read(during, tmp_path):
         tk.latency(store)
 
 
+def test_files_that_all_parts_share_are_read_again_only_after_a_change(during, tmp_path, monkeypatch):
+    store = split(during, tmp_path / "s.parquet", 3)
+    first = store.part(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(read_write, "read_frames", None)
+        again = store.part(1)
+    pd.testing.assert_frame_equal(again.sources, first.sources)
+    pd.testing.assert_frame_equal(again.issues, first.issues)
+    again.columns.sources["uri"] = "another"
+    assert store.part(2).sources["uri"].tolist() == first.sources["uri"].tolist() != ["another"]
+    file = tmp_path / "s.parquet" / "sources.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*sources.parquet: expected the bytes that were written"):
+        store.part(1)
+    file.unlink()
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*sources.parquet: expected a file of .* bytes, found none"):
+        store.part(1)
+
+
 def test_only_the_columns_in_use_are_read(during, tmp_path):
     part = next(split(during, tmp_path / "a.parquet", 1).parts())
     tk.latency(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -86,8 +87,7 @@ def is_zip(place: Path | bytes | Any) -> bool:
     r"""Return whether a regular file, bytes or a seekable stream is a zip archive; False if that cannot be checked."""
     if isinstance(place, Path):
         try:
-            with io.FileIO(place) as file:
-                return file.read(4) in _MAGIC
+            return _first(place) in _MAGIC
         except OSError:
             return False  # opening it as a source reports why
     if isinstance(place, bytes):
@@ -98,6 +98,15 @@ def is_zip(place: Path | bytes | Any) -> bool:
     head = place.read(4)
     place.seek(start)
     return head in _MAGIC
+
+
+def _first(path: Path) -> bytes:
+    """Return the first four bytes of a file, in fewer steps than a file object takes."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # which Windows has
+    try:
+        return os.read(file, 4)
+    finally:
+        os.close(file)
 
 
 def members(place: Path | bytes | Any, uri: str) -> list[Source]:

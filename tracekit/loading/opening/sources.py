@@ -123,7 +123,7 @@ def _expand_folder(folder: Path) -> list[Source]:
         os.scandir(folder).close()
     except OSError as error:
         raise path_error(folder, error) from error
-    found = _listed(dict(_walk(folder)))
+    found = _listed(_walk(folder))
     if not found:
         message = "no trace files in this folder (hidden files are skipped); check the path"
         raise LoadError(f"PATH_MISSING {shown(folder)}: {message}", source=shown(folder), code="PATH_MISSING")
@@ -143,15 +143,15 @@ def _expand_pattern(pattern: str) -> list[Source]:
     if not paths:
         message = f"no file matches the glob; {_nearest(Path(pattern))}"
         raise LoadError(f"PATH_MISSING {shown(pattern)}: {message}", source=shown(pattern), code="PATH_MISSING")
-    return _listed(paths)
+    return _listed(paths.items())
 
 
-def _listed(paths: Mapping[Path, bool]) -> list[Source]:
+def _listed(paths: Iterable[tuple[Path, bool]]) -> list[Source]:
     """Return paths, and whether each is a folder, as sources in order; unreadable ones raise when they are opened."""
     sources: list[Source] = []
-    for path in sorted(paths, key=_order):
+    for path, is_folder in sorted(paths, key=_order_of_pair):
         try:
-            if not paths[path]:
+            if not is_folder:
                 sources += _expand_file(path)
             elif _is_store(path):
                 sources.append(from_store(path))
@@ -235,6 +235,11 @@ def _order(path: PurePath) -> tuple[tuple[str, ...], str, int, str, str]:
     if numbered := _NUMBERED.fullmatch(name):
         return folders, numbered[1], 0, f"{999 - int(numbered[2]):03}", path.name
     return folders, name, 1, "", path.name
+
+
+def _order_of_pair(pair: tuple[Path, bool]) -> tuple[tuple[str, ...], str, int, str, str]:
+    """Return the key that sorts paths with what they are."""
+    return _order(pair[0])
 
 
 def _once(sources: list[Source]) -> list[Source]:

@@ -24,7 +24,6 @@ from tracekit.columns import (
     ScopeColumns,
     SpanColumns,
     TraceFacts,
-    trace_starts,
 )
 from tracekit.loading.store.layout import impossible_codes
 from tracekit.loading.store.order import (
@@ -205,14 +204,16 @@ class PartFiles:
         at = at[self._trace_order]
         return Weights(value[at], Codes(source[at], self._texts("weight_sources")))
 
-    def check_traces(self, spans: SpanColumns, weights: Weights, trace_count: int) -> None:
-        """Raise LoadError unless the traces are in order and, if all are read, as many as expected."""
-        starts = trace_starts(spans)
-        hi, lo = spans.trace_hi[starts[:-1]], spans.trace_lo[starts[:-1]]
-        is_sorted = (hi[1:] > hi[:-1]) | ((hi[1:] == hi[:-1]) & (lo[1:] > lo[:-1]))
+    def check_traces(self, weights: Weights, trace_count: int) -> None:
+        """Raise LoadError unless each trace is whole and, if all are read, they are as many as expected.
+
+        To be called before columns are used: it compares the ids as they are in the file.
+        """
+        hi, lo = (self._ids[name][self._starts[self._trace_order]] for name in ("trace_hi", "trace_lo"))
+        is_whole = (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])  # the runs of one that is not would be neighbours
         expected = len(weights.value) if self._groups is not None else trace_count
-        if not (len(starts) - 1 == len(weights.value) == expected and is_sorted.all()):
-            found = f"{len(starts) - 1:,}, whole or not, and {len(weights.value):,} weights"
+        if not (len(hi) == len(weights.value) == expected and is_whole.all()):
+            found = f"{len(hi):,}, whole or not, and {len(weights.value):,} weights"
             raise broken(self._path("spans"), f"{expected:,} whole traces", found)
 
     def check_bytes(self) -> None:

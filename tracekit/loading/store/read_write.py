@@ -18,11 +18,13 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from tracekit.errors import LoadError
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
@@ -81,6 +83,14 @@ class Marker(msgspec.Struct):
     span_count: int
     parts: list[PartMark]
     files: dict[str, FileMark]
+
+
+class _Frames(NamedTuple):
+    """The sources, issues and notes of a store."""
+
+    sources: pd.DataFrame
+    issues: pd.DataFrame
+    notes: dict[str, str]
 
 
 class _Version(msgspec.Struct):
@@ -233,7 +243,7 @@ def load(paths: Sequence[Place]) -> TraceSet:
         for number in range(len(marker.parts)):
             mark = marker.parts[number]
             files = part_files(path, mark, number, marker.files["sources"].rows, whole=not is_one)
-            pieces.append(Piece(*_opened(files, rows, mark.trace_count), first))
+            pieces.append(Piece(*_opened(files, _frames_of(rows), mark.trace_count), first))
     if is_one:
         columns, weights, _ = pieces.pop()
         return TraceSet(columns, weights=weights)
@@ -275,9 +285,8 @@ def load_part(
     ``frames``: the marks of the files of all parts, ``Marker.files``.  ``keys``: attribute keys of all parts, so that
     one that this part lacks is missing in its spans, as in a subset, and not unknown.  ``reach``: what of it is read.
     """
-    rows = read_frames(path, frames)
     files = part_files(path, mark, number, frames["sources"].rows, keys=keys, reach=reach)
-    columns, weights = _opened(files, rows, mark.trace_count)
+    columns, weights = _opened(files, _shared(path, frames), mark.trace_count)
     return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
 
 
@@ -302,11 +311,38 @@ def part_files(
     return files
 
 
-def _opened(files: PartFiles, rows: dict[str, list[dict[str, Any]]], trace_count: int) -> tuple[Columns, Weights]:
+def _shared(path: Place, marks: Mapping[str, FileMark]) -> _Frames:
+    """Return the sources, issues and notes of a store; read again only if a file was changed, or is remote."""
+    if not isinstance(path, Path):
+        return _frames_of(read_frames(path, marks))
+    files = tuple((name, astuple(marks[name]), _written_ns(path / f"{name}.parquet")) for name in _FRAMES)
+    found = _read_once(path, files)
+    return _Frames(found.sources.copy(deep=False), found.issues.copy(deep=False), dict(found.notes))
+
+
+@lru_cache(maxsize=2)
+def _read_once(path: Path, files: tuple[tuple[str, tuple[int, ...], int], ...]) -> _Frames:
+    """Return what ``_shared`` reads, for files with these marks that were written at these times."""
+    return _frames_of(read_frames(path, {name: FileMark(*mark) for name, mark, _ in files}))
+
+
+def _written_ns(path: Path) -> int:
+    """Return the time at which a file was last written, -1 for none: reading it says why."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return -1
+
+
+def _frames_of(rows: dict[str, list[dict[str, Any]]]) -> _Frames:
+    """Return the rows of sources, issues and notes as parts have them."""
+    return _Frames(frame_of(rows["sources"], "sources"), frame_of(rows["issues"], "issues"), _notes(rows))
+
+
+def _opened(files: PartFiles, frames: _Frames, trace_count: int) -> tuple[Columns, Weights]:
     """Return the columns and weights of a part, with the sources, issues and notes so far."""
-    sources, issues = (frame_of(rows[name], name) for name in ("sources", "issues"))
-    columns, weights = files.columns(sources, issues, _notes(rows)), files.weights()
-    files.check_traces(columns.spans, weights, trace_count)
+    columns, weights = files.columns(*frames), files.weights()
+    files.check_traces(weights, trace_count)
     return columns, weights
 
 
