@@ -33,14 +33,16 @@ def affected(made: Made) -> Finding | None:
 
 def _everybody(band: Band) -> Finding:
     """Return which share of the requests is slow or failed, where no attribute sets them apart."""
-    shares = [share_of(side, np.ones(len(side[0].traces), bool), 0.95) for side in band.sides]
+    shares = [share_of(side, np.ones(len(side[0].chosen), bool), 0.95) for side in band.sides]
     value, low, high = shares[0]
-    named = f"{count(band.sides[0][0].trace_count)} of {plural(len(band.now), band.noun)}"
+    named = f"{count(band.sides[0][0].trace_count)} of {plural(band.trace_counts[0], band.noun)}"
     text = (
         f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}; {interval(low, high, ratio)})."
         " No attribute of the requests says whose they are."
     )
-    return Finding("affected", "notice", text, Estimate(value, "ratio", low, high, len(band.now)), code=band.code)
+    return Finding(
+        "affected", "notice", text, Estimate(value, "ratio", low, high, band.trace_counts[0]), code=band.code
+    )
 
 
 def _unchanged(made: Made) -> str:
