@@ -34,7 +34,7 @@ from tracekit import (
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_notebook import absolute
 from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, removals_printed, usable
-from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_traces
+from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
 from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
 
@@ -209,17 +209,18 @@ def report(
     _check_options(format_, time_unit)
     options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
     options |= {"weights": weights, "sample_spans": sample_spans}
-    baseline_traces = read_traces(baseline, **options) if baseline else None
-    traces = read_recording(files, by_parts=by_parts, dask=dask, **options)
-    if logs and isinstance(traces, tk.TraceStore):
+    parts: dict[str, Any] = {"by_parts": by_parts, "dask": dask}
+    before = read_side(baseline, **parts, **options) if baseline else None
+    traces = read_recording(files, **parts, **options)
+    if logs and any(isinstance(side, tk.TraceStore) for side in (traces, before)):
         raise typer.BadParameter("expected no log lines with a store that is read part by part", param_hint="--logs")
     try:
         if outgoing is not None:
             traces = outgoing.set_of(traces)
-            baseline_traces = None if baseline_traces is None else outgoing.traces(baseline_traces)
+            before = outgoing.set_of(before)
         sides = sides_of(
             traces,
-            baseline_traces,
+            before,
             split=split,
             period=_period(start, end),
             baseline_period=_period(baseline_start, baseline_end),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from xml.etree import ElementTree as ET
 
 import typer
 
 import tracekit as tk
+from tracekit.cli_reading import ByParts, Dask, read_side
 from tracekit.text import in_markdown
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def diff(
     input_format: Annotated[
         str | None, typer.Option(help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
+    by_parts: ByParts = False,
+    dask: Dask = None,
 ) -> None:
     """Compare two sets of traces: operations, calls between services, endpoints.
 
@@ -52,7 +55,14 @@ def diff(
     from tracekit.analysis.compare.gates import evaluate  # noqa: PLC0415 - not for --help
 
     keys = by or ["service_name", "operation"]
-    sides = [tk.read(files, format=input_format) for files in (baseline, current)]
+    options: dict[str, Any] = {
+        "by_parts": by_parts,
+        "dask": dask,
+        "weights": None,
+        "sample_spans": None,
+        "format": input_format,
+    }
+    sides = [read_side([files], **options) for files in (baseline, current)]
     try:
         changes = tk.compare(sides[0], sides[1], by=keys)
         gates = [evaluate(condition, changes) for condition in fail_if or []]

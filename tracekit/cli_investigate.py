@@ -12,7 +12,7 @@ import typer
 import tracekit as tk
 from tracekit.checks.postmortem.result import Length  # noqa: TC001 - typer reads the annotations
 from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, usable
-from tracekit.cli_reading import SampleSpans, read_traces
+from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
 
 if TYPE_CHECKING:
     from tracekit.investigation.result import Investigation
@@ -63,6 +63,8 @@ def investigate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if users are hurt when the data end.")] = False,
     sample_spans: SampleSpans = None,
+    by_parts: ByParts = False,
+    dask: Dask = None,
     input_format: Annotated[
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
@@ -79,8 +81,12 @@ def investigate(
         raise typer.BadParameter("spans are embedded in a report: give --output", param_hint="--embed-spans")
     deployments = _deployments(deployment)
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
-    before = read_traces(baseline, **options) if baseline else None
-    traces = read_traces(files, **options)
+    options |= {"by_parts": by_parts, "dask": dask}
+    before = read_side(baseline, **options) if baseline else None
+    traces = read_recording(files, **options)
+    if postmortem is not None and any(isinstance(side, tk.TraceStore) for side in (traces, before)):
+        message = "expected traces in memory for a postmortem, found a store: use --sample-spans"
+        raise typer.BadParameter(message, param_hint="--postmortem")
     counts = tk.read_requests(requests).counts if requests else None
     try:
         found = tk.investigate(

@@ -78,6 +78,21 @@ def read_recording(
         raise typer.BadParameter(str(error), param_hint="--weights") from error
 
 
+def read_side(files: Sequence[str], *, by_parts: bool, dask: str | None, **options: Any) -> tk.TraceSet | tk.TraceStore:
+    """Return the traces of a baseline: a store is read part by part where this is asked for, other files at once."""
+    is_store = len(files) == 1 and _is_store(files[0])
+    return read_recording(files, by_parts=by_parts and is_store, dask=dask if is_store else None, **options)
+
+
+def _is_store(path: str) -> bool:
+    """Return whether a path is that of a store."""
+    try:
+        tk.open(path)
+    except tk.LoadError:
+        return False
+    return True
+
+
 def _weighted(traces: _Recording, weights: str | None) -> _Recording:
     """Return traces or a store with the sampling weights of the option."""
     if weights is None:

@@ -267,7 +267,6 @@ class Columns:
     issues: pd.DataFrame
     notes: dict[str, str] = field(default_factory=dict)
 
-
     def take_in_order(self, rows: Array) -> Columns:
         """Return the columns with all spans in this order, their events and links in the same order."""
         return arranged([self], rows)

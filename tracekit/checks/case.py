@@ -131,6 +131,11 @@ class Case:
         """Whether the traces are read part by part."""
         return not isinstance(self.source, TraceSet)
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the traces or those of the baseline are read part by part."""
+        return self.is_stored or (self.baseline is not None and self.baseline.is_stored)
+
     def result(self, analysis: Callable[[Case], _Result]) -> _Result:
         """Return ``analysis(case)``, computed once for all checks that need it."""
         if analysis not in self._results:
@@ -344,7 +349,7 @@ class Case:
 
 
 def build_case(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     rules: Any = None,
     requests: pd.DataFrame | None = None,
@@ -380,7 +385,7 @@ def build_case(
         log,
         None if rules is None else sampling_rules(rules),
         expectations(expected),
-        None if received is None else read_receipts(traces, received, now),
+        None if received is None else read_receipts(in_memory(traces), received, now),
         None if now is None else moment_ns(now),
         tuple(external),
         dict(prices or {}),

@@ -11,12 +11,13 @@ from tracekit.text import clean, count, interval, points, ratio
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
 _NAME: Final = 80
 
 
-def differing(traces: TraceSet, selection: Any, *, code: str) -> list[Finding]:
+def differing(traces: TraceSet | Parts, selection: Any, *, code: str) -> list[Finding]:
     """Return the attribute values that set selected traces apart, the clearest first.
 
     Parameters

@@ -150,7 +150,7 @@ CHECKS: Final = (
     Check("sample_of_store", "data", (), sample_of_store, by_parts=True),
     Check("comparable", "changes", ("baseline",), comparable, by_parts=True),
     Check("slower", "changes", ("baseline",), endpoints, by_parts=True),
-    Check("affected", "changes", ("baseline",), affected),
+    Check("affected", "changes", ("baseline",), affected, by_parts=True),
     Check("change", "changes", ("baseline",), mean_latency, by_parts=True),
     Check("regressed", "changes", ("baseline",), operations, by_parts=True),
     Check("calls", "changes", ("baseline",), calls, by_parts=True),
@@ -169,9 +169,9 @@ CHECKS: Final = (
     ),
     Check("tail", "latency", (), tail, by_parts=True),
     Check("slowest", "latency", (), slowest, by_parts=True),
-    Check("slow_requests", "latency", (), slow_requests),
+    Check("slow_requests", "latency", (), slow_requests, by_parts=True),
     Check("failures", "errors", (), failures, by_parts=True),
-    Check("failed_requests", "errors", (), failed_requests),
+    Check("failed_requests", "errors", (), failed_requests, by_parts=True),
     Check("failing_calls", "errors", (), failing_calls, by_parts=True),
     Check("incomplete", "data", (), incomplete, by_parts=True),
     Check("complete.spans", "quality", (), missing_spans, weakens=True),
@@ -248,7 +248,7 @@ def _read_by(rounds: Rounds, case: Case) -> Case:
 
 def left_out(case: Case) -> list[Check]:
     """Return the checks that are not made of a store, although their inputs are there."""
-    if not case.is_stored:
+    if not case.has_store:
         return []
     given: dict[str, object] = {"baseline": case.baseline, "logs": case.logs, "requests": case.counts}
     given |= {"log": case.log, "rules": case.rules, "received": case.receipts, "prices": case.prices or None}
@@ -265,7 +265,7 @@ def weaknesses(case: Case) -> Findings:
 
 def run_check(check: Check, case: Case) -> list[Finding]:
     """Return the findings of one check, from the part of the case that it is about, with the code of each."""
-    if case.is_stored and not check.by_parts:
+    if case.has_store and not check.by_parts:
         return []
     seen = case if check.includes_late else case.complete
     found = check.run(seen.weighted if check.topic == "sampling" else seen)

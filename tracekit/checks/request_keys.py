@@ -39,13 +39,12 @@ def share_of(sides: tuple[Side, Side], mask: Array, confidence: float) -> tuple[
     selection, baseline = sides
     rows = np.flatnonzero((selection.chosen | baseline.chosen) & mask)
     group, is_chosen = np.zeros(len(rows), np.int64), selection.chosen[rows]
-    found = clustered_rates(group, rows, is_chosen, selection.traces.weights.value, 1, confidence=confidence)
+    found = clustered_rates(group, rows, is_chosen, selection.roots.weight, 1, confidence=confidence)
     return float(found.ratio[0]), float(found.low[0]), float(found.high[0])
 
 
 def slowest_of(selection: Side, mask: Array) -> tuple[str, ...]:
     """Return the id of the longest selected trace in the mask, as an exemplar."""
-    traces, rows = selection.traces, np.flatnonzero(selection.chosen & mask)
-    root = traces.forest.root_row[rows]
-    took = np.where(traces.has_duration[root], traces.duration_ns[root], -1)
-    return (traces.trace_ids[int(rows[took.argmax()])],) if len(rows) else ()
+    roots, rows = selection.roots, np.flatnonzero(selection.chosen & mask)
+    took = np.where(roots.is_timed[rows], roots.duration_ns[rows], -1)
+    return tuple(roots.ids(rows[[took.argmax()]])) if len(rows) else ()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tracekit.analysis.deployments import renamed
+from tracekit.analysis.partials import in_memory
 from tracekit.arguments import check_traces
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.logs.join import logs as logs_of
+from tracekit.checks.screen.lines import FirstScreen
 from tracekit.investigation.baseline import Baseline, baseline_within
 from tracekit.investigation.result import Investigation
 from tracekit.investigation.steps import STEPS, run_steps
+from tracekit.loading.store.rounds import Rounds
+from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.goals import Goals
+from tracekit.report.leaving import redacted_findings, redacted_lines
 from tracekit.report.sides import Sides
+from tracekit.report.standard import keep_names, read_by, read_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +30,12 @@ if TYPE_CHECKING:
     from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
 
+_Recording: TypeAlias = "TraceSet | TraceStore"
+
 
 def investigate(
-    traces: TraceSet,
-    baseline: TraceSet | None = None,
+    traces: TraceSet | TraceStore,
+    baseline: TraceSet | TraceStore | None = None,
     *,
     rules: Any = None,
     requests: pd.DataFrame | None = None,
@@ -43,11 +51,12 @@ def investigate(
     Parameters
     ----------
     traces
-        The traces to explain; not modified.
+        The traces to explain; not modified.  A store is read part by part: suspects, and other checks that need all
+        traces at once, are not made, which a finding says.
     baseline
-        Earlier traces of the same system.  Without one, a baseline is found in ``traces``: those before the onset of a
-        change, or before a release; otherwise failed requests are compared with those that succeeded, or the slowest
-        ones with the faster half.
+        Earlier traces of the same system, or a store of them.  Without one, a baseline is found in ``traces``: those
+        before the onset of a change, or before a release; otherwise failed requests are compared with those that
+        succeeded, or the slowest ones with the faster half.
     rules, requests
         Sampling rules and request counts of ``traces``, as for ``tk.sampling``.
     deployments
@@ -70,9 +79,10 @@ def investigate(
     Raises
     ------
     TypeError
-        An argument that is not a TraceSet.
+        An argument that is neither a TraceSet nor a TraceStore.
     ValueError
-        A step that does not exist; rules, requests, deployments, logs, an objective or prices that cannot be used.
+        A step that does not exist; rules, requests, deployments, logs, an objective or prices that cannot be used;
+        rules, requests or logs with a store.
 
     Notes
     -----
@@ -97,9 +107,14 @@ def investigate(
     >>> print(tk.investigate(before + during).baseline.statement)
     No baseline given: compared with the traces before ledger 1.5.0, first seen 2026-11-21 04:59:03 UTC
     """
-    check_traces(traces, "investigate")
+    check_traces(traces, "investigate", stores=True)
     if baseline is not None:
-        check_traces(baseline, "investigate")
+        check_traces(baseline, "investigate", stores=True)
+    has_store = any(isinstance(side, TraceStore) for side in (traces, baseline))
+    of_all = {"rules": rules, "requests": requests, "logs": logs}
+    if has_store and (found := [name for name, value in of_all.items() if value is not None]):
+        message = f"expected no {found[0]}= with a store, found some"
+        raise ValueError(f"{message}; investigate store.sample(spans=1_000_000).load() with them")
     names = [step.name for step in STEPS]
     if unknown := [name for name in steps or () if name not in names]:
         raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
@@ -107,32 +122,51 @@ def investigate(
     given = {"rules": rules, "requests": requests, "deployments": deployments, "logs": logs, "baseline": baseline}
     inputs = tuple(name for name, value in given.items() if value is not None)
 
-    def run(outgoing: Outgoing | None = None, sets: tuple[TraceSet, TraceSet | None] | None = None) -> Investigation:
+    own = Rounds()
+
+    def run(
+        outgoing: Outgoing | None = None, sets: tuple[_Recording, _Recording | None] | None = None
+    ) -> Investigation:
         """Return the investigation of the traces, of what may leave of them, or of others with the same options."""
-        now, before = sets or (traces, baseline)
+        rounds = own if sets is None else Rounds()
+        now, before = (None if side is None else read_by(rounds, side) for side in sets or (traces, baseline))
+        assert now is not None
         if outgoing is not None:
-            now, before = outgoing.traces(now), outgoing.set_of(before)
+            now, before = outgoing.set_of(now), outgoing.set_of(before)
         known = deployments if outgoing is None else renamed(deployments, outgoing.texts)
         recording = replace(build_case(now, rules=rules, requests=requests), deployments=known)
+        recording = recording if outgoing is None else replace(recording, policy=outgoing.policy)
         compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")
         case = _case(recording, compared, logs, outgoing)
-        ran = run_steps(case, recording if compared.kind != "given" else case, chosen, on_step)
         sides = Sides(compared.current, compared.before, now, _names(compared), {"investigate": list(chosen)}, inputs)
-        return Investigation(ran.screen, ran.findings, compared.current, compared, ran.table, case, sides, goals, run)
+        if case.has_store:
+            read_together(rounds, case)
+            if outgoing is not None:
+                keep_names(case, outgoing)
+        ran = run_steps(case, recording if compared.kind != "given" else case, chosen, on_step)
+        screen, findings = ran.screen, ran.findings
+        if case.has_store and outgoing is not None:
+            screen, findings = FirstScreen(redacted_lines(screen, outgoing)), redacted_findings(findings, outgoing)
+        more = outgoing if case.has_store else None
+        return Investigation(screen, findings, compared.current, compared, ran.table, case, sides, goals, run, more)
 
     return run()
 
 
 def _case(recording: Case, compared: Baseline, logs: Any, outgoing: Outgoing | None) -> Case:
     """Return the case of the traces to explain: with their baseline and their log lines."""
-    joined = None if logs is None else logs_of(compared.current, logs, baseline=compared.before)
+    joined = None
+    if logs is not None:
+        before = None if compared.before is None else in_memory(compared.before)
+        joined = logs_of(in_memory(compared.current), logs, baseline=before)
     if joined is not None and outgoing is not None:
         joined = joined.redacted(outgoing.texts)
-    before = None if compared.before is None else Case(compared.before)
+    earlier = None if compared.before is None else Case(compared.before, policy=recording.policy)
     case = recording
-    if compared.current is not recording.traces:  # the inputs of the recording do not fit a part of it
-        case = Case(compared.current, deployments=recording.deployments, recording=recording.traces)
-    return replace(case, baseline=before, logs=joined, comparison=compared.statement)
+    if compared.current is not recording.source:  # the inputs of the recording do not fit a part of it
+        case = Case(compared.current, deployments=recording.deployments, recording=recording.source)
+        case = replace(case, policy=recording.policy)
+    return replace(case, baseline=earlier, logs=joined, comparison=compared.statement)
 
 
 def _names(compared: Baseline) -> tuple[str, str]:

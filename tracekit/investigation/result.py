@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Findings, Severity
     from tracekit.investigation.baseline import Baseline
+    from tracekit.loading.store.trace_store import TraceStore
+    from tracekit.parts import Parts
     from tracekit.redaction.policy import Policy
     from tracekit.report.sides import Sides
 
@@ -73,13 +75,14 @@ class Investigation(Shown):
 
     first_screen: FirstScreen
     findings: Findings
-    traces: TraceSet
+    traces: TraceSet | Parts
     baseline: Baseline
     steps: pd.DataFrame
     _case: Case = field(repr=False)
     _sides: Sides = field(repr=False)
     _goals: Goals = field(default_factory=Goals, repr=False)
     _again: Callable[..., Investigation] | None = field(default=None, repr=False)
+    _outgoing: Outgoing | None = field(default=None, repr=False)
 
     @property
     def severity(self) -> Severity:
@@ -181,7 +184,7 @@ class Investigation(Shown):
             If the folder does not exist, or the path is a folder; if the finished file contains a removed value; if the
             template cannot be read or rendered.
         ValueError
-            Another suffix or length; a template for HTML; a policy that cannot be used.
+            Another suffix or length; a template for HTML; a policy that cannot be used; an investigation of a store.
 
         Notes
         -----
@@ -207,13 +210,14 @@ class Investigation(Shown):
             return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
         return write(shown, target, title=title, generated=generated, outgoing=outgoing)
 
-    def verify(self, traces: TraceSet, *, baseline: TraceSet | None = None) -> Verification:
+    def verify(self, traces: TraceSet | TraceStore, *, baseline: TraceSet | TraceStore | None = None) -> Verification:
         """Investigate again, with the same options, and list the claims that differ.
 
         Parameters
         ----------
         traces, baseline
-            The traces read again, with the same sampling weights; the baseline if one was given.
+            The traces read again, or the store opened again, with the same sampling weights; the baseline if one was
+            given.
 
         Returns
         -------
@@ -223,7 +227,7 @@ class Investigation(Shown):
         Raises
         ------
         TypeError
-            Not a TraceSet.
+            Neither a TraceSet nor a TraceStore.
 
         Examples
         --------
@@ -231,9 +235,9 @@ class Investigation(Shown):
         >>> [case.verify(one, baseline=baseline).is_verified for one in (shop, baseline)]
         [True, False]
         """
-        check_traces(traces, "verify")
+        check_traces(traces, "verify", stores=True)
         if baseline is not None:
-            check_traces(baseline, "verify")
+            check_traces(baseline, "verify", stores=True)
         assert self._again is not None
         stated, found = (ledger_of(one.standard, None) for one in (self, self._again(sets=(traces, baseline))))
         rows = pd.DataFrame(differences(stated, found), columns=list(COLUMNS))
@@ -262,17 +266,28 @@ class Investigation(Shown):
         changed = [traces for traces in sets if not outgoing.keeps(traces)]
         renamed(self._case.deployments, outgoing.texts)
         is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)
+        is_clean &= not self._case.has_store
         return self if is_clean or self._again is None else self._again(outgoing)
 
     @cached_property
     def story(self) -> Postmortem:
-        """The sections of a postmortem, made of findings; ``postmortem`` writes them."""
+        """The sections of a postmortem, made of findings; ``postmortem`` writes them.  ValueError for a store."""
+        if self._case.has_store:
+            message = "expected traces in memory for a postmortem, found a store"
+            raise ValueError(f"{message}; investigate a random sample of it: store.sample(spans=1_000_000).load()")
         return story_of(self._case, self.findings, self.first_screen)
 
     @property
     def standard(self) -> Standard:
         """The sections of the report; its findings are those of this investigation."""
-        return Standard(self._case, self._sides, self._goals, known=self.findings, known_screen=self.first_screen)
+        return Standard(
+            self._case,
+            self._sides,
+            self._goals,
+            known=self.findings,
+            known_screen=self.first_screen,
+            outgoing=self._outgoing,
+        )
 
     def __str__(self) -> str:
         return str(self.first_screen)

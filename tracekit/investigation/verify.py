@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from tracekit.analysis.partials import in_memory
 from tracekit.arguments import check_traces
 from tracekit.errors import TracekitError
 from tracekit.investigation.investigate import investigate
@@ -38,7 +37,7 @@ def verify(
     report: str | PathLike[str],
     traces: TraceSet | TraceStore | None = None,
     *,
-    baseline: TraceSet | None = None,
+    baseline: TraceSet | TraceStore | None = None,
     logs: Any = None,
     rules: Any = None,
     requests: pd.DataFrame | None = None,
@@ -54,7 +53,7 @@ def verify(
     report
         File that ``tk.report``, ``Investigation.report`` or a command wrote about one set of traces.
     traces, baseline
-        The traces that it was made from, with the same sampling weights; the store of a report of a store.  Without
+        The traces that it was made from, with the same sampling weights; of a report of stores, the stores.  Without
         traces, the spans in the report are used, if it was written with ``embed=True``.
     logs, rules, requests, deployments, slo, prices
         The other inputs that it was made with, if any.
@@ -104,7 +103,7 @@ def verify(
     if traces is not None:
         check_traces(traces, "verify", stores=True)
     if baseline is not None:
-        check_traces(baseline, "verify")
+        check_traces(baseline, "verify", stores=True)
     if traces is None and baseline is not None:
         raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
     if not isinstance(report, str | PathLike):
@@ -152,7 +151,12 @@ def _page(path: Path) -> str:
 
 
 def _check_inputs(
-    stated: Mapping[str, Any], given: Mapping[str, Any], baseline: TraceSet | None, redact: Any, *, is_own: bool
+    stated: Mapping[str, Any],
+    given: Mapping[str, Any],
+    baseline: TraceSet | TraceStore | None,
+    redact: Any,
+    *,
+    is_own: bool,
 ) -> None:
     """Raise ValueError unless the inputs are those that the report was made with."""
     needed = {name for name in stated["inputs"] if name in _OPTIONS}
@@ -170,14 +174,14 @@ def _check_inputs(
 def _again(
     asked: Mapping[str, Any],
     traces: TraceSet | TraceStore,
-    baseline: TraceSet | None,
+    baseline: TraceSet | TraceStore | None,
     given: Mapping[str, Any],
     outgoing: Outgoing | None,
 ) -> Standard:
     """Return the report, made again."""
     now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
-        found = investigate(in_memory(now), before, steps=asked["investigate"], **given)
+        found = investigate(now, before, steps=asked["investigate"], **given)
         shown = found if outgoing is None else found.redacted(outgoing)
         return shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
     goals = Goals.of(given["slo"], given["prices"])

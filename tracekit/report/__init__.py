@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
 
@@ -30,7 +31,7 @@ def report(
     sections: Any,
     path: str | os.PathLike[str],
     *,
-    baseline: TraceSet | None = None,
+    baseline: TraceSet | TraceStore | None = None,
     split: Any = None,
     period: tuple[Any, Any] | None = None,
     baseline_period: tuple[Any, Any] | None = None,
@@ -47,8 +48,8 @@ def report(
     Parameters
     ----------
     sections
-        A TraceSet (may be empty): the standard report.  A TraceStore: the same made from its parts, without a baseline
-        and log lines; a finding names the checks that were not made.  Or a list with the content of the page, in order:
+        A TraceSet (may be empty): the standard report.  A TraceStore: the same made from its parts, without log
+        lines; a finding names the checks that were not made.  Or a list with the content of the page, in order:
 
         * ``tk.section(title, *parts, code=...)``: parts under a heading, with the code that reproduces them;
         * text: plain paragraphs, ``- `` starts a list item, backticks enclose code, a trace id links to its waterfall
@@ -66,8 +67,9 @@ def report(
     path
         Path of the file; an existing file is replaced atomically.
     baseline
-        Earlier traces of the same system: the first screen then lists what changed, by how much and for whom, with an
-        exemplar trace, and a section shows the suspects, what sets affected requests apart, and changed shapes.
+        Earlier traces of the same system, or a store of them: the first screen then lists what changed, by how much and
+        for whom, with an exemplar trace, and a section shows the suspects, what sets affected requests apart, and
+        changed shapes.  Where either side is a store, there are no suspects, and changed shapes are a table.
     split
         For one recording with good and bad minutes: a time, as ``TraceSet.between`` takes it; the traces before it are
         the baseline of those from it on.

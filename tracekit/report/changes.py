@@ -9,13 +9,14 @@ from tracekit.checks.changes.affected import affected_requests
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.comparison import comparable_changes
 from tracekit.checks.figures.changed import CHANGED, affected_figure, shapes_figure, suspects_figure
-from tracekit.views.markup import element
+from tracekit.report.leaving import redacted_lines
+from tracekit.views.markup import Markup, element
 from tracekit.views.plot import plot
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
-    from tracekit.views.markup import Markup
+    from tracekit.report.redaction import Outgoing
 
 _BARS = 8  # values with two bars
 _SHAPES = 4  # shapes with a flame graph
@@ -45,6 +46,12 @@ class Change(NamedTuple):
     code: str
     figure: Finding
 
+    def redacted(self, outgoing: Outgoing) -> Change:
+        """Return the answer as it may leave."""
+        (figure,) = redacted_lines([self.figure], outgoing)
+        texts = outgoing.texts([self.title, self.lead, self.code])
+        return Change(self.name, texts[0], texts[1], outgoing.markup(self.content), texts[2], figure)
+
 
 def changes_shown(case: Case) -> list[Change]:
     """Return the suspects, who is affected and the changed shapes, each where there is something to show."""
@@ -53,7 +60,7 @@ def changes_shown(case: Case) -> list[Change]:
 
 def _suspects(case: Case) -> list[Change]:
     """Return the card of the suspects; also that there is none."""
-    found = case.result(suspects_of)
+    found = None if case.has_store else case.result(suspects_of)
     if found is None or not found.is_assessable:
         return []
     lead = "Services ranked by how well they explain the difference from the baseline."
@@ -88,7 +95,8 @@ def _shapes(case: Case) -> list[Change]:
         "Sets of call paths that are more or less frequent than in the baseline; frames are as wide as the mean time "
         "of their calls."
     )
-    content = element("div", {"class": "chart"}, plot(replace(found, table=changed), shapes=_SHAPES).inline())
+    drawn = Markup("") if case.has_store else plot(replace(found, table=changed), shapes=_SHAPES).inline()
+    content = element("div", {"class": "chart"}, drawn)  # of a store, the table below it
     return [
         Change("shapes", "Shapes of traces", lead, content, "tk.plot(tk.paths(traces, before))", shapes_figure(found))
     ]

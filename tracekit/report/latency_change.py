@@ -58,15 +58,16 @@ def timeline_picture(found: Timeline, sides: Sides) -> Markup | None:
 
 def _both(sides: Sides) -> TraceSet | Parts:
     """Return the traces and an earlier baseline that is no further away than both last; otherwise the recording."""
-    if sides.baseline is None or sides.recording is not sides.traces or not isinstance(sides.traces, TraceSet):
+    before, now = sides.baseline, sides.traces
+    if sides.recording is not now or not isinstance(now, TraceSet) or not isinstance(before, TraceSet):
         return sides.recording
-    edges = [side.summary[["start_ns", "end_ns"]].dropna() for side in (sides.baseline, sides.traces)]
+    edges = [side.summary[["start_ns", "end_ns"]].dropna() for side in (before, now)]
     if any(edge.empty for edge in edges):
         return sides.recording
     first, last = ((int(edge["start_ns"].min()), int(edge["end_ns"].max())) for edge in edges)
     gap = last[0] - first[1]
     is_near = 0 <= gap <= (first[1] - first[0]) + (last[1] - last[0])
-    return sides.baseline + sides.traces if is_near else sides.recording
+    return before + now if is_near else sides.recording
 
 
 def change_picture(changes: Changes, names: tuple[str, str]) -> Markup | None:

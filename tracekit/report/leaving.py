@@ -13,18 +13,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from tracekit.checks.comparison import Changes
 from tracekit.checks.overview import Overview
 from tracekit.findings import Findings
 from tracekit.redaction.keys import context_of
 from tracekit.report.ledger import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracekit.analysis.critical_path.compare import PathComparison
     from tracekit.analysis.errors import Errors
     from tracekit.analysis.latency import Latency
     from tracekit.analysis.service_graph.build import ServiceGraph
     from tracekit.checks.content import Content
     from tracekit.findings import Finding
     from tracekit.report.redaction import Outgoing
+    from tracekit.weights.comparability import Comparability
 
 _Result = TypeVar("_Result")
 
@@ -96,6 +101,38 @@ class Leaving(Overview):
         return self.outgoing.frame(self.seen.issues)
 
 
+@dataclass(frozen=True)
+class LeavingChanges(Changes):
+    """The comparison of a store with its baseline, as it may leave.
+
+    Parameters
+    ----------
+    seen
+        The comparison.
+    outgoing
+        What the file shows.
+    """
+
+    seen: Changes
+    outgoing: Outgoing
+
+    @cached_property
+    def comparability(self) -> Comparability:
+        """Whether the two sides were sampled alike."""
+        return self.seen.comparability
+
+    @cached_property
+    def comparison(self) -> PathComparison | None:
+        """Critical-path time by operation."""
+        found = self.seen.comparison
+        return None if found is None else redacted_result(found, self.outgoing)
+
+    @cached_property
+    def entries(self) -> pd.DataFrame:
+        """Endpoints of both sides."""
+        return self.outgoing.frame(self.seen.entries)
+
+
 def redacted_result(result: _Result, outgoing: Outgoing) -> _Result:
     """Return a result with its tables as they may leave."""
     assert is_dataclass(result)
@@ -103,6 +140,11 @@ def redacted_result(result: _Result, outgoing: Outgoing) -> _Result:
     tables = {name: outgoing.frame(value) for name, value in values if isinstance(value, pd.DataFrame)}
     found: _Result = replace(result, **tables)  # type: ignore[type-var]  # a dataclass
     return found
+
+
+def redacted_lines(lines: Iterable[Finding], outgoing: Outgoing) -> list[Finding]:
+    """Return findings with their texts, values and evidence as they may leave, in their order."""
+    return [one for line in lines for one in redacted_findings(Findings([line]), outgoing)]
 
 
 def redacted_findings(findings: Findings, outgoing: Outgoing) -> Findings:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.report.chapters import Chapters
     from tracekit.report.redaction import Outgoing
     from tracekit.report.sections import Blocks
@@ -50,7 +51,7 @@ def write(
     sections: Any,
     path: str | os.PathLike[str],
     *,
-    baseline: TraceSet | None = None,
+    baseline: TraceSet | TraceStore | None = None,
     periods: Mapping[str, Any] | None = None,
     logs: Any = None,
     goals: Goals | None = None,
@@ -81,7 +82,7 @@ def target_of(path: str | os.PathLike[str]) -> Path:
 def render(
     sections: Any,
     *,
-    baseline: TraceSet | None = None,
+    baseline: TraceSet | TraceStore | None = None,
     periods: Mapping[str, Any] | None = None,
     logs: Any = None,
     goals: Goals | None = None,
@@ -154,7 +155,7 @@ def _brief(standard: Standard, title: str | None, generated: datetime | None, ou
 
 def _standard(
     blocks: Blocks,
-    baseline: TraceSet | None,
+    baseline: TraceSet | TraceStore | None,
     periods: Mapping[str, Any],
     logs: Any,
     goals: Goals,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-
+from tracekit.analysis.timeline.compute import started_between
+from tracekit.arguments import check_traces
 from tracekit.filters import spelled
-from tracekit.schema import Quality
-from tracekit.traces import TraceSet
+from tracekit.weights.comparability import shared_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekit.loading.store.trace_store import TraceStore
     from tracekit.parts import Parts
+    from tracekit.traces import TraceSet
 
 Period = tuple[Any, Any]
+_Recording: TypeAlias = "TraceSet | TraceStore"
 
 
 class Sides(NamedTuple):
@@ -40,7 +41,7 @@ class Sides(NamedTuple):
     """
 
     traces: TraceSet | Parts
-    baseline: TraceSet | None
+    baseline: TraceSet | Parts | None
     recording: TraceSet | Parts
     names: tuple[str, str] = ("baseline", "current")
     asked: Mapping[str, Any] = MappingProxyType({})
@@ -49,20 +50,17 @@ class Sides(NamedTuple):
 
 def sides_of(
     traces: TraceSet | TraceStore,
-    baseline: TraceSet | None = None,
+    baseline: TraceSet | TraceStore | None = None,
     *,
     split: Any = None,
     period: Period | None = None,
     baseline_period: Period | None = None,
 ) -> Sides:
     """Return the sides of a report: see ``tracekit.report``; ValueError where one would be empty."""
+    if baseline is not None:
+        check_traces(baseline, "report", stores=True)
     asked = {"split": split, "period": period, "baseline_period": baseline_period}
-    if not isinstance(traces, TraceSet):
-        sides = _of_store(traces, baseline, **asked)
-    elif baseline is not None and not isinstance(baseline, TraceSet):
-        raise TypeError(f"expected a TraceSet as the baseline, found {type(baseline).__name__}; use load() or sample()")
-    else:
-        sides = _sides(traces, baseline, **asked)
+    sides = _sides(traces, baseline, **asked)
     return sides._replace(asked={name: _spelled(value) for name, value in asked.items() if value is not None})
 
 
@@ -74,7 +72,7 @@ def _spelled(value: Any) -> Any:
 
 
 def _sides(
-    traces: TraceSet, baseline: TraceSet | None, split: Any, period: Period | None, baseline_period: Period | None
+    traces: _Recording, baseline: _Recording | None, split: Any, period: Period | None, baseline_period: Period | None
 ) -> Sides:
     """Return the sides of a report."""
     if split is not None:
@@ -89,28 +87,10 @@ def _sides(
         return Sides(current, baseline, traces, ("baseline", _named(period, "current")))
     source = traces if baseline is None else baseline
     before = _between(source, *_pair(baseline_period, "baseline_period"), "baseline_period")
-    if baseline is None and (shared := np.intersect1d(before.trace_ids, current.trace_ids)).size:
-        message = f"expected a baseline period without traces of the other one, found {len(shared):,} traces in both"
+    if baseline is None and (shared := shared_count(before, current)):
+        message = f"expected a baseline period without traces of the other one, found {shared:,} traces in both"
         raise ValueError(f"{message}; set period= and baseline_period= to times that do not overlap")
     return Sides(current, before, traces, (_named(baseline_period, "baseline"), _named(period, "current")))
-
-
-def _of_store(store: TraceStore, baseline: Any, split: Any, period: Period | None, baseline_period: Any) -> Sides:
-    """Return the sides of a report of a store, which has no baseline."""
-    compared = {"baseline": baseline, "split": split, "baseline_period": baseline_period}
-    given = [f"{name}=" for name, value in compared.items() if value is not None]
-    if given:
-        message = f"expected no comparison in the report of a store, found {given[0]}; use tk.compare(before, store)"
-        raise ValueError(f"{message}, or compare random samples: store.sample(spans=1_000_000).load()")
-    if period is None:
-        return Sides(store, None, store)
-    try:
-        found = store.between(*_pair(period, "period"))
-    except ValueError as error:
-        raise ValueError(f"period: {error}") from error
-    if not len(found):
-        raise ValueError(f"period: expected traces from {period[0]} to {period[1]}, found none in {store!r}")
-    return Sides(found, None, store, ("baseline", _named(period, "current")))
 
 
 def _pair(period: Any, name: str) -> Period:
@@ -120,7 +100,7 @@ def _pair(period: Any, name: str) -> Period:
     return period[0], period[1]
 
 
-def _between(traces: TraceSet, start: Any, end: Any, name: str) -> TraceSet:
+def _between(traces: _Recording, start: Any, end: Any, name: str) -> _Recording:
     """Return the traces of a period; ValueError if there are none."""
     try:
         found = traces.between(start, end)
@@ -132,11 +112,10 @@ def _between(traces: TraceSet, start: Any, end: Any, name: str) -> TraceSet:
     return found
 
 
-def _period(traces: TraceSet) -> str:
+def _period(traces: _Recording) -> str:
     """Return the number of traces and the period of their roots."""
-    spans, root = traces.columns.spans, traces.forest.root_row
-    start = spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0]
-    return f"{len(traces):,} traces" + (f", {spelled(int(start.min()), int(start.max()))}" if len(start) else "")
+    period = started_between(traces)
+    return f"{len(traces):,} traces" + (f", {spelled(*period)}" if period else "")
 
 
 def _named(period: Period | None, otherwise: str) -> str:

@@ -81,7 +81,7 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
     RenderError
         More than 25 MB, more than 500 MB in memory, or a store.
     """
-    if not isinstance(sides.recording, TraceSet):
+    if not isinstance(sides.recording, TraceSet) or not isinstance(sides.baseline, TraceSet | None):
         raise RenderError(
             "expected traces in memory to embed, found a store: report on store.sample(spans=...).load(), or leave"
             " embed= out and verify with the store"
@@ -125,9 +125,11 @@ def _is_part(sides: Sides) -> bool:
     """Return whether the baseline is a part of the recording."""
     is_chosen = any(name in sides.asked for name in _OWN_BASELINES)
     is_found = "investigate" in sides.asked and _BASELINE not in sides.inputs
-    if sides.baseline is None or not isinstance(sides.recording, TraceSet) or not (is_chosen or is_found):
+    both = sides.baseline, sides.recording
+    if not all(isinstance(side, TraceSet) for side in both) or not (is_chosen or is_found):
         return False
-    return bool(np.isin(sides.baseline.trace_ids, sides.recording.trace_ids).all())
+    before, recording = (side.trace_ids for side in both if isinstance(side, TraceSet))
+    return bool(np.isin(before, recording).all())
 
 
 def _archive(sets: Mapping[str, TraceSet]) -> bytes:

@@ -27,7 +27,7 @@ from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.postmortem.result import TITLES
 from tracekit.checks.registry import CHECKS, left_out, run_check, run_checks, weaknesses
-from tracekit.checks.screen.lines import screen_of, title_of
+from tracekit.checks.screen.lines import FirstScreen, screen_of, title_of
 from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
@@ -38,7 +38,7 @@ from tracekit.report.frame_table import frame_table
 from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_data import issues_table, sources_table
 from tracekit.report.latency_change import change_picture, entries_table, timeline_of, timeline_picture
-from tracekit.report.leaving import Leaving, redacted_findings
+from tracekit.report.leaving import Leaving, LeavingChanges, redacted_findings, redacted_lines
 from tracekit.report.ledger import set_facts
 from tracekit.report.logs import logs_table, telling
 from tracekit.report.policy import packed
@@ -55,12 +55,11 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.registry import Topic
-    from tracekit.checks.screen.lines import FirstScreen
     from tracekit.findings import Finding
     from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
@@ -117,6 +116,7 @@ _SECTIONS: Final = {
 
 _TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "errors")
 _RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
+_OF_BASELINE: Final = ("content", "requests", "entries", "graph", "failed", "waits")
 _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 _NO_GOALS: Final = Goals()
 
@@ -150,7 +150,7 @@ class Standard:
     story: Postmortem | None = None
 
     @classmethod
-    def of(cls, traces: TraceSet | Parts, baseline: TraceSet | None = None) -> Standard:
+    def of(cls, traces: TraceSet | Parts, baseline: TraceSet | Parts | None = None) -> Standard:
         """Return the standard report of traces; each analysis runs on first use."""
         return cls.between(Sides(traces, baseline, traces))
 
@@ -159,7 +159,7 @@ class Standard:
         cls, sides: Sides, logs: Any = None, goals: Goals = _NO_GOALS, outgoing: Outgoing | None = None
     ) -> Standard:
         """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
-        if not isinstance(sides.traces, TraceSet):
+        if not (isinstance(sides.traces, TraceSet) and isinstance(sides.baseline, TraceSet | None)):
             if logs is not None:
                 raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
             return _of_store(sides, goals, outgoing)
@@ -201,12 +201,16 @@ class Standard:
     @property
     def _leaving(self) -> Outgoing | None:
         """What may leave of a store; None for traces in memory, which are given as they may leave."""
-        return self.outgoing if self.case.is_stored else None
+        return self.outgoing if self.case.has_store else None
 
-    @property
+    @cached_property
     def changes(self) -> Changes | None:
         """Comparison with the baseline; None without one."""
-        return self.case.result(changes_of)
+        found = self.case.result(changes_of)
+        if found is None or self._leaving is None:
+            return found
+        before = Leaving(found.before.source, found.before, self._leaving)
+        return LeavingChanges(before, self.seen, found, self._leaving)
 
     @property
     def taken(self) -> list[str]:
@@ -227,7 +231,10 @@ class Standard:
     @cached_property
     def screen(self) -> FirstScreen:
         """The lines that the page begins with."""
-        return screen_of(self.case, self.findings) if self.known_screen is None else self.known_screen
+        if self.known_screen is not None:
+            return self.known_screen
+        found = screen_of(self.case, self.findings)
+        return found if self._leaving is None else FirstScreen(redacted_lines(found, self._leaving))
 
     @property
     def _anchors(self) -> list[str]:
@@ -294,7 +301,8 @@ class Standard:
     @cached_property
     def answers(self) -> list[Change]:
         """Suspects, who is affected, and changed shapes."""
-        return changes_shown(self.case) if self.changes else []
+        found = changes_shown(self.case) if self.changes else []
+        return found if self._leaving is None else [answer.redacted(self._leaving) for answer in found]
 
     @cached_property
     def goals_shown(self) -> dict[str, Goal]:
@@ -434,14 +442,14 @@ class Standard:
 
     def _with_reading(self, code: str) -> str:
         """Return code that starts with reading the files that it uses; empty without code."""
-        baseline = self.changes.before.traces if self.changes and re.search(r"\bbefore\b", code) else None
+        baseline = self.changes.before.source if self.changes and re.search(r"\bbefore\b", code) else None
         return f"{reading(self.seen.source, baseline)}\n{code}" if code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
         """Return tables, charts, views and code for the template."""
         seen, changes = self.seen, self.changes
         names = seen.source_names
-        before = changes.before.traces if changes else None
+        before = changes.before.source if changes and isinstance(changes.before.source, TraceSet) else None
         exemplars = self._exemplars
         return {
             "code": self._code,
@@ -493,19 +501,45 @@ class Standard:
 
 
 def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard:
-    """Return the standard report of a store: its analyses read the parts together."""
+    """Return the standard report of a store, or with one as a baseline: its analyses read the parts together."""
     rounds = Rounds()
-    traces, recording = (rounds.of(store) for store in (sides.traces, sides.recording) if isinstance(store, TraceStore))
-    case = Case(traces, policy=None if outgoing is None else outgoing.policy)
-    found = Standard(case, sides._replace(traces=traces, recording=recording), goals, outgoing=outgoing)
-    seen = found.case.result(overview)
-    asked: list[Callable[[], Any]] = [partial(getattr, seen, name) for name in _RESULTS]
-    asked += [partial(run_check, check, found.case) for check in CHECKS if check.by_parts]
-    asked += [partial(timeline_of, found.sides), partial(goals_shown, traces, goals), partial(set_facts, traces)]
-    rounds.run([*asked, partial(_traffic, seen), partial(_offsets, seen)])
+    traces, recording = (read_by(rounds, side) for side in (sides.traces, sides.recording))
+    baseline = None if sides.baseline is None else read_by(rounds, sides.baseline)
+    policy = None if outgoing is None else outgoing.policy
+    case = Case(traces, policy=policy, baseline=None if baseline is None else Case(baseline, policy=policy))
+    sides = sides._replace(traces=traces, baseline=baseline, recording=recording)
+    read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, goals)])
     if outgoing is not None:
-        outgoing.keep_names({*seen.services, *seen.graph.services["service_name"].dropna()})
-    return found
+        keep_names(case, outgoing)
+    return Standard(case, sides, goals, outgoing=outgoing)
+
+
+def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] = ()) -> None:
+    """Read the parts of the stores of a case for everything that is made of them, and for more functions."""
+    asked = list(more)
+    for each in _cases(case):
+        seen = each.result(overview)
+        asked += [partial(getattr, seen, name) for name in (_RESULTS if each is case else _OF_BASELINE)]
+        asked += [partial(set_facts, each.source), partial(_offsets, seen)]
+    asked += [partial(run_check, check, case) for check in CHECKS if check.by_parts]
+    rounds.run([*asked, partial(_traffic, case.result(overview))])
+
+
+def keep_names(case: Case, outgoing: Outgoing) -> None:
+    """Leave the names of the services and callees of a case as they are."""
+    sides = [each.result(overview) for each in _cases(case)]
+    known = [{*seen.services, *seen.graph.services["service_name"].dropna()} for seen in sides]
+    outgoing.keep_names(set().union(*known))
+
+
+def _cases(case: Case) -> list[Case]:
+    """Return a case, and that of its baseline."""
+    return [case] if case.baseline is None else [case, case.baseline]
+
+
+def read_by(rounds: Rounds, traces: TraceSet | Parts) -> TraceSet | Parts:
+    """Return traces, of a store with states that are computed in rounds."""
+    return rounds.of(traces) if isinstance(traces, TraceStore) else traces
 
 
 def _offsets(seen: Overview) -> Any:
@@ -562,12 +596,13 @@ def _is_id(text: str) -> bool:
     return bool(_TRACE_ID.fullmatch(text))
 
 
-def reading(traces: TraceSet | Parts, baseline: TraceSet | None = None) -> str:
+def reading(traces: TraceSet | Parts, baseline: TraceSet | Parts | None = None) -> str:
     """Return the code that reads the files."""
-    opened = made(traces) if isinstance(traces, TraceSet) else traces.made
-    lines = ["import tracekit as tk", "", f"traces = {opened}"]
-    if baseline is not None:
-        lines.append(f"before = {made(baseline)}")
+    named = {"traces": traces, "before": baseline}
+    lines = ["import tracekit as tk", ""]
+    for name, side in named.items():
+        if side is not None:
+            lines.append(f"{name} = {made(side) if isinstance(side, TraceSet) else side.made}")
     if any("(...)" in line for line in lines):
         lines.insert(1, "# ...: a mask, function or table; insert the one you used")
     return "\n".join(lines)

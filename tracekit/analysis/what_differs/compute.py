@@ -7,39 +7,44 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import check_on
 from tracekit.analysis.what_differs.facts import facts
 from tracekit.analysis.what_differs.found import Found
 from tracekit.analysis.what_differs.result import Differences
 from tracekit.analysis.what_differs.selection import Side, sides_of
-from tracekit.arguments import check_traces
+from tracekit.arguments import check_traces, is_store
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
 from tracekit.text import plural
-from tracekit.weights.comparability import comparability, shared_count
+from tracekit.traces import TraceSet
+from tracekit.weights.comparability import comparability, shared_ids
 
 if TYPE_CHECKING:
-    from tracekit.traces import TraceSet
+    from tracekit.parts import On, Parts
 
 
 def what_differs(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     selection: Any,
     *,
     pairs: bool = True,
     min_traces: int = 5,
     confidence: float = 0.95,
     fdr: float = 0.05,
+    on: On = None,
 ) -> Differences:
     """Return the attribute values that set the selected traces apart.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part, three times, and twice more for pairs: for the root
+        spans and for how often each value occurs, then for the traces with each value.  Between the parts it keeps
+        about 50 bytes a trace and 20,000 values of each key.
     selection
         ``"failed"``; ``"slowest 5%"`` or ``"slowest 5% of POST /checkout"`` (finished requests, of that endpoint); a
-        condition, mask or callable as for ``traces.where``: compared with the other traces.  Or a TraceSet, the
-        baseline: all of ``traces`` are compared with it.
+        condition, mask or callable as for ``traces.where``: compared with the other traces (of a store, no mask by
+        span).  Or the baseline, a TraceSet or a store: all of ``traces`` are compared with it.
     pairs
         Whether to try pairs of values.
     min_traces
@@ -48,6 +53,8 @@ def what_differs(
         Confidence level of the intervals.
     fdr
         False discovery rate at which a difference is significant.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -58,6 +65,8 @@ def what_differs(
     ------
     ValueError
         No trace on one of the sides, an endpoint that no root span has, a rate outside 0 and 1.
+    TypeError
+        A mask by span for a store.
     FilterError
         The condition does not parse.
 
@@ -67,6 +76,8 @@ def what_differs(
     any of its spans), ``otel.scope.name`` and ``otel.scope.version`` are keys as well.  IDs in URLs and statements are
     left out.  Values that name the same traces are one row.  Keys of which most values occur in one
     trace (identifiers) and numbers in the order of time (timestamps, counters) are not compared, see ``.skipped``.
+    Of a key with more than 20,000 values, those are compared that more than one in 20,000 of its occurrences have; the
+    number of its values in a store is an estimate (1%).  Of more than 50,000 different numbers, four digits count.
 
     The difference of the shares has the limits of both shares (by weight class, Clopper and Pearson) combined by MOVER
     (Newcombe 1998), the p value is the largest level of significance at which they exclude 0; q values: Benjamini and
@@ -82,11 +93,12 @@ def what_differs(
     >>> found.table[["key", "value"]].iloc[0].tolist()
     ['app.customer.tier', 'enterprise']
     """
-    check_traces(traces, "what_differs")
+    check_traces(traces, "what_differs", stores=True)
+    check_on(on, *(side for side in (traces, selection) if isinstance(side, TraceSet) or is_store(side)))
     normal_quantile(confidence)
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
-    sides = sides_of(traces, selection)
+    sides = sides_of(traces, selection, on)
     for side in sides:
         if not side.trace_count:
             others = sum(each.trace_count for each in sides)
@@ -95,12 +107,12 @@ def what_differs(
             size = "larger" if side is sides[0] else "smaller"
             raise ValueError(f"{message}; {f'select a {size} part, or ' * is_part}read more traces")
     about, is_comparable = _statement(sides)
-    found = Found(sides, min_traces, confidence)
+    found = Found(sides, min_traces, confidence, on)
     singles = found.shares()
     order = np.argsort(-found.surest(singles), kind="stable")
-    chosen = facts(found.joint[0], *found.marks, order[found.is_usual[order]])
+    chosen = facts(found.names, *found.marks, order[found.is_usual[order]])
     thresholds = found.thresholds()
-    together = found.pairs(chosen.shown, singles) if pairs else None
+    most, together = found.pairs(chosen.shown, singles) if pairs else (chosen.shown[:0], None)
     pair_p = np.zeros(0) if together is None else np.maximum(together.shares.p_value, together.gain_p_value)
     p_value = np.concatenate([singles.p_value[chosen.shown], [each.p_value for each in thresholds], pair_p])
     q_value = false_discovery(p_value) if is_comparable else np.full(len(p_value), np.nan)
@@ -108,7 +120,7 @@ def what_differs(
     return Differences(
         found.table(chosen.shown, chosen.also, singles, q_single, fdr),
         found.threshold_table(thresholds, q_number, fdr),
-        found.pair_table(together, q_pair, fdr),
+        found.pair_table(most, together, q_pair, fdr),
         found.skipped,
         _side_table(sides),
         about,
@@ -119,10 +131,10 @@ def what_differs(
 
 def _statement(sides: tuple[Side, Side]) -> tuple[str, bool]:
     """Return what the figures describe, and whether the sides are comparable."""
-    first, second = (side.traces for side in sides)
-    if first is second:
+    first, second = sides
+    if first.traces is second.traces:
         return first.weights.statement, True
-    about = comparability(second, first)
+    about = comparability(second.traces, first.traces)
     return about.statement, about.is_comparable
 
 
@@ -131,7 +143,7 @@ def _shared(sides: tuple[Side, Side]) -> int:
     first, second = sides
     if first.traces is second.traces:
         return int((first.chosen & second.chosen).sum())
-    return shared_count(first.traces, second.traces)
+    return shared_ids(first.roots.packed_ids, second.roots.packed_ids)
 
 
 def _side_table(sides: tuple[Side, Side]) -> pd.DataFrame:

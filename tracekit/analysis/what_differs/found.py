@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.what_differs.facts import marks
-from tracekit.analysis.what_differs.membership import Membership, membership, numbers, owned, same_values, spreads
-from tracekit.analysis.what_differs.pairs import pairs
-from tracekit.analysis.what_differs.shares import counted, shares
-from tracekit.analysis.what_differs.thresholds import follows_time, threshold
+from tracekit.analysis.partials import on_side
+from tracekit.analysis.what_differs.census import QUANTITY
+from tracekit.analysis.what_differs.membership import in_order, numbers
+from tracekit.analysis.what_differs.pairs import Together, pairs, table, together
+from tracekit.analysis.what_differs.reading import Recording
+from tracekit.analysis.what_differs.roots import tabulate
+from tracekit.analysis.what_differs.shares import shares
+from tracekit.analysis.what_differs.tally import LARGEST, SideTally, lesser, mixed, tallied
+from tracekit.analysis.what_differs.thresholds import NumberTally, threshold
+from tracekit.analysis.what_differs.thresholds import tallied as numbers_tallied
+from tracekit.frames import hexes
+from tracekit.stats.aggregates import steady
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from tracekit.analysis.what_differs.membership import Numbers, Owned, Spread
+    from tracekit.analysis.what_differs.membership import Value
     from tracekit.analysis.what_differs.pairs import Pairs
+    from tracekit.analysis.what_differs.reading import View
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.analysis.what_differs.shares import Counted, Shares
     from tracekit.analysis.what_differs.thresholds import Threshold
     from tracekit.columns import Array
+    from tracekit.parts import On
 
 _FOR_PAIRS: Final = 60  # facts that are tried in pairs, those with the largest differences
-_NUMBERS: Final = 10  # different numbers from which an attribute is a quantity
-_MANY: Final = 50  # values from which a key may be an identifier, ...
-_MOSTLY: Final = 0.5  # ... which it is with one value for two traces or fewer
 _TIES: Final = 1e-6  # of a difference: of two values of all traces, the one that is more frequent in the selection
 _NUMERIC_COLUMNS: Final = ["key", "operator", "threshold"]
 _PAIR_COLUMNS: Final = ["key", "value", "other_key", "other_value"]
@@ -35,6 +41,20 @@ _COUNTS: Final = ["selection_count", "baseline_count"]
 _SHARES: Final = [
     "selection_ratio", "baseline_ratio", "difference_ratio", "difference_low_ratio", "difference_high_ratio", "lift",
 ]  # fmt: skip
+
+
+class _Tally(NamedTuple):
+    """The values and numbers of the sides that are in one recording."""
+
+    sides: tuple[SideTally, ...]
+    numbers: dict[str, NumberTally]
+
+    def with_(self, other: _Tally) -> _Tally:
+        """Return the sums of both."""
+        found = dict(self.numbers)
+        for key, own in other.numbers.items():
+            found[key] = found[key].with_(own) if key in found else own
+        return _Tally(tuple(one.with_(more) for one, more in zip(self.sides, other.sides, strict=True)), found)
 
 
 class Found:
@@ -48,76 +68,82 @@ class Found:
         Traces that a value needs.
     confidence
         Confidence level.
+    on
+        Where the parts of a store are read.
     """
 
-    def __init__(self, sides: tuple[Side, Side], min_traces: int, confidence: float) -> None:
+    def __init__(self, sides: tuple[Side, Side], min_traces: int, confidence: float, on: On = None) -> None:
         self.sides, self.min_traces, self.confidence = sides, min_traces, confidence
         self.is_one_set = sides[0].traces is sides[1].traces
+        fewest = min_traces if self.is_one_set else max(min_traces // 2, 1)
+        groups = [sides] if self.is_one_set else [sides[:1], sides[1:]]
+        self.recordings = [Recording(group, fewest, on_side(group[0].traces, on)) for group in groups]
 
     @cached_property
-    def entries(self) -> tuple[list[Owned], list[Owned]]:
-        """The attributes of both sides by trace."""
-        first = owned(self.sides[0].traces)
-        return first, first if self.is_one_set else owned(self.sides[1].traces)
-
-    @cached_property
-    def joint(self) -> tuple[Membership, Membership]:
-        """The values of both sides in one numbering."""
-        first, second = (side.traces for side in self.sides)
+    def _values(self) -> tuple[list[Value], list[object]]:
+        """The values that are compared, in the order of their numbers, and which attributes of each recording count."""
+        hidden = {each.key for one in self.recordings for each in one.spreads if each.is_left_out}
+        found = [one.values(hidden) for one in self.recordings]
+        names = in_order(name for values, _ in found for name in values)
         if self.is_one_set:
-            found = membership(first, self.entries[0], least=self.min_traces, without=self._not_as_values)
-            return found, found
-        half = max(self.min_traces // 2, 1)
-        own = [
-            membership(*pair, least=half, without=self._not_as_values)
-            for pair in zip((first, second), self.entries, strict=True)
-        ]
-        pairs_of = dict.fromkeys(pair for each in own for pair in zip(each.keys, each.texts, strict=True))
-        empty = np.zeros(0, np.int64)
-        every = Membership([key for key, _ in pairs_of], [text for _, text in pairs_of], empty, empty)
-        return same_values(first, self.entries[0], every), same_values(second, self.entries[1], every)
+            return names, [found[0][1]]
+        keys = frozenset(key for key, _ in names)
+        return names, [keys, keys]
+
+    @property
+    def names(self) -> list[Value]:
+        """Key and text of each value."""
+        return self._values[0]
+
+    @cached_property
+    def _tallies(self) -> list[_Tally]:
+        """What is added up, of each recording."""
+        names, wanted = self._values
+        found = []
+        for salt, (one, own) in enumerate(zip(self.recordings, wanted, strict=True)):
+            keys = tuple(each.key for each in one.spreads if each.number_count >= QUANTITY)
+            state = partial(_tally, names=tuple(names), keys=keys, salt=salt)
+            found.append(one.read(state, _Tally.with_, own))
+        return found
+
+    @cached_property
+    def tallies(self) -> tuple[SideTally, SideTally]:
+        """How many traces of each side have each value."""
+        first, second = (side for each in self._tallies for side in each.sides)
+        return first, second
 
     @cached_property
     def counts(self) -> tuple[Counted, Counted]:
-        """How many traces of each side have each value."""
-        first, second = (
-            counted(side, found.value, found.trace, len(found.keys))
-            for side, found in zip(self.sides, self.joint, strict=True)
-        )
-        return first, second
+        """The same, for shares."""
+        return self.tallies[0].counted, self.tallies[1].counted
 
     @cached_property
     def marks(self) -> tuple[Array, int]:
         """A number per value for the set of its traces on both sides, and that of all traces."""
-        if self.is_one_set:
-            return marks(self.joint[0], self.sides[0].chosen | self.sides[1].chosen, seed=0)
-        own = [
-            marks(found, side.chosen, seed=seed)
-            for seed, (found, side) in enumerate(zip(self.joint, self.sides, strict=True))
-        ]
-        return own[0][0] ^ own[1][0], own[0][1] ^ own[1][1]
-
-    @cached_property
-    def _spreads(self) -> list[Spread]:
-        """The keys with many values, of either side."""
-        sides = zip(self.sides[: 2 - self.is_one_set], self.entries, strict=False)
-        return [each for side, entries in sides for each in spreads(side.traces, entries, most=_MANY)]
-
-    @cached_property
-    def _not_as_values(self) -> set[str]:
-        """Keys whose values are not compared one by one: identifiers and quantities."""
-        return {each.key for each in self._spreads if each.is_number or _is_identifier(each)}
+        first, second = self.tallies
+        return first.mark ^ second.mark, first.whole ^ second.whole
 
     @cached_property
     def skipped(self) -> pd.DataFrame:
         """Keys that are not compared, and why."""
+        spreads = [each for one in self.recordings for each in one.spreads]
         rows = [
             (each.key, "identifier", each.distinct_count, each.trace_count)
-            for each in self._spreads
-            if _is_identifier(each) and not each.is_number
+            for each in spreads
+            if each.is_identifier and not each.is_number
         ]
-        rows += [(each.key, "in the order of time", each.distinct_count, len(each.trace)) for each in self._in_order]
+        distinct = {each.key: each.distinct_count for each in self.recordings[0].spreads}
+        rows += [
+            (key, "in the order of time", distinct[key], self._tallies[0].numbers[key].trace_count)
+            for key in self._in_order
+        ]
         return pd.DataFrame(rows, columns=["key", "reason", "distinct_count", "trace_count"]).drop_duplicates("key")
+
+    @cached_property
+    def _in_order(self) -> list[str]:
+        """Keys of numbers in the order of time."""
+        found = self._tallies[0].numbers
+        return [key for key in sorted(found) if found[key].times.follow_time]
 
     @property
     def is_usual(self) -> Array:
@@ -134,75 +160,73 @@ class Found:
     def surest(found: Shares) -> Array:
         """Return the limit of each difference nearest to 0, 0 where it is not sure."""
         value, low, high = (np.nan_to_num(np.asarray(part)) for part in found.difference)
-        return np.asarray(np.maximum(np.maximum(low, -high), 0.0) + _TIES * value)
-
-    @cached_property
-    def _numbers(self) -> list[dict[str, Numbers]]:
-        """The numeric attributes of both sides by key."""
-        found = []
-        for side, entries in zip(self.sides, self.entries, strict=True):
-            found.append({each.key: each for each in numbers(side.traces, entries, fewest=_NUMBERS)})
-            if self.is_one_set:
-                return [found[0], found[0]]
-        return found
-
-    @cached_property
-    def _in_order(self) -> list[Numbers]:
-        """The numeric attributes in the order of time."""
-        traces = self.sides[0].traces
-        start = traces.columns.spans.start_ns[traces.forest.root_row]
-        return [each for each in self._numbers[0].values() if follows_time(each, start[each.trace])]
+        return steady(np.maximum(np.maximum(low, -high), 0.0) + _TIES * value)
 
     def thresholds(self) -> list[Threshold]:
         """Return the best threshold of each numeric attribute, the largest sure difference first."""
         hidden = set(self.skipped["key"])
-        keys = [key for key in self._numbers[0] if key in self._numbers[1] and key not in hidden]
-        sides = zip(self.sides, self._numbers, strict=True)
-        pair = [[(side, own[key]) for side, own in sides_of] for sides_of in [list(sides)] for key in keys]
-        found = [threshold(first, second, confidence=self.confidence) for first, second in pair]
-        return sorted((each for each in found if each is not None), key=lambda each: -each.low)
+        first, last = self._tallies[0].numbers, self._tallies[-1].numbers
+        keys = [key for key in sorted(first) if key in last and key not in hidden]
+        found = [threshold(key, first[key].sides[0], last[key].sides[-1], confidence=self.confidence) for key in keys]
+        return sorted((each for each in found if each is not None), key=lambda each: (-each.low, each.key))
 
-    def pairs(self, shown: Array, singles: Shares) -> Pairs | None:
-        """Return the pairs of the facts with the largest differences."""
-        size = np.abs(np.nan_to_num(singles.difference.value))[shown]
+    def pairs(self, shown: Array, singles: Shares) -> tuple[Array, Pairs | None]:
+        """Return the facts with the largest differences, and the pairs of them."""
+        size = steady(np.abs(np.nan_to_num(singles.difference.value))[shown])
         most = shown[np.argsort(-size, kind="stable")[:_FOR_PAIRS]]
-        return pairs(self.sides, self.joint, most, confidence=self.confidence)
+        names = tuple(self.names[at] for at in most.tolist())
+        found = self._over_sides(partial(_together, names=names))
+        sizes = self.sides[0].trace_count, self.sides[1].trace_count
+        keys = [key for key, _ in names]
+        return most, pairs(keys, found, self.tallies, sizes, confidence=self.confidence)
 
     # ---------------------------------------------------------------- tables
 
     def table(self, shown: Array, also: list[list[str]], singles: Shares, q_value: Array, fdr: float) -> pd.DataFrame:
         """Return one row per fact."""
-        found = self.joint[0]
         frame = pd.DataFrame({
-            "key": [found.keys[at] for at in shown.tolist()],
-            "value": [found.texts[at] for at in shown.tolist()],
+            "key": [self.names[at][0] for at in shown.tolist()],
+            "value": [self.names[at][1] for at in shown.tolist()],
             "also_count": [len(names) for names in also],
                 "also": ["; ".join(names) for names in also],
             **self._columns(shown, self.counts, singles),
         })  # fmt: skip
         frame["selected_ratio"] = self._selected(shown)
         frame["q_value"], frame["is_significant"] = q_value, q_value <= fdr
-        frame["exemplar_trace_id"] = self._exemplars(found, shown)
+        frame["exemplar_trace_id"] = _ids(*self.tallies[0].first(shown))
         return frame
 
-    def pair_table(self, together: Pairs | None, q_value: Array, fdr: float) -> pd.DataFrame:
-        """Return one row per significant pair, the surest large difference first."""
+    def pair_table(self, most: Array, together: Pairs | None, q_value: Array, fdr: float) -> pd.DataFrame:
+        """Return one row per significant pair of some values, the surest large difference first."""
         columns = [*_PAIR_COLUMNS, *_COUNTS, *_SHARES, "q_value", "is_significant", "exemplar_trace_id"]
         if together is None:
             return pd.DataFrame(columns=columns).astype({"is_significant": bool})
-        found, every = self.joint[0], np.arange(len(together.first))
-        ends = {("key", "value"): together.first, ("other_key", "other_value"): together.second}
-        names = {
-            name: [texts[at] for at in own.tolist()]
-            for pair, own in ends.items()
-            for name, texts in zip(pair, (found.keys, found.texts), strict=True)
-        }
-        frame = pd.DataFrame(names | self._columns(every, together.counts, together.shares))
-        frame["q_value"], frame["is_significant"] = q_value, q_value <= fdr
-        frame["exemplar_trace_id"] = self._exemplars(together.both, every)
         order = np.argsort(-self.surest(together.shares), kind="stable")
-        frame = frame.iloc[order]
-        return frame[frame["is_significant"]].reset_index(drop=True)
+        some = order[(q_value <= fdr)[order]]
+        names = [self.names[at] for at in most.tolist()]
+        first, second = together.first[some], together.second[some]
+        ends = [[names[at] for at in own.tolist()] for own in (first, second)]
+        texts = [[name[part] for name in end] for end in ends for part in (0, 1)]
+        frame = pd.DataFrame(dict(zip(_PAIR_COLUMNS, texts, strict=True)))
+        frame = pd.concat([frame, pd.DataFrame(self._columns(some, together.counts, together.shares))], axis=1)
+        frame["q_value"], frame["is_significant"] = q_value[some], True
+        frame["exemplar_trace_id"] = self._of_pairs(tuple(names), first, second)
+        return frame
+
+    def _of_pairs(self, names: tuple[Value, ...], first: Array, second: Array) -> list[str | None]:
+        """Return the first selected trace with each pair of values."""
+        if not len(first):
+            return []
+        state = partial(_first_of_pairs, names=names, first=first, second=second)
+        hi, lo = self.recordings[0].read(state, lesser, self._values[1][0])
+        return _ids(hi, lo)
+
+    def _over_sides(self, state: Callable[[View], tuple[Together, ...]]) -> tuple[Together, Together]:
+        """Return a state of each side."""
+        merge = partial(_each_with, Together.with_)
+        read = [one.read(state, merge, own) for one, own in zip(self.recordings, self._values[1], strict=True)]
+        first, second = (each for found in read for each in found)
+        return first, second
 
     @staticmethod
     def threshold_table(found: Sequence[Threshold], q_value: Array, fdr: float) -> pd.DataFrame:
@@ -238,16 +262,46 @@ class Found:
         total = sums[0] + sums[1]
         return np.asarray(np.divide(sums[0], total, out=np.full(len(some), np.nan), where=total > 0))
 
-    def _exemplars(self, found: Membership, some: Array) -> list[str | None]:
-        """Return the first selected trace with each value."""
-        ids = self.sides[0].traces.trace_ids
-        mine = self.sides[0].chosen[found.trace]
-        value, trace = found.value[mine], found.trace[mine]
-        at = np.searchsorted(value, some)
-        is_there = (at < len(value)) & (value[np.minimum(at, max(len(value) - 1, 0))] == some) if len(value) else at < 0
-        return [ids[trace[row]] if there else None for row, there in zip(at.tolist(), is_there.tolist(), strict=True)]
+
+def _tally(view: View, names: tuple[Value, ...], keys: tuple[str, ...], salt: int) -> _Tally:
+    """Return the values and the numbers of some traces."""
+    traces, found = view.traces, view.having(names)
+    sides = tuple(tallied(traces, found, mask, salt=salt) for mask in view.masks)
+    roots = tabulate(traces)
+    marks = mixed(roots.hi, roots.lo, salt)
+    every = {
+        each.key: numbers_tallied(each, view.masks, roots.weight, roots.start_ns, marks)
+        for each in numbers(traces, view.entries, keys)
+    }
+    return _Tally(sides, every)
 
 
-def _is_identifier(spread: Spread) -> bool:
-    """Return whether most values of a key are of few traces."""
-    return spread.distinct_count > _MOSTLY * spread.trace_count
+def _together(view: View, names: tuple[Value, ...]) -> tuple[Together, ...]:
+    """Return which traces of each side have two of some values."""
+    found = view.having(names)
+    return tuple(together(found, mask, view.traces.weights.value) for mask in view.masks)
+
+
+def _each_with(
+    merge: Callable[[Together, Together], Together], first: tuple[Together, ...], second: tuple[Together, ...]
+) -> tuple[Together, ...]:
+    """Return the states of both, side by side."""
+    return tuple(merge(one, other) for one, other in zip(first, second, strict=True))
+
+
+def _first_of_pairs(view: View, names: tuple[Value, ...], first: Array, second: Array) -> tuple[Array, Array]:
+    """Return the smallest id of a selected trace with each pair of values, the largest number without one."""
+    roots, has = tabulate(view.traces), table(view.having(names), len(view.traces)) & view.masks[0]
+    hi, lo = (np.full(len(first), LARGEST) for _ in range(2))
+    for at, (one, other) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        both = has[one] & has[other]
+        if both.any():
+            row = int(both.argmax())  # traces are in the order of their ids
+            hi[at], lo[at] = roots.hi[row], roots.lo[row]
+    return hi, lo
+
+
+def _ids(hi: Array, lo: Array) -> list[str | None]:
+    """Return trace ids as text, None for the largest number."""
+    is_one = (hi != LARGEST) | (lo != LARGEST)
+    return [text if known else None for text, known in zip(hexes(hi, lo), is_one.tolist(), strict=True)]

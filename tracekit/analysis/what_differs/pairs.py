@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.analysis.what_differs.membership import Membership
-from tracekit.analysis.what_differs.shares import counted, shares
+from tracekit.analysis.what_differs.shares import Counted, presence, shares
+from tracekit.stats.mover import weight_classes
 
 if TYPE_CHECKING:
-    from tracekit.analysis.what_differs.selection import Side
-    from tracekit.analysis.what_differs.shares import Counted, Shares
+    from collections.abc import Mapping, Sequence
+
+    from tracekit.analysis.what_differs.membership import Membership
+    from tracekit.analysis.what_differs.shares import Shares
+    from tracekit.analysis.what_differs.tally import SideTally
     from tracekit.columns import Array
 
-_BLOCK = 1 << 16  # traces
+_BLOCK: Final = 1 << 16  # traces
+_LEAST: Final = 5  # traces with both values
+_POWERS: Final = 3
+_Matrices = tuple["Array", ...]
+
+
+class Together(NamedTuple):
+    """The traces of one side that have two values, for all pairs of some values.
+
+    Parameters
+    ----------
+    recorded
+        int64[values, values]: recorded traces.
+    classes
+        By weight class: sums of their weights to the powers 0, 1 and 2.
+    """
+
+    recorded: Array
+    classes: Mapping[int, _Matrices]
+
+    def with_(self, other: Together) -> Together:
+        """Return the traces of both."""
+        classes = dict(self.classes)
+        for label, sums in other.classes.items():
+            known = classes.get(label)
+            classes[label] = sums if known is None else tuple(map(np.add, known, sums))
+        return Together(self.recorded + other.recorded, classes)
 
 
 class Pairs(NamedTuple):
@@ -23,9 +52,7 @@ class Pairs(NamedTuple):
     Parameters
     ----------
     first, second
-        Numbers of the values.
-    both
-        Traces of the first side that have both.
+        Places of the values among those that were tried.
     counts
         How many traces of each side have both.
     shares
@@ -36,91 +63,109 @@ class Pairs(NamedTuple):
 
     first: Array
     second: Array
-    both: Membership
     counts: tuple[Counted, Counted]
     shares: Shares
     gain_p_value: Array
 
 
-def pairs(
-    sides: tuple[Side, Side], found: tuple[Membership, Membership], chosen: Array, *, confidence: float
-) -> Pairs | None:
-    """Return the pairs of some values of different keys that differ more than either; None without any.
-
-    ``found`` are the memberships of both sides, in one numbering.
-    """
-    tables = [_table(side, member, chosen) for side, member in zip(sides, found, strict=True)]
-    first, second = np.triu_indices(len(chosen), 1)
-    inside = [_together(table, side.chosen) for table, side in zip(tables, sides, strict=True)]
-    alone = [np.diag(each) for each in inside]
-    keys = np.array([found[0].keys[at] for at in chosen], object)
-    is_pair = keys[first] != keys[second]
-    is_pair &= (inside[0][first, second] + inside[1][first, second]) >= _LEAST
-    is_pair &= _is_more(inside, alone, first, second, [side.trace_count for side in sides])
-    first, second = first[is_pair], second[is_pair]
-    if not len(first):
-        return None
-    members = [_members(table, first, second) for table in tables]
-    counts = [
-        counted(side, member.value, member.trace, len(first)) for side, member in zip(sides, members, strict=True)
-    ]
-    gain = np.maximum(*(_gain(sides, tables, own, members, confidence) for own in (first, second)))
-    own = shares(counts[0], counts[1], confidence=confidence)
-    return Pairs(chosen[first], chosen[second], members[0], (counts[0], counts[1]), own, gain)
+def together(found: Membership, chosen: Array, weights: Array) -> Together:
+    """Return which of some traces have two values."""
+    has = table(found, len(chosen))
+    codes, labels = weight_classes(np.where(chosen, weights, 0.0))
+    classes: dict[int, _Matrices] = {}
+    for code, label in enumerate(labels):
+        rows = np.flatnonzero(codes == code)
+        classes[label] = _sums(has, rows, weights[rows])
+    is_all = len(labels) == 1 and bool((codes[chosen] >= 0).all())
+    recorded = next(iter(classes.values()))[0] if is_all else _products(has, np.flatnonzero(chosen))
+    return Together(np.rint(recorded).astype(np.int64), classes)
 
 
-_LEAST = 5  # traces with both values
-
-
-def _table(side: Side, found: Membership, some: Array) -> Array:
-    """Return which trace has which of some values, bool[values, traces]."""
-    place = np.full(len(found.keys) + 1, -1)
-    place[some] = np.arange(len(some))
-    place[-1] = -1
-    at = place[found.value]
-    has = np.zeros((len(some), len(side.chosen)), bool)
-    has[at[at >= 0], found.trace[at >= 0]] = True
+def table(found: Membership, traces: int) -> Array:
+    """Return which trace has which value, bool[values, traces]."""
+    has = np.zeros((len(found.keys), traces), bool)
+    has[found.value, found.trace] = True
     return has
 
 
-def _together(has: Array, chosen: Array) -> Array:
-    """Return how many chosen traces have both of two values, int64[values, values]."""
-    rows = np.flatnonzero(chosen)
+def _sums(has: Array, rows: Array, weights: Array) -> _Matrices:
+    """Return sums of the weights of some traces to the powers 0, 1 and 2, by pairs of values."""
+    count = _products(has, rows)
+    if not len(rows) or weights.min() == weights.max():
+        one = weights[0] if len(rows) else 0.0
+        return count, count * one, count * one**2
+    return count, *(_products(has, rows, weights**power) for power in (1, 2))
+
+
+def _products(has: Array, rows: Array, weights: Array | None = None) -> Array:
+    """Return the sum over some traces of their weights, by pairs of values that they have."""
     total = np.zeros((len(has), len(has)))
     for low in range(0, len(rows), _BLOCK):
-        part = has[:, rows[low : low + _BLOCK]].astype(np.float32)
-        total += part @ part.T
-    return np.rint(total).astype(np.int64)
+        part = has[:, rows[low : low + _BLOCK]]
+        if weights is None:
+            part = part.astype(np.float32)
+            total += part @ part.T
+        else:
+            total += (part * weights[low : low + _BLOCK]) @ part.T.astype(np.float64)
+    return total
 
 
-def _is_more(inside: list[Array], alone: list[Array], first: Array, second: Array, sizes: list[int]) -> Array:
+def pairs(
+    keys: Sequence[str],
+    found: tuple[Together, Together],
+    sides: tuple[SideTally, SideTally],
+    sizes: tuple[int, int],
+    *,
+    confidence: float,
+) -> Pairs | None:
+    """Return the pairs of values of different keys that differ more than either; None without any.
+
+    ``sizes``: traces of each side.
+    """
+    inside = [each.recorded for each in found]
+    first, second = np.triu_indices(len(keys), 1)
+    names = np.array(keys, object)
+    is_pair = names[first] != names[second]
+    is_pair &= (inside[0][first, second] + inside[1][first, second]) >= _LEAST
+    is_pair &= _is_more(inside, first, second, sizes)
+    first, second = first[is_pair], second[is_pair]
+    if not len(first):
+        return None
+    totals = [{label: each.total for label, each in side.classes.items()} for side in sides]
+    counts = [_counted(each, first, second, total) for each, total in zip(found, totals, strict=True)]
+    gain = np.maximum(*(_gain(found, own, first, second, confidence) for own in (first, second)))
+    return Pairs(first, second, (counts[0], counts[1]), shares(counts[0], counts[1], confidence=confidence), gain)
+
+
+def _is_more(inside: Sequence[Array], first: Array, second: Array, sizes: Sequence[int]) -> Array:
     """Return which pairs differ more between the sides than either value, as counted."""
-    sizes = [max(size, 1) for size in sizes]
-    together = np.abs(inside[0][first, second] / sizes[0] - inside[1][first, second] / sizes[1])
-    each = np.abs(alone[0] / sizes[0] - alone[1] / sizes[1])
-    return np.asarray(together > np.maximum(each[first], each[second]))
+    parts = [matrix / max(size, 1) for matrix, size in zip(inside, sizes, strict=True)]
+    difference = np.abs(parts[0] - parts[1])
+    alone = np.diag(difference)
+    return np.asarray(difference[first, second] > np.maximum(alone[first], alone[second]))
 
 
-def _members(has: Array, first: Array, second: Array) -> Membership:
-    """Return the traces with both values of each pair."""
-    found = [np.flatnonzero(has[one] & has[two]) for one, two in zip(first.tolist(), second.tolist(), strict=True)]
-    number = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
-    return Membership([""] * len(found), [""] * len(found), number, np.concatenate(found))
-
-
-def _gain(
-    sides: tuple[Side, Side], tables: list[Array], own: Array, members: list[Membership], confidence: float
-) -> Array:
+def _gain(found: Sequence[Together], own: Array, first: Array, second: Array, confidence: float) -> Array:
     """Return p values that, among the traces with one value of each pair, the other one makes no difference."""
-    p_value = np.ones(len(own))
-    for value in np.unique(own).tolist():
-        mine = np.flatnonzero(own == value)
-        place = np.full(len(own), -1)
-        place[mine] = np.arange(len(mine))
-        counts = []
-        for side, has, member in zip(sides, tables, members, strict=True):
-            among = side._replace(chosen=side.chosen & has[value])
-            inside = place[member.value] >= 0
-            counts.append(counted(among, place[member.value[inside]], member.trace[inside], len(mine)))
-        p_value[mine] = np.nan_to_num(shares(counts[0], counts[1], confidence=confidence).p_value, nan=1.0)
-    return p_value
+    counts = []
+    for each in found:
+        totals = {label: np.stack([matrix[own, own] for matrix in sums]) for label, sums in each.classes.items()}
+        counts.append(_counted(each, first, second, totals))
+    return np.asarray(np.nan_to_num(shares(counts[0], counts[1], confidence=confidence).p_value, nan=1.0))
+
+
+def _counted(found: Together, first: Array, second: Array, totals: Mapping[int, Array]) -> Counted:
+    """Return the traces with each pair, among those of which these are the powers: of all, or pair by pair."""
+    labels, pairs = sorted(totals), len(first)
+    every = np.zeros((_POWERS, pairs, max(len(labels), 1)))
+    own = np.zeros_like(every)
+    for at, label in enumerate(labels):
+        every[:, :, at] = np.broadcast_to(np.reshape(totals[label], (_POWERS, -1)), (_POWERS, pairs))
+        if label in found.classes:
+            own[:, :, at] = [matrix[first, second] for matrix in found.classes[label]]
+    is_used = every[0] > 0
+    is_used[:, 0] |= ~is_used.any(axis=1)
+    _, weight, square = own[:, is_used]
+    sums = presence(tuple(every[:, is_used]), weight, square)
+    owner = np.repeat(np.arange(pairs), is_used.sum(axis=1))
+    return Counted(found.recorded[first, second], sums, owner)

@@ -89,8 +89,8 @@ class Differences(Weighted, Shown):
         --------
         >>> tk.what_differs(shop, "failed").values("service.name")[["value", "trace_count", "selection_count"]]
             value  trace_count  selection_count
-        0    shop            5                1
-        1    cart            5                1
+        0    cart            5                1
+        1    shop            5                1
         2  ledger            4                1
         """
         selection, baseline = self.source

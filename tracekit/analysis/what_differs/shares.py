@@ -8,11 +8,12 @@ import numpy as np
 
 from tracekit.stats.differences import Limited, difference_limits, p_value_of_limits
 from tracekit.stats.grouping import sum_by
-from tracekit.stats.mover import WEIGHT_CLASS, weight_classes
+from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.stats.weighted_rates import rates
 
 if TYPE_CHECKING:
-    from tracekit.analysis.what_differs.selection import Side
+    from collections.abc import Sequence
+
     from tracekit.columns import Array
     from tracekit.stats.aggregates import Aggregate
 
@@ -45,37 +46,8 @@ class Counted(NamedTuple):
         return Limited(found.ratio, found.low, found.high)
 
 
-def counted(side: Side, value: Array, trace: Array, values: int) -> Counted:
-    """Return how many traces of a side have each value."""
-    weights = np.where(side.chosen, side.traces.weights.value, 0.0)
-    codes, labels = weight_classes(weights)
-    classes, known = max(len(labels), 1), np.flatnonzero(codes >= 0)
-    totals = _powers(codes[known], weights[known], classes)
-    inside = np.flatnonzero(codes[trace] >= 0)
-    mine = trace[inside]
-    own = _powers(value[inside] * classes + codes[mine], weights[mine], values * classes)
-    number, weight, square = (np.tile(total, values) for total in totals)
-    sums = {
-        "cluster_count": number,
-        "trial_count": number,
-        "trial_sum": weight,
-        "event_sum": own[1],
-        "weight_square": square,
-        "trial_square": square,
-        "trial_event": own[2],
-        "event_square": own[2],
-    }
-    is_all = len(known) == side.trace_count  # a trace of weight 0 is recorded, too
-    count = (
-        own[0].reshape(values, classes).sum(axis=1)
-        if is_all
-        else np.bincount(value[side.chosen[trace]], minlength=values)
-    )
-    return Counted(count, sums, np.repeat(np.arange(values), classes))
-
-
 def counted_sums(own: Aggregate, value: Array, values: int, totals: Aggregate) -> Counted:
-    """Return the same from sums of traces: ``count``, ``weight`` and ``square`` by weight class.
+    """Return how many traces have each value, from sums by weight class: ``count``, ``weight`` and ``square``.
 
     ``own``: those with a value, the number of which is ``value`` (-1: of none); ``totals``: all traces.
     """
@@ -90,27 +62,28 @@ def counted_sums(own: Aggregate, value: Array, values: int, totals: Aggregate) -
     every = {name: column[used] if labels else np.zeros(1) for name, column in totals.sums.items()}
     count, weight, square = (np.tile(every[name], values) for name in ("count", "weight", "square"))
     heavy, squares = (sum_by(cell, own.sums[name][inside], values * classes) for name in ("weight", "square"))
-    sums = {
-        "cluster_count": count,
-        "trial_count": count,
-        "trial_sum": weight,
-        "event_sum": heavy,
-        "weight_square": square,
-        "trial_square": square,
-        "trial_event": squares,
-        "event_square": squares,
-    }
+    sums = presence((count, weight, square), heavy, squares)
     traces = np.zeros(values, np.int64)
     np.add.at(traces, value[value >= 0], own.sums["count"][value >= 0])
     return Counted(traces, sums, np.repeat(np.arange(values), classes))
 
 
-def _powers(cell: Array, weights: Array, cells: int) -> list[Array]:
-    """Return the sums of the weights to the powers 0, 1 and 2 by cell."""
-    count = np.bincount(cell, minlength=cells)
-    if len(weights) and weights.min() == weights.max():
-        return [count, count * weights[0], count * weights[0] ** 2]
-    return [count, *(np.bincount(cell, weights**power, minlength=cells) for power in (1, 2))]
+def presence(totals: Sequence[Array], weight: Array, square: Array) -> dict[str, Array]:
+    """Return the sums of traces that have a value or not, as ``intervals.cluster_sums`` names them.
+
+    ``totals``: number, weight and squared weight of all traces; ``weight`` and ``square``: of those with the value.
+    """
+    number, heavy, squares = totals
+    return {
+        "cluster_count": number,
+        "trial_count": number,
+        "trial_sum": heavy,
+        "event_sum": weight,
+        "weight_square": squares,
+        "trial_square": squares,
+        "trial_event": square,
+        "event_square": square,
+    }
 
 
 class Shares(NamedTuple):

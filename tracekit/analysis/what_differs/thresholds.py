@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
-from tracekit.stats.intervals import effective_n
+from tracekit.stats.aggregates import steady
+from tracekit.stats.grouping import sum_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.what_differs.membership import Numbers
-    from tracekit.analysis.what_differs.selection import Side
     from tracekit.columns import Array
 
+MOST: Final = 50_000  # different numbers of a key that are told apart; of more, four digits
 _FEWEST: Final = 20  # traces a side
+_SAMPLE: Final = 4_096  # traces that say whether numbers follow time
+_DIGITS: Final = 4
+_IN_ORDER: Final = 0.99  # rank correlation with time of what is not a quantity
 
 
 class Threshold(NamedTuple):
@@ -49,25 +55,125 @@ class Threshold(NamedTuple):
     counts: tuple[int, int]
 
 
-def threshold(
-    selection: tuple[Side, Numbers], baseline: tuple[Side, Numbers], *, confidence: float
-) -> Threshold | None:
+class Distribution(NamedTuple):
+    """The different numbers of the traces of one side: how many traces have each, their weight, and its square."""
+
+    value: Array
+    number: Array
+    weight: Array
+    square: Array
+    is_rounded: bool = False
+
+    @classmethod
+    def of(cls, value: Array, weight: Array) -> Distribution:
+        """Return the numbers of some traces, those of a weight above 0."""
+        value, weight = value[weight > 0], weight[weight > 0]
+        return cls(value, np.ones(len(value), np.int64), weight, weight**2).merged()
+
+    def merged(self) -> Distribution:
+        """Return each number once, with four digits if there are very many."""
+        distinct, at = np.unique(self.value, return_inverse=True)
+        if len(distinct) > MOST and not self.is_rounded:
+            return self._replace(value=_rounded(self.value), is_rounded=True).merged()
+        weight, square = (sum_by(at, each, len(distinct)) for each in (self.weight, self.square))
+        count = np.zeros(len(distinct), np.int64)
+        np.add.at(count, at, self.number)
+        return Distribution(distinct, count, weight, square, self.is_rounded)
+
+    def with_(self, other: Distribution) -> Distribution:
+        """Return the numbers of both."""
+        is_rounded = self.is_rounded or other.is_rounded
+        columns = [np.concatenate(pair) for pair in zip(self[:4], other[:4], strict=True)]
+        if is_rounded:
+            columns[0] = _rounded(columns[0])
+        return Distribution(columns[0], columns[1], columns[2], columns[3], is_rounded).merged()
+
+    @property
+    def n_effective(self) -> float:
+        """Kish's effective number of traces."""
+        square = float(self.square.sum())
+        return float(self.weight.sum()) ** 2 / square if square > 0 else 0.0
+
+    def share_above(self, grid: Array) -> Array:
+        """Return the weighted share of traces with a number above each of some."""
+        reached = np.concatenate(([0.0], np.cumsum(self.weight)))
+        return np.asarray(1 - reached[np.searchsorted(self.value, grid, "right")] / reached[-1])
+
+
+class Times(NamedTuple):
+    """Numbers and starts of the traces with the smallest marks: a random sample that does not depend on the parts."""
+
+    mark: Array
+    value: Array
+    start_ns: Array
+
+    @classmethod
+    def of(cls, mark: Array, value: Array, start_ns: Array) -> Times:
+        """Return the sample of some traces, each with a mark that is as good as random."""
+        if len(mark) > _SAMPLE:
+            chosen = np.argpartition(mark, _SAMPLE)[:_SAMPLE]
+            mark, value, start_ns = mark[chosen], value[chosen], start_ns[chosen]
+        order = np.argsort(mark, kind="stable")
+        return cls(mark[order], value[order], start_ns[order])
+
+    def with_(self, other: Times) -> Times:
+        """Return the sample of both."""
+        return Times.of(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+    @property
+    def follow_time(self) -> bool:
+        """Whether numbers rise or fall with time, as counters, sequence numbers and timestamps do."""
+        if len(self.value) < _FEWEST:
+            return False
+        ranks = [stats.rankdata(values) for values in (self.value, self.start_ns)]
+        if any(each.min() == each.max() for each in ranks):
+            return False
+        return bool(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]) > _IN_ORDER)
+
+
+class NumberTally(NamedTuple):
+    """The numbers of one key: on both sides, of how many traces, and over time."""
+
+    sides: tuple[Distribution, ...]
+    trace_count: int
+    times: Times
+
+    def with_(self, other: NumberTally) -> NumberTally:
+        """Return the numbers of both."""
+        sides = tuple(mine.with_(theirs) for mine, theirs in zip(self.sides, other.sides, strict=True))
+        return NumberTally(sides, self.trace_count + other.trace_count, self.times.with_(other.times))
+
+
+def tallied(numbers: Numbers, masks: Sequence[Array], weights: Array, start_ns: Array, marks: Array) -> NumberTally:
+    """Return the numbers of one key of a set, of the traces of each mask."""
+    value, trace = numbers.value, numbers.trace
+    sides = tuple(Distribution.of(value[mask[trace]], weights[trace[mask[trace]]]) for mask in masks)
+    return NumberTally(sides, len(trace), Times.of(marks[trace], value, start_ns[trace]))
+
+
+def threshold(key: str, selection: Distribution, baseline: Distribution, *, confidence: float) -> Threshold | None:
     """Return the threshold with the largest difference of shares; None with too few traces on a side."""
-    parts = [_of_side(*each) for each in (selection, baseline)]
-    if min(len(values) for values, _ in parts) < _FEWEST:
+    if selection.is_rounded != baseline.is_rounded:
+        none = selection._replace(
+            **{name: getattr(selection, name)[:0] for name in ("value", "number", "weight", "square")}
+        )
+        empty = none._replace(is_rounded=True)
+        selection, baseline = selection.with_(empty), baseline.with_(empty)
+    counts = int(selection.number.sum()), int(baseline.number.sum())
+    if min(counts) < _FEWEST:
         return None
-    grid = np.unique(np.concatenate([values for values, _ in parts]))
-    above = [_share_above(values, weight, grid) for values, weight in parts]
+    grid = np.unique(np.concatenate([selection.value, baseline.value]))
+    above = [side.share_above(grid) for side in (selection, baseline)]
     difference = above[0] - above[1]
-    at = int(np.abs(difference).argmax())
-    n = [effective_n(weight) for _, weight in parts]
+    at = int(steady(np.abs(difference)).argmax())
+    n = selection.n_effective, baseline.n_effective
     scale = np.sqrt(n[0] * n[1] / (n[0] + n[1]))
     largest = float(abs(difference[at]))
     half = float(special.kolmogi(1 - confidence)) / scale
     is_more = difference[at] > 0
     ratios = [float(share[at] if is_more else 1 - share[at]) for share in above]
     return Threshold(
-        selection[1].key,
+        key,
         ">" if is_more else "<=",
         float(grid[at]),
         ratios[0],
@@ -75,30 +181,13 @@ def threshold(
         max(largest - half, -1.0),
         min(largest + half, 1.0),
         float(special.kolmogorov(scale * largest)),
-        (len(parts[0][0]), len(parts[1][0])),
+        counts,
     )
 
 
-def _of_side(side: Side, numbers: Numbers) -> tuple[Array, Array]:
-    """Return the numbers of the traces of a side, and their weights."""
-    weight = side.traces.weights.value[numbers.trace]
-    mine = side.chosen[numbers.trace] & (weight > 0)
-    return numbers.value[mine], weight[mine]
-
-
-def _share_above(values: Array, weight: Array, grid: Array) -> Array:
-    """Return the weighted share of values above each number."""
-    order = np.argsort(values, kind="stable")
-    reached = np.concatenate(([0.0], np.cumsum(weight[order])))
-    return np.asarray(1 - reached[np.searchsorted(values[order], grid, "right")] / reached[-1])
-
-
-def follows_time(numbers: Numbers, start_ns: Array) -> bool:
-    """Return whether numbers rise or fall with time, as counters, sequence numbers and timestamps do."""
-    if len(numbers.value) < _FEWEST:
-        return False
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (numbers.value, start_ns)]
-    return bool(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]) > _IN_ORDER)
-
-
-_IN_ORDER: Final = 0.99  # rank correlation with time of what is not a quantity
+def _rounded(value: Array) -> Array:
+    """Return numbers with four digits."""
+    size = np.abs(value)
+    exponent = np.floor(np.log10(size, out=np.zeros(len(size)), where=size > 0))
+    factor = 10.0 ** (exponent - _DIGITS + 1)
+    return np.asarray(np.round(value / factor) * factor)

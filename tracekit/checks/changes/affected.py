@@ -26,10 +26,12 @@ from tracekit.text import clean, count, duration, from_to, interval, plural, rat
 
 if TYPE_CHECKING:
     from tracekit.analysis.what_differs.result import Differences
+    from tracekit.analysis.what_differs.roots import Roots
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.analysis.what_differs.values import ValueShares
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
 _MOST: Final = 0.5  # of the excess: less is no answer to who is affected
@@ -64,8 +66,8 @@ class Band:
 
     where: str
     condition: str
-    now: TraceSet
-    was: TraceSet
+    now: TraceSet | Parts
+    was: TraceSet | Parts
     what: str
     names: tuple[str, str]
     verb: tuple[str, str]
@@ -75,6 +77,17 @@ class Band:
     def sides(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
         """Slow or failed requests and the others: of the current traces, and of the baseline."""
         return sides_of(self.now, self.condition), sides_of(self.was, self.condition)
+
+    @property
+    def roots(self) -> tuple[Roots, Roots]:
+        """Root spans of the traces that are looked at: current ones and those of the baseline."""
+        return self.sides[0][0].roots, self.sides[1][0].roots
+
+    @property
+    def trace_counts(self) -> tuple[int, int]:
+        """Numbers of traces that are looked at."""
+        now, was = self.roots
+        return now.trace_count, was.trace_count
 
     @property
     def code(self) -> str:
@@ -133,7 +146,7 @@ def _slow(case: Case) -> Band | None:
         return None
     where = f"depth == 0 and service_name == {row['service_name']!r} and operation == {row['operation']!r}"
     limit = int(row["baseline_p95_ns"])
-    now, was = (side.traces.where(where) for side in (changes.now, changes.before))
+    now, was = (side.source.where(where) for side in (changes.now, changes.before))
     verb = f"exceed {duration(limit)}, the p95 of the baseline", "exceed it"
     condition, names = f"depth == 0 and duration_ns > {limit}", (f"slower than {duration(limit)}", "the rest")
     return Band(where, condition, now, was, f"{name_of(row)} requests", names, verb, f"{changes.now.counted}request")
@@ -144,14 +157,14 @@ def _failed(case: Case) -> Band | None:
     changes = comparable_changes(case)
     if changes is None or not has_risen(changes):
         return None
-    now, was = changes.now.traces, changes.before.traces
+    now, was = changes.now.source, changes.before.source
     names, verb = ("failed", "succeeded"), ("failed", "failed")
     return Band("", FAILED, now, was, "requests", names, verb, f"{changes.now.counted}request")
 
 
 def _has_contrast(band: Band) -> bool:
     """Return whether some, but not all of the current requests are slow or failed, and the baseline has any."""
-    return all(side.trace_count for side in band.sides[0]) and bool(len(band.was))
+    return all(side.trace_count for side in band.sides[0]) and bool(band.trace_counts[1])
 
 
 def _affected(band: Band) -> Affected:
@@ -164,9 +177,7 @@ def _affected(band: Band) -> Affected:
         masks = now.has_any(named), before.has_any(named)
         if named and not masks[0].all() and _share_of_excess(band, *masks) >= _MOST:
             return Affected(band, differences, key, table, *masks)
-    return Affected(
-        band, differences, "", pd.DataFrame(), *(np.zeros(len(side), bool) for side in (band.now, band.was))
-    )
+    return Affected(band, differences, "", pd.DataFrame(), *(np.zeros(count, bool) for count in band.trace_counts))
 
 
 def _differences(band: Band) -> Differences:
@@ -184,7 +195,7 @@ def _compared(band: Band, now: ValueShares, before: ValueShares) -> pd.DataFrame
     sides = [found.table(0.95).set_index("value") for found in (before, now)]
     shown = sides[1].add_prefix("current_").join(sides[0].add_prefix("baseline_")).reset_index()
     level = family_level(int((shown["current_trace_count"] >= ENOUGH).sum()))
-    every = dict(zip(_RATIOS, share_of(band.sides[1], np.ones(len(band.was), bool), level), strict=True))
+    every = dict(zip(_RATIOS, share_of(band.sides[1], np.ones(band.trace_counts[1], bool), level), strict=True))
     strict = [found.table(level).set_index("value").reindex(shown["value"])[list(_RATIOS)] for found in (before, now)]
     limits = [table.to_numpy(float).T for table in (strict[0].fillna(every), strict[1])]
     change = difference_limits(*(Limited(*columns) for columns in limits))
@@ -194,7 +205,7 @@ def _compared(band: Band, now: ValueShares, before: ValueShares) -> pd.DataFrame
 def _share_of_excess(band: Band, mask: Array, old: Array) -> float:
     """Return which part of the additional slow or failed requests is among the affected ones."""
     parts = []
-    weights = band.now.weights.value
+    weights = band.roots[0].weight
     for now, was in ((mask, old if old.any() else ~old), (~mask, ~old)):
         more = share_of(band.sides[0], now, 0.95)[0] - (share_of(band.sides[1], was, 0.95)[0] if was.any() else 0.0)
         parts.append(max(0.0, more) * float(weights[now].sum()))
@@ -213,7 +224,8 @@ def _finding(found: Affected) -> Finding:
     is_new = not np.isfinite(was)
     shares = ratio(value) if is_new else from_to(was, value, ratio)
     which = f" of those with {clean(first['value'], limit=_NAME)}" * (len(named) > 1)
-    part = _weight(band.now, found.now) / _weight(band.now, np.ones(len(band.now), bool))
+    weights = band.roots[0].weight
+    part = float(weights[found.now].sum() / weights.sum())
     times = _p95(found, is_affected=True)
     customers = customers_of(band.now, found.now & band.sides[0][0].chosen)
     whose = "" if customers is None else f", from {customers.words}"
@@ -234,7 +246,7 @@ def _finding(found: Affected) -> Finding:
             "key": found.key,
             "values": named["value"].tolist(),
             "request_count": int(found.now.sum()),
-            "of_count": len(band.now),
+            "of_count": band.trace_counts[0],
             "request_ratio": part,
             "value": value,
             "low": low,
@@ -244,11 +256,6 @@ def _finding(found: Affected) -> Finding:
         | ({} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}),
         code=f"{band.code}.values({found.key!r})",
     )
-
-
-def _weight(traces: TraceSet, mask: Array) -> float:
-    """Return the sum of the weights of some traces."""
-    return float(traces.weights.value[mask].sum())
 
 
 def _who(found: Affected, named: pd.DataFrame) -> str:
@@ -263,10 +270,9 @@ def _p95(found: Affected, *, is_affected: bool) -> str:
     if found.band.condition == FAILED:
         return ""
     times = []
-    for traces, mask in ((found.band.was, found.was), (found.band.now, found.now)):
-        root = traces.forest.root_row
-        mine = traces.has_duration[root] & ~traces.is_inferred[root] & (mask == is_affected)
-        took = Histogram.of(np.zeros(mine.sum(), np.int64), traces.duration_ns[root[mine]], traces.weights.value[mine])
+    for roots, mask in zip(found.band.roots[::-1], (found.was, found.now), strict=True):
+        mine = roots.is_timed & ~roots.is_inferred & (mask == is_affected)
+        took = Histogram.of(np.zeros(mine.sum(), np.int64), roots.duration_ns[mine], roots.weight[mine])
         times.append(float(took.quantiles((0.95,), 1)[0, 0]))
     before, now = times
     return f": p95 {from_to(before, now) if np.isfinite(before) else duration(now)}"

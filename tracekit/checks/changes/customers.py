@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.what_differs.membership import membership, owned
+from tracekit.analysis.what_differs.values import values_by_trace
 from tracekit.redaction.keys import LABEL
 from tracekit.text import plural
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
 
 _RECORDED: Final = 0.95  # of the requests have exactly one value: with fewer, their number says little
 _FEWEST: Final = 5  # requests
@@ -54,18 +55,19 @@ class Customers(NamedTuple):
         return f"{'' if self.is_all else 'at least '}{plural(self.value_count, self.noun)}"
 
 
-def customers_of(traces: TraceSet, chosen: Array) -> Customers | None:
+def customers_of(traces: TraceSet | Parts, chosen: Array) -> Customers | None:
     """Return from how many customers the chosen requests came; None where (nearly) all of them do not say so.
+
+    They are not counted in a store.
 
     The first of customer, tenant, organization, account and user whose key has exactly one value on (nearly) every
     request counts.
     """
     wanted = int(chosen.sum())
-    if wanted < _FEWEST:
+    if wanted < _FEWEST or not isinstance(traces, TraceSet):
         return None
-    entries = owned(traces)
     for key, noun in _keys(traces):
-        found = membership(traces, entries, least=1, only=key)
+        found = values_by_trace(traces, key)
         is_somebody = np.array([not _is_nobody(text) for text in found.texts], bool)
         seen = pd.DataFrame({"trace": found.trace, "value": found.value})
         seen = seen[chosen[found.trace] & is_somebody[found.value]] if len(seen) else seen

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.what_differs.values import ValueShares
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
 _SLOWEST: Final = "slowest 5%"
@@ -39,7 +40,7 @@ class _Group(NamedTuple):
     """Some requests, those of them that are slow or failed, and the words for them."""
 
     check: str
-    traces: TraceSet
+    traces: TraceSet | Parts
     code: str
     selection: str
     subject: str
@@ -58,7 +59,7 @@ def slow_requests(case: Case) -> list[Finding]:
     where = f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
     code = f"tk.what_differs(traces.where({where!r}), {_SLOWEST!r}, pairs=False)"
     subject, noun = f"the {_SLOWEST} of {name_of(entry)} requests", f"{seen.counted}request"
-    return _findings(_Group("slow_requests", seen.traces.where(where), code, _SLOWEST, subject, "are among them", noun))
+    return _findings(_Group("slow_requests", seen.source.where(where), code, _SLOWEST, subject, "are among them", noun))
 
 
 def failed_requests(case: Case) -> list[Finding]:
@@ -68,7 +69,7 @@ def failed_requests(case: Case) -> list[Finding]:
         return []
     code = f"tk.what_differs(traces, {FAILED!r}, pairs=False)"
     noun = f"{seen.counted}request"
-    return _findings(_Group("failed_requests", seen.traces, code, FAILED, "the failed requests", "failed", noun))
+    return _findings(_Group("failed_requests", seen.source, code, FAILED, "the failed requests", "failed", noun))
 
 
 def _is_answered(case: Case) -> bool:
@@ -101,7 +102,7 @@ def _named(shares: ValueShares) -> list[str]:
 
 def _part(sides: tuple[Side, Side], mask: Array) -> float:
     """Return which part of the slow or failed requests is in the mask."""
-    weights, selection = sides[0].traces.weights.value, sides[0].chosen
+    weights, selection = sides[0].roots.weight, sides[0].chosen
     return float(weights[selection & mask].sum() / weights[selection].sum())
 
 

@@ -124,8 +124,9 @@ def _of_endpoint(made: Made, without: WhatIf) -> Quantile:
     """Return the predicted p95 of the requests to the endpoint that regressed most."""
     assert made.regression is not None
     assert made.regression.band is not None
-    traces = made.regression.band.now
-    weight = dict(zip(traces.trace_ids, traces.weights.value.tolist(), strict=True))
+    roots = made.regression.band.roots[0]
+    ids = roots.ids(np.arange(roots.trace_count))
+    weight = dict(zip(ids, roots.weight.tolist(), strict=True))
     table = without.traces[without.traces["trace_id"].isin(weight)]
     weights = table["trace_id"].map(weight).to_numpy(float)
     mine = table[weights > 0]

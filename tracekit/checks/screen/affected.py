@@ -34,9 +34,9 @@ def affected(made: Made) -> Finding | None:
 
 def _everybody(band: Band) -> Finding:
     """Return which share of the requests is slow or failed, where no attribute sets them apart."""
-    shares = [share_of(side, np.ones(len(side[0].traces), bool), 0.95) for side in band.sides]
+    shares = [share_of(side, np.ones(len(side[0].chosen), bool), 0.95) for side in band.sides]
     value, low, high = shares[0]
-    named = f"{count(band.sides[0][0].trace_count)} of {plural(len(band.now), band.noun)}"
+    named = f"{count(band.sides[0][0].trace_count)} of {plural(band.trace_counts[0], band.noun)}"
     customers = customers_of(band.now, band.sides[0][0].chosen)
     whose = "" if customers is None else f" from {customers.words}"
     text = (
@@ -44,7 +44,7 @@ def _everybody(band: Band) -> Finding:
         f"{interval(low, high, ratio)}). No attribute of the requests says whose they are."
     )
     values = {} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}
-    estimate = Estimate(value, "ratio", low, high, len(band.now))
+    estimate = Estimate(value, "ratio", low, high, band.trace_counts[0])
     return Finding("affected", "notice", text, estimate, values={**estimate.values, **values}, code=band.code)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tracekit.analysis.deployments import first_versions, given_deployments, labels_of
-from tracekit.analysis.partials import in_memory
+from tracekit.analysis.deployments import earliest, first_versions, given_deployments, labels_of
+from tracekit.analysis.partials import over_parts
 from tracekit.checks.changes.over_time import timeline_of
+from tracekit.checks.overview import overview
 from tracekit.checks.screen.course import course_of
 from tracekit.checks.screen.served import served, served_last
 from tracekit.findings import Finding
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.checks.screen.made import Made
+    from tracekit.traces import TraceSet
 
 UNDATED: Final = "When in these traces the regression began is not known."
 _NAME: Final = 80
@@ -100,7 +103,7 @@ def releases(case: Case) -> list[Release]:
 
 def timing_of(made: Made, release: Release) -> Timing:
     """Return when a release came and went; without a regression it is not late."""
-    table = served(made.case.traces, release.service_name)
+    table = served(made.case.source, release.service_name)
     mine = table[table["version"] == release.version]
     if mine.empty:
         return Timing(is_late=False, is_serving=False)
@@ -120,9 +123,9 @@ def in_baseline(case: Case, release: Release) -> bool:
 def version_before(case: Case, release: Release) -> str | None:
     """Return the version of the service that served last before a release: in the baseline, or in the recording."""
     if case.recording is not None:
-        return served_last(in_memory(case.recording), release.service_name, release.version, release.first_ns)
+        return served_last(case.recording, release.service_name, release.version, release.first_ns)
     return None if case.baseline is None else served_last(
-        case.baseline.traces, release.service_name, release.version, None)  # fmt: skip
+        case.baseline.source, release.service_name, release.version, None)  # fmt: skip
 
 
 def _of_recording(row: dict[Hashable, Any]) -> Release:
@@ -134,19 +137,31 @@ def _of_recording(row: dict[Hashable, Any]) -> Release:
 
 def _versions(case: Case) -> pd.DataFrame:
     """Return the first time of each version of each service of one side."""
-    return first_versions(case.traces)
+    return over_parts(case.source, first_versions, _earliest).state
 
 
 def _has_versions(case: Case) -> bool:
     """Return whether a span has a version, also one without a time."""
-    return bool((case.traces.codes("service_version").codes >= 0).any())
+    return bool(over_parts(case.source, _have_versions, operator.or_).state)
+
+
+def _have_versions(traces: TraceSet) -> bool:
+    """Return whether a span has a version."""
+    return bool((traces.codes("service_version").codes >= 0).any())
+
+
+def _earliest(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Return the first time of each version in two parts."""
+    return earliest([first, second])
 
 
 def _released(made: Made, found: list[Release], timing: list[Timing]) -> list[str]:
     """Return the sentences about versions."""
     if not found:
         cases = [one for one in (made.case, made.case.baseline) if one is not None]
-        if not all(len(one.traces) for one in cases):  # nothing is known about the versions of an empty side
+        if not all(
+            one.result(overview).trace_count for one in cases
+        ):  # nothing is known about the versions of an empty side
             return []
         if all(_has_versions(one) for one in cases):
             return ["No new service version."]

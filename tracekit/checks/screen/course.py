@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from tracekit.analysis.change_points import ERRORS, LATENCY, ONSET, RECOVERY
+from tracekit.analysis.what_differs.roots import roots_of
 from tracekit.checks.changes.over_time import timeline_of
 from tracekit.checks.request_keys import share_of
 from tracekit.checks.screen.variation import dispersion_of
-from tracekit.schema import Quality
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.onset import onset_limits
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tracekit.checks.changes.affected import Band
     from tracekit.checks.screen.made import Made, Regression
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
 
 _LAST: Final = 4  # the last part of the requests, one in so many, says whether the regression goes on
 _LEAST: Final = 10  # requests in it
@@ -90,14 +89,14 @@ def _between_sides(made: Made, band: Band | None) -> tuple[int | None, int | Non
     changes = made.changes
     if changes is None or changes.before.period_ns is None:
         return None, None, False
-    starts = [_starts(side.traces) for side in (changes.before, changes.now)]
+    starts = [roots_of(side.source).started_ns for side in (changes.before, changes.now)]
     if not all(np.isfinite(each).any() for each in starts) or np.nanmax(starts[0]) >= np.nanmin(starts[1]):
         return None, None, False
     ends = changes.before.period_ns[1]
     if band is None:
         return ends, None, True
     now, was = _affected(made, band)
-    begun = _starts(band.now)
+    begun = band.roots[0].started_ns
     mine = np.flatnonzero(now & (band.sides[0][0].chosen | band.sides[0][1].chosen))
     mine = mine[np.argsort(begun[mine], kind="stable")]
     is_slow = band.sides[0][0].chosen[mine]
@@ -118,7 +117,7 @@ def _is_ongoing(made: Made, band: Band | None) -> bool | None:
     if band is None or made.is_baseline_later:
         return None
     now, was = _affected(made, band)
-    begun = _starts(band.now)
+    begun = band.roots[0].started_ns
     mine = np.flatnonzero(now & np.isfinite(begun))
     last = mine[np.argsort(begun[mine], kind="stable")][-max(len(mine) // _LAST, _LEAST) :]
     if len(last) < _LEAST or not was.any():
@@ -133,12 +132,5 @@ def _is_ongoing(made: Made, band: Band | None) -> bool | None:
 def _affected(made: Made, band: Band) -> tuple[Array, Array]:
     """Return which requests of a band are affected, now and in the baseline; all of them where nobody is named."""
     named = made.affected(band)
-    now, was = np.ones(len(band.now), bool), np.ones(len(band.was), bool)
+    now, was = (np.ones(count, bool) for count in band.trace_counts)
     return (now, was) if named is None else (named.now, named.was if named.was.any() else was)
-
-
-def _starts(traces: TraceSet) -> Array:
-    """Return the start of every root span in ns, NaN where it is unknown."""
-    spans, root = traces.columns.spans, traces.forest.root_row
-    known = (spans.quality[root] & Quality.NO_START) == 0
-    return np.where(known, spans.start_ns[root].astype(np.float64), np.nan)

@@ -39,7 +39,7 @@ def _calls(made: Made, found: Cause, trace_id: str) -> str:
     """Return how often the exemplar has the operation that grew; empty where no operation did."""
     if found.row is None or made.changes is None or made.changes.comparison is None:
         return ""
-    traces = made.case.traces.trace(trace_id)
+    traces = made.case.result(overview).having([trace_id]).trace(trace_id)
     is_named = traces.spans["operation"].astype(str) == found.row["operation"]
     is_mine = traces.spans["service_name"].astype(str) == found.row["service_name"]
     number = int((is_named & is_mine).sum())

@@ -110,7 +110,7 @@ def _nothing(made: Made, changes: Changes) -> Finding | None:
         return None
     entries = changes.entries
     tested = int(entries["p95_change_low_ns"].notna().sum())
-    sizes = len(changes.before.traces), len(changes.now.traces)
+    sizes = changes.before.trace_count, changes.now.trace_count
     traces = from_to(*sizes, count)
     if min(sizes) < ENOUGH:
         text = f"Too few traces to compare (n = {traces}): no statement on a regression."

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import stats
 
-from tracekit.completeness import latencies
-from tracekit.schema import Quality
+from tracekit.analysis.what_differs.roots import roots_of
 
 if TYPE_CHECKING:
+    from tracekit.analysis.what_differs.roots import Roots
     from tracekit.checks.changes.affected import Band
     from tracekit.checks.comparison import Changes
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
 
 STRETCHES: Final = 20  # of a baseline, at most ...
 _LEAST: Final = 8  # ... requests in each, and ...
@@ -30,7 +29,7 @@ def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Arra
     the baseline, are those of whoever is affected; both they and all requests are tested (Bonferroni).
     """
     if band is None:
-        before, now = (_latencies(side.traces) for side in (changes.before, changes.now))
+        before, now = (_latencies(roots_of(side.source)) for side in (changes.before, changes.now))
         return _p_value(before, now)
     whole = _p_value(_outcomes(band, 1), _outcomes(band, 0))
     if group is None or not group[1].any():
@@ -70,24 +69,15 @@ def _stretches(start: Array, value: Array) -> Array:
     return np.array([part.mean() for part in np.array_split(ordered, count)]) if count else np.empty(0)
 
 
-def _latencies(traces: TraceSet) -> tuple[Array, Array]:
+def _latencies(roots: Roots) -> tuple[Array, Array]:
     """Return start and latency of the finished requests."""
-    took = latencies(traces.lookup, traces.forest)
-    start, is_dated = _starts(traces)
-    known = took.is_known & is_dated
-    return start[known], np.asarray(took.value, np.float64)[known]
+    known = roots.is_timed & roots.is_dated
+    return roots.start_ns[known], roots.duration_ns[known].astype(np.float64)
 
 
 def _outcomes(band: Band, side: int, group: Array | None = None) -> tuple[Array, Array]:
     """Return start of the requests of one side of a band (0: current), and 1 where they are slow or failed."""
     selection, others = band.sides[side]
-    start, is_dated = _starts(selection.traces)
-    known = (selection.chosen | others.chosen) & is_dated
+    known = (selection.chosen | others.chosen) & selection.roots.is_dated
     known = known if group is None else known & group
-    return start[known], selection.chosen[known].astype(np.float64)
-
-
-def _starts(traces: TraceSet) -> tuple[Array, Array]:
-    """Return the start of every root span, and whether it is known."""
-    spans, root = traces.columns.spans, traces.forest.root_row
-    return spans.start_ns[root], (spans.quality[root] & Quality.NO_START) == 0
+    return selection.roots.start_ns[known], selection.chosen[known].astype(np.float64)
