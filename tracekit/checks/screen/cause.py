@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tracekit.analysis.suspects.ranking import MORE_CALLS
+from tracekit.analysis.suspects.ranking import FAILURES, MORE_CALLS
 from tracekit.checks.changes.operations import factors_of
 from tracekit.checks.names import place_of
 from tracekit.findings import Finding
@@ -50,7 +50,7 @@ def _numbers_of(one: Finding) -> Mapping[str, Any]:
 def cause_of(made: Made) -> Cause:
     """Return what explains the regression: the first likely suspect, and the operation with the largest increase."""
     suspect = made.warning("suspects") or _calling_more(made)
-    row = _largest(made)
+    row = None if _is_failing(made, suspect) else _largest(made)
     name = (
         str(_numbers_of(suspect)["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
     )
@@ -80,6 +80,12 @@ def cause(made: Made) -> Finding | None:
         values=_values(found),
         code="tk.suspects(before, traces)" if found.suspect is not None else "" if main is None else main.code,
     )
+
+
+def _is_failing(made: Made, suspect: Finding | None) -> bool:
+    """Return whether more requests fail because the likely suspect does: latency then says nothing about it."""
+    is_about_errors = made.regression is not None and made.regression.metric == "error_rate"
+    return is_about_errors and suspect is not None and _numbers_of(suspect).get("kind") == FAILURES
 
 
 def _calling_more(made: Made) -> Finding | None:
