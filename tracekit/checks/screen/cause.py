@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tracekit.analysis.suspects.ranking import FAILURES, MORE_CALLS
 from tracekit.checks.changes.operations import factors_of
 from tracekit.checks.names import place_of
+from tracekit.checks.screen.query import query_of
 from tracekit.findings import Finding
 from tracekit.text import clean, interval, p_value, plural, ratio, signed_duration
 
@@ -69,7 +70,9 @@ def cause(made: Made) -> Finding | None:
     if found.suspect is None and found.row is None and found.pattern is None:
         text = "Not known: no service and no operation explains the change significantly."
         return Finding("screen.cause", "info", text, values={"service_name": None}, code="tk.suspects(before, traces)")
-    words = [*_mechanism(found), *_share(found, made.changes), *_suspect(found)]
+    query = query_of(made, found) if found.pattern is None else None
+    more = [] if query is None else [f"Query: {query.words}."]
+    words = [*_mechanism(found), *_share(found, made.changes), *more, *_suspect(found)]
     main = found.suspect or found.pattern or made.first("change", "regressed")
     return Finding(
         "screen.cause",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import stats
 
+from tracekit.checks.screen.own_values import own_values
 from tracekit.completeness import latencies
 from tracekit.schema import Quality
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tracekit.checks.changes.affected import Band
     from tracekit.checks.comparison import Changes
     from tracekit.columns import Array
+    from tracekit.findings import Finding
     from tracekit.traces import TraceSet
 
 STRETCHES: Final = 20  # of a baseline, at most ...
@@ -36,6 +38,22 @@ def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Arra
     if group is None or not group[1].any():
         return whole
     return min(1.0, 2 * min(whole, _p_value(_outcomes(band, 1, group[1]), _outcomes(band, 0, group[0]))))
+
+
+def p_of_own_values(changes: Changes, finding: Finding) -> float | None:
+    """Return the p-value of what a finding is about, from its own variation; None for findings on whole requests.
+
+    An operation, a service or calls can be worse beyond doubt where the latency of all requests varies by more.
+    """
+    parts = []
+    for side in (changes.before, changes.now):
+        own = own_values(side, finding)
+        if own is None:
+            return None
+        start, is_dated = _starts(side.traces)
+        known = own.has_value & is_dated
+        parts.append((start[known], own.value[known]))
+    return _p_value(*parts)
 
 
 def _p_value(before: tuple[Array, Array], now: tuple[Array, Array]) -> float:
