@@ -106,7 +106,8 @@ def _record(given: argparse.Namespace, incident: Incident, number: int, role: st
     part = path.with_suffix(".part")
     part.write_text("".join(f"{line}\n" for line in made.lines), encoding="utf-8")
     part.replace(path)
-    print(f"{path.name}: {incident.title}; {sum(made.statuses.values())} requests, delay {gauge.delay_ms:.2f} ms", flush=True)
+    answered = sum(made.statuses.values())
+    print(f"{path.name}: {incident.title}; {answered} requests, delay {gauge.delay_ms:.2f} ms", flush=True)
 
 
 def _warmup(given: argparse.Namespace, number: int) -> list[Planned]:

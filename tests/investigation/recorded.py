@@ -17,7 +17,11 @@ KNOWN = 1  # the recorder keeps every trace
 ALARMS = ("critical", "warning")
 MECHANISMS = {  # incident, or kind of fault: what the likely cause says
     "slow-ledger": ("N+1 calls",),
-    "query-per-item": ("N+1 calls", "calls per request", "in the baseline; "),  # two to five items: seldom as many as an N+1 pattern has
+    "query-per-item": (
+        "N+1 calls",
+        "calls per request",
+        "in the baseline; ",
+    ),  # two to five items: seldom as many as an N+1 pattern has
     "naive-retries": ("Retries",),
     "exhausted-inventory": ("confirm at warehouse", "Waits"),
     "cold-ledger": ("Cold starts", "start environment"),

@@ -75,7 +75,7 @@ def own_band(made: Made, finding: Finding) -> OwnBand | None:
     verb = (f"spend more than {duration(limit)} in {place}, the p95 of the baseline", "do") if is_time else (
         f"have failed calls or spans of {place}", "have")  # fmt: skip
     names = ("with more", "the rest")
-    what, noun = f"requests with {place}", f"{changes.now.counted}request"
+    what, noun = f"requests that reach {place}", f"{changes.now.counted}request"
     return OwnBand("", "", now, was, what, names, verb, noun, (value > limit, before > limit))
 
 
