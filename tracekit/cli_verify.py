@@ -16,7 +16,9 @@ DIFFERENT = 1
 
 
 def verify(
-    report: Annotated[Path, typer.Argument(help="HTML report of tracekit.", show_default=False)],
+    report: Annotated[
+        Path, typer.Argument(help="HTML report of tracekit, or postmortem as HTML or Markdown.", show_default=False)
+    ],
     files: Annotated[
         list[str] | None,
         typer.Argument(

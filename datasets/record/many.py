@@ -1,7 +1,8 @@
 """Record many incidents and healthy periods of one shop: ``python datasets/record/many.py FOLDER --count 40``.
 
 Each incident is preceded by a healthy recording with other requests; so is the next one, which makes quiet pairs.
-``truth.jsonl`` in the folder has a line per incident.  Recordings that exist already are kept.
+``truth.jsonl`` has a line per recording: how late processes were woken, which shows other load, and what was planted.
+Recordings that exist already are kept.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import measure
 from faults import Fault, Kind
+from gauge import Gauge
 from incidents import (
     COLD_LEDGER,
     EXHAUSTED_INVENTORY,
@@ -75,7 +77,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=40, help="number of incidents")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--traces", type=int, default=300, help="requests of each recording")
+    parser.add_argument("--traces", type=int, default=500, help="requests of each recording")
     parser.add_argument("--rate", type=float, default=20.0)
     parser.add_argument("--warmup", type=int, default=60)
     given = parser.parse_args()
@@ -95,16 +97,17 @@ def _record(given: argparse.Namespace, incident: Incident, number: int, role: st
         return
     prefix = f"{role[0]}{given.seed}.{number}"
     load = plan(given.seed, given.traces, given.rate, prefix)
-    made = record(incident, seed=SHOP_SEED, warmup=_warmup(given, number), load=load, zoned=zoned)
-    if role == "incident":
-        truth = _truth(incident, made.lines, made.deployed_ns, load)
-        line = json.dumps({"number": number, "recording": path.name, **truth})
-        with (given.folder / "truth.jsonl").open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+    with Gauge() as gauge:
+        made = record(incident, seed=SHOP_SEED, warmup=_warmup(given, number), load=load, zoned=zoned)
+    truth = _truth(incident, made.lines, made.deployed_ns, load) if role == "incident" else {}
+    line = json.dumps({"number": number, "recording": path.name, "delay_ms": round(gauge.delay_ms, 3), **truth})
+    with (given.folder / "truth.jsonl").open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
     part = path.with_suffix(".part")
     part.write_text("".join(f"{line}\n" for line in made.lines), encoding="utf-8")
     part.replace(path)
-    print(f"{path.name}: {incident.title}; {sum(made.statuses.values())} requests", flush=True)
+    answered = sum(made.statuses.values())
+    print(f"{path.name}: {incident.title}; {answered} requests, delay {gauge.delay_ms:.2f} ms", flush=True)
 
 
 def _warmup(given: argparse.Namespace, number: int) -> list[Planned]:

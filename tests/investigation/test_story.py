@@ -15,7 +15,7 @@ from tracekit.checks.postmortem.result import LENGTHS, TITLES
 from tracekit.cli import app
 from tracekit.errors import RenderError
 from tracekit.investigation import story as making
-from tracekit.report.ledger import ledger_in, not_shown, words_of
+from tracekit.report.ledger import ledger_in, not_shown, with_claims_in_comment, words_of
 from tracekit.samples import sample_paths
 
 EVIL = {
@@ -90,6 +90,68 @@ def test_any_digit_of_a_sentence_is_noticed(case, tmp_path, length):
     for at in np.random.default_rng(0).permutation(digits)[:250].tolist():
         changed = f"{words[:at]}{(int(words[at]) + 1) % 10}{words[at + 1 :]}"
         assert list(not_shown(stated, changed)), words[at - 60 : at + 20]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_markdown_is_verified_as_html_is(case, sides, tmp_path, length):
+    path = case.postmortem(tmp_path / "a.md", length=length)
+    found = tk.verify(path, sides[1], baseline=sides[0])
+    assert found.is_verified, found.differences
+    assert (found.table["kind"] == "claim").sum() > 5
+    assert not tk.verify(path, sides[0], baseline=sides[0]).is_verified
+    assert MarkdownIt().render(path.read_text()).count("tracekit-claims") == 1  # in a comment, which nobody sees
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_any_digit_of_markdown_is_noticed(case, tmp_path, length):
+    """Of the sentences, in each of their places, and of the claims behind them."""
+    text = case.postmortem(tmp_path / "a.md", length=length).read_text()
+    stated, is_as_written = ledger_in(text, "a.md")
+    words = words_of(text)
+    assert is_as_written
+    assert not list(not_shown(stated, words))
+    texts = {"".join(claim["text"].replace("`", "").split()) for claim in stated["claims"]}
+    within = [at for one in texts for found in re.finditer(re.escape(one), words) for at in range(*found.span())]
+    digits = sorted({at for at in within if words[at].isdecimal()})
+    assert len(digits) > 50
+    for at in np.random.default_rng(1).permutation(digits)[:250].tolist():
+        changed = f"{words[:at]}{(int(words[at]) + 1) % 10}{words[at + 1 :]}"
+        assert list(not_shown(stated, changed)), words[at - 60 : at + 20]
+    inside = [at for at in range(text.index('{"ledger"'), len(text)) if text[at].isdecimal()]
+    for at in np.random.default_rng(2).choice(inside, 50, replace=False).tolist():
+        changed = f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}"
+        try:
+            assert not ledger_in(changed, "a.md")[1], changed[at - 40 : at + 10]
+        except tk.TracekitError as error:  # the version of the claims, or an escape
+            assert "expected a report with claims" in str(error)  # noqa: PT017 - either is noticed
+
+
+def test_a_changed_sentence_of_markdown_is_noticed(case, sides, tmp_path):
+    path = case.postmortem(tmp_path / "a.md", length="executive")
+    text = path.read_text()
+    at = text.index("Roll back inventory to 4") + len("Roll back inventory to ")
+    path.write_text(f"{text[:at]}5{text[at + 1 :]}")
+    found = tk.verify(path, sides[1], baseline=sides[0])
+    assert set(found.differences["status"]) == {"not shown"}
+
+
+def test_a_template_of_ones_own_need_not_show_all_sentences(case, sides, tmp_path):
+    template = tmp_path / "own.md"
+    template.write_text("# {{ title }}\n\n{% for line in impact %}\n* {{ line.text }}\n{% endfor %}\n")
+    path = case.postmortem(tmp_path / "a.md", template=template)
+    found = tk.verify(path, sides[1], baseline=sides[0])
+    assert found.is_verified, found.differences
+    path.write_text(path.read_text().replace("2", "3", 1))
+    assert not tk.verify(path, sides[1], baseline=sides[0]).is_verified
+
+
+def test_a_comment_does_not_end_in_its_claims():
+    text = with_claims_in_comment("# A\n", {"ledger": 1, "claims": [{"text": "a --> b <!-- c", "id": "x"}]},
+                                  is_own_template=True)  # fmt: skip
+    assert text.count("-->") == 1
+    stated, is_as_written = ledger_in(text, "a.md")
+    assert is_as_written
+    assert stated["claims"][0]["text"] == "a --> b <!-- c"
 
 
 def test_one_copy_of_a_sentence_and_the_appendix_are_noticed(case, sides, tmp_path):
@@ -181,13 +243,19 @@ def test_names_do_not_become_markup_in_markdown(hostile, tmp_path):
     plain = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
     tokens = plain.parse(text)
     inline = [child for token in tokens for child in token.children or []]
-    assert not [one for one in (*tokens, *inline) if one.type in {"html_block", "html_inline", "table_open", "hr"}]
+    markup = [one for one in (*tokens, *inline) if one.type in {"html_block", "html_inline", "table_open", "hr"}]
+    assert [one.content.startswith("<!-- tracekit-claims ") and one.content.endswith("-->\n") for one in markup] == [
+        True
+    ]
+    stated, _ = ledger_in(text, "a.md")
+    assert not list(not_shown(stated, words_of(text)))
     assert {one.attrs["src"] for one in inline if one.type == "image"} == {"a-timeline.svg", "a-change.svg"}
     assert not [one for one in inline if one.type == "link_open"]
     heads = [tokens[at + 1].content for at, one in enumerate(tokens) if one.type == "heading_open" and one.tag == "h2"]
     assert set(heads) <= {*TITLES.values(), "Appendix"}
     assert "49" not in [one.content for one in inline]
-    outside = re.sub(r"(`+).*?\1", "", text)  # of code, which is shown as it is
+    shown = text.partition("<!-- tracekit-claims ")[0]
+    outside = re.sub(r"(`+).*?\1", "", shown)  # of code, which is shown as it is
     assert "http://evil" not in outside
     assert "evil.example" in outside
 
@@ -227,7 +295,7 @@ def test_a_template_has_headings_of_its_own(case, tmp_path):
     text = case.postmortem(tmp_path / "a.md", template=template, title="a_b").read_text()
     assert text.startswith("# Incident a\\_b\n## Theory: Likely: the cause is at inventory (Slow instance).\n5 for, ")
     assert '`service("inventory") { fault = true }`\n' in text
-    assert text.endswith("![t](a-timeline.svg) error\\_rate\n")
+    assert "\n![t](a-timeline.svg) error\\_rate\n\n<!-- tracekit-claims " in text
 
 
 @pytest.mark.parametrize(

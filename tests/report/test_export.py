@@ -233,3 +233,33 @@ def test_a_page_of_what_has_no_view_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"item 1 of the list: expected text, tk\.md"):
         tk.export(object(), tmp_path / "view.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_keys_of_mappings_in_cells_leave_without_personal_data(tmp_path):
+    cell = {
+        "jo@shop.example": 1,
+        "mia@shop.example": 2,
+        "password": "hunter2x",
+        "more": {"k@shop.example": [{"o@shop.example": 3}]},
+    }
+    with pytest.warns(UserWarning, match="removed from"):
+        text = tk.export(pd.DataFrame({"a": [cell]}), tmp_path / "a.csv").read_text()
+    assert "@" not in text
+    assert "hunter2x" not in text
+    assert "'[email]': 1, '[email] #2': 2" in text  # two customers stay two
+    assert "'more': {'[email]': [{'[email]': 3}]}" in text
+    assert "jo@shop.example" in tk.export(pd.DataFrame({"a": [cell]}), tmp_path / "a.csv", redact=None).read_text()
+
+
+@pytest.mark.parametrize("form", [tk.markdown, tk.mermaid])
+def test_a_trace_as_text_leaves_without_personal_data(form):
+    frame = pd.DataFrame(
+        {"trace_id": ["1" * 32] * 2, "span_id": ["1" * 16, "2" * 16], "parent_span_id": [None, "1" * 16],
+         "name": ["GET /jo@shop.example", "GET /b"], "start_ns": [0, 1], "end_ns": [9, 5], "service_name": ["a", "b"]}
+    )  # fmt: skip
+    traces = tk.TraceSet.from_spans(frame)
+    assert "jo@shop" not in form(traces, "1")
+    assert "[email]" in form(traces, "1").replace("&#91;", "[")
+    assert "jo" in form(traces, "1", redact=None)
+    with pytest.raises(ValueError, match="expected 'default'"):
+        form(traces, "1", redact="x")

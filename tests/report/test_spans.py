@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import tempfile
 import warnings
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ import tracekit as tk
 from tracekit.cli import app
 from tracekit.errors import RenderError
 from tracekit.loading.checksum import checksum
+from tracekit.loading.store.tables import check_decoded_size, size_in_memory
 from tracekit.redaction.archive import texts_of_archive
 from tracekit.report import spans as module
 from tracekit.report.redaction import Outgoing, unpacked
@@ -248,6 +250,44 @@ def test_every_damaged_table_is_found_when_the_page_is_read(page, tmp_path, name
     (tmp_path / "a.html").write_text(forged(page, name, change), encoding="utf-8")
     with pytest.raises(tk.TracekitError, match=r"expected spans of a report to read, found damaged ones in a\.html: "):
         tk.verify(tmp_path / "a.html")
+
+
+def test_messages_do_not_name_the_folder_of_the_reader(page, tmp_path):
+    (tmp_path / "a.html").write_text(forged(page, "spans", with_first("name", 99_999)), encoding="utf-8")
+    with pytest.raises(tk.TracekitError, match=r"damaged ones in a\.html: .*traces/part-00000/spans") as raised:
+        tk.verify(tmp_path / "a.html")
+    assert tempfile.gettempdir() not in str(raised.value)
+
+
+def test_a_footer_that_says_less_than_its_tables_need_is_not_believed(page, tmp_path, monkeypatch):
+    """One text of a megabyte, six hundred times: a dictionary of a megabyte, as the footer says."""
+    small = forged(page, "texts", lambda _: pa.table({"text": pa.array(["x" * 10**6] * 600, pa.large_string())}))
+    (tmp_path / "a.html").write_text(small, encoding="utf-8")
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(TEMPLATE.search(small)[2]))) as stored:
+        data = stored.read("traces/part-00000/texts.parquet")
+    assert size_in_memory(data) < 10**8
+    monkeypatch.setattr(module, "read", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(
+        tk.TracekitError, match=r"expected tables of at most 5\d\d\.\d MB in memory, found more than their"
+    ):
+        tk.verify(tmp_path / "a.html")
+
+
+@pytest.mark.parametrize(
+    ("values", "needed"),
+    [
+        (pa.array(["ab", None, "cde"]), 5),
+        (pa.array(["ab"] * 100_000), 200_000),
+        (pa.array(np.arange(50_000, dtype=np.int64)), 400_000),
+        (pa.array([b"abc", b""], pa.large_binary()), 3),
+    ],
+)  # fmt: skip
+def test_the_bytes_of_decoded_values_are_counted(values, needed):
+    out = io.BytesIO()
+    pq.write_table(pa.table({"a": values}), out)
+    assert needed <= check_decoded_size(out.getvalue(), 10**9) <= needed * 1.02  # a bit each says whether it is missing
+    with pytest.raises(ValueError, match="found more than their footers say"):
+        check_decoded_size(out.getvalue(), needed - 1)
 
 
 def test_tables_that_need_too_much_memory_are_not_read(page, tmp_path, monkeypatch):

@@ -51,7 +51,8 @@ def verify(
     Parameters
     ----------
     report
-        File that ``tk.report``, ``Investigation.report`` or a command wrote about one set of traces.
+        File that ``tk.report``, ``Investigation.report``, ``Investigation.postmortem`` (also as Markdown) or a command
+        wrote about one set of traces.
     traces, baseline
         The traces that it was made from, with the same sampling weights; of a report of stores, the stores.  Without
         traces, the spans in the report are used, if it was written with ``embed=True``.
@@ -81,7 +82,8 @@ def verify(
     value that redaction masks is not seen.  Claims (the first screen, the findings, the sentence of each figure) are
     compared by their words and by their numbers to 1e-9, and the page has to show their words, as often as when it was
     written.  The appendix of a postmortem has to follow from the options and checksums; of its files only the names
-    are known.  Tables, tiles, charts and headings of the page are not compared.
+    are known; a template of one's own need not show it, nor all sentences.  Tables, tiles, charts and headings
+    of the page are not compared.
 
     With the spans in the report, they are compared as they are, after redaction: that shows that the claims follow from
     these spans, not that these spans are what was recorded.
@@ -119,7 +121,8 @@ def verify(
     _check_inputs(stated, given, baseline, redact, is_own=own is not None)
     is_plain = own is not None or stated["redacted"] == "none"  # spans in a page are redacted already
     outgoing = None if is_plain else Outgoing.of(redact)
-    found = ledger_of(_again(stated["asked"], traces, baseline, given, outgoing), outgoing)
+    again = _again(stated["asked"], traces, baseline, given, outgoing)
+    found = ledger_of(again, outgoing, form=stated.get("form", "page"))
     rows = [_as_written("claims", is_as_written)]
     rows += [] if own is None else [_as_written("spans", own.is_as_written)]
     rows += [*differences(stated, found), *_shown(stated, words_of(page))]
@@ -192,6 +195,6 @@ def _shown(stated: Mapping[str, Any], words: str) -> Iterator[tuple[str, ...]]:
     """Yield a row for each claim, and each fact of the appendix, whose words the page does not show as often."""
     for claim in not_shown(stated, words):
         yield "text", claim["id"], "not shown", claim["text"], ""
-    for name, fact in facts_of(stated) if stated.get("files") else ():
+    for name, fact in facts_of(stated) if stated.get("files") and not stated.get("is_own_template") else ():
         if not any(shown_count(f"{name}{mark}{fact}", words) for mark in ("", ":")):
             yield "text", f"appendix {name}", "not shown", fact, ""

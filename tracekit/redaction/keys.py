@@ -19,7 +19,7 @@ KEYED: Final[dict[str, re.Pattern[str]]] = {
     ),
     "name": re.compile(
         _BEFORE + rf"(?:{_PERSON}_(?:(?:full|first|last|given|family|display|middle|maiden|nick)_?)?name"
-        r"|(?:first|last|given|family|middle|maiden|nick)_?name|surname|user_?name|enduser_id|name_on_card"
+        r"|(?<!_)full_?name|(?:first|last|given|family|middle|maiden|nick)_?name|surname|user_?name|enduser_id|name_on_card"
         r"|card_?holder|patient|recipient)"
     ),
     "phone number": re.compile(_BEFORE + r"(?:phone|telephone|mobile|msisdn|fax|cell_?phone)(?:_?(?:number|no|nr))?"),

@@ -136,8 +136,10 @@ DETECTORS = {
         is_secret=True,
     ),
     "password in an address": Detector(
-        re.compile(  # a password may contain @: up to the last one
-            r"\b[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@(?:[^/\s@\"'<>,;]+@)*[\w.-]+"
+        re.compile(  # a password may contain @: up to the last one; and /, unless it looks like a port
+            r"\b[A-Za-z][A-Za-z0-9+.-]*://"
+            r"(?:[^/\s:@]*:[^/\s@]+|[^/\s:@\[]*:(?!\d{1,5}[/?#])[^\s@\"'<>,;?#]+)@"
+            r"(?:[^/\s@\"'<>,;]+@)*[\w.-]+"
         ),
         _unmasked,
         is_secret=True,

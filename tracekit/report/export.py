@@ -96,7 +96,7 @@ def _trace_text(traces: Any, suffix: str) -> str:
         raise TypeError(f"expected a TraceSet for a {suffix} file, found {type(traces).__name__}")
     if len(traces) != 1:
         raise ValueError(f"expected one trace, found {len(traces)}: use traces.trace(trace_id)")
-    return (markdown if suffix == ".md" else mermaid)(traces, traces.trace_ids[0])
+    return (markdown if suffix == ".md" else mermaid)(traces, traces.trace_ids[0], redact=None)  # as it may leave
 
 
 def _csv(table: Any, outgoing: Outgoing | None) -> str:

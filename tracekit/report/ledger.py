@@ -9,7 +9,7 @@ from collections import Counter
 from hashlib import blake2b
 from html import unescape
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -35,12 +35,20 @@ PLACE: Final = Markup("<!--tracekit-claims-->")  # of the claims in a page that 
 _BLOCK: Final = re.compile(
     r'<script type="application/json" id="tracekit-claims" data-digest="(\w+)">(.*?)</script>', re.DOTALL
 )
+_COMMENT: Final = re.compile(r"<!-- tracekit-claims (\w+)\n(.*?)\n-->", re.DOTALL)
+_MARKDOWN: Final = re.compile(
+    r"\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<fence>`+)(?P<code>.+?)(?<!`)(?P=fence)(?!`)|&lt;|\*\*"
+)
+Form = Literal["page", "Markdown"]
 _HIDDEN: Final = re.compile(r"<(script|style|template)\b.*?</\1>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 
 
-def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
-    """Return the claims of a report as JSON values: traces with their checksums, options, and findings with values."""
+def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "page") -> dict[str, Any]:
+    """Return the claims of a report as JSON values: traces with their checksums, options, and findings with values.
+
+    ``form``: ``page``, or ``Markdown``, which has the sentences of a postmortem and of its figures only.
+    """
     sides = standard.sides
     sets = {"traces": sides.traces, "baseline": sides.baseline}
     return {
@@ -50,7 +58,8 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any]:
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": standard.facts,
-        "claims": list(_claims(*standard.claims)),
+        "form": form,
+        "claims": list(_claims(*(standard.claims if form == "page" else standard.claims_in_markdown))),
         "files": {} if standard.story is None else {
             name: names_of(one.sources) for name, one in sets.items() if isinstance(one, TraceSet)
         },
@@ -114,14 +123,29 @@ def with_claims(page: str, ledger: dict[str, Any]) -> str:
 
 def _embedded(ledger: dict[str, Any]) -> Markup:
     """Return the element of a page that contains the claims."""
-    text = json.dumps(ledger, ensure_ascii=True, allow_nan=False).replace("<", r"\u003c").replace("&", r"\u0026")
+    text = _plain_json(ledger)
     start = f'<script type="application/json" id="tracekit-claims" data-digest="{_digest(text)}">'
     return Markup(f"{start}{text}</script>")
 
 
+def with_claims_in_comment(markdown: str, ledger: Mapping[str, Any], *, is_own_template: bool) -> str:
+    """Return Markdown with its claims in a comment, which renderers hide; one's own template need not show them all."""
+    words = _words_of_markdown(markdown)
+    least = 0 if is_own_template else 1
+    claims = [{**claim, "shown_count": max(least, shown_count(claim["text"], words))} for claim in ledger["claims"]]
+    text = _plain_json({**ledger, "claims": claims, "is_own_template": is_own_template})
+    return f"{markdown.rstrip()}\n\n<!-- tracekit-claims {_digest(text)}\n{text}\n-->\n"
+
+
+def _plain_json(ledger: Mapping[str, Any]) -> str:
+    """Return claims as JSON that neither an element nor a comment ends in: without ``<``, ``&`` and ``--``."""
+    text = json.dumps(ledger, ensure_ascii=True, allow_nan=False).replace("<", r"\u003c").replace("&", r"\u0026")
+    return text.replace("--", r"-\u002d")
+
+
 def ledger_in(page: str, name: str) -> tuple[dict[str, Any], bool]:
-    """Return the claims in a page, and whether they are as written; TracekitError if there are none to read."""
-    block = _BLOCK.search(page)
+    """Return the claims in a page or Markdown, and whether they are as written; TracekitError if there are none."""
+    block = _BLOCK.search(page) or _COMMENT.search(page)
     try:
         found = json.loads(block[2]) if block else None
     except json.JSONDecodeError:
@@ -137,8 +161,20 @@ def _digest(text: str) -> str:
 
 
 def words_of(page: str) -> str:
-    """Return the text that a reader of the page sees, with single spaces."""
+    """Return the text that a reader of the page or Markdown sees, without spaces."""
+    if _COMMENT.search(page) and not _BLOCK.search(page):
+        return _words_of_markdown(page)
     return _single(unescape(_TAG.sub("", _HIDDEN.sub("", page))))
+
+
+def _words_of_markdown(text: str) -> str:
+    """Return the text that a reader of Markdown sees, without spaces."""
+    return _single(_MARKDOWN.sub(_literally, _COMMENT.sub("", text)))
+
+
+def _literally(found: re.Match[str]) -> str:
+    """Return what Markdown shows for code, an escape, or an entity; nothing for emphasis."""
+    return found["code"] or found["escaped"] or ("<" if found[0] == "&lt;" else "")
 
 
 def shown_count(text: str, words: str) -> int:
@@ -149,7 +185,8 @@ def shown_count(text: str, words: str) -> int:
 def not_shown(stated: Mapping[str, Any], words: str) -> Iterator[Mapping[str, Any]]:
     """Yield the claims whose text a page shows less often than when it was written."""
     for claim in stated["claims"]:
-        if shown_count(claim["text"], words) < max(1, claim.get("shown_count", 1)):
+        least = 0 if stated.get("is_own_template") else 1
+        if shown_count(claim["text"], words) < max(least, claim.get("shown_count", 1)):
             yield claim
 
 

@@ -11,7 +11,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tracekit.errors import RenderError
-from tracekit.report.ledger import plain
+from tracekit.report.ledger import ledger_of, plain, with_claims_in_comment
 from tracekit.report.page import NOT_REDACTED, put, target_of
 from tracekit.report.postmortem import postmortem_shown
 from tracekit.text import clean, in_markdown
@@ -61,11 +61,13 @@ def write_markdown(
         "pictures": {name: Markup(quote(files[name].name)) if name in files else "" for name in drawn},
         **_names(standard, shown),
     }
-    made = {target: _rendered(source, template or _TEMPLATE, names)}
+    claims = ledger_of(standard, outgoing, form="Markdown")
+    text = _rendered(source, template or _TEMPLATE, names)
+    made = {target: with_claims_in_comment(text, claims, is_own_template=template is not None)}
     made |= {files[name]: _alone(picture) for name, picture in drawn.items() if picture}
     for file, text in made.items():
         if outgoing is not None:
-            outgoing.check(text.encode("utf-8"), file.name)
+            outgoing.check(text.replace(r"-\u002d", "--").encode("utf-8"), file.name)  # as the claims spell it
     for file, text in reversed(made.items()):  # the pictures first: the text refers to them
         put(file, text)
     return target

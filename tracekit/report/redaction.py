@@ -224,8 +224,22 @@ class Outgoing:
     def _container(self, value: Any) -> Any:
         """Return a list, mapping or the like with its texts as they may leave, and anything else unchanged."""
         if isinstance(value, np.ndarray):
-            return self.members(value.tolist())
+            return self._container(value.tolist())
+        if isinstance(value, dict):
+            return self._mapping(value)
+        if isinstance(value, _LISTS) and any(isinstance(one, _CONTAINERS) for one in value):
+            return (tuple if isinstance(value, tuple) else list)([self._container(one) for one in self.members(value)])
         return self.members(value) if isinstance(value, _CONTAINERS) else value
+
+    def _mapping(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        """Return a mapping of a cell with keys and values as they may leave; keys that become equal are numbered."""
+        out: dict[Any, Any] = {}
+        for key, one in value.items():
+            name = self.text(key) if isinstance(key, str) else key
+            count = sum(str(known).partition(" #")[0] == name for known in out) if name != key else 0
+            mine = f"{name} #{count + 1}" if count else name
+            out[mine] = self.texts([one], context_of(str(key)))[0] if isinstance(one, str) else self._container(one)
+        return out
 
     def _finding(self, finding: Finding) -> Finding:
         """Return a finding with its texts as they may leave."""

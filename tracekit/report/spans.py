@@ -22,7 +22,7 @@ import numpy as np
 from tracekit.errors import LoadError, RenderError, TracekitError
 from tracekit.loading import read
 from tracekit.loading.checksum import checksum
-from tracekit.loading.store.tables import size_in_memory
+from tracekit.loading.store.tables import check_decoded_size, size_in_memory
 from tracekit.text import plural, short_names, size
 from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
@@ -189,23 +189,34 @@ def _read(raw: bytes) -> dict[str, TraceSet]:
     if len(raw) > LIMIT:
         raise ValueError(f"expected at most {size(LIMIT)}, found {size(len(raw))}")
     with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = archive.infolist()
-            strange = [one for one in members if not _MEMBER.fullmatch(one.filename)]
-            if strange or len(members) > _MEMBERS or any(one.compress_type != zipfile.ZIP_STORED for one in members):
-                raise ValueError("expected uncompressed files of a Parquet store, found other ones")
-            if len({one.filename for one in members}) < len(members):
-                raise ValueError("expected files of different names, found two of one name")
-            if (unpacked := _unpacked(raw)) > UNPACKED:
-                raise ValueError(f"expected at most {size(UNPACKED)} of tables in memory, found {size(unpacked)}")
-            for one in members:
-                target = Path(folder) / one.filename
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(one))
-        names = [name for name in (_TRACES, _BASELINE) if (Path(folder) / name).is_dir()]
-        if _TRACES not in names:
-            raise ValueError("expected a store of the traces in the archive, found none")
-        return {name: _whole(read(Path(folder) / name, progress=False)) for name in names}
+        try:
+            return _unpacked_into(Path(folder), raw)
+        except _DAMAGES as error:  # without the folder, which the reader of the page does not know
+            raise ValueError(str(error).replace(f"{folder}/", "").replace(folder, "the archive")) from None
+
+
+def _unpacked_into(folder: Path, raw: bytes) -> dict[str, TraceSet]:
+    """Return the sets in an archive, whose files are written into a folder."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = archive.infolist()
+        strange = [one for one in members if not _MEMBER.fullmatch(one.filename)]
+        if strange or len(members) > _MEMBERS or any(one.compress_type != zipfile.ZIP_STORED for one in members):
+            raise ValueError("expected uncompressed files of a Parquet store, found other ones")
+        if len({one.filename for one in members}) < len(members):
+            raise ValueError("expected files of different names, found two of one name")
+        if (unpacked := _unpacked(raw)) > UNPACKED:
+            raise ValueError(f"expected at most {size(UNPACKED)} of tables in memory, found {size(unpacked)}")
+        left = UNPACKED
+        for one in members:
+            data = archive.read(one)
+            left -= check_decoded_size(data, left) if one.filename.endswith(".parquet") else 0
+            target = folder / one.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    names = [name for name in (_TRACES, _BASELINE) if (folder / name).is_dir()]
+    if _TRACES not in names:
+        raise ValueError("expected a store of the traces in the archive, found none")
+    return {name: _whole(read(folder / name, progress=False)) for name in names}
 
 
 def _unpacked(raw: bytes) -> int:

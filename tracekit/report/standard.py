@@ -183,11 +183,22 @@ class Standard:
         return [first, self.findings, self.figures.values(), self.waits.values()]
 
     @property
+    def claims_in_markdown(self) -> list[Iterable[Finding]]:
+        """What a postmortem in Markdown claims: its sentences, and those of its pictures."""
+        assert self.story is not None
+        return [self.story.findings, self._pictured.values()]
+
+    @property
     def figures_shown(self) -> dict[str, Finding]:
         """What to see in the figures of the page: of a postmortem on call two of them, of an executive one none."""
         if self.story is None or self.story.length == "full":
             return self.figures
-        if self.story.length == "executive":
+        return self._pictured
+
+    @property
+    def _pictured(self) -> dict[str, Finding]:
+        """What to see in the two pictures of a postmortem; an executive one has none."""
+        if self.story is None or self.story.length == "executive":
             return {}
         names = ["over_time", *["contributions"] * bool(self.story.waits)]
         return {name: self.figures[name] for name in names if name in self.figures}

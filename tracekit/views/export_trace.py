@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.arguments import check_traces
+from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.labels import end_of, names_of, time_words
 from tracekit.views.waterfall.payload import Flag, trace_payload
@@ -27,13 +28,15 @@ _FINE: Final = 10_000_000  # ns
 _PLAIN: Final = re.compile(r"[^\w ./(){}\[\]*,+=-]")  # other characters may be Mermaid syntax
 
 
-def mermaid(traces: TraceSet, trace_id: str) -> str:
+def mermaid(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
     """Return one trace as a Mermaid gantt chart.
 
     Parameters
     ----------
     traces, trace_id
         See ``waterfall``.
+    redact
+        What becomes of personal data and secrets, as for ``TraceSet.redact``; None keeps everything.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     Raises
     ------
     ValueError
-        If the id matches no trace or several; the message lists the nearest ids.
+        If the id matches no trace or several; the message lists the nearest ids.  A policy that cannot be used.
 
     Examples
     --------
@@ -60,6 +63,7 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
         20.0 ms GET /items :s2, 10000, 30000
     """
     check_traces(traces, "mermaid")
+    traces = _leaving(traces, redact)
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
     shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
@@ -85,13 +89,15 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown(traces: TraceSet, trace_id: str) -> str:
+def markdown(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
     """Return one trace as Markdown.
 
     Parameters
     ----------
     traces, trace_id
         See ``waterfall``.
+    redact
+        What becomes of personal data and secrets, as for ``TraceSet.redact``; None keeps everything.
 
     Returns
     -------
@@ -101,7 +107,7 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
     Raises
     ------
     ValueError
-        If the id matches no trace or several; the message lists the nearest ids.
+        If the id matches no trace or several; the message lists the nearest ids.  A policy that cannot be used.
 
     Examples
     --------
@@ -123,6 +129,7 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
     ```
     """
     check_traces(traces, "markdown")
+    traces = _leaving(traces, redact)
     payload = trace_payload(traces, trace_id, with_details=False)
     one = traces.trace(payload.meta["id"])
     facts = one.summary.iloc[0]
@@ -140,6 +147,12 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
         "",
     ]
     return "\n".join([*head, *_text_waterfall(payload), *_errors(one)]) + "\n"
+
+
+def _leaving(traces: TraceSet, redact: Any) -> TraceSet:
+    """Return traces as they may leave: values that one trace tells are personal are so in the others, too."""
+    policy = policy_of(redact)
+    return traces if policy is None else traces.redact(policy)
 
 
 def _rows(payload: Payload) -> list[int]:

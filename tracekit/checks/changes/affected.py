@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -90,6 +90,11 @@ class Band:
         return now.trace_count, was.trace_count
 
     @property
+    def selection(self) -> Any:
+        """Which requests are slow or failed, as for ``tk.what_differs``."""
+        return self.condition
+
+    @property
     def code(self) -> str:
         """The call that returns the values that set them apart."""
         traces = f"traces.where({self.where!r})" if self.where else "traces"
@@ -125,12 +130,12 @@ class Affected:
 
 def affected(case: Case) -> list[Finding]:
     """Return who is affected by a regression of the latency or of the error rate; nothing if it affects all alike."""
-    return [_finding(found) for found in case.result(affected_requests) if found.key]
+    return [affected_finding(found) for found in case.result(affected_requests) if found.key]
 
 
 def affected_requests(case: Case) -> list[Affected]:
     """Return what sets slow requests of the endpoint that regressed most, and failed ones, apart."""
-    return [_affected(band) for band in case.result(bands) if band is not None and _has_contrast(band)]
+    return [affected_by(band) for band in case.result(bands) if band is not None and has_contrast(band)]
 
 
 def bands(case: Case) -> tuple[Band | None, Band | None]:
@@ -162,12 +167,12 @@ def _failed(case: Case) -> Band | None:
     return Band("", FAILED, now, was, "requests", names, verb, f"{changes.now.counted}request")
 
 
-def _has_contrast(band: Band) -> bool:
+def has_contrast(band: Band) -> bool:
     """Return whether some, but not all of the current requests are slow or failed, and the baseline has any."""
     return all(side.trace_count for side in band.sides[0]) and bool(band.trace_counts[1])
 
 
-def _affected(band: Band) -> Affected:
+def affected_by(band: Band) -> Affected:
     """Return who is affected, by the first key that says so."""
     differences = _differences(band)
     for key in request_keys(differences)[:MOST_KEYS]:
@@ -182,7 +187,7 @@ def _affected(band: Band) -> Affected:
 
 def _differences(band: Band) -> Differences:
     """Return what sets the slow or failed requests apart, with their names."""
-    found = what_differs(band.now, band.condition, pairs=False)
+    found = what_differs(band.now, band.selection, pairs=False)
     selection, others = (side._replace(name=name) for side, name in zip(found.source, band.names, strict=True))
     return replace(found, sides=found.sides.assign(name=band.names), source=(selection, others))
 
@@ -212,7 +217,7 @@ def _share_of_excess(band: Band, mask: Array, old: Array) -> float:
     return parts[0] / sum(parts) if sum(parts) > 0 else 0.0
 
 
-def _finding(found: Affected) -> Finding:
+def affected_finding(found: Affected) -> Finding:
     """Return the finding about who is affected."""
     band, named = found.band, found.table[found.table["is_affected"]]
     first = named.iloc[0]

@@ -51,7 +51,8 @@ def _failing(changes: Changes) -> Finding | None:
     if len(worse) > 1:
         text += f" The error rate of {plural(len(worse) - 1, 'other edge')} of the service map rose as well."
     now = Estimate(value, "ratio", low, high, int(row["current_trace_count"]))
-    return Finding("calls", "warning", text, now, worse.head(10), code="tk.service_graph(traces).calls")
+    values = {**now.values, **{name: str(row[name]) for name in _EDGE}}  # noqa: PD011 - not a frame
+    return Finding("calls", "warning", text, now, worse.head(10), values=values, code="tk.service_graph(traces).calls")
 
 
 def _edges(changes: Changes) -> pd.DataFrame:

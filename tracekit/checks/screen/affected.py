@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.checks.changes.affected import affected_by, affected_finding, has_contrast
 from tracekit.checks.changes.customers import customers_of
 from tracekit.checks.request_keys import share_of
+from tracekit.checks.screen.own_band import own_band
 from tracekit.findings import Estimate, Finding
 from tracekit.text import count, from_to, interval, plural, ratio
 
@@ -23,6 +25,9 @@ def affected(made: Made) -> Finding | None:
     """Return who is affected, and what did not change; None without a regression or a slow group."""
     regression = made.regression
     one = made.first(*_CUSTOMERS)
+    if one is None and regression is not None and regression.metric == "mean":
+        about = made.warning("suspects") if regression.finding.check == "change" else regression.finding
+        one = None if about is None else _of_finding(made, about)
     if one is None:
         one = None if regression is None or regression.band is None else _everybody(regression.band)
     if one is None:
@@ -30,6 +35,13 @@ def affected(made: Made) -> Finding | None:
     text = one.headline.removeprefix("Affected: ")
     return replace(one, check="screen.affected", headline=f"{text}{_unchanged(made)}", method="", severity="notice",
                    status="measured")  # fmt: skip
+
+
+def _of_finding(made: Made, finding: Finding) -> Finding | None:
+    """Return whose requests have more of what a finding is about; None where no attribute sets them apart."""
+    band = own_band(made, finding)
+    found = affected_by(band) if band is not None and has_contrast(band) else None
+    return None if found is None or not found.key else affected_finding(found)
 
 
 def _everybody(band: Band) -> Finding:

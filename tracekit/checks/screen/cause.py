@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tracekit.analysis.suspects.ranking import MORE_CALLS
+from tracekit.analysis.suspects.ranking import FAILURES, MORE_CALLS
 from tracekit.checks.changes.operations import factors_of
 from tracekit.checks.names import place_of
+from tracekit.checks.screen.query import query_of
 from tracekit.findings import Finding
 from tracekit.text import clean, interval, p_value, plural, ratio, signed_duration
 
@@ -50,7 +51,7 @@ def _numbers_of(one: Finding) -> Mapping[str, Any]:
 def cause_of(made: Made) -> Cause:
     """Return what explains the regression: the first likely suspect, and the operation with the largest increase."""
     suspect = made.warning("suspects") or _calling_more(made)
-    row = _largest(made)
+    row = None if _is_failing(made, suspect) else _largest(made)
     name = (
         str(_numbers_of(suspect)["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
     )
@@ -71,7 +72,9 @@ def cause(made: Made) -> Finding | None:
         if made.case.has_store:  # suspects are not made of a store
             text = "Not known: no operation explains the change significantly. Services were not compared."
         return Finding("screen.cause", "info", text, values={"service_name": None}, code="tk.suspects(before, traces)")
-    words = [*_mechanism(found), *_share(found, made.changes), *_suspect(found)]
+    query = query_of(made, found) if found.pattern is None else None
+    more = [] if query is None else [f"Query: {query.words}."]
+    words = [*_mechanism(found), *_share(found, made.changes), *more, *_suspect(found)]
     main = found.suspect or found.pattern or made.first("change", "regressed")
     return Finding(
         "screen.cause",
@@ -82,6 +85,12 @@ def cause(made: Made) -> Finding | None:
         values=_values(found),
         code="tk.suspects(before, traces)" if found.suspect is not None else "" if main is None else main.code,
     )
+
+
+def _is_failing(made: Made, suspect: Finding | None) -> bool:
+    """Return whether more requests fail because the likely suspect does: latency then says nothing about it."""
+    is_about_errors = made.regression is not None and made.regression.metric == "error_rate"
+    return is_about_errors and suspect is not None and _numbers_of(suspect).get("kind") == FAILURES
 
 
 def _calling_more(made: Made) -> Finding | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracekit.checks.changes.affected import affected_requests, bands
 from tracekit.checks.comparison import Changes, comparable_changes
-from tracekit.checks.screen.variation import p_of_variation
+from tracekit.checks.screen.variation import p_of_own_values, p_of_variation
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -95,7 +95,7 @@ class Made:
             return self._found(one, "error_rate", failed)
         if (one := self.warning("slower")) is not None:
             return self._found(one, "p95", slow)
-        one = self.warning("change", "regressed", "calls")
+        one = self.warning("change", "regressed", "calls", "suspects")
         return None if one is None else self._found(one, "mean", None)
 
     def _found(self, finding: Finding, metric: str, band: Band | None) -> Regression:
@@ -105,7 +105,8 @@ class Made:
         group = None if named is None else (named.now, named.was)
         if finding.check == "change" and not _has_place(self.changes):
             return Regression(finding, metric, band, 1.0)
-        return Regression(finding, metric, band, p_of_variation(self.changes, band, group))
+        own = p_of_own_values(self.changes, finding)
+        return Regression(finding, metric, band, p_of_variation(self.changes, band, group) if own is None else own)
 
     def affected(self, band: Band | None) -> Affected | None:
         """Return whose requests of a band are slow or failed; None where nobody is named."""

@@ -24,7 +24,7 @@ class Query(NamedTuple):
 
 
 def query_of(made: Made, found: Cause) -> Query | None:
-    """Return the statement of the operation that grew, with its calls per affected request; None without a new one.
+    """Return a new statement of the operation that grew, or of its service, with its calls per affected request.
 
     Where nobody is named as affected: per request that runs it.
     """
@@ -32,10 +32,12 @@ def query_of(made: Made, found: Cause) -> Query | None:
     if new is None or found.row is None:
         return None
     table = new.table
-    mine = table[(table["service_name"] == found.row["service_name"]) & (table["operation"] == found.row["operation"])]
+    mine = table[table["service_name"] == found.row["service_name"]]
     if mine.empty:
         return None
-    row = mine.sort_values("call_count", ascending=False, kind="stable").iloc[0].to_dict()
+    is_there = mine["operation"] == found.row["operation"]  # otherwise a statement that the slower operation runs
+    order = mine.assign(is_there=is_there).sort_values(["is_there", "call_count"], ascending=False, kind="stable")
+    row = order.iloc[0].to_dict()
     ids = _affected(made)
     mean = per_request(new, row, made.case.traces, ids) if ids else 0.0
     whose = "affected request"

@@ -8,12 +8,14 @@ import numpy as np
 from scipy import stats
 
 from tracekit.analysis.what_differs.roots import roots_of
+from tracekit.checks.screen.own_values import own_values
 
 if TYPE_CHECKING:
     from tracekit.analysis.what_differs.roots import Roots
     from tracekit.checks.changes.affected import Band
     from tracekit.checks.comparison import Changes
     from tracekit.columns import Array
+    from tracekit.findings import Finding
 
 STRETCHES: Final = 20  # of a baseline, at most ...
 _LEAST: Final = 8  # ... requests in each, and ...
@@ -35,6 +37,22 @@ def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Arra
     if group is None or not group[1].any():
         return whole
     return min(1.0, 2 * min(whole, _p_value(_outcomes(band, 1, group[1]), _outcomes(band, 0, group[0]))))
+
+
+def p_of_own_values(changes: Changes, finding: Finding) -> float | None:
+    """Return the p-value of what a finding is about, from its own variation; None for whole requests, and for stores.
+
+    An operation, a service or calls can be worse beyond doubt where the latency of all requests varies by more.
+    """
+    parts = []
+    for side in (changes.before, changes.now):
+        own = own_values(side, finding)
+        if own is None:
+            return None
+        roots = roots_of(side.traces)
+        known = own.has_value & roots.is_dated
+        parts.append((roots.start_ns[known], own.value[known]))
+    return _p_value(*parts)
 
 
 def _p_value(before: tuple[Array, Array], now: tuple[Array, Array]) -> float:

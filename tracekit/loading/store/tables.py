@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
@@ -35,6 +36,7 @@ from tracekit.errors import LoadError
 from tracekit.loading.paths import path_error, shown
 from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, column_difference
 from tracekit.loading.store.order import InOrder, group_ends
+from tracekit.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,7 @@ VERSION = 4
 SPAN_GROUP = 16_384  # small, so that a short window or one trace is few groups of the spans
 _GROUP = 131_072
 _WHOLE_BYTES = 65_536  # a file of this length is read at once also where only ranges of larger ones are
+_COUNTED = 16_384  # rows that are decoded at once to count their bytes
 _TRAILER = 8  # the length of the footer, and the mark of Parquet
 
 _CODED: dict[str, Any] = {
@@ -261,6 +264,32 @@ def _ordered(columns: Columns, name: str, order: InOrder) -> dict[str, Array]:
         return found
     taken = {column: values[rows] for column, values in found.items()}
     return taken | ({"span_row": order.new_row[taken["span_row"]]} if "span_row" in taken else {})
+
+
+def check_decoded_size(data: bytes, most: int) -> int:
+    """Return the bytes that the values of a Parquet file decode to; ValueError as soon as they exceed a limit.
+
+    A footer can say less.  Texts stay dictionaries while they are counted, so that a long one that is repeated is not
+    written out; no more than ``_COUNTED`` rows are decoded at once.
+    """
+    schema = pq.read_schema(pa.BufferReader(data))
+    texts = [one.name for one in schema if pa.types.is_string(one.type) or pa.types.is_binary(one.type)
+             or pa.types.is_large_string(one.type) or pa.types.is_large_binary(one.type)]  # fmt: skip
+    total = 0
+    file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+    for batch in file.iter_batches(batch_size=_COUNTED, use_threads=False):
+        total += sum(map(_decoded_size, batch.columns))
+        if total > most:
+            raise ValueError(f"expected tables of at most {size(most)} in memory, found more than their footers say")
+    return total
+
+
+def _decoded_size(values: pa.Array) -> int:
+    """Return the bytes of values, of a dictionary as if it were written out."""
+    if not isinstance(values, pa.DictionaryArray):
+        return int(values.nbytes)
+    lengths = pc.fill_null(pc.binary_length(values.dictionary).cast(pa.int64()), 0)
+    return int(pc.sum(lengths.take(values.indices)).as_py() or 0)
 
 
 def size_in_memory(data: bytes) -> int:
