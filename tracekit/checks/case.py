@@ -264,22 +264,6 @@ class Case:
         sources = self.traces.weights.sources
         return " and ".join(name for name in sources if name not in {NOT_SAMPLED, BEYOND}) or " and ".join(sources)
 
-    @cached_property
-    def weights_needed(self) -> str:
-        """Missing input for estimates of all traffic; empty if nothing is missing."""
-        unknown, total = int((~self.traces.weights.known).sum()), len(self.traces)
-        if not total:
-            return "traces"
-        if self.traces.weights.is_one_kind:
-            return "traces of the other requests; these were all kept because they failed or were slow"
-        if not unknown and self.base.any():
-            return ""
-        if not unknown:
-            return "traces of a probability sample; none of these traces is part of one"
-        why = "; ".join(f"{reason} ({n:,})" for reason, n in self.obstacles.items())
-        what = "sampling weights" if unknown == total else f"the sampling weights of {unknown:,} of {total:,} traces"
-        return f"{what} (pass rules= or log=, or use traces.with_weights)" + f": {why}" * bool(why)
-
     # ------------------------------------------------------------------ requests compared with traces
 
     @cached_property

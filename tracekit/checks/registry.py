@@ -122,6 +122,14 @@ class Check(NamedTuple):
         return NotMade(self.topic, self.name, self.whole)
 
 
+_CALLEES: Final = "the callee of a call without a server span is that of most such calls, in all traces"
+_OTHERS: Final = "a request may go on in a trace of another part"
+_ORDER: Final = "it needs all traces in the order of their starts"
+_CLOCKS: Final = "it compares clocks over all calls between them"
+_DISTINCT: Final = "it needs all distinct values, which may be as many as the spans"
+_DURATIONS: Final = "it compares the durations of all traces"
+_JOINED: Final = "it joins the traces with other data, which is not done by parts"
+
 PATTERNS: Final = (
     N_PLUS_ONE,
     RETRIES,
@@ -174,43 +182,43 @@ CHECKS: Final = (
     Check("failed_requests", "errors", (), failed_requests, by_parts=True),
     Check("failing_calls", "errors", (), failing_calls, by_parts=True),
     Check("incomplete", "data", (), incomplete, by_parts=True),
-    Check("complete.spans", "quality", (), missing_spans, weakens=True),
-    Check("complete.rpc", "quality", (), call_pairs, weakens=True),
-    Check("propagation.break", "quality", (), propagation, weakens=True),
-    Check("propagation.retry", "quality", (), retried_roots, weakens=True),
-    Check("counts.join", "quality", ("requests",), counts_join),
-    Check("gap.scan", "quality", ("requests",), gaps, weakens=True),
-    Check("gap.silence", "quality", (), silence, weakens=True),
-    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True),
-    Check("ingest.lag", "quality", ("received",), lag, includes_late=True),
-    Check("partial", "quality", (), partial),
-    Check("clock.offset", "quality", (), clock_offsets, weakens=True),
-    Check("clock.cycle", "quality", (), clock_cycles, weakens=True),
-    Check("clock.drift", "quality", (), clock_drift, weakens=True),
-    Check("time.order", "quality", (), impossible_times, includes_late=True),
-    Check("duplicates", "quality", (), duplicates, weakens=True, includes_late=True),
-    Check("cardinality", "quality", (), cardinality),
-    Check("pii", "quality", (), privacy, includes_late=True),
-    Check("cost", "quality", ("prices",), cost),
-    Check("coldstart.bias", "quality", ("log",), cold_starts),
-    Check("rate.observed", "sampling", ("requests",), observed_rate),
-    Check("rate.configured", "sampling", ("rules",), configured_rate),
-    Check("coverage.funnel", "sampling", ("requests",), funnel),
-    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True),
-    Check("absence", "sampling", ("weights",), absence),
-    Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True),
-    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True),
-    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True),
-    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True),
-    Check("weights.sanity", "sampling", ("weights",), weight_sanity, weakens=True),
-    Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True),
-    Check("tail.truncation", "sampling", (), tail_truncation, weakens=True),
-    Check("pull.truncation", "sampling", (), pull_truncation, weakens=True),
-    Check("paths.unseen", "sampling", (), unseen_paths),
-    Check("calibrate", "sampling", ("requests",), calibration),
-    Check("id.random", "sampling", (), id_randomness),
-    Check("id.forensic", "sampling", (), id_forensics),
-    Check("ingest.horizon", "sampling", ("received",), late_traces),
+    Check("complete.spans", "quality", (), missing_spans, weakens=True, by_parts=True),
+    Check("complete.rpc", "quality", (), call_pairs, weakens=True, whole=_CALLEES),
+    Check("propagation.break", "quality", (), propagation, weakens=True, whole=_OTHERS),
+    Check("propagation.retry", "quality", (), retried_roots, weakens=True, whole=_OTHERS),
+    Check("counts.join", "quality", ("requests",), counts_join, whole=_JOINED),
+    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_JOINED),
+    Check("gap.silence", "quality", (), silence, weakens=True, whole=_ORDER),
+    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, whole=_ORDER),
+    Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
+    Check("partial", "quality", (), partial, whole="the size of a document needs the place of the next one"),
+    Check("clock.offset", "quality", (), clock_offsets, weakens=True, whole=_CLOCKS),
+    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, whole=_CLOCKS),
+    Check("clock.drift", "quality", (), clock_drift, weakens=True, whole=_CLOCKS),
+    Check("time.order", "quality", (), impossible_times, includes_late=True, whole=_CLOCKS),
+    Check("duplicates", "quality", (), duplicates, weakens=True, includes_late=True, by_parts=True),
+    Check("cardinality", "quality", (), cardinality, whole=_DISTINCT),
+    Check("pii", "quality", (), privacy, includes_late=True, whole=_DISTINCT),
+    Check("cost", "quality", ("prices",), cost, whole=_JOINED),
+    Check("coldstart.bias", "quality", ("log",), cold_starts, whole=_JOINED),
+    Check("rate.observed", "sampling", ("requests",), observed_rate, whole=_JOINED),
+    Check("rate.configured", "sampling", ("rules",), configured_rate, whole=_JOINED),
+    Check("coverage.funnel", "sampling", ("requests",), funnel, whole=_JOINED),
+    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True, whole=_JOINED),
+    Check("absence", "sampling", ("weights",), absence, by_parts=True),
+    Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True, whole=_JOINED),
+    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, whole=_DISTINCT),
+    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, whole=_DURATIONS),
+    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True, whole=_JOINED),
+    Check("weights.sanity", "sampling", ("weights",), weight_sanity, weakens=True, by_parts=True),
+    Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True, by_parts=True),
+    Check("tail.truncation", "sampling", (), tail_truncation, weakens=True, by_parts=True),
+    Check("pull.truncation", "sampling", (), pull_truncation, weakens=True, by_parts=True),
+    Check("paths.unseen", "sampling", (), unseen_paths, by_parts=True),
+    Check("calibrate", "sampling", ("requests",), calibration, whole=_JOINED),
+    Check("id.random", "sampling", (), id_randomness, whole=_ORDER),
+    Check("id.forensic", "sampling", (), id_forensics, whole="it needs the ids of all traces, sorted"),
+    Check("ingest.horizon", "sampling", ("received",), late_traces, whole=_JOINED),
 )
 """In the order in which they are run and shown."""
 
@@ -235,7 +243,7 @@ def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> F
     case = _read_by(rounds, case)
     chosen = [check for check in CHECKS if check.topic == topic and (names is None or check.name in names)]
     rounds.run([partial_of(run_check, check, case) for check in chosen])
-    lacking = [check.reason for check in left_out(case) if check in chosen]
+    lacking = [check.reason for check in chosen if case.is_stored and not check.by_parts]
     return run_checks(case, [topic], names) + Findings(not_made(lacking))
 
 

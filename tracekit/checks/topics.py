@@ -8,7 +8,8 @@ from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
 from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case
 from tracekit.checks.quality.cost import PRICES
-from tracekit.checks.registry import run_checks, run_topic
+from tracekit.checks.registry import run_topic
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tracekit.checks.logs.result import Logs
     from tracekit.findings import Findings
     from tracekit.parts import On, Parts
-    from tracekit.traces import TraceSet
 
 
 def patterns(
@@ -84,7 +84,7 @@ def patterns(
 
 
 def quality(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
@@ -96,13 +96,15 @@ def quality(
     tolerance: float = TOLERANCE,
     confidence: float = CONFIDENCE,
     checks: Sequence[str] | None = None,
+    on: On = None,
 ) -> Findings:
     """Return findings on data quality: missing spans, gaps, clock skew, duplicates, cardinality, PII, cost.
 
     Parameters
     ----------
     traces
-        Any traces; known sampling weights are used.
+        Any traces; known sampling weights are used.  Of a store, the checks that add up over its parts are made; the
+        finding ``not_made`` names the others with their reasons.
     requests
         Request counts from another source: ``count`` by ``time``, ``service``, ``route``, ``status``; see
         ``tk.read_requests``.
@@ -128,6 +130,8 @@ def quality(
         Confidence level of all intervals.
     checks
         Names of ``CHECKS`` to run; default: all.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -138,7 +142,8 @@ def quality(
     Raises
     ------
     ValueError
-        A setting out of range, an unknown check, or invalid counts (the message contains the row).
+        A setting out of range, an unknown check, invalid counts (the message contains the row), or a store with data to
+        join (``requests``, ``log``, ``received``, ``logs``, ``prices``).
 
     Notes
     -----
@@ -154,11 +159,13 @@ def quality(
     >>> found.severity, found.evidence[["service_name", "missing_count"]].to_numpy().tolist()
     ('critical', [['ledger', 5], ['cart', 4], ['ledger', 0], ['shop', 0]])
     """
-    check_traces(traces, "quality")
+    check_traces(traces, "quality", stores=True)
+    check_on(on, traces)
+    _check_joined(traces, {"requests": requests, "log": log, "received": received, "logs": logs, "prices": prices})
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(
-        traces,
+        placed(traces, on),
         requests=requests,
         log=log,
         received=received,
@@ -169,11 +176,11 @@ def quality(
         tolerance=tolerance,
         confidence=confidence,
     )
-    return run_checks(case, ["quality"], checks)
+    return run_topic(case, "quality", checks)
 
 
 def sampling(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     rules: Any = None,
     requests: pd.DataFrame | None = None,
@@ -183,13 +190,16 @@ def sampling(
     now: Any = None,
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
+    on: On = None,
 ) -> Findings:
     """Return findings on sampling: trace coverage, sampling bias, consistency of weights, detection probability.
 
     Parameters
     ----------
     traces
-        Any traces.  Their sampling weights are used; missing ones are resolved as by ``with_weights("auto")``.
+        Any traces.  Their sampling weights are used; missing ones are resolved as by ``with_weights("auto")``.  Of a
+        store, recorded and given weights are used, and the checks that add up over its parts are made; the finding
+        ``not_made`` names the others with their reasons.
     rules
         Sampling rules: X-Ray (central or local), a collector configuration, Jaeger strategies, the path of a JSON or
         YAML file with one of them, or a rate.
@@ -215,6 +225,8 @@ def sampling(
         Practical margin: ratios within 1 / (1 + margin) and 1 + margin are not a bias.
     confidence
         Confidence level; 1 - confidence is also the false discovery rate of checks over many strata.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -225,7 +237,8 @@ def sampling(
     Raises
     ------
     ValueError
-        Invalid rules, counts or expectations; the message contains the rule or row.
+        Invalid rules, counts or expectations (the message contains the rule or row), or a store with data to join
+        (``rules``, ``requests``, ``log``, ``received``).
 
     Notes
     -----
@@ -242,9 +255,11 @@ def sampling(
     Trace coverage not assessable: needs request counts.
     Trace coverage: 5.0% (95% CI 2.2–11.2%; 5 of 100 requests).
     """
-    check_traces(traces, "sampling")
+    check_traces(traces, "sampling", stores=True)
+    check_on(on, traces)
+    _check_joined(traces, {"rules": rules, "requests": requests, "log": log, "received": received})
     case = build_case(
-        traces,
+        placed(traces, on),
         rules=rules,
         requests=requests,
         log=log,
@@ -255,4 +270,12 @@ def sampling(
         confidence=confidence,
         count_log=True,
     )
-    return run_checks(case, ["sampling"])
+    return run_topic(case, "sampling")
+
+
+def _check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for other data than spans with a store."""
+    names = [f"{name}=" for name, value in given.items() if value is not None]
+    if names and not isinstance(traces, TraceSet):
+        advice = "take a random sample of the parts: store.sample(spans=1_000_000).load()"
+        raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")

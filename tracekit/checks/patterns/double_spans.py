@@ -10,7 +10,8 @@ import pandas as pd
 from tracekit.checks.merged import Merged
 from tracekit.checks.names import name_of
 from tracekit.checks.patterns.occurrences import Pattern
-from tracekit.checks.patterns.sums import Occurrences, added, totals
+from tracekit.checks.patterns.sums import Occurrences, totals
+from tracekit.checks.shares import added
 from tracekit.schema import Kind
 from tracekit.stats.grouping import group_rows
 from tracekit.text import ratio

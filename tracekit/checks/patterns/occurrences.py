@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tracekit.checks.case import Case
-    from tracekit.checks.patterns.sums import Occurrences
+    from tracekit.checks.merged import Merged
+    from tracekit.checks.patterns.sums import Occurrences, OccurrenceSums
     from tracekit.columns import Array
     from tracekit.findings import Severity
 
@@ -71,10 +72,9 @@ class Pattern(NamedTuple):
 
     def findings(self, case: Case) -> list[Finding]:
         """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
-        table = self.table(case)
-        if table.empty:
+        if not len(case.result(self.sums)):
             return []
-        table = self.complete(case, table)
+        table = self.complete(case, self.table(case))
         shown = table[self.matters(table)]
         shown = shown.drop_duplicates(["service_name", "detail"]) if "detail" in shown else shown
         before = None if case.baseline is None else _before(self, case.baseline)
@@ -89,7 +89,12 @@ class Pattern(NamedTuple):
 
     def table(self, case: Case) -> pd.DataFrame:
         """Return the occurrences by caller and callee; see ``sums.table_of``."""
-        return table_of(case.result(sums_of(self.detect, self.needs)))
+        return table_of(case.result(self.sums))
+
+    @property
+    def sums(self) -> Merged[OccurrenceSums]:
+        """How the occurrences of all traces are added up."""
+        return sums_of(self.detect, self.needs)
 
 
 class Kinds(NamedTuple):

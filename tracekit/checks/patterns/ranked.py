@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.checks.merged import Merged
-from tracekit.checks.patterns.sums import added, labels_of
+from tracekit.checks.patterns.sums import labels_of
+from tracekit.checks.shares import added
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.counted_values import CountedValues
 from tracekit.stats.grouping import group_labels, positions

@@ -11,7 +11,8 @@ from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of, kinds
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import neighbours, repeated
-from tracekit.checks.patterns.sums import KEYS, Occurrences, added, labels_of, totals
+from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, totals
+from tracekit.checks.shares import added
 from tracekit.stats.grouping import dense_codes, positions
 from tracekit.text import clean
 

@@ -11,7 +11,8 @@ from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import MATTERS, Pattern, call_of, caller_of
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import repeated
-from tracekit.checks.patterns.sums import Occurrences, added, pairs_of, totals
+from tracekit.checks.patterns.sums import Occurrences, pairs_of, totals
+from tracekit.checks.shares import added
 from tracekit.stats.grouping import sum_by
 from tracekit.text import factor, ratio
 

@@ -12,6 +12,7 @@ from tracekit.attributes import Codes
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.paths import clock_offsets, paths
 from tracekit.checks.patterns.repeated import repeated
+from tracekit.checks.shares import added
 from tracekit.frames import hexes
 from tracekit.stats.aggregates import Aggregate, steady
 from tracekit.stats.counted_values import CountedValues
@@ -286,11 +287,6 @@ def totals(keys: pd.DataFrame, sums: dict[str, Array]) -> Aggregate:
 def labels_of(keys: pd.DataFrame) -> dict[str, Array]:
     """Return the columns of a frame of labels, None where missing."""
     return {str(name): keys[name].to_numpy(object) for name in keys}
-
-
-def added(first: Aggregate, second: Aggregate) -> Aggregate:
-    """Return the sums of two tables by their keys."""
-    return Aggregate.concatenate([first, second]).by(list(first.keys))
 
 
 def with_limits(

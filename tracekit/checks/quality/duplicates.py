@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.shares import Events, events_of, shares_of
 from tracekit.checks.verdicts import status_of_low_share, without_weighted_traces, worst_status
 from tracekit.findings import Estimate, Finding, Status, finding, not_assessable
 from tracekit.schema import Kind, Quality
@@ -35,14 +37,14 @@ def duplicates(case: Case) -> list[Finding]:
 
     Source: B3 propagation.
     """
-    if not len(case.traces.columns.spans):
+    if not case.result(_SPANS):
         return [not_assessable(CHECK, "Duplicate spans", "spans")]
     return [_copies(case), _reused_ids(case), _proxy_duplicates(case)]
 
 
 def _copies(case: Case) -> Finding:
     """Return the finding on copies that reading merged."""
-    sources = case.traces.columns.sources
+    sources = case.source.sources
     merged, seen = int(sources["merged_count"].sum()), int(sources["span_count"].sum())
     low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=case.confidence))
     share = merged / max(seen, 1)
@@ -66,38 +68,64 @@ def _copies(case: Case) -> Finding:
     )
 
 
-def _reused_ids(case: Case) -> Finding:
-    """Return the finding on spans that share an ID."""
+class _Reused(NamedTuple):
+    """Spans that share an ID with a different span, by service, and how many share one as client and server."""
+
+    events: Events
+    shared_count: int
+
+    def plus(self, other: _Reused) -> _Reused:
+        """Return those of two parts."""
+        return _Reused(self.events.plus(other.events), self.shared_count + other.shared_count)
+
+
+def _span_count(case: Case) -> int:
+    """Return the number of spans of a part."""
+    return len(case.traces.columns.spans)
+
+
+def _reused(case: Case) -> _Reused:
+    """Return the spans of a part that share an ID."""
     spans, trace = case.traces.columns.spans, case.traces.forest.trace
     rows = np.flatnonzero((spans.quality & (Quality.DUPLICATE | Quality.SHARED)) != 0)
     forked = rows[~_of_one_call(case, rows)]
     is_forked = np.zeros(len(spans), bool)
     is_forked[forked] = True
-    found = case.ratio(trace, is_forked)
+    return _Reused(events_of(case, trace, is_forked, {"service_name": case.service}), len(rows) - len(forked))
+
+
+_SPANS: Final[Merged[int]] = Merged(_span_count, int.__add__)
+_REUSED: Final[Merged[_Reused]] = Merged(_reused, _Reused.plus)
+
+
+def _reused_ids(case: Case) -> Finding:
+    """Return the finding on spans that share an ID."""
+    seen, shared = case.result(_REUSED)
+    total, forked = seen.trial_count, seen.event_count
+    found = shares_of(case, seen.whole).ratio
     value, low, high = (float(column[0]) for column in (found.ratio, found.low, found.high))
-    service = case.service
-    span_count = np.bincount(service.codes[forked], minlength=len(service.labels))
-    at = np.flatnonzero(span_count)
-    evidence = pd.DataFrame({"service_name": np.array(service.labels, object)[at], "span_count": span_count[at]})
-    evidence = evidence.sort_values("span_count", ascending=False, ignore_index=True)
-    shared = len(rows) - len(forked)
+    by_service = seen.by_group.by(["service_name"])
+    evidence = pd.DataFrame(by_service.keys).assign(span_count=by_service.sums["event_count"])
+    evidence = evidence[(evidence["span_count"] > 0) & evidence["service_name"].notna()]
+    order = ["span_count", "service_name"]
+    evidence = evidence.sort_values(order, ascending=[False, True], ignore_index=True)
     also = (
         f" {plural(shared, 'span')} share IDs as client and server of one call (Zipkin B3), which is normal."
         if shared
         else ""
     )
     share = "" if np.isnan(value) else f" ({ratio(value)}, {case.ci} {ratio_range(low, high)})"
-    if not len(forked):
-        text = f"Reused span IDs: none among {count(len(spans))} spans.{also}"
+    if not forked:
+        text = f"Reused span IDs: none among {count(total)} spans.{also}"
     else:
         text = (
-            f"Reused span IDs: {plural(len(forked), 'span')}{share} of {count(len(spans))} share an ID with a "
+            f"Reused span IDs: {plural(forked, 'span')}{share} of {count(total)} share an ID with a "
             f"different span, most of them in `{evidence['service_name'].iloc[0]}`. The parent of their children is "
             f"ambiguous.{also}"
         )
-    status: Status = "warning" if len(forked) else "ok"
-    estimate = Estimate(value, "ratio", low, high, len(spans), float(found.n_effective[0]))
-    remedy = "Seed the id generator of these processes after they fork." if len(forked) else ""
+    status: Status = "warning" if forked else "ok"
+    estimate = Estimate(value, "ratio", low, high, total, float(found.n_effective[0]))
+    remedy = "Seed the id generator of these processes after they fork." if forked else ""
     return finding(
         f"{CHECK}.ids",
         status,
@@ -105,7 +133,7 @@ def _reused_ids(case: Case) -> Finding:
         evidence,
         estimate=estimate,
         remedy=remedy,
-        exemplars=case.exemplars(trace[forked]),
+        exemplars=seen.examples,
     )
 
 
@@ -123,38 +151,48 @@ def _of_one_call(case: Case, rows: Array) -> Array:
 _CALL = ((Kind.CLIENT, Kind.PRODUCER), (Kind.SERVER, Kind.CONSUMER))
 
 
+def _sides(case: Case) -> Events:
+    """Return the client and server spans of a part, and those that duplicate the span of a proxy, by service."""
+    traces, spans = case.traces, case.traces.columns.spans
+    rows = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
+    columns = {
+        "service_name": case.service.take(rows),
+        "kind": ((spans.kind[rows] == Kind.SERVER).astype(np.int64), ["CLIENT", "SERVER"]),
+    }
+    return events_of(case, traces.forest.trace[rows], _is_proxy_duplicate(case)[rows], columns)
+
+
+_SIDES: Final[Merged[Events]] = Merged(_sides, Events.plus)
+
+
 def _proxy_duplicates(case: Case) -> Finding:
     """Return the finding on requests that both a proxy and the application recorded."""
-    traces, spans = case.traces, case.traces.columns.spans
-    duplicate = _is_proxy_duplicate(case)
-    sides = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
-    if not len(sides):
+    seen = case.result(_SIDES)
+    if not seen.trial_count:
         return not_assessable(f"{CHECK}.proxy", _PROXY_SUBJECT, "spans of kind SERVER or CLIENT")
-    service, size = case.service, len(case.service.labels)
-    group = service.codes[sides].astype(np.int64) * 2 + (spans.kind[sides] == Kind.SERVER)
-    found = case.ratio(traces.forest.trace[sides], duplicate[sides], group, 2 * size)
-    many = np.bincount(group[duplicate[sides]], minlength=2 * size)
-    at = np.flatnonzero(many)
-    times = 1 / (1 - np.minimum(np.stack((found.ratio[at], found.low[at], found.high[at])), 0.999))
+    found = shares_of(case, seen.by_group, ["service_name", "kind"])
+    at = np.flatnonzero(found.event_count)
+    limits = (each[at] for each in (found.ratio.ratio, found.ratio.low, found.ratio.high))
+    times = 1 / (1 - np.minimum(np.stack(list(limits)), 0.999))
     evidence = pd.DataFrame(
         {
-            "service_name": np.array(service.labels, object)[at // 2],
-            "kind": np.array(["CLIENT", "SERVER"], object)[at % 2],
-            "duplicate_count": many[at],
-            "span_count": np.bincount(group, minlength=2 * size)[at],
+            **{name: labels[at] for name, labels in found.keys.items()},
+            "duplicate_count": found.event_count[at],
+            "span_count": found.trial_count[at],
             "factor": times[0],
             "low": times[1],
             "high": times[2],
         }
     )
-    limits = zip(evidence["low"], evidence["high"], strict=True)
-    evidence["status"] = [status_of_low_share(*pair, warn=1 + _MOST) for pair in limits]
-    evidence = evidence.sort_values("factor", ascending=False, ignore_index=True)
+    pairs = zip(evidence["low"], evidence["high"], strict=True)
+    evidence["status"] = [status_of_low_share(*pair, warn=1 + _MOST) for pair in pairs]
+    order = ["factor", "service_name", "kind"]
+    evidence = evidence.sort_values(order, ascending=[False, True, True], ignore_index=True)
     status = worst_status(evidence["status"].tolist())
     if status == "not_assessable":
         return without_weighted_traces(f"{CHECK}.proxy", _PROXY_SUBJECT)
     if status == "ok":
-        text = f"{_PROXY_SUBJECT}: none among {count(len(sides))} client and server spans."
+        text = f"{_PROXY_SUBJECT}: none among {count(seen.trial_count)} client and server spans."
         return finding(f"{CHECK}.proxy", "ok", text, evidence, assumptions=_ASSUMED)
     alike = evidence[evidence["status"] == status]
     row = alike.iloc[0]
@@ -168,9 +206,15 @@ def _proxy_duplicates(case: Case) -> Finding:
     )
     estimate = Estimate(float(row["factor"]), "times", float(row["low"]), float(row["high"]), int(row["span_count"]))
     remedy = "Count spans of one instrumentation scope only, or only the outer span." if status == "warning" else ""
-    seen = case.exemplars(traces.forest.trace[duplicate])
     return finding(
-        f"{CHECK}.proxy", status, text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
+        f"{CHECK}.proxy",
+        status,
+        text,
+        evidence,
+        estimate=estimate,
+        assumptions=_ASSUMED,
+        remedy=remedy,
+        exemplars=seen.examples,
     )
 
 

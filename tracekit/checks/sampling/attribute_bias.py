@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile
@@ -46,7 +47,7 @@ def attribute_bias(case: Case) -> list[Finding]:
     sampling bias.  Not valid where an attribute is set only on failing requests, or after the decision; stratify by
     route before concluding about a tenant.  Source: mistake 12 of the trace guide; ``stats.weighted_rates``.
     """
-    if missing := case.weights_needed:
+    if missing := weights_needed(case):
         return [not_assessable(CHECK, _SUBJECT, missing)]
     if case.is_even:
         share = ratio(float(case.probability[0]))

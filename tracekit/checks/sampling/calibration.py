@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import effective_n
 from tracekit.stats.raking import rake
@@ -44,7 +45,7 @@ def calibration(case: Case) -> list[Finding]:
     else:
         chosen = np.flatnonzero(cell >= 0)
         parts, what = [(cell[chosen], totals)], "1 stratum" if len(totals) == 1 else f"{count(len(totals))} strata"
-    start = np.ones(len(chosen)) if case.weights_needed or not case.base.all() else 1 / case.probability[chosen]
+    start = np.ones(len(chosen)) if weights_needed(case) or not case.base.all() else 1 / case.probability[chosen]
     raked = rake(start, parts)
     raw = float(case.failed[chosen].mean())
     deff = len(chosen) / effective_n(raked.weights)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
@@ -39,8 +40,8 @@ def error_capture(case: Case) -> list[Finding]:
         return [_by_log(case)]
     if not case.counts_needed and case.counts is not None and "status_class" in case.counts.dimensions:
         return [_by_counts(case)]
-    if case.weights_needed:
-        missing = "request counts by status, a log, or " + case.weights_needed
+    if weights_needed(case):
+        missing = "request counts by status, a log, or " + weights_needed(case)
         return [not_assessable(CHECK, _SUBJECT, missing)]
     base = case.base
     pi = case.probability[base]

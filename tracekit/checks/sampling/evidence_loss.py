@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.thinned import capture_probability, required_rate, thinned_count
 from tracekit.text import plural, ratio, round_ratio
@@ -34,7 +34,7 @@ def evidence_loss(case: Case) -> list[Finding]:
     """
     rate = _rate(case)
     if rate is None:
-        missing = case.weights_needed or "sampling rules"
+        missing = weights_needed(case) or "sampling rules"
         return [not_assessable(CHECK, "Detection probability of an incident", missing)]
     declared = case.expected.incident
     size, enough = declared or (_EXAMPLE, 1)
@@ -65,7 +65,7 @@ def evidence_loss(case: Case) -> list[Finding]:
     return [
         finding(
             CHECK, status, text, table.assign(status=status), remedy=remedy,
-            estimate=Estimate(chance, "ratio", chance, chance, len(case.traces)),
+            estimate=Estimate(chance, "ratio", chance, chance, case.result(WEIGHTS_USED).totals.trace_count),
             assumptions=("decisions are independent", "sampling does not depend on failures"), is_critical=False
         )
     ]  # fmt: skip
@@ -75,6 +75,7 @@ def _rate(case: Case) -> float | None:
     """Return the mean sampling probability of a request, from the rules or else from the weights."""
     if case.rules is not None and (rate := case.rules.base_rate) and not any(r.quota for r in case.rules.head):
         return rate
-    if case.weights_needed or not len(case.traces):
-        return None if case.counts_needed else expected_share(case)
-    return min(1.0, float(case.base.sum() / np.sum(1 / case.probability[case.base])))
+    if weights_needed(case):
+        return None if case.counts is None or case.counts_needed else expected_share(case)
+    used = case.result(WEIGHTS_USED)
+    return min(1.0, used.base_count / used.represented)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
+from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
@@ -127,7 +128,7 @@ def _has_tail(case: Case) -> bool:
 
 def _offered(case: Case, recorded: float) -> Rate | None:
     """Return the estimated number of traces without the tail policies; None without these or their weights."""
-    if not _has_tail(case) or not recorded or case.weights_needed or not case.is_weighted_by_rules:
+    if not _has_tail(case) or not recorded or weights_needed(case) or not case.is_weighted_by_rules:
         return None
     whole = weighted_total(case.probability[case.base], np.ones(int(case.base.sum())), confidence=case.confidence)
     share = recorded / len(case.traces)  # share of the traces in the counted strata

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tracekit.arguments import check_traces
 from tracekit.checks.case import build_case
+from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
@@ -133,14 +134,14 @@ def latency_bias(
     every = case.took_ns[is_timed]
     raw = quantile_limits(np.ones(len(every)), every, SHARES, target="process", confidence=confidence)
     kept = is_timed & case.base
-    is_known = not case.weights_needed and bool(kept.any())
+    is_known = not weights_needed(case) and bool(kept.any())
     right = quantile_limits(case.probability[kept], case.took_ns[kept], SHARES, target=target, confidence=confidence)
     curve = pd.DataFrame({"quantile": SHARES} | _columns(raw, "raw_ns", "raw_low_ns", "raw_high_ns"))
     names = ("estimate_ns", "low_ns", "high_ns")
     curve = curve.assign(**(_columns(right, *names) if is_known else dict.fromkeys(names, np.nan)))
     curve["logged_ns"] = _logged(case)
     source, n_effective = (case.weights_source, right[0].n_effective) if is_known else ("", 0.0)
-    missing = "" if is_known else case.weights_needed or "root spans with a duration"
+    missing = "" if is_known else weights_needed(case) or "root spans with a duration"
     trace_count = right[0].n if is_known else 0
     return LatencyBias(curve.iloc[: len(curve) * bool(len(every))], trace_count, n_effective, source, missing)
 

@@ -32,7 +32,7 @@ def pull_truncation(case: Case) -> list[Finding]:
     newest traces, or those found first.  Neither is random, and no sampling weight represents the others.  Source: the
     ledger of ``tk.pull`` (column ``pull`` of ``traces.sources``).
     """
-    texts = case.traces.sources["pull"]
+    texts = case.source.sources["pull"]
     parts = [part for text in texts[texts.astype(bool)] for part in json.loads(text)]
     if not parts:
         return [not_assessable(CHECK, "Truncation by the pull", "traces pulled with tk.pull")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
@@ -39,7 +40,7 @@ def tail_bias(case: Case) -> list[Finding]:
     with a failed span by Ertl's estimator (``stats.partial_traces``).
     Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan, Ertl 2021.
     """
-    if missing := case.weights_needed:
+    if missing := weights_needed(case):
         subject = "Error rate and latency of all requests"
         remedy = "Until then, use figures for the recorded traces only."
         return [not_assessable(CHECK, subject, missing, remedy=remedy)]

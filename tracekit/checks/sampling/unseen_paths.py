@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
+from tracekit.attributes import Codes, text_hashes
+from tracekit.checks.merged import Merged
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
+from tracekit.checks.shares import added
 from tracekit.findings import Estimate, finding, not_assessable
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.thinned import unseen_mass
 from tracekit.text import count, plural, ratio, ratio_range
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
 CHECK = "paths.unseen"
 _MOST, _TOP, _TOO_MANY, _FEWEST = 0.05, 20, 0.5, 20
 _SUBJECT = "Unrecorded call paths"
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def unseen_paths(case: Case) -> list[Finding]:
@@ -32,12 +39,10 @@ def unseen_paths(case: Case) -> list[Finding]:
     recognised as such: then every path is new.
     Source: Good 1953, Esty 1983, Chao 1984; metric M4.
     """
-    if missing := case.weights_needed:
+    if missing := weights_needed(case):
         return [not_assessable(CHECK, _SUBJECT, missing)]
-    chosen = _even_part(case)
-    path = path_codes(case.traces)[chosen]
-    counts = np.sort(np.bincount(path))[::-1]
-    counts = counts[counts > 0]
+    total = case.result(WEIGHTS_USED).totals.trace_count
+    counts = np.sort(case.result(_PATHS).sums["trace_count"])[::-1]
     n = int(counts.sum())
     if n < _FEWEST:
         return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} traces with equal probability (found {n})")]
@@ -46,7 +51,7 @@ def unseen_paths(case: Case) -> list[Finding]:
     table = pd.DataFrame(
         {"paths": [len(counts)], "trace_count": n, "estimate": unseen.mass, "estimate_low": unseen.low, "estimate_high":
         unseen.high,
-         "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": len(case.traces) - n}
+         "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": total - n}
     )  # fmt: skip
     if len(counts) > _TOO_MANY * n and n > _TOP:
         text = (
@@ -62,9 +67,7 @@ def unseen_paths(case: Case) -> list[Finding]:
         f" {count(unseen.kinds)} in total)."
     )
     assumed = ["traces are independent draws with equal probability"]
-    assumed += [f"{count(len(case.traces) - n)} traces are excluded, so that all have equal probability"] * (
-        n < len(case.traces)
-    )
+    assumed += [f"{count(total - n)} traces are excluded, so that all have equal probability"] * (n < total)
     estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)
     remedy = "Raise the sampling rate, or keep at least one trace of every route." if status == "warning" else ""
     return [
@@ -73,25 +76,39 @@ def unseen_paths(case: Case) -> list[Finding]:
 
 
 def _even_part(case: Case) -> Array:
-    """Return the traces that remain after thinning all to the smallest probability."""
+    """Return the traces of a part that remain after thinning all to the smallest probability."""
     first, spans = case.traces.forest.starts[:-1], case.traces.columns.spans
     drawn = pd.util.hash_array(spans.trace_hi[first] ^ pd.util.hash_array(spans.trace_lo[first])) / 2.0**64
-    least = np.nanmin(case.probability)
+    least = case.result(WEIGHTS_USED).least
     return np.flatnonzero(case.base & (drawn * np.where(case.base, case.probability, 1) <= least))
 
 
-def path_codes(traces: TraceSet) -> Array:
-    """Return the path of every trace: operation of the root and the set of services it reaches.
+def _paths(case: Case) -> Aggregate:
+    """Return how many of the remaining traces of a part take each path."""
+    path, count = np.unique(path_numbers(case.traces)[_even_part(case)], return_counts=True)
+    return Aggregate({"path": path.astype(object)}, {"trace_count": count}, Histogram.empty())
 
-    A set of services is the sum of fixed 64-bit random numbers; two different sets collide with probability 10^-19.
+
+_PATHS: Final[Merged[Aggregate]] = Merged(_paths, added, needs=(WEIGHTS_USED,))
+
+
+def path_numbers(traces: TraceSet) -> Array:
+    """Return a number for the path of every trace: operation of the root and the set of services it reaches.
+
+    A set of services is the sum of 64-bit hashes of their names, which are the same in every part; two different sets
+    collide with probability 10^-19.
     """
     service = traces.codes("service_name")
     size = len(service.labels) + 1
     pair = np.unique(traces.forest.trace.astype(np.int64) * size + service.codes + 1)
-    mark = np.random.default_rng(20).integers(0, 2**63, size, dtype=np.uint64)
-    total = np.zeros(len(traces), np.uint64)
-    np.add.at(total, pair // size, mark[pair % size])
-    operation = traces.codes("operation").take(traces.forest.root_row).codes.astype(np.uint64)
+    mark = text_hashes(Codes(np.arange(size) - 1, service.labels))
+    number = np.zeros(len(traces), np.uint64)
+    np.add.at(number, pair // size, mark[pair % size])
     with np.errstate(over="ignore"):
-        total += operation * np.uint64(0x9E3779B97F4A7C15)
-    return np.asarray(pd.factorize(total)[0], np.int64)
+        number += text_hashes(traces.codes("operation").take(traces.forest.root_row)) * _ODD
+    return number
+
+
+def path_codes(traces: TraceSet) -> Array:
+    """Return the path of every trace as a code."""
+    return np.asarray(pd.factorize(path_numbers(traces))[0], np.int64)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
+from tracekit.checks.shares import added, first_of, first_traces
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.histograms import Histogram
+from tracekit.stats.intervals import cluster_sums
 from tracekit.stats.minimum_effect import judge
-from tracekit.stats.weighted_rates import clustered_rates, weighted_total
+from tracekit.stats.weighted_rates import rates, weighted_total
 from tracekit.text import count, factor, factor_range, plural, ratio, ratio_range, round_ratio
 from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN
 from tracekit.weights.trace_state import randomness, threshold
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.checks.sampling.weights_used import WeightsUsed
     from tracekit.findings import Finding
-    from tracekit.schema import Array
+    from tracekit.weights.known import WeightTotals
 
 CHECK = "weights.sanity"
 _LOW56 = np.uint64((1 << 56) - 1)
@@ -39,8 +46,40 @@ def weight_sanity(case: Case) -> list[Finding]:
     return [*([thresholds] if thresholds is not None else []), _used(case)]
 
 
-def _thresholds(case: Case) -> Finding | None:
-    """Return the finding on thresholds; None if no span has one."""
+class _Thresholds(NamedTuple):
+    """Sampling thresholds of spans: those that should have rejected them, and those lower than in the parent.
+
+    Parameters
+    ----------
+    sums
+        Spans with a threshold, and those it should have rejected, over the traces.
+    wrong
+        Number of the latter.
+    falls, pairs
+        Child spans with a lower threshold than their parent, and all with a threshold in both.
+    examples
+        Ids of traces with a wrong one.
+    """
+
+    sums: Aggregate
+    wrong: int
+    falls: int
+    pairs: int
+    examples: tuple[str, ...]
+
+    def plus(self, other: _Thresholds) -> _Thresholds:
+        """Return those of two parts."""
+        return _Thresholds(
+            added(self.sums, other.sums),
+            self.wrong + other.wrong,
+            self.falls + other.falls,
+            self.pairs + other.pairs,
+            first_of(self.examples, other.examples),
+        )
+
+
+def _thresholds_of(case: Case) -> _Thresholds:
+    """Return the thresholds of a part."""
     spans, texts = case.traces.columns.spans, case.traces.columns.texts
     codes = spans.trace_state
     used = np.unique(codes[codes >= 0])
@@ -51,38 +90,44 @@ def _thresholds(case: Case) -> Finding | None:
         has[code], limit[code] = t is not None, np.uint64(t or 0)
         has_random[code], random[code] = r is not None, np.uint64(r or 0)
     rows = np.flatnonzero(has[codes])
-    if not len(rows):
-        return None
     bits = np.where(has_random[codes[rows]], random[codes[rows]], spans.trace_lo[rows] & _LOW56)
     violates = bits < limit[codes[rows]]
     parent = case.traces.forest.parent_row
     children = rows[(parent[rows] >= 0) & has[codes[np.maximum(parent[rows], 0)]]]
     falls = limit[codes[children]] < limit[codes[parent[children]]]
-    return _threshold_finding(case, rows, violates, int(falls.sum()), len(children))
-
-
-def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pairs: int) -> Finding:
-    """Return the finding on violated and decreasing thresholds."""
     trace = case.traces.forest.trace[rows]
-    plain = np.ones(len(case.traces))
-    found = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, confidence=case.confidence)
+    sums = cluster_sums(np.zeros(len(rows), np.int64), trace, violates, np.ones(len(case.traces)), 1)
+    examples = first_traces(case, trace[violates])
+    table = Aggregate({}, sums, Histogram.empty())
+    return _Thresholds(table, int(violates.sum()), int(falls.sum()), len(children), examples)
+
+
+_THRESHOLDS: Final[Merged[_Thresholds]] = Merged(_thresholds_of, _Thresholds.plus)
+
+
+def _thresholds(case: Case) -> Finding | None:
+    """Return the finding on violated and decreasing thresholds; None if no span has one."""
+    seen = case.result(_THRESHOLDS)
+    sums, wrong, falls, pairs, examples = seen
+    total = int(sums.sums["trial_count"][0])
+    if not total:
+        return None
+    found = rates(sums.sums, np.zeros(1, np.int64), 1, confidence=case.confidence)
     share, low, high = float(found.ratio[0]), float(found.low[0]), float(found.high[0])
-    wrong = int(violates.sum())
     table = pd.DataFrame(
-        {"spans": [len(rows)], "violations": wrong, "estimate": share, "estimate_low": low, "estimate_high": high,
-         "trace_count": len(np.unique(trace)), "falling_thresholds": falls, "parent_child_pairs": pairs}
+        {"spans": [total], "violations": wrong, "estimate": share, "estimate_low": low, "estimate_high": high,
+         "trace_count": int(sums.sums["cluster_count"][0]), "falling_thresholds": falls, "parent_child_pairs": pairs}
     )  # fmt: skip
-    estimate = Estimate(share, "ratio", low, high, len(rows), float(found.n_effective[0]))
+    estimate = Estimate(share, "ratio", low, high, total, float(found.n_effective[0]))
     if wrong:
         text = (
-            f"Wrong sampling thresholds: {count(wrong)} of {plural(len(rows), 'span')} ({ratio(share)}, {case.ci}"
+            f"Wrong sampling thresholds: {count(wrong)} of {plural(total, 'span')} ({ratio(share)}, {case.ci}"
             f" {ratio_range(low, high)}) have a threshold that should have rejected them: a second sampler did not"
             " update it. Their weights are unknown."
         )
         remedy = "Fix or upgrade the last sampler."
-        shown = [case.traces.trace_ids[n] for n in np.unique(trace[violates])[:5]]
         return finding(
-            CHECK, "failed", text, table, estimate=estimate, remedy=remedy, exemplars=shown, is_critical=True,
+            CHECK, "failed", text, table, estimate=estimate, remedy=remedy, exemplars=examples, is_critical=True,
             assumptions=("IDs were not rewritten",),
         )  # fmt: skip
     if falls:
@@ -99,19 +144,19 @@ def _threshold_finding(case: Case, rows: Array, violates: Array, falls: int, pai
             remedy="Fix or upgrade the sampler of the child spans.",
             is_critical=False,
         )
-    text = f"All {count(len(rows))} sampling thresholds are consistent with the IDs."
+    text = f"All {count(total)} sampling thresholds are consistent with the IDs."
     return finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)
 
 
 def _used(case: Case) -> Finding:
     """Return the finding on the weights in use."""
-    weights = case.traces.weights
-    sources = weights.sources
-    if sources.get(UNKNOWN, 0) == len(case.traces):
-        return not_assessable(CHECK, "Consistency of sampling weights", case.weights_needed or "traces")
-    n, total = len(weights.value), float(weights.value.sum())
-    largest = float(weights.value.max()) / total if total else 0.0
-    problems = [*_weaknesses(case, largest), *filter(None, [_ignored_rate(case), _partial(case)])]
+    used = case.result(WEIGHTS_USED)
+    weights = used.totals
+    sources, n, total = weights.sources, weights.trace_count, weights.weight_sum
+    if weights.unknown_count == n:
+        return not_assessable(CHECK, "Consistency of sampling weights", weights_needed(case) or "traces")
+    largest = used.largest / total if total else 0.0
+    problems = [*_weaknesses(weights, largest), *filter(None, [_ignored_rate(case, used), _partial(used)])]
     sum_status, sum_text = _sum_against_requests(case)
     good = f"; {sum_text}" if sum_text and sum_status == "ok" else ""
     bad = problems if sum_status == "ok" else [*problems, sum_text]
@@ -129,10 +174,9 @@ def _used(case: Case) -> Finding:
     return finding(CHECK, status, text, table.assign(status=status), is_critical=False)
 
 
-def _weaknesses(case: Case, largest: float) -> list[str]:
+def _weaknesses(weights: WeightTotals, largest: float) -> list[str]:
     """Return what is missing, mixed or unbalanced in the weights; ``largest`` is the largest share of their sum."""
-    weights, n = case.traces.weights, len(case.traces)
-    unknown = weights.sources.get(UNKNOWN, 0)
+    n, unknown = weights.trace_count, weights.unknown_count
     methods = dict.fromkeys(name.partition(",")[0] for name in weights.sources if name not in _NOT_METHODS)
     found = {
         f"{count(unknown)} of {plural(n, 'trace')} have an unknown weight": unknown > 0,
@@ -143,27 +187,22 @@ def _weaknesses(case: Case, largest: float) -> list[str]:
     return [text for text, holds in found.items() if holds]
 
 
-def _ignored_rate(case: Case) -> str:
+def _ignored_rate(case: Case, used: WeightsUsed) -> str:
     """Return the sampling rate of the rules as text if all weights are 1 in spite of it; else empty."""
     rate = case.rules.base_rate if case.rules is not None else None
     if rate is None or rate >= 1 or case.is_weighted_by_rules:
         return ""
-    is_one = case.is_even and float(case.probability[0]) == 1
+    is_one = used.is_even and used.least == 1
     return f"all weights are 1, although the rules keep {round_ratio(rate)}" * is_one
 
 
-def _partial(case: Case) -> str:
+def _partial(used: WeightsUsed) -> str:
     """Return the number of partially sampled traces as text; empty without any."""
-    if case.span_probability is None:
+    if not used.has_unequal:
         return ""
-    trace, own = case.traces.forest.trace, case.span_probability
-    known = ~np.isnan(own)
-    least, most = np.full(len(case.traces), np.inf), np.zeros(len(case.traces))
-    np.minimum.at(least, trace[known], own[known])
-    np.maximum.at(most, trace[known], own[known])
-    several, rootless = int((most > least).sum()), int((~case.base & ~np.isnan(case.probability)).sum())
+    rootless = used.rootless_count
     left = f", and {count(rootless)} without a root represent no request" * (rootless > 0)
-    return f"spans of {plural(several, 'trace')} have different weights{left}"
+    return f"spans of {plural(used.unequal_count, 'trace')} have different weights{left}"
 
 
 def _sum_against_requests(case: Case) -> tuple[str, str]:
@@ -171,7 +210,7 @@ def _sum_against_requests(case: Case) -> tuple[str, str]:
     if (
         case.counts is None
         or not case.counts.total
-        or case.weights_needed
+        or weights_needed(case)
         or "service_name" in case.counts.dimensions
         or case.counts_needed
     ):

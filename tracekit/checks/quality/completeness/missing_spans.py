@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.shares import Events, events_of, shares_of
 from tracekit.checks.verdicts import status_of_high_share, without_weighted_traces
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.schema import KINDS, Kind, ParentState
@@ -15,12 +17,13 @@ from tracekit.text import count, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.checks.shares import Shares
     from tracekit.columns import Array
     from tracekit.findings import Finding
-    from tracekit.stats.intervals import Ratio
 
 CHECK, _SUBJECT = "complete.spans", "Orphans"
 _ENOUGH, _CRITICAL = 0.98, 0.90
+_KEYS: Final = ["service_name", "kind"]
 _MEANING = {
     Kind.SERVER: "the caller's span is missing, or a hop in between does not export",
     Kind.CONSUMER: "the producer's span is missing",
@@ -39,27 +42,28 @@ def missing_spans(case: Case) -> list[Finding]:
 
     Source: clustered ratio as in Korn and Graubard 1998.
     """
-    trace, is_missing, child = references(case)
-    if not len(trace):
+    seen = case.result(_REFERENCES)
+    total, missing = seen.trial_count, seen.event_count
+    if not total:
         return [not_assessable(CHECK, _SUBJECT, "spans with a parent ID")]
-    whole = case.ratio(trace, is_missing)
+    whole = shares_of(case, seen.whole).ratio
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     if math.isnan(value):
         return [without_weighted_traces(CHECK, _SUBJECT)]
     status = status_of_high_share(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
-    evidence = _by_service(case, trace, is_missing, child)
-    share = f"{ratio(value)}, " if is_missing.any() else ""
+    evidence = _by_service(shares_of(case, seen.by_group, _KEYS))
+    share = f"{ratio(value)}, " if missing else ""
     text = (
-        f"Orphans: {count(is_missing.sum())} of {plural(len(trace), 'parent span')} missing "
+        f"Orphans: {count(missing)} of {plural(total, 'parent span')} missing "
         f"({share}{case.ci} {ratio_range(low, high)})"
     )
-    if is_missing.any():
+    if missing:
         top = evidence.iloc[0]
         text += f", most of them above {top['kind']} spans of `{top['service_name']}` ({top['meaning']})"
     meaning = {
         "ok": "Self times, call counts and critical paths are reliable.",
         "inconclusive": f"Too few to decide whether less than 2% are missing: "
-        f"{count(_n_needed(value, low, high, len(trace)))} parent spans are needed.",
+        f"{count(_n_needed(value, low, high, total))} parent spans are needed.",
     }.get(status, "Call counts are lower bounds, and time of missing spans is attributed to their parents.")
     return [
         finding(
@@ -67,13 +71,13 @@ def missing_spans(case: Case) -> list[Finding]:
             status,
             f"{text}. {meaning}",
             evidence,
-            estimate=Estimate(value, "ratio", low, high, len(trace), float(whole.n_effective[0])),
+            estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
             assumptions=(
                 "loss does not depend on the position in the tree; lost leaf spans are not detected",
                 "parents outside the data are listed as external",
             ),
             remedy=_REMEDY if status in {"warning", "failed"} else "",
-            exemplars=case.exemplars(trace[is_missing]),
+            exemplars=seen.examples,
         )
     ]
 
@@ -92,29 +96,40 @@ def references(case: Case) -> tuple[Array, Array, Array]:
     return forest.trace[child], is_missing, child
 
 
-def _by_service(case: Case, trace: Array, is_missing: Array, child: Array) -> pd.DataFrame:
+def _seen(case: Case) -> Events:
+    """Return the references of a part and the missing ones, by service and kind of the child."""
+    trace, is_missing, child = references(case)
+    service = case.service
+    named = np.where(service.codes[child] < 0, len(service.labels), service.codes[child])
+    kinds = case.traces.columns.spans.kind[child].astype(np.int64)
+    columns = {"service_name": (named, [*service.labels, ""]), "kind": (kinds, range(len(KINDS)))}
+    return events_of(case, trace, is_missing, columns)
+
+
+_REFERENCES: Final[Merged[Events]] = Merged(_seen, Events.plus)
+
+
+def _by_service(found: Shares) -> pd.DataFrame:
     """Return one row per service and kind of the child spans, most missing first."""
-    kinds, service = case.traces.columns.spans.kind[child], case.service
-    group, distinct = pd.factorize(service.codes[child].astype(np.int64) * len(KINDS) + kinds)
-    found: Ratio = case.ratio(trace, is_missing, group, len(distinct))
-    of_service, of_kind = np.divmod(distinct, len(KINDS))
+    kind = found.keys["kind"].astype(np.int64)
     table = pd.DataFrame(
         {
-            "service_name": np.array([*service.labels, ""], object)[of_service],
-            "kind": np.array(KINDS, object)[of_kind],
-            "referenced_count": np.bincount(group, minlength=len(distinct)),
-            "missing_count": np.bincount(group[is_missing], minlength=len(distinct)),
-            "missing_ratio": found.ratio,
-            "low": found.low,
-            "high": found.high,
-            "meaning": [_MEANING.get(Kind(kind), _OWN) for kind in of_kind],
+            "service_name": found.keys["service_name"],
+            "kind": np.array(KINDS, object)[kind],
+            "referenced_count": found.trial_count,
+            "missing_count": found.event_count,
+            "missing_ratio": found.ratio.ratio,
+            "low": found.ratio.low,
+            "high": found.ratio.high,
+            "meaning": [_MEANING.get(Kind(each), _OWN) for each in kind],
         }
     )
     table["verdict"] = [
         status_of_high_share(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
         for low, high in zip(table["low"], table["high"], strict=True)
     ]
-    return table.sort_values(["missing_count", "referenced_count"], ascending=False, ignore_index=True)
+    order = ["missing_count", "referenced_count", *_KEYS]
+    return table.sort_values(order, ascending=[False, False, True, True], ignore_index=True)
 
 
 def _n_needed(value: float, low: float, high: float, n: int) -> int:

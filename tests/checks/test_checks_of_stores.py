@@ -1,0 +1,139 @@
+"""Data quality and sampling of a store: the same findings as in memory, however the traces are split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
+from tracekit.checks.case import Case
+from tracekit.checks.merged import Merged
+from tracekit.checks.registry import CHECKS, run_check
+from tracekit.checks.sampling.unseen_paths import path_codes, path_numbers
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED
+from tracekit.loading.store.trace_store import TraceStore
+
+MADE = {check.name: check for check in CHECKS if check.by_parts and check.topic in {"quality", "sampling"}}
+
+
+def damaged(seed=5):
+    """Requests without some spans, with reused ids, spans recorded by a proxy, and weights of two kinds."""
+    frame = tk.load_sample("checkout-regression")[1].head(400).spans
+    rng = np.random.default_rng(seed)
+    is_root = frame["parent_span_id"].isna()
+    frame = frame[is_root | (rng.random(len(frame)) > 0.12)].copy()
+    again = frame[(frame["kind"] == "CLIENT").to_numpy() & (rng.random(len(frame)) < 0.01)].copy()
+    again["name"] = "another operation"
+    doubled = frame[frame["kind"] == "SERVER"].head(300).copy()
+    doubled["parent_span_id"] = doubled["span_id"]
+    doubled["span_id"] = [f"{at + 1:016x}" for at in range(len(doubled))]
+    found = tk.TraceSet.from_spans(pd.concat([frame, again, doubled], ignore_index=True))
+    return found.with_weights(rng.choice([1.0, 2.5, 10.0], len(found)))
+
+
+@pytest.fixture(scope="module")
+def traces():
+    return damaged()
+
+
+def agree(found, expected):
+    """Findings: equal words, counts and rows, floats to 1e-9."""
+    assert [one.headline for one in found] == [one.headline for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert (one.check, one.status, one.severity, one.exemplars, one.remedy) == (
+            other.check,
+            other.status,
+            other.severity,
+            other.exemplars,
+            other.remedy,
+        )
+        if other.evidence is not None:
+            same(one.evidence, other.evidence)
+        if other.estimate is not None:
+            for name in ("value", "low", "high", "n", "n_effective"):
+                number = getattr(other.estimate, name)
+                assert getattr(one.estimate, name) == (
+                    number if number is None else pytest.approx(number, rel=1e-9, nan_ok=True)
+                )
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_findings_of_parts_are_those_of_the_whole(traces, count, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    for analysis in (tk.quality, tk.sampling):
+        found = [one for one in analysis(store, on=1) if one.check != "not_made"]
+        names = {one.check for one in found}
+        expected = [one for one in analysis(traces) if one.check in names]
+        agree(found, expected)
+    failing = {one.check for one in tk.quality(store, on=1) if one.status in {"failed", "warning"}}
+    assert {"complete.spans", "duplicates.ids"} <= failing
+
+
+@settings(max_examples=6, deadline=None)
+@given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+def test_the_order_of_parts_does_not_matter(tmp_path_factory, count, seed, order):
+    traces = damaged().head(60)
+    store = split(traces, tmp_path_factory.mktemp("any") / "a.parquet", count, seed)
+    numbers = list(range(store.part_count))
+    order.shuffle(numbers)
+    shuffled = TraceStore(store.path, store._marker, tuple(numbers), on=1)
+    for check in MADE.values():
+        agree(run_check(check, Case(shuffled)), run_check(check, Case(traces)))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_thresholds_of_parts(count, tmp_path):
+    traces = damaged()
+    frame = traces.spans
+    rng = np.random.default_rng(2)
+    by_trace = {name: rng.choice(["ot=th:8", "ot=th:c", None]) for name in traces.trace_ids}
+    frame["trace_state"] = frame["trace_id"].map(by_trace)
+    sampled = tk.TraceSet.from_spans(frame).with_weights(4)
+    expected = [one for one in tk.sampling(sampled) if one.check == "weights.sanity"]
+    found = [
+        one for one in tk.sampling(split(sampled, tmp_path / "a.parquet", count), on=1) if one.check == "weights.sanity"
+    ]
+    assert "threshold" in expected[0].headline
+    agree(found, expected)
+
+
+@pytest.mark.parametrize("analysis", [tk.quality, tk.sampling])
+def test_every_check_is_made_or_named(traces, analysis, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 3)
+    found = analysis(store, on=1)
+    (named,) = [one for one in found if one.check == "not_made"]
+    topic = [check for check in CHECKS if check.topic == analysis.__name__]
+    assert named.evidence["check"].tolist() == [check.name for check in topic if not check.by_parts]
+    assert named.evidence["reason"].str.len().min() > 20
+    made = {one.check for one in found if one.check != "not_made"}
+    for check in topic:
+        assert check.by_parts == any(name.startswith(check.name) for name in made)
+
+
+def test_data_to_join_is_refused_with_a_store(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 2)
+    requests = pd.DataFrame({"count": [100]})
+    with pytest.raises(ValueError, match="expected no requests= with a store, which is read part by part; take"):
+        tk.sampling(store, requests=requests)
+    with pytest.raises(ValueError, match="expected no requests=, prices= with a store"):
+        tk.quality(store, requests=requests, prices={"recorded": 5.0})
+    with pytest.raises(ValueError, match="expected a TraceStore with on="):
+        tk.quality(traces, on=2)
+
+
+def test_a_state_that_no_pass_has_worked_out_is_an_error(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 2)
+    with pytest.raises(LookupError, match="name it in needs="):
+        Case(store).result(Merged(_asks, max))
+
+
+def _asks(case):
+    return case.result(WEIGHTS_USED).base_count
+
+
+def test_paths_have_the_same_number_in_every_set(traces):
+    few = traces.head(30)
+    assert np.isin(path_numbers(few), path_numbers(traces)).all()
+    assert len(np.unique(path_codes(few))) == len(np.unique(path_numbers(few)))
