@@ -99,7 +99,7 @@ def _not_made(steps: Sequence[Step], case: Case, recording: Case) -> list[Findin
         for check in left_out(recording if step.is_of_recording else case)
         if check.topic == step.topic and (check.weakens or not step.is_of_recording)
     ]
-    return not_made([(check.topic, check.name) for check in lacking])
+    return not_made([check.reason for check in lacking])
 
 
 def _checks_of(step: Step) -> list[Check]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.what_differs.selection import Side
+from tracekit.analysis.partials import in_memory
+from tracekit.analysis.what_differs.selection import sides_of
 from tracekit.checks.changes.affected import Band
 from tracekit.checks.names import name_of
 from tracekit.checks.screen.own_values import own_values
@@ -18,6 +19,7 @@ from tracekit.text import clean, duration
 if TYPE_CHECKING:
     from typing import Any
 
+    from tracekit.analysis.what_differs.selection import Side
     from tracekit.checks.overview import Overview
     from tracekit.checks.screen.made import Made
     from tracekit.columns import Array
@@ -44,7 +46,7 @@ class OwnBand(Band):
     def sides(self) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
         """Requests with more and the others: of the current traces, and of the baseline."""
         now, was = (
-            (Side(traces, chosen, self.names[0]), Side(traces, ~chosen, self.names[1]))
+            sides_of(traces, _spans_of(in_memory(traces), chosen))
             for traces, chosen in zip((self.now, self.was), self.chosen, strict=True)
         )
         return now, was
@@ -52,12 +54,17 @@ class OwnBand(Band):
     @property
     def selection(self) -> Any:
         """Which spans are of a request with more."""
-        return self.chosen[0][self.now.forest.trace]
+        return _spans_of(in_memory(self.now), self.chosen[0])
 
     @property
     def code(self) -> str:
         """The call that returns the services that explain the difference."""
         return "tk.suspects(before, traces)"
+
+
+def _spans_of(traces: TraceSet, chosen: Array) -> Array:
+    """Return the spans of the chosen traces."""
+    return np.asarray(chosen[traces.forest.trace])
 
 
 def own_band(made: Made, finding: Finding) -> OwnBand | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tracekit.analysis.partials import in_memory
 from tracekit.checks.changes.queries import new_queries, per_request, statement_in_words
 from tracekit.text import mean_count, number
 
@@ -58,4 +59,4 @@ def _affected(made: Made) -> set[str]:
         return set()
     named = made.affected(band)
     chosen = band.sides[0][0].chosen if named is None else band.sides[0][0].chosen & named.now
-    return set(np.array(band.now.trace_ids, object)[chosen].tolist())
+    return set(np.array(in_memory(band.now).trace_ids, object)[chosen].tolist())
