@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
+from tracekit.analysis.what_differs.selection import sides_of
 from tracekit.checks.changes.customers import customers_of
 
 MS = 1_000_000
@@ -23,7 +24,8 @@ def requests(values, key="app.customer.id"):
 
 
 def said(traces, chosen=None):
-    found = customers_of(traces, np.ones(len(traces), bool) if chosen is None else chosen)
+    side = sides_of(traces, np.ones(len(traces.spans), bool))[0]
+    found = customers_of(side, np.ones(len(traces), bool) if chosen is None else chosen)
     return None if found is None else found.words
 
 

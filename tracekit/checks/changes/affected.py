@@ -232,7 +232,7 @@ def affected_finding(found: Affected) -> Finding:
     weights = band.roots[0].weight
     part = float(weights[found.now].sum() / weights.sum())
     times = _p95(found, is_affected=True)
-    customers = customers_of(band.now, found.now & band.sides[0][0].chosen)
+    customers = customers_of(band.sides[0][0], found.now & band.sides[0][0].chosen)
     whose = "" if customers is None else f", from {customers.words}"
     before = f"{_who(found, named)}{' (not in the baseline)' * is_new}{times}{':' if is_new and not times else ';'}"
     text = (

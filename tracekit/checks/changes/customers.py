@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import over_parts
 from tracekit.analysis.what_differs.values import values_by_trace
 from tracekit.redaction.keys import LABEL
 from tracekit.text import plural
-from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from tracekit.analysis.what_differs.selection import Side
     from tracekit.columns import Array
-    from tracekit.parts import Parts
+    from tracekit.traces import TraceSet
 
 _RECORDED: Final = 0.95  # of the requests have exactly one value: with fewer, their number says little
 _FEWEST: Final = 5  # requests
@@ -55,19 +57,17 @@ class Customers(NamedTuple):
         return f"{'' if self.is_all else 'at least '}{plural(self.value_count, self.noun)}"
 
 
-def customers_of(traces: TraceSet | Parts, chosen: Array) -> Customers | None:
+def customers_of(side: Side, chosen: Array) -> Customers | None:
     """Return from how many customers the chosen requests came; None where (nearly) all of them do not say so.
 
-    They are not counted in a store.
-
-    The first of customer, tenant, organization, account and user whose key has exactly one value on (nearly) every
-    request counts.
+    ``chosen``: bool, one per root of the side's recording.  The first of customer, tenant, organization, account and
+    user whose key has exactly one value on (nearly) every request counts.
     """
     wanted = int(chosen.sum())
-    if wanted < _FEWEST or not isinstance(traces, TraceSet):
+    if wanted < _FEWEST:
         return None
-    for key, noun in _keys(traces):
-        found = values_by_trace(traces, key)
+    for key, noun in _named(over_parts(side.traces, _used_keys, operator.or_).state):
+        found = values_by_trace(side.traces, key)
         is_somebody = np.array([not _is_nobody(text) for text in found.texts], bool)
         seen = pd.DataFrame({"trace": found.trace, "value": found.value})
         seen = seen[chosen[found.trace] & is_somebody[found.value]] if len(seen) else seen
@@ -76,24 +76,23 @@ def customers_of(traces: TraceSet | Parts, chosen: Array) -> Customers | None:
         single = seen[~seen["trace"].duplicated(keep=False)]
         if len(single) < _RECORDED * wanted or len(single) < len(seen["trace"].unique()) * _RECORDED:
             continue
-        weights = traces.weights
-        is_all = len(single) == wanted and bool(weights.known.all() and np.all(weights.value <= 1))
-        return Customers(key, noun, int(seen["value"].nunique()), is_all)
+        is_every = not side.weights.unknown_count and bool(np.all(side.roots.weight <= 1))
+        return Customers(key, noun, int(seen["value"].nunique()), len(single) == wanted and is_every)
     return None
 
 
-def _keys(traces: TraceSet) -> list[tuple[str, str]]:
-    """Return the keys of spans that name a customer, with what they name, in the order of preference."""
+def _used_keys(traces: TraceSet) -> frozenset[str]:
+    """Return the keys of spans of a set that may name a customer."""
     kv = traces.columns.kv
-    used = set(kv.key[np.unique(traces.columns.attributes.codes)].tolist())
-    named = [(kv.keys[at], _KEY.fullmatch(kv.keys[at])) for at in sorted(used)]
+    used = {kv.keys[at] for at in np.unique(kv.key[np.unique(traces.columns.attributes.codes)]).tolist()}
+    return frozenset(key for key in used if _KEY.fullmatch(key) and not key.startswith(_NOT_OF_REQUESTS))
+
+
+def _named(keys: frozenset[str]) -> list[tuple[str, str]]:
+    """Return keys with what they name, in the order of preference."""
     order = list(dict.fromkeys(_NOUNS.values()))
-    keys = [
-        (key, _NOUNS[found["who"].lower()])
-        for key, found in named
-        if found is not None and not key.startswith(_NOT_OF_REQUESTS)
-    ]
-    return sorted(keys, key=lambda one: (order.index(one[1]), one[0]))
+    found = [(key, _NOUNS[named["who"].lower()]) for key in keys if (named := _KEY.fullmatch(key)) is not None]
+    return sorted(found, key=lambda one: (order.index(one[1]), one[0]))
 
 
 def _is_nobody(text: str) -> bool:

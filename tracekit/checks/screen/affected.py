@@ -49,7 +49,7 @@ def _everybody(band: Band) -> Finding:
     shares = [share_of(side, np.ones(len(side[0].chosen), bool), 0.95) for side in band.sides]
     value, low, high = shares[0]
     named = f"{count(band.sides[0][0].trace_count)} of {plural(band.trace_counts[0], band.noun)}"
-    customers = customers_of(band.now, band.sides[0][0].chosen)
+    customers = customers_of(band.sides[0][0], band.sides[0][0].chosen)
     whose = "" if customers is None else f" from {customers.words}"
     text = (
         f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}{whose}; "
