@@ -26,7 +26,7 @@ from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.postmortem.result import TITLES
-from tracekit.checks.registry import CHECKS, left_out, run_check, run_checks, weaknesses
+from tracekit.checks.registry import CHECKS, left_out, readings, run_checks, weaknesses
 from tracekit.checks.screen.lines import screen_of, title_of
 from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
@@ -494,7 +494,7 @@ def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard
     found = Standard(case, sides._replace(traces=traces, recording=recording), goals, outgoing=outgoing)
     seen = found.case.result(overview)
     asked: list[Callable[[], Any]] = [partial(getattr, seen, name) for name in _RESULTS]
-    asked += [partial(run_check, check, found.case) for check in CHECKS if check.by_parts]
+    asked += readings(found.case, CHECKS)
     asked += [partial(timeline_of, found.sides), partial(goals_shown, traces, goals), partial(set_facts, traces)]
     rounds.run([*asked, partial(_traffic, seen), partial(_offsets, seen)])
     if outgoing is not None:
