@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial as partial_of
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tracekit.checks.changes.affected import affected
 from tracekit.checks.changes.calls import calls
@@ -30,6 +30,7 @@ from tracekit.checks.latency.slow_requests import failed_requests, slow_requests
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.logs.new_lines import new_log_lines
+from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.abandoned_calls import ABANDONED_CALLS
 from tracekit.checks.patterns.after_response import AFTER_RESPONSE
 from tracekit.checks.patterns.cache_misses import CACHE_MISSES
@@ -60,7 +61,7 @@ from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.completeness.partial import partial
 from tracekit.checks.quality.cost import cost
 from tracekit.checks.quality.counts_join import counts_join
-from tracekit.checks.quality.duplicates import duplicates
+from tracekit.checks.quality.duplicates import REUSED, SIDES, SPANS, duplicates
 from tracekit.checks.quality.gaps.orphans import orphan_gaps
 from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import silence
@@ -85,13 +86,14 @@ from tracekit.checks.sampling.tail_bias import tail_bias
 from tracekit.checks.sampling.tail_truncation import tail_truncation
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.checks.sampling.unseen_paths import unseen_paths
-from tracekit.checks.sampling.weight_sanity import weight_sanity
+from tracekit.checks.sampling.weight_sanity import THRESHOLDS, weight_sanity
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED
 from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
@@ -104,6 +106,7 @@ class Check(NamedTuple):
 
     ``weakens``: where it fails, conclusions from these traces are weaker, so that a report shows it first.
     ``by_parts``: it can be made from the parts of a store, too; ``whole``: why it cannot.
+    ``reads``: what it asks of all parts, so that one pass answers as much of it as possible.
     ``includes_late``: it also sees traces after the ingestion horizon, where others may not have arrived.
     """
 
@@ -115,6 +118,7 @@ class Check(NamedTuple):
     includes_late: bool = False
     by_parts: bool = False
     whole: str = "it works on all traces at once"
+    reads: tuple[Callable[[Case], Any], ...] = ()
 
     @property
     def reason(self) -> NotMade:
@@ -122,6 +126,8 @@ class Check(NamedTuple):
         return NotMade(self.topic, self.name, self.whole)
 
 
+_COPIES: Final = (SPANS, REUSED, SIDES)
+_WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _CALLEES: Final = "the callee of a call without a server span is that of most such calls, in all traces"
 _OTHERS: Final = "a request may go on in a trace of another part"
 _ORDER: Final = "it needs all traces in the order of their starts"
@@ -172,7 +178,15 @@ CHECKS: Final = (
     Check("lost", "data", (), lost, by_parts=True),
     Check("unfinished", "data", (), unfinished, by_parts=True),
     *(
-        Check(pattern.check, "patterns", (), pattern.findings, by_parts=not pattern.whole, whole=pattern.whole)
+        Check(
+            pattern.check,
+            "patterns",
+            (),
+            pattern.findings,
+            by_parts=not pattern.whole,
+            whole=pattern.whole,
+            reads=(*pattern.needs, pattern.sums),
+        )
         for pattern in PATTERNS
     ),
     Check("tail", "latency", (), tail, by_parts=True),
@@ -196,7 +210,16 @@ CHECKS: Final = (
     Check("clock.cycle", "quality", (), clock_cycles, weakens=True, whole=_CLOCKS),
     Check("clock.drift", "quality", (), clock_drift, weakens=True, whole=_CLOCKS),
     Check("time.order", "quality", (), impossible_times, includes_late=True, whole=_CLOCKS),
-    Check("duplicates", "quality", (), duplicates, weakens=True, includes_late=True, by_parts=True),
+    Check(
+        "duplicates",
+        "quality",
+        (),
+        duplicates,
+        weakens=True,
+        includes_late=True,
+        by_parts=True,
+        reads=(SPANS, REUSED, SIDES),
+    ),
     Check("cardinality", "quality", (), cardinality, whole=_DISTINCT),
     Check("pii", "quality", (), privacy, includes_late=True, whole=_DISTINCT),
     Check("cost", "quality", ("prices",), cost, whole=_JOINED),
@@ -210,7 +233,15 @@ CHECKS: Final = (
     Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, whole=_DISTINCT),
     Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, whole=_DURATIONS),
     Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True, whole=_JOINED),
-    Check("weights.sanity", "sampling", ("weights",), weight_sanity, weakens=True, by_parts=True),
+    Check(
+        "weights.sanity",
+        "sampling",
+        ("weights",),
+        weight_sanity,
+        weakens=True,
+        by_parts=True,
+        reads=(THRESHOLDS, WEIGHTS_USED),
+    ),
     Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True, by_parts=True),
     Check("tail.truncation", "sampling", (), tail_truncation, weakens=True, by_parts=True),
     Check("pull.truncation", "sampling", (), pull_truncation, weakens=True, by_parts=True),
@@ -242,9 +273,26 @@ def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> F
     rounds = Rounds()
     case = _read_by(rounds, case)
     chosen = [check for check in CHECKS if check.topic == topic and (names is None or check.name in names)]
-    rounds.run([partial_of(run_check, check, case) for check in chosen])
+    rounds.run(readings(case, chosen))
     lacking = [check.reason for check in chosen if case.is_stored and not check.by_parts]
     return run_checks(case, [topic], names) + Findings(not_made(lacking))
+
+
+def readings(case: Case, checks: Iterable[Check]) -> list[Callable[[], Any]]:
+    """Return what asks for all that some checks need of the parts of a store, for ``Rounds.run``."""
+    made = [check for check in checks if check.by_parts]
+    wanted = dict.fromkeys(each for check in made for read in check.reads for each in _with_needs(read))
+    return [
+        *(partial_of(case.result, each) for each in wanted),
+        *(partial_of(run_check, check, case) for check in made),
+    ]
+
+
+def _with_needs(read: Callable[[Case], Any]) -> Iterator[Callable[[Case], Any]]:
+    """Yield what a result of all traces needs, and the result."""
+    for need in read.needs if isinstance(read, Merged) else ():
+        yield from _with_needs(need)
+    yield read
 
 
 def _read_by(rounds: Rounds, case: Case) -> Case:

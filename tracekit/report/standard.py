@@ -26,7 +26,7 @@ from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.postmortem.result import TITLES
-from tracekit.checks.registry import CHECKS, left_out, run_check, run_checks, weaknesses
+from tracekit.checks.registry import CHECKS, left_out, readings, run_checks, weaknesses
 from tracekit.checks.screen.lines import FirstScreen, screen_of, title_of
 from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
@@ -532,7 +532,7 @@ def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] 
         seen = each.result(overview)
         asked += [partial(getattr, seen, name) for name in (_RESULTS if each is case else _OF_BASELINE)]
         asked += [partial(set_facts, each.source), partial(_offsets, seen)]
-    asked += [partial(run_check, check, case) for check in CHECKS if check.by_parts]
+    asked += readings(case, CHECKS)
     rounds.run([*asked, partial(_traffic, case.result(overview))])
 
 

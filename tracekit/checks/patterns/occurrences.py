@@ -53,7 +53,7 @@ class Pattern(NamedTuple):
     cost
         What the costs are called.
     needs
-        What ``detect`` asks of all traces, see ``Merged``: of a store it is worked out in an earlier pass.
+        What ``detect`` and ``complete`` ask of all traces, see ``Merged``: of a store it takes earlier passes.
     whole
         Why ``detect`` needs all traces at once, so that the pattern is not looked for in a store; empty if it does not.
     """

@@ -37,7 +37,7 @@ def duplicates(case: Case) -> list[Finding]:
 
     Source: B3 propagation.
     """
-    if not case.result(_SPANS):
+    if not case.result(SPANS):
         return [not_assessable(CHECK, "Duplicate spans", "spans")]
     return [_copies(case), _reused_ids(case), _proxy_duplicates(case)]
 
@@ -94,13 +94,13 @@ def _reused(case: Case) -> _Reused:
     return _Reused(events_of(case, trace, is_forked, {"service_name": case.service}), len(rows) - len(forked))
 
 
-_SPANS: Final[Merged[int]] = Merged(_span_count, int.__add__)
-_REUSED: Final[Merged[_Reused]] = Merged(_reused, _Reused.plus)
+SPANS: Final[Merged[int]] = Merged(_span_count, int.__add__)
+REUSED: Final[Merged[_Reused]] = Merged(_reused, _Reused.plus)
 
 
 def _reused_ids(case: Case) -> Finding:
     """Return the finding on spans that share an ID."""
-    seen, shared = case.result(_REUSED)
+    seen, shared = case.result(REUSED)
     total, forked = seen.trial_count, seen.event_count
     found = shares_of(case, seen.whole).ratio
     value, low, high = (float(column[0]) for column in (found.ratio, found.low, found.high))
@@ -162,12 +162,12 @@ def _sides(case: Case) -> Events:
     return events_of(case, traces.forest.trace[rows], _is_proxy_duplicate(case)[rows], columns)
 
 
-_SIDES: Final[Merged[Events]] = Merged(_sides, Events.plus)
+SIDES: Final[Merged[Events]] = Merged(_sides, Events.plus)
 
 
 def _proxy_duplicates(case: Case) -> Finding:
     """Return the finding on requests that both a proxy and the application recorded."""
-    seen = case.result(_SIDES)
+    seen = case.result(SIDES)
     if not seen.trial_count:
         return not_assessable(f"{CHECK}.proxy", _PROXY_SUBJECT, "spans of kind SERVER or CLIENT")
     found = shares_of(case, seen.by_group, ["service_name", "kind"])

@@ -102,12 +102,12 @@ def _thresholds_of(case: Case) -> _Thresholds:
     return _Thresholds(table, int(violates.sum()), int(falls.sum()), len(children), examples)
 
 
-_THRESHOLDS: Final[Merged[_Thresholds]] = Merged(_thresholds_of, _Thresholds.plus)
+THRESHOLDS: Final[Merged[_Thresholds]] = Merged(_thresholds_of, _Thresholds.plus)
 
 
 def _thresholds(case: Case) -> Finding | None:
     """Return the finding on violated and decreasing thresholds; None if no span has one."""
-    seen = case.result(_THRESHOLDS)
+    seen = case.result(THRESHOLDS)
     sums, wrong, falls, pairs, examples = seen
     total = int(sums.sums["trial_count"][0])
     if not total:
