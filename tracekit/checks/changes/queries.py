@@ -141,4 +141,5 @@ def _finding(case: Case, row: Mapping[Hashable, Any]) -> Finding:
         Estimate(float(mean), "calls per request", float(mean), float(mean), int(row["trace_count"])),
         method=_METHOD,
         values=values,
+        code="tk.investigate(traces, before, steps=['changes']).findings",
     )
