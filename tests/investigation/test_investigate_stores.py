@@ -97,7 +97,7 @@ def test_what_needs_all_traces_is_refused_or_named(tmp_path):
     with pytest.raises(ValueError, match="expected no rules= with a store"):
         tk.investigate(now, stores[0], rules={})
     case = tk.investigate(stores[1], stores[0], steps=["changes"])
-    assert numbers(next(one for one in case.findings if one.check == "not_made"))["checks"] == ["suspects"]
+    assert numbers(next(one for one in case.findings if one.check == "not_made"))["checks"] == ["queries", "suspects"]
     with pytest.raises(ValueError, match="expected traces in memory for a postmortem, found a store"):
         case.postmortem(tmp_path / "p.html")
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.investigate, found list"):
