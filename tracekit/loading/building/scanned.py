@@ -6,6 +6,7 @@ extension, everything else by the tolerant reader of the format.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -193,7 +194,7 @@ class Distinct:
         return Batch(spans, of_spans, events, of_events, links, of_links)
 
 
-class Records(Distinct):
+class Records(Distinct, ABC):
     """Loads records, each of which is read whole or handed back; a format says how."""
 
     work_ahead = None
@@ -225,13 +226,13 @@ class Records(Distinct):
             else:
                 self._give(self._columns(some), _places(some))
 
+    @abstractmethod
     def _columns(self, lines: Sequence[Line]) -> Any:
         """Return the columns of records, and what their codes mean."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _give(self, columns: Any, places: Array) -> None:
         """Give records that are all read to the builder, and count them; ``places``: the number and offset of each."""
-        raise NotImplementedError
 
     def _note(self, name: str, found: Found, places: Array) -> None:
         """Count records of a format, and the ids of traces that were padded in them."""
