@@ -118,11 +118,17 @@ def values_of(kv: KeyValues, codes: Array) -> list[Value]:
 
 
 def in_order(values: Iterable[Value]) -> list[Value]:
-    """Return different values in the order in which they are numbered: attributes first, of these names before ids.
+    """Return different values in the order in which they are numbered: attributes, of services first and ids last.
 
     Of values of the same traces, the first one is shown.
     """
-    return sorted(set(values), key=lambda value: (value[0] in DERIVED, value[0].endswith(_IDS), value))
+    return sorted(set(values), key=_place)
+
+
+def _place(value: Value) -> tuple[bool, bool, bool, Value]:
+    """Return what values are ordered by."""
+    key, _ = value
+    return key in DERIVED, key.endswith(_IDS), not key.startswith("service."), value
 
 
 def has_key(kv: KeyValues, keys: Collection[str]) -> Array:
