@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
-from tracekit.analysis.errors import errors, message_template, summarise, tabulate
+from tracekit.analysis.errors import errors, summarise, tabulate
+from tracekit.analysis.exceptions import message_template
 
 SHOP = """
 a1 1 - shop   SERVER 0 100 code=503 name=pay

@@ -1,12 +1,8 @@
-"""Errors: error rates and error classes by operation, and exceptions.
-
-Exception messages are reduced to templates (numbers, ids and quoted texts replaced), so that equal errors are grouped.
-"""
+"""Errors: error rates and error classes by operation, their edges, chains and origins, and exceptions."""
 
 from __future__ import annotations
 
 import operator
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,23 +11,19 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.clock_skew.parts import offsets_by_id, part_calls, seem_skewed
-from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.error_flow import EdgeSums, chains_of, edges_of, tabulate_chains, tabulate_edges
 from tracekit.analysis.error_origins import OriginSums, Steps, origins_of, tabulate_origins
+from tracekit.analysis.exceptions import Exceptions, exceptions_of, tabulate_exceptions
 from tracekit.analysis.latency import class_column, merged
-from tracekit.analysis.occurrences import LATER, Firsts, Occurrences
 from tracekit.analysis.partials import Part, check_names, check_on, largest_first, on_side, over_parts
 from tracekit.arguments import check_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
-from tracekit.redaction.apply import redacted_texts
-from tracekit.redaction.keys import context_of
-from tracekit.redaction.replace import CHOSEN, substitute
-from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
+from tracekit.schema import ERROR_CLASSES, ErrorClass
 from tracekit.stats.aggregates import Aggregate
-from tracekit.stats.grouping import distinct_by, group_codes, sum_by
+from tracekit.stats.grouping import group_codes, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums
 from tracekit.stats.mover import WEIGHT_CLASS
@@ -42,23 +34,13 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.columns import Array
+    from tracekit.analysis.occurrences import Occurrences
     from tracekit.grouping import By, Key
     from tracekit.parts import On, Parts
     from tracekit.redaction.policy import Policy
 
-_READ, _LONGEST = 2000, 300  # characters of a message that are read, and kept
-_TEMPLATES = (
-    (re.compile(r"\s+"), " "),
-    (re.compile(r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "<uuid>"),
-    (re.compile(r'"[^"]*"|`[^`]*`|(?<!\w)\'[^\']*\'(?!\w)'), "<text>"),
-    (re.compile(r"(?i)\b0x[0-9a-f]+\b"), "<hex>"),
-    (re.compile(r"(?i)\b(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{6,}\b"), "<hex>"),
-    (re.compile(r"\d+(?:[.:,]\d+)*"), "<n>"),
-)
 _CLASSES = (ErrorClass.FAULT, ErrorClass.CLIENT, ErrorClass.THROTTLE, ErrorClass.UNSPECIFIED)
 _KEYS = ("service_name", "operation")
-_MESSAGE = "exception.message"
 _EXCEPTION = ["service_name", "exception_type", "exception_message"]
 
 
@@ -251,17 +233,6 @@ def _result(
     )
 
 
-class Exceptions(NamedTuple):
-    """Exceptions in sums, and one whole message (the least) for each template that something was removed from."""
-
-    found: Occurrences
-    whole: dict[str, str]
-
-    def __add__(self, other: Exceptions) -> Exceptions:  # type: ignore[override]  # not that of a tuple
-        """Return those of both."""
-        return Exceptions(self.found + other.found, _least([*self.whole.items(), *other.whole.items()]))
-
-
 class ErrorSums(NamedTuple):
     """Errors in sums: the tables behind the frames of ``Errors``, and whether any call seems skewed (not in memory)."""
 
@@ -346,84 +317,6 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, confide
     }
     frame = pd.DataFrame(total.keys | columns)
     return largest_first(frame, "error_count", "weight_sum")
-
-
-def message_template(message: str) -> str:
-    """Return the message with its variable parts replaced, so that similar messages are equal."""
-    text = message[:_READ].strip()
-    for pattern, replacement in _TEMPLATES:
-        text = pattern.sub(replacement, text)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _redacted(messages: list[str], policy: Policy) -> list[str]:
-    """Return exception messages without what a policy removes."""
-    action = policy.action_of_key(_MESSAGE)
-    if action is None:
-        return redacted_texts(messages, policy, context=context_of(_MESSAGE))
-    return [substitute(message, CHOSEN, action, policy) for message in messages]
-
-
-def _least(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the least message of each template, which does not depend on the order of parts."""
-    return dict(sorted(pairs, reverse=True))
-
-
-def tabulate_exceptions(traces: TraceSet, skew: Any = "auto", policy: Policy | None = None) -> Exceptions:
-    """Return the additive table behind ``Errors.exceptions`` for whole traces; ``skew`` as for ``critical_path``."""
-    events = traces.events
-    shown = ((events["name"] == "exception") | events["exception_type"].notna()).to_numpy(bool)
-    span = events["span_row"].to_numpy(np.int64)
-    shown = shown & ~traces.is_inferred[span]
-    events, span = events[shown], span[shown]
-    messages = events["exception_message"].cat
-    before = [str(message) for message in messages.categories]
-    after = before if policy is None else _redacted(before, policy)
-    template = [message_template(message) for message in after]
-    whole = [(to, old) for to, old, new in zip(template, before, after, strict=True) if old != new]
-    service, kind = traces.codes("service_name").take(span), events["exception_type"].cat
-    distinct = {text: at for at, text in enumerate(dict.fromkeys(template))}
-    number = np.array([*(distinct[text] for text in template), -1], np.int64)
-    columns = {
-        "service_name": service,
-        "exception_type": (kind.codes.to_numpy(np.int64), kind.categories.tolist()),
-        "exception_message": (number[messages.codes.to_numpy(np.int64)], list(distinct)),
-    }
-    group, keys = group_codes(columns, len(span))
-    groups = int(group.max(initial=-1)) + 1
-    spans = traces.columns.spans
-    known = (spans.quality[span] & Quality.NO_START) == 0
-    started = pd.Series(spans.start_ns[span], index=events.index, dtype="Int64").where(known)
-    time = events["time_ns"].astype("Int64").fillna(started).to_numpy(np.int64, na_value=LATER)
-    path_time = np.zeros(groups, np.int64)
-    if len(span):
-        np.add.at(path_time, group, _path_time_ns(traces, skew)[span])
-    sums = {
-        "event_count": np.bincount(group, minlength=groups),
-        "trace_count": distinct_by(group, traces.forest.trace[span], groups),
-        "path_time_ns": path_time,
-    }
-    found = Occurrences.of(keys, sums, Firsts.of(traces, group, span, groups, time, time != LATER))
-    return Exceptions(found, _least(whole))
-
-
-def exceptions_of(found: Occurrences) -> pd.DataFrame:
-    """Return ``Errors.exceptions`` from the sums of all parts."""
-    keys, sums = found.table.keys, found.table.sums
-    table = pd.DataFrame(keys, index=pd.RangeIndex(len(found.table))).assign(
-        event_count=sums["event_count"],
-        trace_count=sums["trace_count"],
-        **found.firsts.times,
-        path_time_ns=sums["path_time_ns"] / np.maximum(sums["event_count"], 1),
-        **found.firsts.exemplars,
-    )
-    return table.sort_values("event_count", ascending=False, kind="stable", ignore_index=True)
-
-
-def _path_time_ns(traces: TraceSet, skew: Any) -> Array:
-    """Return the critical-path time of every span with all spans below it."""
-    path = critical_path(traces, skew=skew)
-    return np.asarray(path.total_ns[: path.tree.span_count])
 
 
 def _against(now: pd.DataFrame, before: pd.DataFrame, keys: list[str], figures: list[str]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tracekit.analysis.errors import message_template
+from tracekit.analysis.exceptions import message_template
 from tracekit.analysis.logs.templates import templates
 
 WORDS = (
@@ -34,6 +34,8 @@ def test_messages_that_differ_in_numbers_ids_and_quoted_texts_are_one(messages, 
 @example(["5af7183fb1d4cf5f", "deadbeef-0000-1111-2222-333344445555"])
 @example(["A1B2C30x5forder", "\x010x5forder"])
 @example(["a\x005f", "a0x5f", "a\x025f"])
+@example(["5af7183fb1d4cf5f0x5f", "5af7183fb1d4cf5f5af7183fb1d4cf5f0x5f"])
+@example(["g0xdeadbeef1", "g0xabcabcabc1", "0xdeadbeef1", "_0xdeadbeef1", "_0x1"])
 @given(st.lists(st.lists(PART, max_size=6).map("".join), max_size=8))
 def test_each_message_has_the_template_that_it_has_alone(messages):
     codes, found = templates(messages)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.errors import message_template
+from tracekit.analysis.exceptions import message_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,11 @@ _MARKS: Final = frozenset("\0\1\2\3")  # of hexadecimal prefixes, ids and ends
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _UUID: Final = r"\b[0a-fA-F]{8}-(?:[0a-fA-F]{4}-){3}[0a-fA-F]{12}\b"  # where all digits are 0
 _WORD: Final = r"\b(?=[a-fA-F]*0)(?=0*[a-fA-F])[0a-fA-F]{6,}\b"  # hexadecimal, with a letter and a digit
-_IN_TEXT: Final = [(re.compile(pattern), mark) for pattern, mark in ((_UUID, "\3"), (_WORD, "\1"))]
-_IN_BYTES: Final = [(re.compile(pattern.encode()), mark) for pattern, mark in ((_UUID, b"\3"), (_WORD, b"\1"))]
+_PREFIX: Final = "_\0_"  # for 0x; of word characters outside, so that words end where they did
+_HEX: Final = rf"\b{_PREFIX}[0a-fA-F]+\b"
+_IDS: Final = ((_UUID, "\3"), (_HEX, "\1"), (_WORD, "\1"))
+_IN_TEXT: Final = [(re.compile(pattern), mark) for pattern, mark in _IDS]
+_IN_BYTES: Final = [(re.compile(pattern.encode()), mark.encode()) for pattern, mark in _IDS]
 
 
 def templates(messages: Sequence[str]) -> tuple[Array, list[str]]:
@@ -61,7 +64,7 @@ def _shapes(messages: Sequence[str]) -> list[str]:
         part = [message[:_READ] for message in messages[low : low + _PIECE]]
         whole = _END.join(part)
         if whole.isascii() and whole.count(_END) == len(part) - 1 and not any(mark in whole for mark in "\0\1\3"):
-            data = whole.encode().replace(b"0x", b"\0").replace(b"0X", b"\0").translate(_DIGITS)
+            data = _prefixed(whole).encode().translate(_DIGITS)
             for pattern, mark in _IN_BYTES:
                 data = pattern.sub(mark, data)
             found += data.decode().split(_END)
@@ -70,11 +73,16 @@ def _shapes(messages: Sequence[str]) -> list[str]:
     return found
 
 
+def _prefixed(text: str) -> str:
+    """Return a text with the mark of a hexadecimal prefix instead of each 0x."""
+    return text.replace("0x", _PREFIX).replace("0X", _PREFIX)
+
+
 def _shape(message: str) -> str:
     """Return the shape of one message; one that contains the marks of shapes is its own."""
     if not _MARKS.isdisjoint(message):
         return f"{_END}{message}"
-    found = message.replace("0x", "\0").replace("0X", "\0").translate(_ZEROS)
+    found = _prefixed(message).translate(_ZEROS)
     for pattern, mark in _IN_TEXT:
         found = pattern.sub(mark, found)
     return found
