@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WHOLE_VALUE = 1 << 30  # bytes; for fields that cannot be split: the processes of a Jaeger trace, for example
 SPANS_AT_ONCE = 4096
+_WORTH = 2 << 10  # bytes: fewer at a time are read sooner one by one
 _PATIENCE = 10  # doublings of the number of items between two attempts to scan those of a list
 
 
@@ -162,7 +163,7 @@ class DocumentReader:
         if self._wait or not self._dispatcher.scans_lists:
             self._wait -= bool(self._wait)
             return False
-        count, spans_before = 0, self.builder.span_count
+        count, spans_before, begin = 0, self.builder.span_count, self.pull.offset
 
         def taken(data: bytes, offset: int) -> tuple[int, bool]:
             nonlocal count
@@ -173,7 +174,8 @@ class DocumentReader:
         is_loaded = self.pull.run(taken)
         self._record += count
         self._count(count + self.builder.span_count - spans_before)
-        self._failed = 0 if is_loaded else min(self._failed + 1, _PATIENCE)
+        is_worth = is_loaded and (self.pull.offset - begin >= _WORTH or self.pull.peek() in {"", "]"})
+        self._failed = 0 if is_worth else min(self._failed + 1, _PATIENCE)
         self._wait = max(2**self._failed - 2, 0)  # a list of another format would be scanned in vain again and again
         return is_loaded
 

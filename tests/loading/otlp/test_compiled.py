@@ -538,3 +538,37 @@ def test_lines_of_docker_are_read_alike(name):
     data = DOCKER_TEXTS[name] if isinstance(name, int) else json.dumps(DOCKER[name]).encode()
     wrapped = b'{"log":"%b\\n"}' % good
     compare(b"\n".join([wrapped, data.replace(b"GOOD", good.replace(b"00000001", b"00000002")), wrapped]))
+
+
+def test_items_around_odd_ones_are_not_scanned_again_and_again(monkeypatch):
+    """Of groups of which every second one has to be reported, few bytes are scanned more than once."""
+    scanned = []
+    real = Scanner.load_groups
+    monkeypatch.setattr(
+        Scanner, "load_groups", lambda self, data, place: (scanned.append(len(data)), real(self, data, place))[1]
+    )
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    beyond = {"key": "k", "value": {"intValue": str(2**64)}}
+    groups = [request(span(**ids(n + 1), attributes=[beyond] * (n % 2)))["resourceSpans"][0] for n in range(2000)]
+    data = json.dumps({"resourceSpans": groups}, indent=0).encode()
+    traces = read(data, progress=False)
+    assert len(traces.spans) == 2000
+    assert 0 < sum(scanned) < 2 * len(data)
+
+
+@pytest.mark.parametrize("wrapper", ["trace", "result"])
+@pytest.mark.parametrize("levels", [195, 196, 197, 198])
+def test_levels_of_nesting_count_from_the_outermost_object(wrapper, levels):
+    deep = {"zzz": "@", **GROUPS[0]}
+    text = json.dumps({wrapper: {"resourceSpans": [deep]}}).replace('"@"', "[" * levels + "]" * levels)
+    logged = json.dumps({"log": f"{text}\n", "stream": "stdout"})
+    assert not differ(f"data: {lines(request(span())).decode()}data: {text}\n".encode())
+    assert not differ(f"{logged}\n{text}\n".encode())
+
+
+@pytest.mark.parametrize("key", ["traceId_", "trace_Id", "spanId_", "span_Id", "trace_id", "span_id"])
+def test_the_ids_of_a_flat_span_have_two_spellings(key):
+    text = json.dumps(FLAT)
+    known = "traceId" if key.startswith("trace") else "spanId"
+    assert known in text
+    assert not differ(f"{text}\n{text.replace(known, key)}\n".encode())

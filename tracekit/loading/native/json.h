@@ -215,6 +215,7 @@ class Reader {
   const Byte* p;
   const Byte* const end;
   unsigned high = 0;
+  int base = 0;  // levels of nesting around what the depths of its callers count from
 
   void blank() {
     while (p < end && *p <= ' ') {
@@ -350,8 +351,8 @@ class Reader {
   }
 
  private:
-  static void inside(int depth) {
-    if (depth >= MAX_DEPTH) odd();
+  void inside(int depth) const {
+    if (base + depth >= MAX_DEPTH) odd();
   }
 
   void digits() {

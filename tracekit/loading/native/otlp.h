@@ -221,7 +221,9 @@ class Scan : public Rows {
 
   void bare_request(Reader& r) {
     r.want('{');
+    r.base = 1;
     if (!list_of_groups(r, r.key())) odd();
+    r.base = 0;
     r.want('}');
   }
 
@@ -357,6 +359,8 @@ class Scan : public Rows {
           is_known |= key.is("durationNano");
           r.skip(7);
           break;
+        case TRACE: exactly(key, "traceId", "trace_id"); break;
+        case SPAN: exactly(key, "spanId", "span_id"); break;
         case START: is_known |= key.is("startTimeUnixNano") || key.is("start_time_unix_nano"); break;
         case END: is_known |= key.is("endTimeUnixNano"); break;
         default: odd();
@@ -367,7 +371,12 @@ class Scan : public Rows {
     groups.push_back(group);
   }
 
-  // Reads a span; ``more`` reads the members that are not of every span, and sees the names of its times.
+  // What a span without an envelope is recognised by has one of the two spellings of the specification.
+  template <std::size_t N, std::size_t M> static void exactly(const Text& key, const char (&camel)[N], const char (&snake)[M]) {
+    if (!key.is(camel) && !key.is(snake)) odd();
+  }
+
+  // Reads a span; ``more`` reads the members that are not of every span, and sees the names of its ids and times.
   template <class Number, class More> void read_span(Reader& r, Number& number, More more) {
     const auto row = static_cast<std::int64_t>(spans.size());
     Span s;
@@ -376,8 +385,14 @@ class Scan : public Rows {
     object(r, [&](const Text& key) {
       const int found = number(key);
       switch (found) {
-        case TRACE: spelled(trace_id(r, s.trace_hi, s.trace_lo)); break;
-        case SPAN: spelled(span_id(r, s.span_id)); break;
+        case TRACE:
+          spelled(trace_id(r, s.trace_hi, s.trace_lo));
+          if (Number::COUNT > OF_SPAN) more(found, key, s);
+          break;
+        case SPAN:
+          spelled(span_id(r, s.span_id));
+          if (Number::COUNT > OF_SPAN) more(found, key, s);
+          break;
         case STATE: s.state_text = optional_text(r); break;
         case PARENT: parent_id(r, s.parent_id); break;
         case FLAGS: s.flags = unsigned32(r); break;

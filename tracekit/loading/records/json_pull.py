@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_VALUE = 64 << 20
-_AHEAD, _MOST_AHEAD = 64 << 10, 4 << 20  # characters for one call of what ``run`` calls; less than MAX_VALUE
+_LEAST_AHEAD, _AHEAD, _MOST_AHEAD = 4 << 10, 64 << 10, 4 << 20  # characters for one call of what ``run`` calls
 
 _NUMBER = "-0123456789"
 _EXPONENT = 2  # "1e+5" is read as 1 where it is cut before the 5
@@ -123,8 +123,7 @@ class JsonPull(JsonWindow):
             if stop:
                 self._pass_over(self._at + (stop if text.isascii() else len(data[:stop].decode())))
                 self._unread = False
-                if 2 * stop > len(data):
-                    self._ahead = min(2 * self._ahead, _MOST_AHEAD)
+                self._ahead = min(max(2 * self._ahead if 2 * stop > len(data) else 2 * stop, _LEAST_AHEAD), _MOST_AHEAD)
                 return True
             if not may_be_cut or len(text) < self._ahead or self._ahead >= _MOST_AHEAD:
                 self.is_large = may_be_cut
