@@ -9,7 +9,7 @@ import numpy as np
 from calibration import Row, Table, count
 from checks.healthy_worlds import healthy
 from checks.quality.clean_worlds import CASES
-from investigation.worlds import FAULTS, incident, quiet
+from investigation.worlds import FAULTS, incident, quiet, twice_the_traffic, waves
 
 import tracekit as tk
 
@@ -77,6 +77,18 @@ def quiet_pairs(rng, repeats):
         yield Row(f"quiet pairs: {severity}", *count(hits), 0.0, most, ", ".join(which))
 
 
+def varying_load(rng, repeats):
+    """Two healthy recordings with load in bursts, of twice the traffic, and in waves longer than stretches."""
+    worlds = {"bursts": lambda rng: quiet(rng, bursts=0.3), "traffic": twice_the_traffic, "waves": waves}
+    said = []
+    for case in islice(cycle(worlds), max(min(repeats, MOST), len(worlds))):
+        before, now = worlds[case](rng)
+        said.append((case, tk.investigate(now, before).severity))
+    which = ", ".join(case for case, severity in said if severity in ALARMS)
+    for severity, most in (("critical", 0.002), ("warning", 0.05)):
+        yield Row(f"varying load: {severity}", *count([one == severity for _, one in said]), 0.0, most, which)
+
+
 def quiet_recordings(rng, repeats):
     """One healthy recording without a baseline: nothing is critical."""
     worlds = [case for case in CASES if case not in SMALL | ALERTING]
@@ -118,4 +130,5 @@ TABLES = (
     Table(quiet_recordings, 4803, 4),
     Table(recorded_pairs, 4804, 5),
     Table(recorded_periods, 4805, 2),
+    Table(varying_load, 4806, 3),
 )

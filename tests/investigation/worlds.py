@@ -73,3 +73,27 @@ def quiet(rng, *, n=400, bursts=0.2, offsets=None, release=False):
     before = Tiered(rng, bursts=bursts, offsets=offsets).traces(n)
     now = Tiered(rng, "", "ledger", bursts=bursts, offsets=offsets, release=release).traces(n, begin=EPOCH + HOUR)
     return before.with_weights(1), now.with_weights(1)
+
+
+class Waves(Tiered):
+    """Load that rises and falls by 30% every 100 requests, the first of which is anywhere in a wave."""
+
+    def traces(self, n, **options):
+        self.phase = self.rng.integers(0, 100)
+        return super().traces(n, **options)
+
+    def took(self, mean, factor=1.0):
+        wave = 1 + 0.3 * np.sin(2 * np.pi * (self.number_of_request + self.phase) / 100)
+        return super().took(mean, factor * wave)
+
+
+def twice_the_traffic(rng):
+    """Two healthy recordings of which the second has twice as many requests in the same time, none of them slower."""
+    before = Tiered(rng, bursts=0.2).traces(200, every_ms=2000)
+    return before.with_weights(1), Tiered(rng, bursts=0.2).traces(400, begin=EPOCH + HOUR).with_weights(1)
+
+
+def waves(rng):
+    """Two healthy recordings of four waves of load each."""
+    before, now = Waves(rng, bursts=0.1).traces(400), Waves(rng, bursts=0.1).traces(400, begin=EPOCH + HOUR)
+    return before.with_weights(1), now.with_weights(1)

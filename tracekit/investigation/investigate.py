@@ -89,9 +89,9 @@ def investigate(
     Every line is made of findings of checks, and is left out where the data do not support it.  ``critical`` means that
     users are hurt when the data end: the p95 of an endpoint is higher by at least 10%, or the error rate by at least
     one percentage point, both beyond doubt, and the last requests are affected.  A regression also has to be larger
-    than what varies between stretches of the baseline (t-test of up to 20 stretches), because requests that are slow
-    together are no evidence each.  A release that coincides is named as such, not as the cause.  A check that fails is
-    a finding of its own and stops no other.
+    than what varies between stretches of time (t-test of stretches of both sides, at most 20 of the baseline), because
+    requests that are slow together are no evidence each.  A release that coincides is named as such, not as the cause.
+    A check that fails is a finding of its own and stops no other.
 
     On planted incidents and quiet pairs of recordings, ``tests/investigation/tables.py`` measures how often the lines
     are right.

@@ -1,4 +1,4 @@
-"""What varies between stretches of a baseline is no regression."""
+"""What varies between stretches of time is no regression."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ from tracekit import TraceSet
 from tracekit.checks.changes.affected import Band
 from tracekit.checks.comparison import Changes
 from tracekit.checks.overview import Overview
-from tracekit.checks.screen.variation import STRETCHES, dispersion_of, p_of_variation
+from tracekit.checks.screen.variation import dispersion_of, p_of_variation
+from tracekit.stats.stretches import p_value_of_rise
 
 LATER = EPOCH + 3_600_000 * MS
 
@@ -37,11 +38,9 @@ def band(before, now, limit_ms=100):
 def test_the_p_value_is_that_of_the_stretches():
     rng = np.random.default_rng(1)
     before, now = rng.gamma(5, 10, 200), rng.gamma(5, 10.5, 100)
-    means = np.array_split(before, STRETCHES)
-    means = np.array([part.mean() for part in means])
-    error = means.std(ddof=1) * np.sqrt(1 / 20 + 10 / 100)
-    wanted = stats.t.sf((now.mean() - before.mean()) / error, 19)
-    assert p_of_variation(changes(before, now), None) == pytest.approx(wanted, rel=1e-6)
+    assert p_of_variation(changes(before, now), None) == pytest.approx(p_value_of_rise(before, now), rel=1e-6)
+    wanted = p_value_of_rise(before > 80, now > 80)
+    assert p_of_variation(changes(before, now), band(before, now, 80)) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_a_clear_regression_and_an_improvement():
@@ -68,8 +67,14 @@ def test_load_in_bursts_is_called_a_regression_as_seldom_as_the_level_says():
     def bursty():
         return 50 * np.repeat(np.exp(rng.normal(0, 0.3, 20)), 20) * rng.lognormal(0, 0.3, 400)
 
-    found = np.array([p_of_variation(changes(bursty(), bursty()), None) for _ in range(200)])
-    assert stats.binom.sf((found <= 0.025).sum() - 1, 200, 0.025) > 0.001
+    means, shares = [], []
+    for _ in range(150):
+        before, now = bursty(), bursty()
+        both = changes(before, now)
+        means.append(p_of_variation(both, None))
+        shares.append(p_of_variation(both, band(before, now, int(np.quantile(before, 0.95)))))
+    for found in (means, shares):
+        assert stats.binom.sf((np.array(found) <= 0.025).sum() - 1, 150, 0.025) > 0.001
 
 
 def test_outcomes_in_bursts_are_dispersed():

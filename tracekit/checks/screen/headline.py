@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FELT: Final = 0.1  # of the p95 of the baseline: added beyond doubt, it hurts users
 _POINTS: Final = 0.01  # added to the error rate, it hurts users
-_SURE: Final = 0.001  # p-value of the variation between stretches of the baseline
+_SURE: Final = 0.001  # p-value of the variation between stretches of time
 _ALONE: Final = ("failures", "over_time", "tail", "slowest")
 
 
@@ -94,14 +94,14 @@ def _latency_values(changes: Changes) -> dict[str, Any]:
 
 
 def _varying(change: Regression) -> Finding:
-    """Return that something is worse, and varies as much between stretches of the baseline, or has no place."""
+    """Return that something is worse, and varies as much between stretches of time, or has no place."""
     text = f"No regression beyond what varies over time: {change.finding.headline}"
     values = {"metric": None, "p_value": change.p_value}
     return replace(change.finding, check="screen.headline", severity="notice", status="inconclusive", headline=text,
                    values=values, remedy="", method=_METHOD)  # fmt: skip
 
 
-_METHOD: Final = "Mean of up to 20 stretches of the baseline, one observation each (t-test)."
+_METHOD: Final = "Means of stretches of time of both sides, at most 20 of the baseline, one observation each (t-test)."
 
 
 def _nothing(made: Made, changes: Changes) -> Finding | None:

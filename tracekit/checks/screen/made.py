@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tracekit.checks.changes.affected import Affected, Band
     from tracekit.findings import Finding, Findings
 
-_SURE: Final = 0.025  # one-sided: less is more than the baseline varies
+_SURE: Final = 0.025  # one-sided: less is more than varies over time
 
 
 class Regression(NamedTuple):
@@ -30,7 +30,7 @@ class Regression(NamedTuple):
     band
         The requests that are failed or slow; None for ``mean``.
     p_value
-        Of the variation between stretches of the baseline.
+        Of the variation between stretches of time.
     """
 
     finding: Finding
@@ -79,8 +79,8 @@ class Made:
     def regression(self) -> Regression | None:
         """What became worse since the baseline, what users notice most first; None if nothing did.
 
-        Nothing did, either, if it varies as much from one stretch of the baseline to the next, or if only the mean of
-        all requests rose and no operation did.
+        Nothing did, either, if it varies as much from one stretch of time to the next, or if only the mean of all
+        requests rose and no operation did.
         """
         found = self.change
         return None if found is None or found.p_value > _SURE else found

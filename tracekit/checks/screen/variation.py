@@ -1,14 +1,14 @@
-"""Whether a regression is more than what varies from one stretch of the baseline to the next, as load does."""
+"""Whether a regression is more than what varies from one stretch of time to the next, as load does."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from tracekit.analysis.what_differs.roots import roots_of
 from tracekit.checks.screen.own_values import own_values
+from tracekit.stats.stretches import FEWEST, p_value_of_rise, stretch_means
 
 if TYPE_CHECKING:
     from tracekit.analysis.what_differs.roots import Roots
@@ -17,18 +17,14 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-STRETCHES: Final = 20  # of a baseline, at most ...
-_LEAST: Final = 8  # ... requests in each, and ...
-_FEWEST: Final = 5  # ... stretches: with fewer, their variation is not known
-
 
 def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Array] | None = None) -> float:
-    """Return the one-sided p-value of a regression, from the variation between stretches of the baseline; 0 if unknown.
+    """Return the one-sided p-value of a regression, from the variation between stretches of time; 0 if unknown.
 
     The mean of each stretch (of slow or failed requests their share, otherwise the latency) counts as one observation,
-    so that requests that are slow together are no evidence each.  The current traces vary as the baseline does unless
-    something happened, and what happened must not widen the test.  ``group``: which requests of the band, now and in
-    the baseline, are those of whoever is affected; both they and all requests are tested (Bonferroni).
+    so that requests that are slow together are no evidence each (``stats.stretches``).  ``group``: which requests of
+    the band, now and in the baseline, are those of whoever is affected; both they and all requests are tested
+    (Bonferroni).
     """
     if band is None:
         before, now = (_latencies(roots_of(side.source)) for side in (changes.before, changes.now))
@@ -57,34 +53,24 @@ def p_of_own_values(changes: Changes, finding: Finding) -> float | None:
 
 def _p_value(before: tuple[Array, Array], now: tuple[Array, Array]) -> float:
     """Return the one-sided p-value of the change of a mean, from start and value of the requests of both sides."""
-    means = _stretches(*before)
-    if len(means) < _FEWEST or not len(now[1]):
-        return 0.0
-    spread = float(means.std(ddof=1))
-    size = len(before[1]) / len(means)
-    error = spread * np.sqrt(1 / len(means) + size / len(now[1]))
-    change = float(now[1].mean() - before[1].mean())
-    if not error > 0:
-        return 0.0 if change > 0 else 1.0
-    return float(stats.t.sf(change / error, len(means) - 1))
+    found = p_value_of_rise(_in_order(*before), _in_order(*now))
+    return 0.0 if found is None else found
 
 
 def dispersion_of(band: Band) -> float:
     """Return how many times the variance of independent outcomes the shares of stretches of the baseline have."""
     start, outcome = _outcomes(band, 1)
-    means = _stretches(start, outcome)
+    means = stretch_means(_in_order(start, outcome))
     share = outcome.mean() if len(outcome) else 0.0
-    if len(means) < _FEWEST or not 0 < share < 1:
+    if len(means) < FEWEST or not 0 < share < 1:
         return 1.0
     independent = share * (1 - share) * len(means) / len(outcome)
     return max(1.0, float(means.var(ddof=1)) / independent)
 
 
-def _stretches(start: Array, value: Array) -> Array:
-    """Return the mean of each of up to ``STRETCHES`` equally long runs of requests, in the order of time."""
-    ordered = value[np.argsort(start, kind="stable")]
-    count = min(STRETCHES, len(ordered) // _LEAST)
-    return np.array([part.mean() for part in np.array_split(ordered, count)]) if count else np.empty(0)
+def _in_order(start: Array, value: Array) -> Array:
+    """Return the values in the order of time."""
+    return np.asarray(value[np.argsort(start, kind="stable")])
 
 
 def _latencies(roots: Roots) -> tuple[Array, Array]:
