@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from checks.patterns.pattern_worlds import PLANTED, Shop
+from checks.patterns.pattern_worlds import MS, PLANTED, Shop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +102,56 @@ def _state(traces):
     """The state of a part of a store."""
     merged = sums_of(next(one for one in MADE if one.check == "patterns.n_plus_one").detect, ())
     return merged.limit(merged.state(Case(traces)))
+
+
+def fanned_out(requests=200, hosts=6, seed=8):
+    """Requests that call two of six hosts each, of which the last one takes three times as long."""
+    shop = Shop(np.random.default_rng(seed), requests)
+
+    def two_calls(shop, trace, parent, service, at):
+        for host in shop.rng.choice(hosts, 2, replace=False).tolist():
+            took = shop.time(40) * (3 if host == hosts - 1 else 1)
+            shop.span(trace, parent, service, "call bank", "CLIENT", at, at + took)
+            bank = ("bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10)
+            shop.span(trace, shop.rows[-1]["span_id"], *bank, host_name=f"bank-{host}")
+            at += took
+        return at
+
+    return shop.traces(two_calls)
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_instances_that_share_traces_are_compared_with_the_other_traces(count, tmp_path):
+    traces = fanned_out()
+    expected = tk.patterns(traces, checks=["patterns.slow_instances"])
+    assert expected[0].evidence["detail"].tolist() == ["host bank-5"]
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    agree(tk.patterns(store, checks=["patterns.slow_instances"], on=1), expected)
+
+
+def test_an_instance_in_all_traces_is_compared_with_nothing():
+    shop = Shop(np.random.default_rng(8), 100)
+
+    def one_after_the_other(shop, trace, parent, service, at):
+        for host in range(2):
+            took = shop.time(40) * (1 + 2 * host)
+            shop.span(trace, parent, service, "call bank", "CLIENT", at, at + took)
+            bank = ("bank", "POST /pay", "SERVER", at + MS // 10, at + took - MS // 10)
+            shop.span(trace, shop.rows[-1]["span_id"], *bank, host_name=f"bank-{host}")
+            at += took
+        return at
+
+    assert not len(tk.patterns(shop.traces(one_after_the_other), checks=["patterns.slow_instances"]))
+
+
+@pytest.mark.parametrize("name", ["patterns.slow_instances", "patterns.slow_starts"])
+def test_states_of_instances_are_limited_in_size(name):
+    pattern = next(one for one in MADE if one.check == name)
+    (merged,) = pattern.needs
+    plant, share = PLANTED[name]
+    sizes = []
+    for requests in (500, 4000):
+        case = Case(Shop(np.random.default_rng(3), requests).traces(plant, share))
+        sizes.append(len(pickle.dumps(merged.limit(merged.state(case)))))
+    assert sizes[1] < 2 * sizes[0]  # more bins in the tails
+    assert sizes[1] < 60_000
