@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
 from tracekit.checks.case import Case
+from tracekit.checks.patterns import one_at_a_time
 from tracekit.checks.patterns.sums import sums_of
 from tracekit.checks.registry import CHECKS, PATTERNS
 from tracekit.loading.store.trace_store import TraceStore
@@ -190,3 +191,24 @@ def test_lags_of_many_messages_are_those_of_a_random_sample(tmp_path):
         )
         states.append(found.evidence)
     same(*states)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_workers_with_many_requests_are_judged_by_some_of_them(count, tmp_path, monkeypatch):
+    monkeypatch.setattr(one_at_a_time, "_MOST", 100)
+    traces = planted("patterns.one_at_a_time")
+    (expected,) = tk.patterns(traces, checks=["patterns.one_at_a_time"])
+    store = split(traces, tmp_path / "a.parquet", count)
+    agree(tk.patterns(store, checks=["patterns.one_at_a_time"], on=1), [expected])
+    (serial,) = next(one for one in MADE if one.check == "patterns.one_at_a_time").needs
+    assert 50 < len(serial.state(Case(traces)).start_ns) < 200 < len(traces)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_two_workers_of_an_instance_serve_at_once(count, tmp_path):
+    frame = planted("patterns.one_at_a_time").spans
+    served = (frame["service_instance_id"] == "bank-1").to_numpy()
+    frame.loc[served, "start_ns"] -= (frame["duration_ns"][served] * 0.4).astype(np.int64)
+    traces = tk.TraceSet.from_spans(frame.drop(columns=["duration_ns", "start_time"]))
+    for one in (traces, split(traces, tmp_path / "a.parquet", count)):
+        assert not len(tk.patterns(one, checks=["patterns.one_at_a_time"]))
