@@ -53,6 +53,9 @@ class Parts(Protocol):
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces."""
 
+    def chosen(self, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
+        """Return in memory the traces that a function chooses of each part."""
+
     def placed(self, on: On) -> Parts:
         """Return the same traces, read elsewhere."""
 

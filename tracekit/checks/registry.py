@@ -17,7 +17,7 @@ from tracekit.checks.changes.new_operations import new_operations
 from tracekit.checks.changes.operations import operations
 from tracekit.checks.changes.over_time import over_time
 from tracekit.checks.changes.queries import queries
-from tracekit.checks.changes.suspects import suspects_of_change
+from tracekit.checks.changes.suspects import drawn_baseline, drawn_current, suspects_of_change
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
 from tracekit.checks.data.not_made import NotMade, not_made
@@ -173,7 +173,14 @@ CHECKS: Final = (
     Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
     Check("queries", "changes", ("baseline",), queries),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
-    Check("suspects", "changes", ("baseline",), suspects_of_change),
+    Check(
+        "suspects",
+        "changes",
+        ("baseline",),
+        suspects_of_change,
+        by_parts=True,
+        reads=(drawn_current, drawn_baseline),
+    ),
     Check("over_time", "changes", (), over_time, by_parts=True),
     Check("lost", "data", (), lost, by_parts=True),
     Check("unfinished", "data", (), unfinished, by_parts=True),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tracekit.analysis.suspects.compute import compute
+from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.changes.suspects import findings_of
-from tracekit.findings import Findings
+from tracekit.checks.case import Case
+from tracekit.checks.changes.suspects import suspects_between
 
 if TYPE_CHECKING:
     from tracekit.analysis.suspects.result import Suspects
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 
-def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -> Suspects:
+def suspects(
+    baseline: TraceSet | Parts, current: TraceSet | Parts, *, recovery: bool = False, on: On = None
+) -> Suspects:
     """Return the services ranked by how well they explain the difference between two sets of traces.
 
     Parameters
@@ -27,6 +29,8 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     recovery
         Simulate the current requests without the first suspect (takes several times as long), see ``what_if`` of
         ``tk.critical_path``.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -37,10 +41,15 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     Raises
     ------
     TypeError
-        An argument that is not a TraceSet.
+        An argument that is neither a TraceSet nor a TraceStore.
+    ValueError
+        ``on`` without a store.
 
     Notes
     -----
+    Of a store with more than 200,000 spans, a random sample of whole traces with so many is compared, which ``sample``
+    and the findings say; a trace is chosen by its id, so that the sample does not depend on the parts.
+
     Untrained; the same constants for all systems.  The spans of a trace that one service runs for one call are a
     component.  Elements are the self time of components, the gap of calls (client span minus the callee's span, so that
     constant clock offsets cancel), and the number of calls per trace; each has one value per trace.  An element with at
@@ -76,8 +85,8 @@ def suspects(baseline: TraceSet, current: TraceSet, *, recovery: bool = False) -
     >>> tk.suspects(before, before.between(None, "04:58")).is_no_change
     True
     """
-    check_traces(baseline, "suspects")
-    check_traces(current, "suspects")
-    found = compute(baseline, current, with_recovery=recovery)
-    code = f"tk.suspects(before, traces{', recovery=True' * recovery})"
-    return replace(found, findings=Findings(findings_of(found, code)))
+    check_traces(baseline, "suspects", stores=True)
+    check_traces(current, "suspects", stores=True)
+    check_on(on, baseline, current)
+    sides = [Case(placed(side, on)) for side in (current, baseline)]
+    return suspects_between(sides[0], sides[1], with_recovery=recovery)

@@ -51,8 +51,8 @@ def investigate(
     Parameters
     ----------
     traces
-        The traces to explain; not modified.  A store is read part by part: suspects, and other checks that need all
-        traces at once, are not made, which a finding says.
+        The traces to explain; not modified.  A store is read part by part: checks that need all traces at
+        once are not made, which a finding says, and suspects are those of a random sample (see ``tk.suspects``).
     baseline
         Earlier traces of the same system, or a store of them.  Without one, a baseline is found in ``traces``: those
         before the onset of a change, or before a release; otherwise failed requests are compared with those that

@@ -69,7 +69,7 @@ def report(
     baseline
         Earlier traces of the same system, or a store of them: the first screen then lists what changed, by how much and
         for whom, with an exemplar trace, and a section shows the suspects, what sets affected requests apart, and
-        changed shapes.  Where either side is a store, there are no suspects, and changed shapes are a table.
+        changed shapes.  Where either side is a store, suspects and changed shapes are tables.
     split
         For one recording with good and bad minutes: a time, as ``TraceSet.between`` takes it; the traces before it are
         the baseline of those from it on.

@@ -60,11 +60,12 @@ def changes_shown(case: Case) -> list[Change]:
 
 def _suspects(case: Case) -> list[Change]:
     """Return the card of the suspects; also that there is none."""
-    found = None if case.has_store else case.result(suspects_of)
+    found = case.result(suspects_of)
     if found is None or not found.is_assessable:
         return []
     lead = "Services ranked by how well they explain the difference from the baseline."
-    content = element("div", {"class": "chart"}, plot(found).inline())
+    drawn = Markup("") if case.has_store else plot(found).inline()
+    content = element("div", {"class": "chart"}, drawn)  # of a store, the table below it
     return [
         Change("suspects", "Suspects", lead, content, "tk.plot(tk.suspects(before, traces))", suspects_figure(found))
     ]

@@ -27,20 +27,29 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.traces import TraceSet
+    from tracekit.weights.comparability import Comparability
 
 _WITH_EVIDENCE, _WITH_PATH = 5, 3  # suspects
 
 
 def compute(
-    baseline: TraceSet, current: TraceSet, *, with_recovery: bool = False, path: CriticalPath | None = None
+    baseline: TraceSet,
+    current: TraceSet,
+    *,
+    with_recovery: bool = False,
+    path: CriticalPath | None = None,
+    compared: Comparability | None = None,
 ) -> Suspects:
-    """Return the suspects of a change, without sentences; ``path`` is that of the current traces, if it is known."""
+    """Return the suspects of a change, without sentences.
+
+    ``path`` is that of the current traces, ``compared`` whether the sides may be compared, if these are known.
+    """
     found = Suspects(
         table=pd.DataFrame(columns=list(COLUMNS)),
         evidence=pd.DataFrame(columns=list(EVIDENCE)),
         path=pd.DataFrame(columns=list(PATH)),
         breakdown=pd.DataFrame(columns=list(BREAKDOWN)),
-        comparability=comparability(baseline, current),
+        comparability=compared or comparability(baseline, current),
         tested_count=0,
         new_operation_count=0,
         baseline_count=len(baseline),

@@ -71,6 +71,8 @@ class Suspects(Weighted, Shown):
         The same in sentences.
     recorded_services
         Names of all services of both sides, for their colours.
+    sample
+        Of which traces of a large store all counts and figures are, in words; empty if they are of all traces.
 
     Examples
     --------
@@ -96,6 +98,7 @@ class Suspects(Weighted, Shown):
     without: WhatIf | None = None
     findings: Findings = field(default_factory=Findings)
     recorded_services: tuple[str, ...] = ()
+    sample: str = ""
 
     @property
     def statement(self) -> str:  # type: ignore[override]  # computed

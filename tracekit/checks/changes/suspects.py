@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.analysis.suspects.compute import compute
 from tracekit.analysis.suspects.paths import NEXT_CALL, SELF_TIME
 from tracekit.analysis.suspects.ranking import FAILURES, LIKELY, MORE_CALLS, NOT_SIGNIFICANT, SHAPES
+from tracekit.checks.drawn import drawn
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import overview
 from tracekit.findings import Estimate, Finding, Findings, not_assessable
 from tracekit.text import clean, count, duration, from_to, interval, moment, p_value, plural, ratio, signed_duration
+from tracekit.weights.comparability import comparability
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     import pandas as pd
 
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.suspects.result import Suspects
     from tracekit.checks.case import Case
+    from tracekit.checks.drawn import Drawn
 
 _NAMED: Final = 3  # suspects with a finding of their own
 _NAME: Final = 80
@@ -46,9 +50,38 @@ def suspects_of(case: Case) -> Suspects | None:
     """Return the services that explain the difference from the baseline, with their findings; None without one."""
     if case.baseline is None:
         return None
-    path = case.result(overview).path
-    found = compute(case.baseline.traces, case.traces, with_recovery=True, path=path)
-    return replace(found, findings=Findings(findings_of(found, "tk.suspects(before, traces, recovery=True)")))
+    path = None if case.is_stored else case.result(overview).path
+    return suspects_between(case, case.baseline, with_recovery=True, path=path)
+
+
+def suspects_between(case: Case, baseline: Case, *, with_recovery: bool, path: CriticalPath | None = None) -> Suspects:
+    """Return the services that explain the difference, with their findings; of stores, from samples of the traces.
+
+    ``path``: that of the current traces, if it is known.
+    """
+    before, now = baseline.result(drawn), case.result(drawn)
+    compared = comparability(baseline.source, case.source)
+    found = compute(before.traces, now.traces, with_recovery=with_recovery, path=path, compared=compared)
+    found = replace(found, sample=_sample(before, now))
+    code = f"tk.suspects(before, traces{', recovery=True' * with_recovery})"
+    return replace(found, findings=Findings(findings_of(found, code)))
+
+
+def drawn_baseline(case: Case) -> Drawn | None:
+    """Return the traces of the baseline that are compared; None without one."""
+    return None if case.baseline is None else case.baseline.result(drawn)
+
+
+def drawn_current(case: Case) -> Drawn | None:
+    """Return the current traces that are compared; None without a baseline."""
+    return None if case.baseline is None else case.result(drawn)
+
+
+def _sample(before: Drawn, now: Drawn) -> str:
+    """Return which of the traces were compared; empty for all of them."""
+    sides = ((now, "trace"), (before, "baseline trace"))
+    parts = [f"{count(len(side.traces))} of {plural(side.trace_count, what)}" for side, what in sides if side.is_sample]
+    return ", ".join(parts)
 
 
 def findings_of(found: Suspects, code: str = "tk.suspects(before, traces)") -> list[Finding]:
@@ -83,6 +116,7 @@ def _no_change(found: Suspects, code: str) -> Finding:
         f"n = {from_to(found.baseline_count, found.current_count, count)} traces)."
     )
     notes = [f" {note[0].upper()}{note[1:]}." for note in _limitations(found)]
+    notes += [f" {one}" for one in _of_sample(found)]
     text += "".join(notes)
     return Finding("suspects", "info", text, method=METHOD, assumptions=_assumptions(found), code=code)
 
@@ -104,6 +138,11 @@ def _limitations(found: Suspects) -> list[str]:
     return notes
 
 
+def _of_sample(found: Suspects) -> list[str]:
+    """Return the sentence about the sample, if not all traces were compared."""
+    return [f"From a random sample: {found.sample}."] if found.sample else []
+
+
 def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
     """Return the finding about one suspect."""
     mine = found.evidence[found.evidence["rank"] == row["rank"]]
@@ -120,6 +159,7 @@ def _suspect(found: Suspects, row: dict[Hashable, Any], code: str) -> Finding:
     ]
     if row["kind"] in {SHAPES, MORE_CALLS} and not is_likely:
         sentences.append("Different requests can have the same effect.")
+    sentences += _of_sample(found)
     shown = tuple(str(row[name]) for name in ("exemplar_trace_id", "exemplar_span_id") if row[name] is not None)
     values = {name: row[name] for name in ("score", "excess_ns", "excess_ratio", "affected_count", "p_value")}
     return Finding(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.attributes import Codes
-from tracekit.checks.names import KEYS as OPERATION
+from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern
-from tracekit.checks.patterns.process_times import avoidable_ns, process_times
+from tracekit.checks.patterns.process_times import USUAL_NS, avoidable_ns, process_times, relative_times
 from tracekit.checks.patterns.sums import Occurrences
-from tracekit.stats.grouping import dense_codes, group_rows
+from tracekit.checks.shares import added
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.binned_ranks import Binned, bins, greater
+from tracekit.stats.grouping import dense_codes, group_codes, positions
+from tracekit.stats.histograms import Histogram
 from tracekit.text import clean, duration
 
 if TYPE_CHECKING:
@@ -22,82 +25,149 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _LABELS: Final = {"k8s_pod_name": "pod", "host_name": "host", "service_instance_id": "instance"}
+_KEYS: Final = ("label", "service_name", "instance", "bin")
+_SUMS: Final = ("count", "total", "shared_count", "shared_total")
 _FEWEST: Final = 10  # traces of an instance, and of the others
 _SLOWER: Final = 1.5  # times the time of the others
 _P: Final = 0.001  # for all instances of a recording together
-_GRAIN_NS: Final = 1000  # added before logarithms: shorter times are alike
 
 
-class _Instance(NamedTuple):
-    """A slow instance: its spans, its name, and how many times the time of the others it takes."""
+class _Slow(NamedTuple):
+    """Slow instances: their keys, and how many times the time of the others they take."""
 
-    row: Array
-    name: str
-    factor: float
+    keys: dict[str, Array]
+    factor: Array
+
+
+class _Times(NamedTuple):
+    """Relative times at instances, one entry per instance and trace: codes of both, and the mean of the spans."""
+
+    instance: Array
+    trace: Array
+    value: Array
+
+    def take(self, at: Array) -> _Times:
+        """Return some entries."""
+        return _Times(*(each[at] for each in self))
 
 
 def _detect(case: Case) -> Occurrences:
     """Return the spans of slow instances; the cost is the part of their self time beyond that of the others."""
-    own = case.result(process_times)
-    found = list(_slow(case, own))
-    none = np.zeros(0, np.int64)
-    row = np.concatenate([none, *(one.row for one in found)])
-    length = [len(one.row) for one in found]
-    factor = np.repeat(np.array([one.factor for one in found]), length)
-    names = Codes(np.repeat(np.arange(len(found)), length), [one.name for one in found])
-    return Occurrences(row, row, own[row], avoidable_ns(case, row, factor), names)
+    slow, own = case.result(_SLOW), case.result(process_times)
+    row, which = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for label in _LABELS if len(slow.factor) else ():
+        found = np.flatnonzero((own > 0) & (case.service.codes >= 0) & (case.traces.codes(label).codes >= 0))
+        group, keys = _instances(case, label, found)
+        at = positions(slow.keys, keys, _KEYS[:3])[group]
+        row, which = np.append(row, found[at >= 0]), np.append(which, at[at >= 0])
+    names = [f"{_LABELS[label]} {name}" for label, name in zip(slow.keys["label"], slow.keys["instance"], strict=True)]
+    return Occurrences(row, row, own[row], avoidable_ns(case, row, slow.factor[which]), Codes(which, names))
 
 
-def _slow(case: Case, own: Array) -> Iterator[_Instance]:
-    """Yield the slow instances of every service; times are compared within operations."""
-    traces = case.traces
-    row = np.flatnonzero((own > 0) & (traces.codes("service_name").codes >= 0))
-    operation, _ = group_rows({name: traces.codes(name).take(row) for name in OPERATION}, len(row))
-    took = np.log(own[row] + _GRAIN_NS)
-    took -= pd.Series(took).groupby(operation).transform("median").to_numpy()
-    service = traces.codes("service_name").codes[row]
-    order = np.argsort(service, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(service[order])) + 1)
-    tried = [(part, label, codes) for part in parts for label, codes in _instances(case, row[part])]
-    count = sum(len(np.unique(codes.codes[codes.codes >= 0])) for _, _, codes in tried)
-    for part, label, codes in tried:
-        slow = _slower(traces.forest.trace[row[part]], took[part], codes.codes, _P / max(count, 1))
-        for code, factor in slow.items():
-            yield _Instance(row[part[codes.codes == code]], f"{_LABELS[label]} {codes.labels[code]}", factor)
+def _instances(case: Case, label: str, row: Array) -> tuple[Array, dict[str, Array]]:
+    """Return the instance of each span, as a label of its resource tells it, and their keys."""
+    columns = {name: case.traces.codes(name).take(row) for name in ("service_name", label)}
+    group, keys = group_codes(columns, len(row))
+    name = np.full(len(keys["service_name"]), label, object)
+    return group, {"label": name, "service_name": keys["service_name"], "instance": keys[label]}
 
 
-def _instances(case: Case, row: Array) -> Iterator[tuple[str, Codes]]:
-    """Yield the first label of which the spans of a service have several values."""
-    for label in _LABELS:
-        codes = case.traces.codes(label).take(row)
-        if len(np.unique(codes.codes[codes.codes >= 0])) > 1:
-            yield label, codes
-            return
-
-
-def _slower(trace: Array, took: Array, instance: Array, level: float) -> dict[int, float]:
-    """Return how many times slower the slow instances are, by code; empty if they are the majority."""
-    from scipy.stats import mannwhitneyu  # noqa: PLC0415 - slow to import, and needed only here
-
-    known = np.flatnonzero(instance >= 0)
-    traces = int(trace.max()) + 1
-    pair, keys = dense_codes(
-        instance[known].astype(np.int64) * traces + trace[known], (int(instance.max()) + 1) * traces
+def _cells(case: Case) -> Aggregate:
+    """Return relative times by instance and bin: its own, and those of other instances in the same traces."""
+    empty = Aggregate(
+        {name: np.zeros(0, object) for name in _KEYS},
+        {name: np.zeros(0, np.int64 if name.endswith("count") else np.float64) for name in _SUMS},
+        Histogram.empty(),
     )
-    mean = np.bincount(pair, took[known]) / np.bincount(pair)
-    where, request = keys // traces, keys % traces
-    slow, distinct = {}, np.unique(where)
-    for code in distinct.tolist():
-        is_mine = where == code
-        is_shared = np.zeros(traces, bool)
-        is_shared[request[is_mine]] = True
-        mine, others = mean[is_mine], mean[~is_shared[request]]
-        if min(len(mine), len(others)) < _FEWEST:
+    return Aggregate.concatenate([empty, *(_cells_of(case, label) for label in _LABELS)]).by(list(_KEYS))
+
+
+def _cells_of(case: Case, label: str) -> Aggregate:
+    """Return the relative times by instances that one label tells apart."""
+    relative = case.result(relative_times)
+    known = case.traces.codes(label).codes[relative.row] >= 0
+    row, value = relative.row[known], relative.value[known]
+    instance, keys = _instances(case, label, row)
+    count, traces = len(keys["label"]), max(len(case.traces), 1)
+    pair, found = dense_codes(instance * traces + case.traces.forest.trace[row], count * traces)
+    mean = np.bincount(pair, value, len(found)) / np.maximum(np.bincount(pair, minlength=len(found)), 1)
+    own = _Times(found // traces, found % traces, mean)
+    shared = _shared(own, np.unique(keys["service_name"], return_inverse=True)[1] if count else np.zeros(0, np.int64))
+    both = _Times(*(np.concatenate(each) for each in zip(own, shared, strict=True)))
+    is_own = np.arange(len(both.value)) < len(own.value)
+    numbers = {
+        "count": is_own.astype(np.int64),
+        "total": np.where(is_own, both.value, 0.0),
+        "shared_count": (~is_own).astype(np.int64),
+        "shared_total": np.where(is_own, 0.0, both.value),
+    }
+    labels = {name: each[both.instance] for name, each in keys.items()}
+    return Aggregate(labels | {"bin": bins(both.value).astype(object)}, numbers, Histogram.empty()).by(list(_KEYS))
+
+
+def _shared(own: _Times, service: Array) -> _Times:
+    """Return for each instance the times at other instances of its service in the traces that it serves."""
+    if not len(own.value):
+        return own
+    traces = int(own.trace.max()) + 1
+    visit = service[own.instance] * traces + own.trace
+    several = own.take(np.flatnonzero(np.bincount(visit)[visit] > 1))
+    visit = service[several.instance] * traces + several.trace
+    found = [several.take(np.zeros(0, np.int64))]
+    is_mine = np.zeros(int(visit.max(initial=-1)) + 1, bool)
+    for one in np.unique(several.instance):
+        mine = several.instance == one
+        is_mine[:] = False
+        is_mine[visit[mine]] = True
+        others = several.take(np.flatnonzero(is_mine[visit] & ~mine))
+        found.append(others._replace(instance=np.full(len(others.value), one)))
+    return _Times(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def _slow(_: Case, cells: Aggregate) -> _Slow:
+    """Return the slow instances of every service; times are compared within operations."""
+    tried = list(_tried(cells))
+    count = sum(len(names) for _, names, _ in tried)
+    found = [
+        (*key, name, factor) for key, names, of in tried for name, factor in _slower(names, of, _P / count).items()
+    ]
+    columns = [np.array([one[at] for one in found], object) for at in range(3)]
+    keys = dict(zip(_KEYS[:3], columns, strict=True))
+    return _Slow(keys, np.array([one[3] for one in found], np.float64))
+
+
+def _tried(cells: Aggregate) -> Iterator[tuple[tuple[str, str], list[str], list[Array]]]:
+    """Yield service, its instances, and their sums by bin; by the first label that tells several apart."""
+    service, services = np.unique(cells.keys["service_name"], return_inverse=True)
+    for at, name in enumerate(service.tolist()):
+        for label in _LABELS:
+            mine = cells.where((services == at) & (cells.keys["label"] == label))
+            group, names = mine.groups(["instance"])
+            if len(names["instance"]) > 1:
+                place, distinct = np.unique(mine.keys["bin"].astype(np.int64), return_inverse=True)
+                shape = len(names["instance"]), len(place)
+                cell = group * shape[1] + distinct
+                sums = [np.bincount(cell, mine.sums[one], shape[0] * shape[1]).reshape(shape) for one in _SUMS]
+                yield (label, name), names["instance"].tolist(), sums
+                break
+
+
+def _slower(names: list[str], sums: list[Array], level: float) -> dict[str, float]:
+    """Return how many times slower the slow instances are, by name; empty if they are the majority."""
+    count, total, shared_count, shared_total = sums
+    others = Binned(count.sum(axis=0) - count - shared_count, total.sum(axis=0) - total - shared_total)
+    slow = {}
+    for at, name in enumerate(names):
+        mine, rest = Binned(count[at], total[at]), Binned(others.number[at], others.total[at])
+        if min(mine.number.sum(), rest.number.sum()) < _FEWEST:
             continue
-        factor = float(np.exp(np.median(mine) - np.median(others)))
-        if factor >= _SLOWER and mannwhitneyu(mine, others, alternative="greater").pvalue <= level:
-            slow[code] = factor
-    return slow if 2 * len(slow) <= len(distinct) else {}
+        factor = float(np.exp(mine.median - rest.median))
+        if factor >= _SLOWER and greater(mine.number, rest.number) <= level:
+            slow[name] = factor
+    return slow if 2 * len(slow) <= len(names) else {}
+
+
+_SLOW: Final[Merged[_Slow]] = Merged(_cells, added, _slow, needs=(USUAL_NS,))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
@@ -115,8 +185,8 @@ SLOW_INSTANCES: Final = Pattern(
     _say,
     remedy="Take the instance out of rotation; compare its node, neighbours, version and configuration with others.",
     method=(
-        "Self times, without calls to other processes, within operations, one value per trace, tested by ranks at"
-        " p <= 0.001 for all instances together, at least 1.5 times those of the others; cost: the part beyond them."
+        "Self times, without calls to other processes, within operations, one value per trace, tested by ranks (2%)"
+        " at p <= 0.001 for all instances together, at least 1.5 times those of the others; cost: the part beyond them."
     ),
-    whole="it ranks the self times of all traces of an instance",
+    needs=(_SLOW,),
 )

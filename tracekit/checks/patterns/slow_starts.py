@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from tracekit.checks.names import KEYS as OPERATION
+from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern
 from tracekit.checks.patterns.one_at_a_time import instances
-from tracekit.checks.patterns.process_times import avoidable_ns, process_times
+from tracekit.checks.patterns.process_times import USUAL_NS, avoidable_ns, process_times, relative_times
 from tracekit.checks.patterns.sums import Occurrences
-from tracekit.stats.grouping import dense_codes, group_rows
+from tracekit.checks.shares import added
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.binned_ranks import Binned, bins, greater
+from tracekit.stats.grouping import dense_codes, group_codes, group_labels, positions
+from tracekit.stats.histograms import Histogram
 from tracekit.text import clean, duration
 
 if TYPE_CHECKING:
@@ -26,76 +30,164 @@ _FIRST: Final = 5  # requests of an instance that may be slow
 _FEWEST: Final = 20  # later requests of the new instances of a service
 _SLOWER: Final = 2.0  # times the later ones
 _P: Final = 0.001  # for all services together
-_GRAIN_NS: Final = 1000  # added before logarithms: shorter times are alike
+_KEYS: Final = ("service_name", "instance")
+
+
+class _Begun(NamedTuple):
+    """When instances begin: their keys, the start of their first span, and the first and last start of all spans."""
+
+    keys: dict[str, Array]
+    first_ns: Array
+    low_ns: int
+    high_ns: int
+
+
+class _Requests(NamedTuple):
+    """Requests of new instances, one entry each: keys, the first start and the id of the trace, and relative time."""
+
+    service_name: Array
+    instance: Array
+    start_ns: Array
+    trace_hi: Array
+    trace_lo: Array
+    value: Array
+
+    @property
+    def keys(self) -> dict[str, Array]:
+        """The instances."""
+        return {"service_name": self.service_name, "instance": self.instance}
+
+    def take(self, at: Array) -> _Requests:
+        """Return some of them."""
+        return _Requests(*(each[at] for each in self))
+
+
+@dataclass(frozen=True)
+class _Started:
+    """The first requests of new instances, and how many of the later ones of a service take how long."""
+
+    first: _Requests
+    later: Aggregate
+
+    @classmethod
+    def of(cls, requests: _Requests) -> _Started:
+        """Return the first requests of each instance, and the others added up."""
+        group, _ = group_labels(requests.keys, list(_KEYS), len(requests.value))
+        order = np.lexsort((requests.trace_lo, requests.trace_hi, requests.start_ns, group))
+        rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+        later = requests.take(order[rank >= _FIRST])
+        keys = {"service_name": later.service_name, "bin": bins(later.value).astype(object)}
+        sums = {"count": np.ones(len(later.value), np.int64), "total": later.value}
+        found = Aggregate(keys, sums, Histogram.empty()).by(list(keys))
+        return cls(requests.take(order[rank < _FIRST]), found)
+
+    def plus(self, other: _Started) -> _Started:
+        """Return those of two parts."""
+        both = (np.concatenate(pair) for pair in zip(self.first, other.first, strict=True))
+        found = _Started.of(_Requests(*both))
+        return _Started(found.first, added(added(self.later, other.later), found.later))
+
+
+class _SlowStarts(NamedTuple):
+    """The first requests of services that start slowly, and how many times as long as later ones they take."""
+
+    requests: _Requests
+    factor: Array
 
 
 def _detect(case: Case) -> Occurrences:
     """Return the first requests of new instances; the cost is the part of their self time beyond later ones."""
-    own = case.result(process_times)
+    slow, own, spans = case.result(_SLOW), case.result(process_times), case.traces.columns.spans
+    names, instance = case.service, instances(case)
+    near = (own > 0) & (names.codes >= 0) & (instance.codes >= 0) & np.isin(spans.trace_lo, slow.requests.trace_lo)
+    row = np.flatnonzero(near)
+    wanted = slow.requests.keys | {"hi": slow.requests.trace_hi, "lo": slow.requests.trace_lo}
+    labels = (np.array(one.texts(one.codes[row]), object) for one in (names, instance))
+    mine = dict(zip(_KEYS, labels, strict=True)) | {"hi": spans.trace_hi[row], "lo": spans.trace_lo[row]}
+    at = positions(wanted, mine, list(wanted))
+    row, factor = row[at >= 0], slow.factor[at[at >= 0]]
+    return Occurrences(row, row, own[row], avoidable_ns(case, row, factor))
+
+
+def _begun(case: Case) -> _Begun:
+    """Return when the instances of a part begin."""
+    row = case.result(relative_times).row
     instance = instances(case)
-    row = np.flatnonzero((own > 0) & (instance.codes >= 0))
-    frame = _requests(case, own, row, instance.codes[row])
-    found, factors = [np.zeros(0, np.int64)], [np.zeros(0)]
-    services = frame[frame["is_new"]].groupby("service")
-    for _, mine in services:
-        factor = _factor(mine, _P / max(len(services), 1))
-        if factor >= _SLOWER:
-            first = mine.loc[mine["rank"] < _FIRST, "row"].to_numpy(np.int64)
-            found.append(first)
-            factors.append(np.full(len(first), factor))
-    at, times = np.concatenate(found), np.concatenate(factors)
-    return Occurrences(at, at, own[at], avoidable_ns(case, at, times))
+    row = row[instance.codes[row] >= 0]
+    start = case.traces.columns.spans.start_ns[row]
+    columns = dict(zip(_KEYS, (case.service.take(row), instance.take(row)), strict=True))
+    group, keys = group_codes(columns, len(row))
+    later, earlier = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    first = np.full(len(keys["instance"]), later)
+    np.minimum.at(first, group, start)
+    return _Begun(keys, first, int(start.min(initial=later)), int(start.max(initial=earlier)))
 
 
-def _requests(case: Case, own: Array, row: Array, instance: Array) -> pd.DataFrame:
-    """Return the spans of services with new instances: the rank of their request, and whether the instance is new."""
-    traces, start = case.traces, case.traces.columns.spans.start_ns[row]
-    service = traces.codes("service_name").codes[row]
-    is_new = _new(start, service, instance)
-    has_new = np.isin(service, service[is_new])
-    row, start, is_new = row[has_new], start[has_new], is_new[has_new]
-    operation, _ = group_rows({name: traces.codes(name).take(row) for name in OPERATION}, len(row))
-    took = pd.Series(np.log(own[row] + _GRAIN_NS))
-    frame = pd.DataFrame(
-        {
-            "row": row,
-            "service": service[has_new],
-            "instance": instance[has_new],
-            "trace": traces.forest.trace[row],
-            "start": start,
-            "took": took - took.groupby(operation).transform("median"),
-            "is_new": is_new,
-        }
-    ).sort_values(["start", "row"], kind="stable")
-    by = ["service", "instance"]
-    first_of_trace = ~frame.duplicated([*by, "trace"])
-    return frame.assign(rank=first_of_trace.groupby([frame[name] for name in by]).cumsum() - 1)
+def _earlier(first: _Begun, second: _Begun) -> _Begun:
+    """Return when the instances of two parts begin."""
+    keys = {name: np.concatenate([first.keys[name], second.keys[name]]) for name in _KEYS}
+    group, labels = group_labels(keys, list(_KEYS), len(keys["instance"]))
+    begun = np.full(len(labels["instance"]), np.iinfo(np.int64).max)
+    np.minimum.at(begun, group, np.append(first.first_ns, second.first_ns))
+    return _Begun(labels, begun, min(first.low_ns, second.low_ns), max(first.high_ns, second.high_ns))
 
 
-def _new(start: Array, service: Array, instance: Array) -> Array:
-    """Return which spans are of an instance whose first one begins after the beginning of the recording."""
-    if not len(start):
-        return np.zeros(0, bool)
-    low, high = int(start.min()), int(start.max())
-    instances = int(instance.max()) + 1
-    place, found = dense_codes(
-        (service.astype(np.int64) + 1) * instances + instance, (int(service.max()) + 2) * instances
-    )
-    begun = np.full(len(found), high)
-    np.minimum.at(begun, place, start)
-    return np.asarray((begun > low + _LATER * (high - low))[place])
+def _new(_: Case, found: _Begun) -> dict[str, Array]:
+    """Return the instances whose first span begins after the beginning of the recording."""
+    if not len(found.first_ns):
+        return found.keys
+    is_new = found.first_ns > found.low_ns + _LATER * (found.high_ns - found.low_ns)
+    return {name: labels[is_new] for name, labels in found.keys.items()}
 
 
-def _factor(mine: pd.DataFrame, level: float) -> float:
+_NEW: Final[Merged[dict[str, Array]]] = Merged(_begun, _earlier, _new, needs=(USUAL_NS,))
+
+
+def _starts(case: Case) -> _Started:
+    """Return the requests of new instances in a part: one per instance and trace, with the mean of its spans."""
+    relative, instance, spans = case.result(relative_times), instances(case), case.traces.columns.spans
+    known = instance.codes[relative.row] >= 0
+    row, value = relative.row[known], relative.value[known]
+    columns = dict(zip(_KEYS, (case.service.take(row), instance.take(row)), strict=True))
+    group, keys = group_codes(columns, len(row))
+    is_new = (positions(case.result(_NEW), keys, list(_KEYS)) >= 0)[group]
+    row, value, group = row[is_new], value[is_new], group[is_new]
+    traces, count = max(len(case.traces), 1), len(keys["instance"])
+    pair, found = dense_codes(group * traces + case.traces.forest.trace[row], count * traces)
+    start = np.full(len(found), np.iinfo(np.int64).max)
+    np.minimum.at(start, pair, spans.start_ns[row])
+    mean = np.bincount(pair, value, len(found)) / np.maximum(np.bincount(pair, minlength=len(found)), 1)
+    at = case.traces.forest.root_row[found % traces] if len(found) else found
+    ids = spans.trace_hi[at], spans.trace_lo[at]
+    service, name = (keys[each][found // traces] for each in _KEYS)
+    return _Started.of(_Requests(service, name, start, *ids, mean))
+
+
+def _slow(_: Case, found: _Started) -> _SlowStarts:
+    """Return the first requests of the services that start slowly."""
+    service, of = np.unique(found.first.service_name.astype(str), return_inverse=True)
+    factor = np.array([_factor(found, str(name), _P / len(service)) for name in service], np.float64)
+    is_slow = factor[of] >= _SLOWER
+    return _SlowStarts(found.first.take(is_slow), factor[of][is_slow])
+
+
+def _factor(found: _Started, service: str, level: float) -> float:
     """Return how many times as long the first requests of new instances take as later ones; 0 if that is chance."""
-    from scipy.stats import mannwhitneyu  # noqa: PLC0415 - slow to import, and needed only here
-
-    each = mine.groupby(["instance", "trace"]).agg(took=("took", "mean"), rank=("rank", "min"))
-    first, later = each.loc[each["rank"] < _FIRST, "took"], each.loc[each["rank"] >= _FIRST, "took"]
-    if len(later) < _FEWEST or len(first) < _FIRST:
+    value = found.first.value[found.first.service_name == service]
+    cells = found.later.where(found.later.keys["service_name"] == service)
+    if cells.sums["count"].sum() < _FEWEST or len(value) < _FIRST:
         return 0.0
-    is_slow = mannwhitneyu(first, later, alternative="greater").pvalue <= level
-    return float(np.exp(first.median() - later.median())) if is_slow else 0.0
+    place, at = np.unique(np.append(bins(value), cells.keys["bin"].astype(np.int64)), return_inverse=True)
+    own, rest = at[: len(value)], at[len(value) :]
+    size = len(place)
+    first = Binned(np.bincount(own, minlength=size), np.bincount(own, value, size))
+    count = np.bincount(rest, cells.sums["count"], size).astype(np.int64)
+    later = Binned(count, np.bincount(rest, cells.sums["total"], size))
+    is_slow = greater(first.number, later.number) <= level
+    return float(np.exp(first.median - later.median)) if is_slow else 0.0
+
+
+_SLOW: Final[Merged[_SlowStarts]] = Merged(_starts, _Started.plus, _slow, needs=(USUAL_NS, _NEW))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
@@ -112,8 +204,9 @@ SLOW_STARTS: Final = Pattern(
     _say,
     remedy="Warm instances up before they receive traffic (readiness, caches, connections), or shift traffic slowly.",
     method=(
-        "Self times of the first five requests of instances that begin during the recording, tested by ranks against"
-        " their later ones at p <= 0.001 for all services together, at least twice as long; cost: the part beyond."
+        "Self times of the first five requests of instances that begin during the recording, tested by ranks (2%)"
+        " against their later ones at p <= 0.001 for all services together, at least twice as long; cost: the part"
+        " beyond."
     ),
-    whole="it ranks the first requests of an instance, in the order of their times",
+    needs=(_SLOW,),
 )

@@ -69,8 +69,6 @@ def cause(made: Made) -> Finding | None:
     found = cause_of(made)
     if found.suspect is None and found.row is None and found.pattern is None:
         text = "Not known: no service and no operation explains the change significantly."
-        if made.case.has_store:  # suspects are not made of a store
-            text = "Not known: no operation explains the change significantly. Services were not compared."
         return Finding("screen.cause", "info", text, values={"service_name": None}, code="tk.suspects(before, traces)")
     query = query_of(made, found) if found.pattern is None else None
     more = [] if query is None else [f"Query: {query.words}."]

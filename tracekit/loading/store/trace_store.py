@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -24,7 +24,7 @@ from tracekit.loading.store.one_trace import one_trace
 from tracekit.loading.store.part import Reach
 from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_frames, read_marker
 from tracekit.loading.store.remote import place_of
-from tracekit.loading.store.union import piece_of, union
+from tracekit.loading.store.union import Piece, piece_of, union
 from tracekit.redaction.apply import joined_notes
 from tracekit.schema import Quality
 from tracekit.self_description import step
@@ -467,6 +467,24 @@ class TraceStore(Shown):
         wanted = np.array([divmod(number, 2**64) for number in numbers], np.uint64).reshape(-1, 2)
         return self._union(self._with_ids(wanted))
 
+    def chosen(self, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
+        """Return in memory the traces that a function chooses of each part, read where and as by ``reduce``.
+
+        Parameters
+        ----------
+        choose
+            As for ``kept``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     len(open(shop.save(f"{folder}/shop.parquet")).chosen(TraceSet.head))
+        5
+        """
+        pieces: tuple[Piece, ...] = self.reduce(_Pieces(choose), _both)
+        return self._joined(list(pieces))
+
     def _with_ids(self, wanted: Array) -> Iterator[TraceSet]:
         """Yield the traces of each part that are among these, given as (trace_hi, trace_lo)."""
         for part in self.parts() if len(wanted) else ():
@@ -500,10 +518,11 @@ class TraceStore(Shown):
 
     def _union(self, parts: Iterable[TraceSet]) -> TraceSet:
         """Return traces of parts as one set, with the sources and issues of the store."""
-        pieces = [piece_of(part, part.weights, np.ones(len(part), bool), 0) for part in parts]
-        if not pieces:
-            none = self._first_part.head(0)
-            pieces = [piece_of(none, none.weights, np.zeros(0, bool), 0)]
+        return self._joined([_piece(part) for part in parts])
+
+    def _joined(self, pieces: list[Piece]) -> TraceSet:
+        """Return pieces of parts as one set, with the sources and issues of the store."""
+        pieces = pieces or [_piece(self._first_part.head(0))]
         rows = read_frames(self.path, self._marker.files)
         found = union(
             pieces, rows["sources"], rows["issues"], joined_notes([tuple(row.values()) for row in rows["notes"]])
@@ -681,6 +700,28 @@ def _is_among(hi: Array, lo: Array, wanted: Array) -> Array:
     is_wanted = np.zeros(len(ids), bool)
     is_wanted[number[: len(wanted)]] = True
     return np.asarray(is_wanted[number[len(wanted) :]])
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Returns the traces that a function chooses of a part, with the texts and attributes in use."""
+
+    choose: Callable[[TraceSet], TraceSet]
+
+    def __call__(self, traces: TraceSet) -> tuple[Piece, ...]:
+        """Return those of a part; none where there are none."""
+        found = self.choose(traces)
+        return (_piece(found),) if len(found) else ()
+
+
+def _both(first: tuple[Piece, ...], second: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """Return the pieces of two parts."""
+    return first + second
+
+
+def _piece(part: TraceSet) -> Piece:
+    """Return all traces of a part as a piece."""
+    return piece_of(part, part.weights, np.ones(len(part), bool), 0)
 
 
 def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:
