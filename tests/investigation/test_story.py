@@ -135,6 +135,18 @@ def test_a_changed_sentence_of_markdown_is_noticed(case, sides, tmp_path):
     assert set(found.differences["status"]) == {"not shown"}
 
 
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_changed_caption_of_markdown_is_noticed(case, sides, tmp_path, length):
+    path = case.postmortem(tmp_path / "a.md", length=length)
+    text = path.read_text()
+    for name in ("over_time", "contributions"):
+        caption = case.standard.figures[name].headline.replace("`", "")
+        assert text.count(caption) > 1  # below its picture, and in the claims
+        at = text.index(caption) + next(k for k, one in enumerate(caption) if one.isdigit())
+        path.write_text(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}")
+        assert not tk.verify(path, sides[1], baseline=sides[0]).is_verified
+
+
 def test_a_template_of_ones_own_need_not_show_all_sentences(case, sides, tmp_path):
     template = tmp_path / "own.md"
     template.write_text("# {{ title }}\n\n{% for line in impact %}\n* {{ line.text }}\n{% endfor %}\n")

@@ -57,6 +57,25 @@ def test_reports_of_all_kinds_are_verified(made, sides, tmp_path):
     assert found.is_verified, found.differences
 
 
+@pytest.mark.parametrize("made", [tk.report, lambda one, path, **more: tk.investigate(one, **more).report(path)])
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_a_report_of_one_trace_is_verified(made, is_compared, sides, tmp_path):
+    """It begins with the waterfall of the trace instead of the first screen."""
+    one = sides[1].head(1)
+    more = {"baseline": sides[0].head(1)} if is_compared else {}
+    page = made(one, tmp_path / "one.html", **more)
+    found = tk.verify(page, one, **more)
+    assert found.is_verified, found.differences
+    assert not found.table["name"].str.startswith("screen.").any()
+
+
+def test_the_first_screen_of_one_trace_is_verified_without_a_page(sides):
+    one = sides[1].head(1)
+    found = tk.investigate(one).verify(one)
+    assert found.is_verified, found.differences
+    assert found.table["name"].str.startswith("screen.").any()
+
+
 def test_an_investigation_is_verified_by_the_command(sides, tmp_path):
     written = tk.investigate(sides[1], sides[0]).report(tmp_path / "a.html")
     ran = CliRunner().invoke(app, ["verify", str(written), DURING, "--baseline", BASELINE])

@@ -39,7 +39,7 @@ _COMMENT: Final = re.compile(r"<!-- tracekit-claims (\w+)\n(.*?)\n-->", re.DOTAL
 _MARKDOWN: Final = re.compile(
     r"\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<fence>`+)(?P<code>.+?)(?<!`)(?P=fence)(?!`)|&lt;|\*\*"
 )
-Form = Literal["page", "Markdown"]
+Form = Literal["page", "Markdown", "investigation"]
 _HIDDEN: Final = re.compile(r"<(script|style|template)\b.*?</\1>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 
@@ -47,7 +47,8 @@ _TAG: Final = re.compile(r"<[^>]*>")
 def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "page") -> dict[str, Any]:
     """Return the claims of a report as JSON values: traces with their checksums, options, and findings with values.
 
-    ``form``: ``page``, or ``Markdown``, which has the sentences of a postmortem and of its figures only.
+    ``form``: ``page``; ``Markdown``, which has the sentences of a postmortem and of its pictures only; or
+    ``investigation``, which also has a first screen where the page of a single trace has none.
     """
     sides = standard.sides
     sets = {"traces": sides.traces, "baseline": sides.baseline}
@@ -59,7 +60,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "pa
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": standard.facts,
         "form": form,
-        "claims": list(_claims(*(standard.claims if form == "page" else standard.claims_in_markdown))),
+        "claims": list(_claims(*standard.claims(form))),
         "files": {} if standard.story is None else {
             name: names_of(one.sources) for name, one in sets.items() if isinstance(one, TraceSet)
         },

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from tracekit.checks.registry import Topic
     from tracekit.findings import Finding
     from tracekit.parts import Parts
+    from tracekit.report.ledger import Form
     from tracekit.report.redaction import Outgoing
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
@@ -174,33 +175,28 @@ class Standard:
         """Whether the page is a postmortem without the sections of the report."""
         return self.story is not None and self.story.length != "full"
 
-    @property
-    def claims(self) -> list[Iterable[Finding]]:
-        """What the page claims."""
-        first = self.screen if self.story is None else self.story.findings
-        if self.is_brief:
-            return [first, self.figures_shown.values()]
+    def claims(self, form: Form = "page") -> list[Iterable[Finding]]:
+        """Return what a page, Markdown or an investigation claims; the page of one trace has no first screen."""
+        if self.story is not None and form == "Markdown":
+            return [self.story.findings, self.pictured.values()]
+        if self.story is not None and self.is_brief:
+            return [self.story.findings, self.figures_shown.values()]
+        screen = self.screen if form == "investigation" else [line for _, line in self._lines()]
+        first = screen if self.story is None else self.story.findings
         return [first, self.findings, self.figures.values(), self.waits.values()]
-
-    @property
-    def claims_in_markdown(self) -> list[Iterable[Finding]]:
-        """What a postmortem in Markdown claims: its sentences, and those of its pictures."""
-        assert self.story is not None
-        return [self.story.findings, self._pictured.values()]
 
     @property
     def figures_shown(self) -> dict[str, Finding]:
         """What to see in the figures of the page: of a postmortem on call two of them, of an executive one none."""
         if self.story is None or self.story.length == "full":
             return self.figures
-        return self._pictured
+        return {} if self.story.length == "executive" else self.pictured
 
     @property
-    def _pictured(self) -> dict[str, Finding]:
-        """What to see in the two pictures of a postmortem; an executive one has none."""
-        if self.story is None or self.story.length == "executive":
-            return {}
-        names = ["over_time", *["contributions"] * bool(self.story.waits)]
+    def pictured(self) -> dict[str, Finding]:
+        """What to see in the two pictures of a postmortem, which in Markdown has them in each length."""
+        waits = () if self.story is None else self.story.waits
+        names = ["over_time", *["contributions"] * bool(waits)]
         return {name: self.figures[name] for name in names if name in self.figures}
 
     @cached_property
