@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from tracekit.arguments import check_traces
+from tracekit.arguments import check_traces, is_store
 from tracekit.errors import TracekitError
 from tracekit.investigation.investigate import investigate
 from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences
 from tracekit.redaction.policy import STANDARD
 from tracekit.report.goals import Goals
-from tracekit.report.ledger import ledger_in, ledger_of, not_shown, shown_count, words_of
+from tracekit.report.ledger import ledger_in, ledger_of, not_shown, page_of, shown_count, words_of
 from tracekit.report.postmortem import facts_of
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
@@ -54,8 +54,9 @@ def verify(
         File that ``tk.report``, ``Investigation.report``, ``Investigation.postmortem`` (also as Markdown) or a command
         wrote about one set of traces.
     traces, baseline
-        The traces that it was made from, with the same sampling weights; of a report of stores, the stores.  Without
-        traces, the spans in the report are used, if it was written with ``embed=True``.
+        The traces that it was made from, with the same sampling weights; of a report of stores, the stores, as
+        ``tk.open`` returns them.  Without traces, the spans in the report are used, if it was written with
+        ``embed=True``.
     logs, rules, requests, deployments, slo, prices
         The other inputs that it was made with, if any.
     redact
@@ -74,7 +75,7 @@ def verify(
         The file is not a report with claims, or cannot be read; no traces were given, and it contains none, or damaged
         ones.
     ValueError
-        An input that the report was made with was not given.
+        An input that the report was made with was not given; a TraceSet instead of a store, or the reverse.
 
     Notes
     -----
@@ -110,7 +111,7 @@ def verify(
         raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
     if not isinstance(report, str | PathLike):
         raise TypeError(f"expected the path of a report for tk.verify, found {type(report).__name__}")
-    page = _page(Path(report))
+    page = page_of(Path(report))
     stated, is_as_written = ledger_in(page, Path(report).name)
     own = None if traces is not None else _own_spans(page, Path(report).name)
     if own is not None:
@@ -119,6 +120,7 @@ def verify(
     given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
     given |= {"slo": slo, "prices": prices}
     _check_inputs(stated, given, baseline, redact, is_own=own is not None)
+    _check_kinds(stated, {"traces": traces, "baseline": baseline})
     is_plain = own is not None or stated["redacted"] == "none"  # spans in a page are redacted already
     outgoing = None if is_plain else Outgoing.of(redact)
     again = _again(stated["asked"], traces, baseline, given, outgoing)
@@ -145,14 +147,6 @@ def _as_written(name: str, is_as_written: bool) -> tuple[str, ...]:
     return "file", name, VERIFIED if is_as_written else "different", "as written", "" if is_as_written else "edited"
 
 
-def _page(path: Path) -> str:
-    """Return the text of a report."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TracekitError(f"expected a report to read, found {path}: {error}") from error
-
-
 def _check_inputs(
     stated: Mapping[str, Any],
     given: Mapping[str, Any],
@@ -172,6 +166,18 @@ def _check_inputs(
         raise ValueError(f"expected {names}, which the report was made with, found none; pass the same")
     if not is_own and stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
         raise ValueError("expected redact=, as the report was made with a policy of its own, found none; pass the same")
+
+
+def _check_kinds(stated: Mapping[str, Any], sets: Mapping[str, TraceSet | TraceStore | None]) -> None:
+    """Raise ValueError where a store is given as a TraceSet or the reverse: other checks are made of it."""
+    for name, one in sets.items():
+        if one is not None and is_store(one) != (name in stated.get("by_parts", ())):
+            raise ValueError(
+                f"expected {name}= in memory, as the report was made, found a store; pass tk.read(...)"
+                if is_store(one)
+                else f"expected {name}= as a store, of which the report was made by parts, found a TraceSet;"
+                " pass tk.open(...)"
+            )
 
 
 def _again(

@@ -24,6 +24,7 @@ from tracekit.views.markup import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from tracekit.findings import Finding
     from tracekit.parts import Parts
@@ -59,6 +60,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "pa
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": standard.facts,
+        "by_parts": [name for name, one in sets.items() if not isinstance(one, TraceSet | None)],
         "form": form,
         "claims": list(_claims(*standard.claims(form))),
         "files": {} if standard.story is None else {
@@ -154,6 +156,20 @@ def ledger_in(page: str, name: str) -> tuple[dict[str, Any], bool]:
     if block is None or not isinstance(found, dict) or found.get("ledger") != VERSION:
         raise TracekitError(f"expected a report with claims of version {VERSION}, found none in {name}; write it again")
     return found, _digest(block[2]) == block[1]
+
+
+def made_by_parts(path: Path) -> list[str]:
+    """Return which sets of a report were stores that were read part by part: ``traces``, ``baseline``."""
+    ledger, _ = ledger_in(page_of(path), path.name)
+    return [name for name in ("traces", "baseline") if name in ledger.get("by_parts", ())]
+
+
+def page_of(path: Path) -> str:
+    """Return the text of a report."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TracekitError(f"expected a report to read, found {path}: {error}") from error
 
 
 def _digest(text: str) -> str:
