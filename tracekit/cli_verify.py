@@ -34,6 +34,9 @@ def verify(
     slo_latency_ms: LatencyMs = None,
     prices: Prices = None,
     redact: Redact = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Template of a postmortem in Markdown, if it was written with one.")
+    ] = None,
     sample_spans: SampleSpans = None,
     by_parts: ByParts = False,
     dask: Dask = None,
@@ -41,11 +44,11 @@ def verify(
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
 ) -> None:
-    """Recompute every claim of a report from the files it was made from, or its own spans, and list what differs.
+    """Recompute every claim of a report from the files it was made from, or its own spans; compare its whole text.
 
     Stores are read part by part if the report was made so.
 
-    Exit code 0: verified; 1: something differs; 2: a file or argument error.
+    Exit code 0: verified; 1: something differs, or the text could not be compared; 2: a file or argument error.
     """
     from tracekit.cli_tables import show, verification_table  # noqa: PLC0415 - not for --help
     from tracekit.report.ledger import made_by_parts  # noqa: PLC0415 - likewise
@@ -60,7 +63,7 @@ def verify(
     before = read_side(baseline, by_parts=by_parts or "baseline" in parts, **options) if baseline else None
     traces = read_recording(files, by_parts=by_parts or "traces" in parts, **options) if files else None
     try:
-        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, **goals)
+        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, template=template, **goals)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if not found.is_verified:

@@ -65,11 +65,15 @@ def test_the_page_can_be_verified(sides, stores, tmp_path):
     assert tk.verify(page, stores[1], baseline=stores[0]).is_verified
     assert not tk.verify(page, stores[1].only([0, 1]), baseline=stores[0]).is_verified
     for which, given in (("traces", (sides[1], stores[0])), ("baseline", (stores[1], sides[0]))):
-        expected = f"expected {which}= as a store, of which the report was made by parts, found a TraceSet; pass tk.open"
+        expected = (
+            f"expected {which}= as a store, of which the report was made by parts, found a TraceSet; pass tk.open"
+        )
         with pytest.raises(ValueError, match=expected):
             tk.verify(page, given[0], baseline=given[1])
     unlike = tk.report(sides[1], tmp_path / "memory.html")
-    with pytest.raises(ValueError, match=r"expected traces= in memory, as the report was made, found a store; pass tk\.read"):
+    with pytest.raises(
+        ValueError, match=r"expected traces= in memory, as the report was made, found a store; pass tk\.read"
+    ):
         tk.verify(unlike, stores[1])
     with pytest.raises(ValueError, match="expected baseline=, which the report was made with, found none"):
         tk.verify(page, stores[1])
