@@ -10,7 +10,7 @@ import typer
 import tracekit as tk
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_privacy import Redact, usable
-from tracekit.cli_reading import SampleSpans, read_traces
+from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
 
 DIFFERENT = 1
 
@@ -34,26 +34,36 @@ def verify(
     slo_latency_ms: LatencyMs = None,
     prices: Prices = None,
     redact: Redact = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Template of a postmortem in Markdown, if it was written with one.")
+    ] = None,
     sample_spans: SampleSpans = None,
+    by_parts: ByParts = False,
+    dask: Dask = None,
     input_format: Annotated[
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
 ) -> None:
-    """Recompute every claim of a report from the files it was made from, or its own spans, and list what differs.
+    """Recompute every claim of a report from the files it was made from, or its own spans; compare its whole text.
 
-    Exit code 0: verified; 1: something differs; 2: a file or argument error.
+    Stores are read part by part if the report was made so.
+
+    Exit code 0: verified; 1: something differs, or the text could not be compared; 2: a file or argument error.
     """
     from tracekit.cli_tables import show, verification_table  # noqa: PLC0415 - not for --help
+    from tracekit.report.ledger import made_by_parts  # noqa: PLC0415 - likewise
 
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     goals: dict[str, Any] = {"slo": objective_of(slo, slo_latency_ms), "prices": prices_of(prices)}
     policy = usable(redact, no_redact=False)
     if baseline and not files:
         raise typer.BadParameter("a baseline needs the FILES of the report", param_hint="--baseline")
-    before = read_traces(baseline, **options) if baseline else None
-    traces = read_traces(files, **options) if files else None
+    parts = made_by_parts(report)
+    options["dask"] = dask
+    before = read_side(baseline, by_parts=by_parts or "baseline" in parts, **options) if baseline else None
+    traces = read_recording(files, by_parts=by_parts or "traces" in parts, **options) if files else None
     try:
-        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, **goals)
+        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, template=template, **goals)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if not found.is_verified:

@@ -1,5 +1,6 @@
 """A postmortem: its files in three lengths, verified, without markup from names, and when a section fails."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ from tracekit.checks.postmortem.result import LENGTHS, TITLES
 from tracekit.cli import app
 from tracekit.errors import RenderError
 from tracekit.investigation import story as making
-from tracekit.report.ledger import ledger_in, not_shown, with_claims_in_comment, words_of
+from tracekit.report.ledger import ledger_in, with_claims_in_comment
+from tracekit.report.same_text import differing, differing_lines
 from tracekit.samples import sample_paths
 
 EVIL = {
@@ -71,25 +73,26 @@ def test_a_changed_sentence_is_noticed(case, sides, tmp_path):
     text = path.read_text()
     assert text.count("Roll back inventory to 4.0.3.") == 2  # the page and its claims
     path.write_text(text.replace("Roll back inventory to 4.0.3.", "Roll back inventory to 4.0.1.", 1))
-    found = tk.verify(path, sides[1], baseline=sides[0])
-    assert set(found.differences["status"]) == {"not shown"}
+    (row,) = tk.verify(path, sides[1], baseline=sides[0]).differences.to_dict("records")
+    assert (row["kind"], row["status"]) == ("text", "different")
+    assert "Roll back inventory to" in row["stated"]
+    assert "Roll back inventory to 4.0.3." in row["found"].replace("\\", "")
 
 
 @pytest.mark.parametrize("length", [*LENGTHS, "report"])
-def test_any_digit_of_a_sentence_is_noticed(case, tmp_path, length):
-    """In each of the places where the page shows it: the summary repeats the first hypothesis, and others."""
+def test_any_digit_of_a_page_is_noticed(case, tmp_path, length):
+    """In each of its places: the summary repeats the first hypothesis, and tables repeat numbers of sentences."""
     path = tmp_path / "a.html"
     page = (case.report(path) if length == "report" else case.postmortem(path, length=length)).read_text()
-    stated, is_as_written = ledger_in(page, "a.html")
-    words = words_of(page)
-    assert is_as_written
-    assert not list(not_shown(stated, words))
-    texts = {"".join(claim["text"].replace("`", "").split()) for claim in stated["claims"]}
-    within = [at for text in texts for found in re.finditer(re.escape(text), words) for at in range(*found.span())]
-    digits = sorted({at for at in within if words[at].isdecimal()})
-    for at in np.random.default_rng(0).permutation(digits)[:250].tolist():
-        changed = f"{words[:at]}{(int(words[at]) + 1) % 10}{words[at + 1 :]}"
-        assert list(not_shown(stated, changed)), words[at - 60 : at + 20]
+    body = page.index("<body"), page.index('id="tracekit-claims"')
+    texts = [found.span() for found in re.finditer(r"(?<=>)[^<]+", page) if body[0] < found.start() < body[1]]
+    views = [found.span() for found in re.finditer(r'(?<=">)[A-Za-z0-9+/=]{200,}(?=</script>)', page)]
+    digits = [at for low, high in texts if (low, high) not in views for at in range(low, high) if page[at].isdecimal()]
+    assert not differing(page, page)
+    for at in np.random.default_rng(0).permutation(digits)[:60].tolist():
+        changed = f"{page[:at]}{(int(page[at]) + 1) % 10}{page[at + 1 :]}"
+        (found,) = differing(changed, page)
+        assert (found.kind, "" in (found.stated, found.found)) == ("text", False), page[at - 60 : at + 20]
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -104,19 +107,14 @@ def test_markdown_is_verified_as_html_is(case, sides, tmp_path, length):
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_any_digit_of_markdown_is_noticed(case, tmp_path, length):
-    """Of the sentences, in each of their places, and of the claims behind them."""
+    """Of the text, and of the claims behind it."""
     text = case.postmortem(tmp_path / "a.md", length=length).read_text()
-    stated, is_as_written = ledger_in(text, "a.md")
-    words = words_of(text)
-    assert is_as_written
-    assert not list(not_shown(stated, words))
-    texts = {"".join(claim["text"].replace("`", "").split()) for claim in stated["claims"]}
-    within = [at for one in texts for found in re.finditer(re.escape(one), words) for at in range(*found.span())]
-    digits = sorted({at for at in within if words[at].isdecimal()})
+    assert ledger_in(text, "a.md")[1]
+    digits = [at for at in range(text.index("<!-- tracekit-claims")) if text[at].isdecimal()]
     assert len(digits) > 50
     for at in np.random.default_rng(1).permutation(digits)[:250].tolist():
-        changed = f"{words[:at]}{(int(words[at]) + 1) % 10}{words[at + 1 :]}"
-        assert list(not_shown(stated, changed)), words[at - 60 : at + 20]
+        changed = f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}"
+        assert len(differing_lines(changed, text)) == 1, text[at - 60 : at + 20]
     inside = [at for at in range(text.index('{"ledger"'), len(text)) if text[at].isdecimal()]
     for at in np.random.default_rng(2).choice(inside, 50, replace=False).tolist():
         changed = f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}"
@@ -131,23 +129,67 @@ def test_a_changed_sentence_of_markdown_is_noticed(case, sides, tmp_path):
     text = path.read_text()
     at = text.index("Roll back inventory to 4") + len("Roll back inventory to ")
     path.write_text(f"{text[:at]}5{text[at + 1 :]}")
-    found = tk.verify(path, sides[1], baseline=sides[0])
-    assert set(found.differences["status"]) == {"not shown"}
+    (row,) = tk.verify(path, sides[1], baseline=sides[0]).differences.to_dict("records")
+    assert (row["kind"], row["status"]) == ("text", "different")
+    assert "Roll back inventory to" in row["stated"]
+    assert "Roll back inventory to 4.0.3." in row["found"].replace("\\", "")
 
 
-def test_a_template_of_ones_own_need_not_show_all_sentences(case, sides, tmp_path):
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_changed_caption_of_markdown_is_noticed(case, sides, tmp_path, length):
+    path = case.postmortem(tmp_path / "a.md", length=length)
+    text = path.read_text()
+    for name in ("over_time", "contributions"):
+        caption = case.standard.figures[name].headline.replace("`", "")
+        assert text.count(caption) > 1  # below its picture, and in the claims
+        at = text.index(caption) + next(k for k, one in enumerate(caption) if one.isdigit())
+        path.write_text(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}")
+        assert not tk.verify(path, sides[1], baseline=sides[0]).is_verified
+
+
+def test_the_text_of_a_template_of_ones_own_is_compared_if_it_is_given(case, sides, tmp_path):
     template = tmp_path / "own.md"
     template.write_text("# {{ title }}\n\n{% for line in impact %}\n* {{ line.text }}\n{% endfor %}\n")
     path = case.postmortem(tmp_path / "a.md", template=template)
     found = tk.verify(path, sides[1], baseline=sides[0])
-    assert found.is_verified, found.differences
+    assert not found.is_verified
+    assert repr(found).startswith(
+        "Verification(NOT verified, 0 differences, text not compared: its template was not given: "
+    )
+    assert found.differences["status"].tolist() == ["not compared"]
+    given = {"baseline": sides[0], "template": template}
+    assert tk.verify(path, sides[1], **given).is_verified
     path.write_text(path.read_text().replace("2", "3", 1))
-    assert not tk.verify(path, sides[1], baseline=sides[0]).is_verified
+    assert tk.verify(path, sides[1], **given).differences["status"].tolist() == ["different"]
+    with pytest.raises(ValueError, match="expected no template=, as the report was made without one of its own"):
+        tk.verify(case.postmortem(tmp_path / "b.md"), sides[1], **given)
+
+
+def test_a_file_does_not_switch_off_the_comparison_of_its_text(case, sides, tmp_path):
+    """Its claims are made to fit: they are no signature."""
+    path = case.postmortem(tmp_path / "a.md", length="executive")
+    text = path.read_text()
+    block = re.search(r"<!-- tracekit-claims (\w+)\n(.*?)\n-->", text, re.DOTALL)
+    ledger = json.loads(block[2])
+    ledger["page"]["has_own_template"] = True
+    edited = text[: block.start()].replace("inventory", "checkout")
+    path.write_text(with_claims_in_comment(edited, ledger, **ledger["page"]))
+    found = tk.verify(path, sides[1], baseline=sides[0])
+    assert not found.is_verified
+    assert found.differences["status"].tolist() == ["not compared"]
+    ran = CliRunner().invoke(app, ["verify", str(path), *sample_arguments()])
+    assert ran.exit_code == 1, ran.output
+    assert "text not compared" in ran.output
+
+
+def sample_arguments():
+    """The files of the incident, as a command takes them."""
+    before, during = sample_paths("cascading-failure")
+    return [str(during), "--baseline", str(before)]
 
 
 def test_a_comment_does_not_end_in_its_claims():
-    text = with_claims_in_comment("# A\n", {"ledger": 1, "claims": [{"text": "a --> b <!-- c", "id": "x"}]},
-                                  is_own_template=True)  # fmt: skip
+    text = with_claims_in_comment("# A\n", {"ledger": 2, "claims": [{"text": "a --> b <!-- c", "id": "x"}]})
     assert text.count("-->") == 1
     stated, is_as_written = ledger_in(text, "a.md")
     assert is_as_written
@@ -160,15 +202,14 @@ def test_one_copy_of_a_sentence_and_the_appendix_are_noticed(case, sides, tmp_pa
     sizes = "600 traces, 10,318 spans"
     cut = text.rindex("of 13 failed requests begin in", 0, text.index("tracekit-claims"))
     edits = {
-        "appendix Traces": text.replace(sizes, "900 traces, 90,318 spans"),
-        "postmortem.hypothesis": f"{text[:cut]}of 17{text[cut + 5 :]}",
+        "postmortem-appendix": text.replace(sizes, "900 traces, 90,318 spans"),
+        "postmortem-hypotheses": f"{text[:cut]}of 17{text[cut + 5 :]}",
     }
     assert text.count(sizes) == 1
     for name, changed in edits.items():
         path.write_text(changed)
         found = tk.verify(path, sides[1], baseline=sides[0]).differences
-        assert set(found["status"]) == {"not shown"}
-        assert found["name"].str.startswith(name).any(), found
+        assert found[["kind", "name", "status"]].to_numpy().tolist() == [["text", name, "different"]]
 
 
 def test_only_the_full_one_has_the_sections_of_the_report(case, tmp_path):
@@ -239,7 +280,9 @@ def test_markdown_has_its_pictures_beside_it(case, tmp_path):
 
 
 def test_names_do_not_become_markup_in_markdown(hostile, tmp_path):
-    text = hostile.postmortem(tmp_path / "a.md").read_text()
+    path = hostile.postmortem(tmp_path / "a.md")
+    assert tk.verify(path, hostile.traces, baseline=hostile.baseline.before).is_verified
+    text = path.read_text()
     plain = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
     tokens = plain.parse(text)
     inline = [child for token in tokens for child in token.children or []]
@@ -247,8 +290,6 @@ def test_names_do_not_become_markup_in_markdown(hostile, tmp_path):
     assert [one.content.startswith("<!-- tracekit-claims ") and one.content.endswith("-->\n") for one in markup] == [
         True
     ]
-    stated, _ = ledger_in(text, "a.md")
-    assert not list(not_shown(stated, words_of(text)))
     assert {one.attrs["src"] for one in inline if one.type == "image"} == {"a-timeline.svg", "a-change.svg"}
     assert not [one for one in inline if one.type == "link_open"]
     heads = [tokens[at + 1].content for at, one in enumerate(tokens) if one.type == "heading_open" and one.tag == "h2"]

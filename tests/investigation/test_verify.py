@@ -2,17 +2,21 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from investigation.worlds import incident
 from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.cli import app
 from tracekit.loading.checksum import sums_of
 from tracekit.report import ledger
+from tracekit.report.same_text import differing
 
 RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-regression"
 DURING, BASELINE = (str(RECORDING / f"{name}.jsonl.zst") for name in ("during", "baseline"))
@@ -55,6 +59,25 @@ def test_a_report_is_verified_by_its_sources(page, sides):
 def test_reports_of_all_kinds_are_verified(made, sides, tmp_path):
     found = tk.verify(made(sides[1], tmp_path / "a.html"), sides[1])
     assert found.is_verified, found.differences
+
+
+@pytest.mark.parametrize("made", [tk.report, lambda one, path, **more: tk.investigate(one, **more).report(path)])
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_a_report_of_one_trace_is_verified(made, is_compared, sides, tmp_path):
+    """It begins with the waterfall of the trace instead of the first screen."""
+    one = sides[1].head(1)
+    more = {"baseline": sides[0].head(1)} if is_compared else {}
+    page = made(one, tmp_path / "one.html", **more)
+    found = tk.verify(page, one, **more)
+    assert found.is_verified, found.differences
+    assert not found.table["name"].str.startswith("screen.").any()
+
+
+def test_the_first_screen_of_one_trace_is_verified_without_a_page(sides):
+    one = sides[1].head(1)
+    found = tk.investigate(one).verify(one)
+    assert found.is_verified, found.differences
+    assert found.table["name"].str.startswith("screen.").any()
 
 
 def test_an_investigation_is_verified_by_the_command(sides, tmp_path):
@@ -116,7 +139,7 @@ def test_inputs_that_the_report_was_made_with_are_asked_for(page, sides, tmp_pat
 
 def test_a_file_without_claims_is_refused(sides, tmp_path):
     (tmp_path / "a.html").write_text("<p>nothing</p>")
-    with pytest.raises(tk.TracekitError, match=r"expected a report with claims of version 1, found none in a\.html"):
+    with pytest.raises(tk.TracekitError, match=r"expected a report with claims of version 2, found none in a\.html"):
         tk.verify(tmp_path / "a.html", sides[1])
     with pytest.raises(tk.TracekitError, match=r"expected a report to read, found .*missing"):
         tk.verify(tmp_path / "missing.html", sides[1])
@@ -130,6 +153,99 @@ def test_hostile_names_neither_leave_their_element_nor_stop_verification(tmp_pat
     assert "</script><b>" not in written.read_text(encoding="utf-8")
     found = tk.verify(written, traces)
     assert found.is_verified, found.differences
+
+
+HEADLINE = "storefront POST /checkout p95 regressed 2.55×: 100 → 256 ms."
+FORGED = "storefront POST /checkout p95 regressed 9.99×: 100 → 999 ms."
+SWITCHED = "<style>#first-screen{display:none}</style></head>"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        (HEADLINE, f"<span hidden>{HEADLINE}</span>{FORGED}", "text"),
+        (HEADLINE, f'<span style="font-size:0">{HEADLINE}</span>{FORGED}', "text"),
+        ("Roll back ledger to 1.4.0.", "Roll back ledger to 1.4.0. Delete the database first.", "text"),
+        ('<p class="what critical">', '<p class="what critical" hidden>', "text"),
+        ('<p class="what critical">', '<p class="what info">', "markup"),
+        ("</head>", SWITCHED, "markup"),
+        ("</body>", "<script>document.title = 1</script></body>", "markup"),
+        ("bootStatic();", "bootStatic(); document.body.append('It was checkout.');", "markup"),
+        ("</body>", "<p>It was checkout.</p></body>", "text"),
+        ("<td", '<td title="It was checkout."', "markup"),
+    ],
+)  # fmt: skip
+def test_what_is_added_to_a_page_or_hidden_in_it_is_noticed(page, sides, tmp_path, old, new, kind):
+    """Claims and their digest stay as they were written."""
+    text = page.read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "a.html").write_text(text.replace(old, new, 1), encoding="utf-8")
+    found = tk.verify(tmp_path / "a.html", sides[1], baseline=sides[0]).differences
+    assert set(found["kind"]) == {kind}, found
+
+
+def test_a_page_is_the_same_whatever_was_drawn_before(page):
+    """Colours of services depend on it; positions in pictures may differ by rounding."""
+    text = page.read_text(encoding="utf-8")
+    assert differing(re.sub(r"\bdot\d+", "dot0", text), text) == []
+    near = re.sub(r'cx="([\d.]+)"', lambda one: f'cx="{float(one[1]) + 0.01:.2f}"', text)
+    far = re.sub(r'cx="([\d.]+)"', lambda one: f'cx="{float(one[1]) + 1:.2f}"', text)
+    assert near != text
+    assert differing(near, text) == []
+    assert [one.kind for one in differing(far, text)] == ["markup"]
+
+
+def test_the_text_of_sections_of_ones_own_is_not_compared(sides, tmp_path):
+    page = tk.report(["It was the ledger.", sides[1]], tmp_path / "a.html")
+    found = tk.verify(page, sides[1])
+    assert not found.is_verified
+    assert repr(found).startswith("Verification(NOT verified, 0 differences, text not compared: it has sections")
+
+
+def test_the_title_is_that_of_the_writer(sides, tmp_path):
+    page = tk.report(
+        sides[1], tmp_path / "a.html", title="Checkout <1>", generated=datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    )
+    found = tk.verify(page, sides[1])
+    assert found.is_verified, found.differences
+    assert repr(found).endswith(" claims, not the title of its writer)")
+
+
+def test_sources_may_be_read_from_elsewhere(page, tmp_path):
+    """Names of files and the code that reads them are those of the page; a store knows where it is from."""
+    sets = []
+    for at, path in enumerate((BASELINE, DURING)):
+        copied = shutil.copy(path, tmp_path / f"{at}.zst")
+        sets.append(tk.read(tk.read(copied).save(tmp_path / f"{at}.parquet")))
+    found = tk.verify(page, sets[1], baseline=sets[0])
+    assert found.is_verified, found.differences
+
+
+def with_names(names):
+    """An incident whose spans have other names, and its baseline."""
+    before, now, _ = incident(np.random.default_rng(3), "slow service")
+    sides = []
+    for side in (before, now):
+        spans = side.spans
+        spans["name"] = spans["name"].astype(object).map(lambda name: names[len(name) % len(names)].format(name))
+        sides.append(tk.TraceSet.from_spans(spans))
+    return sides
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["SELECT `shop`.`{}`"], ["GET `{}"], ["`{}", "{}`"], ["<b>{}&lt;", "*_{}_*\\"], ["  {}  x", "Repo<{}>.find"]],
+)
+def test_names_with_marks_do_not_stop_verification(names, tmp_path):
+    before, now = with_names(names)
+    case = tk.investigate(now, before)
+    for path in (
+        case.report(tmp_path / "a.html"),
+        case.postmortem(tmp_path / "b.md"),
+        case.postmortem(tmp_path / "b.html"),
+    ):
+        found = tk.verify(path, now, baseline=before)
+        assert found.is_verified, found.differences
 
 
 def test_a_notebook_shows_the_differences(page, sides):

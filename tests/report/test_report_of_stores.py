@@ -60,10 +60,21 @@ def test_both_sides_or_one_may_be_a_store(sides, stores, kinds):
     assert not any(one.check == "failed" for one in found.findings)
 
 
-def test_the_page_can_be_verified(stores, tmp_path):
+def test_the_page_can_be_verified(sides, stores, tmp_path):
     page = tk.report(stores[1], tmp_path / "r.html", baseline=stores[0])
     assert tk.verify(page, stores[1], baseline=stores[0]).is_verified
     assert not tk.verify(page, stores[1].only([0, 1]), baseline=stores[0]).is_verified
+    for which, given in (("traces", (sides[1], stores[0])), ("baseline", (stores[1], sides[0]))):
+        expected = (
+            f"expected {which}= as a store, of which the report was made by parts, found a TraceSet; pass tk.open"
+        )
+        with pytest.raises(ValueError, match=expected):
+            tk.verify(page, given[0], baseline=given[1])
+    unlike = tk.report(sides[1], tmp_path / "memory.html")
+    with pytest.raises(
+        ValueError, match=r"expected traces= in memory, as the report was made, found a store; pass tk\.read"
+    ):
+        tk.verify(unlike, stores[1])
     with pytest.raises(ValueError, match="expected baseline=, which the report was made with, found none"):
         tk.verify(page, stores[1])
     text = page.read_text()
@@ -120,6 +131,11 @@ def test_commands(stores, tmp_path):
     assert found.exit_code == 0, found.output
     assert "p95 regressed" in found.output
     assert tk.verify(page, tk.open(paths[1]), baseline=tk.open(paths[0])).is_verified
+    given = ["verify", str(page), paths[1], "--baseline", paths[0]]
+    for more in ([], ["--by-parts"]):  # the report says how it was made
+        checked = run.invoke(app, [*given, *more])
+        assert checked.exit_code == 0, checked.output
+        assert "Verification(verified: " in checked.output
     logs = run.invoke(app, ["report", paths[1], "--by-parts", "--baseline", paths[0], "--logs", "x", "-o", str(page)])
     assert logs.exit_code == 2
     options = ["--fail-if", "p95_ms of POST /checkout rises 10%", "--format", "json"]

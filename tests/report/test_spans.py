@@ -29,6 +29,7 @@ from tracekit.report import spans as module
 from tracekit.report.redaction import Outgoing, unpacked
 from tracekit.report.sides import sides_of
 from tracekit.report.spans import embedded_spans, spans_in
+from tracekit.samples import sample_paths
 
 TEMPLATE = re.compile(r'<template id="tracekit-spans" data-digest="(\w+)">([^<]*)</template>')
 CLAIMS = re.compile(r'id="tracekit-claims" data-digest="\w+">(.*?)</script>', re.DOTALL)
@@ -74,13 +75,29 @@ def test_a_report_is_verified_by_nothing_but_itself(page):
         lambda traces, path: tk.report(traces, path, redact=None, embed=True),
         lambda traces, path: tk.report(traces, path, redact=tk.Policy(default="drop"), embed=True),
         lambda traces, path: tk.report(traces.with_weights(3), path, embed=True),
-        lambda traces, path: tk.report(["Hello.", tk.section("A", traces.summary), traces], path, embed=True),
         lambda traces, path: tk.investigate(traces).report(path, embed=True),
     ],
 )
 def test_reports_of_all_kinds_are_verified(made, sides, tmp_path):
     found = tk.verify(made(sides[1], tmp_path / "a.html"))
     assert found.is_verified, found.differences
+
+
+def test_of_sections_of_ones_own_only_the_claims_are_compared(sides, tmp_path):
+    parts = ["Hello.", tk.section("A", sides[1].summary), sides[1]]
+    found = tk.verify(tk.report(parts, tmp_path / "a.html", embed=True))
+    assert found.differences["status"].tolist() == ["not compared"]
+
+
+def test_neither_sources_nor_messages_name_a_folder(tmp_path):
+    """The sample was read from a folder of this machine, which messages about its records name, too."""
+    folder = str(sample_paths("checkout-regression")[1].parent)
+    traces = tk.load_sample("checkout-regression")[1]
+    assert traces.issues["message"].str.contains(folder, regex=False).any()
+    own = spans_in(tk.report(traces, tmp_path / "a.html", embed=True).read_text(encoding="utf-8"), "a.html").traces
+    assert len(own.issues) == len(traces.issues)
+    for texts in (own.issues["message"], own.sources["uri"]):
+        assert not texts.str.contains(folder, regex=False).any()
 
 
 def test_a_baseline_from_the_recording_is_not_written_twice(tmp_path):

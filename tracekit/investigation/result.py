@@ -239,7 +239,8 @@ class Investigation(Shown):
         if baseline is not None:
             check_traces(baseline, "verify", stores=True)
         assert self._again is not None
-        stated, found = (ledger_of(one.standard, None) for one in (self, self._again(sets=(traces, baseline))))
+        again = self._again(sets=(traces, baseline))
+        stated, found = (ledger_of(one.standard, None, form="investigation") for one in (self, again))
         rows = pd.DataFrame(differences(stated, found), columns=list(COLUMNS))
         return Verification(rows, stated["tracekit"], found["tracekit"])
 

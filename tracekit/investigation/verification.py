@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("kind", "name", "status", "stated", "found")
 VERIFIED: Final = "verified"
+NOT_COMPARED: Final = "not compared"
 _CLOSE: Final = 1e-9  # between machines, of numbers that are summed in another order
 
 
@@ -26,21 +27,25 @@ class Verification(Shown):
     Parameters
     ----------
     table
-        One row per set of traces and claim: ``kind`` (``file``, ``traces``, ``claim``, ``value``, ``text``), ``name``,
-        ``status`` (``verified``; ``different``; ``missing``: the sources do not give this claim; ``not stated``: the
-        sources give a claim that the report lacks; ``not shown``: the text of the page is not that of the claim),
-        ``stated`` and ``found``.
+        One row per set of traces and claim, and one per line of text that differs: ``kind`` (``file``, ``traces``,
+        ``claim``, ``value``, ``text``, ``markup``), ``name`` (of a line its section), ``status`` (``verified``;
+        ``different``; ``missing``: the sources do not give this claim or line; ``not stated``: the sources give a claim
+        that the report lacks; ``not shown``: the page lacks a line; ``not compared``: its text cannot be rendered
+        again), ``stated`` and ``found``.
     written_by, verified_by
         Version of tracekit that wrote the report, and this one; with another version claims may be worded differently.
+    unchecked
+        What the page shows that the sources do not tell: ``title``, if the writer chose one.
     """
 
     table: pd.DataFrame
     written_by: str
     verified_by: str
+    unchecked: tuple[str, ...] = ()
 
     @property
     def is_verified(self) -> bool:
-        """Whether the traces are the same, and every claim follows from them as stated."""
+        """Whether the traces are the same, and every claim and line of text follows from them as stated."""
         return bool((self.table["status"] == VERIFIED).all())
 
     @property
@@ -50,14 +55,17 @@ class Verification(Shown):
 
     def __repr__(self) -> str:
         claims = self.table["kind"] == "claim"
-        bad = len(self.differences)
+        skipped = self.table["status"] == NOT_COMPARED
+        bad = len(self.differences) - int(skipped.sum())
         said = "verified" if self.is_verified else f"NOT verified, {plural(bad, 'difference')}"
+        said += "".join(f", text not compared: {why}" for why in self.table.loc[skipped, "stated"])
         versions = (
             ""
             if self.written_by == self.verified_by
             else f" (written by {self.written_by}, this is {self.verified_by})"
         )
-        return f"Verification({said}: {plural(int(claims.sum()), 'claim')}){versions}"
+        own = f", not the {' and '.join(self.unchecked)} of its writer" * bool(self.unchecked)
+        return f"Verification({said}: {plural(int(claims.sum()), 'claim')}{own}){versions}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         """Return the line, and the differences as a table."""

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from tracekit.arguments import check_traces
+from tracekit.arguments import check_traces, is_store
 from tracekit.errors import TracekitError
 from tracekit.investigation.investigate import investigate
+from tracekit.investigation.text import not_compared, text_differences
 from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences
 from tracekit.redaction.policy import STANDARD
 from tracekit.report.goals import Goals
-from tracekit.report.ledger import ledger_in, ledger_of, not_shown, shown_count, words_of
-from tracekit.report.postmortem import facts_of
+from tracekit.report.ledger import ledger_in, ledger_of, page_of
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.spans import spans_in
-from tracekit.report.standard import Standard
+from tracekit.report.standard import Reading, Standard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracekit.analysis.cost.prices import Price
     from tracekit.loading.store.trace_store import TraceStore
@@ -45,8 +46,9 @@ def verify(
     slo: float | Mapping[str, Any] | None = None,
     prices: Sequence[Price | str] | None = None,
     redact: Policy | str | PathLike[str] | Mapping[str, Any] | None = STANDARD,
+    template: str | PathLike[str] | None = None,
 ) -> Verification:
-    """Recompute every claim of a report from its traces, and list what differs.
+    """Recompute every claim of a report from its traces, render it again, and list what differs.
 
     Parameters
     ----------
@@ -54,12 +56,15 @@ def verify(
         File that ``tk.report``, ``Investigation.report``, ``Investigation.postmortem`` (also as Markdown) or a command
         wrote about one set of traces.
     traces, baseline
-        The traces that it was made from, with the same sampling weights; of a report of stores, the stores.  Without
-        traces, the spans in the report are used, if it was written with ``embed=True``.
+        The traces that it was made from, with the same sampling weights; of a report of stores, the stores, as
+        ``tk.open`` returns them.  Without traces, the spans in the report are used, if it was written with
+        ``embed=True``.
     logs, rules, requests, deployments, slo, prices
         The other inputs that it was made with, if any.
     redact
         Its policy, if that was neither the default nor None.
+    template
+        Template of a postmortem in Markdown, if it has one of its own.
 
     Returns
     -------
@@ -74,19 +79,23 @@ def verify(
         The file is not a report with claims, or cannot be read; no traces were given, and it contains none, or damaged
         ones.
     ValueError
-        An input that the report was made with was not given.
+        An input that the report was made with was not given; a TraceSet instead of a store, or the reverse.
 
     Notes
     -----
     Traces are compared by a checksum of all spans, attributes, events and links after redaction: a change inside a
     value that redaction masks is not seen.  Claims (the first screen, the findings, the sentence of each figure) are
-    compared by their words and by their numbers to 1e-9, and the page has to show their words, as often as when it was
-    written.  The appendix of a postmortem has to follow from the options and checksums; of its files only the names
-    are known; a template of one's own need not show it, nor all sentences.  Tables, tiles, charts and headings
-    of the page are not compared.
+    compared by their words and by their numbers to 1e-9.  Then the file is rendered again: its whole text has to be the
+    same, line by line, and so has its markup, style and script, but for the colours of services.  The data of
+    interactive views are not compared, nor are the pictures beside Markdown.  What traces do not tell is taken from the
+    file: a title, the time of writing, the names of the source files, and the code that reads them.
+
+    A report with sections of one's own, or a template that is not given, cannot be rendered again: its text is *not
+    compared*, and it is not verified.  Another version of tracekit may word or lay out the same differently; the result
+    says which one wrote the file.
 
     With the spans in the report, they are compared as they are, after redaction: that shows that the claims follow from
-    these spans, not that these spans are what was recorded.
+    these spans, not that these spans are what was recorded.  What was removed is then as the report says.
 
     Examples
     --------
@@ -110,8 +119,11 @@ def verify(
         raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
     if not isinstance(report, str | PathLike):
         raise TypeError(f"expected the path of a report for tk.verify, found {type(report).__name__}")
-    page = _page(Path(report))
+    page = page_of(Path(report))
     stated, is_as_written = ledger_in(page, Path(report).name)
+    has_template = bool(stated["page"].get("has_own_template"))
+    if template is not None and not has_template:
+        raise ValueError("expected no template=, as the report was made without one of its own, found one")
     own = None if traces is not None else _own_spans(page, Path(report).name)
     if own is not None:
         traces, baseline = own.traces, own.baseline
@@ -119,14 +131,22 @@ def verify(
     given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
     given |= {"slo": slo, "prices": prices}
     _check_inputs(stated, given, baseline, redact, is_own=own is not None)
+    _check_kinds(stated, {"traces": traces, "baseline": baseline})
     is_plain = own is not None or stated["redacted"] == "none"  # spans in a page are redacted already
     outgoing = None if is_plain else Outgoing.of(redact)
-    again = _again(stated["asked"], traces, baseline, given, outgoing)
-    found = ledger_of(again, outgoing, form=stated.get("form", "page"))
+    again = _again(stated, traces, baseline, given, outgoing)
     rows = [_as_written("claims", is_as_written)]
     rows += [] if own is None else [_as_written("spans", own.is_as_written)]
-    rows += [*differences(stated, found), *_shown(stated, words_of(page))]
-    return Verification(pd.DataFrame(rows, columns=list(COLUMNS)), stated["tracekit"], found["tracekit"])
+    if has_template and template is None:
+        text = [not_compared("its template was not given")]
+    elif stated["page"].get("own_part_count"):
+        text = [not_compared("it has sections of its own")]
+    else:
+        text = [*text_differences(page, stated, again, outgoing, is_own=own is not None, template=template)]
+    found = ledger_of(again, outgoing, form=stated["form"])
+    rows += [*differences(stated, found), *text]
+    titled = ("title",) if stated["page"]["title"] else ()
+    return Verification(pd.DataFrame(rows, columns=list(COLUMNS)), stated["tracekit"], found["tracekit"], titled)
 
 
 def _own_spans(page: str, name: str) -> Spans:
@@ -143,14 +163,6 @@ def _own_spans(page: str, name: str) -> Spans:
 def _as_written(name: str, is_as_written: bool) -> tuple[str, ...]:
     """Return the row on the claims or spans in the file, as bytes."""
     return "file", name, VERIFIED if is_as_written else "different", "as written", "" if is_as_written else "edited"
-
-
-def _page(path: Path) -> str:
-    """Return the text of a report."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TracekitError(f"expected a report to read, found {path}: {error}") from error
 
 
 def _check_inputs(
@@ -174,27 +186,32 @@ def _check_inputs(
         raise ValueError("expected redact=, as the report was made with a policy of its own, found none; pass the same")
 
 
+def _check_kinds(stated: Mapping[str, Any], sets: Mapping[str, TraceSet | TraceStore | None]) -> None:
+    """Raise ValueError where a store is given as a TraceSet or the reverse: other checks are made of it."""
+    for name, one in sets.items():
+        if one is not None and is_store(one) != (name in stated.get("by_parts", ())):
+            raise ValueError(
+                f"expected {name}= in memory, as the report was made, found a store; pass tk.read(...)"
+                if is_store(one)
+                else f"expected {name}= as a store, of which the report was made by parts, found a TraceSet;"
+                " pass tk.open(...)"
+            )
+
+
 def _again(
-    asked: Mapping[str, Any],
+    stated: Mapping[str, Any],
     traces: TraceSet | TraceStore,
     baseline: TraceSet | TraceStore | None,
     given: Mapping[str, Any],
     outgoing: Outgoing | None,
 ) -> Standard:
-    """Return the report, made again."""
+    """Return the report, made again, which says how its traces were read as it did."""
+    asked, told = stated["asked"], Reading(**stated["reading"])
     now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
         found = investigate(now, before, steps=asked["investigate"], **given)
         shown = found if outgoing is None else found.redacted(outgoing)
-        return shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
+        page = shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
+        return replace(page, told=told)
     goals = Goals.of(given["slo"], given["prices"])
-    return Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing)
-
-
-def _shown(stated: Mapping[str, Any], words: str) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each claim, and each fact of the appendix, whose words the page does not show as often."""
-    for claim in not_shown(stated, words):
-        yield "text", claim["id"], "not shown", claim["text"], ""
-    for name, fact in facts_of(stated) if stated.get("files") and not stated.get("is_own_template") else ():
-        if not any(shown_count(f"{name}{mark}{fact}", words) for mark in ("", ":")):
-            yield "text", f"appendix {name}", "not shown", fact, ""
+    return replace(Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing), told=told)

@@ -7,7 +7,6 @@ import math
 import re
 from collections import Counter
 from hashlib import blake2b
-from html import unescape
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,37 +16,32 @@ from tracekit.analysis.partials import over_parts
 from tracekit.errors import TracekitError
 from tracekit.loading.checksum import digest, sums_of
 from tracekit.redaction.policy import STANDARD, policy_of
-from tracekit.self_description import names_of
-from tracekit.text import clean
 from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from tracekit.findings import Finding
     from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
     from tracekit.report.standard import Standard
 
-VERSION: Final = 1
+VERSION: Final = 2
 PLACE: Final = Markup("<!--tracekit-claims-->")  # of the claims in a page that is being written
 _BLOCK: Final = re.compile(
     r'<script type="application/json" id="tracekit-claims" data-digest="(\w+)">(.*?)</script>', re.DOTALL
 )
 _COMMENT: Final = re.compile(r"<!-- tracekit-claims (\w+)\n(.*?)\n-->", re.DOTALL)
-_MARKDOWN: Final = re.compile(
-    r"\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<fence>`+)(?P<code>.+?)(?<!`)(?P=fence)(?!`)|&lt;|\*\*"
-)
-Form = Literal["page", "Markdown"]
-_HIDDEN: Final = re.compile(r"<(script|style|template)\b.*?</\1>", re.DOTALL)
-_TAG: Final = re.compile(r"<[^>]*>")
+Form = Literal["page", "Markdown", "investigation"]
 
 
 def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "page") -> dict[str, Any]:
     """Return the claims of a report as JSON values: traces with their checksums, options, and findings with values.
 
-    ``form``: ``page``, or ``Markdown``, which has the sentences of a postmortem and of its figures only.
+    ``form``: ``page``; ``Markdown``, which has the sentences of a postmortem and of its pictures only; or
+    ``investigation``, which also has a first screen where the page of a single trace has none.
     """
     sides = standard.sides
     sets = {"traces": sides.traces, "baseline": sides.baseline}
@@ -58,12 +52,11 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "pa
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
         "sets": standard.facts,
+        "by_parts": [name for name, one in sets.items() if not isinstance(one, TraceSet | None)],
+        "reading": standard.reading._asdict(),
         "form": form,
-        "claims": list(_claims(*(standard.claims if form == "page" else standard.claims_in_markdown))),
-        "files": {} if standard.story is None else {
-            name: names_of(one.sources) for name, one in sets.items() if isinstance(one, TraceSet)
-        },
-    }  # fmt: skip
+        "claims": list(_claims(*standard.claims(form))),
+    }
 
 
 def set_facts(traces: TraceSet | Parts) -> dict[str, Any]:
@@ -113,28 +106,30 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
-def with_claims(page: str, ledger: dict[str, Any]) -> str:
-    """Return a page with its claims, each with how often the page shows its text."""
-    words = words_of(page)
-    claims = [{**claim, "shown_count": shown_count(claim["text"], words)} for claim in ledger["claims"]]
+def with_claims(page: str, ledger: Mapping[str, Any], **given: Any) -> str:
+    """Return a page with its claims, and with what its writer gave, such as the title."""
     before, _, after = page.rpartition(PLACE)
-    return f"{before}{_embedded({**ledger, 'claims': claims})}{after}"
+    return f"{before}{_embedded({**ledger, 'page': given})}{after}"
 
 
-def _embedded(ledger: dict[str, Any]) -> Markup:
+def _embedded(ledger: Mapping[str, Any]) -> Markup:
     """Return the element of a page that contains the claims."""
     text = _plain_json(ledger)
     start = f'<script type="application/json" id="tracekit-claims" data-digest="{_digest(text)}">'
     return Markup(f"{start}{text}</script>")
 
 
-def with_claims_in_comment(markdown: str, ledger: Mapping[str, Any], *, is_own_template: bool) -> str:
-    """Return Markdown with its claims in a comment, which renderers hide; one's own template need not show them all."""
-    words = _words_of_markdown(markdown)
-    least = 0 if is_own_template else 1
-    claims = [{**claim, "shown_count": max(least, shown_count(claim["text"], words))} for claim in ledger["claims"]]
-    text = _plain_json({**ledger, "claims": claims, "is_own_template": is_own_template})
+def with_claims_in_comment(markdown: str, ledger: Mapping[str, Any], **given: Any) -> str:
+    """Return Markdown with its claims in a comment, which renderers hide, and with what its writer gave."""
+    text = _plain_json({**ledger, "page": given})
     return f"{markdown.rstrip()}\n\n<!-- tracekit-claims {_digest(text)}\n{text}\n-->\n"
+
+
+def without_claims(page: str) -> str:
+    """Return a page or Markdown without its claims; their element stays."""
+    if _BLOCK.search(page):
+        return _BLOCK.sub('<script type="application/json" id="tracekit-claims"></script>', page, count=1)
+    return _COMMENT.sub("", page, count=1)
 
 
 def _plain_json(ledger: Mapping[str, Any]) -> str:
@@ -155,44 +150,23 @@ def ledger_in(page: str, name: str) -> tuple[dict[str, Any], bool]:
     return found, _digest(block[2]) == block[1]
 
 
+def made_by_parts(path: Path) -> list[str]:
+    """Return which sets of a report were stores that were read part by part: ``traces``, ``baseline``."""
+    ledger, _ = ledger_in(page_of(path), path.name)
+    return [name for name in ("traces", "baseline") if name in ledger.get("by_parts", ())]
+
+
+def page_of(path: Path) -> str:
+    """Return the text of a report."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TracekitError(f"expected a report to read, found {path}: {error}") from error
+
+
 def _digest(text: str) -> str:
     """Return a digest of the claims as they are written."""
     return blake2b(text.encode("ascii", "replace"), digest_size=16).hexdigest()
-
-
-def words_of(page: str) -> str:
-    """Return the text that a reader of the page or Markdown sees, without spaces."""
-    if _COMMENT.search(page) and not _BLOCK.search(page):
-        return _words_of_markdown(page)
-    return _single(unescape(_TAG.sub("", _HIDDEN.sub("", page))))
-
-
-def _words_of_markdown(text: str) -> str:
-    """Return the text that a reader of Markdown sees, without spaces."""
-    return _single(_MARKDOWN.sub(_literally, _COMMENT.sub("", text)))
-
-
-def _literally(found: re.Match[str]) -> str:
-    """Return what Markdown shows for code, an escape, or an entity; nothing for emphasis."""
-    return found["code"] or found["escaped"] or ("<" if found[0] == "&lt;" else "")
-
-
-def shown_count(text: str, words: str) -> int:
-    """Return how often the text of a claim is among the words of a page, also within other claims."""
-    return words.count(_single(clean(text, block=True).replace("`", "")))
-
-
-def not_shown(stated: Mapping[str, Any], words: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the claims whose text a page shows less often than when it was written."""
-    for claim in stated["claims"]:
-        least = 0 if stated.get("is_own_template") else 1
-        if shown_count(claim["text"], words) < max(least, claim.get("shown_count", 1)):
-            yield claim
-
-
-def _single(text: str) -> str:
-    """Return a text without white space, which markup adds and removes."""
-    return "".join(text.split())
 
 
 def _tracekit_version() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
@@ -13,7 +13,7 @@ from tracekit.report.goals import Goals
 from tracekit.report.ledger import PLACE, ledger_of, with_claims
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.postmortem import postmortem_shown
-from tracekit.report.sections import is_recording, outline
+from tracekit.report.sections import Block, is_recording, outline
 from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.spans import embedded_spans
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tracekit.report.chapters import Chapters
     from tracekit.report.redaction import Outgoing
     from tracekit.report.sections import Blocks
+    from tracekit.report.spans import Embedded
 
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
@@ -45,6 +46,52 @@ _NO_TRACES: Final[dict[str, Any]] = {
     "alone": False, "compared": False, "period": "", "baseline": "", "sampling": "", "source_list": "", "findings": [],
     "screen": [], "screen_code": "", "timeline": None, "readings": {}, "tables": {},
 }  # fmt: skip
+
+
+class Given(NamedTuple):
+    """What a page has that does not follow from its traces; a page that is rendered again takes it from the first one.
+
+    Parameters
+    ----------
+    title
+        The title of the writer; empty for that of the sources.
+    generated
+        The time that the page shows.
+    redaction
+        What was removed, where only redacted spans are known; None where it follows from the traces.
+    own_spans
+        The spans in the page.
+    """
+
+    title: str = ""
+    generated: str = ""
+    redaction: str | None = None
+    own_spans: Embedded | None = None
+
+    @classmethod
+    def of(cls, title: str | None, generated: datetime | None, outgoing: Outgoing | None) -> Given:
+        """Return what the writer of a page gave, as it may leave."""
+        shown = title or ""
+        shown = clean(shown if outgoing is None else outgoing.text(shown), limit=200) if shown else ""
+        return cls(shown, generated.strftime("%Y-%m-%d %H:%M") if generated else "")
+
+    def title_of(self, standard: Standard | None, outgoing: Outgoing | None) -> str:
+        """Return the title that the page shows."""
+        if self.title:
+            return self.title
+        own = "Report" if standard is None else standard.title()
+        return clean(own if outgoing is None else outgoing.text(own), limit=200)
+
+    def redaction_of(self, outgoing: Outgoing | None) -> str:
+        """Return the sentence on what was removed."""
+        if self.redaction is not None:
+            return self.redaction
+        return NOT_REDACTED if outgoing is None else outgoing.statement
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """What the claims of the page state of it."""
+        return {"title": self.title, "generated": self.generated}
 
 
 def write(
@@ -90,11 +137,13 @@ def render(
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
     embed: bool = False,
+    again: Given | None = None,
 ) -> str:
     """Return the page as HTML text; of a ``Standard`` the traces are those that may leave."""
+    more = again or Given.of(title, generated, outgoing)
     given = sections if isinstance(sections, Standard) else None
     if given is not None and given.is_brief:
-        return _brief(given, title, generated, outgoing)
+        return _brief(given, more, outgoing)
     blocks = outline(given.seen.source if given else sections)
     if outgoing is not None and given is None:
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
@@ -102,17 +151,19 @@ def render(
     standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
     if embed and standard is None:
         raise ValueError("expected a TraceSet among the sections for embed= to refer to, found none")
-    own_spans = embedded_spans(standard.sides, is_redacted=outgoing is not None) if embed and standard else None
+    own_spans = more.own_spans
+    if embed and standard is not None:
+        own_spans = embedded_spans(standard.sides, is_redacted=outgoing is not None)
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
     style = inline(_style(chapters), "the style sheet")
     plotly = _plotly() if "chart" in kinds else ""
     template = environment().get_template("template.html")
-    shown_title = title or (standard.title() if standard else "Report")
+    title_shown, redaction = more.title_of(standard, outgoing), more.redaction_of(outgoing)
     page = template.render(
-        title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
-        redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
+        title=title_shown,
+        redaction=redaction,
         own_spans=own_spans,
         claims=PLACE if standard else "",
         postmortem=postmortem_shown(standard, outgoing) if standard else None,
@@ -120,7 +171,7 @@ def render(
         script=Markup(script),
         style=Markup(style),
         plotly=packed(plotly.encode("utf-8")) if plotly else "",
-        generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
+        generated=more.generated,
         navigation=chapters.table_of_contents(*((standard.leading, standard.sections) if standard else ({}, {}))),
         introduction=chapters.introduction,
         chapters=chapters.rest,
@@ -128,29 +179,32 @@ def render(
         **(standard.first_screen() if standard else _NO_TRACES),
         **(standard.contents(chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
     )
-    return with_claims(page, ledger_of(standard, outgoing)) if standard else page
+    if standard is None:
+        return page
+    own = sum(isinstance(block, Block) and bool(block.title or block.parts) for block in blocks)
+    stated = {**more.stated, "redaction": redaction, "own_part_count": own}
+    return with_claims(page, ledger_of(standard, outgoing), **stated)
 
 
-def _brief(standard: Standard, title: str | None, generated: datetime | None, outgoing: Outgoing | None) -> str:
+def _brief(standard: Standard, more: Given, outgoing: Outgoing | None) -> str:
     """Return a postmortem without the sections of the report, as HTML text: a page without scripts."""
     style = inline(_sheet(), "the style sheet")
-    shown_title = title or standard.title()
     page = (
         environment()
         .get_template("brief.html")
         .render(
-            title=clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
-            redaction=NOT_REDACTED if outgoing is None else outgoing.statement,
+            title=more.title_of(standard, outgoing),
+            redaction=more.redaction_of(outgoing),
             claims=PLACE,
             postmortem=postmortem_shown(standard, outgoing),
             policy=content_security_policy("", style),
             style=Markup(style),
-            generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
+            generated=more.generated,
             timeline=standard.timeline_shown() if "over_time" in standard.figures_shown else None,
             readings=standard.figures_shown,
         )
     )
-    return with_claims(page, ledger_of(standard, outgoing))
+    return with_claims(page, ledger_of(standard, outgoing), **more.stated)
 
 
 def _standard(

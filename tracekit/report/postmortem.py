@@ -70,7 +70,7 @@ def facts_of(ledger: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("tracekit", str(ledger["tracekit"])), ("Options", asked or "defaults")]
     rows += [("Other inputs", ", ".join(ledger["inputs"]))] if ledger["inputs"] else []
     for name, one in ledger["sets"].items():
-        files = ", ".join(ledger["files"][name])
+        files = ", ".join(ledger["reading"]["files"].get(name, ()))
         rows.append((name.capitalize(), f"{files}: {_size(one)}, checksum {one['checksum']}"))
     return [*rows, ("Redaction", _REDACTED[ledger["redacted"]])]
 

@@ -12,7 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tracekit.errors import RenderError
 from tracekit.report.ledger import ledger_of, plain, with_claims_in_comment
-from tracekit.report.page import NOT_REDACTED, put, target_of
+from tracekit.report.page import Given, put, target_of
 from tracekit.report.postmortem import postmortem_shown
 from tracekit.text import clean, in_markdown
 from tracekit.views.markup import Markup
@@ -46,31 +46,43 @@ def write_markdown(
     outgoing: Outgoing | None = None,
 ) -> Path:
     """Write a postmortem and its pictures; see ``Investigation.postmortem``."""
-    target = target_of(path)
-    source = _source(template)
-    shown = postmortem_shown(standard, outgoing)
-    assert shown is not None
-    drawn = {"timeline": standard.timeline_shown(), "change": shown["change"]}
-    files = {name: target.with_name(f"{target.stem}-{name}.svg") for name, picture in drawn.items() if picture}
-    shown_title = title or standard.title()
-    names = {
-        "title": clean(shown_title if outgoing is None else outgoing.text(shown_title), limit=200),
-        "generated": generated.strftime("%Y-%m-%d %H:%M") if generated else "",
-        "redaction": NOT_REDACTED if outgoing is None else outgoing.statement,
-        "captions": {name: _caption(standard, figure) for name, figure in _FIGURES.items()},
-        "pictures": {name: Markup(quote(files[name].name)) if name in files else "" for name in drawn},
-        **_names(standard, shown),
-    }
-    claims = ledger_of(standard, outgoing, form="Markdown")
-    text = _rendered(source, template or _TEMPLATE, names)
-    made = {target: with_claims_in_comment(text, claims, is_own_template=template is not None)}
-    made |= {files[name]: _alone(picture) for name, picture in drawn.items() if picture}
+    target, given = target_of(path), Given.of(title, generated, outgoing)
+    text, drawn = rendered(standard, target.stem, given, template=template, outgoing=outgoing)
+    made = {target: text} | {target.with_name(name): _alone(picture) for name, picture in drawn.items()}
     for file, text in made.items():
         if outgoing is not None:
             outgoing.check(text.replace(r"-\u002d", "--").encode("utf-8"), file.name)  # as the claims spell it
     for file, text in reversed(made.items()):  # the pictures first: the text refers to them
         put(file, text)
     return target
+
+
+def rendered(
+    standard: Standard,
+    stem: str,
+    given: Given,
+    *,
+    template: str | os.PathLike[str] | None = None,
+    outgoing: Outgoing | None = None,
+) -> tuple[str, dict[str, Markup]]:
+    """Return a postmortem as Markdown with its claims, and its pictures by the names of their files."""
+    source = _source(template)
+    shown = postmortem_shown(standard, outgoing)
+    assert shown is not None
+    drawn = {"timeline": standard.timeline_shown(), "change": shown["change"]}
+    files = {name: f"{stem}-{name}.svg" for name, picture in drawn.items() if picture}
+    names = {
+        "title": given.title_of(standard, outgoing),
+        "generated": given.generated,
+        "redaction": given.redaction_of(outgoing),
+        "captions": {name: _caption(standard, figure) for name, figure in _FIGURES.items()},
+        "pictures": {name: Markup(quote(files[name])) if name in files else "" for name in drawn},
+        **_names(standard, shown),
+    }
+    text = _rendered(source, template or _TEMPLATE, names)
+    stated = {**given.stated, "stem": stem, "has_own_template": template is not None}
+    claims = with_claims_in_comment(text, ledger_of(standard, outgoing, form="Markdown"), **stated)
+    return claims, {files[name]: picture for name, picture in drawn.items() if picture}
 
 
 def _caption(standard: Standard, name: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from tracekit.errors import LoadError, RenderError, TracekitError
 from tracekit.loading import read
@@ -30,6 +31,7 @@ from tracekit.views.markup import Markup
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tracekit.columns import Columns
     from tracekit.report.sides import Sides
 
 LIMIT: Final = 25_000_000  # bytes of the archive
@@ -107,6 +109,30 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
     return Embedded(Markup(element), statement)
 
 
+def stated_again(page: str, sides: Sides, *, is_redacted: bool) -> Embedded | None:
+    """Return the spans that a page has, with what it has to say about them; None if it has none.
+
+    Parameters
+    ----------
+    page
+        The text of the page.
+    sides, is_redacted
+        As for ``embedded_spans``, of the page that is rendered again.
+    """
+    block = _BLOCK.search(page)
+    if block is None or not isinstance(sides.recording, TraceSet):
+        return None
+    sets = [sides.recording, *([] if _is_part(sides) or not isinstance(sides.baseline, TraceSet) else [sides.baseline])]
+    count = sum(len(traces.columns.spans) for traces in sets)
+    statement = _statement(plural(count, "span"), size(len(block[2])), sides, is_redacted=is_redacted)
+    return Embedded(Markup(block[0]), statement)
+
+
+def without_spans(page: str) -> str:
+    """Return a page without the spans in it; their element stays."""
+    return _BLOCK.sub('<template id="tracekit-spans"></template>', page, count=1)
+
+
 def _statement(spans: str, length: str, sides: Sides, *, is_redacted: bool) -> str:
     """Return what the page contains, what that proves, and what it does not."""
     more = " and ".join(name for name in sides.inputs if name != _BASELINE)
@@ -137,15 +163,25 @@ def _archive(sets: Mapping[str, TraceSet]) -> bytes:
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, traces in sets.items():
-            sources = traces.columns.sources
-            short = sources.assign(uri=short_names(sources["uri"].astype(str).tolist()))
-            columns = replace(traces.columns, sources=short)
-            TraceSet(columns, forest=traces.forest, weights=traces.weights).save(Path(folder) / name)
+            TraceSet(_without_folders(traces), forest=traces.forest, weights=traces.weights).save(Path(folder) / name)
         for path in sorted(Path(folder).rglob("*")):
             if path.is_file():
                 inside = path.relative_to(folder).as_posix()
                 archive.writestr(zipfile.ZipInfo(inside, _EPOCH), path.read_bytes())
     return out.getvalue()
+
+
+def _without_folders(traces: TraceSet) -> Columns:
+    """Return the columns of traces with sources, and messages about them, without the folders of the files."""
+    sources, issues = traces.columns.sources, traces.columns.issues
+    long = sources["uri"].astype(str).tolist()
+    short = short_names(long)
+    messages = [
+        message.replace(long[at], short[at]) if 0 <= at < len(long) else message
+        for at, message in zip(issues["source_id"].astype(int), issues["message"].astype(str), strict=True)
+    ]
+    named = issues.assign(message=pd.Series(messages, issues.index, dtype=issues["message"].dtype))
+    return replace(traces.columns, sources=sources.assign(uri=short), issues=named)
 
 
 def spans_in(page: str, name: str) -> Spans | None:

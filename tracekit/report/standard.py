@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -55,13 +55,14 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.registry import Topic
     from tracekit.findings import Finding
     from tracekit.parts import Parts
+    from tracekit.report.ledger import Form
     from tracekit.report.redaction import Outgoing
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
@@ -121,6 +122,22 @@ _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 _NO_GOALS: Final = Goals()
 
 
+class Reading(NamedTuple):
+    """How the traces of a report were read.
+
+    Parameters
+    ----------
+    files
+        Names of the sources of ``traces`` and ``baseline``.
+    traces_code, baseline_code
+        The calls that recreate them; empty without a baseline.
+    """
+
+    files: Mapping[str, Sequence[str]]
+    traces_code: str
+    baseline_code: str
+
+
 @dataclass(frozen=True)
 class Standard:
     """Findings and results of a standard report.
@@ -139,6 +156,8 @@ class Standard:
         What may leave of a store; traces in memory are given as they may leave.
     story
         The postmortem that the page begins with instead of the first screen; None in a report.
+    told
+        How the traces were read, if a page says so that is rendered again; None: as they were read.
     """
 
     case: Case
@@ -148,6 +167,7 @@ class Standard:
     known_screen: FirstScreen | None = None
     outgoing: Outgoing | None = None
     story: Postmortem | None = None
+    told: Reading | None = None
 
     @classmethod
     def of(cls, traces: TraceSet | Parts, baseline: TraceSet | Parts | None = None) -> Standard:
@@ -174,33 +194,28 @@ class Standard:
         """Whether the page is a postmortem without the sections of the report."""
         return self.story is not None and self.story.length != "full"
 
-    @property
-    def claims(self) -> list[Iterable[Finding]]:
-        """What the page claims."""
-        first = self.screen if self.story is None else self.story.findings
-        if self.is_brief:
-            return [first, self.figures_shown.values()]
+    def claims(self, form: Form = "page") -> list[Iterable[Finding]]:
+        """Return what a page, Markdown or an investigation claims; the page of one trace has no first screen."""
+        if self.story is not None and form == "Markdown":
+            return [self.story.findings, self.pictured.values()]
+        if self.story is not None and self.is_brief:
+            return [self.story.findings, self.figures_shown.values()]
+        screen = self.screen if form == "investigation" else [line for _, line in self._lines()]
+        first = screen if self.story is None else self.story.findings
         return [first, self.findings, self.figures.values(), self.waits.values()]
-
-    @property
-    def claims_in_markdown(self) -> list[Iterable[Finding]]:
-        """What a postmortem in Markdown claims: its sentences, and those of its pictures."""
-        assert self.story is not None
-        return [self.story.findings, self._pictured.values()]
 
     @property
     def figures_shown(self) -> dict[str, Finding]:
         """What to see in the figures of the page: of a postmortem on call two of them, of an executive one none."""
         if self.story is None or self.story.length == "full":
             return self.figures
-        return self._pictured
+        return {} if self.story.length == "executive" else self.pictured
 
     @property
-    def _pictured(self) -> dict[str, Finding]:
-        """What to see in the two pictures of a postmortem; an executive one has none."""
-        if self.story is None or self.story.length == "executive":
-            return {}
-        names = ["over_time", *["contributions"] * bool(self.story.waits)]
+    def pictured(self) -> dict[str, Finding]:
+        """What to see in the two pictures of a postmortem, which in Markdown has them in each length."""
+        waits = () if self.story is None else self.story.waits
+        names = ["over_time", *["contributions"] * bool(waits)]
         return {name: self.figures[name] for name in names if name in self.figures}
 
     @cached_property
@@ -222,6 +237,23 @@ class Standard:
             return found
         before = Leaving(found.before.source, found.before, self._leaving)
         return LeavingChanges(before, self.seen, found, self._leaving)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How the traces and the baseline were read."""
+        if self.told is not None:
+            return self.told
+        before = None if self.changes is None else self.changes.before
+        files = {"traces": self.seen.source_names}
+        if before is None:
+            return Reading(files, _made(self.seen.source), "")
+        return Reading({**files, "baseline": before.source_names}, _made(self.seen.source), _made(before.source))
+
+    @property
+    def _source_names(self) -> list[str]:
+        """Display names of the sources."""
+        names = [*self.reading.files.get("traces", ())]
+        return names if len(names) == len(self.seen.sources) else self.seen.source_names
 
     @property
     def taken(self) -> list[str]:
@@ -388,7 +420,7 @@ class Standard:
 
     def title(self) -> str:
         """Return a title made of the source names."""
-        names = self.seen.source_names
+        names = self._source_names
         title = f"{'Postmortem: ' * (self.story is not None)}{names[0] if names else 'Traces'}"
         if len(names) > 1:
             title += f" and {plural(len(names) - 1, 'other source')}"
@@ -398,7 +430,7 @@ class Standard:
 
     def first_screen(self) -> dict[str, Any]:
         """Return period, figures and findings for the template."""
-        names = self.seen.source_names
+        names = self._source_names
         return {
             "screen": self._lines(),
             "screen_code": self._screen_code(),
@@ -453,13 +485,13 @@ class Standard:
 
     def _with_reading(self, code: str) -> str:
         """Return code that starts with reading the files that it uses; empty without code."""
-        baseline = self.changes.before.source if self.changes and re.search(r"\bbefore\b", code) else None
-        return f"{reading(self.seen.source, baseline)}\n{code}" if code else ""
+        before = self.reading.baseline_code if re.search(r"\bbefore\b", code) else ""
+        return f"{_reading(self.reading.traces_code, before)}\n{code}" if code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
         """Return tables, charts, views and code for the template."""
         seen, changes = self.seen, self.changes
-        names = seen.source_names
+        names = self._source_names
         before = changes.before.source if changes and isinstance(changes.before.source, TraceSet) else None
         exemplars = self._exemplars
         return {
@@ -609,11 +641,18 @@ def _is_id(text: str) -> bool:
 
 def reading(traces: TraceSet | Parts, baseline: TraceSet | Parts | None = None) -> str:
     """Return the code that reads the files."""
+    return _reading(_made(traces), "" if baseline is None else _made(baseline))
+
+
+def _made(side: TraceSet | Parts) -> str:
+    """Return the calls that recreate traces."""
+    return made(side) if isinstance(side, TraceSet) else side.made
+
+
+def _reading(traces: str, baseline: str) -> str:
+    """Return the code that makes traces by these calls, and a baseline if there are some for it."""
     named = {"traces": traces, "before": baseline}
-    lines = ["import tracekit as tk", ""]
-    for name, side in named.items():
-        if side is not None:
-            lines.append(f"{name} = {made(side) if isinstance(side, TraceSet) else side.made}")
+    lines = ["import tracekit as tk", "", *(f"{name} = {calls}" for name, calls in named.items() if calls)]
     if any("(...)" in line for line in lines):
         lines.insert(1, "# ...: a mask, function or table; insert the one you used")
     return "\n".join(lines)
