@@ -2,8 +2,8 @@
 
 Each incident is preceded by a healthy recording with other requests; so is the next one, which makes quiet pairs.
 ``truth.jsonl`` has a line per recording: how late processes were woken, which shows other load, and what was planted.
-Recordings that exist already are kept.  On a busy machine, ``chrt --rr 10 python datasets/record/many.py ...`` keeps the
-delay of waking up below 0.3 ms.
+Recordings that exist already are kept.  On a busy machine, ``chrt --rr 10 python datasets/record/many.py ...`` keeps
+the delay of waking up below 0.3 ms.
 """
 
 from __future__ import annotations
