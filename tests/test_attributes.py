@@ -101,7 +101,7 @@ def test_an_integer_of_more_digits_than_python_reads_stays_text():
     code = pool.kv("k", BigInt("9" * 5000))
     kv, _ = pool.table()
     assert value(kv, code) == "9" * 5000
-    assert number(kv, code) is None
+    assert number(kv, code, kv.texts_at(np.array([code]))[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_numbers_given_in_any_way(item, wanted):
     pool = Attributes()
     code = pool.kv("k", item)
     kv, _ = pool.table()
-    assert number(kv, code) == wanted
+    assert number(kv, code, kv.texts_at(np.array([code]))[0]) == wanted
     index = index_of([[("k", item)], []])
     values, known = index.numbers_of("k")
     assert known.tolist() == [wanted is not None, False]
@@ -181,3 +181,27 @@ def test_codes_of_nothing():
     assert join([empty, empty]).codes.tolist() == []
     assert pick([empty])[0].codes.tolist() == []
     assert empty.take(np.zeros(0, np.int64)).series().tolist() == []
+
+
+def test_a_key_in_many_blocks_is_found_in_the_order_of_the_rows(monkeypatch):
+    monkeypatch.setattr("tracekit.attributes._BLOCK", 7)
+    pool = Attributes()
+    rng = np.random.default_rng(3)
+    codes = np.array([pool.kv(f"k{number % 5}", number) for number in range(40)], np.int32)
+    counts = rng.integers(0, 6, 60)
+    table = Ragged.from_counts(counts, rng.choice(codes, counts.sum()))
+    kv, _ = pool.table()
+    index, owner = KeyIndex(table, kv), table.owners()
+    for key in kv.keys:
+        wanted = np.flatnonzero(kv.key[table.codes] == kv.keys.index(key))
+        rows, found = index.of(key)
+        assert rows.tolist() == owner[wanted].tolist()
+        assert found.tolist() == table.codes[wanted].tolist()
+
+
+def test_the_first_row_of_a_joint_value_numbers_it():
+    first = Codes(np.array([1, 0, -1, 1, 0], np.int32), ["a", "b"])
+    second = Codes(np.array([2, -1, 0, 0, 1], np.int32), ["x", "y", "z"])
+    found = join([first, second])
+    assert found.labels == ["b z", "a", "b x", "a y"]
+    assert found.codes.tolist() == [0, 1, -1, 2, 3]

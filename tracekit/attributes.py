@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.columns import Placed
 from tracekit.schema import ValueType
+from tracekit.stats.grouping import dense_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,13 +50,14 @@ class Codes(NamedTuple):
 
 
 _MOST_DIGITS = 4300  # limit of Python's int()
+_BLOCK = 65_536  # attributes that are sorted by key at once
 
 
 class KeyIndex:
     """The attributes of one owner table, looked up by key.
 
-    The key of every attribute is stored in the smallest possible integer type, so that finding one key is one
-    comparison of a small array; results are cached.
+    On first use the attributes are sorted by key in blocks that fit into the cache of a processor, which costs as much
+    as finding five keys by comparison; after that, finding one is cheap.
 
     Parameters
     ----------
@@ -78,26 +81,37 @@ class KeyIndex:
         self.kv = kv
         self.row_count = len(attributes)
         self._attributes = attributes
-        self._found: dict[str, tuple[Array, Array]] = {}
 
     @cached_property
-    def _key(self) -> Array:
-        """Return the key of every attribute."""
-        small = np.min_scalar_type(max(len(self.kv.keys), 1))
-        return np.asarray(self.kv.key.astype(small)[self._attributes.codes])
-
-    @cached_property
-    def _row(self) -> Array:
-        """Return the owner row of every attribute."""
-        return np.repeat(np.arange(self.row_count, dtype=np.int32), self._attributes.counts)
+    def _sorted(self) -> tuple[Placed, list[Array]]:
+        """Return every attribute with its owner row, sorted by key in blocks, and the keys of each block."""
+        rows, codes, row_of = self._attributes.placed()
+        key = self.kv.key.astype(np.min_scalar_type(max(len(self.kv.keys), 1)))
+        by_key, code, keys = np.empty_like(rows), np.empty_like(codes), []
+        for low in range(0, len(rows), _BLOCK):
+            block = slice(low, low + _BLOCK)
+            own = key[codes[block]]
+            order = np.argsort(own, kind="stable")
+            by_key[block], code[block] = rows[block][order], codes[block][order]
+            keys.append(own[order])
+        return Placed(by_key, code, row_of), keys
 
     def of(self, key: str) -> tuple[Array, Array]:
-        """Return (owner rows, attribute codes) of a key."""
-        if key not in self._found:
-            known = key in self.kv.keys
-            at = np.flatnonzero(self._key == self.kv.keys.index(key)) if known else np.zeros(0, np.int64)
-            self._found[key] = self._row[at] if known else np.zeros(0, np.int32), self._attributes.codes[at]
-        return self._found[key]
+        """Return (owner rows, attribute codes) of a key, in the order of the rows."""
+        rows, codes = self._of(key)
+        if not (rows[1:] < rows[:-1]).any():
+            return rows, codes
+        order = np.argsort(rows, kind="stable")
+        return rows[order], codes[order]
+
+    def _of(self, key: str) -> tuple[Array, Array]:
+        """Return the same in any order of the rows."""
+        if key not in self.kv.keys:
+            return np.zeros(0, np.int32), np.zeros(0, np.int32)
+        (rows, codes, row_of), keys = self._sorted
+        runs = _runs(keys, self.kv.keys.index(key))
+        found = _joined(rows, runs)
+        return found if row_of is None else row_of[found], _joined(codes, runs)
 
     def first_of(self, keys: Iterable[str]) -> Array:
         """Return for every row the attribute code of the first of these keys that it has; -1 without any.
@@ -106,7 +120,7 @@ class KeyIndex:
         """
         chosen = np.full(self.row_count, -1, np.int32)
         for key in reversed(list(keys)):
-            rows, codes = self.of(key)
+            rows, codes = self._of(key)
             chosen[rows] = codes
         return chosen
 
@@ -114,7 +128,7 @@ class KeyIndex:
         """Return whether a row has one of these keys, with any value."""
         found = np.zeros(self.row_count, bool)
         for key in keys:
-            found[self.of(key)[0]] = True
+            found[self._of(key)[0]] = True
         return found
 
     def codes_of(
@@ -124,7 +138,7 @@ class KeyIndex:
         labels: dict[str, int] = {}
         result = np.full(self.row_count, -1, np.int32)
         for key in reversed(list(keys)):
-            rows, codes = self.of(key)
+            rows, codes = self._of(key)
             if within is not None:
                 rows, codes = rows[within[rows]], codes[within[rows]]
             if not len(rows):
@@ -139,10 +153,26 @@ class KeyIndex:
         """Return (int64 values, present) of the first key present; text is converted if it consists of digits."""
         chosen = self.first_of(keys)
         used, inverse = _used(chosen, len(self.kv))
-        values = [number(self.kv, int(code)) for code in used]
+        values = [number(self.kv, *one) for one in zip(used.tolist(), self.kv.texts_at(used), strict=True)]
         known = np.array([value is not None for value in values] + [False])
         plain = np.array([value or 0 for value in values] + [0], np.int64)
         return plain[inverse], known[inverse]
+
+
+def _runs(blocks: Sequence[Array], key: int) -> list[slice]:
+    """Return the positions of a key in blocks of sorted keys, of each block that has it."""
+    found = []
+    for at, block in enumerate(blocks):
+        wanted = block.dtype.type(key)
+        low, high = int(block.searchsorted(wanted)), int(block.searchsorted(wanted, "right"))
+        if low < high:
+            found.append(slice(at * _BLOCK + low, at * _BLOCK + high))
+    return found
+
+
+def _joined(values: Array, runs: Sequence[slice]) -> Array:
+    """Return the values of runs one after another."""
+    return np.concatenate([values[:0], *(values[run] for run in runs)])
 
 
 def _used(chosen: Array, size: int) -> tuple[Array, Array]:
@@ -159,7 +189,7 @@ def texts_of(kv: KeyValues, codes: Array) -> list[str]:
     """Return the values of these attributes as text: booleans as true and false, arrays and maps as JSON."""
     if not len(codes):
         return []
-    texts: list[str | None] = kv.text.take(codes).to_pylist()
+    texts = kv.texts_at(codes)
     return [text if text is not None else _spell(kv, int(code)) for text, code in zip(texts, codes, strict=True)]
 
 
@@ -173,14 +203,14 @@ def _spell(kv: KeyValues, code: int) -> str:
     return repr(float(kv.double[code])) if kind == ValueType.DOUBLE else ""
 
 
-def number(kv: KeyValues, code: int) -> int | None:
-    """Return an attribute as an integer of at most 18 digits, or None."""
-    if kv.type[code] == ValueType.INT and kv.text[code].as_py() is None:
+def number(kv: KeyValues, code: int, text: str | None) -> int | None:
+    """Return an attribute with this text as an integer of at most 18 digits, or None."""
+    if kv.type[code] == ValueType.INT and text is None:
         return int(kv.integer[code])
     if kv.type[code] == ValueType.DOUBLE:
         double = float(kv.double[code])
         return int(double) if double.is_integer() and abs(double) < 1e18 else None  # noqa: PLR2004 - fits 64 bits
-    text = kv.text[code].as_py() or ""
+    text = text or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None  # noqa: PLR2004 - likewise
 
 
@@ -203,18 +233,19 @@ def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
     labels: dict[str, int] = {}
     codes = np.full(len(options[0].codes), -1, np.int32)
     which = np.full(len(codes), -1, np.int8)
-    still_open = np.arange(len(codes))
+    is_open = np.ones(len(codes), bool)
     for at, option in enumerate(options):
         if not option.labels:
             continue
-        found = option.codes[still_open] >= 0
-        rows = still_open[found]
+        found = option.codes >= 0
+        found &= is_open
+        rows = np.flatnonzero(found)
         if not len(rows):
             continue
         joint = np.array([labels.setdefault(label, len(labels)) for label in option.labels], np.int32)
         codes[rows] = joint[option.codes[rows]]
         which[rows] = at
-        still_open = still_open[~found]
+        is_open &= ~found
     return Codes(codes, list(labels)), which
 
 
@@ -235,14 +266,21 @@ def join(parts: Sequence[Codes], between: str = " ") -> Codes:
     if not parts[0].labels:
         return parts[0]
     rows = np.flatnonzero(parts[0].codes >= 0)
-    key = np.zeros(len(rows), np.int64)
+    key, size = np.zeros(len(rows), np.int64), 1
     for part in parts:
-        key = key * (len(part.labels) + 1) + part.codes[rows] + 1
-    group, distinct = pd.factorize(key)
+        key *= len(part.labels) + 1
+        key += part.codes[rows]
+        key += 1
+        size *= len(part.labels) + 1
+    group, distinct = dense_codes(key, size)
     example = np.zeros(len(distinct), np.int64)
     example[group[::-1]] = rows[::-1]
     labels: dict[str, int] = {}
-    texts = [between.join(p.labels[p.codes[i]] for p in parts if p.codes[i] >= 0) for i in example]
+    label = np.zeros(len(distinct), np.int32)
+    for at in np.argsort(example):
+        row = example[at]
+        text = between.join(p.labels[p.codes[row]] for p in parts if p.codes[row] >= 0)
+        label[at] = labels.setdefault(text, len(labels))
     codes = np.full(len(parts[0].codes), -1, np.int32)
-    codes[rows] = np.array([labels.setdefault(text, len(labels)) for text in texts], np.int32)[group]
+    codes[rows] = label[group]
     return Codes(codes, list(labels))

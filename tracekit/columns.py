@@ -9,7 +9,7 @@ convention and sorted by (trace id, start, order of arrival).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,24 @@ _STEP = 65_536
 
 SAMPLE_OF_STORE = "sample of a store"  # the note of traces that are some parts of a store ...
 SCALE_OF_SAMPLE = "scale of the sample"  # ... and by how much their weights were multiplied
+
+
+class Placed(NamedTuple):
+    """Attributes with their rows, see ``Ragged.placed``.
+
+    Parameters
+    ----------
+    rows
+        The row of each (int32), ``row_of[rows]`` if there is such an array.
+    codes
+        The code of each.
+    row_of
+        None: as they are.
+    """
+
+    rows: Array
+    codes: Array
+    row_of: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,10 @@ class Ragged:
         """Return the row of every code."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
+    def placed(self) -> Placed:
+        """Return every attribute with its row: those of a row in their order, rows in any order."""
+        return Placed(np.repeat(np.arange(len(self), dtype=np.int32), self.counts), self.codes)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValues:
@@ -122,6 +144,11 @@ class KeyValues:
         if key not in self.keys:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.key == self.keys.index(key))
+
+    def texts_at(self, codes: Array) -> list[str | None]:
+        """Return the texts of the attributes with these codes, None where a value is not text."""
+        found: list[str | None] = self.text.take(codes).to_pylist()
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _OUTBOUND = (Kind.CLIENT, Kind.PRODUCER)
 _INBOUND = (Kind.SERVER, Kind.CONSUMER)
+_LABELS = {"kind": schema.KINDS, "status_code": schema.STATUS_CODES, "record_kind": schema.RECORD_KINDS}
 
 
 class Lookup:
@@ -67,13 +68,8 @@ class Lookup:
 
     def _make(self, column: str) -> Codes:
         spans = self.columns.spans
-        fixed = {
-            "kind": (spans.kind, schema.KINDS),
-            "status_code": (spans.status_code, schema.STATUS_CODES),
-            "record_kind": (spans.record_kind, schema.RECORD_KINDS),
-        }
-        if column in fixed:
-            return Codes(fixed[column][0], list(fixed[column][1]))
+        if column in _LABELS:
+            return Codes(getattr(spans, column), list(_LABELS[column]))
         if column in DERIVED:
             return DERIVED[column](self)
         if column in semconv.SPAN_KEYS:
@@ -151,7 +147,7 @@ def _only(codes: Codes, rows: Array) -> Codes:
     """Return the codes where the mask is true, -1 elsewhere."""
     if not codes.labels:
         return codes
-    return Codes(np.where(rows, codes.codes, -1).astype(np.int32), codes.labels)
+    return Codes(np.where(rows, codes.codes, -1).astype(np.int32, copy=False), codes.labels)
 
 
 def _name(look: Lookup) -> Codes:

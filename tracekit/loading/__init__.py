@@ -9,15 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.time_units import check_time_unit
-from tracekit.loading.building.trace_set import to_trace_set
-from tracekit.loading.formats import LOADERS, loaders_of
-from tracekit.loading.memory import freed_returned
 from tracekit.loading.opening.sources import expand
-from tracekit.loading.parallel import processors, read_parallel, shares
-from tracekit.loading.progress import Meter
-from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.loading.opening.source import Source
     from tracekit.traces import TraceSet
 
-__all__ = ["LOADERS", "read"]
+__all__ = ["read"]
 
 
 def read(
@@ -88,8 +81,11 @@ def read(
     >>> read(line)
     TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
     """
-    loaders = loaders_of(format)
     check_time_unit(time_unit)
+    if format is not None:
+        from tracekit.loading.formats import loaders_of  # noqa: PLC0415 - as below
+
+        loaders_of(format)
     if workers is not None and workers < 1:
         message = f"expected workers of 1 or more, or None, found {workers}"
         raise ValueError(message)
@@ -97,15 +93,17 @@ def read(
     stores = [one for one in sources if one.kind == "store"]
     if stores:
         return _with_stores(sources, stores)
-    with collector_paused(), Meter(total_bytes(sources), progress) as meter:
-        if not strict and on_issue is None and len(sources) > 1:
-            parts = shares(sources, workers)
-            if len(parts) > 1:
-                return read_parallel(parts, format, time_unit, meter)
-        builder = Builder(strict=strict, on_issue=on_issue)
-        read_all(SourceReader(builder, loaders, meter, threads=workers or processors()), sources)
-        with freed_returned(builder.span_count):
-            return to_trace_set(builder, time_unit)
+    from tracekit.loading.recordings import read_recordings  # noqa: PLC0415 - for a store, no format is needed
+
+    return read_recordings(
+        sources,
+        format=format,
+        strict=strict,
+        time_unit=time_unit,
+        on_issue=on_issue,
+        progress=progress,
+        workers=workers,
+    )
 
 
 def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:

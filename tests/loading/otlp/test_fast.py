@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from otlp_made import START, TRACE, attribute, counts, ids, line, lines, request, resource, span, text, told
 
-from tracekit.loading import LOADERS, ahead, read
+from tracekit.loading import ahead, read
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.trace_set import to_trace_set
+from tracekit.loading.formats import LOADERS
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.otlp.fast import Scanner
 from tracekit.loading.progress import Meter

@@ -72,7 +72,7 @@ def begun(traces):
 
 def test_files_are_in_the_order_of_starts_and_traces_whole_in_their_row_group(store):
     files = store_part.PartFiles(store.path / "part-00000", store.tasks[0].mark.files, 9)
-    starts, row = files._starts, files._values("weights", "row")
+    starts, row = files._starts, files.values("weights", "row")
     assert starts.tolist() == row.tolist()
     assert (np.diff(begun(store.part(0))[np.argsort(files._trace_order)]) >= 0).all()
     metadata = files._file("spans").metadata

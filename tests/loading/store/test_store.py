@@ -536,3 +536,33 @@ def test_latency_reads_neither_the_ids_of_spans_nor_events(tmp_path, during, mon
     assert len(set(read_columns)) == len(read_columns)
     assert {name for name, _ in read_columns} & {"events", "event_attributes", "links", "link_attributes"} == set()
     assert {("spans", name) for name in ("span_id", "parent_id", "record_number", "scope")} & set(read_columns) == set()
+
+
+def test_attributes_by_key_and_by_row_agree_in_either_order_of_asking(tmp_path):
+    traces = load_sample("checkout-regression")[0]
+    path = traces.save(tmp_path / "s.parquet")
+    by_row, by_key = read(path), read(path)
+    keys = [key for key in traces.columns.kv.keys if len(traces.lookup.by_key.of(key)[0])]
+    table = by_row.columns.attributes
+    assert len(table) == len(traces.columns.spans)
+    assert table.offsets.tolist() == traces.columns.attributes.offsets.tolist()
+    assert table.codes.tolist() == traces.columns.attributes.codes.tolist()
+    for key in keys:
+        wanted = [part.tolist() for part in traces.lookup.by_key.of(key)]
+        assert [part.tolist() for part in by_key.lookup.by_key.of(key)] == wanted
+        assert [part.tolist() for part in by_row.lookup.by_key.of(key)] == wanted
+    assert by_key.columns.attributes.codes.tolist() == traces.columns.attributes.codes.tolist()
+
+
+def test_texts_of_few_attributes_are_read_by_row_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_tables.write_table, "__defaults__", (50, None))
+    traces = load_sample("checkout-regression")[0]
+    kv, stored = traces.columns.kv, read(traces.save(tmp_path / "s.parquet")).columns.kv
+    wanted = np.array([140, 3, 149, 7, 3])
+    assert stored.texts_at(wanted) == kv.texts_at(wanted)
+    with pytest.raises(AttributeError):
+        object.__getattribute__(stored, "text")
+    every = np.arange(len(kv))
+    assert stored.texts_at(every) == kv.texts_at(every)
+    assert stored.texts_at(wanted) == kv.texts_at(wanted)
+    assert stored.text.equals(kv.text)

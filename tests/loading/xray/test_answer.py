@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.loading import LOADERS, read
+from tracekit.loading import read
+from tracekit.loading.formats import LOADERS
 from tracekit.loading.xray import answer as xray_answer
 from tracekit.loading.xray import loader as xray
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.loading import LOADERS, read
+from tracekit.loading import read
+from tracekit.loading.formats import LOADERS
 from tracekit.loading.xray import blocks as xray_blocks
 from tracekit.loading.xray import fast as xray_fast
 from tracekit.loading.xray.segment import Part, exact_times

@@ -139,10 +139,9 @@ class Chosen:
 
     def new_row(self, size: int) -> Array | None:
         """Return the row in memory of each of so many rows of the file, -1 where it is not read; None: the same."""
-        if self.order is None and self.file_rows is None:
-            return None
-        rows = np.arange(size) if self.file_rows is None else self.file_rows
-        return inverse(rows if self.order is None else rows[self.order], size)
+        if self.file_rows is None:
+            return None if self.order is None else inverse(self.order, size)
+        return inverse(self.file_rows if self.order is None else self.file_rows[self.order], size)
 
 
 def chosen_traces(

@@ -19,6 +19,7 @@ from tracekit.columns import (
     EventColumns,
     KeyValues,
     LinkColumns,
+    Placed,
     Ragged,
     ResourceColumns,
     ScopeColumns,
@@ -32,16 +33,14 @@ from tracekit.loading.store.order import (
     chosen_rows,
     chosen_traces,
     groups_within,
-    inverse,
     rows_of_groups,
 )
 from tracekit.loading.store.tables import OWNED, TABLES, FileMark, broken, columns_of, open_ranges, open_table
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,13 +79,86 @@ class _Links(LinkColumns):
 
 
 class _KeyValues(KeyValues):
-    __slots__ = ("read",)
+    __slots__ = ("read", "some_texts")
     __getattr__ = _first_use
+
+    def texts_at(self, codes: Array) -> list[str | None]:
+        """Return the texts of some attributes; those of all are read if most have to be."""
+        some = getattr(self, "some_texts", None)  # not of a copy with other texts
+        found: list[str | None] | None = some and some(codes)
+        return KeyValues.texts_at(self, codes) if found is None else found
 
 
 class _Columns(Columns):
     __slots__ = ("read",)
     __getattr__ = _first_use
+
+
+class _Attributes(Ragged):
+    """The attributes of spans, which are brought into the order of memory only if that is asked for."""
+
+    __slots__ = ("in_file",)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what an empty slot is for: ``offsets`` or ``codes`` on first use."""
+        if name == "in_file":  # of a copy with other codes
+            return None
+        if name not in Ragged.__dataclass_fields__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        made = self.in_file.by_row()
+        for column, value in (("offsets", made.offsets), ("codes", made.codes), ("in_file", None)):
+            object.__setattr__(self, column, value)
+        return getattr(made, name)
+
+    def __len__(self) -> int:
+        return Ragged.__len__(self) if self.in_file is None else self.in_file.count
+
+    def placed(self) -> Placed:
+        """Return every attribute with its row."""
+        return Ragged.placed(self) if self.in_file is None else self.in_file.placed()
+
+
+class _InFile:
+    """The attributes of the rows of a part in the order of the file.
+
+    Parameters
+    ----------
+    files
+        The part's.
+    name
+        Of the table of attributes.
+    """
+
+    def __init__(self, files: PartFiles, name: str) -> None:
+        self._files, self._name = files, name
+        self._owner = files.chosen(OWNED[name])
+        self.count = files.row_count(OWNED[name])
+
+    def placed(self) -> Placed:
+        """Return every attribute that is read, with its row in memory; not kept, as whoever asks sorts it anew."""
+        rows, codes = (self._files.values(self._name, column) for column in ("row", "kv"))
+        new_row = self._files.new_row(OWNED[self._name])
+        if new_row is None:
+            return Placed(rows, codes)
+        row_of = new_row.astype(np.int32)
+        if self._owner.file_rows is None:
+            return Placed(rows, codes, row_of)
+        own = row_of[rows]
+        is_read = own >= 0
+        return Placed(own[is_read], codes[is_read])
+
+    def by_row(self) -> Ragged:
+        """Return the table in the order of memory."""
+        rows, codes, row_of = self.placed()
+        counts = np.zeros(self.count, np.int64)
+        first = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])[: len(rows)])
+        own = rows[first] if row_of is None else row_of[rows[first]]
+        counts[own] = np.diff(np.append(first, len(rows)))
+        if self._owner.order is None:
+            return Ragged.from_counts(counts, codes)
+        in_file = np.empty_like(counts)
+        in_file[self._owner.order] = counts
+        return self._owner.of_ragged(Ragged.from_counts(in_file, codes))
 
 
 _Table = TypeVar("_Table")
@@ -164,6 +236,8 @@ class PartFiles:
         self._ids: dict[str, Array] = {}
         self._orders: dict[str, Chosen] = {}
         self._new_rows: dict[str, Array | None] = {}
+        self._texts_of: dict[int, pa.LargeStringArray] = {}  # by row group of kv, of which not all are read
+        self._texts_of_all = False
         self._by_range = reach.by_range
         self._groups = self._groups_within(reach)
 
@@ -184,16 +258,13 @@ class PartFiles:
             self._files.clear()
         return None
 
-    def columns(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: dict[str, str]) -> Columns:
-        """Return the columns of the part, with these sources, issues and notes."""
-        made = _on_demand(_Columns, self._member)
-        for name, value in {"sources": sources, "issues": issues, "notes": notes}.items():
-            object.__setattr__(made, name, value)
-        return made
+    def columns(self, frames: Mapping[str, Callable[[], Any]]) -> Columns:
+        """Return the columns of the part, with sources, issues and notes that these calls return."""
+        return _on_demand(_Columns, lambda name: frames[name]() if name in frames else self._member(name))
 
     def weights(self) -> Weights:
         """Return the weights of the part's traces."""
-        value, source, row = (self._values("weights", name) for name in ("value", "source", "row"))
+        value, source, row = (self.values("weights", name) for name in ("value", "source", "row"))
         starts = self._trace_rows
         at = np.searchsorted(row, starts)
         if not (len(row) > at.max(initial=-1) and (row[at] == starts).all()) or (
@@ -227,7 +298,7 @@ class PartFiles:
     @cached_property
     def _starts(self) -> Array:
         """The first row of each trace among those read."""
-        self._ids = {name: self._values("spans", name) for name in ("trace_hi", "trace_lo")}
+        self._ids = {name: self.values("spans", name) for name in ("trace_hi", "trace_lo")}
         hi, lo = self._ids.values()
         is_first = np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1]))
         return np.flatnonzero(is_first[: len(hi)])
@@ -241,7 +312,7 @@ class PartFiles:
     @cached_property
     def _trace_rows(self) -> Array:
         """The row in the file of the start of each trace read."""
-        rows = self._chosen("spans").file_rows
+        rows = self.chosen("spans").file_rows
         return self._starts if rows is None else rows[self._starts]
 
     def group_of(self, trace: int) -> int:
@@ -251,7 +322,7 @@ class PartFiles:
         ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
         return int(np.searchsorted(ends, row, side="right"))
 
-    def _chosen(self, table: str) -> Chosen:
+    def chosen(self, table: str) -> Chosen:
         """Return which rows of a table are read, and their order."""
         if table not in self._orders:
             self._orders[table] = self._ordered(table)
@@ -267,7 +338,12 @@ class PartFiles:
             self._orders[table] = Chosen(groups, file_rows=rows)
             count = self._sizes["spans"] if rows is None else len(rows)
             return chosen_traces(self._starts, self._trace_order, count, groups, rows)
-        return chosen_rows(self._values(table, "span_row"), self._new_row("spans"), groups, rows)
+        return chosen_rows(self.values(table, "span_row"), self.new_row("spans"), groups, rows)
+
+    def row_count(self, table: str) -> int:
+        """Return how many rows of a table are read."""
+        rows = self.chosen(table).file_rows
+        return self._sizes[table] if rows is None else len(rows)
 
     def _groups_of(self, table: str) -> list[int] | None:
         """Return the row groups of a table that have rows of the chosen spans, events or links; None for all."""
@@ -276,25 +352,28 @@ class PartFiles:
         if table == "spans" or table not in _IN_PARTS:
             return self._groups if table == "spans" else None
         owner, column = (OWNED[table], "row") if table in OWNED else ("spans", "span_row")
-        rows = self._chosen(owner).file_rows
+        rows = self.chosen(owner).file_rows
         if rows is None:
             return None
         low, high = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
         return groups_within(self._file(table).metadata, ((column, low, high),))
 
-    def _new_row(self, table: str) -> Array | None:
+    def new_row(self, table: str) -> Array | None:
         """Return the row in memory of each row of a table, None if it is the same."""
         if table not in self._new_rows:
-            self._new_rows[table] = self._chosen(table).new_row(self._sizes[table])
+            self._new_rows[table] = self.chosen(table).new_row(self._sizes[table])
         return self._new_rows[table]
 
     def _member(self, name: str) -> Any:
         """Return a member of ``Columns``."""
         if name in _ON_DEMAND:
-            return _on_demand(_ON_DEMAND[name], partial(self._column, name))
+            made = _on_demand(_ON_DEMAND[name], partial(self._column, name))
+            if name == "kv":
+                object.__setattr__(made, "some_texts", self._some_texts)
+            return made
         if name in _AT_ONCE:
             kind = _AT_ONCE[name]
-            return kind(*(self._values(name, column.name) for column in fields(kind)))
+            return kind(*(self.values(name, column.name) for column in fields(kind)))
         return self._texts(name) if name in _TEXTS else self._ragged(name)
 
     def _column(self, table: str, column: str) -> Any:
@@ -302,22 +381,41 @@ class PartFiles:
         if table == "kv" and column in _TEXTS:
             return self._texts(column)
         if table == "kv" and column == "text":
+            self._texts_of_all = True
+            self._texts_of.clear()
             return self._chunks("kv", "text").combine_chunks()
-        chosen = self._chosen(table)
-        values = self._ids.pop(column) if table == "spans" and column in self._ids else self._values(table, column)
-        found, new_row = chosen.of(values), self._new_row("spans") if column == "span_row" else None
+        chosen = self.chosen(table)
+        values = self._ids.pop(column) if table == "spans" and column in self._ids else self.values(table, column)
+        found, new_row = chosen.of(values), self.new_row("spans") if column == "span_row" else None
         return found if new_row is None else new_row[found]
 
     def _ragged(self, name: str) -> Ragged:
         """Return an attribute table."""
-        owner = self._chosen(OWNED[name])
-        rows, codes = self._values(name, "row"), self._values(name, "kv")
-        count = self._sizes[OWNED[name]]
-        if owner.file_rows is not None:
-            place = inverse(owner.file_rows, count)[rows]
-            rows, codes, count = place[place >= 0], codes[place >= 0], len(owner.file_rows)
-        offsets = np.searchsorted(rows, np.arange(count + 1, dtype=rows.dtype))
-        return owner.of_ragged(Ragged(offsets, codes))
+        in_file = _InFile(self, name)
+        if name != "attributes":
+            return in_file.by_row()
+        made = _Attributes.__new__(_Attributes)
+        object.__setattr__(made, "in_file", in_file)
+        return made
+
+    def _some_texts(self, codes: Array) -> list[str | None] | None:
+        """Return the texts of some attributes, None if it is as cheap to read those of all."""
+        metadata = self._file("kv").metadata
+        ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
+        group = np.searchsorted(ends, codes, side="right")
+        wanted = np.unique(group).tolist()
+        if self._whole or self._texts_of_all or 2 * len({*wanted, *self._texts_of}) > len(ends):
+            return None
+        for one in wanted:
+            if one not in self._texts_of:
+                self._texts_of[one] = self._chunks("kv", "text", [one]).combine_chunks()
+        found: list[str | None] = [None] * len(codes)
+        for one in wanted:
+            at = np.flatnonzero(group == one)
+            texts = self._texts_of[one].take(codes[at] - (ends[one - 1] if one else 0)).to_pylist()
+            for place, text in zip(at.tolist(), texts, strict=True):
+                found[place] = text
+        return found
 
     def _texts(self, name: str) -> list[str]:
         """Return a table of texts."""
@@ -326,7 +424,7 @@ class PartFiles:
             found += [key for key in self._keys if key not in set(found)]
         return found
 
-    def _values(self, table: str, column: str) -> Array:
+    def values(self, table: str, column: str) -> Array:
         """Return a column of numbers, without a copy if it is contiguous."""
         chunks = self._chunks(table, column)
         whole = chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
@@ -339,10 +437,10 @@ class PartFiles:
             raise broken(self._path(table), f"rows in the order of {owner}", "others")
         return values
 
-    def _chunks(self, table: str, column: str) -> pa.ChunkedArray:
-        """Return a column as it was written."""
+    def _chunks(self, table: str, column: str, groups: list[int] | None = None) -> pa.ChunkedArray:
+        """Return a column as it was written, of the row groups that are read or of these."""
         if not self._whole:
-            groups = self._groups_of(table)
+            groups = self._groups_of(table) if groups is None else groups
             return columns_of(self._path(table), self._file(table), table, [column], groups).column(column)
         if table not in self._tables:
             self._tables[table] = columns_of(self._path(table), self._file(table), table)

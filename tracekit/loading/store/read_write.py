@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,14 +42,13 @@ from tracekit.loading.store.tables import (
     write_part,
     write_table,
 )
-from tracekit.loading.store.union import Piece, union
 from tracekit.redaction.apply import joined_notes
 from tracekit.schema import Quality
 from tracekit.text import size
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -232,7 +231,7 @@ def load(paths: Sequence[Place]) -> TraceSet:
     markers = [(path, read_marker(path)) for path in paths]
     _check_memory(paths[0], sum(marker.span_count for _, marker in markers))
     is_one = sum(len(marker.parts) for _, marker in markers) == 1
-    pieces: list[Piece] = []
+    pieces: list[tuple[Columns, Weights, int]] = []
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FRAMES}
     for path, marker in markers:
         first = len(rows["sources"])
@@ -243,11 +242,13 @@ def load(paths: Sequence[Place]) -> TraceSet:
         for number in range(len(marker.parts)):
             mark = marker.parts[number]
             files = part_files(path, mark, number, marker.files["sources"].rows, whole=not is_one)
-            pieces.append(Piece(*_opened(files, _frames_of(rows), mark.trace_count), first))
+            pieces.append((*_opened(files, _when_used(rows), mark.trace_count), first))
     if is_one:
         columns, weights, _ = pieces.pop()
         return TraceSet(columns, weights=weights)
-    return union(pieces, rows["sources"], rows["issues"], _notes(rows))
+    from tracekit.loading.store.union import Piece, union  # noqa: PLC0415 - one part, the usual store, needs no merging
+
+    return union([Piece(*piece) for piece in pieces], rows["sources"], rows["issues"], _notes(rows))
 
 
 def _check_memory(path: Place, span_count: int) -> None:
@@ -286,7 +287,8 @@ def load_part(
     one that this part lacks is missing in its spans, as in a subset, and not unknown.  ``reach``: what of it is read.
     """
     files = part_files(path, mark, number, frames["sources"].rows, keys=keys, reach=reach)
-    columns, weights = _opened(files, _shared(path, frames), mark.trace_count)
+    shared = _shared(path, frames)
+    columns, weights = _opened(files, {name: partial(getattr, shared, name) for name in _FRAMES}, mark.trace_count)
     return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
 
 
@@ -336,12 +338,18 @@ def _written_ns(path: Path) -> int:
 
 def _frames_of(rows: dict[str, list[dict[str, Any]]]) -> _Frames:
     """Return the rows of sources, issues and notes as parts have them."""
-    return _Frames(frame_of(rows["sources"], "sources"), frame_of(rows["issues"], "issues"), _notes(rows))
+    return _Frames(**{name: made() for name, made in _when_used(rows).items()})
 
 
-def _opened(files: PartFiles, frames: _Frames, trace_count: int) -> tuple[Columns, Weights]:
-    """Return the columns and weights of a part, with the sources, issues and notes so far."""
-    columns, weights = files.columns(*frames), files.weights()
+def _when_used(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Callable[[], Any]]:
+    """Return calls that make the same."""
+    frames: dict[str, Callable[[], Any]] = {name: partial(frame_of, rows[name], name) for name in ("sources", "issues")}
+    return frames | {"notes": partial(_notes, rows)}
+
+
+def _opened(files: PartFiles, frames: Mapping[str, Callable[[], Any]], trace_count: int) -> tuple[Columns, Weights]:
+    """Return the columns and weights of a part, with the sources, issues and notes that these calls return."""
+    columns, weights = files.columns(frames), files.weights()
     files.check_traces(weights, trace_count)
     return columns, weights
 
