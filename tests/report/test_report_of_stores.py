@@ -122,6 +122,10 @@ def test_stores_without_a_change_have_no_alarm(sides, tmp_path):
     changes = {check.name for check in CHECKS if check.topic == "changes"}
     assert not [one for one in found.findings if one.check in changes and one.severity in {"warning", "critical"}]
     assert found.screen.severity == expected.screen.severity == "info"
+    lines = [one.screen.headline.headline for one in (found, expected)]
+    assert lines[0] == f"{lines[1]} Suspects were not searched for: they need all traces at once."
+    case = tk.investigate(stores[1], stores[0])
+    assert case.first_screen.headline.headline == lines[0]
 
 
 def test_commands(stores, tmp_path):
