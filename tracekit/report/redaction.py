@@ -131,9 +131,13 @@ class Outgoing:
         after = [self._restored(text) for text in after]
         changed = sum(one != other for one, other in zip(before, after, strict=True))
         if changed:
-            row = {"kind": "text", "where": "text of the page", "key": "", "value_count": changed}
-            self.removed.append(pd.DataFrame([row]))
+            self.count_texts(changed)
         return after
+
+    def count_texts(self, count: int) -> None:
+        """Note that so many texts of the page were changed."""
+        row = {"kind": "text", "where": "text of the page", "key": "", "value_count": count}
+        self.removed.append(pd.DataFrame([row]))
 
     def _hidden(self, text: str) -> str:
         """Return a text with a mark for each name that is kept."""
