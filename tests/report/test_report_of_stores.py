@@ -106,7 +106,7 @@ def test_nothing_personal_of_either_side_leaves(sides, tmp_path):
         named.append(split(tk.TraceSet.from_spans(frame), tmp_path / f"{at}.parquet", 3))
     page = tk.report(named[1], tmp_path / "r.html", baseline=named[0]).read_text()
     assert "example.com" not in page
-    assert "removed before writing" in page
+    assert "removed from what this page shows of the store. " in page
     assert "example.com" in tk.report(named[1], tmp_path / "r.html", baseline=named[0], redact=None).read_text()
     page = Standard.between(sides_of(named[1], named[0]), outgoing=Outgoing.of("default"))
     assert not any("example.com" in one.headline for one in (*page.screen, *page.findings, *page.figures.values()))
@@ -122,6 +122,10 @@ def test_stores_without_a_change_have_no_alarm(sides, tmp_path):
     changes = {check.name for check in CHECKS if check.topic == "changes"}
     assert not [one for one in found.findings if one.check in changes and one.severity in {"warning", "critical"}]
     assert found.screen.severity == expected.screen.severity == "info"
+    lines = [one.screen.headline.headline for one in (found, expected)]
+    assert lines[0] == f"{lines[1]} Suspects were not searched for: they need all traces at once."
+    case = tk.investigate(stores[1], stores[0])
+    assert case.first_screen.headline.headline == lines[0]
 
 
 def test_commands(stores, tmp_path):

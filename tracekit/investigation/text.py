@@ -51,6 +51,8 @@ def text_differences(
         generated=told["generated"],
         redaction=told.get("redaction") if is_own else None,
     )
+    if outgoing is not None and told["is_title_changed"]:
+        outgoing.count_texts(1)  # as when the page was written, which has the title without what was removed
     if stated["form"] == "Markdown":
         found = differing_lines(page, rendered(again, told["stem"], given, template=template, outgoing=outgoing)[0])
     else:

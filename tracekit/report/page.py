@@ -61,19 +61,23 @@ class Given(NamedTuple):
         What was removed, where only redacted spans are known; None where it follows from the traces.
     own_spans
         The spans in the page.
+    is_title_changed
+        Whether something was removed from the title.
     """
 
     title: str = ""
     generated: str = ""
     redaction: str | None = None
     own_spans: Embedded | None = None
+    is_title_changed: bool = False
 
     @classmethod
     def of(cls, title: str | None, generated: datetime | None, outgoing: Outgoing | None) -> Given:
         """Return what the writer of a page gave, as it may leave."""
-        shown = title or ""
-        shown = clean(shown if outgoing is None else outgoing.text(shown), limit=200) if shown else ""
-        return cls(shown, generated.strftime("%Y-%m-%d %H:%M") if generated else "")
+        own = title or ""
+        safe = outgoing.text(own) if outgoing is not None and own else own
+        when = generated.strftime("%Y-%m-%d %H:%M") if generated else ""
+        return cls(clean(safe, limit=200), when, is_title_changed=safe != own)
 
     def title_of(self, standard: Standard | None, outgoing: Outgoing | None) -> str:
         """Return the title that the page shows."""
@@ -89,9 +93,9 @@ class Given(NamedTuple):
         return NOT_REDACTED if outgoing is None else outgoing.statement
 
     @property
-    def stated(self) -> dict[str, str]:
+    def stated(self) -> dict[str, str | bool]:
         """What the claims of the page state of it."""
-        return {"title": self.title, "generated": self.generated}
+        return {"title": self.title, "generated": self.generated, "is_title_changed": self.is_title_changed}
 
 
 def write(

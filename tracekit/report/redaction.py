@@ -67,6 +67,7 @@ class Outgoing:
         self.values: set[str] = {policy.secret} if policy.secret else set()
         self.names: dict[str, str] = {}
         self.removed: list[pd.DataFrame] = []
+        self.is_of_store = False
         self._earlier: list[pd.DataFrame] = []
         self._sets: dict[int, tuple[TraceSet, TraceSet]] = {}
 
@@ -78,13 +79,15 @@ class Outgoing:
 
     @property
     def statement(self) -> str:
-        """What was removed, as a sentence."""
+        """What was removed, as a sentence; of a store, only what a page shows of it is searched, and counted."""
         known = [frame for frame in (*self._earlier, *self.removed) if len(frame)]
         if not known:
-            return "Searched for personal data and secrets: none found."
+            where = " in what this page shows of the store" * self.is_of_store
+            return f"Searched for personal data and secrets{where}: none found."
         table = pd.concat(known, ignore_index=True)
         table = table.groupby(["kind", "where", "key"], sort=False)["value_count"].max().reset_index()
-        return f"Personal data and secrets were removed before writing. {words_of(table)}."
+        where = "from what this page shows of the store" if self.is_of_store else "before writing"
+        return f"Personal data and secrets were removed {where}. {words_of(table)}."
 
     def traces(self, traces: TraceSet) -> TraceSet:
         """Return a set without personal data and secrets; the same object gives the same answer."""
@@ -113,7 +116,8 @@ class Outgoing:
             say(pd.concat(known, ignore_index=True), path)
 
     def keep_names(self, names: Iterable[str]) -> None:
-        """Leave the names of services and callees as they are, as in traces: also those that look like an address."""
+        """Leave the names of services and callees of a store as in traces: also those that look like an address."""
+        self.is_of_store = True
         known = sorted({name for name in names if redacted_texts([name], self.policy) != [name]}, key=len, reverse=True)
         self.names = {name: _PLACE.format(chr(_PRIVATE + at)) for at, name in enumerate(known)}
         self.values -= {value for value in self.values if any(value in name for name in known)}
@@ -127,9 +131,13 @@ class Outgoing:
         after = [self._restored(text) for text in after]
         changed = sum(one != other for one, other in zip(before, after, strict=True))
         if changed:
-            row = {"kind": "text", "where": "text of the page", "key": "", "value_count": changed}
-            self.removed.append(pd.DataFrame([row]))
+            self.count_texts(changed)
         return after
+
+    def count_texts(self, count: int) -> None:
+        """Note that so many texts of the page were changed."""
+        row = {"kind": "text", "where": "text of the page", "key": "", "value_count": count}
+        self.removed.append(pd.DataFrame([row]))
 
     def _hidden(self, text: str) -> str:
         """Return a text with a mark for each name that is kept."""

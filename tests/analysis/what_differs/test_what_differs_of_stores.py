@@ -137,12 +137,23 @@ def test_of_very_many_values_the_frequent_ones_are_compared(tmp_path, monkeypatc
     assert users.iloc[0]["value"] == "heavy"
     same(users.drop(columns="q_value").reset_index(drop=True),
          every[every["value"].isin(users["value"])].drop(columns="q_value").reset_index(drop=True))  # fmt: skip
-    assert expected.skipped[["key", "distinct_count"]].to_numpy().tolist() == [["app.order", 3_000]]
+    assert exact.skipped["key"].tolist() == ["app.order"]
+    values, least = traces.attribute("app.user").nunique(), len(traces) // 100 + 1
+    assert expected.skipped[["key", "reason", "distinct_count", "is_estimate"]].to_numpy().tolist() == [
+        ["app.order", "identifier", 3_000, False], ["app.user", "rare values", values, False],
+    ]  # fmt: skip
+    assert expected.skipped["least_count"].tolist() == [pd.NA, least]
+    said = f"of the {values:,} values of app.user only those were compared that occur at least {least} times"
+    assert said in repr(expected)
+    assert "compared" not in repr(exact)
     assert expected.thresholds.iloc[0]["threshold"] == pytest.approx(exact.thresholds.iloc[0]["threshold"], rel=1e-2)
     for seed, count in enumerate((1, 7, 40)):
         store = split(traces, tmp_path / f"{seed}.parquet", count, seed)
         found = tk.what_differs(store, "slowest 9%")
-        assert found.skipped["distinct_count"].tolist() == [pytest.approx(3_000, rel=0.4)]  # from 100 hashes
+        counts = [pytest.approx(count, rel=0.4) for count in (3_000, values)]  # from 100 hashes
+        assert found.skipped["distinct_count"].tolist() == counts
+        assert found.skipped["is_estimate"].all()
+        assert "of the about " in repr(found)
         alike(replace(found, skipped=expected.skipped), expected)
 
 
@@ -170,3 +181,22 @@ def test_random_halves_of_a_store_do_not_differ(recordings, tmp_path):
         found, expected = (tk.what_differs(side, half, pairs=False) for side in (store, traces))
         alike(found, expected)
         assert found.table["is_significant"].sum() == expected.table["is_significant"].sum() <= 1
+
+
+def test_the_first_screen_says_which_rare_values_were_not_compared(monkeypatch):
+    """Each of 150 tenants has 8 of 1,200 requests, all of which are slow: no tenant is frequent enough to be tried."""
+
+    def side(seed, factor):
+        rng, n = np.random.default_rng(seed), 1200
+        took = (rng.lognormal(17, 0.2, n) * factor).astype(np.int64)
+        start = 1_767_268_800_000_000_000 + seed * 3600 * 10**9 + np.arange(n) * 10**9
+        frame = pd.DataFrame({"name": "GET /a", "service_name": "web", "kind": "SERVER"}, index=range(n))
+        frame = frame.assign(trace_id=[f"{seed:016x}{at + 1:016x}" for at in range(n)], start_ns=start)
+        frame = frame.assign(span_id=frame["trace_id"].str[16:], end_ns=start + took)
+        return tk.TraceSet.from_spans(frame.assign(**{"attributes.app.tenant": [f"t{at % 150}" for at in range(n)]}))
+
+    before, now = side(1, 1).with_weights(1), side(2, 1.5).with_weights(1)
+    words = "Of the 150 values of app.tenant only those were compared that occur at least 13 times."
+    assert words not in tk.investigate(now, before).first_screen["affected"].headline
+    monkeypatch.setattr(census, "MOST", 100)
+    assert words in tk.investigate(now, before).first_screen["affected"].headline

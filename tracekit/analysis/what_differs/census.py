@@ -29,7 +29,7 @@ class Spread(NamedTuple):
 
     ``number_count``: different numbers, up to ``QUANTITY``.
     ``occurrence_count``: attributes of spans, and of resources and scopes, each once a trace.
-    ``is_many``: more than ``MOST`` values; of a store, their number is then an estimate.
+    ``is_many``: more than ``MOST`` values; of a store, their number is then an estimate (``is_estimate``).
     """
 
     key: str
@@ -39,6 +39,7 @@ class Spread(NamedTuple):
     number_count: int
     occurrence_count: int
     is_many: bool
+    is_estimate: bool = False
 
     @property
     def is_identifier(self) -> bool:
@@ -49,6 +50,11 @@ class Spread(NamedTuple):
     def is_left_out(self) -> bool:
         """Whether its values are not compared one by one: those of identifiers and quantities."""
         return self.distinct_count > _MANY and (self.is_number or self.is_identifier)
+
+    @property
+    def is_in_part(self) -> bool:
+        """Whether only its frequent values are compared."""
+        return self.is_many and not self.is_left_out
 
     def least(self, fewest: int) -> int:
         """Return how often a value must occur: of a key with very many, more than one in ``MOST`` occurrences."""
@@ -171,7 +177,8 @@ class _Key(NamedTuple):
         """Return the spread."""
         distinct = len(self.counts) if self.sketch is None else _estimate(self.sketch)
         sizes = len(self.numbers), self.occurrence_count
-        return Spread(key, distinct, self.trace_count, self.is_number, *sizes, self.sketch is not None)
+        is_many = self.sketch is not None
+        return Spread(key, distinct, self.trace_count, self.is_number, *sizes, is_many, is_many)
 
 
 class Census(NamedTuple):

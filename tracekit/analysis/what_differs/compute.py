@@ -76,8 +76,9 @@ def what_differs(
     any of its spans), ``otel.scope.name`` and ``otel.scope.version`` are keys as well.  IDs in URLs and statements are
     left out.  Values that name the same traces are one row.  Keys of which most values occur in one
     trace (identifiers) and numbers in the order of time (timestamps, counters) are not compared, see ``.skipped``.
-    Of a key with more than 20,000 values, those are compared that more than one in 20,000 of its occurrences have; the
-    number of its values in a store is an estimate (1%).  Of more than 50,000 different numbers, four digits count.
+    Of a key with more than 20,000 values, those are compared that more than one in 20,000 of its occurrences have:
+    ``.skipped`` and the text of the result say so; the number of its values in a store is an estimate (1%).  Of more
+    than 50,000 different numbers, four digits count.
 
     The difference of the shares has the limits of both shares (by weight class, Clopper and Pearson) combined by MOVER
     (Newcombe 1998), the p value is the largest level of significance at which they exclude 0; q values: Benjamini and

@@ -24,6 +24,7 @@ from tracekit.stats.aggregates import steady
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracekit.analysis.what_differs.census import Spread
     from tracekit.analysis.what_differs.membership import Value
     from tracekit.analysis.what_differs.pairs import Pairs
     from tracekit.analysis.what_differs.reading import View
@@ -125,19 +126,26 @@ class Found:
 
     @cached_property
     def skipped(self) -> pd.DataFrame:
-        """Keys that are not compared, and why."""
+        """Keys that are not compared, or only in part, and why."""
         spreads = [each for one in self.recordings for each in one.spreads]
-        rows = [
-            (each.key, "identifier", each.distinct_count, each.trace_count)
-            for each in spreads
-            if each.is_identifier and not each.is_number
-        ]
-        distinct = {each.key: each.distinct_count for each in self.recordings[0].spreads}
+        rows: list[tuple[Spread, str, int | None]]
+        rows = [(each, "identifier", None) for each in spreads if each.is_identifier and not each.is_number]
+        of_key = {each.key: each for each in self.recordings[0].spreads}
+        numbers = self._tallies[0].numbers
         rows += [
-            (key, "in the order of time", distinct[key], self._tallies[0].numbers[key].trace_count)
+            (of_key[key]._replace(trace_count=numbers[key].trace_count), "in the order of time", None)
             for key in self._in_order
         ]
-        return pd.DataFrame(rows, columns=["key", "reason", "distinct_count", "trace_count"]).drop_duplicates("key")
+        rows += [(each, "rare values", each.least(0)) for each in spreads if each.is_in_part]
+        found = pd.DataFrame({
+            "key": [each.key for each, _, _ in rows],
+            "reason": [reason for _, reason, _ in rows],
+            "least_count": pd.array([least for _, _, least in rows], "Int64"),
+            "distinct_count": np.array([each.distinct_count for each, _, _ in rows], np.int64),
+            "is_estimate": np.array([each.is_estimate for each, _, _ in rows], bool),
+            "trace_count": np.array([each.trace_count for each, _, _ in rows], np.int64),
+        })  # fmt: skip
+        return found.drop_duplicates("key", ignore_index=True)
 
     @cached_property
     def _in_order(self) -> list[str]:
@@ -164,7 +172,7 @@ class Found:
 
     def thresholds(self) -> list[Threshold]:
         """Return the best threshold of each numeric attribute, the largest sure difference first."""
-        hidden = set(self.skipped["key"])
+        hidden = set(self.skipped.loc[self.skipped["least_count"].isna(), "key"])
         first, last = self._tallies[0].numbers, self._tallies[-1].numbers
         keys = [key for key in sorted(first) if key in last and key not in hidden]
         found = [threshold(key, first[key].sides[0], last[key].sides[-1], confidence=self.confidence) for key in keys]

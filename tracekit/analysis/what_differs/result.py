@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tracekit.analysis.what_differs.values import value_shares
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
-from tracekit.text import plural, shortened
+from tracekit.text import clean, plural, shortened
 from tracekit.weights.comparability import on_both_sides
 from tracekit.weights.known import Weighted
 
@@ -40,7 +40,9 @@ class Differences(Weighted, Shown):
     pairs
         The same for two values at once, ``other_key`` and ``other_value``: only pairs that say more than either value.
     skipped
-        Keys that were not compared: ``key``, ``reason``, ``distinct_count``, ``trace_count``.
+        Keys that were not compared: ``key``, ``reason``, ``distinct_count`` (``is_estimate``: of a store with more than
+        20,000 values), ``trace_count``.  With the reason ``rare values``, those that occur at least ``least_count``
+        times were compared.
     sides
         ``side`` (selection, baseline), ``name``, ``trace_count``.
     statement
@@ -101,13 +103,26 @@ class Differences(Weighted, Shown):
             raise ValueError(f"expected an attribute key, found {key!r}; traces.attributes['key'].unique() lists them")
         return found.table(confidence)
 
+    @property
+    def in_part(self) -> str:
+        """Of which keys only frequent values were compared, in words; empty if all values of all keys were."""
+        rows = self.skipped[self.skipped["least_count"].notna()].sort_values("distinct_count", ascending=False)
+        if not len(rows):
+            return ""
+        first, more = rows.iloc[0], f" (and of {plural(len(rows) - 1, 'other key')} alike)" * (len(rows) > 1)
+        about = "about " * bool(first["is_estimate"])
+        return (
+            f"of the {about}{first['distinct_count']:,} values of {clean(first['key'], limit=_LONG)} only those were"
+            f" compared that occur at least {plural(int(first['least_count']), 'time')}{more}"
+        )
+
     def _line(self) -> str:
         """Return the counts in one line."""
         sides = [f"{plural(side.trace_count, 'trace')} {side.name!r}" for side in self.source]
         tables = {"difference": self.table, "threshold": self.thresholds, "pair": self.pairs}
         found = [plural(int(table["is_significant"].sum()), name) for name, table in tables.items()
                  if table["is_significant"].any()]  # fmt: skip
-        parts = [" and ".join(sides), *(found or ["no significant difference"])]
+        parts = [" and ".join(sides), *(found or ["no significant difference"]), self.in_part]
         parts.append(on_both_sides(self.shared_trace_count, [side.trace_count for side in self.source]))
         return f"Differences({', '.join(filter(None, parts))})"
 

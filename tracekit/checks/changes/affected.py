@@ -246,7 +246,7 @@ def affected_finding(found: Affected) -> Finding:
         Estimate(value, "ratio", low, high, requests),
         found.table.head(20),
         slowest_of(band.sides[0][0], found.now),
-        method=METHOD,
+        method=f"{METHOD}{in_part(found.differences)}",
         values={
             "key": found.key,
             "values": named["value"].tolist(),
@@ -261,6 +261,12 @@ def affected_finding(found: Affected) -> Finding:
         | ({} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}),
         code=f"{band.code}.values({found.key!r})",
     )
+
+
+def in_part(found: Differences) -> str:
+    """Return the sentence on keys of which only frequent values were compared; empty without any."""
+    words = found.in_part
+    return f" {words[0].upper()}{words[1:]}." if words else ""
 
 
 def _who(found: Affected, named: pd.DataFrame) -> str:
