@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
-from tracekit.checks.case import Case
+from tracekit.checks.case import Case, build_case
 from tracekit.checks.merged import Merged
 from tracekit.checks.registry import CHECKS, run_check
 from tracekit.checks.sampling.unseen_paths import path_codes, path_numbers
@@ -112,13 +112,83 @@ def test_every_check_is_made_or_named(traces, analysis, tmp_path):
         assert check.by_parts == any(name.startswith(check.name) for name in made)
 
 
+def requests_of(traces, by="service"):
+    """Counts of requests by service and minute, or by route, of one service or route too few, and one unseen."""
+    rng = np.random.default_rng(6)
+    root = traces.spans[traces.spans["parent_span_id"].isna()]
+    if by == "route":
+        route = traces.attribute("http_route")[root.index].astype(object).fillna(root["operation"].astype(object))
+        names = [*sorted(route.unique())[1:], "GET /unseen"]
+        return pd.DataFrame({"route": names, "count": rng.integers(400, 4000, len(names))})
+    names = sorted(traces.spans.loc[traces.spans["kind"] == "SERVER", "service_name"].astype(str).unique())
+    begin = pd.date_range(root["start_time"].min().floor("min"), periods=3, freq="min")
+    rows = [
+        {"service": name, "time": time, "count": int(rng.integers(40, 4000)) if name != "cart" else 1}
+        for name in [*names[1:], "billing"]
+        for time in begin
+    ]
+    return pd.DataFrame(rows)
+
+
+JOINED = ("rate.observed", "coverage.funnel", "mix.head", "weights.sanity", "counts.join")
+
+
+@pytest.mark.parametrize("by", ["service", "route"])
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_request_counts_are_compared_with_the_traces_of_all_parts(traces, count, by, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    requests = requests_of(traces, by)
+    checks = 0
+    for analysis in (tk.sampling, tk.quality):
+        found, expected = (
+            [one for one in analysis(each, requests=requests) if one.check in {*JOINED, "absence"}]
+            for each in (store, traces)
+        )
+        agree(found, expected)
+        assert [one.assumptions for one in found] == [one.assumptions for one in expected]
+        checks += len({one.check for one in found if one.status != "not_assessable"} - {"absence"})
+    assert checks == len(JOINED)
+    mixes = [tk.sample_mix(each, requests=requests) for each in (store, traces)]
+    same(mixes[0].table, mixes[1].table)
+    assert mixes[0].headlines == mixes[1].headlines
+
+
+@settings(max_examples=5, deadline=None)
+@given(count=st.integers(1, 9), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+def test_counted_traces_add_up_in_any_order(tmp_path_factory, count, seed, order):
+    traces = damaged().head(80)
+    store = split(traces, tmp_path_factory.mktemp("any") / "a.parquet", count, seed)
+    numbers = list(range(store.part_count))
+    order.shuffle(numbers)
+    shuffled = TraceStore(store.path, store._marker, tuple(numbers), on=1)
+    requests = requests_of(traces)
+    found, expected = (build_case(each, requests=requests).tally for each in (shuffled, traces))
+    for name in ("frame", "bins", "unmatched"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name))
+    assert found.outside_count == expected.outside_count
+    assert len(expected.unmatched)
+
+
+def test_counts_of_another_period_are_named(traces, tmp_path):
+    store = split(traces, tmp_path / "a.parquet", 3)
+    requests = pd.DataFrame({"time": ["2020-01-01 00:00"], "end": ["2020-01-01 01:00"], "count": [100]})
+    said = [
+        next(one.headline for one in tk.sampling(each, requests=requests) if one.check == "rate.observed")
+        for each in (store, traces)
+    ]
+    assert said[0] == said[1]
+    assert "they cover 2020-01-01 00:00 to 2020-01-01 01:00 UTC" in said[0]
+
+
 def test_data_to_join_is_refused_with_a_store(traces, tmp_path):
     store = split(traces, tmp_path / "a.parquet", 2)
-    requests = pd.DataFrame({"count": [100]})
-    with pytest.raises(ValueError, match="expected no requests= with a store, which is read part by part; take"):
-        tk.sampling(store, requests=requests)
-    with pytest.raises(ValueError, match="expected no requests=, prices= with a store"):
-        tk.quality(store, requests=requests, prices={"recorded": 5.0})
+    log = pd.DataFrame({"trace_id": ["1" * 32]})
+    with pytest.raises(ValueError, match="expected no log= with a store, which is read part by part; take"):
+        tk.sampling(store, log=log)
+    with pytest.raises(ValueError, match="expected no log=, prices= with a store"):
+        tk.quality(store, log=log, prices={"recorded": 5.0})
+    with pytest.raises(ValueError, match="expected no log= with a store"):
+        tk.sample_mix(store, log=log)
     with pytest.raises(ValueError, match="expected a TraceStore with on="):
         tk.quality(traces, on=2)
 

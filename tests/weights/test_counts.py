@@ -9,9 +9,14 @@ from checks.sampling.simulators import EPOCH_NS, traces_of
 
 from tracekit import TraceSet
 from tracekit.weights.counts import counts_of_log, log_columns, read_counts
-from tracekit.weights.tally import entry_rows, stratum_codes, tally
+from tracekit.weights.tally import HoldsTraces, entry_rows, stratum_codes, tally
 
 MINUTE = 60 * 10**9
+
+
+def tallied(traces, counts):
+    """Requests compared with traces."""
+    return tally(HoldsTraces(counts)(traces), counts)
 
 
 def test_names_of_columns_and_forms_of_status():
@@ -177,7 +182,7 @@ def test_a_trace_counts_once_for_each_service_it_reaches():
     shop = _shop()
     assert entry_rows(shop, by_service=False).tolist() == [0, 3, 6]
     assert entry_rows(shop, by_service=True).tolist() == [0, 1, 3, 4, 6]
-    both = tally(shop, read_counts(pd.DataFrame({"service": ["web", "cart", "mail"], "count": [60, 40, 9]})))
+    both = tallied(shop, read_counts(pd.DataFrame({"service": ["web", "cart", "mail"], "count": [60, 40, 9]})))
     assert both.frame.set_index("service_name")["traces"].to_dict() == {"cart": 2, "mail": 0, "web": 3}
     assert both.outside_count == 0
 
@@ -186,7 +191,7 @@ def test_traces_outside_the_windows_and_of_other_strata_are_counted_and_left_out
     shop = _shop()
     first = pd.Timestamp(EPOCH_NS, unit="ns", tz="UTC")
     frame = pd.DataFrame({"time": [first, first + pd.Timedelta("1min")], "service": "web", "count": [30, 30]})
-    both = tally(shop, read_counts(frame))
+    both = tallied(shop, read_counts(frame))
     assert both.outside_count == 1
     assert both.frame["traces"].tolist() == [2]
     assert both.bins["traces"].tolist() == [1, 1]
@@ -196,11 +201,11 @@ def test_traces_outside_the_windows_and_of_other_strata_are_counted_and_left_out
 
 def test_uncounted_services_are_distinguished_from_missing_strata():
     shop = _shop()
-    forgotten = tally(shop, read_counts(pd.DataFrame({"service": ["web"], "status": [500], "count": [30]})))
+    forgotten = tallied(shop, read_counts(pd.DataFrame({"service": ["web"], "status": [500], "count": [30]})))
     assert forgotten.frame["traces"].tolist() == [1]
     assert forgotten.uncounted_services == ["cart"]
     assert forgotten.unmatched_count == 2
-    strangers = tally(shop, read_counts(pd.DataFrame({"service": ["ledger"], "count": [30]})))
+    strangers = tallied(shop, read_counts(pd.DataFrame({"service": ["ledger"], "count": [30]})))
     assert (strangers.uncounted_services, strangers.unmatched_count) == ([], 5)
 
 
@@ -210,7 +215,7 @@ def test_a_counted_stratum_without_a_row_for_a_window_had_no_requests():
     times = [first, first + pd.Timedelta("1min"), first + pd.Timedelta("2min")]
     frame = pd.DataFrame({"time": times, "status": [200, 200, 200], "count": [30, 30, 30]})
     frame = pd.concat([frame, pd.DataFrame({"time": times[:1], "status": [500], "count": [4]})])
-    both = tally(shop, read_counts(frame.reset_index(drop=True)))
+    both = tallied(shop, read_counts(frame.reset_index(drop=True)))
     assert both.frame.set_index("status_class")[["requests", "traces"]].to_dict("index") == {
         "2xx": {"requests": 90.0, "traces": 2},
         "5xx": {"requests": 4.0, "traces": 1},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.partials import in_memory
+from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.checks.expectations import Expected, expectations
 from tracekit.schema import ParentState
 from tracekit.stats.weighted_rates import clustered_rates
@@ -27,7 +27,7 @@ from tracekit.weights.log_strata import log_tally
 from tracekit.weights.receipts import moment_ns, read_receipts
 from tracekit.weights.resolve import Evidence, resolve_weights
 from tracekit.weights.rule_formats import sampling_rules
-from tracekit.weights.tally import Tally, tally
+from tracekit.weights.tally import Held, HoldsTraces, Tally, tally
 from tracekit.weights.trace_state import probabilities
 
 if TYPE_CHECKING:
@@ -267,10 +267,16 @@ class Case:
     # ------------------------------------------------------------------ requests compared with traces
 
     @cached_property
+    def held(self) -> Held:
+        """Traces by the strata of the counts, of a store from its parts; needs counts."""
+        assert self.counts is not None
+        return over_parts(self.source, HoldsTraces(self.counts), Held.plus).state
+
+    @cached_property
     def tally(self) -> Tally:
         """Requests compared with traces; needs counts."""
         assert self.counts is not None
-        return tally(self.traces, self.counts)
+        return tally(self.held, self.counts)
 
     @cached_property
     def joined(self) -> Tally | None:
@@ -282,7 +288,7 @@ class Case:
     @cached_property
     def join_needed(self) -> str:
         """Missing input to compare requests with traces; empty if nothing is missing."""
-        if self.joined is None or not len(self.traces):
+        if self.joined is None or not len(self.traces):  # a log is joined with traces in memory
             return self.counts_needed
         if self.joined.outside_count == len(self.traces):
             logged = len(self.log) if self.log is not None else 0
@@ -302,12 +308,12 @@ class Case:
         """Missing input to compare request counts with traces; empty if nothing is missing."""
         if self.counts is None:
             return "request counts"
-        if not len(self.traces):
+        if not self.held.trace_count:
             return "traces"
-        if self.tally.outside_count == len(self.traces):
+        if self.tally.outside_count == self.held.trace_count:
             frame = self.counts.frame
             theirs = _period(int(frame["start_ns"].min()), int(frame["end_ns"].max()))
-            ours = _period(int(self.start_ns.min()), int(self.start_ns.max()))
+            ours = _period(self.held.first_ns, self.held.last_ns)
             notes = "".join(f" ({note})" for note in self.counts.notes)
             return f"request counts of the same period: they cover {theirs}{notes}, the traces {ours}"
         if not self.tally.frame["traces"].sum():
@@ -380,6 +386,14 @@ def build_case(
         by_log,
         logs=logs,
     )
+
+
+def check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for data that are joined with traces in memory, with a store."""
+    names = [f"{name}=" for name, value in given.items() if value is not None]
+    if names and not isinstance(traces, TraceSet):
+        advice = "take a random sample of the parts: store.sample(spans=1_000_000).load()"
+        raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")
 
 
 def _is_from_rules(weights: Weights) -> bool:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case
+from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case, check_joined
 from tracekit.checks.quality.cost import PRICES
 from tracekit.checks.registry import run_topic
-from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from tracekit.checks.logs.result import Logs
     from tracekit.findings import Findings
     from tracekit.parts import On, Parts
+    from tracekit.traces import TraceSet
 
 
 def patterns(
@@ -143,7 +143,7 @@ def quality(
     ------
     ValueError
         A setting out of range, an unknown check, invalid counts (the message contains the row), or a store with data to
-        join (``requests``, ``log``, ``received``, ``logs``, ``prices``).
+        join (``log``, ``received``, ``logs``, ``prices``).
 
     Notes
     -----
@@ -161,7 +161,7 @@ def quality(
     """
     check_traces(traces, "quality", stores=True)
     check_on(on, traces)
-    _check_joined(traces, {"requests": requests, "log": log, "received": received, "logs": logs, "prices": prices})
+    check_joined(traces, {"log": log, "received": received, "logs": logs, "prices": prices})
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(
@@ -238,7 +238,7 @@ def sampling(
     ------
     ValueError
         Invalid rules, counts or expectations (the message contains the rule or row), or a store with data to join
-        (``rules``, ``requests``, ``log``, ``received``).
+        (``rules``, ``log``, ``received``).
 
     Notes
     -----
@@ -257,7 +257,7 @@ def sampling(
     """
     check_traces(traces, "sampling", stores=True)
     check_on(on, traces)
-    _check_joined(traces, {"rules": rules, "requests": requests, "log": log, "received": received})
+    check_joined(traces, {"rules": rules, "log": log, "received": received})
     case = build_case(
         placed(traces, on),
         rules=rules,
@@ -271,11 +271,3 @@ def sampling(
         count_log=True,
     )
     return run_topic(case, "sampling")
-
-
-def _check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
-    """Raise ValueError for other data than spans with a store."""
-    names = [f"{name}=" for name, value in given.items() if value is not None]
-    if names and not isinstance(traces, TraceSet):
-        advice = "take a random sample of the parts: store.sample(spans=1_000_000).load()"
-        raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")

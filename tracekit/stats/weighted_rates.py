@@ -339,6 +339,33 @@ def weighted_total(probability: Array, amounts: Array, *, confidence: float = 0.
     return Rate(value, low, value + half, len(pi), int((y != 0).sum()), effective_n(1 / pi), "window")
 
 
+def total_count(number: int, total: float, squares: float, *, confidence: float = 0.95) -> Rate:
+    """Return the number of traces in the window, recorded or not, from sums that add up over parts.
+
+    Parameters
+    ----------
+    number
+        Recorded traces.
+    total, squares
+        Sums of 1 / p and of its square, where p is the inclusion probability of each.
+    confidence
+        Confidence level.
+
+    Returns
+    -------
+    Rate
+        As ``weighted_total`` of as many ones.
+
+    Examples
+    --------
+    >>> total_count(50, 500.0, 5000.0) == weighted_total(np.full(50, 0.1), np.ones(50))
+    True
+    """
+    half = normal_quantile(confidence) * float(np.sqrt(max(squares - total, 0.0)))
+    n_effective = total**2 / squares if squares else 0.0
+    return Rate(total, max(float(number), total - half), total + half, number, number, n_effective, "window")
+
+
 class WeightEffect(NamedTuple):
     """An unweighted and a weighted ratio, and the significance of their difference."""
 

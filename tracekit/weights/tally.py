@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
     from tracekit.weights.counts import Counts
+
+
+_LATEST: Final = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,67 @@ class Tally:
         return int(rows["traces"].sum())
 
 
-def tally(traces: TraceSet, counts: Counts) -> Tally:
+@dataclass(frozen=True)
+class Held:
+    """Traces by the strata and windows of request counts; those of parts add.
+
+    Parameters
+    ----------
+    frame
+        One row per stratum and window: the dimensions, ``start_ns`` of the window, and ``traces``.
+    outside_count
+        Traces that begin outside all windows.
+    trace_count
+        All traces.
+    first_ns, last_ns
+        First and last start of a root.
+    root_services
+        Services that traces begin with.
+    """
+
+    frame: pd.DataFrame
+    outside_count: int
+    trace_count: int
+    first_ns: int
+    last_ns: int
+    root_services: frozenset[str]
+
+    def plus(self, other: Held) -> Held:
+        """Return those of two parts."""
+        both = pd.concat([self.frame, other.frame], ignore_index=True)
+        keys = [name for name in both if name != "traces"]
+        return Held(
+            both.groupby(keys, dropna=False)[["traces"]].sum().reset_index(),
+            self.outside_count + other.outside_count,
+            self.trace_count + other.trace_count,
+            min(self.first_ns, other.first_ns),
+            max(self.last_ns, other.last_ns),
+            self.root_services | other.root_services,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class HoldsTraces:
+    """Returns the traces of a part by the strata and windows of request counts."""
+
+    counts: Counts
+
+    def __call__(self, traces: TraceSet) -> Held:
+        """Return those of some traces."""
+        root, service = traces.forest.root_row, traces.codes("service_name")
+        start, begin = traces.columns.spans.start_ns[root], np.unique(service.codes[root])
+        limits = int(start.min(initial=_LATEST)), int(start.max(initial=-_LATEST))
+        services = frozenset(service.texts(begin[begin >= 0]))
+        return Held(*_by_stratum(traces, self.counts), len(traces), *limits, services)
+
+
+def tally(held: Held, counts: Counts) -> Tally:
     """Return how many of the counted requests have a trace."""
+    return _compare(held.frame, counts, held.outside_count)
+
+
+def _by_stratum(traces: TraceSet, counts: Counts) -> tuple[pd.DataFrame, int]:
+    """Return the traces by stratum and window, and how many begin outside all windows."""
     rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
     codes = {name: stratum_codes(traces, name, counts).take(rows) for name in counts.dimensions}
     window, starts = window_of(traces.columns.spans.start_ns[rows], counts)
@@ -69,9 +131,9 @@ def tally(traces: TraceSet, counts: Counts) -> Tally:
     group, labels = group_codes({name: (c.codes, c.labels) for name, c in columns.items()}, int(inside.sum()))
     trace = traces.forest.trace[rows[inside]]
     seen = _distinct(group, trace, len(labels["start_ns"]))
-    held = pd.DataFrame(labels | {"traces": seen})
-    held["start_ns"] = held["start_ns"].astype(np.int64)
-    return _compare(held, counts, outside)
+    found = pd.DataFrame(labels | {"traces": seen})
+    found["start_ns"] = found["start_ns"].astype(np.int64)
+    return found, outside
 
 
 def _distinct(group: Array, trace: Array, groups: int) -> Array:

@@ -45,6 +45,14 @@ def agree(found, expected):
         assert one.estimate.n == other.estimate.n
 
 
+def mixed(kinds, sides, folder):
+    """The current traces and the baseline, each in memory or as a store."""
+    return [
+        split(side, folder / f"{at}.parquet", 4 - at) if kind == "store" else side
+        for at, (kind, side) in enumerate(zip(kinds.split(", "), sides, strict=True))
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 7, 64])
 @pytest.mark.parametrize("pattern", MADE, ids=lambda pattern: pattern.check)
 def test_every_pattern_is_found_in_parts(pattern, count, tmp_path):
@@ -71,11 +79,7 @@ def test_a_baseline_is_compared(kinds, tmp_path):
     traces, before = planted("patterns.n_plus_one"), planted("patterns.n_plus_one", seed=3).head(200)
     expected = tk.patterns(traces, before, checks=["patterns.n_plus_one"])
     assert "In the baseline" in expected[0].headline
-    stored = split(traces, tmp_path / "a.parquet", 4), split(before, tmp_path / "b.parquet", 3)
-    sides = [
-        one if kind == "store" else other
-        for kind, one, other in zip(kinds.split(", "), stored, (traces, before), strict=True)
-    ]
+    sides = mixed(kinds, (traces, before), tmp_path)
     agree(tk.patterns(*sides, checks=["patterns.n_plus_one"], on=1), expected)
 
 
@@ -169,11 +173,7 @@ def test_lag_is_compared_with_that_of_a_baseline(kinds, tmp_path):
     traces, before = mailed(240), mailed(200, is_lagging=False)
     expected = tk.patterns(traces, before, checks=["patterns.consumer_lag"])
     assert "in the baseline" in expected[0].headline
-    stored = split(traces, tmp_path / "a.parquet", 4), split(before, tmp_path / "b.parquet", 3)
-    sides = [
-        one if kind == "store" else other
-        for kind, one, other in zip(kinds.split(", "), stored, (traces, before), strict=True)
-    ]
+    sides = mixed(kinds, (traces, before), tmp_path)
     agree(tk.patterns(*sides, checks=["patterns.consumer_lag"], on=1), expected)
 
 

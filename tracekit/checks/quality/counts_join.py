@@ -25,7 +25,7 @@ def counts_join(case: Case) -> list[Finding]:
     """
     if case.counts is None:
         return [not_assessable(CHECK, _SUBJECT, "request counts")]
-    if not len(case.traces):
+    if not case.held.trace_count:
         return [not_assessable(CHECK, _SUBJECT, "traces")]
     tally = case.tally
     rows = tally.bins if len(tally.bins) else tally.frame

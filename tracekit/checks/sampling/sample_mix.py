@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case
+from tracekit.checks.case import build_case, check_joined
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 AXES = ("strata", "hours")
@@ -58,23 +60,26 @@ class SampleMix(Shown):
 
 
 def sample_mix(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
     margin: float = 0.10,
     confidence: float = 0.95,
+    on: On = None,
 ) -> SampleMix:
     """Return the over- and under-sampled routes, methods, statuses, services and hours.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces, or a store of them.
     requests, log, margin
         As for ``tk.sampling``; ``requests`` take precedence.
     confidence
         Confidence level.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -84,7 +89,7 @@ def sample_mix(
     Raises
     ------
     ValueError
-        Invalid counts; the message contains the row.
+        Invalid counts (the message contains the row), a store with ``log``, or ``on`` without a store.
 
     Notes
     -----
@@ -102,8 +107,12 @@ def sample_mix(
     >>> mix.table.set_index("stratum").loc["/pay", ["request_share", "trace_share"]].tolist()
     [0.75, 0.8]
     """
-    check_traces(traces, "sample_mix")
-    case = build_case(traces, requests=requests, log=log, margin=margin, confidence=confidence, count_log=True).weighted
+    check_traces(traces, "sample_mix", stores=True)
+    check_on(on, traces)
+    check_joined(traces, {"log": log})
+    case = build_case(
+        placed(traces, on), requests=requests, log=log, margin=margin, confidence=confidence, count_log=True
+    ).weighted
     found = traffic_mix(case)
     axes = AXES if case.counts is not None and case.counts.dimensions else AXES[1:]
     parts = [

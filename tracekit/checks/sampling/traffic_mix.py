@@ -40,9 +40,7 @@ def traffic_mix(case: Case) -> list[Finding]:
     keys = list(case.counts.dimensions)
     table = case.tally.frame
     if "service_name" in keys:
-        root = case.traces.codes("service_name").take(case.traces.forest.root_row)
-        begin = {root.labels[code] for code in np.unique(root.codes[root.codes >= 0])}
-        table = table[table["service_name"].isin(begin)]
+        table = table[table["service_name"].isin(case.held.root_services)]
     found = [_axis(case, table, keys, "strata")] if keys else []
     if len(case.tally.bins):
         hours = case.tally.bins.assign(hour=case.tally.bins["start_ns"] // _HOUR_NS)

@@ -16,7 +16,7 @@ from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums
 from tracekit.stats.minimum_effect import judge
-from tracekit.stats.weighted_rates import rates, weighted_total
+from tracekit.stats.weighted_rates import rates, total_count
 from tracekit.text import count, factor, factor_range, plural, ratio, ratio_range, round_ratio
 from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN
 from tracekit.weights.trace_state import randomness, threshold
@@ -215,7 +215,8 @@ def _sum_against_requests(case: Case) -> tuple[str, str]:
         or case.counts_needed
     ):
         return "ok", ""
-    total = weighted_total(case.probability[case.base], np.ones(int(case.base.sum())), confidence=case.confidence)
+    used = case.result(WEIGHTS_USED)
+    total = total_count(used.base_count, used.represented, used.squares, confidence=case.confidence)
     requested = case.counts.total
     low, high = total.low / requested, total.high / requested
     verdict = judge(low, high, case.margin)

@@ -22,8 +22,8 @@ class WeightsUsed(NamedTuple):
         Counts and sums of all of them.
     largest
         The largest weight.
-    base_count, represented
-        Traces of the probability sample, and the requests that they stand for.
+    base_count, represented, squares
+        Traces of the probability sample, the requests that they stand for, and the sum of the squares of these numbers.
     least, most
         Smallest and largest probability of these traces; infinite and 0 without any.
     unequal_count, rootless_count
@@ -36,6 +36,7 @@ class WeightsUsed(NamedTuple):
     largest: float
     base_count: int
     represented: float
+    squares: float
     least: float
     most: float
     unequal_count: int
@@ -49,6 +50,7 @@ class WeightsUsed(NamedTuple):
             max(self.largest, other.largest),
             self.base_count + other.base_count,
             self.represented + other.represented,
+            self.squares + other.squares,
             min(self.least, other.least),
             max(self.most, other.most),
             self.unequal_count + other.unequal_count,
@@ -72,6 +74,7 @@ def _used(case: Case) -> WeightsUsed:
         float(weights.value.max(initial=0.0)),
         len(chosen),
         float(np.sum(1 / chosen)),
+        float(np.sum(1 / chosen**2)),
         float(chosen.min(initial=np.inf)),
         float(chosen.max(initial=0.0)),
         unequal,
