@@ -713,3 +713,83 @@ def test_a_full_stack_is_no_crash():
         outcomes.add(str(down(left))[:20])
     assert outcomes <= {"[" * 20, "('JSON_TOO_DEEP', [1])"[:20]}
     assert "[" * 20 in outcomes
+
+
+# -------------------------------------------------------------------------------------------------- runs of items
+
+
+def whole_items(data, offset, *, seen, damaged):
+    """Load the items at the beginning of the data that are whole and not odd."""
+    text, at = data.decode("utf-8", "surrogateescape"), 0
+    stop, count = 0, 0
+    while count < 3:
+        at += len(text[at:]) - len(text[at:].lstrip(" \n,"))
+        try:
+            value, at = json.JSONDecoder().raw_decode(text, at)
+        except json.JSONDecodeError:
+            return stop, True
+        if not isinstance(value, dict) or value.get("damaged") in damaged:
+            return stop, False
+        end = len(text[:at].encode("utf-8", "surrogateescape"))
+        seen.append((value, offset + stop + data[stop:end].index(b"{")))
+        stop, count = end, count + 1
+    return stop, False
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "\u00e9", "damaged"]), SCALARS, max_size=3), max_size=40),
+       st.integers(1, 3000), st.sampled_from([None, 2]), st.booleans(), st.randoms())  # fmt: skip
+def test_runs_of_items_are_the_items_at_their_offsets(items, size, indent, ascii_only, rng):
+    damaged = [rng.choice(items).get("damaged")] if items and rng.random() < 0.5 else []
+    text = json.dumps({"before": ["x" * rng.randrange(3000)], "list": items, "after": [{}]}, ensure_ascii=ascii_only,
+                      indent=indent)  # fmt: skip
+    data = b" " + text.encode()
+    reader, seen = pull(data, size, size), []
+    reader._ahead = rng.choice([1, 8, 64])
+    for key in reader.keys():
+        if key == "before":
+            continue
+        for _ in reader.items():
+            if not reader.run(lambda data, offset: whole_items(data, offset, seen=seen, damaged=damaged)):
+                seen.append((offset := reader.offset, reader.value())[::-1])
+    assert (reader.peek(), reader.offset) == ("", len(data))
+    assert [value for value, _ in seen] == [*items, {}]
+    for value, offset in seen:
+        assert json.JSONDecoder().raw_decode(data[offset:].decode())[0] == value
+
+
+def read_in_runs(reader, seen, errors):
+    """Read a list in runs, and one by one what no run takes."""
+    for _ in reader.items():
+        if not reader.run(lambda data, offset: whole_items(data, offset, seen=seen, damaged=[])):
+            try:
+                seen.append((reader.value(), reader.offset))
+            except JsonError as error:
+                if not error.recoverable:
+                    raise
+                errors.append(error)
+
+
+def test_damage_behind_a_run_has_its_offset_and_what_is_around_it():
+    start = b'[{"a": "\xc3\xa9"}, ' + b'{"a": 1}, ' * 200
+    data = start + b'{"a": "\xff"}, {"a": 2}, {"a": x'
+    reader, seen, errors = pull(data, 50, 50), [], []
+    reader._ahead = 64
+    with pytest.raises(JsonError) as found:
+        read_in_runs(reader, seen, errors)
+    assert [(error.code, error.offset) for error in errors] == [("ENC_INVALID_UTF8", len(start) + 7)]
+    assert errors[0].raw.startswith(b'{"a": "\xff"}')
+    assert len(seen) == 202
+    assert seen[-1][0] == {"a": 2}
+    assert (found.value.code, found.value.offset) == ("JSON_SYNTAX", len(data) - 1)
+    assert found.value.raw == b'{"a": x'
+
+
+def test_an_error_behind_a_run_shows_the_end_of_the_run():
+    data = b"[" + '{"a": "\u00e9"}, '.encode() * 200 + b'{"a": 2} x'
+    reader = pull(data, 50, 50)
+    reader._ahead = 64
+    with pytest.raises(JsonError, match="expected ',' or ']', found 'x'") as found:
+        read_in_runs(reader, [], [])
+    assert found.value.offset == len(data) - 1
+    assert found.value.raw.decode() == data.decode()[-51:]

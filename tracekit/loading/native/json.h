@@ -360,13 +360,24 @@ class Reader {
     while (p < end && is_digit(*p)) p++;
   }
 
-  // Passes over the spaces of an indented line.
+  // Passes over the spaces of an indented line; may leave some for ``blank``.
   void indent() {
+#if defined(TRACEKIT_SSE2) && defined(__GNUC__)
+    const __m128i space = _mm_set1_epi8(' ');
+    for (; end - p >= 16; p += 16) {
+      const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+      const unsigned other = ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(v, space))) & 0xFFFFu;
+      if (!other) continue;
+      p += __builtin_ctz(other);
+      return;
+    }
+#else
     constexpr std::uint64_t SPACES = 0x2020202020202020u;
     for (std::uint64_t next; end - p >= 8; p += 8) {
       std::memcpy(&next, p, 8);
       if (next != SPACES) return;
     }
+#endif
   }
 
   static void check(const Text& text) {

@@ -21,6 +21,7 @@ stream.  Whatever a loop leaves unread is skipped, so a caller may ``break`` any
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -112,23 +113,35 @@ class JsonPull(JsonWindow):
         """
         while True:
             self._size = max(self._size, self._ahead)
-            while len(self._text) - self._at < self._ahead and self._fill(self._size):
-                pass
-            text = self._text[self._at : self._at + self._ahead]
-            try:
-                data = text.encode()
-            except UnicodeEncodeError:  # from bytes that are not UTF-8
+            raw = self._undecoded(self._ahead)
+            data, count = self._decoded(self._ahead) if raw is None else (_whole(raw), len(raw))
+            if data is None:  # not UTF-8
+                self._decode_rest()
                 return False
             stop, may_be_cut = load(data, self.offset)
             if stop:
-                self._pass_over(self._at + (stop if text.isascii() else len(data[:stop].decode())))
+                if raw is None:
+                    self._pass_over(self._at + (stop if len(data) == count else len(data[:stop].decode())))
+                else:
+                    self._pass_undecoded(data, stop)
                 self._unread = False
                 self._ahead = min(max(2 * self._ahead if 2 * stop > len(data) else 2 * stop, _LEAST_AHEAD), _MOST_AHEAD)
                 return True
-            if not may_be_cut or len(text) < self._ahead or self._ahead >= _MOST_AHEAD:
+            if not may_be_cut or count < self._ahead or self._ahead >= _MOST_AHEAD:
                 self.is_large = may_be_cut
+                self._decode_rest()
                 return False
             self._ahead = min(4 * self._ahead, _MOST_AHEAD)
+
+    def _decoded(self, least: int) -> tuple[bytes | None, int]:
+        """Return so many of the next characters as bytes, and their number; None if not all are UTF-8."""
+        while len(self._text) - self._at < least and self._fill(self._size):
+            pass
+        text = self._text[self._at : self._at + least]
+        try:
+            return text.encode(), len(text)
+        except UnicodeEncodeError:
+            return None, len(text)
 
     def more(self) -> bool:
         """Move to the next document of the stream, skipping the rest of the present one."""
@@ -279,6 +292,17 @@ class JsonPull(JsonWindow):
             if not self._level or self.peek() in {",", "]", "}"}:
                 self._refuse("JSON_SYNTAX", f"{message}; value skipped", offset, raw)
         self._fail("JSON_SYNTAX", f"{message}; the rest was not read", offset, raw)
+
+
+def _whole(data: bytes) -> bytes | None:
+    """Return bytes without a character that is cut off at their end, None if they are not UTF-8."""
+    if data.isascii():
+        return data
+    try:
+        _, end = codecs.utf_8_decode(data, "strict", False)  # noqa: FBT003 - the interface's
+    except UnicodeDecodeError:
+        return None
+    return data[:end]
 
 
 def _huge(max_bytes: int) -> str:

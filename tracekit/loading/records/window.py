@@ -24,6 +24,7 @@ _BODY = re.compile(r'[^"\\]*(?:\\.[^"\\]*){0,999}', re.DOTALL)  # bounded: a rep
 _BONE = re.compile(r'[{}\[\]"]')
 _NEAR_BONES = 1000
 _FAR = 1 << 16
+_FEW = 1 << 10
 _CONTEXT = 50
 _KEPT = 250  # characters before the present position, for excerpts
 
@@ -85,6 +86,7 @@ class JsonWindow:
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._meter = DepthMeter(limit=max_depth)
         self._text = ""
+        self._raw, self._raw_at = b"", 0  # what comes behind the text, from this index on, before the stream goes on
         self._at = 0  # index in the text of what comes next
         self._counted = 0  # an index in the text with a known byte offset,
         self._offset: int = getattr(stream, "offset", 0) if offset is None else offset  # and this offset
@@ -116,7 +118,7 @@ class JsonWindow:
                 return first
             self._at = _end(_SPACE, self._text, self._at)
             if self._at >= len(self._text):
-                if not self._fill(self._size):
+                if not self._fill(_FEW if self._raw_at < len(self._raw) else self._size):
                     return ""
             elif self._text[self._at] == "\0":
                 self._pass_nuls()
@@ -144,7 +146,10 @@ class JsonWindow:
         """Read about this many more bytes and drop most of the text already read; return False at the end."""
         if self._ended:
             return False
-        data = self._stream.read(size)
+        data = self._raw[self._raw_at : self._raw_at + size]
+        self._raw_at += len(data)
+        if not data:
+            data, self._raw, self._raw_at = self._stream.read(size), b"", 0
         self._ended = not data
         more = self._decoder.decode(data, self._ended)
         self._offset = self.offset
@@ -158,6 +163,47 @@ class JsonWindow:
         if not (more.isascii() or _is_clean(more)):
             self._bad_until = self._dropped + len(self._text)
         return bool(data or more)
+
+    def _undecoded(self, least: int) -> bytes | None:
+        """Return the next bytes, as many if there are; None where the nesting of the text was followed farther on."""
+        if self._followed > self._at:
+            return None
+        self._follow(self._at)
+        self._offset = self.offset
+        behind = self._text[self._at :].encode("utf-8", "surrogateescape") + self._decoder.getstate()[0]
+        self._decoder.reset()
+        self._ended = self._ended and not behind
+        if len(behind) > self._raw_at:
+            self._raw, self._raw_at = behind + self._raw[self._raw_at :], len(behind)
+        self._raw_at -= len(behind)
+        self._keep(self._text[: self._at], self._dropped + self._at)
+        self._bad_until = min(self._bad_until, self._dropped + self._at)
+        missing = least - len(self._raw) + self._raw_at
+        if missing > 0:
+            pieces = [self._raw[self._raw_at :]]
+            while missing > 0 and (more := self._stream.read(max(missing, _FAR))):
+                pieces.append(more)
+                missing -= len(more)
+            self._raw, self._raw_at = b"".join(pieces), 0
+        return self._raw[self._raw_at : self._raw_at + least]
+
+    def _pass_undecoded(self, data: bytes, stop: int) -> None:
+        """Move to the end of whole values among the bytes that ``_undecoded`` returned."""
+        near = data[max(stop - _KEPT, 0) : stop].decode("utf-8", "surrogateescape")
+        self._offset += stop
+        self._raw_at += stop
+        self._keep(near if stop >= _KEPT else self._text + near, self._dropped + self._at + stop)
+
+    def _decode_rest(self) -> None:
+        """Make text of all bytes that were read, so that a damaged value is read as if there had been no bytes."""
+        if self._raw_at < len(self._raw):
+            self._fill(len(self._raw) - self._raw_at)
+
+    def _keep(self, text: str, position: int) -> None:
+        """Keep the end of the text before the present position, which is at least so many characters from the start."""
+        self._text = text[-_KEPT:]
+        self._at = self._counted = self._followed = len(self._text)
+        self._dropped = position - self._at
 
     def _follow(self, end: int) -> None:
         """Follow the nesting up to an index of the text."""
@@ -189,7 +235,10 @@ class JsonWindow:
 
     def _excerpt(self, start: int) -> bytes:
         """Return at most 500 bytes from an index of the text."""
-        return self._text[start : start + EXCERPT_BYTES].encode("utf-8", "surrogateescape")[:EXCERPT_BYTES]
+        found = self._text[start : start + EXCERPT_BYTES].encode("utf-8", "surrogateescape")
+        if len(self._text) < start + EXCERPT_BYTES:
+            found += self._decoder.getstate()[0] + self._raw[self._raw_at : self._raw_at + EXCERPT_BYTES]
+        return found[:EXCERPT_BYTES]
 
     def _pass_nuls(self) -> None:
         """Skip a run of NUL bytes, and add a note."""
@@ -210,6 +259,7 @@ class JsonWindow:
     def _fail(self, code: str, message: str, offset: int, raw: bytes) -> NoReturn:
         """Stop reading the stream and raise; later calls find its end."""
         self._text, self._ended, self._unread, self._followed = "", True, False, 0
+        self._raw, self._raw_at = b"", 0
         self._offset, self._at, self._counted, self._level = offset, 0, 0, 0
         raise JsonError(code, message, offset=offset, raw=raw)
 
@@ -230,6 +280,8 @@ class JsonWindow:
 
     def _found(self) -> str:
         """Return the beginning of what comes next, for a message."""
+        if self._raw_at < len(self._raw):
+            self._fill(_FEW)
         return ascii(self._text[self._at : self._at + 20])
 
     # --------------------------------------------------------------------------------------------- passing over
