@@ -10,12 +10,14 @@ from tracekit.findings import Shown
 from tracekit.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
 COLUMNS: Final = ("kind", "name", "status", "stated", "found")
 VERIFIED: Final = "verified"
+NOT_RECOMPUTED: Final = "not recomputed"
+_GOALS: Final = {"slo": "figure.objective", "prices": "figure.cost"}  # the one claim that an input is behind
 _CLOSE: Final = 1e-9  # between machines, of numbers that are summed in another order
 
 
@@ -26,10 +28,11 @@ class Verification(Shown):
     Parameters
     ----------
     table
-        One row per set of traces and claim: ``kind`` (``file``, ``traces``, ``claim``, ``value``, ``text``), ``name``,
-        ``status`` (``verified``; ``different``; ``missing``: the sources do not give this claim; ``not stated``: the
-        sources give a claim that the report lacks; ``not shown``: the text of the page is not that of the claim),
-        ``stated`` and ``found``.
+        One row per set of traces, input and claim: ``kind`` (``file``, ``traces``, ``input``, ``claim``, ``value``,
+        ``text``), ``name``, ``status`` (``verified``; ``different``; ``missing``: the sources do not give this claim;
+        ``not stated``: the sources give a claim that the report lacks; ``not shown``: the text of the page is not that
+        of the claim;
+        ``not recomputed``: a claim that is not found without an input that is not there), ``stated`` and ``found``.
     written_by, verified_by
         Version of tracekit that wrote the report, and this one; with another version claims may be worded differently.
     """
@@ -52,6 +55,8 @@ class Verification(Shown):
         claims = self.table["kind"] == "claim"
         bad = len(self.differences)
         said = "verified" if self.is_verified else f"NOT verified, {plural(bad, 'difference')}"
+        if unknown := int((self.table["status"] == NOT_RECOMPUTED).sum()):
+            said += f", {unknown:,} of them not recomputed for want of an input"
         versions = (
             ""
             if self.written_by == self.verified_by
@@ -67,9 +72,28 @@ class Verification(Shown):
 
 
 def differences(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each set of traces and each claim of two ledgers, and for each value that differs."""
+    """Yield a row for each set of traces, input and claim of two ledgers, and for each value that differs."""
     yield from _sets(stated, found)
+    one, other = (ledger.get("input_checksums", {}) for ledger in (stated, found))
+    yield from (_row("input", f"{name} checksum", one[name], other.get(name)) for name in one)
     yield from _claims(stated, found)
+
+
+def without(rows: Iterable[tuple[str, ...]], lacking: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield rows of differences; of claims that an input is lacking for, the names of these inputs.
+
+    Objective and prices are the inputs of one figure each; other inputs may be behind any claim that is not found.
+    """
+    own = {_GOALS[name] for name in lacking if name in _GOALS}
+    is_any = any(name not in _GOALS for name in lacking)
+    needs = f"needs {' and '.join(f'{name}=' for name in lacking)}"
+    for row in rows:
+        kind, name, status, stated, _ = row
+        is_claim = kind in {"claim", "value"} and status not in {VERIFIED, "not stated"}
+        is_of_goal = name.partition(" ")[0].rpartition("-")[0] in own
+        is_input = kind == "input" and name.partition(" ")[0] in lacking
+        is_unknown = is_input or (is_claim and (is_any or is_of_goal))
+        yield (kind, name, NOT_RECOMPUTED, stated, needs) if is_unknown else row
 
 
 def _sets(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -11,9 +11,9 @@ import pandas as pd
 from tracekit.arguments import check_traces
 from tracekit.errors import TracekitError
 from tracekit.investigation.investigate import investigate
-from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences
+from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences, without
 from tracekit.redaction.policy import STANDARD
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import Inputs
 from tracekit.report.ledger import ledger_in, ledger_of, not_shown, shown_count, words_of
 from tracekit.report.postmortem import facts_of
 from tracekit.report.redaction import Outgoing
@@ -57,7 +57,8 @@ def verify(
         The traces that it was made from, with the same sampling weights; of a report of stores, the stores.  Without
         traces, the spans in the report are used, if it was written with ``embed=True``.
     logs, rules, requests, deployments, slo, prices
-        The other inputs that it was made with, if any.
+        The other inputs that it was made with, if any.  Without traces, those in the report are used where none is
+        given here.
     redact
         Its policy, if that was neither the default nor None.
 
@@ -86,7 +87,8 @@ def verify(
     of the page are not compared.
 
     With the spans in the report, they are compared as they are, after redaction: that shows that the claims follow from
-    these spans, not that these spans are what was recorded.
+    these spans, and from the log lines, rules, counts, deployments and goals with them, not that these are what was
+    recorded.  Claims that need an input that is neither in the report nor given are listed as ``not recomputed``.
 
     Examples
     --------
@@ -116,17 +118,31 @@ def verify(
     if own is not None:
         traces, baseline = own.traces, own.baseline
     assert traces is not None
-    given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
-    given |= {"slo": slo, "prices": prices}
-    _check_inputs(stated, given, baseline, redact, is_own=own is not None)
-    is_plain = own is not None or stated["redacted"] == "none"  # spans in a page are redacted already
-    outgoing = None if is_plain else Outgoing.of(redact)
-    again = _again(stated["asked"], traces, baseline, given, outgoing)
-    found = ledger_of(again, outgoing, form=stated.get("form", "page"))
+    given = Inputs.of(logs=logs, rules=rules, requests=requests, deployments=deployments, slo=slo, prices=prices)
+    outgoing = None if stated["redacted"] == "none" else Outgoing.of(redact)
+    if own is not None:  # what is in a page is redacted already
+        given, outgoing = _with_own(given, own, outgoing), None
+    lacking = _lacking(stated, given, baseline)
+    if own is None:
+        _check_inputs(stated, lacking, redact)
+    try:
+        again = _again(stated["asked"], traces, baseline, given, outgoing)
+        found = ledger_of(again, outgoing, form=stated.get("form", "page"))
+    except (ValueError, TypeError) as error:
+        if own is None or not own.inputs.given:
+            raise
+        message = f"expected inputs of a report that can be used, found others in {Path(report).name}: {error}"
+        raise TracekitError(message) from error
     rows = [_as_written("claims", is_as_written)]
     rows += [] if own is None else [_as_written("spans", own.is_as_written)]
-    rows += [*differences(stated, found), *_shown(stated, words_of(page))]
+    rows += [*without(differences(stated, found), lacking), *_shown(stated, words_of(page))]
     return Verification(pd.DataFrame(rows, columns=list(COLUMNS)), stated["tracekit"], found["tracekit"])
+
+
+def _with_own(given: Inputs, own: Spans, outgoing: Outgoing | None) -> Inputs:
+    """Return the inputs in a report, and those that were given instead, redacted as it is."""
+    shown = given if outgoing is None else given.redacted(outgoing)
+    return Inputs.of(**{**own.inputs.given, **shown.given})
 
 
 def _own_spans(page: str, name: str) -> Spans:
@@ -153,24 +169,21 @@ def _page(path: Path) -> str:
         raise TracekitError(f"expected a report to read, found {path}: {error}") from error
 
 
-def _check_inputs(
-    stated: Mapping[str, Any],
-    given: Mapping[str, Any],
-    baseline: TraceSet | TraceStore | None,
-    redact: Any,
-    *,
-    is_own: bool,
-) -> None:
-    """Raise ValueError unless the inputs are those that the report was made with."""
-    needed = {name for name in stated["inputs"] if name in _OPTIONS}
-    lacking = sorted(name for name in needed if given[name] is None)
+def _lacking(stated: Mapping[str, Any], given: Inputs, baseline: TraceSet | TraceStore | None) -> list[str]:
+    """Return the inputs that the report was made with and that are not given."""
+    lacking = sorted(name for name in stated["inputs"] if name in _OPTIONS and name not in given.given)
     asked = stated["asked"]
     if baseline is None and ("baseline" in stated["inputs"] or ("baseline" in stated["sets"] and not asked)):
         lacking.append("baseline")
+    return lacking
+
+
+def _check_inputs(stated: Mapping[str, Any], lacking: Sequence[str], redact: Any) -> None:
+    """Raise ValueError unless the inputs are those that the report was made with."""
     if lacking:
         names = " and ".join(f"{name}=" for name in lacking)
         raise ValueError(f"expected {names}, which the report was made with, found none; pass the same")
-    if not is_own and stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
+    if stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
         raise ValueError("expected redact=, as the report was made with a policy of its own, found none; pass the same")
 
 
@@ -178,17 +191,16 @@ def _again(
     asked: Mapping[str, Any],
     traces: TraceSet | TraceStore,
     baseline: TraceSet | TraceStore | None,
-    given: Mapping[str, Any],
+    given: Inputs,
     outgoing: Outgoing | None,
 ) -> Standard:
     """Return the report, made again."""
     now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
-        found = investigate(now, before, steps=asked["investigate"], **given)
+        found = investigate(now, before, steps=asked["investigate"], **given.given)
         shown = found if outgoing is None else found.redacted(outgoing)
         return shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
-    goals = Goals.of(given["slo"], given["prices"])
-    return Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing)
+    return Standard.between(sides_of(now, before, **asked), given, outgoing)
 
 
 def _shown(stated: Mapping[str, Any], words: str) -> Iterator[tuple[str, ...]]:

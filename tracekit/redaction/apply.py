@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from tracekit.columns import Ragged
 from tracekit.redaction.find import IN_PLACE, KINDS, is_distinctive
 from tracekit.redaction.keys import Context
-from tracekit.redaction.leftover import LEAST, occurrences
+from tracekit.redaction.leftover import LEAST, rows_with
 from tracekit.redaction.replace import CHOSEN, replaced, substitute
 from tracekit.redaction.scan import blob_of
 from tracekit.redaction.tables import Pool, Pools, pools_of, strings
@@ -368,8 +368,8 @@ def redacted_texts(
     whole = blob_of(pool.texts)
     out = list(texts)
     left: defaultdict[int, set[str]] = defaultdict(set)
-    for at, value in occurrences(whole.data, known):
-        left[int(np.searchsorted(whole.offsets, at, "right")) - 1].add(value)
+    for row, value in rows_with(whole, known):
+        left[row].add(value)
     for row, matches in pool.found.items():
         acted = [match for match in matches if policy.action(match.kind) != "keep"]
         known |= {out[row][m.begin : m.end] for m in acted if _is_searched(out[row][m.begin : m.end], m.kind)}
@@ -384,5 +384,5 @@ def _still_there(columns: Columns, values: set[str]) -> set[str]:
     """Return the values that a redacted set contains all the same: those that are no secret in another place."""
     found: set[str] = set()
     for texts in (columns.kv.text, strings(columns.names), strings(columns.texts), strings(columns.kv.keys)):
-        found |= {value for _, value in occurrences(blob_of(texts).data, values)}
+        found |= {value for _, value in rows_with(blob_of(texts), values)}
     return found

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tracekit.redaction.find import IN_PLACE, SECRETS, Match, found_in, is_card_number, is_distinctive, merged
 from tracekit.redaction.keys import Context, context_of, is_value_of
-from tracekit.redaction.leftover import LEAST, LONG, occurrences
+from tracekit.redaction.leftover import LEAST, LONG, rows_with
 from tracekit.redaction.scan import blob_of
 from tracekit.schema import ValueType
 
@@ -220,8 +220,8 @@ def _everywhere(pools: Pools) -> None:
     for pool in pools:
         whole = blob_of(pool.texts)
         rows: dict[int, set[str]] = {}
-        for at, value in occurrences(whole.data, kinds):
-            rows.setdefault(int(np.searchsorted(whole.offsets, at, "right")) - 1, set()).add(value)
+        for row, value in rows_with(whole, kinds):
+            rows.setdefault(row, set()).add(value)
         for row, values in rows.items():
             is_machine = pool.contexts[pool.context[row]].is_machine
             more = [one for value in values for one in _of_value(pool.text(row), value, kinds[value], is_machine)]

@@ -57,6 +57,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "pa
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
+        "input_checksums": standard.input_sums,
         "sets": standard.facts,
         "form": form,
         "claims": list(_claims(*(standard.claims if form == "page" else standard.claims_in_markdown))),
