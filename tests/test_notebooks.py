@@ -11,6 +11,7 @@ from backports import zstd
 from nbclient import NotebookClient
 
 import tracekit as tk
+from tracekit.notebook_runs import run_notebook
 from tracekit.notebooks import copy_notebooks
 from tracekit.samples import sample_paths
 
@@ -229,3 +230,47 @@ def test_papermill_sets_the_parameters(tmp_path):
     run = papermill.execute_notebook(source, target, parameters={"traces_path": str(path)}, progress_bar=False)
     first = next(cell.outputs for cell in run.cells if cell.get("outputs"))
     assert first[0]["text"].startswith("shop: recorded error rate 0")
+
+
+# ------------------------------------------------------------------ as a page
+
+PICTURE = re.compile(r"data:image/(?:svg\+xml|png);base64,([A-Za-z0-9+/=]+)")
+DRAWN = re.compile(r"\btk\.(?:plot|waterfall)\(")
+QUICK = ("01", "03")  # the other ones are run by nbval; as pages they are run by a command of their own
+PAGES = [
+    pytest.param(path, marks=[] if path.name[:2] in QUICK else pytest.mark.slow, id=path.stem) for path in NOTEBOOKS
+]
+
+
+@pytest.mark.parametrize("notebook", PAGES)
+def test_a_notebook_becomes_a_page_with_its_pictures(notebook, tmp_path):
+    """Every picture of every output is in the page, as data: the page loads none from elsewhere."""
+    exporter = pytest.importorskip("nbconvert", reason="nbconvert is not installed").HTMLExporter()
+    run = run_notebook(notebook, tmp_path / "run.ipynb", {})
+    assert run.error == ""
+    node = nbformat.read(run.path, as_version=4)
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    drawing = [cell for cell in code if DRAWN.search(cell.source) and "tk.export(" not in cell.source]
+    assert [cell.source for cell in drawing if not pictures_of(cell)] == []
+    page, _ = exporter.from_notebook_node(node)
+    assert {one for cell in code for one in pictures_of(cell)} <= set(PICTURE.findall(page)) | drawn_in(page)
+    assert not re.search(r'<img[^>]+src="(?!data:)', page)
+
+
+def pictures_of(cell):
+    """The pictures in the outputs of a cell: their data, or of one that is drawn as markup, its markup."""
+    found = set()
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        text = "".join(data.get("text/html", ""))
+        found |= set(PICTURE.findall(text)) or drawn_in(text)
+        if not found and "image/svg+xml" in data:
+            found |= drawn_in("".join(data["image/svg+xml"]))
+        if not found and "image/png" in data:
+            found.add("".join(data["image/png"].split()))
+    return found
+
+
+def drawn_in(text):
+    """The pictures that are markup in a text."""
+    return set(re.findall(r"<svg\b.*?</svg>", text, re.DOTALL))

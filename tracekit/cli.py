@@ -393,11 +393,11 @@ def _write_report(
 ) -> None:
     """Write the report, then print its first screen and its findings."""
     from tracekit.cli_tables import screen_table, show  # noqa: PLC0415 - not for --help
-    from tracekit.report.goals import Goals  # noqa: PLC0415 - not for --help
+    from tracekit.report.inputs import Inputs  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    results = Standard.between(sides, logs, Goals.of(slo, prices), outgoing)
+    results = Standard.between(sides, Inputs.of(logs=logs, slo=slo, prices=prices), outgoing)
     written = write(results, output, title=title, outgoing=outgoing, embed=embed)
     show(screen_table(results.screen))
     _show_findings(results, written, outgoing)

@@ -79,7 +79,7 @@ def investigate(
     _check_postmortem(postmortem, template, length)
     if embed_spans and output is None:
         raise typer.BadParameter("spans are embedded in a report: give --output", param_hint="--embed-spans")
-    deployments = _deployments(deployment)
+    deployments = deployments_of(deployment)
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     options |= {"by_parts": by_parts, "dask": dask}
     before = read_side(baseline, **options) if baseline else None
@@ -140,7 +140,7 @@ def _told(title: str, at: int, of: int) -> None:
         typer.echo(f"\r{words:<{_WIDTH}}\r", err=True, nl=False)
 
 
-def _deployments(given: list[str] | None) -> dict[str, str] | None:
+def deployments_of(given: list[str] | None) -> dict[str, str] | None:
     """Return deployments by name; a usage error before any file is opened."""
     pairs = [one.rpartition("=") for one in given or []]
     if wrong := [one for one, (name, _, when) in zip(given or [], pairs, strict=True) if not name or not when]:

@@ -9,6 +9,7 @@ import typer
 
 import tracekit as tk
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
+from tracekit.cli_investigate import deployments_of
 from tracekit.cli_privacy import Redact, usable
 from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
 
@@ -30,6 +31,13 @@ def verify(
     baseline: Annotated[list[str] | None, typer.Option(help="Baseline that it was made with. Repeatable.")] = None,
     logs: Annotated[list[str] | None, typer.Option(help="Log lines that it was made with. Repeatable.")] = None,
     weights: Annotated[str | None, typer.Option(help="Sampling weights that it was made with.")] = None,
+    rules: Annotated[str | None, typer.Option(help="File of sampling rules that it was made with.")] = None,
+    requests: Annotated[
+        list[str] | None, typer.Option(help="Request counts that it was made with. Repeatable.")
+    ] = None,
+    deployment: Annotated[
+        list[str] | None, typer.Option(help="NAME=TIME of a deployment that it was made with. Repeatable.")
+    ] = None,
     slo: Objective = None,
     slo_latency_ms: LatencyMs = None,
     prices: Prices = None,
@@ -44,7 +52,10 @@ def verify(
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
     ] = None,
 ) -> None:
-    """Recompute every claim of a report from the files it was made from, or its own spans; compare its whole text.
+    """Recompute every claim of a report from the files it was made from, or from itself; compare its whole text.
+
+    A report with its spans (--embed-spans) also contains the log lines, rules, counts, deployments and goals that it
+    was made with; an option here is used instead.
 
     Stores are read part by part if the report was made so.
 
@@ -55,6 +66,8 @@ def verify(
 
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     goals: dict[str, Any] = {"slo": objective_of(slo, slo_latency_ms), "prices": prices_of(prices)}
+    given: dict[str, Any] = {"logs": logs, "rules": rules, "deployments": deployments_of(deployment)}
+    given["requests"] = tk.read_requests(requests).counts if requests else None
     policy = usable(redact, no_redact=False)
     if baseline and not files:
         raise typer.BadParameter("a baseline needs the FILES of the report", param_hint="--baseline")
@@ -63,7 +76,7 @@ def verify(
     before = read_side(baseline, by_parts=by_parts or "baseline" in parts, **options) if baseline else None
     traces = read_recording(files, by_parts=by_parts or "traces" in parts, **options) if files else None
     try:
-        found = tk.verify(report, traces, baseline=before, logs=logs, redact=policy, template=template, **goals)
+        found = tk.verify(report, traces, baseline=before, redact=policy, template=template, **given, **goals)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if not found.is_verified:

@@ -18,7 +18,7 @@ from tracekit.expressions import evaluate, is_xray, xray_filter
 from tracekit.filters import by_plain_id, of_spans, position, truths, window_ns
 from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
-from tracekit.redaction.apply import redacted_columns, redacted_texts, removed_from
+from tracekit.redaction.apply import Redacted, redacted_columns, redacted_texts, removed_from
 from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.redaction.statement import say
 from tracekit.schema import Quality
@@ -27,6 +27,7 @@ from tracekit.self_description import step
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.redaction.policy import Policy
+    from tracekit.redaction.tables import Known
     from tracekit.weights import Weights
 
 Filter = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
@@ -405,8 +406,9 @@ class TraceSet(Shown):
     def redact(self, policy: Any = "default") -> TraceSet:
         """Return the same traces without personal data and secrets; ``redacted`` says what was removed.
 
-        What is found is what ``tk.privacy`` lists.  Structure, ids, times, weights, and the names of services and hosts
-        stay as they are.  Each distinct text is searched and replaced once.
+        What is found is what ``tk.privacy`` lists.  Structure, ids, times, weights and the names of hosts stay as they
+        are; names and versions of services too, unless they contain a secret, or a number or an e-mail address of a
+        person.  Each distinct text is searched and replaced once.
 
         Parameters
         ----------
@@ -647,10 +649,17 @@ def _stated(policy: Any) -> list[Any]:
 
 def redacted_set(traces: TraceSet, policy: Policy, made: str = "") -> tuple[TraceSet, pd.DataFrame, frozenset[str]]:
     """Return a set without personal data and secrets, what was removed, and removed values to search files for."""
-    found = redacted_columns(traces.columns, policy)
-    steps = (*redacted_texts(traces.steps, policy, values=set(found.searched)), *([made] if made else []))
-    made_set = TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps)
+    made_set, found = redacted_part(traces, policy, made=made)
     return made_set, found.removed, found.searched
+
+
+def redacted_part(
+    traces: TraceSet, policy: Policy, known: Known | None = None, *, made: str = ""
+) -> tuple[TraceSet, Redacted]:
+    """Return a set without personal data and secrets, also those known from other parts, and what was removed."""
+    found = redacted_columns(traces.columns, policy, known)
+    steps = (*redacted_texts(traces.steps, policy, values=set(found.searched)), *([made] if made else []))
+    return TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps), found
 
 
 def matching(traces: TraceSet, condition: Filter) -> Array:

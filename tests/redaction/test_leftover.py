@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from tracekit.redaction.leftover import LEAST, LONG, occurrences
+from tracekit.redaction.leftover import LEAST, LONG, occurrences, rows_with
+from tracekit.redaction.scan import blob
 
 
 def one_by_one(text, values):
@@ -41,3 +42,9 @@ def test_across_blocks(monkeypatch):
 @pytest.mark.parametrize("text", ["", "a", "needl"])
 def test_short_texts(text):
     assert list(occurrences(np.frombuffer(text.encode(), np.uint8), ["needle"])) == []
+
+
+def test_a_value_that_is_a_text_of_its_own_is_found_between_others():
+    """Texts are searched as one, and neighbours are no part of a word."""
+    texts = blob(["a1", "171-74-9768", "2b", "x171-74-9768", "171-74-", "9768 y"])
+    assert list(rows_with(texts, ["171-74-9768"])) == [(1, "171-74-9768")]

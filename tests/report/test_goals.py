@@ -9,7 +9,7 @@ from test_report_sections import headings
 import tracekit as tk
 from tracekit import text
 from tracekit.checks.figures.goals import WORDS
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import Inputs
 from tracekit.report.page import render
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
@@ -18,7 +18,7 @@ PRICES = [tk.Price("requests", "kind == 'SERVER'", usd_per_million=2)]
 
 
 def sections(traces, slo=None, prices=None):
-    return render(traces, goals=Goals.of(slo, prices))
+    return render(traces, inputs=Inputs.of(slo=slo, prices=prices))
 
 
 def test_goals_have_sections_of_their_own_where_given():
@@ -48,8 +48,8 @@ def test_costs_of_nothing_have_no_section():
 
 def test_the_code_of_the_sections_gives_their_figures():
     traces = shop_traces().with_weights(1)
-    goals = Goals.of({"objective": 0.99, "latency_ms": 50}, PRICES)
-    for name, goal in Standard.between(sides_of(traces), goals=goals).goals_shown.items():
+    inputs = Inputs.of(slo={"objective": 0.99, "latency_ms": 50}, prices=PRICES)
+    for name, goal in Standard.between(sides_of(traces), inputs).goals_shown.items():
         scope = {"tk": tk, "traces": traces}
         exec(goal.code, scope)
         assert set(scope) & {"goal", "spent"} == {{"slo": "goal", "cost": "spent"}[name]}

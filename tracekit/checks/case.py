@@ -342,7 +342,7 @@ def build_case(
     traces: TraceSet | Parts,
     *,
     rules: Any = None,
-    requests: pd.DataFrame | None = None,
+    requests: pd.DataFrame | Counts | None = None,
     log: pd.DataFrame | None = None,
     expected: Mapping[str, Any] | None = None,
     received: pd.Series | pd.DataFrame | str | None = None,
@@ -365,7 +365,7 @@ def build_case(
     if logs is not None and getattr(logs, "traces", None) is not traces:
         raise ValueError("expected logs= to be the result of tk.logs of the same traces, found another one")
     by_log = count_log and requests is None and log is not None
-    counts = read_counts(requests) if requests is not None else None
+    counts = requests if requests is None or isinstance(requests, Counts) else read_counts(requests)
     inputs = {"rules": rules, "requests": requests, "log": log, "expected": expected, "received": received, "now": now}
     inputs |= {"external": external or None, "prices": prices, "logs": logs}
     numbers = {"tolerance": tolerance, "margin": margin, "confidence": confidence}

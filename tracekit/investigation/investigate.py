@@ -16,7 +16,7 @@ from tracekit.investigation.result import Investigation
 from tracekit.investigation.steps import STEPS, run_steps
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import Inputs
 from tracekit.report.leaving import redacted_findings, redacted_lines
 from tracekit.report.sides import Sides
 from tracekit.report.standard import keep_names, read_by, read_together
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.cost.prices import Price
+    from tracekit.loading.logs.table import LogLines
     from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
 
@@ -118,7 +119,9 @@ def investigate(
     names = [step.name for step in STEPS]
     if unknown := [name for name in steps or () if name not in names]:
         raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
-    goals, chosen = Goals.of(slo, prices), names if steps is None else steps
+    chosen = names if steps is None else steps
+    all_given = Inputs.of(logs=logs, rules=rules, requests=requests, deployments=deployments, slo=slo, prices=prices)
+    all_given = all_given.read()
     given = {"rules": rules, "requests": requests, "deployments": deployments, "logs": logs, "baseline": baseline}
     inputs = tuple(name for name, value in given.items() if value is not None)
 
@@ -133,11 +136,11 @@ def investigate(
         assert now is not None
         if outgoing is not None:
             now, before = outgoing.set_of(now), outgoing.set_of(before)
-        known = deployments if outgoing is None else renamed(deployments, outgoing.texts)
-        recording = replace(build_case(now, rules=rules, requests=requests), deployments=known)
+        known = _leaving(all_given, outgoing, is_stored=has_store)
+        recording = replace(build_case(now, rules=known.rules, requests=known.requests), deployments=known.deployments)
         recording = recording if outgoing is None else replace(recording, policy=outgoing.policy)
         compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")
-        case = _case(recording, compared, logs, outgoing)
+        case = _case(recording, compared, known.logs)
         sides = Sides(compared.current, compared.before, now, _names(compared), {"investigate": list(chosen)}, inputs)
         if case.has_store:
             read_together(rounds, case)
@@ -148,19 +151,26 @@ def investigate(
         if case.has_store and outgoing is not None:
             screen, findings = FirstScreen(redacted_lines(screen, outgoing)), redacted_findings(findings, outgoing)
         more = outgoing if case.has_store else None
-        return Investigation(screen, findings, compared.current, compared, ran.table, case, sides, goals, run, more)
+        return Investigation(screen, findings, compared.current, compared, ran.table, case, sides, known, run, more)
 
     return run()
 
 
-def _case(recording: Case, compared: Baseline, logs: Any, outgoing: Outgoing | None) -> Case:
+def _leaving(inputs: Inputs, outgoing: Outgoing | None, *, is_stored: bool) -> Inputs:
+    """Return inputs as they may leave; of a store the results are redacted, and only names of deployments here."""
+    if outgoing is None:
+        return inputs
+    if is_stored:
+        return inputs._replace(deployments=renamed(inputs.deployments, outgoing.texts))
+    return inputs.redacted(outgoing)
+
+
+def _case(recording: Case, compared: Baseline, logs: LogLines | None) -> Case:
     """Return the case of the traces to explain: with their baseline and their log lines."""
     joined = None
     if logs is not None:
         before = None if compared.before is None else in_memory(compared.before)
         joined = logs_of(in_memory(compared.current), logs, baseline=before)
-    if joined is not None and outgoing is not None:
-        joined = joined.redacted(outgoing.texts)
     earlier = None if compared.before is None else Case(compared.before, policy=recording.policy)
     case = recording
     if compared.current is not recording.source:  # the inputs of the recording do not fit a part of it

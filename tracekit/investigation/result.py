@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.analysis.deployments import renamed
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.investigation.story import story_of
 from tracekit.investigation.verification import COLUMNS, Verification, differences
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.report.latency_change import timeline_of, timeline_picture
 from tracekit.report.ledger import ledger_of
 from tracekit.report.page import write
@@ -80,7 +79,7 @@ class Investigation(Shown):
     steps: pd.DataFrame
     _case: Case = field(repr=False)
     _sides: Sides = field(repr=False)
-    _goals: Goals = field(default_factory=Goals, repr=False)
+    _inputs: Inputs = field(default=NO_INPUTS, repr=False)
     _again: Callable[..., Investigation] | None = field(default=None, repr=False)
     _outgoing: Outgoing | None = field(default=None, repr=False)
 
@@ -265,7 +264,8 @@ class Investigation(Shown):
         """
         sets = [traces for traces in (self._sides.recording, self.baseline.before) if isinstance(traces, TraceSet)]
         changed = [traces for traces in sets if not outgoing.keeps(traces)]
-        renamed(self._case.deployments, outgoing.texts)
+        if self._case.logs is None and not self._case.has_store:
+            self._inputs.redacted(outgoing)
         is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)
         is_clean &= not self._case.has_store
         return self if is_clean or self._again is None else self._again(outgoing)
@@ -284,7 +284,7 @@ class Investigation(Shown):
         return Standard(
             self._case,
             self._sides,
-            self._goals,
+            self._inputs,
             known=self.findings,
             known_screen=self.first_screen,
             outgoing=self._outgoing,

@@ -56,7 +56,7 @@ def text_differences(
     if stated["form"] == "Markdown":
         found = differing_lines(page, rendered(again, told["stem"], given, template=template, outgoing=outgoing)[0])
     else:
-        spans = stated_again(page, again.sides, is_redacted=stated["redacted"] != "none")
+        spans = stated_again(page, again.sides, again.inputs, is_redacted=stated["redacted"] != "none")
         found = differing(page, render(again, outgoing=outgoing, again=given._replace(own_spans=spans)))
     for kind, place, one, other in found:
         status = "missing" if not other else "different" if one else "not shown"

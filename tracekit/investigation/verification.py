@@ -10,13 +10,15 @@ from tracekit.findings import Shown
 from tracekit.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
 COLUMNS: Final = ("kind", "name", "status", "stated", "found")
 VERIFIED: Final = "verified"
 NOT_COMPARED: Final = "not compared"
+NOT_RECOMPUTED: Final = "not recomputed"
+_GOALS: Final = {"slo": "figure.objective", "prices": "figure.cost"}  # the one claim that an input is behind
 _CLOSE: Final = 1e-9  # between machines, of numbers that are summed in another order
 
 
@@ -27,11 +29,12 @@ class Verification(Shown):
     Parameters
     ----------
     table
-        One row per set of traces and claim, and one per line of text that differs: ``kind`` (``file``, ``traces``,
-        ``claim``, ``value``, ``text``, ``markup``), ``name`` (of a line its section), ``status`` (``verified``;
-        ``different``; ``missing``: the sources do not give this claim or line; ``not stated``: the sources give a claim
-        that the report lacks; ``not shown``: the page lacks a line; ``not compared``: its text cannot be rendered
-        again), ``stated`` and ``found``.
+        One row per set of traces, input and claim, and one per line of text that differs: ``kind`` (``file``,
+        ``traces``, ``input``, ``claim``, ``value``, ``text``, ``markup``), ``name`` (of a line its section),
+        ``status`` (``verified``; ``different``; ``missing``: the sources do not give this claim or line; ``not
+        stated``: the sources give a claim that the report lacks; ``not shown``: the page lacks a line; ``not
+        compared``: its text cannot be rendered again; ``not recomputed``: a claim that is not found without an input
+        that is not there), ``stated`` and ``found``.
     written_by, verified_by
         Version of tracekit that wrote the report, and this one; with another version claims may be worded differently.
     unchecked
@@ -59,6 +62,8 @@ class Verification(Shown):
         bad = len(self.differences) - int(skipped.sum())
         said = "verified" if self.is_verified else f"NOT verified, {plural(bad, 'difference')}"
         said += "".join(f", text not compared: {why}" for why in self.table.loc[skipped, "stated"])
+        if unknown := int((self.table["status"] == NOT_RECOMPUTED).sum()):
+            said += f", {unknown:,} of them not recomputed for want of an input"
         versions = (
             ""
             if self.written_by == self.verified_by
@@ -75,9 +80,28 @@ class Verification(Shown):
 
 
 def differences(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each set of traces and each claim of two ledgers, and for each value that differs."""
+    """Yield a row for each set of traces, input and claim of two ledgers, and for each value that differs."""
     yield from _sets(stated, found)
+    one, other = (ledger.get("input_checksums", {}) for ledger in (stated, found))
+    yield from (_row("input", f"{name} checksum", one[name], other.get(name)) for name in one)
     yield from _claims(stated, found)
+
+
+def without(rows: Iterable[tuple[str, ...]], lacking: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield rows of differences; of claims that an input is lacking for, the names of these inputs.
+
+    Objective and prices are the inputs of one figure each; other inputs may be behind any claim that is not found.
+    """
+    own = {_GOALS[name] for name in lacking if name in _GOALS}
+    is_any = any(name not in _GOALS for name in lacking)
+    needs = f"needs {' and '.join(f'{name}=' for name in lacking)}"
+    for row in rows:
+        kind, name, status, stated, _ = row
+        is_claim = kind in {"claim", "value"} and status not in {VERIFIED, "not stated"}
+        is_of_goal = name.partition(" ")[0].rpartition("-")[0] in own
+        is_input = kind == "input" and name.partition(" ")[0] in lacking
+        is_unknown = is_input or (is_claim and (is_any or is_of_goal))
+        yield (kind, name, NOT_RECOMPUTED, stated, needs) if is_unknown else row
 
 
 def _sets(stated: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -13,9 +13,9 @@ from tracekit.arguments import check_traces, is_store
 from tracekit.errors import TracekitError
 from tracekit.investigation.investigate import investigate
 from tracekit.investigation.text import not_compared, text_differences
-from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences
+from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences, without
 from tracekit.redaction.policy import STANDARD
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import Inputs
 from tracekit.report.ledger import ledger_in, ledger_of, page_of
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
@@ -60,7 +60,8 @@ def verify(
         ``tk.open`` returns them.  Without traces, the spans in the report are used, if it was written with
         ``embed=True``.
     logs, rules, requests, deployments, slo, prices
-        The other inputs that it was made with, if any.
+        The other inputs that it was made with, if any.  Without traces, those in the report are used where none is
+        given here.
     redact
         Its policy, if that was neither the default nor None.
     template
@@ -95,7 +96,9 @@ def verify(
     says which one wrote the file.
 
     With the spans in the report, they are compared as they are, after redaction: that shows that the claims follow from
-    these spans, not that these spans are what was recorded.  What was removed is then as the report says.
+    these spans, and from the log lines, rules, counts, deployments and goals with them, not that these are what was
+    recorded.  What was removed is then as the report says.  Claims that need an input that is neither in the report nor
+    given are listed as ``not recomputed``, and the text is not compared.
 
     Examples
     --------
@@ -111,14 +114,7 @@ def verify(
     ...     tk.verify(tk.report(shop, f"{folder}/shop.html", embed=True)).is_verified
     True
     """
-    if traces is not None:
-        check_traces(traces, "verify", stores=True)
-    if baseline is not None:
-        check_traces(baseline, "verify", stores=True)
-    if traces is None and baseline is not None:
-        raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
-    if not isinstance(report, str | PathLike):
-        raise TypeError(f"expected the path of a report for tk.verify, found {type(report).__name__}")
+    _check_arguments(report, traces, baseline)
     page = page_of(Path(report))
     stated, is_as_written = ledger_in(page, Path(report).name)
     has_template = bool(stated["page"].get("has_own_template"))
@@ -128,25 +124,51 @@ def verify(
     if own is not None:
         traces, baseline = own.traces, own.baseline
     assert traces is not None
-    given = {"logs": logs, "rules": rules, "requests": requests, "deployments": deployments}
-    given |= {"slo": slo, "prices": prices}
-    _check_inputs(stated, given, baseline, redact, is_own=own is not None)
+    given = Inputs.of(logs=logs, rules=rules, requests=requests, deployments=deployments, slo=slo, prices=prices)
+    outgoing = None if stated["redacted"] == "none" else Outgoing.of(redact)
+    if own is not None:  # what is in a page is redacted already
+        given, outgoing = _with_own(given, own, outgoing), None
+    lacking = _lacking(stated, given, baseline)
+    if own is None:
+        _check_inputs(stated, lacking, redact)
     _check_kinds(stated, {"traces": traces, "baseline": baseline})
-    is_plain = own is not None or stated["redacted"] == "none"  # spans in a page are redacted already
-    outgoing = None if is_plain else Outgoing.of(redact)
-    again = _again(stated, traces, baseline, given, outgoing)
+    again, found = _remade(stated, traces, baseline, given, outgoing, is_own=own is not None)
+    why = _why_not_compared(stated, lacking, has_template=has_template and template is None)
     rows = [_as_written("claims", is_as_written)]
     rows += [] if own is None else [_as_written("spans", own.is_as_written)]
-    if has_template and template is None:
-        text = [not_compared("its template was not given")]
-    elif stated["page"].get("own_part_count"):
-        text = [not_compared("it has sections of its own")]
+    rows += without(differences(stated, found), lacking)
+    if why:
+        rows.append(not_compared(why))
     else:
-        text = [*text_differences(page, stated, again, outgoing, is_own=own is not None, template=template)]
-    found = ledger_of(again, outgoing, form=stated["form"])
-    rows += [*differences(stated, found), *text]
+        rows += text_differences(page, stated, again, outgoing, is_own=own is not None, template=template)
     titled = ("title",) if stated["page"]["title"] else ()
     return Verification(pd.DataFrame(rows, columns=list(COLUMNS)), stated["tracekit"], found["tracekit"], titled)
+
+
+def _check_arguments(report: Any, traces: Any, baseline: Any) -> None:
+    """Raise TypeError for arguments of another type."""
+    for one in (traces, baseline):
+        if one is not None:
+            check_traces(one, "verify", stores=True)
+    if traces is None and baseline is not None:
+        raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
+    if not isinstance(report, str | PathLike):
+        raise TypeError(f"expected the path of a report for tk.verify, found {type(report).__name__}")
+
+
+def _why_not_compared(stated: Mapping[str, Any], lacking: Sequence[str], *, has_template: bool) -> str:
+    """Return why the text of a report cannot be rendered again; nothing if it can."""
+    if has_template:
+        return "its template was not given"
+    if lacking:
+        return f"{' and '.join(lacking)} not given"
+    return "it has sections of its own" if stated["page"].get("own_part_count") else ""
+
+
+def _with_own(given: Inputs, own: Spans, outgoing: Outgoing | None) -> Inputs:
+    """Return the inputs in a report, and those that were given instead, redacted as it is."""
+    shown = given if outgoing is None else given.redacted(outgoing)
+    return Inputs.of(**{**own.inputs.given, **shown.given})
 
 
 def _own_spans(page: str, name: str) -> Spans:
@@ -165,24 +187,21 @@ def _as_written(name: str, is_as_written: bool) -> tuple[str, ...]:
     return "file", name, VERIFIED if is_as_written else "different", "as written", "" if is_as_written else "edited"
 
 
-def _check_inputs(
-    stated: Mapping[str, Any],
-    given: Mapping[str, Any],
-    baseline: TraceSet | TraceStore | None,
-    redact: Any,
-    *,
-    is_own: bool,
-) -> None:
-    """Raise ValueError unless the inputs are those that the report was made with."""
-    needed = {name for name in stated["inputs"] if name in _OPTIONS}
-    lacking = sorted(name for name in needed if given[name] is None)
+def _lacking(stated: Mapping[str, Any], given: Inputs, baseline: TraceSet | TraceStore | None) -> list[str]:
+    """Return the inputs that the report was made with and that are not given."""
+    lacking = sorted(name for name in stated["inputs"] if name in _OPTIONS and name not in given.given)
     asked = stated["asked"]
     if baseline is None and ("baseline" in stated["inputs"] or ("baseline" in stated["sets"] and not asked)):
         lacking.append("baseline")
+    return lacking
+
+
+def _check_inputs(stated: Mapping[str, Any], lacking: Sequence[str], redact: Any) -> None:
+    """Raise ValueError unless the inputs are those that the report was made with."""
     if lacking:
         names = " and ".join(f"{name}=" for name in lacking)
         raise ValueError(f"expected {names}, which the report was made with, found none; pass the same")
-    if not is_own and stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
+    if stated["redacted"] == "policy" and isinstance(redact, str) and redact == STANDARD:
         raise ValueError("expected redact=, as the report was made with a policy of its own, found none; pass the same")
 
 
@@ -198,20 +217,38 @@ def _check_kinds(stated: Mapping[str, Any], sets: Mapping[str, TraceSet | TraceS
             )
 
 
+def _remade(
+    stated: Mapping[str, Any],
+    traces: TraceSet | TraceStore,
+    baseline: TraceSet | TraceStore | None,
+    given: Inputs,
+    outgoing: Outgoing | None,
+    *,
+    is_own: bool,
+) -> tuple[Standard, dict[str, Any]]:
+    """Return the report, made again, and its claims; TracekitError if inputs in the report cannot be used."""
+    try:
+        again = _again(stated, traces, baseline, given, outgoing)
+        return again, ledger_of(again, outgoing, form=stated["form"])
+    except (ValueError, TypeError) as error:
+        if not is_own or not given.given:
+            raise
+        raise TracekitError(f"expected inputs in the report that can be used, found others: {error}") from error
+
+
 def _again(
     stated: Mapping[str, Any],
     traces: TraceSet | TraceStore,
     baseline: TraceSet | TraceStore | None,
-    given: Mapping[str, Any],
+    given: Inputs,
     outgoing: Outgoing | None,
 ) -> Standard:
     """Return the report, made again, which says how its traces were read as it did."""
     asked, told = stated["asked"], Reading(**stated["reading"])
     now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
-        found = investigate(now, before, steps=asked["investigate"], **given)
+        found = investigate(now, before, steps=asked["investigate"], **given.given)
         shown = found if outgoing is None else found.redacted(outgoing)
         page = shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
         return replace(page, told=told)
-    goals = Goals.of(given["slo"], given["prices"])
-    return replace(Standard.between(sides_of(now, before, **asked), given["logs"], goals, outgoing), told=told)
+    return replace(Standard.between(sides_of(now, before, **asked), given, outgoing), told=told)

@@ -31,15 +31,18 @@ from tracekit.loading.store import read_write
 from tracekit.loading.store.joining import join
 from tracekit.loading.store.place import alone, beside
 from tracekit.loading.store.spill import Spill
+from tracekit.loading.store.trace_store import open as open_store
 from tracekit.redaction.apply import NOTE, joined_notes, redacted_frame
 from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.redaction.statement import say
-from tracekit.traces import redacted_set
+from tracekit.redaction.tables import Known, known_in
+from tracekit.traces import redacted_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from tracekit.columns import Columns
     from tracekit.loading.building.ledger import Issue
     from tracekit.loading.opening.source import Source
     from tracekit.loading.store.joining import Writer
@@ -92,7 +95,9 @@ def convert(
     redact
         What becomes of personal data and secrets, as for ``TraceSet.redact``; a warning says what was removed.
         ``"auto"`` is ``"default"`` for files for other tools (OTLP, ``flat``), and None, which writes everything, for a
-        store.  What only a key tells is removed from other texts of the same ``spans_at_once``.
+        store.  What only a key tells, such as a name, is removed from all texts of the sources: they are searched when
+        they are read, and what was recognised anywhere is replaced when the parts are written.  With ``append``, from
+        all texts that are added.
 
     Returns
     -------
@@ -156,14 +161,14 @@ def convert(
         Spill(runs_folder) as spill,
         Meter(total_bytes(sources), progress) as meter,
     ):
-        runs = _Runs(spill, spans_at_once)
+        runs = _Runs(spill, spans_at_once, removal)
         reader = SourceReader(builder, loaders, meter, on_chunk=lambda: runs.go_on(reader), threads=processors())
         del builder
         read_all(reader, sources)
         if spill.is_empty:
             return removal.said(whole(removal.of(to_trace_set(reader.builder, time_unit)), path))
         runs.take(reader)
-        runs.write(writing, path, reader.builder.ledgers, time_unit, removal)
+        runs.write(writing, path, reader.builder.ledgers, time_unit)
     return removal.said(path)
 
 
@@ -174,15 +179,26 @@ class _Removal:
         self._policy = policy
         self._removed: list[pd.DataFrame] = []
         self._values: set[str] = set()
+        self._known = Known()
+
+    def learn(self, columns: Columns) -> None:
+        """Note what is recognised in a part, before any part is written."""
+        if self._policy is not None:
+            self._known = self._known.merged(known_in(columns))
 
     def of(self, traces: TraceSet) -> TraceSet:
         """Return what may be written of a part."""
         if self._policy is None:
             return traces
-        found, removed, values = redacted_set(traces, self._policy)
-        self._removed.append(removed)
-        self._values |= values
+        found, redacted = redacted_part(traces, self._policy, self._known)
+        self._removed.append(redacted.removed)
+        self._values |= redacted.searched
         return found
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is removed."""
+        return self._policy is not None
 
     def frame(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return what may be written of sources or issues."""
@@ -257,6 +273,9 @@ def _join(
     paths = [store.path for store in stores if store.path is not None]
     if sum(read_write.read_marker(store).span_count for store in paths) <= spans_at_once:
         return save(removal.of(read_write.load(paths)), path)
+    for store in paths if removal.is_active else ():
+        for part in open_store(store).parts():
+            removal.learn(part.columns)
     with collector_paused(), writing(path) as written:
         join(paths, removal.before(written), spans_at_once=spans_at_once, progress=progress)
     return path
@@ -265,8 +284,9 @@ def _join(
 class _Runs:
     """Builds the runs of one conversion."""
 
-    def __init__(self, spill: Spill, spans_at_once: int) -> None:
+    def __init__(self, spill: Spill, spans_at_once: int, removal: _Removal) -> None:
         self._spill = spill
+        self._removal = removal
         self._spans_at_once = spans_at_once
         self._taken = 0
         self._vote = UnitVote()
@@ -284,18 +304,17 @@ class _Runs:
         columns = gather(builder)
         del builder
         self._vote.add(columns.spans)
+        self._removal.learn(columns)
         self._spill.add(columns)
         del columns
         gc.collect(1)  # it is paused, and the state of a loader refers to its builder
 
-    def write(
-        self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None, removal: _Removal
-    ) -> None:
+    def write(self, writing: Writing, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
         """Write everything, part by part."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
         totals = IssueTotals(ledgers)
         with writing(path) as plain:
-            written = removal.before(plain)
+            written = self._removal.before(plain)
             for columns in self._spill.parts(self._spans_at_once):
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
                 traces = finalise(with_owners(columns), scratch, time_unit, minorities)

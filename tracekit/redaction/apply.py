@@ -16,15 +16,15 @@ import pyarrow.compute as pc
 from tracekit.columns import Ragged
 from tracekit.redaction.find import IN_PLACE, KINDS, is_distinctive
 from tracekit.redaction.keys import Context
-from tracekit.redaction.leftover import LEAST, occurrences
+from tracekit.redaction.leftover import LEAST, rows_with
 from tracekit.redaction.replace import CHOSEN, replaced, substitute
 from tracekit.redaction.scan import blob_of
-from tracekit.redaction.tables import Pool, Pools, pools_of, strings
+from tracekit.redaction.tables import Known, Pool, Pools, pools_of, strings
 from tracekit.redaction.uses import Use, table_of, uses_of
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tracekit.columns import Array, Columns, KeyValues
     from tracekit.redaction.policy import Policy
@@ -48,19 +48,26 @@ class Redacted:
         before is only in the note of the columns.
     searched
         Removed values that finished files can be searched for; never written anywhere.
+    nowhere
+        Those of them that are what they are wherever they occur: also in other sets of the same recording.
+    left
+        Removed values that are in the columns all the same, in another place where they are no such value.
     """
 
     columns: Columns
     removed: pd.DataFrame
     searched: frozenset[str]
+    nowhere: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
 
 
-def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
+def redacted_columns(columns: Columns, policy: Policy, known: Known | None = None) -> Redacted:
     """Return columns in which a policy has been applied to every distinct text.
 
-    Ids, times, numbers other than personal ones, and the structure of traces stay as they are.
+    ``known``: what was recognised in other parts of the same recording; it is replaced here too.  Ids, times, numbers
+    other than personal ones, and the structure of traces stay as they are.
     """
-    pools = pools_of(columns)
+    pools = pools_of(columns, known)
     chosen = _chosen(columns.kv, policy)
     _set_apart(pools, set(chosen), policy)
     uses = [
@@ -79,16 +86,24 @@ def redacted_columns(columns: Columns, policy: Policy) -> Redacted:
         issues=redacted_frame(columns.issues, policy, values),
     )
     removed = table_of([use for use in uses if use.action != "keep"])[list(_SAID)]
-    known = removed_from(columns)
+    earlier = removed_from(columns)
     if len(removed):
-        both = pd.concat([known, removed], ignore_index=True) if len(known) else removed
+        both = pd.concat([earlier, removed], ignore_index=True) if len(earlier) else removed
         made = replace(made, notes={**columns.notes, NOTE: both.to_json(orient="records")})
-    return Redacted(made, removed, frozenset(values - _still_there(made, values)))
+    left = _still_there(made, values)
+    everywhere = {value for value, kind in distinct if kind not in IN_PLACE}
+    searched = frozenset(values - left)
+    return Redacted(made, removed, searched, searched & everywhere, frozenset(left))
 
 
 def removed_from(columns: Columns) -> pd.DataFrame:
     """Return what was removed from a set, as its note says; empty if nothing was."""
-    rows = json.loads(columns.notes.get(NOTE, "[]"))
+    return removed_in(columns.notes)
+
+
+def removed_in(notes: Mapping[str, str]) -> pd.DataFrame:
+    """Return what notes say was removed; empty if they say nothing of it."""
+    rows = json.loads(notes.get(NOTE, "[]"))
     frame = pd.DataFrame(rows, columns=list(_SAID))
     return frame.astype({"value_count": "int64", "use_count": "int64"})
 
@@ -368,8 +383,8 @@ def redacted_texts(
     whole = blob_of(pool.texts)
     out = list(texts)
     left: defaultdict[int, set[str]] = defaultdict(set)
-    for at, value in occurrences(whole.data, known):
-        left[int(np.searchsorted(whole.offsets, at, "right")) - 1].add(value)
+    for row, value in rows_with(whole, known):
+        left[row].add(value)
     for row, matches in pool.found.items():
         acted = [match for match in matches if policy.action(match.kind) != "keep"]
         known |= {out[row][m.begin : m.end] for m in acted if _is_searched(out[row][m.begin : m.end], m.kind)}
@@ -384,5 +399,5 @@ def _still_there(columns: Columns, values: set[str]) -> set[str]:
     """Return the values that a redacted set contains all the same: those that are no secret in another place."""
     found: set[str] = set()
     for texts in (columns.kv.text, strings(columns.names), strings(columns.texts), strings(columns.kv.keys)):
-        found |= {value for _, value in occurrences(blob_of(texts).data, values)}
+        found |= {value for _, value in rows_with(blob_of(texts), values)}
     return found

@@ -31,13 +31,16 @@ def texts_of_archive(raw: bytes) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         for name in archive.namelist():
             yield name.encode("utf-8", "replace")
-            data = archive.read(name)
-            if not name.endswith(".parquet"):
-                yield data
-                continue
-            table = pq.read_table(io.BytesIO(data))
-            for column in table.columns:
-                yield _texts(column, with_numbers=name.endswith(_WITH_NUMBERS))
+            yield from texts_of_file(name, archive.read(name))
+
+
+def texts_of_file(name: str, data: bytes) -> Iterator[bytes]:
+    """Yield the texts of a Parquet file, and the bytes of any other one."""
+    if not name.endswith(".parquet"):
+        yield data
+        return
+    for column in pq.read_table(io.BytesIO(data)).columns:
+        yield _texts(column, with_numbers=name.endswith(_WITH_NUMBERS))
 
 
 def _texts(column: pa.ChunkedArray, *, with_numbers: bool) -> bytes:

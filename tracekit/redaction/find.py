@@ -37,6 +37,8 @@ SECRETS: Final = frozenset(kind for kind, detector in DETECTORS.items() if detec
     "secret",
     "high-entropy secret",
 }
+_IN_SERVICES: Final = frozenset({"email", "IBAN", "social security number", "phone number", "high-entropy secret"})
+"""Kinds that names and versions of services are searched for besides secrets of a known form."""
 _RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 _BIT: Final = {kind: 1 << rank for rank, kind in enumerate(("", *KINDS))}  # "": judged by its key
 
@@ -131,15 +133,18 @@ def _matches(text: str, context: Context, searches: list[_Kind]) -> list[Match]:
 
 def _searches(asked: int, context: Context) -> list[_Kind]:
     """Return the searches for the kinds of these bits that values of a key can contain."""
-    return [
-        (kind, search)
-        for kind, search in _SEARCHES.items()
-        if asked & _BIT[kind] and (kind in SECRETS or not context.names_a_machine) and _can_be(kind, context)
-    ]
+    return [(kind, search) for kind, search in _SEARCHES.items() if asked & _BIT[kind] and _can_be(kind, context)]
 
 
 def _can_be(kind: str, context: Context) -> bool:
-    """Return whether values of a key can contain a kind."""
+    """Return whether values of a key can contain a kind.
+
+    Names and versions of services: secrets, and what only its form tells is personal.  Of hosts and the like: secrets.
+    """
+    if context.names_a_service and kind in _IN_SERVICES:
+        return True
+    if context.names_a_machine and kind not in SECRETS:
+        return False
     if kind == "high-entropy secret":
         return not (context.is_machine or context.is_id)
     if kind in {"social security number", "phone number", "IBAN"}:
@@ -203,6 +208,35 @@ def _assigned(text: str, _: Context) -> Iterator[tuple[int, int]]:
         is_plain = match["sign"] == ":" and not match["quote"] and not (_has_digit(value) and _has_letter(value))
         if not (is_plain or _NOT_SECRET.fullmatch(value) or LABEL.fullmatch(value) or value.startswith("[")):
             yield match.span("value")
+
+
+_PERSON: Final = re.compile(r"(?i)[^\W\d_]{2,}(?:[._][^\W\d_]{2,}){1,2}\d{0,4}(?:\+[\w.-]+)?")
+_PROVIDER: Final = re.compile(
+    r"(?i)(?:gmail|googlemail|outlook|hotmail|live|icloud|proton(?:mail)?|gmx|web|aol|yahoo|mail)"
+    r"\.(?:com|net|org|me|de|fr|co\.uk)"
+)
+_OF_HOST: Final = re.compile(
+    r"(?i)(?:[\w-]*-\d[\w-]*|ip-.*|.*\.(?:internal|local|localdomain|lan|corp|intranet|cluster|svc|host|compute"
+    r"|amazonaws\.com|cloudapp\.net))(?:\..*)?"
+)
+
+
+def _mails(text: str, context: Context) -> Iterator[tuple[int, int]]:
+    """Yield e-mail addresses; in names of services only those of people.
+
+    ``celery@worker-1.example.org`` and ``orders@1.2.3`` are names: there, an address is one of a person if its first
+    part is a first and a last name and the second one is no host, or if it is at a provider of mail.
+    """
+    for begin, end in _detected("email")(text, context):
+        if not context.names_a_service or _is_of_person(text[begin:end]):
+            yield begin, end
+
+
+def _is_of_person(mail: str) -> bool:
+    """Return whether an e-mail address is one of a person."""
+    user, _, domain = mail.replace("%40", "@").rpartition("@")
+    is_named = _PERSON.fullmatch(user) is not None and _OF_HOST.fullmatch(domain) is None
+    return is_named or _PROVIDER.fullmatch(domain) is not None
 
 
 def _has_digit(text: str) -> bool:
@@ -307,7 +341,8 @@ def _random(text: str, _: Context) -> Iterator[tuple[int, int]]:
 
 
 _SEARCHES: Final[dict[str, Callable[[str, Context], Iterator[tuple[int, int]]]]] = {
-    **{kind: _detected(kind) for kind in ("email", "phone number", "IBAN", "social security number")},
+    "email": _mails,
+    **{kind: _detected(kind) for kind in ("phone number", "IBAN", "social security number")},
     **{kind: _detected(kind) for kind in ("JSON web token", "AWS access key", "API token")},
     "private key": _private_keys,
     "secret in a parameter": _assigned,

@@ -45,6 +45,9 @@ _NAMES_A_MACHINE: Final = re.compile(
     r"(?:service_(?:name|namespace|version)|peer_service|service_peer_name|aws_(?:local|remote)_service|host_name"
     r"|server_address|net_(?:peer|host)_name|http_host|k8s_.*_name|faas_name|container_name|cloud_.*)"
 )
+_NAMES_A_SERVICE: Final = re.compile(
+    r"(?:service_(?:name|namespace|version)|peer_service|service_peer_name|aws_(?:local|remote)_service)"
+)
 _ID: Final = re.compile(
     r"(?:.*_)?(?:id|ids|uid|uuid|guid|hash|digest|checksum|etag|fingerprint|sha\d*|revision|commit|cursor|nonce|arn|salt"
     r"|trace_?parent|trace_?state|version|receipt_handle|stack_?trace|stack|build)"
@@ -62,6 +65,7 @@ class Context(NamedTuple):
     kind: str = ""
     is_machine: bool = False  # names, addresses and versions of services and hosts: not those of people
     names_a_machine: bool = False
+    names_a_service: bool = False  # not a host, whose name may look like an address of a person
     is_id: bool = False
     is_version: bool = False
     is_sql: bool = False
@@ -91,6 +95,7 @@ def context_of(key: str) -> Context:
         kind=allowed[0] if allowed else "",
         is_machine=is_machine,
         names_a_machine=_NAMES_A_MACHINE.fullmatch(plain) is not None,
+        names_a_service=_NAMES_A_SERVICE.fullmatch(plain) is not None,
         is_id=_ID.fullmatch(plain) is not None,
         is_version=_VERSION.fullmatch(plain) is not None,
         is_sql=_SQL.fullmatch(plain) is not None,

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from tracekit.redaction.find import IN_PLACE, SECRETS, Match, found_in, is_card_number, is_distinctive, merged
 from tracekit.redaction.keys import Context, context_of, is_value_of
-from tracekit.redaction.leftover import LEAST, LONG, occurrences
+from tracekit.redaction.leftover import LEAST, LONG, rows_with
 from tracekit.redaction.scan import blob_of
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from tracekit.columns import Array, Columns, KeyValues
     from tracekit.redaction.find import Found
@@ -89,12 +89,50 @@ class Pools:
         return iter((self.attributes, self.inside, self.keys, self.names, self.texts))
 
 
-def pools_of(columns: Columns) -> Pools:
-    """Return all texts of a set with their matches.
+@dataclass(frozen=True)
+class Known:
+    """What was recognised in sets of traces.
+
+    Parameters
+    ----------
+    kinds
+        Kind by value, of what is removed wherever it occurs.
+    machines
+        Names of services, hosts and the like; one that equals such a value stays, unless the value is a secret.
+    """
+
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    machines: frozenset[str] = frozenset()
+
+    def merged(self, other: Known) -> Known:
+        """Return what was recognised in either of two."""
+        return Known({**other.kinds, **self.kinds}, self.machines | other.machines)
+
+    @property
+    def everywhere(self) -> dict[str, str]:
+        """Kind by value, without names of machines."""
+        return {value: kind for value, kind in self.kinds.items() if kind in SECRETS or value not in self.machines}
+
+
+def known_in(columns: Columns) -> Known:
+    """Return what is recognised in a set, by its form or by its key."""
+    return _known(_searched(columns))
+
+
+def pools_of(columns: Columns, known: Known | None = None) -> Pools:
+    """Return all texts of a set with their matches, also of what is known from other parts of the same recording.
 
     What was found in one place is found wherever it occurs: a name in ``user.name`` also in messages.  Only literals of
     queries and private addresses are matched in their place alone.
     """
+    pools = _searched(columns)
+    own = _known(pools)
+    _everywhere(pools, (own if known is None else own.merged(known)).everywhere)
+    return pools
+
+
+def _searched(columns: Columns) -> Pools:
+    """Return all texts of a set with the matches that their forms and keys tell."""
     kv = columns.kv
     keys = [context_of(key) for key in kv.keys]
     is_text = pa.array(kv.type == ValueType.STR)
@@ -107,7 +145,6 @@ def pools_of(columns: Columns) -> Pools:
         Pool(strings(columns.texts), [_PLAIN, _OF_MACHINES], _of_machines(columns)).search(),
     )
     _of_numbers(kv, keys, pools.inside)
-    _everywhere(pools)
     return pools
 
 
@@ -208,20 +245,23 @@ def _kind_of_number(text: str, context: Context) -> str:
 # -------------------------------------------------------------------- once found, found everywhere
 
 
-def _everywhere(pools: Pools) -> None:
-    """Add matches for every other occurrence of what was found."""
+def _known(pools: Pools) -> Known:
+    """Return what was found, and the names of machines."""
     kinds: dict[str, str] = {}
     for pool in pools:
         for _, match, value in pool.values(without=IN_PLACE):
             if is_distinctive(match.kind, value) and len(value.encode()) >= LEAST:
                 kinds.setdefault(value, match.kind)
-    named = _names_of_machines(pools.attributes)
-    kinds = {value: kind for value, kind in kinds.items() if kind in SECRETS or value not in named}
+    return Known(kinds, frozenset(_names_of_machines(pools.attributes)))
+
+
+def _everywhere(pools: Pools, kinds: Mapping[str, str]) -> None:
+    """Add matches for every other occurrence of what was found."""
     for pool in pools:
         whole = blob_of(pool.texts)
         rows: dict[int, set[str]] = {}
-        for at, value in occurrences(whole.data, kinds):
-            rows.setdefault(int(np.searchsorted(whole.offsets, at, "right")) - 1, set()).add(value)
+        for row, value in rows_with(whole, kinds):
+            rows.setdefault(row, set()).add(value)
         for row, values in rows.items():
             is_machine = pool.contexts[pool.context[row]].is_machine
             more = [one for value in values for one in _of_value(pool.text(row), value, kinds[value], is_machine)]

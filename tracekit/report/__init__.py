@@ -96,7 +96,8 @@ def report(
         all parts; the footer says what was removed.  None writes everything, and the footer says so.  Of a store, the
         traces that are shown are redacted as those of a TraceSet, and the texts of tables and findings by pattern.
     embed
-        Whether the page contains the spans, as they may leave: ``tk.verify(path)`` then needs nothing else.
+        Whether the page contains the spans, and the other inputs of its claims, as they may leave: ``tk.verify(path)``
+        then needs nothing else.  The page names an objective or prices that have a mask or a function, which cannot be.
 
     Returns
     -------
@@ -147,13 +148,13 @@ def report(
     >>> page.count('id="finding-not_made"')
     1
     """
-    from tracekit.report.goals import Goals  # noqa: PLC0415 - the analyses load slowly
+    from tracekit.report.inputs import Inputs  # noqa: PLC0415 - the analyses load slowly
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
     from tracekit.report.redaction import Outgoing  # noqa: PLC0415 - likewise
 
-    goals = Goals.of(slo, prices)
     given = {"split": split, "period": period, "baseline_period": baseline_period}
     outgoing = Outgoing.of(redact)
-    more = {"logs": logs, "goals": goals, "title": title, "generated": generated, "outgoing": outgoing}
+    inputs = Inputs.of(logs=logs, slo=slo, prices=prices)
+    more: dict[str, Any] = {"inputs": inputs, "title": title, "generated": generated, "outgoing": outgoing}
     more["embed"] = embed
     return write(sections, path, baseline=baseline, periods=given, **more)

@@ -57,6 +57,9 @@ class Goals(NamedTuple):
         return cls(arguments, prices)
 
 
+NO_GOALS: Final = Goals()
+
+
 class Goal(NamedTuple):
     """A section: what to see in its chart (None for no chart), tables by their heading, and the code of all."""
 

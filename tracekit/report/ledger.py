@@ -51,6 +51,7 @@ def ledger_of(standard: Standard, outgoing: Outgoing | None, *, form: Form = "pa
         "redacted": redaction_of(outgoing),
         "asked": dict(sides.asked),
         "inputs": sorted({*sides.inputs, *_inputs(standard)}),
+        "input_checksums": standard.input_sums,
         "sets": standard.facts,
         "by_parts": [name for name, one in sets.items() if not isinstance(one, TraceSet | None)],
         "reading": standard.reading._asdict(),

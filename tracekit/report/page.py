@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.report.ledger import PLACE, ledger_of, with_claims
 from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.postmortem import postmortem_shown
@@ -104,8 +104,7 @@ def write(
     *,
     baseline: TraceSet | TraceStore | None = None,
     periods: Mapping[str, Any] | None = None,
-    logs: Any = None,
-    goals: Goals | None = None,
+    inputs: Inputs = NO_INPUTS,
     title: str | None = None,
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
@@ -113,8 +112,16 @@ def write(
 ) -> Path:
     """Write the page; see ``tracekit.report.report``."""
     target = target_of(path)
-    given = {"baseline": baseline, "periods": periods, "logs": logs, "goals": goals}
-    page = render(sections, **given, title=title, generated=generated, outgoing=outgoing, embed=embed)
+    page = render(
+        sections,
+        baseline=baseline,
+        periods=periods,
+        inputs=inputs,
+        title=title,
+        generated=generated,
+        outgoing=outgoing,
+        embed=embed,
+    )
     if outgoing is not None:
         outgoing.check(_STATIC.sub("", page).encode("utf-8"), target.name)
     put(target, page)
@@ -135,8 +142,7 @@ def render(
     *,
     baseline: TraceSet | TraceStore | None = None,
     periods: Mapping[str, Any] | None = None,
-    logs: Any = None,
-    goals: Goals | None = None,
+    inputs: Inputs = NO_INPUTS,
     title: str | None = None,
     generated: datetime | None = None,
     outgoing: Outgoing | None = None,
@@ -152,12 +158,12 @@ def render(
     if outgoing is not None and given is None:
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
         baseline = outgoing.set_of(baseline)
-    standard = given or _standard(blocks, baseline, periods or {}, logs, goals or Goals(), outgoing)
+    standard = given or _standard(blocks, baseline, periods or {}, inputs, outgoing)
     if embed and standard is None:
         raise ValueError("expected a TraceSet among the sections for embed= to refer to, found none")
-    own_spans = more.own_spans
+    own_spans, is_redacted = more.own_spans, outgoing is not None
     if embed and standard is not None:
-        own_spans = embedded_spans(standard.sides, is_redacted=outgoing is not None)
+        own_spans = embedded_spans(standard.sides, standard.inputs, is_redacted=is_redacted)
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -215,19 +221,18 @@ def _standard(
     blocks: Blocks,
     baseline: TraceSet | TraceStore | None,
     periods: Mapping[str, Any],
-    logs: Any,
-    goals: Goals,
+    inputs: Inputs,
     outgoing: Outgoing | None,
 ) -> Standard | None:
     """Return the results of the TraceSet among the blocks; None without one."""
     traces = next((block for block in blocks if is_recording(block)), None)
     if traces is None:
-        asked = {"baseline": baseline, **periods, "logs": logs, **goals._asdict()}
+        asked = {"baseline": baseline, **periods, **inputs.given}
         given = [name for name, value in asked.items() if value is not None]
         if given:
             raise ValueError(f"expected a TraceSet among the sections for {given[0]}= to refer to, found none")
         return None
-    return Standard.between(sides_of(traces, baseline, **periods), logs, goals, outgoing)
+    return Standard.between(sides_of(traces, baseline, **periods), inputs, outgoing)
 
 
 def _script(kinds: set[str]) -> str:

@@ -50,7 +50,9 @@ _CUT: Final = "…"  # at the end of a shortened text
 _PLACE: Final = "{0}{0}"  # the mark of a name that is kept
 _PRIVATE: Final = 0xF0000  # characters for private use
 _HEAD: Final = 40  # bytes of a longer value that are searched for: views shorten texts
-_COLUMNS: Final = {"trace_id", "span_id", "parent_span_id", "exemplar_trace_id", "service_name", "host_name"}
+_COLUMNS: Final = {"trace_id", "span_id", "parent_span_id", "exemplar_trace_id", "host_name"}
+_NAMES: Final = {"service_name", "caller_service", "callee_service"}
+_SERVICE: Final = "service.name"
 
 
 class Outgoing:
@@ -118,7 +120,9 @@ class Outgoing:
     def keep_names(self, names: Iterable[str]) -> None:
         """Leave the names of services and callees of a store as in traces: also those that look like an address."""
         self.is_of_store = True
-        known = sorted({name for name in names if redacted_texts([name], self.policy) != [name]}, key=len, reverse=True)
+        of_services = context_of(_SERVICE)
+        kept = [name for name in names if redacted_texts([name], self.policy, context=of_services) == [name]]
+        known = sorted({name for name in kept if redacted_texts([name], self.policy) != [name]}, key=len, reverse=True)
         self.names = {name: _PLACE.format(chr(_PRIVATE + at)) for at, name in enumerate(known)}
         self.values -= {value for value in self.values if any(value in name for name in known)}
 
@@ -217,6 +221,8 @@ class Outgoing:
         """Return a column of texts; None if it has none, or only ids and names of services."""
         kind = column.dtype
         is_textual = kind.kind == "O" or isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_string_dtype(kind)
+        if is_textual and name in _NAMES:
+            return self._services(column)
         if not is_textual or name in _COLUMNS:
             return None
         values = column.astype(object)
@@ -228,6 +234,14 @@ class Outgoing:
             return None
         made = [changes.get(value, value) if isinstance(value, str) else self._container(value) for value in values]
         return pd.Series(made, values.index, dtype=object)
+
+    def _services(self, column: pd.Series) -> pd.Series | None:
+        """Return names of services without personal data and secrets; None if they have none."""
+        values = column.astype(object)
+        known = list(dict.fromkeys(value for value in values if isinstance(value, str)))
+        new = redacted_texts(known, self.policy, context=context_of(_SERVICE))
+        changes = {old: text for old, text in zip(known, new, strict=True) if old != text}
+        return values.replace(changes) if changes else None
 
     def _container(self, value: Any) -> Any:
         """Return a list, mapping or the like with its texts as they may leave, and anything else unchanged."""

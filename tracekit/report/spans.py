@@ -1,7 +1,8 @@
 """The spans of a report inside of its page, so that its claims can be computed again from nothing but the page.
 
-A zip archive with a Parquet store for the traces and one for the baseline, as base64 in a ``template`` element, whose
-content a browser neither shows nor runs.
+A zip archive with a Parquet store for the traces and one for the baseline, and the other inputs of the claims (log
+lines, request counts, rules, deployments, goals), as base64 in a ``template`` element, whose content a browser neither
+shows nor runs.
 """
 
 from __future__ import annotations
@@ -24,22 +25,24 @@ from tracekit.errors import LoadError, RenderError, TracekitError
 from tracekit.loading import read
 from tracekit.loading.checksum import checksum
 from tracekit.loading.store.tables import check_decoded_size, size_in_memory
+from tracekit.report.embedded_inputs import files_of, inputs_in, left_out
+from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.text import plural, short_names, size
 from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracekit.columns import Columns
     from tracekit.report.sides import Sides
 
 LIMIT: Final = 25_000_000  # bytes of the archive
 UNPACKED: Final = 500_000_000  # bytes of its tables when they are read
-_TRACES, _BASELINE = "traces", "baseline"
+_TRACES, _BASELINE, _INPUTS = "traces", "baseline", "inputs"
 _BLOCK: Final = re.compile(r'<template id="tracekit-spans" data-digest="(\w+)">([^<]*)</template>')
 _MARKED: Final = re.compile(r"<template\b[^>]*\btracekit-spans\b", re.IGNORECASE)
-_MEMBER: Final = re.compile(rf"(?:{_TRACES}|{_BASELINE})/(?:[\w-]+/)?[\w-]+\.(?:parquet|json)")
+_MEMBER: Final = re.compile(rf"(?:{_TRACES}|{_BASELINE}|{_INPUTS})/(?:[\w-]+/)?[\w-]+\.(?:parquet|json)")
 _MEMBERS: Final = 10_000
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _OWN_BASELINES: Final = ("split", "baseline_period")  # choose a baseline from the recording
@@ -61,20 +64,34 @@ class Embedded(NamedTuple):
 
 
 class Spans(NamedTuple):
-    """Spans that were in a page: the traces, their baseline if it was given, and whether they are as written."""
+    """What was in a page.
+
+    Parameters
+    ----------
+    traces, baseline
+        The traces, and their baseline if it was given.
+    inputs, left_out
+        What was given beside them, and the names of what no file can hold.
+    is_as_written
+        Whether they are the bytes that were written.
+    """
 
     traces: TraceSet
     baseline: TraceSet | None
+    inputs: Inputs
+    left_out: tuple[str, ...]
     is_as_written: bool
 
 
-def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
-    """Return the element of a page with the spans that it was made from.
+def embedded_spans(sides: Sides, inputs: Inputs = NO_INPUTS, *, is_redacted: bool) -> Embedded:
+    """Return the element of a page with the spans and the other inputs that it was made from.
 
     Parameters
     ----------
     sides
         The traces and the baseline as they may leave.
+    inputs
+        What was given beside them, as it may leave.
     is_redacted
         Whether personal data and secrets were removed, or searched for and not found.
 
@@ -88,44 +105,47 @@ def embedded_spans(sides: Sides, *, is_redacted: bool) -> Embedded:
             "expected traces in memory to embed, found a store: report on store.sample(spans=...).load(), or leave"
             " embed= out and verify with the store"
         )
-    sets = {_TRACES: sides.recording}
-    if sides.baseline is not None and not _is_part(sides):
-        sets[_BASELINE] = sides.baseline
-    raw = _archive(sets)
-    count = sum(len(traces.columns.spans) for traces in sets.values())
+    sets = _sets(sides)
+    raw = _archive(sets, files_of(inputs))
+    what = _contents(sets, inputs)
     if len(raw) > LIMIT:
         raise RenderError(
-            f"expected at most {size(LIMIT)} of spans to embed, found {size(len(raw))} ({plural(count, 'span')}):"
+            f"expected at most {size(LIMIT)} of spans to embed, found {size(len(raw))} ({what}):"
             " choose fewer traces, or leave embed= out and keep the sources for tk.verify"
         )
     if (unpacked := _unpacked(raw)) > UNPACKED:
         raise RenderError(
             f"expected spans to embed of at most {size(UNPACKED)} in memory, found {size(unpacked)}"
-            f" ({plural(count, 'span')}): choose fewer traces, or leave embed= out and keep the sources for tk.verify"
+            f" ({what}): choose fewer traces, or leave embed= out and keep the sources for tk.verify"
         )
     text = base64.b64encode(raw).decode("ascii")
-    statement = _statement(plural(count, "span"), size(len(text)), sides, is_redacted=is_redacted)
+    statement = _statement(what, size(len(text)), left_out(inputs), is_redacted=is_redacted)
     element = f'<template id="tracekit-spans" data-digest="{_digest(text)}">{text}</template>'
     return Embedded(Markup(element), statement)
 
 
-def stated_again(page: str, sides: Sides, *, is_redacted: bool) -> Embedded | None:
+def stated_again(page: str, sides: Sides, inputs: Inputs, *, is_redacted: bool) -> Embedded | None:
     """Return the spans that a page has, with what it has to say about them; None if it has none.
 
     Parameters
     ----------
     page
         The text of the page.
-    sides, is_redacted
+    sides, inputs, is_redacted
         As for ``embedded_spans``, of the page that is rendered again.
     """
     block = _BLOCK.search(page)
     if block is None or not isinstance(sides.recording, TraceSet):
         return None
-    sets = [sides.recording, *([] if _is_part(sides) or not isinstance(sides.baseline, TraceSet) else [sides.baseline])]
-    count = sum(len(traces.columns.spans) for traces in sets)
-    statement = _statement(plural(count, "span"), size(len(block[2])), sides, is_redacted=is_redacted)
+    length = size(len(block[2]))
+    statement = _statement(_contents(_sets(sides), inputs), length, left_out(inputs), is_redacted=is_redacted)
     return Embedded(Markup(block[0]), statement)
+
+
+def _sets(sides: Sides) -> dict[str, TraceSet]:
+    """Return the traces to embed, and the baseline unless it is a part of them."""
+    sets = {_TRACES: sides.recording, _BASELINE: None if _is_part(sides) else sides.baseline}
+    return {name: traces for name, traces in sets.items() if isinstance(traces, TraceSet)}
 
 
 def without_spans(page: str) -> str:
@@ -133,14 +153,29 @@ def without_spans(page: str) -> str:
     return _BLOCK.sub('<template id="tracekit-spans"></template>', page, count=1)
 
 
-def _statement(spans: str, length: str, sides: Sides, *, is_redacted: bool) -> str:
+_SECTIONS: Final = {"slo": "Service level objective", "prices": "Cost"}
+_NAMES: Final = {
+    "rules": "sampling rules", "deployments": "deployments", "slo": "the objective", "prices": "prices",
+}  # fmt: skip
+
+
+def _contents(sets: Mapping[str, TraceSet], inputs: Inputs) -> str:
+    """Return what is embedded, in words: spans, log lines and so on."""
+    found = [plural(sum(len(traces.columns.spans) for traces in sets.values()), "span")]
+    found += [] if inputs.logs is None else [plural(len(inputs.logs.frame), "log line")]
+    found += [] if inputs.requests is None else [plural(len(inputs.requests.frame), "request count")]
+    missing = left_out(inputs)
+    return ", ".join([*found, *(name for key, name in _NAMES.items() if key in inputs.given and key not in missing)])
+
+
+def _statement(contents: str, length: str, missing: Sequence[str], *, is_redacted: bool) -> str:
     """Return what the page contains, what that proves, and what it does not."""
-    more = " and ".join(name for name in sides.inputs if name != _BASELINE)
-    given = f", given the same {more}" * bool(more)
+    sections = " and ".join(_SECTIONS[name] for name in missing)
+    given = f", except those of the sections {sections}, for which {' and '.join(missing)} must be given again"
     kind = "redacted spans" if is_redacted else "spans"
     parts = [
-        f"This file contains the {kind} that its claims were computed from ({spans}, {length}): tracekit verify",
-        f" FILE computes every claim of the first screen and findings again{given}.",
+        f"This file contains the {kind} that its claims were computed from ({contents}, {length}): tracekit verify",
+        f" FILE computes every claim of the first screen and findings again{given * bool(missing)}.",
         " That shows that the claims follow from these spans, not that these spans are what was recorded.",
         " Claims are about the redacted spans; what redaction removed cannot be verified." * is_redacted,
     ]
@@ -158,8 +193,11 @@ def _is_part(sides: Sides) -> bool:
     return bool(np.isin(before, recording).all())
 
 
-def _archive(sets: Mapping[str, TraceSet]) -> bytes:
-    """Return stores of sets of traces as a zip archive, reproducibly; names of files without their folders."""
+def _archive(sets: Mapping[str, TraceSet], inputs: Mapping[str, bytes]) -> bytes:
+    """Return stores of sets of traces, and files of inputs, as a zip archive, reproducibly.
+
+    Names of sources are without their folders.
+    """
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, traces in sets.items():
@@ -168,6 +206,8 @@ def _archive(sets: Mapping[str, TraceSet]) -> bytes:
             if path.is_file():
                 inside = path.relative_to(folder).as_posix()
                 archive.writestr(zipfile.ZipInfo(inside, _EPOCH), path.read_bytes())
+        for name, data in inputs.items():
+            archive.writestr(zipfile.ZipInfo(f"{_INPUTS}/{name}", _EPOCH), data)
     return out.getvalue()
 
 
@@ -208,10 +248,10 @@ def spans_in(page: str, name: str) -> Spans | None:
         raise TracekitError(f"expected one template element with the spans of a report, found {what} in {name}")
     try:
         raw = base64.b64decode(block[2], validate=True)
-        sets = _read(raw)
+        sets, inputs, missing = _read(raw)
     except _DAMAGES as error:
         raise TracekitError(f"expected spans of a report to read, found damaged ones in {name}: {error}") from error
-    return Spans(sets[_TRACES], sets.get(_BASELINE), _digest(block[2]) == block[1])
+    return Spans(sets[_TRACES], sets.get(_BASELINE), inputs, missing, _digest(block[2]) == block[1])
 
 
 _DAMAGES: Final = (
@@ -220,8 +260,11 @@ _DAMAGES: Final = (
 )  # fmt: skip
 
 
-def _read(raw: bytes) -> dict[str, TraceSet]:
-    """Return the sets in an archive; only files of a store are unpacked, into a folder of their own."""
+_Contents = tuple[dict[str, TraceSet], Inputs, tuple[str, ...]]
+
+
+def _read(raw: bytes) -> _Contents:
+    """Return the sets and inputs in an archive; only files of a store are unpacked, into a folder of their own."""
     if len(raw) > LIMIT:
         raise ValueError(f"expected at most {size(LIMIT)}, found {size(len(raw))}")
     with tempfile.TemporaryDirectory() as folder:
@@ -231,8 +274,9 @@ def _read(raw: bytes) -> dict[str, TraceSet]:
             raise ValueError(str(error).replace(f"{folder}/", "").replace(folder, "the archive")) from None
 
 
-def _unpacked_into(folder: Path, raw: bytes) -> dict[str, TraceSet]:
-    """Return the sets in an archive, whose files are written into a folder."""
+def _unpacked_into(folder: Path, raw: bytes) -> _Contents:
+    """Return the sets and inputs in an archive, whose stores are written into a folder."""
+    inputs: dict[str, bytes] = {}
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         members = archive.infolist()
         strange = [one for one in members if not _MEMBER.fullmatch(one.filename)]
@@ -246,13 +290,17 @@ def _unpacked_into(folder: Path, raw: bytes) -> dict[str, TraceSet]:
         for one in members:
             data = archive.read(one)
             left -= check_decoded_size(data, left) if one.filename.endswith(".parquet") else 0
+            top, _, name = one.filename.partition("/")
+            if top == _INPUTS:
+                inputs[name] = data
+                continue
             target = folder / one.filename
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
     names = [name for name in (_TRACES, _BASELINE) if (folder / name).is_dir()]
     if _TRACES not in names:
         raise ValueError("expected a store of the traces in the archive, found none")
-    return {name: _whole(read(folder / name, progress=False)) for name in names}
+    return {name: _whole(read(folder / name, progress=False)) for name in names}, *inputs_in(inputs)
 
 
 def _unpacked(raw: bytes) -> int:

@@ -37,6 +37,8 @@ from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.frame_table import frame_table
 from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_data import issues_table, sources_table
+from tracekit.report.input_sums import input_sums
+from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.report.latency_change import change_picture, entries_table, timeline_of, timeline_picture
 from tracekit.report.leaving import Leaving, LeavingChanges, redacted_findings, redacted_lines
 from tracekit.report.ledger import set_facts
@@ -119,7 +121,6 @@ _TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "
 _RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
 _OF_BASELINE: Final = ("content", "requests", "entries", "graph", "failed", "waits")
 _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
-_NO_GOALS: Final = Goals()
 
 
 class Reading(NamedTuple):
@@ -148,8 +149,8 @@ class Standard:
         The traces, and the baseline if there is one.
     sides
         The names of both, and the recording that they are from.
-    goals
-        The objective and the prices that the reader gave.
+    inputs
+        What was given beside the traces, as it may leave.
     known, known_screen
         Findings and first screen, if an investigation has made them.
     outgoing
@@ -162,7 +163,7 @@ class Standard:
 
     case: Case
     sides: Sides
-    goals: Goals = _NO_GOALS
+    inputs: Inputs = NO_INPUTS
     known: Findings | None = None
     known_screen: FirstScreen | None = None
     outgoing: Outgoing | None = None
@@ -175,19 +176,21 @@ class Standard:
         return cls.between(Sides(traces, baseline, traces))
 
     @classmethod
-    def between(
-        cls, sides: Sides, logs: Any = None, goals: Goals = _NO_GOALS, outgoing: Outgoing | None = None
-    ) -> Standard:
-        """Return the standard report of two sides, with their log lines, and the goals that the reader gave."""
+    def between(cls, sides: Sides, inputs: Inputs = NO_INPUTS, outgoing: Outgoing | None = None) -> Standard:
+        """Return the standard report of two sides that may leave, with what was given beside them."""
         if not (isinstance(sides.traces, TraceSet) and isinstance(sides.baseline, TraceSet | None)):
-            if logs is not None:
+            if inputs.logs is not None:
                 raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
-            return _of_store(sides, goals, outgoing)
-        joined = None if logs is None else logs_of(sides.traces, logs, baseline=sides.baseline)
-        if joined is not None and outgoing is not None:
-            joined = joined.redacted(outgoing.texts)
+            return _of_store(sides, inputs, outgoing)
+        shown = inputs.read() if outgoing is None else inputs.redacted(outgoing)
+        joined = None if shown.logs is None else logs_of(sides.traces, shown.logs, baseline=sides.baseline)
         before = None if sides.baseline is None else Case(sides.baseline)
-        return cls(Case(sides.traces, baseline=before, logs=joined), sides, goals)
+        return cls(Case(sides.traces, baseline=before, logs=joined), sides, shown)
+
+    @property
+    def goals(self) -> Goals:
+        """The objective and the prices that the reader gave."""
+        return self.inputs.goals
 
     @property
     def is_brief(self) -> bool:
@@ -385,6 +388,11 @@ class Standard:
         return {name: set_facts(one) for name, one in sets.items() if one is not None}
 
     @cached_property
+    def input_sums(self) -> dict[str, str]:
+        """Checksum of each input beside the traces."""
+        return input_sums(self.inputs)
+
+    @cached_property
     def timeline(self) -> Timeline:
         """Requests over time, of both sides."""
         return timeline_of(self.sides)
@@ -543,7 +551,7 @@ class Standard:
         }
 
 
-def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard:
+def _of_store(sides: Sides, inputs: Inputs, outgoing: Outgoing | None) -> Standard:
     """Return the standard report of a store, or with one as a baseline: its analyses read the parts together."""
     rounds = Rounds()
     traces, recording = (read_by(rounds, side) for side in (sides.traces, sides.recording))
@@ -551,10 +559,10 @@ def _of_store(sides: Sides, goals: Goals, outgoing: Outgoing | None) -> Standard
     policy = None if outgoing is None else outgoing.policy
     case = Case(traces, policy=policy, baseline=None if baseline is None else Case(baseline, policy=policy))
     sides = sides._replace(traces=traces, baseline=baseline, recording=recording)
-    read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, goals)])
+    read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, inputs.goals)])
     if outgoing is not None:
         keep_names(case, outgoing)
-    return Standard(case, sides, goals, outgoing=outgoing)
+    return Standard(case, sides, inputs, outgoing=outgoing)
 
 
 def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] = ()) -> None:

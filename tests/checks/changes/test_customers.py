@@ -72,6 +72,39 @@ def test_a_request_of_two_customers_says_nothing():
 def test_what_redaction_merges_is_not_counted():
     traces = requests([f"jo{n % 7}@shop.example" for n in range(30)]).with_weights(1)
     assert said(traces) == "7 customers"
-    assert said(traces.redact()) is None  # [email], all of them
+    assert said(traces.redact()) == "an unknown number of customers: redaction masked app.customer.id"
     kept = traces.redact({"kinds": {"email": "pseudonym"}, "pseudonym_key": "k" * 16})
     assert said(kept) == "7 customers"
+
+
+MAIL_KEY = {"pseudonym_key": "k" * 16}
+HIDDEN = "an unknown number of customers: redaction {} app.customer.id"
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("default", HIDDEN.format("masked")),
+        ({"kinds": {"email": "drop"}}, HIDDEN.format("dropped")),
+        ({"kinds": {"email": "generalise"}}, HIDDEN.format("generalised")),
+        ({"keys": {"app.customer.id": "drop"}}, HIDDEN.format("dropped")),
+        ({"keys": {"app.customer.id": "mask"}}, HIDDEN.format("masked")),
+        ({"kinds": {"email": "pseudonym"}, **MAIL_KEY}, "7 customers"),
+        ({"keys": {"app.customer.id": "pseudonym"}, **MAIL_KEY}, "7 customers"),
+        ({"kinds": {"email": "keep"}}, "7 customers"),
+    ],
+)
+def test_what_each_action_does_to_the_number(policy, words):
+    traces = requests([f"jo{n % 7}@shop{n % 7}.example" for n in range(30)]).with_weights(1)
+    assert said(traces) == "7 customers"
+    assert said(traces.redact(policy)) == words
+
+
+def test_ids_that_redaction_leaves_are_counted_as_before():
+    traces = requests([f"ent-{n % 7:03}" for n in range(60)]).with_weights(1)
+    assert said(traces.redact()) == said(traces) == "7 customers"
+
+
+def test_a_key_that_was_rare_does_not_hide_the_number():
+    """A masked value on one request of many says nothing about who the others came from."""
+    assert said(requests(["jo@shop.example"] + [None] * 29).redact()) is None

@@ -258,7 +258,7 @@ def affected_finding(found: Affected) -> Finding:
             "high": high,
             "n": requests,
         }
-        | ({} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}),
+        | ({} if customers is None else customers.facts),
         code=f"{band.code}.values({found.key!r})",
     )
 

@@ -57,7 +57,7 @@ def _everybody(made: Made, band: Band) -> Finding:
         f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}{whose}; "
         f"{interval(low, high, ratio)}). No attribute of the requests says whose they are.{rare}"
     )
-    values = {} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}
+    values = {} if customers is None else customers.facts
     estimate = Estimate(value, "ratio", low, high, band.trace_counts[0])
     return Finding("affected", "notice", text, estimate, values={**estimate.values, **values}, code=band.code)
 

@@ -123,6 +123,11 @@ class StoreWriter:
         self._folder = folder
         self._parts: list[PartMark] = []
 
+    @property
+    def folder(self) -> Path:
+        """Where the files are until the store is complete."""
+        return self._folder
+
     def part(self, traces: TraceSet) -> None:
         """Write complete traces as the next part."""
         folder = self._folder / _part_name(len(self._parts))

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -23,9 +24,12 @@ from tracekit.loading.store.execution import over_tasks
 from tracekit.loading.store.one_trace import one_trace
 from tracekit.loading.store.part import Reach
 from tracekit.loading.store.read_write import Marker, PartMark, load, load_part, read_frames, read_marker
+from tracekit.loading.store.redacting import recognised, write_redacted
 from tracekit.loading.store.remote import place_of
 from tracekit.loading.store.union import Piece, piece_of, union
-from tracekit.redaction.apply import joined_notes
+from tracekit.redaction.apply import joined_notes, removed_in
+from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction.tables import Known
 from tracekit.schema import Quality
 from tracekit.self_description import step
 from tracekit.text import plural
@@ -33,7 +37,6 @@ from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tracekit.columns import Array
     from tracekit.loading.store.order import Bounds
@@ -302,6 +305,54 @@ class TraceStore(Shown):
         others = [one for one in self._steps if one.method != "_scaled"]
         return self._changed(steps=(*others, _Step("with_weights", (source,)), *scaled))
 
+    def redact(self, path: str | PathLike[str], policy: Any = STANDARD) -> TraceStore:
+        """Write the same traces without personal data and secrets into a new store, and return it.
+
+        Parts are read twice: what is recognised in one of them, such as a name by its key, is removed from all.  The
+        result is that of ``TraceSet.redact``, with the same pseudonyms.
+
+        Parameters
+        ----------
+        path
+            Folder to write; not this store.  An existing store there is replaced only after the new one is complete.
+        policy
+            What becomes of personal data and secrets, as for ``TraceSet.redact``.
+
+        Returns
+        -------
+        TraceStore
+            The new store; ``redacted`` says what was removed, as its notes do.
+
+        Raises
+        ------
+        ValueError
+            A policy that cannot be used or is None; the path of this store; no parts.
+        RenderError
+            A file of the finished store contains a removed value; it is not written then.
+        FileExistsError
+            The path exists and is not a store.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> frame = shop.spans[["trace_id", "span_id", "name", "start_ns", "end_ns"]]
+        >>> users = tk.TraceSet.from_spans(frame.assign(**{"attributes.user.email": "jo@example.org"}))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = open(users.save(f"{folder}/users.parquet")).redact(f"{folder}/shared.parquet")
+        ...     store.load().attribute("user.email").unique().tolist()
+        ...     store.redacted[["kind", "key"]].to_numpy().tolist()
+        ['[email]']
+        [['email', 'user.email']]
+        """
+        chosen, target = policy_of(policy), Path(path)
+        if chosen is None:
+            raise ValueError("expected a redaction policy, found None; use the store as it is to keep everything")
+        if isinstance(self.path, Path) and target.resolve() == self.path.resolve():
+            raise ValueError(f"expected the path of a new store, found that of this one: {target}")
+        known = self.reduce(recognised, Known.merged)
+        write_redacted(self.parts(), read_frames(self.path, self._marker.files), target, chosen, known)
+        return open(target)
+
     def sample(self, parts: int | None = None, *, spans: int | None = None, seed: int = 0) -> TraceStore:
         """Return some of the parts, chosen at random, with sampling weights multiplied accordingly.
 
@@ -550,6 +601,12 @@ class TraceStore(Shown):
     def sources(self) -> pd.DataFrame:
         """One row per source; see ``TraceSet.sources``."""
         return self._first_part.sources
+
+    @cached_property
+    def redacted(self) -> pd.DataFrame:
+        """What was removed from the store, as its notes say; see ``TraceSet.redacted``."""
+        notes = [(row["key"], row["value"]) for row in read_frames(self.path, self._marker.files)["notes"]]
+        return removed_in(dict(notes))
 
     @property
     def issues(self) -> pd.DataFrame:
