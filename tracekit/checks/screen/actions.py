@@ -46,21 +46,24 @@ def actions(made: Made) -> Finding | None:
 
 
 def roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
-    """Return the release to undo: of the likely cause, seen by the onset and still serving; none without one.
+    """Return the release to undo: of the likely cause, seen near the onset and still serving; none without one.
 
-    Where it is not known by when the regression began: one that the baseline does not have, with what is known.
+    Where it was seen long before, or it is not known by when the regression began: one that the baseline does not have,
+    with what is known.  None where other versions are as bad, or where the version was good before the onset.
     """
     for one in made.case.result(releases):
         timing = timing_of(made, one)
         if one.service_name != found.service_name or not timing.may_be_cause:
             continue
-        if not timing.is_dated and in_baseline(made.case, one):
+        if not (timing.coincides or timing.is_worse) and in_baseline(made.case, one):
             continue
         if (before := version_before(made.case, one)) is not None:
             name, was = clean(one.service_name, limit=_NAME), clean(before, limit=_NAME)
             values = {"roll_back": one.service_name, "version": one.version, "previous_version": before}
-            known = f": the baseline does not have {clean(one.version, limit=_NAME)}. {UNDATED}" * (not timing.is_dated)
-            return [f"Roll back {name} to {was}{known or '.'}"], values
+            is_sure = timing.coincides or (timing.is_worse and timing.is_dated)
+            new = f": the baseline does not have {clean(one.version, limit=_NAME)}"
+            doubt = ", first seen before the regression began." if timing.is_early else f". {UNDATED}"
+            return [f"Roll back {name} to {was}{'.' if is_sure else new + doubt}"], values
     return [], {}
 
 
