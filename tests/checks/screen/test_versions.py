@@ -23,7 +23,7 @@ def recording(seed, begin, *, slow=lambda _: False, is_new=lambda _: False, n=30
         spans = [
             ("1", None, "web", "GET /", "SERVER", 0, took + rest, "1.0.0"),
             ("2", "1", "web", "call stock", "CLIENT", rest // 2, rest // 2 + took, "1.0.0"),
-            ("3", "2", "stock", "GET /stock", "SERVER", rest // 2 + took // 10, rest // 2 + took, version),
+            ("3", "2", "stock", "GET /stock", "SERVER", rest // 2 + MS, rest // 2 + took, version),
         ]
         rows += [
             {"trace_id": trace, "span_id": one.zfill(16), "parent_span_id": parent and parent.zfill(16),
