@@ -237,6 +237,14 @@ def test_no_traces_at_all(both):
     assert found.severity != "critical"
 
 
+@pytest.mark.parametrize("empty", ["current", "baseline"])
+def test_an_empty_side_has_no_empty_line(both, empty):
+    sides = (both[0].head(0), both[1]) if empty == "current" else (both[1], both[0].head(0))
+    for found in (tk.investigate(*sides), tk.investigate(sides[0])):
+        assert all(line.headline for line in found.first_screen)
+    assert "changed" not in tk.investigate(*sides).first_screen
+
+
 def test_one_trace_is_too_few_to_compare():
     before, during = tk.load_sample("checkout-regression")
     line = tk.investigate(during.head(1), before).first_screen["headline"]

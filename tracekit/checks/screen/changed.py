@@ -103,7 +103,7 @@ class Timing(NamedTuple):
 
 
 def changed(made: Made) -> Finding | None:
-    """Return what changed since the baseline besides latency and errors; None without a baseline."""
+    """Return what changed since the baseline besides latency and errors; None without a baseline, or an empty side."""
     if made.changes is None or made.case.baseline is None:
         return None
     found = made.case.result(releases)
@@ -115,6 +115,8 @@ def changed(made: Made) -> Finding | None:
         note = " (Coincides; not proof.)"
     elif made.regression is not None and any(one.may_be_cause and not one.is_dated for one in timing):
         note = f" ({UNDATED})"
+    if not words:
+        return None
     return Finding(
         "screen.changed",
         "notice" if found or new is not None else "info",
