@@ -29,7 +29,12 @@ def affected(made: Made) -> Finding | None:
         about = made.warning("suspects") if regression.finding.check == "change" else regression.finding
         one = None if about is None else _of_finding(made, about)
     if one is None:
-        one = None if regression is None or regression.band is None else _everybody(regression.band)
+        is_redacted = made.case.policy is not None
+        one = (
+            None
+            if regression is None or regression.band is None
+            else _everybody(regression.band, is_redacted=is_redacted)
+        )
     if one is None:
         return None
     text = one.headline.removeprefix("Affected: ")
@@ -44,16 +49,17 @@ def _of_finding(made: Made, finding: Finding) -> Finding | None:
     return None if found is None or not found.key else affected_finding(found)
 
 
-def _everybody(band: Band) -> Finding:
+def _everybody(band: Band, *, is_redacted: bool) -> Finding:
     """Return which share of the requests is slow or failed, where no attribute sets them apart."""
     shares = [share_of(side, np.ones(len(side[0].chosen), bool), 0.95) for side in band.sides]
     value, low, high = shares[0]
     named = f"{count(band.sides[0][0].trace_count)} of {plural(band.trace_counts[0], band.noun)}"
     customers = customers_of(band.sides[0][0], band.sides[0][0].chosen)
     whose = "" if customers is None else f" from {customers.words}"
+    left = " that redaction leaves" * is_redacted
     text = (
         f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}{whose}; "
-        f"{interval(low, high, ratio)}). No attribute of the requests says whose they are."
+        f"{interval(low, high, ratio)}). No attribute of the requests{left} says whose they are."
     )
     values = {} if customers is None else {"customer_key": customers.key, "customer_count": customers.value_count}
     estimate = Estimate(value, "ratio", low, high, band.trace_counts[0])
