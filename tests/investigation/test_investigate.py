@@ -222,10 +222,27 @@ def test_outcomes_are_no_earlier_state(parts, kind):
     assert "No baseline given" in found.first_screen["period"].headline
 
 
+def test_where_every_request_failed_nothing_is_compared():
+    spans = world(3, [("", 60)]).spans
+    spans.loc[spans["parent_span_id"].isna(), "status_code"] = "ERROR"
+    found = tk.investigate(tk.TraceSet.from_spans(spans))
+    assert found.baseline.kind == "none"
+    assert found.baseline.statement == "No baseline given, and every request failed: there is nothing to compare with"
+    assert "succeeded" not in found.first_screen["period"].headline
+
+
 def test_no_traces_at_all(both):
     found = tk.investigate(both[0].head(0))
     assert found.baseline.kind == "none"
     assert found.severity != "critical"
+
+
+@pytest.mark.parametrize("empty", ["current", "baseline"])
+def test_an_empty_side_has_no_empty_line(both, empty):
+    sides = (both[0].head(0), both[1]) if empty == "current" else (both[1], both[0].head(0))
+    for found in (tk.investigate(*sides), tk.investigate(sides[0])):
+        assert all(line.headline for line in found.first_screen)
+    assert "changed" not in tk.investigate(*sides).first_screen
 
 
 def test_one_trace_is_too_few_to_compare():

@@ -335,7 +335,7 @@ def test_goals_that_cannot_be_computed_are_an_error_of_the_page(page, tmp_path):
     changed_facts(slo={"objective": 7.0})(members)
     (tmp_path / "a.html").write_text(with_members(text, members), encoding="utf-8")
     with pytest.raises(
-        tk.TracekitError, match=r"expected inputs in the report that can be used, found others"
+        tk.TracekitError, match=r"expected inputs of a report that can be used, found others in a\.html"
     ):
         tk.verify(tmp_path / "a.html")
 

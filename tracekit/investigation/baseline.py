@@ -37,7 +37,7 @@ class Baseline(NamedTuple):
     kind
         ``given``; ``before the onset`` of a change that the timeline shows; ``before a release`` that the traces show;
         ``succeeded`` or ``fast`` requests, which explain who fails or is slow, but are no earlier state of the system;
-        ``none`` with too few traces.
+        ``none`` with too few traces, or where every request failed.
     current, before
         The traces to explain, and the baseline; ``before`` is None for requests of one and the same period.
     statement
@@ -127,6 +127,9 @@ def _of_outcomes(case: Case) -> Baseline:
     seen = case.result(overview)
     if seen.trace_count < ENOUGH:
         return Baseline("none", case.source, None, f"{NOT_GIVEN}, and too few traces to find one")
+    if seen.failed.value >= 1:
+        text = f"{NOT_GIVEN}, and every request failed: there is nothing to compare with"
+        return Baseline("none", case.source, None, text)
     if seen.failed.low > _FAILING:
         text = f"{NOT_GIVEN}: failed requests ({ratio(seen.failed.value)}) are compared with those that succeeded"
         return Baseline("succeeded", case.source, None, text)

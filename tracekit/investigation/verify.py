@@ -132,7 +132,7 @@ def verify(
     if own is None:
         _check_inputs(stated, lacking, redact)
     _check_kinds(stated, {"traces": traces, "baseline": baseline})
-    again, found = _remade(stated, traces, baseline, given, outgoing, is_own=own is not None)
+    again, found = _remade(stated, traces, baseline, given, outgoing, None if own is None else Path(report).name)
     why = _why_not_compared(stated, lacking, has_template=has_template and template is None)
     rows = [_as_written("claims", is_as_written)]
     rows += [] if own is None else [_as_written("spans", own.is_as_written)]
@@ -223,17 +223,16 @@ def _remade(
     baseline: TraceSet | TraceStore | None,
     given: Inputs,
     outgoing: Outgoing | None,
-    *,
-    is_own: bool,
+    page: str | None,
 ) -> tuple[Standard, dict[str, Any]]:
-    """Return the report, made again, and its claims; TracekitError if inputs in the report cannot be used."""
+    """Return the report, made again, and its claims; TracekitError if inputs in its page cannot be used."""
     try:
         again = _again(stated, traces, baseline, given, outgoing)
         return again, ledger_of(again, outgoing, form=stated["form"])
     except (ValueError, TypeError) as error:
-        if not is_own or not given.given:
+        if not page or not given.given:
             raise
-        raise TracekitError(f"expected inputs in the report that can be used, found others: {error}") from error
+        raise TracekitError(f"expected inputs of a report that can be used, found others in {page}: {error}") from error
 
 
 def _again(

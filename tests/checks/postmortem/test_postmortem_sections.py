@@ -1,5 +1,6 @@
 """The sections of a postmortem: what a planted incident gives, and that a healthy pair gives nothing."""
 
+import re
 import shlex
 
 import numpy as np
@@ -9,6 +10,7 @@ from investigation.worlds import FAULTS, incident, quiet
 
 import tracekit as tk
 from tracekit.analysis.compare.gates import evaluate
+from tracekit.checks.postmortem import impact
 from tracekit.checks.postmortem.result import LENGTHS, TITLES, Postmortem, numbers_of
 
 
@@ -292,3 +294,26 @@ def test_it_is_shown_as_text_and_in_notebooks(story):
     assert "<i>Counter-evidence</i>" in story.only("hypotheses")._repr_html_()
     assert "Timeline" not in story.only("hypotheses")._repr_html_()
     assert repr(Postmortem()) == "Postmortem(full: 0 hypotheses, 0 action items, 0 findings)"
+
+
+def test_the_factors_of_a_wait_multiply_to_its_mean():
+    """Of all requests: the share that has the operation, its calls per request that has it, and the time per call."""
+    before, during = tk.load_sample("checkout-regression")
+    line = tk.investigate(during, before).story.waits[0].headline
+    found = re.search(
+        r": (\S+) µs → (\S+) ms per request of all \(.*in the (\S+)% of requests that have it, "
+        r"calls per request (\S+) → (\S+), time per call (\S+) → (\S+) ms\.",
+        line,
+    )
+    assert found is not None, line
+    old, new, share, *factors = map(float, found.groups())
+    assert share / 100 * factors[0] * factors[2] == pytest.approx(old / 1000, rel=0.02)
+    assert share / 100 * factors[1] * factors[3] == pytest.approx(new, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.3, "300 ms"), (98.7, "98.7 s"), (119.7, "2 min 0 s"), (3599, "59 min 59 s"), (3689, "1 h 1 min")],
+)
+def test_how_long_it_lasted_is_in_hours_and_minutes(seconds, words):
+    assert impact.lasted_for(int(seconds * 1e9)) == words

@@ -77,6 +77,17 @@ def factors_of(compared: PathComparison, row: pd.Series) -> list[str]:
     ]
 
 
+def presence_of(compared: PathComparison, row: pd.Series) -> tuple[float, float] | None:
+    """Return which share of the requests has an operation, in the baseline and now; None where that is not known."""
+    parts = compared.parts
+    is_mine = np.logical_and.reduce([_equal(parts[key], row[key]) for key in WAITS])
+    mine = parts[is_mine & (parts["factor"] == "presence")]
+    if mine.empty:
+        return None
+    found = float(mine["baseline_value"].iloc[0]), float(mine["current_value"].iloc[0])
+    return found if np.isfinite(found).all() else None
+
+
 def is_noticeable(compared: PathComparison, row: pd.Series) -> bool:
     """Return whether an operation regressed beyond doubt, and by enough of what a request with it takes."""
     requests, latency_ns = (compared.sides[name].to_numpy(float) for name in ("trace_count", "mean_latency_ns"))

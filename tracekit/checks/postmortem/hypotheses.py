@@ -14,6 +14,7 @@ from tracekit.checks.postmortem.waits import waits
 from tracekit.checks.screen.cause import cause_of
 from tracekit.checks.screen.changed import UNDATED, releases, timing_of
 from tracekit.checks.screen.course import course_of
+from tracekit.checks.screen.versions import words_of
 from tracekit.findings import Finding
 from tracekit.text import clean, duration, from_to, moment, plural, ratio, signed_duration
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.suspects.result import Suspects
     from tracekit.checks.screen.changed import Release
     from tracekit.checks.screen.made import Made
+    from tracekit.checks.screen.versions import Contrast
 
 _NAME: Final = 80
 _MOST: Final = 3  # services
@@ -96,17 +98,27 @@ def _grown(made: Made, name: str) -> list[Finding]:
 
 
 def _release(made: Made, name: str) -> list[Finding]:
-    """Return the releases of a service that may be the cause."""
-    return [_coincides(made, one) for one in made.case.result(releases)
-            if one.service_name == name and timing_of(made, one).may_be_cause]  # fmt: skip
+    """Return the releases of a service that may be the cause, and that requests on them are worse than on others."""
+    found = []
+    for one in made.case.result(releases):
+        if one.service_name == name and (timing := timing_of(made, one)).may_be_cause:
+            worse = timing.same_time if timing.is_worse else None
+            found += [_coincides(made, one), *([_contrast(worse, one)] if worse is not None else [])]
+    return found
 
 
 def _coincides(made: Made, one: Release) -> Finding:
     """Return when a release was first seen, and whether it coincides."""
-    note = "It coincides; that is not proof." if timing_of(made, one).coincides else UNDATED
-    text = f"{_named(one)} was first seen {moment(one.first_ns)} UTC{_began(made)}. {note}"
+    timing = timing_of(made, one)
+    note = " It coincides; that is not proof." if timing.coincides else f" {UNDATED}" * (not timing.is_dated)
+    text = f"{_named(one)} was first seen {moment(one.first_ns)} UTC{_began(made)}.{note}"
     values = {"service_name": one.service_name, "version": one.version, "first_ns": one.first_ns}
     return _said(text, "tk.timeline(traces).deployments", **values)
+
+
+def _contrast(contrast: Contrast, one: Release) -> Finding:
+    """Return what grew on a version and on others at the same time, or on it before and since the regression began."""
+    return _said(words_of(contrast, one), "tk.investigate(traces, before)", version=one.version, **contrast.numbers)
 
 
 def _named(one: Release) -> str:
@@ -228,11 +240,17 @@ def _no_release(made: Made, name: str) -> list[Finding]:
         timing = timing_of(made, one)
         reasons = [
             *["was first seen after the regression began"] * timing.is_late,
+            *["was first seen before the regression began"] * timing.was_good,
+            *["is not needed for it: requests on other versions are as bad at the same time"] * timing.is_alike,
             *["no longer serves when the data end"] * (not timing.is_serving),
             *["is also in the past of the baseline, which is later"] * timing.is_undone,
         ]
         if reasons:
             found.append(_said(f"{_named(one)} {' and '.join(reasons)}.", version=one.version))
+        if timing.is_alike and timing.same_time is not None:
+            found.append(_contrast(timing.same_time, one))
+        elif timing.was_good and timing.itself_before is not None:
+            found.append(_contrast(timing.itself_before, one))
     if mine or made.case.baseline is None:
         return found
     shown = clean(name, limit=_NAME)

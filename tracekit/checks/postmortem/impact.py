@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.made import Made
 
 _ALONE: Final = ("failed_requests", "slow_requests", "failures")
+_LONG: Final = 120  # seconds
+_HOUR: Final = 3600
 _MEASURED: Final = ("failing", "slower", "change")
 
 
@@ -41,7 +43,18 @@ def _lasted(made: Made) -> list[Finding]:
     if course.recovered_ns is None and course.is_ongoing is not True:
         return []
     until = "until it recovered" if course.recovered_ns is not None else "so far: it still goes on when the data end"
-    bound = duration(least) if least == most else f"between {duration(least)} and {duration(most)}"
+    shortest, longest = lasted_for(least), lasted_for(most)
+    bound = shortest if shortest == longest else f"between {shortest} and {longest}"
     text = f"It lasted {bound} {until}."
     values = {"least_ns": least, "most_ns": most, "is_ongoing": course.is_ongoing}
     return [Finding("postmortem.lasted", "notice", text, values=values, code="tk.investigate(traces, before)")]
+
+
+def lasted_for(time_ns: int) -> str:
+    """Return a duration; from two minutes on in hours and minutes, or in minutes and seconds."""
+    seconds = round(time_ns / 1e9)
+    if seconds < _LONG:
+        return duration(time_ns)
+    if seconds < _HOUR:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // _HOUR} h {seconds % _HOUR // 60} min"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tracekit.checks.changes.operations import CODE, METHOD, factors_of
+from tracekit.checks.changes.operations import CODE, METHOD, factors_of, presence_of
 from tracekit.checks.names import WAITS, place_of
 from tracekit.checks.overview import overview
 from tracekit.findings import Estimate, Finding
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.made import Made
 
 _MOST: Final = 8
+_ALL: Final = 0.995  # of the requests
 _CODE: Final = f"tk.critical_path(traces).by({list(WAITS)})"
 
 
@@ -41,10 +42,10 @@ def _grown(compared: PathComparison, row: pd.Series) -> Finding:
     """Return how much longer requests wait for one operation."""
     means = from_to(float(row["baseline_mean_ns"]), float(row["current_mean_ns"]))
     limits = interval(row["change_low_ns"], row["change_high_ns"], signed_duration)
-    why = ", ".join(factors_of(compared, row))
+    why, whose = _factors(compared, row)
     share = row["change_ns"] / compared.change.value if compared.change.low > 0 else float("nan")
     part = f"; {ratio(min(1.0, share))} of the added mean latency" * (share > 0)
-    text = f"{place_of(row)}: {means} per request ({signed_duration(row['change_ns'])}; {limits}{part})"
+    text = f"{place_of(row)}: {means} per request{whose} ({signed_duration(row['change_ns'])}; {limits}{part})"
     estimate = Estimate(
         float(row["change_ns"]), "ns", float(row["change_low_ns"]), float(row["change_high_ns"]),
         int(compared.sides["trace_count"].sum()),
@@ -52,6 +53,20 @@ def _grown(compared: PathComparison, row: pd.Series) -> Finding:
     text = f"{text}{f': {why}' * bool(why)}."
     shown = (str(row["exemplar_trace_id"]),)
     return Finding("postmortem.waits", "notice", text, estimate, exemplars=shown, method=METHOD, code=CODE)
+
+
+def _factors(compared: PathComparison, row: pd.Series) -> tuple[str, str]:
+    """Return what of an operation changed, and of whom the mean is where only some requests have the operation.
+
+    Share of requests, calls per request that has them and time per call multiply to the mean of all requests.
+    """
+    why = ", ".join(factors_of(compared, row))
+    has_calls = presence_of(compared, row)
+    if not why or has_calls is None or min(has_calls) >= _ALL:
+        return why, ""
+    is_told = why.startswith("requests affected")
+    shares = from_to(*has_calls, ratio) if round(has_calls[0], 3) != round(has_calls[1], 3) else ratio(has_calls[1])
+    return (why if is_told else f"in the {shares} of requests that have it, {why}"), " of all"
 
 
 def _of_path(made: Made) -> tuple[Finding, ...]:

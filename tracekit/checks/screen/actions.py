@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.analysis.suspects.ranking import MORE_CALLS
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of, place_of
 from tracekit.checks.patterns.n_plus_one import N_PLUS_ONE
-from tracekit.checks.screen.cause import cause_of
+from tracekit.checks.screen.cause import cause_of, part_of, worth
 from tracekit.checks.screen.changed import UNDATED, in_baseline, releases, timing_of, version_before
 from tracekit.checks.screen.query import query_of
 from tracekit.findings import Finding
 from tracekit.stats.quantiles import Quantile, quantile_limits
-from tracekit.text import clean, duration, interval, ratio
+from tracekit.text import clean, duration, interval, ratio, signed_duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.analysis.critical_path.what_if import WhatIf
     from tracekit.checks.screen.cause import Cause
     from tracekit.checks.screen.made import Made
@@ -37,30 +40,44 @@ def actions(made: Made) -> Finding | None:
     steps = [*back, *_mend(found, query, is_second=bool(back))] or look(found)
     if not steps:
         return None
-    values |= {} if query is None else query.values
-    check, verified = _verify(made)
+    also, more = _others(made, found)
+    steps, values = steps + also, {**values, **_values(query), **more}
+    check, verified = _verify(made, found)
     steps += check
     text = " ".join(f"{at}. {step}" for at, step in enumerate(steps, 1))
     code = "tk.suspects(before, traces, recovery=True).without.table" if verified else ""
     return Finding("screen.actions", "notice", text, values={**values, **verified}, code=code)
 
 
-def roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
-    """Return the release to undo: of the likely cause, seen by the onset and still serving; none without one.
+def _values(query: Query | None) -> dict[str, Any]:
+    """Return the numbers of a statement; empty without one."""
+    return {} if query is None else dict(query.values)
 
-    Where it is not known by when the regression began: one that the baseline does not have, with what is known.
+
+def roll_back(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
+    """Return the release to undo: of the likely cause, seen near the onset and still serving; none without one.
+
+    Where it was seen long before, or it is not known by when the regression began: one that the baseline does not have,
+    with what is known.  None where other versions are as bad, or where the version was good before the onset.
     """
+    return _roll_back(made, found.service_name)
+
+
+def _roll_back(made: Made, service_name: str) -> tuple[list[str], dict[str, Any]]:
+    """Return the release of a service to undo."""
     for one in made.case.result(releases):
         timing = timing_of(made, one)
-        if one.service_name != found.service_name or not timing.may_be_cause:
+        if one.service_name != service_name or not timing.may_be_cause:
             continue
-        if not timing.is_dated and in_baseline(made.case, one):
+        if not (timing.coincides or timing.is_worse) and in_baseline(made.case, one):
             continue
         if (before := version_before(made.case, one)) is not None:
             name, was = clean(one.service_name, limit=_NAME), clean(before, limit=_NAME)
             values = {"roll_back": one.service_name, "version": one.version, "previous_version": before}
-            known = f": the baseline does not have {clean(one.version, limit=_NAME)}. {UNDATED}" * (not timing.is_dated)
-            return [f"Roll back {name} to {was}{known or '.'}"], values
+            is_sure = timing.coincides or (timing.is_worse and timing.is_dated)
+            new = f": the baseline does not have {clean(one.version, limit=_NAME)}"
+            doubt = ", first seen before the regression began." if timing.is_early else f". {UNDATED}"
+            return [f"Roll back {name} to {was}{'.' if is_sure else new + doubt}"], values
     return [], {}
 
 
@@ -75,6 +92,31 @@ def _mend(found: Cause, query: Query | None, *, is_second: bool) -> list[str]:
     return [f"If you cannot: {remedy[0].lower()}{remedy[1:]}" if is_second else remedy]
 
 
+def _others(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
+    """Return what to do about the other operations that are slower: a step for each service, or for the same one."""
+    assert made.changes is not None
+    steps: list[str] = []
+    done: list[dict[str, Any]] = []
+    seen = set()
+    for row in _worth(made, found):
+        name = str(row["service_name"])
+        if name in seen:
+            continue
+        seen.add(name)
+        back, values = _roll_back(made, name) if name != found.service_name else ([], {})
+        part = f"{place_of(row)}: {part_of(made.changes, row)}"
+        steps.append(f"{back[0].removesuffix('.')} as well ({part})." if back else f"Look at {part} as well.")
+        done += [values] if back else []
+    return steps, {"also_roll_back": done} if done else {}
+
+
+def _worth(made: Made, found: Cause) -> list[pd.Series]:
+    """Return the other operations to act on; none where a service calls others more often, which slows all of them."""
+    kind = "" if found.suspect is None else found.suspect.values["kind"]  # noqa: PD011 - not a frame
+    is_calling_more = kind == MORE_CALLS or (found.pattern is not None and found.pattern.check == N_PLUS_ONE.check)
+    return [] if made.changes is None or is_calling_more else worth(found, made.changes)
+
+
 def look(found: Cause) -> list[str]:
     """Return where to look first, where there is neither a release nor a pattern."""
     if found.row is not None and found.row["service_name"] == found.service_name:
@@ -82,7 +124,7 @@ def look(found: Cause) -> list[str]:
     return [f"Look at {clean(found.service_name, limit=_NAME)} first."] if found.service_name else []
 
 
-def _verify(made: Made) -> tuple[list[str], dict[str, Any]]:
+def _verify(made: Made, cause: Cause) -> tuple[list[str], dict[str, Any]]:
     """Return the figures that say whether it helped: predicted ones, and those of the baseline."""
     changes, regression = made.changes, made.regression
     assert changes is not None
@@ -92,10 +134,25 @@ def _verify(made: Made) -> tuple[list[str], dict[str, Any]]:
     found = made.case.result(suspects_of) if made.warning("suspects") is not None else None
     if found is not None and found.without is not None and found.recovery is not None and found.recovery.low > 0:
         parts, values = _predicted(made, found.without)
+        parts += _removed(made, cause, str(found.table["service_name"].iloc[0]))
     if regression.metric == "error_rate":
         parts.append(f"the error rate was {ratio(changes.before.failed.value)} in the baseline")
         values["baseline_error_ratio"] = changes.before.failed.value
     return ([f"Verify: {'; '.join(parts)}."] if parts else []), values
+
+
+def _removed(made: Made, found: Cause, service_name: str) -> list[str]:
+    """Return what the prediction leaves as it is, or removes besides, where more than one operation is slower."""
+    others = _worth(made, found)
+    if not others or found.row is None:
+        return []
+    assert made.changes is not None
+    name = clean(service_name, limit=_NAME)
+    rest = [one for one in (found.row, *others) if str(one["service_name"]) != service_name]
+    if not rest:
+        return [f"that is without all that is slower at {name}"]
+    kept = ", ".join(f"{place_of(one)} ({signed_duration(one['change_ns'])})" for one in rest)
+    return [f"that is with only {name} as before: {kept} remains"]
 
 
 def _predicted(made: Made, without: WhatIf) -> tuple[list[str], dict[str, Any]]:

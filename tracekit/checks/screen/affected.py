@@ -53,9 +53,10 @@ def _everybody(made: Made, band: Band) -> Finding:
     tried = [one.differences for one in made.case.result(affected_requests) if one.band is band]
     rare = "".join(map(in_part, tried))
     whose = "" if customers is None else f" from {customers.words}"
+    left = " that redaction leaves" * (made.case.policy is not None)
     text = (
         f"{from_to(shares[1][0], value, ratio)} of {band.what} {band.verb[0]} ({named}{whose}; "
-        f"{interval(low, high, ratio)}). No attribute of the requests says whose they are.{rare}"
+        f"{interval(low, high, ratio)}). No attribute of the requests{left} says whose they are.{rare}"
     )
     values = {} if customers is None else customers.facts
     estimate = Estimate(value, "ratio", low, high, band.trace_counts[0])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.made import Made
 
 _NAME: Final = 80
+_WORTH: Final = 0.1  # of the added mean latency
+_NAMED: Final = 3  # other operations in a sentence
 
 
 class Cause(NamedTuple):
@@ -35,12 +37,15 @@ class Cause(NamedTuple):
         Row of the comparison of critical paths: the largest significant increase; None without one.
     service_name
         The service at which it is; empty where none is likely.
+    others
+        Rows of the other operations with a significant increase, the largest first.
     """
 
     suspect: Finding | None
     pattern: Finding | None
     row: pd.Series | None
     service_name: str
+    others: tuple[pd.Series, ...] = ()
 
 
 def _numbers_of(one: Finding) -> Mapping[str, Any]:
@@ -51,7 +56,8 @@ def _numbers_of(one: Finding) -> Mapping[str, Any]:
 def cause_of(made: Made) -> Cause:
     """Return what explains the regression: the first likely suspect, and the operation with the largest increase."""
     suspect = made.warning("suspects") or _calling_more(made)
-    row = None if _is_failing(made, suspect) else _largest(made)
+    grown = [] if _is_failing(made, suspect) else _grown(made)
+    row = grown[0] if grown else None
     name = (
         str(_numbers_of(suspect)["service_name"]) if suspect is not None else "" if row is None else row["service_name"]
     )
@@ -59,7 +65,7 @@ def cause_of(made: Made) -> Cause:
     if suspect is None and row is not None and pattern is None:
         pattern = next((one for one in made.findings if _is_called_more(one, row)), None)
         name = name if pattern is None else _numbers_of(pattern)["caller_service"]
-    return Cause(suspect, pattern, row, str(name))
+    return Cause(suspect, pattern, row, str(name), tuple(grown[1:]))
 
 
 def cause(made: Made) -> Finding | None:
@@ -104,14 +110,13 @@ def _is_called_more(one: Finding, row: pd.Series) -> bool:
     return is_new and numbers["callee_service"] == row["service_name"]
 
 
-def _largest(made: Made) -> pd.Series | None:
-    """Return the largest significant increase of an operation's critical-path time; None without one."""
+def _grown(made: Made) -> list[pd.Series]:
+    """Return the significant increases of the critical-path time of operations, the largest first."""
     changes = made.changes
     if made.first("change") is None or changes is None or changes.comparison is None:
-        return None
+        return []
     table = changes.comparison.table
-    grown = table[table["is_significant"] & (table["change_ns"] > 0)]
-    return None if grown.empty else grown.iloc[0]
+    return [row for _, row in table[table["is_significant"] & (table["change_ns"] > 0)].iterrows()]
 
 
 def _explains(one: Finding, service_name: str, row: pd.Series | None) -> bool:
@@ -145,10 +150,31 @@ def _share(found: Cause, changes: Changes) -> list[str]:
         limits = interval(change.low, change.high, signed_duration)
         share = min(1.0, row["change_ns"] / change.value)
         words.append(f"Explains {ratio(share)} of the added mean latency ({signed_duration(change.value)}; {limits}).")
+    if others := worth(found, changes):
+        named = "; ".join(f"{place_of(one)}, {part_of(changes, one)}" for one in others[:_NAMED])
+        more = f"; and {plural(len(others) - _NAMED, 'more operation')}" * (len(others) > _NAMED)
+        words.append(f"Also slower: {named}{more}.")
     rest = int((~compared.table["is_significant"]).sum())
     if rest:
         words.append(f"{plural(rest, 'other operation')}: no significant change.")
     return words
+
+
+def worth(found: Cause, changes: Changes) -> list[pd.Series]:
+    """Return the other operations with a tenth of the added mean latency or more: less is what load adds elsewhere."""
+    compared = changes.comparison
+    if compared is None or not compared.change.low > 0:
+        return []
+    return [row for row in found.others if row["change_ns"] >= _WORTH * compared.change.value]
+
+
+def part_of(changes: Changes, row: pd.Series) -> str:
+    """Return how much an operation adds per request, and which share of the added mean latency that is."""
+    compared = changes.comparison
+    added = signed_duration(row["change_ns"])
+    if compared is None or not compared.change.low > 0:
+        return added
+    return f"{added} ({ratio(min(1.0, row['change_ns'] / compared.change.value))})"
 
 
 def _suspect(found: Cause) -> list[str]:
@@ -171,5 +197,13 @@ def _values(found: Cause) -> dict[str, Any]:
         "operation": None if row is None else str(row["operation"]),
         "mechanism": None if found.pattern is None else _numbers_of(found.pattern)["mechanism"],
         "change_ns": None if row is None else int(row["change_ns"]),
+        "others": [
+            {
+                "service_name": str(one["service_name"]),
+                "operation": str(one["operation"]),
+                "change_ns": int(one["change_ns"]),
+            }
+            for one in found.others
+        ],
         "p_value": None if found.suspect is None else float(_numbers_of(found.suspect)["p_value"]),
     }

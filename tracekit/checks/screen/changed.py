@@ -11,6 +11,7 @@ from tracekit.checks.changes.over_time import timeline_of
 from tracekit.checks.overview import overview
 from tracekit.checks.screen.course import course_of
 from tracekit.checks.screen.served import served, served_last
+from tracekit.checks.screen.versions import at_the_same_time, before_the_onset
 from tracekit.findings import Finding
 from tracekit.text import clean, count, moment, plural
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tracekit.checks.case import Case
     from tracekit.checks.screen.made import Made
+    from tracekit.checks.screen.versions import Contrast
     from tracekit.traces import TraceSet
 
 UNDATED: Final = "When in these traces the regression began is not known."
@@ -38,30 +40,70 @@ class Release(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """When a release came and went: after the regression began, and whether it serves when the data end.
+    """When a release came and went, and what requests on it and on other versions say.
 
-    ``is_undone``: the baseline is later, so that the version is no longer that of the system.
-    ``is_dated``: it is known by when the regression began.
+    Parameters
+    ----------
+    is_late
+        First seen after the regression began.
+    is_serving
+        Serves when the data end.
+    is_undone
+        The baseline is later, so that the version is no longer that of the system.
+    is_dated
+        It is known by when the regression began.
+    is_early
+        First seen before the regression began, by more than the length of its interval.
+    same_time
+        What grew in requests on it and on other versions at the same time; None where no two versions serve.
+    itself_before
+        What grew in requests on it before and since the regression began; None where it was not there before.
     """
 
     is_late: bool
     is_serving: bool
     is_undone: bool = False
     is_dated: bool = False
+    is_early: bool = False
+    same_time: Contrast | None = None
+    itself_before: Contrast | None = None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether requests on it are worse than those on other versions at the same time."""
+        return self.same_time is not None and self.same_time.is_worse and not self.same_time.is_alike
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether requests on other versions are as bad at the same time."""
+        return self.same_time is not None and self.same_time.is_alike
+
+    @property
+    def was_good(self) -> bool:
+        """Whether requests on it were not as bad before the regression began, some time after the release."""
+        known = self.is_early and not self.is_worse
+        return known and self.itself_before is not None and self.itself_before.was_good
 
     @property
     def may_be_cause(self) -> bool:
-        """Whether the release may be the cause: not seen after the onset, and not withdrawn."""
-        return self.is_serving and not self.is_late and not self.is_undone
+        """Whether the release may be the cause: not seen after the onset, not withdrawn, and requests on it differ."""
+        return self.is_serving and not (self.is_late or self.is_undone or self.is_alike or self.was_good)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What is said of the release, and the figures behind it."""
+        shown = {name: one.numbers for name in ("same_time", "itself_before")
+                 if (one := getattr(self, name)) is not None}  # fmt: skip
+        return {"coincides": self.coincides, "is_early": self.is_early, "is_alike": self.is_alike, **shown}
 
     @property
     def coincides(self) -> bool:
-        """Whether the release may be the cause and was seen by the time of an onset that is known."""
-        return self.may_be_cause and self.is_dated
+        """Whether the release may be the cause and was first seen near an onset that is known."""
+        return self.may_be_cause and self.is_dated and not self.is_early
 
 
 def changed(made: Made) -> Finding | None:
-    """Return what changed since the baseline besides latency and errors; None without a baseline."""
+    """Return what changed since the baseline besides latency and errors; None without a baseline, or an empty side."""
     if made.changes is None or made.case.baseline is None:
         return None
     found = made.case.result(releases)
@@ -69,14 +111,17 @@ def changed(made: Made) -> Finding | None:
     timing = [timing_of(made, one) for one in found]
     words = [*_released(made, found, timing), *_deployed(made), *([new.headline] if new is not None else [])]
     note = ""
-    if made.regression is not None and any(one.may_be_cause for one in timing):
-        is_dated = any(one.coincides for one in timing)
-        note = " (Coincides; not proof.)" if is_dated else f" ({UNDATED})"
+    if made.regression is not None and any(one.coincides for one in timing):
+        note = " (Coincides; not proof.)"
+    elif made.regression is not None and any(one.may_be_cause and not one.is_dated for one in timing):
+        note = f" ({UNDATED})"
+    if not words:
+        return None
     return Finding(
         "screen.changed",
         "notice" if found or new is not None else "info",
         " ".join(words) + note,
-        values={"releases": [release._asdict() for release in found]},
+        values={"releases": [release._asdict() | one.numbers for release, one in zip(found, timing, strict=True)]},
         code="traces.resources[['service_name', 'service_version']]",
     )
 
@@ -102,14 +147,27 @@ def releases(case: Case) -> list[Release]:
 
 
 def timing_of(made: Made, release: Release) -> Timing:
-    """Return when a release came and went; without a regression it is not late."""
+    """Return when a release came and went, and how requests on it do; without a regression it is not late."""
+    return made.once(_timing_of, release)
+
+
+def _timing_of(made: Made, release: Release) -> Timing:
+    """Return the same."""
     table = served(made.case.source, release.service_name)
     mine = table[table["version"] == release.version]
     if mine.empty:
         return Timing(is_late=False, is_serving=False)
-    high = None if made.regression is None else course_of(made, made.regression).high_ns
-    is_late = high is not None and int(mine["first_ns"].iloc[0]) > high
-    return Timing(is_late, bool(mine["is_serving"].iloc[0]), made.is_baseline_later, high is not None)
+    first, is_serving = int(mine["first_ns"].iloc[0]), bool(mine["is_serving"].iloc[0])
+    course = None if made.regression is None else course_of(made, made.regression)
+    if course is None or course.high_ns is None:
+        return Timing(is_late=False, is_serving=is_serving, is_undone=made.is_baseline_later,
+                      same_time=at_the_same_time(made, release))  # fmt: skip
+    low = course.high_ns if course.low_ns is None else course.low_ns
+    is_early = min(first, release.first_ns) < low - (course.high_ns - low) and not course.is_from_baseline
+    return Timing(
+        first > course.high_ns, is_serving, made.is_baseline_later, is_dated=True, is_early=is_early,
+        same_time=at_the_same_time(made, release), itself_before=before_the_onset(made, release),
+    )  # fmt: skip
 
 
 def in_baseline(case: Case, release: Release) -> bool:
@@ -180,8 +238,18 @@ def _release(made: Made, one: Release, timing: Timing) -> str:
     at = moment(one.first_ns)[11:] if len(days) == 1 else moment(one.first_ns)
     is_told = made.regression is not None
     late = " after the regression began," * (is_told and timing.is_late)
+    late = " before the regression began," if is_told and timing.is_early else late
     gone = ", no longer serving when the data end" * (is_told and not timing.is_serving)
-    return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen{late} {at}{gone}"
+    too = _too(made, timing) if is_told else ""
+    return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen{late} {at}{gone}{too}"
+
+
+def _too(made: Made, timing: Timing) -> str:
+    """Return that requests on another version are as bad at the same time; empty where they are not."""
+    if timing.same_time is None or not timing.is_alike or made.regression is None:
+        return ""
+    verb = "fail" if made.regression.metric == "error_rate" else "are slow"
+    return f", while requests on {clean(timing.same_time.other_version, limit=_NAME)} {verb} as well"
 
 
 def _period(made: Made) -> tuple[int, int] | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from tracekit.checks.changes.affected import affected_requests, bands
 from tracekit.checks.comparison import Changes, comparable_changes
 from tracekit.checks.screen.variation import p_of_own_values, p_of_variation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from tracekit.checks.case import Case
     from tracekit.checks.changes.affected import Affected, Band
     from tracekit.findings import Finding, Findings
 
+_About = TypeVar("_About", bound="Hashable")
+_Result = TypeVar("_Result")
 _SURE: Final = 0.025  # one-sided: less is more than varies over time
 
 
@@ -53,6 +57,14 @@ class Made:
 
     case: Case
     findings: Findings
+    _results: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[[Made, _About], _Result], about: _About) -> _Result:
+        """Return ``make(made, about)``, computed once for all lines that need it."""
+        if (make, about) not in self._results:
+            self._results[make, about] = make(self, about)
+        found: _Result = self._results[make, about]
+        return found
 
     def first(self, *checks: str) -> Finding | None:
         """Return the most severe finding of these checks; None without one."""

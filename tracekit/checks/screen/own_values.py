@@ -33,17 +33,17 @@ def own_values(side: Overview, finding: Finding) -> OwnValues | None:
     numbers = finding.values  # noqa: PD011 - not a frame
     if finding.check == "regressed":
         row = finding.evidence.iloc[0]
-        return _path_time(side, {name: row[name] for name in WAITS})
+        return path_time(side, {name: row[name] for name in WAITS})
     if finding.check == "calls":
         return _failed_calls(side.traces, str(numbers["caller_service"]), str(numbers["callee_service"]))
     if finding.check != "suspects":
         return None
     name = str(numbers["service_name"])
-    return _failures(side.traces, name) if numbers["kind"] == FAILURES else _path_time(side, {"service_name": name})
+    return _failures(side.traces, name) if numbers["kind"] == FAILURES else path_time(side, {"service_name": name})
 
 
-def _path_time(side: Overview, wanted: dict[str, object]) -> OwnValues:
-    """Return the critical-path time per request of the spans with some keys."""
+def path_time(side: Overview, wanted: dict[str, object]) -> OwnValues:
+    """Return the critical-path time per request of the spans with some keys, of traces in memory."""
     path, traces = side.path, side.traces
     is_mine = np.ones(len(path.spans), bool)
     for key, value in wanted.items():

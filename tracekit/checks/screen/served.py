@@ -39,6 +39,12 @@ def _both(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 def _requests(traces: TraceSet, service_name: str, until_ns: int | None) -> pd.DataFrame:
     """Return version and start of each request that a version of a service took part in: 16 bytes each."""
+    seen = took_part(traces, service_name)[["version", "start_ns"]]
+    return seen if until_ns is None else seen[seen["start_ns"] < until_ns]
+
+
+def took_part(traces: TraceSet, service_name: str) -> pd.DataFrame:
+    """Return ``version``, ``trace`` (position) and ``start_ns`` of each request that a version took part in."""
     service, version = traces.codes("service_name"), traces.codes("service_version")
     spans, forest = traces.columns.spans, traces.forest
     has_start = (spans.quality & Quality.NO_START) == 0
@@ -47,8 +53,7 @@ def _requests(traces: TraceSet, service_name: str, until_ns: int | None) -> pd.D
     is_mine &= service.series().eq(service_name).to_numpy(bool)
     names = np.array(version.labels, object)[version.codes[is_mine]]
     columns = {"version": names, "trace": forest.trace[is_mine], "start_ns": spans.start_ns[root[is_mine]]}
-    seen = pd.DataFrame(columns).drop_duplicates(["version", "trace"])[["version", "start_ns"]]
-    return seen if until_ns is None else seen[seen["start_ns"] < until_ns]
+    return pd.DataFrame(columns).drop_duplicates(["version", "trace"])
 
 
 def served_last(traces: TraceSet | Parts, service_name: str, other: str, until_ns: int | None) -> str | None:
