@@ -61,9 +61,9 @@ class Verification(Shown):
         skipped = self.table["status"] == NOT_COMPARED
         bad = len(self.differences) - int(skipped.sum())
         said = "verified" if self.is_verified else f"NOT verified, {plural(bad, 'difference')}"
-        said += "".join(f", text not compared: {why}" for why in self.table.loc[skipped, "stated"])
         if unknown := int((self.table["status"] == NOT_RECOMPUTED).sum()):
             said += f", {unknown:,} of them not recomputed for want of an input"
+        said += "".join(f", text not compared: {why}" for why in self.table.loc[skipped, "stated"])
         versions = (
             ""
             if self.written_by == self.verified_by

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.analysis.cost.compute import cost
+from tracekit.analysis.cost.prices import price_table
 from tracekit.analysis.slo.compute import slo
 from tracekit.checks.figures.goals import cost_figure, objective_figure
 from tracekit.findings import Findings
@@ -106,7 +107,7 @@ def _cost_shown(found: Cost, prices: Sequence[Price | str]) -> Goal:
     """Return the section of costs, with the savings that there are."""
     tables: dict[str, pd.DataFrame] = {"Prices": found.items}
     tables |= {title: getattr(found, name) for name, title in _SAVINGS.items() if len(getattr(found, name))}
-    code = f"spent = tk.cost(traces, [{', '.join(map(_price, prices))}])\ntk.plot(spent)\nspent.items"
+    code = f"spent = tk.cost(traces, [{', '.join(map(_price, price_table(prices)))}])\ntk.plot(spent)\nspent.items"
     named = {
         title: table.rename(columns={"usd": "cost_usd", "usd_ratio": "cost_ratio"}) for title, table in tables.items()
     }
@@ -118,11 +119,10 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_value(value)}" for name, value in arguments.items())
 
 
-def _price(price: Price | str) -> str:
-    """Return a price as code."""
-    if isinstance(price, str):
-        return repr(price)
-    rates = {name: rate for name, rate in price._asdict().items() if name.startswith("usd_") and rate}
+def _price(price: Price) -> str:
+    """Return a price as code; those of named lists and files, too, as these may change."""
+    rates = {name: float(rate) for name, rate in price._asdict().items() if name.startswith("usd_") and rate}
+    rates = {name: int(rate) if rate.is_integer() else rate for name, rate in rates.items()}
     return f"tk.Price({price.name!r}, {_value(price.where)}, {_arguments(rates)})"
 
 
