@@ -39,14 +39,14 @@ def avoidable_ns(case: Case, row: Array, factor: Array) -> Array:
     return np.asarray(own * (1 - 1 / np.maximum(factor, 1)))
 
 
-def _rows(case: Case) -> Array:
+def timed_spans(case: Case) -> Array:
     """Return the spans with a self time and a service."""
     return np.flatnonzero((case.result(process_times) > 0) & (case.service.codes >= 0))
 
 
 def _by_operation(case: Case) -> Valued:
     """Return the self times by operation."""
-    row = _rows(case)
+    row = case.result(timed_spans)
     operation, keys = group_rows({name: case.traces.codes(name).take(row) for name in OPERATION}, len(row))
     return Valued(keys, operation, case.result(process_times)[row])
 
@@ -66,4 +66,4 @@ def relative_times(case: Case) -> RelativeTimes:
     """Return self times compared with those of the same operation; asks for ``USUAL_NS``."""
     keys, operation, own = _by_operation(case)
     usual, _ = case.result(USUAL_NS).of(keys)
-    return RelativeTimes(_rows(case), np.log((own + _GRAIN_NS) / (usual[operation] + _GRAIN_NS)))
+    return RelativeTimes(case.result(timed_spans), np.log((own + _GRAIN_NS) / (usual[operation] + _GRAIN_NS)))

@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern
 from tracekit.checks.patterns.one_at_a_time import instances
-from tracekit.checks.patterns.process_times import USUAL_NS, avoidable_ns, process_times, relative_times
+from tracekit.checks.patterns.process_times import USUAL_NS, avoidable_ns, process_times, relative_times, timed_spans
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.shares import added
 from tracekit.stats.aggregates import Aggregate
@@ -111,7 +111,7 @@ def _detect(case: Case) -> Occurrences:
 
 def _begun(case: Case) -> _Begun:
     """Return when the instances of a part begin."""
-    row = case.result(relative_times).row
+    row = case.result(timed_spans)
     instance = instances(case)
     row = row[instance.codes[row] >= 0]
     start = case.traces.columns.spans.start_ns[row]
@@ -140,7 +140,7 @@ def _new(_: Case, found: _Begun) -> dict[str, Array]:
     return {name: labels[is_new] for name, labels in found.keys.items()}
 
 
-_NEW: Final[Merged[dict[str, Array]]] = Merged(_begun, _earlier, _new, needs=(USUAL_NS,))
+_NEW: Final[Merged[dict[str, Array]]] = Merged(_begun, _earlier, _new)
 
 
 def _starts(case: Case) -> _Started:
