@@ -119,13 +119,5 @@ def _nothing(made: Made, changes: Changes) -> Finding | None:
     p95 = f"the p95 of {plural(tested, 'endpoint')}, " * bool(tested)
     untested = "; too few traces for an interval of the p95" * (not tested)
     text = f"No significant regression of {p95}the mean latency and the error rate (n = {traces} traces){untested}."
-    text += _not_searched(made)
     values = {"metric": None, "endpoint_count": tested}
     return Finding("screen.headline", "info", text, values=values, code="tk.compare(before, traces)")
-
-
-def _not_searched(made: Made) -> str:
-    """Return that suspects were not searched for, where the traces are a store; empty where they were."""
-    skipped = made.first("not_made")
-    is_skipped = skipped is not None and "suspects" in skipped.values["checks"]
-    return " Suspects were not searched for: they need all traces at once." * is_skipped
