@@ -41,7 +41,7 @@ def text_differences(
     again, outgoing
         The report made again, and what may leave of it.
     is_own
-        Whether it was made of the spans in the page, which do not tell what was removed.
+        Whether it was made of the spans in the page, which lack what was removed.
     template
         The template of the writer, if there is one.
     """

@@ -38,7 +38,7 @@ class Verification(Shown):
     written_by, verified_by
         Version of tracekit that wrote the report, and this one; with another version claims may be worded differently.
     unchecked
-        What the page shows that the sources do not tell: ``title``, if the writer chose one.
+        What the page shows that does not follow from the sources: ``title``, if the writer chose one.
     """
 
     table: pd.DataFrame

@@ -95,9 +95,9 @@ def convert(
     redact
         What becomes of personal data and secrets, as for ``TraceSet.redact``; a warning says what was removed.
         ``"auto"`` is ``"default"`` for files for other tools (OTLP, ``flat``), and None, which writes everything, for a
-        store.  What only a key tells, such as a name, is removed from all texts of the sources: they are searched when
-        they are read, and what was recognised anywhere is replaced when the parts are written.  With ``append``, from
-        all texts that are added.
+        store.  What is recognised by its key alone, such as a name, is removed from all texts of the sources: they are
+        searched when they are read, and what was recognised anywhere is replaced when the parts are written.  With
+        ``append``, from all texts that are added.
 
     Returns
     -------

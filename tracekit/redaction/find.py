@@ -139,7 +139,7 @@ def _searches(asked: int, context: Context) -> list[_Kind]:
 def _can_be(kind: str, context: Context) -> bool:
     """Return whether values of a key can contain a kind.
 
-    Names and versions of services: secrets, and what only its form tells is personal.  Of hosts and the like: secrets.
+    Names and versions of services: secrets, and what is personal by its form alone.  Of hosts and the like: secrets.
     """
     if context.names_a_service and kind in _IN_SERVICES:
         return True

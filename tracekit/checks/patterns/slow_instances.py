@@ -65,7 +65,7 @@ def _detect(case: Case) -> Occurrences:
 
 
 def _instances(case: Case, label: str, row: Array) -> tuple[Array, dict[str, Array]]:
-    """Return the instance of each span, as a label of its resource tells it, and their keys."""
+    """Return the instance of each span, by a label of its resource, and their keys."""
     columns = {name: case.traces.codes(name).take(row) for name in ("service_name", label)}
     group, keys = group_codes(columns, len(row))
     name = np.full(len(keys["service_name"]), label, object)
@@ -83,7 +83,7 @@ def _cells(case: Case) -> Aggregate:
 
 
 def _cells_of(case: Case, label: str) -> Aggregate:
-    """Return the relative times by instances that one label tells apart."""
+    """Return the relative times by instances, which differ in one label."""
     relative = case.result(relative_times)
     known = case.traces.codes(label).codes[relative.row] >= 0
     row, value = relative.row[known], relative.value[known]
@@ -137,7 +137,7 @@ def _slow(_: Case, cells: Aggregate) -> _Slow:
 
 
 def _tried(cells: Aggregate) -> Iterator[tuple[tuple[str, str], list[str], list[Array]]]:
-    """Yield service, its instances, and their sums by bin; by the first label that tells several apart."""
+    """Yield service, its instances, and their sums by bin; by the first label that several differ in."""
     service, services = np.unique(cells.keys["service_name"], return_inverse=True)
     for at, name in enumerate(service.tolist()):
         for label in _LABELS:

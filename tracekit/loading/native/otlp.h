@@ -376,7 +376,7 @@ class Scan : public Rows {
     if (!key.is(camel) && !key.is(snake)) odd();
   }
 
-  // Reads a span; ``more`` reads the members that are not of every span, and sees the names of its ids and times.
+  // Reads a span; ``more`` reads the members that are not of every span, and gets the names of its ids and times.
   template <class Number, class More> void read_span(Reader& r, Number& number, More more) {
     const auto row = static_cast<std::int64_t>(spans.size());
     Span s;
