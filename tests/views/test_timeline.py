@@ -43,6 +43,20 @@ def test_onset_and_recovery_are_drawn_with_bands_for_their_intervals(recovered):
     assert notes == ["latency: onset", "latency: recovery", "&lt;i&gt;a 2"]
 
 
+@pytest.mark.parametrize("is_agreed", [True, False])
+def test_an_onset_known_otherwise_is_drawn_and_another_one_only_where_it_agrees(recovered, is_agreed):
+    rows = recovered.changes[recovered.changes["metric"] == "latency"].set_index("kind")
+    time = int(rows.loc["onset", "time_ns"])
+    onset = (time - 10**10, time + 10**10) if is_agreed else (time - 3 * 10**10, time - 10**10)
+    figure = plot(recovered, onset=onset)
+    bands = [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"]
+    assert bands[0] == tuple(utc_texts(np.array(onset)))
+    assert len(bands) == (4 if is_agreed else 1)
+    notes = [note.text for note in figure.layout.annotations]
+    assert notes == ["onset", *["latency: onset", "latency: recovery"] * is_agreed, "&lt;i&gt;a 2"]
+    assert figure.layout.annotations[0].x == bands[0][1]
+
+
 def test_onset_and_recovery_are_marked_in_the_heat_map(recovered):
     page = json.loads(plot(recovered, kind="heat").payload)
     assert [mark["name"] for mark in page["marks"]] == ["<i>a 2", "latency: onset", "latency: recovery"]

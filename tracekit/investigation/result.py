@@ -299,6 +299,6 @@ class Investigation(Shown):
         return f"Investigation({self.severity}: {text})"
 
     def _repr_html_(self) -> str:
-        picture = timeline_picture(timeline_of(self._sides), self._sides)
+        picture = timeline_picture(timeline_of(self._sides), self._sides, self.first_screen)
         chart = "" if picture is None else image(picture, "Latency and error rate over time, with deployments")
         return f"{self.first_screen._repr_html_()}{chart}"

@@ -30,6 +30,7 @@ from tracekit.weights.comparability import SIDES
 if TYPE_CHECKING:
     from tracekit.analysis.timeline.result import Timeline
     from tracekit.checks.comparison import Changes
+    from tracekit.checks.screen.lines import FirstScreen
     from tracekit.parts import Parts
     from tracekit.report.sides import Sides
     from tracekit.views.colours import Colours
@@ -43,8 +44,8 @@ def timeline_of(sides: Sides) -> Timeline:
     return timeline(_both(sides))
 
 
-def timeline_picture(found: Timeline, sides: Sides) -> Markup | None:
-    """Return a timeline with its deployments and the start of a split; None if all weights are 0."""
+def timeline_picture(found: Timeline, sides: Sides, screen: FirstScreen) -> Markup | None:
+    """Return a timeline with its deployments, the start of a split, and the onset; None if all weights are 0."""
     if not found.table["weight_sum"].any():
         return None
     marks = dict(zip(found.deployment_names, found.deployments["first_time"], strict=True))
@@ -52,8 +53,19 @@ def timeline_picture(found: Timeline, sides: Sides) -> Markup | None:
     if is_split:
         start_ns, _ = started_between(sides.traces) or (0, 0)
         marks[sides.names[1]] = pd.Timestamp(start_ns, tz="UTC")
-    picture: Markup = plot(found, deployments=marks).picture()
+    picture: Markup = plot(found, deployments=marks, onset=_onset(screen)).picture()
     return picture
+
+
+def _onset(screen: FirstScreen) -> tuple[int, int] | None:
+    """Return the limits of the onset that the first screen states; None without both, or if they are a step's own."""
+    line = next((one for one in screen if one.check == "screen.started"), None)
+    if line is None:
+        return None
+    stated = line.values  # noqa: PD011 - not a frame
+    if stated["onset_ns"] is not None or stated["low_ns"] is None or stated["high_ns"] is None:
+        return None
+    return int(stated["low_ns"]), int(stated["high_ns"])
 
 
 def _both(sides: Sides) -> TraceSet | Parts:

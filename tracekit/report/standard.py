@@ -458,7 +458,7 @@ class Standard:
 
     def timeline_shown(self) -> Markup | None:
         """Return requests, durations and errors over time, as they may leave."""
-        picture = timeline_picture(self.timeline, self.sides)
+        picture = timeline_picture(self.timeline, self.sides, self.screen)
         return picture if picture is None or self._leaving is None else self._leaving.markup(picture)
 
     def _lines(self) -> list[tuple[str, Finding]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.change_points import FORMS, NAMES, ONSET, PATH_TIME, RECOVERY
+from tracekit.analysis.change_points import FORMS, NAMES, ONSET, PATH_TIME, RATE, RECOVERY
 from tracekit.text import count, duration, from_to, moment, ratio
 from tracekit.views.charts import SECONDS, SHARE, VEIL, chart, empty_state, safe, utc_texts
 from tracekit.views.markup import element, table
@@ -30,7 +30,13 @@ _LABEL: Final = 13  # pixels per line of labels
 _MOST_SERVICES: Final = 3  # labelled services
 
 
-def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping[str, Any] | None = None) -> Any:
+def plot_timeline(
+    result: Timeline,
+    *,
+    kind: str = "bands",
+    deployments: Mapping[str, Any] | None = None,
+    onset: tuple[int, int] | None = None,
+) -> Any:
     """Draw requests over time.
 
     Parameters
@@ -44,6 +50,9 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
         by time and duration, with selection of a rectangle.
     deployments
         Times to mark, by name (default: deployments detected in the traces).
+    onset
+        Two times in ns since the epoch between which the change began, where that is known from a comparison: drawn by
+        ``bands`` as the onset; onsets found in the timeline alone then are drawn only where they are between them.
 
     Returns
     -------
@@ -72,7 +81,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
         from tracekit.views.heat import plot_heat  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
 
         return plot_heat(result, marks | {step.label: step.time_ns for step in _steps(result)})
-    return _bands(result, marks)
+    return _bands(result, marks, onset)
 
 
 def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str, int]:
@@ -89,7 +98,7 @@ def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str,
     return out
 
 
-def _bands(result: Timeline, marks: dict[str, int]) -> Chart:
+def _bands(result: Timeline, marks: dict[str, int], onset: tuple[int, int] | None) -> Chart:
     """Return percentiles above and the error rate below."""
     seen = result.table
     title = "Requests over time"
@@ -108,7 +117,7 @@ def _bands(result: Timeline, marks: dict[str, int]) -> Chart:
         _add_percentiles(figure, seen.iloc[run], times[run], first=k == 0)
     for k, run in enumerate(_runs(seen["error_ratio"].notna().to_numpy(bool))):
         _add_errors(figure, seen.iloc[run], times[run], first=k == 0)
-    _add_changes(figure, result)
+    _add_changes(figure, result, onset)
     _add_marks(figure, marks)
     return figure
 
@@ -209,28 +218,50 @@ def _steps(result: Timeline) -> list[_Step]:
     return [_Step(*row) for row in zip(*(steps[name].tolist() for name in names), strict=True)]
 
 
-def _add_changes(figure: Chart, result: Timeline) -> None:
+def _add_changes(figure: Chart, result: Timeline, onset: tuple[int, int] | None) -> None:
     """Add the period of the change, and onsets and recoveries with bands for their intervals."""
     steps = _steps(result)
+    if onset is not None:
+        steps = _agreeing(steps, onset)
+        _add_band(figure, onset, faded(INK, 0.14))
+        _add_label(figure, (ONSET, onset[1], *onset), 0, anchor="right")
     if steps:
-        _add_band(figure, result.during_ns, faded(ACCENT, 0.07))
+        first, last = result.during_ns
+        _add_band(figure, (first if onset is None else onset[0], last), faded(ACCENT, 0.07))
     names = list(dict.fromkeys(step.name for step in steps))
     for step in steps:
-        time, low, high = utc_texts(np.array(step[2:], np.int64))
+        time = utc_texts(np.array([step.time_ns], np.int64))[0]
         _add_band(figure, (step.low_ns, step.high_ns), faded(INK, 0.14))
         line = {"color": INK, "width": 1, "dash": "dash"}
         figure.add_shape(type="line", x0=time, x1=time, y0=0, y1=1, xref="x", yref="paper", line=line)
-        place = {"x": time, "xref": "x", "y": _HALVES[0], "yref": "paper"}
-        figure.add_annotation(
-            text=safe(step.label, limit=40),
-            hovertext=f"{time} (95% CI {low} to {high})".replace("T", " "),
-            showarrow=False,
-            font={"size": 11, "color": MUTE},
-            bgcolor=VEIL,
-            yshift=-_LABEL * (names.index(step.name) + 0.5),
-            xanchor="right" if step.kind == ONSET else "left",
-            **place,
-        )
+        place = (step.label, step.time_ns, step.low_ns, step.high_ns)
+        at = names.index(step.name) + (onset is not None)
+        _add_label(figure, place, at, anchor="right" if step.kind == ONSET else "left")
+
+
+def _agreeing(steps: list[_Step], onset: tuple[int, int]) -> list[_Step]:
+    """Return the steps of what began to change between two times, and those of the request rate."""
+    names = {step.name for step in steps if step.kind == ONSET and onset[0] <= step.time_ns <= onset[1]} | {NAMES[RATE]}
+    return [step for step in steps if step.name in names]
+
+
+def _add_label(figure: Chart, place: tuple[str, int, int, int], at: int, *, anchor: str) -> None:
+    """Add a label at a time, in one of the lines of labels, with an interval that is shown on demand."""
+    text, *times = place
+    time, low, high = utc_texts(np.array(times, np.int64))
+    figure.add_annotation(
+        text=safe(text, limit=40),
+        hovertext=f"{time} (95% CI {low} to {high})".replace("T", " "),
+        showarrow=False,
+        font={"size": 11, "color": MUTE},
+        bgcolor=VEIL,
+        yshift=-_LABEL * (at + 0.5),
+        xanchor=anchor,
+        x=time,
+        xref="x",
+        y=_HALVES[0],
+        yref="paper",
+    )
 
 
 def _add_band(figure: Chart, period: tuple[int, int], colour: str) -> None:

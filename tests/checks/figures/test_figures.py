@@ -49,6 +49,7 @@ def test_over_time_names_the_extremes_of_steps_with_enough_requests(incident):
     enough = table[table["trace_count"] >= 20]
     low, high = enough["p95_ns"].min(), enough["p95_ns"].max()
     assert len(enough) < len(table)
+    assert figure.headline.startswith(f"p95 in {len(enough)} usable steps of {len(table)} (5 s each): from ")
     assert f"from {text.duration(low)} (" in figure.headline
     assert f" to {text.duration(high)} (" in figure.headline
     assert f"Highest error rate: {text.ratio(enough['error_ratio'].max())} (" in figure.headline

@@ -88,6 +88,14 @@ def presence_of(compared: PathComparison, row: pd.Series) -> tuple[float, float]
     return found if np.isfinite(found).all() else None
 
 
+def added_per_call(compared: PathComparison, row: pd.Series) -> float:
+    """Return what longer calls of an operation add to the mean request (ns), not by more calls; 0 if unknown."""
+    parts = compared.parts
+    is_mine = np.logical_and.reduce([_equal(parts[key], row[key]) for key in WAITS])
+    added = parts.loc[is_mine & (parts["factor"] == "duration"), "change_ns"]
+    return float(added.sum())
+
+
 def is_noticeable(compared: PathComparison, row: pd.Series) -> bool:
     """Return whether an operation regressed beyond doubt, and by enough of what a request with it takes."""
     requests, latency_ns = (compared.sides[name].to_numpy(float) for name in ("trace_count", "mean_latency_ns"))

@@ -28,7 +28,8 @@ def over_time_figure(found: Timeline) -> Finding:
         return _finding(found, f"{text} each, too few for a p95.", values)
     low, high = usable.nsmallest(1, "p95_ns").iloc[0], usable.nlargest(1, "p95_ns").iloc[0]
     values |= {"p95_low_ns": float(low["p95_ns"]), "p95_high_ns": float(high["p95_ns"])}
-    text = f"p95 in {steps}: from {_at(low)} to {_at(high)}." if len(usable) > 1 else f"p95: {_at(low)}."
+    whole = f"{len(usable):,} usable steps of {len(found.table):,} ({found.step_ns / 1e9:g} s each)"
+    text = f"p95 in {whole}: from {_at(low)} to {_at(high)}." if len(usable) > 1 else f"p95: {_at(low)}."
     failing = usable.sort_values("error_ratio", ascending=False, kind="stable").iloc[0]  # NaN last
     if not failing["error_ratio"] > 0:
         return _finding(found, f"{text} No failed requests in these steps.", values, _CHANCE)

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.analysis.suspects.ranking import MORE_CALLS
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of, place_of
 from tracekit.checks.patterns.n_plus_one import N_PLUS_ONE
-from tracekit.checks.screen.cause import cause_of, part_of, worth
+from tracekit.checks.screen.cause import cause_of, is_of_suspect, part_of, worth
 from tracekit.checks.screen.changed import UNDATED, in_baseline, releases, timing_of, version_before
 from tracekit.checks.screen.query import query_of
 from tracekit.findings import Finding
@@ -111,10 +110,8 @@ def _others(made: Made, found: Cause) -> tuple[list[str], dict[str, Any]]:
 
 
 def _worth(made: Made, found: Cause) -> list[pd.Series]:
-    """Return the other operations to act on; none where a service calls others more often, which slows all of them."""
-    kind = "" if found.suspect is None else found.suspect.values["kind"]  # noqa: PD011 - not a frame
-    is_calling_more = kind == MORE_CALLS or (found.pattern is not None and found.pattern.check == N_PLUS_ONE.check)
-    return [] if made.changes is None or is_calling_more else worth(found, made.changes)
+    """Return the other operations to act on."""
+    return [] if made.changes is None else worth(found, made.changes)
 
 
 def look(found: Cause) -> list[str]:
@@ -148,7 +145,8 @@ def _removed(made: Made, found: Cause, service_name: str) -> list[str]:
         return []
     assert made.changes is not None
     name = clean(service_name, limit=_NAME)
-    rest = [one for one in (found.row, *others) if str(one["service_name"]) != service_name]
+    slower = [*([] if is_of_suspect(found, made.changes, found.row) else [found.row]), *others]
+    rest = [one for one in slower if str(one["service_name"]) != service_name]
     if not rest:
         return [f"that is without all that is slower at {name}"]
     kept = ", ".join(f"{place_of(one)} ({signed_duration(one['change_ns'])})" for one in rest)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tracekit.analysis.suspects.ranking import FAILURES, MORE_CALLS
-from tracekit.checks.changes.operations import factors_of
+from tracekit.analysis.suspects.ranking import FAILURES, KINDS, MORE_CALLS
+from tracekit.checks.changes.operations import added_per_call, factors_of
 from tracekit.checks.names import place_of
+from tracekit.checks.patterns.n_plus_one import N_PLUS_ONE
 from tracekit.checks.screen.query import query_of
 from tracekit.findings import Finding
 from tracekit.text import clean, interval, p_value, plural, ratio, signed_duration
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _NAME: Final = 80
 _WORTH: Final = 0.1  # of the added mean latency
 _NAMED: Final = 3  # other operations in a sentence
+_WAY_IN, _WAY_OUT, _STARVED = KINDS[1:4]
 
 
 class Cause(NamedTuple):
@@ -150,22 +152,62 @@ def _share(found: Cause, changes: Changes) -> list[str]:
         limits = interval(change.low, change.high, signed_duration)
         share = min(1.0, row["change_ns"] / change.value)
         words.append(f"Explains {ratio(share)} of the added mean latency ({signed_duration(change.value)}; {limits}).")
-    if others := worth(found, changes):
-        named = "; ".join(f"{place_of(one)}, {part_of(changes, one)}" for one in others[:_NAMED])
-        more = f"; and {plural(len(others) - _NAMED, 'more operation')}" * (len(others) > _NAMED)
-        words.append(f"Also slower: {named}{more}.")
+    others: dict[bool, list[pd.Series]] = {False: [], True: []}
+    for one in _large(found, changes):
+        others[is_of_suspect(found, changes, one)].append(one)
+    words += [] if _is_calling_more(found) else _named(changes, others[True], "With it")
+    words += _named(changes, others[False], "Also slower")
     rest = int((~compared.table["is_significant"]).sum())
     if rest:
         words.append(f"{plural(rest, 'other operation')}: no significant change.")
     return words
 
 
+def _named(changes: Changes, rows: list[pd.Series], title: str) -> list[str]:
+    """Return a sentence that names operations with what they add; none without one."""
+    if not rows:
+        return []
+    named = "; ".join(f"{place_of(one)}, {part_of(changes, one)}" for one in rows[:_NAMED])
+    more = f"; and {plural(len(rows) - _NAMED, 'more operation')}" * (len(rows) > _NAMED)
+    return [f"{title}: {named}{more}."]
+
+
 def worth(found: Cause, changes: Changes) -> list[pd.Series]:
-    """Return the other operations with a tenth of the added mean latency or more: less is what load adds elsewhere."""
+    """Return the other operations with a tenth of the added mean latency or more: less is what load adds elsewhere.
+
+    Not those that are slower because of what the likely suspect does, as far as its kind says so.
+    """
+    return [row for row in _large(found, changes) if not is_of_suspect(found, changes, row)]
+
+
+def _large(found: Cause, changes: Changes) -> list[pd.Series]:
+    """Return the other operations with a tenth of the added mean latency or more."""
     compared = changes.comparison
     if compared is None or not compared.change.low > 0:
         return []
     return [row for row in found.others if row["change_ns"] >= _WORTH * compared.change.value]
+
+
+def is_of_suspect(found: Cause, changes: Changes, row: pd.Series) -> bool:
+    """Return whether an operation is slower because of what the likely suspect does: calls more often, or waits.
+
+    Of a service that waits for a way in or out, the calls to it or from it are slower; of a starved one, all of it.
+    """
+    compared = changes.comparison
+    if compared is not None and _is_calling_more(found):
+        return added_per_call(compared, row) < _WORTH * compared.change.value
+    kind = "" if found.suspect is None else _numbers_of(found.suspect)["kind"]
+    name, callee = found.service_name, row["callee_service"]
+    is_call = isinstance(callee, str) and callee != row["service_name"]
+    if row["service_name"] == name:
+        return kind == _STARVED or (kind == _WAY_OUT and is_call)
+    return bool(is_call and callee == name and kind in {_STARVED, _WAY_IN})
+
+
+def _is_calling_more(found: Cause) -> bool:
+    """Return whether the likely cause is that a service calls others more often."""
+    kind = "" if found.suspect is None else _numbers_of(found.suspect)["kind"]
+    return kind == MORE_CALLS or (found.pattern is not None and found.pattern.check == N_PLUS_ONE.check)
 
 
 def part_of(changes: Changes, row: pd.Series) -> str:

@@ -9,6 +9,7 @@ from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import ENOUGH
 from tracekit.checks.screen.course import course_of
+from tracekit.checks.screen.period import rates_apart
 from tracekit.findings import Finding
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.text import count, factor, from_to, plural, ratio
@@ -34,7 +35,8 @@ def headline(made: Made) -> Finding | None:
         return _nothing(made, changes) if made.change is None else _varying(made.change)
     if regression.metric == "mean":
         return replace(regression.finding, check="screen.headline", remedy="", method="")
-    severity: Severity = "critical" if _is_hurting(made, regression, changes) else "warning"
+    is_urgent = _is_hurting(made, regression, changes) and rates_apart(made) is None
+    severity: Severity = "critical" if is_urgent else "warning"
     texts = [_errors(changes)] if regression.metric == "error_rate" else []
     if most_regressed(changes) is not None:
         texts.append(_latency(changes))

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.suspects.planted import EPOCH, MS
+from analysis.suspects.planted import EPOCH, MS, sides
+from investigation.worlds import incident
 
 import tracekit as tk
 
@@ -89,3 +90,26 @@ def test_one_cause_is_named_alone(before):
         assert numbers(screen["cause"])["others"] == []
         assert "as well" not in screen["actions"].headline
         assert "that is with" not in screen["actions"].headline
+
+
+@pytest.mark.parametrize("tier", [None, "enterprise"])
+def test_calls_of_one_cause_are_no_second_one(tier):
+    """One service calls all others five times as often: what it calls is no cause of its own."""
+    screen = lines(*incident(np.random.default_rng(1000), "N+1 calls", tier=tier)[1::-1])
+    assert len(numbers(screen["cause"])["others"]) > 1
+    assert "Also slower" not in screen["cause"].headline
+    assert " as well" not in screen["actions"].headline
+
+
+@pytest.mark.parametrize(
+    ("fault", "service"), [("way in", "ledger"), ("way out", "cart"), ("starved", "ledger"), ("starved", "stock")]
+)
+def test_waits_of_one_service_are_one_cause(fault, service):
+    """The calls to it, or from it, are slower: nothing of them remains when it is as before."""
+    now, before = reversed(sides(fault, service, seed=0, baseline=200, current=150))
+    screen = lines(now, before)
+    assert numbers(screen["cause"])["service_name"] == service
+    assert "Also slower" not in screen["cause"].headline
+    assert "With it: " in screen["cause"].headline
+    assert " as well" not in screen["actions"].headline
+    assert "remains" not in screen["actions"].headline
