@@ -10,7 +10,7 @@ from investigation.worlds import quiet
 
 import tracekit as tk
 from tracekit import text
-from tracekit.report.goals import Goals
+from tracekit.report.inputs import Inputs
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
 
@@ -152,7 +152,7 @@ def test_sentences_on_healthy_recordings_describe_and_do_not_alarm(world):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_few_traces_have_no_p95_over_time(count):
     traces, _ = healthy(np.random.default_rng(1), "even", 200)
-    standard = Standard.between(sides_of(traces.head(count)), goals=Goals.of(0.9, PRICES))
+    standard = Standard.between(sides_of(traces.head(count)), Inputs.of(slo=0.9, prices=PRICES))
     if not count:
         assert not standard.figures
         return
