@@ -189,6 +189,10 @@ def test_opportunities_rank_what_is_really_saved():
     assert table["naive_saved_mean_ns"].tolist() == [45.0, 30.0, 25.0]
     assert table["saved_mean_ns"].tolist() == [45.0, 25.0, 25.0]
     assert table["taken_over_count"].tolist() == [0, 1, 0]
+    others = critical_path(draw(lines)).opportunities("service_name", roots=False)
+    assert others.equals(table[table["service_name"] != "shop"].reset_index(drop=True)), (
+        "but for the requests themselves"
+    )
 
 
 @settings(deadline=None, max_examples=25)

@@ -268,8 +268,12 @@ def opportunities(
     *,
     top: int = 20,
     factor: float = 0.0,
+    roots: bool = True,
 ) -> pd.DataFrame:
-    """Return the operations with the largest savings: each is made faster alone and all requests simulated."""
+    """Return the operations with the largest savings: each is made faster alone and all requests simulated.
+
+    ``roots``: also those of the requests themselves, without which there would be none.
+    """
     if not 0 <= factor < 1:
         raise ValueError(f"expected a factor from 0 to less than 1, found {factor}")
     on_path = np.flatnonzero(path.on_path)
@@ -279,6 +283,8 @@ def opportunities(
     total = weight.sum() if len(weight) else np.nan
     weighted = path.own_ns[on_path] * weight[path.request[on_path]]
     naive = np.bincount(group[on_path], weighted, count) * (1 - factor) / total
+    if not roots:
+        naive[group[path.tree.root]] = 0
     now, p95 = path.latency_ns, [SHARES["p95"]]
     before = weighted_quantiles(now.astype(np.float64), weight, p95)[0] if len(now) else np.nan
     found: dict[int, tuple[float, float, int]] = {}

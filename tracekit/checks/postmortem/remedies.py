@@ -50,7 +50,7 @@ def _opportunities(made: Made) -> list[Finding]:
     path = made.case.result(overview).path
     if not len(path.latency_ns):
         return []
-    table = path.opportunities(top=_MOST)
+    table = path.opportunities(top=_MOST, roots=False)
     table, number = table[table["saved_mean_ns"] > 0], len(path.latency_ns)
     return [
         Finding(
@@ -60,7 +60,7 @@ def _opportunities(made: Made) -> list[Finding]:
             f" for {plural(number, 'recorded request')}).",
             values={"saved_mean_ns": float(row["saved_mean_ns"]), "saved_p95_ns": float(row["saved_p95_ns"])},
             method=_OPPORTUNITIES,
-            code=f"tk.critical_path(traces).opportunities(top={_MOST})",
+            code=f"tk.critical_path(traces).opportunities(top={_MOST}, roots=False)",
         )
         for _, row in table.iterrows()
     ]
