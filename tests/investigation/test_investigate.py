@@ -235,6 +235,7 @@ def test_no_traces_at_all(both):
     found = tk.investigate(both[0].head(0))
     assert found.baseline.kind == "none"
     assert found.severity != "critical"
+    assert found.first_screen.headline.headline == "The data contain no traces."
 
 
 @pytest.mark.parametrize("empty", ["current", "baseline"])
@@ -242,7 +243,19 @@ def test_an_empty_side_has_no_empty_line(both, empty):
     sides = (both[0].head(0), both[1]) if empty == "current" else (both[1], both[0].head(0))
     for found in (tk.investigate(*sides), tk.investigate(sides[0])):
         assert all(line.headline for line in found.first_screen)
-    assert "changed" not in tk.investigate(*sides).first_screen
+    found = tk.investigate(*sides)
+    assert "changed" not in found.first_screen
+    named = {
+        "current": "The data contain no traces.",
+        "baseline": "The baseline contains no traces: there is nothing to compare with.",
+    }
+    assert found.first_screen.headline.headline == named[empty]
+
+
+def test_no_versions_are_asked_for_of_no_traces(both, tmp_path):
+    page = tk.investigate(both[0].head(0), both[1]).postmortem(tmp_path / "p.md").read_text(encoding="utf-8")
+    assert "The data contain no traces." in page
+    assert "service.version" not in page
 
 
 def test_one_trace_is_too_few_to_compare():

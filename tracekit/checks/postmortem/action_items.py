@@ -91,7 +91,7 @@ def _recorded(one: Finding) -> Finding:
 
 def _versions(made: Made) -> list[Action]:
     """Return that versions should be recorded, where none are."""
-    if (made.case.traces.codes("service_version").codes >= 0).any():
+    if not len(made.case.traces) or (made.case.traces.codes("service_version").codes >= 0).any():
         return []
     code = "traces.resources['service_version']"
     values = {"kind": "instrumentation", "command": code}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.names import name_of
-from tracekit.checks.overview import ENOUGH
+from tracekit.checks.overview import ENOUGH, overview
 from tracekit.checks.screen.course import course_of
 from tracekit.checks.screen.period import rates_apart
 from tracekit.findings import Finding
@@ -28,6 +28,8 @@ _ALONE: Final = ("failures", "over_time", "tail", "slowest")
 def headline(made: Made) -> Finding | None:
     """Return what is wrong: what became worse, or that nothing did; without a baseline, what stands out."""
     changes = made.changes
+    if (empty := _empty(made)) is not None:
+        return empty
     if changes is None:
         one = made.first("comparable") or made.warning(*_ALONE) or made.first("slowest")
         return None if one is None else replace(one, check="screen.headline", remedy="", method="")
@@ -51,6 +53,19 @@ def headline(made: Made) -> Finding | None:
         remedy="",
         method="",
     )
+
+
+def _empty(made: Made) -> Finding | None:
+    """Return that a side has no traces; None where both have some."""
+    sides = (
+        (made.case, "The data contain no traces."),
+        (made.case.baseline, "The baseline contains no traces: there is nothing to compare with."),
+    )
+    for case, text in sides:
+        if case is not None and not case.result(overview).trace_count:
+            values = {"metric": None, "endpoint_count": 0}
+            return Finding("screen.headline", "notice", text, values=values, status="inconclusive", code="len(traces)")
+    return None
 
 
 def _is_hurting(made: Made, regression: Regression, changes: Changes) -> bool:
