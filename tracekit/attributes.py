@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.columns import Placed
 from tracekit.schema import ValueType
 from tracekit.stats.grouping import dense_codes
 
@@ -53,11 +52,19 @@ _MOST_DIGITS = 4300  # limit of Python's int()
 _BLOCK = 65_536  # attributes that are sorted by key at once
 
 
+class _Sorted(NamedTuple):
+    """Rows and codes of attributes sorted by key in blocks, and the keys of each block."""
+
+    rows: Array
+    codes: Array
+    keys: list[Array]
+
+
 class KeyIndex:
     """The attributes of one owner table, looked up by key.
 
-    On first use the attributes are sorted by key in blocks that fit into the cache of a processor, which costs as much
-    as finding five keys by comparison; after that, finding one is cheap.
+    Those of a store are stored by key, and only keys that are asked for are read.  Others are sorted by key on first
+    use, in blocks that fit into the cache of a processor, which costs as much as finding five keys by comparison.
 
     Parameters
     ----------
@@ -83,10 +90,10 @@ class KeyIndex:
         self._attributes = attributes
 
     @cached_property
-    def _sorted(self) -> tuple[Placed, list[Array]]:
-        """Return every attribute with its owner row, sorted by key in blocks, and the keys of each block."""
-        rows, codes, row_of = self._attributes.placed()
+    def _sorted(self) -> _Sorted:
+        """Return every attribute with its row, sorted by key in blocks, and the keys of each block."""
         key = self.kv.key.astype(np.min_scalar_type(max(len(self.kv.keys), 1)))
+        rows, codes = self._attributes.owners().astype(np.int32), self._attributes.codes
         by_key, code, keys = np.empty_like(rows), np.empty_like(codes), []
         for low in range(0, len(rows), _BLOCK):
             block = slice(low, low + _BLOCK)
@@ -94,7 +101,7 @@ class KeyIndex:
             order = np.argsort(own, kind="stable")
             by_key[block], code[block] = rows[block][order], codes[block][order]
             keys.append(own[order])
-        return Placed(by_key, code, row_of), keys
+        return _Sorted(by_key, code, keys)
 
     def of(self, key: str) -> tuple[Array, Array]:
         """Return (owner rows, attribute codes) of a key, in the order of the rows."""
@@ -108,10 +115,13 @@ class KeyIndex:
         """Return the same in any order of the rows."""
         if key not in self.kv.keys:
             return np.zeros(0, np.int32), np.zeros(0, np.int32)
-        (rows, codes, row_of), keys = self._sorted
-        runs = _runs(keys, self.kv.keys.index(key))
-        found = _joined(rows, runs)
-        return found if row_of is None else row_of[found], _joined(codes, runs)
+        at = self.kv.keys.index(key)
+        stored = self._attributes.stored_of(at)
+        if stored is not None:
+            return stored
+        rows, codes, keys = self._sorted
+        runs = _runs(keys, at)
+        return _joined(rows, runs), _joined(codes, runs)
 
     def first_of(self, keys: Iterable[str]) -> Array:
         """Return for every row the attribute code of the first of these keys that it has; -1 without any.

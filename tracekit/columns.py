@@ -9,7 +9,7 @@ convention and sorted by (trace id, start, order of arrival).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,24 +24,6 @@ _STEP = 65_536
 
 SAMPLE_OF_STORE = "sample of a store"  # the note of traces that are some parts of a store ...
 SCALE_OF_SAMPLE = "scale of the sample"  # ... and by how much their weights were multiplied
-
-
-class Placed(NamedTuple):
-    """Attributes with their rows, see ``Ragged.placed``.
-
-    Parameters
-    ----------
-    rows
-        The row of each (int32), ``row_of[rows]`` if there is such an array.
-    codes
-        The code of each.
-    row_of
-        None: as they are.
-    """
-
-    rows: Array
-    codes: Array
-    row_of: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +93,9 @@ class Ragged:
         """Return the row of every code."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
-    def placed(self) -> Placed:
-        """Return every attribute with its row: those of a row in their order, rows in any order."""
-        return Placed(np.repeat(np.arange(len(self), dtype=np.int32), self.counts), self.codes)
+    def stored_of(self, key: int) -> tuple[Array, Array] | None:  # noqa: ARG002 - see ``loading/store/by_key.py``
+        """Return rows and codes of the attributes with a key where they are stored by key, None elsewhere."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

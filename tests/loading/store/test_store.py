@@ -1,5 +1,4 @@
 import json
-import pickle
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from loading.store.damaged_stores import rewritten, use_all
 from made_sets import assert_identical, sets, shop
 
 from tracekit import errors, latency, load_sample, self_time, service_graph
@@ -75,7 +75,7 @@ def test_any_reader_of_parquet_can_join_it(tmp_path):
     owned, kv, keys, spans, names = (
         pq.read_table(part / f"{table}.parquet").to_pandas() for table in ("attributes", "kv", "keys", "spans", "names")
     )
-    joined = owned.join(kv, on="kv").join(keys.rename(columns={"text": "name_of_key"}), on="key")
+    joined = owned.join(kv.drop(columns="key"), on="kv").join(keys.rename(columns={"text": "name_of_key"}), on="key")
     users = joined[joined["name_of_key"] == "user"].set_index("row")["text"]
     expected = traces.attribute("user").dropna()
     assert users.to_dict() == expected.to_dict()
@@ -89,7 +89,7 @@ def test_one_trace_is_in_one_or_two_small_groups(tmp_path):
     read(f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'.encode()).save(tmp_path / "a.parquet")
     metadata = pq.ParquetFile(tmp_path / "a.parquet" / "part-00000" / "spans.parquet").metadata
     assert metadata.num_row_groups == 3
-    assert metadata.metadata[b"tracekit_store"] == b"4"
+    assert metadata.metadata[b"tracekit_store"] == b"5"
     ranges = [metadata.row_group(group).column(0).statistics for group in range(3)]
     assert [metadata.row_group(group).column(0).path_in_schema for group in range(3)] == ["trace_hi"] * 3
     assert sum(found.min <= 20_000 <= found.max for found in ranges) == 1
@@ -236,8 +236,8 @@ def _remark(path, **members):
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path):
     shop(1).save(tmp_path / "a.parquet")
-    _remark(tmp_path / "a.parquet", tracekit_store=5, written_by="tracekit 9.0", parts="told otherwise")
-    with pytest.raises(LoadError, match=r"STORE_NEWER .*version 4, found version 5, .*tracekit 9.0; update") as e:
+    _remark(tmp_path / "a.parquet", tracekit_store=6, written_by="tracekit 9.0", parts="said otherwise")
+    with pytest.raises(LoadError, match=r"STORE_NEWER .*version 5, found version 6, .*tracekit 9.0; update") as e:
         read(tmp_path / "a.parquet")
     assert e.value.code == "STORE_NEWER"
 
@@ -245,7 +245,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
 def test_a_store_of_an_older_version_is_refused(tmp_path):
     shop(1).save(tmp_path / "a.parquet")
     _remark(tmp_path / "a.parquet", tracekit_store=1, written_by="tracekit 0.0", parts="told otherwise")
-    with pytest.raises(LoadError, match=r"STORE_OLDER .*version 4, found version 1, .*tracekit 0.0; convert its") as e:
+    with pytest.raises(LoadError, match=r"STORE_OLDER .*version 5, found version 1, .*tracekit 0.0; convert its") as e:
         read(tmp_path / "a.parquet")
     assert e.value.code == "STORE_OLDER"
 
@@ -394,24 +394,6 @@ def test_what_was_read_from_a_store_can_be_analysed(tmp_path):
 # -------------------------------------------------------------------- columns that are not a store's
 
 
-def use_all(path):
-    """Read a store and use every column."""
-    return pickle.dumps(read(path).columns)
-
-
-def _rewritten(path, name, change):
-    """Change a table of a store, and its marker so that length and checksum agree."""
-    file = path / name
-    table = change(pq.read_table(file))
-    pq.write_table(table, file)
-    marker = json.loads((path / STORE_MARKER).read_text())
-    files_ = marker["files"] if "/" not in name else marker["parts"][0]["files"]
-    data = file.read_bytes()
-    mark = {"rows": table.num_rows, "bytes": len(data), "crc32": store_tables.isal_zlib.crc32(data)}
-    files_[file.stem] = mark
-    (path / STORE_MARKER).write_text(json.dumps(marker))
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if name != STORE_MARKER])
 @pytest.mark.parametrize("what", ["missing", "more", "other type", "empty"])
 def test_a_table_with_other_columns_is_refused(good, tmp_path, name, what):
@@ -429,7 +411,7 @@ def test_a_table_with_other_columns_is_refused(good, tmp_path, name, what):
             "empty": lambda: table.set_column(at, first, pa.nulls(table.num_rows, table.schema.field(first).type)),
         }[what]()
 
-    _rewritten(path, name, change)
+    rewritten(path, name, change)
     if what == "empty" and (kind in {"sources", "issues"} or not pq.read_metadata(path / name).num_rows):
         return  # a number that is not known, or no row
     with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{kind}\.parquet: expected .*, found .*; copy the store"):
@@ -454,7 +436,7 @@ def test_numbers_that_refer_to_nothing_are_refused(good, tmp_path, table, column
         at = found.column_names.index(column)
         return found.set_column(at, column, pa.array(values, found.schema.field(column).type))
 
-    _rewritten(path, name, change)
+    rewritten(path, name, change)
     with pytest.raises(LoadError, match=rf"STORE_BROKEN .*/{table}\.parquet: expected .*, found .*; copy the store"):
         use_all(path)
 
@@ -471,7 +453,7 @@ def test_traces_out_of_order_and_attributes_of_no_row_are_refused(good, tmp_path
             values[0] = value
             return table.set_column(0, column, pa.array(values, table.schema.field(column).type))
 
-        _rewritten(path, f"part-00000/{name}.parquet", change)
+        rewritten(path, f"part-00000/{name}.parquet", change)
         with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected .*, found "):
             use_all(path)
 
@@ -496,7 +478,7 @@ VALUED = """
     join read_parquet('{0}/spans.parquet', file_row_number = true) as spans on spans.file_row_number = attributes.row
     join read_parquet('{0}/names.parquet', file_row_number = true) as names on names.file_row_number = spans.name
     join read_parquet('{0}/kv.parquet', file_row_number = true) as kv on kv.file_row_number = attributes.kv
-    join read_parquet('{0}/keys.parquet', file_row_number = true) as keys on keys.file_row_number = kv.key
+    join read_parquet('{0}/keys.parquet', file_row_number = true) as keys on keys.file_row_number = attributes.key
     where keys.text = 'http.route'
 """
 
@@ -525,7 +507,7 @@ def test_latency_reads_neither_the_ids_of_spans_nor_events(tmp_path, during, mon
     read_columns = []
 
     def columns_of(path, file, name, columns=None, groups=None):
-        read_columns.extend((name, column) for column in columns)
+        read_columns.extend((name, column, *(groups or ())) for column in columns)
         return store_tables.columns_of(path, file, name, columns, groups)
 
     path = during.save(tmp_path / "a.parquet")
@@ -533,8 +515,9 @@ def test_latency_reads_neither_the_ids_of_spans_nor_events(tmp_path, during, mon
     monkeypatch.setattr(part, "columns_of", columns_of)
     pd.testing.assert_frame_equal(latency(read(path)).table, expected)
     assert ("spans", "end_ns") in read_columns
+    assert not any(column == "place" for _, column, *_ in read_columns)
     assert len(set(read_columns)) == len(read_columns)
-    assert {name for name, _ in read_columns} & {"events", "event_attributes", "links", "link_attributes"} == set()
+    assert {name for name, *_ in read_columns} & {"events", "event_attributes", "links", "link_attributes"} == set()
     assert {("spans", name) for name in ("span_id", "parent_id", "record_number", "scope")} & set(read_columns) == set()
 
 

@@ -24,6 +24,16 @@ _TEXT = "large_string"
 NUMBERS = {"Int64": "int64", "int64": "int64", "int32": "int32", "bool": "bool"}
 
 
+OWNED: Final = {
+    "attributes": "spans",
+    "event_attributes": "events",
+    "link_attributes": "links",
+    "resource_attributes": "resources",
+    "scope_attributes": "scopes",
+}
+"""The tables of attributes, and the table whose rows have them."""
+
+
 def _typed(table: type, types: Sequence[type[np.generic]]) -> dict[str, str]:
     """Return the type of each column of a table."""
     return {column.name: np.dtype(kind).name for column, kind in zip(fields(table), types, strict=True)}
@@ -52,10 +62,7 @@ TYPES: dict[str, dict[str, str]] = {
         "is_indexed": "bool",
     },
     "weights": {"row": "int32", "value": "double", "source": "int32"},
-    **{
-        f"{owner}attributes": {"row": "int32", "kv": "int32"}
-        for owner in ("", "event_", "link_", "resource_", "scope_")
-    },
+    **{name: {"row": "int32", "key": "int32", "place": "int32", "kv": "int32"} for name in OWNED},
     **{name: {"text": _TEXT} for name in ("keys", "namespaces", "names", "texts", "weight_sources")},
     **{
         name: {column.name: NUMBERS.get(column.dtype, _TEXT) for column in schema.TABLES[name]}
@@ -103,7 +110,10 @@ REFERENCES: Final[dict[tuple[str, str], tuple[int, str | int]]] = {
     ("kv", "origin"): (0, len(schema.Origin)),
     ("weights", "source"): (-1, "weight_sources"),
     ("weights", "row"): (0, "spans"),
-    **{(name, "kv"): (0, "kv") for name in TYPES if name.endswith("attributes")},
+    **{(name, "key"): (0, "keys") for name in OWNED},
+    **{(name, "row"): (0, owner) for name, owner in OWNED.items()},
+    **{(name, "place"): (0, 1 << 31) for name in OWNED},
+    **{(name, "kv"): (0, "kv") for name in OWNED},
     **{
         (table, column): (-1, "texts")
         for table, columns in {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from tracekit.columns import Ragged, trace_starts
+from tracekit.columns import trace_starts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Bounds: TypeAlias = tuple[tuple[str, int, int], ...]
 """Columns with the lowest and the highest value that they may have."""
 
-_STEP = 262_144  # values moved at once: they stay in the cache of a processor
+_ANY = -(1 << 63), (1 << 63) - 1
 
 
 # -------------------------------------------------------------------- writing
@@ -113,29 +113,17 @@ class Chosen:
         Positions among those kept, in the order of memory; None: as they are.
     file_rows
         The row in the file of each one kept; None: all.
-    runs
-        Rows that stay together: the first one and the number of each run, among those kept; None: not known.
     """
 
     groups: Sequence[int] | None = None
     kept: Array | None = None
     order: Array | None = None
     file_rows: Array | None = None
-    runs: tuple[Array, Array] | None = None
 
     def of(self, values: Array) -> Array:
         """Return values of the rows of the groups in the order of memory."""
         values = values if self.kept is None else values[self.kept]
         return values if self.order is None else values[self.order]
-
-    def of_ragged(self, table: Ragged) -> Ragged:
-        """Return a table of the rows kept in the order of memory."""
-        if self.order is None or self.runs is None:
-            return table if self.order is None else table.take(self.order)
-        first, count = self.runs
-        begun = table.offsets[first]
-        codes = in_runs(table.codes, begun, table.offsets[first + count] - begun)
-        return Ragged.from_counts(table.counts[self.order], codes)
 
     def new_row(self, size: int) -> Array | None:
         """Return the row in memory of each of so many rows of the file, -1 where it is not read; None: the same."""
@@ -163,8 +151,8 @@ def chosen_traces(
     is_same = bool((order[1:] > order[:-1]).all())
     if is_same:
         return Chosen(groups, file_rows=file_rows)
-    runs = starts[order], np.diff(np.append(starts, count))[order]
-    return Chosen(groups, None, run_rows(*runs), file_rows, runs)
+    rows = run_rows(starts[order], np.diff(np.append(starts, count))[order])
+    return Chosen(groups, None, rows, file_rows)
 
 
 def chosen_rows(spans: Array, new_row: Array | None, groups: Sequence[int] | None, file_rows: Array | None) -> Chosen:
@@ -200,19 +188,6 @@ def run_rows(starts: Array, counts: Array) -> Array:
     return np.asarray(np.arange(int(counts.sum())) + np.repeat(starts - before, counts))
 
 
-def in_runs(values: Array, starts: Array, counts: Array) -> Array:
-    """Return the values of runs, as ``values[run_rows(starts, counts)]`` in less memory."""
-    ends = np.cumsum(counts)
-    taken = np.empty(int(ends[-1]) if len(ends) else 0, values.dtype)
-    low = 0
-    while low < len(counts):
-        done = int(ends[low] - counts[low])
-        high = max(low + 1, int(np.searchsorted(ends, done + _STEP, side="right")))
-        taken[done : int(ends[high - 1])] = values[run_rows(starts[low:high], counts[low:high])]
-        low = high
-    return taken
-
-
 def inverse(rows: Array, size: int) -> Array:
     """Return the position of each of so many rows, -1 for those that are not among them."""
     found = np.full(size, -1, np.int64)
@@ -237,6 +212,13 @@ def _overlaps(chunk: pq.ColumnChunkMetaData, low: int, high: int) -> bool:
     """Return whether a column of a row group may have a value from low to high."""
     found = chunk.statistics
     return found is None or not found.has_min_max or (found.min <= high and found.max >= low)
+
+
+def limits_of_groups(metadata: pq.FileMetaData, name: str, groups: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return row groups with the lowest and highest value of a column by their statistics; any number without."""
+    at = [metadata.schema.column(at).name for at in range(metadata.num_columns)].index(name)
+    found = [(group, metadata.row_group(group).column(at).statistics) for group in groups]
+    return [(group, *((of.min, of.max) if of is not None and of.has_min_max else _ANY)) for group, of in found]
 
 
 def rows_of_groups(metadata: pq.FileMetaData, groups: Sequence[int]) -> Array:

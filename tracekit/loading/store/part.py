@@ -19,23 +19,24 @@ from tracekit.columns import (
     EventColumns,
     KeyValues,
     LinkColumns,
-    Placed,
     Ragged,
     ResourceColumns,
     ScopeColumns,
     SpanColumns,
     TraceFacts,
 )
-from tracekit.loading.store.layout import impossible_codes
+from tracekit.loading.store.by_key import InFile, StoredAttributes
+from tracekit.loading.store.layout import OWNED, impossible_codes
 from tracekit.loading.store.order import (
     Bounds,
     Chosen,
     chosen_rows,
     chosen_traces,
     groups_within,
+    limits_of_groups,
     rows_of_groups,
 )
-from tracekit.loading.store.tables import OWNED, TABLES, FileMark, broken, columns_of, open_ranges, open_table
+from tracekit.loading.store.tables import TABLES, FileMark, broken, columns_of, open_ranges, open_table
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
@@ -45,11 +46,10 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
     from tracekit.columns import Array
+    from tracekit.errors import LoadError
     from tracekit.loading.store.remote import Place
 
-_IN_ORDER = {("events", "span_row"): "spans", ("links", "span_row"): "spans"} | {
-    (name, "row"): owner for name, owner in OWNED.items()
-}
+_IN_ORDER = {("events", "span_row"): "spans", ("links", "span_row"): "spans"}
 _IN_PARTS = {"events", "links", "attributes", "event_attributes", "link_attributes"}  # by row of another table
 _TEXTS = ("keys", "namespaces", "names", "texts", "weight_sources")
 
@@ -92,73 +92,6 @@ class _KeyValues(KeyValues):
 class _Columns(Columns):
     __slots__ = ("read",)
     __getattr__ = _first_use
-
-
-class _Attributes(Ragged):
-    """The attributes of spans, which are brought into the order of memory only if that is asked for."""
-
-    __slots__ = ("in_file",)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what an empty slot is for: ``offsets`` or ``codes`` on first use."""
-        if name == "in_file":  # of a copy with other codes
-            return None
-        if name not in Ragged.__dataclass_fields__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        made = self.in_file.by_row()
-        for column, value in (("offsets", made.offsets), ("codes", made.codes), ("in_file", None)):
-            object.__setattr__(self, column, value)
-        return getattr(made, name)
-
-    def __len__(self) -> int:
-        return Ragged.__len__(self) if self.in_file is None else self.in_file.count
-
-    def placed(self) -> Placed:
-        """Return every attribute with its row."""
-        return Ragged.placed(self) if self.in_file is None else self.in_file.placed()
-
-
-class _InFile:
-    """The attributes of the rows of a part in the order of the file.
-
-    Parameters
-    ----------
-    files
-        The part's.
-    name
-        Of the table of attributes.
-    """
-
-    def __init__(self, files: PartFiles, name: str) -> None:
-        self._files, self._name = files, name
-        self._owner = files.chosen(OWNED[name])
-        self.count = files.row_count(OWNED[name])
-
-    def placed(self) -> Placed:
-        """Return every attribute that is read, with its row in memory; not kept, as whoever asks sorts it anew."""
-        rows, codes = (self._files.values(self._name, column) for column in ("row", "kv"))
-        new_row = self._files.new_row(OWNED[self._name])
-        if new_row is None:
-            return Placed(rows, codes)
-        row_of = new_row.astype(np.int32)
-        if self._owner.file_rows is None:
-            return Placed(rows, codes, row_of)
-        own = row_of[rows]
-        is_read = own >= 0
-        return Placed(own[is_read], codes[is_read])
-
-    def by_row(self) -> Ragged:
-        """Return the table in the order of memory."""
-        rows, codes, row_of = self.placed()
-        counts = np.zeros(self.count, np.int64)
-        first = np.flatnonzero(np.append(True, rows[1:] != rows[:-1])[: len(rows)])
-        own = rows[first] if row_of is None else row_of[rows[first]]
-        counts[own] = np.diff(np.append(first, len(rows)))
-        if self._owner.order is None:
-            return Ragged.from_counts(counts, codes)
-        in_file = np.empty_like(counts)
-        in_file[self._owner.order] = counts
-        return self._owner.of_ragged(Ragged.from_counts(in_file, codes))
 
 
 _Table = TypeVar("_Table")
@@ -358,6 +291,20 @@ class PartFiles:
         low, high = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
         return groups_within(self._file(table).metadata, ((column, low, high),))
 
+    def groups_read(self, table: str) -> list[int]:
+        """Return the row groups of a table that are read."""
+        found = self._groups_of(table)
+        return list(range(self._file(table).metadata.num_row_groups)) if found is None else found
+
+    def limits_of(self, table: str, column: str) -> list[tuple[int, int, int]]:
+        """Return the row groups of a table that are read, each with the lowest and highest value of a column."""
+        return limits_of_groups(self._file(table).metadata, column, self.groups_read(table))
+
+    def sizes_of(self, table: str, groups: list[int]) -> list[int]:
+        """Return the number of rows of row groups."""
+        metadata = self._file(table).metadata
+        return [metadata.row_group(group).num_rows for group in groups]
+
     def new_row(self, table: str) -> Array | None:
         """Return the row in memory of each row of a table, None if it is the same."""
         if table not in self._new_rows:
@@ -384,6 +331,8 @@ class PartFiles:
             self._texts_of_all = True
             self._texts_of.clear()
             return self._chunks("kv", "text").combine_chunks()
+        if table == "kv" and column == "key":
+            return self.key_of
         chosen = self.chosen(table)
         values = self._ids.pop(column) if table == "spans" and column in self._ids else self.values(table, column)
         found, new_row = chosen.of(values), self.new_row("spans") if column == "span_row" else None
@@ -391,12 +340,7 @@ class PartFiles:
 
     def _ragged(self, name: str) -> Ragged:
         """Return an attribute table."""
-        in_file = _InFile(self, name)
-        if name != "attributes":
-            return in_file.by_row()
-        made = _Attributes.__new__(_Attributes)
-        object.__setattr__(made, "in_file", in_file)
-        return made
+        return StoredAttributes.stored(InFile(self, name, OWNED[name]))
 
     def _some_texts(self, codes: Array) -> list[str | None] | None:
         """Return the texts of some attributes, None if it is as cheap to read those of all."""
@@ -424,18 +368,35 @@ class PartFiles:
             found += [key for key in self._keys if key not in set(found)]
         return found
 
+    @cached_property
+    def key_of(self) -> Array:
+        """The key of each distinct attribute."""
+        return self.values("kv", "key")
+
     def values(self, table: str, column: str) -> Array:
         """Return a column of numbers, without a copy if it is contiguous."""
-        chunks = self._chunks(table, column)
+        return self._numbers(table, column, self._chunks(table, column))
+
+    def values_of(self, table: str, columns: list[str], groups: list[int]) -> list[Array]:
+        """Return columns of numbers of some row groups, which are read together."""
+        found = columns_of(self._path(table), self._file(table), table, columns, groups)
+        return [self._numbers(table, column, found.column(column)) for column in columns]
+
+    def _numbers(self, table: str, column: str, chunks: pa.ChunkedArray) -> Array:
+        """Return numbers that were read as an array, if they can be those written."""
         whole = chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
         values = np.asarray(whole.to_numpy(zero_copy_only=False))
         wrong = impossible_codes(table, column, values, self._sizes)
         if wrong:
-            raise broken(self._path(table), *wrong)
+            raise self.broken(table, *wrong)
         owner = _IN_ORDER.get((table, column))
         if owner and not _is_in_order(values, self._sizes[owner]):
-            raise broken(self._path(table), f"rows in the order of {owner}", "others")
+            raise self.broken(table, f"rows in the order of {owner}", "others")
         return values
+
+    def broken(self, table: str, expected: str, found: str) -> LoadError:
+        """Return the LoadError for a file of the part that differs from what was written."""
+        return broken(self._path(table), expected, found)
 
     def _chunks(self, table: str, column: str, groups: list[int] | None = None) -> pa.ChunkedArray:
         """Return a column as it was written, of the row groups that are read or of these."""

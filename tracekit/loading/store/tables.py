@@ -2,7 +2,8 @@
 
 A part of a store is a folder of files, one a table; ``write_part`` and ``read_part`` turn a set into such a folder and
 back, bit for bit.  Codes stand for texts and attributes as they do in memory, so any Parquet reader can join them:
-row i of ``names``, ``texts``, ``keys``, ``namespaces`` and ``kv`` is what code i means.
+row i of ``names``, ``texts``, ``keys``, ``namespaces`` and ``kv`` is what code i means.  Attributes are by key
+(``loading/store/by_key.py``): ``row`` is their owner, ``place`` their position there.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from tracekit.columns import (
 )
 from tracekit.errors import LoadError
 from tracekit.loading.paths import path_error, shown
-from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, column_difference
+from tracekit.loading.store.by_key import keyed
+from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, OWNED, column_difference
 from tracekit.loading.store.order import InOrder, group_ends
 from tracekit.text import size
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from tracekit.loading.store.remote import Place
     from tracekit.weights import Weights
 
-VERSION = 4
+VERSION = 5
 SPAN_GROUP = 16_384  # small, so that a short window or one trace is few groups of the spans
 _GROUP = 131_072
 _WHOLE_BYTES = 65_536  # a file of this length is read at once also where only ranges of larger ones are
@@ -58,13 +60,6 @@ _CODED: dict[str, Any] = {
     "resources": ResourceColumns,
     "scopes": ScopeColumns,
     "facts": TraceFacts,
-}
-OWNED = {
-    "attributes": "spans",
-    "event_attributes": "events",
-    "link_attributes": "links",
-    "resource_attributes": "resources",
-    "scope_attributes": "scopes",
 }
 _KV = ("key", "type", "text", "integer", "double", "origin", "namespace", "is_indexed")
 TABLES = (*_CODED, *OWNED, "kv", "keys", "namespaces", "names", "texts", "weights", "weight_sources")
@@ -87,6 +82,7 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP, ends: 
     """Write columns of equal length as a Parquet file, in row groups of so many rows, or those that end at these."""
     table = pa.table(columns).replace_schema_metadata({"tracekit_store": str(VERSION)})
     cuts = list(range(group, table.num_rows, group)) if ends is None else ends[:-1].tolist()
+    differences = {"key", "row", "place"} if "row" in columns else set()
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -94,7 +90,7 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP, ends: 
         compression="zstd",
         compression_level=3,
         use_dictionary=False,  # codes are small numbers already, and a dictionary folds NaN of different bits
-        column_encoding={name: "DELTA_BINARY_PACKED" if name == "row" else "PLAIN" for name in columns},
+        column_encoding={name: "DELTA_BINARY_PACKED" if name in differences else "PLAIN" for name in columns},
         write_page_checksum=True,
     ) as writer:
         for low, high in itertools.pairwise([0, *cuts, table.num_rows]):
@@ -244,21 +240,25 @@ def write_part(folder: Path, columns: Columns, weights: Weights, begun: Array) -
     tables["weights"] = {"row": order.starts[:-1].astype(np.int32), "value": value, "source": source}
     marks = {}
     for name in TABLES:
-        table = tables.pop(name) if name in tables else _ordered(columns, name, order)
         ends = group_ends(order.starts, SPAN_GROUP) if name == "spans" else None
+        if name in OWNED:
+            table, ends = keyed(_attributes(columns, name, order), kv)
+        else:
+            table = tables.pop(name) if name in tables else _ordered(columns, name, order)
         marks[name] = write_table(folder / f"{name}.parquet", table, ends=ends)
     return marks
 
 
-def _ordered(columns: Columns, name: str, order: InOrder) -> dict[str, Array]:
-    """Return the columns of a table in the order of the traces.
+def _attributes(columns: Columns, name: str, order: InOrder) -> Ragged:
+    """Return a table of attributes in the order of the traces."""
+    table: Ragged = getattr(columns, name)
+    rows = order.rows(OWNED[name])
+    return table if rows is None else table.take(rows)
 
-    Attribute tables have (row, code), one entry per attribute; Parquet stores rows as differences.
-    """
-    table, rows = getattr(columns, name), order.rows(OWNED.get(name, name))
-    if isinstance(table, Ragged):
-        table = table if rows is None else table.take(rows)
-        return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
+
+def _ordered(columns: Columns, name: str, order: InOrder) -> dict[str, Array]:
+    """Return the columns of a table in the order of the traces."""
+    table, rows = getattr(columns, name), order.rows(name)
     found = {column.name: getattr(table, column.name) for column in fields(table)}
     if rows is None:
         return found
