@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.checks.comparison import changes_of
 from tracekit.checks.differing import differing
 from tracekit.checks.measured import BASELINE, CHANGE, CURRENT, SUBJECT, measured, stated
 from tracekit.errors import RenderError, TracekitError
 from tracekit.evidence.answer import as_text, fitted, item_of
+from tracekit.evidence.exemplars import nearest_span, span_of_evidence
+from tracekit.evidence.one_trace import details, spans_in_order, with_trace
 from tracekit.evidence.verdict import ruling
 from tracekit.investigation.investigate import investigate
 from tracekit.report.standard import reading
@@ -38,7 +39,6 @@ _NOT_REDACTED: Final = "Not redacted: answers may contain personal data and secr
 _OF_DATA: Final = ("screen.period", "screen.caveat", "screen.weak", "weights")
 _NO_BASELINE: Final = "expected a baseline to compare with, found none; start the server with --baseline FILES"
 _NAMED: Final = 40  # services in an item
-_TEXT: Final = 300  # characters of an attribute value
 
 
 class Evidence:
@@ -206,7 +206,7 @@ class Evidence:
 
     def show_trace(self, trace_id: str, span_id: str = "", start: int = 0) -> Answer:
         """Return the spans of a trace in order, or the attributes and events of one of its spans."""
-        traces = self._with_trace(trace_id)
+        traces = with_trace(self.sides, trace_id)
         name = traces.trace_ids[0]
         spans = traces.spans
         if span_id:
@@ -215,7 +215,7 @@ class Evidence:
                 raise TracekitError(
                     "expected the id of a span of this trace, found none; show_trace(trace_id) lists them"
                 )
-            items = _details(traces, int(place[0]))
+            items = details(traces, int(place[0]))
             call = f"show_trace('{name}', span_id='{spans['span_id'].iloc[place[0]]}', start="
             return fitted(
                 {"trace_id": name, "code": f"traces.trace('{name}').attributes"},
@@ -227,7 +227,7 @@ class Evidence:
         code = f"tk.waterfall(traces, '{name}')"
         return fitted(
             {"trace_id": name, "code": code},
-            _spans(traces),
+            spans_in_order(traces),
             lambda at: f"show_trace('{name}', start={at})",
             start=start,
             name="spans",
@@ -272,7 +272,14 @@ class Evidence:
     def _item(self, name: str) -> Answer:
         """Return a finding of the investigation as an item."""
         found = self.findings[name]
-        return item_of(found, name, () if found.exemplars else self._spans_of_evidence(found), self.names)
+        return item_of(found, name, () if found.exemplars else self._exemplar_of(found), self.names)
+
+    def _exemplar_of(self, found: Finding) -> Sequence[str]:
+        """Return an exemplar of a finding's evidence; of a line of the first screen without any, the screen's."""
+        exemplar = span_of_evidence(self.case, found)
+        shown = self.findings.get("screen.exemplar-1")
+        is_line = found.check.startswith("screen.") and found.check != "screen.period"
+        return shown.exemplars if exemplar is None and is_line and shown is not None else exemplar or ()
 
     def _stated(self, rows: pd.DataFrame) -> Sequence[Answer]:
         """Return measured numbers as items, each made when it is shown, with the nearest span as an exemplar."""
@@ -281,55 +288,7 @@ class Evidence:
     def _of_row(self, row: Row) -> Answer:
         """Return a measured number as an item."""
         found = stated(row)
-        return item_of(found, str(row["id"]), () if found.exemplars else self._nearest_span(row))
-
-    def _spans_of_evidence(self, found: Finding) -> Sequence[str]:
-        """Return an exemplar of the first row of a finding's evidence; of a line of the first screen, the screen's."""
-        table = found.evidence
-        if not len(table) or not {"service_name", "operation"} <= set(table.columns):
-            shown = self.findings.get("screen.exemplar-1")
-            is_line = found.check.startswith("screen.") and found.check != "screen.period"
-            return shown.exemplars if is_line and shown is not None else ()
-        first = table.iloc[0]
-        value = found.estimate.value if found.estimate is not None and found.estimate.unit == "ns" else np.nan
-        row: Row = {
-            "service_name": first["service_name"],
-            "operation": first["operation"],
-            "side": CURRENT,
-            "unit": "ns",
-        }
-        return self._nearest_span({**row, "scope": "spans", "value": value})
-
-    def _nearest_span(self, row: Row) -> Sequence[str]:
-        """Return ids of the trace and span whose duration is nearest to a value, among those that a row is about."""
-        before = self.case.baseline
-        traces = before.traces if row["side"] == BASELINE and before is not None else self.case.traces
-        is_mine = traces.has_duration & ~traces.is_inferred
-        for column in ("service_name", "operation"):
-            if isinstance(row[column], str) and row[column]:
-                codes, labels = traces.codes(column)
-                is_mine = is_mine & (codes == (list(labels).index(row[column]) if row[column] in set(labels) else -2))
-        if row["scope"] == "requests" or not row["service_name"]:
-            is_root = np.zeros(len(is_mine), bool)
-            is_root[traces.forest.root_row] = True
-            is_mine = is_mine & is_root
-        places = np.flatnonzero(is_mine)
-        if not len(places) or row.get("attribute_value"):
-            return ()
-        took = traces.duration_ns[places].astype(np.float64)
-        is_time = row["unit"] == "ns" and np.isfinite(row["value"])
-        place = places[int(np.abs(took - row["value"]).argmin() if is_time else took.argmax())]
-        return traces.trace_ids[int(traces.forest.trace[place])], f"{int(traces.columns.spans.span_id[place]):016x}"
-
-    def _with_trace(self, trace_id: str) -> TraceSet:
-        """Return the trace with an id or unique prefix, of either side."""
-        traces, baseline = self.sides
-        wanted = trace_id.strip().lower()
-        for one in (traces, baseline):
-            known = [] if one is None else [name for name in one.trace_ids if name.startswith(wanted)]
-            if one is not None and len(known) == 1:
-                return one.trace(known[0])
-        return traces.trace(trace_id)  # says what is expected
+        return item_of(found, str(row["id"]), () if found.exemplars else nearest_span(self.case, row))
 
 
 class _Stated(Sequence["Answer"]):
@@ -368,62 +327,6 @@ def _words(text: str) -> str:
     """Return a sentence without what writing it down changes: spaces, marks of names, its last full stop."""
     plain = clean(text.replace("⟦", "").replace("⟧", ""))
     return " ".join(plain.split()).removesuffix(".")
-
-
-def _spans(traces: TraceSet) -> list[Answer]:
-    """Return the spans of one trace in the order of their start."""
-    spans = traces.spans
-    path = critical_path(traces).spans
-    on_path = dict(zip(path["span_id"].astype(str), path["path_time_ns"].astype(int), strict=True))
-    first = spans["start_ns"].min()
-    columns = [
-        "span_id",
-        "parent_span_id",
-        "service_name",
-        "operation",
-        "kind",
-        "start_ns",
-        "duration_ns",
-        "is_error",
-    ]
-    rows = spans.sort_values("start_ns", kind="stable")[columns].to_dict("records")
-    return [_span(row, first, on_path) for row in rows]
-
-
-def _span(row: Row, first: Any, on_path: dict[str, int]) -> Answer:
-    """Return one span; what is missing is left out."""
-    named = {name: clean(row[name], limit=_TEXT) for name in ("service_name", "operation", "kind")}
-    item = {"span_id": row["span_id"], "parent_span_id": row["parent_span_id"] or None, **named}
-    item |= {"starts_after_ns": row["start_ns"] - first, "duration_ns": row["duration_ns"]}
-    item |= {"critical_path_ns": on_path.get(str(row["span_id"]), 0), "is_error": bool(row["is_error"])}
-    return {name: value for name, value in item.items() if not pd.isna(value) and value is not False}
-
-
-def _details(traces: TraceSet, at: int) -> list[Answer]:
-    """Return the attributes of a span and of its resource, and its events."""
-    table, span = traces.attributes, traces.spans.iloc[at]
-    is_mine = (table["owner"] == "span") & (table["owner_id"] == at)
-    is_mine |= (table["owner"] == "resource") & (table["owner_id"] == span["resource_id"])
-    columns = [name for name in table.columns if name.startswith("value_") and name != "value_type"]
-    items = []
-    for row in table[is_mine].to_dict("records"):
-        value = next((row[name] for name in columns if not pd.isna(row[name])), "")
-        items.append({"of": str(row["owner"]), "key": str(row["key"]), "value": _value(value)})
-    if isinstance(span["status_message"], str) and span["status_message"]:
-        items.append({"of": "span", "key": "status message", "value": _value(span["status_message"])})
-    events = traces.events
-    for row in events[events["span_row"] == at].to_dict("records"):
-        message = row["exception_message"]
-        items.append({"of": "event", "key": str(row["name"]), "value": "" if pd.isna(message) else _value(message)})
-    return items
-
-
-def _value(value: Any) -> Any:
-    """Return a value; of a long text the beginning, with its length."""
-    if isinstance(value, str | bytes) and len(value) > _TEXT:
-        text = value if isinstance(value, str) else value.hex()
-        return f"{text[:_TEXT]}… ({len(text):,} characters)"
-    return value.hex() if isinstance(value, bytes) else value
 
 
 def to_stderr(title: str) -> None:

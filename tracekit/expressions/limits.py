@@ -1,4 +1,4 @@
-"""Limits that a condition sets on times of spans, which tell the parts of a file that cannot match."""
+"""Limits that a condition sets on times of spans: parts of a file outside them cannot match."""
 
 from __future__ import annotations
 

@@ -82,9 +82,11 @@ def verify(
     ValueError
         An input that the report was made with was not given; a TraceSet instead of a store, or the reverse.
 
-    Notes ----- Traces are compared by a checksum of all spans, attributes, events and links after redaction: a change
-    inside a value that redaction masks is not seen.  Claims (the first screen, the findings, the sentence of each
-    figure) are compared by their words and by their numbers to 1e-9.  Then the file is rendered again: its whole text
+    Notes
+    -----
+    Traces are compared by a checksum of all spans, attributes, events and links after redaction: a change inside a
+    value that redaction masks is not seen.  Claims (the first screen, the findings, the sentence of each figure) are
+    compared by their words and by their numbers to 1e-9.  Then the file is rendered again: its whole text
     has to be the same, line by line, and so has its markup, style and script, but for the colours of services.  The
     data of interactive views are not compared, nor are the pictures beside Markdown.  What does not follow from traces
     is taken from the file: a title, the time of writing, the names of the source files, and the code that reads them.

@@ -39,7 +39,7 @@ _ERROR_TEXT = re.compile(
     re.DOTALL,
 )
 OTLP = "otlp"
-_BEGINNING = 4096  # bytes of a chunk that tell for whose scanner its first line may be
+_BEGINNING = 4096  # bytes of a chunk, enough to see whose scanner its first line is for
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
@@ -155,7 +155,7 @@ class Dispatcher:
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load what the formats' scanners load; yield every other line when it may be loaded.
 
-        Lines of the formats whose scanners can tell theirs are loaded in the order of the source.
+        Lines of the formats whose scanners recognise theirs are loaded in the order of the source.
         """
         if isinstance(lines, Lines):
             head = bytes(lines.data[:_BEGINNING])

@@ -260,8 +260,8 @@ class DocumentReader:
 
     def _count(self, more: int) -> None:
         """Count spans and records, and report progress."""
-        told, self._walked = self._walked // SPANS_AT_ONCE, self._walked + more
-        if self._walked // SPANS_AT_ONCE > told and self._on_progress is not None:
+        reported, self._walked = self._walked // SPANS_AT_ONCE, self._walked + more
+        if self._walked // SPANS_AT_ONCE > reported and self._on_progress is not None:
             self._on_progress()
 
     def _quarantine(self, error: JsonError) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tracekit.loading.progress import Watcher
     from tracekit.loading.records import Readable
 
-_FIRST_LINE = 1 << 18  # bytes, which tell of most files that they are lines
+_FIRST_LINE = 1 << 18  # bytes, enough to see that most files are lines
 _FIRST_BYTES = 16 << 20  # a first line longer than this is read as a document
 
 

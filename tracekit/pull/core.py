@@ -171,7 +171,7 @@ class Run:
             return found, backend.cap, "unknown"
         if more.is_full:
             return more, backend.largest_cap, "proven" if len(more.hits) > len(found.hits) else "unknown"
-        # a server that lowers limits without a word answers as before
+        # a server that lowers limits without a word answers as it did
         return more, backend.largest_cap, "excluded" if len(more.hits) != len(found.hits) else "unknown"
 
     def _on_window(self, period: Period, answer: tuple[Found, int | None, Truncation] | None) -> Iterable[Period]:

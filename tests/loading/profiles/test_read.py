@@ -200,7 +200,7 @@ def test_what_is_no_profile_is_refused(data):
 
 
 def test_profiles_of_different_values_are_not_added():
-    with pytest.raises(tk.LoadError, match="expected cpu in nanoseconds as before, found wall"):
+    with pytest.raises(tk.LoadError, match="expected cpu in nanoseconds as in earlier profiles, found wall"):
         tk.read_profile([cpu({}), pprof([(["f"], [1], {})], (("wall", "nanoseconds"),))])
 
 

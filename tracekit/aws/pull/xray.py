@@ -16,10 +16,10 @@ from tracekit.aws.pull.account import Account
 from tracekit.aws.pull.batches import fetch
 from tracekit.aws.pull.ledger import Search, write_status, write_windows
 from tracekit.aws.pull.result import Pull, PullEstimate, estimated, estimated_logs
+from tracekit.aws.pull.search import expression, request, search_error
 from tracekit.aws.pull.summaries import enumerate_ids
 from tracekit.aws.pull.trace_ids import read_trace_ids, to_xray_id
-from tracekit.errors import FilterError, PullError
-from tracekit.expressions.parsing import parse
+from tracekit.errors import PullError
 from tracekit.pull.calls import RejectedError
 from tracekit.pull.folder import PullFolder
 from tracekit.pull.progress import Meter, Progress
@@ -273,7 +273,7 @@ class _Run:
         window = self._window
         if len(self._account) or window is None:
             return ()
-        what = f" that match {text}" if (text := self._expression()) else ""
+        what = f" that match {text}" if (text := expression(self._plan)) else ""
         period = f"from {window.start_time:%Y-%m-%d %H:%M} to {window.end_time:%Y-%m-%d %H:%M} UTC"
         store = "the log group aws/spans" if self._plan["source"] == "logs" else "X-Ray"
         found = f"{store} contains no traces{what} in {self._caller.region} {period}"
@@ -314,41 +314,12 @@ class _Run:
             ids = insights.ids_of_service(self._caller, service, window, poll_s=self._poll_s, at_once=self._at_once)
             return Account(ids), 0
         try:
-            found = enumerate_ids(self._caller, self._folder, window, self._request(), at_once=self._at_once)
+            found = enumerate_ids(self._caller, self._folder, window, request(self._plan), at_once=self._at_once)
         except RejectedError as error:
-            raise self._search_error(error) from None
-        search = Search(self._plan, self._request(), self._is_searched)
+            raise search_error(self._plan, error) from None
+        search = Search(self._plan, request(self._plan), self._is_searched)
         self._is_noted = write_windows(self._folder, found, search)
         return Account(map(to_xray_id, found.ids)), found.scanned
-
-    def _expression(self) -> str:
-        """Return the filter expression of the plan."""
-        service, group, own = (self._plan[name] for name in ("service", "group", "filter"))
-        parts = [f"service({_quoted(service)})"] if service else []
-        parts += [f"group.name = {_quoted(group)}"] if group else []
-        parts += [f"({own})" if parts else own] if own else []
-        return " AND ".join(parts)
-
-    def _request(self) -> dict[str, Any]:
-        """Return the parameters shared by all calls for summaries."""
-        request: dict[str, Any] = {"TimeRangeType": self._plan["time_range"]}
-        if expression := self._expression():
-            request["FilterExpression"] = expression
-        share = self._plan["sampling"]
-        if share is not False:
-            request["Sampling"] = True
-        if not isinstance(share, bool):
-            request["SamplingStrategy"] = {"Name": "FixedRate", "Value": share}
-        return request
-
-    def _search_error(self, error: RejectedError) -> PullError:
-        """Return the error of a rejected call, with the error in its filter expression if there is one."""
-        try:
-            parse(self._expression() or "ok")
-        except FilterError as wrong:
-            message = f"{error}; {wrong}"
-            return PullError(message, operation=error.operation, request_id=error.request_id)
-        return error
 
     # ---------------------------------------------------------------- fetching
 
@@ -395,8 +366,3 @@ class _Run:
         quoted = ",".join(f'"{trace_id}"' for trace_id in self._account.having("unprocessed"))
         if quoted:
             self._folder.append("traces", [f'{{"Traces":[],"UnprocessedTraceIds":[{quoted}]}}'.encode()])
-
-
-def _quoted(text: str) -> str:
-    """Return a text quoted for a filter expression."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -100,7 +100,7 @@ class Stored:
         try:
             count = self._file.readinto(view) or 0
         except OSError:
-            return _put(self.read(len(view)), view)  # fails again, and is told
+            return _put(self.read(len(view)), view)  # fails again, with its message
         self.position += count
         return count
 

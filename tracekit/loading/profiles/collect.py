@@ -53,7 +53,7 @@ class Collector:
         """Set what the samples measure; ValueError if earlier ones measured something else."""
         if self.value not in {None, (name, unit)}:
             assert self.value is not None
-            message = f"expected {' in '.join(self.value)} as before, found {name} in {unit}"
+            message = f"expected {' in '.join(self.value)} as in earlier profiles, found {name} in {unit}"
             raise ValueError(f"{message}; read them separately, or pass value= with a type that all have")
         self.value = name, unit
 

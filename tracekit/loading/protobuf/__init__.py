@@ -1,1 +1,1 @@
-"""OTLP protobuf: told by content, decoded to the records of the tolerant reader, or scanned by the compiled lane."""
+"""OTLP protobuf, recognised by content: decoded to the records of the tolerant reader, or by the compiled lane."""

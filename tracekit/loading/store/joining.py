@@ -1,7 +1,7 @@
 """Several stores made one in bounded memory: the traces of each new part are gathered from all parts that have some.
 
 Traces are dealt to parts by a hash of their ids, as in ``loading/store/spill.py``, so a part that ``convert`` wrote is
-read for one or two new parts only.  Meanwhile 8 bytes per trace are kept, which tell whether two stores have the same
+read for one or two new parts only.  Meanwhile 8 bytes per trace are kept, which show whether two stores have the same
 trace: then its pieces are merged, and all traces are finalised again.
 """
 
@@ -79,14 +79,14 @@ def join(paths: Sequence[Path], written: Writer, *, spans_at_once: int, progress
     progress
         As for ``tracekit.read``.
     """
-    rows, told = Rows([], []), list[tuple[str, str]]()
+    rows, notes = Rows([], []), list[tuple[str, str]]()
     parts: list[_Part] = []
     for path in paths:
         marker, first = read_marker(path), len(rows.sources)
         frames = read_frames(path, marker.files)
         rows.sources.extend(frames["sources"])
         rows.issues.extend({**row, "source_id": row["source_id"] + first} for row in frames["issues"])
-        told += [(row["key"], row["value"]) for row in frames["notes"]]
+        notes += [(row["key"], row["value"]) for row in frames["notes"]]
         parts += [_Part(path, marker, number, first) for number in range(len(marker.parts))]
     counts = np.zeros(SLOTS, np.int64)
     hashes = [_ids(part, counts) for part in parts]
@@ -111,7 +111,7 @@ def join(paths: Sequence[Path], written: Writer, *, spans_at_once: int, progress
                 gc.collect(1)
             meter.at(total * (new + 1) // count, done)
     sources, issues = rows if ledgers is None else recounted(rows, ledgers, totals)
-    written.finish(frame_of(sources, "sources"), frame_of(issues, "issues"), joined_notes(told))
+    written.finish(frame_of(sources, "sources"), frame_of(issues, "issues"), joined_notes(notes))
 
 
 def _ids(part: _Part, counts: Array) -> Array:

@@ -61,9 +61,9 @@ def write_redacted(
         tables = (frame_of(frames[name], name) for name in ("sources", "issues"))
         sources, issues = (redacted_frame(frame, policy, searched) for frame in tables)
         table = _summed(removed)
-        told = [(row["key"], row["value"]) for row in frames["notes"]]
-        told += [(NOTE, table.to_json(orient="records"))] * bool(len(table))
-        written.finish(sources, issues, joined_notes(told))
+        notes = [(row["key"], row["value"]) for row in frames["notes"]]
+        notes += [(NOTE, table.to_json(orient="records"))] * bool(len(table))
+        written.finish(sources, issues, joined_notes(notes))
         _check(written.folder, searched - left, path.name)
     return table
 

@@ -121,9 +121,9 @@ def place_of(path: str | PathLike[str], filesystem: Any = None) -> Place:
 
 def _refused(url: str, clean: str, error: Exception) -> LoadError:
     """Return the LoadError for a URL whose filesystem cannot be opened, without its credentials."""
-    told = _without(url, str(error))
-    safe: Exception = PermissionError(told) if isinstance(error, PermissionError) else OSError(told)
-    return RemotePath(None, "", clean)._failure(safe if told else error)  # noqa: SLF001 - of this module
+    text = _without(url, str(error))
+    safe: Exception = PermissionError(text) if isinstance(error, PermissionError) else OSError(text)
+    return RemotePath(None, "", clean)._failure(safe if text else error)  # noqa: SLF001 - of this module
 
 
 def _without(url: str, text: str) -> str:
