@@ -18,6 +18,7 @@ from tracekit.checks.changes.operations import operations
 from tracekit.checks.changes.over_time import over_time
 from tracekit.checks.changes.queries import queries
 from tracekit.checks.changes.suspects import drawn_baseline, drawn_current, suspects_of_change
+from tracekit.checks.changes.variation import weighed
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
 from tracekit.checks.data.not_made import NotMade, not_made
@@ -163,12 +164,12 @@ CHECKS: Final = (
     Check("weights", "data", (), weights, by_parts=True),
     Check("sample_of_store", "data", (), sample_of_store, by_parts=True),
     Check("comparable", "changes", ("baseline",), comparable, by_parts=True),
-    Check("slower", "changes", ("baseline",), endpoints, by_parts=True),
+    Check("slower", "changes", ("baseline",), weighed(endpoints), by_parts=True),
     Check("affected", "changes", ("baseline",), affected, by_parts=True),
-    Check("change", "changes", ("baseline",), mean_latency, by_parts=True),
-    Check("regressed", "changes", ("baseline",), operations, by_parts=True),
-    Check("calls", "changes", ("baseline",), calls, by_parts=True),
-    Check("failing", "changes", ("baseline",), error_rates, by_parts=True),
+    Check("change", "changes", ("baseline",), weighed(mean_latency), by_parts=True),
+    Check("regressed", "changes", ("baseline",), weighed(operations), by_parts=True),
+    Check("calls", "changes", ("baseline",), weighed(calls), by_parts=True),
+    Check("failing", "changes", ("baseline",), weighed(error_rates), by_parts=True),
     Check("holds", "changes", ("baseline",), holds, by_parts=True),
     Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
     Check("queries", "changes", ("baseline",), queries),

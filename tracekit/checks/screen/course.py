@@ -9,8 +9,8 @@ import numpy as np
 from tracekit.analysis.change_points import ERRORS, LATENCY, ONSET, RECOVERY
 from tracekit.analysis.what_differs.roots import roots_of
 from tracekit.checks.changes.over_time import timeline_of
+from tracekit.checks.changes.variation import dispersion_of
 from tracekit.checks.request_keys import share_of
-from tracekit.checks.screen.variation import dispersion_of
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.onset import onset_limits
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.changes.endpoints import most_regressed
+from tracekit.checks.changes.variation import METHOD, VARIES
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import ENOUGH, overview
 from tracekit.checks.screen.course import course_of
@@ -112,13 +113,10 @@ def _latency_values(changes: Changes) -> dict[str, Any]:
 
 def _varying(change: Regression) -> Finding:
     """Return that something is worse, and varies as much between stretches of time, or has no place."""
-    text = f"No regression beyond what varies over time: {change.finding.headline}"
+    text = f"No regression beyond what varies over time: {change.finding.headline.removesuffix(VARIES)}"
     values = {"metric": None, "p_value": change.p_value}
     return replace(change.finding, check="screen.headline", severity="notice", status="inconclusive", headline=text,
-                   values=values, remedy="", method=_METHOD)  # fmt: skip
-
-
-_METHOD: Final = "Means of stretches of time of both sides, at most 20 of the baseline, one observation each (t-test)."
+                   values=values, remedy="", method=METHOD)  # fmt: skip
 
 
 def _nothing(made: Made, changes: Changes) -> Finding | None:

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from tracekit.checks.changes.affected import affected_requests, bands
+from tracekit.checks.changes.variation import P_VALUE, SURE, p_of_finding
 from tracekit.checks.comparison import Changes, comparable_changes
-from tracekit.checks.screen.variation import p_of_own_values, p_of_variation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tracekit.checks.changes.affected import Affected, Band
     from tracekit.findings import Finding, Findings
 
+_MEANS: Final = ("change", "regressed", "calls", "suspects")
 _About = TypeVar("_About", bound="Hashable")
 _Result = TypeVar("_Result")
-_SURE: Final = 0.025  # one-sided: less is more than varies over time
 
 
 class Regression(NamedTuple):
@@ -95,36 +95,46 @@ class Made:
         requests rose and no operation did.
         """
         found = self.change
-        return None if found is None or found.p_value > _SURE else found
+        return None if found is None or found.p_value > SURE else found
 
     @cached_property
     def change(self) -> Regression | None:
-        """What is worse than in the baseline, also if it varies as much anyway."""
+        """What is worse than in the baseline: errors, the p95 of an endpoint, or means; also if all vary as much."""
         if self.changes is None:
             return None
         slow, failed = self.case.result(bands)
-        if (one := self.warning("failing")) is not None:
-            return self._found(one, "error_rate", failed)
-        if (one := self.warning("slower")) is not None:
-            return self._found(one, "p95", slow)
-        one = self.warning("change", "regressed", "calls", "suspects")
-        return None if one is None else self._found(one, "mean", None)
+        tried = (("error_rate", failed, ("failing",)), ("p95", slow, ("slower",)), ("mean", None, _MEANS))
+        found = [
+            self._found(one, metric, band)
+            for metric, band, checks in tried
+            if (one := self._worse(*checks)) is not None
+        ]
+        return next((one for one in found if one.p_value <= SURE), found[0] if found else None)
+
+    def _worse(self, *checks: str) -> Finding | None:
+        """Return the first finding of these checks, in their order, of something worse, also if it varies as much."""
+        found = [self.first(name) for name in checks]
+        return next((one for one in found if one is not None and is_worse(one)), None)
 
     def _found(self, finding: Finding, metric: str, band: Band | None) -> Regression:
         """Return a regression with its p-value."""
         assert self.changes is not None
-        named = self.affected(band)
-        group = None if named is None else (named.now, named.was)
         if finding.check == "change" and not _has_place(self.changes):
             return Regression(finding, metric, band, 1.0)
-        own = p_of_own_values(self.changes, finding)
-        return Regression(finding, metric, band, p_of_variation(self.changes, band, group) if own is None else own)
+        known = finding.values.get(P_VALUE)
+        p_value = p_of_finding(self.case, self.changes, finding) if known is None else known
+        return Regression(finding, metric, band, float(p_value))
 
     def affected(self, band: Band | None) -> Affected | None:
         """Return whose requests of a band are slow or failed; None where nobody is named."""
         if band is None or self.first("affected") is None:
             return None
         return next((one for one in self.case.result(affected_requests) if one.band is band and one.key), None)
+
+
+def is_worse(finding: Finding) -> bool:
+    """Return whether a finding is of something worse than in the baseline, also if it varies as much over time."""
+    return finding.severity in {"warning", "critical"} or P_VALUE in finding.values
 
 
 def _has_place(changes: Changes) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 from tracekit.analysis.partials import in_memory
 from tracekit.analysis.what_differs.selection import sides_of
 from tracekit.checks.changes.affected import Band
+from tracekit.checks.changes.own_values import own_values
 from tracekit.checks.names import name_of
-from tracekit.checks.screen.own_values import own_values
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.text import clean, duration
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from tracekit.analysis.partials import in_memory
 from tracekit.analysis.what_differs.roots import roots_of
+from tracekit.checks.changes.own_values import OwnValues, own_values, path_time
 from tracekit.checks.names import WAITS, place_of
 from tracekit.checks.screen.cause import cause_of
 from tracekit.checks.screen.course import course_of
-from tracekit.checks.screen.own_values import OwnValues, own_values, path_time
 from tracekit.checks.screen.served import took_part
 from tracekit.stats.differences import Limited, difference_limits
 from tracekit.stats.influences import LEAST, Denominator, influence

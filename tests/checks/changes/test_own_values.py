@@ -6,11 +6,11 @@ import pytest
 
 import tracekit as tk
 from tracekit.checks.case import Case
+from tracekit.checks.changes.own_values import own_values
+from tracekit.checks.changes.variation import p_of_own_values
 from tracekit.checks.comparison import Changes
 from tracekit.checks.overview import Overview
 from tracekit.checks.screen.own_band import own_band
-from tracekit.checks.screen.own_values import own_values
-from tracekit.checks.screen.variation import p_of_own_values
 from tracekit.findings import Finding
 from tracekit.investigation.investigate import investigate
 

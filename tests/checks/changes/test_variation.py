@@ -6,11 +6,14 @@ import pytest
 from analysis.suspects.planted import EPOCH, MS
 from scipy import stats
 
+import tracekit as tk
 from tracekit import TraceSet
+from tracekit.checks.case import Case
 from tracekit.checks.changes.affected import Band
+from tracekit.checks.changes.variation import P_VALUE, dispersion_of, p_of_variation, weighed
 from tracekit.checks.comparison import Changes
 from tracekit.checks.overview import Overview
-from tracekit.checks.screen.variation import dispersion_of, p_of_variation
+from tracekit.findings import Finding
 from tracekit.stats.stretches import p_value_of_rise
 
 LATER = EPOCH + 3_600_000 * MS
@@ -75,6 +78,34 @@ def test_load_in_bursts_is_called_a_regression_as_seldom_as_the_level_says():
         shares.append(p_of_variation(both, band(before, now, int(np.quantile(before, 0.95)))))
     for found in (means, shares):
         assert stats.binom.sf((np.array(found) <= 0.025).sum() - 1, 150, 0.025) > 0.001
+
+
+def test_bursts_make_no_warning_and_a_regression_under_bursts_does():
+    rng = np.random.default_rng(5)
+
+    def bursty(factor=1.0):
+        took_ms = 50 * factor * np.repeat(np.exp(rng.normal(0, 0.3, 20)), 20) * rng.lognormal(0, 0.3, 400)
+        return requests(took_ms)
+
+    def alarms(factor):
+        found = tk.investigate(bursty(factor), bursty(), steps=["changes"]).findings
+        return {one.check for one in found if one.severity in {"warning", "critical"}}
+
+    assert stats.binom.sf(sum(bool(alarms(1)) for _ in range(30)) - 1, 30, 0.05) > 0.001
+    assert sum({"slower", "change"} <= alarms(2) for _ in range(5)) == 5
+
+
+def test_a_change_that_varies_as_much_is_a_notice_that_says_so():
+    before, now = (np.tile(np.repeat([10.0, slow], 20), 10) for slow in (60, 66))
+    case = Case(requests(now), baseline=Case(requests(before)))
+    finding = Finding("change", "warning", "Mean latency regressed.", remedy="Roll back.")
+    (found,) = weighed(lambda _: [finding])(case)
+    assert (found.severity, found.status, found.remedy) == ("notice", "inconclusive", "")
+    assert found.headline == "Mean latency regressed. It varies as much from one stretch of time to the next."
+    changes_ = Changes(Overview(requests(before)), Overview(requests(now)))
+    assert dict(found.values)[P_VALUE] == p_of_variation(changes_, None) > 0.025
+    (kept,) = weighed(lambda _: [finding])(Case(requests(now + 100), baseline=Case(requests(before))))
+    assert (kept.severity, kept.headline, kept.remedy) == ("warning", finding.headline, finding.remedy)
 
 
 def test_outcomes_in_bursts_are_dispersed():

@@ -2,20 +2,74 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from tracekit.analysis.what_differs.roots import roots_of
-from tracekit.checks.screen.own_values import own_values
+from tracekit.checks.changes.affected import affected_requests, bands
+from tracekit.checks.changes.own_values import own_values
+from tracekit.checks.comparison import comparable_changes
 from tracekit.stats.stretches import FEWEST, p_value_of_rise, stretch_means
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.analysis.what_differs.roots import Roots
+    from tracekit.checks.case import Case
     from tracekit.checks.changes.affected import Band
     from tracekit.checks.comparison import Changes
     from tracekit.columns import Array
     from tracekit.findings import Finding
+
+
+SURE: Final = 0.025  # one-sided: less is more than varies over time
+VARIES: Final = " It varies as much from one stretch of time to the next."
+P_VALUE: Final = "p_of_variation"
+METHOD: Final = "Means of stretches of time of both sides, at most 20 of the baseline, one observation each (t-test)."
+_ALARMS: Final = ("warning", "critical")
+
+
+def weighed(check: Callable[[Case], list[Finding]]) -> Callable[[Case], list[Finding]]:
+    """Return a check whose warnings are notices where the change varies as much from one stretch of time to the next.
+
+    The p-value is ``p_of_variation`` among the values of a finding that would be a warning.
+    """
+
+    @wraps(check)
+    def run(case: Case) -> list[Finding]:
+        return [_weighed(case, finding) for finding in check(case)]
+
+    return run
+
+
+def _weighed(case: Case, finding: Finding) -> Finding:
+    """Return a finding with its p-value; as a notice if that is no evidence of a regression."""
+    changes = comparable_changes(case)
+    if changes is None or finding.severity not in _ALARMS:
+        return finding
+    p_value = p_of_finding(case, changes, finding)
+    values = {**finding.values, P_VALUE: p_value}
+    if p_value <= SURE:
+        return replace(finding, values=values)
+    method = f"{finding.method} {METHOD}".strip()
+    headline = finding.headline + VARIES
+    return replace(
+        finding, severity="notice", status="inconclusive", headline=headline, values=values, remedy="", method=method
+    )
+
+
+def p_of_finding(case: Case, changes: Changes, finding: Finding) -> float:
+    """Return the one-sided p-value of what a finding says is worse, from the variation between stretches of time."""
+    own = p_of_own_values(changes, finding)
+    if own is not None:
+        return own
+    slow, failed = case.result(bands)
+    band = {"slower": slow, "failing": failed}.get(finding.check)
+    named = [one for one in case.result(affected_requests) if one.band is band and one.key]
+    return p_of_variation(changes, band, (named[0].now, named[0].was) if named else None)
 
 
 def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Array] | None = None) -> float:
