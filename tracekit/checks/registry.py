@@ -53,7 +53,8 @@ from tracekit.checks.patterns.waits import WAITS
 from tracekit.checks.quality.cardinality import cardinality
 from tracekit.checks.quality.clocks.cycles import clock_cycles
 from tracekit.checks.quality.clocks.drift import clock_drift
-from tracekit.checks.quality.clocks.impossible_times import impossible_times
+from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
+from tracekit.checks.quality.clocks.impossible_times import SEEN, impossible_times
 from tracekit.checks.quality.clocks.offsets import clock_offsets
 from tracekit.checks.quality.cold_starts import cold_starts
 from tracekit.checks.quality.completeness.call_pairs import call_pairs
@@ -131,7 +132,6 @@ _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _CALLEES: Final = "the callee of a call without a server span is that of most such calls, in all traces"
 _OTHERS: Final = "a request may go on in a trace of another part"
 _ORDER: Final = "it needs all traces in the order of their starts"
-_CLOCKS: Final = "it compares clocks over all calls between them"
 _DISTINCT: Final = "it needs all distinct values, which may be as many as the spans"
 _DURATIONS: Final = "it compares the durations of all traces"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
@@ -213,10 +213,10 @@ CHECKS: Final = (
     Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, whole=_ORDER),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
     Check("partial", "quality", (), partial, whole="the size of a document needs the place of the next one"),
-    Check("clock.offset", "quality", (), clock_offsets, weakens=True, whole=_CLOCKS),
-    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, whole=_CLOCKS),
-    Check("clock.drift", "quality", (), clock_drift, weakens=True, whole=_CLOCKS),
-    Check("time.order", "quality", (), impossible_times, includes_late=True, whole=_CLOCKS),
+    Check("clock.offset", "quality", (), clock_offsets, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
+    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
+    Check("clock.drift", "quality", (), clock_drift, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
+    Check("time.order", "quality", (), impossible_times, includes_late=True, by_parts=True, reads=(SEEN,)),
     Check(
         "duplicates",
         "quality",

@@ -1,0 +1,52 @@
+"""Data quality of a store with a known fault: the findings in memory, from any number of parts."""
+
+import functools
+
+import numpy as np
+import pytest
+from checks.quality.test_clocks import fleet, hosts, ring
+from checks.quality.worlds import MS, SECOND
+from checks.test_checks_of_stores import agree
+
+import tracekit as tk
+from tests.loading.store.split_stores import split
+from tracekit import TraceSet
+
+
+def cycle():
+    return ring(np.random.default_rng(2), 10 * MS)
+
+
+def late_hosts():
+    """Spans of two SDKs on four hosts: those of one host end before they start, and some start in seconds."""
+    frame = fleet()
+    at = np.arange(len(frame))
+    frame.loc[at % 4 == 3, "end_ns"] = frame.loc[at % 4 == 3, "start_ns"] - 5
+    frame.loc[at % 40 == 0, "start_ns"] //= SECOND
+    return TraceSet.from_spans(frame).with_weights(np.where(at % 3 == 0, 5.0, 1.0))
+
+
+WORLDS = {
+    "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
+    "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
+    "a drift": (functools.partial(hosts, drift_ppm=100), {"clock.drift": "warning"}),
+    "a step": (functools.partial(hosts, step_ns=20 * MS), {"clock.drift": "warning"}),
+    "a cycle of hosts": (cycle, {"clock.cycle": "warning"}),
+    "late hosts": (late_hosts, {"time.order": "failed"}),
+}
+
+
+@functools.cache
+def world(name):
+    return WORLDS[name][0]()
+
+
+@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_fault_is_found_in_parts_as_in_memory(name, count, tmp_path):
+    traces, wanted = world(name), WORLDS[name][1]
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    checks = list(wanted)
+    found, expected = (tk.quality(each, checks=checks) for each in (store, traces))
+    agree(found, expected)
+    assert {one.check: one.status for one in found} == wanted
