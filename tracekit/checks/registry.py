@@ -57,7 +57,7 @@ from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
 from tracekit.checks.quality.clocks.impossible_times import SEEN, impossible_times
 from tracekit.checks.quality.clocks.offsets import clock_offsets
 from tracekit.checks.quality.cold_starts import cold_starts
-from tracekit.checks.quality.completeness.call_pairs import call_pairs
+from tracekit.checks.quality.completeness.call_pairs import CALL_SIDES, call_pairs
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.completeness.partial import partial
 from tracekit.checks.quality.cost import cost
@@ -69,6 +69,7 @@ from tracekit.checks.quality.gaps.silence import silence
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.quality.pii.leaks import privacy
 from tracekit.checks.quality.propagation.breaks import propagation
+from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.checks.quality.propagation.retries import retried_roots
 from tracekit.checks.sampling.absence import absence
 from tracekit.checks.sampling.attribute_bias import attribute_bias
@@ -129,8 +130,6 @@ class Check(NamedTuple):
 
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
-_CALLEES: Final = "the callee of a call without a server span is that of most such calls, in all traces"
-_OTHERS: Final = "a request may go on in a trace of another part"
 _ORDER: Final = "it needs all traces in the order of their starts"
 _DISTINCT: Final = "it needs all distinct values, which may be as many as the spans"
 _DURATIONS: Final = "it compares the durations of all traces"
@@ -204,9 +203,9 @@ CHECKS: Final = (
     Check("failing_calls", "errors", (), failing_calls, by_parts=True),
     Check("incomplete", "data", (), incomplete, by_parts=True),
     Check("complete.spans", "quality", (), missing_spans, weakens=True, by_parts=True),
-    Check("complete.rpc", "quality", (), call_pairs, weakens=True, whole=_CALLEES),
-    Check("propagation.break", "quality", (), propagation, weakens=True, whole=_OTHERS),
-    Check("propagation.retry", "quality", (), retried_roots, weakens=True, whole=_OTHERS),
+    Check("complete.rpc", "quality", (), call_pairs, weakens=True, by_parts=True, reads=(CALL_SIDES,)),
+    Check("propagation.break", "quality", (), propagation, weakens=True, by_parts=True, reads=(ENDS,)),
+    Check("propagation.retry", "quality", (), retried_roots, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("counts.join", "quality", ("requests",), counts_join, by_parts=True),
     Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_JOINED),
     Check("gap.silence", "quality", (), silence, weakens=True, whole=_ORDER),

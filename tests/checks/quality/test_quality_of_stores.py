@@ -5,7 +5,9 @@ import functools
 import numpy as np
 import pytest
 from checks.quality.test_clocks import fleet, hosts, ring
-from checks.quality.worlds import MS, SECOND
+from checks.quality.test_completeness import attempts, gateway_traces
+from checks.quality.test_completeness import gateway_and_partner as apart
+from checks.quality.worlds import MS, SECOND, only, rpc
 from checks.test_checks_of_stores import agree
 
 import tracekit as tk
@@ -26,6 +28,22 @@ def late_hosts():
     return TraceSet.from_spans(frame).with_weights(np.where(at % 3 == 0, 5.0, 1.0))
 
 
+def lossy():
+    """Calls, of which the server span was lost for every fifth, with weights of two kinds."""
+    whole = rpc(600)
+    at = np.arange(len(whole.columns.spans))
+    kept = only(whole, (at % 3 != 2) | (at % 5 != 0))
+    return kept.with_weights(np.where(np.arange(len(kept)) % 4 == 0, 9.0, 1.0))
+
+
+def broken():
+    return gateway_traces(0.3)[0]
+
+
+def unnamed():
+    return gateway_traces(0.3, peer="10.0.0.7")[0]
+
+
 WORLDS = {
     "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
     "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
@@ -33,6 +51,15 @@ WORLDS = {
     "a step": (functools.partial(hosts, step_ns=20 * MS), {"clock.drift": "warning"}),
     "a cycle of hosts": (cycle, {"clock.cycle": "warning"}),
     "late hosts": (late_hosts, {"time.order": "failed"}),
+    "lost server spans": (lossy, {"complete.rpc": "warning"}),
+    "lost context": (broken, {"propagation.break": "failed", "complete.rpc": "warning", "propagation.retry": "ok"}),
+    "an unnamed peer": (unnamed, {"propagation.break": "failed"}),
+    "skewed clocks": (
+        functools.partial(apart, {"gw": 0, "svc": 30 * MS, "far": 2 * SECOND}),
+        {"propagation.break": "ok"},
+    ),
+    "retries": (attempts, {"propagation.retry": "warning", "propagation.break": "not_assessable"}),
+    "failures": (functools.partial(attempts, again=False), {"propagation.retry": "ok"}),
 }
 
 
