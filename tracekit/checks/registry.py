@@ -63,9 +63,9 @@ from tracekit.checks.quality.completeness.partial import partial
 from tracekit.checks.quality.cost import cost
 from tracekit.checks.quality.counts_join import counts_join
 from tracekit.checks.quality.duplicates import REUSED, SIDES, SPANS, duplicates
-from tracekit.checks.quality.gaps.orphans import orphan_gaps
+from tracekit.checks.quality.gaps.orphans import NAMED, orphan_gaps
 from tracekit.checks.quality.gaps.scan import gaps
-from tracekit.checks.quality.gaps.silence import silence
+from tracekit.checks.quality.gaps.silence import STARTS, silence
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.quality.pii.leaks import privacy
 from tracekit.checks.quality.propagation.breaks import propagation
@@ -208,8 +208,8 @@ CHECKS: Final = (
     Check("propagation.retry", "quality", (), retried_roots, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("counts.join", "quality", ("requests",), counts_join, by_parts=True),
     Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_JOINED),
-    Check("gap.silence", "quality", (), silence, weakens=True, whole=_ORDER),
-    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, whole=_ORDER),
+    Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
+    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
     Check("partial", "quality", (), partial, whole="the size of a document needs the place of the next one"),
     Check("clock.offset", "quality", (), clock_offsets, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),

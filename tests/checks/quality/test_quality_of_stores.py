@@ -3,15 +3,17 @@
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 from checks.quality.test_clocks import fleet, hosts, ring
 from checks.quality.test_completeness import attempts, gateway_traces
 from checks.quality.test_completeness import gateway_and_partner as apart
-from checks.quality.worlds import MS, SECOND, only, rpc
+from checks.quality.test_gaps_orphans import shop
+from checks.quality.worlds import EPOCH_NS, MS, SECOND, only, rpc, spans
 from checks.test_checks_of_stores import agree
 
 import tracekit as tk
-from tests.loading.store.split_stores import split
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 
 
@@ -44,6 +46,29 @@ def unnamed():
     return gateway_traces(0.3, peer="10.0.0.7")[0]
 
 
+def zone_down():
+    frame, minute = shop()
+    return TraceSet.from_spans(
+        frame[~(minute.between(20, 29) & (frame["attributes.cloud.availability_zone"] == "eu-1b"))]
+    )
+
+
+def unseen_parents():
+    """Parents are missing everywhere for ten minutes; some traces start at the same time."""
+    frame, minute = shop()
+    kept = frame[~(minute.between(20, 29) & (frame["span_id"] == "2"))].copy()
+    for name in ("start_ns", "end_ns"):
+        kept[name] -= kept[name] % SECOND if name == "start_ns" else 0
+    return TraceSet.from_spans(kept)
+
+
+def silent():
+    """Traces at random times, and none for five minutes."""
+    begun = EPOCH_NS + np.cumsum(np.random.default_rng(9).exponential(10, 600) * 1e9).astype(np.int64)
+    begun[300:] += 300 * SECOND
+    return TraceSet.from_spans(spans(600, start_ns=begun, end_ns=begun + MS))
+
+
 WORLDS = {
     "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
     "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
@@ -59,6 +84,10 @@ WORLDS = {
         {"propagation.break": "ok"},
     ),
     "retries": (attempts, {"propagation.retry": "warning", "propagation.break": "not_assessable"}),
+    "a zone that is down": (zone_down, {"gap.orphans": "warning", "gap.silence": "ok"}),
+    "parents missing everywhere": (unseen_parents, {"gap.orphans": "warning"}),
+    "a whole recording": (lambda: TraceSet.from_spans(shop()[0]), {"gap.orphans": "ok", "gap.silence": "ok"}),
+    "a silence": (silent, {"gap.silence": "warning", "gap.orphans": "not_assessable"}),
     "failures": (functools.partial(attempts, again=False), {"propagation.retry": "ok"}),
 }
 
@@ -77,3 +106,16 @@ def test_a_fault_is_found_in_parts_as_in_memory(name, count, tmp_path):
     found, expected = (tk.quality(each, checks=checks) for each in (store, traces))
     agree(found, expected)
     assert {one.check: one.status for one in found} == wanted
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_collection_gaps_of_parts_are_those_of_the_whole(count, tmp_path):
+    traces = world("a silence")
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    found, expected = (tk.collection_gaps(each) for each in (store, traces))
+    same(found.table, expected.table)
+    same(found.gaps, expected.gaps)
+    assert found.gaps["kind"].tolist() == ["silence"]
+    assert found.headlines == expected.headlines
+    with pytest.raises(ValueError, match="expected no requests= with a store"):
+        tk.collection_gaps(store, requests=pd.DataFrame({"time": ["2026-01-01 00:00"], "count": [1]}))
