@@ -59,7 +59,7 @@ from tracekit.checks.quality.clocks.offsets import clock_offsets
 from tracekit.checks.quality.cold_starts import cold_starts
 from tracekit.checks.quality.completeness.call_pairs import CALL_SIDES, call_pairs
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
-from tracekit.checks.quality.completeness.partial import partial
+from tracekit.checks.quality.completeness.partial import CUT, partial
 from tracekit.checks.quality.cost import cost
 from tracekit.checks.quality.counts_join import counts_join
 from tracekit.checks.quality.duplicates import REUSED, SIDES, SPANS, duplicates
@@ -211,7 +211,7 @@ CHECKS: Final = (
     Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
     Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
-    Check("partial", "quality", (), partial, whole="the size of a document needs the place of the next one"),
+    Check("partial", "quality", (), partial, by_parts=True, reads=(CUT,)),
     Check("clock.offset", "quality", (), clock_offsets, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
     Check("clock.cycle", "quality", (), clock_cycles, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
     Check("clock.drift", "quality", (), clock_drift, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),

@@ -9,7 +9,9 @@ from checks.quality.test_clocks import fleet, hosts, ring
 from checks.quality.test_completeness import attempts, gateway_traces
 from checks.quality.test_completeness import gateway_and_partner as apart
 from checks.quality.test_gaps_orphans import shop
-from checks.quality.worlds import EPOCH_NS, MS, SECOND, only, rpc, spans
+from checks.quality.test_quality_collection import document
+from checks.quality.test_quality_hostile_sets import SETS
+from checks.quality.worlds import EPOCH_NS, MS, SECOND, only, rpc, spans, trace_ids
 from checks.test_checks_of_stores import agree
 
 import tracekit as tk
@@ -69,6 +71,30 @@ def silent():
     return TraceSet.from_spans(spans(600, start_ns=begun, end_ns=begun + MS))
 
 
+def cut_documents():
+    """Segment documents of a line each: one near 64 kB, twelve with as many subsegments as an SDK keeps."""
+    sizes = [100] * 12 + [60 + at % 40 for at in range(60)]
+    lines = [document(at + 1, below=n) for at, n in enumerate(sizes)]
+    return tk.read("\n".join([*lines, document(99, size=63_000), document(98, size=200)]).encode())
+
+
+def cut_traces():
+    """Traces that pile up at 60 spans, of which some are in progress."""
+    sizes = np.array([60] * 20 + [10 + at % 40 for at in range(180)])
+    at, place = np.repeat(np.arange(200), sizes), np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    frame = spans(
+        len(at),
+        trace_id=np.array(trace_ids(200))[at],
+        start_ns=EPOCH_NS + at * SECOND,
+        end_ns=EPOCH_NS + at * SECOND + MS,
+    )
+    frame["span_id"] = [f"{one + 1:016x}" for one in place]
+    frame["parent_span_id"] = [f"{one:016x}" if one else None for one in place]
+    frame["in_progress"] = (at % 20 == 3) & (place == 0)
+    frame["end_ns"] = frame["end_ns"].astype("Int64").mask(frame["in_progress"])
+    return TraceSet.from_spans(frame).with_weights(np.where(np.arange(200) % 3 == 0, 4.0, 1.0))
+
+
 WORLDS = {
     "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
     "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
@@ -88,6 +114,8 @@ WORLDS = {
     "parents missing everywhere": (unseen_parents, {"gap.orphans": "warning"}),
     "a whole recording": (lambda: TraceSet.from_spans(shop()[0]), {"gap.orphans": "ok", "gap.silence": "ok"}),
     "a silence": (silent, {"gap.silence": "warning", "gap.orphans": "not_assessable"}),
+    "documents cut by X-Ray": (cut_documents, {"partial": "warning"}),
+    "traces cut by a limit": (cut_traces, {"partial": "warning"}),
     "failures": (functools.partial(attempts, again=False), {"propagation.retry": "ok"}),
 }
 
@@ -119,3 +147,26 @@ def test_collection_gaps_of_parts_are_those_of_the_whole(count, tmp_path):
     assert found.headlines == expected.headlines
     with pytest.raises(ValueError, match="expected no requests= with a store"):
         tk.collection_gaps(store, requests=pd.DataFrame({"time": ["2026-01-01 00:00"], "count": [1]}))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SETS if name not in {"empty", "wide trace", "deep trace", "beyond all durations"}]
+)
+def test_hostile_sets_are_answered_as_in_memory(name, tmp_path):
+    traces = SETS[name]()
+    store = split(traces, tmp_path / "a.parquet", 3)
+    found = [one for one in tk.quality(store, on=1) if one.check != "not_made"]
+    names = {one.check for one in found}
+    agree(found, [one for one in tk.quality(traces) if one.check in names])
+    split_requests = ["patterns.missing_spans", "patterns.lost_context"]
+    agree(*(tk.patterns(each, checks=split_requests) for each in (store, traces)))
+
+
+def test_parts_without_a_trace_are_answered_as_in_memory(tmp_path):
+    """Conditions leave traces in one part, or in none."""
+    traces = world("lost context")
+    store = split(traces, tmp_path / "a.parquet", 5)
+    for condition in (f"trace_id == '{traces.trace_ids[0]}'", "duration_ns < 0"):
+        found = [one for one in tk.quality(store.where(condition), on=1) if one.check != "not_made"]
+        names = {one.check for one in found}
+        agree(found, [one for one in tk.quality(traces.where(condition)) if one.check in names])
