@@ -56,11 +56,12 @@ from tracekit.checks.quality.clocks.drift import clock_drift
 from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
 from tracekit.checks.quality.clocks.impossible_times import SEEN, impossible_times
 from tracekit.checks.quality.clocks.offsets import clock_offsets
+from tracekit.checks.quality.cold_starts import COLD_STARTS as SHARE_OF_COLD_STARTS
 from tracekit.checks.quality.cold_starts import cold_starts
 from tracekit.checks.quality.completeness.call_pairs import CALL_SIDES, call_pairs
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.completeness.partial import CUT, partial
-from tracekit.checks.quality.cost import cost
+from tracekit.checks.quality.cost import TOTALS, cost
 from tracekit.checks.quality.counts_join import counts_join
 from tracekit.checks.quality.duplicates import REUSED, SIDES, SPANS, duplicates
 from tracekit.checks.quality.gaps.orphans import NAMED, orphan_gaps
@@ -228,8 +229,8 @@ CHECKS: Final = (
     ),
     Check("cardinality", "quality", (), cardinality, whole=_DISTINCT),
     Check("pii", "quality", (), privacy, includes_late=True, whole=_DISTINCT),
-    Check("cost", "quality", ("prices",), cost, whole=_JOINED),
-    Check("coldstart.bias", "quality", ("log",), cold_starts, whole=_JOINED),
+    Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
+    Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
     Check("rate.configured", "sampling", ("rules",), configured_rate, whole=_JOINED),
     Check("coverage.funnel", "sampling", ("requests",), funnel, by_parts=True),

@@ -143,7 +143,7 @@ def quality(
     ------
     ValueError
         A setting out of range, an unknown check, invalid counts (the message contains the row), or a store with data to
-        join (``log``, ``received``, ``logs``, ``prices``).
+        join (``received``, ``logs``).
 
     Notes
     -----
@@ -161,7 +161,7 @@ def quality(
     """
     check_traces(traces, "quality", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"log": log, "received": received, "logs": logs, "prices": prices})
+    check_joined(traces, {"received": received, "logs": logs})
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(

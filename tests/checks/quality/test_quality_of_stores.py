@@ -9,7 +9,8 @@ from checks.quality.test_clocks import fleet, hosts, ring
 from checks.quality.test_completeness import attempts, gateway_traces
 from checks.quality.test_completeness import gateway_and_partner as apart
 from checks.quality.test_gaps_orphans import shop
-from checks.quality.test_quality_collection import document
+from checks.quality.test_quality_collection import document, minutes_of
+from checks.quality.test_quality_content import functions, invocations
 from checks.quality.test_quality_hostile_sets import SETS
 from checks.quality.worlds import EPOCH_NS, MS, SECOND, only, rpc, spans, trace_ids
 from checks.test_checks_of_stores import agree
@@ -170,3 +171,28 @@ def test_parts_without_a_trace_are_answered_as_in_memory(tmp_path):
         found = [one for one in tk.quality(store.where(condition), on=1) if one.check != "not_made"]
         names = {one.check for one in found}
         agree(found, [one for one in tk.quality(traces.where(condition)) if one.check in names])
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_costs_of_parts_are_those_of_the_whole(count, tmp_path):
+    frame, requests = minutes_of(np.random.default_rng(3), share=0.2, lost=slice(30, 40), loss=-1.5)
+    traces = TraceSet.from_spans(frame)
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    prices = {"recorded": 5e6, "budget": 1e9, "incident": 20}
+    for given in ({"requests": requests}, {}):
+        found, expected = (tk.quality(each, prices=prices, checks=["cost"], **given) for each in (store, traces))
+        agree(found, expected)
+        assert ("Sampling surge from" in found[0].headline) == bool(given)
+        assert "incident" in found[0].headline
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_cold_starts_of_parts_are_compared_with_the_log(count, tmp_path):
+    traces = functions(400, 60).with_weights(np.where(np.arange(400) < 60, 1.0, 4.0))
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    found, expected = (
+        tk.quality(each, log=invocations(4000, 120), checks=["coldstart.bias"]) for each in (store, traces)
+    )
+    agree(found, expected)
+    assert found[0].status == "warning"
+    assert "with weights" in found[0].headline
