@@ -63,6 +63,7 @@ from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.completeness.partial import CUT, partial
 from tracekit.checks.quality.cost import TOTALS, cost
 from tracekit.checks.quality.counts_join import counts_join
+from tracekit.checks.quality.distinct_values import VALUES
 from tracekit.checks.quality.duplicates import REUSED, SIDES, SPANS, duplicates
 from tracekit.checks.quality.gaps.orphans import NAMED, orphan_gaps
 from tracekit.checks.quality.gaps.scan import gaps
@@ -227,7 +228,7 @@ CHECKS: Final = (
         by_parts=True,
         reads=(SPANS, REUSED, SIDES),
     ),
-    Check("cardinality", "quality", (), cardinality, whole=_DISTINCT),
+    Check("cardinality", "quality", (), cardinality, by_parts=True, reads=(SPANS, VALUES)),
     Check("pii", "quality", (), privacy, includes_late=True, whole=_DISTINCT),
     Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
     Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),

@@ -18,6 +18,8 @@ from checks.test_checks_of_stores import agree
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
+from tracekit.checks.case import Case
+from tracekit.checks.quality.distinct_values import VALUES
 
 
 def cycle():
@@ -96,6 +98,25 @@ def cut_traces():
     return TraceSet.from_spans(frame).with_weights(np.where(np.arange(200) % 3 == 0, 4.0, 1.0))
 
 
+def ids_in_names():
+    """Span names with an id each, two services, and values that look like personal data."""
+    frame = spans(1600, service_name=np.where(np.arange(1600) % 4 == 0, "cart", "shop"))
+    frame["name"] = [f"GET /orders/{1_000_000 + at}" if at % 2 else "GET /" for at in range(1600)]
+    frame["attributes.user.id"] = [f"u-{at * 7919 % 900}" for at in range(1600)]
+    frame["attributes.mail"] = [f"jo{at % 300}@example.org" for at in range(1600)]
+    return TraceSet.from_spans(frame)
+
+
+def growing_operation():
+    """One of ten operations has a new value of a key in every span."""
+    at = np.arange(4000)
+    frame = spans(4000, name=[f"GET /{'abcdefghij'[one % 10]}" for one in at])
+    frame["attributes.http.route"] = [f"/{'abcdefghij'[one % 10]}" for one in at]
+    frame["attributes.http.request.method"] = "GET"
+    frame["attributes.app.cart"] = [f"c{one}" if one % 10 == 3 else "same" for one in at]
+    return TraceSet.from_spans(frame)
+
+
 WORLDS = {
     "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
     "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
@@ -117,6 +138,9 @@ WORLDS = {
     "a silence": (silent, {"gap.silence": "warning", "gap.orphans": "not_assessable"}),
     "documents cut by X-Ray": (cut_documents, {"partial": "warning"}),
     "traces cut by a limit": (cut_traces, {"partial": "warning"}),
+    "span names with ids": (ids_in_names, {"cardinality": "warning"}),
+    "names of one operation": (growing_operation, {"cardinality": "warning"}),
+    "few names": (lambda: TraceSet.from_spans(spans(1500)), {"cardinality": "ok"}),
     "failures": (functools.partial(attempts, again=False), {"propagation.retry": "ok"}),
 }
 
@@ -196,3 +220,25 @@ def test_cold_starts_of_parts_are_compared_with_the_log(count, tmp_path):
     agree(found, expected)
     assert found[0].status == "warning"
     assert "with weights" in found[0].headline
+
+
+def test_many_distinct_values_are_counted_in_a_limited_state(tmp_path):
+    """12,000 values: a random share of them is kept, the same in any number of parts."""
+    frame = spans(20_000)
+    frame["attributes.request.id"] = [f"r{at % 12_000}" for at in range(20_000)]
+    traces = TraceSet.from_spans(frame)
+    expected = tk.quality(traces, checks=["cardinality"])[0].evidence.iloc[0]
+    assert expected[["row_count", "distinct_count"]].tolist() == [20_000, 12_000]
+    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 7)]
+    one, seven = (tk.quality(store, checks=["cardinality"], on=1) for store in stores)
+    agree(one, seven)
+    row = seven[0].evidence.iloc[0]
+    assert row["row_count"] == 20_000
+    assert row["distinct_count"] == pytest.approx(12_000, rel=0.08)
+    assert row["distinct_count"] != 12_000, "the guard: a share of the values is kept"
+    assert row["low"] < expected["new_ratio"] < row["high"]
+    assert row["high"] - row["low"] > expected["high"] - expected["low"]
+    assert row["entropy_bits"] == pytest.approx(expected["entropy_bits"], rel=0.05)
+    assert row[["key", "status"]].tolist() == expected[["key", "status"]].tolist()
+    state = VALUES.limit(VALUES.state(Case(traces, known={})))
+    assert len(state.value) < 5_000
