@@ -133,8 +133,10 @@ class Check(NamedTuple):
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _ORDER: Final = "it needs all traces in the order of their starts"
+_SEARCHED: Final = "it counts the distinct texts that were searched, and card numbers by chance among all of them"
 _DISTINCT: Final = "it needs all distinct values, which may be as many as the spans"
 _DURATIONS: Final = "it compares the durations of all traces"
+_OF_SERVICES: Final = "it compares the requests of each zone, host and instance with those of all others, one by one"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
 
 PATTERNS: Final = (
@@ -209,7 +211,7 @@ CHECKS: Final = (
     Check("propagation.break", "quality", (), propagation, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("propagation.retry", "quality", (), retried_roots, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("counts.join", "quality", ("requests",), counts_join, by_parts=True),
-    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_JOINED),
+    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_OF_SERVICES),
     Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
     Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
@@ -229,7 +231,7 @@ CHECKS: Final = (
         reads=(SPANS, REUSED, SIDES),
     ),
     Check("cardinality", "quality", (), cardinality, by_parts=True, reads=(SPANS, VALUES)),
-    Check("pii", "quality", (), privacy, includes_late=True, whole=_DISTINCT),
+    Check("pii", "quality", (), privacy, includes_late=True, whole=_SEARCHED),
     Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
     Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
