@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit.attributes import Codes, KeyIndex, join, number, pick, value
+from tracekit.attributes import Codes, KeyIndex, join, number, pick, text_hashes, value
 from tracekit.columns import Ragged
 from tracekit.loading.building.pool import Attributes
 from tracekit.loading.records.parse import BigInt
@@ -205,3 +205,10 @@ def test_the_first_row_of_a_joint_value_numbers_it():
     found = join([first, second])
     assert found.labels == ["b z", "a", "b x", "a y"]
     assert found.codes.tolist() == [0, 1, -1, 2, 3]
+
+
+def test_half_of_a_surrogate_pair_has_a_hash_of_its_own():
+    plain, torn = Codes(np.array([0, 1]), ["cart", "shop"]), Codes(np.array([0, 1, 2]), ["cart", "\ud800", "\udfff"])
+    found = text_hashes(torn)
+    assert found[0] == text_hashes(plain)[0]
+    assert len(set(found.tolist())) == 3

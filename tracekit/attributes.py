@@ -268,7 +268,13 @@ def text_hashes(column: Codes) -> Array:
     >>> bool(text_hashes(first)[1] == text_hashes(second)[0])
     True
     """
-    return np.asarray(pd.util.hash_array(np.array([*column.labels, ""], object), categorize=False))[column.codes]
+    texts = np.array([*column.labels, ""], object)
+    try:
+        found = pd.util.hash_array(texts, categorize=False)
+    except UnicodeEncodeError:  # half of a surrogate pair; the hash of a text is that of its bytes
+        encoded = np.array([text.encode("utf-8", "surrogatepass") for text in texts], object)
+        found = pd.util.hash_array(encoded, categorize=False)
+    return np.asarray(found)[column.codes]
 
 
 def join(parts: Sequence[Codes], between: str = " ") -> Codes:

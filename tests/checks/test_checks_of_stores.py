@@ -185,8 +185,8 @@ def test_data_to_join_is_refused_with_a_store(traces, tmp_path):
     log = pd.DataFrame({"trace_id": ["1" * 32]})
     with pytest.raises(ValueError, match="expected no log= with a store, which is read part by part; take"):
         tk.sampling(store, log=log)
-    with pytest.raises(ValueError, match="expected no log=, prices= with a store"):
-        tk.quality(store, log=log, prices={"recorded": 5.0})
+    with pytest.raises(ValueError, match="expected no received= with a store"):
+        tk.quality(store, received="arrived")
     with pytest.raises(ValueError, match="expected no log= with a store"):
         tk.sample_mix(store, log=log)
     with pytest.raises(ValueError, match="expected a TraceStore with on="):

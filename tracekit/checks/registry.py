@@ -54,21 +54,25 @@ from tracekit.checks.patterns.waits import WAITS
 from tracekit.checks.quality.cardinality import cardinality
 from tracekit.checks.quality.clocks.cycles import clock_cycles
 from tracekit.checks.quality.clocks.drift import clock_drift
-from tracekit.checks.quality.clocks.impossible_times import impossible_times
+from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
+from tracekit.checks.quality.clocks.impossible_times import SEEN, impossible_times
 from tracekit.checks.quality.clocks.offsets import clock_offsets
+from tracekit.checks.quality.cold_starts import COLD_STARTS as SHARE_OF_COLD_STARTS
 from tracekit.checks.quality.cold_starts import cold_starts
-from tracekit.checks.quality.completeness.call_pairs import call_pairs
+from tracekit.checks.quality.completeness.call_pairs import CALL_SIDES, call_pairs
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
-from tracekit.checks.quality.completeness.partial import partial
-from tracekit.checks.quality.cost import cost
+from tracekit.checks.quality.completeness.partial import CUT, partial
+from tracekit.checks.quality.cost import TOTALS, cost
 from tracekit.checks.quality.counts_join import counts_join
+from tracekit.checks.quality.distinct_values import VALUES
 from tracekit.checks.quality.duplicates import REUSED, SIDES, SPANS, duplicates
-from tracekit.checks.quality.gaps.orphans import orphan_gaps
+from tracekit.checks.quality.gaps.orphans import NAMED, orphan_gaps
 from tracekit.checks.quality.gaps.scan import gaps
-from tracekit.checks.quality.gaps.silence import silence
+from tracekit.checks.quality.gaps.silence import STARTS, silence
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.quality.pii.leaks import privacy
 from tracekit.checks.quality.propagation.breaks import propagation
+from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.checks.quality.propagation.retries import retried_roots
 from tracekit.checks.sampling.absence import absence
 from tracekit.checks.sampling.attribute_bias import attribute_bias
@@ -129,12 +133,11 @@ class Check(NamedTuple):
 
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
-_CALLEES: Final = "the callee of a call without a server span is that of most such calls, in all traces"
-_OTHERS: Final = "a request may go on in a trace of another part"
 _ORDER: Final = "it needs all traces in the order of their starts"
-_CLOCKS: Final = "it compares clocks over all calls between them"
+_SEARCHED: Final = "it counts the distinct texts that were searched, and card numbers by chance among all of them"
 _DISTINCT: Final = "it needs all distinct values, which may be as many as the spans"
 _DURATIONS: Final = "it compares the durations of all traces"
+_OF_SERVICES: Final = "it compares the requests of each zone, host and instance with those of all others, one by one"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
 
 PATTERNS: Final = (
@@ -205,19 +208,19 @@ CHECKS: Final = (
     Check("failing_calls", "errors", (), failing_calls, by_parts=True),
     Check("incomplete", "data", (), incomplete, by_parts=True),
     Check("complete.spans", "quality", (), missing_spans, weakens=True, by_parts=True),
-    Check("complete.rpc", "quality", (), call_pairs, weakens=True, whole=_CALLEES),
-    Check("propagation.break", "quality", (), propagation, weakens=True, whole=_OTHERS),
-    Check("propagation.retry", "quality", (), retried_roots, weakens=True, whole=_OTHERS),
+    Check("complete.rpc", "quality", (), call_pairs, weakens=True, by_parts=True, reads=(CALL_SIDES,)),
+    Check("propagation.break", "quality", (), propagation, weakens=True, by_parts=True, reads=(ENDS,)),
+    Check("propagation.retry", "quality", (), retried_roots, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("counts.join", "quality", ("requests",), counts_join, by_parts=True),
-    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_JOINED),
-    Check("gap.silence", "quality", (), silence, weakens=True, whole=_ORDER),
-    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, whole=_ORDER),
+    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_OF_SERVICES),
+    Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
+    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
-    Check("partial", "quality", (), partial, whole="the size of a document needs the place of the next one"),
-    Check("clock.offset", "quality", (), clock_offsets, weakens=True, whole=_CLOCKS),
-    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, whole=_CLOCKS),
-    Check("clock.drift", "quality", (), clock_drift, weakens=True, whole=_CLOCKS),
-    Check("time.order", "quality", (), impossible_times, includes_late=True, whole=_CLOCKS),
+    Check("partial", "quality", (), partial, by_parts=True, reads=(CUT,)),
+    Check("clock.offset", "quality", (), clock_offsets, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
+    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
+    Check("clock.drift", "quality", (), clock_drift, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
+    Check("time.order", "quality", (), impossible_times, includes_late=True, by_parts=True, reads=(SEEN,)),
     Check(
         "duplicates",
         "quality",
@@ -228,10 +231,10 @@ CHECKS: Final = (
         by_parts=True,
         reads=(SPANS, REUSED, SIDES),
     ),
-    Check("cardinality", "quality", (), cardinality, whole=_DISTINCT),
-    Check("pii", "quality", (), privacy, includes_late=True, whole=_DISTINCT),
-    Check("cost", "quality", ("prices",), cost, whole=_JOINED),
-    Check("coldstart.bias", "quality", ("log",), cold_starts, whole=_JOINED),
+    Check("cardinality", "quality", (), cardinality, by_parts=True, reads=(SPANS, VALUES)),
+    Check("pii", "quality", (), privacy, includes_late=True, whole=_SEARCHED),
+    Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
+    Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
     Check("rate.configured", "sampling", ("rules",), configured_rate, whole=_JOINED),
     Check("coverage.funnel", "sampling", ("requests",), funnel, by_parts=True),

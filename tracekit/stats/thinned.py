@@ -189,7 +189,9 @@ class Unseen(NamedTuple):
     kinds: float
 
 
-def unseen_mass(counts: Array, *, confidence: float = 0.95) -> Unseen:
+def unseen_mass(
+    counts: Array, *, confidence: float = 0.95, kept_ratio: float = 1.0, draws: int | None = None
+) -> Unseen:
     """Return the share of traffic on kinds (paths, values, ...) that were never seen.
 
     Parameters
@@ -198,6 +200,11 @@ def unseen_mass(counts: Array, *, confidence: float = 0.95) -> Unseen:
         How often each kind was seen, in an unbiased sample of independent draws.
     confidence
         Confidence level.
+    kept_ratio
+        Share of the kinds that ``counts`` has, chosen at random: ``f1 (1 / share - 1)`` is added to the
+        variance of ``f1``.
+    draws
+        Number of draws of all kinds; default: the sum of ``counts``.
 
     Returns
     -------
@@ -226,9 +233,11 @@ def unseen_mass(counts: Array, *, confidence: float = 0.95) -> Unseen:
     seen = seen[seen > 0]
     if not len(seen):
         raise ValueError("expected counts of kinds that were seen, found none")
-    n, once, twice = int(seen.sum()), int((seen == 1).sum()), int((seen == 2).sum())  # noqa: PLR2004 - seen twice
-    mass, kinds = once / n, len(seen) + once * (once - 1) / (2 * (twice + 1))
+    n = int(seen.sum()) if draws is None else draws
+    once, twice = (float((seen == times).sum()) / kept_ratio for times in (1, 2))
+    mass, kinds = min(once / n, 1.0), len(seen) / kept_ratio + once * (once - 1) / (2 * (twice + 1))
     if not once:
         return Unseen(0.0, 0.0, 1 - (1 - confidence) ** (1 / n), float(kinds))
-    half = normal_quantile(confidence) * math.sqrt((once * (1 - once / n) + 2 * twice) / n**2)
+    variance = once * (1 - mass) + 2 * twice + once * (1 / kept_ratio - 1)
+    half = normal_quantile(confidence) * math.sqrt(variance / n**2)
     return Unseen(mass, max(0.0, mass - half), min(1.0, mass + half), float(kinds))

@@ -33,7 +33,7 @@ ELSEWHERE = {
     "API_BAD_BODY": "an answer of AWS without its member: only the pull asks AWS",
     "PAGE_TOKEN_LOOP": "pages of AWS: only the pull turns them",
     "CARDINALITY": "a wide table of attributes: only analyses make one",
-    "STORE_TOO_LARGE": "of stores, which are not read as bytes; tests/loading/store/test_trace_store.py",
+    "STORE_TOO_LARGE": "of stores, which are not read as bytes; tests/loading/store/test_reading.py",
     "STORE_OLDER": "of stores, which are not read as bytes; tests/loading/store/test_store.py",
     "STORE_NEWER": "of stores, which are not read as bytes; tests/loading/store/test_store.py",
 }

@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.attributes import Codes
+from tracekit.checks.merged import known_to
 from tracekit.checks.names import name_of
 from tracekit.checks.patterns.occurrences import Pattern
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.quality.propagation.breaks import continuations
-from tracekit.checks.quality.propagation.call_targets import unanswered
-from tracekit.stats.grouping import dense_codes
+from tracekit.checks.quality.propagation.call_targets import CALLEES, unanswered
+from tracekit.checks.quality.propagation.ends import ENDS
+from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.columns import Array
+    from tracekit.checks.quality.propagation.call_targets import Calls
 
 _FEWEST: Final = 5  # calls
 
 
-class BrokenCalls(NamedTuple):
-    """Calls that continue in other traces, with the callee as a code of ``service_name``."""
-
-    call: Array
-    callee: Array
-
-
-def broken_calls(case: Case) -> BrokenCalls:
-    """Return the unanswered calls to known services of which root spans continue such calls, beyond coincidence."""
-    client, target = case.result(unanswered)
-    codes, labels = case.service
-    pair, found = dense_codes(codes[client].astype(np.int64) * len(labels) + target, len(labels) ** 2)
-    often = np.bincount(pair, minlength=len(found)) >= _FEWEST
-    if not often.any():  # clock offsets are expensive
-        return BrokenCalls(client[:0], target[:0])
+def broken_pairs(case: Case) -> frozenset[tuple[str, str]]:
+    """Return callers and callees with root spans that continue their unanswered calls, beyond coincidence."""
+    if case.known is not None:
+        found: frozenset[tuple[str, str]] = known_to(case, broken_pairs)
+        return found
+    calls = case.result(ENDS).calls
+    columns = {name: calls.names[name] for name in ("service_name", "callee_service")}
+    group, keys = group_rows(columns, len(calls))
+    often = np.bincount(group, minlength=len(keys)) >= _FEWEST
+    named = set(keys[often].dropna().itertuples(index=False, name=None))
+    if not named:  # clock offsets are expensive
+        return frozenset()
     known = case.result(continuations)
     failed = known.loc[known["status"] == "failed", ["caller_service", "callee_service"]]
-    broken = {labels.index(caller) * len(labels) + labels.index(callee) for caller, callee in failed.to_numpy()}
-    at = (np.isin(found, list(broken)) & often)[pair]
-    return BrokenCalls(client[at], target[at])
+    return frozenset(named & set(failed.itertuples(index=False, name=None)))
+
+
+def broken_calls(case: Case) -> Calls:
+    """Return the unanswered calls to known services that continue in other traces."""
+    calls, labels = case.result(unanswered), case.service.labels
+    size = len(calls.callee.labels)
+    number = {name: code for code, name in enumerate(calls.callee.labels)}
+    pairs = [(number.get(caller, -1), number.get(callee, -1)) for caller, callee in case.result(broken_pairs)]
+    broken = [caller * size + callee for caller, callee in pairs if 0 <= caller < len(labels) and callee >= 0]
+    pair = case.service.codes[calls.client].astype(np.int64) * size + calls.callee.codes
+    return calls.where(np.flatnonzero(np.isin(pair, broken)))
 
 
 def _detect(case: Case) -> Occurrences:
     """Return these calls; the cost is time that other traces explain."""
     call, callee = case.result(broken_calls)
-    return Occurrences(
-        call, call, case.traces.duration_ns[call], path_ns(case)[call], Codes(callee, case.service.labels)
-    )
+    return Occurrences(call, call, case.traces.duration_ns[call], path_ns(case)[call], callee)
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
@@ -77,5 +82,5 @@ LOST_CONTEXT: Final = Pattern(
     ),
     matters=lambda table: table["occurrence_count"] >= _FEWEST,
     cost="unexplained time",
-    whole="a call continues in another trace, which may be in another part",
+    needs=(CALLEES, broken_pairs),
 )

@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
-from tracekit.attributes import Codes
+from tracekit.checks.merged import Merged
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.lost_context import broken_calls
+from tracekit.checks.patterns.lost_context import broken_calls, broken_pairs
 from tracekit.checks.patterns.occurrences import MATTERS, Pattern
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.sums import Occurrences
-from tracekit.checks.quality.propagation.call_targets import call_targets, unanswered
-from tracekit.stats.grouping import group_rows
+from tracekit.checks.quality.propagation.call_targets import CALLEES, call_targets, unanswered
+from tracekit.checks.shares import added
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_codes
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.text import clean, duration, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
-
-    import pandas as pd
 
     from tracekit.checks.case import Case
 
@@ -32,20 +34,31 @@ _SHARE: Final = 0.05  # of the calls of one operation to one callee at least (95
 def _detect(case: Case) -> Occurrences:
     """Return calls that succeeded without a span of their callee; the cost is time that no span explains."""
     traces = case.traces
-    client, target = case.result(unanswered)
-    silent = ~traces.is_error[client] & ~np.isin(client, case.result(broken_calls).call)
-    row, callee = client[silent], target[silent]
-    names = Codes(callee, case.service.labels)
-    return Occurrences(row, row, traces.duration_ns[row], path_ns(case)[row], names)
+    calls = case.result(unanswered)
+    silent = ~traces.is_error[calls.client] & ~np.isin(calls.client, case.result(broken_calls).client)
+    row, callee = calls.where(np.flatnonzero(silent))
+    return Occurrences(row, row, traces.duration_ns[row], path_ns(case)[row], callee)
+
+
+def _calls(case: Case) -> Aggregate:
+    """Return the number of calls of a part that succeeded, by caller and callee."""
+    calls = case.result(call_targets)
+    fine = calls.where(np.flatnonzero(~case.traces.is_error[calls.client]))
+    columns = {name: case.traces.codes(name).take(fine.client) for name in _KEYS[:2]} | {"detail": fine.callee}
+    group, keys = group_codes(columns, len(fine.client))
+    counts = {"call_count": np.bincount(group, minlength=int(group.max(initial=-1)) + 1)}
+    return Aggregate(keys, counts, Histogram.empty()).by(_KEYS)
+
+
+CALLS: Final[Merged[Aggregate]] = Merged(_calls, added, needs=(CALLEES,))
 
 
 def _with_share(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     """Add the share of the calls to this callee without a span of it: ``missing_ratio``, and its lower 95% limit."""
-    client, target = case.result(call_targets)
-    is_call = ~case.traces.is_error[client]
-    columns = {name: case.traces.codes(name).take(client[is_call]) for name in _KEYS[:2]}
-    group, keys = group_rows(columns | {"detail": Codes(target[is_call], case.service.labels)}, int(is_call.sum()))
-    merged = table.merge(keys.assign(call_count=np.bincount(group, minlength=len(keys))), on=_KEYS, how="left")
+    seen = case.result(CALLS)
+    keys = pd.DataFrame(seen.keys).assign(call_count=seen.sums["call_count"])
+    keys[_KEYS] = keys[_KEYS].fillna("")
+    merged = table.merge(keys, on=_KEYS, how="left")
     missing, calls = (merged[name].to_numpy(np.float64) for name in ("occurrence_count", "call_count"))
     return merged.assign(missing_ratio=missing / calls, missing_ratio_low=clopper_pearson(missing, calls).low)
 
@@ -77,5 +90,5 @@ MISSING_SPANS: Final = Pattern(
         & (table["affected_ratio"] >= MATTERS)
     ),
     cost="unexplained time",
-    whole="the callee of a call without a span is that of most such calls, in all traces",
+    needs=(CALLEES, broken_pairs),
 )

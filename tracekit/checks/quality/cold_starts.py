@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.shares import added, share_sums, shares_of
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile, wilson
 from tracekit.text import factor, factor_range, plural, ratio, ratio_range
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
+    from tracekit.stats.aggregates import Aggregate
+    from tracekit.weights.known import WeightTotals
 
 CHECK = "coldstart.bias"
 _SUBJECT = "Share of cold starts"
@@ -33,8 +37,9 @@ def cold_starts(case: Case) -> list[Finding]:
 
     Source: ratio of two shares by the delta method.
     """
-    cold, is_function = _cold(case)
-    if not is_function.any():
+    starts, weights = case.result(COLD_STARTS)
+    n, k = int(starts.sums["trial_count"].sum()), int(starts.sums["event_count"].sum())
+    if not n:
         return [not_assessable(CHECK, _SUBJECT, "traces of functions (faas.coldstart, or X-Ray's Initialization)")]
     if case.log is None or "is_cold_start" not in case.log:
         return [
@@ -43,7 +48,7 @@ def cold_starts(case: Case) -> list[Finding]:
             )
         ]
     truth = case.log["is_cold_start"].dropna().astype(bool)
-    n, k, total, all_cold = int(is_function.sum()), int((cold & is_function).sum()), len(truth), int(truth.sum())
+    total, all_cold = len(truth), int(truth.sum())
     if not k or not all_cold:
         return [
             not_assessable(CHECK, _SUBJECT, f"cold starts on both sides (found {k} in traces, {all_cold} in the log)")
@@ -58,9 +63,9 @@ def cold_starts(case: Case) -> list[Finding]:
         status = "ok"
     real_low, real_high = (float(limit) for limit in wilson(real, total, confidence=case.confidence))
     corrected = ""
-    if case.traces.weights.known.all():
-        weighted = case.ratio(np.flatnonzero(is_function), cold[is_function])
-        corrected = f"; {ratio(float(weighted.ratio[0]))} with weights"
+    if not weights.unknown_count:
+        weighted = shares_of(case, starts).ratio.ratio
+        corrected = f"; {ratio(float(weighted[0]))} with weights"
     meaning = {
         "warning": "Latency of these traces describes a different mix than the traffic.",
         "ok": "The sample matches the traffic.",
@@ -82,6 +87,27 @@ def cold_starts(case: Case) -> list[Finding]:
     estimate = Estimate(float(times), "times", float(low), float(high), n)
     assumed = ("log and traces cover the same functions and time", "no provisioned concurrency")
     return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
+
+
+class _Starts(NamedTuple):
+    """Traces of functions, with cold starts as events, and what the sampling weights describe."""
+
+    starts: Aggregate
+    weights: WeightTotals
+
+    def plus(self, other: _Starts) -> _Starts:
+        """Return those of two parts."""
+        return _Starts(added(self.starts, other.starts), self.weights + other.weights)
+
+
+def _starts(case: Case) -> _Starts:
+    """Return those of a part."""
+    cold, is_function = _cold(case)
+    sums = share_sums(case, np.flatnonzero(is_function), cold[is_function], {})
+    return _Starts(sums, case.traces.weights.totals)
+
+
+COLD_STARTS: Final[Merged[_Starts]] = Merged(_starts, _Starts.plus)
 
 
 def _cold(case: Case) -> tuple[Array, Array]:

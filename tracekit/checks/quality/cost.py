@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.quality.gaps.parts import scopes, trimmed
+from tracekit.checks.merged import Merged
+from tracekit.checks.quality.gaps.parts import of_all, trimmed
 from tracekit.checks.quality.gaps.scan import ALARM_LOSS, ALARM_P, FEWEST_BINS
+from tracekit.checks.shares import added
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.redaction.scan import labels_shown
+from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.gap_scan import gap_scan
+from tracekit.stats.grouping import group_codes
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.thinned import required_rate
 from tracekit.text import count, plural, ratio, usd
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
+    from tracekit.weights.known import WeightTotals
 
 CHECK = "cost"
 PRICES = ("recorded", "scanned", "budget", "incident")
@@ -48,12 +54,12 @@ def cost(case: Case) -> list[Finding]:
                 "Pass prices={'recorded': 5.0, 'scanned': 0.5} in US dollars per million traces.",
             )
         ]
-    start = case.start_ns[case.start_ns > 0]
-    if not len(start) or not np.ptp(start):
+    seen = case.result(TOTALS)
+    if not seen.period_ns:
         return [not_assessable(CHECK, "Cost of traces", "traces with times")]
     each = (prices.get("recorded", 0.0) + prices.get("scanned", 0.0)) / 1e6
-    scale = _MONTH_NS / float(np.ptp(start)) * each
-    n = len(case.traces)
+    scale = _MONTH_NS / float(seen.period_ns) * each
+    n = seen.trace_count
     tail = (1 - case.confidence) / 2
     low, high = (float(limit) for limit in (stats.gamma.ppf(tail, n), stats.gamma.isf(tail, n + 1)))
     value, low, high = n * scale, low * scale, high * scale
@@ -67,9 +73,9 @@ def cost(case: Case) -> list[Finding]:
     status = "warning" if surge else status
     text = (
         f"Cost: {usd(value)} per month ({case.ci} {usd(low)} to {usd(high)}, n = {count(n)} traces in this period)"
-        f"{limit}.{_incident_cost(case, each)}{surge}"
+        f"{limit}.{_incident_cost(case, seen, each)}{surge}"
     )
-    evidence = _by_route(case, scale)
+    evidence = _by_route(seen, scale)
     remedy = (
         "Find out what raised the sampling rate; otherwise lower the rate of the most expensive routes."
         if status == "warning"
@@ -80,25 +86,64 @@ def cost(case: Case) -> list[Finding]:
     return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 
 
-def _incident_cost(case: Case, each: float) -> str:
+class Totals(NamedTuple):
+    """Traces, the first and last known start of a request (ns), known weights, and traces by service and operation."""
+
+    trace_count: int
+    first_ns: int | None
+    last_ns: int | None
+    weights: WeightTotals
+    routes: Aggregate
+
+    @property
+    def period_ns(self) -> int:
+        """Time from the first start to the last; 0 without any."""
+        return 0 if self.first_ns is None or self.last_ns is None else self.last_ns - self.first_ns
+
+    def plus(self, other: Totals) -> Totals:
+        """Return those of two parts."""
+        first = [one.first_ns for one in (self, other) if one.first_ns is not None]
+        last = [one.last_ns for one in (self, other) if one.last_ns is not None]
+        return Totals(
+            self.trace_count + other.trace_count,
+            min(first, default=None),
+            max(last, default=None),
+            self.weights + other.weights,
+            added(self.routes, other.routes),
+        )
+
+
+def _totals(case: Case) -> Totals:
+    """Return those of a part."""
+    root, start = case.traces.forest.root_row, case.start_ns[case.start_ns > 0]
+    columns = {name: case.traces.codes(name).take(root) for name in ("service_name", "operation")}
+    group, keys = group_codes(columns, len(root))
+    counts = {"trace_count": np.bincount(group, minlength=int(group.max(initial=-1)) + 1)}
+    routes = Aggregate(keys, counts, Histogram.empty()).by(list(keys))
+    first, last = (int(start.min()), int(start.max())) if len(start) else (None, None)
+    return Totals(len(case.traces), first, last, case.traces.weights.totals, routes)
+
+
+TOTALS: Final[Merged[Totals]] = Merged(_totals, Totals.plus)
+
+
+def _incident_cost(case: Case, seen: Totals, each: float) -> str:
     """Return the cost of the sampling rate that detects an incident, as a sentence."""
     occurrences = case.prices.get("incident")
     if not occurrences:
         return ""
     rate = required_rate(int(occurrences))
-    traces = len(case.traces)
     if case.counts is not None:
         requests = case.counts.total
-    elif case.traces.weights.known.all():
-        requests = float(case.traces.weights.value.sum())
+    elif not seen.weights.unknown_count:
+        requests = seen.weights.weight_sum
     else:
         return (
             f" Detecting a {int(occurrences)}-request incident needs a sampling rate of {ratio(rate)}; its cost "
             f"cannot be estimated without request counts."
         )
-    start = case.start_ns[case.start_ns > 0]
-    added = (requests * rate - traces) * _MONTH_NS / float(np.ptp(start)) * each
-    change = f"{usd(abs(added))} {'more' if added >= 0 else 'less'}"
+    more = (requests * rate - seen.trace_count) * _MONTH_NS / float(seen.period_ns) * each
+    change = f"{usd(abs(more))} {'more' if more >= 0 else 'less'}"
     return (
         f" A sampling rate of {ratio(rate)} (95% detection probability for a {int(occurrences)}-request incident) "
         f"costs {change}."
@@ -109,7 +154,7 @@ def _surge(case: Case, each: float) -> str:
     """Return the window with many more traces than the requests explain, and their cost, as a sentence."""
     if case.counts is None or not case.counts.has_time or not len(case.tally.bins):
         return ""
-    series, _ = trimmed(scopes(case)["all"])
+    series, _ = trimmed(of_all(case))
     if len(series.traces) < FEWEST_BINS:
         return ""
     found = gap_scan(series.requests - series.traces, series.requests)
@@ -125,19 +170,11 @@ def _surge(case: Case, each: float) -> str:
     )
 
 
-def _by_route(case: Case, scale: float) -> pd.DataFrame:
+def _by_route(seen: Totals, scale: float) -> pd.DataFrame:
     """Return one row per root service and operation, the most expensive first."""
-    root = case.traces.forest.root_row
-    service, operation = case.service.take(root), case.traces.codes("operation").take(root)
-    frame = pd.DataFrame({"service_name": service.series(), "operation": operation.series()})
-    table = (
-        frame.groupby(["service_name", "operation"], observed=True, dropna=False)
-        .size()
-        .rename("trace_count")
-        .reset_index()
-    )
+    table = pd.DataFrame(seen.routes.keys).assign(trace_count=seen.routes.sums["trace_count"])
     known = table["operation"].notna()
     shown = pd.Series(labels_shown(table.loc[known, "operation"].tolist()), table.index[known], dtype=object)
     table["operation"] = shown.reindex(table.index)
     table["month_usd"] = table["trace_count"] * scale
-    return table.sort_values("trace_count", ascending=False, ignore_index=True)
+    return table.sort_values("trace_count", ascending=False, ignore_index=True, kind="stable")

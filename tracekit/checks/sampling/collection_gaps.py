@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import check_on, placed
 from tracekit.analysis.timeline.compute import timeline
 from tracekit.arguments import check_traces
-from tracekit.checks.case import Case, build_case
+from tracekit.checks.case import Case, build_case, check_joined
 from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import silence
 from tracekit.findings import Shown
@@ -19,6 +20,7 @@ from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:
     from tracekit.findings import Finding
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
 ALL = "all"
@@ -63,18 +65,26 @@ class Collection(Shown):
         return f"{headlines}{as_html(shown.head(10))}"
 
 
-def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, confidence: float = 0.95) -> Collection:
+def collection_gaps(
+    traces: TraceSet | Parts,
+    *,
+    requests: pd.DataFrame | None = None,
+    confidence: float = 0.95,
+    on: On = None,
+) -> Collection:
     """Return recorded and expected traces over time, and the collection gaps.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces, or a store of them.
     requests
         Request counts with times, as for ``tk.quality``; without them, the windows are those of ``tk.timeline`` and
         only periods without any trace are detected.
     confidence
         Confidence level.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -84,7 +94,7 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     Raises
     ------
     ValueError
-        Invalid counts; the message contains the row.
+        Invalid counts (the message contains the row), request counts with a store, or ``on`` without one.
 
     Notes
     -----
@@ -104,7 +114,10 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
     [['gap', 25.0, 1.0]]
     """
-    check_traces(traces, "collection_gaps")
+    check_traces(traces, "collection_gaps", stores=True)
+    check_on(on, traces)
+    check_joined(traces, {"requests": requests})
+    traces = placed(traces, on)
     case = build_case(traces, requests=requests, confidence=confidence)
     if case.counts is None or not case.counts.has_time:
         found = silence(case)
@@ -114,7 +127,7 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     return Collection(_of_counts(case, gaps_table), gaps_table, tuple(finding.headline for finding in found))
 
 
-def _of_traces(traces: TraceSet) -> pd.DataFrame:
+def _of_traces(traces: TraceSet | Parts) -> pd.DataFrame:
     """Return traces by window, without request counts."""
     seen = timeline(traces)
     start = seen.table["start_time"].astype("datetime64[ns, UTC]")

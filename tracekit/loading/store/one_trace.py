@@ -13,7 +13,7 @@ from tracekit.loading.store.part import Reach
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tracekit.loading.store.trace_store import PartTask
+    from tracekit.loading.store.part_task import PartTask
     from tracekit.traces import TraceSet
 
 

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.loading.store.execution import over_tasks
-from tracekit.loading.store.trace_store import TraceStore, period_of
+from tracekit.loading.store.reading import period_of
+from tracekit.loading.store.trace_store import TraceStore
 from tracekit.readable_tables import as_html
 from tracekit.stats.random_groups import group_limits
 from tracekit.text import plural
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tracekit.columns import Array
-    from tracekit.loading.store.trace_store import PartTask
+    from tracekit.loading.store.part_task import PartTask
     from tracekit.parts import On
 
 GROUPS: Final = 20

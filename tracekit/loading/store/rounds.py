@@ -17,7 +17,8 @@ from tracekit.parts import Prepared
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracekit.loading.store.trace_store import PartTask, TraceStore
+    from tracekit.loading.store.part_task import PartTask
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.parts import On
     from tracekit.traces import TraceSet
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import operator
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
 from tracekit.analysis.clock_skew.intervals import agree, within
 from tracekit.analysis.clock_skew.neighbours import MIN_TRACES, neighbours
 from tracekit.analysis.clock_skew.offsets import ASYNC_RATIO
 from tracekit.analysis.clock_skew.pairs import overruled
+from tracekit.analysis.clock_skew.parts import all_calls, part_calls
+from tracekit.checks.merged import Merged, known_to
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.clock_skew.intervals import Agreement
+    from tracekit.analysis.clock_skew.parts import AllCalls, PartCalls
     from tracekit.checks.case import Case
     from tracekit.columns import Array
 
@@ -38,25 +43,55 @@ class HostPairs(NamedTuple):
     is_apart: Array
 
 
+def _calls_of(case: Case) -> list[PartCalls]:
+    """Return the calls between the clocks of a part: about 80 bytes for every call and 24 for every trace."""
+    return part_calls(case.traces)
+
+
+def _together(_: Case, parts: Sequence[PartCalls]) -> AllCalls:
+    """Return those of all parts."""
+    return all_calls(parts)
+
+
+CLOCK_CALLS: Final[Merged[AllCalls]] = Merged(_calls_of, operator.add, _together)
+
+
 def host_pairs(case: Case) -> HostPairs:
     """Return calls by pair of clocks (the smaller code first), and their agreement."""
-    clock = clocks(case.traces)
-    calls = calls_between_clocks(case.traces, clock)
+    every = case.result(CLOCK_CALLS)
+    calls, names = every.calls, every.clocks
     near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)  # the decision of the critical path
     forward = calls.caller < calls.callee
     first, second = np.where(forward, (calls.caller, calls.callee), (calls.callee, calls.caller))
-    key, number = np.unique(first * len(clock.labels) + second, return_inverse=True)
+    key, number = np.unique(first * len(names) + second, return_inverse=True)
     used = calls.usable
     dropped = np.bincount(number[~used], minlength=len(key))
     kept, pair = np.unique(number[used], return_inverse=True)
     low, high = (side[used] for side in np.where(forward, (calls.low, calls.high), (-calls.high, -calls.low)))
-    host, peer = key[kept] // len(clock.labels), key[kept] % len(clock.labels)
+    host, peer = key[kept] // len(names), key[kept] % len(names)
     agreement = agree(pair, low, high, async_ratio=case.tolerance)
     apart = np.flatnonzero(near.is_apart[used])
     near_high, near_low = within(pair[apart], near.high[used][apart], near.low[used][apart], len(kept))
     is_apart = np.bincount(pair[apart], minlength=len(kept)) > 0
     low_high = overruled(agreement.low, agreement.high, is_apart, near_low, near_high)
     agreement = agreement._replace(low=low_high[0], high=low_high[1])
-    return HostPairs(
-        pair, calls.begun_ns[used], low, high, host, peer, dropped[kept], clock.labels, agreement, is_apart
-    )
+    return HostPairs(pair, calls.begun_ns[used], low, high, host, peer, dropped[kept], names, agreement, is_apart)
+
+
+class ClockLimits(NamedTuple):
+    """Limits of how far the clock ``peer`` is ahead of ``host``, by name; one entry a pair of clocks."""
+
+    host: list[str]
+    peer: list[str]
+    low: Array
+    high: Array
+
+
+def clock_limits(case: Case) -> ClockLimits:
+    """Return the limits that the calls of all traces prove; in the case of a part, as worked out before."""
+    if case.known is not None:
+        found: ClockLimits = known_to(case, clock_limits)
+        return found
+    pairs = case.result(host_pairs)
+    host, peer = ([pairs.names[at] for at in side] for side in (pairs.host, pairs.peer))
+    return ClockLimits(host, peer, pairs.agreement.low, pairs.agreement.high)

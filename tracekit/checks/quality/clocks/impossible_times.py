@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.attributes import join, pick
-from tracekit.checks.quality.clocks.host_pairs import host_pairs
+from tracekit.checks.merged import Merged, known_to
+from tracekit.checks.quality.clocks.host_pairs import clock_limits
+from tracekit.checks.shares import Events, added, events_of, share_sums, shares_of
 from tracekit.checks.verdicts import status_of_low_share, without_weighted_traces
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.redaction.scan import labels_shown
 from tracekit.schema import Quality
-from tracekit.stats.grouping import group_rows
 from tracekit.text import count, plural, ratio, ratio_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
+    from tracekit.stats.aggregates import Aggregate
 
 CHECK, _SUBJECT = "time.order", "Invalid timestamps"
 _MOST = 0.001
 _YEAR_2000_NS = 946_684_800 * 10**9
 _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16))
 _SDK = ("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version")
+_KEYS: Final = ["service_name", "sdk", "host"]
 _NAMES = ["sign", "service_name", "sdk", "host", "span_count", "all_count", "ratio", "low", "high"]
 
 
@@ -43,25 +44,21 @@ def impossible_times(case: Case) -> list[Finding]:
     and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails; the rest warns above
     0.1%.  Assumes that a child starts after its parent.
     """
-    spans = case.traces.columns.spans
-    if not len(spans):
+    seen = case.result(SEEN)
+    if not seen.whole.trial_count:
         return [not_assessable(CHECK, _SUBJECT, "spans")]
-    signs = {**_units(case), **_signs(case)}
-    evidence = time_origins(case, signs)
-    trace = case.traces.forest.trace
-    impossible = np.any(list(signs.values()), axis=0)
-    whole = case.ratio(trace, impossible)
+    evidence = time_origins(case)
+    total, impossible = seen.whole.trial_count, seen.whole.event_count
+    whole = shares_of(case, seen.whole.whole).ratio
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     if np.isnan(value):
         return [without_weighted_traces(CHECK, _SUBJECT)]
-    issues = case.traces.columns.issues
+    issues = case.source.issues
     aside = int(issues.loc[issues["code"] == "TIME_UNIT", "issue_count"].sum())
-    wrong_unit = bool(aside) or any(signs[name].any() for name in signs if name.startswith("in "))
-    status: Status = (
-        "failed" if wrong_unit else status_of_low_share(low, high, warn=_MOST) if impossible.any() else "ok"
-    )
-    total = plural(len(spans), "span")
-    many = f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {total}" if impossible.any() else f"none in {total}"
+    wrong_unit = bool(aside) or any(sign.startswith("in ") and "instead of" in sign for sign in seen.signs)
+    status: Status = "failed" if wrong_unit else status_of_low_share(low, high, warn=_MOST) if impossible else "ok"
+    of = plural(total, "span")
+    many = f"{ratio(value)} ({case.ci} {ratio_range(low, high)}) of {of}" if impossible else f"none in {of}"
     text = f"{_SUBJECT}: {many}"
     if len(evidence):
         text += f", most of them {describe_origin(evidence)}"
@@ -79,14 +76,47 @@ def impossible_times(case: Case) -> list[Finding]:
             status,
             text,
             evidence,
-            estimate=Estimate(value, "ratio", low, high, len(spans), float(whole.n_effective[0])),
+            estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
             assumptions=("a child starts after its parent",),
             remedy=""
             if status in {"ok", "inconclusive"}
             else "Fix the time unit in these SDKs and the clocks of these hosts; see traces.issues.",
-            exemplars=case.exemplars(trace[impossible]),
+            exemplars=seen.whole.examples,
         )
     ]
+
+
+class _Seen(NamedTuple):
+    """Spans and those with any sign of an impossible time, and the signs that occur."""
+
+    whole: Events
+    signs: frozenset[str]
+
+    def plus(self, other: _Seen) -> _Seen:
+        """Return those of two parts."""
+        return _Seen(self.whole.plus(other.whole), self.signs | other.signs)
+
+
+def _all_signs(case: Case) -> dict[str, Array]:
+    """Return which spans show each sign."""
+    return {**_units(case), **_signs(case)}
+
+
+def _seen(case: Case) -> _Seen:
+    """Return the spans of a part with a sign."""
+    signs = case.result(_all_signs)
+    impossible = np.any(list(signs.values()), axis=0)
+    found = events_of(case, case.traces.forest.trace, impossible, {})
+    return _Seen(found, frozenset(sign for sign, mask in signs.items() if mask.any()))
+
+
+SEEN: Final[Merged[_Seen]] = Merged(_seen, _Seen.plus, needs=(clock_limits,))
+
+
+def signs_seen(case: Case) -> frozenset[str]:
+    """Return the signs that occur in any part."""
+    found: frozenset[str] = case.result(SEEN).signs if case.known is None else known_to(case, signs_seen)
+    return found
 
 
 def _units(case: Case) -> dict[str, Array]:
@@ -136,33 +166,50 @@ def _before_parent(case: Case) -> Array:
 
 def _behind(case: Case, child: Array, parent: Array) -> Array:
     """Return the most by which the child's clock may be behind its parent's (ns): 0 on one clock."""
-    clock, pairs = clocks(case.traces).codes, case.result(host_pairs)
-    child_clock, parent_clock = clock[child].astype(np.int64), clock[parent].astype(np.int64)
-    size = len(pairs.names)
-    known = pairs.host * size + pairs.peer
-    key = np.minimum(child_clock, parent_clock) * size + np.maximum(child_clock, parent_clock)
+    clock, pairs = clocks(case.traces), case.result(clock_limits)
+    child_clock, parent_clock = clock.codes[child].astype(np.int64), clock.codes[parent].astype(np.int64)
     most = np.full(len(child), np.iinfo(np.int64).max)
-    if len(known):
+    number = {name: code for code, name in enumerate(clock.labels)}
+    first, second = (np.array([number.get(one, -1) for one in side], np.int64) for side in (pairs.host, pairs.peer))
+    here = np.flatnonzero((first >= 0) & (second >= 0))
+    if len(here):
+        size = len(clock.labels)
+        known = first[here] * size + second[here]
+        order = np.argsort(known)
+        known, here = known[order], here[order]
+        key = np.minimum(child_clock, parent_clock) * size + np.maximum(child_clock, parent_clock)
         at = np.minimum(np.searchsorted(known, key), len(known) - 1)
-        ahead = np.where(parent_clock < child_clock, -pairs.agreement.low[at], pairs.agreement.high[at])
+        ahead = np.where(parent_clock < child_clock, -pairs.low[here][at], pairs.high[here][at])
         most = np.where(known[at] == key, np.maximum(ahead, 0), most)
     return np.where(child_clock == parent_clock, 0, most)
 
 
-def time_origins(case: Case, signs: Mapping[str, Array]) -> pd.DataFrame:
+def _origins(case: Case) -> dict[str, Aggregate]:
+    """Return the spans of a part by service, SDK and host, and those with each sign that occurs in any part."""
+    columns = {"service_name": case.service, "sdk": _sdk(case), "host": _host(case)}
+    signs, trace = case.result(_all_signs), case.traces.forest.trace
+    coded = {name: (one.codes, one.labels) for name, one in columns.items()}
+    return {sign: share_sums(case, trace, signs[sign], coded) for sign in sorted(case.result(signs_seen))}
+
+
+def _added_origins(first: dict[str, Aggregate], second: dict[str, Aggregate]) -> dict[str, Aggregate]:
+    """Return those of two parts."""
+    return {sign: added(first[sign], second[sign]) for sign in first}
+
+
+ORIGINS: Final[Merged[dict[str, Aggregate]]] = Merged(_origins, _added_origins, needs=(clock_limits, signs_seen))
+
+
+def time_origins(case: Case) -> pd.DataFrame:
     """Return the services, SDKs and hosts with each sign, the most spans first.
 
     A faulty SDK affects all its hosts, a faulty clock all SDKs of one host.  Assumes that the resource describes the
     process that took the times; proxies that rewrite it hide the host.
     Source: resource semantic conventions of OpenTelemetry (``telemetry.sdk.*``, ``host.name``).
     """
-    seen = {sign: mask for sign, mask in signs.items() if mask.any()}
-    if not seen:
+    if not case.result(signs_seen):
         return pd.DataFrame(columns=_NAMES)
-    columns = {"service_name": case.service, "sdk": _sdk(case), "host": _host(case)}
-    group, table = group_rows({name: (one.codes, one.labels) for name, one in columns.items()}, len(case.service.codes))
-    table["all_count"] = np.bincount(group, minlength=len(table))
-    parts = [_of_sign(case, sign, mask, group, table) for sign, mask in seen.items()]
+    parts = [_of_sign(case, sign, sums) for sign, sums in case.result(ORIGINS).items()]
     found = pd.concat(parts, ignore_index=True)[_NAMES]
     for name in ("sdk", "host"):
         found[name] = _shown(found[name])
@@ -196,13 +243,13 @@ def _host(case: Case) -> Codes:
     return pick([case.traces.codes("host_name"), case.traces.codes("service_instance_id")])[0]
 
 
-def _of_sign(case: Case, sign: str, mask: Array, group: Array, table: pd.DataFrame) -> pd.DataFrame:
+def _of_sign(case: Case, sign: str, sums: Aggregate) -> pd.DataFrame:
     """Return the rows of one sign: the affected groups with their share of spans."""
-    count = np.bincount(group[mask], minlength=len(table))
-    shown = count > 0
-    rows = np.flatnonzero(shown[group])
-    found = case.ratio(case.traces.forest.trace[rows], mask[rows], group[rows], len(table))
-    return table.assign(sign=sign, span_count=count, ratio=found.ratio, low=found.low, high=found.high)[shown]
+    found = shares_of(case, sums, _KEYS)
+    at = np.flatnonzero(found.event_count)
+    limits = {"ratio": found.ratio.ratio[at], "low": found.ratio.low[at], "high": found.ratio.high[at]}
+    counts = {"span_count": found.event_count[at], "all_count": found.trial_count[at]}
+    return pd.DataFrame({**{name: found.keys[name][at] for name in _KEYS}, **counts, **limits}).assign(sign=sign)
 
 
 def _shown(labels: pd.Series) -> pd.Series:

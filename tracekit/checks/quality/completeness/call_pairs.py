@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
 from tracekit.checks.quality.propagation.breaks import continuations
-from tracekit.checks.quality.propagation.call_targets import call_targets
+from tracekit.checks.quality.propagation.call_targets import CALLEES, call_targets
+from tracekit.checks.shares import added, share_sums, shares_of
 from tracekit.checks.verdicts import status_of_high_share, without_weighted_traces, worst_status
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.schema import Kind, ParentState
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_codes
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import normal_quantile
 from tracekit.text import plural, ratio, ratio_range
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.checks.shares import Shares
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
 CHECK, _SUBJECT = "complete.rpc", "Loss of client and server spans"
 _ENOUGH = 0.98
+_KEY: Final = "service_name"
+_COLUMNS: Final = [
+    _KEY, "client_count", "server_count", "pair_count", "client_ratio", "client_low", "client_high", "server_ratio",
+    "server_low", "server_high", "call_count", "call_low", "call_high",
+]  # fmt: skip
 _LARGEST = 700.0  # the exponential of more is no float
 
 
@@ -64,10 +75,10 @@ def call_pairs(case: Case) -> list[Finding]:
 
     Source: Chapman 1951; Sadinle 2009.
     """
-    client, target, server, matched_server = _ends(case)
-    if not len(server) or not matched_server.any():
+    sides = case.result(CALL_SIDES)
+    if not sides.of_clients.sums["event_count"].any():
         return [not_assessable(CHECK, _SUBJECT, "calls with a client span above a server span")]
-    evidence = _table(case, client, target, server, matched_server)
+    evidence = _table(case, sides)
     status = worst_status(evidence["status"].tolist())
     lost = evidence[evidence["status"] == "warning"]
     unseen = float(evidence["unseen_count"].sum())
@@ -137,57 +148,83 @@ def _cause(case: Case, row: pd.Series) -> Literal["export", "context", "both"]:
     return "export" if mine["high"].sum() <= (1 - _MOST) * open_ones else "both"
 
 
-def _ends(case: Case) -> tuple[Array, Array, Array, Array]:
-    """Return rows of client spans, their callees, rows of server spans with a caller, whether that arrived."""
-    traces, spans = case.traces, case.traces.columns.spans
-    forest = traces.forest
-    client, target = case.result(call_targets)
-    called = spans.kind == Kind.SERVER
-    parent_kind = spans.kind[np.maximum(forest.parent_row, 0)]
-    resolved = (forest.parent_row >= 0) & (parent_kind == Kind.CLIENT)
-    server = np.flatnonzero(called & (resolved | (forest.state == ParentState.MISSING)) & ~traces.is_inferred)
-    outside = np.array([label in case.external for label in case.service.labels] + [False])
-    server = server[resolved[server] | ~outside[case.service.codes[server]]]
-    return client, target, server, resolved[server]
+class Sides(NamedTuple):
+    """Calls by callee, ``service_name``: both sides as trials, those with the other side as events.
+
+    Parameters
+    ----------
+    of_servers
+        Client spans without an error, and those with a server span.
+    of_clients
+        Server spans with a caller, and those with a client span.
+    clients
+        ``client_count``: all client spans.
+    """
+
+    of_servers: Aggregate
+    of_clients: Aggregate
+    clients: Aggregate
+
+    def plus(self, other: Sides) -> Sides:
+        """Return those of two parts."""
+        return Sides(*(added(one, another) for one, another in zip(self, other, strict=True)))
 
 
-def _table(case: Case, client: Array, target: Array, server: Array, has_client: Array) -> pd.DataFrame:
-    """Return one row per callee, the least complete first."""
-    traces, labels = case.traces, case.service.labels
-    forest, trace = traces.forest, traces.forest.trace
+def _sides(case: Case) -> Sides:
+    """Return the calls of a part."""
+    traces, calls = case.traces, case.result(call_targets)
+    trace, server = traces.forest.trace, _servers(case)
+    above = traces.forest.parent_row[server]
+    has_client = (above >= 0) & (traces.columns.spans.kind[np.maximum(above, 0)] == Kind.CLIENT)
     answered = np.zeros(len(trace), bool)
-    answered[forest.parent_row[server[has_client]]] = True
-    fine = ~traces.is_error[client]
-    called = case.service.codes[server]
-    size = len(labels)
-    of_servers = case.ratio(trace[client[fine]], answered[client[fine]], target[fine], size)
-    of_clients = case.ratio(trace[server], has_client, called, size)
-    n1, n2 = np.bincount(target, minlength=size), np.bincount(called, minlength=size)
-    both = np.bincount(called[has_client], minlength=size)
-    known = np.flatnonzero(both > 0)
-    totals = [all_calls(max(n1[at], both[at]), n2[at], both[at], confidence=case.confidence) for at in known]
-    table = pd.DataFrame(
-        {
-            "service_name": np.array(labels, object)[known],
-            "client_count": n1[known],
-            "server_count": n2[known],
-            "pair_count": both[known],
-            "client_ratio": of_clients.ratio[known],
-            "client_low": of_clients.low[known],
-            "client_high": of_clients.high[known],
-            "server_ratio": of_servers.ratio[known],
-            "server_low": of_servers.low[known],
-            "server_high": of_servers.high[known],
-            "call_count": [total.value for total in totals],
-            "call_low": [total.low for total in totals],
-            "call_high": [total.high for total in totals],
-        }
+    answered[above[has_client]] = True
+    fine = calls.where(~traces.is_error[calls.client])
+    every, names = group_codes({_KEY: calls.callee}, len(calls.client))
+    count = {"client_count": np.bincount(every, minlength=int(every.max(initial=-1)) + 1)}
+    return Sides(
+        share_sums(case, trace[fine.client], answered[fine.client], {_KEY: fine.callee}),
+        share_sums(case, trace[server], has_client, {_KEY: case.service.take(server)}),
+        Aggregate(names, count, Histogram.empty()).by([_KEY]),
     )
+
+
+def _servers(case: Case) -> Array:
+    """Return rows of server spans with a caller in the data."""
+    traces, spans, forest = case.traces, case.traces.columns.spans, case.traces.forest
+    resolved = (forest.parent_row >= 0) & (spans.kind[np.maximum(forest.parent_row, 0)] == Kind.CLIENT)
+    is_server = (spans.kind == Kind.SERVER) & (resolved | (forest.state == ParentState.MISSING)) & ~traces.is_inferred
+    server = np.flatnonzero(is_server)
+    outside = np.array([label in case.external for label in case.service.labels] + [False])
+    return np.asarray(server[resolved[server] | ~outside[case.service.codes[server]]])
+
+
+CALL_SIDES: Final[Merged[Sides]] = Merged(_sides, Sides.plus, needs=(CALLEES,))
+
+
+def _table(case: Case, sides: Sides) -> pd.DataFrame:
+    """Return one row per callee, the least complete first."""
+    servers = _limits(shares_of(case, sides.of_servers, [_KEY]), "server")
+    clients = shares_of(case, sides.of_clients, [_KEY])
+    counts = pd.DataFrame({_KEY: sides.clients.keys[_KEY], "client_count": sides.clients.sums["client_count"]})
+    table = _limits(clients, "client").assign(server_count=clients.trial_count, pair_count=clients.event_count)
+    table = table[(table["pair_count"] > 0) & table[_KEY].notna()]
+    table = table.merge(servers, on=_KEY, how="left").merge(counts, on=_KEY, how="left")
+    sizes = table[["client_count", "server_count", "pair_count"]].itertuples(index=False, name=None)
+    totals = [all_calls(max(n1, both), n2, both, confidence=case.confidence) for n1, n2, both in sizes]
+    table = table.assign(**{f"call_{name}": [getattr(total, name) for total in totals] for name in ("low", "high")})
+    table = table.assign(call_count=[total.value for total in totals])[_COLUMNS]
     seen = table["client_count"].clip(lower=table["pair_count"]) + table["server_count"] - table["pair_count"]
     table["unseen_count"] = (table["call_count"] - seen).clip(lower=0)
     table["status"] = [_status(row) for _, row in table.iterrows()]
     least = table[["client_ratio", "server_ratio"]].min(axis=1)
     return table.iloc[np.argsort(least.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _limits(shares: Shares, side: str) -> pd.DataFrame:
+    """Return the share of one side that arrived, by callee."""
+    found = shares.ratio
+    columns = {f"{side}_ratio": found.ratio, f"{side}_low": found.low, f"{side}_high": found.high}
+    return pd.DataFrame({_KEY: shares.keys[_KEY], **columns})
 
 
 def _status(row: pd.Series) -> Status:

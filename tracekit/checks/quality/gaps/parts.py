@@ -57,10 +57,15 @@ class Series(NamedTuple):
         return Series(start, end, requests, traces, self.members, others)
 
 
+def of_all(case: Case) -> Series:
+    """Return requests and traces by window, of all services; without the entries, so that a store has it, too."""
+    return _series(case, case.tally.bins, np.zeros(0, np.int64))
+
+
 def scopes(case: Case) -> dict[str, Series]:
     """Return requests and traces by window: in total, and by service if requests are counted by service."""
     rows = entry_rows(case.traces, by_service=True)
-    found = {ALL: _series(case, case.tally.bins, np.arange(len(rows)))}
+    found = {ALL: of_all(case)._replace(members=np.arange(len(rows)))}
     assert case.counts is not None
     return found | (_counted(case, rows, "service_name") if "service_name" in case.counts.dimensions else {})
 

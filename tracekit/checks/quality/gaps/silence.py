@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import operator
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.text import count, duration, factor, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
@@ -60,6 +64,19 @@ def burst(start_ns: Array) -> float:
     return float(terms[: max(len(terms) - _EDGES, 1)].mean())
 
 
+def _starts(case: Case) -> list[Array]:
+    """Return the known starts of the requests of a part: 8 bytes for each."""
+    return [case.start_ns[case.start_ns > 0]]
+
+
+def _sorted(_: Case, parts: Sequence[Array]) -> Array:
+    """Return those of all parts in their order."""
+    return np.sort(np.concatenate(parts))
+
+
+STARTS: Final[Merged[Array]] = Merged(_starts, operator.add, _sorted)
+
+
 def silence(case: Case) -> list[Finding]:
     """Return the periods without traces that are significantly long; without request counts they may be lulls.
 
@@ -68,7 +85,7 @@ def silence(case: Case) -> list[Finding]:
 
     Source: exponential spacings; measured in the tests.
     """
-    start = np.sort(case.start_ns[case.start_ns > 0])
+    start = case.result(STARTS)
     if len(start) < _FEWEST:
         return [not_assessable(CHECK, _SUBJECT, f"request counts, or at least {_FEWEST} traces (found {len(start)})")]
     spread = burst(start)

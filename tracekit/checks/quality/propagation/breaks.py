@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
-from tracekit.analysis.skew import clock_skew
-from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
+from tracekit.analysis.clock_skew.offsets import Settings, clock_offsets
+from tracekit.attributes import Codes
+from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
 from tracekit.checks.quality.propagation.continuations import stitch
+from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.findings import Estimate, finding, not_assessable
-from tracekit.schema import Kind, ParentState
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count, interval, plural, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from tracekit.analysis.clock_skew.result import ClockSkew
     from tracekit.checks.case import Case
+    from tracekit.checks.quality.propagation.ends import Ends
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
+Times: TypeAlias = "tuple[Array, Array]"
 CHECK = "propagation.break"
 _SUBJECT = "Context propagation"
 _FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.02, 0.01, 0.10
@@ -47,43 +49,32 @@ def propagation(case: Case) -> list[Finding]:
 
     Source: the method is our own, measured in the tests.
     """
-    roots = _roots(case)
-    if not len(roots):
+    ends = case.result(ENDS)
+    roots = int(ends.roots.columns["is_server"].sum())
+    if not roots:
         return [not_assessable(CHECK, _SUBJECT, "root spans of kind SERVER")]
-    if not np.any(case.traces.columns.spans.kind == Kind.CLIENT):
+    if not ends.has_calls:
         return [not_assessable(CHECK, _SUBJECT, "spans of kind CLIENT: without them callees are unknown")]
     evidence = case.result(continuations)
     if not len(evidence):
-        return [_without_pairs(case, len(roots), evidence)]
+        return [_without_pairs(ends.open_count, roots, evidence)]
     broken = evidence[evidence["status"] == "failed"]
     if not len(broken):
-        return [_without_breaks(evidence, len(roots))]
+        return [_without_breaks(evidence, roots)]
     return [_finding(row, evidence, case.ci) for _, row in broken.iterrows()]
-
-
-def _roots(case: Case) -> Array:
-    """Return rows of the root spans of kind SERVER with start and end."""
-    state, kind = case.traces.forest.state, case.traces.columns.spans.kind
-    return np.flatnonzero((state == ParentState.ROOT) & (kind == Kind.SERVER) & case.traces.has_duration)
 
 
 def continuations(case: Case) -> pd.DataFrame:
     """Return the estimated number of roots of every callee that continue unanswered calls of every caller."""
-    spans, trace, labels = case.traces.columns.spans, case.traces.forest.trace, case.service.labels
-    edges = list(_edges(case, _roots(case)))
-    clock = reference_clock(clock_skew(case.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
+    ends = case.result(ENDS)
+    edges = list(_edges(ends))
+    of_calls, of_roots = ends.trace
     found = [
-        stitch(
-            *clock.widest(calls, spans.start_ns[calls], spans.end_ns[calls]),
-            *clock.narrowest(begun, spans.start_ns[begun], spans.end_ns[begun]),
-            traces=(trace[calls], trace[begun]),
-            confidence=case.confidence,
-        )
-        for _, _, calls, begun in edges
+        stitch(*calls, *roots, traces=(of_calls[own], of_roots[begun]), confidence=case.confidence)
+        for (_, _, own, begun), calls, roots in _on_reference(case, ends, edges)
     ]
     rows = [
-        (labels[caller], labels[callee], len(calls), *result[:6])
-        for (caller, callee, calls, _), result in zip(edges, found, strict=True)
+        (caller, callee, len(own), *result[:6]) for (caller, callee, own, _), result in zip(edges, found, strict=True)
     ]
     names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
     table = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
@@ -91,12 +82,33 @@ def continuations(case: Case) -> pd.DataFrame:
     lost = (q <= _FALSE) & (table["broken_count"] > _SHARE * table["root_count"]) & (table["low"] > 0)
     sure = table["high"] <= _MARGIN * table["root_count"]
     table["status"] = np.select([lost, sure], ["failed", "ok"], "inconclusive")
-    return table.sort_values("broken_count", ascending=False, ignore_index=True)
+    order = ["broken_count", *names[:2]]
+    return table.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def _without_pairs(case: Case, roots: int, evidence: pd.DataFrame) -> Finding:
+def _on_reference(case: Case, ends: Ends, edges: Sequence[_Edge]) -> Iterator[tuple[_Edge, Times, Times]]:
+    """Yield each pair with the times of its calls and roots on the reference clock, as wide and as narrow as can be."""
+    if not edges:  # clock offsets are expensive
+        return
+    every = case.result(CLOCK_CALLS)
+    _, pairs = clock_offsets(Codes(np.zeros(0, np.int64), every.clocks), every.calls, every.root_clock, Settings())
+    clock = reference_clock(pairs, every.clocks)
+    number = {name: code for code, name in enumerate(every.clocks)}
+    calls, roots = (
+        np.array([*(number[name] for name in side.names["clock"].labels), -1])[side.names["clock"].codes]
+        for side in (ends.calls, ends.roots)
+    )
+    for edge in edges:
+        own, begun = edge.calls, edge.roots
+        yield (
+            edge,
+            clock.widest(calls[own], ends.calls.start_ns[own], ends.calls.end_ns[own]),
+            clock.narrowest(roots[begun], ends.roots.start_ns[begun], ends.roots.end_ns[begun]),
+        )
+
+
+def _without_pairs(open_ones: int, roots: int, evidence: pd.DataFrame) -> Finding:
     """Return the finding if no pair of services has enough unanswered calls and roots."""
-    open_ones = len(unanswered(case)[0]) + len(unknown_peers(case))
     if open_ones:
         missing = (
             f"two services, one with at least {_FEWEST} client spans without a server span and one with at least "
@@ -148,40 +160,58 @@ def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str) -> Finding:
     return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
 
 
-def _edges(case: Case, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
-    """Yield caller, callee, unanswered calls and roots for every pair with enough of both."""
-    traces, service = case.traces, case.service
-    client, target = unanswered(case)
-    free = unknown_peers(case)
-    free = free[traces.has_duration[free]]
-    for callee in np.unique(service.codes[roots]):
-        begun = roots[service.codes[roots] == callee]
+class _Edge(NamedTuple):
+    """A caller and a callee, with the entries of the unanswered calls and of the roots."""
+
+    caller: str
+    callee: str
+    calls: Array
+    roots: Array
+
+
+def _edges(ends: Ends) -> Iterator[_Edge]:
+    """Yield every caller and callee with enough unanswered calls and roots."""
+    caller, callee = (ends.calls.names[name] for name in ("service_name", "callee_service"))
+    service = ends.roots.names["service_name"]
+    served = np.flatnonzero(ends.roots.columns["is_server"])
+    free = np.flatnonzero(callee.codes < 0)
+    for own, begun in by_label(service, served):
         if len(begun) < _FEWEST:
             continue
-        for calls in (client[target == callee], free):
-            for caller in np.unique(service.codes[calls]):
-                from_caller = calls[service.codes[calls] == caller]
-                if caller != callee and len(from_caller) >= _FEWEST:
-                    yield int(caller), int(callee), from_caller, begun
+        to_it = np.flatnonzero(callee.codes == callee.labels.index(own)) if own in callee.labels else free[:0]
+        for calls in (to_it, free):
+            for other, from_caller in by_label(caller, calls):
+                if other != own and len(from_caller) >= _FEWEST:
+                    yield _Edge(other, own, from_caller, begun)
+
+
+def by_label(column: Codes, entries: Array) -> Iterator[tuple[str, Array]]:
+    """Yield the labels of some entries in their order, each with its entries; an empty text for missing ones."""
+    codes = column.codes[entries]
+    for code in np.unique(codes):
+        yield column.labels[code] if code >= 0 else "", entries[codes == code]
 
 
 class ReferenceClock(NamedTuple):
-    """Limits of the offset of every span's clock from the reference, in ns; positive if it is ahead."""
+    """Limits of the offset of every clock from the reference, in ns; positive if it is ahead.
+
+    The last entry is that of spans without a clock.
+    """
 
     low: Array
     high: Array
 
-    def widest(self, rows: Array, start: Array, end: Array) -> tuple[Array, Array]:
-        """Return the earliest starts and the latest ends of spans."""
-        return start - self.high[rows], end - self.low[rows]
+    def widest(self, clock: Array, start: Array, end: Array) -> Times:
+        """Return the earliest starts and the latest ends of spans, given the number of their clock."""
+        return start - self.high[clock], end - self.low[clock]
 
-    def narrowest(self, rows: Array, start: Array, end: Array) -> tuple[Array, Array]:
-        """Return the latest starts and the earliest ends of spans."""
-        return start - self.low[rows], end - self.high[rows]
+    def narrowest(self, clock: Array, start: Array, end: Array) -> Times:
+        """Return the latest starts and the earliest ends of spans, given the number of their clock."""
+        return start - self.low[clock], end - self.high[clock]
 
 
-def reference_clock(skew: ClockSkew) -> ReferenceClock:
-    """Return the offset of every span's clock.
+def reference_clock(pairs: pd.DataFrame, clocks: Sequence[str]) -> ReferenceClock:
+    """Return the offset of every clock.
 
     A pair of clocks with an interval that includes 0 counts as synchronous, any other has the offset of its interval
     (the central 90% of its limits over time).  Offsets are summed along the pairs with the narrowest intervals.  Clocks
@@ -189,10 +219,10 @@ def reference_clock(skew: ClockSkew) -> ReferenceClock:
 
     Source: a minimum spanning tree of the widths of ``tk.clock_skew(traces).pairs``.
     """
-    clock, names = skew.estimate.clock, {name: at for at, name in enumerate(skew.estimate.clock.labels)}
+    names = {name: at for at, name in enumerate(clocks)}
     size = len(names) + 1  # the last entry: spans without a clock
     low, high = np.zeros((2, size), np.int64)
-    known = skew.pairs[skew.pairs["is_pooled"] & skew.pairs["low_ns"].notna()]
+    known = pairs[pairs["is_pooled"] & pairs["low_ns"].notna()]
     if len(known):
         by = known.groupby(["host", "peer_host"])
         least, most = by["low_ns"].quantile(_CENTRAL[0]), by["high_ns"].quantile(_CENTRAL[1])
@@ -200,7 +230,7 @@ def reference_clock(skew: ClockSkew) -> ReferenceClock:
         limits = np.stack((least.to_numpy(np.float64), most.to_numpy(np.float64))).astype(np.int64)
         limits[:, (limits[0] <= 0) & (limits[1] >= 0)] = 0
         low, high = _summed(size, one, other, limits)
-    return ReferenceClock(low[clock.codes], high[clock.codes])
+    return ReferenceClock(low, high)
 
 
 def _summed(size: int, one: Array, other: Array, limits: Array) -> tuple[Array, Array]:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.attributes import pick
-from tracekit.checks.quality.propagation.call_targets import unanswered, unknown_peers
+from tracekit.checks.quality.propagation.breaks import by_label
 from tracekit.checks.quality.propagation.continuations import Windows, stitch
+from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.redaction.scan import labels_shown
-from tracekit.schema import Kind, ParentState
 from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count, interval, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.checks.quality.propagation.ends import Ends
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -43,22 +43,20 @@ def retried_roots(case: Case) -> list[Finding]:
 
     Source: the method is that of ``stitch``.
     """
-    spans = case.traces.columns.spans
-    roots = np.flatnonzero((case.traces.forest.state == ParentState.ROOT) & case.traces.has_duration)
-    if not len(roots):
+    ends = case.result(ENDS)
+    if not len(ends.roots):
         return [not_assessable(CHECK, _SUBJECT, "root spans with start and end")]
-    free = roots[~_continued(case, roots)]
-    failed = case.traces.is_error[free]
+    free = ends.roots.where(~_continued(ends))
+    failed = free.columns["is_error"]
     if not failed.any():
         text = f"No retries as new traces: none of {plural(len(free), 'root span')} failed."
         return [finding(CHECK, "ok", text, pd.DataFrame())]
-    columns = {"service_name": case.service, "operation": case.traces.codes("operation")}
-    group, labels = group_rows({name: (one.codes[free], one.labels) for name, one in columns.items()}, len(free))
-    client = _client(case, free)
+    group, labels = group_rows({name: free.names[name] for name in ("service_name", "operation")}, len(free))
+    client = free.names["client"].codes.astype(np.int64) + 1
     rows = []
     for at in np.flatnonzero(np.bincount(group[failed], minlength=len(labels)) >= _FEWEST):
         own = group == at
-        result = _after(spans.start_ns[free[own]], spans.end_ns[free[own]], failed[own], client[own], case.confidence)
+        result = _after(free.start_ns[own], free.end_ns[own], failed[own], client[own], case.confidence)
         rows.append((*labels.loc[at, ["service_name", "operation"]], int((own & failed).sum()), *result))
     if not rows:
         missing = (
@@ -68,36 +66,26 @@ def retried_roots(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, _SUBJECT, missing)]
     evidence = pd.DataFrame(rows, columns=[*_NAMES, "low", "high", "p"])
     evidence["operation"] = labels_shown(evidence["operation"].fillna("").tolist())
-    return [_finding(_judged(evidence), len(roots) - len(free), case.ci)]
+    return [_finding(_judged(evidence), len(ends.roots) - len(free), case.ci)]
 
 
-def _continued(case: Case, roots: Array) -> Array:
+def _continued(ends: Ends) -> Array:
     """Return which roots are server spans inside an unanswered call of another trace that they may continue."""
-    spans, service, trace = case.traces.columns.spans, case.service, case.traces.forest.trace
-    call, target = unanswered(case)
-    free = unknown_peers(case)
-    free = free[case.traces.has_duration[free]]
+    calls, roots = ends.calls, ends.roots
+    of_calls, of_roots = ends.trace
+    target, caller = calls.names["callee_service"], calls.names["service_name"]
     inside = np.zeros(len(roots), bool)
-    serving = spans.kind[roots] == Kind.SERVER
-    for callee in np.unique(service.codes[roots[serving]]):
-        calls = np.concatenate((call[target == callee], free[service.codes[free] != callee]))
-        if not len(calls):
+    for callee, own in by_label(roots.names["service_name"], np.flatnonzero(roots.columns["is_server"])):
+        to_it, from_it = (
+            column.codes == column.labels.index(callee) if callee in column.labels else np.zeros(len(calls), bool)
+            for column in (target, caller)
+        )
+        may = np.flatnonzero(to_it | ((target.codes < 0) & ~from_it))
+        if not len(may):
             continue
-        own = serving & (service.codes[roots] == callee)
-        windows = Windows(spans.start_ns[calls], spans.end_ns[calls], trace[calls])
-        inside[own] = windows.cover(spans.start_ns[roots[own]], spans.end_ns[roots[own]], trace[roots[own]])
+        windows = Windows(calls.start_ns[may], calls.end_ns[may], of_calls[may])
+        inside[own] = windows.cover(roots.start_ns[own], roots.end_ns[own], of_roots[own])
     return inside
-
-
-def _client(case: Case, rows: Array) -> Array:
-    """Return a code of the client: address for servers, instance or host for others; one code for all unknown."""
-    address, instance, host = (
-        case.traces.codes(name).take(rows) for name in ("peer_address", "service_instance_id", "host_name")
-    )
-    serving = case.traces.columns.spans.kind[rows] == Kind.SERVER
-    client = address._replace(codes=np.where(serving, address.codes, -1))
-    own = [one._replace(codes=np.where(serving, -1, one.codes)) for one in (instance, host)]
-    return pick([client, *own])[0].codes.astype(np.int64) + 1
 
 
 def _after(start: Array, end: Array, failed: Array, client: Array, confidence: float) -> tuple[float, ...]:

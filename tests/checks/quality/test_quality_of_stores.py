@@ -1,0 +1,244 @@
+"""Data quality of a store with a known fault: the findings in memory, from any number of parts."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from checks.quality.test_clocks import fleet, hosts, ring
+from checks.quality.test_completeness import attempts, gateway_traces
+from checks.quality.test_completeness import gateway_and_partner as apart
+from checks.quality.test_gaps_orphans import shop
+from checks.quality.test_quality_collection import document, minutes_of
+from checks.quality.test_quality_content import functions, invocations
+from checks.quality.test_quality_hostile_sets import SETS
+from checks.quality.worlds import EPOCH_NS, MS, SECOND, only, rpc, spans, trace_ids
+from checks.test_checks_of_stores import agree
+
+import tracekit as tk
+from tests.loading.store.split_stores import same, split
+from tracekit import TraceSet
+from tracekit.checks.case import Case
+from tracekit.checks.quality.distinct_values import VALUES
+
+
+def cycle():
+    return ring(np.random.default_rng(2), 10 * MS)
+
+
+def late_hosts():
+    """Spans of two SDKs on four hosts: those of one host end before they start, and some start in seconds."""
+    frame = fleet()
+    at = np.arange(len(frame))
+    frame.loc[at % 4 == 3, "end_ns"] = frame.loc[at % 4 == 3, "start_ns"] - 5
+    frame.loc[at % 40 == 0, "start_ns"] //= SECOND
+    return TraceSet.from_spans(frame).with_weights(np.where(at % 3 == 0, 5.0, 1.0))
+
+
+def lossy():
+    """Calls, of which the server span was lost for every fifth, with weights of two kinds."""
+    whole = rpc(600)
+    at = np.arange(len(whole.columns.spans))
+    kept = only(whole, (at % 3 != 2) | (at % 5 != 0))
+    return kept.with_weights(np.where(np.arange(len(kept)) % 4 == 0, 9.0, 1.0))
+
+
+def broken():
+    return gateway_traces(0.3)[0]
+
+
+def unnamed():
+    return gateway_traces(0.3, peer="10.0.0.7")[0]
+
+
+def zone_down():
+    frame, minute = shop()
+    return TraceSet.from_spans(
+        frame[~(minute.between(20, 29) & (frame["attributes.cloud.availability_zone"] == "eu-1b"))]
+    )
+
+
+def unseen_parents():
+    """Parents are missing everywhere for ten minutes; some traces start at the same time."""
+    frame, minute = shop()
+    kept = frame[~(minute.between(20, 29) & (frame["span_id"] == "2"))].copy()
+    for name in ("start_ns", "end_ns"):
+        kept[name] -= kept[name] % SECOND if name == "start_ns" else 0
+    return TraceSet.from_spans(kept)
+
+
+def silent():
+    """Traces at random times, and none for five minutes."""
+    begun = EPOCH_NS + np.cumsum(np.random.default_rng(9).exponential(10, 600) * 1e9).astype(np.int64)
+    begun[300:] += 300 * SECOND
+    return TraceSet.from_spans(spans(600, start_ns=begun, end_ns=begun + MS))
+
+
+def cut_documents():
+    """Segment documents of a line each: one near 64 kB, twelve with as many subsegments as an SDK keeps."""
+    sizes = [100] * 12 + [60 + at % 40 for at in range(60)]
+    lines = [document(at + 1, below=n) for at, n in enumerate(sizes)]
+    return tk.read("\n".join([*lines, document(99, size=63_000), document(98, size=200)]).encode())
+
+
+def cut_traces():
+    """Traces that pile up at 60 spans, of which some are in progress."""
+    sizes = np.array([60] * 20 + [10 + at % 40 for at in range(180)])
+    at, place = np.repeat(np.arange(200), sizes), np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    frame = spans(
+        len(at),
+        trace_id=np.array(trace_ids(200))[at],
+        start_ns=EPOCH_NS + at * SECOND,
+        end_ns=EPOCH_NS + at * SECOND + MS,
+    )
+    frame["span_id"] = [f"{one + 1:016x}" for one in place]
+    frame["parent_span_id"] = [f"{one:016x}" if one else None for one in place]
+    frame["in_progress"] = (at % 20 == 3) & (place == 0)
+    frame["end_ns"] = frame["end_ns"].astype("Int64").mask(frame["in_progress"])
+    return TraceSet.from_spans(frame).with_weights(np.where(np.arange(200) % 3 == 0, 4.0, 1.0))
+
+
+def ids_in_names():
+    """Span names with an id each, two services, and values that look like personal data."""
+    frame = spans(1600, service_name=np.where(np.arange(1600) % 4 == 0, "cart", "shop"))
+    frame["name"] = [f"GET /orders/{1_000_000 + at}" if at % 2 else "GET /" for at in range(1600)]
+    frame["attributes.user.id"] = [f"u-{at * 7919 % 900}" for at in range(1600)]
+    frame["attributes.mail"] = [f"jo{at % 300}@example.org" for at in range(1600)]
+    return TraceSet.from_spans(frame)
+
+
+def growing_operation():
+    """One of ten operations has a new value of a key in every span."""
+    at = np.arange(4000)
+    frame = spans(4000, name=[f"GET /{'abcdefghij'[one % 10]}" for one in at])
+    frame["attributes.http.route"] = [f"/{'abcdefghij'[one % 10]}" for one in at]
+    frame["attributes.http.request.method"] = "GET"
+    frame["attributes.app.cart"] = [f"c{one}" if one % 10 == 3 else "same" for one in at]
+    return TraceSet.from_spans(frame)
+
+
+WORLDS = {
+    "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
+    "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
+    "a drift": (functools.partial(hosts, drift_ppm=100), {"clock.drift": "warning"}),
+    "a step": (functools.partial(hosts, step_ns=20 * MS), {"clock.drift": "warning"}),
+    "a cycle of hosts": (cycle, {"clock.cycle": "warning"}),
+    "late hosts": (late_hosts, {"time.order": "failed"}),
+    "lost server spans": (lossy, {"complete.rpc": "warning"}),
+    "lost context": (broken, {"propagation.break": "failed", "complete.rpc": "warning", "propagation.retry": "ok"}),
+    "an unnamed peer": (unnamed, {"propagation.break": "failed"}),
+    "skewed clocks": (
+        functools.partial(apart, {"gw": 0, "svc": 30 * MS, "far": 2 * SECOND}),
+        {"propagation.break": "ok"},
+    ),
+    "retries": (attempts, {"propagation.retry": "warning", "propagation.break": "not_assessable"}),
+    "a zone that is down": (zone_down, {"gap.orphans": "warning", "gap.silence": "ok"}),
+    "parents missing everywhere": (unseen_parents, {"gap.orphans": "warning"}),
+    "a whole recording": (lambda: TraceSet.from_spans(shop()[0]), {"gap.orphans": "ok", "gap.silence": "ok"}),
+    "a silence": (silent, {"gap.silence": "warning", "gap.orphans": "not_assessable"}),
+    "documents cut by X-Ray": (cut_documents, {"partial": "warning"}),
+    "traces cut by a limit": (cut_traces, {"partial": "warning"}),
+    "span names with ids": (ids_in_names, {"cardinality": "warning"}),
+    "names of one operation": (growing_operation, {"cardinality": "warning"}),
+    "few names": (lambda: TraceSet.from_spans(spans(1500)), {"cardinality": "ok"}),
+    "failures": (functools.partial(attempts, again=False), {"propagation.retry": "ok"}),
+}
+
+
+@functools.cache
+def world(name):
+    return WORLDS[name][0]()
+
+
+@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_fault_is_found_in_parts_as_in_memory(name, count, tmp_path):
+    traces, wanted = world(name), WORLDS[name][1]
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    checks = list(wanted)
+    found, expected = (tk.quality(each, checks=checks) for each in (store, traces))
+    agree(found, expected)
+    assert {one.check: one.status for one in found} == wanted
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_collection_gaps_of_parts_are_those_of_the_whole(count, tmp_path):
+    traces = world("a silence")
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    found, expected = (tk.collection_gaps(each) for each in (store, traces))
+    same(found.table, expected.table)
+    same(found.gaps, expected.gaps)
+    assert found.gaps["kind"].tolist() == ["silence"]
+    assert found.headlines == expected.headlines
+    with pytest.raises(ValueError, match="expected no requests= with a store"):
+        tk.collection_gaps(store, requests=pd.DataFrame({"time": ["2026-01-01 00:00"], "count": [1]}))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SETS if name not in {"empty", "wide trace", "deep trace", "beyond all durations"}]
+)
+def test_hostile_sets_are_answered_as_in_memory(name, tmp_path):
+    traces = SETS[name]()
+    store = split(traces, tmp_path / "a.parquet", 3)
+    found = [one for one in tk.quality(store, on=1) if one.check != "not_made"]
+    names = {one.check for one in found}
+    agree(found, [one for one in tk.quality(traces) if one.check in names])
+    split_requests = ["patterns.missing_spans", "patterns.lost_context"]
+    agree(*(tk.patterns(each, checks=split_requests) for each in (store, traces)))
+
+
+def test_parts_without_a_trace_are_answered_as_in_memory(tmp_path):
+    """Conditions leave traces in one part, or in none."""
+    traces = world("lost context")
+    store = split(traces, tmp_path / "a.parquet", 5)
+    for condition in (f"trace_id == '{traces.trace_ids[0]}'", "duration_ns < 0"):
+        found = [one for one in tk.quality(store.where(condition), on=1) if one.check != "not_made"]
+        names = {one.check for one in found}
+        agree(found, [one for one in tk.quality(traces.where(condition)) if one.check in names])
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_costs_of_parts_are_those_of_the_whole(count, tmp_path):
+    frame, requests = minutes_of(np.random.default_rng(3), share=0.2, lost=slice(30, 40), loss=-1.5)
+    traces = TraceSet.from_spans(frame)
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    prices = {"recorded": 5e6, "budget": 1e9, "incident": 20}
+    for given in ({"requests": requests}, {}):
+        found, expected = (tk.quality(each, prices=prices, checks=["cost"], **given) for each in (store, traces))
+        agree(found, expected)
+        assert ("Sampling surge from" in found[0].headline) == bool(given)
+        assert "incident" in found[0].headline
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_cold_starts_of_parts_are_compared_with_the_log(count, tmp_path):
+    traces = functions(400, 60).with_weights(np.where(np.arange(400) < 60, 1.0, 4.0))
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    found, expected = (
+        tk.quality(each, log=invocations(4000, 120), checks=["coldstart.bias"]) for each in (store, traces)
+    )
+    agree(found, expected)
+    assert found[0].status == "warning"
+    assert "with weights" in found[0].headline
+
+
+def test_many_distinct_values_are_counted_in_a_limited_state(tmp_path):
+    """12,000 values: a random share of them is kept, the same in any number of parts."""
+    frame = spans(20_000)
+    frame["attributes.request.id"] = [f"r{at % 12_000}" for at in range(20_000)]
+    traces = TraceSet.from_spans(frame)
+    expected = tk.quality(traces, checks=["cardinality"])[0].evidence.iloc[0]
+    assert expected[["row_count", "distinct_count"]].tolist() == [20_000, 12_000]
+    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 7)]
+    one, seven = (tk.quality(store, checks=["cardinality"], on=1) for store in stores)
+    agree(one, seven)
+    row = seven[0].evidence.iloc[0]
+    assert row["row_count"] == 20_000
+    assert row["distinct_count"] == pytest.approx(12_000, rel=0.08)
+    assert row["distinct_count"] != 12_000, "the guard: a share of the values is kept"
+    assert row["low"] < expected["new_ratio"] < row["high"]
+    assert row["high"] - row["low"] > expected["high"] - expected["low"]
+    assert row["entropy_bits"] == pytest.approx(expected["entropy_bits"], rel=0.05)
+    assert row[["key", "status"]].tolist() == expected[["key", "status"]].tolist()
+    state = VALUES.limit(VALUES.state(Case(traces, known={})))
+    assert len(state.value) < 5_000

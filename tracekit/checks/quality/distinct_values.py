@@ -1,0 +1,242 @@
+"""Distinct values of attributes by key, service and operation, of all parts together, in a limited state."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from tracekit.attributes import Codes, text_hashes, texts_of
+from tracekit.checks.merged import Merged
+from tracekit.schema import ValueType
+from tracekit.stats.grouping import dense_codes, group_codes, group_labels, sum_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+
+NAME, OPERATION = "span name", "operation from url.full"
+_OWNER: Final = ["key", "service_name"]
+_KEYS: Final = [*_OWNER, "operation"]
+_MOST_VALUES: Final = 4096  # of a key and service, with operations
+_BITS: Final = 64
+_SAMPLE: Final = 300
+_ID_KEY: Final = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECASE)
+
+
+class Use(NamedTuple):
+    """Values of keys by service and operation, one entry each, with their number of occurrences."""
+
+    texts: Callable[[Array], list[str]]
+    key: Array
+    names: list[str]
+    indexed: Array
+    service: Array
+    operation: Array
+    value: Array
+    times: Array
+
+
+@dataclass(frozen=True)
+class Values:
+    """Occurrences of values by key, service and operation.
+
+    Parameters
+    ----------
+    keys
+        ``key``, ``service_name`` and ``operation`` of each group, None where missing.
+    row_count
+        Number of occurrences of each group, also of values that are not kept.
+    group, value, times
+        One entry per kept value of a group: the group, a number of the value, and its occurrences.
+    level
+        By group: of its key and service those values are kept whose hash is below ``2 ** (64 - level)``: all, if 0.
+    indexed
+        Keys that backends index.
+    """
+
+    keys: dict[str, Array]
+    row_count: Array
+    group: Array
+    value: Array
+    times: Array
+    level: Array
+    indexed: frozenset[str]
+
+    @property
+    def owner(self) -> Array:
+        """Number of the key and service of each group."""
+        return group_labels(self.keys, _OWNER, len(self.row_count))[0]
+
+    def plus(self, other: Values) -> Values:
+        """Return those of two parts."""
+        both = {name: np.concatenate([self.keys[name], other.keys[name]]) for name in _KEYS}
+        number, keys = group_labels(both, _KEYS, len(self.row_count) + len(other.row_count))
+        groups = int(number.max(initial=-1)) + 1
+        row_count, level = np.zeros((2, groups), np.int64)
+        np.add.at(row_count, number, np.append(self.row_count, other.row_count))
+        group = number[np.append(self.group, other.group + len(self.row_count))]
+        value, times = np.append(self.value, other.value), np.append(self.times, other.times)
+        order = np.lexsort((value, group))
+        is_new = np.append(True, (np.diff(group[order]) != 0) | (np.diff(value[order]) != 0))[: len(order)]
+        entry = np.cumsum(is_new) - 1
+        first = order[is_new]
+        times = sum_by(entry, times[order], len(first)).astype(np.int64)
+        np.maximum.at(level, number, np.append(self.level, other.level))
+        found = Values(keys, row_count, group[first], value[first], times, level, self.indexed | other.indexed)
+        return found.limited()
+
+    def limited(self) -> Values:
+        """Return those of a part of a store, with a limited number of values of each key and service."""
+        owner = self.owner
+        level = np.zeros(int(owner.max(initial=-1)) + 1, np.int64)
+        np.maximum.at(level, owner, self.level)
+        mine = owner[self.group]
+        kept = self.value <= _largest(level)[mine]
+        many = np.bincount(mine[kept], minlength=len(level))
+        for one in np.flatnonzero(many > _MOST_VALUES):
+            beyond = int(np.partition(self.value[kept & (mine == one)], _MOST_VALUES)[_MOST_VALUES])
+            level[one] = _BITS + 1 - beyond.bit_length()
+        kept = self.value <= _largest(level)[mine]
+        return replace(self, group=self.group[kept], value=self.value[kept], times=self.times[kept], level=level[owner])
+
+
+def _largest(level: Array) -> Array:
+    """Return the largest hash that is kept at each level."""
+    return np.array([2 ** (_BITS - one) - 1 for one in level.tolist()], np.uint64)
+
+
+def uses(case: Case) -> list[Use]:
+    """Return the number of occurrences of each value of span names and attributes."""
+    columns = case.traces.columns
+    kv, attributes = columns.kv, columns.attributes
+    every = np.arange(len(columns.spans))
+    names = [_one(case, NAME, every, Codes(columns.spans.name, columns.names))]
+    operation, source = (case.traces.codes(column) for column in ("operation", "operation_source"))
+    paths = np.flatnonzero(np.isin(source.codes, [code for code, key in enumerate(source.labels) if key == "url.full"]))
+    if len(paths):
+        names.append(_one(case, OPERATION, paths, operation))
+    if not len(kv.keys):
+        return names
+    id_keys = np.array([bool(_ID_KEY.search(key)) for key in kv.keys], bool)
+    is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
+    row = np.repeat(every, np.diff(attributes.offsets))
+    chosen = np.flatnonzero(is_label[attributes.codes])
+    found = _counted(case, row[chosen], attributes.codes[chosen].astype(np.int64))
+    value = found[2]
+    indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
+    return [*names, Use(partial(texts_of, kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
+
+
+def _one(case: Case, key: str, rows: Array, column: Codes) -> Use:
+    """Return the number of occurrences of each value of one column, which backends index."""
+    counted = _counted(case, rows, column.codes[rows].astype(np.int64))
+    return Use(column.texts, np.zeros(len(counted[0]), np.int64), [key], np.array([True]), *counted)
+
+
+def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
+    """Return service, operation, value and count of every combination of them."""
+    service, operation = (case.traces.codes(name) for name in ("service_name", "operation"))
+    size, many = len(operation.labels) + 1, int(value.max(initial=0)) + 1
+    place = (service.codes[row].astype(np.int64) + 1) * size + operation.codes[row] + 1
+    places, code = np.unique(place, return_inverse=True)
+    pair, often = np.unique(code * many + value, return_counts=True)
+    place = places[pair // many] if len(pair) else pair
+    return place // size - 1, place % size - 1, pair % many, often
+
+
+def _values(case: Case) -> Values:
+    """Return the values of a part, numbered by a hash of their texts; in memory, as they are numbered there."""
+    found = [_of_use(case, use) for use in case.result(uses)]
+    keys = {name: np.concatenate([one.keys[name] for one in found]) for name in _KEYS}
+    begin = np.cumsum([0, *(len(one.row_count) for one in found)])
+    group = np.concatenate([one.group + first for one, first in zip(found, begin, strict=False)])
+    value, times = (np.concatenate([getattr(one, name) for one in found]) for name in ("value", "times"))
+    row_count = np.concatenate([one.row_count for one in found])
+    indexed = frozenset[str]().union(*(one.indexed for one in found))
+    return Values(keys, row_count, group, value, times, np.zeros(len(row_count), np.int64), indexed)
+
+
+def _of_use(case: Case, use: Use) -> Values:
+    """Return the values of some keys."""
+    service, operation = (case.traces.codes(name).labels for name in ("service_name", "operation"))
+    columns = {"key": (use.key, use.names), "service_name": (use.service, service)}
+    group, keys = group_codes(columns | {"operation": (use.operation, operation)}, len(use.key))
+    groups = int(group.max(initial=-1)) + 1
+    rows = np.bincount(group, use.times, groups).astype(np.int64)
+    value = use.value.astype(np.uint64) if case.known is None else _hashes(use, use.value)
+    indexed = frozenset(use.names[at] for at in np.unique(use.key) if use.indexed[at])
+    return Values(keys, rows, group, value, use.times.astype(np.int64), np.zeros(groups, np.int64), indexed)
+
+
+def _hashes(use: Use, value: Array) -> Array:
+    """Return a hash of the text of each value."""
+    code, distinct = dense_codes(value, int(value.max(initial=-1)) + 1)
+    return text_hashes(Codes(code, use.texts(distinct)))
+
+
+VALUES: Final[Merged[Values]] = Merged(_values, Values.plus, limit=Values.limited)
+
+
+class Place(NamedTuple):
+    """A key of a service, or of an operation of it; None without a name, or for all operations."""
+
+    key: str
+    service_name: str | None
+    operation: str | None
+    is_operation: bool
+
+
+@dataclass(frozen=True)
+class _TextsOf:
+    """Returns the texts of some values of keys: those with the least hashes, a random sample of all."""
+
+    places: tuple[Place, ...]
+
+    def __call__(self, case: Case) -> tuple[dict[int, str], ...]:
+        """Return those of a part, by hash."""
+        return tuple(self._texts(case, place) for place in self.places)
+
+    def _texts(self, case: Case, place: Place) -> dict[int, str]:
+        """Return those of one key."""
+        services, operations = ([*case.traces.codes(name).labels, None] for name in ("service_name", "operation"))
+        found: dict[int, str] = {}
+        for use in case.result(uses):
+            if place.key not in use.names or place.service_name not in services:
+                continue
+            mine = use.key == use.names.index(place.key)
+            mine &= use.service == _code(services, place.service_name)
+            if place.is_operation:
+                is_there = place.operation in operations
+                mine &= (use.operation == _code(operations, place.operation)) if is_there else False
+            value = np.unique(use.value[mine])
+            hashes = _hashes(use, value)
+            least = np.argsort(hashes, kind="stable")[:_SAMPLE]
+            found |= dict(zip(hashes[least].tolist(), use.texts(value[least]), strict=True))
+        return _least(found)
+
+
+def _code(labels: list[str | None], label: str | None) -> int:
+    """Return the number of a label, -1 for a missing one."""
+    return -1 if label is None else labels.index(label)
+
+
+def _least(texts: dict[int, str]) -> dict[int, str]:
+    """Return the texts with the least hashes."""
+    return dict(sorted(texts.items())[:_SAMPLE])
+
+
+def _both(first: tuple[dict[int, str], ...], second: tuple[dict[int, str], ...]) -> tuple[dict[int, str], ...]:
+    """Return the texts of two parts."""
+    return tuple(_least(one | other) for one, other in zip(first, second, strict=True))
+
+
+def some_texts(case: Case, places: tuple[Place, ...]) -> list[list[str]]:
+    """Return up to 300 values of each key, chosen at random: by hash, so that they are the same in any parts."""
+    merged: Merged[tuple[dict[int, str], ...]] = Merged(_TextsOf(places), _both)
+    return [list(texts.values()) for texts in case.result(merged)]

@@ -1,0 +1,46 @@
+"""Calls that are applied to each part of a store when it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tracekit.schema import Quality
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Step(NamedTuple):
+    """A call that is applied to each part when it is read: a method, and its arguments."""
+
+    method: str
+    arguments: tuple[Any, ...]
+
+
+def applied(found: TraceSet, steps: tuple[Step, ...]) -> TraceSet:
+    """Return traces of a part after some calls."""
+    for method, arguments in steps:
+        found = _OWN[method](found, *arguments) if method in _OWN else getattr(found, method)(*arguments)
+    return found
+
+
+def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:
+    """Return the traces of a part whose root starts in a window, which may contain none of them."""
+    root = traces.forest.root_row
+    begun, is_known = traces.columns.spans.start_ns[root], (traces.columns.spans.quality[root] & Quality.NO_START) == 0
+    return traces.where((is_known & (begun >= low) & (begun < high))[traces.forest.trace])
+
+
+def _scaled(traces: TraceSet, factor: float) -> TraceSet:
+    """Return traces with their known weights multiplied."""
+    weights = traces.weights.scaled(factor)
+    return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
+
+
+def _kept(traces: TraceSet, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
+    """Return the traces that a function chooses."""
+    return choose(traces)
+
+
+_OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_scaled": _scaled, "_kept": _kept}
