@@ -93,8 +93,8 @@ def compare(
 
     Traces are taken to be independent.  Where load comes in bursts, neighbouring requests are slow together and the
     limits are too narrow: of 30 pairs of equal recordings with a fifth of the requests in bursts of 20, 19 had a row
-    that is significant, of 30 without bursts none.  The first screen of ``tk.investigate`` also compares a regression
-    with the variation between stretches of time.
+    that is significant, of 30 without bursts none.  ``tk.investigate`` and the report also compare a regression with
+    the variation between stretches of time, and give no warning where that is as large.
 
     Calls per second and ``rate_factor`` are not tested: two windows have different traffic for many reasons, and the
     limits assume that requests arrive independently.
