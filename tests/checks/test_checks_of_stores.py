@@ -83,6 +83,46 @@ def test_the_order_of_parts_does_not_matter(tmp_path_factory, count, seed, order
         agree(run_check(check, Case(shuffled)), run_check(check, Case(traces)))
 
 
+@pytest.mark.parametrize("kind", ["random", "serial", "one instant", "short"])
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_ids_of_parts_are_tested_in_the_order_of_time(kind, count, tmp_path):
+    rng = np.random.default_rng(count)
+    low = rng.integers(1, 2**63, 1500)
+    low = np.sort(low % 2**48) if kind == "serial" else low
+    start = np.full(1500, 10**18) if kind == "one instant" else 10**18 + np.arange(1500) * 10**6
+    high = np.zeros(1500, np.int64) if kind == "short" else rng.integers(1, 2**63, 1500)
+    ids = [f"{a:016x}{b:016x}" for a, b in zip(high, low, strict=True)]
+    frame = {"trace_id": ids, "span_id": [f"{n + 1:016x}" for n in range(1500)], "service_name": "a", "name": "b"}
+    traces = tk.TraceSet.from_spans(pd.DataFrame(frame | {"start_ns": start, "end_ns": start + 1000}))
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    (check,) = (check for check in CHECKS if check.name == "id.random")
+    found, expected = (run_check(check, Case(each)) for each in (store, traces))
+    agree(found, expected)
+    assert found[0].status == ("measured" if kind == "serial" else "ok")
+    assert ("each ID resembles the previous one" in found[0].headline) == (kind == "serial")
+    assert ("64-bit IDs" in found[0].headline) == (kind == "short")
+
+
+@pytest.mark.parametrize("counted", ["by status", "all", "nothing"])
+@pytest.mark.parametrize("weight", ["equal", "unequal", "without failures"])
+@pytest.mark.parametrize("count", [1, 7])
+def test_failing_traces_of_parts_are_compared_with_failing_requests(traces, counted, weight, count, tmp_path):
+    some = traces.with_weights(4.0) if weight == "equal" else traces
+    if weight == "without failures":
+        well = np.array(traces.trace_ids)[~Case(traces).failed]
+        some = tk.TraceSet.from_spans(traces.spans[traces.spans["trace_id"].isin(well)]).with_weights(4.0)
+    begin = traces.spans["start_time"].min().floor("min")
+    rows = pd.DataFrame({"time": [begin] * 2, "end": begin + pd.Timedelta("1h"), "status": ["200", "500"]})
+    by_status = rows.assign(count=[4000, 900])
+    requests = {"by status": by_status, "all": by_status.drop(columns="status").iloc[:1], "nothing": None}[counted]
+    store = split(some, tmp_path / "a.parquet", count, seed=count)
+    (check,) = (check for check in CHECKS if check.name == "capture.errors")
+    found, expected = (run_check(check, build_case(each, requests=requests)) for each in (store, some))
+    agree(found, expected)
+    assert found[0].status != "not_assessable"
+    assert bool(found[0].exemplars) == (weight != "without failures")
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_thresholds_of_parts(count, tmp_path):
     traces = damaged()

@@ -238,7 +238,7 @@ CHECKS: Final = (
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
     Check("rate.configured", "sampling", ("rules",), configured_rate, whole=_JOINED),
     Check("coverage.funnel", "sampling", ("requests",), funnel, by_parts=True),
-    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True, whole=_JOINED),
+    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True, by_parts=True),
     Check("absence", "sampling", ("weights",), absence, by_parts=True),
     Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True, by_parts=True),
     Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, whole=_DISTINCT),
@@ -258,7 +258,7 @@ CHECKS: Final = (
     Check("pull.truncation", "sampling", (), pull_truncation, weakens=True, by_parts=True),
     Check("paths.unseen", "sampling", (), unseen_paths, by_parts=True),
     Check("calibrate", "sampling", ("requests",), calibration, whole=_JOINED),
-    Check("id.random", "sampling", (), id_randomness, whole=_ORDER),
+    Check("id.random", "sampling", (), id_randomness, by_parts=True),
     Check("id.forensic", "sampling", (), id_forensics, whole="it needs the ids of all traces, sorted"),
     Check("ingest.horizon", "sampling", ("received",), late_traces, whole=_JOINED),
 )

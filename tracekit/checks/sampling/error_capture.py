@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.weights_used import weights_needed
+from tracekit.checks.merged import Merged
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
@@ -19,8 +20,10 @@ from tracekit.weights.log_strata import held_traces
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding, Status
+    from tracekit.schema import Array
 
 CHECK, _SUBJECT = "capture.errors", "Error capture"
+_SHOWN = 5
 _SERVER_ERROR = "5xx"
 
 
@@ -30,12 +33,14 @@ def error_capture(case: Case) -> list[Finding]:
     M2a, failing over all traces, is the error rate of a dashboard; M2b is captured over all failing requests.  Log:
     joined by trace ID, no interval for this window.  Counts: n over N of status 5xx, share interval.  Traces alone: k
     failing ones kept with probability p, K failing in total; the number of failing requests has the exact limits ``k +
-    NB`` of a thinned count, never below K; with unequal probabilities the Horvitz-Thompson total.  Assumes the same
-    definition of error on both sides.  Responses of the load balancer itself (``HTTPCode_ELB_5XX``, log entries without
-    ``target_status``) are not errors of a service and are counted separately; requests that it had forwarded may still
-    have a trace, and their number is reported.  Source: M2, F2.
+    NB`` of a thinned count, never below K; with unequal probabilities the Horvitz-Thompson total.  Of a store, the
+    parts give the distinct probabilities of failing traces (at most 16 bytes each).  Assumes the same definition of
+    error on both sides.  Responses of the load balancer itself (``HTTPCode_ELB_5XX``, log entries without
+    ``target_status``) are not errors of a service and are counted separately; requests that it had forwarded may
+    still have a trace, and their number is reported.  Source: M2, F2.
     """
-    recorded = int(case.failed.sum())
+    failing = case.result(_FAILING)
+    recorded = failing.recorded
     if case.log is not None and {"trace_id"} <= set(case.log) and "status_class" in log_columns(case.log):
         return [_by_log(case)]
     if not case.counts_needed and case.counts is not None and "status_class" in case.counts.dimensions:
@@ -43,22 +48,47 @@ def error_capture(case: Case) -> list[Finding]:
     if weights_needed(case):
         missing = "request counts by status, a log, or " + weights_needed(case)
         return [not_assessable(CHECK, _SUBJECT, missing)]
-    base = case.base
-    pi = case.probability[base]
-    kept = int(case.failed[base].sum())
-    if np.allclose(pi, pi[0], 1e-9, 0):
-        low, high = thinned_count(kept, float(pi[0]), confidence=case.confidence)
-        all_errors = kept / float(pi[0])
+    used, kept = case.result(WEIGHTS_USED), int(failing.often.sum())
+    if np.isclose(used.least, used.most, 1e-9, 0):
+        low, high = thinned_count(kept, used.least, confidence=case.confidence)
+        all_errors = kept / used.least
     else:
-        total = weighted_total(pi, case.failed[base], confidence=case.confidence)
+        total = weighted_total(np.repeat(failing.probability, failing.often), np.ones(kept), confidence=case.confidence)
         all_errors, low, high = total.value, int(total.low), int(np.ceil(total.high))
     all_errors, low, high = max(all_errors, recorded), max(low, recorded), max(high, recorded)
     if not all_errors:
-        seen = plural(len(case.traces), "trace")
+        seen = plural(used.totals.trace_count, "trace")
         text = f"{_SUBJECT}: no failing request in {seen}; up to {count(high)} may be unrecorded."
         row = pd.DataFrame({"captured": [0], "errors": 0.0, "errors_low": low, "errors_high": high})
         return [finding(CHECK, "measured", text, row, assumptions=_ASSUMED, is_critical=False)]
     return [_finding(case, recorded, all_errors, (recorded / high, recorded / low if low else 1.0), "an estimated ")]
+
+
+class _Failing(NamedTuple):
+    """Failing traces: number, distinct probabilities of those in the sample and how often each, and the first IDs."""
+
+    recorded: int
+    probability: Array
+    often: Array
+    examples: tuple[str, ...]
+
+    def plus(self, other: _Failing) -> _Failing:
+        """Return those of two parts."""
+        distinct, at = np.unique(np.concatenate([self.probability, other.probability]), return_inverse=True)
+        often = np.zeros(len(distinct), np.int64)
+        np.add.at(often, at, np.concatenate([self.often, other.often]))
+        examples = tuple(sorted(self.examples + other.examples)[:_SHOWN])
+        return _Failing(self.recorded + other.recorded, distinct, often, examples)
+
+
+def _failing(case: Case) -> _Failing:
+    """Return the failing traces of a part."""
+    distinct, often = np.unique(case.probability[case.base & case.failed], return_counts=True)
+    first = tuple(case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:_SHOWN])
+    return _Failing(int(case.failed.sum()), distinct, often, first)
+
+
+_FAILING: Final[Merged[_Failing]] = Merged(_failing, _Failing.plus)
 
 
 _ASSUMED = ("the same definition of error on both sides", "errors do not stop the exporter")
@@ -148,10 +178,11 @@ def _finding(
     table = pd.DataFrame(
         {"captured": [captured], "errors": errors, "estimate": share, "estimate_low": limits[0], "estimate_high":
         limits[1],
-         "failing_traces": int(case.failed.sum()), "trace_count": len(case.traces),
+         "failing_traces": case.result(_FAILING).recorded,
+         "trace_count": case.result(WEIGHTS_USED).totals.trace_count,
          "balancer_errors": balancer.errors, "balancer_passed_on": balancer.passed_on, "status": status}
     )  # fmt: skip
-    exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:5]]
+    exemplars = case.result(_FAILING).examples
     remedy = (
         "Add a tail-sampling policy that keeps failing traces, or raise the sampling rate."
         if status == "failed"
