@@ -153,9 +153,9 @@ class Distinct:
         doubles[kinds == ValueType.DOUBLE] = list(map(float, learned["doubles"]))
         return np.frombuffer(learned["integer"], np.int64), doubles
 
-    def _alone(self, raw: bytes, code: int) -> int:
-        """Return the builder's code of any attribute; -1 for one that has to be reported."""
-        raise NotImplementedError
+    def _alone(self, raw: bytes, code: int) -> int:  # noqa: ARG002 - for formats with more forms of attributes
+        """Return the builder's code of an attribute of any other form; -1, so that it is handed back, without any."""
+        return HANDED_BACK
 
     # ---------------------------------------------------------------- rows
 
