@@ -18,7 +18,7 @@ from tracekit.errors import RenderError, TracekitError
 from tracekit.evidence.answer import as_text, fitted, item_of
 from tracekit.evidence.verdict import ruling
 from tracekit.investigation.investigate import investigate
-from tracekit.report.standard import reading
+from tracekit.report.printed_code import reading
 from tracekit.text import clean
 
 if TYPE_CHECKING:

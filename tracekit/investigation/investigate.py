@@ -19,7 +19,7 @@ from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.inputs import Inputs
 from tracekit.report.leaving import redacted_findings, redacted_lines
 from tracekit.report.sides import Sides
-from tracekit.report.standard import keep_names, read_by, read_together
+from tracekit.report.stores import keep_names, read_by, read_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
