@@ -2,8 +2,8 @@
 
 ``page`` renders and writes the file.  Custom sections: ``sections`` (order), ``chapters`` and ``parts`` (content),
 ``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
-sections of a set of traces: ``standard``; ``contents`` (for the template), ``shown_traces``, ``printed_code``, ``traffic``
-and ``stores`` (what is read together); made by ``latency_change``, ``critical_path``, ``input_data``,
+sections of a set of traces: ``standard``, ``contents`` (for the template), ``shown_traces``, ``printed_code``,
+``traffic`` and ``stores`` (what is read together), made by ``latency_change``, ``critical_path``, ``input_data``,
 ``services``, ``failures``, ``goals``, ``logs`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.
 ``policy``: security.  ``postmortem``, ``postmortem_markdown``: postmortems as pages and as Markdown.
 """
