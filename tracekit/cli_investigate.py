@@ -86,9 +86,6 @@ def investigate(
     options |= {"by_parts": by_parts, "dask": dask}
     before = read_side(baseline, **options) if baseline else None
     traces = read_recording(files, **options)
-    if postmortem is not None and any(isinstance(side, tk.TraceStore) for side in (traces, before)):
-        message = "expected traces in memory for a postmortem, found a store: use --sample-spans"
-        raise typer.BadParameter(message, param_hint="--postmortem")
     counts = tk.read_requests(requests).counts if requests else None
     try:
         found = tk.investigate(

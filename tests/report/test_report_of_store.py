@@ -292,10 +292,6 @@ def test_a_period_of_a_store(traces, tmp_path):
 
 def test_what_a_store_does_not_have_is_refused(traces, tmp_path):
     store = split(traces, tmp_path / "a.parquet", 2)
-    with pytest.raises(ValueError, match="expected no logs= with a store"):
-        tk.report(store, tmp_path / "r.html", logs=[])
-    with pytest.raises(ValueError, match="expected no logs= with a store"):
-        tk.report(traces, tmp_path / "r.html", baseline=store, logs=[])
     with pytest.raises(RenderError, match="expected traces in memory to embed, found a store"):
         tk.report(traces, tmp_path / "r.html", baseline=store, embed=True)
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.report, found list"):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.logs.result import Logs
+    from tracekit.checks.logs.stored import StoredLogs
     from tracekit.parts import Parts
     from tracekit.redaction.policy import Policy
     from tracekit.weights.ingestion_horizon import IngestionHorizon
@@ -71,6 +72,8 @@ class Case(CountedRequests):
         Case of the baseline; None without one.
     logs
         Log lines joined with the traces, compared with those of the baseline; None without a log.
+    stored_logs
+        What was joined with a store; None with traces in memory.
     deployments
         Deployments, as for ``timeline``; None for those in ``service.version``.
     recording
@@ -98,6 +101,7 @@ class Case(CountedRequests):
     weights_call: str = ""
     baseline: Case | None = None
     logs: Logs | None = None
+    stored_logs: StoredLogs | None = None
     deployments: Any = None
     policy: Policy | None = None
     recording: TraceSet | Parts | None = None
@@ -148,11 +152,10 @@ class Case(CountedRequests):
     @cached_property
     def weighted(self) -> Case:
         """The case with weights from rules, log and trace ids for traces that have none yet."""
-        if self.is_stored:
-            return self  # weights that need all traces at once are resolved before
-        own = self.traces.weights
-        if self.rules is not None and self.rules.tail:
-            own = own.refused(own.is_from(*MARKS), "")
+        is_tail = self.rules is not None and bool(self.rules.tail)
+        if not isinstance(self.source, TraceSet):  # weights that need all traces at once are resolved before
+            return replace(self, source=self.source.kept(_without_marks)) if is_tail else self
+        own = (_without_marks(self.source) if is_tail else self.source).weights
         if own.known.all():
             return self
         found, obstacles = resolve_weights(self.traces, Evidence(self.rules, self.log))
@@ -218,11 +221,18 @@ def check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
         raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")
 
 
+def _without_marks(traces: TraceSet) -> TraceSet:
+    """Return traces without weights from marks, which a tail sampler behind them makes wrong."""
+    own = traces.weights
+    weights = own.refused(own.is_from(*MARKS), "")
+    return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
+
+
 def _weights_call(weights: Weights) -> str:
     """Return the call that sets resolved weights; empty if some are unknown or all are 0."""
     if not weights.known.all() or not weights.value.any():
         return ""
-    source = "log" if LOG in weights.sources else "rules" if is_from_rules(weights) else '"auto"'
+    source = "log" if LOG in weights.sources else "rules" if is_from_rules(weights.sources) else '"auto"'
     return f"with_weights({source})"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.partials import in_memory
+from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.schema import ParentState
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.text import round_ratio
@@ -17,11 +17,12 @@ from tracekit.weights.known import BEYOND, NOT_SAMPLED
 from tracekit.weights.trace_state import probabilities
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.parts import Parts
     from tracekit.stats.intervals import Ratio
-    from tracekit.weights.known import Weights
 
 
 @dataclass(frozen=True)
@@ -113,18 +114,33 @@ class SampledTraces:
         """Whether every trace has the same known probability."""
         return bool(len(self.base) and self.base.all() and np.allclose(self.probability, self.probability[0], 1e-9, 0))
 
+    @cached_property
+    def _sources(self) -> tuple[str, ...]:
+        """Sources of the weights of all traces."""
+        return over_parts(self.source, _sources_of, _union).state
+
     @property
     def is_weighted_by_rules(self) -> bool:
         """Whether weights come from the rules and not from the traces."""
-        return is_from_rules(self.traces.weights)
+        return is_from_rules(self._sources)
 
     @cached_property
     def weights_source(self) -> str:
         """Sources of the weights."""
-        sources = self.traces.weights.sources
+        sources = self._sources
         return " and ".join(name for name in sources if name not in {NOT_SAMPLED, BEYOND}) or " and ".join(sources)
 
 
-def is_from_rules(weights: Weights) -> bool:
-    """Return whether some weights come from sampling rules."""
-    return any("tail policy" in name or name.startswith(("rule,", "x-ray rule,")) for name in weights.sources)
+def is_from_rules(sources: Iterable[str]) -> bool:
+    """Return whether some sources of weights are sampling rules."""
+    return any("tail policy" in name or name.startswith(("rule,", "x-ray rule,")) for name in sources)
+
+
+def _sources_of(traces: TraceSet) -> tuple[str, ...]:
+    """Return the sources of the weights of some traces."""
+    return tuple(traces.weights.sources)
+
+
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what either has."""
+    return tuple(dict.fromkeys(first + second))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
-from tracekit.investigation.story import story_of
+from tracekit.investigation.story import redacted_story, story_of
 from tracekit.investigation.verification import COLUMNS, Verification, differences
 from tracekit.report.goals import NO_GOALS
 from tracekit.report.inputs import NO_INPUTS, Inputs
@@ -186,10 +186,9 @@ class Investigation(Shown):
         ------
         RenderError
             If the folder does not exist, or the path is a folder; if the finished file contains a removed value; if the
-            template cannot be read or rendered; more than 25 MB of spans to embed.
+            template cannot be read or rendered; more than 25 MB of spans to embed, or a store.
         ValueError
-            Another suffix or length; a template for HTML; spans to embed in Markdown; a policy that cannot be used; an
-            investigation of a store.
+            Another suffix or length; a template for HTML; spans to embed in Markdown; a policy that cannot be used.
 
         Notes
         -----
@@ -288,11 +287,9 @@ class Investigation(Shown):
 
     @cached_property
     def story(self) -> Postmortem:
-        """The sections of a postmortem, made of findings; ``postmortem`` writes them.  ValueError for a store."""
-        if self._case.has_store:
-            message = "expected traces in memory for a postmortem, found a store"
-            raise ValueError(f"{message}; investigate a random sample of it: store.sample(spans=1_000_000).load()")
-        return story_of(self._case, self.findings, self.first_screen)
+        """The sections of a postmortem, made of findings; ``postmortem`` writes them."""
+        found = story_of(self._case, self.findings, self.first_screen)
+        return found if self._outgoing is None else redacted_story(found, self._outgoing)
 
     @property
     def standard(self) -> Standard:

@@ -26,6 +26,7 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
+    from tracekit.checks.logs.result import Logs
     from tracekit.checks.overview import Overview
     from tracekit.report.standard import Standard
     from tracekit.views.colours import Colours
@@ -73,13 +74,20 @@ def section_codes(standard: Standard) -> dict[str, str]:
     """Return the code that reproduces each section."""
     overlaid = {"latency": "tk.plot(tk.latency(traces), against=tk.latency(before))"} if standard.changes else {}
     if standard.case.logs is not None:
-        against = ", baseline=before" * (standard.changes is not None)
-        overlaid["logs"] = f"tk.logs(traces, {standard.case.logs.source_code}{against}).templates"
+        overlaid["logs"] = _logs_code(standard, standard.case.logs)
     answers = {answer.name: answer.code for answer in standard.answers}
     answers |= {name: goal.code for name, goal in standard.goals_shown.items()}
     return {
         section: standard.reading.before(code) for section, code in {**SECTION_CODES, **overlaid, **answers}.items()
     }
+
+
+def _logs_code(standard: Standard, logs: Logs) -> str:
+    """Return the code that shows the log lines; of a store, those of one of its traces."""
+    if standard.case.is_stored:
+        return f"tk.logs(traces.trace('{next(iter(logs.traces.trace_ids), '')}'), {logs.source_code}).lines"
+    against = ", baseline=before" * (standard.changes is not None and not standard.case.has_store)
+    return f"tk.logs(traces, {logs.source_code}{against}).templates"
 
 
 def _waits_shown(standard: Standard, trace_id: str, colours: Colours, shown: set[str]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from tracekit.report.logs import telling
 from tracekit.report.printed_code import Reading, made_by
 from tracekit.report.shown_traces import ShownTraces
 from tracekit.report.sides import Sides
-from tracekit.report.stores import keep_names, read_by, read_together
+from tracekit.report.stores import keep_names, read_by, read_together, with_lines, with_logs
 from tracekit.report.traffic import traffic_of
 from tracekit.text import plural
 from tracekit.traces import TraceSet
@@ -112,8 +112,6 @@ class Standard:
     def between(cls, sides: Sides, inputs: Inputs = NO_INPUTS, outgoing: Outgoing | None = None) -> Standard:
         """Return the standard report of two sides that may leave, with what was given beside them."""
         if not (isinstance(sides.traces, TraceSet) and isinstance(sides.baseline, TraceSet | None)):
-            if inputs.logs is not None:
-                raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
             return _of_store(sides, inputs, outgoing)
         shown = inputs.read() if outgoing is None else inputs.redacted(outgoing)
         joined = None if shown.logs is None else logs_of(sides.traces, shown.logs, baseline=sides.baseline)
@@ -328,6 +326,8 @@ def _of_store(sides: Sides, inputs: Inputs, outgoing: Outgoing | None) -> Standa
     policy = None if outgoing is None else outgoing.policy
     case = Case(traces, policy=policy, baseline=None if baseline is None else Case(baseline, policy=policy))
     sides = sides._replace(traces=traces, baseline=baseline, recording=recording)
+    inputs = with_lines(inputs, outgoing)
+    case = with_logs(case, inputs.logs)
     read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, inputs.goals)])
     if outgoing is not None:
         keep_names(case, outgoing)
