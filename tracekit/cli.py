@@ -212,8 +212,6 @@ def report(
     parts: dict[str, Any] = {"by_parts": by_parts, "dask": dask}
     before = read_side(baseline, **parts, **options) if baseline else None
     traces = read_recording(files, **parts, **options)
-    if logs and any(isinstance(side, tk.TraceStore) for side in (traces, before)):
-        raise typer.BadParameter("expected no log lines with a store that is read part by part", param_hint="--logs")
     try:
         if outgoing is not None:
             traces = outgoing.set_of(traces)

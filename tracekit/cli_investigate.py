@@ -77,16 +77,15 @@ def investigate(
     """
     policy = usable(redact, no_redact=no_redact)
     _check_postmortem(postmortem, template, length)
-    if embed_spans and output is None:
-        raise typer.BadParameter("spans are embedded in a report: give --output", param_hint="--embed-spans")
+    is_page = postmortem is not None and postmortem.suffix == ".html"
+    if embed_spans and output is None and not is_page:
+        message = "spans are embedded in HTML: give --output, or --postmortem with a .html file"
+        raise typer.BadParameter(message, param_hint="--embed-spans")
     deployments = deployments_of(deployment)
     options: dict[str, Any] = {"format": input_format, "weights": weights, "sample_spans": sample_spans}
     options |= {"by_parts": by_parts, "dask": dask}
     before = read_side(baseline, **options) if baseline else None
     traces = read_recording(files, **options)
-    if postmortem is not None and any(isinstance(side, tk.TraceStore) for side in (traces, before)):
-        message = "expected traces in memory for a postmortem, found a store: use --sample-spans"
-        raise typer.BadParameter(message, param_hint="--postmortem")
     counts = tk.read_requests(requests).counts if requests else None
     try:
         found = tk.investigate(
@@ -107,7 +106,8 @@ def investigate(
         typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained", err=as_json)
     if postmortem is not None:
         chosen = length or "full"
-        written = found.postmortem(postmortem, length=chosen, template=template, redact=policy)
+        more: dict[str, Any] = {"template": template, "redact": policy, "embed": embed_spans and is_page}
+        written = found.postmortem(postmortem, length=chosen, **more)
         typer.echo(f"{written}: postmortem, {chosen}", err=as_json)
     raise typer.Exit(HURT if fail and found.severity == "critical" else 0)
 

@@ -23,7 +23,7 @@ Redact = Annotated[
 ]
 NoRedact = Annotated[bool, typer.Option("--no-redact", help="Keep personal data and secrets in what is written.")]
 EmbedSpans = Annotated[
-    bool, typer.Option("--embed-spans", help="Also write the redacted inputs into the report, for tracekit verify.")
+    bool, typer.Option("--embed-spans", help="Also write the redacted inputs into the HTML files, for tracekit verify.")
 ]
 
 

@@ -37,6 +37,10 @@ class Parts(Protocol):
         """All services, which views give their colours."""
 
     @property
+    def redacted(self) -> pd.DataFrame:
+        """What was removed from it, as ``TraceSet.redacted``."""
+
+    @property
     def made(self) -> str:
         """The calls that open it."""
 

@@ -1,15 +1,22 @@
 """Investigations of stores: the same lines as of traces in memory, and the same silence where nothing is wrong."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 from investigation.worlds import incident, quiet
+from report.test_spans_inputs import lines_of
+from typer.testing import CliRunner
 
 import tracekit as tk
 from tests.checks.findings_alike import close, numbers, of
 from tests.loading.store.split_stores import split
+from tracekit.checks import drawn as drawing
 from tracekit.checks.registry import CHECKS
+from tracekit.cli import app
 
-MADE = {check.name for check in CHECKS if check.by_parts}
+MADE = {check.name for check in CHECKS if check.by_parts} - {"new_log_lines"}  # whose code is that of a store
 SAME = (
     "screen.headline", "screen.period", "screen.started", "screen.affected", "screen.changed", "screen.cause",
 )  # fmt: skip
@@ -91,16 +98,151 @@ def test_nothing_personal_is_in_the_report_of_an_investigation(tmp_path):
     assert tk.verify(page, stores[1], baseline=stores[0]).is_verified
 
 
-def test_what_needs_all_traces_is_refused_or_named(tmp_path):
+def test_what_needs_all_traces_is_named(tmp_path):
     before, now = quiet(np.random.default_rng(9), n=60)
     stores = stored((before, now), tmp_path, 2)
-    with pytest.raises(ValueError, match=r"expected no logs= with a store, found some; investigate store\.sample"):
-        tk.investigate(stores[1], logs=[])
-    with pytest.raises(ValueError, match="expected no rules= with a store"):
-        tk.investigate(now, stores[0], rules={})
     case = tk.investigate(stores[1], stores[0], steps=["changes"])
     assert numbers(next(one for one in case.findings if one.check == "not_made"))["checks"] == ["queries"]
-    with pytest.raises(ValueError, match="expected traces in memory for a postmortem, found a store"):
-        case.postmortem(tmp_path / "p.html")
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.investigate, found list"):
         tk.investigate([now])
+
+
+def given(before, now, *, ids=True):
+    """Everything that an investigation takes: lines of which new ones are in failing requests, and of three no id."""
+    lines = [one for side, text in ((before, "cart"), (now, "payment")) for one in lines_of(side, text)]
+    frame = pd.DataFrame(lines)
+    frame.loc[frame.index[:3], "trace_id"] = frame["trace_id"].iloc[:3] if ids else None
+    start = pd.to_datetime(int(now.summary["start_ns"].min()), utc=True).floor("min")
+    root = str(now.spans["service_name"].iloc[int(now.forest.root_row[0])])
+    counts = pd.DataFrame({"time": [start], "end": [start + pd.Timedelta("1h")], "service": [root], "count": [9_000]})
+    prices = [tk.Price("ledger", "service_name == 'ledger'", usd_per_million=900)]
+    deployed = {"ledger 1.1.0": start}
+    return {"logs": frame, "requests": counts, "deployments": deployed, "slo": 0.99, "prices": prices}
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_all_inputs_say_the_same_as_of_traces_in_memory(tmp_path, count):
+    before, now, _ = incident(np.random.default_rng(12), "failures", n=250, baseline=250)
+    stores, more = stored((before, now), tmp_path, count), given(before, now)
+    pairs = [(stores[1], stores[0]), (now, stores[0]), (stores[1], before)]
+    expected = tk.investigate(now, before, **more)
+    new = of([one for one in expected.findings if one.check == "new_log_lines"])
+    assert new, "the log lines say something"
+    for found in (tk.investigate(*pair, **more) for pair in pairs):
+        assert [of([one])[0][:4] for one in found.findings if one.check == "new_log_lines"] == [new[0][:4]]
+        assert "logs_of_store" not in {one.check for one in found.findings}
+    found = tk.investigate(*pairs[0], **more)
+    alike(found, expected)
+    counted = {
+        one.check: one.headline for one in expected.findings if one.check in {"rate.observed", "coverage.funnel"}
+    }
+    assert counted
+    assert counted == {one.check: one.headline for one in found.findings if one.check in counted}
+    page = found.report(tmp_path / "a.html")
+    again = [tk.open(store.path).with_weights(1) for store in stores]
+    checked = tk.verify(page, again[1], baseline=again[0], **more)
+    assert checked.is_verified, checked.differences
+    for name in ("Log lines", "Service level objective", "Cost"):
+        assert f">{name}</h2>" in page.read_text()
+    other = {**more, "logs": more["logs"].assign(message="x")}
+    assert not tk.verify(page, again[1], baseline=again[0], **other).is_verified
+
+
+def test_lines_without_a_trace_id_and_rules_are_named(tmp_path):
+    before, now, _ = incident(np.random.default_rng(12), "failures", n=120, baseline=120)
+    stores = stored((before, now), tmp_path, 3)
+    found = tk.investigate(stores[1], stores[0], logs=given(before, now, ids=False)["logs"], rules=0.5)
+    (said,) = [one.headline for one in found.findings if one.check == "logs_of_store"]
+    assert said.startswith("3 of ")
+    assert "have no trace id: they are not joined, as that needs all traces of the store at once." in said
+    lacking = next(one for one in found.findings if one.check == "not_made").evidence.set_index("check")["reason"]
+    made = {one.check for one in found.findings}
+    assert {"rate.configured", "bias.reservoir"} <= set(lacking.index) | made
+    assert "parts" in lacking.get("rate.configured", "parts")
+
+
+def test_more_traces_than_a_limit_are_a_sample(tmp_path, monkeypatch):
+    before, now, _ = incident(np.random.default_rng(12), "failures", n=120, baseline=120)
+    stores = stored((before, now), tmp_path, 3)
+    monkeypatch.setattr(drawing, "MOST_SPANS", 400)
+    found = tk.investigate(stores[1], stores[0], logs=given(before, now)["logs"])
+    said = numbers(next(one for one in found.findings if one.check == "logs_of_store"))
+    assert 0 < said["traces"] < said["all_traces"] == 120
+    assert 0 < said["baseline_traces"] < said["all_baseline_traces"] == 120
+
+
+# ------------------------------------------------------------------ postmortems
+
+
+def entries(story, *names):
+    """The sentences of sections."""
+    return {name: [one.headline for one in story.only(name).findings] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("slow service", 1), ("slow service", 5), ("failures", 5), ("N+1 calls", 3)]
+)
+def test_a_postmortem_says_the_same_as_of_traces_in_memory(tmp_path, kind, count):
+    before, now, _ = incident(np.random.default_rng(3), kind, n=300, baseline=300, tier="enterprise")
+    stores = stored((before, now), tmp_path, count)
+    found, expected = tk.investigate(stores[1], stores[0]), tk.investigate(now, before)
+    names = ("summary", "impact", "timeline", "waits", "remedies")
+    assert entries(found.story, *names) == entries(expected.story, *names)
+    assert not [one for one in found.story.limits if one.check == "failed"]
+    assert [one.claim.headline for one in found.story.hypotheses] == [
+        one.claim.headline for one in expected.story.hypotheses
+    ]
+    commands = [[numbers(check).get("command") for one in each.story.actions for check in one.checks]
+                for each in (found, expected)]  # fmt: skip
+    assert commands[0] == commands[1]
+    assert commands[0]
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.md"])
+def test_a_postmortem_of_stores_is_verified(tmp_path, name):
+    before, now, _ = incident(np.random.default_rng(4), "failures", n=200, baseline=200)
+    stores = stored((before, now), tmp_path, 3)
+    path = tk.investigate(stores[1], stores[0]).postmortem(tmp_path / name, length="on-call")
+    again = [tk.open(store.path).with_weights(1) for store in stores]
+    found = tk.verify(path, again[1], baseline=again[0])
+    assert found.is_verified, found.differences
+    assert not tk.verify(path, again[0], baseline=again[0]).is_verified
+    with pytest.raises(tk.RenderError, match="expected traces in memory to embed, found a store"):
+        tk.investigate(stores[1], stores[0]).postmortem(tmp_path / "b.html", embed=True)
+
+
+def test_the_commands_take_stores_with_all_inputs(tmp_path):
+    before, now, _ = incident(np.random.default_rng(4), "failures", n=120, baseline=120)
+    stores = [str(store.path) for store in stored((before, now), tmp_path, 2)]
+    lines = pd.DataFrame(lines_of(before, "cart") + lines_of(now, "payment")).assign(ts=lambda one: one["time"])
+    (tmp_path / "log.jsonl").write_text(lines.to_json(orient="records", lines=True))
+    given = ["--by-parts", "--baseline", stores[0], "--logs", str(tmp_path / "log.jsonl")]
+    pages = tmp_path / "a.html", tmp_path / "b.html"
+    calls = (["report", stores[1], *given, "-o", str(pages[0])],
+             ["investigate", stores[1], *given, "--postmortem", str(pages[1])])  # fmt: skip
+    for call, page in zip(calls, pages, strict=True):
+        ran = CliRunner().invoke(app, call)
+        assert ran.exit_code == 0, ran.output
+        assert "new log template" in page.read_text()
+        ran = CliRunner().invoke(app, ["verify", str(page), stores[1], *given])
+        assert ran.exit_code == 0, ran.output
+
+
+def test_nothing_personal_is_in_the_postmortem_of_a_store(tmp_path):
+    """A query with a name that redaction changes would select nothing: there is none."""
+    before, now, _ = incident(np.random.default_rng(8), "failures", n=150, baseline=150)
+    sides = []
+    for side in (before, now):
+        frame = side.spans.copy()
+        is_root = frame["parent_span_id"].isna()
+        frame["name"] = frame["name"].astype(object).where(~is_root, "GET /to/jane.doe@example.com")
+        sides.append(tk.TraceSet.from_spans(frame).with_weights(1))
+    stores = stored(sides, tmp_path, 3)
+    case = tk.investigate(stores[1], stores[0], logs=given(*sides)["logs"])
+    for path in (case.postmortem(tmp_path / "a.html"), case.postmortem(tmp_path / "a.md")):
+        text = path.read_text()
+        assert "jane.doe@example.com" not in text
+        assert "user3@example.org" not in text
+        assert not re.search(r"GET /to/[^\n]{0,200} selects ", text)
+        again = tk.verify(path, stores[1], baseline=stores[0], logs=given(*sides)["logs"])
+        assert again.is_verified, again.differences

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from investigation.worlds import incident
 from markdown_it import MarkdownIt
+from planted import planted, recording
 from typer.testing import CliRunner
 
 import tracekit as tk
@@ -17,6 +18,7 @@ from tracekit.cli import app
 from tracekit.errors import RenderError
 from tracekit.investigation import story as making
 from tracekit.report.ledger import ledger_in, with_claims_in_comment
+from tracekit.report.redaction import unpacked
 from tracekit.report.same_text import differing, differing_lines
 from tracekit.samples import sample_paths
 
@@ -223,6 +225,47 @@ def test_only_the_full_one_has_the_sections_of_the_report(case, tmp_path):
     assert sizes["executive"] < sizes["on-call"] < sizes["full"]
 
 
+@pytest.mark.parametrize("length", LENGTHS)
+def test_every_length_is_verified_by_nothing_but_itself(case, tmp_path, length):
+    path = case.postmortem(tmp_path / "a.html", length=length, embed=True)
+    found = tk.verify(path)
+    assert found.is_verified, found.differences
+    text = path.read_text()
+    assert "computes every claim of this postmortem again." in text
+    claim = case.first_screen["headline"].headline
+    for changed in (
+        text.replace(claim, claim.replace("1", "2")),
+        re.sub(r'data-digest="\w{4}', 'data-digest="0000', text),
+    ):
+        path.write_text(changed)
+        assert not tk.verify(path).is_verified
+
+
+def test_an_objective_is_asked_for_only_where_the_postmortem_states_something_of_it(sides, tmp_path):
+    """A mask cannot be embedded; the sections of a postmortem on call need none."""
+    objective = {"objective": 0.99, "success": ~sides[1].spans["is_error"]}
+    found = tk.investigate(sides[1], sides[0], slo=objective)
+    short, full = (
+        tk.verify(found.postmortem(tmp_path / f"{length}.html", length=length, embed=True))
+        for length in ("on-call", "full")
+    )
+    assert short.is_verified, short.differences
+    assert "not recomputed" in set(full.differences["status"])
+
+
+def test_no_planted_secret_is_in_a_postmortem_with_its_spans(tmp_path):
+    values = planted(3, 60)
+    (tmp_path / "now.jsonl").write_bytes(recording(values))
+    found = tk.investigate(tk.read(tmp_path / "now.jsonl"))
+    for length in LENGTHS:
+        page = found.postmortem(tmp_path / "a.html", length=length, embed=True)
+        whole = b"\n".join(unpacked(page.read_bytes())).decode("utf-8", "replace")
+        assert "GET /shop" in whole
+        assert not [value for _, value, _ in values if value in whole or json.dumps(value)[1:-1] in whole]
+        assert tk.verify(page).is_verified
+        assert "Redaction: default policy" in page.read_text() or "<dd>default policy</dd>" in page.read_text()
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 @pytest.mark.parametrize("sample", ["cascading-failure", "checkout-regression", "hostile"])
 def test_the_executive_one_is_one_printed_page(request, tmp_path, sample):
@@ -231,7 +274,7 @@ def test_the_executive_one_is_one_printed_page(request, tmp_path, sample):
     else:
         before, during = tk.load_sample(sample)
         found = tk.investigate(during, before)
-    page, paper = found.postmortem(tmp_path / "a.html", length="executive"), tmp_path / "a.pdf"
+    page, paper = found.postmortem(tmp_path / "a.html", length="executive", embed=True), tmp_path / "a.pdf"
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={paper}"]
     subprocess.run([CHROMIUM, *options, page.as_uri()], check=True, capture_output=True, timeout=120)
     data = paper.read_bytes()
@@ -363,6 +406,8 @@ def test_what_cannot_be_written_is_refused(case, tmp_path):
         case.postmortem(tmp_path / "a.pdf")
     with pytest.raises(ValueError, match=r"expected a \.md file for a template of Markdown, found 'a\.html'"):
         case.postmortem(tmp_path / "a.html", template="team.md")
+    with pytest.raises(ValueError, match=r"expected a \.html file to embed spans in, found 'a\.md'"):
+        case.postmortem(tmp_path / "a.md", embed=True)
     with pytest.raises(ValueError, match=r"expected a length among executive, on-call, full, found 'brief'"):
         case.postmortem(tmp_path / "a.html", length="brief")
     with pytest.raises(RenderError, match=r"expected a template to read, found .*absent"):
@@ -394,6 +439,11 @@ def test_the_command_writes_it(tmp_path):
     assert ran.exit_code == 0, ran.output
     assert "a.md: postmortem, executive" in ran.output.replace("\n", "")
     assert made.read_text().startswith("# Postmortem: ")
+    page = tmp_path / "a.html"
+    ran = CliRunner().invoke(app, [*call[:-4], "--postmortem", str(page), "--embed-spans"])
+    assert ran.exit_code == 0, ran.output
+    ran = CliRunner().invoke(app, ["verify", str(page)])
+    assert ran.exit_code == 0, ran.output
     ran = CliRunner().invoke(app, [*call[:-4], "--postmortem", "a.pdf"])
     assert ran.exit_code == 2
     ran = CliRunner().invoke(app, [*call[:-2], "--template", "t.md", "--postmortem", "a.html"])

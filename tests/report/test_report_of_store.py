@@ -119,14 +119,14 @@ def test_exemplar_traces_are_those_of_the_store_with_its_clock_offsets(traces, t
         late[name] += np.where(is_late, 1_000_000_000, 0)
     skewed = tk.TraceSet.from_spans(late)
     page = Standard.between(sides_of(split(skewed, tmp_path / "a.parquet", 5)))
-    assert len(page.embedded) > 5
+    assert len(page.shown.embedded) > 5
     whole = tk.critical_path(skewed)
     assert len(whole.offsets)
     by_trace = whole.traces.set_index("trace_id")["latency_ns"]
-    own = page._path.spans.merge(whole.spans, on=["trace_id", "span_id"], suffixes=("", "_whole"))
-    assert len(own) == len(page._path.spans)
+    own = page.shown.path.spans.merge(whole.spans, on=["trace_id", "span_id"], suffixes=("", "_whole"))
+    assert len(own) == len(page.shown.path.spans)
     assert (own["path_time_ns"] == own["path_time_ns_whole"]).all()
-    assert set(page.embedded) <= set(by_trace.index) | set(skewed.trace_ids)
+    assert set(page.shown.embedded) <= set(by_trace.index) | set(skewed.trace_ids)
 
 
 def test_the_size_of_the_page_does_not_depend_on_the_size_of_the_store(traces, tmp_path):
@@ -292,10 +292,6 @@ def test_a_period_of_a_store(traces, tmp_path):
 
 def test_what_a_store_does_not_have_is_refused(traces, tmp_path):
     store = split(traces, tmp_path / "a.parquet", 2)
-    with pytest.raises(ValueError, match="expected no logs= with a store"):
-        tk.report(store, tmp_path / "r.html", logs=[])
-    with pytest.raises(ValueError, match="expected no logs= with a store"):
-        tk.report(traces, tmp_path / "r.html", baseline=store, logs=[])
     with pytest.raises(RenderError, match="expected traces in memory to embed, found a store"):
         tk.report(traces, tmp_path / "r.html", baseline=store, embed=True)
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.report, found list"):

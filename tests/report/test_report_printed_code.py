@@ -9,6 +9,7 @@ import pytest
 from shop_traces import shop_frame
 
 import tracekit as tk
+from tracekit.report.contents import first_screen, section_codes
 from tracekit.report.standard import Standard
 
 NOT_A_NUMBER = {"unfinished"}  # its rows are what the code shows
@@ -54,7 +55,7 @@ def run(code):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_code_of_every_finding_gives_its_number(name):
     standard = Standard.of(*SAMPLES[name])
-    screen = standard.first_screen()
+    screen = first_screen(standard)
     tried = 0
     for _, finding, code in screen["findings"]:
         answer = run(code) if code else None
@@ -75,7 +76,7 @@ def test_the_code_of_every_finding_gives_its_number(name):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_code_of_every_section_runs(name):
     standard = Standard.of(*SAMPLES[name])
-    for section, code in standard._code.items():
+    for section, code in section_codes(standard).items():
         if section == "changes" and standard.changes is None:
             continue
         assert run(code) is not None, section
@@ -83,7 +84,7 @@ def test_the_code_of_every_section_runs(name):
 
 def test_the_figures_of_the_first_screen_are_those_of_public_calls():
     traces, _ = SAMPLES["weighted"]
-    figures = {words: value for value, words, _ in Standard.of(traces).first_screen()["figures"]}
+    figures = {words: value for value, words, _ in first_screen(Standard.of(traces))["figures"]}
     rate = tk.errors(traces, by=(), roots=True).operations["error_ratio"].iloc[0]
     row = tk.latency(traces, by=(), roots=True).table.iloc[0]
     assert figures["error rate of requests"] == f"{100 * rate:.1f}%"
@@ -100,6 +101,6 @@ def test_unfinished_and_incomplete_requests_are_found_again():
 
 def test_code_reads_the_baseline_only_where_it_uses_it():
     standard = Standard.of(*SAMPLES["against a baseline"])
-    codes = [code for *_, code in standard.first_screen()["findings"] if code] + list(standard._code.values())
+    codes = [code for *_, code in first_screen(standard)["findings"] if code] + list(section_codes(standard).values())
     assert {"\nbefore = " in code for code in codes} == {True, False}
     assert all(bool(re.search(r"\bbefore\b", code.splitlines()[-1])) == ("\nbefore = " in code) for code in codes)

@@ -420,7 +420,7 @@ def test_the_commands_write_spans(tmp_path, monkeypatch):
         assert tk.verify("a.html").is_verified
     ran = CliRunner().invoke(app, ["investigate", "now.jsonl", "--embed-spans"])
     assert ran.exit_code == 2
-    assert "give --output" in re.sub(r"\s+", " ", ran.output.replace("│", ""))
+    assert "give --output, or --postmortem with a .html file" in re.sub(r"\s+", " ", ran.output.replace("│", ""))
 
 
 def test_spans_of_a_store_are_not_embedded(sides, tmp_path):

@@ -6,14 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import pandas as pd
-
-from tracekit.analysis.partials import in_memory, over_parts
+from tracekit.analysis.partials import in_memory
+from tracekit.checks.counted_requests import CountedRequests
 from tracekit.checks.expectations import Expected, expectations
-from tracekit.schema import ParentState
-from tracekit.stats.weighted_rates import clustered_rates
-from tracekit.text import round_ratio
+from tracekit.checks.sampled_traces import is_from_rules
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.ingestion_horizon import (
@@ -22,36 +18,32 @@ from tracekit.weights.ingestion_horizon import (
     log_before_horizon,
     traces_before_horizon,
 )
-from tracekit.weights.known import BEYOND, LOG, MARKS, NOT_SAMPLED
-from tracekit.weights.log_strata import log_tally
+from tracekit.weights.known import LOG, MARKS
 from tracekit.weights.receipts import moment_ns, read_receipts
 from tracekit.weights.resolve import Evidence, resolve_weights
 from tracekit.weights.rule_formats import sampling_rules
-from tracekit.weights.tally import Held, HoldsTraces, Tally, tally
-from tracekit.weights.trace_state import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tracekit.attributes import Codes
+    import pandas as pd
+
     from tracekit.checks.logs.result import Logs
-    from tracekit.columns import Array
+    from tracekit.checks.logs.stored import StoredLogs
     from tracekit.parts import Parts
     from tracekit.redaction.policy import Policy
-    from tracekit.stats.intervals import Ratio
     from tracekit.weights.ingestion_horizon import IngestionHorizon
     from tracekit.weights.known import Weights
     from tracekit.weights.receipts import Receipts
     from tracekit.weights.rules import Rules
 
-_PERIOD = "%Y-%m-%d %H:%M"
 CONFIDENCE, MARGIN, TOLERANCE = 0.95, 0.10, 0.05
 _DEFAULTS = {"tolerance": TOLERANCE, "margin": MARGIN, "confidence": CONFIDENCE}
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(CountedRequests):
     """Inputs shared by all checks.
 
     Parameters
@@ -80,6 +72,8 @@ class Case:
         Case of the baseline; None without one.
     logs
         Log lines joined with the traces, compared with those of the baseline; None without a log.
+    stored_logs
+        What was joined with a store; None with traces in memory.
     deployments
         Deployments, as for ``timeline``; None for those in ``service.version``.
     recording
@@ -94,9 +88,6 @@ class Case:
         In the case of a part of a store: what all parts together say, by the function that returns it; None otherwise.
     """
 
-    source: TraceSet | Parts
-    counts: Counts | None = None
-    log: pd.DataFrame | None = None
     rules: Rules | None = None
     expected: Expected = field(default_factory=Expected)
     receipts: Receipts | None = None
@@ -105,13 +96,12 @@ class Case:
     prices: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = TOLERANCE
     margin: float = MARGIN
-    confidence: float = CONFIDENCE
     arguments: str = "traces"
-    is_counted_by_log: bool = False
     obstacles: Mapping[str, int] = field(default_factory=dict)
     weights_call: str = ""
     baseline: Case | None = None
     logs: Logs | None = None
+    stored_logs: StoredLogs | None = None
     deployments: Any = None
     policy: Policy | None = None
     recording: TraceSet | Parts | None = None
@@ -120,16 +110,6 @@ class Case:
     recorded: TraceSet | None = None
     known: dict[Callable[[Case], Any], Any] | None = field(default=None, repr=False, compare=False)
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    @property
-    def traces(self) -> TraceSet:
-        """The traces in memory; TypeError for a store, where only checks run that can be made from parts."""
-        return in_memory(self.source)
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether the traces are read part by part."""
-        return not isinstance(self.source, TraceSet)
 
     @property
     def has_store(self) -> bool:
@@ -142,8 +122,6 @@ class Case:
             self._results[analysis] = analysis(self)
         found: _Result = self._results[analysis]
         return found
-
-    # ------------------------------------------------------------------ the same case, prepared
 
     @cached_property
     def complete(self) -> Case:
@@ -174,168 +152,15 @@ class Case:
     @cached_property
     def weighted(self) -> Case:
         """The case with weights from rules, log and trace ids for traces that have none yet."""
-        if self.is_stored:
-            return self  # weights that need all traces at once are resolved before
-        own = self.traces.weights
-        if self.rules is not None and self.rules.tail:
-            own = own.refused(own.is_from(*MARKS), "")
+        is_tail = self.rules is not None and bool(self.rules.tail)
+        if not isinstance(self.source, TraceSet):  # weights that need all traces at once are resolved before
+            return replace(self, source=self.source.kept(_without_marks)) if is_tail else self
+        own = (_without_marks(self.source) if is_tail else self.source).weights
         if own.known.all():
             return self
         found, obstacles = resolve_weights(self.traces, Evidence(self.rules, self.log))
         traces = TraceSet(self.traces.columns, forest=self.traces.forest, weights=own.or_else(found))
         return replace(self, source=traces, obstacles=obstacles, weights_call=_weights_call(traces.weights))
-
-    # ------------------------------------------------------------------ spans and requests
-
-    @cached_property
-    def service(self) -> Codes:
-        """Service of every span."""
-        return self.traces.codes("service_name")
-
-    @cached_property
-    def failed(self) -> Array:
-        """bool, one per trace: its root failed."""
-        return np.asarray(self.traces.is_error[self.traces.forest.root_row])
-
-    @cached_property
-    def took_ns(self) -> Array:
-        """float64, one per trace: duration of its root (ns), NaN where unknown."""
-        root = self.traces.forest.root_row
-        return np.where(self.traces.has_duration[root], self.traces.duration_ns[root].astype(np.float64), np.nan)
-
-    @cached_property
-    def start_ns(self) -> Array:
-        """int64, one per trace: start of its root (ns)."""
-        return np.asarray(self.traces.columns.spans.start_ns[self.traces.forest.root_row])
-
-    def ratio(self, trace: Array, is_event: Array, group: Array | None = None, groups: int = 1) -> Ratio:
-        """Return weighted shares of events among trials, with intervals clustered by trace."""
-        group = np.zeros(len(trace), np.int64) if group is None else group
-        return clustered_rates(group, trace, is_event, self.traces.weights.value, groups, confidence=self.confidence)
-
-    def exemplars(self, trace: Array, most: int = 5) -> tuple[str, ...]:
-        """Return the ids of the first few of these traces."""
-        return tuple(self.traces.trace_ids[at] for at in np.unique(trace)[:most])
-
-    @property
-    def ci(self) -> str:
-        """Label of intervals, such as ``95% CI``."""
-        return f"{round_ratio(self.confidence)} CI"
-
-    # ------------------------------------------------------------------ inclusion probabilities
-
-    @cached_property
-    def probability(self) -> Array:
-        """float64, one per trace; NaN where unknown or not part of the probability sample."""
-        return self.traces.weights.probability
-
-    @cached_property
-    def span_probability(self) -> Array | None:
-        """float64, one per span: its inclusion probability; None unless spans of a trace differ."""
-        spans, starts = self.traces.columns.spans, self.traces.forest.starts[:-1]
-        if not len(spans) or not (spans.trace_state >= 0).any():
-            return None
-        own = probabilities(spans.trace_state, self.traces.columns.texts)
-        least = np.minimum.reduceat(np.where(np.isnan(own), np.inf, own), starts)
-        most = np.maximum.reduceat(np.where(np.isnan(own), 0.0, own), starts)
-        return own if (np.isfinite(least) & (least < most)).any() else None
-
-    @cached_property
-    def base(self) -> Array:
-        """bool, one per trace: in the probability sample with a known probability (partial traces: with a root)."""
-        known = ~np.isnan(self.probability)
-        if self.span_probability is None:
-            return known
-        return np.asarray(known & (self.traces.forest.state[self.traces.forest.root_row] == ParentState.ROOT))
-
-    @cached_property
-    def is_even(self) -> bool:
-        """Whether every trace has the same known probability."""
-        return bool(len(self.base) and self.base.all() and np.allclose(self.probability, self.probability[0], 1e-9, 0))
-
-    @property
-    def is_weighted_by_rules(self) -> bool:
-        """Whether weights come from the rules and not from the traces."""
-        return _is_from_rules(self.traces.weights)
-
-    @cached_property
-    def weights_source(self) -> str:
-        """Sources of the weights."""
-        sources = self.traces.weights.sources
-        return " and ".join(name for name in sources if name not in {NOT_SAMPLED, BEYOND}) or " and ".join(sources)
-
-    # ------------------------------------------------------------------ requests compared with traces
-
-    @cached_property
-    def held(self) -> Held:
-        """Traces by the strata of the counts, of a store from its parts; needs counts."""
-        assert self.counts is not None
-        return over_parts(self.source, HoldsTraces(self.counts), Held.plus).state
-
-    @cached_property
-    def tally(self) -> Tally:
-        """Requests compared with traces; needs counts."""
-        assert self.counts is not None
-        return tally(self.held, self.counts)
-
-    @cached_property
-    def joined(self) -> Tally | None:
-        """Logged requests joined with their traces by trace id; None without a log that has ids and the counts."""
-        if not self.is_counted_by_log or self.log is None or "trace_id" not in self.log:
-            return None
-        return log_tally(self.traces, self.log)
-
-    @cached_property
-    def join_needed(self) -> str:
-        """Missing input to compare requests with traces; empty if nothing is missing."""
-        if self.joined is None or not len(self.traces):  # a log is joined with traces in memory
-            return self.counts_needed
-        if self.joined.outside_count == len(self.traces):
-            logged = len(self.log) if self.log is not None else 0
-            return f"a log of the same requests: none of its {logged:,} trace IDs is among the traces"
-        return ""
-
-    @cached_property
-    def join_caveats(self) -> tuple[str, ...]:
-        """Assumptions made when requests were compared with traces."""
-        if self.joined is None or self.counts is None:
-            return self.caveats
-        left = self.joined.outside_count
-        return (*self.counts.notes, *[f"{left:,} traces are not in the log and are excluded"] * (left > 0))
-
-    @cached_property
-    def counts_needed(self) -> str:
-        """Missing input to compare request counts with traces; empty if nothing is missing."""
-        if self.counts is None:
-            return "request counts"
-        if not self.held.trace_count:
-            return "traces"
-        if self.tally.outside_count == self.held.trace_count:
-            frame = self.counts.frame
-            theirs = _period(int(frame["start_ns"].min()), int(frame["end_ns"].max()))
-            ours = _period(self.held.first_ns, self.held.last_ns)
-            notes = "".join(f" ({note})" for note in self.counts.notes)
-            return f"request counts of the same period: they cover {theirs}{notes}, the traces {ours}"
-        if not self.tally.frame["traces"].sum():
-            names, first = list(self.counts.dimensions), self.counts.frame.iloc[0]
-            theirs = " ".join(str(first[name]) for name in names)
-            ours = " ".join(str(self.tally.unmatched.iloc[0][name]) for name in names)
-            return f"request counts of the same {', '.join(names)}: counts have {theirs}, traces {ours}, none in both"
-        return ""
-
-    @cached_property
-    def caveats(self) -> tuple[str, ...]:
-        """Assumptions made when counts were joined with traces."""
-        if self.counts is None:
-            return ()
-        found = [*self.counts.notes]
-        if self.tally.outside_count:
-            found.append(f"{self.tally.outside_count:,} traces start outside the counted windows and are excluded")
-        if left := self.tally.unmatched_count:
-            found.append(f"{left:,} traces belong to strata that were not counted and are excluded")
-        if services := self.tally.uncounted_services:
-            found.append(f"requests to {', '.join(services)} were not counted and are excluded")
-        return tuple(found)
 
 
 def build_case(
@@ -373,17 +198,17 @@ def build_case(
         traces,
         counts_of_log(log) if by_log and log is not None else counts,
         log,
-        None if rules is None else sampling_rules(rules),
-        expectations(expected),
-        None if received is None else read_receipts(in_memory(traces), received, now),
-        None if now is None else moment_ns(now),
-        tuple(external),
-        dict(prices or {}),
-        tolerance,
-        margin,
-        confidence,
-        _arguments(inputs, numbers),
-        by_log,
+        rules=None if rules is None else sampling_rules(rules),
+        expected=expectations(expected),
+        receipts=None if received is None else read_receipts(in_memory(traces), received, now),
+        now_ns=None if now is None else moment_ns(now),
+        external=tuple(external),
+        prices=dict(prices or {}),
+        tolerance=tolerance,
+        margin=margin,
+        confidence=confidence,
+        arguments=_arguments(inputs, numbers),
+        is_counted_by_log=by_log,
         logs=logs,
     )
 
@@ -396,16 +221,18 @@ def check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
         raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")
 
 
-def _is_from_rules(weights: Weights) -> bool:
-    """Return whether some weights come from sampling rules."""
-    return any("tail policy" in name or name.startswith(("rule,", "x-ray rule,")) for name in weights.sources)
+def _without_marks(traces: TraceSet) -> TraceSet:
+    """Return traces without weights from marks, which a tail sampler behind them makes wrong."""
+    own = traces.weights
+    weights = own.refused(own.is_from(*MARKS), "")
+    return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
 
 
 def _weights_call(weights: Weights) -> str:
     """Return the call that sets resolved weights; empty if some are unknown or all are 0."""
     if not weights.known.all() or not weights.value.any():
         return ""
-    source = "log" if LOG in weights.sources else "rules" if _is_from_rules(weights) else '"auto"'
+    source = "log" if LOG in weights.sources else "rules" if is_from_rules(weights.sources) else '"auto"'
     return f"with_weights({source})"
 
 
@@ -414,9 +241,3 @@ def _arguments(inputs: Mapping[str, object], numbers: Mapping[str, float]) -> st
     given = [name for name, value in inputs.items() if value is not None]
     changed = [name for name, value in numbers.items() if value != _DEFAULTS[name]]
     return ", ".join(["traces", *(f"{name}={name}" for name in given + changed)])
-
-
-def _period(first: int, last: int) -> str:
-    """Return a period in UTC."""
-    low, high = (pd.Timestamp(edge, unit="ns").strftime(_PERIOD) for edge in (first, last))
-    return f"{low} to {high} UTC"

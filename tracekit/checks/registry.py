@@ -31,6 +31,7 @@ from tracekit.checks.latency.slow_requests import failed_requests, slow_requests
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.logs.new_lines import new_log_lines
+from tracekit.checks.logs.of_store import logs_of_store
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.abandoned_calls import ABANDONED_CALLS
 from tracekit.checks.patterns.after_response import AFTER_RESPONSE
@@ -176,7 +177,8 @@ CHECKS: Final = (
     Check("holds", "changes", ("baseline",), holds, by_parts=True),
     Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
     Check("queries", "changes", ("baseline",), queries),
-    Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
+    Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines, by_parts=True),
+    Check("logs_of_store", "data", ("logs",), logs_of_store, by_parts=True),
     Check(
         "suspects",
         "changes",

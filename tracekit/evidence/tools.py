@@ -19,7 +19,7 @@ from tracekit.evidence.exemplars import nearest_span, span_of_evidence
 from tracekit.evidence.one_trace import details, spans_in_order, with_trace
 from tracekit.evidence.verdict import ruling
 from tracekit.investigation.investigate import investigate
-from tracekit.report.standard import reading
+from tracekit.report.printed_code import reading
 from tracekit.text import clean
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.inputs import Inputs
 from tracekit.report.leaving import redacted_findings, redacted_lines
 from tracekit.report.sides import Sides
-from tracekit.report.standard import keep_names, read_by, read_together
+from tracekit.report.stores import keep_names, read_by, read_together, with_lines, with_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.cost.prices import Price
     from tracekit.loading.logs.table import LogLines
+    from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
     from tracekit.traces import TraceSet
 
@@ -53,7 +54,8 @@ def investigate(
     ----------
     traces
         The traces to explain; not modified.  A store is read part by part: checks that need all traces at
-        once are not made, which a finding says, and suspects are those of a random sample (see ``tk.suspects``).
+        once are not made, which a finding says with their reasons, and suspects are those of a random sample (see
+        ``tk.suspects``).
     baseline
         Earlier traces of the same system, or a store of them.  Without one, a baseline is found in ``traces``: those
         before the onset of a change, or before a release; otherwise failed requests are compared with those that
@@ -63,7 +65,8 @@ def investigate(
     deployments
         Deployments, as for ``tk.timeline``; default: those in ``service.version``.
     logs
-        Log lines of the traces and of the baseline, any source of ``tk.logs``.
+        Log lines of the traces and of the baseline, any source of ``tk.logs``.  Lines without a trace id are not joined
+        with a store, which a finding says.
     slo, prices
         Objective and price table, as for ``tk.report``: sections of the report.
     steps
@@ -82,8 +85,7 @@ def investigate(
     TypeError
         An argument that is neither a TraceSet nor a TraceStore.
     ValueError
-        A step that does not exist; rules, requests, deployments, logs, an objective or prices that cannot be used;
-        rules, requests or logs with a store.
+        A step that does not exist; rules, requests, deployments, logs, an objective or prices that cannot be used.
 
     Notes
     -----
@@ -112,10 +114,6 @@ def investigate(
     if baseline is not None:
         check_traces(baseline, "investigate", stores=True)
     has_store = any(isinstance(side, TraceStore) for side in (traces, baseline))
-    of_all = {"rules": rules, "requests": requests, "logs": logs}
-    if has_store and (found := [name for name, value in of_all.items() if value is not None]):
-        message = f"expected no {found[0]}= with a store, found some"
-        raise ValueError(f"{message}; investigate store.sample(spans=1_000_000).load() with them")
     names = [step.name for step in STEPS]
     if unknown := [name for name in steps or () if name not in names]:
         raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
@@ -136,7 +134,7 @@ def investigate(
         assert now is not None
         if outgoing is not None:
             now, before = outgoing.set_of(now), outgoing.set_of(before)
-        known = _leaving(all_given, outgoing, is_stored=has_store)
+        known = _leaving(all_given, outgoing, now, has_store=has_store)
         recording = replace(build_case(now, rules=known.rules, requests=known.requests), deployments=known.deployments)
         recording = recording if outgoing is None else replace(recording, policy=outgoing.policy)
         compared = baseline_within(recording) if before is None else Baseline("given", now, before, "")
@@ -156,27 +154,33 @@ def investigate(
     return run()
 
 
-def _leaving(inputs: Inputs, outgoing: Outgoing | None, *, is_stored: bool) -> Inputs:
-    """Return inputs as they may leave; of a store the results are redacted, and only names of deployments here."""
+def _leaving(inputs: Inputs, outgoing: Outgoing | None, now: TraceSet | Parts, *, has_store: bool) -> Inputs:
+    """Return inputs as they may leave.
+
+    Of a store the results are redacted, so that what its traces are compared with stays as they are: rules, counts and
+    goals.
+    """
     if outgoing is None:
         return inputs
-    if is_stored:
-        return inputs._replace(deployments=renamed(inputs.deployments, outgoing.texts))
-    return inputs.redacted(outgoing)
+    if not has_store:
+        return inputs.redacted(outgoing)
+    known = inputs if isinstance(now, TraceStore) else inputs._replace(logs=None).redacted(outgoing)
+    lines = with_lines(inputs, outgoing).logs
+    return known._replace(logs=lines, deployments=renamed(inputs.deployments, outgoing.texts))
 
 
 def _case(recording: Case, compared: Baseline, logs: LogLines | None) -> Case:
     """Return the case of the traces to explain: with their baseline and their log lines."""
-    joined = None
-    if logs is not None:
-        before = None if compared.before is None else in_memory(compared.before)
-        joined = logs_of(in_memory(compared.current), logs, baseline=before)
     earlier = None if compared.before is None else Case(compared.before, policy=recording.policy)
     case = recording
     if compared.current is not recording.source:  # the inputs of the recording do not fit a part of it
         case = Case(compared.current, deployments=recording.deployments, recording=recording.source)
         case = replace(case, policy=recording.policy)
-    return replace(case, baseline=earlier, logs=joined, comparison=compared.statement)
+    case = replace(case, baseline=earlier, comparison=compared.statement)
+    if logs is None or case.has_store:
+        return with_logs(case, logs)
+    before = None if compared.before is None else in_memory(compared.before)
+    return replace(case, logs=logs_of(in_memory(compared.current), logs, baseline=before))
 
 
 def _names(compared: Baseline) -> tuple[str, str]:

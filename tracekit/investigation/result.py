@@ -11,8 +11,9 @@ import pandas as pd
 
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
-from tracekit.investigation.story import story_of
+from tracekit.investigation.story import redacted_story, story_of
 from tracekit.investigation.verification import COLUMNS, Verification, differences
+from tracekit.report.goals import NO_GOALS
 from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.report.latency_change import timeline_of, timeline_picture
 from tracekit.report.ledger import ledger_of
@@ -148,6 +149,7 @@ class Investigation(Shown):
         title: str | None = None,
         generated: datetime | None = None,
         redact: Policy | str | Path | Mapping[str, Any] | None = "default",
+        embed: bool = False,
     ) -> Path:
         """Write a postmortem: summary, impact, timeline, hypotheses with counter-evidence, limits, action items.
 
@@ -171,6 +173,9 @@ class Investigation(Shown):
             Time that is shown.
         redact
             What becomes of personal data and secrets, as for ``tk.report``; None writes everything.
+        embed
+            Whether the page contains the spans, as for ``tk.report``: ``tk.verify(path)`` then needs nothing else.
+            An objective and prices are embedded with length ``full`` only: no other one states anything of them.
 
         Returns
         -------
@@ -181,9 +186,9 @@ class Investigation(Shown):
         ------
         RenderError
             If the folder does not exist, or the path is a folder; if the finished file contains a removed value; if the
-            template cannot be read or rendered.
+            template cannot be read or rendered; more than 25 MB of spans to embed, or a store.
         ValueError
-            Another suffix or length; a template for HTML; a policy that cannot be used; an investigation of a store.
+            Another suffix or length; a template for HTML; spans to embed in Markdown; a policy that cannot be used.
 
         Notes
         -----
@@ -196,18 +201,27 @@ class Investigation(Shown):
         ...     text = tk.investigate(shop, baseline).postmortem(f"{folder}/shop.md").read_text()
         >>> [line for line in text.splitlines() if line.startswith("## ")][:2]
         ['## Summary', '## Timeline (UTC)']
+
+        A page that is verified with nothing but itself:
+
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = tk.investigate(shop, baseline).postmortem(f"{folder}/shop.html", length="executive", embed=True)
+        ...     tk.verify(page).is_verified
+        True
         """
         target = Path(path)
         if target.suffix not in {".html", ".md"}:
             raise ValueError(f"expected a file name with suffix .html or .md, found {target.name!r}")
         if template is not None and target.suffix != ".md":
             raise ValueError(f"expected a .md file for a template of Markdown, found {target.name!r}")
+        if embed and target.suffix != ".html":
+            raise ValueError(f"expected a .html file to embed spans in, found {target.name!r}")
         self.story.cut(length)
         outgoing = Outgoing.of(redact)
         shown = (self if outgoing is None else self.redacted(outgoing)).postmortem_page(length)
         if target.suffix == ".md":
             return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
-        return write(shown, target, title=title, generated=generated, outgoing=outgoing)
+        return write(shown, target, title=title, generated=generated, outgoing=outgoing, embed=embed)
 
     def verify(self, traces: TraceSet | TraceStore, *, baseline: TraceSet | TraceStore | None = None) -> Verification:
         """Investigate again, with the same options, and list the claims that differ.
@@ -252,7 +266,8 @@ class Investigation(Shown):
             ``executive``, ``on-call`` or ``full``.
         """
         sides = self._sides._replace(asked={**self._sides.asked, "postmortem": length})
-        return replace(self.standard, sides=sides, story=self.story.cut(length))
+        inputs = self._inputs if length == "full" else self._inputs._replace(goals=NO_GOALS)  # has no section on them
+        return replace(self.standard, sides=sides, inputs=inputs, story=self.story.cut(length))
 
     def redacted(self, outgoing: Outgoing) -> Investigation:
         """Return the same investigation of what may leave; itself where nothing is removed.
@@ -272,11 +287,9 @@ class Investigation(Shown):
 
     @cached_property
     def story(self) -> Postmortem:
-        """The sections of a postmortem, made of findings; ``postmortem`` writes them.  ValueError for a store."""
-        if self._case.has_store:
-            message = "expected traces in memory for a postmortem, found a store"
-            raise ValueError(f"{message}; investigate a random sample of it: store.sample(spans=1_000_000).load()")
-        return story_of(self._case, self.findings, self.first_screen)
+        """The sections of a postmortem, made of findings; ``postmortem`` writes them."""
+        found = story_of(self._case, self.findings, self.first_screen)
+        return found if self._outgoing is None else redacted_story(found, self._outgoing)
 
     @property
     def standard(self) -> Standard:

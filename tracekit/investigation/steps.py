@@ -97,7 +97,7 @@ def _not_made(steps: Sequence[Step], case: Case, recording: Case) -> list[Findin
         check
         for step in steps
         for check in left_out(recording if step.is_of_recording else case)
-        if check.topic == step.topic and (check.weakens or not step.is_of_recording)
+        if check.topic == step.topic and (check.weakens or not step.is_of_recording or _is_asked(check, recording))
     ]
     return not_made([check.reason for check in lacking])
 
@@ -113,8 +113,12 @@ def _run(check: Check, step: Step, case: Case, recording: Case) -> list[Finding]
     if not step.is_of_recording:
         return found
     weak = [one for one in found if one.status in {"warning", "failed"}] if check.weakens else []
-    asked = set(check.needs) & {name for name in ("rules", "requests") if _is_given(recording, name)}
-    return [one for one in found if one.status != "not_assessable"] if asked else weak
+    return [one for one in found if one.status != "not_assessable"] if _is_asked(check, recording) else weak
+
+
+def _is_asked(check: Check, recording: Case) -> bool:
+    """Return whether the reader gave an input that the check needs."""
+    return any(name in {"rules", "requests"} and _is_given(recording, name) for name in check.needs)
 
 
 def _is_given(case: Case, name: str) -> bool:

@@ -50,6 +50,7 @@ def text_differences(
         title=told["title"],
         generated=told["generated"],
         redaction=told.get("redaction") if is_own else None,
+        redacted=stated["redacted"] if is_own else None,
     )
     if outgoing is not None and told["is_title_changed"]:
         outgoing.count_texts(1)  # as when the page was written, which has the title without what was removed

@@ -17,10 +17,11 @@ from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification,
 from tracekit.redaction.policy import STANDARD
 from tracekit.report.inputs import Inputs
 from tracekit.report.ledger import ledger_in, ledger_of, page_of
+from tracekit.report.printed_code import Reading
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.spans import spans_in
-from tracekit.report.standard import Reading, Standard
+from tracekit.report.standard import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

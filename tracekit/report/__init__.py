@@ -2,7 +2,8 @@
 
 ``page`` renders and writes the file.  Custom sections: ``sections`` (order), ``chapters`` and ``parts`` (content),
 ``prose``, ``markdown``, ``frame_table``, ``html_table`` and ``pictures`` (text, tables and images).  Standard
-sections of a set of traces: ``standard``, made by ``latency_change``, ``critical_path``, ``input_data``,
+sections of a set of traces: ``standard``, ``contents`` (for the template), ``shown_traces``, ``printed_code``,
+``traffic`` and ``stores`` (what is read together), made by ``latency_change``, ``critical_path``, ``input_data``,
 ``services``, ``failures``, ``goals``, ``logs`` and ``slowest``; ``tables`` (cells); ``sides``: the periods compared.
 ``policy``: security.  ``postmortem``, ``postmortem_markdown``: postmortems as pages and as Markdown.
 """
@@ -48,8 +49,8 @@ def report(
     Parameters
     ----------
     sections
-        A TraceSet (may be empty): the standard report.  A TraceStore: the same made from its parts, without log
-        lines; a finding names the checks that were not made.  Or a list with the content of the page, in order:
+        A TraceSet (may be empty): the standard report.  A TraceStore: the same made from its parts; a finding
+        names the checks that were not made.  Or a list with the content of the page, in order:
 
         * ``tk.section(title, *parts, code=...)``: parts under a heading, with the code that reproduces them;
         * text: plain paragraphs, ``- `` starts a list item, backticks enclose code, a trace id links to its waterfall
@@ -79,7 +80,7 @@ def report(
     logs
         Log lines of the traces and of the baseline, any source of ``tk.logs``: a finding on new lines in failing
         requests, and a section with the templates of failing requests, if there are any.  PII and secrets in them are
-        masked.
+        masked.  With a store, lines without a trace id are not joined, and a finding counts them.
     slo
         Objective, such as 0.999, or arguments of ``tk.slo``, such as ``{"objective": 0.999, "latency_ms": 300}``: adds
         a section on the error budget.

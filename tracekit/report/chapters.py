@@ -88,7 +88,7 @@ def chapters_of(blocks: Blocks, standard: Standard | None, outgoing: Outgoing | 
     """Return the chapters of a page."""
     contents = [_contents(block, outgoing) for block in blocks]
     elsewhere = {trace_of(content) for inside in contents for content in inside} - {""}
-    sides, waterfalls = (standard.sides[:2], standard.embedded) if standard else ((), [])
+    sides, waterfalls = (standard.sides[:2], standard.shown.embedded) if standard else ((), [])
     colours = colours_for(*(side for side in sides if side is not None))
     taken = ["main", "plotly-script", *(f"trace-{name}" for name in waterfalls if name not in elsewhere)]
     shown = elsewhere | set(waterfalls)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
+from tracekit.report.contents import contents, first_screen
 from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.report.ledger import PLACE, ledger_of, with_claims
 from tracekit.report.policy import content_security_policy, inline, packed
@@ -57,8 +58,9 @@ class Given(NamedTuple):
         The title of the writer; empty for that of the sources.
     generated
         The time that the page shows.
-    redaction
-        What was removed, where only redacted spans are known; None where it follows from the traces.
+    redaction, redacted
+        What was removed, as a sentence and as the claims state it, where only redacted spans are known; None where it
+        follows from the traces.
     own_spans
         The spans in the page.
     is_title_changed
@@ -68,6 +70,7 @@ class Given(NamedTuple):
     title: str = ""
     generated: str = ""
     redaction: str | None = None
+    redacted: str | None = None
     own_spans: Embedded | None = None
     is_title_changed: bool = False
 
@@ -153,7 +156,7 @@ def render(
     more = again or Given.of(title, generated, outgoing)
     given = sections if isinstance(sections, Standard) else None
     if given is not None and given.is_brief:
-        return _brief(given, more, outgoing)
+        return _brief(given, _with_spans(more, given, outgoing) if embed else more, outgoing)
     blocks = outline(given.seen.source if given else sections)
     if outgoing is not None and given is None:
         blocks = [outgoing.traces(block) if isinstance(block, TraceSet) else block for block in blocks]
@@ -161,9 +164,8 @@ def render(
     standard = given or _standard(blocks, baseline, periods or {}, inputs, outgoing)
     if embed and standard is None:
         raise ValueError("expected a TraceSet among the sections for embed= to refer to, found none")
-    own_spans, is_redacted = more.own_spans, outgoing is not None
     if embed and standard is not None:
-        own_spans = embedded_spans(standard.sides, standard.inputs, is_redacted=is_redacted)
+        more = _with_spans(more, standard, outgoing)
     chapters = chapters_of(blocks, standard, outgoing)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -174,9 +176,9 @@ def render(
     page = template.render(
         title=title_shown,
         redaction=redaction,
-        own_spans=own_spans,
+        own_spans=more.own_spans,
         claims=PLACE if standard else "",
-        postmortem=postmortem_shown(standard, outgoing) if standard else None,
+        postmortem=postmortem_shown(standard, outgoing, more.redacted) if standard else None,
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
         style=Markup(style),
@@ -186,8 +188,8 @@ def render(
         introduction=chapters.introduction,
         chapters=chapters.rest,
         shown=chapters.shown,
-        **(standard.first_screen() if standard else _NO_TRACES),
-        **(standard.contents(chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
+        **(first_screen(standard) if standard else _NO_TRACES),
+        **(contents(standard, chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
     )
     if standard is None:
         return page
@@ -196,17 +198,24 @@ def render(
     return with_claims(page, ledger_of(standard, outgoing), **stated)
 
 
+def _with_spans(more: Given, standard: Standard, outgoing: Outgoing | None) -> Given:
+    """Return the same with the spans that the page is made of."""
+    own_spans = embedded_spans(standard.sides, standard.inputs, is_redacted=outgoing is not None)
+    return more._replace(own_spans=own_spans)
+
+
 def _brief(standard: Standard, more: Given, outgoing: Outgoing | None) -> str:
     """Return a postmortem without the sections of the report, as HTML text: a page without scripts."""
-    style = inline(_sheet(), "the style sheet")
+    style, redaction = inline(_sheet(), "the style sheet"), more.redaction_of(outgoing)
     page = (
         environment()
         .get_template("brief.html")
         .render(
             title=more.title_of(standard, outgoing),
-            redaction=more.redaction_of(outgoing),
+            redaction=redaction,
+            own_spans=more.own_spans,
             claims=PLACE,
-            postmortem=postmortem_shown(standard, outgoing),
+            postmortem=postmortem_shown(standard, outgoing, more.redacted),
             policy=content_security_policy("", style),
             style=Markup(style),
             generated=more.generated,
@@ -214,7 +223,7 @@ def _brief(standard: Standard, more: Given, outgoing: Outgoing | None) -> str:
             readings=standard.figures_shown,
         )
     )
-    return with_claims(page, ledger_of(standard, outgoing), **more.stated)
+    return with_claims(page, ledger_of(standard, outgoing), **more.stated, redaction=redaction)
 
 
 def _standard(

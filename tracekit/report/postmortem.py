@@ -29,11 +29,17 @@ _REDACTED: Final = {
 }  # fmt: skip
 
 
-def postmortem_shown(standard: Standard, outgoing: Outgoing | None) -> dict[str, Any] | None:
-    """Return what the template of a postmortem shows; None without one."""
+def postmortem_shown(
+    standard: Standard, outgoing: Outgoing | None, redacted: str | None = None
+) -> dict[str, Any] | None:
+    """Return what the template of a postmortem shows; None without one.
+
+    ``redacted``: what was removed, where only redacted spans are known.
+    """
     story = standard.story
     if story is None:
         return None
+    ledger = ledger_of(standard, outgoing)
     return {
         "length": story.length,
         "sections": [(name, TITLES[name]) for name in story.sections],
@@ -43,7 +49,7 @@ def postmortem_shown(standard: Standard, outgoing: Outgoing | None) -> dict[str,
         "actions": [(one.item, [command_of(check) for check in one.checks]) for one in story.actions],
         "left_out": {name: plural(number, "more sentence") for name, number in story.left_out.items()},
         "change": _change(standard),
-        "facts": facts_of(ledger_of(standard, outgoing)),
+        "facts": facts_of({**ledger, "redacted": redacted or ledger["redacted"]}),
     }
 
 

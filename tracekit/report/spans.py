@@ -119,7 +119,7 @@ def embedded_spans(sides: Sides, inputs: Inputs = NO_INPUTS, *, is_redacted: boo
             f" ({what}): choose fewer traces, or leave embed= out and keep the sources for tk.verify"
         )
     text = base64.b64encode(raw).decode("ascii")
-    statement = _statement(what, size(len(text)), left_out(inputs), is_redacted=is_redacted)
+    statement = _statement(sides, what, size(len(text)), left_out(inputs), is_redacted=is_redacted)
     element = f'<template id="tracekit-spans" data-digest="{_digest(text)}">{text}</template>'
     return Embedded(Markup(element), statement)
 
@@ -138,7 +138,8 @@ def stated_again(page: str, sides: Sides, inputs: Inputs, *, is_redacted: bool) 
     if block is None or not isinstance(sides.recording, TraceSet):
         return None
     length = size(len(block[2]))
-    statement = _statement(_contents(_sets(sides), inputs), length, left_out(inputs), is_redacted=is_redacted)
+    contents = _contents(_sets(sides), inputs)
+    statement = _statement(sides, contents, length, left_out(inputs), is_redacted=is_redacted)
     return Embedded(Markup(block[0]), statement)
 
 
@@ -153,6 +154,7 @@ def without_spans(page: str) -> str:
     return _BLOCK.sub('<template id="tracekit-spans"></template>', page, count=1)
 
 
+_CLAIMS: Final = "every claim of the first screen and findings"
 _SECTIONS: Final = {"slo": "Service level objective", "prices": "Cost"}
 _NAMES: Final = {
     "rules": "sampling rules", "deployments": "deployments", "slo": "the objective", "prices": "prices",
@@ -168,14 +170,15 @@ def _contents(sets: Mapping[str, TraceSet], inputs: Inputs) -> str:
     return ", ".join([*found, *(name for key, name in _NAMES.items() if key in inputs.given and key not in missing)])
 
 
-def _statement(contents: str, length: str, missing: Sequence[str], *, is_redacted: bool) -> str:
+def _statement(sides: Sides, contents: str, length: str, missing: Sequence[str], *, is_redacted: bool) -> str:
     """Return what the page contains, what that proves, and what it does not."""
+    claims = "every claim of this postmortem" if "postmortem" in sides.asked else _CLAIMS
     sections = " and ".join(_SECTIONS[name] for name in missing)
     given = f", except those of the sections {sections}, for which {' and '.join(missing)} must be given again"
     kind = "redacted spans" if is_redacted else "spans"
     parts = [
         f"This file contains the {kind} that its claims were computed from ({contents}, {length}): tracekit verify",
-        f" FILE computes every claim of the first screen and findings again{given * bool(missing)}.",
+        f" FILE computes {claims} again{given * bool(missing)}.",
         " That shows that the claims follow from these spans, not that these spans are what was recorded.",
         " Claims are about the redacted spans; what redaction removed cannot be verified." * is_redacted,
     ]

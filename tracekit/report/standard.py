@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.critical_path.result import CriticalPath
-from tracekit.analysis.timeline.compute import started_between
-from tracekit.analysis.traffic import Traffic
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.data.not_made import not_made
@@ -26,55 +18,39 @@ from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.postmortem.result import TITLES
-from tracekit.checks.registry import CHECKS, left_out, readings, run_checks, weaknesses
+from tracekit.checks.registry import left_out, run_checks, weaknesses
 from tracekit.checks.screen.lines import FirstScreen, screen_of, title_of
 from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
-from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.changes import Change, changes_shown
-from tracekit.report.critical_path import path_table, waits_table
-from tracekit.report.failures import exceptions_table, failing_table
-from tracekit.report.frame_table import frame_table
 from tracekit.report.goals import Goal, Goals, goals_shown
-from tracekit.report.input_data import issues_table, sources_table
 from tracekit.report.input_sums import input_sums
 from tracekit.report.inputs import NO_INPUTS, Inputs
-from tracekit.report.latency_change import change_picture, entries_table, timeline_of, timeline_picture
+from tracekit.report.latency_change import timeline_of, timeline_picture
 from tracekit.report.leaving import Leaving, LeavingChanges, redacted_findings, redacted_lines
 from tracekit.report.ledger import set_facts
-from tracekit.report.logs import logs_table, telling
-from tracekit.report.policy import packed
-from tracekit.report.services import latency_pictures, operations_table, services_table
+from tracekit.report.logs import telling
+from tracekit.report.printed_code import Reading, made_by
+from tracekit.report.shown_traces import ShownTraces
 from tracekit.report.sides import Sides
-from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
-from tracekit.report.tables import rest_note
-from tracekit.report.tiles import tiles
-from tracekit.self_description import made
-from tracekit.text import count, duration, period, plural
+from tracekit.report.stores import keep_names, read_by, read_together, with_lines, with_logs
+from tracekit.report.traffic import traffic_of
+from tracekit.text import plural
 from tracekit.traces import TraceSet
-from tracekit.views.scales import time_step
-from tracekit.views.service_graph.map import map_payload, map_picture
-from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from tracekit.analysis.timeline.result import Timeline
+    from tracekit.analysis.traffic import Traffic
     from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.registry import Topic
     from tracekit.findings import Finding
     from tracekit.parts import Parts
     from tracekit.report.ledger import Form
     from tracekit.report.redaction import Outgoing
-    from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 
-WATERFALLS: Final = 5
-_NAMED: Final = 40  # further waterfalls, of traces that findings and tables name, with at most ...
-_NAMED_SPANS: Final = 4_000  # ... so many spans: about 100 bytes each in the page
-_WAITS: Final = 5  # operations in the table of a waterfall
-_TABLE: Final = "Values of the figure"
-_ROWS: Final = 10  # rows of a table whose exemplars are embedded
 # id and title of each section in the table of contents; findings precede all of them
 SECTIONS: Final = {
     "changes": "What changed",
@@ -92,51 +68,8 @@ SECTIONS: Final = {
     "sources": "Input data",
 }
 
-# the section that a finding without an exemplar trace links to, by topic, with exceptions by check
-_SECTIONS_OF_TOPICS: Final = {
-    "data": "sources", "changes": "changes", "patterns": "path", "latency": "latency", "errors": "errors",
-}  # fmt: skip
-_PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
-    "tail": "operations", "failing": "errors", "calls": "map", "failing_calls": "map", "operations": "operations",
-    "suspects": "suspects", "affected": "affected", "over_time": "volume", "new_log_lines": "logs",
-}  # fmt: skip
-_SECTIONS: Final = {
-    "changes": (
-        "by = ['service_name', 'operation', 'callee_service']\n"
-        "tk.critical_path(before).compare(tk.critical_path(traces), by=by).table"
-    ),
-    "sources": "traces.sources\ntraces.issues",
-    "volume": "traces.summary[['start_ns', 'is_error']]\ntk.plot(tk.timeline(traces))",
-    "path": "tk.critical_path(traces).by(['service_name', 'operation', 'callee_service'])",
-    "services": "tk.service_graph(traces).services",
-    "operations": "tk.latency(traces).table",
-    "map": "tk.plot(tk.service_graph(traces))",
-    "latency": "tk.plot(tk.latency(traces))",
-    "errors": "tk.errors(traces).operations\ntk.errors(traces).exceptions",
-    "traces": "traces.summary.nlargest(25, 'root_duration_ns')",
-}
-
 
 _TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "errors")
-_RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
-_OF_BASELINE: Final = ("content", "requests", "entries", "graph", "failed", "waits")
-_TRACE_ID: Final = re.compile("[0-9a-f]{32}")
-
-
-class Reading(NamedTuple):
-    """How the traces of a report were read.
-
-    Parameters
-    ----------
-    files
-        Names of the sources of ``traces`` and ``baseline``.
-    traces_code, baseline_code
-        The calls that recreate them; empty without a baseline.
-    """
-
-    files: Mapping[str, Sequence[str]]
-    traces_code: str
-    baseline_code: str
 
 
 @dataclass(frozen=True)
@@ -179,8 +112,6 @@ class Standard:
     def between(cls, sides: Sides, inputs: Inputs = NO_INPUTS, outgoing: Outgoing | None = None) -> Standard:
         """Return the standard report of two sides that may leave, with what was given beside them."""
         if not (isinstance(sides.traces, TraceSet) and isinstance(sides.baseline, TraceSet | None)):
-            if inputs.logs is not None:
-                raise ValueError("expected no logs= with a store, found some; use store.sample(spans=1_000_000).load()")
             return _of_store(sides, inputs, outgoing)
         shown = inputs.read() if outgoing is None else inputs.redacted(outgoing)
         joined = None if shown.logs is None else logs_of(sides.traces, shown.logs, baseline=sides.baseline)
@@ -203,7 +134,7 @@ class Standard:
             return [self.story.findings, self.pictured.values()]
         if self.story is not None and self.is_brief:
             return [self.story.findings, self.figures_shown.values()]
-        screen = self.screen if form == "investigation" else [line for _, line in self._lines()]
+        screen = self.screen if form == "investigation" else [line for _, line in self.lines]
         first = screen if self.story is None else self.story.findings
         return [first, self.findings, self.figures.values(), self.waits.values()]
 
@@ -249,11 +180,11 @@ class Standard:
         before = None if self.changes is None else self.changes.before
         files = {"traces": self.seen.source_names}
         if before is None:
-            return Reading(files, _made(self.seen.source), "")
-        return Reading({**files, "baseline": before.source_names}, _made(self.seen.source), _made(before.source))
+            return Reading(files, made_by(self.seen.source), "")
+        return Reading({**files, "baseline": before.source_names}, made_by(self.seen.source), made_by(before.source))
 
     @property
-    def _source_names(self) -> list[str]:
+    def source_names(self) -> list[str]:
         """Display names of the sources."""
         names = [*self.reading.files.get("traces", ())]
         return names if len(names) == len(self.seen.sources) else self.seen.source_names
@@ -261,9 +192,9 @@ class Standard:
     @property
     def taken(self) -> list[str]:
         """Element ids of the standard sections."""
-        views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.embedded)))]
+        views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.shown.embedded)))]
         parts = [f"postmortem-{name}" for name in (*TITLES, "appendix")]
-        return ["findings", *SECTIONS, *parts, *views, *self._anchors, *(answer.name for answer in self.answers)]
+        return ["findings", *SECTIONS, *parts, *views, *self.anchors, *(answer.name for answer in self.answers)]
 
     @cached_property
     def findings(self) -> Findings:
@@ -283,7 +214,7 @@ class Standard:
         return found if self._leaving is None else FirstScreen(redacted_lines(found, self._leaving))
 
     @property
-    def _anchors(self) -> list[str]:
+    def anchors(self) -> list[str]:
         """The element id of each finding; several of one check are numbered."""
         names = [finding.check.replace(".", "-") for finding in self.findings]
         before = [names[:k].count(name) for k, name in enumerate(names)]
@@ -308,41 +239,10 @@ class Standard:
         """Whether the report is about one trace: its waterfall then comes first."""
         return self.seen.trace_count == 1
 
-    @property
-    def _exemplars(self) -> list[str]:
-        """Ids of the exemplar traces of changes."""
-        changes = {check.name for check in CHECKS if check.topic == "changes"}
-        return [found.exemplars[0] for found in self.findings if found.check in changes and found.exemplars]
-
-    @property
-    def waterfalls(self) -> list[str]:
-        """Ids of the traces with a waterfall: exemplars of changes, and the slowest; a single trace in any case."""
-        if self.is_alone:  # also without a duration
-            return self._traces.trace_ids
-        known = set(self._traces.trace_ids)
-        return [name for name in dict.fromkeys([*self._exemplars, *self._slowest]) if name in known]
-
-    @property
-    def _slowest(self) -> list[str]:
-        """Ids of the slowest traces that have a waterfall."""
-        return [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
-
     @cached_property
-    def _traces(self) -> TraceSet:
-        """The traces that may have a waterfall: all of them in memory, of a store those that the page names."""
-        if not self.case.is_stored:
-            return self.seen.traces
-        ids = [name for name in [*self._exemplars, *self._slowest, *self._names] if _is_id(name)]
-        found = self.seen.having(ids)
-        return found if self._leaving is None else self._leaving.traces(found)
-
-    @cached_property
-    def _path(self) -> CriticalPath:
-        """The critical paths of these traces; of a store, with the clock offsets that all of its traces prove."""
-        paths = self.case.result(overview).paths
-        if isinstance(paths, CriticalPath):
-            return paths
-        return critical_path(self._traces, skew=paths.offsets or "off")
+    def shown(self) -> ShownTraces:
+        """The traces that have a waterfall in the page."""
+        return ShownTraces(self.case, self.findings, self.seen, self.changes, self._leaving)
 
     @cached_property
     def answers(self) -> list[Change]:
@@ -355,31 +255,6 @@ class Standard:
         """The objective and the costs, each where there is something to show."""
         found = goals_shown(self.seen.source, self.goals)
         return found if self._leaving is None else {name: goal.redacted(self._leaving) for name, goal in found.items()}
-
-    @cached_property
-    def _names(self) -> list[str]:
-        """Ids that findings and tables name, in the order of the page; also of spans."""
-        ids = [name for found in self.findings for name in found.exemplars]
-        if self.changes and self.changes.comparison is not None:
-            ids += self.changes.comparison.table["exemplar_trace_id"].head(_ROWS).tolist()
-        if self.seen.timed_count:
-            ids += self.seen.waits["largest_trace_id"].head(_ROWS).tolist()
-        ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
-        if (templates := telling(self.case.logs)) is not None:
-            ids += templates["exemplar_trace_id"].head(_ROWS).tolist()
-        return ids + self.seen.slowest_traces.index.tolist()[:_ROWS]
-
-    @cached_property
-    def named(self) -> list[str]:
-        """Ids of further traces that findings and tables name, in the order of the page, within the size budget."""
-        sizes = self._traces.summary["span_count"].to_dict()
-        chosen: list[str] = []
-        room = _NAMED_SPANS
-        for name in dict.fromkeys(self._names):
-            if name in sizes and name not in self.waterfalls and sizes[name] <= room and len(chosen) < _NAMED:
-                chosen.append(str(name))
-                room -= sizes[name]
-        return chosen
 
     @cached_property
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -400,7 +275,7 @@ class Standard:
     @cached_property
     def traffic(self) -> Traffic | None:
         """Traces over time; None if no trace has a start and a weight above 0."""
-        return _traffic(self.seen)
+        return traffic_of(self.seen)
 
     @cached_property
     def figures(self) -> dict[str, Finding]:
@@ -419,16 +294,11 @@ class Standard:
     @cached_property
     def waits(self) -> dict[str, Finding]:
         """What each request with a waterfall waited for, by trace id."""
-        return request_figures(self._path, self.embedded)
-
-    @property
-    def embedded(self) -> list[str]:
-        """Ids of all traces with a waterfall."""
-        return [*self.waterfalls, *self.named]
+        return request_figures(self.shown.path, self.shown.embedded)
 
     def title(self) -> str:
         """Return a title made of the source names."""
-        names = self._source_names
+        names = self.source_names
         title = f"{'Postmortem: ' * (self.story is not None)}{names[0] if names else 'Traces'}"
         if len(names) > 1:
             title += f" and {plural(len(names) - 1, 'other source')}"
@@ -436,119 +306,16 @@ class Standard:
         title += f", {current}" * (current != "current")
         return title + f", compared with {baseline}" * (baseline != "baseline")
 
-    def first_screen(self) -> dict[str, Any]:
-        """Return period, figures and findings for the template."""
-        names = self._source_names
-        return {
-            "screen": self._lines(),
-            "screen_code": self._screen_code(),
-            "timeline": self.timeline_shown(),
-            "period": _period(self.seen),
-            "alone": self.is_alone,
-            "figures": tiles(self.seen, self.changes, self.screen),
-            "findings": [
-                (anchor, found, self._with_reading(found.code))
-                for anchor, found in zip(self._anchors, self.findings, strict=True)
-            ],
-            "places": _PLACES,
-            "baseline": _period(self.changes.before) if self.changes else "",
-            "sampling": _sampling(self),
-            "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
-        }
-
     def timeline_shown(self) -> Markup | None:
         """Return requests, durations and errors over time, as they may leave."""
         picture = timeline_picture(self.timeline, self.sides, self.screen)
         return picture if picture is None or self._leaving is None else self._leaving.markup(picture)
 
-    def _lines(self) -> list[tuple[str, Finding]]:
+    @property
+    def lines(self) -> list[tuple[str, Finding]]:
         """Return the lines of the first screen with their titles; none for a single trace."""
         is_left_out = self.is_alone or self.story is not None
         return [] if is_left_out else [(title_of(line), line) for line in self.screen]
-
-    def _screen_code(self) -> str:
-        """Return the code behind the lines of the first screen, each under its title."""
-        codes = [f"# {title}\n{line.code}" for title, line in self._lines() if title and line.code]
-        return self._with_reading("\n".join(codes))
-
-    @cached_property
-    def _code(self) -> dict[str, str]:
-        """The code that reproduces each section."""
-        overlaid = {"latency": "tk.plot(tk.latency(traces), against=tk.latency(before))"} if self.changes else {}
-        if self.case.logs is not None:
-            against = ", baseline=before" * (self.changes is not None)
-            overlaid["logs"] = f"tk.logs(traces, {self.case.logs.source_code}{against}).templates"
-        answers = {answer.name: answer.code for answer in self.answers}
-        answers |= {name: goal.code for name, goal in self.goals_shown.items()}
-        return {section: self._with_reading(code) for section, code in {**_SECTIONS, **overlaid, **answers}.items()}
-
-    def _waits_shown(self, trace_id: str, colours: Colours, shown: set[str]) -> dict[str, Any]:
-        """Return what a request waited for: the sentence and its table; None for both without a critical path."""
-        figure = self.waits.get(trace_id)
-        if figure is None:
-            return {"figure": None, "table": None}
-        rows = figure.evidence
-        table = frame_table(rows.head(_WAITS), _TABLE, colours, shown)
-        return {"figure": figure, "table": replace(table, note=rest_note(len(rows), "operations", _WAITS))}
-
-    def _with_reading(self, code: str) -> str:
-        """Return code that starts with reading the files that it uses; empty without code."""
-        before = self.reading.baseline_code if re.search(r"\bbefore\b", code) else ""
-        return f"{_reading(self.reading.traces_code, before)}\n{code}" if code else ""
-
-    def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
-        """Return tables, charts, views and code for the template."""
-        seen, changes = self.seen, self.changes
-        names = self._source_names
-        before = changes.before.source if changes and isinstance(changes.before.source, TraceSet) else None
-        exemplars = self._exemplars
-        return {
-            "code": self._code,
-            "readings": self.figures,
-            "tables": {
-                name: frame_table(figure.evidence, _TABLE, colours, shown) for name, figure in self.figures.items()
-            },
-            "sources": sources_table(seen, names),
-            "issues": issues_table(seen, names),
-            "volume": traffic_picture(self.traffic, width=1000) if self.traffic else None,
-            "spans": (plural(seen.span_count, "span"), plural(seen.service_count, "service")),
-            "path": path_table(seen, colours, shown),
-            "timed": seen.timed_count,
-            "services": services_table(seen, colours),
-            "operations": operations_table(seen, colours),
-            "map": _map(seen, colours),
-            "compared": changes is not None,
-            "distributions": latency_pictures(seen, changes.before if changes else None, self.sides.names),
-            "failing": failing_table(seen, colours),
-            "exceptions": exceptions_table(seen, colours, shown),
-            "logs": logs_table(self.case.logs, colours, shown),
-            "traces": traces_table(seen, colours, shown),
-            "waits": waits_table(changes, colours, shown) if changes else None,
-            "step_by_step": change_picture(changes, self.sides.names) if changes else None,
-            "answers": self.answers,
-            "goals": [
-                (
-                    name,
-                    SECTIONS[name],
-                    goal,
-                    [frame_table(*named[::-1], colours, shown) for named in goal.tables.items()],
-                )
-                for name, goal in self.goals_shown.items()
-            ],
-            "entries": entries_table(changes, colours) if changes else None,
-            "waterfalls": [
-                waterfall_view(self._path, trace_id, colours, before if trace_id in exemplars else None)
-                | self._waits_shown(trace_id, colours, shown)
-                for trace_id in self.waterfalls
-                if trace_id not in elsewhere
-            ],
-            "named": [
-                waterfall_view(self._path, trace_id, colours, with_picture=False)
-                | self._waits_shown(trace_id, colours, shown)
-                for trace_id in self.named
-                if trace_id not in elsewhere
-            ],
-        }
 
 
 def _of_store(sides: Sides, inputs: Inputs, outgoing: Outgoing | None) -> Standard:
@@ -559,108 +326,9 @@ def _of_store(sides: Sides, inputs: Inputs, outgoing: Outgoing | None) -> Standa
     policy = None if outgoing is None else outgoing.policy
     case = Case(traces, policy=policy, baseline=None if baseline is None else Case(baseline, policy=policy))
     sides = sides._replace(traces=traces, baseline=baseline, recording=recording)
+    inputs = with_lines(inputs, outgoing)
+    case = with_logs(case, inputs.logs)
     read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, inputs.goals)])
     if outgoing is not None:
         keep_names(case, outgoing)
     return Standard(case, sides, inputs, outgoing=outgoing)
-
-
-def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] = ()) -> None:
-    """Read the parts of the stores of a case for everything that is made of them, and for more functions."""
-    asked = list(more)
-    for each in _cases(case):
-        seen = each.result(overview)
-        asked += [partial(getattr, seen, name) for name in (_RESULTS if each is case else _OF_BASELINE)]
-        asked += [partial(set_facts, each.source), partial(_offsets, seen)]
-    asked += readings(case, CHECKS)
-    rounds.run([*asked, partial(_traffic, case.result(overview))])
-
-
-def keep_names(case: Case, outgoing: Outgoing) -> None:
-    """Leave the names of the services and callees of a case as they are."""
-    sides = [each.result(overview) for each in _cases(case)]
-    known = [{*seen.services, *seen.graph.services["service_name"].dropna()} for seen in sides]
-    outgoing.keep_names(set().union(*known))
-
-
-def _cases(case: Case) -> list[Case]:
-    """Return a case, and that of its baseline."""
-    return [case] if case.baseline is None else [case, case.baseline]
-
-
-def read_by(rounds: Rounds, traces: TraceSet | Parts) -> TraceSet | Parts:
-    """Return traces, of a store with states that are computed in rounds."""
-    return rounds.of(traces) if isinstance(traces, TraceStore) else traces
-
-
-def _offsets(seen: Overview) -> Any:
-    """Return the clock offsets of a store."""
-    return None if isinstance(seen.paths, CriticalPath) else seen.paths.offsets
-
-
-def _traffic(seen: Overview) -> Traffic | None:
-    """Return traces over time; None if no trace has a start and a weight above 0."""
-    period_ns = started_between(seen.source)
-    if period_ns is None:
-        return None
-    low, high = period_ns
-    step = time_step(low, high)
-    first = low // step * step
-    bars = (high - first) // step + 1
-    totals, failed = seen.volume(first, step, bars)
-    return Traffic(first + np.arange(bars) * step, totals, failed, step, low, high) if totals.any() else None
-
-
-def _period(seen: Overview) -> str:
-    """Return the period of the data, with its length."""
-    if seen.period_ns is None:
-        return "no timestamps recorded"
-    low, high = seen.period_ns
-    return f"{period(low, high)} ({duration(high - low)})"
-
-
-def _sampling(standard: Standard) -> str:
-    """Return the sampling statement of each side."""
-    now = standard.seen.weights.statement
-    before = standard.changes.before.weights.statement if standard.changes else now
-    shown = f"{now.partition(':')[0]}: see Findings" if "unknown" in now.partition(":")[0] else now
-    return f"{shown[0].upper()}{shown[1:]}." + f" Baseline: {before}." * (before != now)
-
-
-def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
-    """Return the service map with its facts; an empty one if all sampling weights are 0."""
-    if not seen.weights.n_effective:
-        return {"count": 0}
-    graph = map_payload(seen.graph, colours=colours)
-    return {
-        "height": fitting_height(graph["size"][1] + 100),
-        "picture": map_picture(graph, paper=False),
-        "data": packed(json.dumps(graph, ensure_ascii=False, allow_nan=False).encode("utf-8")),
-        "count": len(graph["nodes"]),
-        "left_out": graph["left_out"],
-        "unnamed": seen.graph.unnamed_count,
-    }
-
-
-def _is_id(text: str) -> bool:
-    """Return whether a text is the id of a trace, not of a span."""
-    return bool(_TRACE_ID.fullmatch(text))
-
-
-def reading(traces: TraceSet | Parts, baseline: TraceSet | Parts | None = None) -> str:
-    """Return the code that reads the files."""
-    return _reading(_made(traces), "" if baseline is None else _made(baseline))
-
-
-def _made(side: TraceSet | Parts) -> str:
-    """Return the calls that recreate traces."""
-    return made(side) if isinstance(side, TraceSet) else side.made
-
-
-def _reading(traces: str, baseline: str) -> str:
-    """Return the code that makes traces by these calls, and a baseline if there are some for it."""
-    named = {"traces": traces, "before": baseline}
-    lines = ["import tracekit as tk", "", *(f"{name} = {calls}" for name, calls in named.items() if calls)]
-    if any("(...)" in line for line in lines):
-        lines.insert(1, "# ...: a mask, function or table; insert the one you used")
-    return "\n".join(lines)

@@ -15,10 +15,12 @@ from tracekit import TraceSet, load_sample
 from tracekit.checks.comparison import Changes
 from tracekit.checks.names import name_of
 from tracekit.checks.overview import Overview
+from tracekit.report.contents import section_codes
 from tracekit.report.critical_path import waits_table
 from tracekit.report.latency_change import entries_table
 from tracekit.report.page import render
-from tracekit.report.standard import Standard, reading
+from tracekit.report.printed_code import reading
+from tracekit.report.standard import Standard
 from tracekit.samples import sample_paths
 from tracekit.views.colours import Colours
 
@@ -239,7 +241,7 @@ def test_a_change_without_a_significant_operation_names_the_largest():
 
 def test_the_code_names_what_was_read():
     before, now = load_sample("checkout-regression")
-    codes = Standard.of(now, before)._code
+    codes = section_codes(Standard.of(now, before))
     code = codes["changes"]
     assert "traces = tk.load_sample('checkout-regression', 'during')\n" in code
     assert "before = tk.load_sample('checkout-regression', 'baseline')\n" in code

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _MS = 1e6
+Period = tuple[int, int]
 
 
 def logs(
@@ -122,25 +123,37 @@ def logs(
     )
     tolerance_ns = round(tolerance_ms * _MS)
     if isinstance(baseline, TraceSet):
-        lines, others = _sides(traces, baseline, lines)
+        lines, others = sides_of(traces, baseline, lines, (period_of(traces), period_of(baseline)))
         baseline = joined(baseline, others, tolerance_ns=tolerance_ns, min_score=min_score)
     return joined(traces, lines, baseline, tolerance_ns=tolerance_ns, min_score=min_score)
 
 
 def joined(
-    traces: TraceSet, read: LogLines, before: Logs | None = None, *, tolerance_ns: int, min_score: float = 0.5
+    traces: TraceSet,
+    read: LogLines,
+    before: Logs | None = None,
+    *,
+    tolerance_ns: int,
+    min_score: float = 0.5,
+    by_time: bool = True,
+    is_comparable: bool | None = None,
 ) -> Logs:
-    """Return log lines joined with traces, compared with the logs of a baseline."""
+    """Return log lines joined with traces, compared with the logs of a baseline.
+
+    ``by_time``: lines without an id are joined, too; that needs all traces.  ``is_comparable``: whether both sides were
+    sampled alike; None to find out from these traces.
+    """
     frame = read.frame
     resolution = read.sources["resolution_ns"].to_numpy(np.int64)[frame["source"].to_numpy()] if len(frame) else _NONE
-    match = matched(traces, frame, resolution, tolerance_ns=tolerance_ns, min_score=min_score)
+    match = matched(traces, frame, resolution, tolerance_ns=tolerance_ns, min_score=min_score, by_time=by_time)
     codes, texts = templates(frame["message"].tolist())
     lines = _lines(traces, read, match, pd.Categorical.from_codes(codes, pd.Index(texts, dtype=object)))
     table = _templates(traces, lines, match.trace)
     new = pd.DataFrame()
     if before is not None:
         table = _against(table, before.templates)
-        if comparability(before.traces, traces).is_comparable:
+        alike = comparability(before.traces, traces).is_comparable if is_comparable is None else is_comparable
+        if alike:
             new = new_templates(_side(traces, lines), _side(before.traces, before.lines))
     return Logs(
         traces,
@@ -159,23 +172,30 @@ def joined(
 _NONE = np.zeros(0, np.int64)
 
 
-def _sides(traces: TraceSet, baseline: TraceSet, read: LogLines) -> tuple[LogLines, LogLines]:
+def sides_of(
+    traces: TraceSet, baseline: TraceSet, read: LogLines, periods: tuple[Period | None, Period | None]
+) -> tuple[LogLines, LogLines]:
     """Return the lines of each side in one log: by trace id, otherwise by its period; of neither period in both."""
     ours, theirs = (by_id(side, read.frame)[0] >= 0 for side in (traces, baseline))
-    now, before = (_is_within(side, read.frame["time_ns"].to_numpy()) for side in (traces, baseline))
+    now, before = (_is_within(period, read.frame["time_ns"].to_numpy()) for period in periods)
     mine = ours | (~theirs & (now | ~before))
     other = theirs | (~ours & (before | ~now))
     first, second = (replace(read, frame=read.frame[chosen].reset_index(drop=True)) for chosen in (mine, other))
     return first, second
 
 
-def _is_within(traces: TraceSet, time_ns: Array) -> Array:
-    """Return which times are within the period of the spans."""
+def period_of(traces: TraceSet) -> Period | None:
+    """Return the period of the spans; None without a start."""
     spans = traces.columns.spans
     start = spans.start_ns[(spans.quality & Quality.NO_START) == 0]
-    if not len(start):
+    return (int(start.min()), max(int(start.max()), int(spans.end_ns.max()))) if len(start) else None
+
+
+def _is_within(period: Period | None, time_ns: Array) -> Array:
+    """Return which times are within a period."""
+    if period is None:
         return np.zeros(len(time_ns), bool)
-    return np.asarray((time_ns >= start.min()) & (time_ns <= max(int(start.max()), int(spans.end_ns.max()))))
+    return np.asarray((time_ns >= period[0]) & (time_ns <= period[1]))
 
 
 def _lines(traces: TraceSet, read: LogLines, match: Matched, template: pd.Categorical) -> pd.DataFrame:

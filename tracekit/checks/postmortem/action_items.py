@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.checks.overview import overview
 from tracekit.checks.postmortem.gates import cause_gates, symptom_gates
 from tracekit.checks.postmortem.queries import queries
+from tracekit.checks.postmortem.recorded import has_versions
 from tracekit.checks.postmortem.result import Action
 from tracekit.checks.registry import CHECKS
 from tracekit.checks.screen.actions import look, roll_back
@@ -91,7 +92,7 @@ def _recorded(one: Finding) -> Finding:
 
 def _versions(made: Made) -> list[Action]:
     """Return that versions should be recorded, where none are."""
-    if not len(made.case.traces) or (made.case.traces.codes("service_version").codes >= 0).any():
+    if not made.case.result(overview).trace_count or made.case.result(has_versions):
         return []
     code = "traces.resources['service_version']"
     values = {"kind": "instrumentation", "command": code}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from tracekit.analysis.compare.compute import compare
 from tracekit.analysis.compare.gates import evaluate
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.overview import ENOUGH
+from tracekit.checks.postmortem.recorded import middle_ns
 from tracekit.checks.postmortem.removed_names import is_removed
 from tracekit.checks.screen.cause import cause_of
 from tracekit.findings import Finding
@@ -41,15 +42,14 @@ def _compared(case: Case) -> _Compared | None:
     """Return both comparisons; None without a baseline."""
     if case.baseline is None:
         return None
-    before = case.baseline.traces
-    starts = before.summary["start_ns"].dropna()
-    null = None
-    if len(starts):
-        middle = pd.Timestamp(int(starts.median()), tz="UTC")
+    before: Any = case.baseline.source  # a TraceSet or a TraceStore, which have the same methods
+    at, null = middle_ns(case.baseline), None
+    if at is not None:
+        middle = pd.Timestamp(at, tz="UTC")
         halves = before.between(None, middle), before.between(middle, None)
         if min(map(len, halves)) >= ENOUGH:
             null = compare(*halves)
-    return _Compared(compare(before, case.traces), null)
+    return _Compared(compare(before, case.source), null)
 
 
 def symptom_gates(made: Made) -> list[Finding]:

@@ -9,6 +9,7 @@ from tracekit.analysis.suspects.ranking import NOT_SIGNIFICANT
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import place_of
 from tracekit.checks.overview import overview
+from tracekit.checks.postmortem.recorded import failed_count, instances
 from tracekit.checks.postmortem.result import Hypothesis, numbers_of
 from tracekit.checks.postmortem.waits import waits
 from tracekit.checks.screen.cause import cause_of
@@ -146,7 +147,7 @@ def _origin(made: Made, name: str) -> list[Finding]:
     if mine.empty:
         return []
     row = mine.iloc[0]
-    failed = int(made.case.traces.summary["is_error"].sum())
+    failed = made.case.result(failed_count)
     place = f"{clean(name, limit=_NAME)} {clean(row['operation'], limit=_NAME)}"
     number = int(row["failed_request_count"])
     text = f"The errors of {number} of {plural(failed, 'failed request')} begin in {place}."
@@ -217,13 +218,13 @@ def _twin(found: Suspects, name: str) -> list[Finding]:
 
 def _confounded(made: Made, name: str) -> list[Finding]:
     """Return that a new version runs on one instance only, so that the traces cannot tell the two apart."""
-    traces, found = made.case.traces, []
-    keys = ("service_name", "service_version", "service_instance_id")
-    service, version, instance = (traces.codes(key).series().astype(object).to_numpy() for key in keys)
+    found = []
+    mine = [(version, instance) for service, version, instance in made.case.result(instances) if service == name]
     for one in made.case.result(releases):
-        mine = (service == name) & (version == one.version)
-        on = {str(value) for value in instance[mine] if isinstance(value, str)}
-        others = {str(value) for value in instance[(service == name) & ~mine] if isinstance(value, str)}
+        on, others = (
+            {instance for version, instance in mine if instance is not None and (version == one.version) == is_on}
+            for is_on in (True, False)
+        )
         if one.service_name == name and len(on) == 1 and others - on:
             shown = clean(one.version, limit=_NAME)
             text = f"Only one instance of {clean(name, limit=_NAME)} has version {shown}: the traces cannot tell the"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.overview import ENOUGH, overview
+from tracekit.checks.postmortem.recorded import has_versions
 from tracekit.checks.registry import CHECKS
 from tracekit.checks.screen.course import course_of
 from tracekit.findings import Finding
@@ -65,7 +66,7 @@ def _few(made: Made) -> list[Finding]:
     """Return how many endpoints have too few traces for a comparison, or for an interval of the change of the p95."""
     if made.changes is None:
         seen = made.case.result(overview)
-        number = len(seen.traces)
+        number = seen.trace_count
         if number >= ENOUGH:
             return []
         text = f"{plural(number, 'trace')}: too few for a p95, an error rate or a comparison (at least {ENOUGH})."
@@ -109,7 +110,7 @@ def _untested(made: Made) -> list[Finding]:
 
 def _versions(made: Made) -> list[Finding]:
     """Return that versions are not recorded."""
-    if not len(made.case.traces) or (made.case.traces.codes("service_version").codes >= 0).any():
+    if not made.case.result(overview).trace_count or made.case.result(has_versions):
         return []
     text = "Service versions are not recorded (service.version): a release cannot be seen, and none ruled out."
     return [_said(text, "traces.resources['service_version']")]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.overview import overview
+from tracekit.checks.postmortem.recorded import root_names
 from tracekit.checks.postmortem.removed_names import is_removed
 from tracekit.errors import FilterError
 from tracekit.findings import Finding
@@ -67,19 +66,14 @@ def _is_plain(made: Made, name: str) -> bool:
 
 def _span_name(made: Made, service: str, operation: str) -> str:
     """Return the one name that the root spans of an endpoint have; empty if they have several."""
-    traces = made.case.traces
-    root = traces.forest.root_row
-    columns = ("service_name", "operation", "name")
-    names = {key: traces.codes(key).series().astype(object).to_numpy()[root] for key in columns}
-    is_mine = (names["service_name"] == service) & (names["operation"] == operation)
-    found = list(dict.fromkeys(names["name"][np.flatnonzero(is_mine)].tolist()))
+    found = list(root_names(made.case.source, service, operation))
     return found[0] if len(found) == 1 and isinstance(found[0], str) and _is_plain(made, found[0]) else ""
 
 
 def _counted(made: Made, kind: str, query: str, same: str) -> Finding | None:
     """Return how many traces a query selects, on both sides; None if it selects none, or cannot be evaluated."""
     assert made.changes is not None
-    sides = made.case.traces, made.changes.before.traces
+    sides: tuple[Any, Any] = made.case.source, made.changes.before.source
     try:
         now, before = (len(side.where(same)) for side in sides)
     except FilterError:  # a name that the language of conditions cannot spell
@@ -88,6 +82,7 @@ def _counted(made: Made, kind: str, query: str, same: str) -> Finding | None:
         return None
     values = {"kind": kind, "command": query, "count": now, "baseline_count": before}
     how = {"x-ray": "", "traceql": " (counted here by the same condition)"}
-    was = f"{count(before)} of {plural(len(sides[1]), 'baseline trace')}"
-    text = f"{query} selects {was} and {count(now)} of {plural(len(sides[0]), 'current trace')}{how[kind]}."
+    was = f"{count(before)} of {plural(made.changes.before.trace_count, 'baseline trace')}"
+    found = f"{count(now)} of {plural(made.changes.now.trace_count, 'current trace')}"
+    text = f"{query} selects {was} and {found}{how[kind]}."
     return Finding("postmortem.check", "info", text, values=values, code=f"len(traces.where({same!r}))")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from tracekit.checks.changes.suspects import suspects_of
 from tracekit.checks.names import name_of
-from tracekit.checks.overview import ENOUGH, overview
+from tracekit.checks.overview import ENOUGH
+from tracekit.checks.postmortem.recorded import path_of
 from tracekit.findings import Finding
 from tracekit.text import clean, duration, interval, plural
 
@@ -47,7 +48,7 @@ def _undone(made: Made) -> list[Finding]:
 
 def _opportunities(made: Made) -> list[Finding]:
     """Return the operations without which requests would be fastest."""
-    path = made.case.result(overview).path
+    path, sampled = made.case.result(path_of)
     if not len(path.latency_ns):
         return []
     table = path.opportunities(top=_MOST, roots=False)
@@ -57,7 +58,7 @@ def _opportunities(made: Made) -> list[Finding]:
             "postmortem.remedies",
             "info",
             f"Without {name_of(row)}: mean latency {duration(row['saved_mean_ns'])} lower{_p95(row, number)} (what-if"
-            f" for {plural(number, 'recorded request')}).",
+            f" for {plural(number, 'recorded request')}{sampled}).",
             values={"saved_mean_ns": float(row["saved_mean_ns"]), "saved_p95_ns": float(row["saved_p95_ns"])},
             method=_OPPORTUNITIES,
             code=f"tk.critical_path(traces).opportunities(top={_MOST}, roots=False)",

@@ -62,10 +62,10 @@ def _sides(made: Made) -> list[_Entry]:
     seen = made.case.result(overview)
     entries = []
     if made.changes is not None and (before := made.changes.before).period_ns is not None:
-        entries.append(_at(before.period_ns[0], f"The baseline begins ({plural(len(before.traces), 'trace')}).", 6))
+        entries.append(_at(before.period_ns[0], f"The baseline begins ({plural(before.trace_count, 'trace')}).", 6))
         entries.append(_at(before.period_ns[1], "The baseline ends.", 8))
     if seen.period_ns is not None:
-        entries.append(_at(seen.period_ns[0], f"The current traces begin ({plural(len(seen.traces), 'trace')}).", 7))
+        entries.append(_at(seen.period_ns[0], f"The current traces begin ({plural(seen.trace_count, 'trace')}).", 7))
         entries.append(_at(seen.period_ns[1], f"The data end.{_state(made)}", 2))
     return entries
 

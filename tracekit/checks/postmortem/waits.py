@@ -25,7 +25,7 @@ def waits(made: Made) -> tuple[Finding, ...]:
     """Return the operations that requests waited for longer than in the baseline; without one, waited for most."""
     if made.changes is None:
         return _of_path(made)
-    if not all(len(side.path.latency_ns) for side in (made.changes.before, made.changes.now)):
+    if not all(side.timed_count for side in (made.changes.before, made.changes.now)):
         return ()
     compared = made.changes.comparison
     alike = made.changes.has_same_clocks
@@ -72,9 +72,9 @@ def _factors(compared: PathComparison, row: pd.Series) -> tuple[str, str]:
 def _of_path(made: Made) -> tuple[Finding, ...]:
     """Return the operations with most of the critical path."""
     seen = made.case.result(overview)
-    if not len(seen.path.latency_ns):
+    if not seen.timed_count:
         return ()
-    table = seen.path.by(list(WAITS))
+    table = seen.waits
     return tuple(_waited(row) for _, row in table[table["path_time_ns"] > 0].head(_MOST).iterrows())
 
 

@@ -1,0 +1,77 @@
+"""Reports of stores: the parts are read together for everything that the page is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.checks.logs.stored import stored_logs
+from tracekit.checks.overview import Overview, overview
+from tracekit.checks.registry import CHECKS, readings
+from tracekit.loading.store.trace_store import TraceStore
+from tracekit.report.inputs import Inputs
+from tracekit.report.ledger import set_facts
+from tracekit.report.traffic import traffic_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.checks.case import Case
+    from tracekit.loading.logs.table import LogLines
+    from tracekit.loading.store.rounds import Rounds
+    from tracekit.parts import Parts
+    from tracekit.report.redaction import Outgoing
+    from tracekit.traces import TraceSet
+
+
+_RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
+_OF_BASELINE: Final = ("content", "requests", "entries", "graph", "failed", "waits")
+
+
+def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] = ()) -> None:
+    """Read the parts of the stores of a case for everything that is made of them, and for more functions."""
+    asked = list(more)
+    for each in _cases(case):
+        seen = each.result(overview)
+        asked += [partial(getattr, seen, name) for name in (_RESULTS if each is case else _OF_BASELINE)]
+        asked += [partial(set_facts, each.source), partial(_offsets, seen)]
+    asked += readings(case, CHECKS)
+    rounds.run([*asked, partial(traffic_of, case.result(overview))])
+
+
+def with_lines(inputs: Inputs, outgoing: Outgoing | None) -> Inputs:
+    """Return inputs of a store with log lines that are read, as they may leave: they are joined by id only."""
+    read = inputs.read()
+    return read if outgoing is None else read._replace(logs=Inputs(read.logs).redacted(outgoing).logs)
+
+
+def with_logs(case: Case, lines: LogLines | None) -> Case:
+    """Return a case of which a side is a store, with log lines joined with the traces that they name."""
+    if lines is None:
+        return case
+    found = stored_logs(case, lines)
+    return replace(case, logs=found.logs, stored_logs=found)
+
+
+def keep_names(case: Case, outgoing: Outgoing) -> None:
+    """Leave the names of the services and callees of a case as they are."""
+    sides = [each.result(overview) for each in _cases(case)]
+    known = [{*seen.services, *seen.graph.services["service_name"].dropna()} for seen in sides]
+    outgoing.keep_names(set().union(*known))
+
+
+def _cases(case: Case) -> list[Case]:
+    """Return a case, and that of its baseline."""
+    return [case] if case.baseline is None else [case, case.baseline]
+
+
+def read_by(rounds: Rounds, traces: TraceSet | Parts) -> TraceSet | Parts:
+    """Return traces, of a store with states that are computed in rounds."""
+    return rounds.of(traces) if isinstance(traces, TraceStore) else traces
+
+
+def _offsets(seen: Overview) -> Any:
+    """Return the clock offsets of a store."""
+    return None if isinstance(seen.paths, CriticalPath) else seen.paths.offsets
