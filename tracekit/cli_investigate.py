@@ -89,12 +89,12 @@ def investigate(
     counts = tk.read_requests(requests).counts if requests else None
     try:
         found = tk.investigate(
-            traces, before, rules=rules, requests=counts, deployments=deployments, logs=logs, on_step=_told
+            traces, before, rules=rules, requests=counts, deployments=deployments, logs=logs, on_step=_show_step
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     finally:
-        _told("", -1, 0)
+        _show_step("", -1, 0)
     outgoing = None if redact is None else outgoing_of(policy)
     shown = found if outgoing is None else found.redacted(outgoing)
     if as_json:
@@ -133,7 +133,7 @@ def _check_postmortem(postmortem: Path | None, template: Path | None, length: Le
         raise typer.BadParameter(message, param_hint="--postmortem")
 
 
-def _told(title: str, at: int, of: int) -> None:
+def _show_step(title: str, at: int, of: int) -> None:
     """Show which step runs, over the line before, where standard error is a terminal; no title clears the line."""
     if sys.stderr.isatty():
         words = f"{min(at + 1, of)}/{of} {title}" if title else ""

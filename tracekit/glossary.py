@@ -95,9 +95,7 @@ GLOSSARY: Final = {
         " of single requests",
         ("confidence interval", "ci", "95% ci of p95"),
     ),
-    "not significant": Term(
-        "The data do not tell the difference from chance; that is no proof that nothing changed", ("n.s.", "p-value")
-    ),
+    "not significant": Term("The difference may be chance; that is no proof that nothing changed", ("n.s.", "p-value")),
     "false discovery rate": Term(
         "Expected share of wrong entries among those reported as significant; 5% unless stated", ("fdr",)
     ),

@@ -45,17 +45,17 @@ def text_differences(
     template
         The template of the writer, if there is one.
     """
-    told = stated["page"]
+    shown = stated["page"]
     given = Given(
-        title=told["title"],
-        generated=told["generated"],
-        redaction=told.get("redaction") if is_own else None,
+        title=shown["title"],
+        generated=shown["generated"],
+        redaction=shown.get("redaction") if is_own else None,
         redacted=stated["redacted"] if is_own else None,
     )
-    if outgoing is not None and told["is_title_changed"]:
+    if outgoing is not None and shown["is_title_changed"]:
         outgoing.count_texts(1)  # as when the page was written, which has the title without what was removed
     if stated["form"] == "Markdown":
-        found = differing_lines(page, rendered(again, told["stem"], given, template=template, outgoing=outgoing)[0])
+        found = differing_lines(page, rendered(again, shown["stem"], given, template=template, outgoing=outgoing)[0])
     else:
         spans = stated_again(page, again.sides, again.inputs, is_redacted=stated["redacted"] != "none")
         found = differing(page, render(again, outgoing=outgoing, again=given._replace(own_spans=spans)))

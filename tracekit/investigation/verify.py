@@ -244,11 +244,11 @@ def _again(
     outgoing: Outgoing | None,
 ) -> Standard:
     """Return the report, made again, which says how its traces were read as it did."""
-    asked, told = stated["asked"], Reading(**stated["reading"])
+    asked, stated_reading = stated["asked"], Reading(**stated["reading"])
     now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
         found = investigate(now, before, steps=asked["investigate"], **given.given)
         shown = found if outgoing is None else found.redacted(outgoing)
         page = shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
-        return replace(page, told=told)
-    return replace(Standard.between(sides_of(now, before, **asked), given, outgoing), told=told)
+        return replace(page, stated=stated_reading)
+    return replace(Standard.between(sides_of(now, before, **asked), given, outgoing), stated=stated_reading)

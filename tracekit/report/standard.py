@@ -90,7 +90,7 @@ class Standard:
         What may leave of a store; traces in memory are given as they may leave.
     story
         The postmortem that the page begins with instead of the first screen; None in a report.
-    told
+    stated
         How the traces were read, if a page says so that is rendered again; None: as they were read.
     """
 
@@ -101,7 +101,7 @@ class Standard:
     known_screen: FirstScreen | None = None
     outgoing: Outgoing | None = None
     story: Postmortem | None = None
-    told: Reading | None = None
+    stated: Reading | None = None
 
     @classmethod
     def of(cls, traces: TraceSet | Parts, baseline: TraceSet | Parts | None = None) -> Standard:
@@ -175,8 +175,8 @@ class Standard:
     @cached_property
     def reading(self) -> Reading:
         """How the traces and the baseline were read."""
-        if self.told is not None:
-            return self.told
+        if self.stated is not None:
+            return self.stated
         before = None if self.changes is None else self.changes.before
         files = {"traces": self.seen.source_names}
         if before is None:

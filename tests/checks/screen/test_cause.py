@@ -70,7 +70,7 @@ def test_both_are_named_and_rolled_back(before):
     assert done.headline.startswith(
         f"1. Roll back {first} to 1.0.0. 2. Roll back {other} to 1.0.0 as well ({other} GET"
     )
-    assert f"that is with only {first} as before: {other} GET /{other} (+2" in done.headline
+    assert f"that is with only {first} back at its baseline: {other} GET /{other} (+2" in done.headline
     assert [one["roll_back"] for one in numbers(done)["also_roll_back"]] == [other]
     both = sum(one["change_ns"] for one in numbers(screen["cause"])["others"]) + numbers(screen["cause"])["change_ns"]
     assert both == pytest.approx(2 * 4 * 6 * MS * np.exp(0.3**2 / 2), rel=0.1)

@@ -195,7 +195,7 @@ class Postmortem(Shown):
             return replace(self, length=length)
         before = {name: self.count(name) for name in TITLES}
         shown: dict[str, Any] = {name: getattr(self, name)[: _SHOWN[length].get(name)] for name in TITLES}
-        shown["timeline"] = _told(self.timeline, _SHOWN[length].get("timeline"))
+        shown["timeline"] = _most_important(self.timeline, _SHOWN[length].get("timeline"))
         first, second, third = _BELOW[length]
         shown["hypotheses"] = tuple(
             Hypothesis(one.claim, one.evidence[:first], one.counter[:second]) for one in shown["hypotheses"]
@@ -253,11 +253,11 @@ def _in_order(found: list[Finding]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else Findings().frame()
 
 
-def _told(timeline: tuple[Finding, ...], most: int | None) -> tuple[Finding, ...]:
+def _most_important(timeline: tuple[Finding, ...], most: int | None) -> tuple[Finding, ...]:
     """Return the most important entries of a timeline, in order; the first has its date."""
     ranked = sorted(range(len(timeline)), key=lambda at: numbers_of(timeline[at])["rank"])[:most]
-    told = [timeline[at] for at in sorted(ranked)]
-    return (*map(_dated, told[:1]), *told[1:])
+    kept = [timeline[at] for at in sorted(ranked)]
+    return (*map(_dated, kept[:1]), *kept[1:])
 
 
 def _dated(first: Finding) -> Finding:

@@ -64,9 +64,9 @@ def _factors(compared: PathComparison, row: pd.Series) -> tuple[str, str]:
     has_calls = presence_of(compared, row)
     if not why or has_calls is None or min(has_calls) >= _ALL:
         return why, ""
-    is_told = why.startswith("requests affected")
+    is_complete = why.startswith("requests affected")
     shares = from_to(*has_calls, ratio) if round(has_calls[0], 3) != round(has_calls[1], 3) else ratio(has_calls[1])
-    return (why if is_told else f"in the {shares} of requests that have it, {why}"), " of all"
+    return (why if is_complete else f"in the {shares} of requests that have it, {why}"), " of all"
 
 
 def _of_path(made: Made) -> tuple[Finding, ...]:

@@ -150,7 +150,7 @@ def _removed(made: Made, found: Cause, service_name: str) -> list[str]:
     if not rest:
         return [f"that is without all that is slower at {name}"]
     kept = ", ".join(f"{place_of(one)} ({signed_duration(one['change_ns'])})" for one in rest)
-    return [f"that is with only {name} as before: {kept} remains"]
+    return [f"that is with only {name} back at its baseline: {kept} remains"]
 
 
 def _predicted(made: Made, without: WhatIf) -> tuple[list[str], dict[str, Any]]:

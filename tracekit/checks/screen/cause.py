@@ -134,8 +134,8 @@ def _mechanism(found: Cause) -> list[str]:
     """Return the mechanism; none where no pattern was found."""
     if found.pattern is None:
         return []
-    is_told = "detail" in found.pattern.evidence  # such as which instance: the whole sentence says it
-    if found.row is not None and _numbers_of(found.pattern)["operation"] == found.row["operation"] and not is_told:
+    is_complete = "detail" in found.pattern.evidence  # such as which instance: the whole sentence says it
+    if found.row is not None and _numbers_of(found.pattern)["operation"] == found.row["operation"] and not is_complete:
         return [f"{_numbers_of(found.pattern)['mechanism']}:"]
     return [found.pattern.headline]
 

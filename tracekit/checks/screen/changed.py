@@ -236,11 +236,11 @@ def _release(made: Made, one: Release, timing: Timing) -> str:
     name = clean(one.service_name, limit=_NAME)
     days = {moment(at)[:10] for at in (*(_period(made) or ()), one.first_ns)}
     at = moment(one.first_ns)[11:] if len(days) == 1 else moment(one.first_ns)
-    is_told = made.regression is not None
-    late = " after the regression began," * (is_told and timing.is_late)
-    late = " before the regression began," if is_told and timing.is_early else late
-    gone = ", no longer serving when the data end" * (is_told and not timing.is_serving)
-    too = _too(made, timing) if is_told else ""
+    is_regression = made.regression is not None
+    late = " after the regression began," * (is_regression and timing.is_late)
+    late = " before the regression began," if is_regression and timing.is_early else late
+    gone = ", no longer serving when the data end" * (is_regression and not timing.is_serving)
+    too = _too(made, timing) if is_regression else ""
     return f"{name} {was}{' → ' * bool(was)}{clean(one.version, limit=_NAME)}, first seen{late} {at}{gone}{too}"
 
 

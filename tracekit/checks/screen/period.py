@@ -101,8 +101,8 @@ def compared(made: Made) -> Finding | None:
 
 def weakened(made: Made) -> Finding | None:
     """Return what weakens these conclusions most, and whether they hold without bad traces; None where nothing does."""
-    told = made.warning(*_BIASED) if caveat(made) is not None else None
-    weak = [one for one in made.findings if one.check in _WEAKENING and one.severity in _ALARMS and one is not told]
+    shown = made.warning(*_BIASED) if caveat(made) is not None else None
+    weak = [one for one in made.findings if one.check in _WEAKENING and one.severity in _ALARMS and one is not shown]
     holds = made.first("holds") if made.regression is not None else None
     if not weak:
         return None if holds is None or holds.severity == "info" else replace(holds, check="screen.weakened", remedy="")
