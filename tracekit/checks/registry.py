@@ -12,6 +12,7 @@ from tracekit.checks.changes.comparable import comparable
 from tracekit.checks.changes.endpoints import endpoints
 from tracekit.checks.changes.error_rate import error_rates
 from tracekit.checks.changes.holds import holds
+from tracekit.checks.changes.improved import improved
 from tracekit.checks.changes.mean_latency import mean_latency
 from tracekit.checks.changes.new_operations import new_operations
 from tracekit.checks.changes.operations import operations
@@ -174,6 +175,7 @@ CHECKS: Final = (
     Check("regressed", "changes", ("baseline",), weighed(operations), by_parts=True),
     Check("calls", "changes", ("baseline",), weighed(calls), by_parts=True),
     Check("failing", "changes", ("baseline",), weighed(error_rates), by_parts=True),
+    Check("improved", "changes", ("baseline",), improved, by_parts=True),
     Check("holds", "changes", ("baseline",), holds, by_parts=True),
     Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
     Check("queries", "changes", ("baseline",), queries),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.analysis.what_differs.values import ValueShares
     from tracekit.checks.case import Case
+    from tracekit.checks.comparison import Changes
     from tracekit.columns import Array
     from tracekit.parts import Parts
     from tracekit.traces import TraceSet
@@ -147,10 +148,12 @@ def _slow(case: Case) -> Band | None:
     """Return the requests of the endpoint that regressed most that are slower than the p95 of its baseline."""
     changes = comparable_changes(case)
     row = None if changes is None else most_regressed(changes)
-    if changes is None or row is None:
-        return None
+    return None if changes is None or row is None else slow_band(changes, row, int(row["baseline_p95_ns"]))
+
+
+def slow_band(changes: Changes, row: pd.Series, limit: int) -> Band:
+    """Return the requests of an endpoint that take longer than a limit, the p95 of one side."""
     where = f"depth == 0 and service_name == {row['service_name']!r} and operation == {row['operation']!r}"
-    limit = int(row["baseline_p95_ns"])
     now, was = (side.source.where(where) for side in (changes.now, changes.before))
     verb = f"exceed {duration(limit)}, the p95 of the baseline", "exceed it"
     condition, names = f"depth == 0 and duration_ns > {limit}", (f"slower than {duration(limit)}", "the rest")
@@ -160,8 +163,11 @@ def _slow(case: Case) -> Band | None:
 def _failed(case: Case) -> Band | None:
     """Return the failed requests if the error rate rose."""
     changes = comparable_changes(case)
-    if changes is None or not has_risen(changes):
-        return None
+    return None if changes is None or not has_risen(changes) else failed_band(changes)
+
+
+def failed_band(changes: Changes) -> Band:
+    """Return the failed requests."""
     now, was = changes.now.source, changes.before.source
     names, verb = ("failed", "succeeded"), ("failed", "failed")
     return Band("", FAILED, now, was, "requests", names, verb, f"{changes.now.counted}request")

@@ -50,6 +50,11 @@ def has_risen(changes: Changes) -> bool:
     return bool(_error_change(changes, family_level(1)).low > 0)
 
 
+def has_fallen(changes: Changes) -> bool:
+    """Return whether the error rate fell beyond doubt."""
+    return bool(_error_change(changes, family_level(1)).high < 0)
+
+
 def _error_change(changes: Changes, confidence: float) -> Limited:
     """Return the change of the error rate of requests, with limits."""
     sides = (error_rate(side.source, confidence) for side in (changes.before, changes.now))

@@ -89,6 +89,11 @@ def p_of_variation(changes: Changes, band: Band | None, group: tuple[Array, Arra
     return min(1.0, 2 * min(whole, _p_value(_outcomes(band, 1, group[1]), _outcomes(band, 0, group[0]))))
 
 
+def p_of_fall(band: Band) -> float:
+    """Return the one-sided p-value of a fall of the share of slow or failed requests; 0 if the variation is unknown."""
+    return _p_value(_outcomes(band, 0), _outcomes(band, 1))
+
+
 def p_of_own_values(changes: Changes, finding: Finding) -> float | None:
     """Return the p-value of what a finding is about, from its own variation; None for whole requests, and for stores.
 

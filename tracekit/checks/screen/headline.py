@@ -131,6 +131,9 @@ def _nothing(made: Made, changes: Changes) -> Finding | None:
         text = f"Too few traces to compare (n = {traces}): no statement on a regression."
         values = {"metric": None, "endpoint_count": 0}
         return Finding("screen.headline", "notice", text, values=values, status="inconclusive", code="len(traces)")
+    if (better := made.first("improved")) is not None and rates_apart(made) is None:
+        text = f"No significant regression. {better.headline}"
+        return replace(better, check="screen.headline", headline=text, values={"metric": None, **better.values})
     p95 = f"the p95 of {plural(tested, 'endpoint')}, " * bool(tested)
     untested = "; too few traces for an interval of the p95" * (not tested)
     text = f"No significant regression of {p95}the mean latency and the error rate (n = {traces} traces){untested}."
