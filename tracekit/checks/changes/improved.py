@@ -8,8 +8,8 @@ import numpy as np
 
 from tracekit.checks.changes.affected import failed_band, slow_band
 from tracekit.checks.changes.error_rate import has_fallen
-from tracekit.checks.changes.variation import METHOD, SURE, p_of_fall
-from tracekit.checks.comparison import Changes, comparable_changes
+from tracekit.checks.changes.variation import METHOD, p_of_fall
+from tracekit.checks.comparison import SURE, Changes, comparable_changes
 from tracekit.checks.names import name_of
 from tracekit.findings import Finding
 from tracekit.text import count, from_to, plural, ratio

@@ -11,7 +11,7 @@ import numpy as np
 from tracekit.analysis.what_differs.roots import roots_of
 from tracekit.checks.changes.affected import affected_requests, bands
 from tracekit.checks.changes.own_values import own_values
-from tracekit.checks.comparison import comparable_changes
+from tracekit.checks.comparison import SURE, comparable_changes
 from tracekit.stats.stretches import FEWEST, p_value_of_rise, stretch_means
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 
-SURE: Final = 0.025  # one-sided: less is more than varies over time
 VARIES: Final = " It varies as much from one stretch of time to the next."
 P_VALUE: Final = "p_of_variation"
 METHOD: Final = "Means of stretches of time of both sides, at most 20 of the baseline, one observation each (t-test)."

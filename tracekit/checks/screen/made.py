@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from tracekit.checks.changes.affected import affected_requests, bands
-from tracekit.checks.changes.variation import P_VALUE, SURE, p_of_finding
-from tracekit.checks.comparison import Changes, comparable_changes
+from tracekit.checks.changes.variation import P_VALUE, p_of_finding
+from tracekit.checks.comparison import SURE, Changes, comparable_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
