@@ -103,18 +103,13 @@ class Made:
         if self.changes is None:
             return None
         slow, failed = self.case.result(bands)
-        tried = (("error_rate", failed, ("failing",)), ("p95", slow, ("slower",)), ("mean", None, _MEANS))
+        tried = (("error_rate", failed, "failing"), ("p95", slow, "slower"), *(("mean", None, name) for name in _MEANS))
         found = [
             self._found(one, metric, band)
-            for metric, band, checks in tried
-            if (one := self._worse(*checks)) is not None
+            for metric, band, name in tried
+            if (one := self.first(name)) is not None and is_worse(one)
         ]
         return next((one for one in found if one.p_value <= SURE), found[0] if found else None)
-
-    def _worse(self, *checks: str) -> Finding | None:
-        """Return the first finding of these checks, in their order, of something worse, also if it varies as much."""
-        found = [self.first(name) for name in checks]
-        return next((one for one in found if one is not None and is_worse(one)), None)
 
     def _found(self, finding: Finding, metric: str, band: Band | None) -> Regression:
         """Return a regression with its p-value."""
