@@ -86,7 +86,7 @@ def test_contributions_add_up_to_the_change_in_mean_latency(incident, summary):
 
 
 def test_a_waterfall_says_what_its_request_waited_for(incident, summary):
-    assert set(incident.waits) == set(incident.embedded)
+    assert set(incident.waits) == set(incident.shown.embedded)
     for trace_id, figure in incident.waits.items():
         rows = figure.evidence
         assert rows["path_time_ns"].sum() == pytest.approx(summary.loc[trace_id, "root_duration_ns"])
