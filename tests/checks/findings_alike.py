@@ -3,7 +3,6 @@
 import pytest
 
 from tests.loading.store.split_stores import same
-from tracekit.checks.changes.variation import P_VALUE
 
 
 def of(findings):
@@ -12,12 +11,8 @@ def of(findings):
 
 
 def numbers(finding):
-    """The numbers of a finding by name.
-
-    Without the p-value of operations, services and calls: of a store it is from the latency of whole requests.
-    """
-    left_out = {P_VALUE} if finding.check in {"regressed", "calls", "suspects"} else set()
-    return {name: value for name, value in vars(finding)["values"].items() if name not in left_out}
+    """The numbers of a finding by name."""
+    return dict(vars(finding)["values"])
 
 
 def agree(found, expected):

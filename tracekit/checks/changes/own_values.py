@@ -1,76 +1,103 @@
-"""What a finding is about, one value per request: time of an operation or service, or whether calls failed."""
+"""What a finding is about, one value per trace: time of an operation or service, or whether calls failed."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.partials import over_parts
 from tracekit.analysis.service_graph.calls import find_calls
 from tracekit.analysis.suspects.ranking import FAILURES
 from tracekit.checks.names import WAITS
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.checks.overview import Overview
     from tracekit.columns import Array
     from tracekit.findings import Finding
+    from tracekit.parts import Parts
 
 
 class OwnValues(NamedTuple):
-    """One value per request, and which requests have one."""
+    """One value per trace, in the order of ``roots_of``, and which traces have one."""
 
     value: Array
     has_value: Array
 
 
 def own_values(side: Overview, finding: Finding) -> OwnValues | None:
-    """Return the values of one side that a finding compares; None for findings about whole requests, and of a store."""
-    if not isinstance(side.source, TraceSet):
-        return None
-    numbers = finding.values  # noqa: PD011 - not a frame
+    """Return the values of one side that a finding compares; None for findings about whole requests."""
+    numbers = finding.values
     if finding.check == "regressed":
         row = finding.evidence.iloc[0]
         return path_time(side, {name: row[name] for name in WAITS})
     if finding.check == "calls":
-        return _failed_calls(side.traces, str(numbers["caller_service"]), str(numbers["callee_service"]))
+        caller, callee = str(numbers["caller_service"]), str(numbers["callee_service"])
+        return _by_trace(side.source, partial(_failed_calls, caller=caller, callee=callee))
     if finding.check != "suspects":
         return None
     name = str(numbers["service_name"])
-    return _failures(side.traces, name) if numbers["kind"] == FAILURES else path_time(side, {"service_name": name})
+    if numbers["kind"] == FAILURES:
+        return _by_trace(side.source, partial(_failures, name=name))
+    return path_time(side, {"service_name": name})
 
 
 def path_time(side: Overview, wanted: dict[str, object]) -> OwnValues:
-    """Return the critical-path time per request of the spans with some keys, of traces in memory."""
-    path, traces = side.path, side.traces
-    is_mine = np.ones(len(path.spans), bool)
+    """Return the critical-path time per trace of the spans with some names, among service, operation and callee."""
+    table = side.walked.tabulated(WAITS, may_lack=True)
+    cells, requests = table.cells, table.requests
+    is_named = np.ones(len(cells.keys), bool)
     for key, value in wanted.items():
-        found = key_codes(path.source, path.tree, key).series().astype(object)
-        is_mine &= (found.eq(value) if isinstance(value, str) else found.isna()).to_numpy(bool)
-    mine = path.spans[is_mine]
-    trace = pd.Index(traces.trace_ids).get_indexer(pd.Index(mine["trace_id"].astype(str)))
-    value = np.bincount(trace, mine["path_time_ns"].to_numpy(np.float64), minlength=len(traces))
-    return OwnValues(value, np.ones(len(traces), bool))
+        labels = cells.keys[key].astype(object)
+        is_named &= (labels.eq(value) if isinstance(value, str) else labels.isna()).to_numpy(bool)
+    mine, n = is_named[cells.group], len(requests.trace_hi)
+    value = np.bincount(requests.trace[cells.request[mine]], cells.time_ns[mine].astype(np.float64), minlength=n)
+    return OwnValues(value, np.ones(n, bool))
 
 
-def _failed_calls(traces: TraceSet, caller: str, callee: str) -> OwnValues:
-    """Return whether a call between two services failed, of the requests with such calls."""
+class _Counts(NamedTuple):
+    """Numbers by trace: of what a finding is about, and of those that failed."""
+
+    hi: Array
+    lo: Array
+    number: Array
+    failed: Array
+
+    def with_(self, other: _Counts) -> _Counts:
+        """Return the counts of both, one after the other."""
+        return _Counts(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+
+def _by_trace(source: TraceSet | Parts, count: Callable[[TraceSet], _Counts]) -> OwnValues:
+    """Return whether something failed, of the traces that have it; of a store in the order of ids."""
+    found = over_parts(source, count, _Counts.with_).state
+    order = slice(None) if isinstance(source, TraceSet) else np.lexsort((found.lo, found.hi))
+    return OwnValues((found.failed[order] > 0).astype(np.float64), found.number[order] > 0)
+
+
+def _counts(traces: TraceSet, row: Array, has_failed: Array) -> _Counts:
+    """Return the counts of some spans by trace."""
+    first, n = traces.forest.starts[:-1], len(traces)
+    ids = traces.columns.spans.trace_hi[first], traces.columns.spans.trace_lo[first]
+    trace = traces.forest.trace[row]
+    return _Counts(*ids, np.bincount(trace, minlength=n), np.bincount(trace, has_failed, minlength=n))
+
+
+def _failed_calls(traces: TraceSet, caller: str, callee: str) -> _Counts:
+    """Return the calls between two services by trace, and those that failed."""
     calls, labels = find_calls(traces), traces.codes("service_name").labels
     is_mine = (np.array([*labels, ""], object)[calls.caller] == caller) & (
         np.array([*calls.names, ""], object)[calls.callee] == callee
     )
     row, inside = calls.caller_row[is_mine], calls.callee_row[is_mine]
-    has_failed = traces.is_error[row] | ((inside >= 0) & traces.is_error[inside])
-    trace, n = traces.forest.trace[row], len(traces)
-    number, failed = np.bincount(trace, minlength=n), np.bincount(trace, has_failed, minlength=n)
-    return OwnValues((failed > 0).astype(np.float64), number > 0)
+    return _counts(traces, row, traces.is_error[row] | ((inside >= 0) & traces.is_error[inside]))
 
 
-def _failures(traces: TraceSet, name: str) -> OwnValues:
-    """Return whether a span of a service failed, of the requests with one."""
-    is_mine = traces.codes("service_name").series().eq(name).to_numpy(bool)
-    trace, n = traces.forest.trace[is_mine], len(traces)
-    failed = np.bincount(trace, traces.is_error[is_mine], minlength=n)
-    return OwnValues((failed > 0).astype(np.float64), np.bincount(trace, minlength=n) > 0)
+def _failures(traces: TraceSet, name: str) -> _Counts:
+    """Return the spans of a service by trace, and those that failed."""
+    row = np.flatnonzero(traces.codes("service_name").series().eq(name).to_numpy(bool))
+    return _counts(traces, row, traces.is_error[row])

@@ -94,7 +94,7 @@ def p_of_fall(band: Band) -> float:
 
 
 def p_of_own_values(changes: Changes, finding: Finding) -> float | None:
-    """Return the p-value of what a finding is about, from its own variation; None for whole requests, and for stores.
+    """Return the p-value of what a finding is about, from its own variation; None for whole requests.
 
     An operation, a service or calls can be worse beyond doubt where the latency of all requests varies by more.
     """
@@ -103,7 +103,7 @@ def p_of_own_values(changes: Changes, finding: Finding) -> float | None:
         own = own_values(side, finding)
         if own is None:
             return None
-        roots = roots_of(side.traces)
+        roots = roots_of(side.source)
         known = own.has_value & roots.is_dated
         parts.append((roots.start_ns[known], own.value[known]))
     return _p_value(*parts)

@@ -68,7 +68,7 @@ def _spans_of(traces: TraceSet, chosen: Array) -> Array:
 
 
 def own_band(made: Made, finding: Finding) -> OwnBand | None:
-    """Return the requests with more time of an operation or service, or with failed calls; None for other findings."""
+    """Return the requests with more time of what a finding is about, or failed calls; None for others, and stores."""
     changes = made.changes
     sides = None if changes is None else [_with_values(side, finding) for side in (changes.now, changes.before)]
     if changes is None or sides is None or any(one is None for one in sides):
@@ -88,7 +88,7 @@ def own_band(made: Made, finding: Finding) -> OwnBand | None:
 
 def _with_values(side: Overview, finding: Finding) -> tuple[TraceSet, Array] | None:
     """Return the requests of one side that have what a finding is about, with their values."""
-    own = own_values(side, finding)
+    own = None if side.is_stored else own_values(side, finding)
     if own is None:
         return None
     is_time = bool((own.value > 1).any())
