@@ -150,5 +150,8 @@ def test_commands(stores, tmp_path):
     case = run.invoke(app, ["investigate", paths[1], "--by-parts", "--baseline", paths[0], "--fail"])
     assert case.exit_code == 1, case.output
     assert "p95 regressed" in case.output
-    refused = run.invoke(app, ["investigate", paths[1], "--by-parts", "--postmortem", str(tmp_path / "p.html")])
-    assert refused.exit_code == 2
+    story = tmp_path / "p.html"
+    options = ["--by-parts", "--baseline", paths[0], "--postmortem", str(story)]
+    written = run.invoke(app, ["investigate", paths[1], *options])
+    assert written.exit_code == 0, written.output
+    assert tk.verify(story, tk.open(paths[1]), baseline=tk.open(paths[0])).is_verified
