@@ -11,7 +11,7 @@ from tests.loading.store.split_stores import same, split
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.merged import Merged
 from tracekit.checks.registry import CHECKS, run_check
-from tracekit.checks.sampling.unseen_paths import path_codes, path_numbers
+from tracekit.checks.sampling.unseen_paths import path_numbers
 from tracekit.checks.sampling.weights_used import WEIGHTS_USED
 from tracekit.loading.store.trace_store import TraceStore
 
@@ -246,4 +246,3 @@ def _asks(case):
 def test_paths_have_the_same_number_in_every_set(traces):
     few = traces.head(30)
     assert np.isin(path_numbers(few), path_numbers(traces)).all()
-    assert len(np.unique(path_codes(few))) == len(np.unique(path_numbers(few)))

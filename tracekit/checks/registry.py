@@ -34,6 +34,7 @@ from tracekit.checks.latency.tail import tail
 from tracekit.checks.logs.new_lines import new_log_lines
 from tracekit.checks.logs.of_store import logs_of_store
 from tracekit.checks.merged import Merged
+from tracekit.checks.outcomes import OUTCOMES
 from tracekit.checks.patterns.abandoned_calls import ABANDONED_CALLS
 from tracekit.checks.patterns.after_response import AFTER_RESPONSE
 from tracekit.checks.patterns.cache_misses import CACHE_MISSES
@@ -89,15 +90,15 @@ from tracekit.checks.sampling.late_traces import late_traces
 from tracekit.checks.sampling.observed_rate import observed_rate
 from tracekit.checks.sampling.pull_truncation import pull_truncation
 from tracekit.checks.sampling.reservoir_bias import reservoir_bias
-from tracekit.checks.sampling.tail_bias import tail_bias
+from tracekit.checks.sampling.tail_bias import SPAN_RATES, tail_bias
 from tracekit.checks.sampling.tail_truncation import tail_truncation
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.checks.sampling.unseen_paths import unseen_paths
 from tracekit.checks.sampling.weight_sanity import THRESHOLDS, weight_sanity
 from tracekit.checks.sampling.weights_used import WEIGHTS_USED
+from tracekit.checks.together import read_by
 from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
-from tracekit.loading.store.trace_store import TraceStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -137,8 +138,6 @@ _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _ORDER: Final = "it needs all traces in the order of their starts"
 _SEARCHED: Final = "it counts the distinct texts that were searched, and card numbers by chance among all of them"
-_DISTINCT: Final = "it needs all distinct values, which may be as many as the spans"
-_DURATIONS: Final = "it compares the durations of all traces"
 _OF_SERVICES: Final = "it compares the requests of each zone, host and instance with those of all others, one by one"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
 
@@ -245,8 +244,8 @@ CHECKS: Final = (
     Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True, by_parts=True),
     Check("absence", "sampling", ("weights",), absence, by_parts=True),
     Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True, by_parts=True),
-    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, whole=_DISTINCT),
-    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, whole=_DURATIONS),
+    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, by_parts=True),
+    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, by_parts=True, reads=(OUTCOMES, *SPAN_RATES)),
     Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True, whole=_JOINED),
     Check(
         "weights.sanity",
@@ -261,7 +260,7 @@ CHECKS: Final = (
     Check("tail.truncation", "sampling", (), tail_truncation, weakens=True, by_parts=True),
     Check("pull.truncation", "sampling", (), pull_truncation, weakens=True, by_parts=True),
     Check("paths.unseen", "sampling", (), unseen_paths, by_parts=True),
-    Check("calibrate", "sampling", ("requests",), calibration, whole=_JOINED),
+    Check("calibrate", "sampling", ("requests",), calibration, by_parts=True),
     Check("id.random", "sampling", (), id_randomness, by_parts=True),
     Check("id.forensic", "sampling", (), id_forensics, whole="it needs the ids of all traces, sorted"),
     Check("ingest.horizon", "sampling", ("received",), late_traces, whole=_JOINED),
@@ -286,7 +285,7 @@ def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> F
     if not case.is_stored and (case.baseline is None or not case.baseline.is_stored):
         return run_checks(case, [topic], names)
     rounds = Rounds()
-    case = _read_by(rounds, case)
+    case = read_by(rounds, case)
     chosen = [check for check in CHECKS if check.topic == topic and (names is None or check.name in names)]
     rounds.run(readings(case, chosen))
     lacking = [check.reason for check in chosen if case.is_stored and not check.by_parts]
@@ -308,13 +307,6 @@ def _with_needs(read: Callable[[Case], Any]) -> Iterator[Callable[[Case], Any]]:
     for need in read.needs if isinstance(read, Merged) else ():
         yield from _with_needs(need)
     yield read
-
-
-def _read_by(rounds: Rounds, case: Case) -> Case:
-    """Return the case with its stores read in rounds."""
-    baseline = None if case.baseline is None else _read_by(rounds, case.baseline)
-    source = rounds.of(case.source) if isinstance(case.source, TraceStore) else case.source
-    return replace(case, source=source, baseline=baseline)
 
 
 def left_out(case: Case) -> list[Check]:

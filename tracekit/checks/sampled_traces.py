@@ -91,12 +91,17 @@ class SampledTraces:
         return self.traces.weights.probability
 
     @cached_property
+    def stated_probability(self) -> Array:
+        """float64, one per span: the inclusion probability that its ``tracestate`` states; NaN without."""
+        return probabilities(self.traces.columns.spans.trace_state, self.traces.columns.texts)
+
+    @cached_property
     def span_probability(self) -> Array | None:
         """float64, one per span: its inclusion probability; None unless spans of a trace differ."""
         spans, starts = self.traces.columns.spans, self.traces.forest.starts[:-1]
         if not len(spans) or not (spans.trace_state >= 0).any():
             return None
-        own = probabilities(spans.trace_state, self.traces.columns.texts)
+        own = self.stated_probability
         least = np.minimum.reduceat(np.where(np.isnan(own), np.inf, own), starts)
         most = np.maximum.reduceat(np.where(np.isnan(own), 0.0, own), starts)
         return own if (np.isfinite(least) & (least < most)).any() else None
@@ -115,19 +120,19 @@ class SampledTraces:
         return bool(len(self.base) and self.base.all() and np.allclose(self.probability, self.probability[0], 1e-9, 0))
 
     @cached_property
-    def _sources(self) -> tuple[str, ...]:
+    def weight_sources(self) -> tuple[str, ...]:
         """Sources of the weights of all traces."""
         return over_parts(self.source, _sources_of, _union).state
 
     @property
     def is_weighted_by_rules(self) -> bool:
         """Whether weights come from the rules and not from the traces."""
-        return is_from_rules(self._sources)
+        return is_from_rules(self.weight_sources)
 
     @cached_property
     def weights_source(self) -> str:
         """Sources of the weights."""
-        sources = self._sources
+        sources = self.weight_sources
         return " and ".join(name for name in sources if name not in {NOT_SAMPLED, BEYOND}) or " and ".join(sources)
 
 

@@ -17,7 +17,7 @@ from checks.sampling.simulators import (
 )
 
 import tracekit as tk
-from tracekit.checks.sampling.unseen_paths import path_codes
+from tracekit.checks.sampling.unseen_paths import path_numbers
 from tracekit.stats.second_reservoir import SECOND_NS
 
 RNG = np.random.default_rng(60)
@@ -275,7 +275,7 @@ def test_a_path_is_a_root_and_a_set_of_services():
     frame = pd.DataFrame(rows, columns=["trace_id", "service_name", "name"])
     frame = frame.assign(span_id=[str(n + 1) for n in range(6)], start_ns=[0, 1, 0, 0, 0, 1], end_ns=9)
     frame["parent_span_id"] = [None, "1", None, None, None, "5"]
-    assert path_codes(tk.TraceSet.from_spans(frame)).tolist() == [0, 1, 2, 0]
+    assert pd.factorize(path_numbers(tk.TraceSet.from_spans(frame)))[0].tolist() == [0, 1, 2, 0]
 
 
 # ------------------------------------------------------------------ S14

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case
+from tracekit.analysis.partials import check_on, placed
+from tracekit.arguments import check_traces, is_store
+from tracekit.checks.case import build_case, check_joined
 from tracekit.checks.coverage.metrics import METRICS, Known, Measured, Metric
 from tracekit.checks.coverage.result import Coverage
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.sampling.funnel import funnel
+from tracekit.checks.together import read_by
+from tracekit.loading.store.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tracekit.parts import On, Parts
     from tracekit.traces import Filter, TraceSet
 
 _COLUMNS = ["metric", "name", "service_name", "http_route", "value", "unit", "low", "high", "n"]
@@ -24,7 +29,7 @@ _COLUMNS += ["target", "verdict", "meaning"]
 
 
 def coverage(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
@@ -36,13 +41,14 @@ def coverage(
     prices: Mapping[str, float] | None = None,
     targets: Mapping[str, float] | None = None,
     confidence: float = 0.95,
+    on: On = None,
 ) -> Coverage:
     """Return the ten metrics of a tracing system, and the funnel from request to searchable trace.
 
     Parameters
     ----------
     traces
-        Any traces; known sampling weights are used.
+        Any traces, or a store of them; known sampling weights are used.
     requests, log
         Request counts and request log, from ``tk.read_requests``.
     rules, expected
@@ -63,6 +69,8 @@ def coverage(
         default ones.
     confidence
         Confidence level.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -72,7 +80,8 @@ def coverage(
     Raises
     ------
     ValueError
-        Targets of unknown metrics; invalid counts, rules or expectations.
+        Targets of unknown metrics; invalid counts, rules or expectations; a store with data to join (``log``,
+        ``rules``, ``received``) or with rows of spans as ``success``; ``on`` without a store.
 
     Notes
     -----
@@ -81,6 +90,8 @@ def coverage(
     A target is met if the entire interval meets it (``ok``), missed if the entire interval misses it (``failed``), else
     ``inconclusive``.  Shares and latencies are weighted if weights are known; otherwise ``meaning`` says so.  M1 has no
     default target, because sampling reduces it by design; the funnel shows losses beyond sampling.
+
+    Of a store with more than 4,096 different latencies, they are rounded, by 1/512 at most.
 
     Source: intervals as in the checks of ``sampling`` and ``quality``.
 
@@ -92,11 +103,15 @@ def coverage(
     >>> seen.metrics.set_index("metric").loc[["M1", "M7"], "verdict"].tolist()
     ['measured', 'not_assessable']
     """
-    check_traces(traces, "coverage")
+    check_traces(traces, "coverage", stores=True)
+    check_on(on, traces)
+    check_joined(traces, {"log": log, "rules": rules, "received": received})
+    if is_store(traces) and not (success is None or isinstance(success, str) or callable(success)):
+        raise ValueError(f"expected an expression or a function as success= with a store, found {type(success)}")
     if unknown := sorted(set(targets or ()) - set(METRICS)):
         raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(unknown)}")
     case = build_case(
-        traces,
+        placed(traces, on),
         rules=rules,
         requests=requests,
         log=log,
@@ -107,12 +122,11 @@ def coverage(
         confidence=confidence,
         count_log=True,
     )
+    rounds = Rounds()
+    case = read_by(rounds, case)
     complete = case.complete.weighted
-    succeeded = ~complete.failed
-    if success is not None:
-        chosen = complete.traces.where(success)
-        succeeded = np.isin(np.array(complete.traces.trace_ids, str), np.array(chosen.trace_ids, str))
-    known = Known(complete, succeeded, lag(case)[0])
+    known = Known(complete, success, lag(case)[0])
+    rounds.run([*(partial(metric.measure, known) for metric in METRICS.values()), partial(funnel, complete)])
     wanted = dict(targets or {})
     rows = [
         _row(number, metric, measured, wanted.get(number, metric.target))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.outcomes import TOOK, Rows, rows_one_by_one
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.cost import cost
 from tracekit.checks.sampling.error_capture import error_capture
-from tracekit.checks.sampling.unseen_paths import path_codes
+from tracekit.checks.sampling.unseen_paths import path_numbers
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED
+from tracekit.checks.shares import added, share_sums, shares_of
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.quantiles import quantile_limits
 from tracekit.stats.weighted_rates import weighted_rate
@@ -20,9 +26,11 @@ from tracekit.stats.weighted_rates import weighted_rate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
+    from tracekit.traces import Filter
 
 MOST_GROUPS = 200
 _TOP_PATHS = 20
@@ -51,6 +59,29 @@ class Metric(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _RowsOf:
+    """Returns one row per trace of a part: service and route of its root, probability, outcome, duration, success."""
+
+    success: Filter | None
+
+    def __call__(self, case: Case) -> Rows:
+        """Return those of a case."""
+        traces, root = case.traces, case.traces.forest.root_row
+        service, route = traces.codes("service_name").take(root), traces.codes("operation").take(root)
+        names: dict[str, Array | Codes] = {"service": service, "route": route}
+        chance = {"probability": case.probability, "is_base": case.base}
+        outcome = {"failed": case.failed, "succeeded": self._succeeded(case), TOOK: case.took_ns}
+        return Rows.of(names | chance | outcome)
+
+    def _succeeded(self, case: Case) -> Array:
+        """Return which traces succeeded."""
+        if self.success is None:
+            return ~case.failed
+        chosen = case.traces.where(self.success)
+        return np.isin(np.array(case.traces.trace_ids, str), np.array(chosen.trace_ids, str))
+
+
+@dataclass(frozen=True)
 class Known:
     """Inputs of the metrics.
 
@@ -58,56 +89,69 @@ class Known:
     ----------
     case
         Traces with weights, rules and counts.
-    succeeded
-        bool, one a trace.
+    success
+        Filter of the successful traces; None for those with a root that did not fail.
     lag
         Finding of ``ingest.lag`` on all traces, including late-arriving ones.
     """
 
     case: Case
-    succeeded: Array
+    success: Filter | None
     lag: Finding
 
     @cached_property
-    def groups(self) -> pd.DataFrame:
-        """One row per service and route of root spans, the most frequent first: names and trace numbers."""
-        traces = self.case.traces
-        root = traces.forest.root_row
-        service, route = traces.codes("service_name").take(root), traces.codes("operation").take(root)
-        frame = pd.DataFrame({"service": service.series(), "route": route.series(), "trace": np.arange(len(root))})
-        grouped = frame.groupby(["service", "route"], observed=True, dropna=False)["trace"].agg(list).reset_index()
-        return grouped.iloc[np.argsort(-grouped["trace"].map(len).to_numpy(), kind="stable")].head(MOST_GROUPS)
+    def rows(self) -> pd.DataFrame:
+        """One row per trace: ``service``, ``route``, ``probability``, ``is_base``, outcome, ``took_ns``."""
+        return self.case.result(Merged(_RowsOf(self.success), Rows.plus, rows_one_by_one, limit=Rows.distinct))
 
     @cached_property
-    def sample(self) -> tuple[Array, Array, str]:
-        """Traces used for estimates, their probabilities, and the population they represent."""
-        if self.case.traces.weights.known.all():
-            base = np.flatnonzero(self.case.base)
-            about = "requests of the kept kind" if self.case.traces.weights.is_one_kind else "all traffic"
-            return base, self.case.probability[base], f"of {about} in this window"
-        every = np.arange(len(self.case.traces))
-        return every, np.ones(len(every)), "of the recorded traces; weights are unknown"
+    def groups(self) -> pd.DataFrame:
+        """One row per service and route of root spans, the most frequent first: names and row numbers."""
+        frame = self.rows[["service", "route"]].assign(row=np.arange(len(self.rows)))
+        grouped = frame.groupby(["service", "route"], observed=True, dropna=False)["row"].agg(list).reset_index()
+        return grouped.iloc[np.argsort(-grouped["row"].map(len).to_numpy(), kind="stable")].head(MOST_GROUPS)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether all weights are known, so that the traces represent requests."""
+        return not self.case.result(WEIGHTS_USED).totals.unknown_count
+
+    @cached_property
+    def chance(self) -> Array:
+        """Probability of every row; NaN for a trace that represents no request, 1 if weights are unknown."""
+        known = np.where(self.rows["is_base"], self.rows["probability"].to_numpy(np.float64), np.nan)
+        return known if self.is_weighted else np.ones(len(self.rows))
+
+    @property
+    def about(self) -> str:
+        """The population that shares and latencies describe."""
+        if not self.is_weighted:
+            return "of the recorded traces; weights are unknown"
+        one_kind = self.case.result(WEIGHTS_USED).totals.is_one_kind
+        return f"of {'requests of the kept kind' if one_kind else 'all traffic'} in this window"
 
     def parts(self) -> Iterator[tuple[str | None, str | None, Array]]:
-        """Yield service, route and trace numbers: in total, then for every group."""
-        yield None, None, np.arange(len(self.case.traces))
-        for row in self.groups.itertuples(index=False):
-            yield _text(row.service), _text(row.route), np.asarray(row.trace)
+        """Yield service, route and row numbers: in total, then for every group."""
+        yield None, None, np.arange(len(self.rows))
+        for group in self.groups.itertuples(index=False):
+            yield _text(group.service), _text(group.route), np.asarray(group.row)
 
     def shares(self, is_event: Array, meaning: str) -> list[Measured]:
         """Return the weighted share of events among traces, in total and for every group."""
-        base, pi, about = self.sample
-        chance = np.full(len(self.case.traces), np.nan)
-        chance[base] = pi
         found = []
-        for service, route, trace in self.parts():
-            kept = trace[~np.isnan(chance[trace])]
+        for service, route, row in self.parts():
+            kept = row[~np.isnan(self.chance[row])]
             if len(kept):
-                rate = weighted_rate(
-                    chance[kept], is_event[kept].astype(float), target="process", confidence=self.case.confidence
-                )
-                found.append(Measured(rate.value, rate.low, rate.high, len(kept), service, route, f"{meaning} {about}"))
+                found.append(self.share(self.chance[kept], is_event[kept], meaning, service, route))
         return found or [unknown("traces of a probability sample")]
+
+    def share(
+        self, chance: Array, is_event: Array, meaning: str, service: str | None = None, route: str | None = None
+    ) -> Measured:
+        """Return the weighted share of events among some traces."""
+        confidence = self.case.confidence
+        rate = weighted_rate(chance, is_event.astype(float), target="process", confidence=confidence)
+        return Measured(rate.value, rate.low, rate.high, len(chance), service, route, f"{meaning} {self.about}")
 
 
 def _text(value: object) -> str | None:
@@ -157,7 +201,7 @@ def traced_requests(known: Known) -> list[Measured]:
 
 def error_share(known: Known) -> list[Measured]:
     """Return M2a: failing over all traces, weighted."""
-    return known.shares(known.case.failed, "failing traces,")
+    return known.shares(known.rows["failed"].to_numpy(), "failing traces,")
 
 
 def errors_captured(known: Known) -> list[Measured]:
@@ -167,45 +211,100 @@ def errors_captured(known: Known) -> list[Measured]:
 
 def latency_p95(known: Known) -> list[Measured]:
     """Return M3: p95 of the durations of root spans, weighted; limits by test inversion."""
-    base, pi, about = known.sample
-    chance = np.full(len(known.case.traces), np.nan)
-    chance[base] = pi
-    chance[np.isnan(known.case.took_ns)] = np.nan
-    found = []
-    for service, route, trace in known.parts():
-        kept = trace[~np.isnan(chance[trace])]
+    took, found = known.rows[TOOK].to_numpy(), []
+    chance = np.where(np.isnan(took), np.nan, known.chance)
+    for service, route, row in known.parts():
+        kept = row[~np.isnan(chance[row])]
         if len(kept):
-            took = known.case.took_ns[kept]
-            (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", confidence=known.case.confidence)
-            found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"p95 {about}"))
+            (q,) = quantile_limits(
+                chance[kept], took[kept], (0.95,), target="process", confidence=known.case.confidence
+            )
+            found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"p95 {known.about}"))
     return found or [unknown("root spans with a duration, in traces of a probability sample")]
+
+
+def _is_used(case: Case) -> tuple[Array, Array]:
+    """Return which traces of a part represent requests, and their probabilities; all with 1 if weights are unknown."""
+    if case.result(WEIGHTS_USED).totals.unknown_count:
+        return np.ones(len(case.traces), bool), np.ones(len(case.traces))
+    return case.base, case.probability[case.base]
+
+
+def _paths(case: Case) -> Aggregate:
+    """Return the requests that the traces of a part represent, by path."""
+    is_used, pi = _is_used(case)
+    path, at = np.unique(path_numbers(case.traces), return_inverse=True)
+    requests = np.bincount(at[is_used], 1 / pi, len(path))
+    return Aggregate({"path": path.astype(object)}, {"request_count": requests}, Histogram.empty())
+
+
+class _Top(NamedTuple):
+    """The numbers of the paths with the most requests, and how many paths there are."""
+
+    paths: Array
+    path_count: int
+
+
+def _top(_: Case, paths: Aggregate) -> _Top:
+    """Return the paths with the most requests."""
+    number = paths.keys["path"].astype(np.uint64)
+    return _Top(number[np.lexsort((number, -paths.sums["request_count"]))[:_TOP_PATHS]], len(paths))
+
+
+_PATHS: Final[Merged[_Top]] = Merged(_paths, added, _top, needs=(WEIGHTS_USED,))
+
+
+def _on_top_paths(case: Case) -> Rows:
+    """Return the probability of the traces of a part that represent requests, and whether they take a top path."""
+    is_used, pi = _is_used(case)
+    path = path_numbers(case.traces)[is_used]
+    return Rows.of({"probability": pi, "is_top": np.isin(path, case.result(_PATHS).paths)})
+
+
+_ON_TOP: Final[Merged[pd.DataFrame]] = Merged(
+    _on_top_paths, Rows.plus, rows_one_by_one, needs=(WEIGHTS_USED, _PATHS), limit=Rows.distinct
+)
 
 
 def usual_paths(known: Known) -> list[Measured]:
     """Return M4: share of the traffic on the twenty most frequent paths, weighted."""
-    if not len(known.case.traces):
+    if not known.case.result(WEIGHTS_USED).totals.trace_count:
         return [unknown("traces")]
-    path, (base, pi, _) = path_codes(known.case.traces), known.sample
-    top = np.argsort(-np.bincount(path[base], 1 / pi), kind="stable")[:_TOP_PATHS]
-    whole = known.shares(np.isin(path, top), f"on the {len(top)} most frequent of {path.max() + 1} paths,")
-    return whole[:1]
+    taken, paths = known.case.result(_ON_TOP), known.case.result(_PATHS)
+    if not len(taken):
+        return [unknown("traces of a probability sample")]
+    meaning = f"on the {len(paths.paths)} most frequent of {paths.path_count} paths,"
+    return [known.share(taken["probability"].to_numpy(), taken["is_top"].to_numpy(), meaning)]
+
+
+def _failing_spans(case: Case) -> tuple[Aggregate, Aggregate]:
+    """Return the failing spans of a part: in total, and by service."""
+    traces = case.traces
+    rows = np.flatnonzero(~traces.is_inferred)
+    trace, failed = traces.forest.trace[rows], np.asarray(traces.is_error[rows])
+    service = {"service_name": (case.service.codes[rows], case.service.labels)}
+    return share_sums(case, trace, failed, {}), share_sums(case, trace, failed, service)
+
+
+def _added_both(first: tuple[Aggregate, Aggregate], second: tuple[Aggregate, Aggregate]) -> tuple[Aggregate, Aggregate]:
+    """Return those of two parts."""
+    return added(first[0], second[0]), added(first[1], second[1])
+
+
+_FAILING_SPANS: Final[Merged[tuple[Aggregate, Aggregate]]] = Merged(_failing_spans, _added_both)
 
 
 def span_errors(known: Known) -> list[Measured]:
     """Return M5: failing over all spans, by service; clustered by trace and weighted."""
-    traces = known.case.traces
-    rows = np.flatnonzero(~traces.is_inferred)
-    if not len(rows):
+    whole, by_service = known.case.result(_FAILING_SPANS)
+    if not whole.sums["trial_count"].sum():
         return [unknown("spans")]
-    service, trace, failed = known.case.service, traces.forest.trace[rows], traces.is_error[rows]
     found = []
-    whole: list[str | None] = [None]
-    for labels, group in ((whole, np.zeros(len(rows), np.int64)), ([*service.labels], service.codes[rows])):
-        ratio = known.case.ratio(trace, failed, group.astype(np.int64), len(labels))
-        size = np.bincount(group, minlength=len(labels))
-        for at in np.flatnonzero(size):
+    for shares in (shares_of(known.case, whole), shares_of(known.case, by_service, ["service_name"])):
+        ratio, names = shares.ratio, shares.keys.get("service_name", [None])
+        for at, name in enumerate(names):
             value, low, high = (float(column[at]) for column in (ratio.ratio, ratio.low, ratio.high))
-            found.append(Measured(value, low, high, int(size[at]), labels[at], None, "failing spans"))
+            found.append(Measured(value, low, high, int(shares.trial_count[at]), _text(name), None, "failing spans"))
     return found
 
 
@@ -251,7 +350,7 @@ def completeness(known: Known) -> list[Measured]:
 
 def successes(known: Known) -> list[Measured]:
     """Return M10: share of the successful traces, weighted."""
-    return known.shares(known.succeeded, "successful traces,")
+    return known.shares(known.rows["succeeded"].to_numpy(), "successful traces,")
 
 
 METRICS = {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from tracekit.checks.sampling.weights_used import weights_needed
+from tracekit.attributes import Codes
+from tracekit.checks.merged import Merged
+from tracekit.checks.outcomes import OFTEN, Rows
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile
@@ -18,10 +22,8 @@ from tracekit.text import count, factor, factor_range, quoted, ratio, ratio_rang
 from tracekit.weights.xray_reservoir import root_attribute
 
 if TYPE_CHECKING:
-    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
-    from tracekit.schema import Array
 
 CHECK = "bias.attribute"
 _SUBJECT = "Sampling bias by tenant, version or region"
@@ -49,14 +51,13 @@ def attribute_bias(case: Case) -> list[Finding]:
     """
     if missing := weights_needed(case):
         return [not_assessable(CHECK, _SUBJECT, missing)]
-    if case.is_even:
-        share = ratio(float(case.probability[0]))
-        text = f"No sampling bias by attribute: every trace had the same sampling probability ({share})."
-        return [
-            finding(CHECK, "ok", text, pd.DataFrame({"probability": [float(case.probability[0])]}), is_critical=False)
-        ]
-    columns, high_cardinality = _columns(case)
-    values = [value for key, column in columns.items() for value in _values(case, key, column)]
+    if (used := case.result(WEIGHTS_USED)).is_even:
+        text = f"No sampling bias by attribute: every trace had the same sampling probability ({ratio(used.least)})."
+        return [finding(CHECK, "ok", text, pd.DataFrame({"probability": [used.least]}), is_critical=False)]
+    rows: pd.DataFrame = case.result(Merged(_ValuesOf(tuple(case.expected.attributes)), _added))
+    is_many = rows["value"].isna()
+    high_cardinality = sorted(rows.loc[is_many, "key"])
+    values = [value for key, of_key in rows[~is_many].groupby("key") for value in _values(case, str(key), of_key)]
     if not values:
         missing = "an attribute with two values or more on root spans (expected={'attributes': [...]})"
         return [
@@ -69,15 +70,41 @@ def attribute_bias(case: Case) -> list[Finding]:
     return [_finding(case, _judged(case, pd.DataFrame(values)), high_cardinality)]
 
 
-def _columns(case: Case) -> tuple[dict[str, Codes], list[str]]:
-    """Return the attributes to examine, one entry per trace, and the names of those with too many values."""
-    kv = case.traces.columns.kv
-    named = [key for key in kv.keys if any(word in key.lower() for word in _WORDS)]
-    keys = list(dict.fromkeys([*case.expected.attributes, *_KEYS, *named]))
-    found = {key: root_attribute(case.traces, key) for key in keys if key in kv.keys}
-    value_count = {key: len(np.unique(column.codes[column.codes >= 0])) for key, column in found.items()}
-    high_cardinality = [key for key, n in value_count.items() if n > _MOST_VALUES]
-    return {key: column for key, column in found.items() if 1 < value_count[key] <= _MOST_VALUES}, high_cardinality
+@dataclass(frozen=True)
+class _ValuesOf:
+    """Returns the distinct values of attributes on the roots of a part, by probability, with their numbers of traces.
+
+    A key with too many values is one row without a value.
+    """
+
+    attributes: tuple[str, ...]
+
+    def __call__(self, case: Case) -> pd.DataFrame:
+        """Return those of a case: ``key``, ``value``, ``probability``, ``is_base`` and the number of traces."""
+        keys = case.traces.columns.kv.keys
+        named = [key for key in keys if any(word in key.lower() for word in _WORDS)]
+        chosen = [key for key in dict.fromkeys([*self.attributes, *_KEYS, *named]) if key in keys]
+        chance = {"probability": case.probability, "is_base": case.base}
+        none = {"key": Codes(np.zeros(0, np.int32), []), "value": Codes(np.zeros(0, np.int32), [])}
+        tables = [Rows.of(none | {"probability": np.zeros(0), "is_base": np.zeros(0, bool)}).frame]
+        for key in chosen:
+            rows = Rows.of(chance | {"value": root_attribute(case.traces, key)}).frame
+            tables.append(Rows(rows[rows["value"].notna()].assign(key=key)).distinct().frame)
+        return _few(pd.concat([table.astype({"key": object, "value": object}) for table in tables]))
+
+
+def _few(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with those of keys with too many values reduced to one."""
+    values = rows.groupby("key")["value"].agg(["nunique", "count", "size"])
+    many = values.index[(values["nunique"] > _MOST_VALUES) | (values["count"] < values["size"])]
+    kept = rows[~rows["key"].isin(many)]
+    marks = pd.DataFrame({"key": many, "value": None, "probability": np.nan, "is_base": False, OFTEN: np.int64(0)})
+    return pd.concat([kept, marks.astype(rows.dtypes)], ignore_index=True) if len(marks) else kept
+
+
+def _added(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Return the values of two parts."""
+    return _few(Rows(first).plus(Rows(second)).frame)
 
 
 class _Value(NamedTuple):
@@ -92,21 +119,20 @@ class _Value(NamedTuple):
     traffic_high: float
 
 
-def _values(case: Case, key: str, column: Codes) -> list[_Value]:
+def _values(case: Case, key: str, rows: pd.DataFrame) -> list[_Value]:
     """Return the values of one attribute, rare ones pooled."""
-    often = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
-    frequent = [int(code) for code in np.flatnonzero(often >= _FEWEST)]
-    groups: list[tuple[str, Array]] = [(column.labels[code], column.codes == code) for code in frequent]
-    rare = (column.codes >= 0) & ~np.isin(column.codes, frequent)
-    groups += [("(rare values)", rare)] if rare.sum() >= _FEWEST else []
+    often = rows.groupby("value")[OFTEN].sum()
+    frequent, rare = often.index[often >= _FEWEST], often.index[often < _FEWEST]
+    groups = [(str(value), [value]) for value in frequent]
+    groups += [("(rare values)", list(rare))] if often[rare].sum() >= _FEWEST else []
     if len(groups) < 2:  # noqa: PLR2004 - one value cannot be compared
         return []
-    has, found = column.codes >= 0, []
-    base = case.base & has
+    base, found = Rows(rows[rows["is_base"]].reset_index(drop=True)).one_by_one(), []
     for label, chosen in groups:
-        rate = weighted_rate(case.probability[base], chosen[base], confidence=case.confidence)
-        value_count = int(chosen.sum())
-        found.append(_Value(key, label, value_count, value_count / int(has.sum()), rate.value, rate.low, rate.high))
+        is_chosen = base["value"].isin(chosen).to_numpy()
+        rate = weighted_rate(base["probability"].to_numpy(), is_chosen, confidence=case.confidence)
+        count_of = int(often[chosen].sum())
+        found.append(_Value(key, label, count_of, count_of / int(often.sum()), rate.value, rate.low, rate.high))
     return found
 
 
@@ -136,7 +162,7 @@ def _judged(case: Case, table: pd.DataFrame) -> pd.DataFrame:
         estimate_high=high,
         q_bh=q,
         status=status,
-        trace_count=len(case.traces),
+        trace_count=case.result(WEIGHTS_USED).totals.trace_count,
     )
 
 
@@ -146,7 +172,8 @@ def _finding(case: Case, table: pd.DataFrame, high_cardinality: list[str]) -> Fi
     far = np.abs(np.log(table["estimate"].to_numpy(np.float64)))
     biased = (table["status"] == "failed").to_numpy()
     row = table.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
-    counted = f"n = {count(len(case.traces))}, effective sample size {count(case.traces.weights.n_effective)}"
+    totals = case.result(WEIGHTS_USED).totals
+    counted = f"n = {count(totals.trace_count)}, effective sample size {count(totals.n_effective)}"
     is_over = row["estimate"] > 1
     value, times = f"{row['key']} {quoted(row['value'])}", [row[f"estimate{end}"] for end in ("", "_low", "_high")]
     size, low, high = times if is_over else [np.divide(1, times[n]) for n in (0, 2, 1)]
@@ -166,7 +193,7 @@ def _finding(case: Case, table: pd.DataFrame, high_cardinality: list[str]) -> Fi
     remedy = f"Compare values of {row['key']} only with sampling weights{call}." if status == "failed" else ""
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"]),
-        case.traces.weights.n_effective,
+        totals.n_effective,
     )  # fmt: skip
     assumed = ["the attribute does not depend on the outcome of the request", f"weights: {case.weights_source}"]
     if high_cardinality:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.outcomes import Rows, rows_one_by_one
 from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import effective_n
@@ -19,9 +22,11 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
+    from tracekit.weights.counts import Counts
 
 CHECK = "calibrate"
 _DEAR, _OFF = 2.0, 0.01
+_DIGITS = 12  # of the imbalance: the rest is rounding
 
 
 def calibration(case: Case) -> list[Finding]:
@@ -36,27 +41,27 @@ def calibration(case: Case) -> list[Finding]:
     subject = "Calibration to request counts"
     if missing := case.counts_needed:
         return [not_assessable(CHECK, subject, missing)]
-    cell, totals, labels, lost = _cells(case)
+    assert case.counts is not None
+    rows = case.result(Merged(_Strata(case.counts), Rows.plus, rows_one_by_one, limit=Rows.distinct))
+    cell, totals, labels, lost = _cells(case.counts, rows)
     if not (cell >= 0).any():
         return [not_assessable(CHECK, subject, "counts of the strata that the roots of traces belong to")]
-    margins = _margins(case) if lost else None
+    margins = _margins(case.counts, rows) if lost else None
     if margins is not None:
         lost, chosen, parts, what = 0.0, *margins
     else:
         chosen = np.flatnonzero(cell >= 0)
         parts, what = [(cell[chosen], totals)], "1 stratum" if len(totals) == 1 else f"{count(len(totals))} strata"
-    start = np.ones(len(chosen)) if weights_needed(case) or not case.base.all() else 1 / case.probability[chosen]
-    raked = rake(start, parts)
-    raw = float(case.failed[chosen].mean())
+    failed, is_known = rows["failed"].to_numpy(), not weights_needed(case) and bool(rows["is_base"].all())
+    raked = rake(1 / rows["probability"].to_numpy()[chosen] if is_known else np.ones(len(chosen)), parts)
+    raw = float(failed[chosen].mean())
     deff = len(chosen) / effective_n(raked.weights)
-    rate = weighted_rate(
-        1 / np.maximum(raked.weights, 1), case.failed[chosen], target="process", confidence=case.confidence
-    )
+    rate = weighted_rate(1 / np.maximum(raked.weights, 1), failed[chosen], target="process", confidence=case.confidence)
     recorded = np.bincount(cell[cell >= 0], minlength=len(totals))
     table = pd.DataFrame(
         {"scope": labels, "requests": totals, "traces": recorded, "weight": totals / np.maximum(recorded, 1)}
     )
-    table["imbalance"] = raked.imbalance
+    table["imbalance"] = round(raked.imbalance, _DIGITS)
     problems = [f"{plural(raked.at_bound, 'weight')} at a bound"] * (raked.at_bound > 0)
     problems += [f"{plural(lost, 'request')} in strata without a trace"] * (lost > 0)
     problems += [f"totals still off by up to {ratio(raked.imbalance)}"] * (raked.imbalance > _OFF)
@@ -78,18 +83,30 @@ def calibration(case: Case) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _margins(case: Case) -> tuple[Array, list[tuple[Array, Array]], str] | None:
+@dataclass(frozen=True, eq=False)
+class _Strata:
+    """Returns the strata of the counted requests, the probability and the outcome of the traces of a part."""
+
+    counts: Counts
+
+    def __call__(self, case: Case) -> Rows:
+        """Return those of a case."""
+        root = case.traces.forest.root_row
+        strata = {key: stratum_codes(case.traces, key, self.counts).take(root) for key in self.counts.dimensions}
+        return Rows.of(strata | {"probability": case.probability, "is_base": case.base, "failed": case.failed})
+
+
+def _margins(counts: Counts, rows: pd.DataFrame) -> tuple[Array, list[tuple[Array, Array]], str] | None:
     """Return traces, cells and totals of each dimension, and their names; None if a total has no trace."""
-    assert case.counts is not None
-    keys, root = list(case.counts.dimensions), case.traces.forest.root_row
+    keys = list(counts.dimensions)
     if len(keys) < 2:  # noqa: PLR2004 - one dimension is its strata
         return None
     columns = {}
     for key in keys:
-        requested = case.counts.frame.groupby(key, dropna=False)["count"].sum()
+        requested = counts.frame.groupby(key, dropna=False)["count"].sum()
         requested = requested[requested > 0]
-        own = stratum_codes(case.traces, key, case.counts).take(root).series().astype(object)
-        columns[key] = pd.Index(requested.index).get_indexer(pd.Index(own)), requested.to_numpy(np.float64)
+        own = pd.Index(rows[key].astype(object))
+        columns[key] = pd.Index(requested.index).get_indexer(own), requested.to_numpy(np.float64)
     chosen = np.flatnonzero(np.all([at >= 0 for at, _ in columns.values()], axis=0))
     parts = [(at[chosen], total) for at, total in columns.values()]
     if not len(chosen) or any((np.bincount(at, minlength=len(total)) == 0).any() for at, total in parts):
@@ -98,16 +115,14 @@ def _margins(case: Case) -> tuple[Array, list[tuple[Array, Array]], str] | None:
     return chosen, parts, f"{names}, separately"
 
 
-def _cells(case: Case) -> tuple[Array, Array, list[str], float]:
-    """Return the cell of each root (-1: not counted), totals and labels of the cells, requests of empty cells."""
-    assert case.counts is not None
-    keys, root = list(case.counts.dimensions), case.traces.forest.root_row
+def _cells(counts: Counts, rows: pd.DataFrame) -> tuple[Array, Array, list[str], float]:
+    """Return the cell of each trace (-1: not counted), totals and labels of the cells, requests of empty cells."""
+    keys = list(counts.dimensions)
     if not keys:
-        only = 0 if case.counts.total > 0 else -1
-        return np.full(len(root), only), np.array([case.counts.total]), ["all requests"], 0.0
-    requested = case.counts.frame.groupby(keys, dropna=False)["count"].sum()
-    codes = {key: stratum_codes(case.traces, key, case.counts).take(root) for key in keys}
-    own = pd.DataFrame({key: column.series().astype(object) for key, column in codes.items()})
+        only = 0 if counts.total > 0 else -1
+        return np.full(len(rows), only), np.array([counts.total]), ["all requests"], 0.0
+    requested = counts.frame.groupby(keys, dropna=False)["count"].sum()
+    own = rows[keys].astype(object)
     index = requested.index if len(keys) > 1 else pd.Index(requested.index, name=keys[0])
     wanted = pd.MultiIndex.from_frame(own) if len(keys) > 1 else pd.Index(own[keys[0]])
     at = index.get_indexer(wanted)

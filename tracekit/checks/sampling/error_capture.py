@@ -39,7 +39,7 @@ def error_capture(case: Case) -> list[Finding]:
     ``target_status``) are not errors of a service and are counted separately; requests that it had forwarded may
     still have a trace, and their number is reported.  Source: M2, F2.
     """
-    failing = case.result(_FAILING)
+    failing = case.result(FAILING)
     recorded = failing.recorded
     if case.log is not None and {"trace_id"} <= set(case.log) and "status_class" in log_columns(case.log):
         return [_by_log(case)]
@@ -88,7 +88,8 @@ def _failing(case: Case) -> _Failing:
     return _Failing(int(case.failed.sum()), distinct, often, first)
 
 
-_FAILING: Final[Merged[_Failing]] = Merged(_failing, _Failing.plus)
+FAILING: Final[Merged[_Failing]] = Merged(_failing, _Failing.plus)
+"""The failing traces: their number, their probabilities, and the ids of the first."""
 
 
 _ASSUMED = ("the same definition of error on both sides", "errors do not stop the exporter")
@@ -178,11 +179,11 @@ def _finding(
     table = pd.DataFrame(
         {"captured": [captured], "errors": errors, "estimate": share, "estimate_low": limits[0], "estimate_high":
         limits[1],
-         "failing_traces": case.result(_FAILING).recorded,
+         "failing_traces": case.result(FAILING).recorded,
          "trace_count": case.result(WEIGHTS_USED).totals.trace_count,
          "balancer_errors": balancer.errors, "balancer_passed_on": balancer.passed_on, "status": status}
     )  # fmt: skip
-    exemplars = case.result(_FAILING).examples
+    exemplars = case.result(FAILING).examples
     remedy = (
         "Add a tail-sampling policy that keeps failing traces, or raise the sampling rate."
         if status == "failed"

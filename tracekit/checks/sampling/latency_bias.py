@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case
+from tracekit.checks.case import build_case, check_joined
+from tracekit.checks.outcomes import OUTCOMES
 from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
@@ -20,6 +22,7 @@ from tracekit.text import count, duration, interval
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.parts import On, Parts
     from tracekit.stats.quantiles import Quantile
     from tracekit.stats.weighted_rates import Target
     from tracekit.traces import TraceSet
@@ -80,19 +83,21 @@ class LatencyBias(Shown):
 
 
 def latency_bias(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     *,
     rules: Any = None,
     log: pd.DataFrame | None = None,
     target: Target = "window",
     confidence: float = 0.95,
+    on: On = None,
 ) -> LatencyBias:
     """Return the latency quantiles of the recorded traces, and those of the requests that they represent.
 
     Parameters
     ----------
     traces
-        Any traces; their sampling weights are used, missing ones are resolved as in ``tk.sampling``.
+        Any traces, or a store of them; their sampling weights are used, missing ones are resolved as in
+        ``tk.sampling``.
     rules, log
         As for ``tk.sampling``; ``duration_ns`` of the log is the curve of the logged requests.
     target
@@ -100,6 +105,8 @@ def latency_bias(
         generated them).
     confidence
         Confidence level of the limits, for each quantile separately.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -109,13 +116,15 @@ def latency_bias(
     Raises
     ------
     ValueError
-        Unknown target, confidence outside 0 to 1, or invalid rules.
+        Unknown target, confidence outside 0 to 1, invalid rules, a store with ``rules`` or ``log``, or ``on`` without a
+        store.
 
     Notes
     -----
     Durations of root spans.  Corrected: the weighted quantile with limits by test inversion
     (``stats.quantiles``), as in check ``bias.tail``.  Raw: the same with equal weights, for the process; its
-    limits are valid only if the sample is unbiased.
+    limits are valid only if the sample is unbiased.  Of a store with more than 4,096 different durations, they are
+    rounded, by 1/512 at most.
 
     Examples
     --------
@@ -126,16 +135,18 @@ def latency_bias(
     >>> seen.curve.set_index("quantile").loc[0.95, ["raw_ns", "estimate_ns"]].tolist()
     [400000000.0, 100000000.0]
     """
-    check_traces(traces, "latency_bias")
+    check_traces(traces, "latency_bias", stores=True)
+    check_on(on, traces)
+    check_joined(traces, {"rules": rules, "log": log})
     if target not in ("window", "process"):
         raise ValueError(f"expected window or process as target, found {target!r}")
-    case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted
-    is_timed = ~np.isnan(case.took_ns)
-    every = case.took_ns[is_timed]
+    case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True).weighted
+    timed = case.result(OUTCOMES).dropna(subset="took_ns")
+    every, base = timed["took_ns"].to_numpy(), timed[timed["is_base"]]
     raw = quantile_limits(np.ones(len(every)), every, SHARES, target="process", confidence=confidence)
-    kept = is_timed & case.base
-    is_known = not weights_needed(case) and bool(kept.any())
-    right = quantile_limits(case.probability[kept], case.took_ns[kept], SHARES, target=target, confidence=confidence)
+    is_known = not weights_needed(case) and bool(len(base))
+    pi, took = base["probability"].to_numpy(), base["took_ns"].to_numpy()
+    right = quantile_limits(pi, took, SHARES, target=target, confidence=confidence)
     curve = pd.DataFrame({"quantile": SHARES} | _columns(raw, "raw_ns", "raw_low_ns", "raw_high_ns"))
     names = ("estimate_ns", "low_ns", "high_ns")
     curve = curve.assign(**(_columns(right, *names) if is_known else dict.fromkeys(names, np.nan)))

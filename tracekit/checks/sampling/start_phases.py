@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case
+from tracekit.checks.case import build_case, check_joined
+from tracekit.checks.merged import Merged
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
-from tracekit.stats.second_reservoir import SECOND_NS, phase_in_second
+from tracekit.stats.second_reservoir import SECOND_NS, phase_in_bins, phase_in_second
 from tracekit.text import ratio
 from tracekit.weights.xray_reservoir import rule_weights
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.parts import On, Parts
+    from tracekit.stats.second_reservoir import Phase
     from tracekit.traces import TraceSet
 
 _FEWEST = 2
+_MOST: Final = 4096  # distinct starts within the second that are kept exactly
+_BINS: Final = 10_000
+_BIN_NS: Final = SECOND_NS // _BINS
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,15 +83,66 @@ class StartPhases(Shown):
         return f"<p>{html.escape(repr(self))}</p>{as_html(self.table.head(10))}"
 
 
+class _Starts(NamedTuple):
+    """Starts within the second, and how often each occurs; those of parts add, in any order.
+
+    ``is_rounded``: the starts are those of ``_BINS`` equal parts of the second, because there would be too many.
+    """
+
+    counted: Array
+    start_ns: Array
+    often: Array
+    is_rounded: bool = False
+
+    def plus(self, other: _Starts) -> _Starts:
+        """Return those of two parts."""
+        start, often = (np.concatenate([self[at], other[at]]) for at in (1, 2))
+        return _Starts(self.counted + other.counted, start, often, self.is_rounded or other.is_rounded).limited()
+
+    def limited(self) -> _Starts:
+        """Return the distinct ones; too many as those of parts of the second."""
+        start = self.start_ns // _BIN_NS * _BIN_NS if self.is_rounded else self.start_ns
+        distinct, at = np.unique(start, return_inverse=True)
+        often = np.zeros(len(distinct), np.int64)
+        np.add.at(often, at, self.often)
+        found = _Starts(self.counted, distinct, often, self.is_rounded)
+        return found._replace(is_rounded=True).limited() if len(distinct) > _MOST and not self.is_rounded else found
+
+    @property
+    def phase(self) -> Phase:
+        """Their phase; at least two starts."""
+        if not self.is_rounded:
+            return phase_in_second(np.repeat(self.start_ns, self.often))
+        return phase_in_bins(np.bincount(self.start_ns // _BIN_NS, self.often, _BINS))
+
+
+@dataclass(frozen=True)
+class _StartsOf:
+    """Returns the starts within the second of the traces of a part."""
+
+    parts: int
+
+    def __call__(self, case: Case) -> _Starts:
+        """Return those of a case."""
+        start = case.start_ns % SECOND_NS
+        return _Starts(_counted(start, self.parts), start, np.ones(len(start), np.int64))
+
+
 def start_phases(
-    traces: TraceSet, *, rules: Any = None, log: pd.DataFrame | None = None, parts: int = 50, confidence: float = 0.95
+    traces: TraceSet | Parts,
+    *,
+    rules: Any = None,
+    log: pd.DataFrame | None = None,
+    parts: int = 50,
+    confidence: float = 0.95,
+    on: On = None,
 ) -> StartPhases:
     """Return the number of traces that start in each part of the second, and of the reservoir traces among them.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces, or a store of them.
     rules
         Sampling rules, as for ``tk.sampling``, to identify reservoir traces.
     log
@@ -93,6 +151,8 @@ def start_phases(
         Number of parts of the second.
     confidence
         Simultaneous confidence level of ``even_low`` and ``even_high`` over all parts.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -102,13 +162,14 @@ def start_phases(
     Raises
     ------
     ValueError
-        Fewer than two parts, invalid rules or times.
+        Fewer than two parts, invalid rules or times, a store with ``rules`` or ``log``, or ``on`` without a store.
 
     Notes
     -----
     Starts of root spans.  Classic X-Ray SDKs keep the first requests of each second, so their traces cluster at its
     beginning; so do clients synchronised to the second, which the log distinguishes.  The limits are binomial, each
-    part at ``level ** (1 / parts)``.  Source: ``stats.second_reservoir``, and check ``bias.reservoir``.
+    part at ``level ** (1 / parts)``.  Of a store with more than 4,096 different starts, strength and p-value are those
+    of starts in 0.1 ms, which errs towards even ones.  Source: ``stats.second_reservoir``, check ``bias.reservoir``.
 
     Examples
     --------
@@ -118,21 +179,24 @@ def start_phases(
     >>> phases.table["trace_count"].tolist(), phases.is_even
     ([5, 0], False)
     """
-    check_traces(traces, "start_phases")
+    check_traces(traces, "start_phases", stores=True)
+    check_on(on, traces)
+    check_joined(traces, {"rules": rules, "log": log})
     if parts < _FEWEST:
         raise ValueError(f"expected at least {_FEWEST} parts of a second, found {parts}")
-    case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted
+    case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True).weighted
     edges = np.arange(parts + 1) * 1000 / parts
-    n, tail = len(case.start_ns), (1 - confidence ** (1 / parts)) / 2
+    starts: _Starts = case.result(Merged(_StartsOf(parts), _Starts.plus, limit=_Starts.limited))
+    n, tail = int(starts.often.sum()), (1 - confidence ** (1 / parts)) / 2
     reservoir, missing = _reservoir(case)
-    table = pd.DataFrame({"start_ms": edges[:-1], "end_ms": edges[1:], "trace_count": _counted(case.start_ns, parts)})
+    table = pd.DataFrame({"start_ms": edges[:-1], "end_ms": edges[1:], "trace_count": starts.counted})
     table["reservoir_count"] = np.nan if missing else _counted(case.start_ns[reservoir], parts).astype(np.float64)
     table["request_count"] = _logged(log, parts)
     table["even_count"] = n / parts
     table["even_low"], table["even_high"] = (stats.binom.ppf(q, n, 1 / parts) for q in (tail, 1 - tail))
     if n < _FEWEST:
         return StartPhases(table, np.nan, np.nan, missing)
-    phase = phase_in_second(case.start_ns)
+    phase = starts.phase
     return StartPhases(table, phase.strength, phase.p_kuiper, missing)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.weights_used import weights_needed
+from tracekit.checks.merged import Merged
+from tracekit.checks.outcomes import OUTCOMES, Rows, rows_one_by_one
+from tracekit.checks.sampling.error_capture import FAILING
+from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
-from tracekit.stats.partial_traces import any_parts, span_parts
+from tracekit.stats.partial_traces import Parts, any_parts, span_parts
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
 from tracekit.text import count, duration, interval, ratio, ratio_range
@@ -21,11 +24,11 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.schema import Array
-    from tracekit.stats.partial_traces import Parts
 
 CHECK = "bias.tail"
 SHARES = (0.5, 0.95, 0.99)
 _FEWEST = 10
+_PARTIAL = ("probability", "events", "trials", "any_probability", "any_events", "any_trials")
 
 
 def tail_bias(case: Case) -> list[Finding]:
@@ -49,22 +52,19 @@ def tail_bias(case: Case) -> list[Finding]:
 
 def _errors(case: Case) -> Finding:
     """Return the finding on error rates."""
-    base, certain = case.base, _keeps_errors(case)
-    pi, failed = case.probability[base], case.failed[base].astype(np.float64)
-    rows = [_rate_row(case, "error rate", pi, failed, np.ones(len(pi)), float(case.failed.mean()), certain=certain)]
-    errors, spans = _spans(case)
-    raw = float(errors.sum() / max(spans.sum(), 1))
-    if (parts := _parts(case)) is not None:
-        rows += [_rate_row(case, name, *part, of, certain=False) for name, part, of in parts]
-    else:
-        rows.append(_rate_row(case, "span error rate", pi, errors[base], spans[base], raw, certain=False))
+    every, certain = case.result(OUTCOMES), _keeps_errors(case)
+    base = every[every["is_base"]]
+    pi, failed = base["probability"].to_numpy(), base["failed"].to_numpy(np.float64)
+    raw = float(every["failed"].mean())
+    rows = [_rate_row(case, "error rate", pi, failed, np.ones(len(pi)), raw, certain=certain)]
+    rows += [_rate_row(case, name, *part, of, certain=False) for name, part, of in _rates_of_spans(case)]
     table = pd.DataFrame(rows)
     row = table.iloc[0]
     limits = f"{case.ci} {ratio_range(row['estimate_low'], row['estimate_high'])}"
     right = f"Estimated error rate of all requests: {ratio(row['estimate'])} ({limits}; {_counted(case, row)})"
     raw_text = ratio(row["raw"])
     why = _why_errors(case, is_too_high=row["raw"] > row["estimate"])
-    if case.is_even:
+    if case.result(WEIGHTS_USED).is_even:
         text = f"{right}. Every trace had the same sampling probability: no sampling bias."
     else:
         text = {
@@ -79,18 +79,18 @@ def _errors(case: Case) -> Finding:
     return finding(
         CHECK, row["status"], text, table, estimate=estimate, assumptions=_assumed(case), is_critical=True,
         remedy=_remedy(case) if row["status"] == "failed" else "",
-        exemplars=[case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:5]],
+        exemplars=case.result(FAILING).examples,
     )  # fmt: skip
 
 
 def _latency(case: Case) -> Finding:
     """Return the finding on latency."""
-    timed = case.base & ~np.isnan(case.took_ns)
-    every = case.took_ns[~np.isnan(case.took_ns)]
-    if not timed.any():
+    timed = case.result(OUTCOMES).dropna(subset="took_ns")
+    every, base = timed["took_ns"].to_numpy(), timed[timed["is_base"]]
+    if not len(base):
         return not_assessable(CHECK, "Latency of all requests", "root spans with a duration")
     raw = weighted_quantiles(every, np.ones(len(every)), SHARES)
-    pi, took = case.probability[timed], case.took_ns[timed]
+    pi, took = base["probability"].to_numpy(), base["took_ns"].to_numpy()
     window = quantile_limits(pi, took, SHARES, confidence=case.confidence)
     process = quantile_limits(pi, took, SHARES, target="process", confidence=case.confidence)
     table = pd.DataFrame(
@@ -136,7 +136,7 @@ def _latency(case: Case) -> Finding:
 
 def _counted(case: Case, row: pd.Series) -> str:
     """Return the traces that an estimate is based on, and the effective sample size where it differs."""
-    used, total = count(row["trace_count"]), count(len(case.traces))
+    used, total = count(row["trace_count"]), count(case.result(WEIGHTS_USED).totals.trace_count)
     used = f"n = {used}" if used == total else f"{used} of {total} traces"
     effective = f", effective sample size {count(row['n_effective'])}"
     return used + effective * (count(row["n_effective"]) != count(row["trace_count"]))
@@ -151,37 +151,59 @@ def _assumed(case: Case) -> tuple[str, ...]:
     """Return the assumptions."""
     stratified = "requests of one stratum had equal sampling probability: a log or counts do not show other criteria"
     known = (f"sampling weights from {case.weights_source}", "no kind of request had sampling probability 0")
-    return (*known, stratified) if STRATIFIED & set(case.traces.weights.sources) else known
+    return (*known, stratified) if STRATIFIED.intersection(case.weight_sources) else known
 
 
 def _keeps_errors(case: Case) -> bool:
     """Return whether a declared policy keeps every failing trace, and the traces agree."""
     tail = case.rules.tail if case.rules is not None else ()
     declared = any(policy.kind == "status_code" and policy.probability == 1 for policy in tail)
-    failed = case.failed & case.base
-    return declared and bool((case.probability[failed] == 1).all())
+    failed = case.result(OUTCOMES).query("failed and is_base")
+    return declared and bool((failed["probability"] == 1).all())
 
 
-def _spans(case: Case) -> tuple[Array, Array]:
-    """Return the number of failing and of all spans by trace, without inferred spans."""
+def _span_counts(case: Case) -> Rows:
+    """Return the number of failing and of all spans of each trace of a part, without inferred spans."""
     traces, own = case.traces, ~case.traces.is_inferred
     spans = np.bincount(traces.forest.trace[own], minlength=len(traces))
     errors = np.bincount(traces.forest.trace[own & traces.is_error], minlength=len(traces))
-    return errors.astype(np.float64), spans.astype(np.float64)
+    return Rows.of({"probability": case.probability, "is_base": case.base, "errors": errors, "spans": spans})
 
 
-def _parts(case: Case) -> list[tuple[str, Parts, float]] | None:
-    """Return the rates of partially sampled traces, and the raw ones; None without such traces."""
-    if case.span_probability is None:
-        return None
-    traces, own = case.traces, np.flatnonzero(~case.traces.is_inferred & ~np.isnan(case.span_probability))
+_SPANS: Final[Merged[pd.DataFrame]] = Merged(_span_counts, Rows.plus, rows_one_by_one, limit=Rows.distinct)
+
+
+def _partial_traces(case: Case) -> Rows:
+    """Return probability, events and trials of both rates of the partially sampled traces of a part."""
+    if not case.result(WEIGHTS_USED).has_unequal:
+        return Rows.of(dict.fromkeys((*_PARTIAL, "span_count", "failed_count"), np.zeros(0)))
+    traces, own = case.traces, np.flatnonzero(~case.traces.is_inferred & ~np.isnan(case.stated_probability))
     trace = np.unique(traces.forest.trace[own], return_inverse=True)[1]
-    pi, failed = case.span_probability[own], np.asarray(traces.is_error[own])
-    some = float((np.bincount(trace[failed], minlength=int(trace.max()) + 1) > 0).mean())
-    return [
-        ("span error rate", span_parts(trace, pi, failed), float(failed.mean())),
-        ("traces with a failed span", any_parts(trace, pi, failed), some),
-    ]
+    pi, failed = case.stated_probability[own], np.asarray(traces.is_error[own])
+    columns = dict(zip(_PARTIAL, (*span_parts(trace, pi, failed), *any_parts(trace, pi, failed)), strict=True))
+    counts = {"span_count": np.bincount(trace), "failed_count": np.bincount(trace, failed)}
+    return Rows.of({name: each.astype(np.float64) for name, each in (columns | counts).items()})
+
+
+_PARTLY: Final[Merged[pd.DataFrame]] = Merged(
+    _partial_traces, Rows.plus, rows_one_by_one, needs=(WEIGHTS_USED,), limit=Rows.distinct
+)
+SPAN_RATES: Final = (_SPANS, _PARTLY)
+"""What the rates of spans need of all parts."""
+
+
+def _rates_of_spans(case: Case) -> list[tuple[str, Parts, float]]:
+    """Return the rates of spans with the raw ones; of partially sampled traces, also that of traces with a failure."""
+    if case.result(WEIGHTS_USED).has_unequal:
+        rows = case.result(_PARTLY)
+        parts = [Parts(*(rows[name].to_numpy() for name in names)) for names in (_PARTIAL[:3], _PARTIAL[3:])]
+        raw = float(rows["failed_count"].sum() / rows["span_count"].sum())
+        some = float((rows["failed_count"] > 0).mean())
+        return [("span error rate", parts[0], raw), ("traces with a failed span", parts[1], some)]
+    rows = case.result(_SPANS)
+    base = rows[rows["is_base"]]
+    pi, errors, spans = (base[name].to_numpy(np.float64) for name in ("probability", "errors", "spans"))
+    return [("span error rate", Parts(pi, errors, spans), float(rows["errors"].sum() / max(rows["spans"].sum(), 1)))]
 
 
 def _rate_row(case: Case, measure: str, pi: Array, y: Array, x: Array, raw: float, *, certain: bool) -> dict[str, Any]:
@@ -211,7 +233,7 @@ def _rate_row(case: Case, measure: str, pi: Array, y: Array, x: Array, raw: floa
 
 def _raw_status(case: Case, raw: float, low: float, high: float) -> str:
     """Return the status of a raw value from the interval of the corrected one."""
-    if case.is_even:
+    if case.result(WEIGHTS_USED).is_even:
         return "ok"
     if raw == 0 and low == 0:
         return "ok" if high == 0 else "inconclusive"
@@ -222,9 +244,9 @@ def _raw_status(case: Case, raw: float, low: float, high: float) -> str:
 
 def _why_errors(case: Case, *, is_too_high: bool) -> str:
     """Return the cause of the bias of the raw error rate."""
-    pi, failed = case.probability, case.failed & case.base
-    rest = case.base & ~case.failed
-    if is_too_high and failed.any() and (pi[failed] == 1).all() and rest.any() and (pi[rest] < 1).any():
+    base = case.result(OUTCOMES).query("is_base")
+    failed, rest = (base.loc[base["failed"] == is_error, "probability"] for is_error in (True, False))
+    if is_too_high and len(failed) and (failed == 1).all() and (rest < 1).any():
         return "every failing request was kept, but not every other request"
     return f"failing requests were sampled {_often(is_too_high)} than other requests"
 

@@ -107,8 +107,3 @@ def path_numbers(traces: TraceSet) -> Array:
     with np.errstate(over="ignore"):
         number += text_hashes(traces.codes("operation").take(traces.forest.root_row)) * _ODD
     return number
-
-
-def path_codes(traces: TraceSet) -> Array:
-    """Return the path of every trace as a code."""
-    return np.asarray(pd.factorize(path_numbers(traces))[0], np.int64)
