@@ -138,7 +138,6 @@ _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _ORDER: Final = "it needs all traces in the order of their starts"
 _SEARCHED: Final = "it counts the distinct texts that were searched, and card numbers by chance among all of them"
-_OF_SERVICES: Final = "it compares the requests of each zone, host and instance with those of all others, one by one"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
 
 PATTERNS: Final = (
@@ -215,7 +214,7 @@ CHECKS: Final = (
     Check("propagation.break", "quality", (), propagation, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("propagation.retry", "quality", (), retried_roots, weakens=True, by_parts=True, reads=(ENDS,)),
     Check("counts.join", "quality", ("requests",), counts_join, by_parts=True),
-    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, whole=_OF_SERVICES),
+    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, by_parts=True),
     Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
     Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),

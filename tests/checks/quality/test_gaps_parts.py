@@ -8,9 +8,11 @@ from checks.quality.clean_worlds import recording
 from checks.quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, said, spans, status
 
 import tracekit as tk
+from tests.checks.test_checks_of_stores import agree
+from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 from tracekit.checks.case import build_case
-from tracekit.checks.quality.gaps.parts import parts
+from tracekit.checks.quality.gaps.parts import entries, parts
 
 START = EPOCH_NS // MINUTE * MINUTE
 OUTAGE = slice(30, 38)
@@ -131,7 +133,8 @@ def test_an_instance_that_stops_for_good_is_no_gap():
 
 
 def families(frame, requests):
-    return [list(family) for family in parts(build_case(TraceSet.from_spans(frame), requests=requests))]
+    case = build_case(TraceSet.from_spans(frame), requests=requests)
+    return [list(family) for family in parts(case, entries(case))]
 
 
 def test_hosts_that_are_instances_are_scanned_once_and_single_ones_not_at_all():
@@ -152,7 +155,8 @@ def test_parts_are_compared_with_their_own_service_and_its_counts():
     service = np.where(np.arange(len(frame)) % 4 == 0, "pay", "web")
     frame = frame.assign(service_name=service)
     counts = pd.concat([total(by_zone).assign(service=name) for name in ("web", "pay")])
-    (family,) = parts(build_case(TraceSet.from_spans(frame), requests=counts))
+    case = build_case(TraceSet.from_spans(frame), requests=counts)
+    (family,) = parts(case, entries(case))
     assert len(family) == 8
     for name in ("web", "pay"):
         part = family[f"zone eu-1a of {name}"]
@@ -257,3 +261,32 @@ def test_a_loss_that_the_sum_of_all_peers_leaves_in_doubt_is_a_warning(minutes, 
     assert found.severity == severity
     assert ("probably lost and not handled by peers" in found.headline) == (severity == "warning")
     assert found.remedy.startswith("Pass request counts by zone" if severity == "warning" else "Check collectors")
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("counted", ["by zone", "in total", "by service"])
+def test_gaps_of_a_store_are_those_of_the_whole(counted, count, tmp_path):
+    """The outage of one zone and a shorter one of another, with a second service and instances."""
+    frame, by_zone = world(12, lost=0.9)
+    minute = (frame["start_ns"] - START) // MINUTE
+    also = (frame["attributes.cloud.availability_zone"] == "eu-1d") & minute.isin([34, 35])
+    frame = frame[~also].reset_index(drop=True)
+    frame["attributes.service.instance.id"] = [f"pod {n % 3}" for n in range(len(frame))]
+    frame["service_name"] = np.where(np.arange(len(frame)) % 4 == 0, "pay", "web")
+    halves = [total(by_zone).assign(service=name, share=share) for name, share in (("web", 0.75), ("pay", 0.25))]
+    by_service = pd.concat(halves).assign(count=lambda table: (table["count"] * table["share"]).round().astype(int))
+    requests = {"by zone": by_zone, "in total": total(by_zone), "by service": by_service.drop(columns="share")}[counted]
+    traces = TraceSet.from_spans(frame)
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    agree(scan_of(store, requests), scan_of(traces, requests))
+    assert {one.status for one in scan_of(store, requests)} & {"failed", "warning"}
+    found, expected = (tk.collection_gaps(each, requests=requests) for each in (store, traces))
+    same(found.table, expected.table)
+    same(found.gaps, expected.gaps)
+    assert found.headlines == expected.headlines
+
+
+def scan_of(traces, requests):
+    """Findings of the check, without the one that names what is not made of a store."""
+    found = tk.quality(traces, requests=requests, checks=["gap.scan"])
+    return [one for one in found if one.check != "not_made"]

@@ -3,7 +3,6 @@
 import functools
 
 import numpy as np
-import pandas as pd
 import pytest
 from checks.quality.test_clocks import fleet, hosts, ring
 from checks.quality.test_completeness import attempts, gateway_traces
@@ -170,8 +169,6 @@ def test_collection_gaps_of_parts_are_those_of_the_whole(count, tmp_path):
     same(found.gaps, expected.gaps)
     assert found.gaps["kind"].tolist() == ["silence"]
     assert found.headlines == expected.headlines
-    with pytest.raises(ValueError, match="expected no requests= with a store"):
-        tk.collection_gaps(store, requests=pd.DataFrame({"time": ["2026-01-01 00:00"], "count": [1]}))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pandas as pd
 from tracekit.analysis.partials import check_on, placed
 from tracekit.analysis.timeline.compute import timeline
 from tracekit.arguments import check_traces
-from tracekit.checks.case import Case, build_case, check_joined
+from tracekit.checks.case import Case, build_case
 from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import silence
 from tracekit.findings import Shown
@@ -94,7 +94,7 @@ def collection_gaps(
     Raises
     ------
     ValueError
-        Invalid counts (the message contains the row), request counts with a store, or ``on`` without one.
+        Invalid counts (the message contains the row), or ``on`` without a store.
 
     Notes
     -----
@@ -116,7 +116,6 @@ def collection_gaps(
     """
     check_traces(traces, "collection_gaps", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"requests": requests})
     traces = placed(traces, on)
     case = build_case(traces, requests=requests, confidence=confidence)
     if case.counts is None or not case.counts.has_time:

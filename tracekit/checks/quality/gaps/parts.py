@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.outcomes import OFTEN, Rows
 from tracekit.stats.gap_strata import Stratum
 from tracekit.text import quoted
 from tracekit.weights.tally import entry_rows, stratum_codes, window_of
@@ -14,22 +18,21 @@ from tracekit.weights.tally import entry_rows, stratum_codes, window_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
-
-    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.weights.counts import Counts
 
 ALL = "all"
 AXES = {"cloud_availability_zone": "zone", "host_name": "host", "service_instance_id": "instance"}
 """Column of the request counts to the name of the part for which collection may fail, in addition to services."""
 FEWEST_TRACES = 30
+_SERVICE, _WINDOW = "service_name", "window"
 
 
 class Series(NamedTuple):
     """Requests and traces by window, in order of time.
 
-    ``members`` are the entries (``entry_rows``) of the series, ``others`` the traces of the peers of a part.  With
+    ``members`` are the rows of ``entries`` of the series, ``others`` the traces of the peers of a part.  With
     ``others``, ``requests`` are those of the part and its peers together.
 
     Examples
@@ -57,47 +60,61 @@ class Series(NamedTuple):
         return Series(start, end, requests, traces, self.members, others)
 
 
+@dataclass(frozen=True, eq=False)
+class _EntriesOf:
+    """Returns how many requests enter each service of a part, by window, zone, host and instance."""
+
+    counts: Counts
+
+    def __call__(self, case: Case) -> Rows:
+        """Return those of a case."""
+        rows = entry_rows(case.traces, by_service=True)
+        window, _ = window_of(case.traces.columns.spans.start_ns[rows], self.counts)
+        names = {axis: stratum_codes(case.traces, axis).take(rows) for axis in (_SERVICE, *AXES)}
+        return Rows.of(names | {_WINDOW: window}).distinct()
+
+
+def entries(case: Case) -> pd.DataFrame:
+    """Return how many requests enter each service (``OFTEN``), by window (-1: outside all), zone, host and instance."""
+    assert case.counts is not None
+    found: Rows = case.result(Merged(_EntriesOf(case.counts), Rows.plus))
+    return found.frame
+
+
 def of_all(case: Case) -> Series:
-    """Return requests and traces by window, of all services; without the entries, so that a store has it, too."""
+    """Return requests and traces by window, of all services; without members."""
     return _series(case, case.tally.bins, np.zeros(0, np.int64))
 
 
-def scopes(case: Case) -> dict[str, Series]:
+def scopes(case: Case, cells: pd.DataFrame) -> dict[str, Series]:
     """Return requests and traces by window: in total, and by service if requests are counted by service."""
-    rows = entry_rows(case.traces, by_service=True)
-    found = {ALL: of_all(case)._replace(members=np.arange(len(rows)))}
+    found = {ALL: of_all(case)._replace(members=np.arange(len(cells)))}
     assert case.counts is not None
-    return found | (_counted(case, rows, "service_name") if "service_name" in case.counts.dimensions else {})
+    return found | (_counted(case, cells, _SERVICE) if _SERVICE in case.counts.dimensions else {})
 
 
-def parts(case: Case) -> list[dict[str, Series]]:
+def parts(case: Case, cells: pd.DataFrame) -> list[dict[str, Series]]:
     """Return the series of zones, hosts and instances, from counts by part or else from the traces."""
     assert case.counts is not None
     found: list[dict[str, Series]] = []
     seen: list[Array] = []
-    rows = entry_rows(case.traces, by_service=True)
     for axis, word in AXES.items():
         if axis in case.counts.dimensions:
-            found.append({f"{word} {name}": one for name, one in _counted(case, rows, axis).items()})
+            found.append({f"{word} {name}": one for name, one in _counted(case, cells, axis).items()})
             continue
-        label = stratum_codes(case.traces, axis).take(rows)
-        same = np.unique(label.codes, return_index=True, return_inverse=True)
-        partition = np.where(label.codes >= 0, same[1][same[2]], -1)
+        partition = pd.factorize(cells[axis])[0]
         if any(np.array_equal(partition, other) for other in seen):
             continue
         seen.append(partition)
-        found.append(_shares_of_services(case, rows, label, word))
+        found.append(_shares_of_services(case, cells, axis, word))
     return [family for family in found if family]
 
 
-def _counted(case: Case, rows: Array, axis: str) -> dict[str, Series]:
+def _counted(case: Case, cells: pd.DataFrame, axis: str) -> dict[str, Series]:
     """Return the series of parts with request counts of their own."""
-    label = stratum_codes(case.traces, axis, case.counts).take(rows)
-    code = {str(name): at for at, name in enumerate(label.labels)}
+    own = cells[axis].to_numpy(object)
     groups = case.tally.bins.groupby(axis)
-    return {
-        str(name): _series(case, part, np.flatnonzero(label.codes == code.get(str(name), -2))) for name, part in groups
-    }
+    return {str(name): _series(case, part, np.flatnonzero(own == str(name))) for name, part in groups}
 
 
 def _series(case: Case, part: pd.DataFrame, members: Array) -> Series:
@@ -109,33 +126,30 @@ def _series(case: Case, part: pd.DataFrame, members: Array) -> Series:
     return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests), members)
 
 
-def _shares_of_services(case: Case, rows: Array, label: Codes, word: str) -> dict[str, Series]:
+def _shares_of_services(case: Case, cells: pd.DataFrame, axis: str, word: str) -> dict[str, Series]:
     """Return the parts of services with several parts, as shares of the traces of the service."""
-    traces, wholes = case.traces, scopes(case)
     assert case.counts is not None
-    window, starts = window_of(traces.columns.spans.start_ns[rows], case.counts)
-    used = np.flatnonzero((window >= 0) & (label.codes >= 0))
-    size = int(label.codes.max(initial=0)) + 1
-    key = case.service.codes[rows[used]].astype(np.int64) * size + label.codes[used]
-    order = np.argsort(key, kind="stable")
-    pair, begin = np.unique(key[order], return_index=True)
-    members = np.split(used[order], begin)[1:]
-    recorded: dict[int, Array] = {}
-    for of, inside in zip((pair // size).tolist(), members, strict=True):
-        recorded[of] = recorded.get(of, 0) + np.bincount(window[inside], minlength=len(starts))
+    wholes, starts = scopes(case, cells), np.unique(case.counts.frame["start_ns"])
+    used = cells[(cells[_WINDOW] >= 0) & cells[axis].notna()]
     found: dict[str, Series] = {}
-    for (of, one), inside in zip((divmod(both, size) for both in pair.tolist()), members, strict=True):
-        at = window[inside]
-        if len(at) < FEWEST_TRACES or len(at) == recorded[of].sum():  # no peer to compare with
-            continue
-        name = str(case.service.labels[of]) if of >= 0 else ALL
+    for of, of_service in used.groupby(_SERVICE, dropna=False):
+        name = ALL if pd.isna(of) else str(of)
         whole = wholes.get(name, wholes[ALL])
-        bins = np.searchsorted(starts, whole.start_ns)
-        own = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
-        others = np.minimum(recorded[of][bins] - own, whole.requests - own)
-        part = whole._replace(traces=own, members=inside, others=others)
-        found[_unused(f"{word} {quoted(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
+        bins, recorded = np.searchsorted(starts, whole.start_ns), _by_window(of_service, len(starts))
+        for one, inside in of_service.groupby(axis):
+            at = _by_window(inside, len(starts))
+            if at.sum() < FEWEST_TRACES or at.sum() == recorded.sum():  # no peer to compare with
+                continue
+            own = np.minimum(at[bins], whole.requests)
+            others = np.minimum(recorded[bins] - own, whole.requests - own)
+            part = whole._replace(traces=own, members=inside.index.to_numpy(), others=others)
+            found[_unused(f"{word} {quoted(str(one)).replace('`', '')}", f" of {name}", found)] = part
     return found
+
+
+def _by_window(cells: pd.DataFrame, windows: int) -> Array:
+    """Return the entries of some cells by window."""
+    return np.bincount(cells[_WINDOW].to_numpy(), cells[OFTEN].to_numpy(), windows)
 
 
 def _unused(name: str, of: str, taken: Mapping[str, Series]) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
+from tracekit.checks.outcomes import OFTEN
+from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, entries, parts, scopes, trimmed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.gap_strata import gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson
@@ -62,7 +63,8 @@ def gaps(case: Case) -> list[Finding]:
     recorded = int(case.tally.bins["traces"].sum())
     if not recorded:
         return [not_assessable(CHECK, _SUBJECT, "request counts of the period of the traces")]
-    families = [scopes(case), *parts(case)]  # all traces and services; zones, hosts and instances
+    cells = entries(case)
+    families = [scopes(case, cells), *parts(case, cells)]  # all traces and services; zones, hosts and instances
     outside = trimmed(families[0][ALL])[1]
     scanned = [_scannable(family) for family in families]
     if not scanned[0]:
@@ -71,7 +73,8 @@ def gaps(case: Case) -> list[Finding]:
         return [
             not_assessable(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces in the counted period (found {recorded})")
         ]
-    evidence = _judged(_windows(scanned, case.confidence), {n: one for family in scanned for n, one in family.items()})
+    series = {name: one for family in scanned for name, one in family.items()}
+    evidence = _judged(_windows(scanned, case.confidence), series, cells[OFTEN].to_numpy())
     caveat = f" {count(outside)} more traces were expected before the first and after the last trace." * (outside >= 1)
     alarms = evidence[evidence["status"].isin(["failed", "warning"]) & (evidence["reported_as"] == evidence["scope"])]
     if len(alarms):
@@ -140,8 +143,11 @@ def _gaps_of(name: str, series: Series, gap: Gap, q: float, confidence: float) -
     return rows
 
 
-def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
-    """Return the windows with the outcome of their traces, a status, and the scope that reports each alarm."""
+def _judged(rows: list[_Row], series: Mapping[str, Series], often: Array) -> pd.DataFrame:
+    """Return the windows with the outcome of their traces, a status, and the scope that reports each alarm.
+
+    ``often``: the number of entries of each member of the series.
+    """
     evidence = pd.DataFrame([row.numbers for row in rows], columns=_COLUMNS)
     lack = [row.lack for row in rows]
     p = np.array([np.nan if one is None or not one.error else one.p for one in lack])
@@ -154,7 +160,7 @@ def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
         [lost & (q < _SURELY_LOST), lost, evidence["outcome"] == "unclear"], ["failed", "warning", "inconclusive"], "ok"
     )
     at = np.flatnonzero(lost)
-    leads = explained_by([_as_alarm(row, series[row["scope"]]) for _, row in evidence.iloc[at].iterrows()])
+    leads = explained_by([_as_alarm(row, series[row["scope"]]) for _, row in evidence.iloc[at].iterrows()], often)
     evidence["reported_as"] = ""
     scopes_of = evidence["scope"].to_numpy(object)
     evidence.loc[at, "reported_as"] = scopes_of[at[leads]]
@@ -219,7 +225,7 @@ def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str, ci: str) -> Find
 
 
 class Alarm(NamedTuple):
-    """A gap of one scope: its window, the entries of the scope, the number of missing traces, and the share lost."""
+    """A gap of one scope: its window, the members of its series, the number of missing traces, and the share lost."""
 
     scope: str
     start_ns: int
@@ -229,26 +235,28 @@ class Alarm(NamedTuple):
     lost: float
 
 
-def explained_by(alarms: Sequence[Alarm]) -> list[int]:
+def explained_by(alarms: Sequence[Alarm], often: Array) -> list[int]:
     """Return for every alarm the alarm that reports it: itself, or another alarm of the same gap.
 
     Two alarms belong to the same gap if they overlap in time and at least 80% of one scope belongs to the other.  A
     part with less than 80% of the missing traces of the whole is explained by the whole.  Otherwise the part explains
     the whole, unless the whole lost nearly as large a share.  A part that shares no entries with the scope that
     explains the whole is a separate gap.
+
+    ``often``: the number of entries of each member.
     """
     leads = list(range(len(alarms)))
-    located, contained = _same_gap(alarms)
+    located, contained = _same_gap(alarms, often)
     for whole, part in located:
         if leads[whole] == whole:
             leads[whole] = part
     for whole, part in contained:
-        if leads[part] == part and _shared(alarms[part], alarms[_end(leads, whole)]):
+        if leads[part] == part and _shared(alarms[part], alarms[_end(leads, whole)], often):
             leads[part] = whole
     return [_end(leads, at) for at in range(len(alarms))]
 
 
-def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _same_gap(alarms: Sequence[Alarm], often: Array) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return pairs of whole and part with the same gap: those explained by the part, and those by the whole."""
     located: list[tuple[int, int]] = []
     contained: list[tuple[int, int]] = []
@@ -256,18 +264,19 @@ def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tupl
         one, other = alarms[coarse], alarms[fine]
         if not (one.start_ns < other.end_ns and other.start_ns < one.end_ns):
             continue
-        if _shared(one, other) < _SAME_GAP * min(len(one.members), len(other.members)):
+        sizes = int(often[one.members].sum()), int(often[other.members].sum())
+        if _shared(one, other, often) < _SAME_GAP * min(sizes):
             continue
-        whole, part = (coarse, fine) if len(one.members) >= _SAME_GAP * len(other.members) else (fine, coarse)
+        whole, part = (coarse, fine) if sizes[0] >= _SAME_GAP * sizes[1] else (fine, coarse)
         is_located = alarms[part].missing >= _SAME_GAP * alarms[whole].missing
         is_purer = alarms[whole].lost < _SAME_GAP * alarms[part].lost
         (located if is_located and is_purer else contained).append((whole, part))
     return located, contained
 
 
-def _shared(one: Alarm, other: Alarm) -> int:
+def _shared(one: Alarm, other: Alarm, often: Array) -> int:
     """Return the number of entries that belong to both scopes."""
-    return len(np.intersect1d(one.members, other.members, assume_unique=True))
+    return int(often[np.intersect1d(one.members, other.members, assume_unique=True)].sum())
 
 
 def _end(leads: Sequence[int], at: int) -> int:
