@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
-from tracekit.arguments import check_traces
+from tracekit.arguments import check_traces, is_store
 from tracekit.expressions.fields import COMPARE, expects_true, hits, holds, segments, whole_traces
 from tracekit.expressions.nodes import Nodes, nodes_of
 from tracekit.expressions.parsing import parse
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.expressions.syntax import Expression
+    from tracekit.parts import Parts
     from tracekit.traces import TraceSet
 
 COLUMNS = dict(zip(CAUSES, ("fault_root_causes", "error_root_causes", "response_time_root_causes"), strict=True))
@@ -37,7 +39,7 @@ _MEMBERS = {
 
 
 def xray_filter(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     expression: str,
     *,
     groups: Mapping[str, str] | None = None,
@@ -48,7 +50,7 @@ def xray_filter(
     Parameters
     ----------
     traces
-        Traces from any format.
+        Traces from any format, or a store of them.
     expression
         An expression as in the X-Ray console: ``service("payments") { fault } AND duration > 1``.
     groups
@@ -59,7 +61,7 @@ def xray_filter(
     Returns
     -------
     pandas.Series of bool
-        Indexed by trace id, for ``traces.where``.
+        Indexed by trace id, for ``traces.where``; of a store sorted by it.
 
     Raises
     ------
@@ -82,10 +84,32 @@ def xray_filter(
     >>> tk.xray_filter(shop, 'group.name = "slow" AND ok', groups={"slow": "duration > 0.3"}).tolist()
     [False, False, True, False, False]
     """
-    check_traces(traces, "xray_filter")
-    machine = _Machine(traces, groups or {}, summaries)
-    mask = machine.run(expression)
-    return pd.Series(mask, index=pd.Index(traces.trace_ids, name="trace_id", dtype="str"), name="matches")
+    check_traces(traces, "xray_filter", stores=True)
+    matches = _Matches(expression, groups or {}, summaries)
+    if not is_store(traces):
+        return matches(cast("TraceSet", traces))
+    found: pd.Series = cast("Parts", traces).reduce(matches, _joined).sort_index()
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Matches:
+    """Returns which traces of a part match."""
+
+    expression: str
+    groups: Mapping[str, str]
+    summaries: pd.DataFrame | None
+
+    def __call__(self, traces: TraceSet) -> pd.Series:
+        """Return it for some traces."""
+        mask = _Machine(traces, self.groups, self.summaries).run(self.expression)
+        return pd.Series(mask, index=pd.Index(traces.trace_ids, name="trace_id", dtype="str"), name="matches")
+
+
+def _joined(first: pd.Series, second: pd.Series) -> pd.Series:
+    """Return the matches of two parts."""
+    both: pd.Series = pd.concat([first, second])
+    return both
 
 
 def _settled(steps: Expression, holds_for: Callable[[Condition | Block], Array]) -> Array:

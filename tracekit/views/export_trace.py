@@ -16,8 +16,10 @@ from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.labels import end_of, names_of, time_words
 from tracekit.views.waterfall.payload import Flag, trace_payload
+from tracekit.views.waterfall.rows import in_hand
 
 if TYPE_CHECKING:
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.traces import TraceSet
     from tracekit.views.tkw1 import Payload
 
@@ -28,7 +30,7 @@ _FINE: Final = 10_000_000  # ns
 _PLAIN: Final = re.compile(r"[^\w ./(){}\[\]*,+=-]")  # other characters may be Mermaid syntax
 
 
-def mermaid(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
+def mermaid(traces: TraceSet | TraceStore, trace_id: str, *, redact: Any = STANDARD) -> str:
     """Return one trace as a Mermaid gantt chart.
 
     Parameters
@@ -36,7 +38,8 @@ def mermaid(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
     traces, trace_id
         See ``waterfall``.
     redact
-        What becomes of personal data and secrets, as for ``TraceSet.redact``; None keeps everything.
+        What becomes of personal data and secrets, as for ``TraceSet.redact``; None keeps everything.  Of a store, what
+        is personal is found in this trace alone.
 
     Returns
     -------
@@ -62,8 +65,8 @@ def mermaid(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
         section cart
         20.0 ms GET /items :s2, 10000, 30000
     """
-    check_traces(traces, "mermaid")
-    traces = _leaving(traces, redact)
+    check_traces(traces, "mermaid", stores=True)
+    traces = _leaving(in_hand(traces, trace_id), redact)
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
     shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
@@ -89,7 +92,7 @@ def mermaid(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
+def markdown(traces: TraceSet | TraceStore, trace_id: str, *, redact: Any = STANDARD) -> str:
     """Return one trace as Markdown.
 
     Parameters
@@ -128,8 +131,8 @@ def markdown(traces: TraceSet, trace_id: str, *, redact: Any = STANDARD) -> str:
         cart GET /items   20.0 ms  |          ████████████████████          |
     ```
     """
-    check_traces(traces, "markdown")
-    traces = _leaving(traces, redact)
+    check_traces(traces, "markdown", stores=True)
+    traces = _leaving(in_hand(traces, trace_id), redact)
     payload = trace_payload(traces, trace_id, with_details=False)
     one = traces.trace(payload.meta["id"])
     facts = one.summary.iloc[0]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import is_store
 from tracekit.findings import Finding
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.traces import TraceSet
 
     Named: TypeAlias = str | pd.Series | Mapping[str, Any] | Finding
@@ -46,6 +48,15 @@ def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
     no_start, no_end = missing_times(traces, rows)
     known = np.concatenate((spans.start_ns[rows][~no_start], spans.end_ns[rows][no_start & ~no_end]))
     return TraceRows(traces.trace_ids[at], rows, int(known.min(initial=np.iinfo(np.int64).max)) if len(known) else 0)
+
+
+def in_hand(traces: TraceSet | TraceStore, *trace_ids: str) -> TraceSet:
+    """Return traces in memory as they are, of a store only those with these ids or unique prefixes of them."""
+    if not is_store(traces):
+        return cast("TraceSet", traces)
+    store = cast("TraceStore", traces)
+    found = {store.trace(each).trace_ids[0] for each in trace_ids}
+    return store.trace(found.pop()) if len(found) == 1 else store.traces(found)
 
 
 def missing_times(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
