@@ -114,11 +114,9 @@ def test_a_version_that_appears_later_is_a_deployment():
     other = requests([9 * SECOND], [5], versions=["7"], service="mail").assign(trace_id="ff")
     seen = timeline(TraceSet.from_spans(pd.concat([first, other])))
     columns = ["service_name", "service_version", "previous_version", "first_ns"]
-    assert seen.deployments[columns].to_numpy().tolist() == [
-        ["shop", "2", "1", 1 * SECOND],
-        ["shop", "3", "2", 3 * SECOND],
-    ]
-    assert str(seen.deployments["first_time"].iloc[0]) == "1970-01-01 00:00:01+00:00"
+    expected = [["shop", "3", "2", 3 * SECOND]]  # 2 is between two requests of 1: it may serve beside it
+    assert seen.deployments[columns].to_numpy().tolist() == expected
+    assert str(seen.deployments["first_time"].iloc[0]) == "1970-01-01 00:00:03+00:00"
 
 
 def test_two_recordings_of_the_sample_show_the_release():

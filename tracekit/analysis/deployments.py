@@ -11,11 +11,13 @@ import pandas as pd
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
+    from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 COLUMNS = ("service_name", "service_version", "previous_version", "first_ns", "first_time")
 _VERSION = ["service_name", "service_version"]
 _TIMES = ("first_ns", "first_time", "time")
+_STARTS, _LEVEL = 512, 0.01
 _BEFORE = 2  # steps of the timeline before the onset interval in which a deployment still coincides
 
 
@@ -25,38 +27,108 @@ def deployments_of(traces: TraceSet) -> pd.DataFrame:
 
 
 def first_versions(traces: TraceSet) -> pd.DataFrame:
-    """Return the first time of each version of each service."""
+    """Return the versions of each service: first and last start, number of traces, starts of the first and the last."""
     service, version = traces.codes("service_name"), traces.codes("service_version")
     spans = traces.columns.spans
     dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred
     rows = np.flatnonzero(dated & (version.codes >= 0) & (service.codes >= 0))
-    pairs = service.codes[rows].astype(np.int64) * len(version.labels) + version.codes[rows]
-    pair, group = np.unique(pairs, return_inverse=True)
+    count = max(len(version.labels), 1)
+    own = service.codes.astype(np.int64) * count + version.codes
+    pair, group = np.unique(own[rows], return_inverse=True)
     first = np.full(len(pair), np.iinfo(np.int64).max)
+    last = np.full(len(pair), np.iinfo(np.int64).min)
     np.minimum.at(first, group, spans.start_ns[rows])
-    seen = pd.DataFrame(
+    np.maximum.at(last, group, spans.start_ns[rows])
+    parent = traces.forest.parent_row[rows]
+    enters = (parent < 0) | (own[parent] != own[rows])
+    starts = _starts_of_traces(
+        group[enters], traces.forest.trace[rows[enters]], spans.start_ns[rows[enters]], len(pair)
+    )
+    return pd.DataFrame(
         {
-            "service_name": np.array(service.labels, object)[pair // max(len(version.labels), 1)],
-            "service_version": np.array(version.labels, object)[pair % max(len(version.labels), 1)],
+            "service_name": np.array(service.labels, object)[pair // count],
+            "service_version": np.array(version.labels, object)[pair % count],
             "first_ns": first,
+            "last_ns": last,
+            "trace_count": np.array([len(each) for each in starts], np.int64),
+            "starts": pd.Series([each[:_STARTS] for each in starts], dtype=object),
+            "latest": pd.Series([each[-_STARTS:] for each in starts], dtype=object),
         }
     )
-    return earliest([seen])
+
+
+def _starts_of_traces(group: Array, trace: Array, start_ns: Array, groups: int) -> list[Array]:
+    """Return for each group the first start in each of its traces, in order."""
+    order = np.lexsort((start_ns, trace, group))
+    group, trace, start_ns = group[order], trace[order], start_ns[order]
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (group[1:] != group[:-1]) | (trace[1:] != trace[:-1])
+    ends = np.searchsorted(group[is_first], np.arange(1, groups))
+    return [np.sort(each) for each in np.split(start_ns[is_first], ends)][:groups]
 
 
 def earliest(versions: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the first time of each version in any of the frames."""
-    found: pd.DataFrame = pd.concat(versions).groupby(_VERSION)["first_ns"].min().reset_index()
+    """Return the versions of all frames, which have no traces in common."""
+    groups = pd.concat(versions).groupby(_VERSION)
+    found: pd.DataFrame = groups.agg(
+        first_ns=("first_ns", "min"),
+        last_ns=("last_ns", "max"),
+        trace_count=("trace_count", "sum"),
+        starts=("starts", _first),
+        latest=("latest", _last),
+    ).reset_index()
     return found
 
 
+def _first(starts: pd.Series) -> Array:
+    """Return the first starts of several parts."""
+    return np.sort(np.concatenate(starts.tolist()))[:_STARTS]
+
+
+def _last(starts: pd.Series) -> Array:
+    """Return the last starts of several parts."""
+    return np.sort(np.concatenate(starts.tolist()))[-_STARTS:]
+
+
 def deployments_in(versions: pd.DataFrame) -> pd.DataFrame:
-    """Return the versions that appeared after another one of their service, from the first time of each."""
+    """Return the versions that appeared after others of their service, which is beyond chance or followed by none.
+
+    Versions that serve side by side all the time have a first span each, one after the other.  A version appeared
+    later if none of the others has a trace since, or if, with all traces of the service in random order, so many
+    without it would come first in one of 100 recordings at most (Bonferroni over the versions).  The first and the
+    last 512 traces of each version are looked at, so a version on less than 1% of the traffic may be missed.
+    """
     first = versions.sort_values(["first_ns", *_VERSION], ignore_index=True)
     first.insert(2, "previous_version", first.groupby("service_name")["service_version"].shift())
-    new = first.loc[first["previous_version"].notna()].reset_index(drop=True)
+    later = first["previous_version"].notna()
+    chance = [_chance(first, at) if is_later else 1.0 for at, is_later in enumerate(later)]
+    new = first.loc[np.array(chance) * max(int(later.sum()), 1) < _LEVEL, list(COLUMNS[:4])].reset_index(drop=True)
     new["first_time"] = pd.to_datetime(new["first_ns"].astype("int64"), utc=True)
     return new
+
+
+def _earlier(version: Any, time_ns: int) -> int:
+    """Return how many traces of a version are earlier than a time, or at least as many as are looked at."""
+    since = int((version.latest >= time_ns).sum())
+    if since < len(version.latest):
+        return int(version.trace_count) - since
+    return int((version.starts < time_ns).sum())
+
+
+def _chance(versions: pd.DataFrame, at: int) -> float:
+    """Return how likely a version of ``versions``, in order of time, is first seen so late by chance; 0 if it is alone.
+
+    The probability that of the traces of this version and of those before it, in random order, the first ones are all
+    of the others: ``prod (others - i) / (all - i)``.
+    """
+    one, before = versions.iloc[at], versions.iloc[:at]
+    others = before[before["service_name"] == one["service_name"]]
+    count = int(others["trace_count"].sum())
+    earlier = sum(_earlier(other, int(one["first_ns"])) for other in others.itertuples())
+    if (others["last_ns"] < one["first_ns"]).all():
+        return 0.0
+    gone = np.arange(earlier)
+    return float(np.exp(np.log((count - gone) / (count + int(one["trace_count"]) - gone)).sum()))
 
 
 def given_deployments(given: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
