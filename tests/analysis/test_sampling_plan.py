@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
+from tests.loading.store.split_stores import same, split
 
 SECOND = 10**9
 
@@ -172,3 +173,23 @@ def test_one_set_of_rules_is_distinguished_from_several(rules, names):
             tk.plan_sampling(traces, rules)
     else:
         assert tk.plan_sampling(traces, rules).plans.index.tolist() == names
+
+
+@pytest.mark.parametrize("weight", [None, "unequal"])
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_plans_for_a_store_are_those_of_the_whole(count, weight, tmp_path):
+    traces = tk.load_sample("checkout-regression")[1].head(400)
+    if weight is not None:
+        traces = traces.with_weights(np.random.default_rng(1).choice([1.0, 4.0, 20.0], len(traces)))
+    first, last = rule("first", 0.05, 5, URLPath="/checkout"), rule("last", 0.05, 1, 10)
+    rules = {"now": 0.05, "reservoir": {"SamplingRuleRecords": [{"SamplingRule": first}, {"SamplingRule": last}]}}
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    found, expected = (tk.plan_sampling(each, rules, min_incident_requests=20) for each in (store, traces))
+    same(found.plans, expected.plans)
+    same(found.rules, expected.rules)
+    keys = ["plan", "root_service_name", "root_name"]
+    tables = [each.operations.astype(dict.fromkeys(keys, object)).sort_values(keys) for each in (found, expected)]
+    same(*(table.reset_index(drop=True) for table in tables))
+    assert [one.headline for one in found.findings] == [one.headline for one in expected.findings]
+    assert [one.assumptions for one in found.findings] == [one.assumptions for one in expected.findings]
+    assert found.plans["slow_count"].min() > 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tests.checks.test_checks_of_stores import agree
 from tests.loading.store.split_stores import same, split
-from tracekit.checks.outcomes import OFTEN, Rows
+from tracekit.analysis.trace_rows import OFTEN, Rows
 from tracekit.checks.registry import CHECKS
 
 SECOND = 10**9

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.trace_rows import TOOK, Rows
 from tracekit.checks.merged import Merged
-from tracekit.checks.outcomes import TOOK, Rows, rows_one_by_one
+from tracekit.checks.outcomes import rows_one_by_one
 from tracekit.checks.quality.completeness.missing_spans import missing_spans
 from tracekit.checks.quality.cost import cost
 from tracekit.checks.sampling.error_capture import error_capture

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from tracekit.analysis.trace_rows import OFTEN, Rows
 from tracekit.attributes import Codes
 from tracekit.checks.merged import Merged
-from tracekit.checks.outcomes import OFTEN, Rows
 from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.trace_rows import Rows
 from tracekit.checks.merged import Merged
-from tracekit.checks.outcomes import Rows, rows_one_by_one
+from tracekit.checks.outcomes import rows_one_by_one
 from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import effective_n

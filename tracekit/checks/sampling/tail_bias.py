@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.trace_rows import Rows
 from tracekit.checks.merged import Merged
-from tracekit.checks.outcomes import OUTCOMES, Rows, rows_one_by_one
+from tracekit.checks.outcomes import OUTCOMES, rows_one_by_one
 from tracekit.checks.sampling.error_capture import FAILING
 from tracekit.checks.sampling.weights_used import WEIGHTS_USED, weights_needed
 from tracekit.checks.verdicts import worst_status

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.trace_rows import OFTEN, Rows
 from tracekit.checks.merged import Merged
-from tracekit.checks.outcomes import OFTEN, Rows
 from tracekit.stats.gap_strata import Stratum
 from tracekit.text import quoted
 from tracekit.weights.tally import entry_rows, stratum_codes, window_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.outcomes import OFTEN
+from tracekit.analysis.trace_rows import OFTEN
 from tracekit.checks.quality.gaps.parts import ALL, FEWEST_TRACES, entries, parts, scopes, trimmed
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.gap_strata import gaps_by_stratum, shortfall
