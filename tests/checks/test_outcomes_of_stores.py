@@ -130,6 +130,12 @@ def test_coverage_of_parts(traces, count, success, tmp_path):
     assert measured >= {"M1", "M2a", "M2b", "M3", "M4", "M5", "M8", "M9", "M10"}
 
 
+def test_successful_traces_may_be_rows_in_memory(traces):
+    every = traces.spans["service_name"] == "ledger"
+    found, expected = (tk.coverage(traces, success=chosen) for chosen in (every.to_numpy(), has_ledger))
+    same(found.metrics, expected.metrics)
+
+
 def has_ledger(spans):
     """Whether a span is of the ledger."""
     return spans["service_name"] == "ledger"

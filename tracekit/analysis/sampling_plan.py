@@ -381,7 +381,9 @@ def _operations(name: str, facts: _Requests, chance: Array) -> pd.DataFrame:
     )
     table["chance_of_none"] = np.exp(table.pop("missed"))
     table.insert(0, "plan", name)
-    return table.sort_values("request_count", ascending=False, kind="stable")
+    return table.astype(dict.fromkeys(keys, object)).sort_values(
+        ["request_count", *keys], ascending=[False, True, True]
+    )
 
 
 def _finding(plan: dict[str, Any], silent: pd.DataFrame, weights: WeightTotals) -> Finding:

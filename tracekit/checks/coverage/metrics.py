@@ -59,7 +59,7 @@ class Metric(NamedTuple):
     measure: Callable[[Known], list[Measured]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _RowsOf:
     """Returns one row per trace of a part: service and route of its root, probability, outcome, duration, success."""
 
@@ -107,10 +107,11 @@ class Known:
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """One row per service and route of root spans, the most frequent first: names and row numbers."""
+        """One row per service and route of root spans, the most frequent first, then by name: names and row numbers."""
         frame = self.rows[["service", "route"]].assign(row=np.arange(len(self.rows)))
         grouped = frame.groupby(["service", "route"], observed=True, dropna=False)["row"].agg(list).reset_index()
-        return grouped.iloc[np.argsort(-grouped["row"].map(len).to_numpy(), kind="stable")].head(MOST_GROUPS)
+        grouped = grouped.astype({"service": object, "route": object}).assign(count=grouped["row"].map(len))
+        return grouped.sort_values(["count", "service", "route"], ascending=[False, True, True]).head(MOST_GROUPS)
 
     @property
     def is_weighted(self) -> bool:

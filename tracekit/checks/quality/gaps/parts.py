@@ -112,9 +112,9 @@ def parts(case: Case, cells: pd.DataFrame) -> list[dict[str, Series]]:
 
 def _counted(case: Case, cells: pd.DataFrame, axis: str) -> dict[str, Series]:
     """Return the series of parts with request counts of their own."""
-    own = cells[axis].to_numpy(object)
+    members, none = cells.groupby(axis).indices, np.zeros(0, np.int64)
     groups = case.tally.bins.groupby(axis)
-    return {str(name): _series(case, part, np.flatnonzero(own == str(name))) for name, part in groups}
+    return {str(name): _series(case, part, members.get(str(name), none)) for name, part in groups}
 
 
 def _series(case: Case, part: pd.DataFrame, members: Array) -> Series:
