@@ -112,7 +112,8 @@ def parts(case: Case, cells: pd.DataFrame) -> list[dict[str, Series]]:
 
 def _counted(case: Case, cells: pd.DataFrame, axis: str) -> dict[str, Series]:
     """Return the series of parts with request counts of their own."""
-    members, none = cells.groupby(axis).indices, np.zeros(0, np.int64)
+    members = {str(name): np.asarray(rows) for name, rows in cells.groupby(axis).indices.items()}
+    none = np.zeros(0, np.int64)
     groups = case.tally.bins.groupby(axis)
     return {str(name): _series(case, part, members.get(str(name), none)) for name, part in groups}
 
