@@ -263,8 +263,9 @@ def test_a_loss_that_the_sum_of_all_peers_leaves_in_doubt_is_a_warning(minutes, 
     assert found.remedy.startswith("Pass request counts by zone" if severity == "warning" else "Check collectors")
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
-@pytest.mark.parametrize("counted", ["by zone", "in total", "by service"])
+@pytest.mark.parametrize(
+    ("count", "counted"), [(1, "by zone"), (64, "by zone"), (7, "in total"), (1, "by service"), (7, "by service")]
+)
 def test_gaps_of_a_store_are_those_of_the_whole(counted, count, tmp_path):
     """The outage of one zone and a shorter one of another, with a second service and instances."""
     frame, by_zone = world(12, lost=0.9)
