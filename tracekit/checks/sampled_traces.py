@@ -10,7 +10,6 @@ import numpy as np
 
 from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.schema import ParentState
-from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.text import round_ratio
 from tracekit.traces import TraceSet
 from tracekit.weights.known import BEYOND, NOT_SAMPLED
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.parts import Parts
-    from tracekit.stats.intervals import Ratio
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,6 @@ class SampledTraces:
         """int64, one per trace: start of its root (ns)."""
         return np.asarray(self.traces.columns.spans.start_ns[self.traces.forest.root_row])
 
-    def ratio(self, trace: Array, is_event: Array, group: Array | None = None, groups: int = 1) -> Ratio:
-        """Return weighted shares of events among trials, with intervals clustered by trace."""
-        group = np.zeros(len(trace), np.int64) if group is None else group
-        return clustered_rates(group, trace, is_event, self.traces.weights.value, groups, confidence=self.confidence)
-
     def exemplars(self, trace: Array, most: int = 5) -> tuple[str, ...]:
         """Return the ids of the first few of these traces."""
         return tuple(self.traces.trace_ids[at] for at in np.unique(trace)[:most])
@@ -113,11 +106,6 @@ class SampledTraces:
         if self.span_probability is None:
             return known
         return np.asarray(known & (self.traces.forest.state[self.traces.forest.root_row] == ParentState.ROOT))
-
-    @cached_property
-    def is_even(self) -> bool:
-        """Whether every trace has the same known probability."""
-        return bool(len(self.base) and self.base.all() and np.allclose(self.probability, self.probability[0], 1e-9, 0))
 
     @cached_property
     def weight_sources(self) -> tuple[str, ...]:

@@ -55,8 +55,8 @@ def in_hand(traces: TraceSet | TraceStore, *trace_ids: str) -> TraceSet:
     if not is_store(traces):
         return cast("TraceSet", traces)
     store = cast("TraceStore", traces)
-    found = {store.trace(each).trace_ids[0] for each in trace_ids}
-    return store.trace(found.pop()) if len(found) == 1 else store.traces(found)
+    found = [store.trace(each) for each in trace_ids]
+    return found[0] if len(found) == 1 else store.traces(each.trace_ids[0] for each in found)
 
 
 def missing_times(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
