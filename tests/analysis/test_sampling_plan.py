@@ -191,3 +191,11 @@ def test_plans_for_a_store_are_those_of_the_whole(count, weight, tmp_path):
     assert [one.headline for one in found.findings] == [one.headline for one in expected.findings]
     assert [one.assumptions for one in found.findings] == [one.assumptions for one in expected.findings]
     assert found.plans["slow_count"].min() > 0
+
+
+def test_of_many_latencies_in_memory_the_slow_ones_are_counted_exactly(tmp_path):
+    took = 10**8 + np.arange(6000)  # all within 1/512
+    traces = shop([{"start_ns": n * 10**6, "end_ns": n * 10**6 + int(each)} for n, each in enumerate(took)])
+    assert tk.plan_sampling(traces, 1.0).plans["slow_count"].tolist() == [60]
+    store = split(traces, tmp_path / "a.parquet", 1)
+    assert tk.plan_sampling(store, 1.0).plans["request_count"].tolist() == [6000]

@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.partials import over_parts
-from tracekit.analysis.trace_rows import OFTEN, TOOK, Rows
-from tracekit.arguments import check_traces
+from tracekit.analysis.sampling_requests import MINUTE_NS, RULE, Durations, DurationsOf, Requests, RequestsByRule
+from tracekit.analysis.trace_rows import Rows
+from tracekit.arguments import check_traces, is_store
 from tracekit.findings import Estimate, Finding, Findings, Shown
 from tracekit.readable_tables import as_html
-from tracekit.schema import Quality
-from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.thinned import capture_probability
 from tracekit.text import plural, ratio, usd
 from tracekit.weights.rule_formats import sampling_rules
-from tracekit.weights.rules import HeadRule
-from tracekit.weights.xray_reservoir import root_attribute
 
 if TYPE_CHECKING:
-    from tracekit.attributes import Codes
+    from tracekit.analysis.sampling_requests import Family
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
     from tracekit.weights.known import WeightTotals
-    from tracekit.weights.rules import Rules
+    from tracekit.weights.rules import HeadRule, Rules
 
-Family = Literal["otel", "classic"]
-_MINUTE_NS = 60 * 10**9
-_MONTH_NS = 30 * 24 * 60 * _MINUTE_NS
-_LATE = ("status", "response", "error", "fault", "duration", "latency", "exception")
+_MONTH_NS = 30 * 24 * 60 * MINUTE_NS
 _UNMATCHED = "no rule"
-_SLOW = 0.99
 _PROBABLY_NONE = 0.05
-_LATEST: Final = int(np.iinfo(np.int64).max)
-_RULE: Final = "rule_{}"
-_NAMES: Final = {"service_name": "service_name", "name": "name"}  # of the root, to the column of spans
 
 
 @dataclass(frozen=True)
@@ -145,13 +135,13 @@ def plan_sampling(
     for name, read in read_rules.items():
         if read.tail:
             raise ValueError(f"expected head-sampling rules, found tail-sampling policies in {name!r}")
-    durations = over_parts(traces, _durations, _Durations.plus, on=on).state
-    kept = over_parts(traces, _RequestsOf(tuple(read_rules.values()), sdk, durations.edge), Rows.plus, on=on)
+    durations = over_parts(traces, DurationsOf(is_store(traces)), Durations.plus, on=on).state
+    kept = over_parts(traces, RequestsByRule(tuple(read_rules.values()), sdk, durations.edge), Rows.plus, on=on)
     frame = kept.state.one_by_one()
-    facts = _Requests.of(frame, durations.span_ns)
+    facts = Requests.of(frame, durations.span_ns)
     plans, rows, operations, findings = [], [], [], []
     for at, (name, read) in enumerate(read_rules.items()):
-        number = frame[_RULE.format(at)].to_numpy()
+        number = frame[RULE.format(at)].to_numpy()
         chance = _chance(facts, number, read)
         plans.append(_plan(name, facts, number, chance, occurrences, usd_per_million))
         rows += _rows(name, facts, number, chance, read, usd_per_million)
@@ -178,129 +168,7 @@ def _is_several(rules: Any) -> bool:
     return not (keys | {"service_strategies"}) & set(rules)
 
 
-class _Durations(NamedTuple):
-    """Durations of requests with their weights, and the first and the last known start; those of parts add."""
-
-    rows: Rows
-    first_ns: int
-    last_ns: int
-
-    def plus(self, other: _Durations) -> _Durations:
-        """Return those of two parts."""
-        limits = min(self.first_ns, other.first_ns), max(self.last_ns, other.last_ns)
-        return _Durations(self.rows.plus(other.rows), *limits)
-
-    @property
-    def edge(self) -> float:
-        """Duration above which a request is slow."""
-        frame = self.rows.frame
-        weight = frame["weight"] * frame[OFTEN]
-        return float(weighted_quantiles(frame[TOOK].to_numpy(), weight.to_numpy(), [_SLOW])[0]) if len(frame) else 0.0
-
-    @property
-    def span_ns(self) -> float:
-        """Time from the first to the last request; a minute without two."""
-        return float(max(self.last_ns - self.first_ns, 0)) or float(_MINUTE_NS)
-
-
-def _took(traces: TraceSet) -> Array:
-    """Return the duration of each request; 0 without."""
-    root = traces.forest.root_row
-    return np.where(traces.has_duration[root], traces.duration_ns[root], 0).astype(np.float64)
-
-
-def _durations(traces: TraceSet) -> _Durations:
-    """Return the durations of a part."""
-    root, spans = traces.forest.root_row, traces.columns.spans
-    start = spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0]
-    limits = int(start.min(initial=_LATEST)), int(start.max(initial=-_LATEST))
-    return _Durations(Rows.of({"weight": traces.weights.value, TOOK: _took(traces)}).distinct(), *limits)
-
-
-@dataclass(frozen=True)
-class _RequestsOf:
-    """Returns weight, minute, outcome, operation and rules of the requests of a part."""
-
-    rules: tuple[Rules, ...]
-    sdk: Family
-    edge_ns: float
-
-    def __call__(self, traces: TraceSet) -> Rows:
-        """Return those of some traces."""
-        root = traces.forest.root_row
-        facts: dict[str, Array | Codes] = {
-            "weight": traces.weights.value,
-            "minute": traces.columns.spans.start_ns[root] // _MINUTE_NS,
-            "failed": np.asarray(traces.is_error[root]),
-            "slow": _took(traces) > self.edge_ns,
-        }
-        numbers = {_RULE.format(at): _matched(traces, each, self.sdk) for at, each in enumerate(self.rules)}
-        names = {f"root_{name}": traces.codes(column).take(root) for name, column in _NAMES.items()}
-        return Rows.of(facts | names | numbers).distinct()
-
-
-@dataclass(frozen=True)
-class _Requests:
-    """The facts needed about every request."""
-
-    weight: Array
-    minute: Array
-    failed: Array
-    slow: Array
-    operation: pd.DataFrame
-    span_ns: float
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, span_ns: float) -> _Requests:
-        """Return the facts of one row per request."""
-        weight, minute, failed, slow = (rows[name].to_numpy() for name in ("weight", "minute", "failed", "slow"))
-        names = rows[[f"root_{name}" for name in _NAMES]]
-        return cls(weight, pd.factorize(minute)[0], failed, slow, names, span_ns)
-
-
-def _matched(traces: TraceSet, rules: Rules, sdk: Family) -> Array:
-    """Return the number of the rule that matches every trace, -1 without a match."""
-    root = traces.forest.root_row
-    columns = {
-        "service_name": traces.codes("service_name").take(root),
-        "http_request_method": traces.codes("http_request_method").take(root),
-        "path": root_attribute(traces, "url.path", "http.target", "http.route"),
-        "host": root_attribute(traces, "server.address", "http.host", "net.host.name"),
-    }
-    keys = {key for rule in rules.head for key, _ in rule.attributes if not _is_late(key)}
-    columns |= {f"attribute {key}": root_attribute(traces, key) for key in keys}
-    frame = pd.DataFrame({name: column.codes for name, column in columns.items()})
-    group = frame.groupby(list(frame), sort=False).ngroup().to_numpy()
-    _, first = np.unique(group, return_index=True)
-    found = [_decides(rules, {name: column.at(int(row)) for name, column in columns.items()}, sdk) for row in first]
-    return np.array(found, np.int64)[group] if len(group) else np.zeros(0, np.int64)
-
-
-def _is_late(key: str) -> bool:
-    """Return whether an attribute is unknown when a trace begins."""
-    return any(word in key.lower() for word in _LATE)
-
-
-def _decides(rules: Rules, request: dict[str, str | None], sdk: Family) -> int:
-    """Return the number of the first rule that matches in an SDK of this family, -1 without a match."""
-    for number, rule in enumerate(rules.head):
-        matches = replace(rule, attributes=()).matches(request)
-        if matches is None:
-            matches = sdk == "classic"  # a missing value is a match
-        if matches and (sdk == "classic" or all(_has(request, key, pattern) for key, pattern in rule.attributes)):
-            return number
-    return -1
-
-
-def _has(request: dict[str, str | None], key: str, pattern: str) -> bool:
-    """Return whether a request has an attribute that matches a pattern."""
-    text = request.get(f"attribute {key}")
-    if text is None:
-        return False
-    return HeadRule("", 0.0, path=pattern).matches({"path": text}) is True
-
-
-def _chance(facts: _Requests, number: Array, rules: Rules) -> Array:
+def _chance(facts: Requests, number: Array, rules: Rules) -> Array:
     """Return the probability that each request is kept, given its rule and minute."""
     chance = np.zeros(len(number))
     for at, rule in enumerate(rules.head):
@@ -314,7 +182,7 @@ def _chance(facts: _Requests, number: Array, rules: Rules) -> Array:
     return chance
 
 
-def _sums(facts: _Requests, rows: Array, chance: Array) -> dict[str, float]:
+def _sums(facts: Requests, rows: Array, chance: Array) -> dict[str, float]:
     """Return totals of some requests, and how much of them is kept."""
     weight, kept = facts.weight[rows], facts.weight[rows] * chance[rows]
     failed, slow = facts.failed[rows], facts.slow[rows]
@@ -332,7 +200,7 @@ def _sums(facts: _Requests, rows: Array, chance: Array) -> dict[str, float]:
 
 def _plan(
     name: str,
-    facts: _Requests,
+    facts: Requests,
     number: Array,
     chance: Array,
     min_incident_requests: tuple[int, int] | None,
@@ -353,9 +221,7 @@ def _plan(
     return {"plan": name, **sums, "cost_usd": cost, "unmatched_count": unmatched, "capture_ratio": captured}
 
 
-def _rows(
-    name: str, facts: _Requests, number: Array, chance: Array, rules: Rules, price: float
-) -> list[dict[str, Any]]:
+def _rows(name: str, facts: Requests, number: Array, chance: Array, rules: Rules, price: float) -> list[dict[str, Any]]:
     """Return one row per rule, and one for requests that no rule matches."""
     rows = []
     numbered: list[tuple[int, HeadRule | None]] = [*enumerate(rules.head)]
@@ -371,7 +237,7 @@ def _rows(
     return rows
 
 
-def _operations(name: str, facts: _Requests, chance: Array) -> pd.DataFrame:
+def _operations(name: str, facts: Requests, chance: Array) -> pd.DataFrame:
     """Return the requests kept of every root operation, and the probability that none is."""
     missed = facts.weight * np.log1p(-np.minimum(chance, 1 - 1e-12))
     frame = facts.operation.assign(request_count=facts.weight, kept_count=facts.weight * chance, missed=missed)
