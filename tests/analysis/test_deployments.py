@@ -14,6 +14,20 @@ SECOND = 10**9
 BEGIN = 1_790_000_000 * SECOND
 
 
+def ahead(frame, version, seconds):
+    """The hosts of one version have a clock that is ahead."""
+    is_fast = (frame["service_version"] == version) & frame["service_name"].str.startswith("service")
+    return frame.assign(**{name: frame[name] + is_fast * seconds * SECOND for name in ("start_ns", "end_ns")})
+
+
+def behind_gateway(frame):
+    """The same requests behind a gateway with a version of its own."""
+    roots = frame[frame["parent_span_id"].isna()]
+    root = roots.assign(span_id="a" + roots["span_id"].str[1:], service_name="gateway", service_version="1.0")
+    below = frame.assign(parent_span_id=frame["parent_span_id"].fillna("a" + frame["span_id"].str[1:]))
+    return pd.concat([root, below], ignore_index=True)
+
+
 def world(seed, *, services=10, shares=(0.7, 0.3), count=600, spans=2, arrival="even"):
     """Requests to services with several versions at once: each request is served by one of them, by chance."""
     rng = np.random.default_rng(seed)
@@ -48,6 +62,22 @@ def test_versions_that_serve_side_by_side_are_no_deployments(shares, arrival):
         len(deployments_of(tk.TraceSet.from_spans(world(seed, shares=shares, arrival=arrival)))) for seed in range(6)
     ]
     assert sum(map(bool, found)) <= 1  # 1% of recordings are wrong at most
+
+
+@pytest.mark.parametrize("seconds", [-90, 90])
+@pytest.mark.parametrize("is_entry", [False, True])
+def test_hosts_with_a_fast_clock_are_no_deployment(is_entry, seconds):
+    """Of 15 requests within 90 s, none on version 1.0: by its own clock it appeared later."""
+    frame = world(2, services=1, shares=(0.5, 0.5))
+    if is_entry:  # it calls another service, the clock of which is right
+        below = frame["parent_span_id"].notna()
+        frame = frame.assign(
+            service_name=np.where(below, "ledger", frame["service_name"]),
+            service_version=np.where(below, "3.0", frame["service_version"]),
+        )
+    else:
+        frame = behind_gateway(frame)
+    assert not len(deployments_of(tk.TraceSet.from_spans(ahead(frame, "1.0", seconds))))
 
 
 @pytest.mark.parametrize("after", [0.05, 0.5, 0.95])

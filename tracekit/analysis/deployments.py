@@ -27,9 +27,9 @@ def deployments_of(traces: TraceSet) -> pd.DataFrame:
 
 
 def first_versions(traces: TraceSet) -> pd.DataFrame:
-    """Return the versions of each service: first and last start, number of traces, starts of the first and the last."""
+    """Return the versions of each service: first and last start, number of traces, when the first and last began."""
     service, version = traces.codes("service_name"), traces.codes("service_version")
-    spans = traces.columns.spans
+    spans, forest = traces.columns.spans, traces.forest
     dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred
     rows = np.flatnonzero(dated & (version.codes >= 0) & (service.codes >= 0))
     count = max(len(version.labels), 1)
@@ -39,32 +39,39 @@ def first_versions(traces: TraceSet) -> pd.DataFrame:
     last = np.full(len(pair), np.iinfo(np.int64).min)
     np.minimum.at(first, group, spans.start_ns[rows])
     np.maximum.at(last, group, spans.start_ns[rows])
-    parent = traces.forest.parent_row[rows]
-    enters = (parent < 0) | (own[parent] != own[rows])
-    starts = _starts_of_traces(
-        group[enters], traces.forest.trace[rows[enters]], spans.start_ns[rows[enters]], len(pair)
-    )
+    seen = np.unique(group * np.int64(len(traces)) + forest.trace[rows])
+    version_of, trace = seen // len(traces), seen % len(traces)
+    root, elsewhere = _request_starts(traces, service.codes, dated)
+    is_own_root = service.codes[forest.root_row][trace] == pair[version_of] // count
+    begun_ns = np.where(is_own_root, elsewhere[trace], root[trace])
+    begun = np.split(begun_ns, np.searchsorted(version_of, np.arange(1, len(pair))))[: len(pair)]
     return pd.DataFrame(
         {
             "service_name": np.array(service.labels, object)[pair // count],
             "service_version": np.array(version.labels, object)[pair % count],
             "first_ns": first,
             "last_ns": last,
-            "trace_count": np.array([len(each) for each in starts], np.int64),
-            "starts": pd.Series([each[:_STARTS] for each in starts], dtype=object),
-            "latest": pd.Series([each[-_STARTS:] for each in starts], dtype=object),
+            "trace_count": np.array([len(each) for each in begun], np.int64),
+            "starts": pd.Series([np.sort(each)[:_STARTS] for each in begun], dtype=object),
+            "latest": pd.Series([np.sort(each)[-_STARTS:] for each in begun], dtype=object),
         }
     )
 
 
-def _starts_of_traces(group: Array, trace: Array, start_ns: Array, groups: int) -> list[Array]:
-    """Return for each group the first start in each of its traces, in order."""
-    order = np.lexsort((start_ns, trace, group))
-    group, trace, start_ns = group[order], trace[order], start_ns[order]
-    is_first = np.ones(len(order), bool)
-    is_first[1:] = (group[1:] != group[:-1]) | (trace[1:] != trace[:-1])
-    ends = np.searchsorted(group[is_first], np.arange(1, groups))
-    return [np.sort(each) for each in np.split(start_ns[is_first], ends)][:groups]
+def _request_starts(traces: TraceSet, service: Array, dated: Array) -> tuple[Array, Array]:
+    """Return the start of each trace by its root span, and by its first span of another service than the root's.
+
+    Versions are put in order by a clock that is not their own: hosts of one version with a fast clock are no
+    deployment.  A trace of one service has no other clock.
+    """
+    spans, forest = traces.columns.spans, traces.forest
+    none = np.iinfo(np.int64).max
+    start = np.where(dated, spans.start_ns, none)
+    first = np.minimum.reduceat(start, forest.starts[:-1])
+    root = np.where(dated[forest.root_row], spans.start_ns[forest.root_row], first)
+    is_elsewhere = service != service[forest.root_row][forest.trace]
+    elsewhere = np.minimum.reduceat(np.where(is_elsewhere, start, none), forest.starts[:-1])
+    return root, np.where(elsewhere < none, elsewhere, root)
 
 
 def earliest(versions: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -93,16 +100,19 @@ def _last(starts: pd.Series) -> Array:
 def deployments_in(versions: pd.DataFrame) -> pd.DataFrame:
     """Return the versions that appeared after others of their service, which is beyond chance or followed by none.
 
-    Versions that serve side by side all the time have a first span each, one after the other.  A version appeared
+    Versions that serve side by side all the time have a first trace each, one after the other.  A version appeared
     later if none of the others has a trace since, or if, with all traces of the service in random order, so many
     without it would come first in one of 100 recordings at most (Bonferroni over the versions).  The first and the
-    last 512 traces of each version are looked at, so a version on less than 1% of the traffic may be missed.
+    last 512 traces of each version are looked at, so a version on less than 1% of the traffic may be missed.  Traces
+    are in order by the clock of another service (the root span's), where they have one.
     """
-    first = versions.sort_values(["first_ns", *_VERSION], ignore_index=True)
+    begun = versions.assign(begun_ns=[each[0] for each in versions["starts"]])
+    first = begun.sort_values(["begun_ns", *_VERSION], ignore_index=True)
     first.insert(2, "previous_version", first.groupby("service_name")["service_version"].shift())
     later = first["previous_version"].notna()
     chance = [_chance(first, at) if is_later else 1.0 for at, is_later in enumerate(later)]
-    new = first.loc[np.array(chance) * max(int(later.sum()), 1) < _LEVEL, list(COLUMNS[:4])].reset_index(drop=True)
+    is_new = np.array(chance) * max(int(later.sum()), 1) < _LEVEL
+    new = first.loc[is_new, list(COLUMNS[:4])].sort_values(["first_ns", *_VERSION], ignore_index=True)
     new["first_time"] = pd.to_datetime(new["first_ns"].astype("int64"), utc=True)
     return new
 
@@ -123,11 +133,10 @@ def _chance(versions: pd.DataFrame, at: int) -> float:
     """
     one, before = versions.iloc[at], versions.iloc[:at]
     others = before[before["service_name"] == one["service_name"]]
-    count = int(others["trace_count"].sum())
-    earlier = sum(_earlier(other, int(one["first_ns"])) for other in others.itertuples())
-    if (others["last_ns"] < one["first_ns"]).all():
+    if all(latest[-1] < one["begun_ns"] for latest in others["latest"]):
         return 0.0
-    gone = np.arange(earlier)
+    count = int(others["trace_count"].sum())
+    gone = np.arange(sum(_earlier(other, int(one["begun_ns"])) for other in others.itertuples()))
     return float(np.exp(np.log((count - gone) / (count + int(one["trace_count"]) - gone)).sum()))
 
 
