@@ -44,6 +44,7 @@ def chunks(
             waiting.append(Ready(chunk, lines, len(stream.notes)))
             if not (chunk.final and len(waiting) == 1):  # nothing to do meanwhile
                 begin(lines)
+            del chunk, lines  # so that its memory can be used again
             while len(waiting) > begin.most:
                 yield waiting.popleft()
         yield from _emptied(waiting)

@@ -30,7 +30,7 @@ def learned(notation, data, found):
     """Decode the distinct attributes of what was scanned."""
     table = native.extension.attributes(notation)
     for _ in range(2):
-        native.extension.learn(table, data, found["distinct_attributes"])
+        native.extension.learn(table, data, found["distinct_attributes"], found.get("shapes", b""))
 
 
 def scan_otlp(data):

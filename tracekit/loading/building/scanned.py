@@ -113,9 +113,9 @@ class Distinct:
 
     # ---------------------------------------------------------------- attributes
 
-    def _learn(self, data: bytes | memoryview, places: bytes) -> Array:
+    def _learn(self, data: bytes | memoryview, places: bytes, shapes: bytes = b"") -> Array:
         """Return the table's codes of the distinct attributes of a chunk, and give new ones to the builder."""
-        learned = self._extension.learn(self._table, data, places)
+        learned = self._extension.learn(self._table, data, places, shapes)
         kinds = np.frombuffer(learned["type"], np.int8)
         if len(kinds):
             self._keys.extend(map(self._builder.attributes.keys.code, self._decoded(learned["keys"])))

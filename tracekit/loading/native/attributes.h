@@ -8,6 +8,7 @@
 
 #include "interner.h"
 #include "json.h"
+#include "shapes.h"
 #include "tags.h"
 #include "wire.h"
 
@@ -42,60 +43,111 @@ enum class Notation { OTLP, PROTOBUF, JAEGER, ZIPKIN };
 
 class Attributes {
  public:
-  explicit Attributes(Notation notation) : notation_(notation), known_(1 << 12, &arena_), keys_(64, &arena_) {}
+  explicit Attributes(Notation notation)
+      : notation_(notation), known_(1 << 12, &arena_), keys_(64, &arena_), shapes_(64, &arena_) {}
 
-  Learned learn(const std::vector<Text>& asked, const std::vector<std::uint64_t>& hashes) {
+  // ``shapes`` are those that the attributes have numbers of.
+  Learned learn(std::vector<Attribute>& asked, std::vector<std::uint64_t>& hashes, const std::vector<Shape>& shapes) {
     constexpr std::size_t SOON = 16, NEXT = 8;  // steps ahead, while memory answers
     Learned found;
     found.codes.reserve(asked.size());
     const std::size_t keys = keys_.found.size();
+    renumber(asked, hashes, shapes);
     for (std::size_t i = 0; i < asked.size(); i++) {
       if (i + SOON < asked.size()) known_.expect(hashes[i + SOON]);
       if (i + NEXT < asked.size()) known_.expect_bytes(hashes[i + NEXT]);
       const std::size_t size = known_.found.size();
-      const std::int32_t code = known_.code(asked[i].at, asked[i].length, hashes[i]);
+      const std::int32_t code = known_.code(asked[i], hashes[i]);
       found.codes.push_back(code);
-      if (known_.found.size() > size) decode(known_.found.back(), found);
+      if (known_.found.size() > size) decode(asked[i], found);
     }
     found.fresh_keys.assign(keys_.found.begin() + static_cast<std::ptrdiff_t>(keys), keys_.found.end());
     return found;
   }
 
  private:
-  void decode(const Text& raw, Learned& found) {
+  // A shape, and what all attributes have that are written in it: nothing is known before one was decoded.
+  struct Form {
+    std::uint32_t front, back;
+    Type type = OTHER;
+    bool is_go = false;
+    std::int32_t key = -1;
+  };
+
+  // Replaces the numbers of shapes by those of this table.
+  void renumber(std::vector<Attribute>& asked, std::vector<std::uint64_t>& hashes, const std::vector<Shape>& shapes) {
+    if (shapes.empty()) return;
+    std::vector<std::int32_t> numbers;
+    std::vector<Byte> around;
+    for (const Shape& shape : shapes) {
+      const Byte *const length = reinterpret_cast<const Byte*>(&shape.front), *const value = shape.at + shape.front;
+      around.assign(length, length + sizeof shape.front);
+      around.insert(around.end(), shape.at, value);
+      around.insert(around.end(), value + shape.value, value + shape.value + shape.back);
+      numbers.push_back(shapes_.code({around.data(), static_cast<std::uint32_t>(around.size()), false}));
+      if (shapes_.found.size() > forms_.size()) forms_.push_back({shape.front, shape.back});
+    }
+    for (std::size_t i = 0; i < asked.size(); i++) {
+      std::int32_t& number = asked[i].shape;
+      if (number == Attribute::WHOLE) continue;
+      const std::int32_t known = numbers[static_cast<std::size_t>(number)];
+      hashes[i] ^= salt(number) ^ salt(known);
+      number = known;
+    }
+  }
+
+  void decode(const Attribute& one, Learned& found) {
+    Form* const form = one.shape == Attribute::WHOLE ? nullptr : &forms_[static_cast<std::size_t>(one.shape)];
+    const Text raw = form ? Text{one.at - form->front, form->front + one.length + form->back, false}
+                          : Text{one.at, one.length, false};
     Value value;
-    Text key;
+    std::int32_t key = -1;
     try {
-      Reader r(raw.at, raw.at + raw.length, false);
-      switch (notation_) {
-        case Notation::OTLP:
-          if (r.next() == '"') {
-            plain_value(r, key, value);
-          } else {
-            attribute(r, key, value);
-          }
-          break;
-        case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
-        case Notation::JAEGER: tag(r, key, value); break;
-        case Notation::ZIPKIN:
-          key = r.key();
-          value.type = STRING;
-          value.text = r.text();
-          break;
+      if (form && (form->type == STRING || form->type == INTEGER)) {
+        key = form->key;
+        value.type = form->type;
+        value.is_go = form->is_go;
+        value.text = {one.at, one.length, false};
+        if (value.type == INTEGER) value.integer = integer(value.text);
+      } else {
+        Text name;
+        read(raw, name, value);
+        if (value.type != OTHER) key = keys_.code(name);
+        if (form) *form = {form->front, form->back, value.type, value.is_go, key};
       }
     } catch (const Odd&) {
       value = Value();
       value.type = OTHER;
-      key = Text();
+      key = -1;
     }
     if (value.type == OTHER) found.others.push_back(raw);
     found.type.push_back(value.type);
     found.is_go.push_back(value.is_go);
-    found.key.push_back(value.type == OTHER ? -1 : keys_.code(key));
+    found.key.push_back(key);
     found.integer.push_back(value.integer);
     if (value.type == STRING) put_text(found.text, value.text);
     if (value.type == DOUBLE && notation_ != Notation::PROTOBUF) found.doubles.push_back(value.text);
     found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
+  }
+
+  void read(const Text& raw, Text& key, Value& value) const {
+    Reader r(raw.at, raw.at + raw.length, false);
+    switch (notation_) {
+      case Notation::OTLP:
+        if (r.next() == '"') {
+          plain_value(r, key, value);
+        } else {
+          attribute(r, key, value);
+        }
+        break;
+      case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
+      case Notation::JAEGER: tag(r, key, value); break;
+      case Notation::ZIPKIN:
+        key = r.key();
+        value.type = STRING;
+        value.text = r.text();
+        break;
+    }
   }
 
   // A member of an object: a text, number, boolean or null.
@@ -257,7 +309,9 @@ class Attributes {
 
   const Notation notation_;
   Arena arena_;
-  Interner known_, keys_;
+  Table<Attribute> known_;
+  Interner keys_, shapes_;
+  std::vector<Form> forms_;  // by the number of their shape
 };
 
 }  // namespace tracekit

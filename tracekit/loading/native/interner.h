@@ -29,6 +29,12 @@ inline std::uint64_t eight(const Byte* p) {
   return value;
 }
 
+inline std::uint64_t four(const Byte* p) {
+  std::uint32_t value;
+  std::memcpy(&value, p, 4);
+  return value;
+}
+
 inline std::uint64_t hashed(const Byte* p, std::size_t size) {
   std::uint64_t h = hash_seed ^ size * 0x9E3779B97F4A7C15u;
   for (; size >= 16; p += 16, size -= 16) h = mixed(eight(p) ^ h, eight(p + 8) ^ 0xE7037ED1A0B428DBu);
@@ -36,8 +42,11 @@ inline std::uint64_t hashed(const Byte* p, std::size_t size) {
   if (size >= 8) {
     a = eight(p);
     b = eight(p + size - 8);
-  } else {
-    for (std::size_t i = 0; i < size; i++) a = a << 8 | p[i];
+  } else if (size >= 4) {
+    a = four(p);
+    b = four(p + size - 4);
+  } else if (size) {
+    a = static_cast<std::uint64_t>(p[0]) << 16 | static_cast<std::uint64_t>(p[size / 2]) << 8 | p[size - 1];
   }
   return mixed(a ^ h ^ 0xA0761D6478BD642Fu, b ^ h ^ 0xE7037ED1A0B428DBu);
 }
@@ -66,24 +75,47 @@ class Arena {
   std::size_t left_ = 0;
 };
 
-class Interner {
+// An attribute as it is written: its value, and the number of the shape around it (shapes.h), or all of it.
+struct Attribute {
+  const Byte* at = nullptr;
+  std::uint32_t length = 0;
+  std::int32_t shape = WHOLE;
+
+  static constexpr std::int32_t WHOLE = -1;
+
+  Attribute() = default;
+  Attribute(const Byte* value, std::uint32_t size, std::int32_t number) : at(value), length(size), shape(number) {}
+  Attribute(const Text& whole) : at(whole.at), length(whole.length) {}
+};
+
+inline bool is_like(const Text&, const Text&) { return true; }
+inline bool is_like(const Attribute& a, const Attribute& b) { return a.shape == b.shape; }
+
+inline std::uint64_t hashed(const Text& text) { return hashed(text.at, text.length); }
+
+// What a shape adds to the hash of a value, and what is to be added for another shape.
+inline std::uint64_t salt(std::int32_t shape) { return static_cast<std::uint64_t>(shape + 1) * 0x9E3779B97F4A7C15u; }
+inline std::uint64_t hashed(const Attribute& one) { return hashed(one.at, one.length) ^ salt(one.shape); }
+
+template <class Key> class Table {
  public:
-  explicit Interner(std::size_t slots = 1024, Arena* arena = nullptr) : slots_(slots), arena_(arena) {}
+  explicit Table(std::size_t slots = 1024, Arena* arena = nullptr) : slots_(slots), arena_(arena) {}
 
-  std::int32_t code(const Text& text) { return code(text.at, text.length, hashed(text.at, text.length)); }
+  std::int32_t code(const Key& key) { return code(key, hashed(key)); }
 
-  std::int32_t code(const Byte* p, std::uint32_t size, std::uint64_t hash) {
+  std::int32_t code(const Key& key, std::uint64_t hash) {
     const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 32);
     std::size_t at = hash & (slots_.size() - 1);
     for (;; at = (at + 1) & (slots_.size() - 1)) {
       const Slot& slot = slots_[at];
       if (slot.code < 0) break;
       if (slot.tag != tag) continue;
-      const Text& known = found[static_cast<std::size_t>(slot.code)];
-      if (known.length == size && equal(known.at, p, size)) return slot.code;
+      const Key& known = found[static_cast<std::size_t>(slot.code)];
+      if (known.length == key.length && is_like(known, key) && equal(known.at, key.at, key.length)) return slot.code;
     }
     const std::int32_t fresh = static_cast<std::int32_t>(found.size());
-    found.push_back({arena_ ? arena_->keep(p, size) : p, size, false});
+    found.push_back(key);
+    if (arena_) found.back().at = arena_->keep(key.at, key.length);
     hashes.push_back(hash);
     slots_[at] = {tag, fresh};
     if (found.size() * 2 > slots_.size()) grow();
@@ -97,7 +129,7 @@ class Interner {
     if (code >= 0) fetch(found[static_cast<std::size_t>(code)].at);
   }
 
-  std::vector<Text> found;  // by code
+  std::vector<Key> found;  // by code
   std::vector<std::uint64_t> hashes;
 
  private:
@@ -127,5 +159,7 @@ class Interner {
   std::vector<Slot> slots_;  // a power of two
   Arena* const arena_;
 };
+
+using Interner = Table<Text>;
 
 }  // namespace tracekit

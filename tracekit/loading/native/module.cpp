@@ -169,8 +169,16 @@ bool put_distinct(PyObject* to, const Scan& scan) {
 
 // A distinct attribute: its place in the input, and its hash.
 struct Place {
-  std::int64_t start, length;
+  std::int64_t start;
+  std::uint32_t length;
+  std::int32_t shape;
   std::uint64_t hash;
+};
+
+// A shape of attributes, as it is first written in the input.
+struct ShapePlace {
+  std::int64_t start;
+  std::uint32_t front, value, back, none;
 };
 
 bool put_places(PyObject* to, const Rows& scan, const Byte* data) {
@@ -178,8 +186,15 @@ bool put_places(PyObject* to, const Rows& scan, const Byte* data) {
   std::vector<Place> places;
   places.reserve(found.size());
   for (std::size_t i = 0; i < found.size(); i++)
-    places.push_back({found[i].at - data, found[i].length, scan.attributes.hashes[i]});
+    places.push_back({found[i].at - data, found[i].length, found[i].shape, scan.attributes.hashes[i]});
   return put(to, "distinct_attributes", places);
+}
+
+bool put_shapes(PyObject* to, const Scan& scan, const Byte* data) {
+  std::vector<ShapePlace> places;
+  for (const Shape& shape : scan.shapes.found)
+    places.push_back({shape.at - data, shape.front, shape.value, shape.back, 0});
+  return put(to, "shapes", places);
 }
 
 // What went wrong in a part that runs without the interpreter.
@@ -206,7 +221,7 @@ PyObject* columns(const Scan& scan, const Byte* data) {
   Owned made(PyDict_New());
   PyObject* const to = made.get();
   if (!to || !put_spans(to, scan) || !put_events(to, scan) || !put_links(to, scan) || !put_lines(to, scan) ||
-      !put_owners(to, scan) || !put_distinct(to, scan) || !put_places(to, scan, data))
+      !put_owners(to, scan) || !put_distinct(to, scan) || !put_places(to, scan, data) || !put_shapes(to, scan, data))
     return nullptr;
   return made.release();
 }
@@ -448,31 +463,60 @@ PyObject* attributes(PyObject*, PyObject* args) {
   return nullptr;
 }
 
+// Copies what Python has as bytes.
+template <class T> bool taken(PyObject* given, std::vector<T>& to) {
+  const View view(given);
+  if (!view.ok) return false;
+  to.resize(view.size() / sizeof(T));
+  if (!to.empty()) std::memcpy(to.data(), view.data(), to.size() * sizeof(T));
+  return true;
+}
+
+// The attributes that Python asks for and their shapes; false for places outside of the data.
+bool placed(const View& data, const std::vector<Place>& places, std::vector<Attribute>& asked,
+            const std::vector<ShapePlace>& around, std::vector<Shape>& shapes) {
+  const auto size = static_cast<std::int64_t>(data.size());
+  const auto is_inside = [&](std::int64_t start, std::int64_t length) {
+    return start >= 0 && length <= 0x7FFFFFFF && start <= size - length;
+  };
+  for (const ShapePlace& one : around) {
+    if (!is_inside(one.start, std::int64_t{one.front} + one.value + one.back)) return false;
+    shapes.push_back({data.data() + one.start, one.front, one.value, one.back});
+  }
+  for (const Place& one : places) {
+    std::int64_t front = 0, back = 0;
+    if (one.shape != Attribute::WHOLE) {
+      if (one.shape < 0 || static_cast<std::size_t>(one.shape) >= shapes.size()) return false;
+      const Shape& shape = shapes[static_cast<std::size_t>(one.shape)];
+      front = shape.front;
+      back = shape.back;
+    }
+    if (one.start < 0 || !is_inside(one.start - front, front + one.length + back)) return false;
+    asked.push_back({data.data() + one.start, one.length, one.shape});
+  }
+  return true;
+}
+
 PyObject* learn(PyObject*, PyObject* args) {
-  PyObject *capsule, *input, *places;
-  if (!PyArg_ParseTuple(args, "OOO", &capsule, &input, &places)) return nullptr;
+  PyObject *capsule, *input, *places, *around = nullptr;
+  if (!PyArg_ParseTuple(args, "OOO|O", &capsule, &input, &places, &around)) return nullptr;
   auto* const known = static_cast<Attributes*>(PyCapsule_GetPointer(capsule, CAPSULE));
   if (!known) return nullptr;
   const View data(input);
-  if (!data.ok) return nullptr;
-  const View asked(places);
-  if (!asked.ok) return nullptr;
-  std::vector<Place> wanted(asked.size() / sizeof(Place));
-  if (!wanted.empty()) std::memcpy(wanted.data(), asked.data(), wanted.size() * sizeof(Place));
-  std::vector<Text> texts;
+  std::vector<Place> wanted;
+  std::vector<ShapePlace> wanted_shapes;
+  if (!data.ok || !taken(places, wanted) || (around && !taken(around, wanted_shapes))) return nullptr;
+  std::vector<Attribute> asked;
   std::vector<std::uint64_t> keys;
-  texts.reserve(wanted.size());
+  std::vector<Shape> shapes;
+  asked.reserve(wanted.size());
   keys.reserve(wanted.size());
-  const auto size = static_cast<std::int64_t>(data.size());
-  for (const Place& place : wanted) {
-    if (place.start < 0 || place.length < 0 || place.length > 0x7FFFFFFF || place.start > size - place.length) {
-      PyErr_SetString(PyExc_ValueError, "expected places inside the data, found one outside");
-      return nullptr;
-    }
-    texts.push_back({data.data() + place.start, static_cast<std::uint32_t>(place.length), false});
-    keys.push_back(place.hash);
+  if (!placed(data, wanted, asked, wanted_shapes, shapes)) {
+    PyErr_SetString(PyExc_ValueError, "expected places inside the data, found one outside");
+    return nullptr;
   }
-  const Learned found = known->learn(texts, keys);
+  for (const Place& place : wanted) keys.push_back(place.hash);
+  const Learned found = known->learn(asked, keys, shapes);
   Owned made(PyDict_New());
   PyObject* const to = made.get();
   if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) || !put(to, "is_go", found.is_go) ||
@@ -558,7 +602,7 @@ PyMethodDef METHODS[] = {
     {"attributes", safe<attributes>, METH_VARARGS,
      "attributes(notation)\n--\n\nReturn an empty table of distinct attributes as a format writes them."},
     {"learn", safe<learn>, METH_VARARGS,
-     "learn(table, data, places)\n--\n\nReturn the codes of attributes, and the values of those that are new."},
+     "learn(table, data, places, shapes=b'')\n--\n\nReturn the codes of attributes, and the values of those that are new."},
     {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},
     {"hashes", safe<hashes>, METH_VARARGS,
      "hashes(offsets, text)\n--\n\nReturn a 64-bit number for each text of an Arrow array, equal for equal texts."},

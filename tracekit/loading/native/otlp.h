@@ -10,6 +10,7 @@
 #include "json.h"
 #include "members.h"
 #include "rows.h"
+#include "shapes.h"
 
 namespace tracekit {
 
@@ -57,6 +58,7 @@ class Scan : public Rows {
   Interner resources{64, &pairs_}, scopes{64, &pairs_};  // each a pair of codes of texts: its JSON and its schema URL
   std::vector<Group> groups;
   Dialects dialects;
+  Shapes shapes;
   Interner owner_texts{64};  // JSON of resources and scopes, and schema URLs
   bool is_cut = false;       // whether items were read up to one that the data may end in
 
@@ -632,25 +634,20 @@ class Scan : public Rows {
 
   // ------------------------------------------------------------------ attributes, as they are written
 
-  std::int32_t attribute_list(Reader& r, std::vector<Text>& out, int depth) {
+  std::int32_t attribute_list(Reader& r, std::vector<Attribute>& out, int depth) {
     std::int32_t count = 0;
     if (r.null()) return count;
     if (r.next() == '{') return attribute_map(r, out, depth);
     each(r, [&] {
       if (r.next() != '{') odd();
-      const Byte* const from = r.p;
-      if (!usual(r)) {
-        r.p = from;
-        r.skip(depth + 1);
-      }
-      out.push_back(r.slice(from, false));
+      out.push_back(shapes.take(r, depth + 1));
       count++;
     });
     return count;
   }
 
   // Attributes as members of an object; of two with one name Python takes the last.
-  std::int32_t attribute_map(Reader& r, std::vector<Text>& out, int depth) {
+  std::int32_t attribute_map(Reader& r, std::vector<Attribute>& out, int depth) {
     const std::size_t first = out.size();
     keys_.clear();
     line_dialects_.attribute_maps++;
@@ -677,28 +674,6 @@ class Scan : public Rows {
   }
 
   static constexpr std::size_t MOST_KEYS = 128;  // compared pair by pair
-
-  // Passes over {"key":"...","value":{"...":"..."}} as most exporters write it; false for any other spelling.
-  static bool usual(Reader& r) {
-    if (!starts(r, "{\"key\":") || !quoted(r) || !starts(r, ",\"value\":{")) return false;
-    if (starts(r, "\"stringValue\":")) return quoted(r) && starts(r, "}}");
-    if (!starts(r, "\"intValue\":") && !(quoted(r) && starts(r, ":"))) return false;
-    if (r.p >= r.end || *r.p == '{' || *r.p == '[') return false;
-    r.skip(0);
-    return starts(r, "}}");
-  }
-
-  static bool quoted(Reader& r) {
-    if (r.p >= r.end || *r.p != '"') return false;
-    r.text();
-    return true;
-  }
-
-  template <std::size_t N> static bool starts(Reader& r, const char (&letters)[N]) {
-    if (static_cast<std::size_t>(r.end - r.p) < N - 1 || std::memcmp(r.p, letters, N - 1)) return false;
-    r.p += N - 1;
-    return true;
-  }
 
   Arena pairs_;
   const Byte* const data_;

@@ -50,7 +50,8 @@ inline bool is_blank(const Byte* p, const Byte* end) {
 
 class Rows {
  public:
-  Interner names, texts, attributes{1 << 12};
+  Interner names, texts;
+  Table<Attribute> attributes{1 << 12};
   std::vector<Span> spans;
   std::vector<Event> events;
   std::vector<Link> links;
@@ -81,14 +82,14 @@ class Rows {
     }
     for (; event < events.size(); event++) events[event].name = optional(events[event].name_text);
     for (; link < links.size(); link++) links[link].trace_state = optional(links[link].state_text);
-    for (const Text& raw : span_raw_) span_attributes.push_back(attributes.code(raw));
-    for (const Text& raw : event_raw_) event_attributes.push_back(attributes.code(raw));
-    for (const Text& raw : link_raw_) link_attributes.push_back(attributes.code(raw));
+    for (const Attribute& raw : span_raw_) span_attributes.push_back(attributes.code(raw));
+    for (const Attribute& raw : event_raw_) event_attributes.push_back(attributes.code(raw));
+    for (const Attribute& raw : link_raw_) link_attributes.push_back(attributes.code(raw));
   }
 
   std::int32_t optional(const Text& text) { return text.length ? texts.code(text) : -1; }
 
-  std::vector<Text> span_raw_, event_raw_, link_raw_;  // attributes of the present record, as they are written
+  std::vector<Attribute> span_raw_, event_raw_, link_raw_;  // attributes of the present record, as they are written
 };
 
 }  // namespace tracekit

@@ -158,7 +158,7 @@ class Scanner(Distinct):
     def _known(self, found: Found, part: Lines) -> _Known:
         """Return what the codes of a chunk mean to the builder."""
         resources, scopes = self._owners(found, "resource"), self._owners(found, "scope")
-        codes = self._learn(part.data, found.made["distinct_attributes"])
+        codes = self._learn(part.data, found.made["distinct_attributes"], found.made["shapes"])
         kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
         return _Known(codes, kv, resources, scopes)
 

@@ -1,0 +1,182 @@
+// Takes attributes of OTLP JSON apart: the bytes around their values (a shape) repeat from span to span, so they are
+// compared with those that followed last time, and only the value is read.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "interner.h"
+#include "json.h"
+
+namespace tracekit {
+
+// What attributes have in front of their values and behind them: of the first one, which is in the input.
+struct Shape {
+  const Byte* at;
+  std::uint32_t front, value, back;  // lengths, in this order; quotes do not belong to the value
+};
+
+// Some bytes that are compared often.
+class Pattern {
+ public:
+  static constexpr std::size_t MOST = 256;
+
+  Pattern(const Byte* from, std::size_t size) : size_(size) { std::memcpy(bytes_, from, size); }
+
+  std::size_t size() const { return size_; }
+
+  bool begins(const Byte* p, const Byte* end) const {
+    const auto left = static_cast<std::size_t>(end - p);
+#ifdef TRACEKIT_SSE2
+    if (left >= size_ + STEP) {
+      std::size_t at = 0;
+      for (; at + STEP < size_; at += STEP)
+        if (differing(p + at, bytes_ + at)) return false;
+      return !(differing(p + at, bytes_ + at) << (STEP - (size_ - at)) & 0xFFFFu);
+    }
+#endif
+    return left >= size_ && !std::memcmp(p, bytes_, size_);
+  }
+
+ private:
+#ifdef TRACEKIT_SSE2
+  static constexpr std::size_t STEP = 16;
+
+  // A bit for each of the next 16 bytes that are not the same.
+  static unsigned differing(const Byte* a, const Byte* b) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+    const __m128i y = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
+    return ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(x, y))) & 0xFFFFu;
+  }
+#endif
+
+  const std::size_t size_;
+  Byte bytes_[MOST] = {};
+};
+
+class Shapes {
+ public:
+  std::vector<Shape> found;  // by number
+
+  // Passes over an attribute, at its brace; one that is not a key and one scalar is taken whole.
+  Attribute take(Reader& r, int depth) {
+    const Byte* const from = r.p;
+    for (const std::int32_t number : last().next) {
+      if (number < 0) break;
+      const Attribute guessed = fitting(r, number);
+      if (guessed.at) return follow(guessed);
+      r.p = from;
+    }
+    Shape shape{from, 0, 0, 0};
+    if (!apart(r, shape)) {
+      r.p = from;
+      r.skip(depth);
+      return r.slice(from, false);
+    }
+    const std::int32_t number = numbered(shape);
+    if (number < 0) return r.slice(from, false);
+    return follow({from + shape.front, shape.value, number});
+  }
+
+ private:
+  static constexpr std::size_t MOST = 4096, GUESSES = 4;
+
+  struct Known {
+    Pattern front, back;
+    bool is_quoted;
+    std::array<std::int32_t, GUESSES> next;  // the shapes that followed this one, the latest first
+  };
+
+  Known& last() { return known_[static_cast<std::size_t>(last_)]; }
+
+  // Remembers that this attribute followed the one before.
+  Attribute follow(const Attribute& attribute) {
+    auto& next = last().next;
+    if (next[0] != attribute.shape) {
+      std::size_t at = 0;
+      while (at + 1 < GUESSES && next[at] != attribute.shape) at++;
+      for (; at > 0; at--) next[at] = next[at - 1];
+      next[0] = attribute.shape;
+    }
+    last_ = attribute.shape + 1;
+    return attribute;
+  }
+
+  // An attribute of this shape; without a place if it has another.
+  Attribute fitting(Reader& r, std::int32_t number) const {
+    const Known& known = known_[static_cast<std::size_t>(number) + 1];
+    if (!known.front.begins(r.p, r.end)) return {};
+    const Byte* const value = r.p + known.front.size();
+    if (known.is_quoted) {
+      r.p = plain(value, r.end, r.high);
+    } else {
+      if (value >= r.end || *value <= ' ' || *value == '"' || *value == '{' || *value == '[') return {};
+      r.p = value;
+      r.skip(0);
+    }
+    const auto length = static_cast<std::uint32_t>(r.p - value);
+    if (!known.back.begins(r.p, r.end)) return {};
+    r.p += known.back.size();
+    return {value, length, number};
+  }
+
+  // Measures {"key":"...","value":{"...":...}}, also with one object more around the value; false for all others.
+  static bool apart(Reader& r, Shape& shape) {
+    r.want('{');
+    if (!named(r, "key") || r.next() != '"' || r.text().escaped || !r.is(',') || !named(r, "value")) return false;
+    int levels = 1;
+    for (; r.is('{'); levels++)
+      if (levels == 3 || r.next() != '"' || (r.text(), !r.is(':'))) return false;
+    if (levels == 1 || r.next() == '[') return false;
+    const bool is_quoted = *r.p == '"';
+    const Byte* const from = r.p + is_quoted;
+    if (is_quoted) {
+      if (r.text().escaped) return false;
+    } else {
+      r.skip(0);
+    }
+    const Byte* const behind = r.p - is_quoted;
+    while (levels--)
+      if (!r.is('}')) return false;
+    shape.front = static_cast<std::uint32_t>(from - shape.at);
+    shape.value = r.slice(from, false).length - static_cast<std::uint32_t>(r.p - behind);
+    shape.back = static_cast<std::uint32_t>(r.p - behind);
+    return shape.front <= Pattern::MOST && shape.back <= Pattern::MOST;
+  }
+
+  template <std::size_t N> static bool named(Reader& r, const char (&name)[N]) {
+    return r.next() == '"' && r.text().is(name) && r.is(':');
+  }
+
+  // The number of a shape, new or known; -1 for one that is not kept.
+  std::int32_t numbered(const Shape& shape) {
+    const Byte* const back = shape.at + shape.front + shape.value;
+    const Text front{shape.at, shape.front, false};
+    if (found.size() == MOST || !is_ascii(shape.at, shape.front) || !is_ascii(back, shape.back)) return -1;
+    const std::int32_t number = fronts_.code(front);
+    if (static_cast<std::size_t>(number) == found.size()) {
+      found.push_back(shape);
+      known_.push_back({{shape.at, shape.front}, {back, shape.back}, shape.at[shape.front - 1] == '"', NOTHING});
+    }
+    const Shape& known = found[static_cast<std::size_t>(number)];
+    const bool is_same = known.back == shape.back && !std::memcmp(known.at + known.front + known.value, back, known.back);
+    return is_same ? number : -1;
+  }
+
+  static bool is_ascii(const Byte* p, std::uint32_t size) {
+    Byte high = 0;
+    for (std::uint32_t i = 0; i < size; i++) high |= p[i];
+    return high < 0x80;
+  }
+
+  static constexpr std::array<std::int32_t, GUESSES> NOTHING{-1, -1, -1, -1};
+
+  Interner fronts_{64};
+  std::vector<Known> known_{{{nullptr, 0}, {nullptr, 0}, false, NOTHING}};  // the first: before any attribute
+  std::int32_t last_ = 0;                                                   // into these
+};
+
+}  // namespace tracekit
