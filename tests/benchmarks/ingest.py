@@ -252,9 +252,38 @@ def xray(bench: Bench) -> Iterator[Line]:
         "one document": [json.dumps({"Traces": traces}, indent=1).encode()],
         "one document on one line": [json.dumps({"Traces": traces}).encode()],
     }
+    shapes |= {f"documents: {name}": lines for name, lines in xray_documents(traces).items()}
     for name, lines in shapes.items():
         found = bench.reading(bench.written("answers.json", lines))
         yield Line(f"X-Ray, {name}", ">= 400,000 spans/s", found.rates())
+
+
+def xray_documents(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
+    """Return the segment documents of traces, in every shape that they have outside of answers."""
+    documents = [
+        json.loads(one["Document"]) | {"trace_id": trace["Id"]} for trace in traces for one in trace["Segments"]
+    ]
+    opened = [
+        trace | {"Segments": [one | {"Document": json.loads(one["Document"])} for one in trace["Segments"]]}
+        for trace in traces
+    ]
+    retrieved = [{"Spans" if key == "Segments" else key: one for key, one in trace.items()} for trace in traces]
+    written = [json.dumps(one).encode() for one in documents]
+    bodies = [written[at : at + 20] for at in range(0, len(written), 20)]
+    return {
+        "one a line": written,
+        "one list": [b"[" + b",".join(written) + b"]"],
+        "one list, indented": [json.dumps(documents, indent=1).encode()],
+        "indented, one after the other": [json.dumps(one, indent=1).encode() for one in documents],
+        "as the daemon receives them": [b'{"format":"json","version":1}\n' + one for one in written],
+        "bodies of PutTraceSegments": [
+            json.dumps({"TraceSegmentDocuments": [one.decode() for one in some]}).encode() for some in bodies
+        ],
+        "objects in traces of the console": [json.dumps(one).encode() for one in opened],
+        "an answer of ListRetrievedTraces": [
+            json.dumps({"RetrievalStatus": "COMPLETE", "Traces": retrieved}, indent=1).encode()
+        ],
+    }
 
 
 def jaeger(bench: Bench) -> Iterator[Line]:

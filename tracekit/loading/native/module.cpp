@@ -294,6 +294,12 @@ PyObject* lists(const std::vector<Interner>& tables) {
   return made.release();
 }
 
+PyObject* counted(const XrayDialects& d) {
+  return Py_BuildValue("{s:L,s:L,s:L,s:L}", "segment_documents", static_cast<long long>(d.segment_documents),
+                       "document_objects", static_cast<long long>(d.document_objects), "put_trace_segments",
+                       static_cast<long long>(d.put_trace_segments), "daemon", static_cast<long long>(d.daemon));
+}
+
 bool put_xray(PyObject* to, const XrayScan& scan) {
   const auto& rows = scan.parts;
   return put(to, "trace_hi", rows, &XrayPart::trace_hi) && put(to, "trace_lo", rows, &XrayPart::trace_lo) &&
@@ -311,7 +317,7 @@ bool put_xray(PyObject* to, const XrayScan& scan) {
          put(to, "line_stop", scan.lines, &XrayLine::stop) && put(to, "others", scan.others) &&
          put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
          put(to, "owners", list(scan.owners.found)) && put(to, "callees", list(scan.callees.found)) &&
-         put(to, "blocks", lists(scan.blocks));
+         put(to, "blocks", lists(scan.blocks)) && put(to, "dialects", counted(scan.dialects));
 }
 
 template <void (XrayScan::*run)()> PyObject* scan_xray(PyObject*, PyObject* args) {
@@ -539,6 +545,12 @@ PyMethodDef METHODS[] = {
      "scan_xray_traces(data)\n--\n\nReturn the columns of lines with one trace each, and which are others."},
     {"scan_xray_items", safe<scan_xray<&XrayScan::run_items>>, METH_VARARGS,
      "scan_xray_items(data)\n--\n\nReturn the columns of traces in a list, up to one that is cut off or handed back."},
+    {"scan_xray_documents", safe<scan_xray<&XrayScan::run_documents>>, METH_VARARGS,
+     "scan_xray_documents(data)\n--\n\nReturn the columns of lines with segment documents, and which are others."},
+    {"scan_xray_list", safe<scan_xray<&XrayScan::run_list>>, METH_VARARGS,
+     "scan_xray_list(data)\n--\n\nReturn the columns of segment documents in a list, as scan_xray_items."},
+    {"scan_xray_stream", safe<scan_xray<&XrayScan::run_stream>>, METH_VARARGS,
+     "scan_xray_stream(data)\n--\n\nReturn the columns of segment documents one after the other, likewise."},
     {"scan_jaeger", safe<scan_jaeger>, METH_VARARGS,
      "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
     {"scan_zipkin", safe<scan_zipkin>, METH_VARARGS,
