@@ -69,10 +69,13 @@ def scan_xray(data):
 
 
 def scan_jaeger(data):
-    """As files."""
+    """As files, as lines, and as items of a list."""
     scan = native.extension
-    learned("jaeger", data, scan.scan_jaeger(data, ends(data)))
+    for found in (scan.scan_jaeger(data, ends(data)), scan.scan_jaeger_lines(data)):
+        learned("jaeger", data, found)
     scan.scan_jaeger(data + data, ends(data, data))
+    inner = data[data.find(b"[") + 1 :]
+    learned("jaeger", inner, scan.scan_jaeger_items(inner))
 
 
 def scan_zipkin(data):
