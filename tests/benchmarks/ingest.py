@@ -252,9 +252,38 @@ def xray(bench: Bench) -> Iterator[Line]:
         "one document": [json.dumps({"Traces": traces}, indent=1).encode()],
         "one document on one line": [json.dumps({"Traces": traces}).encode()],
     }
+    shapes |= {f"documents: {name}": lines for name, lines in xray_documents(traces).items()}
     for name, lines in shapes.items():
         found = bench.reading(bench.written("answers.json", lines))
         yield Line(f"X-Ray, {name}", ">= 400,000 spans/s", found.rates())
+
+
+def xray_documents(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
+    """Return the segment documents of traces, in every shape that they have outside of answers."""
+    documents = [
+        json.loads(one["Document"]) | {"trace_id": trace["Id"]} for trace in traces for one in trace["Segments"]
+    ]
+    opened = [
+        trace | {"Segments": [one | {"Document": json.loads(one["Document"])} for one in trace["Segments"]]}
+        for trace in traces
+    ]
+    retrieved = [{"Spans" if key == "Segments" else key: one for key, one in trace.items()} for trace in traces]
+    written = [json.dumps(one).encode() for one in documents]
+    bodies = [written[at : at + 20] for at in range(0, len(written), 20)]
+    return {
+        "one a line": written,
+        "one list": [b"[" + b",".join(written) + b"]"],
+        "one list, indented": [json.dumps(documents, indent=1).encode()],
+        "indented, one after the other": [json.dumps(one, indent=1).encode() for one in documents],
+        "as the daemon receives them": [b'{"format":"json","version":1}\n' + one for one in written],
+        "bodies of PutTraceSegments": [
+            json.dumps({"TraceSegmentDocuments": [one.decode() for one in some]}).encode() for some in bodies
+        ],
+        "objects in traces of the console": [json.dumps(one).encode() for one in opened],
+        "an answer of ListRetrievedTraces": [
+            json.dumps({"RetrievalStatus": "COMPLETE", "Traces": retrieved}, indent=1).encode()
+        ],
+    }
 
 
 def jaeger(bench: Bench) -> Iterator[Line]:
@@ -262,9 +291,35 @@ def jaeger(bench: Bench) -> Iterator[Line]:
     answer = {"data": bench.jaeger_traces, "total": 0, "limit": 0, "offset": 0, "errors": None}
     found = bench.reading(bench.written("jaeger.json", [json.dumps(answer).encode()]))
     yield Line("Jaeger, one file", ">= 300,000 spans/s", found.rates())
+    for name, lines in elasticsearch(bench.jaeger_traces).items():
+        found = bench.reading(bench.written("elasticsearch.json", lines))
+        yield Line(f"Jaeger in Elasticsearch, {name}", ">= 300,000 spans/s", found.rates())
     for count in bench.files:
         found = bench.reading(bench.jaeger(count))
         yield Line(f"Jaeger, {count:,} files", ">= 300,000 spans/s", found.rates())
+
+
+def elasticsearch(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
+    """Return the spans of traces as Jaeger stores them in Elasticsearch."""
+    stored = [
+        {key: one for key, one in span.items() if key not in {"processID", "warnings"}}
+        | {"startTimeMillis": span["startTime"] // 1000, "process": trace["processes"][span["processID"]]}
+        for trace in traces
+        for span in trace["spans"]
+    ]
+    mapped = [
+        one | {"tags": [], "tag": {tag["key"].replace(".", "@"): tag["value"] for tag in one["tags"]}} for one in stored
+    ]
+    hits = [
+        {"_index": "jaeger-span-2026-11-24", "_id": f"{n}", "_score": 1.0, "_source": one}
+        for n, one in enumerate(stored)
+    ]
+    answers = [{"took": 5, "hits": {"total": 1000, "hits": hits[at : at + 1000]}} for at in range(0, len(hits), 1000)]
+    lines = {"a document a line": stored, "tags as a map": mapped, "a hit a line": hits, "an answer a line": answers}
+    return {name: [json.dumps(one).encode() for one in some] for name, some in lines.items()} | {
+        "one list": [json.dumps(stored).encode()],
+        "one list, indented": [json.dumps(stored, indent=1).encode()],
+    }
 
 
 def zipkin(bench: Bench) -> Iterator[Line]:

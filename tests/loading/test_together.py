@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from loading.jaeger.mutated_answers import CORPUS, GOOD, OLD, RICH, mutated
+from loading.jaeger.mutated_answers import CORPUS, ELASTIC, GOOD, HIT, OLD, RICH, SEARCH, mutated
 from loading.jaeger.test_jaeger import span, trace
 from loading.native.compared import differ
 from loading.otlp_made import ids, line, request
@@ -43,6 +43,9 @@ TOGETHER = {
     "old.json": json.dumps(OLD).encode(),
     "no_spans.json": json.dumps({"data": [trace()]}).encode(),
     "trace.json": json.dumps(trace(span(3))).encode(),
+    "document.json": json.dumps(ELASTIC).encode(),
+    "hit.json": json.dumps(HIT).encode(),
+    "search.json": json.dumps(SEARCH).encode(),
 }
 
 

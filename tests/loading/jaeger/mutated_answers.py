@@ -6,6 +6,7 @@
 import json
 import random
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,45 @@ RICH = {
     "offset": 0,
     "errors": None,
 }
+MAPS: list[Any] = [
+    *({"http@method": "GET", "n": 7, "b": True}, {"span@kind": "client", "error": True}, {"error": "boom", "a.b": "x"}),
+    *({"a@b": "x", "a.b": "y"}, {"otel@status_code": "ERROR", "caf\u00e9": 'q"\u00e9'}, {}, {"": "no key", "n": -5}),
+    *(
+        {"n": 0.5},
+        {"n": None},
+        {"n": [1]},
+        {"n": 2**63},
+        {"span@kind": "queue"},
+        {"span@kind": 5},
+        {"n": -0.0},
+        None,
+        [],
+        5,
+    ),
+    {f"k{n}": n for n in range(70)},
+]
+EMBEDDED: list[Any] = [
+    *PROCESSES.values(),
+    {"serviceName": "m", "tag": {"host@name": "h"}},
+    {"serviceName": 5},
+    {},
+    None,
+    5,
+]
+BINARY = [tag("b", "aGk=", "binary"), tag("b", "0a1b", "binary"), tag("b", "zz", "BINARY")]
+ELASTIC = {
+    **span(4),
+    "processID": "",
+    "startTimeMillis": START // 1000,
+    "process": PROCESSES["p1"],
+    "flags": 1,
+    "references": [child_of(1)],
+    "tags": [tag("span.kind", "server"), tag("n", 5, "int64")],
+    "tag": MAPS[0],
+    "logs": [{"timestamp": START, "fields": [EVENT]}],
+}
+HIT = {"_index": "jaeger-span-2026-07-01", "_type": "_doc", "_id": "x", "_score": 1.0, "_source": ELASTIC}
+SEARCH = {"took": 5, "timed_out": False, "_shards": {"total": 5}, "hits": {"total": {"value": 2}, "hits": [HIT, HIT]}}
 OLD = {"data": [trace(span(5, traceID=SHORT, references=[child_of(4, SHORT)]), traceID=SHORT)]}
 WORDS = [
     b'"',
@@ -175,6 +215,7 @@ WORDS += [
     b" ",
     b"\n",
 ]
+WORDS += [b'"tag": {"a@b": 1}, ', b'"startTimeMillis": 5, ', b'"_id": 5, ', b'"process": {}, ', b'"type": "binary", ']
 WORDS += [b"true", b"NaN", b"\xed\xa0\x80", b'"key": "error", ', b'"data": ', b'"p1": {}, ']
 
 
@@ -186,7 +227,7 @@ def _corpus() -> list[bytes]:
         *EXPORTS.glob("crisp*/1*.json"),
     ]
     exported = [json.dumps(json.loads(path.read_bytes())).encode() for path in sorted(files)]
-    made = [json.dumps(one).encode() for one in (RICH, OLD, *SHAPES.values())]
+    made = [json.dumps(one).encode() for one in (RICH, OLD, ELASTIC, HIT, SEARCH, *SHAPES.values())]
     return [one for one in made + exported if len(one) < 12_000]
 
 
@@ -228,14 +269,38 @@ def _answer(drawn: random.Random) -> Any:
     return drawn.choice([answer, answer, answer, {"data": made}, made, [made], {"limit": 0, "data": [made, made]}])
 
 
+def _alone(drawn: random.Random) -> Any:
+    """Return a span without a trace, as Elasticsearch has it or as the UI does, in some shape."""
+    made = _span(drawn) | {"process": drawn.choice(EMBEDDED[:4] if drawn.random() < 0.9 else EMBEDDED)}
+    if drawn.random() < 0.7:
+        made["startTimeMillis"] = START // 1000
+    if drawn.random() < 0.5:
+        made["tag"] = drawn.choice(MAPS[:7] if drawn.random() < 0.8 else MAPS)
+    if drawn.random() < 0.05:
+        made["tags"] = drawn.choice([*BINARY, MAPS[0]]) if drawn.random() < 0.3 else [drawn.choice(BINARY)]
+    if drawn.random() < 0.05:
+        made[drawn.choice(["@timestamp", "depth", "spans", "Segments", "traceId", "more", "hits"])] = drawn.choice(
+            [5, []]
+        )
+    if drawn.random() < 0.5:
+        made.pop("processID", None)
+    made = {key: made[key] for key in drawn.sample(list(made), len(made))} if drawn.random() < 0.3 else made
+    hit = {"_index": "i", "_source": made}
+    some = drawn.sample([made, hit, ELASTIC, HIT, trace(span(1))], drawn.choice([1, 2, 3]))
+    search = SEARCH | {"hits": drawn.choice([{"hits": some}, {"max_score": None, "hits": some}, {"hits": []}, some])}
+    return drawn.choice([made, made, hit, hit, some, search, {"data": some}, {"_source": some[0]}])
+
+
 def mutated(number: int) -> bytes:
     """Return the line of this number."""
     drawn = random.Random(number)
     kind = drawn.random()
-    if kind < 0.5:
+    if kind < 0.25:
+        data = _spelled(_alone(drawn), drawn)
+    elif kind < 0.5:
         data = _spelled(_answer(drawn), drawn)
     elif kind < 0.7:
-        record = drawn.choice([RICH, OLD, *SHAPES.values()])
+        record = drawn.choice([RICH, OLD, ELASTIC, HIT, SEARCH, *SHAPES.values()])
         for _ in range(drawn.choice([1, 1, 2])):
             record = _in_structure(record, drawn)
         data = _spelled(record, drawn)
@@ -251,7 +316,9 @@ GOOD = json.dumps({"data": [trace(span(4))]}).encode()
 
 
 def document(lines: list[bytes]) -> bytes:
-    """Return the traces in some lines as one answer, as far as the lines have its beginning and its end."""
+    """Return some lines as one list, or their traces as one answer, as far as lines have its beginning and its end."""
+    if zlib.crc32(b"".join(lines)) % 2:
+        return b"[" + b",\n".join(one for one in lines if one.startswith(b"{") and one.rstrip().endswith(b"}")) + b"]"
     begin, end = b'{"data": [', b"]"
     items = []
     for one in lines:

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from loading.jaeger.mutated_answers import CORPUS, OLD, RICH
+from loading.jaeger.mutated_answers import CORPUS, ELASTIC, HIT, OLD, RICH, SEARCH
 from loading.jaeger.test_jaeger import SHAPES, TRACE, child_of, span, tag, trace
 from loading.native.compared import EXPORTS, content_in, differ, narrow
 
 from tracekit.loading import dispatch, native, read, reading
-from tracekit.loading.jaeger import loader
+from tracekit.loading.jaeger import compiled, loader
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 
@@ -54,6 +54,16 @@ TAKEN = {
     "members of the UI": answer(span(1, depth=1, hasChildren=False, relativeStartTime=0, childSpanIds=["2"])),
     "a text as error": answer(span(1, tags=[tag("error", "boom"), tag("span.kind", "client")])),
     "tags that only Python decodes": answer(span(1, tags=[tag("n", "7", "int64"), tag("b", "aGk=", "binary")])),
+    "a document of Elasticsearch": ELASTIC,
+    "a list of documents": [ELASTIC, HIT, trace(span(1))],
+    "a hit": HIT,
+    "an answer of Elasticsearch": SEARCH,
+    "a page of a scroll": {"_scroll_id": "x", **SEARCH},
+    "members in another order": dict(sorted(ELASTIC.items())),
+    "a map that only Python decodes": ELASTIC | {"tag": {"l": [1], "z": None, "n": 2**63}},
+    "a map in place of a list": ELASTIC | {"tags": None, "tag": {"span@kind": "client", "error": "boom", "a@b": 5}},
+    "spans with their processes": SHAPES["list of spans"],
+    "binary in base64": SHAPES["list of spans"][0] | {"tags": [tag("b", "aGk=", "binary")]},
     "a reference with its span": answer(span(1), span(2, references=[child_of(1) | {"span": {"spanID": "1"}}])),
 }
 ODD = {
@@ -65,7 +75,14 @@ ODD = {
     "a warning": answer(span(1, warnings=["clock skew"])),
     "an unknown process": answer(span(1, processID="p7")),
     "a bad tag of a process": answer(span(1), processes={"p1": {"serviceName": "s", "tags": [5]}}),
-    "a document of Elasticsearch": SHAPES["elasticsearch documents"],
+    "binary in hex": ELASTIC | {"tags": [tag("b", "0a", "binary")]},
+    "a document without a process": {key: one for key, one in ELASTIC.items() if key != "process"},
+    "a bad tag of its process": ELASTIC | {"process": {"serviceName": "s", "tags": [5]}},
+    "an unknown member": ELASTIC | {"more": 1},
+    "an unknown member of a hit": HIT | {"more": 1},
+    "a tag twice": ELASTIC | {"tag": {"span@kind": "server"}},
+    "many tags": ELASTIC | {"tag": {f"k{n}": n for n in range(70)}},
+    "another document in a hit": {"hits": {"hits": [HIT, HIT, HIT, {"_source": {"x": 1}}]}},
     "errors": {"data": [trace(span(1))], "errors": [{"msg": "x"}]},
 }
 
@@ -105,6 +122,38 @@ def test_one_document(indent, window, careful, monkeypatch):
     assert made.sources["record_count"].tolist() == [len(traces)]
     assert 3 <= len(careful) < len(traces)
     assert not differ(data, as_document=True)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("window", [700, 1 << 20])
+def test_one_list(indent, window, careful, monkeypatch):
+    narrow(monkeypatch, window)
+    monkeypatch.setattr(reading, "shape", lambda *_, **__: "document")
+    some = [ELASTIC | {"operationName": f"caf\u00e9 {n}"} for n in range(1, 60)]
+    some[20:20] = [HIT, trace(span(1)), ELASTIC | {"spanID": "x"}, 7, ELASTIC | {"tag": {"n": "7"}}, answer(span(1))]
+    some.insert(50, ELASTIC | {"process": {"serviceName": "s", "tags": [5]}})  # only Python sees that it is bad
+    data = json.dumps(some, indent=indent, ensure_ascii=False).encode()
+    made = read(data, progress=False)
+    assert made.sources["record_count"].tolist() == [len(some)]
+    assert 3 <= len(careful) < (len(some) if window == 700 else 12)
+    assert not differ(data, as_document=True)
+
+
+def test_lines_are_read_at_once_or_line_by_line(monkeypatch):
+    taken = []
+    real = compiled.Scanner.scan_whole
+    monkeypatch.setattr(
+        compiled.Scanner, "scan_whole", lambda self, lines: taken.append(real(self, lines)) or taken[-1]
+    )
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    whole = lines(*(ELASTIC | {"spanID": f"{n:016x}"} for n in range(1, 9)), HIT, SEARCH, RICH)
+    bad = lines(ELASTIC | {"process": {"serviceName": "s", "tags": [5]}})
+    for data, is_whole in ((whole, True), (b"\n" + whole, False), (whole + bad, False), (whole + b"[]\n", False)):
+        taken.clear()
+        read(data, progress=False)
+        assert taken == [is_whole]
+        assert not differ(data)
+    assert read(whole, progress=False).sources["dialects"].tolist() == ["elasticsearch_hits=1 jaeger_api=1"]
 
 
 @pytest.mark.parametrize("depth", [150, 190, 191, 192, 193, 194, 195, 198, 200, 205])

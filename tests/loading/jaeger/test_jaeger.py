@@ -305,6 +305,12 @@ def test_tags_are_typed_by_their_type():
     assert set(frame[frame["owner"] == "span"]["origin"]) == {"tag"}
 
 
+def test_a_span_may_have_a_member_called_hits():
+    traces = load(ELASTIC[0] | {"hits": 5})
+    assert traces.spans["name"].tolist() == ["op1"]
+    assert traces.sources["dialects"].tolist() == [""]
+
+
 def test_binary_in_elasticsearch_is_hex():
     assert values(load(ELASTIC[0] | {"tags": [tag("blob", "00003039", "binary")]})) == {"blob": b"\x00\x00\x30\x39"}
 

@@ -14,6 +14,7 @@ from loading.jaeger import mutated_answers as jaeger
 from loading.native import mutated_lines as otlp
 from loading.protobuf import mutated_messages as protobuf
 from loading.xray import mutated_answers as xray
+from loading.xray import mutated_documents
 from loading.zipkin import mutated_spans as zipkin
 
 from tracekit.loading import native
@@ -57,20 +58,24 @@ def scan_protobuf(data):
 
 
 def scan_xray(data):
-    """As answers, as traces, and as items of a list."""
+    """As answers, as traces, as documents, and as items of a list."""
     scan = native.extension
     inner = data[data.find(b"[") + 1 :]
     for one in (data, inner, inner[: inner.rfind(b"]")]):
-        scan.scan_xray(one)
-        scan.scan_xray_traces(one)
-        scan.scan_xray_items(one)
+        for read in (scan.scan_xray, scan.scan_xray_traces, scan.scan_xray_items):
+            read(one)
+        for read in (scan.scan_xray_documents, scan.scan_xray_list, scan.scan_xray_stream):
+            read(one)
 
 
 def scan_jaeger(data):
-    """As files."""
+    """As files, as lines, and as items of a list."""
     scan = native.extension
-    learned("jaeger", data, scan.scan_jaeger(data, ends(data)))
+    for found in (scan.scan_jaeger(data, ends(data)), scan.scan_jaeger_lines(data)):
+        learned("jaeger", data, found)
     scan.scan_jaeger(data + data, ends(data, data))
+    inner = data[data.find(b"[") + 1 :]
+    learned("jaeger", inner, scan.scan_jaeger_items(inner))
 
 
 def scan_zipkin(data):
@@ -86,6 +91,7 @@ FORMATS = [
     (otlp.mutated, scan_otlp),
     (protobuf.mutated, scan_protobuf),
     (xray.mutated, scan_xray),
+    (mutated_documents.mutated, scan_xray),
     (jaeger.mutated, scan_jaeger),
     (zipkin.mutated, scan_zipkin),
 ]

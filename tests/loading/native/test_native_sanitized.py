@@ -24,6 +24,7 @@ PROGRAMS = [
     "loading.native.mutated_lines",
     "loading.protobuf.mutated_messages",
     "loading.xray.mutated_answers",
+    "loading.xray.mutated_documents",
     "loading.jaeger.mutated_answers",
     "loading.zipkin.mutated_spans",
 ]

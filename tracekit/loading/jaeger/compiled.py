@@ -1,4 +1,4 @@
-"""The compiled lane of Jaeger: the columns that the extension makes of answers and traces become a batch.
+"""The compiled lane of Jaeger: the columns that the extension makes of answers, traces and spans become a batch.
 
 Tags that the extension does not decode, and processes, are decoded here, each distinct one once, by the functions of
 the Python lane (``loader.py``), which reads every record with anything unexpected.
@@ -14,6 +14,7 @@ import numpy as np
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position
 from tracekit.loading.building.scanned import HANDED_BACK, Found, Records, lines_with
 from tracekit.loading.ids import PADDED
+from tracekit.loading.loader import Taken
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.records.parse import parse
 from tracekit.schema import Origin
@@ -23,29 +24,34 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
+    from tracekit.loading.loader import Place
     from tracekit.loading.opening.source import Source
-    from tracekit.loading.records import Line
+    from tracekit.loading.records import Line, Lines
 
 _BEGINNING = re.compile(
-    rb'\s*(?:\{\s*"(?:data|total|limit|offset|errors)"|\[?\s*\{\s*"(?:traceID|spans|processes|warnings)")'
+    rb'\s*(?:\{\s*"(?:data|total|limit|offset|errors|hits|took|timed_out|_shards|_scroll_id)"|\[?\s*\{\s*"(?:traceID|spans|processes'
+    rb"|warnings|spanID|parentSpanID|operationName|references|startTime|startTimeMillis|logs|process|_source|_index|_id"
+    rb'|_score|_type)")'
 ).match
+_SHARED = re.compile(rb'\s*\[?\s*\{\s*"(?:duration|flags|tags?|@timestamp)"').match  # as in other formats
 _FIRST = Position(1, 0)  # of the only line of a file
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("resource", "record_process"), np.int32),
     "process_count": np.int64,
-    "is_answer": np.bool_,
+    "answer": np.uint8,
 }
+_ANSWERS = {1: "jaeger_api", 2: "elasticsearch_hits"}
 
 
 def _begins(data: bytes) -> bool:
-    """Return whether a line begins like an answer or a trace."""
-    return _BEGINNING(data) is not None
+    """Return whether a line begins like an answer, a trace, a span, or a document of Elasticsearch."""
+    return _BEGINNING(data) is not None or (_SHARED(data) is not None and b'"spanID"' in data)
 
 
 class Decode(NamedTuple):
-    """The functions of the Python lane: the attributes of a list of tags, and those of a process."""
+    """The functions of the Python lane: the attributes of a list or a map of tags, and those of a process."""
 
-    tags: Callable[[list[Any], Position, Builder], list[int]]
+    tags: Callable[[Any, Position, Builder], list[int]]
     process: Callable[[Any, Position, Builder], list[int]]
 
 
@@ -62,7 +68,7 @@ class Scanner(Records):
         The module ``tracekit.loading.native._scan``.
     """
 
-    takes = staticmethod(_begins)
+    takes = begins = staticmethod(_begins)
 
     def __init__(self, builder: Builder, decode: Decode, extension: Any) -> None:
         super().__init__(builder, extension, "jaeger", Origin.TAG)
@@ -89,19 +95,45 @@ class Scanner(Records):
         self._kept = None
         found, builder = columns.found, self._builder
         counts = found["line_spans"]
-        facts = zip(found["is_answer"].tolist(), found["padded"].tolist(), strict=True)
-        for source, line, (is_answer, padded) in zip(sources, lines, facts, strict=True):
+        facts = zip(found["answer"].tolist(), found["padded"].tolist(), strict=True)
+        for source, line, (answer, padded) in zip(sources, lines, facts, strict=True):
             ledger = builder.open_source(source.uri)
             ledger.byte_count = len(line.data)
             ledger.record_count, ledger.formats["jaeger"] = 1, 1
-            if is_answer:
-                ledger.dialect("jaeger_api")
+            if answer:
+                ledger.dialect(_ANSWERS[answer])
             if padded:
                 ledger.tally("ID_64BIT", PADDED, _FIRST, padded)
             ledger.close()
         numbers = np.arange(builder.source + 1 - len(lines), builder.source + 1, dtype=np.int32)
         own = {"resource": columns.resources[found["resource"]], "source": np.repeat(numbers, counts)}
         builder.batch(self._rows(columns, own, np.array([_FIRST] * len(lines), np.int64)), counts.tolist())
+
+    def scan_whole(self, lines: Lines) -> bool:
+        """Load a chunk if all its lines are read; return whether it did."""
+        columns = self._known(_Ahead(lines.data, self._extension.scan_jaeger_lines(lines.data)))
+        found = columns.found
+        starts = found["line_start"]
+        if not len(starts) or columns.is_other(len(starts) + len(found["other_number"])).any():
+            return False
+        self._give(columns, np.column_stack((lines.first_line + found["line_number"], lines.first_offset + starts)))
+        return True
+
+    def load_list(self, data: bytes, place: Place) -> Taken:
+        """Load the first items of a list, as many as it can."""
+        while data and _begins(data):
+            columns = self._known(_Ahead(data, self._extension.scan_jaeger_items(data)))
+            starts, stops = np.frombuffer(columns.found.made["places"], np.int64).reshape(-1, 2).T
+            if not len(starts):
+                return Taken(may_be_cut=True)
+            is_other = columns.is_other(len(starts))
+            if not is_other.any():
+                numbers = place.number(0) + np.arange(len(starts)) * (not place.line)
+                self._give(columns, np.column_stack((numbers, place.offset + starts)))
+                return Taken(int(stops[-1]), len(starts))
+            first = int(np.argmax(is_other))
+            data = data[: int(stops[first - 1])] if first else b""
+        return Taken()
 
     def _columns(self, lines: Sequence[Line]) -> _Columns:
         return self._known(self.scan_ahead([line.data for line in lines]))
@@ -116,9 +148,10 @@ class Scanner(Records):
     def _give(self, columns: _Columns, places: Array) -> None:
         found, ledger = columns.found, self._builder.ledger
         self._note("jaeger", found, places)
-        answers = int(np.count_nonzero(found["is_answer"]))
-        if answers:
-            ledger.dialect("jaeger_api", answers)
+        counts = np.bincount(found["answer"], minlength=len(_ANSWERS) + 1).tolist()
+        for number, name in _ANSWERS.items():
+            if counts[number]:
+                ledger.dialect(name, counts[number])
         if len(found["kind"]):
             self._builder.batch(self._rows(columns, {"resource": columns.resources[found["resource"]]}, places))
 
@@ -126,7 +159,8 @@ class Scanner(Records):
 
     def _alone(self, raw: bytes, code: int) -> int:  # noqa: ARG002 - for other formats
         """Return the builder's code of any tag; -1 for one that has to be reported."""
-        found = self._aside(raw, lambda value: self._decode.tags([value], NOWHERE, self._builder))
+        written = b"[%b]" if raw.startswith(b"{") else b"{%b}"  # of a list, or of a map
+        found = self._aside(written % raw, lambda tags: self._decode.tags(tags, NOWHERE, self._builder))
         return HANDED_BACK if found is None else found[0]
 
     def _resource(self, raw: bytes) -> int:
@@ -157,7 +191,7 @@ class Scanner(Records):
 class _Ahead(NamedTuple):
     """The bytes of some lines, and the columns that the extension made of them."""
 
-    data: bytes
+    data: bytes | memoryview
     made: dict[str, Any]
 
 

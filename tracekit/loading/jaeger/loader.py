@@ -88,9 +88,9 @@ def load(value: Any, at: Position, builder: Builder) -> None:
         builder.ledger.dialect("jaeger_api")
         _errors(value.get("errors"), at, builder)
         value = value["data"]
-    elif isinstance(value, dict) and "hits" in value:
+    elif isinstance(value, dict) and (hits := _hits(value)):
         builder.ledger.dialect("elasticsearch_hits")
-        value = value["hits"]["hits"]
+        value = hits
     for item in value if isinstance(value, list) else [] if value is None else [value]:
         content = item["_source"] if isinstance(item, dict) and isinstance(item.get("_source"), dict) else item
         if isinstance(content, dict) and "spans" in content:
@@ -315,8 +315,8 @@ def _bad(builder: Builder, at: Position, field: str, message: str) -> None:
     builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
 
 
-def _attributes(tags: list[Any], at: Position, builder: Builder) -> list[int]:
-    """Return the attributes of tags in an answer."""
+def _attributes(tags: list[Any] | dict[str, Any], at: Position, builder: Builder) -> list[int]:
+    """Return the attributes of tags in an answer, or of a map of them."""
     return [builder.kv(key, value, Origin.TAG) for key, value in _tag_pairs(tags, at, builder, field="tags")]
 
 

@@ -130,7 +130,7 @@ class Attributes {
     found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
   }
 
-  void read(const Text& raw, Text& key, Value& value) const {
+  void read(const Text& raw, Text& key, Value& value) {
     Reader r(raw.at, raw.at + raw.length, false);
     switch (notation_) {
       case Notation::OTLP:
@@ -141,7 +141,13 @@ class Attributes {
         }
         break;
       case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
-      case Notation::JAEGER: tag(r, key, value); break;
+      case Notation::JAEGER:
+        if (r.next() == '"') {
+          tag_of_map(r, key, value);
+        } else {
+          tag(r, key, value);
+        }
+        break;
       case Notation::ZIPKIN:
         key = r.key();
         value.type = STRING;
@@ -252,6 +258,21 @@ class Attributes {
     }
   }
 
+  // A tag in a map of Elasticsearch; Python decodes what is neither a text, a boolean nor an integer.
+  void tag_of_map(Reader& r, Text& key, Value& value) {
+    key = with_points(r.key(), spelled_);
+    if (r.next() == '"') {
+      value.type = STRING;
+      value.text = r.text();
+    } else if (r.word("true", 4) || r.word("false", 5)) {
+      value.type = BOOLEAN;
+      value.integer = r.p[-2] == 'u';
+    } else {
+      value.type = INTEGER;
+      value.integer = integer(r.number());
+    }
+  }
+
   static void any_value(Reader& r, Value& value) {
     if (r.null()) return;
     r.want('{');
@@ -308,6 +329,7 @@ class Attributes {
   }
 
   const Notation notation_;
+  std::vector<Byte> spelled_;  // the letters of the present key, where it is written otherwise
   Arena arena_;
   Table<Attribute> known_;
   Interner keys_, shapes_;

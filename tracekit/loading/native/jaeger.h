@@ -1,5 +1,6 @@
-// Reads answers of Jaeger's query API, and traces on their own, to rows.  Tags, processes and names become codes of the
-// distinct ones in these bytes, which Python decodes; a record with anything unexpected adds nothing and is handed back.
+// Reads answers of Jaeger's query API, traces and spans on their own, and what Elasticsearch has of spans, to rows.  Tags,
+// processes and names become codes of the distinct ones in these bytes, which Python decodes; a record with anything
+// unexpected adds nothing and is handed back.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +25,7 @@ struct JaegerSpan {
 
 struct JaegerRecord {
   std::int64_t padded = 0;     // ids of traces with 16 digits
-  std::uint8_t is_answer = 0;  // in the member "data" of an answer
+  std::uint8_t answer = 0;     // 1 in the member "data" of Jaeger's answer, 2 in the hits of Elasticsearch's
 };
 
 // A process of a trace: its name in the trace, and its resource as it is written.
@@ -34,8 +35,7 @@ struct JaegerProcess {
 
 class JaegerScan : public Rows {
  public:
-  // ``ends`` are where the records end, the first begins the data.
-  JaegerScan(const Byte* data, std::vector<std::int64_t> ends) : data_(data), ends_(std::move(ends)) {}
+  JaegerScan(const Byte* data, std::size_t size) : data_(data), end_(data + size) {}
 
   Interner processes{64}, scopes{64, &pairs_};  // scopes: pairs of codes of texts, the name and the version
   std::vector<JaegerSpan> more;
@@ -43,31 +43,56 @@ class JaegerScan : public Rows {
   std::vector<std::int32_t> record_processes;  // of all records that were read, in their order
   std::vector<std::int64_t> process_counts;    // of each record that was read
 
-  void run() {
+  std::vector<std::int64_t> places;            // where each of the items begins and ends
+
+  // Reads the records that end at these places; the first begins the data.
+  void run(const std::vector<std::int64_t>& ends) {
     std::int64_t start = 0;
-    for (std::size_t number = 0; number < ends_.size(); number++) {
-      const std::int64_t stop = ends_[number];
-      if (!record(data_ + start, data_ + stop, static_cast<std::int64_t>(number)))
-        others.push_back({static_cast<std::int64_t>(number), start, stop, 0});
+    for (std::size_t number = 0; number < ends.size(); number++) {
+      const std::int64_t stop = ends[number];
+      Reader r(data_ + start, data_ + stop, false);
+      const bool is_read = record(r, static_cast<std::int64_t>(number), [&] {
+        content(r);
+        r.blank();
+        if (r.p < r.end) odd();
+      });
+      if (!is_read) others.push_back({static_cast<std::int64_t>(number), start, stop, 0});
       start = stop;
     }
   }
 
+  // Reads the records of lines, one a line.
+  void run_lines() { run(ends_of_lines(data_, end_)); }
+
+  // Reads the items of an array, up to one that is cut off or handed back; the first begins the data.
+  void run_items() {
+    const Byte* p = data_;
+    for (std::int64_t number = 0;; number++) {
+      Reader r(p, end_, false);
+      r.blank();
+      const Byte* const from = r.p;
+      if (!record(r, number, [&] { item(r); })) return;
+      places.push_back(from - data_);
+      places.push_back(r.p - data_);
+      if (!r.is(',')) return;
+      p = r.p;
+    }
+  }
+
  private:
-  bool record(const Byte* from, const Byte* stop, std::int64_t number) {
+  template <class Read> bool record(Reader& r, std::int64_t number, Read read) {
     const std::size_t span = spans.size(), event = events.size(), link = links.size(), first = more.size();
+    const Byte* const from = r.p;
     now_ = JaegerRecord();
     owners_.clear();
     const bool is_read = whole(
         [&] {
-          Reader r(from, stop, false);
-          content(r);
-          r.blank();
-          if (r.p < stop || (r.high && !is_utf8(from, stop))) odd();
+          read();
+          if (r.high && !is_utf8(from, r.p)) odd();
         },
         spans, events, links, more);
     if (is_read) {
-      lines.push_back({number, from - data_, stop - data_, static_cast<std::int64_t>(spans.size() - span)});
+      lines.push_back({number, from - data_, r.p - data_, static_cast<std::int64_t>(spans.size() - span)});
       records.push_back(now_);
       intern(span, event, link, first);
     }
@@ -95,18 +120,43 @@ class JaegerScan : public Rows {
 
   // ------------------------------------------------------------------ answers and traces
 
+  enum Shape { ANSWER, HITS, HIT, TRACE_ALONE, SPAN_ALONE };
+
+  // What an object is, by the first of its members that tells.
+  static Shape shape(Reader& r) {
+    const Byte* const from = r.p;
+    Shape found = SPAN_ALONE;
+    r.want('{');
+    do {
+      const Text key = r.key();
+      if (key.is("traceID") || key.is("warnings")) {  // of traces and of spans
+        r.skip(5);
+        continue;
+      }
+      if (key.is("spans") || key.is("processes")) found = TRACE_ALONE;
+      else if (key.is("_scroll_id") || key.is("_shards") || key.is("took") || key.is("timed_out") || key.is("hits")) found = HITS;
+      else if (key.length && key.at[0] == '_') found = HIT;
+      else if (key.is("data") || key.is("total") || key.is("limit") || key.is("offset") || key.is("errors"))
+        found = ANSWER;
+      break;
+    } while (r.is(','));
+    r.p = from;
+    return found;
+  }
+
   void content(Reader& r) {
     if (r.next() == '[') {
-      traces(r, true);
+      list(r, [&] { item(r); });
       return;
     }
-    const Byte* const from = r.p;
-    if (!begins_answer(r)) {
-      r.p = from;
-      trace(r, true);
-      return;
+    switch (shape(r)) {
+      case ANSWER: answer(r); break;
+      case HITS: hits(r); break;
+      default: item(r);
     }
-    r.p = from;
+  }
+
+  void answer(Reader& r) {
     enum { DATA, TOTAL, LIMIT, OFFSET, ERRORS };
     static const Member names[] = {member("data"), member("total"), member("limit"), member("offset"),
                                    member("errors")};
@@ -114,7 +164,7 @@ class JaegerScan : public Rows {
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case DATA:
-          if (r.next() == '[') traces(r, false);
+          if (r.next() == '[') list(r, [&] { trace(r, false); });
           else trace(r, false);
           break;
         case ERRORS: nothing(r); break;
@@ -123,23 +173,66 @@ class JaegerScan : public Rows {
       }
     });
     if (!number.all(1u << DATA)) odd();
-    now_.is_answer = 1;
+    now_.answer = 1;
   }
 
-  // Whether the first member of an object is one of an answer, not of a trace.
-  static bool begins_answer(Reader& r) {
-    r.want('{');
-    const Text key = r.key();
-    return key.is("data") || key.is("total") || key.is("limit") || key.is("offset") || key.is("errors");
+  // Elasticsearch's answer to a search.
+  void hits(Reader& r) {
+    enum { INNER };
+    static const Member names[] = {member("hits"), member("took"), member("timed_out"), member("_shards"),
+                                   member("_scroll_id"), member("status"), member("total"), member("max_score")};
+    Plain<6, 8> outer(names);
+    Plain<8> inner(names);
+    object(r, [&](const Text& key) {
+      const int found = outer(key);
+      if (found < 0) odd();
+      if (found == INNER) {
+        object(r, [&](const Text& name) {
+          if (inner(name) == INNER) list(r, [&] { item(r); });
+          else r.skip(2);
+        });
+      } else {
+        r.skip(1);
+      }
+    });
+    if (!inner.all(1u << INNER)) odd();
+    now_.answer = 2;
   }
 
-  void traces(Reader& r, bool is_record) {
+  // Reads a list with at least one item.
+  template <class Read> static void list(Reader& r, Read read) {
     bool any = false;
     each(r, [&] {
-      trace(r, is_record);
+      read();
       any = true;
     });
     if (!any) odd();
+  }
+
+  // A trace, a span, or a document of Elasticsearch with a span.
+  void item(Reader& r) {
+    if (r.next() != '{') odd();
+    switch (shape(r)) {
+      case TRACE_ALONE: trace(r, true); break;
+      case HIT: hit(r); break;
+      default: span<true>(r);
+    }
+  }
+
+  void hit(Reader& r) {
+    enum { SOURCE };
+    static const Member names[] = {member("_source"), member("_index"), member("_id"), member("_type"), member("_score"),
+                                   member("_version"), member("_seq_no"), member("_primary_term"), member("_routing"),
+                                   member("_ignored"), member("sort"), member("fields")};
+    Plain<12> number(names);
+    object(r, [&](const Text& key) {
+      switch (number(key)) {
+        case SOURCE: span<true>(r); break;
+        case -1: odd();
+        default: r.skip(1);
+      }
+    });
+    if (!number.all(1u << SOURCE)) odd();
   }
 
   // ``is_record``: its members tell its format, so that all of them have to be known.
@@ -152,7 +245,7 @@ class JaegerScan : public Rows {
     object(r, [&](const Text& key) {
       if (key.is("spans")) {
         once(SPANS);
-        each(r, [&] { span(r); });
+        each(r, [&] { span<false>(r); });
       } else if (key.is("traceID")) {
         once(TRACE);
         optional_text(r);
@@ -194,19 +287,24 @@ class JaegerScan : public Rows {
 
   // ------------------------------------------------------------------ spans
 
-  void span(Reader& r) {
-    enum { TRACE, SPAN, NAME, REFERENCES, START, LENGTH, TAGS, LOGS, PROCESS, WARNINGS, FLAGS, PARENT };
+  // ``ALONE``: without a trace, so that its process is in it, and its members tell its format.
+  template <bool ALONE> void span(Reader& r) {
+    enum { TRACE, SPAN, NAME, REFERENCES, START, LENGTH, TAGS, LOGS, PROCESS, WARNINGS, FLAGS, PARENT, MILLIS, TAG,
+           EMBEDDED };
     static const Member names[] = {
         member("traceID"), member("spanID"), member("operationName"), member("references"), member("startTime"),
         member("duration"), member("tags"), member("logs"), member("processID"), member("warnings"), member("flags"),
-        member("parentSpanID")};
+        member("parentSpanID"), member("startTimeMillis"), member("tag"), member("process")};
     const auto row = static_cast<std::int64_t>(spans.size());
     const std::size_t first = links.size();
     Span s;
     JaegerSpan m;
     Meaning meaning;
     Text parent;
-    Plain<12> number(names);
+    bool is_elastic = false;
+    map_raw_.clear();
+    has_binary_ = false;
+    Plain<ALONE ? 15 : 12, 15> number(names);
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case TRACE: m.quality |= trace_id(r, s.trace_hi, s.trace_lo); break;
@@ -216,8 +314,21 @@ class JaegerScan : public Rows {
         case START: s.start_ns = nanoseconds(r); break;
         case LENGTH: s.end_ns = nanoseconds(r); break;
         case TAGS: if (!r.null()) each(r, [&] { tag(r, meaning, s.attributes); }); break;
+        case TAG: if (!r.null()) map_of_tags(r, meaning, s.attributes); break;
+        case MILLIS:
+          is_elastic = true;
+          r.skip(5);
+          break;
+        case EMBEDDED:
+          m.process_text = r.raw(5);
+          if (m.process_text.at[0] != '{') odd();
+          break;
         case LOGS: if (!r.null()) each(r, [&] { log(r, row); }); break;
         case PROCESS:
+          if (ALONE) {  // the name of a process that is nowhere
+            r.skip(5);
+            break;
+          }
           m.process_text = r.text();
           if (m.process_text.escaped) odd();
           break;
@@ -225,12 +336,15 @@ class JaegerScan : public Rows {
         case FLAGS: s.flags = unsigned32(r); break;
         case PARENT: parent = optional_text(r); break;
         default:  // of the UI, or a process in the span, which is of no account where the trace has it
-          if (key.is("startTimeMillis") || key.is("tag")) odd();  // of Elasticsearch
+          if (ALONE ? !is_of_ui(key) : key.is("startTimeMillis") || key.is("tag")) odd();
           r.skip(5);
       }
     });
-    constexpr unsigned needed = 1u << TRACE | 1u << SPAN | 1u << START | 1u << LENGTH | 1u << PROCESS;
-    if (!number.all(needed) || !s.start_ns) odd();
+    constexpr unsigned needed = 1u << TRACE | 1u << SPAN | 1u << START | 1u << LENGTH;
+    if (!number.all(needed | 1u << (ALONE ? EMBEDDED : PROCESS)) || !s.start_ns) odd();
+    if (is_elastic && has_binary_) odd();  // in hex
+    if (ALONE) owners_.push_back(m.process_text);
+    span_raw_.insert(span_raw_.end(), map_raw_.begin(), map_raw_.end());
     latest_ = std::max(latest_, s.start_ns / NS_PER_US);
     s.end_ns += s.start_ns;
     s.parent_id = found_parent(s, first, parent);
@@ -241,6 +355,12 @@ class JaegerScan : public Rows {
     }
     spans.push_back(s);
     more.push_back(m);
+  }
+
+  // Whether a span may have this member, which Jaeger's UI or Elasticsearch adds.
+  static bool is_of_ui(const Text& key) {
+    return key.is("@timestamp") || key.is("depth") || key.is("hasChildren") || key.is("relativeStartTime") ||
+           key.is("childSpanIds") || key.is("subsidiarilyReferencedBy");
   }
 
   // The first CHILD_OF of the same trace, else the deprecated member, else a FOLLOWS_FROM of the same trace on its own.
@@ -312,6 +432,7 @@ class JaegerScan : public Rows {
         if (r.null()) return;
         each(r, [&] {
           const Tag t = read_tag(r, 8);
+          note_binary(t);
           if (t.key.is("event")) {
             if (is_named || !t.is_text) odd();
             is_named = true;
@@ -337,9 +458,38 @@ class JaegerScan : public Rows {
 
   void tag(Reader& r, Meaning& meaning, std::int32_t& count) {
     const Tag t = read_tag(r, 6);
+    note_binary(t);
     if (meaning.take(t)) return;
     span_raw_.push_back(t.raw);
     count++;
+  }
+
+  void note_binary(const Tag& t) { has_binary_ = has_binary_ || t.type.escaped || is_word(t.type, "binary"); }
+
+  // Tags as a map, whose names have "@" where there were points.
+  void map_of_tags(Reader& r, Meaning& meaning, std::int32_t& count) {
+    map_names_.clear();
+    object(r, [&](const Text& name) {
+      const Byte* const from = name.at - 1;  // its quote
+      if (map_names_.size() == MANY) odd();
+      for (const Text& one : map_names_)
+        if (same(one, name)) odd();
+      map_names_.push_back(name);
+      Tag t;
+      t.key = with_points(name, spelled_);
+      if (r.next() == '"') {
+        t.value = r.text();
+        t.is_text = t.is_string = true;
+      } else {
+        t.other = r.raw(7);
+        t.is_true = t.other.is("true");
+        t.is_false = t.other.is("false");
+      }
+      t.raw = r.slice(from, false);
+      if (meaning.take(t)) return;
+      map_raw_.push_back(t.raw);
+      count++;
+    });
   }
 
   void apply(const Meaning& meaning, Span& s, JaegerSpan& m) {
@@ -371,10 +521,16 @@ class JaegerScan : public Rows {
     r.want(']');
   }
 
+  static constexpr std::size_t MANY = 64;  // tags in a map, each of which is compared to those before
+
   Arena pairs_;
   const Byte* const data_;
-  const std::vector<std::int64_t> ends_;
+  const Byte* const end_;
   JaegerRecord now_;
+  bool has_binary_ = false;            // of the present span
+  std::vector<Text> map_raw_;          // tags of its map
+  std::vector<Text> map_names_;        // and their names
+  std::vector<Byte> spelled_;
   std::int64_t latest_ = 0;             // start of the trace, in microseconds
   std::vector<JaegerProcess> known_;    // of the present trace
   std::vector<Text> owners_;            // all processes of the record, as they are written

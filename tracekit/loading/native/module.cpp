@@ -309,6 +309,12 @@ PyObject* lists(const std::vector<Interner>& tables) {
   return made.release();
 }
 
+PyObject* counted(const XrayDialects& d) {
+  return Py_BuildValue("{s:L,s:L,s:L,s:L}", "segment_documents", static_cast<long long>(d.segment_documents),
+                       "document_objects", static_cast<long long>(d.document_objects), "put_trace_segments",
+                       static_cast<long long>(d.put_trace_segments), "daemon", static_cast<long long>(d.daemon));
+}
+
 bool put_xray(PyObject* to, const XrayScan& scan) {
   const auto& rows = scan.parts;
   return put(to, "trace_hi", rows, &XrayPart::trace_hi) && put(to, "trace_lo", rows, &XrayPart::trace_lo) &&
@@ -326,7 +332,7 @@ bool put_xray(PyObject* to, const XrayScan& scan) {
          put(to, "line_stop", scan.lines, &XrayLine::stop) && put(to, "others", scan.others) &&
          put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
          put(to, "owners", list(scan.owners.found)) && put(to, "callees", list(scan.callees.found)) &&
-         put(to, "blocks", lists(scan.blocks));
+         put(to, "blocks", lists(scan.blocks)) && put(to, "dialects", counted(scan.dialects));
 }
 
 template <void (XrayScan::*run)()> PyObject* scan_xray(PyObject*, PyObject* args) {
@@ -348,7 +354,7 @@ bool put_jaeger(PyObject* to, const JaegerScan& scan) {
   const auto& rows = scan.more;
   return put(to, "resource", rows, &JaegerSpan::resource) && put(to, "scope", rows, &JaegerSpan::scope) &&
          put(to, "quality", rows, &JaegerSpan::quality) && put(to, "padded", scan.records, &JaegerRecord::padded) &&
-         put(to, "is_answer", scan.records, &JaegerRecord::is_answer) &&
+         put(to, "answer", scan.records, &JaegerRecord::answer) &&
          put(to, "process_count", scan.process_counts) && put(to, "record_process", scan.record_processes) &&
          put(to, "processes", list(scan.processes.found)) && put(to, "scopes", list(scan.scopes.found));
 }
@@ -370,22 +376,11 @@ bool ends_in(PyObject* given, std::size_t size, std::vector<std::int64_t>& ends)
   return true;
 }
 
-PyObject* scan_jaeger(PyObject*, PyObject* args) {
-  PyObject *input, *places;
-  if (!PyArg_ParseTuple(args, "OO", &input, &places)) return nullptr;
-  const View data(input);
-  std::vector<std::int64_t> ends;
-  if (!data.ok || !ends_in(places, data.size(), ends)) return nullptr;
-  JaegerScan done(data.data(), std::move(ends));
-  Failure failure;
-  Py_BEGIN_ALLOW_THREADS
-  failure = guarded([&] { done.run(); });
-  Py_END_ALLOW_THREADS
-  if (failure != Failure::NONE) return raised(failure);
+PyObject* columns(const JaegerScan& scan, const Byte* data) {
   Owned made(PyDict_New());
   PyObject* const to = made.get();
-  if (!to || !put_spans(to, done) || !put_events(to, done) || !put_links(to, done) || !put_lines(to, done) ||
-      !put_places(to, done, data.data()) || !put_jaeger(to, done))
+  if (!to || !put_spans(to, scan) || !put_events(to, scan) || !put_links(to, scan) || !put_lines(to, scan) ||
+      !put_places(to, scan, data) || !put_jaeger(to, scan) || !put(to, "places", scan.places))
     return nullptr;
   return made.release();
 }
@@ -404,13 +399,14 @@ PyObject* columns(const ZipkinScan& scan, const Byte* data) {
   return made.release();
 }
 
-PyObject* scan_zipkin(PyObject*, PyObject* args) {
+// Scans records of Jaeger or Zipkin that end at given places.
+template <class Scan> PyObject* scan_records(PyObject*, PyObject* args) {
   PyObject *input, *places;
   if (!PyArg_ParseTuple(args, "OO", &input, &places)) return nullptr;
   const View data(input);
   std::vector<std::int64_t> ends;
   if (!data.ok || !ends_in(places, data.size(), ends)) return nullptr;
-  ZipkinScan done(data.data(), data.size());
+  Scan done(data.data(), data.size());
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
   failure = guarded([&] { done.run(ends); });
@@ -418,12 +414,13 @@ PyObject* scan_zipkin(PyObject*, PyObject* args) {
   return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
 }
 
-template <void (ZipkinScan::*run)()> PyObject* scan_zipkin_all(PyObject*, PyObject* args) {
+// Likewise lines, or items.
+template <class Scan, void (Scan::*run)()> PyObject* scan_all(PyObject*, PyObject* args) {
   PyObject* input;
   if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
   const View data(input);
   if (!data.ok) return nullptr;
-  ZipkinScan done(data.data(), data.size());
+  Scan done(data.data(), data.size());
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
   failure = guarded([&] { (done.*run)(); });
@@ -583,13 +580,23 @@ PyMethodDef METHODS[] = {
      "scan_xray_traces(data)\n--\n\nReturn the columns of lines with one trace each, and which are others."},
     {"scan_xray_items", safe<scan_xray<&XrayScan::run_items>>, METH_VARARGS,
      "scan_xray_items(data)\n--\n\nReturn the columns of traces in a list, up to one that is cut off or handed back."},
-    {"scan_jaeger", safe<scan_jaeger>, METH_VARARGS,
+    {"scan_xray_documents", safe<scan_xray<&XrayScan::run_documents>>, METH_VARARGS,
+     "scan_xray_documents(data)\n--\n\nReturn the columns of lines with segment documents, and which are others."},
+    {"scan_xray_list", safe<scan_xray<&XrayScan::run_list>>, METH_VARARGS,
+     "scan_xray_list(data)\n--\n\nReturn the columns of segment documents in a list, as scan_xray_items."},
+    {"scan_xray_stream", safe<scan_xray<&XrayScan::run_stream>>, METH_VARARGS,
+     "scan_xray_stream(data)\n--\n\nReturn the columns of segment documents one after the other, likewise."},
+    {"scan_jaeger", safe<scan_records<JaegerScan>>, METH_VARARGS,
      "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
-    {"scan_zipkin", safe<scan_zipkin>, METH_VARARGS,
+    {"scan_jaeger_lines", safe<scan_all<JaegerScan, &JaegerScan::run_lines>>, METH_VARARGS,
+     "scan_jaeger_lines(data)\n--\n\nReturn the columns of records of Jaeger, one a line, and the others."},
+    {"scan_jaeger_items", safe<scan_all<JaegerScan, &JaegerScan::run_items>>, METH_VARARGS,
+     "scan_jaeger_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
+    {"scan_zipkin", safe<scan_records<ZipkinScan>>, METH_VARARGS,
      "scan_zipkin(data, ends)\n--\n\nReturn the columns of records of Zipkin, each up to its end, and the others."},
-    {"scan_zipkin_lines", safe<scan_zipkin_all<&ZipkinScan::run_lines>>, METH_VARARGS,
+    {"scan_zipkin_lines", safe<scan_all<ZipkinScan, &ZipkinScan::run_lines>>, METH_VARARGS,
      "scan_zipkin_lines(data)\n--\n\nReturn the columns of records of Zipkin, one a line, and the others."},
-    {"scan_zipkin_items", safe<scan_zipkin_all<&ZipkinScan::run_items>>, METH_VARARGS,
+    {"scan_zipkin_items", safe<scan_all<ZipkinScan, &ZipkinScan::run_items>>, METH_VARARGS,
      "scan_zipkin_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"depth", safe<depth>, METH_VARARGS,
      "depth(data, depth, in_string, escaped)\n--\n\nReturn the lowest and the highest depth, and the state behind it."},

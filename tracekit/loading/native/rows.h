@@ -48,6 +48,17 @@ inline bool is_blank(const Byte* p, const Byte* end) {
   return p == end;
 }
 
+// Where lines end, each behind its newline.
+inline std::vector<std::int64_t> ends_of_lines(const Byte* data, const Byte* end) {
+  std::vector<std::int64_t> ends;
+  for (const Byte* p = data; p < end;) {
+    const auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
+    p = stop ? stop + 1 : end;
+    ends.push_back(p - data);
+  }
+  return ends;
+}
+
 class Rows {
  public:
   Interner names, texts;

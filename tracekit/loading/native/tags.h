@@ -1,6 +1,7 @@
 // Tags, and what those mean that OpenTelemetry has columns for, as in loading/tags.py.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -51,6 +52,15 @@ inline Tag read_tag(Reader& r, int depth) {
   t.raw = r.slice(from, false);
   t.is_text = t.is_string && (t.type.is("string") || !t.type.length);
   return t;
+}
+
+// The name of a tag in a map of Elasticsearch, where "@" stands for a point; ``room`` has its letters then.
+inline Text with_points(const Text& name, std::vector<Byte>& room) {
+  const Byte* const end = name.at + name.length;
+  if (std::find(name.at, end, Byte{'@'}) == end) return name;
+  room.assign(name.at, end);
+  std::replace(room.begin(), room.end(), Byte{'@'}, Byte{'.'});
+  return {room.data(), name.length, name.escaped};
 }
 
 // Whether a text is this word, given in small letters, in whatever case; beyond ASCII no letter is one of the words'.

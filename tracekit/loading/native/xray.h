@@ -1,6 +1,6 @@
-// Reads lines with answers of BatchGetTraces to rows of segments and subsegments.  Names, members of blocks and what a
-// resource depends on become codes of the distinct ones in these bytes, which Python decodes; a line with anything
-// unexpected adds nothing and is handed back.
+// Reads answers of BatchGetTraces, traces and segment documents to rows of segments and subsegments.  Names, members of
+// blocks and what a resource depends on become codes of the distinct ones in these bytes, which Python decodes; a record
+// with anything unexpected adds nothing and is handed back.
 #pragma once
 
 #include <algorithm>
@@ -56,6 +56,11 @@ struct XrayLine {
   std::int32_t unprocessed = -1, token = -1;
 };
 
+// How often records were written in other ways than as answers; the names are those of the Python lane.
+struct XrayDialects {
+  std::int64_t segment_documents = 0, document_objects = 0, put_trace_segments = 0, daemon = 0;
+};
+
 // What the resource of a segment depends on; a text without bytes is missing, and null is written as it is.
 struct XrayOwner {
   Text name, origin, arn, aws, service, metadata;
@@ -74,6 +79,7 @@ class XrayScan {
   std::vector<XrayTrace> traces;
   std::vector<XrayLine> lines;
   std::vector<std::int64_t> others;  // the numbers of the lines that are handed back
+  XrayDialects dialects;             // of all records that were read
 
   void run() {
     run_lines([&](Reader& r, XrayLine& l) { answer(r, l); });
@@ -87,18 +93,27 @@ class XrayScan {
     });
   }
 
+  // Reads lines with segment documents on their own.
+  void run_documents() {
+    run_lines([&](Reader& r, XrayLine&) {
+      begin();
+      alone(r);
+    });
+  }
+
   // Reads the traces of a list, up to one that is cut off or handed back; the first begins the data.
   void run_items() {
-    for (const Byte* p = data_;;) {
-      Reader r(p, end_, false);
-      r.blank();
-      const bool is_read = record(r, [&](XrayLine&) {
-        begin();
-        trace(r);
-      });
-      if (!is_read || !r.is(',')) return;
-      p = r.p;
-    }
+    run_each([&](Reader& r) { trace(r); }, [](Reader& r) { return r.is(','); });
+  }
+
+  // Likewise segment documents in a list.
+  void run_list() {
+    run_each([&](Reader& r) { object_alone(r); }, [](Reader& r) { return r.is(','); });
+  }
+
+  // Likewise segment documents one after the other.
+  void run_stream() {
+    run_each([&](Reader& r) { object_alone(r); }, [](Reader& r) { return r.p < r.end; });
   }
 
  private:
@@ -123,6 +138,19 @@ class XrayScan {
     }
   }
 
+  template <class Read, class Next> void run_each(Read read, Next has_next) {
+    for (const Byte* p = data_;;) {
+      Reader r(p, end_, false);
+      r.blank();
+      const bool is_read = record(r, [&](XrayLine&) {
+        begin();
+        read(r);
+      });
+      if (!is_read || !has_next(r)) return;
+      p = r.p;
+    }
+  }
+
   // Adds what ``read`` reads, or nothing: then it returns false.
   template <class Read> bool record(Reader& r, Read read) {
     const std::size_t part = parts.size(), piece = pieces.size(), trace = traces.size();
@@ -144,6 +172,10 @@ class XrayScan {
     std::stable_sort(first, pieces.end(), [](const XrayPiece& a, const XrayPiece& b) {
       return a.row != b.row ? a.row < b.row : a.slot < b.slot;
     });
+    dialects.segment_documents += now_.segment_documents;
+    dialects.document_objects += now_.document_objects;
+    dialects.put_trace_segments += now_.put_trace_segments;
+    dialects.daemon += now_.daemon;
     l.traces = static_cast<std::int64_t>(traces.size() - trace);
     l.start = from - data_;
     l.stop = r.p - data_;
@@ -207,6 +239,7 @@ class XrayScan {
 
   // Forgets the line before.
   void begin() {
+    now_ = XrayDialects();
     late_ = false;
     first_ = parts.size();
     is_late_.clear();
@@ -252,7 +285,7 @@ class XrayScan {
         trace_id_ = r.text();
         if (trace_id_.escaped) odd();
         id_of_trace(trace_id_, t);
-      } else if (key.is("Segments")) {
+      } else if (key.is("Segments") || key.is("Spans")) {  // the second of ListRetrievedTraces
         once(1);
         each(r, [&] { entry(r); });
       } else if (key.is("Duration")) {
@@ -266,13 +299,18 @@ class XrayScan {
       }
     });
     if (!once.all(3)) odd();
+    settle(first, t);
+    traces.push_back(t);
+  }
+
+  // Gives parts the id of their trace, with which all ids that they name have to agree.
+  void settle(std::size_t first, const XrayTrace& t) {
     for (const Text& id : entries_)
       if (!same(id, trace_id_)) odd();
     for (std::size_t i = first; i < parts.size(); i++) {
       parts[i].trace_hi = t.hi;
       parts[i].trace_lo = t.lo;
     }
-    traces.push_back(t);
   }
 
   // 1-8 digits-24 digits, or 32 digits.
@@ -302,17 +340,26 @@ class XrayScan {
         if (id.escaped) odd();
       } else if (key.is("Document")) {
         once(1);
-        const Text text = unescaped(r);
-        Reader inner(text.at, text.at + text.length, false);
-        document(inner);
-        inner.blank();
-        if (inner.p < inner.end) odd();
+        if (r.next() == '{') {
+          now_.document_objects++;
+          document(r, true);
+        } else {
+          text_of_document(r);
+        }
       } else {
         odd();
       }
     });
     if (!once.all(3)) odd();
     if (id.length && !same(id, root_id_)) odd();
+  }
+
+  void text_of_document(Reader& r) {
+    const Text text = unescaped(r);
+    Reader inner(text.at, text.at + text.length, false);
+    document(inner, false);
+    inner.blank();
+    if (inner.p < inner.end) odd();
   }
 
   // The characters of a string, in this scan's own memory.
@@ -323,15 +370,83 @@ class XrayScan {
     return {from, static_cast<std::uint32_t>(free_ - from), false};
   }
 
+  // ------------------------------------------------------------------ documents on their own
+
+  // A document, a list of them, what the daemon receives before one, or the body of PutTraceSegments.
+  void alone(Reader& r) {
+    if (r.next() == '[') {
+      bool any = false;
+      each(r, [&] {
+        object_alone(r);
+        any = true;
+      });
+      if (!any) odd();
+      return;
+    }
+    const Byte* const from = r.p;
+    r.want('{');
+    const Text first = r.key();
+    r.p = from;
+    if (first.is("format") || first.is("version")) {
+      header(r);
+    } else if (first.is("TraceSegmentDocuments")) {
+      now_.put_trace_segments++;
+      Once once;
+      object(r, [&](const Text& key) {
+        if (!key.is("TraceSegmentDocuments")) odd();
+        once(0);
+        each(r, [&] { with_its_trace([&] { text_of_document(r); }); });
+      });
+    } else {
+      object_alone(r);
+    }
+  }
+
+  void header(Reader& r) {
+    Once once;
+    object(r, [&](const Text& key) {
+      if (key.is("format")) {
+        once(0);
+        if (!r.text().is("json")) odd();
+      } else if (key.is("version")) {
+        once(1);
+        r.number();
+      } else {
+        odd();
+      }
+    });
+    if (!once.all(3)) odd();
+    now_.daemon++;
+  }
+
+  void object_alone(Reader& r) {
+    now_.segment_documents++;
+    with_its_trace([&] { document(r, true); });
+  }
+
+  // Reads a document that names its trace itself.
+  template <class Read> void with_its_trace(Read read) {
+    const std::size_t first = parts.size();
+    entries_.clear();
+    read();
+    XrayTrace t;
+    trace_id_ = root_trace_;
+    id_of_trace(trace_id_, t);
+    settle(first, t);
+  }
+
   // ------------------------------------------------------------------ documents
 
-  void document(Reader& r) {
+  // ``is_object``: not a text in JSON, so that the Python lane parses it with its record.
+  void document(Reader& r, bool is_object) {
+    is_object_ = is_object;
     const std::size_t piece = pieces.size(), first = parts.size();
     XrayOwner owner;
     has_initialization_ = false;
     part(r, nullptr, owner, 0);
     const bool by_otel = has(owner.aws, "pentelemetry") || has(owner.aws, "penTelemetry") ||
                          has(owner.metadata, "\"otel.resource.");
+    if (is_object && (spells(owner.aws) || spells(owner.metadata))) odd();
     const bool is_segment = parts[first].bits & IS_SEGMENT;
     if (!by_otel) owner.metadata = Text();
     for (std::size_t i = piece; by_otel && i < pieces.size(); i++)
@@ -358,18 +473,31 @@ class XrayScan {
     return text.length >= N - 1 && std::search(text.at, end, word, word + N - 1) != end;
   }
 
+  // Whether a letter, a point or a quote is written as its number: then the words above may be there and not be found.
+  static bool spells(const Text& text) {
+    static constexpr Byte ESCAPE[] = {'\\', 'u', '0', '0'};
+    for (const Byte *p = text.at, *end = p + text.length; end - p >= 6; p++) {
+      p = std::search(p, end, ESCAPE, ESCAPE + sizeof ESCAPE);
+      if (end - p < 6) return false;
+      const int c = hex_digit(p[4]) << 4 | hex_digit(p[5]);
+      if (c == '.' || c == '"' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) return true;
+    }
+    return false;
+  }
+
   void part(Reader& r, const Text* above, XrayOwner& owner, int depth) {
     if (depth >= DEEPEST) odd();
     const std::size_t row = parts.size();
     parts.emplace_back();
     is_late_.push_back(false);
     XrayPart s;
-    Text id, name, parent, space, type, origin, arn, aws, service, metadata;
+    Text id, name, parent, space, type, origin, arn, aws, service, metadata, own_trace;
     Once once;
     int namespace_number = -1;
     object(r, [&](const Text& key) {
       const int number = member(key);
       once(static_cast<unsigned>(number));
+      if (is_object_ && (BLOCKS >> number & 1) && r.null()) return;
       switch (number) {
         case ID:
           id = r.text();
@@ -391,6 +519,7 @@ class XrayScan {
           break;
         case TRACE: {
           const Text trace = text(r);
+          if (!above) own_trace = trace;
           if (trace.length && (entries_.empty() || !same(entries_.back(), trace))) entries_.push_back(trace);
           break;
         }
@@ -448,7 +577,10 @@ class XrayScan {
       if (!s.parent_id) odd();
       s.bits |= HAS_CALLER;
     }
-    if (!above) root_id_ = id;
+    if (!above) {
+      root_id_ = id;
+      root_trace_ = own_trace;
+    }
     const bool is_segment = !above && !type.is("subsegment");
     if (is_segment) {
       s.bits |= IS_SEGMENT;
@@ -471,6 +603,8 @@ class XrayScan {
   // The members of a part by length.
   enum { ID, AWS, SQL_, NAME, TYPE, HTTP_, USER_, ERR, FLT, CAUSED, LINKED, ORIGIN, TRACED_, SERVICE, END, TRACE, THR,
          INFER, META, PARENT, NAMESPACE, START, PROGRESS, ANNOTATED, INNER, ARN, PRECURSED };
+  static constexpr unsigned BLOCKS = 1u << AWS | 1u << SQL_ | 1u << HTTP_ | 1u << USER_ | 1u << CAUSED | 1u << LINKED |
+                                     1u << TRACED_ | 1u << SERVICE | 1u << META | 1u << ANNOTATED | 1u << PRECURSED;
 
   // The number of a member; an unknown one is odd.
   static int member(const Text& key) {
@@ -614,8 +748,9 @@ class XrayScan {
   const std::unique_ptr<Byte[]> room_;
   Byte* free_;
   std::size_t first_ = 0;  // row of the line
-  bool late_ = false, has_initialization_ = false;
-  Text trace_id_, root_id_;
+  bool late_ = false, has_initialization_ = false, is_object_ = false;
+  XrayDialects now_;  // of the present record
+  Text trace_id_, root_id_, root_trace_;
   std::vector<bool> is_late_;  // by row of the line
   std::vector<Text> entries_;  // the trace ids that the documents of a trace name
   std::vector<XrayOwner> line_owners_;

@@ -51,15 +51,7 @@ class ZipkinScan : public Rows {
   }
 
   // Reads the records of lines, one a line.
-  void run_lines() {
-    std::vector<std::int64_t> ends;
-    for (const Byte* p = data_; p < end_;) {
-      const auto* stop = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
-      p = stop ? stop + 1 : end_;
-      ends.push_back(p - data_);
-    }
-    run(ends);
-  }
+  void run_lines() { run(ends_of_lines(data_, end_)); }
 
   // Reads the items of an array, up to one that is cut off or handed back; the first begins the data.
   void run_items() {
