@@ -13,7 +13,7 @@ from tracekit.schema import ValueType
 from tracekit.stats.grouping import dense_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.columns import Array, KeyValues, Ragged
 
@@ -43,9 +43,28 @@ class Codes(NamedTuple):
         """Return the labels of these codes."""
         return [self.labels[code] for code in codes]
 
-    def take(self, rows: Array) -> Codes:
+    def take(self, rows: Array | slice) -> Codes:
         """Return the column at these rows."""
         return Codes(self.codes[rows], self.labels)
+
+
+class Numbers(NamedTuple):
+    """A column of whole numbers: ``values[code]`` where ``known[code]``; code -1 is the last one, which is not known.
+
+    Examples
+    --------
+    >>> numbers = Numbers(np.array([0, -1, 0]), np.array([200, 0]), np.array([True, False]))
+    >>> [column.tolist() for column in numbers.by_row()]
+    [[200, 0, 200], [True, False, True]]
+    """
+
+    codes: Array
+    values: Array
+    known: Array
+
+    def by_row(self) -> tuple[Array, Array]:
+        """Return the number of every row, and whether it has one."""
+        return self.values[self.codes], self.known[self.codes]
 
 
 _MOST_DIGITS = 4300  # limit of Python's int()
@@ -146,27 +165,40 @@ class KeyIndex:
     ) -> Codes:
         """Return the values of the first key present as codes with labels; ``within``: only of these rows."""
         labels: dict[str, int] = {}
-        result = np.full(self.row_count, -1, np.int32)
+        result = None
+        for rows, used, position in self._distinct(keys, within):
+            result = np.full(self.row_count, -1, np.int32) if result is None else result
+            texts = texts_of(self.kv, used)
+            texts = texts if rename is None else [rename(text) for text in texts]
+            result[rows] = np.array([labels.setdefault(text, len(labels)) for text in texts], np.int32)[position]
+        return Codes(nowhere(self.row_count) if result is None else result, list(labels))
+
+    def numbers_of(self, keys: Iterable[str]) -> tuple[Array, Array]:
+        """Return (int64 values, present) of the first key present; see ``number_codes_of``."""
+        return self.number_codes_of(keys).by_row()
+
+    def number_codes_of(self, keys: Iterable[str]) -> Numbers:
+        """Return the first key present as codes of numbers; text is converted if it consists of digits."""
+        found: list[int | None] = []
+        result = nowhere(self.row_count)
+        for rows, used, position in self._distinct(keys):
+            result = result if result.flags.writeable else np.full(self.row_count, -1, np.int32)
+            result[rows] = position + np.int32(len(found))
+            some = self.kv.take(used)
+            found += [number(some, at, text) for at, text in enumerate(some.text.to_pylist())]
+        plain = np.array([value or 0 for value in found] + [0], np.int64)
+        return Numbers(result, plain, np.array([value is not None for value in found] + [False]))
+
+    def _distinct(self, keys: Iterable[str], within: Array | None = None) -> Iterator[tuple[Array, Array, Array]]:
+        """Yield for each key that occurs, the last one first, its rows, its distinct codes, and which one each has."""
+        if within is not None and not within.any():
+            return
         for key in reversed(list(keys)):
             rows, codes = self._of(key)
             if within is not None:
                 rows, codes = rows[within[rows]], codes[within[rows]]
-            if not len(rows):
-                continue
-            used, position = _used(codes, len(self.kv))
-            texts = texts_of(self.kv, used)
-            texts = texts if rename is None else [rename(text) for text in texts]
-            result[rows] = np.array([labels.setdefault(text, len(labels)) for text in texts], np.int32)[position]
-        return Codes(result, list(labels))
-
-    def numbers_of(self, keys: Iterable[str]) -> tuple[Array, Array]:
-        """Return (int64 values, present) of the first key present; text is converted if it consists of digits."""
-        chosen = self.first_of(keys)
-        used, inverse = _used(chosen, len(self.kv))
-        values = [number(self.kv, *one) for one in zip(used.tolist(), self.kv.texts_at(used), strict=True)]
-        known = np.array([value is not None for value in values] + [False])
-        plain = np.array([value or 0 for value in values] + [0], np.int64)
-        return plain[inverse], known[inverse]
+            if len(rows):
+                yield rows, *_used(codes)
 
 
 def _runs(blocks: Sequence[Array], key: int) -> list[slice]:
@@ -185,14 +217,20 @@ def _joined(values: Array, runs: Sequence[slice]) -> Array:
     return np.concatenate([values[:0], *(values[run] for run in runs)])
 
 
-def _used(chosen: Array, size: int) -> tuple[Array, Array]:
-    """Return the distinct codes and, for every row, the position among them; the last position means none."""
-    seen = np.zeros(size + 1, bool)
-    seen[chosen] = True  # -1 marks the last one
-    used = np.flatnonzero(seen[:-1])
-    position = np.full(size + 1, len(used), np.int32)
+def _used(codes: Array) -> tuple[Array, Array]:
+    """Return the distinct codes, and for every row the position among them."""
+    size = int(codes.max()) + 1  # of codes that are met early, a table that fits into the cache
+    seen = np.zeros(size, bool)
+    seen[codes] = True
+    used = np.flatnonzero(seen)
+    position = np.empty(size, np.int32)
     position[used] = np.arange(len(used), dtype=np.int32)
-    return used, position[chosen]
+    return used, position[codes]
+
+
+def nowhere(rows: int) -> Array:
+    """Return the codes of a column without values, which takes no memory."""
+    return np.broadcast_to(np.int32(-1), rows)
 
 
 def texts_of(kv: KeyValues, codes: Array) -> list[str]:
@@ -200,7 +238,9 @@ def texts_of(kv: KeyValues, codes: Array) -> list[str]:
     if not len(codes):
         return []
     texts = kv.texts_at(codes)
-    return [text if text is not None else _spell(kv, int(code)) for text, code in zip(texts, codes, strict=True)]
+    others = kv.take(np.asarray(codes)[[at for at, text in enumerate(texts) if text is None]])
+    spelt = (_spell(others, at) for at in range(len(others)))
+    return [next(spelt) if text is None else text for text in texts]
 
 
 def _spell(kv: KeyValues, code: int) -> str:
@@ -277,11 +317,15 @@ def text_hashes(column: Codes) -> Array:
     return np.asarray(found)[column.codes]
 
 
-def join(parts: Sequence[Codes], between: str = " ") -> Codes:
-    """Return the parts joined row by row; missing where the first part is missing, other missing parts are skipped."""
+def join(parts: Sequence[Codes], between: str = " ", *, within: Array | None = None) -> Codes:
+    """Return the parts joined row by row; missing where the first part is missing, other missing parts are skipped.
+
+    ``within``: only of these rows.
+    """
     if not parts[0].labels:
         return parts[0]
-    rows = np.flatnonzero(parts[0].codes >= 0)
+    is_present = parts[0].codes >= 0
+    rows = np.flatnonzero(is_present if within is None else is_present & within)
     key, size = np.zeros(len(rows), np.int64), 1
     for part in parts:
         key *= len(part.labels) + 1

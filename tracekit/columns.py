@@ -127,6 +127,12 @@ class KeyValues:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.key == self.keys.index(key))
 
+    def take(self, codes: Array) -> KeyValues:
+        """Return the table of the attributes with these codes, in this order."""
+        names = ("key", "type", "integer", "double", "origin", "namespace", "is_indexed")
+        taken: dict[str, Any] = {name: getattr(self, name)[codes] for name in names}
+        return replace(self, text=self.text.take(codes), **taken)
+
     def texts_at(self, codes: Array) -> list[str | None]:
         """Return the texts of the attributes with these codes, None where a value is not text."""
         found: list[str | None] = self.text.take(codes).to_pylist()
@@ -236,6 +242,17 @@ class TraceFacts:
 
 
 Table = TypeVar("Table", SpanColumns, EventColumns, LinkColumns, ResourceColumns, ScopeColumns, TraceFacts)
+
+
+def where(chosen: Array) -> Array | slice:
+    """Return the rows that are chosen, as a slice if all are: indexing with it copies nothing.
+
+    Examples
+    --------
+    >>> where(np.array([False, True])), where(np.array([True, True]))
+    (array([1]), slice(None, None, None))
+    """
+    return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
 
 def take(table: Table, rows: Array | slice) -> Table:

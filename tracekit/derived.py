@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit import schema, semconv
-from tracekit.attributes import Codes, KeyIndex, join, pick
+from tracekit.attributes import Codes, KeyIndex, Numbers, join, pick
 from tracekit.messages import message_spans
 from tracekit.name_templates import path_template, template
 from tracekit.schema import ErrorClass, Kind, Quality, Status
@@ -38,7 +38,7 @@ class Lookup:
     Examples
     --------
     >>> shop.codes("operation").labels
-    ['GET /cart', 'GET', 'GET /items', 'POST /pay', 'POST', 'POST /lock', 'POST /charge', 'SELECT entries']
+    ['GET /cart', 'GET /items', 'POST /pay', 'POST /lock', 'POST /charge', 'SELECT entries', 'GET', 'POST']
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -82,9 +82,14 @@ class Lookup:
         raise KeyError(column)
 
     @cached_property
+    def http_codes(self) -> Numbers:
+        """HTTP status code of every span, as codes."""
+        return self.by_key.number_codes_of(semconv.NUMBER_KEYS["http_response_status_code"])
+
+    @cached_property
     def http_status(self) -> tuple[Array, Array]:
         """HTTP status code of every span, and whether it has one."""
-        return self.by_key.numbers_of(semconv.NUMBER_KEYS["http_response_status_code"])
+        return self.http_codes.by_row()
 
     @cached_property
     def error_class(self) -> Array:
@@ -128,9 +133,7 @@ class Lookup:
 
     def any_of(self, *kinds: Kind) -> Array:
         """Return whether the span is of one of these kinds."""
-        wanted = np.zeros(len(schema.KINDS), bool)
-        wanted[list(kinds)] = True
-        return np.asarray(wanted[self.columns.spans.kind])
+        return np.asarray(np.any([self.columns.spans.kind == kind for kind in kinds], axis=0))
 
 
 def compact(codes: Array, texts: list[str]) -> Codes:
@@ -147,7 +150,7 @@ def _only(codes: Codes, rows: Array) -> Codes:
     """Return the codes where the mask is true, -1 elsewhere."""
     if not codes.labels:
         return codes
-    return Codes(np.where(rows, codes.codes, -1).astype(np.int32, copy=False), codes.labels)
+    return Codes(np.where(rows, codes.codes, np.int32(-1)), codes.labels)
 
 
 def _name(look: Lookup) -> Codes:
@@ -180,16 +183,16 @@ _OPERATION_SOURCES = (
 
 def _operations(look: Lookup) -> tuple[Codes, Array]:
     """Return the low-cardinality operation of every span, with IDs as ``{id}``, and its source attribute."""
-    route = _only(join([look.codes("http_request_method"), look.codes("http_route")]), look.any_of(Kind.SERVER))
-    route = _only(route, look.codes("http_route").codes >= 0)
+    routed = look.any_of(Kind.SERVER) & (look.codes("http_route").codes >= 0)
+    route = join([look.codes("http_request_method"), look.codes("http_route")], within=routed)
     found, source = pick(
         [
             look.by_key.codes_of(("aws.local.operation",)),
             route,
             look.codes("rpc_method"),
-            _only(
-                join([look.codes("db_operation_name"), look.codes("db_collection_name")]),
-                look.codes("db_system_name").codes >= 0,
+            join(
+                [look.codes("db_operation_name"), look.codes("db_collection_name")],
+                within=look.codes("db_system_name").codes >= 0,
             ),
             join([look.codes("messaging_operation_type"), look.codes("messaging_destination_name")]),
             look.by_key.codes_of(("aws.operation",)),
@@ -204,20 +207,24 @@ def _requested(look: Lookup) -> Codes:
     """Return method and path template of requests to servers whose span is named after the service, as in X-Ray."""
     rows = look.any_of(Kind.SERVER) & _equal(look.codes("name"), look.codes("service_name"))
     path = _renamed(look.by_key.codes_of(semconv.SPAN_KEYS["url_full"], within=rows), path_template)
-    return _only(join([look.codes("http_request_method"), path]), path.codes >= 0)
+    return join([look.codes("http_request_method"), path], within=path.codes >= 0)
 
 
 def _equal(first: Codes, second: Codes) -> Array:
     """Return whether both columns have the same text."""
     position = {label: code for code, label in enumerate(second.labels)}
-    joint = np.array([position.get(label, -2) for label in first.labels] + [-2])
+    joint = np.array([position.get(label, -2) for label in first.labels] + [-2], np.int32)
+    if (joint < 0).all():
+        return np.zeros(len(first.codes), bool)
     return np.asarray(joint[first.codes] == second.codes)
 
 
 def _renamed(codes: Codes, rename: Callable[[str], str]) -> Codes:
     """Return the column with renamed labels; a label renamed to empty text is missing."""
     labels: dict[str, int] = {}
-    texts = map(rename, codes.labels)
+    texts = list(map(rename, codes.labels))
+    if texts == codes.labels and "" not in texts:
+        return codes
     code = np.array([labels.setdefault(text, len(labels)) if text else -1 for text in texts] + [-1], np.int32)
     return Codes(code[codes.codes], list(labels))
 
@@ -333,22 +340,26 @@ def _error_class_codes(look: Lookup) -> Codes:
 
 def _error_class(look: Lookup) -> Array:
     """Return ``schema.ErrorClass`` of every span; throttle takes precedence over fault, fault over client."""
-    result = np.zeros(len(look.columns.spans), np.int8)
+    http = look.http_codes
+    result = _http_classes(http)[http.codes]
     grpc = look.by_key.codes_of(semconv.GRPC_KEYS)
     if grpc.labels:
         kinds = np.array([_grpc_class(label) for label in grpc.labels] + [ErrorClass.NONE], np.int8)
-        result = kinds[grpc.codes]
-    code, known = look.http_status
-    too_many, client_error, server_error = 429, 400, 500
-    result[known & (code >= client_error) & (code < server_error)] = ErrorClass.CLIENT
-    result[known & (code == too_many)] = ErrorClass.THROTTLE
-    result[known & (code >= server_error)] = ErrorClass.FAULT
+        result = np.where(result == ErrorClass.NONE, kinds[grpc.codes], result)
     for key, kind in (("error", ErrorClass.CLIENT), ("fault", ErrorClass.FAULT), ("throttle", ErrorClass.THROTTLE)):
         if f"aws.xray.{key}" in look.columns.kv.keys:
             result[look.truth((f"aws.xray.{key}",))] = kind
     failed = look.columns.spans.status_code == Status.ERROR
     result[failed & (result == ErrorClass.NONE)] = ErrorClass.UNSPECIFIED
     return result
+
+
+def _http_classes(status: Numbers) -> Array:
+    """Return the error class of each code of an HTTP status."""
+    code = np.where(status.known, status.values, 0)
+    too_many, client_error, server_error = code == 429, code >= 400, code >= 500  # noqa: PLR2004 - of HTTP
+    kinds = ErrorClass.FAULT, ErrorClass.THROTTLE, ErrorClass.CLIENT
+    return np.select((server_error, too_many, client_error), kinds, ErrorClass.NONE).astype(np.int8)
 
 
 def _grpc_class(label: str) -> ErrorClass:

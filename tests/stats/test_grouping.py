@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by
+from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by, sum_runs
 
 cells = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), max_size=30)
 
@@ -62,3 +62,10 @@ def test_keys_are_numbered_in_their_order_by_table_or_by_hash(size):
     codes, found = dense_codes(key, size)
     assert codes.tolist() == [2, 0, 2, 1]
     assert found.tolist() == [3, 50, size - 1]
+
+
+@given(st.lists(st.lists(st.integers(0, 1000), max_size=4), max_size=6))
+def test_sums_of_runs_are_those_of_groups(runs):
+    values = np.array([value for run in runs for value in run], np.float64)
+    counts = np.array([len(run) for run in runs], np.int64)
+    assert sum_runs(np.cumsum(counts) - counts, values).tolist() == [sum(run) for run in runs]

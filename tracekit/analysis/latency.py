@@ -15,6 +15,7 @@ import pandas as pd
 
 from tracekit.analysis.partials import check_names, over_parts
 from tracekit.arguments import check_traces
+from tracekit.columns import where
 from tracekit.findings import Shown
 from tracekit.grouping import columns_of, named
 from tracekit.readable_tables import as_html
@@ -145,16 +146,16 @@ def latency(
 
 def tabulate(traces: TraceSet, by: By, *, roots: bool = False) -> Aggregate:
     """Return the additive table behind ``latency`` for whole traces."""
-    rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
-    rows = rows[~traces.is_inferred[rows]]
+    is_counted = ~traces.is_inferred
+    rows = where(is_counted) if not roots else traces.forest.root_row[is_counted[traces.forest.root_row]]
+    trace, measured = traces.forest.trace[rows], traces.has_duration[rows]
     columns = {name: codes.take(rows) for name, codes in columns_of(traces, by).items()}
-    group, keys = group_codes({**columns, **class_column(traces, traces.forest.trace[rows])}, len(rows))
-    groups, measured = int(group.max(initial=-1)) + 1, traces.has_duration[rows]
+    group, keys = group_codes({**columns, **class_column(traces, trace)}, len(trace))
+    groups, kept = int(group.max(initial=-1)) + 1, where(measured)
     excluded = np.bincount(group[~measured], minlength=groups)
-    group, rows = group[measured], rows[measured]
-    trace, weights = traces.forest.trace[rows], traces.weights.value
-    sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
-    histogram = Histogram.of(group, traces.duration_ns[rows], weights[trace])
+    group, trace = group[kept], trace[kept]
+    sums = cluster_sums(group, trace, traces.is_error[rows][kept], traces.weights.value, groups)
+    histogram = Histogram.of(group, traces.duration_ns[rows][kept], traces.weights.at(trace))
     return Aggregate(keys, sums | {"excluded_count": excluded}, histogram)
 
 
@@ -214,6 +215,6 @@ def _histogram(total: Aggregate) -> pd.DataFrame:
     """Return one row per group and bucket."""
     cells = total.histogram
     low, high = bucket_edges(cells.bucket)
-    keys = {name: labels[cells.group] for name, labels in total.keys.items()}
+    keys = {name: pd.Series(labels).array.take(cells.group) for name, labels in total.keys.items()}
     numbers = {"bucket": cells.bucket, "bucket_low_ns": low, "bucket_high_ns": high, "weight_sum": cells.weight}
     return pd.DataFrame(keys | numbers)

@@ -206,6 +206,33 @@ def sum_by(group: Array, values: Array | float, groups: int) -> Array:
     return np.bincount(group, values, groups).astype(np.float64, copy=False)
 
 
+def sum_runs(starts: Array, values: Array) -> Array:
+    """Return the sum of the values of each group, where those of a group are next to each other.
+
+    Parameters
+    ----------
+    starts
+        The first value of each group, ascending; the last group ends with the values.
+    values
+        Numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, 0 for a group without values.
+
+    Examples
+    --------
+    >>> sum_runs(np.array([0, 2, 2]), np.array([1.0, 2.0, 4.0]))
+    array([3., 0., 4.])
+    """
+    found = np.zeros(len(starts))
+    has_values = np.diff(starts, append=len(values)) > 0
+    if has_values.any():
+        found[has_values] = np.add.reduceat(values, starts[has_values])
+    return found
+
+
 def distinct_by(group: Array, item: Array, groups: int) -> Array:
     """Return the number of distinct items of each group.
 

@@ -8,11 +8,11 @@ over clusters, so tables of whole clusters are additive.
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tracekit.stats.grouping import sum_by
+from tracekit.stats.grouping import sum_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,25 +169,30 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
     (2, 4.0, 1.0)
     """
     w_all = np.asarray(weights, np.float64)
-    clusters = max(len(w_all), 1)
-    key = (group.astype(np.uint64) * np.uint64(clusters) + cluster.astype(np.uint64)) << np.uint64(1)
-    key |= is_event.astype(np.uint64)
+    bits = len(w_all).bit_length()
+    small: Any = np.uint32 if groups << bits + 1 <= 1 << 32 else np.uint64
+    key = group.astype(small)
+    key <<= small(bits)
+    key |= cluster.astype(small)
+    key <<= small(1)
+    key |= is_event.astype(small)
     key.sort()
-    pair = key >> np.uint64(1)
+    pair = key >> small(1)
     first = np.flatnonzero(np.concatenate(([True], pair[1:] != pair[:-1]))) if len(pair) else np.zeros(0, np.int64)
     x = np.diff(np.append(first, len(pair))).astype(np.float64)
-    events = np.concatenate(([0], np.cumsum(key & np.uint64(1)))).astype(np.float64)
+    events = np.concatenate(([0], np.cumsum(key & small(1)))).astype(np.float64)
     y = np.diff(events[np.append(first, len(pair))])
-    owner, w = (pair[first] // np.uint64(clusters)).astype(np.int64), w_all[(pair[first] % np.uint64(clusters))]
+    owner, w = (pair[first] >> small(bits)).astype(np.int64), w_all[pair[first] & small((1 << bits) - 1)]
+    starts = np.searchsorted(owner, np.arange(groups))
     return {
         "cluster_count": np.bincount(owner, minlength=groups),
-        "trial_count": sum_by(owner, x, groups).astype(np.int64),
-        "trial_sum": sum_by(owner, w * x, groups),
-        "event_sum": sum_by(owner, w * y, groups),
-        "weight_square": sum_by(owner, w * w * x, groups),
-        "trial_square": sum_by(owner, (w * x) ** 2, groups),
-        "trial_event": sum_by(owner, w * w * x * y, groups),
-        "event_square": sum_by(owner, (w * y) ** 2, groups),
+        "trial_count": sum_runs(starts, x).astype(np.int64),
+        "trial_sum": sum_runs(starts, w * x),
+        "event_sum": sum_runs(starts, w * y),
+        "weight_square": sum_runs(starts, w * w * x),
+        "trial_square": sum_runs(starts, (w * x) ** 2),
+        "trial_event": sum_runs(starts, w * w * x * y),
+        "event_square": sum_runs(starts, (w * y) ** 2),
     }
 
 

@@ -95,6 +95,16 @@ class Weights:
         """
         return Weights(self.value[rows], self.source.take(rows), self.refusal)
 
+    def at(self, traces: Array) -> Array | float:
+        """Return the weight of the trace of each row, one number if that of all is 1.
+
+        Examples
+        --------
+        >>> Weights(np.array([4.0, 1.0]), Codes(np.array([0, 0]), ["given"])).at(np.array([1, 1, 0]))
+        array([1., 1., 4.])
+        """
+        return 1.0 if (self.value == 1).all() else self.value[traces]
+
     def scaled(self, factor: float) -> Weights:
         """Return the weights with the known ones multiplied.
 

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ import tracekit as tk
 from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.loading.store import by_key
+from tracekit.loading.store.part import PartFiles
 
 SMALL = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -25,9 +25,10 @@ def good(tmp_path_factory):
 
 
 @SMALL
-@given(sets(), st.integers(1, 5), st.integers(1, 7))
-def test_any_cuts_give_the_attributes_of_every_key(tmp_path, monkeypatch, traces, block, group):
+@given(sets(), st.integers(1, 5), st.integers(1, 7), st.integers(1, 4))
+def test_any_cuts_give_the_attributes_of_every_key(tmp_path, monkeypatch, traces, block, group, own):
     monkeypatch.setattr(by_key, "_BLOCK", block)
+    monkeypatch.setattr(by_key, "_OWN", own)
     monkeypatch.setattr(by_key, "_GROUP", group)
     monkeypatch.setattr(by_key, "_AT_ONCE", 2)
     path = traces.save(tmp_path / "a.parquet")
@@ -44,15 +45,28 @@ def test_any_cuts_give_the_attributes_of_every_key(tmp_path, monkeypatch, traces
     assert_identical(read(path), traces)
 
 
-def test_few_keys_are_few_row_groups(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("own", "most_times"), [(1, 1), (1_000_000, 5)])
+def test_of_a_few_keys_few_attributes_are_read(tmp_path, monkeypatch, own, most_times):
     monkeypatch.setattr(by_key, "_GROUP", 500)
+    monkeypatch.setattr(by_key, "_OWN", own)
     traces = tk.load_sample("checkout-regression")[0]
     path = traces.save(tmp_path / "a.parquet")
-    groups = pq.ParquetFile(path / "part-00000" / "attributes.parquet").metadata.num_row_groups
-    table = read(path).columns.attributes
-    table.stored_of(traces.columns.kv.keys.index("http.route"))
-    assert groups > 5
-    assert 1 <= len(table.in_file._runs) <= 2
+    read_counts = []
+    values_of = PartFiles.values_of
+
+    def counted(files, table, columns, groups):
+        read_counts.append(sum(files.sizes_of(table, groups)))
+        return values_of(files, table, columns, groups)
+
+    monkeypatch.setattr(PartFiles, "values_of", counted)
+    stored = read(path).lookup.by_key
+    for key in ("http.route", "http.request.method"):
+        wanted = [column.tolist() for column in traces.lookup.by_key.of(key)]
+        for _ in range(2):
+            assert [column.tolist() for column in stored.of(key)] == wanted
+        assert len(wanted[0]) <= sum(read_counts) <= most_times * len(wanted[0])
+        assert sum(read_counts) < len(traces.columns.attributes.codes) / 3
+        read_counts.clear()
 
 
 def test_a_window_and_a_trace_have_their_attributes(tmp_path, monkeypatch):

@@ -537,14 +537,18 @@ def test_attributes_by_key_and_by_row_agree_in_either_order_of_asking(tmp_path):
     assert by_key.columns.attributes.codes.tolist() == traces.columns.attributes.codes.tolist()
 
 
-def test_texts_of_few_attributes_are_read_by_row_group(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_tables.write_table, "__defaults__", (50, None))
+def test_values_of_few_attributes_are_read_by_row_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_tables, "_KV_GROUP", 50)
     traces = load_sample("checkout-regression")[0]
     kv, stored = traces.columns.kv, read(traces.save(tmp_path / "s.parquet")).columns.kv
     wanted = np.array([140, 3, 149, 7, 3])
     assert stored.texts_at(wanted) == kv.texts_at(wanted)
-    with pytest.raises(AttributeError):
-        object.__getattribute__(stored, "text")
+    some, same = stored.take(wanted), kv.take(wanted)
+    for name in ("key", "type", "integer", "double", "origin", "namespace", "is_indexed"):
+        assert getattr(some, name).tolist() == getattr(same, name).tolist()
+    assert some.keys == same.keys
+    assert len(some) == len(wanted)
+    assert not any(stored.has_read(name) for name in ("text", "integer", "type"))
     every = np.arange(len(kv))
     assert stored.texts_at(every) == kv.texts_at(every)
     assert stored.texts_at(wanted) == kv.texts_at(wanted)

@@ -1,6 +1,7 @@
 """Attributes by key: in a file, those of a block of rows are sorted by key, so that few keys are few bytes.
 
 Each has the row of its owner and its place among the attributes of that row, from which their order is restored.
+A frequent key has row groups of its own; the others share some.  (Earlier versions had all keys share them.)
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from tracekit.columns import Ragged
 
 if TYPE_CHECKING:
     from tracekit.columns import Array, KeyValues
+    from tracekit.errors import LoadError
     from tracekit.loading.store.part import PartFiles
 
 _BLOCK = 65_536  # rows whose attributes are sorted together: the least that a short window has to read
-_GROUP = 65_536  # attributes of a row group, if its block has as many
-_AT_ONCE = 8  # row groups that are brought into rows together
+_GROUP = 65_536  # attributes of a row group of several keys, if its block has as many
+_OWN = 4_096  # a key of a block with as many attributes has a row group of its own
+_AT_ONCE = 32  # row groups that are brought into rows together
 
 
 # -------------------------------------------------------------------- writing
@@ -60,10 +63,13 @@ def keyed(table: Ragged, kv: KeyValues) -> tuple[dict[str, Array], Array]:
 
 def _group_ends(keys: Array, before: int) -> list[int]:
     """Return where the row groups of a block end, each where its last key ends."""
-    changes = np.append(np.flatnonzero(keys[1:] != keys[:-1]) + 1, len(keys)) if len(keys) else np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)]).tolist()
     ends, done = [], 0
-    for end in changes.tolist():
-        if end - done >= _GROUP or end == len(keys):
+    for start, end in itertools.pairwise([*starts, len(keys)]):
+        is_own = end - start >= _OWN
+        if is_own and start > done:
+            ends.append(before + start)
+        if is_own or end - done >= _GROUP or end == len(keys):
             ends.append(before + end)
             done = end
     return ends
@@ -122,7 +128,8 @@ class InFile:
     def __init__(self, files: PartFiles, name: str, owner: str) -> None:
         self._files, self._name, self._owner = files, name, owner
         self.count = files.row_count(owner)
-        self._runs: dict[int, dict[int, tuple[Array, Array]]] = {}  # rows and codes by key, by row group
+        self._runs: dict[int, dict[int, tuple[Array, Array]]] = {}  # rows and codes by key, by row group of several
+        self._own: dict[int, tuple[Array, Array]] = {}  # likewise of keys that were asked for
 
     @cached_property
     def _limits(self) -> list[tuple[int, int, int]]:
@@ -131,11 +138,20 @@ class InFile:
 
     def of(self, key: int) -> tuple[Array, Array]:
         """Return owner rows in memory and codes of the attributes with a key."""
-        wanted = [number for number, low, high in self._limits if low <= key <= high]
-        self._read([number for number in wanted if number not in self._runs])
-        runs = [self._runs[number][key] for number in wanted if key in self._runs[number]]
-        empty = np.zeros(0, np.int32)
-        rows, codes = self._in_memory(*(np.concatenate([empty, *(run[at] for run in runs)]) for at in range(2)))
+        if key not in self._own:
+            wanted = [(number, low == high) for number, low, high in self._limits if low <= key <= high]
+            own, shared = ([number for number, is_own in wanted if is_own is kind] for kind in (True, False))
+            self._read([number for number in shared if number not in self._runs])
+            runs = [self._runs[number][key] for number in shared if key in self._runs[number]]
+            self._own[key] = _joined([*runs, *([self._alone(key, own)] if own else [])])
+        rows, codes = self._in_memory(*self._own[key])
+        return rows, codes
+
+    def _alone(self, key: int, numbers: list[int]) -> tuple[Array, Array]:
+        """Return rows and codes of the attributes of row groups of one key."""
+        rows, codes = self._columns(["row", "kv"], numbers)
+        if (self._files.key_of[codes] != key).any():
+            raise self._of_others()
         return rows, codes
 
     def _read(self, numbers: list[int]) -> None:
@@ -171,8 +187,12 @@ class InFile:
         """Return columns of row groups; LoadError if attributes are not of the keys that they are sorted by."""
         found = self._files.values_of(self._name, names, numbers)
         if "key" in names and (self._files.key_of[found[names.index("kv")]] != found[names.index("key")]).any():
-            raise self._files.broken(self._name, "the keys of the attributes", "others")
+            raise self._of_others()
         return found
+
+    def _of_others(self) -> LoadError:
+        """Return the LoadError for attributes that are not of the keys that they are sorted by."""
+        return self._files.broken(self._name, "the keys of the attributes", "others")
 
     def _in_memory(self, rows: Array, *columns: Array) -> list[Array]:
         """Return rows in memory, and columns, of the attributes whose rows are read."""
@@ -189,3 +209,11 @@ class InFile:
         """The row in memory of each row of the owner in the file, None if it is the same."""
         found = self._files.new_row(self._owner)
         return None if found is None else found.astype(np.int32)
+
+
+def _joined(runs: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Return rows and codes of several row groups."""
+    if len(runs) == 1:
+        return runs[0]
+    rows, codes = (np.concatenate([np.zeros(0, np.int32), *(run[at] for run in runs)]) for at in range(2))
+    return rows, codes

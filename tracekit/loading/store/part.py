@@ -9,24 +9,23 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from tracekit.attributes import Codes
-from tracekit.columns import (
-    Columns,
-    EventColumns,
-    KeyValues,
-    LinkColumns,
-    Ragged,
-    ResourceColumns,
-    ScopeColumns,
-    SpanColumns,
-    TraceFacts,
-)
+from tracekit.columns import Columns, Ragged, ResourceColumns, ScopeColumns, TraceFacts
 from tracekit.loading.store.by_key import InFile, StoredAttributes
 from tracekit.loading.store.layout import OWNED, impossible_codes
+from tracekit.loading.store.on_demand import (
+    StoredColumns,
+    StoredEvents,
+    StoredKeyValues,
+    StoredLinks,
+    StoredSpans,
+    on_demand,
+)
 from tracekit.loading.store.order import (
     Bounds,
     Chosen,
@@ -42,7 +41,6 @@ from tracekit.weights import Weights
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from tracekit.columns import Array
@@ -52,58 +50,8 @@ if TYPE_CHECKING:
 _IN_ORDER = {("events", "span_row"): "spans", ("links", "span_row"): "spans"}
 _IN_PARTS = {"events", "links", "attributes", "event_attributes", "link_attributes"}  # by row of another table
 _TEXTS = ("keys", "namespaces", "names", "texts", "weight_sources")
-
-
-def _first_use(table: Any, name: str) -> Any:
-    """Return a column that was not used before (``__getattr__`` is called for empty slots), and keep it."""
-    if name not in type(table).__dataclass_fields__:
-        raise AttributeError(f"{type(table).__name__!r} object has no attribute {name!r}")
-    value = table.read(name)
-    object.__setattr__(table, name, value)
-    return value
-
-
-class _Spans(SpanColumns):
-    __slots__ = ("read",)
-    __getattr__ = _first_use
-
-
-class _Events(EventColumns):
-    __slots__ = ("read",)
-    __getattr__ = _first_use
-
-
-class _Links(LinkColumns):
-    __slots__ = ("read",)
-    __getattr__ = _first_use
-
-
-class _KeyValues(KeyValues):
-    __slots__ = ("read", "some_texts")
-    __getattr__ = _first_use
-
-    def texts_at(self, codes: Array) -> list[str | None]:
-        """Return the texts of some attributes; those of all are read if most have to be."""
-        some = getattr(self, "some_texts", None)  # not of a copy with other texts
-        found: list[str | None] | None = some and some(codes)
-        return KeyValues.texts_at(self, codes) if found is None else found
-
-
-class _Columns(Columns):
-    __slots__ = ("read",)
-    __getattr__ = _first_use
-
-
-_Table = TypeVar("_Table")
-_ON_DEMAND: dict[str, Any] = {"spans": _Spans, "events": _Events, "links": _Links, "kv": _KeyValues}
+_ON_DEMAND: dict[str, Any] = {"spans": StoredSpans, "events": StoredEvents, "links": StoredLinks, "kv": StoredKeyValues}
 _AT_ONCE: dict[str, Any] = {"resources": ResourceColumns, "scopes": ScopeColumns, "facts": TraceFacts}
-
-
-def _on_demand(kind: type[_Table], read: Callable[[str], Any]) -> _Table:
-    """Return a table without columns that reads them."""
-    made = kind.__new__(kind)
-    object.__setattr__(made, "read", read)
-    return made
 
 
 class Reach(NamedTuple):
@@ -169,8 +117,7 @@ class PartFiles:
         self._ids: dict[str, Array] = {}
         self._orders: dict[str, Chosen] = {}
         self._new_rows: dict[str, Array | None] = {}
-        self._texts_of: dict[int, pa.LargeStringArray] = {}  # by row group of kv, of which not all are read
-        self._texts_of_all = False
+        self._some: dict[str, dict[int, pa.Array]] = {}  # columns of kv by row group, of which not all are read
         self._by_range = reach.by_range
         self._groups = self._groups_within(reach)
 
@@ -193,7 +140,7 @@ class PartFiles:
 
     def columns(self, frames: Mapping[str, Callable[[], Any]]) -> Columns:
         """Return the columns of the part, with sources, issues and notes that these calls return."""
-        return _on_demand(_Columns, lambda name: frames[name]() if name in frames else self._member(name))
+        return on_demand(StoredColumns, lambda name: frames[name]() if name in frames else self._member(name))
 
     def weights(self) -> Weights:
         """Return the weights of the part's traces."""
@@ -314,9 +261,9 @@ class PartFiles:
     def _member(self, name: str) -> Any:
         """Return a member of ``Columns``."""
         if name in _ON_DEMAND:
-            made = _on_demand(_ON_DEMAND[name], partial(self._column, name))
+            made = on_demand(_ON_DEMAND[name], partial(self._column, name))
             if name == "kv":
-                object.__setattr__(made, "some_texts", self._some_texts)
+                object.__setattr__(made, "read_some", partial(self._some_values, made))
             return made
         if name in _AT_ONCE:
             kind = _AT_ONCE[name]
@@ -325,14 +272,9 @@ class PartFiles:
 
     def _column(self, table: str, column: str) -> Any:
         """Return a column of a table that is read on demand."""
-        if table == "kv" and column in _TEXTS:
-            return self._texts(column)
-        if table == "kv" and column == "text":
-            self._texts_of_all = True
-            self._texts_of.clear()
-            return self._chunks("kv", "text").combine_chunks()
-        if table == "kv" and column == "key":
-            return self.key_of
+        if table == "kv":
+            self._some[column] = {}
+            return self._attribute_values(column)
         chosen = self.chosen(table)
         values = self._ids.pop(column) if table == "spans" and column in self._ids else self.values(table, column)
         found, new_row = chosen.of(values), self.new_row("spans") if column == "span_row" else None
@@ -342,24 +284,37 @@ class PartFiles:
         """Return an attribute table."""
         return StoredAttributes.stored(InFile(self, name, OWNED[name]))
 
-    def _some_texts(self, codes: Array) -> list[str | None] | None:
-        """Return the texts of some attributes, None if it is as cheap to read those of all."""
-        metadata = self._file("kv").metadata
-        ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
-        group = np.searchsorted(ends, codes, side="right")
-        wanted = np.unique(group).tolist()
-        if self._whole or self._texts_of_all or 2 * len({*wanted, *self._texts_of}) > len(ends):
-            return None
-        for one in wanted:
-            if one not in self._texts_of:
-                self._texts_of[one] = self._chunks("kv", "text", [one]).combine_chunks()
-        found: list[str | None] = [None] * len(codes)
-        for one in wanted:
-            at = np.flatnonzero(group == one)
-            texts = self._texts_of[one].take(codes[at] - (ends[one - 1] if one else 0)).to_pylist()
-            for place, text in zip(at.tolist(), texts, strict=True):
-                found[place] = text
-        return found
+    def _attribute_values(self, column: str) -> Any:
+        """Return a column of the distinct attributes."""
+        if column in _TEXTS:
+            return self._texts(column)
+        if column == "text":
+            return self._chunks("kv", "text").combine_chunks()
+        return self.key_of if column == "key" else self.values("kv", column)
+
+    @cached_property
+    def _kv_starts(self) -> Array:
+        """The first code of each row group of distinct attributes, and their number."""
+        return np.append(0, np.cumsum(self.sizes_of("kv", self.groups_read("kv"))))
+
+    def _some_values(self, kv: StoredKeyValues, codes: Array, column: str) -> Any:
+        """Return a column of some attributes: of their row groups, or of all if these are most."""
+        if column in _TEXTS:
+            return getattr(kv, column)
+        known = self._some.setdefault(column, {})
+        starts = self._kv_starts
+        group = np.searchsorted(starts, codes, side="right") - 1
+        wanted = np.unique(group)
+        if not len(wanted) or self._whole or 2 * len({*wanted.tolist(), *known}) >= len(starts) or kv.has_read(column):
+            values = getattr(kv, column)
+            return values.take(codes) if column == "text" else values[codes]
+        for one in wanted.tolist():
+            if one not in known:
+                known[one] = self._chunks("kv", column, [one]).combine_chunks()
+        chunks = [known[one] for one in wanted.tolist()]
+        before = np.append(0, np.cumsum([len(chunk) for chunk in chunks]))[np.searchsorted(wanted, group)]
+        found = pa.chunked_array(chunks).take(codes - starts[group] + before)
+        return found.combine_chunks() if column == "text" else self._numbers("kv", column, found)
 
     def _texts(self, name: str) -> list[str]:
         """Return a table of texts."""

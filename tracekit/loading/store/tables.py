@@ -49,8 +49,11 @@ if TYPE_CHECKING:
 VERSION = 5
 SPAN_GROUP = 16_384  # small, so that a short window or one trace is few groups of the spans
 _GROUP = 131_072
+_KV_GROUP = 16_384  # small, because the values of a few keys are few of all
 _WHOLE_BYTES = 65_536  # a file of this length is read at once also where only ranges of larger ones are
 _COUNTED = 16_384  # rows that are decoded at once to count their bytes
+_DIFFERENCES = {"key", "row", "place", "start_ns", "end_ns", "time_ns", "name", "kind", "resource"}
+"""Columns of numbers that are close to the ones before: their differences are read sooner than the numbers."""
 _TRAILER = 8  # the length of the footer, and the mark of Parquet
 
 _CODED: dict[str, Any] = {
@@ -82,7 +85,9 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP, ends: 
     """Write columns of equal length as a Parquet file, in row groups of so many rows, or those that end at these."""
     table = pa.table(columns).replace_schema_metadata({"tracekit_store": str(VERSION)})
     cuts = list(range(group, table.num_rows, group)) if ends is None else ends[:-1].tolist()
-    differences = {"key", "row", "place"} if "row" in columns else set()
+    differences = {
+        field.name for field in table.schema if field.name in _DIFFERENCES and pa.types.is_integer(field.type)
+    }
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -150,10 +155,10 @@ def _checked_table(path: Place, file: pq.ParquetFile, mark: FileMark, name: str)
     return file
 
 
-def _checked_bytes(path: Place, mark: FileMark) -> bytes:
-    """Return the bytes of a file if they are those that were written."""
+def _checked_bytes(path: Place, mark: FileMark) -> Any:
+    """Return the bytes of a file, as any buffer, if they are those that were written."""
     try:
-        data = path.read_bytes()
+        data = np.fromfile(path, np.uint8) if isinstance(path, Path) else path.read_bytes()  # numpy has larger pages
     except FileNotFoundError as error:
         raise broken(path, f"a file of {mark.bytes:,} bytes", "none") from error
     except OSError as error:
@@ -245,7 +250,7 @@ def write_part(folder: Path, columns: Columns, weights: Weights, begun: Array) -
             table, ends = keyed(_attributes(columns, name, order), kv)
         else:
             table = tables.pop(name) if name in tables else _ordered(columns, name, order)
-        marks[name] = write_table(folder / f"{name}.parquet", table, ends=ends)
+        marks[name] = write_table(folder / f"{name}.parquet", table, _KV_GROUP if name == "kv" else _GROUP, ends)
     return marks
 
 

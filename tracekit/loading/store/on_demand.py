@@ -1,0 +1,85 @@
+"""Tables of a part whose columns are read when they are first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tracekit.columns import Columns, EventColumns, KeyValues, LinkColumns, SpanColumns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.columns import Array
+
+Table = TypeVar("Table")
+
+
+def _first_use(table: Any, name: str) -> Any:
+    """Return a column that was not used before (``__getattr__`` is called for empty slots), and keep it."""
+    if name not in type(table).__dataclass_fields__:
+        raise AttributeError(f"{type(table).__name__!r} object has no attribute {name!r}")
+    value = table.read(name)
+    object.__setattr__(table, name, value)
+    return value
+
+
+class StoredSpans(SpanColumns):
+    """Spans of a part."""
+
+    __slots__ = ("read",)
+    __getattr__ = _first_use
+
+
+class StoredEvents(EventColumns):
+    """Events of a part."""
+
+    __slots__ = ("read",)
+    __getattr__ = _first_use
+
+
+class StoredLinks(LinkColumns):
+    """Links of a part."""
+
+    __slots__ = ("read",)
+    __getattr__ = _first_use
+
+
+class StoredKeyValues(KeyValues):
+    """Distinct attributes of a part; ``read_some`` reads a column of some of them."""
+
+    __slots__ = ("read", "read_some")
+    __getattr__ = _first_use
+
+    def has_read(self, name: str) -> bool:
+        """Return whether a column was used before."""
+        try:
+            object.__getattribute__(self, name)
+        except AttributeError:
+            return False
+        return True
+
+    def take(self, codes: Array) -> KeyValues:
+        """Return the table of some attributes, of which columns are read on first use, too."""
+        some = getattr(self, "read_some", None)  # not of a copy with other texts
+        return (
+            KeyValues.take(self, codes) if some is None else on_demand(StoredKeyValues, lambda name: some(codes, name))
+        )
+
+    def texts_at(self, codes: Array) -> list[str | None]:
+        """Return the texts of some attributes, None where a value is not text."""
+        found: list[str | None] = self.take(codes).text.to_pylist()
+        return found
+
+
+class StoredColumns(Columns):
+    """Columns of a part."""
+
+    __slots__ = ("read",)
+    __getattr__ = _first_use
+
+
+def on_demand(kind: type[Table], read: Callable[[str], Any]) -> Table:
+    """Return a table without columns that reads them."""
+    made = kind.__new__(kind)
+    object.__setattr__(made, "read", read)
+    return made
