@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
 from tracekit.analysis.what_differs import census, thresholds
+from tracekit.analysis.what_differs.values import values_by_trace
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
 
@@ -50,6 +51,19 @@ def test_a_selection_of_a_store(recordings, tmp_path, count, selection):
     alike(found, expected)
     for key in ("app.customer.tier", "operation", "service_version"):
         same(found.values(key), expected.values(key))
+
+
+def test_several_keys_are_read_together(recordings, tmp_path):
+    traces, keys = recordings[1].head(200), ["app.customer.tier", "operation", "service.version", "no.such.key"]
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    found = list(values_by_trace(store, keys))
+    assert rounds.count == 1
+    for own, one in zip(found, values_by_trace(traces, keys), strict=True):
+        assert (own.keys, own.texts) == (one.keys, one.texts)
+        assert own.value.tolist() == one.value.tolist()
+        assert own.trace.tolist() == one.trace.tolist()
+    assert [len(one.keys) > 0 for one in found] == [True, True, True, False]
 
 
 @pytest.mark.parametrize("count", [1, 7, 64])

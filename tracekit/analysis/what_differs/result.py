@@ -98,7 +98,7 @@ class Differences(Weighted, Shown):
         selection, baseline = self.source
         if selection.traces is not baseline.traces:
             raise ValueError("expected a selection within one set of traces, found two sets; compare .table instead")
-        found = value_shares(self.source, key)
+        (found,) = value_shares(self.source, [key])
         if not found.found.keys:
             raise ValueError(f"expected an attribute key, found {key!r}; traces.attributes['key'].unique() lists them")
         return found.table(confidence)

@@ -21,15 +21,16 @@ from tracekit.analysis.what_differs.membership import (
     values_of,
 )
 from tracekit.semconv import NUMBER_KEYS, RESOURCE_KEYS, SPAN_KEYS
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
+    from tracekit.analysis.what_differs.membership import Owned
     from tracekit.analysis.what_differs.selection import Side
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
-    from tracekit.traces import TraceSet
 
 _KEYS: Final = {"service_name": "service.name"} | {
     column: keys[0] for names in (SPAN_KEYS, NUMBER_KEYS, RESOURCE_KEYS) for column, keys in names.items()
@@ -83,61 +84,76 @@ class ValueShares(NamedTuple):
 
 
 class _Had(NamedTuple):
-    """The values of one key in some parts, by the ids of the traces."""
+    """The values of some keys in some parts, each with the traces that have it, by the ids of the traces."""
 
-    texts: tuple[str, ...]
-    value: Array
-    trace: Array
+    texts: tuple[tuple[str, ...], ...]
+    value: tuple[Array, ...]
+    trace: tuple[Array, ...]
     hi: Array
     lo: Array
 
     def with_(self, other: _Had) -> _Had:
         """Return the values of both."""
-        place = {text: at for at, text in enumerate(self.texts)}
-        number = np.array([place.setdefault(text, len(place)) for text in other.texts], np.int64)
-        return _Had(
-            tuple(place),
-            np.append(self.value, number[other.value]),
-            np.append(self.trace, other.trace + len(self.hi)),
-            np.append(self.hi, other.hi),
-            np.append(self.lo, other.lo),
-        )
+        texts, value, trace = [], [], []
+        for at, own in enumerate(self.texts):
+            place = {text: number for number, text in enumerate(own)}
+            number = np.array([place.setdefault(text, len(place)) for text in other.texts[at]], np.int64)
+            texts.append(tuple(place))
+            value.append(np.append(self.value[at], number[other.value[at]]))
+            trace.append(np.append(self.trace[at], other.trace[at] + len(self.hi)))
+        ids = np.append(self.hi, other.hi), np.append(self.lo, other.lo)
+        return _Had(tuple(texts), tuple(value), tuple(trace), *ids)
 
-    def membership(self, key: str) -> Membership:
-        """Return the values in the order of their texts, and the traces in the order of their ids."""
-        place, row = (np.empty(len(each), np.int64) for each in (self.texts, self.hi))
-        place[np.array(sorted(range(len(self.texts)), key=self.texts.__getitem__), np.int64)] = np.arange(len(place))
+    def memberships(self, keys: Sequence[str]) -> Iterator[Membership]:
+        """Yield the values of each key in the order of their texts, and the traces in the order of their ids."""
+        row = np.empty(len(self.hi), np.int64)
         row[np.lexsort((self.lo, self.hi))] = np.arange(len(row))
-        value, trace = place[self.value], row[self.trace]
-        order = np.lexsort((trace, value))
-        return Membership([key] * len(place), sorted(self.texts), value[order], trace[order])
+        for key, texts, own, traces in zip(keys, self.texts, self.value, self.trace, strict=True):
+            place = np.empty(len(texts), np.int64)
+            place[np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)] = np.arange(len(texts))
+            value, trace = place[own], row[traces]
+            order = np.lexsort((trace, value))
+            yield Membership([key] * len(texts), sorted(texts), value[order], trace[order])
 
 
-def value_shares(sides: tuple[Side, Side], key: str, on: On = None) -> ValueShares:
-    """Return which traces have which value of a key, or of the attribute of a column of ``spans``."""
-    return ValueShares(sides, values_by_trace(sides[0].traces, _KEYS.get(key, current(key)), on))
+def value_shares(sides: tuple[Side, Side], keys: Sequence[str], on: On = None) -> Iterator[ValueShares]:
+    """Return which traces have which value of each key, or of the attribute of a column of ``spans``."""
+    names = [_KEYS.get(key, current(key)) for key in keys]
+    return (ValueShares(sides, found) for found in values_by_trace(sides[0].traces, names, on))
 
 
-def values_by_trace(traces: TraceSet | Parts, key: str, on: On = None) -> Membership:
-    """Return which traces, in the order of their ids, have which value of a key."""
-    return over_parts(traces, partial(_had, key=key), _Had.with_, on=on).state.membership(key)
+def values_by_trace(traces: TraceSet | Parts, keys: Sequence[str], on: On = None) -> Iterator[Membership]:
+    """Return which traces, in the order of their ids, have which value of each key.
+
+    A store is read once for all of them; of traces in memory, each is looked up when it is asked for.
+    """
+    if isinstance(traces, TraceSet):
+        return (found for key in keys for found in _had(traces, (key,)).memberships([key]))
+    if not keys:
+        return iter(())
+    return over_parts(traces, partial(_had, keys=tuple(keys)), _Had.with_, on=on).state.memberships(keys)
 
 
-def _had(traces: TraceSet, key: str) -> _Had:
-    """Return the values of one key of a set."""
-    entries, kv = owned(traces), traces.columns.kv
-    wanted = has_key(kv, {key})
-    used = np.zeros(len(kv), bool)
+def _had(traces: TraceSet, keys: tuple[str, ...]) -> _Had:
+    """Return the values of some keys of a set."""
+    entries, spans, start = owned(traces), traces.columns.spans, traces.forest.starts[:-1]
+    used = np.zeros(len(traces.columns.kv), bool)
     for each in entries:
         used[each.code] = True
-    wanted &= used
+    found = [_having(traces, entries, used, key) for key in keys]
+    columns = zip(*((tuple(own.texts), own.value, own.trace) for own in found), strict=True)
+    return _Had(*columns, spans.trace_hi[start], spans.trace_lo[start])
+
+
+def _having(traces: TraceSet, entries: Sequence[Owned], used: Array, key: str) -> Membership:
+    """Return which traces have which value of one key, given which distinct attributes are used."""
+    kv = traces.columns.kv
+    wanted = has_key(kv, {key}) & used
     texts = values_of(kv, np.flatnonzero(wanted))
     names = list(texts)
     if key in DERIVED:
         names += [(key, label) for label in _used(derived_of(traces)[key])]
-    found = membership(traces, entries, wanted, in_order(names), texts)
-    spans, start = traces.columns.spans, traces.forest.starts[:-1]
-    return _Had(tuple(found.texts), found.value, found.trace, spans.trace_hi[start], spans.trace_lo[start])
+    return membership(traces, entries, wanted, in_order(names), texts)
 
 
 def _used(found: Codes) -> list[str]:

@@ -181,8 +181,9 @@ def has_contrast(band: Band) -> bool:
 def affected_by(band: Band) -> Affected:
     """Return who is affected, by the first key that says so."""
     differences = _differences(band)
-    for key in request_keys(differences)[:MOST_KEYS]:
-        now, before = (value_shares(sides, key) for sides in band.sides)
+    keys = request_keys(differences)[:MOST_KEYS]
+    both = (value_shares(sides, keys) for sides in band.sides)
+    for key, now, before in zip(keys, *both, strict=True):
         table = _compared(band, now, before)
         named = set(table.loc[table["is_affected"], "value"])
         masks = now.has_any(named), before.has_any(named)

@@ -82,8 +82,9 @@ def customers_of(side: Side, chosen: Array) -> Customers | None:
     if wanted < _FEWEST:
         return None
     gone = _removed(side)
-    for key, noun in _named(over_parts(side.traces, _used_keys, operator.or_).state | frozenset(gone)):
-        found = values_by_trace(side.traces, key)
+    named = list(_named(over_parts(side.traces, _used_keys, operator.or_).state | frozenset(gone)))
+    every = values_by_trace(side.traces, [key for key, _ in named])
+    for (key, noun), found in zip(named, every, strict=True):
         is_somebody = np.array([not _is_nobody(text) for text in found.texts], bool)
         seen = pd.DataFrame({"trace": found.trace, "value": found.value})
         seen = seen[chosen[found.trace] & is_somebody[found.value]] if len(seen) else seen

@@ -82,8 +82,8 @@ def _findings(group: _Group) -> list[Finding]:
     sides = sides_of(group.traces, group.selection)
     if not all(side.trace_count for side in sides):
         return []
-    for key in request_keys(what_differs(group.traces, group.selection, pairs=False))[:MOST_KEYS]:
-        shares = value_shares(sides, key)
+    keys = request_keys(what_differs(group.traces, group.selection, pairs=False))[:MOST_KEYS]
+    for key, shares in zip(keys, value_shares(sides, keys), strict=True):
         named = _named(shares)
         mask = shares.has_any(set(named))
         if named and not mask.all() and _part(sides, mask) >= _MOST:
