@@ -74,6 +74,7 @@ from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import STARTS, silence
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.quality.pii.leaks import privacy
+from tracekit.checks.quality.pii.search import FOUND
 from tracekit.checks.quality.propagation.breaks import propagation
 from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.checks.quality.propagation.retries import retried_roots
@@ -137,7 +138,6 @@ class Check(NamedTuple):
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _ORDER: Final = "it needs all traces in the order of their starts"
-_SEARCHED: Final = "it counts the distinct texts that were searched, and card numbers by chance among all of them"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
 
 PATTERNS: Final = (
@@ -234,7 +234,7 @@ CHECKS: Final = (
         reads=(SPANS, REUSED, SIDES),
     ),
     Check("cardinality", "quality", (), cardinality, by_parts=True, reads=(SPANS, VALUES)),
-    Check("pii", "quality", (), privacy, includes_late=True, whole=_SEARCHED),
+    Check("pii", "quality", (), privacy, includes_late=True, by_parts=True, reads=(SPANS, FOUND)),
     Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
     Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
