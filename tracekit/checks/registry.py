@@ -91,6 +91,7 @@ from tracekit.checks.sampling.late_traces import late_traces
 from tracekit.checks.sampling.observed_rate import observed_rate
 from tracekit.checks.sampling.pull_truncation import pull_truncation
 from tracekit.checks.sampling.reservoir_bias import reservoir_bias
+from tracekit.checks.sampling.root_ids import ROOT_IDS
 from tracekit.checks.sampling.tail_bias import SPAN_RATES, tail_bias
 from tracekit.checks.sampling.tail_truncation import tail_truncation
 from tracekit.checks.sampling.traffic_mix import traffic_mix
@@ -176,7 +177,7 @@ CHECKS: Final = (
     Check("improved", "changes", ("baseline",), improved, by_parts=True),
     Check("holds", "changes", ("baseline",), holds, by_parts=True),
     Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
-    Check("queries", "changes", ("baseline",), queries),
+    Check("queries", "changes", ("baseline",), queries, by_parts=True),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines, by_parts=True),
     Check("logs_of_store", "data", ("logs",), logs_of_store, by_parts=True),
     Check(
@@ -261,7 +262,7 @@ CHECKS: Final = (
     Check("paths.unseen", "sampling", (), unseen_paths, by_parts=True),
     Check("calibrate", "sampling", ("requests",), calibration, by_parts=True),
     Check("id.random", "sampling", (), id_randomness, by_parts=True),
-    Check("id.forensic", "sampling", (), id_forensics, whole="it needs the ids of all traces, sorted"),
+    Check("id.forensic", "sampling", (), id_forensics, by_parts=True, reads=(ROOT_IDS,)),
     Check("ingest.horizon", "sampling", ("received",), late_traces, whole=_JOINED),
 )
 """In the order in which they are run and shown."""
