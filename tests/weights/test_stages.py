@@ -16,7 +16,7 @@ from checks.sampling.simulators import (
 
 import tracekit as tk
 from tracekit.stats.second_reservoir import SECOND_NS, order_agreement
-from tracekit.weights.forensics import read_ids
+from tracekit.weights.forensics import SdkIds, read_ids
 from tracekit.weights.id_maps import ID_MAPS
 
 RNG = np.random.default_rng(70)
@@ -213,7 +213,7 @@ def test_two_samplers_in_the_ids_alone_give_no_weights():
 def test_the_recorded_language_determines_the_sampler(language, family, weighted):
     ids = thinned_ids(np.random.default_rng(9), 600, family, 0.1, 0.2)
     traces = traces_of(RNG, ids=ids, **{"resource.telemetry.sdk.language": language})
-    reading = read_ids(traces, np.arange(600))
+    reading = read_ids(SdkIds.of(traces), np.arange(600))
     assert reading.is_sampler == weighted
     assert reading.edges[0].name == family
     assert weighted or reading.doubt == "the recorded SDK samples differently"
@@ -223,10 +223,10 @@ def test_an_edge_at_a_power_of_two_needs_roots_of_the_same_sdk():
     rng = np.random.default_rng(10)
     ids = thinned_ids(rng, 500, "Java TraceIdRatio", 0.25, 0.3)
     sdk = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "java"}
-    assert read_ids(traces_of(rng, ids=ids, **sdk), np.arange(500)).is_sampler
+    assert read_ids(SdkIds.of(traces_of(rng, ids=ids, **sdk)), np.arange(500)).is_sampler
     mixed = sdk | {"resource.telemetry.sdk.version": np.where(np.arange(500) < 250, "1.1", "1.2")}
     for columns in ({}, mixed):
-        assert not read_ids(traces_of(rng, ids=ids, **columns), np.arange(500)).is_sampler
+        assert not read_ids(SdkIds.of(traces_of(rng, ids=ids, **columns)), np.arange(500)).is_sampler
 
 
 # ------------------------------------------------------------------ starts and the reservoir's rule

@@ -25,11 +25,11 @@ class QueryTexts(NamedTuple):
         One row per ``service_name``, ``operation``, ``statement`` (values as ``?``) and ``trace`` that has it:
         ``call_count``.
     recorded
-        One row per ``service_name``: share of its database spans that have a text.
+        One row per ``service_name``: its database spans (``span_count``), and those with a text (``text_count``).
     """
 
     calls: pd.DataFrame
-    recorded: pd.Series
+    recorded: pd.DataFrame
 
 
 def query_texts(traces: TraceSet) -> QueryTexts:
@@ -38,7 +38,8 @@ def query_texts(traces: TraceSet) -> QueryTexts:
     has_text = text.codes >= 0
     is_call = has_text | ((traces.codes("db_system_name").codes >= 0) & ~traces.is_inferred)
     service = traces.codes("service_name").series().astype(object)
-    share = pd.Series(has_text[is_call]).groupby(service[is_call].to_numpy(object)).mean()
+    texts = pd.Series(has_text[is_call]).groupby(service[is_call].to_numpy(object))
+    recorded = pd.DataFrame({"span_count": texts.size(), "text_count": texts.sum()}).astype(np.int64)
     rows = np.flatnonzero(has_text)
     frame = pd.DataFrame(
         {
@@ -50,4 +51,4 @@ def query_texts(traces: TraceSet) -> QueryTexts:
     )
     is_sql = frame["statement"].astype(bool) if len(frame) else np.zeros(0, bool)
     calls = frame[is_sql].groupby([*KEYS, "trace"], sort=True).size().rename("call_count").reset_index()
-    return QueryTexts(calls, share)
+    return QueryTexts(calls, recorded)

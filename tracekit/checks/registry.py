@@ -74,6 +74,7 @@ from tracekit.checks.quality.gaps.scan import gaps
 from tracekit.checks.quality.gaps.silence import STARTS, silence
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.quality.pii.leaks import privacy
+from tracekit.checks.quality.pii.search import FOUND
 from tracekit.checks.quality.propagation.breaks import propagation
 from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.checks.quality.propagation.retries import retried_roots
@@ -90,6 +91,7 @@ from tracekit.checks.sampling.late_traces import late_traces
 from tracekit.checks.sampling.observed_rate import observed_rate
 from tracekit.checks.sampling.pull_truncation import pull_truncation
 from tracekit.checks.sampling.reservoir_bias import reservoir_bias
+from tracekit.checks.sampling.root_ids import ROOT_IDS
 from tracekit.checks.sampling.tail_bias import SPAN_RATES, tail_bias
 from tracekit.checks.sampling.tail_truncation import tail_truncation
 from tracekit.checks.sampling.traffic_mix import traffic_mix
@@ -137,7 +139,6 @@ class Check(NamedTuple):
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
 _ORDER: Final = "it needs all traces in the order of their starts"
-_SEARCHED: Final = "it counts the distinct texts that were searched, and card numbers by chance among all of them"
 _JOINED: Final = "it joins the traces with other data, which is not done by parts"
 
 PATTERNS: Final = (
@@ -176,7 +177,7 @@ CHECKS: Final = (
     Check("improved", "changes", ("baseline",), improved, by_parts=True),
     Check("holds", "changes", ("baseline",), holds, by_parts=True),
     Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
-    Check("queries", "changes", ("baseline",), queries),
+    Check("queries", "changes", ("baseline",), queries, by_parts=True),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines, by_parts=True),
     Check("logs_of_store", "data", ("logs",), logs_of_store, by_parts=True),
     Check(
@@ -234,7 +235,7 @@ CHECKS: Final = (
         reads=(SPANS, REUSED, SIDES),
     ),
     Check("cardinality", "quality", (), cardinality, by_parts=True, reads=(SPANS, VALUES)),
-    Check("pii", "quality", (), privacy, includes_late=True, whole=_SEARCHED),
+    Check("pii", "quality", (), privacy, includes_late=True, by_parts=True, reads=(SPANS, FOUND)),
     Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
     Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
@@ -261,7 +262,7 @@ CHECKS: Final = (
     Check("paths.unseen", "sampling", (), unseen_paths, by_parts=True),
     Check("calibrate", "sampling", ("requests",), calibration, by_parts=True),
     Check("id.random", "sampling", (), id_randomness, by_parts=True),
-    Check("id.forensic", "sampling", (), id_forensics, whole="it needs the ids of all traces, sorted"),
+    Check("id.forensic", "sampling", (), id_forensics, by_parts=True, reads=(ROOT_IDS,)),
     Check("ingest.horizon", "sampling", ("received",), late_traces, whole=_JOINED),
 )
 """In the order in which they are run and shown."""

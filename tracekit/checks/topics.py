@@ -104,8 +104,8 @@ def quality(
     ----------
     traces
         Any traces; known sampling weights are used.  Of a store, the finding ``not_made`` names the checks that need
-        all traces at once.  The others find what they find in memory, but for keys with many values (``cardinality``),
-        and keep about 80 bytes for each call between clocks, and 50 for each trace and each unanswered call.
+        all traces at once.  The others find what they find in memory, but for keys with many values (``cardinality``,
+        ``pii``), and keep about 80 bytes for each call between clocks, and 50 for each trace and each unanswered call.
     requests
         Request counts from another source: ``count`` by ``time``, ``service``, ``route``, ``status``; see
         ``tk.read_requests``.

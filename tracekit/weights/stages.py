@@ -12,7 +12,7 @@ import numpy as np
 from tracekit.attributes import Codes
 from tracekit.stats.step_scan import step_scan
 from tracekit.text import ratio
-from tracekit.weights.id_edges import SURE, ids_of, sampler_edges, services_of_roots
+from tracekit.weights.id_edges import SURE, RootIds, ids_of, sampler_edges, services_of_roots
 from tracekit.weights.id_maps import ID_MAPS, SEEN_BITS, TAIL_SALT
 from tracekit.weights.known import MARKS, Weights
 from tracekit.weights.tail_policies import policy_weights
@@ -90,40 +90,39 @@ def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None 
     they are uniform. Edges at a power of two may result from the id format and are ignored.
     """
     kept = found.value > 0
-    for service, rows in services_of_roots(traces, _FEWEST):
+    ids = RootIds.of(traces)
+    for service, rows in services_of_roots(ids, _FEWEST):
         for kind in _KINDS:
             chosen = rows[(found.is_from(kind) & kept)[rows]]
-            if len(chosen) >= _FEWEST and (why := _contradiction(traces, chosen, kind, first[chosen], rules)):
+            if len(chosen) >= _FEWEST and (why := _contradiction(traces, ids, chosen, kind, first[chosen], rules)):
                 at = np.isin(np.arange(len(traces)), rows) & found.is_from(kind)
                 found = found.refused(at, f"{kind} says how {service} was sampled, and {why}")
     return found
 
 
-def _contradiction(traces: TraceSet, rows: Array, kind: str, first: Array, rules: Rules | None) -> str:
+def _contradiction(traces: TraceSet, ids: RootIds, rows: Array, kind: str, first: Array, rules: Rules | None) -> str:
     """Return how the ids contradict the source of their weights; empty if they agree."""
-    if kind == THRESHOLD_SOURCE and (wrong := _rejected(traces, rows, first)) > _STRANGERS:
+    if kind == THRESHOLD_SOURCE and (wrong := _rejected(traces, ids, rows, first)) > _STRANGERS:
         return f"{ratio(wrong)} of its ids are beyond the recorded thresholds; pass weights or rules"
     is_central = rules is not None and any(rule.quota or rule.is_shared for rule in rules.head)
-    for edge in sampler_edges(traces, rows):
+    for edge in sampler_edges(ids, rows):
         if edge.ends_with_a_bit:
             continue
-        if not _explained(traces, rows, edge, first, rules, collector=kind == _RULE and not is_central):
+        if not _explained(ids, rows, edge, first, rules, collector=kind == _RULE and not is_central):
             rate = f"{edge.name} at {ratio(edge.step.threshold)}"
             return f"its ids show another sampler or rate ({rate}); pass the rules of both"
     return ""
 
 
-def _rejected(traces: TraceSet, rows: Array, first: Array) -> float:
+def _rejected(traces: TraceSet, ids: RootIds, rows: Array, first: Array) -> float:
     """Return the fraction of traces with an id that their recorded threshold rejects."""
     state = traces.columns.spans.trace_state[traces.forest.root_row[rows]]
     by_id = np.isnan(by_text(state, traces.columns.texts, randomness))
-    above = ID_MAPS[_CONSISTENT](*ids_of(traces, rows)) * first > _MARGIN
+    above = ID_MAPS[_CONSISTENT](*ids_of(ids, rows)) * first > _MARGIN
     return float(above[by_id].mean()) if by_id.any() else 0.0
 
 
-def _explained(
-    traces: TraceSet, rows: Array, edge: Family, first: Array, rules: Rules | None, *, collector: bool
-) -> bool:
+def _explained(ids: RootIds, rows: Array, edge: Family, first: Array, rules: Rules | None, *, collector: bool) -> bool:
     """Return whether a recorded or declared sampler explains this edge."""
     drawn = [policy for policy in (rules.tail if rules is not None else ()) if policy.kind == "probabilistic"]
     rate = max((policy.probability for policy in drawn if policy.salt.encode() == TAIL_SALT), default=0.0)
@@ -132,7 +131,7 @@ def _explained(
     if edge.name.startswith(_COLLECTOR) and not collector:
         return False
     return any(
-        _is_even_by(ID_MAPS[name](*ids_of(traces, rows)) * first)
+        _is_even_by(ID_MAPS[name](*ids_of(ids, rows)) * first)
         for name, bits in SEEN_BITS.items()
         if bits == SEEN_BITS[edge.name]
     )

@@ -1,14 +1,22 @@
 """New statements: found where they are planted, and nowhere else."""
 
+import functools
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from investigation.worlds import quiet
 
 import tracekit as tk
+from tests.checks.findings_alike import close
+from tests.loading.store.split_stores import split
 from tracekit.analysis.query_texts import query_texts
 from tracekit.checks.case import Case
-from tracekit.checks.changes.queries import queries
+from tracekit.checks.changes.queries import per_request, queries
+from tracekit.checks.changes.statements import STATEMENTS, calls_by_trace
 from tracekit.name_templates import statement_template
 
 MS = 1_000_000
@@ -173,3 +181,39 @@ def test_what_leaves_has_the_same_statements():
 )  # fmt: skip
 def test_templates_of_statements(text, said):
     assert statement_template(text) == said
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_statements_of_parts_are_compared_as_in_memory(count, tmp_path):
+    """Half of each side has ten times the weight; a second service has no new statement."""
+    rng = np.random.default_rng(9)
+    sides = [
+        shop(rng, 120, lambda rng: [OLD] * int(rng.integers(1, 4))),
+        shop(rng, 120, lambda rng: [NEW] * 20 if rng.random() < 0.5 else [OLD] * 5, begin=10**15),
+    ]
+    before, now = (side.with_weights(np.where(np.arange(120) % 2, 1.0, 10.0)) for side in sides)
+    expected = found(before, now)
+    assert [one.headline[:4] for one in expected] == ["New ", "More"]
+    parts = [split(side, tmp_path / f"{at}.parquet", count, seed=at) for at, side in enumerate((before, now))]
+    close(found(*parts), expected)
+    cases = [Case(each) for each in (now, parts[1])]
+    row = dict(expected[0].values)
+    assert calls_by_trace(cases[1], row) == calls_by_trace(cases[0], row)
+    ids = set(now.trace_ids[:30])
+    often = query_texts(now).calls.query("call_count == 20 and trace < 30")["call_count"].sum() / 30
+    assert [per_request(case, row, ids) for case in cases] == [often] * 2
+    assert np.isnan(per_request(cases[0], row, set()))
+
+
+@settings(max_examples=15, deadline=None)
+@given(order=st.permutations(range(6)))
+def test_statements_add_up_in_any_order(order):
+    rng = np.random.default_rng(10)
+    traces = shop(rng, 30, planted, recorded=0.7).with_weights(np.arange(30) % 3 + 1.0)
+    states = [STATEMENTS.state(Case(traces.where(traces.forest.trace % 6 == at))) for at in range(6)]
+    merged = functools.reduce(STATEMENTS.merge, [states[at] for at in order])
+    for one, other in zip(pickle.loads(pickle.dumps(merged)), STATEMENTS.state(Case(traces)), strict=True):
+        if isinstance(other, float):
+            assert one == other
+        else:
+            pd.testing.assert_frame_equal(one, other)

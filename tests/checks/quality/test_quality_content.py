@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.checks.quality.pii.leaks import leaks_in_traffic
+from tracekit.checks.quality.pii.traffic import leaks_in_traffic, trace_sums
 from tracekit.redaction.patterns import DETECTORS, masked
 from tracekit.redaction.scan import blob, digit_runs, hits
 from tracekit.stats.thinned import thinned_count
@@ -587,6 +587,8 @@ def test_limits_of_leaks_hold_in_samples_of_two_rates():
         traces = TraceSet.from_spans(frame[["trace_id", "span_id", "name", "start_ns", "end_ns"]])
         by_id = pd.Series(1 / pi[kept], frame["trace_id"])
         order = pd.Series(leak[kept], frame["trace_id"]).reindex(traces.trace_ids).to_numpy()
-        found = leaks_in_traffic(traces.with_weights(by_id), np.flatnonzero(order))
+        weighted = traces.with_weights(by_id)
+        sums = (trace_sums(weighted, chosen) for chosen in (np.arange(len(weighted)), np.flatnonzero(order)))
+        found = leaks_in_traffic(*sums, weighted.weights.totals)
         covered += found.low <= 90 <= found.high
     assert covered >= binom.ppf(0.001, 300, 0.95)

@@ -1,6 +1,7 @@
 """Data quality of a store with a known fault: the findings in memory, from any number of parts."""
 
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from checks.quality.test_completeness import attempts, gateway_traces
 from checks.quality.test_completeness import gateway_and_partner as apart
 from checks.quality.test_gaps_orphans import shop
 from checks.quality.test_quality_collection import document, minutes_of
-from checks.quality.test_quality_content import functions, invocations
+from checks.quality.test_quality_content import cards, functions, invocations, leaking
 from checks.quality.test_quality_hostile_sets import SETS
+from checks.quality.test_quality_no_raw_value import SECRETS, leaky
 from checks.quality.worlds import EPOCH_NS, MS, SECOND, only, rpc, spans, trace_ids
 from checks.test_checks_of_stores import agree
 
@@ -19,6 +21,7 @@ from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 from tracekit.checks.case import Case
 from tracekit.checks.quality.distinct_values import VALUES
+from tracekit.checks.quality.pii.search import FOUND
 
 
 def cycle():
@@ -116,6 +119,20 @@ def growing_operation():
     return TraceSet.from_spans(frame)
 
 
+def private():
+    """Private values in every place, most of them in traces of several parts, with weights of two kinds."""
+    traces = leaky(300)
+    return traces.with_weights(np.where(np.arange(300) % 3 == 0, 8.0, 1.0))
+
+
+def numbered(genuine):
+    """A key with card numbers among random digits, some of them integers; another with the same digits in texts."""
+    values = cards(np.random.default_rng(5), 600, genuine)
+    frame = spans(600, **{"attributes.note": values, "attributes.path": [f"/v/{one}?n={one}" for one in values]})
+    frame["attributes.account"] = [int(one) for one in values]
+    return TraceSet.from_spans(frame)
+
+
 WORLDS = {
     "clocks that agree": (hosts, {"clock.offset": "ok", "clock.drift": "ok", "time.order": "ok"}),
     "an offset": (functools.partial(hosts, offset_ns=12 * MS), {"clock.offset": "warning", "time.order": "ok"}),
@@ -140,6 +157,11 @@ WORLDS = {
     "span names with ids": (ids_in_names, {"cardinality": "warning"}),
     "names of one operation": (growing_operation, {"cardinality": "warning"}),
     "few names": (lambda: TraceSet.from_spans(spans(1500)), {"cardinality": "ok"}),
+    "private values": (private, {"pii": "failed"}),
+    "leaks in a sample": (lambda: TraceSet.from_spans(leaking()).with_weights(20), {"pii": "warning"}),
+    "card numbers": (functools.partial(numbered, 0.4), {"pii": "failed"}),
+    "random digits": (functools.partial(numbered, 0.0), {"pii": "ok"}),
+    "nothing private": (lambda: TraceSet.from_spans(spans(400)).with_weights(20), {"pii": "ok"}),
     "failures": (functools.partial(attempts, again=False), {"propagation.retry": "ok"}),
 }
 
@@ -239,3 +261,32 @@ def test_many_distinct_values_are_counted_in_a_limited_state(tmp_path):
     assert row[["key", "status"]].tolist() == expected[["key", "status"]].tolist()
     state = VALUES.limit(VALUES.state(Case(traces, known={})))
     assert len(state.value) < 5_000
+
+
+def test_many_private_values_are_counted_in_a_limited_state(tmp_path):
+    """15,000 addresses and 9,000 numbers: hashes of a random share, the same in any number of parts."""
+    frame = spans(15_000)
+    frame["attributes.note"] = [f"jo{at}@example.org" for at in range(15_000)]
+    numbers = cards(np.random.default_rng(5), 9_000, 0.3)
+    frame["attributes.account"] = [numbers[at % 9_000] for at in range(15_000)]
+    traces = TraceSet.from_spans(frame)
+    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 7)]
+    one, seven = (tk.quality(store, checks=["pii"], on=1) for store in stores)
+    agree(one, seven)
+    expected = tk.quality(traces, checks=["pii"])[0].evidence.set_index("key")
+    found = seven[0].evidence.set_index("key")
+    exact = ["kind", "span_count", "example", "status", "trace_count"]
+    same(found[exact], expected[exact])
+    for name in ("value_count", "scanned_count"):
+        assert found.loc["note", name] == pytest.approx(15_000, rel=0.08)
+        assert found.loc["note", name] != 15_000, "the guard: a share of the values is kept"
+    for key, name in (("account", "value_count"), ("note", "scanned_count")):
+        assert found.loc[key, name] == pytest.approx(expected.loc[key, name], rel=0.08)
+    assert found.loc["account", "genuine_low"] < 0.3 < found.loc["account", "genuine_high"]
+    assert found.loc["account", "low"] < expected.loc["account", "low"] < expected.loc["account", "high"]
+    assert expected.loc["account", "high"] < found.loc["account", "high"]
+
+
+def test_a_state_has_no_private_value():
+    state = pickle.dumps(FOUND.limit(FOUND.state(Case(leaky(50), known={}))))
+    assert not [name for name, value in SECRETS.items() if value.encode() in state and name != "key"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.query_texts import KEYS, query_texts
+from tracekit.analysis.query_texts import KEYS
+from tracekit.checks.changes.statements import STATEMENTS, calls_by_trace
 from tracekit.checks.comparison import SURE, comparable_changes
 from tracekit.findings import Estimate, Finding
+from tracekit.stats.aggregates import steady
 from tracekit.stats.differences import weighted_absence_probability
 from tracekit.stats.tests import holm
 from tracekit.text import clean, count, mean_count, p_value, plural
@@ -17,10 +19,8 @@ from tracekit.text import clean, count, mean_count, p_value, plural
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from tracekit.analysis.query_texts import QueryTexts
     from tracekit.checks.case import Case
-    from tracekit.checks.comparison import Changes
-    from tracekit.traces import TraceSet
+    from tracekit.checks.changes.statements import Statements
 
 _RECORDED: Final = 0.99  # of the database spans of a service, on both sides: with fewer, a text may be new in the data
 _NAMED: Final = 3  # findings
@@ -33,60 +33,40 @@ _METHOD: Final = (
 )
 
 
-class NewQueries(NamedTuple):
-    """Statements that are new or more frequent, and their calls by trace.
-
-    Parameters
-    ----------
-    table
-        One row per ``service_name``, ``operation``, ``statement``: ``trace_count`` and ``call_count`` of the traces
-        that run it more often than any of the baseline does (``baseline_most``), ``p_value``; the surest first.
-    calls
-        ``QueryTexts.calls`` of the current traces.
-    """
-
-    table: pd.DataFrame
-    calls: pd.DataFrame
-
-
 def queries(case: Case) -> list[Finding]:
     """Return the statements that are new or more frequent than in the baseline, where that is significant."""
     found = case.result(new_queries)
     if found is None:
         return []
-    return [_finding(case, row) for row in found.table.head(_NAMED).to_dict("records")]
+    return [_finding(case, row) for row in found.head(_NAMED).to_dict("records")]
 
 
-def new_queries(case: Case) -> NewQueries | None:
-    """Return the statements that are new or more frequent than in the baseline; None without a comparable one."""
+def new_queries(case: Case) -> pd.DataFrame | None:
+    """Return the statements that are new or more frequent than in the baseline; None without a comparable one.
+
+    One row per ``service_name``, ``operation``, ``statement``: ``trace_count`` and ``call_count`` of the traces that
+    run it more often than any of the baseline does (``baseline_most``), ``p_value``; the surest first.
+    """
     changes = comparable_changes(case)
     if changes is None or case.baseline is None:
         return None
-    before, now = (one.result(_queries_of) for one in (case.baseline, case))
-    table = _more_often(changes, before, now)
-    return NewQueries(table[table["p_value"] <= SURE], now.calls)
+    table = _more_often(*(one.result(STATEMENTS) for one in (case.baseline, case)))
+    return table[table["p_value"] <= SURE]
 
 
-def _queries_of(case: Case) -> QueryTexts:
-    """Return the statements of one side."""
-    return query_texts(case.traces)
-
-
-def _more_often(changes: Changes, before: QueryTexts, now: QueryTexts) -> pd.DataFrame:
+def _more_often(before: Statements, now: Statements) -> pd.DataFrame:
     """Return every statement of services whose texts are recorded on both sides, with its p-value."""
-    known = [one.recorded[one.recorded >= _RECORDED].index for one in (before, now)]
+    known = [one.recorded[one.recorded_ratio >= _RECORDED].index for one in (before, now)]
     services = set(known[0]) & set(known[1])
     old, new = (one.calls[one.calls["service_name"].isin(services)] for one in (before, now))
     most = old.groupby(list(KEYS))["call_count"].max().rename("baseline_most")
     calls = new.merge(most.reset_index(), on=list(KEYS), how="left").fillna({"baseline_most": 0})
     beyond = calls[calls["call_count"] > calls["baseline_most"]]
-    weights, other = changes.now.traces.weights, changes.before.traces.weights
-    weight = weights.value[beyond["trace"].to_numpy(np.int64)]
-    rows = beyond.assign(weight=weight, square=weight**2).groupby(list(KEYS), sort=True)
-    table = rows.agg(trace_count=("trace", "size"), call_count=("call_count", "sum"), weight=("weight", "sum"),
+    rows = beyond.assign(call_count=beyond["call_count"] * beyond["trace_count"]).groupby(list(KEYS), sort=True)
+    table = rows.agg(trace_count=("trace_count", "sum"), call_count=("call_count", "sum"), weight=("weight", "sum"),
                      square=("square", "sum"), baseline_most=("baseline_most", "max")).reset_index()  # fmt: skip
     weight, square = (table[name].to_numpy(float) for name in ("weight", "square"))
-    p = weighted_absence_probability(weight, square, float(weights.value.sum()), other.n_at_lowest_rate)
+    p = steady(weighted_absence_probability(weight, square, now.weight_sum, before.n_at_lowest_rate))
     tried = len(pd.concat([old[list(KEYS)], new[list(KEYS)]]).drop_duplicates())
     table["p_value"] = holm(np.concatenate([p, np.ones(tried - len(p))]))[: len(p)]
     is_whole = np.array([not _is_cut(row, old) for row in table.to_dict("records")], bool)
@@ -102,12 +82,11 @@ def _is_cut(row: Mapping[Hashable, Any], old: pd.DataFrame) -> bool:
     return any(other.startswith(row["statement"]) or row["statement"].startswith(other) for other in same)
 
 
-def per_request(found: NewQueries, row: Mapping[Hashable, Any], traces: TraceSet, trace_ids: set[str]) -> float:
+def per_request(case: Case, row: Mapping[Hashable, Any], trace_ids: set[str]) -> float:
     """Return how often some requests run a statement on average; NaN without requests."""
-    mine = found.calls[(found.calls[list(KEYS)] == [row[key] for key in KEYS]).all(axis=1)]
-    ids = np.array(traces.trace_ids, object)[mine["trace"].to_numpy(np.int64)]
-    total = mine["call_count"].to_numpy(float)[[one in trace_ids for one in ids]].sum()
-    return float(total / len(trace_ids)) if trace_ids else float("nan")
+    calls = calls_by_trace(case, row)
+    total = sum(often for trace_id, often in calls.items() if trace_id in trace_ids)
+    return total / len(trace_ids) if trace_ids else float("nan")
 
 
 def statement_in_words(row: Mapping[Hashable, Any]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from tracekit.attributes import Codes, text_hashes, texts_of
 from tracekit.checks.merged import Merged
 from tracekit.schema import ValueType
+from tracekit.stats.distinct_counts import kept_values
 from tracekit.stats.grouping import dense_codes, group_codes, group_labels, sum_by
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 NAME, OPERATION = "span name", "operation from url.full"
 _OWNER: Final = ["key", "service_name"]
 _KEYS: Final = [*_OWNER, "operation"]
-_MOST_VALUES: Final = 4096  # of a key and service, with operations
-_BITS: Final = 64
 _SAMPLE: Final = 300
 _ID_KEY: Final = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECASE)
 
@@ -96,19 +95,8 @@ class Values:
         owner = self.owner
         level = np.zeros(int(owner.max(initial=-1)) + 1, np.int64)
         np.maximum.at(level, owner, self.level)
-        mine = owner[self.group]
-        kept = self.value <= _largest(level)[mine]
-        many = np.bincount(mine[kept], minlength=len(level))
-        for one in np.flatnonzero(many > _MOST_VALUES):
-            beyond = int(np.partition(self.value[kept & (mine == one)], _MOST_VALUES)[_MOST_VALUES])
-            level[one] = _BITS + 1 - beyond.bit_length()
-        kept = self.value <= _largest(level)[mine]
+        kept, level = kept_values(owner[self.group], self.value, level)
         return replace(self, group=self.group[kept], value=self.value[kept], times=self.times[kept], level=level[owner])
-
-
-def _largest(level: Array) -> Array:
-    """Return the largest hash that is kept at each level."""
-    return np.array([2 ** (_BITS - one) - 1 for one in level.tolist()], np.uint64)
 
 
 def uses(case: Case) -> list[Use]:

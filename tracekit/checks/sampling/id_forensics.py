@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
+from tracekit.checks.sampling.root_ids import ROOT_IDS
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
 from tracekit.text import count, ratio, ratio_range, round_ratio
 from tracekit.weights.forensics import read_ids
 from tracekit.weights.id_edges import FEWEST, group_families, services_of_roots
-from tracekit.weights.known import TRACE_IDS
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.checks.sampling.root_ids import KnownIds
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
     from tracekit.stats.step_scan import Part, Step
@@ -37,17 +38,23 @@ def id_forensics(case: Case) -> list[Finding]:
     times, counters), so a sampler is reported only if the IDs below the edge are uniform (``weights.id_edges``) and IDs
     beyond it occur, or if rules or the trace state declare the rate.  Assumes one threshold per service at a time:
     time slices are joined if one edge explains them (``stats.step_slices``), so that an adaptive rate appears as
-    several.  Source: the samplers' sources; the method is our own; measured false reports below 1%.
+    several.  Of a store, at most 65,536 traces of a service are tested, chosen by a hash of their ids; the assumptions
+    say how many.  Source: the samplers' sources; the method is our own; measured false reports below 1%.
     """
-    groups = services_of_roots(case.traces)
+    known = case.result(ROOT_IDS)
+    groups = services_of_roots(known.ids)
     if not groups:
         return [not_assessable(CHECK, "Trace-ID-based sampling", f"{FEWEST} traces that start in one service")]
-    return [_one(case, service, rows) for service, rows in groups]
+    found = [_one(case, known, service, rows) for service, rows in groups]
+    return [
+        replace(one, assumptions=(*one.assumptions, *known.sampled(service)))
+        for one, (service, _) in zip(found, groups, strict=True)
+    ]
 
 
-def _one(case: Case, service: str, rows: Array) -> Finding:
+def _one(case: Case, known: KnownIds, service: str, rows: Array) -> Finding:
     """Return the finding on one service."""
-    found, reading = group_families(case.traces, rows), read_ids(case.traces, rows)
+    found, reading = group_families(known.ids, rows), read_ids(known.ids, rows)
     table = _rows(service, [(family.name, family.step, len(rows)) for family in found])
     table["q_bh"] = [family.q for family in found]
     if not reading.edges:
@@ -57,21 +64,20 @@ def _one(case: Case, service: str, rows: Array) -> Finding:
         )
         return finding(CHECK, "measured", text, table, is_critical=False)
     best = reading.edges[0]
-    if reading.doubt and not _is_declared(case, rows, service, best):
+    if reading.doubt and not _is_declared(case, known, rows, service, best):
         return _doubtful(service, reading, table)
     if len(reading.parts) > 1:
-        return _rate_changed(case, service, best, reading.parts)
+        return _rate_changed(case, known, service, best, reading.parts)
     return _detected(case, service, best, table)
 
 
-def _is_declared(case: Case, rows: Array, service: str, best: Family) -> bool:
+def _is_declared(case: Case, known: KnownIds, rows: Array, service: str, best: Family) -> bool:
     """Return whether rules, or weights from other sources than IDs, confirm the rate of this service."""
     if _configured(case, service) is not None:
         return True
     least, most = best.step.low / _NEARLY, best.step.high * _NEARLY
-    sources, own = case.traces.weights.source.take(rows), case.probability[rows]
-    by_ids = np.array([label.startswith(TRACE_IDS) for label in sources.labels] + [True])[sources.codes]
-    return bool((~by_ids & (own >= least) & (own <= most)).mean() > 1 / 2)
+    own = known.probability[rows]
+    return bool((~known.is_by_ids[rows] & (own >= least) & (own <= most)).mean() > 1 / 2)
 
 
 def _doubtful(service: str, reading: Reading, table: pd.DataFrame) -> Finding:
@@ -93,10 +99,10 @@ def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _rate_changed(case: Case, service: str, best: Family, parts: list[Part]) -> Finding:
+def _rate_changed(case: Case, known: KnownIds, service: str, best: Family, parts: list[Part]) -> Finding:
     """Return the finding on a rate that changed over time."""
     table = _rows(service, [(best.name, part.step, len(part.at)) for part in parts])
-    start = case.start_ns
+    start = known.ids.start_ns
     table["first_time"] = pd.to_datetime([start[part.at].min() for part in parts], utc=True)
     table["last_time"] = pd.to_datetime([start[part.at].max() for part in parts], utc=True)
     rates = [f"{ratio(s.threshold)} ({ratio_range(s.low, s.high)}; n = {count(len(at))})" for at, s in parts[:_SHOWN]]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tracekit.analysis.partials import in_memory
 from tracekit.checks.changes.queries import new_queries, per_request, statement_in_words
 from tracekit.text import mean_count, number
 
@@ -32,15 +31,14 @@ def query_of(made: Made, found: Cause) -> Query | None:
     new = made.case.result(new_queries) if made.first("queries") is not None else None
     if new is None or found.row is None:
         return None
-    table = new.table
-    mine = table[table["service_name"] == found.row["service_name"]]
+    mine = new[new["service_name"] == found.row["service_name"]]
     if mine.empty:
         return None
     is_there = mine["operation"] == found.row["operation"]  # otherwise a statement that the slower operation runs
     order = mine.assign(is_there=is_there).sort_values(["is_there", "call_count"], ascending=False, kind="stable")
     row = order.iloc[0].to_dict()
     ids = _affected(made)
-    mean = per_request(new, row, made.case.traces, ids) if ids else 0.0
+    mean = per_request(made.case, row, ids) if ids else 0.0
     whose = "affected request"
     if not mean > 0:
         mean, whose = row["call_count"] / row["trace_count"], "request that runs it"
@@ -59,4 +57,4 @@ def _affected(made: Made) -> set[str]:
         return set()
     named = made.affected(band)
     chosen = band.sides[0][0].chosen if named is None else band.sides[0][0].chosen & named.now
-    return set(np.array(in_memory(band.now).trace_ids, object)[chosen].tolist())
+    return set(band.roots[0].ids(np.flatnonzero(chosen)))

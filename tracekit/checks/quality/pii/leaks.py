@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.checks.quality.duplicates import SPANS
+from tracekit.checks.quality.pii.search import (
+    CARD,
+    CARD_OR_RUN,
+    FOUND,
+    LOGGED,
+    RUNS,
+    SEARCHED,
+    VALID_RUNS,
+    found_in_lines,
+    no_traces,
+)
+from tracekit.checks.quality.pii.traffic import leaks_in_traffic
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.redaction.patterns import DETECTORS, is_pii, masked
-from tracekit.redaction.scan import Blob, Hit, blob, blob_of, digit_runs, hits
-from tracekit.schema import ValueType
-from tracekit.stats.intervals import wilson
-from tracekit.stats.mover import weight_classes
+from tracekit.stats.intervals import normal_quantile, wilson
 from tracekit.stats.tests import false_discovery
-from tracekit.stats.thinned import thinned_count
 from tracekit.text import count, interval, ratio, ratio_range, round_ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tracekit.checks.case import Case
-    from tracekit.columns import Array
+    from tracekit.checks.quality.pii.search import Found
     from tracekit.findings import Finding
-    from tracekit.traces import TraceSet
 
 CHECK = "pii"
-_CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
-_LEAST_CARD = 10**12
-_LOGGED = "log message"
+_BY_CHANCE, _FALSE = 0.1, 0.01
 _COLUMNS = ["key", "kind", "value_count", "scanned_count", "span_count", "low", "high", "example", "status"]
-_GENUINE = ["genuine_ratio", "genuine_low", "genuine_high"]
-_TRAFFIC = ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
+_COLUMNS += ["genuine_ratio", "genuine_low", "genuine_high"]
+_COLUMNS += ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
+_PLACE = "place"
 
 
 def privacy(case: Case) -> list[Finding]:
@@ -47,19 +56,23 @@ def privacy(case: Case) -> list[Finding]:
     with exact limits (``leaks_in_traffic``).  Of a value only the first and last two characters are shown.  Not
     detected: names, free text, encoded or compressed data.
 
+    Counts are exact, but of a store with more than 4,096 distinct values of a key: of these a random share is kept (as
+    hashes), so that ``value_count`` and ``scanned_count`` have a standard error of about 2%, which ``low`` and ``high``
+    include; the genuine share of cards is that of the digit runs that are kept.
+
     Source: ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
     """
-    spans = case.traces.columns.spans
-    if not len(spans):
+    if not case.result(SPANS):
         return [not_assessable(CHECK, "PII or secrets", "spans")]
-    rows, scanned = _attributes(case)
-    more, names = _names(case)
-    logged, messages = _messages(case)
-    evidence = pd.DataFrame([*rows, *more, *logged], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
-    evidence = evidence.sort_values(
-        ["status", "span_count"], ascending=[True, False], ignore_index=True, key=_by_severity
-    )
-    total = scanned + names + messages
+    found = [case.result(FOUND)]
+    if case.logs is not None:
+        found.append(found_in_lines(case.logs.lines, case.logs.traces))
+    rows = [row for one in found for row in _rows(one, case.confidence)]
+    evidence = pd.DataFrame(rows, columns=[*_COLUMNS, _PLACE])
+    by = ["status", "span_count", "key", "kind"]
+    evidence = evidence.sort_values(by, ascending=[True, False, True, True], ignore_index=True, key=_by_severity)
+    total = sum(int(one.distinct.count[one.distinct.keys["kind"] == SEARCHED].sum()) for one in found)
+    places = evidence.pop(_PLACE)
     leaks = evidence[evidence["status"] != "ok"]
     if not len(leaks):
         most = 1 - (1 - case.confidence) ** (1 / max(total, 1))  # about 3 / n
@@ -67,7 +80,7 @@ def privacy(case: Case) -> list[Finding]:
             f"No PII or secrets detected in {count(total)} distinct values of attributes, span names and messages "
             f"({round_ratio(case.confidence)} upper bound: {ratio(most)} of such values"
         )
-        none = leaks_in_traffic(case.traces, np.zeros(0, np.int64), confidence=case.confidence)
+        none = leaks_in_traffic(found[0].whole, no_traces(), found[0].totals, confidence=case.confidence)
         text += ")." if np.isnan(none.high) else f", {count(none.high)} requests of all traffic)."
         estimate = Estimate(0.0, "ratio", 0.0, most, total)
         return [finding(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
@@ -75,18 +88,19 @@ def privacy(case: Case) -> list[Finding]:
     others = sorted(set(leaks["key"]) - {top["key"]})
     also = f" Also affected: {', '.join(f'`{key}`' for key in others[:5])}." if others else ""
     share = f"{case.ci} {ratio_range(top['low'], top['high'])}"
-    places = "lines" if top["key"] == _LOGGED else "spans"
+    unit = "lines" if top["key"] == LOGGED else "spans"
     text = (
         f"PII or secrets in `{top['key']}` ({top['kind']}): {count(top['value_count'])} of "
         f"{count(top['scanned_count'])} distinct values ({share}), such as {top['example']}, in "
-        f"{count(top['span_count'])} {places}{_genuine(top)}{_in_traffic(top)}.{also}"
+        f"{count(top['span_count'])} {unit}{_genuine(top)}{_in_traffic(top)}.{also}"
     )
     estimate = Estimate(
         top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
     )
     remedy = "Drop or mask the key in the SDK or collector, revoke secrets, delete what is stored; share no raw export."
     statuses: list[Status] = leaks["status"].tolist()
-    where = case.exemplars(_exemplar_traces(case, str(top["key"])))
+    first = places[evidence["status"] != "ok"].iloc[0]
+    where = next(one.examples[first][1] for one in found if first in one.examples)
     return [
         finding(
             CHECK,
@@ -109,74 +123,50 @@ def _by_severity(column: pd.Series) -> pd.Series:
     return column.map({"failed": 0, "warning": 1, "ok": 2}) if column.name == "status" else column
 
 
-def _attributes(case: Case) -> tuple[list[list[Any]], int]:
-    """Return one row per key and kind, and the number of distinct values scanned."""
-    columns = case.traces.columns
-    kv = columns.kv
-    owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
-    use = sum((np.bincount(owner.codes, minlength=len(kv)) for owner in owners), np.zeros(len(kv), np.int64))
-    of_resources = np.bincount(columns.spans.resource, minlength=len(columns.resources))
-    weight = of_resources[columns.resource_attributes.owners()]
-    use = use + np.bincount(columns.resource_attributes.codes, weight, minlength=len(kv)).astype(np.int64)
-    used = np.flatnonzero(use > 0)
-    integers = used[(kv.type[used] == ValueType.INT) & (kv.integer[used] >= _LEAST_CARD)]
-    text = blob_of(kv.text)
-    scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
-    found = [hit for hit in hits(text) if use[hit.row]]
-    spelt = blob([str(int(value)) for value in kv.integer[integers]])
-    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, case.confidence)
-    leaking = np.zeros(len(kv), bool)
-    leaking[[hit.row for hit in found + cards]] = True
-    uses = uses_of(case.traces, leaking)
-    return _rows(case, found + cards, kv.key, kv.keys, use, scanned, uses, genuine), len(used)
+def _rows(found: Found, confidence: float) -> Iterator[list[Any]]:
+    """Yield one row per key and kind of PII, and where it is."""
+    sizes = dict(zip(found.places, found.distinct.count.tolist(), strict=True))
+    errors = dict(zip(found.places, found.distinct.error.tolist(), strict=True))
+    uses = dict(zip(found.places, found.distinct.use_count.tolist(), strict=True))
+    cards = _cards(found, confidence)
+    for at in found.places:
+        place, key, kind = at
+        genuine = cards.get((place, key), (np.nan, np.nan, np.nan))
+        is_named = not np.isnan(genuine[0])
+        if kind in {SEARCHED, RUNS, VALID_RUNS} or kind == (CARD if is_named else CARD_OR_RUN):
+            continue
+        kind = CARD if kind == CARD_OR_RUN else kind
+        many, whole = sizes[at], (place, key, SEARCHED)
+        n = max(sizes[whole], many)
+        low, high = _limits(many / n, n, float(np.hypot(errors[at], errors[whole])), confidence)
+        leaks = leaks_in_traffic(found.whole, found.traffic_of(at), found.totals, confidence=confidence)
+        share = genuine if kind == CARD else (np.nan, np.nan, np.nan)
+        example = found.examples[at][0]
+        yield [_name(key), kind, many, n, uses[at], low, high, example, _status(kind), *share, *leaks, at]
 
 
-def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, confidence: float) -> tuple[list[Hit], Array]:
-    """Return the digit runs of keys with significantly many card numbers, and the genuine share by key with limits."""
-    keys = int(key.max(initial=-1)) + 1
-    runs = [digit_runs(text) for text, _ in parts]
-    owner = np.concatenate([rows[run.row] for run, (_, rows) in zip(runs, parts, strict=True)])
-    like = np.concatenate([run.is_card_like for run in runs]) & (use[owner] > 0)
-    valid = np.concatenate([run.is_valid for run in runs]) & like
-    n, k = np.bincount(key[owner[like]], minlength=keys), np.bincount(key[owner[valid]], minlength=keys)
-    named = false_discovery(np.where(n > 0, stats.binom.sf(k - 1, np.maximum(n, 1), _BY_CHANCE), np.nan)) <= _FALSE
-    shares = np.array([k / np.maximum(n, 1), *wilson(k / np.maximum(n, 1), np.maximum(n, 1), confidence=confidence)])
-    genuine = np.clip((shares - _BY_CHANCE) / (1 - _BY_CHANCE), 0, 1)
-    source = np.repeat(np.arange(len(runs)), [len(run.row) for run in runs])
-    begin = np.concatenate([run.begin for run in runs])
-    length = np.concatenate([run.length for run in runs])
-    found = [
-        Hit(int(owner[at]), _CARD, bytes(parts[source[at]][0].data[begin[at] : begin[at] + length[at]]).decode())
-        for at in np.flatnonzero(valid & named[key[owner]])
-    ]
-    return found, np.where(named, genuine, np.nan).T
+def _limits(share: float, n: int, error: float, confidence: float) -> tuple[float, float]:
+    """Return the limits of a share of n values, of which the numbers have a relative standard error."""
+    low, high = (float(limit) for limit in wilson(share, n, confidence=confidence))
+    apart = 1 + normal_quantile(confidence) * error
+    return low / apart, min(high * apart, 1.0)
 
 
-def _rows(
-    case: Case,
-    found: list[Hit],
-    key: Array,
-    keys: list[str],
-    use: Array,
-    scanned: Array,
-    uses: tuple[Array, Array],
-    genuine: Array | None = None,
-) -> list[list[Any]]:
-    """Return one row per key and kind of PII."""
-    grouped: dict[tuple[int, str], list[Hit]] = {}
-    for hit in found:
-        grouped.setdefault((int(key[hit.row]), hit.kind), []).append(hit)
-    rows = []
-    for (at, kind), group in grouped.items():
-        values = {hit.row for hit in group}
-        n = max(int(scanned[at]), len(values))
-        low, high = (float(limit) for limit in wilson(len(values) / n, n, confidence=case.confidence))
-        spans = int(use[list(values)].sum())
-        share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
-        example = masked(group[0].match)
-        leaks = leaks_in_traffic(case.traces, uses[1][np.isin(uses[0], list(values))], confidence=case.confidence)
-        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share, *leaks])
-    return rows
+def _cards(found: Found, confidence: float) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """Return the genuine share of digit runs with limits, of the keys with significantly many card numbers."""
+    distinct = found.distinct
+    number = {at: one for one, at in enumerate(found.places)}
+    keys = [(place, key) for place, key, kind in found.places if kind == RUNS]
+    n, k = np.zeros((2, len(keys)), np.int64)
+    for at, key in enumerate(keys):
+        runs = distinct.value[distinct.group == number[*key, RUNS]]
+        valid = number.get((*key, VALID_RUNS))
+        n[at] = len(runs)
+        k[at] = 0 if valid is None else np.isin(runs, distinct.value[distinct.group == valid]).sum()
+    named = false_discovery(stats.binom.sf(k - 1, n, _BY_CHANCE)) <= _FALSE
+    shares = np.array([k / n, *wilson(k / n, n, confidence=confidence)])
+    genuine = np.clip((shares - _BY_CHANCE) / (1 - _BY_CHANCE), 0, 1).T.tolist()
+    return {key: tuple(one) for key, one, is_named in zip(keys, genuine, named, strict=True) if is_named}
 
 
 def _genuine(row: pd.Series) -> str:
@@ -205,105 +195,3 @@ def _status(kind: str) -> Status:
     if kind == "private address":
         return "ok"
     return "failed" if DETECTORS[kind].is_secret else "warning"
-
-
-def _names(case: Case) -> tuple[list[list[Any]], int]:
-    """Return one row per kind found in names and status messages, and the number of texts scanned."""
-    columns = case.traces.columns
-    rows, total = [], 0
-    trace = case.traces.forest.trace
-    for key, texts, codes, own in (
-        ("span name", columns.names, columns.spans.name, trace),
-        ("status message", columns.texts, columns.spans.status_message, trace),
-        ("event name", columns.texts, columns.events.name, trace[columns.events.span_row]),
-    ):
-        use = np.bincount(codes[codes >= 0], minlength=len(texts))
-        looked = np.flatnonzero(use)
-        total += len(looked)
-        found = hits(blob([texts[at] for at in looked]))
-        zero = np.zeros(len(looked), np.int64)
-        uses = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
-        rows += _rows(case, found, zero, [key], use[looked], np.array([len(looked)]), uses)
-    return rows, total
-
-
-def _messages(case: Case) -> tuple[list[list[Any]], int]:
-    """Return one row per kind found in log messages, with the number of lines, and the number of messages scanned."""
-    if case.logs is None:
-        return [], 0
-    lines = case.logs.lines
-    codes, texts = pd.factorize(lines["message"].to_numpy(object))
-    own = lines["trace_id"].cat.codes.to_numpy(np.int64)
-    found, joined = hits(blob([str(text) for text in texts])), own >= 0
-    zero, scanned = np.zeros(len(texts), np.int64), np.array([len(texts)])
-    uses = codes[joined], own[joined]
-    return _rows(case, found, zero, [_LOGGED], np.bincount(codes, minlength=len(texts)), scanned, uses), len(texts)
-
-
-def _exemplar_traces(case: Case, key: str) -> Array:
-    """Return traces of spans with a key."""
-    rows, _ = case.traces.lookup.by_key.of(key)
-    return np.asarray(case.traces.forest.trace[rows[:5]])
-
-
-class Leaks(NamedTuple):
-    """Number of leaking traces, and the estimate for all traffic with limits; NaN where weights are unknown."""
-
-    trace_count: int
-    value: float
-    low: float
-    high: float
-
-
-def leaks_in_traffic(traces: TraceSet, leaking: Array, *, confidence: float = 0.95) -> Leaks:
-    """Return the estimated number of leaking requests in all traffic.
-
-    Per class of weights (half powers of two) the exact limits of a thinned count (S04), at most the weight of the
-    class; over classes ``low = value - sqrt(sum (value_c - low_c)^2)`` and likewise above (MOVER).  A class without a
-    recorded leak still adds its upper limit.  Assumes that sampling is independent of leaks and between traces.
-    Source: Zou and Donner 2008.
-    """
-    leaks = np.zeros(len(traces), bool)
-    leaks[leaking] = True
-    weights = traces.weights
-    base = weights.value > 0
-    if not base.any() or not weights.known.all() or weights.is_one_kind:
-        return Leaks(int(leaks.sum()), np.nan, np.nan, np.nan)
-    pi, event = np.minimum(weights.probability[base], 1.0), leaks[base]
-    group = weight_classes(1 / pi)[0]
-    traffic, value = np.bincount(group, 1 / pi), np.bincount(group, event / pi)
-    count, size = np.bincount(group, event).astype(np.int64), np.bincount(group)
-    with np.errstate(invalid="ignore"):
-        share = np.clip(np.where(count > 0, count / value, size / traffic), 0, 1)
-    limits = [thinned_count(int(n), float(p), confidence=confidence) for n, p in zip(count, share, strict=True)]
-    low, high = np.array(limits, np.float64).T
-    high = np.maximum(np.minimum(high, traffic), value)
-    total, below, above = value.sum(), np.minimum(low, value) - value, high - value
-    return Leaks(
-        int(leaks.sum()),
-        float(total),
-        float(total - np.sqrt(np.square(below).sum())),
-        float(total + np.sqrt(np.square(above).sum())),
-    )
-
-
-def uses_of(traces: TraceSet, values: Array) -> tuple[Array, Array]:
-    """Return every use of some attribute values: row in the table of values, and trace."""
-    columns, trace = traces.columns, traces.forest.trace
-    found = []
-    for owned, span in (
-        (columns.attributes, np.arange(len(trace))),
-        (columns.event_attributes, columns.events.span_row),
-        (columns.link_attributes, columns.links.span_row),
-    ):
-        at = np.flatnonzero(values[owned.codes])
-        found.append((owned.codes[at], trace[span[np.searchsorted(owned.offsets, at, "right") - 1]]))
-    on_resource = columns.resource_attributes
-    if len(at := np.flatnonzero(values[on_resource.codes])):
-        span = np.argsort(columns.spans.resource, kind="stable")
-        own, ordered = on_resource.owners()[at], columns.spans.resource[span]
-        first, last = (np.searchsorted(ordered, own, side) for side in ("left", "right"))
-        count = last - first
-        rows = span[np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)]
-        found.append((np.repeat(on_resource.codes[at], count), trace[rows]))
-    return np.concatenate([value for value, _ in found]), np.concatenate([own for _, own in found])
