@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +65,17 @@ class ProfileSamples:
 
     def __len__(self) -> int:
         return len(self.weight)
+
+    def take(self, rows: Array) -> ProfileSamples:
+        r"""Return some of the samples.
+
+        Examples
+        --------
+        >>> len(tk.read_profile(b"span_id=b2;main;work 3\nspan_id=b3;main;work 1").take(np.array([1])))
+        1
+        """
+        each = ("span_id", "root_id", "trace_hi", "trace_lo", "weight", "stack")
+        return replace(self, **{name: getattr(self, name)[rows] for name in each})
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -160,6 +160,26 @@ def plan_sampling(
     )
 
 
+def monthly_usd(trace_count: float, span_ns: float, usd_per_million: float) -> float:
+    """Return what traces that were recorded within some time cost per month, in USD.
+
+    Parameters
+    ----------
+    trace_count
+        Number of traces.
+    span_ns
+        Time from the first to the last of them, in ns.
+    usd_per_million
+        Price per million recorded traces.
+
+    Examples
+    --------
+    >>> monthly_usd(1_000, 24 * 3.6e12, 5.0)
+    0.15
+    """
+    return trace_count * usd_per_million / 1e6 * _MONTH_NS / span_ns
+
+
 def _is_several(rules: Any) -> bool:
     """Return whether this is a mapping of names to sets of rules rather than one configuration."""
     keys = {"SamplingRuleRecords", "SamplingRule", "FixedRate", "processors", "policies", "default_strategy", "version"}
@@ -216,7 +236,7 @@ def _plan(
             if share > 0
             else 0.0
         )
-    cost = sums["kept_count"] * price / 1e6 * _MONTH_NS / facts.span_ns
+    cost = monthly_usd(sums["kept_count"], facts.span_ns, price)
     unmatched = float(facts.weight[number < 0].sum())
     return {"plan": name, **sums, "cost_usd": cost, "unmatched_count": unmatched, "capture_ratio": captured}
 
@@ -231,7 +251,7 @@ def _rows(name: str, facts: Requests, number: Array, chance: Array, rules: Rules
             continue
         sums = _sums(facts, chosen, chance)
         about = {"rate": rule.rate, "quota": rule.quota} if rule else {"rate": 0.0, "quota": 0}
-        cost = sums["kept_count"] * price / 1e6 * _MONTH_NS / facts.span_ns
+        cost = monthly_usd(sums["kept_count"], facts.span_ns, price)
         called = rule.name if rule else _UNMATCHED
         rows.append({"plan": name, "rule": called, **about, "trace_count": len(chosen), **sums, "cost_usd": cost})
     return rows

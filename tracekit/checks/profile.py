@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.analysis.critical_path.stored import StoredPaths
+from tracekit.analysis.partials import check_on, on_side
 from tracekit.analysis.profile.compare import compared
 from tracekit.analysis.profile.compute import profile_of
 from tracekit.arguments import check_traces
@@ -14,35 +16,40 @@ from tracekit.profile_samples import ProfileSamples
 
 if TYPE_CHECKING:
     from tracekit.analysis.profile.result import Profile, ProfileComparison
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
-
-@overload
-def profile(traces: TraceSet | CriticalPath, source: Any, *, baseline: None = None) -> Profile: ...
+    Side = TraceSet | Parts | CriticalPath | StoredPaths
 
 
 @overload
-def profile(
-    traces: TraceSet | CriticalPath, source: Any, *, baseline: tuple[TraceSet | CriticalPath, Any]
-) -> ProfileComparison: ...
+def profile(traces: Side, source: Any, *, baseline: None = None, on: On = None) -> Profile: ...
+
+
+@overload
+def profile(traces: Side, source: Any, *, baseline: tuple[Side, Any], on: On = None) -> ProfileComparison: ...
 
 
 def profile(
-    traces: TraceSet | CriticalPath,
+    traces: Side,
     source: Any,
     *,
-    baseline: tuple[TraceSet | CriticalPath, Any] | None = None,
+    baseline: tuple[Side, Any] | None = None,
+    on: On = None,
 ) -> Profile | ProfileComparison:
     r"""Return the critical path by function: what the code did in the time that requests waited for it.
 
     Parameters
     ----------
     traces
-        The traces, or their critical path with other options; not modified.
+        The traces, or their critical path with other options; not modified.  A store is read part by part, twice and
+        for clock skew.
     source
         The profiles: a result of ``read_profile``, or any source of it, such as a path.
     baseline
         Traces and profiles of a baseline to compare with.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -55,7 +62,8 @@ def profile(
     LoadError
         The source is not a profile.
     ValueError
-        There are no requests to compare, or the samples of both sides measure different things.
+        There are no requests to compare, the samples of both sides measure different things, or ``on`` without a
+        store.
 
     Notes
     -----
@@ -81,18 +89,26 @@ def profile(
     True
     """
     if baseline is None:
-        return profile_of(_path(traces), _samples(source))
+        check_on(on, _source(traces))
+        return profile_of(_path(traces, on), _samples(source))
     if not isinstance(baseline, tuple) or len(baseline) != 2:  # noqa: PLR2004 - traces and samples
         raise TypeError(f"expected baseline=(traces, profiles), found {type(baseline).__name__}")
-    return compared(profile(*baseline), profile(traces, source))
+    check_on(on, _source(traces), _source(baseline[0]))
+    before, now = (_path(side, on) for side in (baseline[0], traces))
+    return compared(profile_of(before, _samples(baseline[1])), profile_of(now, _samples(source)))
 
 
-def _path(traces: TraceSet | CriticalPath) -> CriticalPath:
+def _path(traces: Side, on: On) -> CriticalPath | StoredPaths:
     """Return the critical path of traces."""
-    if isinstance(traces, CriticalPath):
+    if isinstance(traces, CriticalPath | StoredPaths):
         return traces
-    check_traces(traces, "profile")
-    return critical_path(traces)
+    check_traces(traces, "profile", stores=True)
+    return critical_path(traces, on=on_side(traces, on))
+
+
+def _source(side: Side) -> TraceSet | Parts:
+    """Return the traces of a side."""
+    return side.source if isinstance(side, CriticalPath | StoredPaths) else side
 
 
 def _samples(source: Any) -> ProfileSamples:

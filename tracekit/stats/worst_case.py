@@ -71,6 +71,10 @@ class Figure:
         The known values, float64, ascending.
     share
         Of the quantile, such as 0.99; None for the mean.
+    often
+        How many requests have each known value; None: one.
+    total
+        Exact sum of the known values, if they are rounded; None: theirs.
 
     Examples
     --------
@@ -81,11 +85,47 @@ class Figure:
 
     known: Array
     share: float | None = None
+    often: Array | None = None
+    total: float | None = None
 
     @cached_property
-    def _sum(self) -> float:
-        """Sum of the known values."""
-        return float(self.known.sum())
+    def _reached(self) -> Array:
+        """Known requests with each value or a smaller one."""
+        return np.arange(1, len(self.known) + 1) if self.often is None else np.cumsum(self.often)
+
+    @property
+    def count(self) -> int:
+        """Number of known requests.
+
+        Examples
+        --------
+        >>> Figure(np.array([1.0, 2.0]), often=np.array([3, 1])).count
+        4
+        """
+        return int(self._reached[-1]) if len(self.known) else 0
+
+    @cached_property
+    def sum(self) -> float:
+        """Sum of the values of known requests.
+
+        Examples
+        --------
+        >>> Figure(np.array([1.0, 2.0]), often=np.array([3, 1])).sum
+        5.0
+        """
+        if self.total is not None:
+            return self.total
+        return float(self.known.sum() if self.often is None else self.known @ self.often)
+
+    def ranked(self, rank: Array) -> Array:
+        """Return the value of known requests by their rank, from 0.
+
+        Examples
+        --------
+        >>> Figure(np.array([1.0, 2.0]), often=np.array([3, 1])).ranked(np.array([2, 3])).tolist()
+        [1.0, 2.0]
+        """
+        return np.asarray(self.known[np.searchsorted(self._reached, rank, "right")])
 
     def at(self, masses: Masses, factor: float = 1.0) -> float:
         """Return the figure if the hidden values are these.
@@ -107,22 +147,23 @@ class Figure:
         >>> Figure(np.array([0.0, 1.0])).at(Masses.of([(1.0, 2, 0)]))
         0.75
         """
-        total = factor * len(self.known) + float(masses.size.sum())
+        total = factor * self.count + float(masses.size.sum())
         if total <= 0:
             return math.nan
         if self.share is None:
-            return (factor * self._sum + float(masses.value @ masses.size)) / total
+            return (factor * self.sum + float(masses.value @ masses.size)) / total
         return self._quantile(masses, factor, self.share * total * (1 - _ROUNDING))
 
     def _quantile(self, masses: Masses, factor: float, target: float) -> float:
         """Return the smallest value with ``target`` requests at or below it."""
         order = np.argsort(masses.value, kind="stable")
         value, below = masses.value[order], np.cumsum(masses.size[order])
-        reached = factor * np.searchsorted(self.known, value, "right") + below
+        known_below = np.append(0, self._reached)[np.searchsorted(self.known, value, "right")]
+        reached = factor * known_below + below
         first = int(np.searchsorted(reached, target, "left"))
         before = float(below[first - 1]) if first else 0.0
         place = max(math.ceil((target - before) / factor) - 1, 0)
-        known = float(self.known[place]) if place < len(self.known) else math.inf
+        known = float(self.ranked(np.array([place]))[0]) if place < self.count else math.inf
         return min(known, float(value[first])) if first < len(value) else known
 
     def worst(self, fixed: Masses, optional: Masses, *, highest: bool) -> Masses:

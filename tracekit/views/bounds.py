@@ -121,5 +121,5 @@ def _add_recorded(figure: Chart, result: Bounds, scale: float) -> None:
 def _cells(result: Bounds, rows: list[_Bar]) -> list[tuple[str, ...]]:
     """Return the rows of the table."""
     words = result.claim.range_words
-    first = (_RECORDED, count(len(result.rows)), result.claim.words(result.value), NO_FIGURE)
+    first = (_RECORDED, count(result.request_count), result.claim.words(result.value), NO_FIGURE)
     return [first, *((row.label, count(row.requests), words(row.low, row.high), cell(ratio, row.part)) for row in rows)]

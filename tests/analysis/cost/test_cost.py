@@ -245,10 +245,20 @@ def test_the_first_read_of_a_store_is_the_miss_also_with_equal_times(tmp_path, s
     assert expected["saved_usd"].item() == pytest.approx(820 - 1 - 2)
 
 
-def test_plans_and_a_series_are_refused_for_a_store(tmp_path):
+@pytest.mark.parametrize(("count", "weights"), [(1, None), (7, "mixed"), (64, "mixed")])
+def test_a_store_has_the_plans_of_the_whole(tmp_path, count, weights):
+    during = tk.load_sample("checkout-regression")[1].head(400)
+    if weights:
+        during = during.with_weights(np.random.default_rng(1).choice([1.0, 4.0, 20.0], len(during)))
+    store = split(during, tmp_path / "a.parquet", count, seed=count)
+    plans = {"half": 0.5, "all": 1.0}
+    found, expected = (tk.cost(each, [BANK], plans=plans).plans for each in (store, during))
+    same(found, expected)
+    assert (found["kept_error_ratio"] > 0).all()
+
+
+def test_a_series_is_refused_for_a_store(tmp_path):
     store = split(requests([1, 2]), tmp_path / "a.parquet", 2)
-    with pytest.raises(ValueError, match=r"expected no plans for a store, found half; use store\.sample"):
-        tk.cost(store, [BANK], plans={"half": 0.5})
     with pytest.raises(ValueError, match="expected names to group a store by, found a Series"):
         tk.cost(store, [BANK], by=pd.Series([1]))
     nobody = tk.cost(store.where("service_name == 'nobody'"), [BANK])

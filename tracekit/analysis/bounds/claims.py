@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+
 from tracekit.findings import Finding
 from tracekit.text import clean, duration, interval, ratio, round_duration, round_ratio
 
@@ -81,6 +83,12 @@ class Claim:
     def is_time(self) -> bool:
         """Whether the figure is a time in ns, and not a ratio."""
         return self.metric in {"quantile", "mean"}
+
+    @property
+    def edges(self) -> Array:
+        """The values, ascending, that a duration in ns must not cross when it is rounded: what is asked about it."""
+        ends = (self.value - self.half, self.value, self.value + self.half) if self.is_time else (self.limit_ns,)
+        return np.unique([end for end in ends if end is not None and not math.isnan(end)])
 
     @property
     def subject(self) -> str:

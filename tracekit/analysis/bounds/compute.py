@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 
 from tracekit.analysis.bounds.claims import claim_of
 from tracekit.analysis.bounds.hidden import Hidden, strata
-from tracekit.analysis.bounds.limits import check_longest, limits_of
-from tracekit.analysis.bounds.recorded import recorded
+from tracekit.analysis.bounds.limits import limits_of
 from tracekit.analysis.bounds.result import Bounds
-from tracekit.analysis.bounds.unseen import FAILED, STATUS, unseen
-from tracekit.arguments import check_traces
-from tracekit.stats.worst_case import Figure, Masses
+from tracekit.analysis.bounds.sums import RequestSums, RequestSumsOf
+from tracekit.analysis.bounds.unseen import STATUS, unseen
+from tracekit.analysis.partials import over_parts
+from tracekit.arguments import check_traces, is_store
+from tracekit.stats.worst_case import Masses
 from tracekit.text import clean, count, plural
 from tracekit.weights.counts import read_counts
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.bounds.limits import Limits
-    from tracekit.analysis.bounds.recorded import Recorded
     from tracekit.analysis.bounds.unseen import Unseen
-    from tracekit.columns import Array
     from tracekit.findings import Finding
+    from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
+    from tracekit.weights.known import WeightTotals
 
 _UNKNOWN: Final = (
     "the number of requests is unknown; pass requests= (request counts, see tk.read_requests), or "
@@ -36,7 +36,7 @@ _UNKNOWN: Final = (
 
 
 def bounds(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     claim: str | Finding,
     *,
     requests: pd.DataFrame | Sequence[pd.DataFrame] | None = None,
@@ -44,13 +44,14 @@ def bounds(
     always_recorded: str | Sequence[str] = (),
     only_5xx_failed: bool = False,
     ends_last: bool = False,
+    on: On = None,
 ) -> Bounds:
     """Return bounds of a figure of all requests whatever was lost, and what would decide a claim about it.
 
     Parameters
     ----------
     traces
-        Traces; one request each.
+        Traces, or a store of them; one request each.
     claim
         ``p99 of POST /checkout < 1.5 s``, ``mean < 200 ms``, ``error rate of POST /checkout < 1%``, ``2% failed``, ``5%
         slower than 300 ms``; without ``of``, of all requests; ``error rate`` alone claims nothing.  A figure that
@@ -67,6 +68,8 @@ def bounds(
         Requests counted with status 5xx failed and no others; otherwise requests of other statuses may have failed.
     ends_last
         An unfinished request took at least as long as its recorded spans: no work after the response, no clock skew.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -77,8 +80,8 @@ def bounds(
     Raises
     ------
     ValueError
-        A claim that cannot be read, an unknown endpoint, counts that contradict each other, or something stated that
-        the traces contradict.
+        A claim that cannot be read, an unknown endpoint, counts that contradict each other, something stated that the
+        traces contradict, or ``on`` without a store.
     TypeError
         A claim that is neither text nor the finding ``failures``.
 
@@ -96,6 +99,10 @@ def bounds(
     combined with counts by status.  Several frames constrain each other: their bounds are linear programs over
     endpoint, window and status, and attained where no more than two frames overlap, without ``always_recorded``.
 
+    Of a store with more than 4,096 different latencies, they are rounded by 1/512 at most, but never across the value
+    that is claimed, so that the verdict is that of exact ones; means are exact.  The least durations of unfinished
+    requests (``ends_last``) are then rounded down.
+
     Examples
     --------
     Of eight requests, five have a trace:
@@ -110,7 +117,7 @@ def bounds(
     >>> tk.bounds(shop, "p99 < 2 s").verdict
     'not estimable'
     """
-    check_traces(traces, "bounds")
+    check_traces(traces, "bounds", stores=True)
     asked, limits = claim_of(claim), limits_of(longest_ms, always_recorded, only_5xx_failed=only_5xx_failed)
     frames: Sequence[Any] = requests if isinstance(requests, list | tuple) else [] if requests is None else [requests]
     counts = [read_counts(frame) for frame in frames]
@@ -118,97 +125,71 @@ def bounds(
         raise ValueError(
             "expected request counts with a status for only_5xx_failed, found none; add status to requests"
         )
-    found = recorded(traces, asked, ends_last=ends_last)
-    beside = unseen(traces, found, asked, counts) if counts else None
-    is_counted = np.ones(len(traces), bool) if beside is None else beside.is_counted
-    own = found.is_known & found.in_place & is_counted
-    _check(traces, found, limits, is_counted)
-    hidden = Hidden(
-        Figure(np.sort(found.value[own]), asked.share),
-        asked,
-        limits,
-        found.least_ns[found.is_unfinished & found.in_place & is_counted],
-        found.least_ns[~found.has_root],
-        beside,
-    )
-    needs = _needs(traces, hidden, found, beside)
-    value = hidden.figure.at(Masses.of([]))
+    sums_of = RequestSumsOf(asked, limits, counts, ends_last=ends_last, is_part=is_store(traces))
+    part = over_parts(traces, sums_of, RequestSums.plus, on=on)
+    found, weights = part.state, part.weights
+    is_qualified = found.endpoints.is_qualified(asked.place)
+    beside = unseen(counts, found.seen, asked, is_qualified=is_qualified) if counts else None
+    found.longer.check(limits)
+    found.otherwise.check()
+    hidden = Hidden(found.figure(asked), asked, limits, found.masses(asked), beside)
+    needs = _needs(weights, hidden, found)
     none = Masses.of([])
     low, high = (none, none) if needs else (hidden.worst(highest=False), hidden.worst(highest=True))
     ends = (math.nan, math.nan) if needs else (hidden.figure.at(low), hidden.figure.at(high))
     return Bounds(
-        traces,
         asked,
-        value,
+        hidden.figure.at(none),
         *ends,
         asked.verdict(*ends),
-        tuple(_knowledge(traces, found, beside, limits, ends_last=ends_last)),
+        tuple(_knowledge(weights, found, beside, limits, ends_last=ends_last)),
         needs,
         pd.DataFrame() if beside is None else strata(beside),
         hidden,
         low,
         high,
-        found.root[own],
+        found.requests(asked),
+        weights,
+        found.span_ns,
     )
 
 
-def _check(traces: TraceSet, found: Recorded, limits: Limits, is_counted: Array) -> None:
-    """Raise ValueError if recorded requests contradict what is stated."""
-    known = np.flatnonzero(found.is_known & is_counted)
-    root = found.root[known]
-    took = np.where(traces.has_duration[root], traces.duration_ns[root], 0)
-    check_longest(limits, traces, took, known)
-    if not limits.only_5xx_failed:
-        return
-    from tracekit.weights.tally import stratum_codes  # noqa: PLC0415 - needed for this check only
-
-    status = stratum_codes(traces, STATUS).take(root)
-    is_5xx = np.array([label == FAILED for label in status.labels] + [False])[status.codes]
-    other = np.flatnonzero(is_5xx != traces.is_error[root])
-    if len(other):
-        first = int(other[0])
-        what = "failed" if traces.is_error[root[first]] else "did not fail"
-        raise ValueError(
-            f"expected that exactly the requests with status 5xx failed (only_5xx_failed), found {len(other):,} of "
-            f"{len(root):,} others: trace {traces.trace_ids[int(known[first])]} {what} with status {status.at(first)}"
-        )
-
-
-def _needs(traces: TraceSet, hidden: Hidden, found: Recorded, beside: Unseen | None) -> str:
+def _needs(weights: WeightTotals, hidden: Hidden, found: RequestSums) -> str:
     """Return what is missing for bounds; empty if nothing is."""
-    if not len(hidden.figure.known):
+    if not hidden.figure.count:
         of = " of this endpoint" * (hidden.claim.place is not None)
-        if beside is not None and (found.is_known & found.in_place).any():
+        if hidden.unseen is not None and found.has_outcome:
             return f"no trace{of} is within the windows and strata of the request counts"
         return f"no recorded request{of} has a known outcome"
-    if beside is None and not _is_complete(traces):
+    if hidden.unseen is None and not _is_complete(weights):
         return _UNKNOWN
     return ""
 
 
-def _is_complete(traces: TraceSet) -> bool:
+def _is_complete(weights: WeightTotals) -> bool:
     """Return whether the sampling weights state that every request has a trace."""
-    return bool(traces.weights.known.all() and (traces.weights.value == 1).all())
+    return not weights.unknown_count and weights.one_count == weights.trace_count
 
 
 def _knowledge(
-    traces: TraceSet, found: Recorded, beside: Unseen | None, limits: Limits, *, ends_last: bool
+    weights: WeightTotals, found: RequestSums, beside: Unseen | None, limits: Limits, *, ends_last: bool
 ) -> list[str]:
     """Return what the bounds rest on."""
     said = []
     if beside is None:
-        if _is_complete(traces):
-            said.append(f"every request has a trace ({next(iter(traces.weights.sources), 'no traces')})")
+        if _is_complete(weights):
+            source = min(weights.sources, key=lambda name: (-weights.sources[name], name), default="no traces")
+            said.append(f"every request has a trace ({source})")
     else:
         for frame in beside.frames:
             by = " by " + ", ".join(frame.dimensions) if frame.dimensions else ""
             windows = f" in {plural(frame.rows['start_ns'].nunique(), 'window')}" if frame.has_time else ""
             said.append(f"{count(frame.rows['request_count'].sum())} requests counted{by}{windows}")
             said += frame.notes
-        if left := int((~beside.is_counted).sum()):
+        if left := found.left_out_count:
             said.append(f"{plural(left, 'trace')} outside the counted windows and strata left out")
     said += limits.statements
-    if (found.is_unfinished | ~found.has_root).any():
+    if found.has_doubt:
         least = "took at least as long as their recorded spans" if ends_last else "may have taken any time"
         said.append(f"requests without a recorded outcome {least}, and may have failed")
     return [clean(one) for one in said]

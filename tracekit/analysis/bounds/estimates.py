@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.analysis.trace_rows import OFTEN
 from tracekit.findings import Estimate
 from tracekit.stats.influences import Denominator, influence
 from tracekit.stats.quantiles import quantile_limits
@@ -14,21 +15,31 @@ from tracekit.stats.weighted_means import mean_limits
 from tracekit.stats.weighted_rates import clustered_rates
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.analysis.bounds.claims import Claim
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
+    from tracekit.weights.known import WeightTotals
 
 
-def estimate_of(traces: TraceSet, claim: Claim, rows: Array) -> Estimate:
-    """Return the weighted figure of some root spans with its 95% CI; NaN without known sampling weights."""
-    unit = "ns" if claim.is_time else "ratio"
-    weights = traces.weights
-    if not len(rows) or not weights.known.all() or weights.is_one_kind:
-        return Estimate(math.nan, unit, math.nan, math.nan, len(rows))
-    weight = weights.value[traces.forest.trace[rows]]
-    rows, weight = rows[weight > 0], weight[weight > 0]
-    values = claim.values(traces.duration_ns[rows], traces.is_error[rows])
-    return limits_of_values(claim, values, weight)
+def estimate_of(claim: Claim, requests: pd.DataFrame, weights: WeightTotals) -> Estimate:
+    """Return the weighted figure of requests with its 95% CI; NaN without known sampling weights.
+
+    Parameters
+    ----------
+    claim
+        The figure.
+    requests
+        Distinct ``value`` and ``weight`` of requests, with their number (``OFTEN``).
+    weights
+        Of all traces.
+    """
+    unit, count = "ns" if claim.is_time else "ratio", int(requests[OFTEN].sum())
+    if not count or weights.unknown_count or weights.is_one_kind:
+        return Estimate(math.nan, unit, math.nan, math.nan, count)
+    used = requests[requests["weight"] > 0]
+    value, weight = (np.repeat(used[name].to_numpy(np.float64), used[OFTEN]) for name in ("value", "weight"))
+    return limits_of_values(claim, value, weight)
 
 
 def limits_of_values(claim: Claim, values: Array, weight: Array) -> Estimate:

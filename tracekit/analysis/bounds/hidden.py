@@ -31,8 +31,8 @@ class Hidden(NamedTuple):
         Of the recorded requests.
     claim, limits
         The claim, and what is stated about lost requests.
-    unfinished_ns, rootless_ns
-        Least durations of requests without a recorded outcome: of the endpoint; without a root span.
+    without_outcome
+        Requests without a recorded outcome by their least duration: of the endpoint, and without a root span.
     unseen
         The requests without a usable trace; None if every request has a trace.
     """
@@ -40,8 +40,7 @@ class Hidden(NamedTuple):
     figure: Figure
     claim: Claim
     limits: Limits
-    unfinished_ns: Array
-    rootless_ns: Array
+    without_outcome: Masses
     unseen: Unseen | None
 
     def worst(self, *, highest: bool) -> Masses:
@@ -62,19 +61,22 @@ class Hidden(NamedTuple):
     @property
     def pools(self) -> tuple[tuple[int, float], ...]:
         """Recorded requests among those that have no usable trace: source of doubt, and their number."""
-        unfinished = float(len(self.unfinished_ns)) if self.has_status else 0.0
-        return (UNFINISHED, unfinished), (NO_ROOT, float(len(self.rootless_ns)))
+        unfinished, rootless = (
+            float(self.without_outcome.of_sources([one]).size.sum()) for one in (UNFINISHED, NO_ROOT)
+        )
+        return (UNFINISHED, unfinished if self.has_status else 0.0), (NO_ROOT, rootless)
 
     def _recorded(self, *, highest: bool) -> tuple[Masses, Masses]:
         """Return recorded requests of unknown outcome: those of the endpoint, and those that may not be."""
-        every = [(UNFINISHED, self.unfinished_ns), (NO_ROOT, self.rootless_ns)]
+        every = [UNFINISHED, NO_ROOT]
         if self.unseen is not None:
             every = [] if self.has_status else every[:1]
         found = []
-        for source, least_ns in every:
-            low, high = self.limits.value(self.claim, least_ns, self.limits.longest_ns)
+        for source in every:
+            own = self.without_outcome.of_sources([source])
+            low, high = self.limits.value(self.claim, own.value, self.limits.longest_ns)
             value = np.full(len(low), high) if highest else low
-            found.append(Masses(value.astype(float), np.ones(len(low)), np.full(len(low), source)))
+            found.append(own._replace(value=value.astype(float)))
         empty = Masses.of([])
         certain = sum(found[:1] if self.claim.place is not None else found, empty)
         return certain, sum(found[1:] if self.claim.place is not None else [], empty)
@@ -84,8 +86,8 @@ class Hidden(NamedTuple):
         assert self.unseen is not None
         pool = sum(number for _, number in self.pools)
         if self.claim.metric == "failed":
-            events = float(self.figure.known.sum()) + float(fixed.value @ fixed.size)
-            known = events, len(self.figure.known) + float(fixed.size.sum())
+            events = self.figure.sum + float(fixed.value @ fixed.size)
+            known = events, self.figure.count + float(fixed.size.sum())
             return fixed + _from_pools(
                 counts_at_worst(self.unseen.frames, self.limits, known, pool, highest=highest), self.pools
             )

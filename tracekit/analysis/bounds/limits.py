@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from tracekit.analysis.bounds.claims import FAILED, SLOWER, time_ns
-from tracekit.text import duration, round_duration
+from tracekit.text import round_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.bounds.claims import Claim
     from tracekit.columns import Array
-    from tracekit.traces import TraceSet
 
 UNFINISHED, NO_ROOT, EMPTY, UNTRACED = range(4)
 SOURCES: Final = (
@@ -115,14 +114,3 @@ def limits_of(longest_ms: float | None, always_recorded: str | Sequence[str], *,
         slower = min(slower, time_ns(match["limit"], match["limit_unit"])) if match else slower
     longest = math.inf if longest_ms is None else longest_ms * 1e6
     return Limits(longest, keeps_failed, slower, only_5xx_failed)
-
-
-def check_longest(limits: Limits, traces: TraceSet, durations: Array, traces_of: Array) -> None:
-    """Raise ValueError if a recorded request took longer than any is stated to take."""
-    longer = np.flatnonzero(durations > limits.longest_ns)
-    if len(longer):
-        worst = longer[int(durations[longer].argmax())]
-        raise ValueError(
-            f"expected no request longer than {round_duration(limits.longest_ns)} (longest_ms), found {len(longer):,}:"
-            f" trace {traces.trace_ids[int(traces_of[worst])]} took {duration(float(durations[worst]))}"
-        )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.bounds.estimates import limits_of_values
 from tracekit.analysis.bounds.limits import EMPTY, NO_ROOT, UNFINISHED, UNTRACED
-from tracekit.analysis.sampling_plan import plan_sampling
+from tracekit.analysis.sampling_plan import monthly_usd
 from tracekit.stats.worst_case import Masses, first_false
 from tracekit.text import clean, count, moment, plural, round_duration
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2**40  # requests; more are infinitely many
 _LARGEST_SAMPLE: Final = 200_000
-_PRICED: Final = 5_000
 _NAMED: Final = 3  # strata in a sentence
 _COLUMNS: Final = ("action", "request_count", "kept_ratio", "cost_usd", "low", "high", "verdict")
 
@@ -42,7 +41,7 @@ def tolerated(found: Bounds) -> float:
     def verdict(lost: int) -> str:
         return found.claim.verdict(*_with_lost(found, lost))
 
-    if not found.claim.operator or not len(found.hidden.figure.known) or (now := verdict(0)) == "undecided":
+    if not found.claim.operator or not found.hidden.figure.count or (now := verdict(0)) == "undecided":
         return math.nan
     most = first_false(lambda lost: verdict(lost) == now, _MOST) - 1
     return math.inf if most == _MOST - 1 else float(most)
@@ -61,9 +60,9 @@ def _with_lost(found: Bounds, lost: float) -> tuple[float, float]:
 def plan_of(found: Bounds, usd_per_million: float) -> pd.DataFrame:
     """Return the ways to decide an undecided claim, see ``Bounds.plan``."""
     ways = _ways(found) if found.verdict in {"undecided", "not estimable"} else []
-    known = len(found.hidden.figure.known)
+    known = found.hidden.figure.count
     total = known + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
-    every_usd = _price(found, total, usd_per_million) if ways else 0.0
+    every_usd = monthly_usd(total, found.span_ns, usd_per_million) if ways else 0.0
     rows = [
         (
             *(way.action, way.request_count, way.kept_count / total, every_usd * way.kept_count / total),
@@ -93,7 +92,7 @@ def _ways(found: Bounds) -> list[_Way]:
 
 def _counts(found: Bounds) -> _Way | None:
     """Return how few requests have to be lost, if request counts of the endpoint alone would say how many were."""
-    unseen, known, spare = found.hidden.unseen, len(found.hidden.figure.known), found.tolerated_count
+    unseen, known, spare = found.hidden.unseen, found.hidden.figure.count, found.tolerated_count
     if (unseen is not None and any(frame.is_determined for frame in unseen.frames)) or not 0 < spare < math.inf:
         return None
     what = "requests" if found.claim.place is None else "requests of the endpoint"
@@ -108,7 +107,7 @@ def _lost(found: Bounds) -> float:
 
 def _with_more(found: Bounds, more: float) -> tuple[float, float]:
     """Return the bounds if so many of the requests without a trace had one, and were like the recorded."""
-    lost, known = _lost(found), len(found.hidden.figure.known)
+    lost, known = _lost(found), found.hidden.figure.count
     ends = []
     for side in (found.low_masses, found.high_masses):
         is_lost = np.isin(side.source, [EMPTY, UNTRACED])
@@ -119,7 +118,7 @@ def _with_more(found: Bounds, more: float) -> tuple[float, float]:
 
 def _more_traces(found: Bounds) -> _Way | None:
     """Return how many more traces decide the claim; None if no number does."""
-    lost, known = math.floor(_lost(found)), len(found.hidden.figure.known)
+    lost, known = math.floor(_lost(found)), found.hidden.figure.count
     more = first_false(lambda k: found.claim.verdict(*_with_more(found, k)) == "undecided", lost + 1)
     if more > lost:
         return None
@@ -140,7 +139,7 @@ def _strata(found: Bounds, traces: _Way | None) -> list[_Way]:
     names = [" ".join(_label(name, row[name]) for name in labels) for row in rows.head(_NAMED).to_dict("records")]
     others = f" and {plural(needed - _NAMED, 'other stratum', 'other strata')}" if needed > _NAMED else ""
     lost = float(rows["unseen_count"].sum())
-    known = len(found.hidden.figure.known)
+    known = found.hidden.figure.count
     action = f"record every request of {', '.join(names)}{others}"
     return [_Way(action, lost, known + lost, *_with_more(found, min(lost, _lost(found))))]
 
@@ -154,7 +153,7 @@ def _label(name: Hashable, value: object) -> str:
 
 def _outcomes(found: Bounds) -> list[_Way]:
     """Return whether outcomes of recorded requests, or traces of the windows without any, decide the claim."""
-    ways, known = [], len(found.hidden.figure.known)
+    ways, known = [], found.hidden.figure.count
     sides = (found.low_masses, found.high_masses)
     sources = {int(number) for side in sides for number in side.source}
     for own, action in (
@@ -170,11 +169,11 @@ def _outcomes(found: Bounds) -> list[_Way]:
 
 def _random(found: Bounds) -> _Way | None:
     """Return the smallest random sample with known weights, like the recorded requests, whose 95% CI decides."""
-    known = found.hidden.figure.known
-    total = len(known) + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
+    figure = found.hidden.figure
+    total = figure.count + max(float(side.size.sum()) for side in (found.low_masses, found.high_masses))
 
     def limits(size: int) -> tuple[float, float]:
-        sample = known[((np.arange(size) + 0.5) * len(known) / size).astype(np.int64)]
+        sample = figure.ranked(((np.arange(size) + 0.5) * figure.count / size).astype(np.int64))
         interval = limits_of_values(found.claim, sample, np.ones(size))
         return interval.low, interval.high
 
@@ -188,16 +187,16 @@ def _random(found: Bounds) -> _Way | None:
 
 def _longest(found: Bounds) -> _Way | None:
     """Return the longest duration of a request with which a mean is below its limit."""
-    claim, side, values = found.claim, found.high_masses, found.hidden.figure.known
+    claim, side, figure = found.claim, found.high_masses, found.hidden.figure
     if claim.metric != "mean" or claim.operator not in {"<", "<="} or not len(side.size):
         return None
     hidden = float(side.size.sum())
-    longest = math.floor((claim.value * (len(values) + hidden) - float(values.sum())) / hidden / 1e6 - 1e-6) * 1e6
-    if longest < values[-1]:
+    longest = math.floor((claim.value * (figure.count + hidden) - figure.sum) / hidden / 1e6 - 1e-6) * 1e6
+    if longest < figure.known[-1]:
         return None
-    high = found.hidden.figure.at(side._replace(value=np.full(len(side.value), longest)))
+    high = figure.at(side._replace(value=np.full(len(side.value), longest)))
     action = f"show that no request takes longer than {round_duration(longest)} (longest_ms)"
-    return _Way(action, 0.0, len(values), found.low, high)
+    return _Way(action, 0.0, figure.count, found.low, high)
 
 
 def _only_5xx(found: Bounds) -> _Way | None:
@@ -210,19 +209,4 @@ def _only_5xx(found: Bounds) -> _Way | None:
     if found.claim.verdict(low, high) == "undecided":
         return None
     action = "show that exactly the requests with status 5xx failed (only_5xx_failed)"
-    return _Way(action, 0.0, len(hidden.figure.known), low, high)
-
-
-def _price(found: Bounds, total: float, usd_per_million: float) -> float:
-    """Return what traces of all requests of the endpoint would cost per month, in USD.
-
-    Some requests, evenly spaced from the first to the last, represent all.
-    """
-    traces, rows = found.traces, found.rows
-    order = np.argsort(traces.columns.spans.start_ns[rows], kind="stable")
-    some = rows[order[np.linspace(0, len(rows) - 1, min(len(rows), _PRICED)).astype(np.int64)]]
-    chosen = np.zeros(len(traces), bool)
-    chosen[traces.forest.trace[some]] = True
-    own = traces.where(chosen[traces.forest.trace])
-    weighted = own.with_weights(max(total / len(own), 1.0))
-    return float(plan_sampling(weighted, 1.0, usd_per_million=usd_per_million).plans["cost_usd"].iloc[0])
+    return _Way(action, 0.0, hidden.figure.count, low, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +15,39 @@ if TYPE_CHECKING:
     from tracekit.analysis.bounds.claims import Claim
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
+
+
+class Endpoints(NamedTuple):
+    """What traces say of the endpoint that a claim names; those of parts add.
+
+    Parameters
+    ----------
+    is_known, is_plain
+        Whether a request is of it; and one named without its service.
+    others
+        Requests by endpoint as long as none is of it.
+    """
+
+    is_known: bool
+    is_plain: bool
+    others: dict[tuple[str, str], int]
+
+    def plus(self, other: Endpoints) -> Endpoints:
+        """Return those of two parts."""
+        is_known = self.is_known or other.is_known
+        others = Counter(self.others) + Counter(other.others)
+        return Endpoints(is_known, self.is_plain or other.is_plain, {} if is_known else dict(others))
+
+    def is_qualified(self, place: str | None) -> bool:
+        """Return whether the endpoint is named with its service; ValueError with the endpoints if it is unknown."""
+        if place is None:
+            return False
+        if not self.is_known:
+            often = sorted(self.others, key=lambda name: (-self.others[name], name))
+            shown = ", ".join(clean(name[1], limit=80) for name in often[:4])
+            listed = f"; {plural(len(often), 'endpoint')}: {shown}" if often else ", in no traces"
+            raise ValueError(f"expected an endpoint of the traces, found {clean(place, limit=80)!r}{listed}")
+        return not self.is_plain
 
 
 class Recorded(NamedTuple):
@@ -33,8 +67,8 @@ class Recorded(NamedTuple):
         float64: the least that a request of unknown duration took.
     in_place
         bool: whether it is known to be a request of the endpoint of the claim.
-    is_qualified
-        Whether the claim names the endpoint with its service.
+    endpoints
+        What the traces say of the endpoint that the claim names.
     """
 
     root: Array
@@ -43,7 +77,7 @@ class Recorded(NamedTuple):
     value: Array
     least_ns: Array
     in_place: Array
-    is_qualified: bool
+    endpoints: Endpoints
 
     @property
     def is_unfinished(self) -> Array:
@@ -65,25 +99,24 @@ def recorded(traces: TraceSet, claim: Claim, *, ends_last: bool) -> Recorded:
     if ends_last:
         first, last = extents(look, forest)
         least = np.where(first.is_known & last.is_known, last.value - first.value, 0).astype(float)
-    in_place, is_qualified = _in_place(traces, root, claim.place)
-    return Recorded(root, has_root, known, value, least, has_root & in_place, is_qualified)
+    in_place, endpoints = _in_place(traces, root, claim.place)
+    return Recorded(root, has_root, known, value, least, has_root & in_place, endpoints)
 
 
-def _in_place(traces: TraceSet, root: Array, place: str | None) -> tuple[Array, bool]:
-    """Return which requests are of an endpoint, and whether it was named with its service; or list the endpoints."""
+def _in_place(traces: TraceSet, root: Array, place: str | None) -> tuple[Array, Endpoints]:
+    """Return which requests are of an endpoint, and what the traces say of it."""
     if place is None:
-        return np.ones(len(root), bool), False
+        return np.ones(len(root), bool), Endpoints(is_known=True, is_plain=False, others={})
     service, operation = (traces.codes(name).take(root) for name in ("service_name", "operation"))
     span = len(operation.labels) + 1
     pair = (service.codes.astype(np.int64) + 1) * span + operation.codes + 1
     pairs, place_of, often = np.unique(pair, return_inverse=True, return_counts=True)
     names = [_names(service.labels, operation.labels, *divmod(one, span)) for one in pairs.tolist()]
     found = np.array([place in both for both in names], bool)
-    if not found.any():
-        shown = (clean(names[at][1], limit=80) for at in np.argsort(-often, kind="stable")[:4].tolist())
-        listed = f"; {plural(len(names), 'endpoint')}: {', '.join(shown)}" if names else ", in no traces"
-        raise ValueError(f"expected an endpoint of the traces, found {clean(place, limit=80)!r}{listed}")
-    return np.asarray(found[place_of.ravel()]), all(place != name for name, _ in names)
+    is_known = bool(found.any())
+    others = {} if is_known else dict(zip(names, often.tolist(), strict=True))
+    endpoints = Endpoints(is_known, any(place == name for name, _ in names), others)
+    return np.asarray(found[place_of.ravel()]), endpoints
 
 
 def _names(services: list[str], operations: list[str], service: int, operation: int) -> tuple[str, str]:

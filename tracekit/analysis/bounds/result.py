@@ -21,10 +21,9 @@ from tracekit.text import plural
 if TYPE_CHECKING:
     from tracekit.analysis.bounds.claims import Claim, Verdict
     from tracekit.analysis.bounds.hidden import Hidden
-    from tracekit.columns import Array
     from tracekit.findings import Estimate
     from tracekit.stats.worst_case import Masses
-    from tracekit.traces import TraceSet
+    from tracekit.weights.known import WeightTotals
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,8 +32,6 @@ class Bounds(Shown):
 
     Parameters
     ----------
-    traces
-        The traces.
     claim
         The figure, and what is claimed of it.
     value
@@ -54,8 +51,13 @@ class Bounds(Shown):
         ``trace_count`` (usable ones), ``unseen_count``; the most unseen requests first.  Empty without counts.
     hidden, low_masses, high_masses
         What can be hidden; and the hidden requests for which the figure is lowest and highest.
-    rows
-        Rows of the root spans of the recorded requests that the figure is of.
+    requests
+        The recorded requests that the figure is of: distinct ``value`` (ns, or 1 and 0) and ``weight`` (sampling
+        weight), ``trace_count``.
+    weights
+        The sampling weights of all traces in numbers.
+    span_ns
+        Time from the first to the last of these requests, in ns; a minute without two.
 
     Examples
     --------
@@ -63,7 +65,6 @@ class Bounds(Shown):
     Bounds(error rate: recorded 20.0% (5 requests), 12.5–50.0% whatever was lost)
     """
 
-    traces: TraceSet
     claim: Claim
     value: float
     low: float
@@ -75,7 +76,14 @@ class Bounds(Shown):
     hidden: Hidden
     low_masses: Masses
     high_masses: Masses
-    rows: Array
+    requests: pd.DataFrame
+    weights: WeightTotals
+    span_ns: float
+
+    @property
+    def request_count(self) -> int:
+        """Number of recorded requests that the figure is of."""
+        return self.hidden.figure.count
 
     @property
     def is_estimable(self) -> bool:
@@ -95,7 +103,7 @@ class Bounds(Shown):
     @cached_property
     def estimate(self) -> Estimate:
         """The figure with its 95% CI if chance alone decided which requests have traces; NaN without known weights."""
-        return estimate_of(self.traces, self.claim, self.rows)
+        return estimate_of(self.claim, self.requests, self.weights)
 
     @cached_property
     def sources(self) -> pd.DataFrame:
@@ -144,7 +152,7 @@ class Bounds(Shown):
         """
         found = []
         for side in (self.low_masses, self.high_masses):
-            some, n = side.of_sources(sources), max(len(self.hidden.figure.known), 1)
+            some, n = side.of_sources(sources), max(self.request_count, 1)
             found.append(self.hidden.figure.at(some, 1 + float(side.size.sum() - some.size.sum()) / n))
         return found[0], found[1]
 
@@ -189,7 +197,9 @@ class Bounds(Shown):
     def __repr__(self) -> str:
         claim, words = self.claim, self.claim.words
         known = (
-            f"recorded {words(self.value)} ({plural(len(self.rows), 'request')})" if len(self.rows) else "none recorded"
+            f"recorded {words(self.value)} ({plural(self.request_count, 'request')})"
+            if self.request_count
+            else "none recorded"
         )
         if not self.is_estimable:
             return f"Bounds({claim.subject}: {known}, bounds not estimable: {self.needs})"

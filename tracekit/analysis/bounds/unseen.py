@@ -71,24 +71,83 @@ class Unseen(NamedTuple):
     ----------
     frames
         One per frame of counts.
-    is_counted
-        bool, one per trace: within the windows and strata of all frames; traces without a root span as well.
     """
 
     frames: tuple[Counted, ...]
-    is_counted: Array
 
 
-def unseen(traces: TraceSet, found: Recorded, claim: Claim, frames: Sequence[Counts]) -> Unseen:
-    """Return the requests without a usable trace."""
+class Seen(NamedTuple):
+    """What the traces say of one frame of request counts; those of parts add.
+
+    Parameters
+    ----------
+    by_window
+        int64: traces that start in each window.
+    by_row
+        int64: usable traces of each row.
+    extra_count
+        Usable traces of counted strata without requests in their window.
+    has_others
+        bool, one per row: a recorded request of another endpoint is counted there.
+    labels
+        Labels of the requests of the endpoint, by dimension of the endpoint.
+    first_services, services
+        Services that requests begin with, and all; empty unless requests were counted by service.
+    """
+
+    by_window: Array
+    by_row: Array
+    extra_count: int
+    has_others: Array
+    labels: dict[str, frozenset[str]]
+    first_services: frozenset[str]
+    services: frozenset[str]
+
+    def plus(self, other: Seen) -> Seen:
+        """Return what the traces of two parts say."""
+        return Seen(
+            self.by_window + other.by_window,
+            self.by_row + other.by_row,
+            self.extra_count + other.extra_count,
+            self.has_others | other.has_others,
+            {name: labels | other.labels[name] for name, labels in self.labels.items()},
+            self.first_services | other.first_services,
+            self.services | other.services,
+        )
+
+
+def seen(traces: TraceSet, found: Recorded, frames: Sequence[Counts]) -> tuple[tuple[Seen, ...], Array]:
+    """Return what traces say of each frame of counts, and which traces (bool) are within all of them.
+
+    Traces without a root span are, too.
+    """
+    if not frames:
+        return (), np.ones(len(traces), bool)
     places = [_rows_of(traces, found, counts) for counts in frames]
     counted = np.logical_and.reduce([place.row >= _NO_REQUESTS for place in places])
     counted &= found.has_root
     is_seen = counted & found.is_known
     if not any(STATUS in counts.dimensions for counts in frames):
         is_seen |= counted & found.is_unfinished  # a request whose endpoint is known, and which no status counts
-    tables = [_counted(traces, found, claim, each, is_seen) for each in places]
-    return Unseen(tuple(tables), counted | ~found.has_root)
+    return tuple(_seen(traces, found, each, is_seen) for each in places), counted | ~found.has_root
+
+
+def unseen(frames: Sequence[Counts], found: Sequence[Seen], claim: Claim, *, is_qualified: bool) -> Unseen:
+    """Return the requests without a usable trace, from what all traces say.
+
+    Parameters
+    ----------
+    frames
+        Request counts.
+    found
+        What the traces say of each frame.
+    claim
+        The claim.
+    is_qualified
+        Whether it names the endpoint with its service.
+    """
+    both = zip(frames, found, strict=True)
+    return Unseen(tuple(_counted(counts, one, claim, is_qualified=is_qualified) for counts, one in both))
 
 
 class _Rows(NamedTuple):
@@ -97,11 +156,11 @@ class _Rows(NamedTuple):
     counts: Counts
     row: Array
     codes: dict[str, Codes]
-    is_empty: Array
+    by_window: Array
 
 
 def _rows_of(traces: TraceSet, found: Recorded, counts: Counts) -> _Rows:
-    """Return the row of each trace, and which rows are of windows in which no trace starts."""
+    """Return the row of each trace, and how many traces start in each window."""
     codes = {name: stratum_codes(traces, name, counts).take(found.root) for name in counts.dimensions}
     window, starts = window_of(traces.columns.spans.start_ns[found.root], counts)
     numbers = Codes(window, [str(number) for number in range(len(starts))])
@@ -109,11 +168,40 @@ def _rows_of(traces: TraceSet, found: Recorded, counts: Counts) -> _Rows:
     group, labels = group_codes(columns, len(window))
     seen = pd.DataFrame(labels, index=pd.RangeIndex(len(labels["window"])))
     seen["window"] = pd.to_numeric(seen["window"]).fillna(-1).astype(np.int64)
-    own = (
-        np.searchsorted(starts, counts.frame["start_ns"]) if counts.has_time else np.zeros(len(counts.frame), np.int64)
+    by_window = np.bincount(window[window >= 0], minlength=len(starts))
+    return _Rows(counts, _row_of_group(seen, counts, _own_window(counts, starts))[group], codes, by_window)
+
+
+def _own_window(counts: Counts, starts: Array) -> Array:
+    """Return the number of the window of each row of counts."""
+    if not counts.has_time:
+        return np.zeros(len(counts.frame), np.int64)
+    return np.asarray(np.searchsorted(starts, counts.frame["start_ns"]))
+
+
+def _seen(traces: TraceSet, found: Recorded, place: _Rows, is_seen: Array) -> Seen:
+    """Return what traces say of one frame of counts."""
+    counts, size = place.counts, len(place.counts.frame)
+    has_others = np.zeros(size, bool)
+    has_others[place.row[found.has_root & ~found.in_place & (place.row >= 0)]] = True
+    service = traces.codes("service_name")
+    first, every = frozenset[str](), frozenset[str]()
+    if "service_name" in counts.dimensions:
+        first, every = (_texts(service, rows) for rows in (found.root[found.has_root], slice(None)))
+    return Seen(
+        place.by_window,
+        np.bincount(place.row[is_seen & (place.row >= 0)], minlength=size),
+        int((is_seen & (place.row == _NO_REQUESTS)).sum()),
+        has_others,
+        {name: _texts(codes, found.in_place) for name, codes in place.codes.items() if name in PLACE},
+        first,
+        every,
     )
-    is_empty = np.bincount(window[window >= 0], minlength=len(starts))[own] == 0
-    return _Rows(counts, _row_of_group(seen, counts, own)[group], codes, is_empty)
+
+
+def _texts(codes: Codes, rows: Array | slice) -> frozenset[str]:
+    """Return the labels of some rows."""
+    return frozenset(codes.labels[code] for code in np.unique(codes.codes[rows]) if code >= 0)
 
 
 def _row_of_group(seen: pd.DataFrame, counts: Counts, window: Array) -> Array:
@@ -129,73 +217,62 @@ def _row_of_group(seen: pd.DataFrame, counts: Counts, window: Array) -> Array:
     return np.where(seen["window"] < 0, _NOT_COUNTED, row)
 
 
-def _counted(traces: TraceSet, found: Recorded, claim: Claim, place: _Rows, is_seen: Array) -> Counted:
+def _counted(counts: Counts, found: Seen, claim: Claim, *, is_qualified: bool) -> Counted:
     """Return one frame of counts beside the traces that are seen."""
-    counts, frame = place.counts, place.counts.frame
-    recorded = np.bincount(place.row[is_seen & (place.row >= 0)], minlength=len(frame))
-    own = is_seen & (place.row == _NO_REQUESTS)
-    table = frame.rename(columns={COUNT: "request_count"}).assign(trace_count=recorded)
-    table["unseen_count"] = np.maximum(table["request_count"] - recorded, 0.0)
-    table["is_empty"] = place.is_empty
-    flags = [_fits(place, found, claim, name) for name in PLACE if name in counts.dimensions]
-    for name, fits in zip([name for name in PLACE if name in counts.dimensions], flags, strict=True):
+    frame = counts.frame
+    table = frame.rename(columns={COUNT: "request_count"}).assign(trace_count=found.by_row)
+    table["unseen_count"] = np.maximum(table["request_count"] - found.by_row, 0.0)
+    starts = np.unique(frame["start_ns"]) if counts.has_time else np.zeros(1, np.int64)
+    table["is_empty"] = found.by_window[_own_window(counts, starts)] == 0
+    names = [name for name in PLACE if name in counts.dimensions]
+    flags = [_fits(counts, found, claim, name, is_qualified=is_qualified) for name in names]
+    for name, fits in zip(names, flags, strict=True):
         table[f"is_{name}"] = fits
     table["may_be_in_place"] = np.logical_and.reduce(flags) if flags else True
     table["is_failed"] = (frame[STATUS] == FAILED).to_numpy(bool) if STATUS in counts.dimensions else False
-    inner = _inner(traces, found, counts)
     notes = list(counts.notes)
+    inner = _inner(found, counts)
     if inner:
         is_inner = table["service_name"].isin(inner).to_numpy(bool)
         table = table[~is_inner].reset_index(drop=True)
         named = ", ".join(clean(name, limit=40) for name in sorted(inner)[:4])
         notes.append(f"requests counted at {named} are calls within requests and are left out")
-    excess = float(np.maximum(recorded - frame[COUNT].to_numpy(), 0).sum() + own.sum())
+    excess = float(np.maximum(found.by_row - frame[COUNT].to_numpy(), 0).sum() + found.extra_count)
     if excess:
         notes.append(
             f"{plural(excess, 'trace')} more than requests counted: the counts are not of these requests alone"
         )
-    return Counted(table, counts.dimensions, _is_determined(found, claim, place), tuple(notes))
+    is_determined = _is_determined(counts, found, claim, np.logical_and.reduce(flags), is_qualified=is_qualified)
+    return Counted(table, counts.dimensions, is_determined, tuple(notes))
 
 
-def _fits(place: _Rows, found: Recorded, claim: Claim, name: str) -> Array:
+def _fits(counts: Counts, found: Seen, claim: Claim, name: str, *, is_qualified: bool) -> Array:
     """Return which rows may be of the endpoint as far as one dimension says: the label is one of its traces."""
-    labels = place.counts.frame[name]
-    if claim.place is None:
+    labels = counts.frame[name]
+    if claim.place is None or (name == "service_name" and not is_qualified):
         return np.ones(len(labels), bool)
-    if name == "service_name" and not found.is_qualified:
-        return np.ones(len(labels), bool)
-    codes = place.codes[name]
-    own = {codes.labels[code] for code in np.unique(codes.codes[found.in_place]) if code >= 0}
-    return (labels.isna() | labels.isin({*own, claim.place})).to_numpy(bool)
+    return (labels.isna() | labels.isin({*found.labels[name], claim.place})).to_numpy(bool)
 
 
-def _is_determined(found: Recorded, claim: Claim, place: _Rows) -> bool:
+def _is_determined(counts: Counts, found: Seen, claim: Claim, fits: Array, *, is_qualified: bool) -> bool:
     """Return whether the dimensions decide if a request is of the endpoint, and no recorded request contradicts it."""
     if claim.place is None:
         return True
-    dimensions = set(place.counts.dimensions)
-    if found.is_qualified and "service_name" not in dimensions:
+    dimensions = set(counts.dimensions)
+    if is_qualified and "service_name" not in dimensions:
         return False
-    is_named = "http_route" in dimensions and place.counts.frame["http_route"].eq(claim.place).any()
+    is_named = "http_route" in dimensions and counts.frame["http_route"].eq(claim.place).any()
     if not (dimensions >= _DETERMINED or is_named):
         return False
-    fits = np.logical_and.reduce([_fits(place, found, claim, name) for name in PLACE if name in dimensions])
-    others = found.has_root & ~found.in_place & (place.row >= 0)
-    return not fits[place.row[others]].any() and not place.counts.frame[list(dimensions & set(PLACE))][fits].isna().any(
-        axis=None
-    )
+    is_unknown = counts.frame[list(dimensions & set(PLACE))][fits].isna().any(axis=None)
+    return not (fits & found.has_others).any() and not is_unknown
 
 
-def _inner(traces: TraceSet, found: Recorded, counts: Counts) -> set[str]:
+def _inner(found: Seen, counts: Counts) -> set[str]:
     """Return the counted services that no recorded request enters first, but that others call."""
     if "service_name" not in counts.dimensions:
         return set()
-    service = traces.codes("service_name")
-    first, every = (
-        {service.labels[code] for code in np.unique(service.codes[rows]) if code >= 0}
-        for rows in (found.root[found.has_root], slice(None))
-    )
-    return (every - first) & set(counts.frame["service_name"].dropna())
+    return set(found.services - found.first_services) & set(counts.frame["service_name"].dropna())
 
 
 def totals_of(frames: Sequence[Counted]) -> str:

@@ -24,7 +24,7 @@ from tracekit.stats.histograms import Histogram
 from tracekit.stats.mover import NO_CLASS, WEIGHT_CLASS
 from tracekit.stats.ratio_means import Cells, mean_of, moments_of
 from tracekit.stats.weighted_means import mean_limits
-from tracekit.traces import TraceSet, matching_spans
+from tracekit.traces import matching_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.grouping import By
     from tracekit.parts import On, Parts
+    from tracekit.traces import TraceSet
 
 _HOUR_NS: Final = 3.6e12
 _MONTH_NS: Final = 30 * 86_400e9
@@ -79,8 +80,8 @@ def cost(
         What to group requests by: columns of ``spans`` and attributes of the root span, ``resource.<key>``,
         ``request.<name>`` (one value per trace) or an aligned Series (not with a store), see ``tracekit.grouping``.
     plans
-        Sets of sampling rules by name, as for ``tk.plan_sampling``: what tracing would cost with each.  Not with a
-        store.
+        Sets of sampling rules by name, as for ``tk.plan_sampling``: what tracing would cost with each.  A store is read
+        twice more for them.
     cache_ttl_s
         How long a cache keeps an answer, in seconds, for ``Cost.cacheable``.
     xray_usd_per_million
@@ -100,7 +101,7 @@ def cost(
     ------
     ValueError
         No prices, an unknown list, a negative price, a name twice, a condition with an unknown name, a ``cache_ttl_s``
-        of 0 or less, rules that ``tk.plan_sampling`` cannot use, or plans for a store.
+        of 0 or less, or rules that ``tk.plan_sampling`` cannot use.
 
     Notes
     -----
@@ -117,8 +118,6 @@ def cost(
     check_names(traces, by)
     if not cache_ttl_s > 0:
         raise ValueError(f"expected cache_ttl_s above 0 seconds, found {cache_ttl_s!r}")
-    if plans and not isinstance(traces, TraceSet):
-        raise ValueError(f"expected no plans for a store, found {', '.join(plans)}; use store.sample(1).load()")
     items = tuple(price_table(prices))
     part = over_parts(traces, partial(_tabulate, items=items, by=by, ttl_s=cache_ttl_s), CostSums.__add__, on=on)
     found, trace_count = part.state, part.weights.trace_count
@@ -142,7 +141,7 @@ def cost(
         _items(items, found.items),
         _repeated(found.repeated),
         cacheable(found.reads),
-        plan_costs(traces, plans, tracing_usd, months),
+        plan_costs(traces, plans, tracing_usd, months, trace_count, on=on),
         Estimate(float(value[0]), "usd", float(least[0]), float(most[0]), trace_count),
         float(spent.sum()) / months,
         trace_count * tracing_usd / months,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tracekit.parts import On, Parts
     from tracekit.traces import TraceSet
 
+State = TypeVar("State")
 _IN_MEMORY = ("spans", "segments", "traces", "marks", "slack", "drag", "support", "opportunities", "what_if_curve")
 
 
@@ -93,22 +94,25 @@ class StoredPaths(Weighted, Shown):
             return None
         return offsets_by_id(self.source.reduce(part_calls, operator.add, on=self.on))
 
-    def _over(self, state: Callable[[CriticalPath], Any]) -> list[Any]:
-        """Return a state of the paths of each part."""
+    def over(self, state: Callable[[CriticalPath], State]) -> list[State]:
+        """Return a state of the paths of each part; other processes must be able to import what returns it."""
         options = {**self.options, "skew": self.offsets or "off"}
-        return self.source.reduce(partial(_of_part, options=options, state=state), operator.add, on=self.on)
+        found: list[State] = self.source.reduce(
+            partial(_of_part, options=options, state=state), operator.add, on=self.on
+        )
+        return found
 
     def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
         """Return the paths as a table; see ``tables.tabulated``."""
         check_names(self.source, by)
-        found: list[PathTable] = self._over(partial(tabulated, by=by, may_lack=may_lack))
+        found: list[PathTable] = self.over(partial(tabulated, by=by, may_lack=may_lack))
         return union(found)
 
     def read(self, bys: Sequence[By]) -> ReadPaths:
         """Return the tables by several names, all read in one pass, for comparisons by each; names may be lacking."""
         for by in bys:
             check_names(self.source, by)
-        found: list[list[PathTable]] = self._over(partial(_several, bys=list(bys)))
+        found: list[list[PathTable]] = self.over(partial(_several, bys=list(bys)))
         tables = {tuple(named(by)): union(list(each)) for by, each in zip(bys, zip(*found, strict=True), strict=True)}
         return ReadPaths(self, tables)
 
@@ -118,7 +122,7 @@ class StoredPaths(Weighted, Shown):
 
     def flame(self) -> Flame:
         """Return the aggregated flame graph; see ``flame.flame``."""
-        found: list[FlameSums] = self._over(flame_sums)
+        found: list[FlameSums] = self.over(flame_sums)
         return flame_of(found, self.statement, self.recorded_services)
 
     def folded(self) -> str:
@@ -133,7 +137,7 @@ class StoredPaths(Weighted, Shown):
         for change in changes.values():
             if isinstance(change, MatchDistribution) or (isinstance(change, CapSelfTime) and change.ns is None):
                 raise ValueError(f"expected a factor or CapSelfTime(ns=) for a store, found {change}; use a TraceSet")
-        found: list[tuple[Requests, Replayed]] = self._over(partial(_replayed, changes=dict(changes)))
+        found: list[tuple[Requests, Replayed]] = self.over(partial(_replayed, changes=dict(changes)))
         requests, order = in_order([one for one, _ in found])
         new = np.concatenate([each.new_ns for _, each in found])[order]
         naive = np.concatenate([each.naive_saved_ns for _, each in found])[order]
@@ -203,6 +207,11 @@ class ReadPaths:
         """Return the paths as a table; see ``tables.tabulated``."""
         found = self.tables[tuple(named(by))]
         return found if may_lack or not found.lacking else self.paths.tabulated(by)
+
+
+def of_each_part(paths: CriticalPath | StoredPaths, state: Callable[[CriticalPath], State]) -> list[State]:
+    """Return a state of the paths of each part; paths in memory are the special case of one part."""
+    return paths.over(state) if isinstance(paths, StoredPaths) else [state(paths)]
 
 
 def _several(path: CriticalPath, bys: Sequence[By]) -> list[PathTable]:

@@ -11,7 +11,7 @@ from tracekit.analysis.critical_path.cells import Sample, population_of
 from tracekit.analysis.critical_path.contrast import whole_numbers
 from tracekit.analysis.profile.functions import NO_SAMPLES
 from tracekit.analysis.profile.result import ProfileComparison
-from tracekit.analysis.profile.split import cells_of_split
+from tracekit.analysis.profile.split import by_function
 from tracekit.stats.tests import false_discovery
 from tracekit.stats.weighted_means import difference
 from tracekit.weights.comparability import comparability
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 def compared(baseline: Profile, current: Profile, *, fdr: float = 0.05) -> ProfileComparison:
     """Return the change of every function, from the baseline to the current side."""
     sides = (baseline, current)
-    if not all(len(side.path.latency_ns) for side in sides):
+    if not all(len(side.table.requests) for side in sides):
         raise ValueError("expected requests to compare, found none on one side; see path.traces")
     if len({(side.samples.value_type, side.samples.value_unit) for side in sides}) > 1:
         found = ", ".join(f"{side.samples.value_type} in {side.samples.value_unit}" for side in sides)
         raise ValueError(f"expected samples of one type on both sides, found {found}; read both with the same value=")
-    cells = [cells_of_split(side.path, side.split, side.samples, ()) for side in sides]
+    cells = [by_function(side.table).cells for side in sides]
     names = sorted({name for one in cells for name in one.keys["function"]})
     samples = [
-        Sample.of(side.path.requests, _renumbered(one, names), population_of(side.path.requests))
+        Sample.of(side.table.requests, _renumbered(one, names), population_of(side.table.requests))
         for side, one in zip(sides, cells, strict=True)
     ]
     means = [sample.means(sample.cells.time_ns) for sample in samples]
     moments = [sample.moments(sample.influence(sample.cells.time_ns)) for sample in samples]
     change = means[1] - means[0]
     low, high, p_value = difference(change, *moments)
-    about = comparability(baseline.path.source, current.path.source)
+    about = comparability(baseline.paths.source, current.paths.source)
     if not about.is_comparable:
         low, high, p_value = (np.full(len(names), np.nan) for _ in range(3))
     q_value = false_discovery(p_value)

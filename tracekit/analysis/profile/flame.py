@@ -2,56 +2,84 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.flame import Flame, in_order, totals
-from tracekit.analysis.critical_path.flame import flame as flame_of_spans
+from tracekit.analysis.critical_path.flame import FlameSums, flame_of, flame_sums, in_order, totals
 from tracekit.analysis.critical_path.keys import call_tree
+from tracekit.analysis.critical_path.stored import of_each_part
 from tracekit.analysis.profile.functions import FUNCTION
+from tracekit.analysis.profile.match import fitting
+from tracekit.analysis.profile.split import split_of
 
 if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.flame import Flame
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.profile.result import Profile
     from tracekit.columns import Array
+    from tracekit.profile_samples import ProfileSamples
+
+_MARK: Final = "\0"  # ends the name of a function, which is told from a call only when all parts are known
 
 
 def flame(profile: Profile) -> Flame:
     """Return the flame graph; frames of functions are call paths of the service, named by the function."""
-    spans = flame_of_spans(profile.path)
-    split = profile.split
-    used = np.flatnonzero(split.stack >= 0)
-    call = _ids(profile, spans)[split.node[used]]
-    frames, placed, entry = _frames(profile, spans, call, split.stack[used])
-    own = spans.table["path_time_ns"].to_numpy(np.int64).copy()
-    mean = spans.table["mean_ns"].to_numpy(np.float64).copy()
-    weight = profile.path.weight
-    request = profile.path.request[split.node[used]]
-    whole = float(weight.sum()) or np.nan
-    time = split.time_ns[used]
-    weighted = time * weight[request] / whole
-    np.subtract.at(own, call, time)
-    np.subtract.at(mean, call, weighted)
-    size = len(frames)
-    below, below_mean = np.zeros(size, np.int64), np.zeros(size)
-    first = len(spans.table)
-    np.add.at(below, placed - first, time)
-    np.add.at(below_mean, placed - first, weighted)
-    facts = _facts(entry, placed - first, request, split.node[used], weight / whole, size)
-    added = frames.assign(path_time_ns=below, mean_ns=below_mean, duration_ns=0, path_total_ns=0, **facts)
-    kept = spans.table.assign(path_time_ns=own, mean_ns=np.maximum(mean, 0.0))
-    table = pd.concat([kept.drop(columns=["id", "depth"]), added], ignore_index=True)
-    parent = table.pop("parent").to_numpy(np.int64)
-    table["path_total_ns"] = totals(parent, table["path_time_ns"].to_numpy(np.int64))
-    table["duration_ns"] = np.where(np.arange(len(table)) < first, table["duration_ns"], table["path_total_ns"])
-    found = in_order(table, parent, -table["path_total_ns"].to_numpy())
-    return Flame(found[list(spans.table)], spans.request_count, spans.statement, spans.recorded_services)
+    parts = of_each_part(profile.paths, _SumsOf(profile.matched))
+    found = flame_of(parts, profile.statement, profile.paths.recorded_services)
+    return replace(found, table=found.table.assign(operation=_names(found.table)))
 
 
-def _ids(profile: Profile, spans: Flame) -> Array:
+def _names(table: pd.DataFrame) -> pd.Series:
+    """Return the names of calls and functions; that of a function that a call beside it has says that it is one."""
+    rows = list(zip(*(table[name].tolist() for name in ("parent", "service_name", "operation")), strict=True))
+    calls, names = set(rows), []
+    for parent, service, name in rows:
+        bare = name.removesuffix(_MARK) if isinstance(name, str) else name
+        is_taken = bare != name and (parent, service, bare) in calls
+        names.append(f"{bare}{FUNCTION}" if is_taken else bare)
+    return pd.Series(names, table.index, dtype=table["operation"].dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class _SumsOf:
+    """Returns the call paths of a part with the functions of samples that each fit one span, in sums."""
+
+    samples: ProfileSamples
+
+    def __call__(self, path: CriticalPath) -> FlameSums:
+        """Return those of some paths."""
+        row, _ = fitting(path.source.columns.spans, self.samples)
+        split = split_of(path, self.samples, np.where(self.samples.span_id != 0, row, -1))
+        spans = flame_sums(path)
+        used = np.flatnonzero(split.stack >= 0)
+        node, time = split.node[used], split.time_ns[used]
+        call, request = _ids(path, spans)[node], path.request[node]
+        frames, placed, entry = _frames(self.samples, spans.table, call, split.stack[used])
+        weighted = time * path.weight[request]
+        first, size = len(spans.table), len(frames)
+        own = spans.table["path_time_ns"].to_numpy(np.int64).copy()
+        rest = spans.table["time"].to_numpy(np.float64).copy()
+        np.subtract.at(own, call, time)
+        np.subtract.at(rest, call, weighted)
+        below, below_time = np.zeros(size, np.int64), np.zeros(size)
+        np.add.at(below, placed - first, time)
+        np.add.at(below_time, placed - first, weighted)
+        facts = _facts(entry, placed - first, request, node, path.weight, size)
+        added = frames.assign(path_time_ns=below, time=below_time, duration_ns=0, path_total_ns=0, **facts)
+        kept = spans.table.assign(path_time_ns=own, time=np.maximum(rest, 0.0))
+        table = pd.concat([kept.drop(columns=["id", "depth"]), added], ignore_index=True)
+        parent = table.pop("parent").to_numpy(np.int64)
+        table["path_total_ns"] = totals(parent, table["path_time_ns"].to_numpy(np.int64))
+        table["duration_ns"] = np.where(np.arange(len(table)) < first, table["duration_ns"], table["path_total_ns"])
+        return spans._replace(table=in_order(table, parent, np.zeros(len(table))))
+
+
+def _ids(path: CriticalPath, spans: FlameSums) -> Array:
     """Return the row of the flame graph of every node, -1 for those that are not in it."""
-    calls = call_tree(profile.path.source, profile.path.tree)
+    calls = call_tree(path.source, path.tree)
     both = (calls.service, calls.operation)
     names = [np.array([*column.labels, None], object)[column.codes[calls.first]] for column in both]
     columns = (spans.table[name] for name in ("parent", "service_name", "operation"))
@@ -72,24 +100,23 @@ def _ids(profile: Profile, spans: Flame) -> Array:
     return np.array([found[code] for code in range(len(parents))], np.int64)[calls.code]
 
 
-def _frames(profile: Profile, spans: Flame, call: Array, stack: Array) -> tuple[pd.DataFrame, Array, list[int]]:
+def _frames(
+    samples: ProfileSamples, spans: pd.DataFrame, call: Array, stack: Array
+) -> tuple[pd.DataFrame, Array, list[int]]:
     """Return the frames below the spans, the innermost one of each entry, and the parent of each frame."""
-    services, count = spans.table["service_name"].tolist(), len(spans.table)
-    columns = (spans.table[name].tolist() for name in ("parent", "service_name", "operation"))
-    calls = set(zip(*columns, strict=True))
+    services, count = spans["service_name"].tolist(), len(spans)
     known: dict[tuple[int, str], int] = {}
     rows: list[tuple[int, object, str]] = []
-    pairs, at = np.unique(call * max(len(profile.samples.stacks), 1) + stack, return_inverse=True)
+    pairs, at = np.unique(call * max(len(samples.stacks), 1) + stack, return_inverse=True)
     ends = []
     for pair in pairs.tolist():
-        top, number = divmod(pair, max(len(profile.samples.stacks), 1))
+        top, number = divmod(pair, max(len(samples.stacks), 1))
         place = top
-        for name in profile.samples.stacks[number]:
+        for name in samples.stacks[number]:
             key = place, name
             if key not in known:
                 known[key] = count + len(rows)
-                is_call = (place, services[top], name) in calls
-                rows.append((place, services[top], f"{name}{FUNCTION}" if is_call else name))
+                rows.append((place, services[top], f"{name}{_MARK}"))
             place = known[key]
         ends.append(place)
     table = pd.DataFrame(rows, columns=["parent", "service_name", "operation"])
@@ -97,10 +124,8 @@ def _frames(profile: Profile, spans: Flame, call: Array, stack: Array) -> tuple[
     return table, np.array(ends, np.int64)[at], entry
 
 
-def _facts(
-    entry: list[int], placed: Array, request: Array, node: Array, share: Array, size: int
-) -> dict[str, list[float]]:
-    """Return how many spans and requests have each frame, or one below it, and the share of requests."""
+def _facts(entry: list[int], placed: Array, request: Array, node: Array, weight: Array, size: int) -> dict[str, Array]:
+    """Return how many spans and requests have each frame, or one below it, and the weight of the requests."""
     spans: list[set[int]] = [set() for _ in range(size)]
     requests: list[set[int]] = [set() for _ in range(size)]
     for at, one, span in zip(placed.tolist(), request.tolist(), node.tolist(), strict=True):
@@ -111,7 +136,7 @@ def _facts(
             requests[entry[at]] |= requests[at]
             spans[entry[at]] |= spans[at]
     return {
-        "span_count": [len(found) for found in spans],
-        "trace_count": [len(found) for found in requests],
-        "presence_ratio": [float(share[sorted(found)].sum()) for found in requests],
+        "span_count": np.array([len(found) for found in spans], np.int64),
+        "trace_count": np.array([len(found) for found in requests], np.int64),
+        "presence": np.array([weight[sorted(found)].sum() for found in requests], np.float64),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,29 +22,45 @@ class Fate(IntEnum):
     NO_ID = 4
 
 
-def matched(spans: SpanColumns, samples: ProfileSamples) -> tuple[Array, Array]:
-    """Return the row of each sample's span, and its fate; -1 without one.
+class Fits(NamedTuple):
+    """The spans that fit each sample; those of parts add.
 
-    Samples that have only the id of a local root are matched with that span as ``LOCAL_ROOT``.
+    Parameters
+    ----------
+    number
+        int64, one per sample: spans with its span id (without one, the id of its local root), of its trace if it names
+        one by the lower half of the id.
+    is_in_trace
+        bool, one per sample: the only one of them is of its trace as far as the upper half of the id says.
     """
-    row, is_several = _rows(spans, samples, samples.span_id)
-    has_span, has_root = samples.span_id != 0, samples.root_id != 0
-    fate = np.where(row >= 0, Fate.SPAN, np.where(is_several, Fate.AMBIGUOUS, Fate.UNKNOWN_SPAN))
-    if (~has_span & has_root).any():
-        root, is_several = _rows(spans, samples, samples.root_id)
-        found = np.where(root >= 0, Fate.LOCAL_ROOT, np.where(is_several, Fate.AMBIGUOUS, Fate.UNKNOWN_SPAN))
-        fate, row = np.where(has_span, fate, found), np.where(has_span, row, root)
-    is_without = ~has_span & ~has_root
-    return np.where(is_without, -1, row), np.where(is_without, Fate.NO_ID, fate)
+
+    number: Array
+    is_in_trace: Array
+
+    def plus(self, other: Fits) -> Fits:
+        """Return those of two parts."""
+        return Fits(self.number + other.number, self.is_in_trace | other.is_in_trace)
+
+    def fates(self, samples: ProfileSamples) -> Array:
+        """Return the fate of each sample, from the spans of all parts.
+
+        A sample that has only the id of a local root is matched with that span as ``LOCAL_ROOT``.
+        """
+        one = np.where(samples.span_id != 0, Fate.SPAN, Fate.LOCAL_ROOT)
+        found = np.where(self.is_in_trace, one, Fate.UNKNOWN_SPAN)
+        found = np.where(self.number > 1, Fate.AMBIGUOUS, found)
+        return np.where(_wanted(samples) == 0, Fate.NO_ID, found)
 
 
-def _rows(spans: SpanColumns, samples: ProfileSamples, wanted: Array) -> tuple[Array, Array]:
-    """Return the only span of each sample, -1 without one, and which samples fit several."""
-    row, is_several = np.full(len(wanted), -1, np.int64), np.zeros(len(wanted), bool)
-    if not len(spans) or not len(wanted):
-        return row, is_several
-    ids, span = np.unique(spans.span_id, return_inverse=True)
-    lows, low = np.unique(spans.trace_lo, return_inverse=True)
+def fitting(spans: SpanColumns, samples: ProfileSamples) -> tuple[Array, Fits]:
+    """Return the row of the only span that fits each sample, -1 without one, and how many fit."""
+    wanted = _wanted(samples)
+    row, count = np.full(len(wanted), -1, np.int64), np.zeros(len(wanted), np.int64)
+    near = np.flatnonzero(np.isin(spans.span_id, wanted[wanted != 0]))
+    if not len(near):
+        return row, Fits(count, row >= 0)
+    ids, span = np.unique(spans.span_id[near], return_inverse=True)
+    lows, low = np.unique(spans.trace_lo[near], return_inverse=True)
     at, is_id = _found(ids, wanted)
     has_trace = (samples.trace_lo != 0) | (samples.trace_hi != 0)
     low_at, is_low = _found(lows, samples.trace_lo)
@@ -55,12 +71,17 @@ def _rows(spans: SpanColumns, samples: ProfileSamples, wanted: Array) -> tuple[A
     ):
         order = np.argsort(keys, kind="stable")
         first = np.searchsorted(keys[order], asked[chosen], side="left")
-        last = np.searchsorted(keys[order], asked[chosen], side="right")
-        row[chosen] = np.where(last - first == 1, order[np.minimum(first, len(order) - 1)], -1)
-        is_several[chosen] = last - first > 1
+        count[chosen] = np.searchsorted(keys[order], asked[chosen], side="right") - first
+        only = near[order[np.minimum(first, len(order) - 1)]]
+        row[chosen] = np.where(count[chosen] == 1, only, -1)
     is_other = (row >= 0) & (samples.trace_hi != 0) & (spans.trace_hi[row] != samples.trace_hi)
     row[is_other] = -1
-    return row, is_several
+    return row, Fits(count, row >= 0)
+
+
+def _wanted(samples: ProfileSamples) -> Array:
+    """Return the id that says where each sample belongs: of its span, else of its local root; 0 without."""
+    return np.where(samples.span_id != 0, samples.span_id, samples.root_id)
 
 
 def _found(known: Array, wanted: Array) -> tuple[Array, Array]:

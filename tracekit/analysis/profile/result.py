@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.profile import flame as profile_flame
-from tracekit.analysis.profile.functions import NO_SAMPLES, leaf_codes
-from tracekit.analysis.profile.split import table_of
+from tracekit.analysis.profile.functions import NO_SAMPLES
+from tracekit.analysis.profile.split import by_function, table_of
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.text import plural, ratio
@@ -20,7 +20,8 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.flame import Flame
     from tracekit.analysis.critical_path.result import CriticalPath
-    from tracekit.analysis.profile.split import Split
+    from tracekit.analysis.critical_path.stored import StoredPaths
+    from tracekit.analysis.critical_path.tables import PathTable
     from tracekit.profile_samples import ProfileSamples
 
 
@@ -30,12 +31,14 @@ class Profile(Weighted, Shown):
 
     Parameters
     ----------
-    path
-        The critical path.
+    paths
+        The critical paths, of a TraceSet or of a store.
     samples
         The samples.
-    split
-        Self time by span and stack.
+    matched
+        Those that were matched with one span, also as a local root.
+    table
+        Critical-path time by service, operation, function and request.
     functions
         One row per function (the innermost of a stack), the largest first; ``(no samples)`` is the time of spans
         without samples: ``function``, ``path_time_ns`` (sums to the latency of all requests), ``share_ratio``,
@@ -53,9 +56,10 @@ class Profile(Weighted, Shown):
     Profile(5 requests, 1 function, 1.3% of the critical path sampled; sampling weights unknown)
     """
 
-    path: CriticalPath
+    paths: CriticalPath | StoredPaths
     samples: ProfileSamples
-    split: Split
+    matched: ProfileSamples
+    table: PathTable
     functions: pd.DataFrame
     endpoints: pd.DataFrame
     matching: pd.DataFrame
@@ -63,17 +67,18 @@ class Profile(Weighted, Shown):
     @property
     def statement(self) -> str:  # type: ignore[override]  # computed
         """What the weighted figures describe: the source of the weights, or that they are unknown."""
-        return self.path.statement
+        return self.paths.statement
 
     @property
     def sampled_ns(self) -> int:
         """Critical-path time of spans with samples, in ns."""
-        return int(self.split.time_ns[self.split.stack >= 0].sum())
+        is_sampled = (self.table.cells.keys["function"] != NO_SAMPLES).to_numpy(bool)
+        return int(self.table.cells.time_ns[is_sampled[self.table.cells.group]].sum())
 
     @cached_property
     def operations(self) -> pd.DataFrame:
         """The columns of ``functions`` by ``service_name``, ``operation`` and ``function``."""
-        return table_of(self.path, self.split, self.samples, ("service_name", "operation"))
+        return table_of(self.table)
 
     @property
     def requests(self) -> pd.DataFrame:
@@ -81,29 +86,31 @@ class Profile(Weighted, Shown):
 
         The times of a request sum to its latency.
         """
-        leaf, names = leaf_codes(self.samples)
-        table = pd.DataFrame(
+        requests, cells = self.table.requests, by_function(self.table).cells
+        order = np.lexsort((cells.group, cells.request))
+        request, group = cells.request[order], cells.group[order]
+        return pd.DataFrame(
             {
-                "request": self.path.request[self.split.node],
-                "function": np.array(names, object)[leaf[self.split.stack]],
-                "path_time_ns": self.split.time_ns,
+                "request": request,
+                "trace_id": requests.ids(request),
+                "function": cells.keys["function"].to_numpy(object)[group],
+                "path_time_ns": cells.time_ns[order],
             }
         )
-        table = table.groupby(["request", "function"], sort=True)["path_time_ns"].sum().reset_index()
-        trace = self.path.tree.trace[self.path.tree.root][table["request"].to_numpy()]
-        table.insert(1, "trace_id", np.array(self.path.source.trace_ids, object)[trace])
-        return table
 
     def flame(self) -> Flame:
-        """Return the aggregated flame graph of the critical path, with the functions below their spans."""
+        """Return the aggregated flame graph of the critical path, with the functions below their spans.
+
+        A store is read once more for it.
+        """
         return profile_flame.flame(self)
 
     def _line(self) -> str:
         """Return the counts in one line."""
-        total = int(self.split.time_ns.sum())
+        total = int(self.table.cells.time_ns.sum())
         share = ratio(self.sampled_ns / total if total else float("nan"))
         count = plural(int((self.functions["function"] != NO_SAMPLES).sum()), "function")
-        return f"Profile({plural(len(self.path.latency_ns), 'request')}, {count}, {share} of the critical path sampled)"
+        return f"Profile({plural(len(self.table.requests), 'request')}, {count}, {share} of the critical path sampled)"
 
     def _repr_html_(self) -> str:
         return f"{self.heading()}{as_html(self.functions.head(10))}{as_html(self.matching)}"

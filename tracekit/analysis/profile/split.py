@@ -15,9 +15,11 @@ from tracekit.stats.weighted_means import mean_limits
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.tables import PathTable
     from tracekit.columns import Array
     from tracekit.profile_samples import ProfileSamples
 
+KEYS = ("service_name", "operation")
 _COLUMNS = ("path_time_ns", "share_ratio", "mean_ns", "mean_low_ns", "mean_high_ns", "trace_count")
 
 
@@ -67,10 +69,10 @@ def split_of(path: CriticalPath, samples: ProfileSamples, row: Array) -> Split:
     )
 
 
-def cells_of_split(path: CriticalPath, split: Split, samples: ProfileSamples, by: tuple[str, ...]) -> Cells:
-    """Return the time of every function, or service, operation and function, in every request."""
+def cells_of_split(path: CriticalPath, split: Split, samples: ProfileSamples) -> Cells:
+    """Return the time of every service, operation and function in every request."""
     leaf, names = leaf_codes(samples)
-    columns = {name: key_codes(path.source, path.tree, name) for name in by}
+    columns = {name: key_codes(path.source, path.tree, name) for name in KEYS}
     code = leaf[split.stack]
     for found in columns.values():
         code = code * (len(found.labels) + 1) + found.codes[split.node] + 1
@@ -80,7 +82,8 @@ def cells_of_split(path: CriticalPath, split: Split, samples: ProfileSamples, by
         labels_here = np.array([None, *found.labels], object)
         frame[name] = labels_here[groups % len(labels_here)]
         groups = groups // len(labels_here)
-    keys = pd.DataFrame({name: frame[name] for name in by} | {"function": np.array(names, object)[groups]})
+    labels = {name: frame[name] for name in KEYS} | {"function": np.array(names, object)[groups]}
+    keys = pd.DataFrame(labels, dtype=object)
     count = max(len(path.latency_ns), 1)
     cell, at = np.unique(group * count + path.request[split.node], return_inverse=True)
     time, spans = np.zeros(len(cell), np.int64), np.zeros(len(cell), np.int64)
@@ -89,17 +92,31 @@ def cells_of_split(path: CriticalPath, split: Split, samples: ProfileSamples, by
     return Cells(keys, cell // count, cell % count, spans, time)
 
 
-def table_of(path: CriticalPath, split: Split, samples: ProfileSamples, by: tuple[str, ...]) -> pd.DataFrame:
+def by_function(table: PathTable) -> PathTable:
+    """Return the time of every function in every request."""
+    cells = table.cells
+    names, code = np.unique(cells.keys["function"].to_numpy(object).astype(str), return_inverse=True)
+    count = max(len(table.requests), 1)
+    cell, at = np.unique(code[cells.group] * count + cells.request, return_inverse=True)
+    calls, time = np.zeros(len(cell), np.int64), np.zeros(len(cell), np.int64)
+    np.add.at(calls, at, cells.call_count)
+    np.add.at(time, at, cells.time_ns)
+    keys = pd.DataFrame({"function": names.astype(object)}, dtype=object)
+    return table._replace(cells=Cells(keys, cell // count, cell % count, calls, time))
+
+
+def table_of(table: PathTable) -> pd.DataFrame:
     """Return total, share and mean with its interval, by function or operation and function."""
-    cells = cells_of_split(path, split, samples, by)
+    requests, cells = table.requests, table.cells
     if not len(cells.keys):
         return cells.keys.assign(**{name: pd.Series(dtype="float64") for name in _COLUMNS})
-    sample = Sample.of(path.requests, cells, population_of(path.requests))
+    sample = Sample.of(requests, cells, population_of(requests))
     mean = sample.means(cells.time_ns)
     low, high = mean_limits(mean, sample.moments(sample.influence(cells.time_ns)))
     total = np.zeros(len(cells.keys), np.int64)
     np.add.at(total, cells.group, cells.time_ns)
     whole = float(mean.sum())
     values = (total, mean / (whole or np.nan), mean, np.maximum(low, 0.0), np.maximum(high, 0.0), sample.request_counts)
-    table = cells.keys.assign(**dict(zip(_COLUMNS, values, strict=True)))
-    return table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
+    found = cells.keys.assign(**dict(zip(_COLUMNS, values, strict=True)))
+    order = [_COLUMNS[0], *map(str, cells.keys)]
+    return found.sort_values(order, ascending=[False, *[True] * len(cells.keys.columns)], ignore_index=True)
