@@ -13,6 +13,7 @@ from tracekit.loading import ahead
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import DocumentReader
+from tracekit.loading.memory import keep_freed
 from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.protobuf.messages import Aside, Messages, message_chunks
 from tracekit.loading.records import LineChunk, LongLine, begins_with_record, nests_deeper, shape
@@ -71,6 +72,7 @@ class SourceReader:
         on_chunk: Callable[[], object] | None = None,
         threads: int = 1,
     ) -> None:
+        keep_freed()
         self._threads = threads
         self._loaders = tuple(loaders)
         self._meter = meter
@@ -148,6 +150,7 @@ class SourceReader:
                         continue
                     cut = chunk.final and not chunk.ends_in_newline and offset + len(data) == end
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
+            del chunk, lines  # so that its memory can be used again
             self._tick(stream)
             self._between()
 

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -317,6 +318,44 @@ def test_spans_of_one_record_stay_in_their_order_in_mixed_files():
         assert in_lane(lane, lines(*records)).spans["record_number"].tolist() == list(range(1, 11))
 
 
+SPELLINGS = (
+    '{"key":"k","value":{"stringValue":"%s"}}',
+    '{"key": "k", "value": {"stringValue": "%s"}}',
+    '{ "key":"k","value":{"stringValue":"%s" } }',
+    '{"key":"k","value":{"stringValue":"%s"} }',
+    '{"value":{"stringValue":"%s"},"key":"k"}',
+    '{"key":"k","value":{"string_value":"%s"}}',
+    '{"key":"k","value":{"Value":{"StringValue":"%s"}}}',
+    '{"key":"k","value":{"stringValue":"\\u0061%s"}}',
+    '{"key":"\u00e9","value":{"stringValue":"%s"}}',
+    '{"key":"n","value":{"intValue":"1%s"}}',
+    '{"key":"n","value":{"intValue":1%s}}',
+    '{"key":"d","value":{"doubleValue":1%s.5}}',
+    '{"key":"%s","value":{"boolValue":true}}',
+    '{"key":"%s","value":{}}',
+    '{"key":"a","value":{"arrayValue":{"values":[{"intValue":"%s"}]}}}',
+)
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_what_is_around_values_may_change_from_span_to_span(step):
+    """The scanner expects what it read before: here the order, the spelling and the white space of members change."""
+    members = ['"traceId":"{0:032x}"', '"span_id": "{0:016x}"', '"name":"x"', '"kind":{1}', '"flags":257']
+    made = []
+    for n in range(1, 91):
+        order = [members[(n // step + k * (1 + n % 4)) % 5] for k in range(5)]
+        spelled = (SPELLINGS[(n // step * k + k) % len(SPELLINGS)] % (n % 4) for k in range(1 + n % 6))
+        own = [one.format(n, n % 6) for one in dict.fromkeys([*order, *members])]
+        own.insert(n % 5, f'"startTimeUnixNano":"{START + n}"')
+        own.insert(n % 3, f'"attributes":[{", ".join(spelled)}]')
+        joined = (", " if n % 2 else ",").join(own)
+        made.append(f"{{{joined}}}")
+    spans = ",".join(made)
+    data = f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'.encode()
+    assert scanned(data)[1] == []
+    assert len(compare(data, time_unit="ns").spans) == 90
+
+
 # ------------------------------------------------------------------ the extension itself
 
 
@@ -325,6 +364,10 @@ def test_the_extension_refuses_what_is_not_bytes():
         native.extension.scan("text", b"")
     with pytest.raises(ValueError, match="expected places inside the data, found one outside"):
         native.extension.learn(native.extension.attributes("otlp"), b"abc", b"\xff" * 24)
+    place = struct.pack("<qIiQ", 1, 1, 0, 7)
+    for shapes in (b"", struct.pack("<qIIII", 0, 2, 1, 0, 0), struct.pack("<qIIII", 0, 1, 1, 2, 0)):
+        with pytest.raises(ValueError, match="expected places inside the data, found one outside"):
+            native.extension.learn(native.extension.attributes("otlp"), b"abc", place, shapes)
     with pytest.raises(ValueError, match="expected ascending offsets inside the text, found others"):
         native.extension.hashes(b"\x05" + b"\0" * 15, b"abc")
 

@@ -143,7 +143,7 @@ class Attributes:
         self._integer.frombytes(integers.astype(np.int64, copy=False).tobytes())
         self._double.frombytes(doubles.astype(np.float64, copy=False).tobytes())
         self._origin.frombytes(bytes([origin]) * len(keys))
-        self._namespace.extend(repeat(-1, len(keys)))
+        self._namespace.frombytes(np.full(len(keys), -1, np.int32).tobytes())
         self._indexed.frombytes(bytes(len(keys)))
         return first
 

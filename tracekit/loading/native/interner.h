@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "json.h"
@@ -57,8 +58,8 @@ class Arena {
   const Byte* keep(const Byte* p, std::size_t size) {
     if (size > left_) {
       const std::size_t room = size > BLOCK ? size : BLOCK;
-      blocks_.emplace_back(room);
-      at_ = blocks_.back().data();
+      blocks_.emplace_back(new Byte[room]);  // not touched before it is used
+      at_ = blocks_.back().get();
       left_ = room;
     }
     Byte* const kept = at_;
@@ -70,7 +71,7 @@ class Arena {
 
  private:
   static constexpr std::size_t BLOCK = 1 << 20;
-  std::vector<std::vector<Byte>> blocks_;
+  std::vector<std::unique_ptr<Byte[]>> blocks_;
   Byte* at_ = nullptr;
   std::size_t left_ = 0;
 };

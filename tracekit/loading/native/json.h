@@ -95,6 +95,12 @@ inline bool is_utf8(const Byte* p, const Byte* end) {
   return true;
 }
 
+inline bool is_ascii(const Byte* p, std::size_t size) {
+  Byte high = 0;
+  for (std::size_t i = 0; i < size; i++) high |= p[i];
+  return high < 0x80;
+}
+
 // The UTF-16 code unit of four hex digits.
 inline unsigned code_unit(const Byte* p, const Byte* end) {
   if (end - p < 4) odd();
@@ -379,9 +385,8 @@ class Reader {
   }
 
   static void check(const Text& text) {
-    for (const Byte *q = text.at, *stop = q + text.length; q < stop;) {
-      if (*q++ == '\\') escape(q, stop);
-    }
+    const Byte *q = text.at, *const stop = q + text.length;
+    while ((q = static_cast<const Byte*>(std::memchr(q, '\\', static_cast<std::size_t>(stop - q))))) escape(++q, stop);
   }
 
   const bool lines_;

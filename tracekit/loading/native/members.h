@@ -46,6 +46,12 @@ template <std::size_t N, std::size_t ALL = N> class Plain {
 
   bool all(unsigned bits) const { return once_.all(bits); }
 
+  // Whether the name of a member is that of the table.
+  bool is_own(int number, const Text& name) const {
+    const Member& own = names_[static_cast<std::size_t>(number)];
+    return own.length == name.length && equal(reinterpret_cast<const Byte*>(own.name), name.at, name.length);
+  }
+
  protected:
   int taken(int found) {
     if (found < 0) return -1;
@@ -82,6 +88,12 @@ template <std::size_t N, std::size_t ALL = N> class Members : public Plain<N, AL
   int operator()(const Text& key) {
     const int found = this->find(key.at, key.length);
     return this->taken(found < 0 ? find_snake(key) : found);
+  }
+
+  // The same for a member whose number and spelling are known.
+  int again(int number, bool is_own) {
+    snake |= !is_own;
+    return this->taken(number);
   }
 
  private:
@@ -146,27 +158,53 @@ inline bool same(const Text& a, const Text& b) {
 // A text as it is written, or none for null.
 inline Text optional_text(Reader& r) { return r.null() ? Text() : r.text(); }
 
-// The values of hex digits by byte, 255 for what is none.
-struct HexDigits {
-  Byte value[256];
-  constexpr HexDigits() : value() {
-    for (int i = 0; i < 256; i++) value[i] = 255;
-    for (int i = 0; i < 10; i++) value['0' + i] = static_cast<Byte>(i);
-    for (int i = 0; i < 6; i++) value['a' + i] = value['A' + i] = static_cast<Byte>(10 + i);
-  }
-};
-constexpr HexDigits HEX_DIGITS;
+constexpr std::uint64_t EACH = 0x0101010101010101u;  // times a byte: that byte eight times
 
-// The number of 16 hex digits.
-inline std::uint64_t hex(const Byte* p) {
+// Eight bytes as a number, the first lowest.
+inline std::uint64_t from_lowest(const Byte* p) {
   std::uint64_t value = 0;
-  unsigned seen = 0;
-  for (int i = 0; i < 16; i++) {
-    const unsigned digit = HEX_DIGITS.value[p[i]];
-    seen |= digit;
-    value = value << 4 | (digit & 15);
-  }
-  if (seen > 15) odd();
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  std::memcpy(&value, p, 8);
+#else
+  for (int i = 7; i >= 0; i--) value = value << 8 | p[i];
+#endif
+  return value;
+}
+
+// The number of 8 decimal digits, of which pairs and then fours are joined at once; ``wrong`` is not 0 for anything else.
+inline std::uint64_t eight_digits(const Byte* p, std::uint64_t& wrong) {
+  std::uint64_t v = from_lowest(p);
+  wrong |= ((v & EACH * 0xF0) | ((v + EACH * 6) & EACH * 0xF0) >> 4) ^ EACH * 0x33;
+  v = (v & EACH * 0x0F) * (10 << 8 | 1) >> 8 & 0x00FF00FF00FF00FFu;
+  v = v * (100 << 16 | 1) >> 16 & 0x0000FFFF0000FFFFu;
+  return v * (std::uint64_t{10'000} << 32 | 1) >> 32;
+}
+
+// The number of 8 hex digits likewise.
+inline std::uint64_t eight_hex_digits(const Byte* p, std::uint64_t& wrong) {
+  const std::uint64_t v = from_lowest(p);
+  const std::uint64_t letter = v >> 6 & EACH, low = v & EACH * 0x0F;  // letters: 0x41 to 0x46, 0x61 to 0x66
+  const std::uint64_t high = (v | letter * 0x20) & EACH * 0xF0;
+  const std::uint64_t above = (low + EACH * 6 + letter * 3) & EACH * 0x10;  // 9, or F
+  const std::uint64_t below = letter * 0x10 & ~(low + EACH * 0x0F);         // A
+  wrong |= (high ^ (EACH + letter) * 0x30) | above | below;
+  std::uint64_t digits = low + letter * 9;
+  digits = (digits << 4 | digits >> 8) & 0x00FF00FF00FF00FFu;
+  digits = (digits << 8 | digits >> 16) & 0x0000FFFF0000FFFFu;
+  return (digits << 16 | digits >> 32) & 0xFFFFFFFFu;
+}
+
+// The number of 16 hex digits likewise.
+inline std::uint64_t hex(const Byte* p, std::uint64_t& wrong) {
+  const std::uint64_t high = eight_hex_digits(p, wrong);
+  return high << 32 | eight_hex_digits(p + 8, wrong);
+}
+
+// The number of 16 hex digits; anything else is odd.
+inline std::uint64_t hex(const Byte* p) {
+  std::uint64_t wrong = 0;
+  const std::uint64_t value = hex(p, wrong);
+  if (wrong) odd();
   return value;
 }
 

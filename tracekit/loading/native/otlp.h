@@ -2,6 +2,7 @@
 // bytes, which Python decodes; a line with anything unexpected adds nothing and is handed back.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "interner.h"
 #include "json.h"
 #include "members.h"
+#include "order.h"
 #include "rows.h"
 #include "shapes.h"
 
@@ -272,7 +274,7 @@ class Scan : public Rows {
     object(r, [&](const Text& key) {
       if (key.is("resource")) {
         once(RESOURCE);
-        resource = r.raw(3);
+        resource = known_resource(r, 3);
       } else if (key.is("schemaUrl") || key.is("schema_url")) {
         once(URL);
         url = optional_text(r);
@@ -294,6 +296,22 @@ class Scan : public Rows {
       groups[i].resource_text = resource;
       groups[i].resource_url_text = url;
     }
+  }
+
+  // A resource as it is written; one that was read before is compared, as an object ends where it ended then.
+  Text known_resource(Reader& r, int depth) {
+    r.blank();
+    const auto left = static_cast<std::size_t>(r.end - r.p);
+    for (const Text& one : resources_) {
+      if (r.base || !one.length || one.length > left || std::memcmp(r.p, one.at, one.length)) continue;
+      r.p += one.length;
+      return {r.p - one.length, one.length, false};
+    }
+    const Text fresh = r.raw(depth);
+    if (r.base || *fresh.at != '{' || !is_ascii(fresh.at, fresh.length)) return fresh;
+    resources_[oldest_resource_] = fresh;
+    oldest_resource_ = (oldest_resource_ + 1) % resources_.size();
+    return fresh;
   }
 
   // 1 for the name of the specification, 2 for one of its predecessors.
@@ -341,7 +359,7 @@ class Scan : public Rows {
 
   void span(Reader& r) {
     Members<OF_SPAN, OF_FLAT_SPAN> number(SPAN_NAMES);
-    read_span(r, number, [&](int, const Text&, Span&) { r.skip(7); });
+    read_span(r, number, span_order_, [&](int, const Text&, Span&) { r.skip(7); });
   }
 
   // A span as in the log group aws/spans; its end is not missing, and it has no other members.
@@ -352,7 +370,7 @@ class Scan : public Rows {
     group.spans = 1;
     group.has_scope = group.is_first = true;
     bool is_known = false;
-    read_span(r, number, [&](int found, const Text& key, Span&) {
+    read_span(r, number, flat_order_, [&](int found, const Text& key, Span&) {
       switch (found) {
         case RESOURCE: group.resource_text = r.raw(7); break;
         case SCOPE: group.scope_text = r.raw(7); break;
@@ -379,13 +397,12 @@ class Scan : public Rows {
   }
 
   // Reads a span; ``more`` reads the members that are not of every span, and gets the names of its ids and times.
-  template <class Number, class More> void read_span(Reader& r, Number& number, More more) {
+  template <class Number, class Order, class More> void read_span(Reader& r, Number& number, Order& order, More more) {
     const auto row = static_cast<std::int64_t>(spans.size());
     Span s;
     r.blank();
     s.place = r.p - data_;
-    object(r, [&](const Text& key) {
-      const int found = number(key);
+    order.object(r, number, [&](int found, const Text& key) {
       switch (found) {
         case TRACE:
           spelled(trace_id(r, s.trace_hi, s.trace_lo));
@@ -442,8 +459,8 @@ class Scan : public Rows {
     Members<4> number(names);
     Event e;
     e.span_row = row;
-    object(r, [&](const Text& key) {
-      switch (number(key)) {
+    event_order_.object(r, number, [&](int found, const Text&) {
+      switch (found) {
         case 0: e.time_ns = time(r, e.rounded, 1); break;
         case 1: e.name_text = optional_text(r); break;
         case 2: e.attributes = attribute_list(r, event_raw_, 9); break;
@@ -461,8 +478,8 @@ class Scan : public Rows {
     Members<6> number(names);
     Link k;
     k.span_row = row;
-    object(r, [&](const Text& key) {
-      switch (number(key)) {
+    link_order_.object(r, number, [&](int found, const Text&) {
+      switch (found) {
         case 0: trace_id(r, k.trace_hi, k.trace_lo); break;
         case 1: span_id(r, k.span_id); break;
         case 2: k.state_text = optional_text(r); break;
@@ -488,9 +505,13 @@ class Scan : public Rows {
   static std::uint64_t digits(const Text& text) {
     if (!text.length || text.length > 19) odd();
     std::uint64_t value = 0;
-    for (std::uint32_t i = 0; i < text.length; i++) {
-      if (!is_digit(text.at[i])) odd();
-      value = value * 10 + static_cast<unsigned>(text.at[i] - '0');
+    const Byte *p = text.at, *const end = p + text.length;
+    std::uint64_t wrong = 0;
+    for (; end - p >= 8; p += 8) value = value * 100'000'000 + eight_digits(p, wrong);
+    if (wrong) odd();
+    for (; p < end; p++) {
+      if (!is_digit(*p)) odd();
+      value = value * 10 + static_cast<unsigned>(*p - '0');
     }
     if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) odd();
     return value;
@@ -505,6 +526,18 @@ class Scan : public Rows {
 
   // Nanoseconds as digits; a JSON number beyond 2^53 was rounded by its writer, which ``rounded`` then says.
   static std::int64_t time(Reader& r, std::uint8_t& rounded, std::uint8_t bit) {
+    constexpr int USUAL = 19;  // digits, from 2001 on
+    if (const Byte* const p = quoted(r, USUAL)) {
+      std::uint64_t wrong = 0, value = eight_digits(p, wrong) * 100'000'000 + eight_digits(p + 8, wrong);
+      for (int i = 16; i < USUAL; i++) {
+        wrong |= !is_digit(p[i]);
+        value = value * 10 + static_cast<unsigned>(p[i] - '0');
+      }
+      if (!wrong && value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+        r.p += USUAL + 2;
+        return static_cast<std::int64_t>(value);
+      }
+    }
     if (r.null()) return 0;
     if (r.next() == '"') {
       const Text text = r.text();
@@ -587,7 +620,21 @@ class Scan : public Rows {
     line_dialects_.base64_of_hex_ids += id == Id::BASE64_OF_HEX;
   }
 
+  // The place of a string of this length if the next value may be one: a quote is where its end would be.
+  static const Byte* quoted(const Reader& r, std::ptrdiff_t length) {
+    return r.end - r.p >= length + 2 && *r.p == '"' && r.p[length + 1] == '"' ? r.p + 1 : nullptr;
+  }
+
   static Id trace_id(Reader& r, std::uint64_t& hi, std::uint64_t& lo) {
+    if (const Byte* const id = quoted(r, 32)) {
+      std::uint64_t wrong = 0;
+      hi = hex(id, wrong);
+      lo = hex(id + 16, wrong);
+      if (!wrong) {
+        r.p += 34;
+        return Id::HEX;
+      }
+    }
     const Text text = r.text();
     Byte bytes[32];
     switch (text.length) {
@@ -609,7 +656,18 @@ class Scan : public Rows {
     }
   }
 
-  static Id span_id(Reader& r, std::uint64_t& id) { return span_id(r.text(), id); }
+  // Reads 16 hex digits; false, and nothing is read, if the next value is another.
+  static bool hex_id(Reader& r, std::uint64_t& id) {
+    const Byte* const digits = quoted(r, 16);
+    std::uint64_t wrong = 0;
+    const std::uint64_t value = digits ? hex(digits, wrong) : 0;
+    if (!digits || wrong) return false;
+    id = value;
+    r.p += 18;
+    return true;
+  }
+
+  static Id span_id(Reader& r, std::uint64_t& id) { return hex_id(r, id) ? Id::HEX : span_id(r.text(), id); }
 
   static Id span_id(const Text& text, std::uint64_t& id) {
     Byte bytes[16];
@@ -628,6 +686,7 @@ class Scan : public Rows {
   }
 
   static void parent_id(Reader& r, std::uint64_t& id) {
+    if (hex_id(r, id)) return;
     const Text text = optional_text(r);
     if (text.length) span_id(text, id);
   }
@@ -675,6 +734,12 @@ class Scan : public Rows {
 
   static constexpr std::size_t MOST_KEYS = 128;  // compared pair by pair
 
+  Order<OF_SPAN> span_order_;
+  Order<OF_FLAT_SPAN> flat_order_;
+  Order<4> event_order_;
+  Order<6> link_order_;
+  std::array<Text, 16> resources_;  // the latest
+  std::size_t oldest_resource_ = 0;
   Arena pairs_;
   const Byte* const data_;
   const Byte* const end_;

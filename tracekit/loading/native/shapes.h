@@ -10,6 +10,7 @@
 
 #include "interner.h"
 #include "json.h"
+#include "pattern.h"
 
 namespace tracekit {
 
@@ -17,44 +18,6 @@ namespace tracekit {
 struct Shape {
   const Byte* at;
   std::uint32_t front, value, back;  // lengths, in this order; quotes do not belong to the value
-};
-
-// Some bytes that are compared often.
-class Pattern {
- public:
-  static constexpr std::size_t MOST = 256;
-
-  Pattern(const Byte* from, std::size_t size) : size_(size) { std::memcpy(bytes_, from, size); }
-
-  std::size_t size() const { return size_; }
-
-  bool begins(const Byte* p, const Byte* end) const {
-    const auto left = static_cast<std::size_t>(end - p);
-#ifdef TRACEKIT_SSE2
-    if (left >= size_ + STEP) {
-      std::size_t at = 0;
-      for (; at + STEP < size_; at += STEP)
-        if (differing(p + at, bytes_ + at)) return false;
-      return !(differing(p + at, bytes_ + at) << (STEP - (size_ - at)) & 0xFFFFu);
-    }
-#endif
-    return left >= size_ && !std::memcmp(p, bytes_, size_);
-  }
-
- private:
-#ifdef TRACEKIT_SSE2
-  static constexpr std::size_t STEP = 16;
-
-  // A bit for each of the next 16 bytes that are not the same.
-  static unsigned differing(const Byte* a, const Byte* b) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
-    const __m128i y = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
-    return ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(x, y))) & 0xFFFFu;
-  }
-#endif
-
-  const std::size_t size_;
-  Byte bytes_[MOST] = {};
 };
 
 class Shapes {
@@ -166,16 +129,10 @@ class Shapes {
     return is_same ? number : -1;
   }
 
-  static bool is_ascii(const Byte* p, std::uint32_t size) {
-    Byte high = 0;
-    for (std::uint32_t i = 0; i < size; i++) high |= p[i];
-    return high < 0x80;
-  }
-
   static constexpr std::array<std::int32_t, GUESSES> NOTHING{-1, -1, -1, -1};
 
   Interner fronts_{64};
-  std::vector<Known> known_{{{nullptr, 0}, {nullptr, 0}, false, NOTHING}};  // the first: before any attribute
+  std::vector<Known> known_{{{}, {}, false, NOTHING}};  // the first: before any attribute
   std::int32_t last_ = 0;                                                   // into these
 };
 

@@ -6,10 +6,8 @@ returned as a ``LongLine``, padding is removed and counted, and every chunk has 
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -205,43 +203,21 @@ class _Buffers:
     """Memory that is used again and again: fresh memory of the system costs more than reading into it."""
 
     def __init__(self) -> None:
-        self._known: list[_Memory] = []
+        self._known: list[bytearray] = []
 
-    def free(self, size: int) -> _Memory:
+    def free(self, size: int) -> bytearray:
         """Return at least so many bytes of which there is no view."""
         size = (size // _ROUND + 1) * _ROUND
         for number, buffer in enumerate(self._known):
             try:
-                buffer.resize(len(buffer))  # refused while there is a view
+                buffer.append(buffer.pop())  # refused while there is a view
             except BufferError:
                 continue
             if len(buffer) < size:
-                self._known[number] = _memory(size)
+                self._known[number] = bytearray(size)
             return self._known[number]
-        self._known.append(_memory(size))
+        self._known.append(bytearray(size))
         return self._known[-1]
-
-
-class _Bytes(bytearray):
-    """Memory where the system has none in large pages."""
-
-    def resize(self, size: int, /) -> None:
-        """Change the size, in which a view is refused."""
-        self.extend(bytes(size - len(self) + 1))
-        del self[size:]
-
-
-_Memory = mmap.mmap | _Bytes
-
-
-def _memory(size: int) -> _Memory:
-    """Return fresh memory, in large pages where the system has them: a quarter of the cost to touch it first."""
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
-        return _Bytes(size)
-    found = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel without them
-        found.madvise(mmap.MADV_HUGEPAGE)
-    return found
 
 
 class _Lines:
