@@ -360,8 +360,8 @@ class ZipkinScan : public Rows {
       last = r.p;
     });
     if (!once.all(1u << KEY | 1u << VALUE)) odd();
-    b.tag.raw = {first, static_cast<std::uint32_t>(last - first), false};
     if (last - first > 0x7FFFFFFF) odd();
+    b.tag.raw = {first, static_cast<std::uint32_t>(last - first), false};
     binaries_.push_back(b);
   }
 
