@@ -323,10 +323,33 @@ def elasticsearch(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
 
 
 def zipkin(bench: Bench) -> Iterator[Line]:
-    """Zipkin v2."""
+    """Zipkin v2 and v1."""
     spans = [zipkin_span(span, trace["processes"]) for trace in bench.jaeger_traces for span in trace["spans"]]
     found = bench.reading(bench.written("zipkin.json", [json.dumps(spans).encode()]))
     yield Line("Zipkin v2, one list", ">= 300,000 spans/s", found.rates())
+    old = list(map(zipkin_v1, spans))
+    shapes = {
+        "a span a line": [json.dumps(one).encode() for one in old],
+        "a list a line": [json.dumps(old[at : at + 100]).encode() for at in range(0, len(old), 100)],
+        "one list": [json.dumps(old).encode()],
+        "one list, indented": [json.dumps(old, indent=1).encode()],
+    }
+    for name, lines in shapes.items():
+        found = bench.reading(bench.written("zipkin.json", lines))
+        yield Line(f"Zipkin v1, {name}", ">= 300,000 spans/s", found.rates())
+
+
+def zipkin_v1(span: dict[str, Any]) -> dict[str, Any]:
+    """Return a span of Zipkin as v1 has it."""
+    local, begin = {"endpoint": span["localEndpoint"]}, span["timestamp"]
+    words = {"CLIENT": ("cs", "cr"), "SERVER": ("sr", "ss")}.get(span.get("kind", ""), ())
+    times = (begin, begin + span["duration"])
+    far = [{"key": "sa", "value": True, "endpoint": {"serviceName": "far", "ipv4": "10.0.0.9", "port": 80}}]
+    return {key: span[key] for key in ("traceId", "id", "parentId", "name", "timestamp", "duration") if key in span} | {
+        "annotations": [{"timestamp": at, "value": word} | local for at, word in zip(times, words, strict=False)],
+        "binaryAnnotations": [{"key": key, "value": text} | local for key, text in span["tags"].items()]
+        + far * (span.get("kind") == "CLIENT"),
+    }
 
 
 def path(bench: Bench) -> Iterator[Line]:

@@ -135,6 +135,13 @@ def test_the_items_of_other_lists_are_not_scanned_for_documents(monkeypatch):
     assert asked == [True]
 
 
+def test_words_are_found_however_they_are_written():
+    function = own(3, origin="AWS::Lambda::Function", subsegments=[segment(4, name="Initialization")])
+    spelled = lines(function).replace(b"Initialization", b"Initializat\\u0069on").replace(b"Lambda", b"\\u004cambda")
+    traces = same(lines(function) + spelled.replace(b"0003", b"0005").replace(b"0004", b"0006"))
+    assert traces.attributes["key"].tolist().count("faas.coldstart") == 2
+
+
 def test_mutated_documents_are_read_alike_in_both_lanes(monkeypatch):
     monkeypatch.setenv(native.SWITCH, "")
     assert mutated_documents.main(0, 1000) == 0

@@ -79,7 +79,34 @@ V1 = {
     ],
     "binaryAnnotations": [{"key": "k", "value": "v"}],
 }
-RECORDS: list[Any] = [RICH, *RICH, SPANS, [SPANS, []], V1, [V1, RICH[0]], [[RICH[0]], RICH], []]
+V1_ENDPOINTS: list[Any] = [
+    *({"serviceName": name, "ipv4": "10.0.0.1", "port": 80} for name in ("a", "b", "caf\u00e9", 'a"b')),
+    *({"serviceName": ""}, {"ipv4": "10.0.0.1"}, {}, None, 5, {"more": 1}),
+]
+V1_VALUES = [*("cs", "cr", "sr", "ss"), *("ms", "mr", "ws", "wr", "retry", "", 'a"b', "caf\u00e9", None, 5)]
+V1_KEYS = [
+    *("http.path", "error", "sa", "ca", "ma", "lc"),
+    *("", "n", "otel.status_code", "span.kind", 'a"b', "caf\u00e9", 5),
+]
+V1_BOTH = {
+    "traceId": SHORT,
+    "id": f"{8:016x}",
+    "name": "both",
+    "timestamp": START,
+    "duration": 20,
+    "debug": False,
+    "annotations": [
+        {"timestamp": START + at, "value": value, "endpoint": {"serviceName": service}}
+        for at, (value, service) in enumerate([("cs", "a"), ("sr", "b"), ("retry", "b"), ("ss", "b"), ("cr", "a")])
+    ],
+    "binaryAnnotations": [
+        {"key": "http.path", "value": "/caf\u00e9", "endpoint": {"serviceName": "b", "port": 80}},
+        {"value": 'the "disk"', "endpoint": {"serviceName": "a"}, "key": "error"},
+        {"key": "sa", "value": True, "endpoint": {"serviceName": "b", "ipv4": "10.0.0.2"}},
+        {"key": "ca", "value": "true", "endpoint": {"serviceName": "a"}},
+    ],
+}
+RECORDS: list[Any] = [V1_BOTH, RICH, *RICH, SPANS, [SPANS, []], V1, [V1, RICH[0]], [[RICH[0]], RICH], []]
 WORDS = [
     b'"',
     b"\\",
@@ -99,6 +126,7 @@ WORDS = [
     b"\0",
 ]
 WORDS += [b"\\u0000", b"\\ud800", b"\\u0065", b'"id": "b", ', b"9" * 30, b"[" * 210, b"\r", b" ", b"true", b"NaN"]
+WORDS += [b'"binaryAnnotations": [], ', b'"value": "cs", ', b'"endpoint": {}, ', b'"key": "sa", ', b'"\\u0063s"']
 WORDS += [b'"tags": {}, ', b'"error": "x", ', b'"port": 7, ', b"\xed\xa0\x80"]
 
 
@@ -130,12 +158,49 @@ def _span(drawn: random.Random) -> dict[str, Any]:
     return {key: made[key] for key in drawn.sample(list(made), len(made))} if drawn.random() < 0.3 else made
 
 
+def _of_v1(drawn: random.Random) -> dict[str, Any]:
+    """Return a span of v1 with some annotations of each kind."""
+    good = drawn.random() < 0.8
+    endpoints = V1_ENDPOINTS[: 6 if good else None]
+    made = {"traceId": drawn.choice(IDS[:3]), "id": f"{drawn.randrange(1, 9):016x}", "name": "get"}
+    for key, values in (("parentId", ["b1", None]), ("timestamp", TIMES[:3]), ("duration", [0, 5, 900])):
+        if drawn.random() < 0.6 and (key != "duration" or "timestamp" in made or drawn.random() < 0.1):
+            made[key] = drawn.choice(values)
+    words = drawn.sample(V1_VALUES[: 12 if good else None], drawn.choice([0, 1, 2, 4, 4, 6]))
+    words = sorted(words, key=V1_VALUES.index) if drawn.random() < 0.9 else words  # the begin before the end
+    made["annotations"] = [
+        {"timestamp": START + 10 * at, "value": value}
+        | ({"endpoint": drawn.choice(endpoints)} if drawn.random() < 0.9 else {})
+        for at, value in enumerate(words)
+    ]
+    made["binaryAnnotations"] = [
+        {"key": key, "value": drawn.choice(["x", "/a", "caf\u00e9", 'a"b', *([] if good else [True, 5, None])])}
+        | ({"endpoint": drawn.choice(endpoints)} if drawn.random() < 0.8 else {})
+        | ({"type": "STRING"} if drawn.random() < 0.1 else {})
+        for key in drawn.sample(V1_KEYS[: 8 if good else None], drawn.choice([0, 1, 2, 4]))
+    ]
+    made["binaryAnnotations"] = [
+        one | {"value": True} if one["key"] in {"sa", "ca", "ma"} and drawn.random() < 0.4 else one
+        for one in made["binaryAnnotations"]
+    ]
+    shuffled = [{key: one[key] for key in drawn.sample(list(one), len(one))} for one in made["binaryAnnotations"]]
+    made["binaryAnnotations"] = shuffled if drawn.random() < 0.3 else made["binaryAnnotations"]
+    if drawn.random() < 0.1:
+        key = drawn.choice(list(CHOICES))
+        made[key] = drawn.choice(CHOICES[key])
+    if drawn.random() < 0.1:
+        made["tags"] = drawn.choice([{}, {"k": "v"}])
+    if drawn.random() < 0.15:
+        del made[drawn.choice(list(made))]
+    return {key: made[key] for key in drawn.sample(list(made), len(made))} if drawn.random() < 0.3 else made
+
+
 def mutated(number: int) -> bytes:
     """Return the line of this number."""
     drawn = random.Random(number)
     kind = drawn.random()
     if kind < 0.5:
-        some = [_span(drawn) for _ in range(drawn.choice([1, 1, 2, 3]))]
+        some = [drawn.choice([_span, _of_v1])(drawn) for _ in range(drawn.choice([1, 1, 2, 3]))]
         data = _spelled(drawn.choice([some[0], some[0], some, [some], [some, []], [some[0], some]]), drawn)
     elif kind < 0.7:
         record = drawn.choice(RECORDS)

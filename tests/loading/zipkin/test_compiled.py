@@ -1,10 +1,10 @@
-"""The compiled lane of Zipkin v2 takes what the Python lane takes, and gives the same."""
+"""The compiled lane of Zipkin takes what the Python lane takes, and gives the same."""
 
 import json
 
 import pytest
 from loading.native.compared import EXPORTS, differ, narrow
-from loading.zipkin.mutated_spans import CORPUS, RICH, V1
+from loading.zipkin.mutated_spans import CORPUS, RICH, V1, V1_BOTH
 from loading.zipkin.test_zipkin import SPANS, span, values
 
 from tracekit.loading import dispatch, native, read, reading
@@ -46,14 +46,34 @@ TAKEN = {
     "no kind": span(1, annotations=[{"timestamp": 5, "value": "retry"}]),
     "no end": span(1, duration=None),
     "a client's address": span(1, kind="SERVER", remoteEndpoint={"ipv4": "10.0.0.1", "ipv6": "::1", "port": 5}),
+    "v1": V1,
+    "v1 by its annotations": {k: v for k, v in V1.items() if k != "binaryAnnotations"},
+    "both halves of a call in v1": V1_BOTH,
+    "v1 and v2": [V1, RICH[0], V1_BOTH],
+    "v1 without a call": V1 | {"timestamp": 5, "annotations": [], "binaryAnnotations": [{"key": "lc", "value": ""}]},
+    "v1 by an address": V1
+    | {
+        "timestamp": 5,
+        "annotations": None,
+        "binaryAnnotations": [{"key": "ca", "value": True, "endpoint": {"serviceName": "web"}}],
+    },
+    "an endpoint beside a kind": span(
+        1, kind="CLIENT", annotations=[{"timestamp": 5, "value": "x", "endpoint": {"ipv4": "1.1.1.1"}}]
+    ),
     "members that are null": span(
         1, parentId=None, kind=None, tags=None, annotations=None, remoteEndpoint=None, shared=None
     ),
 }
 ODD = {
-    "v1": V1,
-    "v1 by its annotations": {k: v for k, v in V1.items() if k != "binaryAnnotations"},
-    "v1 by an annotation": span(1, annotations=[{"timestamp": 5, "value": "sr"}]),
+    "v1 with the endpoint of v2": span(1, annotations=[{"timestamp": 5, "value": "sr"}]),
+    "v1 with a number as tag": V1 | {"binaryAnnotations": [{"key": "n", "value": 5}]},
+    "v1 with a tag twice": V1 | {"binaryAnnotations": [{"key": "n", "value": "x"}] * 2},
+    "v1 that begins twice": V1 | {"annotations": V1["annotations"] * 2},
+    "v1 that ends before it begins": V1
+    | {"annotations": [{"timestamp": 9, "value": "cs"}, {"timestamp": 5, "value": "cr"}]},
+    "v1 without a time": V1 | {"annotations": []} | {"duration": 5},
+    "v1 with an address of no half": V1
+    | {"binaryAnnotations": [{"key": "ca", "value": True, "endpoint": {"serviceName": "web"}}]},
     "an id that is not hex": span(1, id="x"),
     "a tag that is a number": span(1, tags={"n": 5}),
     "a kind twice": span(1, kind="CLIENT", tags={"span.kind": "server"}),

@@ -152,6 +152,7 @@ class Attributes {
         key = r.key();
         value.type = STRING;
         value.text = r.text();
+        if (r.p < r.end) binary_annotation(raw, key, value.text);
         break;
     }
   }
@@ -256,6 +257,21 @@ class Attributes {
     } else {
       odd();
     }
+  }
+
+  // The members of a binary annotation of v1 from the key to the value, or the other way round.
+  static void binary_annotation(const Text& raw, Text& key, Text& value) {
+    Reader r(raw.at, raw.at + raw.length, false);
+    do {
+      const Text name = r.key();
+      if (name.is("key")) {
+        key = r.text();
+      } else if (name.is("value")) {
+        value = r.text();
+      } else {
+        r.skip(0);
+      }
+    } while (r.is(','));
   }
 
   // A tag in a map of Elasticsearch; Python decodes what is neither a text, a boolean nor an integer.

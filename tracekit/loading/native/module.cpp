@@ -392,7 +392,7 @@ PyObject* columns(const ZipkinScan& scan, const Byte* data) {
   if (!to || !put_spans(to, scan) || !put_events(to, scan) || !put_links(to, scan) || !put_lines(to, scan) ||
       !put_places(to, scan, data) || !put(to, "local", rows, &ZipkinSpan::local) ||
       !put(to, "remote", rows, &ZipkinSpan::remote) || !put(to, "scope", rows, &ZipkinSpan::scope) ||
-      !put(to, "quality", rows, &ZipkinSpan::quality) || !put(to, "padded", scan.records, &ZipkinRecord::padded) ||
+      !put(to, "quality", rows, &ZipkinSpan::quality) || !put(to, "padded", scan.records, &ZipkinRecord::padded) || !put(to, "v1", scan.records, &ZipkinRecord::v1) ||
       !put(to, "places", scan.places) || !put(to, "endpoints", list(scan.endpoints.found)) ||
       !put(to, "scopes", list(scan.scopes.found)))
     return nullptr;

@@ -464,7 +464,7 @@ class XrayScan {
       for (std::size_t i = first; i < parts.size(); i++) parts[i].owner = number;
       put(first, RESOURCE, static_cast<std::int32_t>(line_owners_.size()));
       line_owners_.push_back(owner);
-      if (has_initialization_ && owner.origin.at && owner.origin.is("AWS::Lambda::Function")) put(first, COLD_START, 0);
+      if (has_initialization_ && means(owner.origin, "AWS::Lambda::Function")) put(first, COLD_START, 0);
     }
   }
 
@@ -479,7 +479,7 @@ class XrayScan {
     for (const Byte *p = text.at, *end = p + text.length; end - p >= 6; p++) {
       p = std::search(p, end, ESCAPE, ESCAPE + sizeof ESCAPE);
       if (end - p < 6) return false;
-      const int c = hex_digit(p[4]) << 4 | hex_digit(p[5]);
+      const int c = 16 * hex_digit(p[4]) + hex_digit(p[5]);
       if (c == '.' || c == '"' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) return true;
     }
     return false;
@@ -587,7 +587,7 @@ class XrayScan {
     } else if (type.is("segment") || origin.length || arn.length || service.at) {
       odd();
     }
-    if (depth == 1 && name.is("Initialization")) has_initialization_ = true;
+    if (depth == 1 && means(name, "Initialization")) has_initialization_ = true;
     if (!above) owner = {name, origin, arn, aws, service, metadata};
     if (namespace_number >= 0) {
       const bool calls = namespace_number < 2 && !(s.bits & INFERRED);
@@ -702,6 +702,14 @@ class XrayScan {
     const Text found = r.text();
     if (found.escaped) odd();
     return found;
+  }
+
+  // Whether a text says this, however it is written.
+  template <std::size_t N> static bool means(const Text& text, const char (&word)[N]) {
+    if (!text.escaped) return text.length && text.is(word);
+    std::vector<Byte> letters;
+    put_text(letters, text);
+    return letters.size() == N - 1 && equal(letters.data(), reinterpret_cast<const Byte*>(word), N - 1);
   }
 
   static bool truth(Reader& r) {

@@ -1,8 +1,9 @@
-// Reads spans of Zipkin v2, alone, in lists and in lists of lists, to rows.  Tags, endpoints and names become codes of
-// the distinct ones in these bytes, which Python decodes; a record with anything unexpected, such as a span of v1, adds
-// nothing and is handed back.
+// Reads spans of Zipkin v2 and v1, alone, in lists and in lists of lists, to rows.  Tags, endpoints and names become codes
+// of the distinct ones in these bytes, which Python decodes; a record with anything unexpected adds nothing and is handed
+// back.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -24,6 +25,34 @@ struct ZipkinSpan {
 
 struct ZipkinRecord {
   std::int64_t padded = 0;  // ids of traces with 16 digits
+  std::int64_t v1 = 0;      // spans of v1
+};
+
+// An endpoint as it is written, and the name of its service.
+struct ZipkinEndpoint {
+  Text raw, service;
+};
+
+struct ZipkinAnnotation {
+  std::int64_t time_ns = 0;
+  Text value;
+  ZipkinEndpoint endpoint;
+};
+
+// An annotation of v1 with a key: a tag, or the address of the other side.
+struct ZipkinBinary {
+  Tag tag;
+  ZipkinEndpoint endpoint;
+  int half = 0;  // to which half it belongs; -1 for an address
+};
+
+// A half of a call in v1, or a span without a call.
+struct ZipkinHalf {
+  Span span;
+  ZipkinSpan more;
+  Text service;
+  std::int64_t length = -1;
+  int side = -1;
 };
 
 class ZipkinScan : public Rows {
@@ -116,19 +145,20 @@ class ZipkinScan : public Rows {
   }
 
   void span(Reader& r) {
-    enum { TRACE, PARENT, SPAN, KIND, NAME, START, LENGTH, LOCAL, REMOTE, ANNOTATIONS, TAGS, SHARES, DEBUG };
+    enum { TRACE, PARENT, SPAN, KIND, NAME, START, LENGTH, LOCAL, REMOTE, ANNOTATIONS, TAGS, SHARES, DEBUG, BINARIES };
     static const Member names[] = {
         member("traceId"), member("parentId"), member("id"), member("kind"), member("name"), member("timestamp"),
         member("duration"), member("localEndpoint"), member("remoteEndpoint"), member("annotations"), member("tags"),
-        member("shared"), member("debug")};
-    const auto row = static_cast<std::int64_t>(spans.size());
+        member("shared"), member("debug"), member("binaryAnnotations")};
     Span s;
     ZipkinSpan m;
     Meaning meaning(true);
     std::int64_t length = -1;
     is_v1_ = false;
     known_.clear();
-    Plain<13> number(names);
+    annotations_.clear();
+    binaries_.clear();
+    Plain<14> number(names);
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case TRACE:
@@ -143,9 +173,10 @@ class ZipkinScan : public Rows {
         case NAME: s.name_text = optional_text(r); break;
         case START: if (!r.null()) s.start_ns = nanoseconds(r); break;
         case LENGTH: if (!r.null()) length = nanoseconds(r); break;
-        case LOCAL: m.local_text = endpoint(r); break;
-        case REMOTE: m.remote_text = endpoint(r); break;
-        case ANNOTATIONS: if (!r.null()) each(r, [&] { annotation(r, row); }); break;
+        case LOCAL: m.local_text = endpoint(r).raw; break;
+        case REMOTE: m.remote_text = endpoint(r).raw; break;
+        case ANNOTATIONS: if (!r.null()) each(r, [&] { annotation(r); }); break;
+        case BINARIES: if (!r.null()) each(r, [&] { binary(r); }); break;
         case TAGS: if (!r.null()) object(r, [&](const Text& name) { tag(r, name, meaning, s.attributes); }); break;
         case SHARES: if (!r.null() && truth(r)) m.quality |= SHARED; break;
         case DEBUG: if (!r.null() && truth(r)) odd(); break;
@@ -153,7 +184,20 @@ class ZipkinScan : public Rows {
       }
     });
     if (!number.all(1u << TRACE | 1u << SPAN)) odd();
-    if (is_v1_ && !number.all(1u << KIND)) odd();
+    if (number.all(1u << BINARIES) || (is_v1_ && !number.all(1u << KIND))) {
+      for (const int other : {KIND, LOCAL, REMOTE, SHARES})
+        if (number.all(1u << other)) odd();  // of v2, and of no account
+      if (!known_.empty()) odd();
+      halves({s, m, Text(), length, -1});
+      return;
+    }
+    const auto row = static_cast<std::int64_t>(spans.size());
+    for (const ZipkinAnnotation& one : annotations_) event(one, row);
+    finish(s, m, meaning, length);
+  }
+
+  // Adds a span with what its tags mean.
+  void finish(Span& s, ZipkinSpan& m, const Meaning& meaning, std::int64_t length) {
     if (!s.start_ns) {
       if (length >= 0) odd();  // a length without a time becomes an attribute
       m.quality |= NO_START;
@@ -175,6 +219,163 @@ class ZipkinScan : public Rows {
     more.push_back(m);
   }
 
+  void event(const ZipkinAnnotation& one, std::int64_t row) {
+    Event e;
+    e.span_row = row;
+    e.time_ns = one.time_ns;
+    e.name_text = one.value;
+    events.push_back(e);
+  }
+
+  // ------------------------------------------------------------------ v1, as in zipkin/v1.py
+
+  static constexpr int SIDES = 4;  // CLIENT, SERVER, PRODUCER and CONSUMER
+
+  // Adds a span of v1 as spans of v2: one, or the halves of a call.
+  void halves(const ZipkinHalf& whole) {
+    const ZipkinAnnotation* core[2 * SIDES] = {};  // the begin and the end of each side
+    for (const ZipkinAnnotation& one : annotations_) {
+      const int word = core_of(one.value);
+      if (word < 0) continue;
+      if (core[word]) odd();
+      core[word] = &one;
+    }
+    std::vector<ZipkinHalf>& found = halves_;
+    found.clear();
+    for (int side = 0; side < SIDES; side++)
+      if (core[2 * side] || core[2 * side + 1]) found.push_back(half(whole, side, core, found.empty()));
+    for (int side = 0; side < SIDES - 1 && found.empty(); side++)
+      if (std::any_of(binaries_.begin(), binaries_.end(), [&](const ZipkinBinary& b) { return address(b) == side; }))
+        found.push_back(half(whole, side, core, true));
+    if (found.empty()) found.push_back(whole);
+    now_.v1++;
+    if (whole.more.quality & ID_PADDED) now_.padded += static_cast<std::int64_t>(found.size()) - 1;
+    for (ZipkinBinary& one : binaries_) place(one);
+    const Text any = any_endpoint();
+    for (std::size_t i = 0; i < found.size(); i++) {
+      ZipkinHalf& h = found[i];
+      if (!h.more.local_text.length) h.more.local_text = any;
+      const auto row = static_cast<std::int64_t>(spans.size());
+      for (const ZipkinAnnotation& one : annotations_)
+        if (core_of(one.value) < 0 && home(one.endpoint) == static_cast<int>(i)) event(one, row);
+      Meaning meaning(true);
+      static constexpr std::uint8_t KINDS[] = {3, 2, 4, 5};
+      if (h.side >= 0) meaning.name_kind(KINDS[h.side]);
+      known_.clear();
+      for (const ZipkinBinary& one : binaries_)
+        if (one.half == static_cast<int>(i)) tag(one.tag, meaning, h.span.attributes);
+      finish(h.span, h.more, meaning, h.length);
+    }
+  }
+
+  // One half of a call; the times of the span belong to its first half.
+  static ZipkinHalf half(const ZipkinHalf& whole, int side, const ZipkinAnnotation* const* core, bool is_first) {
+    const ZipkinAnnotation *const begin = core[2 * side], *const end = core[2 * side + 1];
+    ZipkinHalf h = whole;
+    h.side = side;
+    for (const ZipkinAnnotation* one : {end, begin}) {
+      if (!one || !one->endpoint.raw.length) continue;
+      h.more.local_text = one->endpoint.raw;
+      h.service = one->endpoint.service;
+    }
+    const bool has_own = whole.span.start_ns != 0;
+    if (!is_first || !has_own) h.span.start_ns = begin ? begin->time_ns : 0;
+    if (!is_first || whole.length < 0) {
+      h.length = begin && end ? end->time_ns - begin->time_ns : -1;
+      if (begin && end && h.length < 0) odd();
+    }
+    if (side == 1 && !(is_first && has_own)) h.more.quality |= SHARED;
+    return h;
+  }
+
+  // Finds the half of a binary annotation, and the address of the other side.
+  void place(ZipkinBinary& b) {
+    const int side = address(b);
+    for (ZipkinHalf& h : halves_) {
+      if (side < 0 || (h.side != side && !(side == 2 && h.side == 3))) continue;
+      h.more.remote_text = b.endpoint.raw;
+      b.half = -1;
+      return;
+    }
+    if (!b.tag.is_text) odd();
+    b.half = home(b.endpoint);
+  }
+
+  // The half of the service that wrote an annotation, by default the first.
+  int home(const ZipkinEndpoint& endpoint) const {
+    const Text& service = endpoint.service;
+    if (halves_.size() < 2 || !service.length) return 0;
+    for (std::size_t i = 0; i < halves_.size(); i++) {
+      if (service.escaped || halves_[i].service.escaped) odd();
+      if (same(halves_[i].service, service)) return static_cast<int>(i);
+    }
+    return 0;
+  }
+
+  // The side whose address of the other side a binary annotation is, -1 for none.
+  static int address(const ZipkinBinary& b) {
+    if (!b.endpoint.raw.length) return -1;
+    const Text& key = b.tag.key;
+    return key.is("sa") ? 0 : key.is("ca") ? 1 : key.is("ma") ? 2 : -1;
+  }
+
+  // The first endpoint of an annotation that is not the address of the other side.
+  Text any_endpoint() const {
+    for (const ZipkinAnnotation& one : annotations_)
+      if (one.endpoint.raw.length) return one.endpoint.raw;
+    for (const ZipkinBinary& one : binaries_)
+      if (one.endpoint.raw.length && address(one) < 0) return one.endpoint.raw;
+    return Text();
+  }
+
+  void binary(Reader& r) {
+    enum { KEY, VALUE, ENDPOINT };
+    Once once;
+    ZipkinBinary b;
+    const Byte *first = nullptr, *last = nullptr;  // of the key and the value
+    object(r, [&](const Text& name) {
+      const Byte* const from = name.at - 1;  // its quote
+      if (name.is("key")) {
+        once(KEY);
+        b.tag.key = r.text();
+        if (b.tag.key.escaped) odd();
+      } else if (name.is("value")) {
+        once(VALUE);
+        if (r.next() == '"') {
+          b.tag.value = r.text();
+          b.tag.is_text = b.tag.is_string = true;
+        } else {
+          r.skip(5);
+        }
+      } else {
+        if (name.is("endpoint")) {
+          once(ENDPOINT);
+          b.endpoint = filled_endpoint(r);
+        } else {
+          r.skip(5);
+        }
+        return;
+      }
+      if (!first) first = from;
+      last = r.p;
+    });
+    if (!once.all(1u << KEY | 1u << VALUE)) odd();
+    if (last - first > 0x7FFFFFFF) odd();
+    b.tag.raw = {first, static_cast<std::uint32_t>(last - first), false};
+    binaries_.push_back(b);
+  }
+
+  // An endpoint that says something, or none.
+  static ZipkinEndpoint filled_endpoint(Reader& r) {
+    const ZipkinEndpoint found = endpoint(r);
+    const Text& raw = found.raw;
+    const auto is_quote = [](Byte c) { return c == '"'; };
+    if (raw.length && std::none_of(raw.at, raw.at + raw.length, is_quote)) odd();
+    return found;
+  }
+
+  // ------------------------------------------------------------------ members
+
   // A parent of zeros is none.
   static void parent(const Text& text, std::uint64_t& id) {
     if (text.length) id = short_id(text.at, text.length);
@@ -187,6 +388,11 @@ class ZipkinScan : public Rows {
     t.value = r.text();
     t.raw = r.slice(from, false);
     t.is_text = t.is_string = true;
+    tag(t, meaning, count);
+  }
+
+  void tag(const Tag& t, Meaning& meaning, std::int32_t& count) {
+    const Text& name = t.key;
     if (known_.size() == MANY) odd();
     for (const Text& one : known_)
       if (same(one, name)) odd();
@@ -198,50 +404,59 @@ class ZipkinScan : public Rows {
   }
 
   // An endpoint with texts, and digits as its port; none for null.
-  static Text endpoint(Reader& r) {
+  static ZipkinEndpoint endpoint(Reader& r) {
     enum { SERVICE, IPV4, IPV6, PORT };
     static const Member names[] = {member("serviceName"), member("ipv4"), member("ipv6"), member("port")};
-    if (r.null()) return Text();
+    ZipkinEndpoint found;
+    if (r.null()) return found;
     r.blank();
     const Byte* const from = r.p;
     Plain<4> number(names);
     object(r, [&](const Text& key) {
       switch (number(key)) {
         case PORT: if (!r.null()) digits_up_to(r.number(), 0xFFFF); break;
+        case SERVICE: found.service = optional_text(r); break;
         case -1: odd();
         default: optional_text(r);
       }
     });
-    return r.slice(from, false);
+    found.raw = r.slice(from, false);
+    return found;
   }
 
-  void annotation(Reader& r, std::int64_t row) {
-    enum { TIME, VALUE };
+  void annotation(Reader& r) {
+    enum { TIME, VALUE, ENDPOINT };
     Once once;
-    Event e;
-    e.span_row = row;
+    ZipkinAnnotation e;
     object(r, [&](const Text& key) {
       if (key.is("timestamp")) {
         once(TIME);
         e.time_ns = nanoseconds(r);
       } else if (key.is("value")) {
         once(VALUE);
-        e.name_text = optional_text(r);
+        e.value = optional_text(r);
+        if (e.value.escaped && e.value.length <= LONGEST_CORE) odd();
+      } else if (key.is("endpoint")) {
+        once(ENDPOINT);
+        e.endpoint = filled_endpoint(r);
+        is_v1_ = true;
       } else {
         odd();
       }
     });
     if (!once.all(1u << TIME)) odd();
-    const Text& value = e.name_text;
-    is_v1_ = is_v1_ || value.escaped || is_core(value);
-    events.push_back(e);
+    is_v1_ = is_v1_ || core_of(e.value) >= 0;
+    annotations_.push_back(e);
   }
 
-  // Whether an annotation may be one of v1, as in zipkin/v1.py.
-  static bool is_core(const Text& value) {
-    for (const auto& word : {"cs", "cr", "sr", "ss", "ms", "ws", "mr", "wr"})
-      if (value.is(word, 2)) return true;
-    return false;
+  static constexpr std::uint32_t LONGEST_CORE = 12;  // with both letters as their numbers
+
+  // The number of an annotation that begins or ends a side of a call, -1 for any other.
+  static int core_of(const Text& value) {
+    static constexpr const char* WORDS[] = {"cs", "cr", "sr", "ss", "ms", "ws", "mr", "wr"};
+    for (int i = 0; value.length == 2 && i < 2 * SIDES; i++)
+      if (value.at[0] == static_cast<Byte>(WORDS[i][0]) && value.at[1] == static_cast<Byte>(WORDS[i][1])) return i;
+    return -1;
   }
 
   static bool truth(Reader& r) {
@@ -257,6 +472,9 @@ class ZipkinScan : public Rows {
   const Byte* const end_;
   ZipkinRecord now_;
   bool is_v1_ = false;       // as far as the annotations tell
+  std::vector<ZipkinAnnotation> annotations_;  // of the present span
+  std::vector<ZipkinBinary> binaries_;
+  std::vector<ZipkinHalf> halves_;
   std::vector<Text> known_;  // names of the tags of the present span
 };
 

@@ -1,7 +1,7 @@
-"""The compiled lane of Zipkin v2: the columns that the extension makes of spans become a batch.
+"""The compiled lane of Zipkin: the columns that the extension makes of spans become a batch.
 
 Endpoints become attributes by the function of the Python lane (``loader.py``), each distinct one once; that lane reads
-every record with anything unexpected, and all of v1.
+every record with anything unexpected.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _BEGINNING = re.compile(
     rb'\s*(?:\[\s*){0,2}\{\s*"(?:traceId|id|parentId|name|kind|timestamp|duration|localEndpoint|remoteEndpoint|tags'
-    rb'|annotations|shared|debug)"'
+    rb'|annotations|binaryAnnotations|shared|debug)"'
 ).match
-_COLUMNS: dict[str, Any] = dict.fromkeys(("local", "remote"), np.int32)
+_COLUMNS: dict[str, Any] = {**dict.fromkeys(("local", "remote"), np.int32), "v1": np.int64}
 _PEERS = ("server", "client")
 
 
@@ -94,6 +94,8 @@ class Scanner(Records):
     def _give(self, columns: _Columns, places: Array) -> None:
         found = columns.found
         self._note("zipkin", found, places)
+        if count := int(found["v1"].sum()):
+            self._builder.ledger.dialect("zipkin_v1", count)
         endpoints = found.made["endpoints"]
         known = {code: self._local(endpoints[code] if code >= 0 else b"{}") for code in _used(found["local"])}
         far = {
