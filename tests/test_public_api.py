@@ -135,6 +135,11 @@ print("tracekit.cli_tables" in sys.modules, *sorted(set(sys.modules) & {UNUSED!r
     assert in_a_fresh_python(code) == ["True"]
 
 
+def test_all_checks_and_the_report_bring_in_nothing_that_a_few_of_them_need():
+    code = "import tracekit.checks.registry, tracekit.report.page, sys; print('scipy.signal' in sys.modules)"
+    assert in_a_fresh_python(code) == ["False"]
+
+
 def test_reading_and_asking_bring_in_nothing_that_draws():
     code = f"""
 import sys, tracekit as tk

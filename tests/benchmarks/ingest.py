@@ -511,6 +511,8 @@ def main() -> int:
     print("{:<58}{:>25}   {}".format(*compiler()), flush=True)
     try:
         with tempfile.TemporaryDirectory(prefix="tracekit-bench-") as folder:
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # imports as of an installed package, which is compiled
+            os.environ["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "bytecode")
             bench = Bench(Path(folder), options)
             for name in options.only:
                 try:

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.signal import lfilter
 from scipy.special import xlogy
 
 if TYPE_CHECKING:
@@ -296,6 +295,8 @@ def _null_shares(
     share = usual.mean(fit.scale[:1]) / np.maximum(usual.requests, _LEAST)
     shape = rows, len(usual.requests)
     if wander is not None:
+        from scipy.signal import lfilter  # noqa: PLC0415 - slow to import, and needed only here
+
         phi, variance = wander
         noise = rng.normal(0, math.sqrt(variance * (1 - phi**2)), shape)
         noise[:, 0] = rng.normal(0, math.sqrt(variance), rows)
