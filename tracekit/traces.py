@@ -666,7 +666,8 @@ def matching(traces: TraceSet, condition: Filter) -> Array:
     """Return which traces have at least one span that matches a condition of ``where``: bool, one per trace."""
     mask = _mask(traces, condition)
     if mask.index.name == "trace_id":
-        by_id = by_plain_id(mask, traces.trace_ids).reindex(traces.trace_ids, fill_value=False)
+        ids = traces.trace_ids
+        by_id = mask if mask.index.tolist() == ids else by_plain_id(mask, ids).reindex(ids, fill_value=False)
         return np.asarray(by_id.to_numpy(bool))
     found = traces.forest.trace[of_spans(mask, len(traces.columns.spans))]
     return np.asarray(np.bincount(found, minlength=len(traces)) > 0)

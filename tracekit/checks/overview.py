@@ -16,7 +16,7 @@ from tracekit.analysis.errors import Errors, error_rates, errors, redacted_error
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.analysis.self_time import SelfTime, self_time
-from tracekit.analysis.service_graph.build import ServiceGraph, service_graph
+from tracekit.analysis.service_graph.build import ServiceGraph, calls_of, graph_of
 from tracekit.checks.content import content_of, slowest_first, volume_of
 from tracekit.checks.names import WAITS
 from tracekit.completeness import is_finished
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.critical_path.stored import ReadPaths
+    from tracekit.analysis.partials import Part
+    from tracekit.analysis.service_graph.tables import Tables
     from tracekit.checks.case import Case
     from tracekit.checks.content import Content
     from tracekit.columns import Array
@@ -145,7 +147,16 @@ class Overview:
     @cached_property
     def graph(self) -> ServiceGraph:
         """Services and their calls."""
-        return service_graph(self.source)
+        return self.graph_at(0.95)
+
+    def graph_at(self, confidence: float) -> ServiceGraph:
+        """Return services and their calls, with intervals at a confidence level."""
+        return graph_of(self._calls, confidence=confidence)
+
+    @cached_property
+    def _calls(self) -> Part[Tables]:
+        """What the graph is made of."""
+        return calls_of(self.source)
 
     @cached_property
     def self_time(self) -> SelfTime:

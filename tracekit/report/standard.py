@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.case import Case
+from tracekit.checks.changes.over_time import timeline_of as over_time
 from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.data.not_made import not_made
 from tracekit.checks.figures.calls import calls_figure
@@ -269,8 +270,10 @@ class Standard:
 
     @cached_property
     def timeline(self) -> Timeline:
-        """Requests over time, of both sides."""
-        return timeline_of(self.sides)
+        """Requests over time, of both sides: what a check has made of the same traces."""
+        is_same = self.case.deployments is None and self.case.recording is None
+        is_same &= self.sides.baseline is None and self.sides.recording is self.case.source
+        return self.case.result(over_time) if is_same else timeline_of(self.sides)
 
     @cached_property
     def traffic(self) -> Traffic | None:

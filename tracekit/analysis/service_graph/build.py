@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
 
+    from tracekit.analysis.partials import Part
     from tracekit.analysis.service_graph.tables import Tables
     from tracekit.columns import Array
     from tracekit.grouping import By
@@ -171,7 +172,16 @@ def service_graph(
     """
     check_traces(traces, "service_graph", stores=True)
     check_names(traces, by)
-    part = over_parts(traces, partial(tabulate, by=by), merged, on=on)
+    return graph_of(calls_of(traces, by, on), confidence=confidence)
+
+
+def calls_of(traces: TraceSet | Parts, by: By = "service_name", on: On = None) -> Part[Tables]:
+    """Return what a service graph is made of, at any confidence level."""
+    return over_parts(traces, partial(tabulate, by=by), merged, on=on)
+
+
+def graph_of(part: Part[Tables], *, confidence: float = 0.95) -> ServiceGraph:
+    """Return the service graph of such tables."""
     found = summarise([part.state], confidence=confidence, statement=part.weights.statement)
     return replace(found, recorded_services=part.services)
 

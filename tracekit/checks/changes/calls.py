@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tracekit.analysis.service_graph.build import service_graph
 from tracekit.checks.comparison import Changes, comparable_changes, family_level, side_by_side
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding
@@ -67,7 +66,7 @@ def _edges(changes: Changes) -> pd.DataFrame:
 
 def _limits(side: Overview, confidence: float) -> pd.DataFrame:
     """Return the edges of the service graph with limits of this level, and their calls per request."""
-    calls, requests = service_graph(side.source, confidence=confidence).calls, side.weights.weight_sum
+    calls, requests = side.graph_at(confidence).calls, side.weights.weight_sum
     return calls[[*_EDGE, *_RATIO, "trace_count"]].assign(per_request=calls["call_count"] / requests)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.service_graph.build import service_graph
 from tracekit.checks.comparison import family_level
 from tracekit.checks.overview import ENOUGH, overview
 from tracekit.findings import Estimate, Finding, Severity
@@ -29,7 +28,7 @@ def failing_calls(case: Case) -> list[Finding]:
     tried = int((shown["trace_count"] >= ENOUGH).sum())
     if not tried or np.isnan(seen.failed.high):
         return []
-    strict = service_graph(case.source, confidence=family_level(tried)).calls
+    strict = seen.graph_at(family_level(tried)).calls
     hidden = strict[
         (strict["trace_count"] >= ENOUGH)
         & (strict["error_ratio_low"] >= _HIGH / 5)
