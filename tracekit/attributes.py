@@ -238,19 +238,27 @@ def texts_of(kv: KeyValues, codes: Array) -> list[str]:
     if not len(codes):
         return []
     texts = kv.texts_at(codes)
-    others = kv.take(np.asarray(codes)[[at for at, text in enumerate(texts) if text is None]])
-    spelt = (_spell(others, at) for at in range(len(others)))
-    return [next(spelt) if text is None else text for text in texts]
+    missing = [at for at, text in enumerate(texts) if text is None]
+    if missing:
+        for at, text in zip(missing, _spelled(kv.take(np.asarray(codes)[missing])), strict=True):
+            texts[at] = text
+    return texts  # type: ignore[return-value]  # none is missing now
 
 
-def _spell(kv: KeyValues, code: int) -> str:
-    """Return a number or boolean as text, or an empty string."""
-    kind = kv.type[code]
-    if kind == ValueType.BOOL:
-        return "true" if kv.integer[code] else "false"
-    if kind == ValueType.INT:
-        return str(kv.integer[code])
-    return repr(float(kv.double[code])) if kind == ValueType.DOUBLE else ""
+def _spelled(kv: KeyValues) -> list[str]:
+    """Return numbers and booleans as text, an empty string for what is neither."""
+    found = np.full(len(kv), "", object)
+    spellings: dict[ValueType, tuple[Array, Callable[[Any], str]]] = {
+        ValueType.BOOL: (kv.integer, lambda is_true: "true" if is_true else "false"),
+        ValueType.INT: (kv.integer, str),
+        ValueType.DOUBLE: (kv.double, repr),
+    }
+    for kind, (values, spell) in spellings.items():
+        rows = np.flatnonzero(kv.type == kind)
+        if len(rows):
+            found[rows] = [spell(value) for value in values[rows].tolist()]
+    texts: list[str] = found.tolist()
+    return texts
 
 
 def number(kv: KeyValues, code: int, text: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -25,6 +26,10 @@ def read_by(monkeypatch, store):
 
 def spans_of(traces):
     return len(traces.columns.spans)
+
+
+def later_limits(traces):
+    return np.quantile(traces.summary["start_ns"], [0.5, 0.9]).astype("datetime64[ns]")
 
 
 def lacking(traces):
@@ -58,13 +63,28 @@ def test_passes_that_depend_on_each_other_follow_each_other(traces, tmp_path):
     assert twice() == len(traces)
 
 
-def test_other_conditions_are_other_states(traces, tmp_path):
+def test_other_conditions_are_other_states_of_the_same_pass(traces, tmp_path, monkeypatch):
     rounds = Rounds()
     store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
     failed = store.where("is_error")
-    rounds.run([functools.partial(one.reduce, len, int.__add__) for one in (store, failed)])
-    assert rounds.count == 2
+    read = read_by(monkeypatch, store)
+    asks = [functools.partial(one.reduce, of, int.__add__) for of in (len, spans_of) for one in (store, failed)]
+    rounds.run(asks)
+    assert (rounds.count, sorted(read)) == (1, [0, 1, 2])
+    assert failed.reduce(spans_of, int.__add__) == spans_of(traces.where("is_error")) < spans_of(traces)
     assert failed.reduce(len, int.__add__) == len(traces.where("is_error")) < store.reduce(len, int.__add__)
+
+
+def test_a_window_of_time_is_read_by_itself(traces, tmp_path, monkeypatch):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    later = store.between(*later_limits(traces))
+    other = store.only([0, 2])
+    read = read_by(monkeypatch, store)
+    rounds.run([functools.partial(one.reduce, len, int.__add__) for one in (store, later, other)])
+    assert rounds.count == 3
+    assert len(read) == 5 + later.part_count
+    assert later.reduce(len, int.__add__) == len(traces.between(*later_limits(traces)))
 
 
 def test_a_function_that_cannot_be_sent_is_computed_each_time(traces, tmp_path):

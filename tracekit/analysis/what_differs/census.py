@@ -102,10 +102,18 @@ def _trace_counts(traces: TraceSet, entries: Sequence[Owned], keys: Array) -> Ar
 
 def identities(kv: KeyValues, codes: Array) -> list[str]:
     """Return what tells distinct attributes of one key apart, in any part: type, origin, namespace, text."""
-    columns = [column[codes].tolist() for column in (kv.type, kv.origin, kv.is_indexed)]
-    spaces = [kv.namespaces[at] if at >= 0 else "" for at in kv.namespace[codes].tolist()]
-    marks = zip(*columns, spaces, texts_of(kv, codes), strict=True)
-    return [f"{kind}/{origin}/{indexed:d}/{space}{_END}{text}" for kind, origin, indexed, space, text in marks]
+    columns = [column[codes].astype(np.int64) for column in (kv.type, kv.origin, kv.is_indexed, kv.namespace)]
+    texts = texts_of(kv, codes)
+    if len(codes) and all((column == column[0]).all() for column in columns):  # of most keys
+        before = _mark(kv, *(int(column[0]) for column in columns))
+        return [before + text for text in texts]
+    marks = zip(*(column.tolist() for column in columns), strict=True)
+    return [_mark(kv, *mark) + text for mark, text in zip(marks, texts, strict=True)]
+
+
+def _mark(kv: KeyValues, kind: int, origin: int, indexed: int, namespace: int) -> str:
+    """Return what precedes the text of a value."""
+    return f"{kind}/{origin}/{indexed}/{kv.namespaces[namespace] if namespace >= 0 else ''}{_END}"
 
 
 def text_in(identity: str) -> str:

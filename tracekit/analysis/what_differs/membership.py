@@ -66,8 +66,8 @@ class Membership(NamedTuple):
 def owned(traces: TraceSet) -> list[Owned]:
     """Return all attributes of spans, their resources and scopes, by trace."""
     columns, trace = traces.columns, traces.forest.trace
-    spans = Owned(columns.attributes.codes, np.repeat(trace, columns.attributes.counts))
-    found = [spans]
+    rows, codes = columns.attributes.pairs()
+    found = [Owned(codes, trace[rows])]
     for table, owner in ((columns.resource_attributes, columns.spans.resource),
                          (columns.scope_attributes, columns.spans.scope)):  # fmt: skip
         row, mine = distinct_pairs([(owner, trace)], len(table), len(traces))

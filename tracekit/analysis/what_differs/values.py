@@ -141,8 +141,8 @@ def _had(traces: TraceSet, keys: tuple[str, ...]) -> _Had:
     for each in entries:
         used[each.code] = True
     found = [_having(traces, entries, used, key) for key in keys]
-    columns = zip(*((tuple(own.texts), own.value, own.trace) for own in found), strict=True)
-    return _Had(*columns, spans.trace_hi[start], spans.trace_lo[start])
+    texts, value = tuple(tuple(own.texts) for own in found), tuple(own.value for own in found)
+    return _Had(texts, value, tuple(own.trace for own in found), spans.trace_hi[start], spans.trace_lo[start])
 
 
 def _having(traces: TraceSet, entries: Sequence[Owned], used: Array, key: str) -> Membership:

@@ -120,7 +120,7 @@ def _names_a_customer(key: str) -> bool:
 def _used_keys(traces: TraceSet) -> frozenset[str]:
     """Return the keys of spans of a set that may name a customer."""
     kv = traces.columns.kv
-    used = {kv.keys[at] for at in np.unique(kv.key[np.unique(traces.columns.attributes.codes)]).tolist()}
+    used = {kv.keys[at] for at in np.unique(kv.key[np.unique(traces.columns.attributes.pairs()[1])]).tolist()}
     return frozenset(key for key in used if _names_a_customer(key))
 
 

@@ -111,6 +111,10 @@ class StoredAttributes(Ragged):
         """Return owner rows and codes of the attributes with a key, None if they are not stored by key."""
         return None if self.in_file is None else self.in_file.of(key)
 
+    def pairs(self) -> tuple[Array, Array]:
+        """Return row and code of every attribute, in any order."""
+        return Ragged.pairs(self) if self.in_file is None else self.in_file.pairs()
+
 
 class InFile:
     """A table of attributes as it is in the files of a part.
@@ -166,6 +170,12 @@ class InFile:
                 raise self._files.broken(self._name, "attributes in the order of their keys", "others")
             cuts = zip(keys[first].tolist(), itertools.pairwise([*first.tolist(), len(keys)]), strict=True)
             self._runs[number] = {key: (rows[low:high], codes[low:high]) for key, (low, high) in cuts}
+
+    def pairs(self) -> tuple[Array, Array]:
+        """Return owner row in memory and code of every attribute, as they are stored."""
+        _, *columns = self._columns(["key", "row", "kv"], [number for number, *_ in self._limits])
+        rows, codes = self._in_memory(*columns)
+        return rows, codes
 
     def by_row(self) -> Ragged:
         """Return the table in the order of memory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tracekit.columns import Columns, EventColumns, KeyValues, LinkColumns, SpanColumns
+from tracekit.columns import EventColumns, KeyValues, LinkColumns, SpanColumns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Table = TypeVar("Table")
 
 
-def _first_use(table: Any, name: str) -> Any:
+def first_use(table: Any, name: str) -> Any:
     """Return a column that was not used before (``__getattr__`` is called for empty slots), and keep it."""
     if name not in type(table).__dataclass_fields__:
         raise AttributeError(f"{type(table).__name__!r} object has no attribute {name!r}")
@@ -27,28 +27,28 @@ class StoredSpans(SpanColumns):
     """Spans of a part."""
 
     __slots__ = ("read",)
-    __getattr__ = _first_use
+    __getattr__ = first_use
 
 
 class StoredEvents(EventColumns):
     """Events of a part."""
 
     __slots__ = ("read",)
-    __getattr__ = _first_use
+    __getattr__ = first_use
 
 
 class StoredLinks(LinkColumns):
     """Links of a part."""
 
     __slots__ = ("read",)
-    __getattr__ = _first_use
+    __getattr__ = first_use
 
 
 class StoredKeyValues(KeyValues):
     """Distinct attributes of a part; ``read_some`` reads a column of some of them."""
 
     __slots__ = ("read", "read_some")
-    __getattr__ = _first_use
+    __getattr__ = first_use
 
     def has_read(self, name: str) -> bool:
         """Return whether a column was used before."""
@@ -69,13 +69,6 @@ class StoredKeyValues(KeyValues):
         """Return the texts of some attributes, None where a value is not text."""
         found: list[str | None] = self.take(codes).text.to_pylist()
         return found
-
-
-class StoredColumns(Columns):
-    """Columns of a part."""
-
-    __slots__ = ("read",)
-    __getattr__ = _first_use
 
 
 def on_demand(kind: type[Table], read: Callable[[str], Any]) -> Table:

@@ -19,7 +19,6 @@ from tracekit.columns import Columns, Ragged, ResourceColumns, ScopeColumns, Tra
 from tracekit.loading.store.by_key import InFile, StoredAttributes
 from tracekit.loading.store.layout import OWNED, impossible_codes
 from tracekit.loading.store.on_demand import (
-    StoredColumns,
     StoredEvents,
     StoredKeyValues,
     StoredLinks,
@@ -36,6 +35,7 @@ from tracekit.loading.store.order import (
     rows_of_groups,
 )
 from tracekit.loading.store.tables import TABLES, FileMark, broken, columns_of, open_ranges, open_table
+from tracekit.loading.store.taken import StoredColumns
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:

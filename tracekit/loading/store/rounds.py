@@ -1,4 +1,4 @@
-"""Several analyses of a store together: each round reads every part once, for all of them.
+"""Several analyses of a store together: each round reads every part once, for all of them, chosen traces included.
 
 An analysis asks for states of the parts, one pass after the other.  Instead of a pass of its own, each one gets as far
 as its first unknown state; a round computes the states that all of them asked for, and they are started again with
@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.loading.store.execution import over_tasks
+from tracekit.loading.store.steps import applied
 from tracekit.parts import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tracekit.loading.store.part_task import PartTask
+    from tracekit.loading.store.steps import Step
     from tracekit.loading.store.trace_store import TraceStore
     from tracekit.parts import On
     from tracekit.traces import TraceSet
@@ -36,18 +38,28 @@ class _Asked(NamedTuple):
     partial: Callable[[TraceSet], Any]
     merge: Callable[[Any, Any], Any]
     on: On
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def shared(self) -> _Asked:
+        """The same with the calls of the tasks applied after a part is read; before, if they limit what is read."""
+        if any(task.bounds for task in self.tasks):
+            return self
+        return self._replace(tasks=[task._replace(steps=()) for task in self.tasks], steps=self.tasks[0].steps)
 
 
 @dataclass(frozen=True)
 class _All:
-    """Returns the states of a part for several analyses."""
+    """Returns the states of a part for several analyses.
 
-    partials: tuple[Callable[[TraceSet], Any], ...]
+    ``groups``: calls that are applied to the part, and what is worked out of the traces that remain.
+    """
+
+    groups: tuple[tuple[tuple[Step, ...], tuple[Callable[[TraceSet], Any], ...]], ...]
 
     def __call__(self, traces: TraceSet) -> tuple[Any, ...]:
-        """Return the states of some traces."""
-        prepared: dict[Any, Any] = {}
-        return tuple(_state(partial, traces, prepared) for partial in self.partials)
+        """Return the states of some traces, one group after the other, so that chosen traces need not be kept."""
+        return tuple(state for steps, partials in self.groups for state in _states(partials, applied(traces, steps)))
 
 
 @dataclass(frozen=True)
@@ -109,15 +121,18 @@ class Rounds:
 
     def _read(self, asked: dict[bytes, _Asked]) -> None:
         """Compute the states that were asked for: one pass over each choice of parts."""
-        passes: dict[tuple[bytes, Any], list[bytes]] = {}
+        passes: dict[Any, tuple[_Asked, dict[bytes, list[bytes]]]] = {}
         for key, one in asked.items():
             place = one.on if isinstance(one.on, int | str | None) else id(one.on)  # a client cannot be pickled
-            passes.setdefault((pickle.dumps(one.tasks), place), []).append(key)
-        for keys in passes.values():
-            some = [asked[key] for key in keys]
-            partial, merge = _All(tuple(one.partial for one in some)), _Each(tuple(one.merge for one in some))
-            found = over_tasks(some[0].tasks, partial, merge, some[0].on)
-            self._known.update(zip(keys, found, strict=True))
+            shared = one.shared
+            _, groups = passes.setdefault((_pickled(shared.tasks), place), (shared, {}))
+            groups.setdefault(pickle.dumps(shared.steps), []).append(key)
+        for shared, groups in passes.values():
+            some = [[asked[key] for key in keys] for keys in groups.values()]
+            partial = _All(tuple((of[0].shared.steps, tuple(one.partial for one in of)) for of in some))
+            merge = _Each(tuple(one.merge for of in some for one in of))
+            found = over_tasks(shared.tasks, partial, merge, shared.on)
+            self._known.update(zip([key for keys in groups.values() for key in keys], found, strict=True))
             self.count += 1
 
     def __call__(
@@ -129,7 +144,7 @@ class Rounds:
     ) -> Any:
         """Return the merged state of all tasks; see ``execution.over_tasks``."""
         try:
-            key = pickle.dumps(([(str(task.path), task.number, task.steps) for task in tasks], partial, merge))
+            key = pickle.dumps((_pickled(tasks), partial, merge))
         except (pickle.PicklingError, AttributeError, TypeError):  # a function of a notebook, or a client
             return over_tasks(tasks, partial, merge, on)
         if key in self._known:
@@ -142,13 +157,21 @@ class Rounds:
         return self._known[key]
 
 
-def _state(partial: Callable[[TraceSet], Any], traces: TraceSet, prepared: dict[Any, Any]) -> Any:
-    """Return a state of a part; ``prepared`` keeps what several states are worked out from."""
-    if not isinstance(partial, Prepared):
-        return partial(traces)
-    if partial.prepare not in prepared:
-        prepared[partial.prepare] = partial.prepare(traces)
-    return partial.state(prepared[partial.prepare])
+def _pickled(tasks: Sequence[PartTask]) -> bytes:
+    """Return what tells the parts of some traces apart from those of others."""
+    return pickle.dumps([(str(task.path), task.number, task.steps) for task in tasks])
+
+
+def _states(partials: Sequence[Callable[[TraceSet], Any]], traces: TraceSet) -> Iterator[Any]:
+    """Yield states of some traces; what several are worked out from is prepared once."""
+    prepared: dict[Any, Any] = {}
+    for partial in partials:
+        if not isinstance(partial, Prepared):
+            yield partial(traces)
+            continue
+        if partial.prepare not in prepared:
+            prepared[partial.prepare] = partial.prepare(traces)
+        yield partial.state(prepared[partial.prepare])
 
 
 def _is_done(analysis: Callable[[], Any]) -> bool:
