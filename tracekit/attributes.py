@@ -47,6 +47,15 @@ class Codes(NamedTuple):
         """Return the column at these rows."""
         return Codes(self.codes[rows], self.labels)
 
+    def followed_by(self, other: Codes) -> Codes:
+        """Return the rows of both, with each label once."""
+        number: dict[str, int] = {}
+        maps = [
+            np.array([*(number.setdefault(label, len(number)) for label in one.labels), -1], np.int32)
+            for one in (self, other)
+        ]
+        return Codes(np.append(maps[0][self.codes], maps[1][other.codes]), list(number))
+
 
 class Numbers(NamedTuple):
     """A column of whole numbers: ``values[code]`` where ``known[code]``; code -1 is the last one, which is not known.

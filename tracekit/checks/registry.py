@@ -138,8 +138,7 @@ class Check(NamedTuple):
 
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
-_ORDER: Final = "it needs all traces in the order of their starts"
-_JOINED: Final = "it joins the traces with other data, which is not done by parts"
+_JOINED: Final = "it joins the traces with arrival times, which is not done by parts"
 
 PATTERNS: Final = (
     N_PLUS_ONE,
@@ -239,14 +238,14 @@ CHECKS: Final = (
     Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
     Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
     Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
-    Check("rate.configured", "sampling", ("rules",), configured_rate, whole=_JOINED),
+    Check("rate.configured", "sampling", ("rules",), configured_rate, by_parts=True),
     Check("coverage.funnel", "sampling", ("requests",), funnel, by_parts=True),
     Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True, by_parts=True),
     Check("absence", "sampling", ("weights",), absence, by_parts=True),
     Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True, by_parts=True),
     Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, by_parts=True),
     Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, by_parts=True, reads=(OUTCOMES, *SPAN_RATES)),
-    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True, whole=_JOINED),
+    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True, by_parts=True),
     Check(
         "weights.sanity",
         "sampling",

@@ -203,7 +203,7 @@ def sampling(
         ``not_made`` names the others with their reasons.
     rules
         Sampling rules: X-Ray (central or local), a collector configuration, Jaeger strategies, the path of a JSON or
-        YAML file with one of them, or a rate.
+        YAML file with one of them, or a rate.  Traces of a store are compared with them, but get no weights by them.
     requests
         Request counts from another source, one row per stratum and window: ``count`` and any of ``time`` (default time
         zone UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (``elb 5xx``: responses of a load balancer
@@ -239,7 +239,7 @@ def sampling(
     ------
     ValueError
         Invalid rules, counts or expectations (the message contains the rule or row), or a store with data to join
-        (``rules``, ``log``, ``received``).
+        (``log``, ``received``).
 
     Notes
     -----
@@ -258,7 +258,7 @@ def sampling(
     """
     check_traces(traces, "sampling", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"rules": rules, "log": log, "received": received})
+    check_joined(traces, {"log": log, "received": received})
     case = build_case(
         placed(traces, on),
         rules=rules,

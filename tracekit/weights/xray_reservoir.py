@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ _PROCESS = (
 )
 _HOST = ("server.address", "http.host", "net.host.name")
 _MS = 1_000_000
+_ARRAYS = ("high", "low", "start_ns", "rule", "otel")
 
 
 class Shares(NamedTuple):
@@ -115,7 +117,63 @@ def is_otel(traces: TraceSet) -> Array:
     return np.where(marked, 1, np.array([*kind, -1])[sdk.codes])
 
 
+@dataclass(frozen=True)
+class Decisions:
+    """What is recorded of the sampling decision of each trace, one entry each.
+
+    Parameters
+    ----------
+    high, low, start_ns
+        Halves of the id, and start of the root.
+    rule
+        Number of the rule that kept it, -1 if unknown.
+    otel, process
+        As ``is_otel`` and ``processes`` return them.
+    language
+        Language of the SDK.
+    """
+
+    high: Array
+    low: Array
+    start_ns: Array
+    rule: Array
+    otel: Array
+    process: Codes
+    language: Codes
+
+    @classmethod
+    def of(cls, traces: TraceSet, rules: Rules) -> Decisions:
+        """Return those of some traces."""
+        spans, first, root = traces.columns.spans, traces.forest.starts[:-1], traces.forest.root_row
+        return cls(
+            spans.trace_hi[first],
+            spans.trace_lo[first],
+            spans.start_ns[root],
+            rule_of(traces, rules),
+            is_otel(traces),
+            processes(traces),
+            root_attribute(traces, "telemetry.sdk.language"),
+        )
+
+    def take(self, rows: Array) -> Decisions:
+        """Return those of some traces, in this order."""
+        high, low, start, rule, otel = (getattr(self, name)[rows] for name in _ARRAYS)
+        return Decisions(high, low, start, rule, otel, self.process.take(rows), self.language.take(rows))
+
+    def followed_by(self, other: Decisions) -> Decisions:
+        """Return those of two sets of traces."""
+        both = (np.append(getattr(self, name), getattr(other, name)) for name in _ARRAYS)
+        high, low, start, rule, otel = both
+        process, language = self.process.followed_by(other.process), self.language.followed_by(other.language)
+        return Decisions(high, low, start, rule, otel, process, language)
+
+
 def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
+    """Return the weights of traces from head rules; see ``weights_by_decision``."""
+    return weights_by_decision(Decisions.of(traces, rules), rules)
+
+
+def weights_by_decision(known: Decisions, rules: Rules) -> Shares:
     """Return the weights from head rules.
 
     Weights by order within the second need the process of every trace, starts finer than milliseconds, and starts that
@@ -123,8 +181,8 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
     jitter 40%. How X-Ray divides a central reservoir between processes is not recorded. Classic SDKs do not record
     their random number, so only the order shows the reservoir.
     """
-    rule, otel, process = rule_of(traces, rules), is_otel(traces), processes(traces)
-    weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)
+    rule, otel, process, start = known.rule, known.otel, known.process.codes, known.start_ns
+    weight, source = np.full(len(rule), np.nan), np.full(len(rule), -1, np.int32)
     labels = ["x-ray rule, fixed rate", "x-ray rule, order in the second", "x-ray rule, base sample", BEYOND]
     labels[0] = "rule, fixed rate"
     obstacles: dict[str, int] = {}
@@ -134,7 +192,6 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
             obstacles[why] = obstacles.get(why, 0) + len(chosen)
 
     refuse(np.flatnonzero(rule < 0), "no rule matches for certain")
-    start = traces.columns.spans.start_ns[traces.forest.root_row]
     for number, one in enumerate(rules.head):
         chosen = np.flatnonzero(rule == number)
         if not one.has_rate:
@@ -148,13 +205,13 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
             continue
         refuse(chosen[otel[chosen] < 0], "the sampling SDK is not recorded")
         classic, later = chosen[otel[chosen] == 0], chosen[otel[chosen] == 1]
-        if why := _no_order(one, start[classic], process.codes[classic]):
+        if why := _no_order(one, start[classic], process[classic]):
             refuse(classic, why)
         else:
-            share = order_probabilities(start[classic], process.codes[classic], one.quota, one.rate)
+            share = order_probabilities(start[classic], process[classic], one.quota, one.rate)
             weight[classic] = 1 / np.where(share > 0, share, np.nan)
             source[classic] = 1
-        inside = _inside(traces, later, one.rate)
+        inside = _inside(known, later, one.rate)
         refuse(later[np.isnan(inside)], "the language of the sampling SDK is not recorded")
         later, inside = later[~np.isnan(inside)], inside[~np.isnan(inside)] > 0
         weight[later], source[later] = (
@@ -183,11 +240,9 @@ def _no_order(rule: HeadRule, start_ns: Array, process: Array) -> str:
     return ""
 
 
-def _inside(traces: TraceSet, chosen: Array, rate: float) -> Array:
+def _inside(known: Decisions, chosen: Array, rate: float) -> Array:
     """Return for each selected trace whether its id passes the rate (1, 0), NaN if the language is unknown."""
-    first = traces.forest.starts[:-1][chosen]
-    high, low = traces.columns.spans.trace_hi[first], traces.columns.spans.trace_lo[first]
-    language = root_attribute(traces, "telemetry.sdk.language").take(chosen)
+    high, low, language = known.high[chosen], known.low[chosen], known.language.take(chosen)
     result = np.full(len(chosen), np.nan)
     for code, label in enumerate(language.labels):
         rows = np.flatnonzero(language.codes == code)

@@ -8,7 +8,8 @@ import pytest
 from checks.sampling.simulators import EPOCH_NS, classic_reservoir, traces_of
 
 from tracekit.checks.case import build_case
-from tracekit.checks.sampling.configured_rate import configured_rate, covered_windows, expected_share
+from tracekit.checks.sampling.configured_rate import configured_rate, expected_share
+from tracekit.checks.sampling.covered_windows import covered_windows
 from tracekit.stats.second_reservoir import SECOND_NS
 
 LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}

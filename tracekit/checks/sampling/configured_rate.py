@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.checks.merged import Merged
+from tracekit.checks.sampling.covered_windows import covered_windows
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.intervals import normal_quantile
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 CHECK = "rate.configured"
 _SUBJECT = "Sampling rate compared with the rule"
 _LONGEST_S = 60.0
-_CHANCE = 0.01
 
 
 def configured_rate(case: Case) -> list[Finding]:
@@ -139,10 +140,32 @@ def _reservoirs(case: Case, rule: HeadRule) -> tuple[Literal["bucket", "epoch"],
     """Return the kind of the reservoirs of a rule and their number, one for each process unless they share it."""
     if not (rule.quota or rule.is_boosted):
         return "epoch", 1
-    is_bucket = (is_otel(case.traces) == 1).mean() > 0.5  # noqa: PLR2004 - the majority
-    codes = processes(case.traces).codes
-    running = case.expected.processes or max(len(np.unique(codes[codes >= 0])), 1)
-    return "bucket" if is_bucket else "epoch", 1 if rule.is_shared else running
+    deciding = case.result(_DECIDING)
+    running = case.expected.processes or max(len(deciding.processes), 1)
+    return "bucket" if 2 * deciding.otel_count > deciding.trace_count else "epoch", 1 if rule.is_shared else running
+
+
+class _Deciding(NamedTuple):
+    """Traces, those of OpenTelemetry SDKs, and the processes that started them."""
+
+    trace_count: int
+    otel_count: int
+    processes: frozenset[str]
+
+    def plus(self, other: _Deciding) -> _Deciding:
+        """Return those of two parts."""
+        counts = self.trace_count + other.trace_count, self.otel_count + other.otel_count
+        return _Deciding(*counts, self.processes | other.processes)
+
+
+def _deciding(case: Case) -> _Deciding:
+    """Return those of a part."""
+    otel, process = is_otel(case.traces), processes(case.traces)
+    names = frozenset(process.labels[code] for code in np.unique(process.codes[process.codes >= 0]))
+    return _Deciding(len(otel), int((otel == 1).sum()), names)
+
+
+_DECIDING: Final[Merged[_Deciding]] = Merged(_deciding, _Deciding.plus)
 
 
 def _one(case: Case, rule: HeadRule, table: pd.DataFrame) -> Finding:
@@ -260,38 +283,3 @@ def boost_clause(boosts: pd.DataFrame, rule: HeadRule, *, confidence: float = 0.
         f" ({ratio_range(float(low), float(high))}) of {count(requested)} requests; {round_ratio(rule.max_rate)} are"
         " allowed"
     )
-
-
-def covered_windows(case: Case) -> pd.DataFrame:
-    """Return the share of each window of the counts that the traces cover, and the share of its requests to use.
-
-    If a first window was fully covered, its n traces all lie in a part c of its time with probability c^n; if that is
-    below 1%, it counts as covered by c (n + 1) / n.  If its requests are fewer than half-way between those of the next
-    window and c times as many, the traffic itself started there, and all of them count; otherwise only that share.  The
-    last window likewise.  Only the first and last windows with requests are adjusted: elsewhere traces are missing.
-    """
-    assert case.counts is not None
-    frame = case.counts.frame
-    by = frame[frame["count"] > 0].groupby("start_ns")
-    begin, end, requests = by["count"].sum().index.to_numpy(), by["end_ns"].max().to_numpy(), by["count"].sum()
-    found = pd.DataFrame({"covered_ratio": 1.0, "request_ratio": 1.0}, index=requests.index)
-    starts = np.sort(case.start_ns[case.start_ns > 0])
-    for at, adjacent in ((0, 1), (len(begin) - 1, len(begin) - 2)) if len(begin) else ():
-        within = starts[(starts >= begin[at]) & (starts < end[at])]
-        share = _covered_ratio(within, begin[at], end[at], is_first=at == 0, is_last=at == len(begin) - 1)
-        if share == 1:
-            continue
-        found.iloc[at, 0] = share
-        if 0 <= adjacent < len(begin) and requests.iloc[at] > requests.iloc[adjacent] * (1 + share) / 2:
-            found.iloc[at, 1] = share
-    return found
-
-
-def _covered_ratio(starts: Array, begin: int, end: int, *, is_first: bool, is_last: bool) -> float:
-    """Return the share of a window between the first and the last trace that start in it."""
-    n = len(starts)
-    if not n:
-        return 1.0
-    low, high = starts[0] if is_first else begin, starts[-1] if is_last else end
-    share = float(high - low) / float(end - begin)
-    return min(share * (n + 1) / n, 1.0) if share**n < _CHANCE else 1.0

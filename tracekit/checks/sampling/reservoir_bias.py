@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.token_bucket import beyond_base, bucket_spacing, detected_bucket
+from tracekit.checks.sampling.kept_traces import kept_traces
+from tracekit.checks.sampling.token_bucket import bucket_spacing, detected_bucket
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.quantiles import quantile_limits, weighted_quantiles
@@ -15,10 +16,11 @@ from tracekit.stats.second_reservoir import SECOND_NS, infer_quota, phase_in_sec
 from tracekit.stats.weighted_rates import weighted_rate
 from tracekit.text import count, duration, factor, interval, plural, ratio, ratio_range, round_duration, round_ratio
 from tracekit.weights.rules import HeadRule, Rules
-from tracekit.weights.xray_reservoir import is_otel, processes, rule_weights
+from tracekit.weights.xray_reservoir import weights_by_decision
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
+    from tracekit.checks.sampling.kept_traces import KeptTraces
     from tracekit.checks.sampling.token_bucket import Spacing
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
@@ -42,21 +44,25 @@ def reservoir_bias(case: Case) -> list[Finding]:
     tests of the start within the second) indicates a reservoir or clients synchronised to the second, which the starts
     of a log distinguish, and allows no correction.  By second, the reservoir is the largest c that 99.5% of the seconds
     reach (``infer_quota``): the rules must agree with it, or the order is not usable.  Starts that contradict the rules
-    within the second also prevent a correction (``stats.second_reservoir.order_agreement``).  Source: the SDKs'
-    samplers; measured coverage 94 to 96%.
+    within the second also prevent a correction (``stats.second_reservoir.order_agreement``).  Of a store, the parts
+    give about 60 bytes a trace, which are sorted together; a rule that the seconds show is matched in a second pass.
+    Source: the SDKs' samplers; measured coverage 94 to 96%.
     """
-    found = seconds(case)
-    seen = inferred(case, found) if found is not None else None
+    kept = kept_traces(case, case.rules)
+    found = seconds(case, kept)
+    seen = inferred(case, kept, found) if found is not None else None
     rules = _inferred(seen) if case.rules is None else case.rules
     if rules is None:
-        return [_signature(case)]
+        return [_signature(case, kept)]
     if not any(rule.quota for rule in rules.head):
         text = "No reservoir bias: the rules have no reservoir."
         return [finding(CHECK, "ok", text, pd.DataFrame({"quota": [0]}), is_critical=False)]
-    shares = rule_weights(case.traces, rules)
+    if case.rules is None:
+        kept = kept_traces(case, rules)
+    shares = weights_by_decision(kept.decisions, rules)
     if missing := _unordered(found, seen, rules.only) or _unweighted(shares):
         return [not_assessable(CHECK, _SUBJECT, missing)]
-    return [_corrected(case, shares.weight, found, seen)]
+    return [_corrected(case, kept, shares.weight, found, seen)]
 
 
 def _inferred(seen: Quota | None) -> Rules | None:
@@ -84,11 +90,11 @@ def _unweighted(shares: Shares) -> str:
     return "" if (shares.weight > 0).any() else "traces"
 
 
-def _signature(case: Case) -> Finding:
+def _signature(case: Case, kept: KeptTraces) -> Finding:
     """Return the finding from the starts alone, and from the IDs if they show a probability sample."""
-    if (bucket := detected_bucket(case)) is not None:
-        return _bucket(case, bucket)
-    start = case.start_ns
+    start = kept.start_ns
+    if (bucket := detected_bucket(start, kept.process, kept.is_beyond)) is not None:
+        return _bucket(case, kept, bucket)
     if len(start) < _FEWEST or (start % 1_000_000 == 0).all():
         return not_assessable(CHECK, _SUBJECT, "sampling rules")
     phase = phase_in_second(start)
@@ -123,15 +129,15 @@ def _signature(case: Case) -> Finding:
     )
 
 
-def _bucket(case: Case, seen: Spacing) -> Finding:
+def _bucket(case: Case, kept: KeptTraces, seen: Spacing) -> Finding:
     """Return the finding on traces with the spacing of a token bucket."""
-    beyond = int(beyond_base(case).sum())
+    beyond = int(kept.is_beyond.sum())
     row = pd.DataFrame({"quota_seen": [seen.quota], "closer": seen.closer, "expected_closer": seen.expected})
     row["groups"] = seen.groups
-    row["reservoir_share"], row["trace_count"] = beyond / len(case.traces), len(case.traces)
+    row["reservoir_share"], row["trace_count"] = beyond / len(kept), len(kept)
     text = (
         f"Reservoir (token bucket) of {plural(seen.quota, 'trace')} per second detected: it kept {count(beyond)} of"
-        f" {count(len(case.traces))} traces, which were not sampled at random. Of {count(seen.groups)} groups of"
+        f" {count(len(kept))} traces, which were not sampled at random. Of {count(seen.groups)} groups of"
         f" {seen.quota + 2} consecutive traces among them, {count(seen.closer)} have {seen.quota + 1} starts within"
         f" {round_duration(1e9 / seen.quota)} (about {count(seen.expected)} expected at random)."
     )
@@ -143,17 +149,17 @@ def _bucket(case: Case, seen: Spacing) -> Finding:
     return finding(CHECK, "warning", text, row, assumptions=assumed, remedy=remedy, is_critical=False)
 
 
-def _corrected(case: Case, weight: Array, by_second: Seconds | None, seen: Quota | None) -> Finding:
+def _corrected(case: Case, kept: KeptTraces, weight: Array, by_second: Seconds | None, seen: Quota | None) -> Finding:
     """Return the finding on raw and corrected figures."""
+    failed, took = kept.failed, kept.took_ns
     base = weight > 0
-    pi, failed = 1 / weight[base], case.failed[base]
-    rate = weighted_rate(pi, failed, confidence=case.confidence)
-    timed = base & ~np.isnan(case.took_ns)
-    every = case.took_ns[~np.isnan(case.took_ns)]
-    p95 = quantile_limits(1 / weight[timed], case.took_ns[timed], (0.95,), confidence=case.confidence)[0]
+    rate = weighted_rate(1 / weight[base], failed[base], confidence=case.confidence)
+    timed = base & ~np.isnan(took)
+    every = took[~np.isnan(took)]
+    p95 = quantile_limits(1 / weight[timed], took[timed], (0.95,), confidence=case.confidence)[0]
     raw_p95 = float(weighted_quantiles(every, np.ones(len(every)), (0.95,))[0])
     rows = [
-        ("error rate", "ratio", float(case.failed.mean()), rate.value, rate.low, rate.high),
+        ("error rate", "ratio", float(failed.mean()), rate.value, rate.low, rate.high),
         ("p95 latency", "ns", raw_p95, p95.value, p95.low, p95.high),
     ]
     table = pd.DataFrame(rows, columns=["measure", "unit", "raw", "estimate", "estimate_low", "estimate_high"])
@@ -166,7 +172,7 @@ def _corrected(case: Case, weight: Array, by_second: Seconds | None, seen: Quota
     table["quiet_ratio"] = np.nan if windows is None else quiet_ratio(windows)
     limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
     table["status"] = [_raw_status(case, *row) for row in limits]
-    return _finding(case, table, reservoir, _spacing_caveat(case, weight))
+    return _finding(case, table, reservoir, _spacing_caveat(case, kept, weight))
 
 
 def _windows(case: Case) -> Seconds | None:
@@ -219,12 +225,12 @@ def _finding(case: Case, table: pd.DataFrame, reservoir: float, caveats: tuple[s
     )  # fmt: skip
 
 
-def _spacing_caveat(case: Case, weight: Array) -> tuple[str, ...]:
+def _spacing_caveat(case: Case, kept: KeptTraces, weight: Array) -> tuple[str, ...]:
     """Return the number of traces outside the probability sample that are closer than the rule's bucket allows."""
     rule, beyond = case.rules.only if case.rules is not None else None, weight == 0
     if rule is None or not beyond.any():
         return ()
-    found = bucket_spacing(case.start_ns[beyond], processes(case.traces).codes[beyond], rule.quota)
+    found = bucket_spacing(kept.start_ns[beyond], kept.process[beyond], rule.quota)
     if found.is_kept:
         return ()
     close = f"{found.closer:,} of {found.groups:,} groups of traces outside the probability sample are closer than a"
@@ -248,7 +254,7 @@ class Seconds(NamedTuple):
     requests: Array
 
 
-def seconds(case: Case) -> Seconds | None:
+def seconds(case: Case, kept: KeptTraces) -> Seconds | None:
     """Return traces and requests by the second, from counts of single seconds or a log with times."""
     counts = case.counts
     if counts is not None and counts.window_s is not None and counts.window_s <= _LONGEST_S:
@@ -261,8 +267,8 @@ def seconds(case: Case) -> Seconds | None:
     if begun is None:
         return None
     requested = pd.Series(begun // SECOND_NS).value_counts()
-    kept = pd.Series(case.start_ns // SECOND_NS).value_counts().reindex(requested.index, fill_value=0)
-    return Seconds(kept.to_numpy(np.int64), requested.to_numpy(np.int64)) if kept.any() else None
+    found = pd.Series(kept.start_ns // SECOND_NS).value_counts().reindex(requested.index, fill_value=0)
+    return Seconds(found.to_numpy(np.int64), requested.to_numpy(np.int64)) if found.any() else None
 
 
 def log_starts(case: Case) -> Array | None:
@@ -278,18 +284,11 @@ def log_starts(case: Case) -> Array | None:
     return begun.to_numpy(np.int64) if len(begun) else None
 
 
-def inferred(case: Case, found: Seconds) -> Quota | None:
+def inferred(case: Case, kept: KeptTraces, found: Seconds) -> Quota | None:
     """Return quota and rate inferred from the seconds; None unless one process of a classic SDK decided."""
-    process = processes(case.traces)
-    is_one = len(case.traces) and (process.codes >= 0).all() and len(np.unique(process.codes)) == 1
-    return (
-        infer_quota(found.traces, found.requests, confidence=case.confidence) if is_one and _is_classic(case) else None
-    )
-
-
-def _is_classic(case: Case) -> bool:
-    """Return whether a classic SDK started all traces."""
-    return bool((is_otel(case.traces) == 0).all())
+    if not kept.is_of_one_process:
+        return None
+    return infer_quota(found.traces, found.requests, confidence=case.confidence)
 
 
 def quiet_ratio(found: Seconds) -> float:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.attributes import Codes
 from tracekit.checks.merged import Merged
 from tracekit.stats.distinct_counts import kept_values
 from tracekit.weights.forensics import SdkIds
@@ -49,9 +48,9 @@ class KnownIds:
             np.append(one.high, two.high),
             np.append(one.low, two.low),
             np.append(one.start_ns, two.start_ns),
-            _both(one.service, two.service),
-            _both(one.language, two.language),
-            _both(one.sdk, two.sdk),
+            one.service.followed_by(two.service),
+            one.language.followed_by(two.language),
+            one.sdk.followed_by(two.sdk),
             np.append(one.has_begun, two.has_begun),
         )
         services = dict.fromkeys([*self.total, *other.total])
@@ -90,16 +89,6 @@ class KnownIds:
             return ()
         kept = int((self.ids.service.codes == self.ids.service.labels.index(service)).sum())
         return (f"{kept:,} of {self.total[service]:,} traces of the service, chosen by a hash of their ids",)
-
-
-def _both(first: Codes, second: Codes) -> Codes:
-    """Return the labels of two parts, one after the other."""
-    number: dict[str, int] = {}
-    maps = [
-        np.array([*(number.setdefault(label, len(number)) for label in one.labels), -1], np.int32)
-        for one in (first, second)
-    ]
-    return Codes(np.append(maps[0][first.codes], maps[1][second.codes]), list(number))
 
 
 def _known(case: Case) -> KnownIds:

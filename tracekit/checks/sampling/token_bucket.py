@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
-from tracekit.weights.known import BEYOND
-from tracekit.weights.xray_reservoir import processes
-
 if TYPE_CHECKING:
-    from tracekit.checks.case import Case
     from tracekit.schema import Array
 
 _SLACK, _MOST, _SIGNATURE, _FEWEST, _EXCEPTIONS = 0.98, 10, 0.001, 20, 0.01
@@ -62,21 +58,16 @@ def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
     return Spacing(quota, closer, len(first), expected, float(stats.poisson.cdf(closer, expected)))
 
 
-def beyond_base(case: Case) -> Array:
-    """Return which traces are not part of the probability sample that their IDs show: bool, one per trace."""
-    source = case.traces.weights.source
-    return np.array([label == BEYOND for label in source.labels] + [False])[source.codes]
+def detected_bucket(start_ns: Array, process: Array, is_beyond: Array) -> Spacing | None:
+    """Return the smallest token bucket with a significant signature; None without one.
 
-
-def detected_bucket(case: Case) -> Spacing | None:
-    """Return the smallest token bucket with a significant signature; None without one."""
-    beyond = beyond_base(case)
-    if beyond.sum() < _FEWEST:
+    ``is_beyond``: bool, the trace is not part of the probability sample that the ids show.
+    """
+    if is_beyond.sum() < _FEWEST:
         return None
-    start, process = case.start_ns, processes(case.traces).codes
     for quota in range(1, _MOST + 1):
-        found = bucket_spacing(start[beyond], process[beyond], quota)
+        found = bucket_spacing(start_ns[is_beyond], process[is_beyond], quota)
         if found.is_kept:
-            is_seen = found.p * quota < _SIGNATURE and not bucket_spacing(start, process, quota).is_kept
+            is_seen = found.p * quota < _SIGNATURE and not bucket_spacing(start_ns, process, quota).is_kept
             return found if is_seen else None
     return None
