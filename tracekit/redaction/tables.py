@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracekit.redaction.find import IN_PLACE, SECRETS, Match, found_in, is_card_number, is_distinctive, merged
+from tracekit.redaction.find import IN_PLACE, KINDS, SECRETS, Match, found_in, is_card_number, is_distinctive, merged
 from tracekit.redaction.keys import Context, context_of, is_value_of
 from tracekit.redaction.leftover import LEAST, LONG, rows_with
 from tracekit.redaction.scan import blob_of
@@ -96,7 +96,7 @@ class Known:
     Parameters
     ----------
     kinds
-        Kind by value, of what is removed wherever it occurs.
+        Kind by value, of what is removed wherever it occurs; of several kinds the first of ``find.KINDS``.
     machines
         Names of services, hosts and the like; one that equals such a value stays, unless the value is a secret.
     """
@@ -106,7 +106,10 @@ class Known:
 
     def merged(self, other: Known) -> Known:
         """Return what was recognised in either of two."""
-        return Known({**other.kinds, **self.kinds}, self.machines | other.machines)
+        kinds = {**other.kinds, **self.kinds}
+        for value in self.kinds.keys() & other.kinds.keys():
+            kinds[value] = min(self.kinds[value], other.kinds[value], key=KINDS.index)
+        return Known(kinds, self.machines | other.machines)
 
     @property
     def everywhere(self) -> dict[str, str]:
@@ -251,7 +254,7 @@ def _known(pools: Pools) -> Known:
     for pool in pools:
         for _, match, value in pool.values(without=IN_PLACE):
             if is_distinctive(match.kind, value) and len(value.encode()) >= LEAST:
-                kinds.setdefault(value, match.kind)
+                kinds[value] = min(match.kind, kinds.get(value, match.kind), key=KINDS.index)
     return Known(kinds, frozenset(_names_of_machines(pools.attributes)))
 
 

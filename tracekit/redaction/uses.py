@@ -37,7 +37,12 @@ def table_of(uses: list[Use]) -> pd.DataFrame:
     frame = pd.DataFrame(uses, columns=list(Use._fields))
     grouped = frame.groupby(["kind", "where", "key", "action"], sort=False)
     table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "min"))
-    table = table.reset_index()
+    return ordered(table.reset_index())
+
+
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Return rows by kind, place, key and action with masked examples, secrets and most uses first."""
+    table = table.copy()
     table["example"] = [masked(value) for value in table["example"]]
     table["is_secret"] = table["kind"].isin(SECRETS).to_numpy(bool)
     table["rank"] = table["kind"].map({kind: rank for rank, kind in enumerate(KINDS)})
@@ -61,8 +66,7 @@ def uses_of(columns: Columns, pools: Pools, policy: Policy) -> Iterator[Use]:
             _, value, kind = found[at]
             key = keys[at]
             yield Use(kind, where, shown[key], value, use_count, named[key] or actions[kind])
-    for where, pool, codes in _uses_of_texts(columns, pools):
-        count = np.bincount(codes[codes >= 0], minlength=len(pool.texts))
+    for where, pool, count in _uses_of_texts(columns, pools):
         for row, match, value in pool.values():
             if count[row]:
                 yield Use(match.kind, where, "", value, int(count[row]), policy.action(match.kind))
@@ -102,11 +106,21 @@ def _uses_of_values(columns: Columns) -> Iterator[tuple[str, Array]]:
 
 
 def _uses_of_texts(columns: Columns, pools: Pools) -> Iterator[tuple[str, Pool, Array]]:
-    """Yield every place of other texts, with their codes."""
+    """Yield every place of other texts, and how often each is used there; of resources and scopes by spans."""
     spans, scopes = columns.spans, columns.scopes
-    yield "span name", pools.names, spans.name
-    yield "status message", pools.texts, spans.status_message
-    yield "event name", pools.texts, columns.events.name
-    yield "trace state", pools.texts, np.concatenate([spans.trace_state, columns.links.trace_state])
-    yield "scope", pools.texts, np.concatenate([scopes.name, scopes.version, scopes.schema_url])
-    yield "schema URL", pools.texts, columns.resources.schema_url
+    of_scopes = [_of_spans(codes, spans.scope) for codes in (scopes.name, scopes.version, scopes.schema_url)]
+    for where, pool, codes in (
+        ("span name", pools.names, [spans.name]),
+        ("status message", pools.texts, [spans.status_message]),
+        ("event name", pools.texts, [columns.events.name]),
+        ("trace state", pools.texts, [spans.trace_state, columns.links.trace_state]),
+        ("scope", pools.texts, of_scopes),
+        ("schema URL", pools.texts, [_of_spans(columns.resources.schema_url, spans.resource)]),
+    ):
+        used = np.concatenate(codes)
+        yield where, pool, np.bincount(used[used >= 0], minlength=len(pool.texts))
+
+
+def _of_spans(codes: Array, owner: Array) -> Array:
+    """Return the text of the resource or scope of each span, -1 without."""
+    return np.append(codes, -1)[owner]
