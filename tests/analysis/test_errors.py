@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.analysis.errors import errors, summarise, tabulate
 from tracekit.analysis.exceptions import message_template
 
@@ -171,7 +171,7 @@ def test_a_template_of_a_template_is_itself(message):
 FRAMES = ("operations", "exceptions", "edges", "chains", "origins", "over_time")
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", [None, "mixed"])
 def test_a_store_has_the_errors_of_the_whole(tmp_path, count, weights):
     before, during = tk.load_sample("checkout-regression")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from planted import planted, recording
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.loading.store.trace_store import TraceStore
 
 
@@ -43,7 +43,7 @@ def agree(found, expected):
     assert (found.scanned_count, repr(found)) == (expected.scanned_count, repr(expected))
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_a_store_has_the_matches_of_the_whole(tmp_path, count):
     lines = pd.DataFrame({"message": ["paid by u1@example.org", "paid"]})
     found, expected = (tk.privacy(each, logs=lines) for each in (split(TRACES, tmp_path / "a.parquet", count), TRACES))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 
 SECOND = 10**9
 
@@ -176,7 +176,7 @@ def test_one_set_of_rules_is_distinguished_from_several(rules, names):
 
 
 @pytest.mark.parametrize("weight", [None, "unequal"])
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_plans_for_a_store_are_those_of_the_whole(count, weight, tmp_path):
     traces = tk.load_sample("checkout-regression")[1].head(400)
     if weight is not None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit import TraceSet
 from tracekit.analysis.timeline.compute import timeline
 from tracekit.stats.quantiles import weighted_quantiles
@@ -158,7 +158,7 @@ def test_a_period_longer_than_int64_has_steps():
     assert table["start_ns"].is_monotonic_increasing
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", [None, "mixed"])
 def test_a_store_has_the_timeline_of_the_whole(tmp_path, count, weights):
     _, during = tk.load_sample("checkout-regression")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.merged import Merged
 from tracekit.checks.registry import CHECKS, run_check
@@ -84,7 +84,7 @@ def test_the_order_of_parts_does_not_matter(tmp_path_factory, count, seed, order
 
 
 @pytest.mark.parametrize("kind", ["random", "serial", "one instant", "short"])
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_ids_of_parts_are_tested_in_the_order_of_time(kind, count, tmp_path):
     rng = np.random.default_rng(count)
     low = rng.integers(1, 2**63, 1500)
@@ -174,7 +174,7 @@ JOINED = ("rate.observed", "coverage.funnel", "mix.head", "weights.sanity", "cou
 
 
 @pytest.mark.parametrize("by", ["service", "route"])
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_request_counts_are_compared_with_the_traces_of_all_parts(traces, count, by, tmp_path):
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     requests = requests_of(traces, by)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.checks.test_checks_of_stores import agree
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.analysis.trace_rows import OFTEN, Rows
 from tracekit.checks.registry import CHECKS
 
@@ -68,7 +68,7 @@ def requests_of(traces, by):
 
 
 @pytest.mark.parametrize("by", ["route", "status", "both"])
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_biases_and_calibration_of_parts(traces, count, by, tmp_path):
     store, requests = split(traces, tmp_path / "a.parquet", count, seed=count), requests_of(traces, by)
     found, expected = (
@@ -105,7 +105,7 @@ def test_equal_and_unknown_weights_of_parts(weight, count, tmp_path):
     assert {one.status for one in found if one.check != "calibrate"} == {"not_assessable" if weight is None else "ok"}
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_latency_bias_and_start_phases_of_parts(traces, count, tmp_path):
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     found, expected = (tk.latency_bias(each, target="process") for each in (store, traces))
@@ -116,7 +116,7 @@ def test_latency_bias_and_start_phases_of_parts(traces, count, tmp_path):
     assert (phases.strength, phases.p_value) == pytest.approx((whole.strength, whole.p_value), rel=1e-9)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("success", [None, 'service_name == "ledger"', "function"])
 def test_coverage_of_parts(traces, count, success, tmp_path):
     chosen = has_ledger if success == "function" else success

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.checks.findings_alike import close
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks import drawn
 from tracekit.checks.case import Case
 from tracekit.loading.store.trace_store import TraceStore
@@ -33,7 +33,7 @@ def alike(found, expected):
     assert found.shared_trace_count == expected.shared_trace_count
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_suspects_of_parts_are_those_of_the_whole(planted, count, tmp_path):
     stores = [split(side, tmp_path / f"{at}.parquet", count, at) for at, side in enumerate(planted)]
     expected = tk.suspects(*planted, recovery=True)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tests.checks.findings_alike import close, numbers, of
-from tests.loading.store.split_stores import split
+from tests.loading.store.split_stores import COUNTS, split
 from tracekit.checks import drawn as drawing
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
@@ -38,7 +38,7 @@ def stored(sides, folder, count):
     return [split(side, folder / f"{at}-{count}.parquet", count, at) for at, side in enumerate(sides)]
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("kind", ["slow service", "failures"])
 def test_an_incident(tmp_path, count, kind):
     before, now, _ = incident(np.random.default_rng(3), kind, n=300, baseline=300, tier="enterprise")

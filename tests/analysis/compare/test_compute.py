@@ -7,7 +7,7 @@ from analysis.compare.worlds import shop
 from checks.first_screen import changes_of
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit import TraceSet
 from tracekit.loading.store.read_write import writing
 
@@ -280,7 +280,7 @@ def same_changes(found, expected):
     assert repr(found) == repr(expected)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", [None, "mixed"])
 def test_stores_are_compared_as_the_whole(tmp_path, count, weights):
     before, during = tk.load_sample("checkout-regression")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit import TraceSet
 
 START, HOUR = 1_764_000_000_000_000_000, 3_600_000_000_000
@@ -209,7 +209,7 @@ def close(found, expected):
     assert found[last].to_numpy() == pytest.approx(expected[last].to_numpy(), rel=1e-9, nan_ok=True)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", [None, "mixed"])
 def test_a_store_has_the_costs_of_the_whole(tmp_path, count, weights):
     _, during = tk.load_sample("checkout-regression")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.analysis.clock_skew import parts as skew_parts
 from tracekit.analysis.critical_path.stored import _IN_MEMORY
 from tracekit.loading.store.read_write import writing
@@ -27,7 +27,7 @@ def weighted(traces, kind):
     return traces.with_weights(4 if kind == "equal" else values)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", [None, "mixed"])
 def test_results_are_those_of_the_whole(sides, tmp_path, count, weights):
     during = weighted(sides[1], weights)

@@ -8,7 +8,7 @@ from drawn_spans import draw
 from scipy import stats
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit import TraceSet
 
 ONE = """
@@ -183,7 +183,7 @@ def test_a_shape_that_is_gone_has_the_tree_of_the_baseline():
     assert "refund" in set(found.tree(found.table["shape"].iloc[0])["operation"])
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", [None, "mixed"])
 def test_a_store_has_the_shapes_of_the_whole(tmp_path, monkeypatch, count, weights):
     monkeypatch.setattr("tracekit.analysis.paths.result._FIRST", 4)

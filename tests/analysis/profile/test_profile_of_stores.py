@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.analysis.profile.test_profile import EPOCH, span
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.loading.store.trace_store import TraceStore
 
 TABLES = ("functions", "operations", "requests", "endpoints", "matching")
@@ -67,7 +67,7 @@ def agree(found, expected):
     assert (repr(found), found.statement, found.sampled_ns) == (repr(expected), expected.statement, expected.sampled_ns)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_a_store_has_the_functions_of_the_whole(tmp_path, count):
     store = split(TRACES, tmp_path / "a.parquet", count)
     expected = tk.profile(TRACES, SAMPLES)

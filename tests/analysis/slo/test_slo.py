@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit import TraceSet
 from tracekit.analysis.slo.burn_rates import BurnRule, Requests, alerts, burn_rates
 
@@ -156,7 +156,7 @@ def test_requests_without_an_outcome_are_counted():
     assert repr(found).partition(";")[0].endswith(", 3 excluded")
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("weights", ["equal", "mixed"])
 def test_a_store_has_the_objective_of_the_whole(tmp_path, count, weights):
     _, during = tk.load_sample("checkout-regression")

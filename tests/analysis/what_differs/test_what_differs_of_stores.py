@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.analysis.what_differs import census, thresholds
 from tracekit.analysis.what_differs.values import values_by_trace
 from tracekit.loading.store.rounds import Rounds
@@ -39,7 +39,7 @@ def alike(found, expected):
     assert repr(found) == repr(expected)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_a_selection_of_a_store(recordings, tmp_path, count, selection):
     traces = recordings[1].head(300) if count > 7 else recordings[1]
@@ -66,7 +66,7 @@ def test_several_keys_are_read_together(recordings, tmp_path):
     assert [len(one.keys) > 0 for one in found] == [True, True, True, False]
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_two_stores_and_a_store_with_traces_in_memory(recordings, tmp_path, count):
     before, now = (side.head(200) for side in recordings) if count > 7 else recordings
     expected = tk.what_differs(now, before)

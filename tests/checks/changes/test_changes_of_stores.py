@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.checks.findings_alike import close
-from tests.loading.store.split_stores import split
+from tests.loading.store.split_stores import COUNTS, split
 from tracekit.checks.case import Case
 from tracekit.checks.registry import CHECKS, run_check
 from tracekit.loading.store.rounds import Rounds
@@ -50,7 +50,7 @@ def alike(found, expected):
         close(found[name], own)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_checks_of_two_stores_find_the_same(sides, tmp_path, count):
     before, now = (side.head(300) for side in sides) if count > 7 else sides
     stores = [split(side, tmp_path / f"{at}.parquet", count, seed=at) for at, side in enumerate((before, now))]

@@ -12,7 +12,7 @@ from investigation.worlds import quiet
 
 import tracekit as tk
 from tests.checks.findings_alike import close
-from tests.loading.store.split_stores import split
+from tests.loading.store.split_stores import COUNTS, split
 from tracekit.analysis.query_texts import query_texts
 from tracekit.checks.case import Case
 from tracekit.checks.changes.queries import per_request, queries
@@ -183,7 +183,7 @@ def test_templates_of_statements(text, said):
     assert statement_template(text) == said
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_statements_of_parts_are_compared_as_in_memory(count, tmp_path):
     """Half of each side has ten times the weight; a second service has no new statement."""
     rng = np.random.default_rng(9)

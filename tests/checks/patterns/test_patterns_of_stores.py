@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.case import Case
 from tracekit.checks.patterns import one_at_a_time
 from tracekit.checks.patterns.sums import sums_of
@@ -55,7 +55,7 @@ def mixed(kinds, sides, folder):
     ]
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("pattern", MADE, ids=lambda pattern: pattern.check)
 def test_every_pattern_is_found_in_parts(pattern, count, tmp_path):
     traces = planted(pattern.check)
@@ -127,7 +127,7 @@ def fanned_out(requests=200, hosts=6, seed=8):
     return shop.traces(two_calls)
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_instances_that_share_traces_are_compared_with_the_other_traces(count, tmp_path):
     traces = fanned_out()
     expected = tk.patterns(traces, checks=["patterns.slow_instances"])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import split
+from tests.loading.store.split_stores import COUNTS, split
 from tracekit.checks.case import Case
 from tracekit.checks.registry import CHECKS, run_check
 from tracekit.checks.sampling import root_ids
@@ -60,7 +60,7 @@ WORLDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", WORLDS)
 def test_samplers_are_found_in_parts_as_in_memory(name, count, tmp_path):
     traces, words = WORLDS[name][0](), WORLDS[name][1]

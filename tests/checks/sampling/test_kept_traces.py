@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tests.loading.store.split_stores import split
+from tests.loading.store.split_stores import COUNTS, split
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.registry import CHECKS, run_check
 from tracekit.checks.sampling.kept_traces import KeptTraces, _KeptOf
@@ -74,7 +74,7 @@ def counted(case):
     return case.traces, {"requests": requests}
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("part", ["all", "traffic", "recording"])
 def test_rates_of_parts_are_compared_with_the_rules(part, count, tmp_path):
     traces, inputs = counted(world(3, part=part))

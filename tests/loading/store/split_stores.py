@@ -2,9 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import tracekit as tk
 from tracekit.loading.store.read_write import writing
+
+COUNTS = [1, 7, pytest.param(64, marks=pytest.mark.slow)]
+"""Numbers of parts; of 64 parts, the report, its findings, the reading and one analysis are always compared."""
 
 
 def split(traces, path, count, seed=0):
