@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.columns import SpanColumns
 from tracekit.loading.building.pool import mix
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _column(table: Any, name: str, names: Array, texts: Array) -> Array:
     values: Array = getattr(table, name)
     if name in {"resource", "scope"}:
         return np.zeros(len(values), np.uint64)  # by content, not by code
-    if name in _TEXTS or (name == "name" and type(table).__name__ not in {"SpanColumns", "_Spans"}):
+    if name in _TEXTS or (name == "name" and not isinstance(table, SpanColumns)):
         return texts[values]
     return names[values] if name in _NAMES else values
 
