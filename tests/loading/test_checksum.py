@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit.errors import LoadError
-from tracekit.loading.checksum import checksum
+from tracekit.loading.checksum import checksum, sums_of
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,11 @@ def test_it_is_the_same_however_the_traces_are_stored(during, tmp_path):
     halves = [during.head(300), during.where(~during.spans["trace_id"].isin(during.head(300).trace_ids).to_numpy())]
     assert checksum(halves[1] + halves[0]) == expected
     assert checksum(during.with_weights(3)) == expected, "weights are not recorded content"
+
+
+def test_a_part_of_a_store_has_the_sum_of_its_traces(during, tmp_path):
+    store = tk.open(during.save(tmp_path / "a.parquet"))
+    np.testing.assert_array_equal(sums_of(store.part(0)), sums_of(during))  # more names of spans than other texts
 
 
 def test_subsets_and_other_recordings_differ(during):
