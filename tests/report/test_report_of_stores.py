@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tests.checks.findings_alike import close
+from tests.checks.findings_alike import close, numbers
 from tests.loading.store.split_stores import same, split
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
