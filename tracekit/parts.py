@@ -60,6 +60,12 @@ class Parts(Protocol):
     def chosen(self, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
         """Return in memory the traces that a function chooses of each part."""
 
+    def sample(self, parts: int | None = None, *, spans: int | None = None) -> Parts:
+        """Return some of the parts, chosen at random, with their weights."""
+
+    def load(self) -> TraceSet:
+        """Return all traces in memory."""
+
     def placed(self, on: On) -> Parts:
         """Return the same traces, read elsewhere."""
 

@@ -5,6 +5,7 @@ import pytest
 
 import tracekit as tk
 from tests.loading.store.split_stores import split
+from tracekit.views.explore_frame import explore_data
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,18 @@ def test_a_filter_expression_over_all_parts(traces, store):
     with pytest.raises(tk.FilterError, match="expected a number after"):
         tk.xray_filter(store, "duration >")
     assert np.array_equal(found.index, sorted(traces.trace_ids))
+
+
+def test_a_sample_of_a_store_is_explored_and_says_so(traces, store, monkeypatch):
+    assert repr(tk.explore(store)) == repr(tk.explore(traces)) == "Explorer(40 of 40 traces)"
+    monkeypatch.setattr("tracekit.views.explore._SPANS", 2 * len(traces.spans) // 5)
+    seen = tk.explore(store)
+    number = len(seen.traces)
+    assert set(seen.traces.trace_ids) == set(store.sample(2).load().trace_ids)
+    said = f"random sample of a store: 2 of 5 parts, {number} of 40 traces"
+    assert repr(seen) == f"Explorer({number} of {number} traces, a {said})"
+    assert f"A {said}." in seen._summary.value
+    assert f"In the list: a {said}.".encode() in explore_data(seen.traces, [], 0)
+    seen.service.value = "ledger"
+    assert seen.code == "chosen = traces.where(\"service_name == 'ledger'\")"
+    assert set(seen.chosen.trace_ids) <= set(store.where("service_name == 'ledger'").load().trace_ids)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit import schema
+from tracekit.columns import SAMPLE_OF_STORE
 from tracekit.grouping import column as named_column
 from tracekit.schema import ERROR_CLASSES, Quality
 from tracekit.text import clean, count, duration, moment, plural, round_duration
@@ -136,6 +137,12 @@ def period_choices(traces: TraceSet) -> list[Choice]:
     decimals = 0 if step >= 10**9 else 3 if step >= 10**6 else 9
     moments = range(low // step * step + step, high + 1, step)
     return [("start", low), *((moment(at, decimals=decimals)[5:], at) for at in moments), ("end", high + 1)]
+
+
+def sample_of(traces: TraceSet) -> str:
+    """Return which part of a store the traces are, in words; nothing for a whole recording."""
+    said = traces.columns.notes.get(SAMPLE_OF_STORE)
+    return f"a random sample of a store: {said}" if said else ""
 
 
 def rows_of(chosen: TraceSet) -> list[Choice]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tracekit.arguments import check_traces
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from tracekit.traces import TraceSet
+    from tracekit.parts import Parts
     from tracekit.views.explore_widget import Explorer
 
+_SPANS: Final = 200_000  # of a store; a frame searches as many
 
-def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
+
+def explore(traces: TraceSet | Parts, *, height: int = 420) -> Explorer:
     """Select traces by service, operation, duration, error, attribute and time, and open one with a click.
 
     Parameters
     ----------
     traces
-        Any traces.
+        Any traces.  Of a store, as many parts at random as have about 200,000 spans, and at least one, are loaded; the
+        view says so.  ``code`` selects from the whole store.
     height
         Height of the waterfall in pixels.
 
@@ -53,9 +57,10 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
     >>> print(seen.code)
     chosen = traces.where("service_name == 'ledger' and db.system.name == 'postgresql'")
     """
-    check_traces(traces, "explore")
+    check_traces(traces, "explore", stores=True)
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.explore_widget import Explorer  # noqa: PLC0415 - ipywidgets is for notebooks only
 
-    return Explorer(traces, height=height)
+    shown = traces if isinstance(traces, TraceSet) else traces.sample(spans=_SPANS).load()
+    return Explorer(shown, height=height)

@@ -151,6 +151,8 @@ def explore_data(traces: TraceSet, controls: Sequence[Control], base_ns: int) ->
     columns["waterfalls"] = np.frombuffer(b"".join(buffers), np.uint8)
     rest = len(total) - len(order)
     note = f"The slowest {count(len(order))} of {plural(len(total), 'trace')}; live() has all." if rest else ""
+    if sample := choices.sample_of(traces):
+        note = f"{note} In the list: {sample}.".lstrip()
     meta = {
         "controls": [control.__dict__ for control in controls],
         "ids": ids,

@@ -120,7 +120,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         condition = " with a matching span" if self._expression else ""
         self._summary.value = element(
             "b", {}, f"{count(len(self.chosen))} of {plural(len(self.traces), 'trace')}"
-        ) + html.escape(f"{condition}{slowest}.")
+        ) + html.escape(f"{condition}{slowest}.{_sentence(choices.sample_of(self.traces))}")
         self._picture.value = choices.picture_of(self.chosen)
         self.table.options = choices.rows_of(self.chosen)
         self.table.value = None
@@ -141,7 +141,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         self._shown.value = _preformatted(self.code)
 
     def __repr__(self) -> str:
-        return f"Explorer({count(len(self.chosen))} of {plural(len(self.traces), 'trace')})"
+        sample = choices.sample_of(self.traces)
+        whole = f"{plural(len(self.traces), 'trace')}{f', {sample}' if sample else ''}"
+        return f"Explorer({count(len(self.chosen))} of {whole})"
 
     def live(self) -> Self:
         """Return the controls, displayed as live widgets from now on: ``chosen`` and ``code`` follow them.
@@ -195,6 +197,11 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         still = content(table(("slowest traces",), rows), element("pre", {}, self.code))
         live = super()._repr_mimebundle_(**options) if self._is_live else {}
         return {**live, "text/html": f"{self.frame()}{folded(still)}", "text/plain": repr(self)}
+
+
+def _sentence(words: str) -> str:
+    """Return words as one more sentence."""
+    return f" {words[0].upper()}{words[1:]}." if words else ""
 
 
 def _preformatted(code: str) -> Markup:
