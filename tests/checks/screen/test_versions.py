@@ -8,6 +8,7 @@ import pytest
 from analysis.suspects.planted import EPOCH, MS
 
 import tracekit as tk
+from tests.loading.store.split_stores import split
 
 HOUR = 3_600_000 * MS
 
@@ -39,7 +40,17 @@ def before():
     return recording(1, EPOCH)
 
 
-def said(now, before):
+@pytest.fixture(params=["in memory", "stored"])
+def said(request, tmp_path):
+    """Returns what is said of traces in memory, and of stores with parts of them."""
+
+    def stored(side, name):
+        return side if side is None or request.param == "in memory" else split(side, tmp_path / f"{name}.parquet", 3)
+
+    return lambda now, before: _said(stored(now, f"now-{id(now)}"), stored(before, f"before-{id(now)}"))
+
+
+def _said(now, before):
     case = tk.investigate(now, before)
     lines = {line.check.removeprefix("screen."): line.headline for line in case.first_screen}
     counter = " ".join(one.headline for found in case.story.hypotheses for one in found.counter)
@@ -47,7 +58,7 @@ def said(now, before):
     return lines, counter, evidence
 
 
-def test_a_version_that_was_fast_until_the_onset_is_not_rolled_back(before):
+def test_a_version_that_was_fast_until_the_onset_is_not_rolled_back(before, said):
     now = recording(2, EPOCH + HOUR, slow=lambda k: k >= 200, is_new=lambda k: k >= 60)
     lines, counter, evidence = said(now, before)
     assert lines["changed"] == (
@@ -59,7 +70,7 @@ def test_a_version_that_was_fast_until_the_onset_is_not_rolled_back(before):
     assert "coincides" not in evidence
 
 
-def test_without_a_baseline_neither():
+def test_without_a_baseline_neither(said):
     now = recording(2, EPOCH + HOUR, slow=lambda k: k >= 200, is_new=lambda k: k >= 60)
     lines, _, evidence = said(now, None)
     assert "first seen before the regression began, 15:01:00" in lines["changed"]
@@ -67,7 +78,7 @@ def test_without_a_baseline_neither():
     assert "Roll back" not in lines["actions"]
 
 
-def test_a_version_beside_one_that_is_as_slow_is_not_rolled_back(before):
+def test_a_version_beside_one_that_is_as_slow_is_not_rolled_back(before, said):
     now = recording(3, EPOCH + HOUR, slow=lambda _: True, is_new=lambda k: k % 8 == 0)
     lines, counter, evidence = said(now, before)
     assert lines["changed"] == (
@@ -83,7 +94,7 @@ def test_a_version_beside_one_that_is_as_slow_is_not_rolled_back(before):
     assert "coincides" not in evidence
 
 
-def test_a_slow_version_beside_a_fast_one_is_rolled_back(before):
+def test_a_slow_version_beside_a_fast_one_is_rolled_back(before, said):
     now = recording(4, EPOCH + HOUR, slow=lambda k: k % 3 == 0, is_new=lambda k: k % 3 == 0)
     lines, _, evidence = said(now, before)
     assert "first seen 15:00:00. No other service version changed. (Coincides; not proof.)" in lines["changed"]
@@ -92,7 +103,7 @@ def test_a_slow_version_beside_a_fast_one_is_rolled_back(before):
     assert "on 2.0.0 (n = " in evidence
 
 
-def test_a_version_that_serves_all_requests_from_the_onset_coincides(before):
+def test_a_version_that_serves_all_requests_from_the_onset_coincides(before, said):
     for first in (0, 100):
         now = recording(5, EPOCH + HOUR, slow=lambda k: k >= first, is_new=lambda k: k >= first)  # noqa: B023 - at once
         lines, _, evidence = said(now, before)

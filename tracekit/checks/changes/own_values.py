@@ -11,6 +11,7 @@ from tracekit.analysis.partials import over_parts
 from tracekit.analysis.service_graph.calls import find_calls
 from tracekit.analysis.suspects.ranking import FAILURES
 from tracekit.checks.names import WAITS
+from tracekit.completeness import is_finished
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def path_time(side: Overview, wanted: dict[str, object]) -> OwnValues:
     return OwnValues(value, np.ones(n, bool))
 
 
+def failed_requests(source: TraceSet | Parts) -> OwnValues:
+    """Return whether each request failed; one that has not ended has no value."""
+    return _by_trace(source, _ended)
+
+
 class _Counts(NamedTuple):
     """Numbers by trace: of what a finding is about, and of those that failed."""
 
@@ -95,6 +101,12 @@ def _failed_calls(traces: TraceSet, caller: str, callee: str) -> _Counts:
     )
     row, inside = calls.caller_row[is_mine], calls.callee_row[is_mine]
     return _counts(traces, row, traces.is_error[row] | ((inside >= 0) & traces.is_error[inside]))
+
+
+def _ended(traces: TraceSet) -> _Counts:
+    """Return the requests that have ended, and those that failed."""
+    row = traces.forest.root_row[is_finished(traces.lookup, traces.forest)]
+    return _counts(traces, row, traces.is_error[row])
 
 
 def _failures(traces: TraceSet, name: str) -> _Counts:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.partials import in_memory
-from tracekit.analysis.what_differs.roots import roots_of
-from tracekit.checks.changes.own_values import OwnValues, own_values, path_time
+from tracekit.analysis.partials import over_parts
+from tracekit.analysis.what_differs.roots import roots_of, tabulate
+from tracekit.checks.changes.own_values import OwnValues, failed_requests, own_values, path_time
 from tracekit.checks.names import WAITS, place_of
 from tracekit.checks.screen.cause import cause_of
 from tracekit.checks.screen.course import course_of
@@ -21,11 +22,13 @@ from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.text import clean, duration, ratio
 
 if TYPE_CHECKING:
+    from tracekit.analysis.what_differs.roots import Roots
     from tracekit.checks.overview import Overview
     from tracekit.checks.screen.cause import Cause
     from tracekit.checks.screen.changed import Release
     from tracekit.checks.screen.made import Made
     from tracekit.columns import Array
+    from tracekit.traces import TraceSet
 
 _HALF: Final = 0.5  # of the increase: a version that adds less than that is not what made it
 _NAME: Final = 80
@@ -198,9 +201,9 @@ def _is_time(made: Made, found: Cause) -> bool:
 
 
 def _sides(made: Made, service_name: str, found: Cause) -> tuple[_Requests, _Requests] | None:
-    """Return the requests of both sides; None for stores, and where nothing grew."""
+    """Return the requests of both sides; None where nothing grew."""
     changes = made.changes
-    if changes is None or made.regression is None or made.case.has_store:
+    if changes is None or made.regression is None:
         return None
     if made.regression.metric != "error_rate" and not found.service_name:
         return None
@@ -209,9 +212,10 @@ def _sides(made: Made, service_name: str, found: Cause) -> tuple[_Requests, _Req
         own = _values(made, side, found)
         if own is None:
             return None
-        roots = roots_of(side.traces)
-        known = own.has_value & roots.is_dated & _is_concerned(made, side, at)
-        columns = (roots.start_ns, roots.weight, own.value, _versions(side, service_name))
+        roots = roots_of(side.source)
+        known = own.has_value & roots.is_dated & _is_concerned(made, roots, at)
+        seen = over_parts(side.source, partial(_only_versions, service_name=service_name), _both).state
+        columns = (roots.start_ns, roots.weight, own.value, seen.reindex(roots.packed_ids, fill_value="").to_numpy())
         sides.append(_Requests(*(column[known] for column in columns)))
     return sides[0], sides[1]
 
@@ -219,8 +223,7 @@ def _sides(made: Made, service_name: str, found: Cause) -> tuple[_Requests, _Req
 def _values(made: Made, side: Overview, found: Cause) -> OwnValues | None:
     """Return what grew, one value per request: failures, or critical-path time of the operation or the suspect."""
     if not _is_time(made, found):
-        has_failed = side.traces.is_error[side.traces.forest.root_row]
-        return OwnValues(has_failed.astype(np.float64), np.asarray(side.finished))
+        return failed_requests(side.source)
     if found.row is not None:
         return path_time(side, {name: found.row[name] for name in WAITS})
     if found.suspect is not None:
@@ -228,21 +231,25 @@ def _values(made: Made, side: Overview, found: Cause) -> OwnValues | None:
     return path_time(side, {"service_name": found.service_name})
 
 
-def _is_concerned(made: Made, side: Overview, at: int) -> Array:
+def _is_concerned(made: Made, roots: Roots, at: int) -> Array:
     """Return which requests of one side (0: current) are of the endpoint that regressed and of those affected."""
     assert made.regression is not None
     band = made.regression.band
     if band is None:
-        return np.ones(len(side.traces), bool)
-    mine = pd.Index(in_memory((band.now, band.was)[at]).trace_ids)
+        return np.ones(roots.trace_count, bool)
+    mine = band.roots[at].packed_ids
     named = made.affected(band)
     mask = None if named is None else (named.now, named.was)[at]
-    return np.asarray(pd.Index(side.traces.trace_ids).isin(mine if mask is None or not mask.any() else mine[mask]))
+    return np.isin(roots.packed_ids, mine if mask is None or not mask.any() else mine[mask])
 
 
-def _versions(side: Overview, service_name: str) -> Array:
-    """Return the only version of a service in each request; empty where none or several took part."""
-    seen = took_part(side.traces, service_name).drop_duplicates("trace", keep=False)
-    only = pd.Series("", index=np.arange(len(side.traces)), dtype=object)
-    only.loc[seen["trace"]] = seen["version"].to_numpy(object)
-    return only.to_numpy(object)
+def _only_versions(traces: TraceSet, service_name: str) -> pd.Series:
+    """Return the version of a service in each request that one took part in, by trace id; several are left out."""
+    seen = took_part(traces, service_name).drop_duplicates("trace", keep=False)
+    return pd.Series(seen["version"].to_numpy(object), tabulate(traces).packed_ids[seen["trace"]])
+
+
+def _both(first: pd.Series, second: pd.Series) -> pd.Series:
+    """Return the requests of two parts."""
+    found: pd.Series = pd.concat([first, second])
+    return found
