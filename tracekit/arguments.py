@@ -53,7 +53,8 @@ def _advice(value: Any, call: str, kind: type) -> str:
     if isinstance(value, pd.DataFrame):
         return f"from a frame of spans: tk.{call}(tk.TraceSet.from_spans(frame))"
     if is_store(value):
-        return f"it reads whole recordings: tk.{call}(store.load()), or a part of it: tk.{call}(store.sample(1).load())"
+        some, whole = (f"tk.{call}({one}.load())" for one in ("store.sample(spans=200_000)", "store"))
+        return f"it needs all traces at once: of a random part of the store {some}, or if all fit into memory {whole}"
     if isinstance(value, str | bytes | PathLike):
         return f"from a file or store: tk.{call}(tk.read({str(value)[:60]!r}))"
     if isinstance(getattr(value, "source", None), kind):

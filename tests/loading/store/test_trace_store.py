@@ -64,7 +64,9 @@ def test_sampled_parts_carry_their_weight(during, tmp_path):
 
 def test_a_store_is_refused_where_it_does_not_fit(during, tmp_path):
     store = split(during, tmp_path / "a.parquet", 2)
-    with pytest.raises(TypeError, match=r"expected a TraceSet for tk.logs, found TraceStore; .*tk.logs\(store.load"):
+    with pytest.raises(
+        TypeError, match=r"found TraceStore; .* store tk.logs\(store.sample.*memory tk.logs\(store.load"
+    ):
         tk.logs(store, b"{}")
     with pytest.raises(TypeError, match="expected an expression or a callable for a store, found ndarray"):
         store.where(np.zeros(3, bool))
