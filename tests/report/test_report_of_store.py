@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tests.checks.findings_alike import close, numbers
-from tests.loading.store.split_stores import same, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.case import Case
 from tracekit.checks.overview import Overview
 from tracekit.checks.registry import CHECKS, run_check
@@ -46,7 +46,7 @@ def traces():
     return found.with_weights(rng.uniform(1, 30, len(found)))
 
 
-@pytest.mark.parametrize("count", [1, 7, 64])
+@pytest.mark.parametrize("count", COUNTS)
 def test_checks_of_parts_find_the_same(traces, tmp_path, count):
     traces = traces.head(300) if count > 7 else traces
     store = split(traces, tmp_path / "a.parquet", count, seed=count)

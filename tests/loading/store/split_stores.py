@@ -8,7 +8,7 @@ import tracekit as tk
 from tracekit.loading.store.read_write import writing
 
 COUNTS = [1, 7, pytest.param(64, marks=pytest.mark.slow)]
-"""Numbers of parts; of 64 parts, the report, its findings, the reading and one analysis are always compared."""
+"""Numbers of parts; of 64 parts, the findings of a report, the reading and one analysis are always compared."""
 
 
 def split(traces, path, count, seed=0):
