@@ -63,10 +63,10 @@ def test_versions_that_serve_side_by_side_are_no_deployments(shares, arrival):
     assert sum(map(bool, found)) <= 1  # 1% of recordings are wrong at most
 
 
-@pytest.mark.parametrize("seconds", [-90, 90])
+@pytest.mark.parametrize("seconds", [-300, 300])
 @pytest.mark.parametrize("is_entry", [False, True])
 def test_hosts_with_a_fast_clock_are_no_deployment(is_entry, seconds):
-    """Of 15 requests within 90 s, none on version 1.0: by its own clock it appeared later."""
+    """Of 50 requests within 300 s, all are on one version by its own clock: the other appeared later."""
     frame = world(2, services=1, shares=(0.5, 0.5))
     if is_entry:  # it calls another service, the clock of which is right
         below = frame["parent_span_id"].notna()
