@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.profile_samples import ProfileSamples
 
-_MARK: Final = "\0"  # ends the name of a function, which is told from a call only when all parts are known
+_MARK: Final = "\0"  # ends the name of a function, which is distinguished from a call only when all parts are known
 
 
 def flame(profile: Profile) -> Flame:

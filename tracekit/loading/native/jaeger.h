@@ -122,7 +122,7 @@ class JaegerScan : public Rows {
 
   enum Shape { ANSWER, HITS, HIT, TRACE_ALONE, SPAN_ALONE };
 
-  // What an object is, by the first of its members that tells.
+  // What an object is, by the first of its members that only one kind has.
   static Shape shape(Reader& r) {
     const Byte* const from = r.p;
     Shape found = SPAN_ALONE;

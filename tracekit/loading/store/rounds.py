@@ -158,7 +158,7 @@ class Rounds:
 
 
 def _pickled(tasks: Sequence[PartTask]) -> bytes:
-    """Return what tells the parts of some traces apart from those of others."""
+    """Return what distinguishes the parts of some traces from those of others."""
     return pickle.dumps([(str(task.path), task.number, task.steps) for task in tasks])
 
 

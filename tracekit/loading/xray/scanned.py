@@ -112,7 +112,7 @@ class Said:
 
     @staticmethod
     def plain(count: int, builder: Builder) -> None:
-        """Count answers that say nothing, behind one that was told of."""
+        """Count answers with nothing to report, behind one that was reported."""
         if count:
             builder.ledger.dialect("batch_get_traces", count)
 
