@@ -174,3 +174,8 @@ def test_a_scope_is_applied_in_each_part(sides, tmp_path):
     store = split(sides[1], tmp_path / "a.parquet", 4)
     for options in ({"scope": "service_name == 'ledger'"}, {"scope": "trace"}, {"overflow": "clip"}):
         same(tk.critical_path(store, **options).by(BY), tk.critical_path(sides[1], **options).by(BY))
+
+
+def test_traces_in_memory_are_read_nowhere_else():
+    with pytest.raises(ValueError, match="expected a TraceStore with on=, found a TraceSet, which is in memory"):
+        tk.critical_path(tk.load_sample("small-shop")[1], on=2)

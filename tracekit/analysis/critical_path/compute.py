@@ -16,6 +16,7 @@ from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.stored import StoredPaths
 from tracekit.analysis.critical_path.support import without_contradicted
 from tracekit.analysis.critical_path.tree import build_tree, in_a_row, walks
+from tracekit.analysis.partials import check_on
 from tracekit.arguments import check_traces
 from tracekit.traces import TraceSet
 
@@ -99,7 +100,8 @@ def critical_path(
     Raises
     ------
     ValueError
-        An option is unknown, a mask has the wrong length, or ``skew`` is the clock skew of other traces.
+        An option is unknown, a mask has the wrong length, ``skew`` is the clock skew of other traces, or ``on`` without
+        a store.
     FilterError
         The condition does not parse.
 
@@ -153,6 +155,7 @@ def critical_path(
     (760000000, 760000000)
     """
     check_traces(traces, "critical_path", stores=True)
+    check_on(on, traces)
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance of at least 0 and below 1, a fraction of the parent, found {tolerance}")
     if tolerance and not touching:
