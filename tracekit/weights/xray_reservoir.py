@@ -14,6 +14,7 @@ from tracekit.stats.second_reservoir import order_agreement, order_probabilities
 from tracekit.text import round_ratio
 from tracekit.weights.id_maps import ID_MAPS, LANGUAGE_MAPS
 from tracekit.weights.known import BEYOND
+from tracekit.weights.rules import FIELDS
 from tracekit.weights.trace_state import member, rule_hash
 
 if TYPE_CHECKING:
@@ -80,32 +81,38 @@ def rule_of(traces: TraceSet, rules: Rules) -> Array:
 
 
 def _predicted(traces: TraceSet, rules: Rules) -> Array:
-    """Return the rule that matches the request of each root span."""
-    root, route = traces.forest.root_row, root_attribute(traces, "http.route")
-    columns = {
-        "service_name": traces.codes("service_name").take(root),
-        "http_request_method": traces.codes("http_request_method").take(root),
-        "path": pick([root_attribute(traces, "url.path", "http.target"), _of_url(traces, "path"), route])[0],
-        "host": pick([_of_url(traces, "netloc"), root_attribute(traces, *_HOST)])[0],
-    }
-    key = np.zeros(len(root), np.int64)
+    """Return the rule that matches the request of each root span, by the fields that any of the rules tests."""
+    fields = [name for name in FIELDS if any(getattr(rule, name) != "*" for rule in rules.head)]
+    columns = {name: _request_field(traces, name) for name in fields}
+    key = np.zeros(len(traces), np.int64)
     for column in columns.values():
         key = key * (len(column.labels) + 1) + column.codes + 1
     group, distinct = pd.factorize(key)
     first = np.zeros(len(distinct), np.int64)
-    first[group[::-1]] = np.arange(len(root))[::-1]
+    first[group[::-1]] = np.arange(len(key))[::-1]
     numbers = {id(rule): number for number, rule in enumerate(rules.head)}
     matched = [rules.match({name: column.at(int(row)) for name, column in columns.items()}) for row in first]
     return np.array([-1 if rule is None else numbers[id(rule)] for rule in matched] + [-1])[group]
 
 
+def _request_field(traces: TraceSet, name: str) -> Codes:
+    """Return a field of the request of each root span."""
+    if name == "path":
+        path, route = root_attribute(traces, "url.path", "http.target"), root_attribute(traces, "http.route")
+        return pick([path, _of_url(traces, "path"), route])[0]
+    if name == "host":
+        return pick([_of_url(traces, "netloc"), root_attribute(traces, *_HOST)])[0]
+    return traces.codes(name).take(traces.forest.root_row)
+
+
 def _of_url(traces: TraceSet, part: str) -> Codes:
     """Return a part of the request URL of each root."""
     urls = root_attribute(traces, "url.full", "http.url")
-    parts = [getattr(urlsplit(label), part) for label in urls.labels]
+    codes, used = pd.factorize(urls.codes, use_na_sentinel=False)
+    parts = [getattr(urlsplit(urls.labels[code]), part) if code >= 0 else "" for code in used]
     known: dict[str, int] = {}
     number = np.array([known.setdefault(text, len(known)) if text else -1 for text in parts] + [-1], np.int32)
-    return Codes(number[urls.codes], list(known))
+    return Codes(number[codes], list(known))
 
 
 def is_otel(traces: TraceSet) -> Array:
