@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tracekit import schema, semconv
 from tracekit.errors import SchemaError
-from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.builder import ROWS_PER_BATCH, Builder
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.trace_set import to_trace_set
+from tracekit.loading.frame_batch import CONCLUDED, EXACT, FrameBatch, Keys, plain
 from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
 from tracekit.schema import Quality
 
@@ -21,16 +24,6 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 REQUIRED = ("trace_id", "span_id", "name", "start_ns", "end_ns")
-_CONCLUDED = (  # from times, ids and shape, which are checked again
-    Quality.NO_START
-    | Quality.NO_END
-    | Quality.DUPLICATE
-    | Quality.DURATION_NEGATIVE
-    | Quality.DURATION_ZERO
-    | Quality.DURATION_ABSURD
-    | Quality.OUTSIDE_PARENT
-    | Quality.TIME_FUTURE
-)
 _BITS = {
     "in_progress": Quality.IN_PROGRESS,
     "inferred": Quality.INFERRED,
@@ -46,7 +39,6 @@ _SPAN_KEYS = {column: keys[0] for column, keys in {**semconv.SPAN_KEYS, **semcon
 _INBOUND = {"peer_address": semconv.CALLER_ADDRESS[0], "peer_port": semconv.CALLER_PORT[0]}
 _OUTBOUND = {"peer_address": semconv.CALLEE_ADDRESS[0], "peer_port": semconv.CALLEE_PORT[0]}
 _TORN = re.compile("[\ud800-\udfff]")
-_EXACT = 2**53  # the largest number up to which floats represent every integer
 _OPERATIONS = frozenset({"aws.local.operation", "aws.operation"})  # attributes without a column of their own
 _FLAGS = {"client": "aws.xray.error", "fault": "aws.xray.fault", "throttle": "aws.xray.throttle"}
 _RESOURCE_KEYS = {"service_name": "service.name"} | {c: k[0] for c, k in semconv.RESOURCE_KEYS.items()}
@@ -66,9 +58,14 @@ def from_frame(frame: pd.DataFrame) -> TraceSet:
     builder.ledger.record_count = len(frame)
     on_span = _named(frame, _SPAN_KEYS, "attributes.")
     on_resource = _named(frame, _RESOURCE_KEYS, "resource.")
-    for number, row in enumerate(_rows(frame), 1):
-        at = Position(number, 0)
-        _span(builder, _repaired(builder, row, at), at, on_span, on_resource)
+    keys = Keys(on_span, on_resource, _INBOUND, _OUTBOUND, _BITS, _OPERATIONS, _FLAGS)
+    named = frame.set_axis([str(column) for column in frame], axis=1)
+    for begin in range(0, len(frame), ROWS_PER_BATCH):
+        some = named.iloc[begin : begin + ROWS_PER_BATCH]
+        odd = FrameBatch(some, np.arange(begin + 1, begin + 1 + len(some)), builder, keys).load()
+        for number, row in zip((begin + 1 + odd).tolist(), _rows(some.iloc[odd]), strict=True):
+            at = Position(number, 0)
+            _span(builder, _repaired(builder, row, at), at, on_span, on_resource)
     builder.ledger.close()
     return to_trace_set(builder, "ns")  # the column names contain the unit
 
@@ -125,9 +122,9 @@ def _span(
         flags=int(row.get("trace_flags", 0)),
         record_kind=_word(row, "record_kind", schema.RECORD_KINDS, at),
         resolution_ns=int(row.get("time_resolution_ns", 1)),
-        resource=builder.resource([builder.kv(key, _plain(row[c])) for c, key in on_resource.items() if c in row]),
+        resource=builder.resource([builder.kv(key, plain(row[c])) for c, key in on_resource.items() if c in row]),
         attributes=[
-            *(builder.kv(key, _plain(row[c])) for c, key in given.items() if c in row),
+            *(builder.kv(key, plain(row[c])) for c, key in given.items() if c in row),
             *(builder.kv(key, value) for key, value in _concluded(row) if f"attributes.{key}" not in row),
         ],
         dropped_attributes=int(row.get("dropped_attributes_count", 0)),
@@ -169,7 +166,7 @@ def _parent(builder: Builder, row: dict[str, Any], at: Position) -> Id:
 
 def _quality(row: dict[str, Any]) -> int:
     """Return the quality bits that are not derived again."""
-    bits = int(row.get("quality", 0)) & ~int(_CONCLUDED)
+    bits = int(row.get("quality", 0)) & ~int(CONCLUDED)
     for column, bit in _BITS.items():
         if column in row:
             bits = bits | bit if row[column] else bits & ~int(bit)
@@ -190,7 +187,7 @@ def _time(builder: Builder, row: dict[str, Any], column: str, at: Position) -> i
         raise SchemaError(
             f"{message}; a time is converted by .astype('datetime64[ns]').astype('int64')", found=[column]
         )
-    if isinstance(value, float) and abs(value) > _EXACT:
+    if isinstance(value, float) and abs(value) > EXACT:
         message = f"expected integers (Int64) in column {column!r}, found floats beyond 2^53"
         builder.ledger.tally("TIME_PRECISION_LOST", message, at)
     return nanoseconds
@@ -205,8 +202,3 @@ def _word(row: dict[str, Any], column: str, words: tuple[str, ...], at: Position
         message = f"expected one of {', '.join(words)} in column {column!r}, found {value!r} in row {at.record}"
         raise SchemaError(message, found=[column])
     return words.index(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return numpy scalars as Python numbers."""
-    return value.item() if hasattr(value, "item") else value
