@@ -105,14 +105,16 @@ def due_by_load(traced: Array, requests: Array) -> Array:
 
     top, share = math.log(float(n.max())) + 1, float(n.sum() / m.sum())
     one = least_squares(lambda p: beyond(np.array([_NONE, p[0]]), 1), [min(share, 1)], loss="soft_l1", bounds=(0, 1))
+    if one.cost <= used.sum():  # half a bin is what chance leaves
+        return m
     begin = [min(math.log(max(float(np.median(n[used])) / 2, 1.0)), top - 1), share / 2]
     tried = [
         (quota, least_squares(beyond, begin, loss="soft_l1", bounds=([_NONE, 0], [top, 1]), args=(quota,)))
         for quota in _QUOTAS
     ]
     quota, best = min(tried, key=lambda one: one[1].cost)
-    is_worse = one.cost > used.sum() and best.cost < one.cost / 2  # half a bin is what chance leaves
-    return np.minimum(due(math.exp(best.x[0]), best.x[1], quota), _ALMOST * m) if is_worse else m
+    is_better = best.cost < one.cost / 2
+    return np.minimum(due(math.exp(best.x[0]), best.x[1], quota), _ALMOST * m) if is_better else m
 
 
 def gaps_by_stratum(strata: Sequence[Stratum], *, seed: int = 0) -> list[tuple[Gap, float]]:
