@@ -8,14 +8,15 @@ from checks.sampling.simulators import EPOCH_NS, traces_of
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.counts import read_counts
 from tracekit.weights.ingestion_horizon import (
+    BegunBy,
     IngestionHorizon,
     counts_before_horizon,
     ingestion_horizon,
     log_before_horizon,
-    traces_before_horizon,
     usable_receipts,
 )
-from tracekit.weights.receipts import NEVER, moment_ns, read_receipts
+from tracekit.weights.receipts import NEVER, ArrivedOf, moment_ns, read_received
+from tracekit.weights.trace_times import TraceTimes
 
 START = EPOCH_NS + np.arange(300) * SECOND_NS
 EDGE = IngestionHorizon(
@@ -26,6 +27,12 @@ EDGE = IngestionHorizon(
 def in_order(n):
     """Ids in the order of the traces, which is that of their ids."""
     return np.arange(1, n + 1, dtype=np.uint64), np.zeros(n, np.uint64)
+
+
+def read_receipts(traces, received, now=None):
+    """The arrival time of every trace, of traces in memory."""
+    given = read_received(received, now)
+    return given.receipts(ArrivedOf(given.key)(traces))
 
 
 def shop():
@@ -88,27 +95,22 @@ def test_the_edge_is_counted_from_the_start_and_holds_what_is_missing():
     start = START[START <= EPOCH_NS + 285 * SECOND_NS]
     traces = traces_of(np.random.default_rng(2), ids=in_order(len(start)), start_ns=start, took_ms=10_000.0)
     received = pd.Series(start + 15 * SECOND_NS, index=traces.trace_ids)
-    edge = ingestion_horizon(
-        traces, read_receipts(traces, received, pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns"))
-    )
+    edge = ingestion_horizon(read_receipts(traces, received, pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns")))
     assert edge.age_ns == 15 * SECOND_NS
     assert (edge.missing, edge.low, edge.high) == (1.0, 1.0, 1.0)
     assert not edge.is_beyond_horizon.any()
-    assert traces_before_horizon(traces, edge) is traces
 
 
 def test_too_few_receipts_show_no_edge():
     traces = shop()
-    assert ingestion_horizon(traces, read_receipts(traces, pd.Series(START[:19] + 9, traces.trace_ids[:19]))) is None
-    assert (
-        ingestion_horizon(traces, read_receipts(traces, pd.Series(START[:20] + 9, traces.trace_ids[:20]))) is not None
-    )
+    assert ingestion_horizon(read_receipts(traces, pd.Series(START[:19] + 9, traces.trace_ids[:19]))) is None
+    assert ingestion_horizon(read_receipts(traces, pd.Series(START[:20] + 9, traces.trace_ids[:20]))) is not None
     assert not usable_receipts(read_receipts(traces, pd.Series(START - 9, traces.trace_ids)), START).any()
 
 
 def test_weights_stay_with_the_traces_that_are_left():
     traces = shop().with_weights(np.arange(300) + 1.0)
-    assert traces_before_horizon(traces, EDGE).weights.value.tolist() == (np.arange(241) + 1.0).tolist()
+    assert BegunBy(EDGE.begin_ns)(traces).weights.value.tolist() == (np.arange(241) + 1.0).tolist()
 
 
 def minutes(length_s=60, many=5):
@@ -140,15 +142,15 @@ def test_counts_without_times_are_reported():
 
 
 def test_a_log_excludes_late_traces_and_later_rows():
-    traces = shop()
+    traces, times = shop(), TraceTimes.of(shop())
     ids = [*traces.trace_ids, *[f"{n:032x}" for n in range(1, 301)]]
     log = pd.DataFrame({"trace_id": ids, "time": pd.to_datetime(np.tile(START, 2), unit="ns", utc=True)})
-    assert len(log_before_horizon(traces, log, EDGE)) == 2 * 241
+    assert len(log_before_horizon(times, log, EDGE)) == 2 * 241
     late = log.assign(time=log["time"] + pd.Timedelta("1h"))
-    assert len(log_before_horizon(traces, late, EDGE)) == 241, "what left a trace is told by its trace"
-    assert len(log_before_horizon(traces, log.drop(columns="time"), EDGE)) == 241 + 300
-    assert len(log_before_horizon(traces, log.assign(time=log["time"].mask(np.arange(600) >= 300)), EDGE)) == 241 + 300
-    assert len(log_before_horizon(traces, log[["time"]], EDGE)) == 2 * 241
+    assert len(log_before_horizon(times, late, EDGE)) == 241, "what left a trace is told by its trace"
+    assert len(log_before_horizon(times, log.drop(columns="time"), EDGE)) == 241 + 300
+    assert len(log_before_horizon(times, log.assign(time=log["time"].mask(np.arange(600) >= 300)), EDGE)) == 241 + 300
+    assert len(log_before_horizon(times, log[["time"]], EDGE)) == 2 * 241
 
 
 def test_one_start_by_a_wrong_clock_does_not_make_all_traces_late():
@@ -158,7 +160,7 @@ def test_one_start_by_a_wrong_clock_does_not_make_all_traces_late():
     start[0] -= 3600 * SECOND_NS
     traces = traces_of(np.random.default_rng(3), ids=in_order(len(start)), start_ns=start)
     now = pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns")
-    edge = ingestion_horizon(traces, read_receipts(traces, pd.Series(received, index=traces.trace_ids), now))
+    edge = ingestion_horizon(read_receipts(traces, pd.Series(received, index=traces.trace_ids), now))
     assert edge.age_ns == 5 * SECOND_NS
     assert not edge.is_beyond_horizon.any()
 
@@ -173,7 +175,7 @@ def test_what_is_missing_at_the_last_poll_is_not_what_waits_for_the_next(mean_s)
         there = by <= 30 * minute
         start, by = EPOCH_NS + begun[there], EPOCH_NS + by[there]
         traces = traces_of(rng, ids=in_order(len(start)), start_ns=start)
-        edge = ingestion_horizon(traces, read_receipts(traces, pd.DataFrame({"by": by}, index=traces.trace_ids)))
+        edge = ingestion_horizon(read_receipts(traces, pd.DataFrame({"by": by}, index=traces.trace_ids)))
         age_s = edge.age_ns / SECOND_NS
         truth = mean_s / age_s * -np.expm1(-age_s / mean_s)
         held += edge.low <= truth <= edge.high

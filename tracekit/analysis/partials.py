@@ -102,6 +102,17 @@ def in_memory(traces: TraceSet | Parts) -> TraceSet:
     raise TypeError("expected traces in memory, found a store, which is read part by part; use load() or sample()")
 
 
+def kept(traces: TraceSet | Parts, choose: Callable[[TraceSet], TraceSet]) -> TraceSet | Parts:
+    """Return the traces that a function chooses, of a store when a part is read; see ``TraceStore.kept``.
+
+    Examples
+    --------
+    >>> len(kept(shop, lambda traces: traces.head(2)))
+    2
+    """
+    return choose(traces) if isinstance(traces, TraceSet) else traces.kept(choose)
+
+
 def check_on(on: On, *sides: TraceSet | Parts) -> None:
     """Raise ValueError for a place to read parts where there are none."""
     if on is not None and all(isinstance(side, TraceSet) for side in sides):

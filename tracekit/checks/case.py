@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tracekit.analysis.partials import in_memory
+from tracekit.analysis.partials import kept, over_parts
 from tracekit.checks.counted_requests import CountedRequests
 from tracekit.checks.expectations import Expected, expectations
 from tracekit.checks.sampled_traces import is_from_rules
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.ingestion_horizon import (
+    BegunBy,
     counts_before_horizon,
     ingestion_horizon,
     log_before_horizon,
-    traces_before_horizon,
 )
 from tracekit.weights.known import LOG, MARKS
-from tracekit.weights.receipts import moment_ns, read_receipts
+from tracekit.weights.receipts import Arrived, ArrivedOf, moment_ns, read_received
 from tracekit.weights.resolve import Evidence, resolve_weights
 from tracekit.weights.rule_formats import sampling_rules
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tracekit.redaction.policy import Policy
     from tracekit.weights.ingestion_horizon import IngestionHorizon
     from tracekit.weights.known import Weights
-    from tracekit.weights.receipts import Receipts
+    from tracekit.weights.receipts import Receipts, Received
     from tracekit.weights.rules import Rules
 
 CONFIDENCE, MARGIN, TOLERANCE = 0.95, 0.10, 0.05
@@ -50,7 +50,7 @@ class Case(CountedRequests):
     ----------
     source
         The traces, or a store of them, which is read part by part.
-    counts, log, rules, expected, receipts
+    counts, log, rules, expected, received
         Request counts, request log, sampling rules, expectations, arrival times; None if missing.
     now_ns
         Time of the export, in ns since the epoch.
@@ -82,15 +82,15 @@ class Case(CountedRequests):
         What becomes of personal data in exception messages of a store, before they become templates; None to keep it.
     comparison
         What the traces are compared with, in words, if no baseline was given; empty otherwise.
-    horizon, recorded
-        Ingestion horizon, and all traces including those after it; None in a case without a horizon.
+    horizon, arrivals
+        Ingestion horizon, and arrival times of all traces including those after it; None in a case without a horizon.
     known
         In the case of a part of a store: what all parts together say, by the function that returns it; None otherwise.
     """
 
     rules: Rules | None = None
     expected: Expected = field(default_factory=Expected)
-    receipts: Receipts | None = None
+    received: Received | None = None
     now_ns: int | None = None
     external: tuple[str, ...] = ()
     prices: Mapping[str, float] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class Case(CountedRequests):
     recording: TraceSet | Parts | None = None
     comparison: str = ""
     horizon: IngestionHorizon | None = None
-    recorded: TraceSet | None = None
+    arrivals: Receipts | None = None
     known: dict[Callable[[Case], Any], Any] | None = field(default=None, repr=False, compare=False)
     _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -124,29 +124,35 @@ class Case(CountedRequests):
         return found
 
     @cached_property
+    def receipts(self) -> Receipts | None:
+        """Arrival times of all traces, including those after the ingestion horizon; None if none are given."""
+        if self.arrivals is not None or self.received is None:
+            return self.arrivals
+        return self.received.receipts(over_parts(self.source, ArrivedOf(self.received.key), Arrived.plus).state)
+
+    @cached_property
     def complete(self) -> Case:
         """The case without traces that started after the ingestion horizon; itself without a horizon."""
-        edge = None
-        if self.receipts is not None:
-            edge = ingestion_horizon(self.traces, self.receipts, confidence=self.confidence)
-        if edge is None:
+        receipts = self.receipts
+        edge = None if receipts is None else ingestion_horizon(receipts, confidence=self.confidence)
+        if receipts is None or edge is None:
             return self
-        log = None if self.log is None else log_before_horizon(self.traces, self.log, edge)
-        counts, kept = self.counts, 1.0
+        log = None if self.log is None else log_before_horizon(receipts.traces, self.log, edge)
+        counts, before = self.counts, 1.0
         if self.is_counted_by_log and log is not None and self.log is not None:
-            counts, kept = counts_of_log(log) if len(log) else None, len(log) / max(len(self.log), 1)
+            counts, before = counts_of_log(log) if len(log) else None, len(log) / max(len(self.log), 1)
         elif self.counts is not None:
             counts = counts_before_horizon(self.counts, edge)
-            kept = counts.total / max(self.counts.total, 1.0)
-        stages = {name: count * kept for name, count in self.expected.stages.items()}
+            before = counts.total / max(self.counts.total, 1.0)
+        stages = {name: count * before for name, count in self.expected.stages.items()}
         return replace(
             self,
-            source=traces_before_horizon(self.traces, edge),
+            source=kept(self.source, BegunBy(edge.begin_ns)) if edge.is_beyond_horizon.any() else self.source,
             log=log,
             counts=counts,
             expected=replace(self.expected, stages=stages),
             horizon=edge,
-            recorded=self.traces,
+            arrivals=receipts,
         )
 
     @cached_property
@@ -200,7 +206,7 @@ def build_case(
         log,
         rules=None if rules is None else sampling_rules(rules),
         expected=expectations(expected),
-        receipts=None if received is None else read_receipts(in_memory(traces), received, now),
+        received=None if received is None else read_received(received, now),
         now_ns=None if now is None else moment_ns(now),
         external=tuple(external),
         prices=dict(prices or {}),

@@ -138,7 +138,6 @@ class Check(NamedTuple):
 
 _COPIES: Final = (SPANS, REUSED, SIDES)
 _WEIGHTS: Final = (THRESHOLDS, WEIGHTS_USED)
-_JOINED: Final = "it joins the traces with arrival times, which is not done by parts"
 
 PATTERNS: Final = (
     N_PLUS_ONE,
@@ -217,7 +216,7 @@ CHECKS: Final = (
     Check("gap.scan", "quality", ("requests",), gaps, weakens=True, by_parts=True),
     Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
     Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
-    Check("ingest.lag", "quality", ("received",), lag, includes_late=True, whole=_JOINED),
+    Check("ingest.lag", "quality", ("received",), lag, includes_late=True, by_parts=True),
     Check("partial", "quality", (), partial, by_parts=True, reads=(CUT,)),
     Check("clock.offset", "quality", (), clock_offsets, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
     Check("clock.cycle", "quality", (), clock_cycles, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
@@ -262,7 +261,7 @@ CHECKS: Final = (
     Check("calibrate", "sampling", ("requests",), calibration, by_parts=True),
     Check("id.random", "sampling", (), id_randomness, by_parts=True),
     Check("id.forensic", "sampling", (), id_forensics, by_parts=True, reads=(ROOT_IDS,)),
-    Check("ingest.horizon", "sampling", ("received",), late_traces, whole=_JOINED),
+    Check("ingest.horizon", "sampling", ("received",), late_traces, by_parts=True),
 )
 """In the order in which they are run and shown."""
 
@@ -313,7 +312,7 @@ def left_out(case: Case) -> list[Check]:
     if not case.has_store:
         return []
     given: dict[str, object] = {"baseline": case.baseline, "logs": case.logs, "requests": case.counts}
-    given |= {"log": case.log, "rules": case.rules, "received": case.receipts, "prices": case.prices or None}
+    given |= {"log": case.log, "rules": case.rules, "received": case.received, "prices": case.prices or None}
     return [
         check for check in CHECKS if not check.by_parts and all(given.get(name, "") is not None for name in check.needs)
     ]

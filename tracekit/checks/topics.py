@@ -103,9 +103,9 @@ def quality(
     Parameters
     ----------
     traces
-        Any traces; known sampling weights are used.  Of a store, the finding ``not_made`` names the checks that need
-        all traces at once.  The others find what they find in memory, but for keys with many values (``cardinality``,
-        ``pii``), and keep about 80 bytes for each call between clocks, and 50 for each trace and each unanswered call.
+        Any traces; known sampling weights are used.  Of a store, checks find what they find in memory, but for keys
+        with many values (``cardinality``, ``pii``), and keep about 80 bytes for each call between clocks, 50 for each
+        trace and each unanswered call, and with ``received`` 40 for each trace.
     requests
         Request counts from another source: ``count`` by ``time``, ``service``, ``route``, ``status``; see
         ``tk.read_requests``.
@@ -115,7 +115,7 @@ def quality(
         Arrival times of traces: times by trace ID; the key of an attribute that contains them; or, for polled traces, a
         frame by trace ID with the poll that found each trace (``by``) and the poll before (``after``; default: the
         latest earlier poll that found a trace).  Traces that started too late to be complete are excluded from all
-        checks but the lag.
+        checks but the lag, which counts arrival times of other traces.
     now
         Time of the export, or of the last poll; default: the latest arrival.
     external
@@ -144,7 +144,7 @@ def quality(
     ------
     ValueError
         A setting out of range, an unknown check, invalid counts (the message contains the row), or a store with data to
-        join (``received``, ``logs``).
+        join (``logs``).
 
     Notes
     -----
@@ -162,7 +162,7 @@ def quality(
     """
     check_traces(traces, "quality", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"received": received, "logs": logs})
+    check_joined(traces, {"logs": logs})
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(
@@ -199,8 +199,7 @@ def sampling(
     ----------
     traces
         Any traces.  Their sampling weights are used; missing ones are resolved as by ``with_weights("auto")``.  Of a
-        store, recorded and given weights are used, and the checks that add up over its parts are made; the finding
-        ``not_made`` names the others with their reasons.
+        store, recorded and given weights are used.
     rules
         Sampling rules: X-Ray (central or local), a collector configuration, Jaeger strategies, the path of a JSON or
         YAML file with one of them, or a rate.  Traces of a store are compared with them, but get no weights by them.
@@ -239,7 +238,7 @@ def sampling(
     ------
     ValueError
         Invalid rules, counts or expectations (the message contains the rule or row), or a store with data to join
-        (``log``, ``received``).
+        (``log``).
 
     Notes
     -----
@@ -258,7 +257,7 @@ def sampling(
     """
     check_traces(traces, "sampling", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"log": log, "received": received})
+    check_joined(traces, {"log": log})
     case = build_case(
         placed(traces, on),
         rules=rules,

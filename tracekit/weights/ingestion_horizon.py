@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tracekit.stats.truncated_lags import lag_bounds
 from tracekit.weights.counts import COUNT, NAMES, TIME, times_ns
-from tracekit.weights.log_strata import held_traces
+from tracekit.weights.log_strata import logged_ids
 from tracekit.weights.receipts import NEVER
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
     from tracekit.weights.counts import Counts
     from tracekit.weights.receipts import Receipts
+    from tracekit.weights.trace_times import TraceTimes
 
 FEWEST = 20
 """Minimum number of arrival times for an estimate of ingestion lag."""
@@ -45,7 +46,7 @@ class IngestionHorizon(NamedTuple):
         return self.now_ns - self.begin_ns
 
 
-def ingestion_horizon(traces: TraceSet, receipts: Receipts, *, confidence: float = 0.95) -> IngestionHorizon | None:
+def ingestion_horizon(receipts: Receipts, *, confidence: float = 0.95) -> IngestionHorizon | None:
     """Return the time after which a dataset is incomplete because of ingestion lag.
 
     The horizon is the p99 of the time from a trace's *start* to its arrival, corrected for traces that had not arrived
@@ -53,7 +54,7 @@ def ingestion_horizon(traces: TraceSet, receipts: Receipts, *, confidence: float
     duration. For polls, the later end of each interval is used, and the missing fraction is reduced by half an
     interval, the mean delay of a poll.
     """
-    start = np.asarray(traces.columns.spans.start_ns[traces.forest.root_row])
+    start = receipts.traces.start_ns
     usable = usable_receipts(receipts, start)
     if usable.sum() < FEWEST:
         return None
@@ -79,11 +80,16 @@ def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:
     return np.asarray(known & (since_ns >= looked.min()))
 
 
-def traces_before_horizon(traces: TraceSet, edge: IngestionHorizon | None) -> TraceSet:
-    """Return the traces that began before the ingestion horizon."""
-    if edge is None or not edge.is_beyond_horizon.any():
-        return traces
-    return traces.where(~edge.is_beyond_horizon[traces.forest.trace])
+@dataclass(frozen=True)
+class BegunBy:
+    """Returns the traces that began no later than a time, in ns."""
+
+    time_ns: int
+
+    def __call__(self, traces: TraceSet) -> TraceSet:
+        """Return those of some traces."""
+        begun = traces.columns.spans.start_ns[traces.forest.root_row] <= self.time_ns
+        return traces.where(begun[traces.forest.trace])
 
 
 def counts_before_horizon(counts: Counts, edge: IngestionHorizon) -> Counts:
@@ -110,14 +116,14 @@ def _cut(frame: pd.DataFrame, edge: IngestionHorizon) -> pd.DataFrame:
     return frame.assign(end_ns=end, **{COUNT: np.floor(frame[COUNT] * left.clip(0, 1))})
 
 
-def log_before_horizon(traces: TraceSet, log: pd.DataFrame, edge: IngestionHorizon) -> pd.DataFrame:
+def log_before_horizon(times: TraceTimes, log: pd.DataFrame, edge: IngestionHorizon) -> pd.DataFrame:
     """Return the logged requests without those after the ingestion horizon, with or without a trace."""
     column = next((name for name in NAMES[TIME] if name in log), None)
     late = np.zeros(len(log), bool)
     if column is not None:
         is_dated = log[column].notna().to_numpy(bool)
         late[is_dated] = times_ns(log.loc[is_dated, column], []).to_numpy() > edge.begin_ns
-    if "trace_id" in log and len(traces):
-        held = held_traces(traces, log)
+    if "trace_id" in log and len(times):
+        held = times.held(logged_ids(log))
         late = np.where(held >= 0, edge.is_beyond_horizon[held], late)
     return log[~late]

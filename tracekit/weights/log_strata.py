@@ -21,10 +21,14 @@ DURATION = "duration_ns"
 _FEWEST = 5
 
 
+def logged_ids(log: pd.DataFrame) -> pd.Index:
+    """Return the trace id of each logged request as traces have them."""
+    return pd.Index(log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy())
+
+
 def held_traces(traces: TraceSet, log: pd.DataFrame) -> Array:
     """Return the ordinal of the trace of each logged request, -1 if it was not recorded."""
-    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
-    return np.asarray(pd.Index(traces.trace_ids).get_indexer(pd.Index(ids)))
+    return np.asarray(pd.Index(traces.trace_ids).get_indexer(logged_ids(log)))
 
 
 def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from tracekit.weights.trace_times import TraceTimes
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -20,13 +23,16 @@ class Receipts(NamedTuple):
     """For every trace, the last time it could not be found (``after_ns``) and the first time it could (``by_ns``).
 
     Both are equal if the arrival time is known; ``after_ns`` is ``NEVER`` without an earlier poll, and ``by_ns`` is 0
-    if nothing is known. ``now_ns`` is when the traces were read, ``before_ns`` the poll before.
+    if nothing is known. ``now_ns`` is when the traces were read, ``before_ns`` the poll before. ``unmatched_count``:
+    given arrival times of other traces.
     """
 
+    traces: TraceTimes
     after_ns: Array
     by_ns: Array
     now_ns: int
     before_ns: int
+    unmatched_count: int = 0
 
     @property
     def is_polled(self) -> bool:
@@ -43,20 +49,82 @@ def moment_ns(now: Any) -> int:
     return int(moment.as_unit("ns").value)
 
 
-def read_receipts(traces: TraceSet, received: pd.Series | pd.DataFrame | str, now: Any = None) -> Receipts:
-    """Return the arrival time of every trace."""
+@dataclass(frozen=True)
+class Received:
+    """Arrival times as they were given.
+
+    Parameters
+    ----------
+    key
+        Of the attribute that has them; empty if they are given by trace id.
+    ids, after_ns, by_ns
+        Trace ids, the last time each could not be found, and the first time it could.
+    now_ns
+        When the traces were read; None for the latest arrival.
+    """
+
+    key: str
+    ids: pd.Index
+    after_ns: Array
+    by_ns: Array
+    now_ns: int | None
+
+    def receipts(self, found: Arrived) -> Receipts:
+        """Return the arrival time of every trace, in the order of their ids."""
+        order = found.times.order
+        times = found.times.take(order)
+        if self.key:
+            by = after = found.by_ns[order]
+            return self._until_now(times, after, by, 0)
+        at = times.found_in(self.ids)
+        by, after = (np.append(column, 0)[at] for column in (self.by_ns, self.after_ns))
+        return self._until_now(times, after, by, len(self.ids) - int((at >= 0).sum()))
+
+    def _until_now(self, times: TraceTimes, after: Array, by: Array, unmatched: int) -> Receipts:
+        """Return the receipts with the last poll and the one before."""
+        known = by > 0
+        last = int(by.max(initial=0)) if self.now_ns is None else self.now_ns
+        polls = np.concatenate((by[known], after[known & (after > 0)]))
+        earlier = polls[polls < last]
+        is_exact = bool((after == by).all())
+        return Receipts(times, after, by, last, last if is_exact else int(earlier.max(initial=0)), unmatched)
+
+
+def read_received(received: pd.Series | pd.DataFrame | str, now: Any = None) -> Received:
+    """Return given arrival times; ValueError if they are none, or not one for each trace."""
+    now_ns = None if now is None else moment_ns(now)
+    none = np.zeros(0, np.int64)
     if isinstance(received, str):
-        by = after = _of_attribute(traces, received)
-    elif isinstance(received, pd.DataFrame):
-        by, after = _of_polls(traces, received)
+        return Received(received, pd.Index([]), none, none, now_ns)
+    if isinstance(received, pd.DataFrame):
+        after, by = _of_polls(received)
     else:
-        by = after = _by_trace(traces, _nanoseconds(_once(received), "received"), received.index)
-    known = by > 0
-    last = int(by.max(initial=0)) if now is None else moment_ns(now)
-    polls = np.concatenate((by[known], after[known & (after > 0)]))
-    earlier = polls[polls < last]
-    is_exact = bool((after == by).all())
-    return Receipts(after, by, last, last if is_exact else int(earlier.max(initial=0)))
+        after = by = _nanoseconds(_once(received), "received")
+    return Received("", received.index, after, by, now_ns)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Times of traces, and those of arrival in an attribute: 8 bytes each, 0 where it is missing; empty without one."""
+
+    times: TraceTimes
+    by_ns: Array
+
+    def plus(self, other: Arrived) -> Arrived:
+        """Return those of two parts."""
+        return Arrived(self.times.plus(other.times), np.append(self.by_ns, other.by_ns))
+
+
+@dataclass(frozen=True)
+class ArrivedOf:
+    """Returns what a part says of arrivals, with those in an attribute; an empty key for none."""
+
+    key: str
+
+    def __call__(self, traces: TraceSet) -> Arrived:
+        """Return that of some traces."""
+        by = _of_attribute(traces, self.key) if self.key else np.zeros(0, np.int64)
+        return Arrived(TraceTimes.of(traces), by)
 
 
 def _of_attribute(traces: TraceSet, key: str) -> Array:
@@ -68,23 +136,21 @@ def _of_attribute(traces: TraceSet, key: str) -> Array:
     return receipt
 
 
-def _of_polls(traces: TraceSet, received: pd.DataFrame) -> tuple[Array, Array]:
-    """Return the poll that found each trace, and the one before it."""
+def _of_polls(received: pd.DataFrame) -> tuple[Array, Array]:
+    """Return the poll before the one that found each trace, and that one."""
     if BY not in received:
         raise ValueError(f"expected a column {BY!r}, the poll that found a trace, found {list(received.columns)}")
     by = _nanoseconds(_once(received[BY]), BY)
-    if AFTER in received:
-        first = received[AFTER].isna().to_numpy()
-        after = np.full(len(received), NEVER)
-        after[~first] = _nanoseconds(received.loc[~first, AFTER], AFTER)
-        if len(wrong := np.flatnonzero(after >= by)):
-            row = received.index[wrong[0]]
-            raise ValueError(f"expected {AFTER!r} before {BY!r}, found it later in row {row!r}")
-    else:
+    if AFTER not in received:
         polls = np.unique(by)
-        after = np.append(NEVER, polls)[np.searchsorted(polls, by)]
-    found, before = (_by_trace(traces, column, received.index) for column in (by, after))
-    return found, np.where(found > 0, before, 0)
+        return np.append(NEVER, polls)[np.searchsorted(polls, by)], by
+    first = received[AFTER].isna().to_numpy()
+    after = np.full(len(received), NEVER)
+    after[~first] = _nanoseconds(received.loc[~first, AFTER], AFTER)
+    if len(wrong := np.flatnonzero(after >= by)):
+        row = received.index[wrong[0]]
+        raise ValueError(f"expected {AFTER!r} before {BY!r}, found it later in row {row!r}")
+    return after, by
 
 
 def _once(column: pd.Series) -> pd.Series:
@@ -93,12 +159,6 @@ def _once(column: pd.Series) -> pd.Series:
         twice = column.index[column.index.duplicated()][0]
         raise ValueError(f"expected one arrival time per trace, found several for trace {twice!r}; keep the last")
     return column
-
-
-def _by_trace(traces: TraceSet, ns: Array, index: pd.Index) -> Array:
-    """Return times in the order of the traces, 0 if there is none."""
-    at = pd.Index(index).get_indexer(pd.Index(traces.trace_ids))
-    return np.asarray(np.append(ns, 0)[at])
 
 
 def _nanoseconds(column: pd.Series, name: str) -> Array:

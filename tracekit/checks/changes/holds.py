@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.partials import over_parts
+from tracekit.analysis.partials import kept, over_parts
 from tracekit.checks.changes.endpoints import most_regressed
 from tracekit.checks.changes.error_rate import has_risen
 from tracekit.checks.comparison import Changes, comparable_changes
@@ -17,13 +17,13 @@ from tracekit.completeness import is_partial
 from tracekit.findings import Finding
 from tracekit.schema import Quality
 from tracekit.text import count, from_to, ratio
-from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array
+    from tracekit.traces import TraceSet
 
 _IMPOSSIBLE: Final = Quality.DURATION_NEGATIVE | Quality.DURATION_ABSURD | Quality.TIME_FUTURE
 _METHOD: Final = (
@@ -53,7 +53,7 @@ def holds(case: Case) -> list[Finding]:
     if min(good) < ENOUGH:
         sizes = " → ".join(map(count, good))
         return [_finding(f"{left}: too few to compare (n = {sizes} traces).", "inconclusive", None)]
-    less = Changes(*(Overview(_good(side) if isinstance(side, TraceSet) else side.kept(_good)) for side in sides))
+    less = Changes(*(Overview(kept(side, _good)) for side in sides))
     parts = [_endpoint(less, row)] if row is not None else []
     parts += [_errors(less)] if is_risen else []
     is_same = all(found for _, found in parts)

@@ -80,8 +80,8 @@ def coverage(
     Raises
     ------
     ValueError
-        Targets of unknown metrics; invalid counts, rules or expectations; a store with data to join (``log``,
-        ``rules``, ``received``) or with rows of spans as ``success``; ``on`` without a store.
+        Targets of unknown metrics; invalid counts, rules or expectations; a store with ``log`` or ``rules``, or
+        with rows of spans as ``success``; ``on`` without a store.
 
     Notes
     -----
@@ -105,7 +105,7 @@ def coverage(
     """
     check_traces(traces, "coverage", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"log": log, "rules": rules, "received": received})
+    check_joined(traces, {"log": log, "rules": rules})
     if is_store(traces) and not (success is None or isinstance(success, str) or callable(success)):
         raise ValueError(f"expected an expression or a function as success= with a store, found {type(success)}")
     if unknown := sorted(set(targets or ()) - set(METRICS)):

@@ -29,13 +29,13 @@ def late_traces(case: Case) -> list[Finding]:
     rate of starts as earlier; the first 1% of these, which may start at any time, are ignored for the rate.  All other
     checks use traces that started before the horizon.  Source: Lynden-Bell 1971.
     """
-    if case.receipts is None:
+    receipts = case.receipts
+    if receipts is None:
         return [not_assessable(CHECK, _SUBJECT, "arrival times", remedy="Pass received= as times by trace ID.")]
-    edge, whole = case.horizon, case.recorded
-    if edge is None or whole is None:
+    edge = case.horizon
+    if edge is None:
         return [not_assessable(CHECK, _SUBJECT, f"arrival times of at least {FEWEST} traces")]
-    late, n = int(edge.is_beyond_horizon.sum()), len(whole)
-    starts = whole.columns.spans.start_ns[whole.forest.root_row]
+    late, n, starts = int(edge.is_beyond_horizon.sum()), len(receipts.traces), receipts.traces.start_ns
     first = int(starts[starts > 0].min(initial=edge.begin_ns))
     due = _rate(starts[(starts > 0) & ~edge.is_beyond_horizon], edge.begin_ns) * edge.age_ns
     of_all = [due * share / max(n - late + due, 1.0) for share in (edge.missing, edge.low, edge.high)]
