@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tracekit.columns import Array
     from tracekit.traces import TraceSet
+    from tracekit.weights import Weights
 
 State = TypeVar("State")
+Found = TypeVar("Found")
 On: TypeAlias = Any
 """Where parts are read: None, a number of processes, a Dask client or the address of its scheduler."""
 
@@ -53,6 +56,11 @@ class Parts(Protocol):
 
     def kept(self, choose: Callable[[TraceSet], TraceSet]) -> Parts:
         """Return the traces that a function chooses of each part."""
+
+    def weighed(
+        self, rows: Callable[[TraceSet], Array], weigh: Callable[[TraceSet], tuple[Weights, Found]]
+    ) -> tuple[Parts, Found]:
+        """Return the same traces with weights that need all at once, from some spans of each, and what came with."""
 
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracekit.analysis.partials import kept, over_parts
@@ -12,13 +12,14 @@ from tracekit.checks.expectations import Expected, expectations
 from tracekit.checks.sampled_traces import is_from_rules
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
+from tracekit.weights.deciding_spans import deciding_rows
 from tracekit.weights.ingestion_horizon import (
     BegunBy,
     counts_before_horizon,
     ingestion_horizon,
     log_before_horizon,
 )
-from tracekit.weights.known import LOG, MARKS
+from tracekit.weights.known import LOG, MARKS, UNKNOWN
 from tracekit.weights.receipts import Arrived, ArrivedOf, moment_ns, read_received
 from tracekit.weights.resolve import Evidence, resolve_weights
 from tracekit.weights.rule_formats import sampling_rules
@@ -157,16 +158,22 @@ class Case(CountedRequests):
 
     @cached_property
     def weighted(self) -> Case:
-        """The case with weights from rules, log and trace ids for traces that have none yet."""
+        """The case with weights for traces without, from rules, log and trace ids; of a store only if there are rules.
+
+        Of a store, the spans that weights depend on are in memory together.
+        """
         is_tail = self.rules is not None and bool(self.rules.tail)
-        if not isinstance(self.source, TraceSet):  # weights that need all traces at once are resolved before
-            return replace(self, source=self.source.kept(_without_marks)) if is_tail else self
-        own = (_without_marks(self.source) if is_tail else self.source).weights
-        if own.known.all():
-            return self
-        found, obstacles = resolve_weights(self.traces, Evidence(self.rules, self.log))
-        traces = TraceSet(self.traces.columns, forest=self.traces.forest, weights=own.or_else(found))
-        return replace(self, source=traces, obstacles=obstacles, weights_call=_weights_call(traces.weights))
+        own = replace(self, source=kept(self.source, _without_marks)) if is_tail else self
+        if (own.is_stored and self.rules is None) or UNKNOWN not in own.weight_sources:
+            return own
+        weigh = partial(_weighed, Evidence(self.rules, self.log))
+        source: TraceSet | Parts
+        if isinstance(own.source, TraceSet):
+            weights, (obstacles, call) = weigh(own.source)
+            source = TraceSet(own.source.columns, forest=own.source.forest, weights=weights)
+        else:
+            source, (obstacles, call) = own.source.weighed(partial(deciding_rows, has_policies=is_tail), weigh)
+        return replace(self, source=source, obstacles=obstacles, weights_call=call)
 
 
 def build_case(
@@ -232,6 +239,13 @@ def _without_marks(traces: TraceSet) -> TraceSet:
     own = traces.weights
     weights = own.refused(own.is_from(*MARKS), "")
     return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
+
+
+def _weighed(evidence: Evidence, traces: TraceSet) -> tuple[Weights, tuple[dict[str, int], str]]:
+    """Return own weights of traces or those found, what prevents others, and the call that sets them."""
+    found, obstacles = resolve_weights(traces, evidence)
+    weights = traces.weights.or_else(found)
+    return weights, (obstacles, _weights_call(weights))
 
 
 def _weights_call(weights: Weights) -> str:

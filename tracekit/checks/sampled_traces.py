@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -109,8 +110,8 @@ class SampledTraces:
 
     @cached_property
     def weight_sources(self) -> tuple[str, ...]:
-        """Sources of the weights of all traces."""
-        return over_parts(self.source, _sources_of, _union).state
+        """Sources of the weights of all traces, the most frequent first."""
+        return tuple(over_parts(self.source, len, operator.add).weights.sources)
 
     @property
     def is_weighted_by_rules(self) -> bool:
@@ -127,13 +128,3 @@ class SampledTraces:
 def is_from_rules(sources: Iterable[str]) -> bool:
     """Return whether some sources of weights are sampling rules."""
     return any("tail policy" in name or name.startswith(("rule,", "x-ray rule,")) for name in sources)
-
-
-def _sources_of(traces: TraceSet) -> tuple[str, ...]:
-    """Return the sources of the weights of some traces."""
-    return tuple(traces.weights.sources)
-
-
-def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what either has."""
-    return tuple(dict.fromkeys(first + second))

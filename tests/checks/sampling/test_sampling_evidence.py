@@ -15,8 +15,12 @@ from checks.sampling.simulators import (
     traces_of,
     xray_ids,
 )
+from checks.test_checks_of_stores import agree
 
 import tracekit as tk
+from tests.loading.store.split_stores import split
+from tracekit.checks.case import build_case
+from tracekit.checks.registry import CHECKS, run_check
 from tracekit.checks.sampling.unseen_paths import path_numbers
 from tracekit.stats.second_reservoir import SECOND_NS
 
@@ -127,6 +131,24 @@ def test_cut_traces_are_counted():
     )
     rootless = tk.TraceSet.from_spans(frame.assign(parent_span_id=["9", "1"] * 100))
     assert "100 traces of 100" in said(tk.sampling(rootless, rules=WAIT), "tail.truncation")
+
+
+@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("kind", ["cut", "whole", "some cut"])
+def test_cut_traces_of_parts_are_those_in_memory(kind, count, tmp_path):
+    traces = _long(np.random.default_rng(1), cut=kind == "cut").head(3000)
+    if kind == "some cut":
+        frame = traces.spans.assign(start_ns=traces.columns.spans.start_ns, end_ns=traces.columns.spans.end_ns)
+        late = frame.iloc[:80].assign(parent_span_id=frame["span_id"], start_ns=frame["start_ns"] + 31 * SECOND_NS)
+        late["span_id"], late["end_ns"] = [f"{at + 1:016x}" for at in range(80)], late["start_ns"] + 5
+        names = ["trace_id", "span_id", "parent_span_id", "name", "start_ns", "end_ns"]
+        traces = tk.TraceSet.from_spans(pd.concat([frame, late])[names])
+    (check,) = (check for check in CHECKS if check.name == "tail.truncation")
+    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    found, expected = (run_check(check, build_case(each, rules=WAIT)) for each in (store, traces))
+    agree(found, expected)
+    assert found[0].status == {"cut": "failed", "whole": "ok", "some cut": "warning"}[kind]
+    assert len(found[0].exemplars) == (5 if kind == "some cut" else 0)
 
 
 def test_short_traces_are_not_assessable_or_clean():

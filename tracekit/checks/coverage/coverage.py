@@ -48,7 +48,8 @@ def coverage(
     Parameters
     ----------
     traces
-        Any traces, or a store of them; known sampling weights are used.
+        Any traces, or a store of them; known sampling weights are used, missing ones are resolved as in
+        ``tk.sampling``.
     requests, log
         Request counts and request log, from ``tk.read_requests``.
     rules, expected
@@ -80,8 +81,8 @@ def coverage(
     Raises
     ------
     ValueError
-        Targets of unknown metrics; invalid counts, rules or expectations; a store with ``log`` or ``rules``, or
-        with rows of spans as ``success``; ``on`` without a store.
+        Targets of unknown metrics; invalid counts, rules or expectations; a store with ``log``, or with rows of
+        spans as ``success``; ``on`` without a store.
 
     Notes
     -----
@@ -105,7 +106,7 @@ def coverage(
     """
     check_traces(traces, "coverage", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"log": log, "rules": rules})
+    check_joined(traces, {"log": log})
     if is_store(traces) and not (success is None or isinstance(success, str) or callable(success)):
         raise ValueError(f"expected an expression or a function as success= with a store, found {type(success)}")
     if unknown := sorted(set(targets or ()) - set(METRICS)):

@@ -97,7 +97,7 @@ def latency_bias(
     ----------
     traces
         Any traces, or a store of them; their sampling weights are used, missing ones are resolved as in
-        ``tk.sampling``.
+        ``tk.sampling``, of a store with ``rules`` only.
     rules, log
         As for ``tk.sampling``; ``duration_ns`` of the log is the curve of the logged requests.
     target
@@ -116,8 +116,7 @@ def latency_bias(
     Raises
     ------
     ValueError
-        Unknown target, confidence outside 0 to 1, invalid rules, a store with ``rules`` or ``log``, or ``on`` without a
-        store.
+        Unknown target, confidence outside 0 to 1, invalid rules, a store with ``log``, or ``on`` without a store.
 
     Notes
     -----
@@ -137,7 +136,7 @@ def latency_bias(
     """
     check_traces(traces, "latency_bias", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"rules": rules, "log": log})
+    check_joined(traces, {"log": log})
     if target not in ("window", "process"):
         raise ValueError(f"expected window or process as target, found {target!r}")
     case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True).weighted

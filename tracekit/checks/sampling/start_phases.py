@@ -14,11 +14,12 @@ from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
 from tracekit.checks.case import build_case, check_joined
 from tracekit.checks.merged import Merged
+from tracekit.checks.sampling.kept_traces import kept_traces
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
 from tracekit.stats.second_reservoir import SECOND_NS, phase_in_bins, phase_in_second
 from tracekit.text import ratio
-from tracekit.weights.xray_reservoir import rule_weights
+from tracekit.weights.xray_reservoir import weights_by_decision
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
@@ -162,7 +163,7 @@ def start_phases(
     Raises
     ------
     ValueError
-        Fewer than two parts, invalid rules or times, a store with ``rules`` or ``log``, or ``on`` without a store.
+        Fewer than two parts, invalid rules or times, a store with ``log``, or ``on`` without a store.
 
     Notes
     -----
@@ -181,16 +182,16 @@ def start_phases(
     """
     check_traces(traces, "start_phases", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"rules": rules, "log": log})
+    check_joined(traces, {"log": log})
     if parts < _FEWEST:
         raise ValueError(f"expected at least {_FEWEST} parts of a second, found {parts}")
-    case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True).weighted
+    case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True)
     edges = np.arange(parts + 1) * 1000 / parts
     starts: _Starts = case.result(Merged(_StartsOf(parts), _Starts.plus, limit=_Starts.limited))
     n, tail = int(starts.often.sum()), (1 - confidence ** (1 / parts)) / 2
     reservoir, missing = _reservoir(case)
     table = pd.DataFrame({"start_ms": edges[:-1], "end_ms": edges[1:], "trace_count": starts.counted})
-    table["reservoir_count"] = np.nan if missing else _counted(case.start_ns[reservoir], parts).astype(np.float64)
+    table["reservoir_count"] = np.nan if missing else _counted(reservoir, parts).astype(np.float64)
     table["request_count"] = _logged(log, parts)
     table["even_count"] = n / parts
     table["even_low"], table["even_high"] = (stats.binom.ppf(q, n, 1 / parts) for q in (tail, 1 - tail))
@@ -214,13 +215,15 @@ def _logged(log: pd.DataFrame | None, parts: int) -> Array | float:
 
 
 def _reservoir(case: Case) -> tuple[Array, str]:
-    """Return which traces the reservoir kept, or the missing input."""
+    """Return the starts of the traces that the reservoir kept, in ns, or the missing input."""
+    none = np.zeros(0, np.int64)
     if case.rules is None:
-        return np.zeros(0, bool), "sampling rules"
-    shares = rule_weights(case.traces, case.rules)
+        return none, "sampling rules"
     if not any(rule.quota for rule in case.rules.head):
-        return np.zeros(len(case.start_ns), bool), ""
+        return none, ""
+    kept = kept_traces(case, case.rules)
+    shares = weights_by_decision(kept.decisions, case.rules)
     if np.isnan(shares.weight).any():
         reasons = "; ".join(f"{why} ({count:,} traces)" for why, count in shares.obstacles.items())
-        return np.zeros(0, bool), f"more about the decisions: {reasons}"
-    return (shares.weight == 0) | (shares.weight == 1), ""
+        return none, f"more about the decisions: {reasons}"
+    return kept.start_ns[(shares.weight == 0) | (shares.weight == 1)], ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from tracekit.checks.expectations import EVICTED, LATE, LOSSES, RECEIVED, Loss
+from tracekit.checks.merged import Merged
 from tracekit.checks.verdicts import worst_status
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.schema import ParentState, Quality
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
+    from tracekit.traces import TraceSet
 
 _MOST_CUT, _ALPHA, _FEWEST = 0.01, 0.01, 20
 _LOG_DURATIONS = ("duration_ns", "duration_ms", "duration_s")
 CHECK = "tail.truncation"
 _MOST_LOST = 0.01
+_SHOWN = 5
 
 
 def tail_truncation(case: Case) -> list[Finding]:
@@ -48,23 +52,22 @@ def _by_durations(case: Case) -> list[Finding]:
     wait = case.rules.decision_wait_ns if case.rules is not None else None
     if wait is None:
         return [not_assessable(CHECK, subject, "a collector configuration with tail_sampling")]
-    if not len(case.traces):
+    seen: _Lasting = case.result(Merged(_LastingOf(wait), _Lasting.plus))
+    if not seen.trace_count:
         return [not_assessable(CHECK, subject, "traces")]
-    took = trace_duration_ns(case.traces)
-    cut = _cut(case, wait)
-    c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
+    c1, c2, c3 = seen.near
     missing = drop_p(c1, c2, c3) < _ALPHA and c3 < c2
-    low, high = share_interval(cut.sum(), len(took), confidence=case.confidence)
-    share = float(cut.mean())
+    low, high = share_interval(seen.cut_count, seen.trace_count, confidence=case.confidence)
+    share = seen.cut_count / seen.trace_count
     table = pd.DataFrame(
         {"decision_wait_ns": [wait], "estimate": share, "estimate_low": float(low), "estimate_high": float(high),
-         "trace_count": len(took), "from_0.6": c1, "from_0.8": c2, "beyond": c3, "longest_ns": int(took.max())}
+         "trace_count": seen.trace_count, "from_0.6": c1, "from_0.8": c2, "beyond": c3, "longest_ns": seen.longest_ns}
     )  # fmt: skip
-    exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(cut)[:5]]
-    estimate = Estimate(share, "ratio", float(low), float(high), len(took))
+    exemplars = seen.cut_ids
+    estimate = Estimate(share, "ratio", float(low), float(high), seen.trace_count)
     limits = ratio_range(float(low), float(high))
     truncated = (
-        f"{plural(int(cut.sum()), 'trace')} of {count(len(took))} truncated ({ratio(share)}, {case.ci} {limits})"
+        f"{plural(seen.cut_count, 'trace')} of {count(seen.trace_count)} truncated ({ratio(share)}, {case.ci} {limits})"
     )
     limit = round_duration(wait)
     if missing and not _clients_stop(case, wait):
@@ -90,7 +93,7 @@ def _by_durations(case: Case) -> list[Finding]:
             " requests (clients time out)."
         )
         return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
-    if c1 + c2 < _FEWEST and took.max() > wait / 2:
+    if c1 + c2 < _FEWEST and seen.longest_ns > wait / 2:
         text = (
             f"Tail sampling: {truncated}. Too few traces last nearly {limit} to decide whether longer ones are missing."
         )
@@ -99,9 +102,51 @@ def _by_durations(case: Case) -> list[Finding]:
     return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
 
 
-def _cut(case: Case, wait: int) -> Array:
+class _Lasting(NamedTuple):
+    """Traces compared with the wait: those that are truncated, with the first ids, and those that last about as long.
+
+    ``near``: traces that last 0.6 to 0.8, 0.8 to 1 and 1 to 1.2 of the wait.
+    """
+
+    trace_count: int
+    cut_count: int
+    cut_ids: tuple[str, ...]
+    near: tuple[int, int, int]
+    longest_ns: int
+
+    def plus(self, other: _Lasting) -> _Lasting:
+        """Return those of two parts."""
+        c1, c2, c3 = (one + two for one, two in zip(self.near, other.near, strict=True))
+        return _Lasting(
+            self.trace_count + other.trace_count,
+            self.cut_count + other.cut_count,
+            tuple(sorted(self.cut_ids + other.cut_ids)[:_SHOWN]),
+            (c1, c2, c3),
+            max(self.longest_ns, other.longest_ns),
+        )
+
+
+@dataclass(frozen=True)
+class _LastingOf:
+    """Returns how the traces of a part compare with a wait, in ns."""
+
+    wait: int
+
+    def __call__(self, case: Case) -> _Lasting:
+        """Return that of a case."""
+        took, cut = trace_duration_ns(case.traces), np.flatnonzero(_cut(case.traces, self.wait))
+        ids = tuple(case.traces.trace_ids[row] for row in cut[:_SHOWN])
+        return _Lasting(len(took), len(cut), ids, _near(took, self.wait), int(took.max(initial=-1)))
+
+
+def _near(took: Array, wait: int) -> tuple[int, int, int]:
+    """Return how many durations are 0.6 to 0.8, 0.8 to 1 and 1 to 1.2 of the wait."""
+    c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
+    return c1, c2, c3
+
+
+def _cut(traces: TraceSet, wait: int) -> Array:
     """Return which traces have no root, or a span that starts after the decision."""
-    traces = case.traces
     spans, forest = traces.columns.spans, traces.forest
     rootless = np.ones(len(traces), bool)
     rootless[forest.trace[forest.state == ParentState.ROOT]] = False
@@ -131,8 +176,7 @@ def _clients_stop(case: Case, wait: int) -> bool:
     if column is None:
         return False
     unit = {"duration_ns": 1.0, "duration_ms": 1e6, "duration_s": 1e9}[column]
-    took = case.log[column].to_numpy(np.float64) * unit
-    c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
+    c1, c2, c3 = _near(case.log[column].to_numpy(np.float64) * unit, wait)
     return drop_p(c1, c2, c3) < _ALPHA or (c2 > _FEWEST and c3 * 10 < c2)
 
 

@@ -91,7 +91,8 @@ class StoreContents(Shown):
     def tasks(self) -> list[PartTask]:
         """The parts as tasks: what any process needs to read them."""
         files, marks, keys = self._marker.files, self._marker.parts, tuple(self.keys)
-        return [PartTask(self.path, at, marks[at], files, self._steps, keys) for at in self._numbers]
+        steps = {at: tuple(one.of_part(at) for one in self._steps) for at in self._numbers}
+        return [PartTask(self.path, at, marks[at], files, steps[at], keys) for at in self._numbers]
 
     @property
     def sampled(self) -> tuple[str, float] | None:

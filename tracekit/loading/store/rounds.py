@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.loading.store.execution import over_tasks
-from tracekit.loading.store.steps import applied
+from tracekit.loading.store.steps import WEIGHED, applied
 from tracekit.parts import Prepared
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ class _Asked(NamedTuple):
 
     @property
     def shared(self) -> _Asked:
-        """The same with the calls of the tasks applied after a part is read; before, if they limit what is read."""
-        if any(task.bounds for task in self.tasks):
+        """The same with the calls of the tasks applied after a part is read; before, if they limit what is read.
+
+        Before, too, if they differ between the parts.
+        """
+        if any(task.bounds for task in self.tasks) or any(one.method == WEIGHED for one in self.tasks[0].steps):
             return self
         return self._replace(tasks=[task._replace(steps=()) for task in self.tasks], steps=self.tasks[0].steps)
 
@@ -159,7 +162,7 @@ class Rounds:
 
 def _pickled(tasks: Sequence[PartTask]) -> bytes:
     """Return what distinguishes the parts of some traces from those of others."""
-    return pickle.dumps([(str(task.path), task.number, task.steps) for task in tasks])
+    return pickle.dumps([(str(task.path), task.number, [one.key for one in task.steps]) for task in tasks])
 
 
 def _states(partials: Sequence[Callable[[TraceSet], Any]], traces: TraceSet) -> Iterator[Any]:

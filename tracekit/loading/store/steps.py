@@ -10,12 +10,27 @@ from tracekit.traces import TraceSet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracekit.loading.store.weighing import WeightsById
+
+
+WEIGHED: Final = "_weighed"
+"""The method of a step whose argument differs between parts: their weights, by the number of the part."""
+
 
 class Step(NamedTuple):
     """A call that is applied to each part when it is read: a method, and its arguments."""
 
     method: str
     arguments: tuple[Any, ...]
+
+    def of_part(self, number: int) -> Step:
+        """Return the call for one part: of weights by part, its own."""
+        return Step(WEIGHED, (self.arguments[0][number],)) if self.method == WEIGHED else self
+
+    @property
+    def key(self) -> Any:
+        """What distinguishes the call for one part from others: of weights their digest, as they are many."""
+        return (WEIGHED, self.arguments[0].digest) if self.method == WEIGHED else self
 
 
 def applied(found: TraceSet, steps: tuple[Step, ...]) -> TraceSet:
@@ -38,9 +53,19 @@ def _scaled(traces: TraceSet, factor: float) -> TraceSet:
     return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
 
 
+def _weighed(traces: TraceSet, weights: WeightsById) -> TraceSet:
+    """Return traces of a part with their weights."""
+    return weights.of(traces)
+
+
 def _kept(traces: TraceSet, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
     """Return the traces that a function chooses."""
     return choose(traces)
 
 
-_OWN: Final[dict[str, Callable[..., TraceSet]]] = {"between": _begun_between, "_scaled": _scaled, "_kept": _kept}
+_OWN: Final[dict[str, Callable[..., TraceSet]]] = {
+    "between": _begun_between,
+    "_scaled": _scaled,
+    "_kept": _kept,
+    WEIGHED: _weighed,
+}

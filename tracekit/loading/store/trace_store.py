@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,16 +17,22 @@ from tracekit.loading.store.read_write import read_frames, read_marker
 from tracekit.loading.store.reading import StoreReading
 from tracekit.loading.store.redacting import recognised, write_redacted
 from tracekit.loading.store.remote import place_of
-from tracekit.loading.store.steps import Step
+from tracekit.loading.store.steps import WEIGHED, Step
+from tracekit.loading.store.weighing import PieceOf, by_part
 from tracekit.redaction.policy import STANDARD, policy_of
 from tracekit.redaction.tables import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tracekit.columns import Array
     from tracekit.loading.store.part_task import Reader
+    from tracekit.loading.store.union import Piece
     from tracekit.parts import On
     from tracekit.traces import TraceSet
+    from tracekit.weights import Weights
+
+Found = TypeVar("Found")
 
 
 class TraceStore(StoreReading):
@@ -90,6 +97,25 @@ class TraceStore(StoreReading):
             be able to import it.
         """
         return self._with("_kept", choose)
+
+    def weighed(
+        self, rows: Callable[[TraceSet], Array], weigh: Callable[[TraceSet], tuple[Weights, Found]]
+    ) -> tuple[TraceStore, Found]:
+        """Return the same traces with weights that need all of them at once, and what was found with these.
+
+        The parts are read for it once.  Each is then sent with the weights of its traces, about 30 bytes a trace.
+
+        Parameters
+        ----------
+        rows
+            Returns the rows of the spans of a part, at least one of each trace, that the weights depend on.  Other
+            processes must be able to import it.
+        weigh
+            Returns the weights from these spans of all traces, which are in memory together, with their own weights.
+        """
+        pieces: tuple[Piece, ...] = self.reduce(PieceOf(rows), operator.add)
+        weights, found = weigh(self._joined([piece for piece in pieces if len(piece.columns.spans)]))
+        return self._with(WEIGHED, dict(zip(self._numbers, by_part(pieces, weights), strict=True))), found
 
     def between(self, start: Any, end: Any = None) -> TraceStore:
         """Return the traces whose root starts in [start, end); see ``TraceSet.between``.

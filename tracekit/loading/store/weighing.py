@@ -1,0 +1,77 @@
+"""Sampling weights that need all traces at once: found from some spans of each, and given to each part."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.columns import trace_starts
+from tracekit.loading.store.union import Piece, piece_of
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.columns import Array, SpanColumns
+    from tracekit.weights import Weights
+
+
+@dataclass(frozen=True)
+class PieceOf:
+    """Returns some spans of a part, chosen by a function that returns their rows, as a piece."""
+
+    rows: Callable[[TraceSet], Array]
+
+    def __call__(self, traces: TraceSet) -> tuple[Piece, ...]:
+        """Return those of a part, also if it has none."""
+        some = TraceSet(traces.columns.take(self.rows(traces)), weights=traces.weights)
+        return (piece_of(some, some.weights, np.ones(len(some), bool), 0),)
+
+
+@dataclass(frozen=True)
+class WeightsById:
+    """Sampling weights of the traces of a part by trace id, about 30 bytes each.
+
+    Parameters
+    ----------
+    ids
+        The 16 bytes of each id, ascending.
+    weights
+        One for each.
+    """
+
+    ids: Array
+    weights: Weights
+
+    @cached_property
+    def digest(self) -> bytes:
+        """A name of the weights, the same for equal ones."""
+        return hashlib.blake2b(pickle.dumps((self.ids, self.weights)), digest_size=16).digest()
+
+    def of(self, traces: TraceSet) -> TraceSet:
+        """Return some of the traces of the part with their weights."""
+        wanted = _ids(traces.columns.spans)
+        at = np.minimum(np.searchsorted(self.ids, wanted), max(len(self.ids) - 1, 0))
+        assert not len(wanted) or (self.ids[at] == wanted).all()
+        return TraceSet(traces.columns, forest=traces.forest, weights=self.weights.take(at), steps=traces.steps)
+
+
+def by_part(pieces: Sequence[Piece], weights: Weights) -> list[WeightsById]:
+    """Return the weights of the traces of each piece from those of all, in the order of their ids."""
+    ids = [_ids(piece.columns.spans) for piece in pieces]
+    every = np.concatenate(ids)
+    place = np.empty(len(every), np.int64)
+    place[np.argsort(every)] = np.arange(len(every))
+    rows = np.split(place, np.cumsum([len(each) for each in ids])[:-1])
+    return [WeightsById(each, weights.take(at)) for each, at in zip(ids, rows, strict=True)]
+
+
+def _ids(spans: SpanColumns) -> Array:
+    """Return the 16 bytes of the id of each trace, which sort as the ids do."""
+    first = trace_starts(spans)[:-1]
+    return np.column_stack((spans.trace_hi[first], spans.trace_lo[first])).astype(">u8").view("S16").ravel()
