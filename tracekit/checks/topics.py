@@ -33,8 +33,7 @@ def patterns(
     Parameters
     ----------
     traces
-        Any traces, also a single one; known sampling weights are used.  Of a store, checks that need all traces at once
-        are not made; the finding ``not_made`` names them with their reasons.
+        Any traces, also a single one; known sampling weights are used.  A store is read part by part.
     baseline
         Traces to compare with: patterns that the baseline does not have come first, and the others say what it has.
     checks

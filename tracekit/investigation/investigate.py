@@ -53,8 +53,7 @@ def investigate(
     Parameters
     ----------
     traces
-        The traces to explain; not modified.  A store is read part by part: checks that need all traces at
-        once are not made, which a finding says with their reasons, and suspects are those of a random sample (see
+        The traces to explain; not modified.  A store is read part by part: suspects are those of a random sample (see
         ``tk.suspects``).
     baseline
         Earlier traces of the same system, or a store of them.  Without one, a baseline is found in ``traces``: those
