@@ -54,6 +54,9 @@ class Parts(Protocol):
     def kept(self, choose: Callable[[TraceSet], TraceSet]) -> Parts:
         """Return the traces that a function chooses of each part."""
 
+    def trace(self, trace_id: str) -> TraceSet:
+        """Return one trace."""
+
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces."""
 

@@ -142,8 +142,8 @@ def quality(
     Raises
     ------
     ValueError
-        A setting out of range, an unknown check, invalid counts (the message contains the row), or a store with data to
-        join (``received``, ``logs``).
+        A setting out of range, an unknown check, invalid counts (the message contains the row), logs of other traces,
+        or a store with data to join (``received``).
 
     Notes
     -----
@@ -161,7 +161,9 @@ def quality(
     """
     check_traces(traces, "quality", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"received": received, "logs": logs})
+    check_joined(traces, {"received": received})
+    if logs is not None and getattr(logs, "source", None) is not traces:
+        raise ValueError("expected logs= to be the result of tk.logs of the same traces, found another one")
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(

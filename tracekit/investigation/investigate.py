@@ -64,7 +64,7 @@ def investigate(
     deployments
         Deployments, as for ``tk.timeline``; default: those in ``service.version``.
     logs
-        Log lines of the traces and of the baseline, any source of ``tk.logs``.  Lines without a trace id are not joined
+        Log lines of the traces and of the baseline, any source of ``tk.logs``.  Lines without an id are not joined
         with a store, which a finding says.
     slo, prices
         Objective and price table, as for ``tk.report``: sections of the report.
