@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.cli import app
+from tracekit.loading.store import read_write
 from tracekit.text import duration, ratio, with_interval
 
 run = CliRunner()
@@ -136,6 +137,22 @@ def test_profile_shows_functions_and_unmatched_samples(tmp_path):
     assert asked(DURING, "--profile", str(tmp_path / "cpu.txt"), "--band", "99")[0].exit_code == 2
 
 
+def test_a_store_is_opened_for_a_profile_and_if_it_is_larger_than_memory(tmp_path, monkeypatch):
+    store, stacks = str(tk.convert(DURING, tmp_path / "a.parquet", spans_at_once=5_000)), str(tmp_path / "cpu.txt")
+    spans = tk.critical_path(tk.read(DURING)).spans
+    Path(stacks).write_text(f"span_id={spans['span_id'][spans['path_time_ns'].idxmax()]};main;query 3\nmain;idle 1\n")
+    expected = [asked(DURING, *words)[1] for words in (("--profile", stacks), ("--band", "99"))]
+    monkeypatch.setattr(read_write, "free_bytes", lambda: 1_000_000)
+    ran, lines = asked(store, "--profile", stacks)
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert row(lines, "query") == row(expected[0], "query")
+    assert [one for one in expected[0] if one[0].startswith("Profile(")] == [lines[0]]
+    ran, lines = asked(store, "--band", "99")
+    assert row(lines, "ledger") == row(expected[1], "ledger")
+    assert "a.parquet is larger than the free memory: it is read part by part" in ran.stderr
+    assert "STORE_TOO_LARGE" in asked(store, "--baseline", store)[0].output
+
+
 def test_a_store_is_read_on_a_cluster(tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs dask and distributed")
     store = str(tk.convert(DURING, tmp_path / "a.parquet", spans_at_once=5_000))
@@ -148,7 +165,7 @@ def test_a_store_is_read_on_a_cluster(tmp_path):
             assert ran.exit_code == 0, ran.output
             assert row(lines, "payments") == row(expected, "payments")
     for more, message in (
-        (("--baseline", BEFORE), "expected --dask without --baseline and --profile"),
+        (("--baseline", BEFORE), "expected --dask without --baseline; tk.compare"),
         (("--format", "otlp"), "expected one store, found options of other formats"),
         ((BEFORE,), "expected one store, found 2 files"),
     ):

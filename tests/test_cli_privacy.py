@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.cli import app
+from tracekit.loading.store import read_write
 
 run = CliRunner()
 SPAN = {
@@ -42,6 +43,14 @@ def test_privacy_lists_what_is_found():
     row = next(line for line in ran.output.splitlines() if "user.email" in line)
     assert re.findall(r"\S+", row)[:6] == ["email", "attribute", "user.email", "1", "1", "mask"]
     assert "jo@example.org" not in ran.output
+
+
+def test_privacy_opens_a_store(monkeypatch):
+    expected = run.invoke(app, ["privacy", "a.jsonl", "--json"]).stdout
+    tk.read("a.jsonl").save("a.parquet")
+    monkeypatch.setattr(read_write, "free_bytes", lambda: 10)
+    ran = run.invoke(app, ["privacy", "a.parquet", "--json"])
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (0, expected, "")
 
 
 def test_privacy_as_json():

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import tracekit as tk
-from tracekit.cli_reading import Dask, opened
+from tracekit.cli_reading import Dask, opened, read_side
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.stored import StoredPaths
+    from tracekit.analysis.profile.result import Profile
 
 _BAND = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 _MEDIAN = (0.45, 0.55)
@@ -57,33 +58,23 @@ def path(
     With --band: critical-path time of slow requests, compared with median requests. With --baseline: change in latency
     due to more affected requests, more calls per request and slower calls.
     """
-    from tracekit.cli_tables import (  # noqa: PLC0415 - not for --help
-        path_comparison_table,
-        profile_tables,
-        show,
-    )
+    from tracekit.cli_tables import path_comparison_table, show  # noqa: PLC0415 - not for --help
 
     quantiles, keys = _WHOLE if band is None else _quantiles(band), by or ["service_name"]
     try:
-        if dask is not None:
-            if baseline or profile:
-                raise ValueError("expected --dask without --baseline and --profile; tk.compare takes two stores")  # noqa: TRY301 - told as a usage error
-            stored = tk.critical_path(opened(files, dask=dask, format=format_), scope=scope)
-            _show(stored, keys, None if band is None else quantiles, top, include_partial=include_partial)
-            return
-        traces = tk.read(files, format=format_)
+        if profile and (baseline or band or by):
+            raise ValueError("expected --profile without --baseline, --band and --by; use tk.profile for these")  # noqa: TRY301 - told as a usage error
+        traces = _traces(files, dask, format_, is_compared=bool(baseline), by_parts=bool(profile))
         baseline_traces = tk.read(baseline, format=format_) if baseline else None  # read both before any analysis
         result = tk.critical_path(traces, scope=scope)
-        typer.echo(repr(result))
-        if not len(result.latency_ns):
-            typer.echo("no requests: see tracekit check, or try another --scope")
-            return
+        if isinstance(result, tk.CriticalPath):
+            typer.echo(repr(result))
+            if not len(result.latency_ns):
+                typer.echo("no requests: see tracekit check, or try another --scope")
+                return
         if profile:
-            if baseline or band or by:
-                raise ValueError("expected --profile without --baseline, --band and --by; use tk.profile for these")  # noqa: TRY301 - told as a usage error
-            for table in profile_tables(tk.profile(result, profile), top):
-                show(table)
-        elif baseline_traces is not None:
+            _show_profile(tk.profile(result, profile), top)
+        elif baseline_traces is not None and isinstance(result, tk.CriticalPath):
             baseline_path = tk.critical_path(baseline_traces, scope=scope)
             change = baseline_path.compare(result, by=keys, band=quantiles, include_partial=include_partial)
             show(path_comparison_table(change, top))
@@ -91,8 +82,30 @@ def path(
             _show(result, keys, None if band is None else quantiles, top, include_partial=include_partial)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    for issue in result.issues.itertuples():
+    for issue in result.issues.itertuples() if isinstance(result, tk.CriticalPath) else ():
         typer.echo(f"{issue.span_count:,} {issue.message}")
+
+
+def _traces(
+    files: list[str], dask: str | None, format_: str | None, *, is_compared: bool, by_parts: bool
+) -> tk.TraceSet | tk.TraceStore:
+    """Return the traces of files; a store is opened for a cluster, by parts, or if it is larger than memory."""
+    if dask is not None:
+        if is_compared:
+            raise ValueError("expected --dask without --baseline; tk.compare takes two stores")
+        return opened(files, dask=dask, format=format_)
+    if is_compared:
+        return tk.read(files, format=format_)
+    return read_side(files, by_parts=by_parts, dask=None, weights=None, sample_spans=None, format=format_)
+
+
+def _show_profile(found: Profile, top: int) -> None:
+    """Print critical-path time by function."""
+    from tracekit.cli_tables import profile_tables, show  # noqa: PLC0415 - not for --help
+
+    typer.echo(repr(found))
+    for table in profile_tables(found, top):
+        show(table)
 
 
 def _show(

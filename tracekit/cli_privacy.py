@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import tracekit as tk
+from tracekit.cli_reading import read_side
 from tracekit.redaction.policy import STANDARD, policy_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def privacy(
 
     given = usable(policy, no_redact=False)
     try:
-        traces = tk.read(files, format=format_)
+        traces = read_side(files, by_parts=True, dask=None, weights=None, sample_spans=None, format=format_)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     found = tk.privacy(traces, policy=given)

@@ -11,9 +11,7 @@ import tracekit as tk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ByParts = Annotated[
-    bool, typer.Option("--by-parts", help="Read a store part by part: checks that need all traces at once are named.")
-]
+ByParts = Annotated[bool, typer.Option("--by-parts", help="Read a store part by part, also one that fits into memory.")]
 _Recording = TypeVar("_Recording", tk.TraceSet, tk.TraceStore)
 SampleSpans = Annotated[
     int | None,
@@ -66,7 +64,7 @@ def read_recording(
         except tk.LoadError as error:
             if error.code != "STORE_TOO_LARGE" or len(files) != 1:
                 raise
-            typer.echo(f"{files[0]} is larger than the free memory: it is read part by part (--by-parts)", err=True)
+            typer.echo(f"{files[0]} is larger than the free memory: it is read part by part", err=True)
     elif len(files) != 1 or any(options.values()) or sample_spans is not None:
         found = f"{len(files)} files" if len(files) != 1 else "options of other formats, or --sample-spans"
         raise typer.BadParameter(

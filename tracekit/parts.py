@@ -62,6 +62,9 @@ class Parts(Protocol):
     ) -> tuple[Parts, Found]:
         """Return the same traces with weights that need all at once, from some spans of each, and what came with."""
 
+    def trace(self, trace_id: str) -> TraceSet:
+        """Return one trace."""
+
     def traces(self, trace_ids: Iterable[str]) -> TraceSet:
         """Return some traces."""
 

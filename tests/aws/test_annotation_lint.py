@@ -1,10 +1,16 @@
 """Annotations and metadata against the documented limits, each limit from both sides."""
 
+import functools
 import json
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tracekit as tk
+from tests.loading.store.split_stores import COUNTS, split
+from tracekit.aws import annotation_use
 from tracekit.aws.annotation_lint import annotation_lint
 
 S = 1_760_000_000
@@ -100,7 +106,10 @@ def test_segments_near_the_limit(size, is_found):
     assert ("segment.size" in found) is is_found
     if is_found:
         assert found["segment.size"].headline.startswith("2 segments of 3 have at least 80% of X-Ray's 64 KB limit")
-        assert found["segment.size"].evidence["service_name"].tolist() == ["cart", "cart"]
+        evidence = found["segment.size"].evidence
+        assert evidence["service_name"].tolist() == ["cart", "cart"]
+        assert evidence["span_id"].tolist() == [f"{at + 1:016x}" for at in (1, 2)]
+        assert evidence["trace_id"].tolist() == [f"{S:08x}{at + 1:024x}" for at in (1, 2)]
 
 
 @pytest.mark.parametrize(("size", "is_found"), [(39_000, False), (41_000, True)])
@@ -175,3 +184,92 @@ def test_metadata_that_one_would_search_by(value, is_found):
         assert found["metadata.searchable"].headline == headline
     half = lint(120, lambda at: ({"metadata": {"shop": {"tenant": value(at)} if at % 2 else {}}}, {}))
     assert "metadata.searchable" not in half
+
+
+def everything(at):
+    """Annotations and metadata with each problem, in some of the traces."""
+    own = {"request": at, "tenant": "blue", "bad key": at % 3, "k" * 501: True, "size": [1, "1", 1.5][at % 3]}
+    many = {f"b{one}": one for one in range(at % 60)}
+    notes = {"shop": {"plan": f"plan {at % 7}"}, "debug": {"plan": "x" * (60_000 if at % 9 == 0 else 1)}}
+    return {"annotations": own | many, "metadata": notes}, {"annotations": {"note": "é" * (1_000 + at % 2)}}
+
+
+def truncated(traces):
+    """The same traces, of which X-Ray truncated some."""
+    documents = [
+        {"id": f"{at + 1:016x}", "trace_id": f"1-{S + 1:08x}-{at + 1:024x}", "name": "cart", "start_time": float(S)}
+        | {
+            "end_time": S + 1.0,
+            "annotations": {"tenant": "blue"},
+            "metadata": {"debug": {f"dump{one}": "x" * 30_000 for one in range(15)}},
+        }
+        for at in range(6)
+    ]
+    cut = [
+        {"Id": one["trace_id"], "LimitExceeded": at < 3, "Segments": [{"Id": one["id"], "Document": json.dumps(one)}]}
+        for at, one in enumerate(documents)
+    ]
+    return traces + tk.read(json.dumps({"Traces": cut, "UnprocessedTraceIds": []}).encode())
+
+
+@functools.cache
+def recording():
+    return truncated(segments(120, everything))
+
+
+def agree(found, expected):
+    assert [(one.check, one.headline, one.exemplars, one.estimate, one.assumptions) for one in found] == [
+        (one.check, one.headline, one.exemplars, one.estimate, one.assumptions) for one in expected
+    ]
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one.evidence, other.evidence)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_store_has_the_findings_of_its_traces(count, tmp_path):
+    expected = annotation_lint(recording())
+    assert {one.check for one in expected} == {
+        "annotations.count", "annotations.key", "annotations.key_length", "annotations.value", "segment.size",
+        "trace.cut", "trace.size", "annotations.unbounded", "annotations.constant", "metadata.searchable",
+    }  # fmt: skip
+    agree(tk.annotation_lint(split(recording(), tmp_path / "a.parquet", count, seed=count), on=1), expected)
+
+
+@settings(max_examples=5, deadline=None)
+@given(chosen=st.lists(st.integers(0, 2), min_size=126, max_size=126), order=st.randoms(use_true_random=False))
+def test_the_split_and_the_order_of_merging_do_not_matter(chosen, order):
+    traces = recording()
+    named = pd.Series(chosen, traces.trace_ids)[traces.spans["trace_id"]].to_numpy()
+    states = [annotation_use.used_in_part(traces.where(named == one)) for one in range(3)]
+    order.shuffle(states)
+    found, expected = functools.reduce(annotation_use.Used.plus, states), annotation_use.used_in(traces)
+    assert (found.trace_count, found.segment_count) == (expected.trace_count, expected.segment_count)
+    for name in ("crowded", "segments", "large", "cut"):
+        (count, rows), (other, wanted) = (getattr(one, name) for one in (found, expected))
+        assert count == other > 0
+        pd.testing.assert_frame_equal(rows, wanted)
+    for origin in (annotation_use.Origin.ANNOTATION, annotation_use.Origin.METADATA):
+        pd.testing.assert_frame_equal(found.by_key(origin), expected.by_key(origin))
+
+
+def test_states_are_limited_and_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotation_use, "MOST_ROWS", 2)
+    store = split(recording(), tmp_path / "a.parquet", 3)
+    found = {one.check: one for one in tk.annotation_lint(store, on=1)}
+    for one in annotation_lint(recording()):
+        assert found[one.check].headline == one.headline
+        if "trace_id" in one.evidence:
+            pd.testing.assert_frame_equal(found[one.check].evidence, one.evidence.head(2))
+            assert found[one.check].estimate.value == len(one.evidence) > 2
+            assert "evidence: the 2 largest" in found[one.check].assumptions
+    with pytest.raises(ValueError, match="expected a TraceStore with on="):
+        tk.annotation_lint(recording(), on=2)
+
+
+def test_many_values_are_estimated_with_a_stated_error(tmp_path):
+    traces = segments(6_000, lambda at: ({"annotations": {"request": at}}, {}))
+    (found,) = tk.annotation_lint(split(traces, tmp_path / "a.parquet", 2), on=1)
+    assert found.check == "annotations.unbounded"
+    count, error = found.evidence[["value_count", "value_error_ratio"]].to_numpy()[0]
+    assert 0.015 < error < 0.025
+    assert abs(count / 6_000 - 1) < 4 * error

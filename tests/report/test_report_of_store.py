@@ -97,17 +97,14 @@ def test_tables_and_pictures_are_the_same(traces, tmp_path, count):
 def test_the_checks_that_are_not_made_are_all_named(traces, tmp_path):
     store = split(traces, tmp_path / "a.parquet", 3)
     found = Standard.between(sides_of(store)).findings
-    (named,) = [finding for finding in found if finding.check == "not_made"]
+    named = [finding for finding in found if finding.check == "not_made"]
     in_memory = {"data", "patterns", "latency", "errors"}
     lacking = {
         check.name
         for check in CHECKS
         if not check.by_parts and not set(check.needs) - {"weights"} and (check.topic in in_memory or check.weakens)
     }
-    assert set(numbers(named)["checks"]) == lacking
-    assert named.status == "not_assessable"
-    for name in lacking:
-        assert name.rpartition(".")[2] in named.headline
+    assert {name for one in named for name in numbers(one)["checks"]} == lacking
     assert not {check.name for check in MADE} & lacking
 
 
@@ -312,7 +309,7 @@ def test_the_command(traces, tmp_path, monkeypatch):
     run, page = CliRunner(), tmp_path / "r.html"
     found = run.invoke(app, ["report", str(tmp_path / "a.parquet"), "--by-parts", "-o", str(page)])
     assert found.exit_code == 0, found.output
-    assert "not made" in found.output
+    assert "tk.open(" in page.read_text()
     assert json.loads(re.search(r'id="tracekit-claims"[^>]*>(.*?)</script>', page.read_text())[1])["claims"]
     logs = run.invoke(app, ["report", str(tmp_path / "a.parquet"), "--by-parts", "--logs", "x", "-o", str(page)])
     assert logs.exit_code == 2
@@ -340,4 +337,4 @@ def test_the_parts_of_a_report_can_be_read_on_a_cluster(traces, tmp_path):
         ran = CliRunner().invoke(app, ["report", str(tmp_path / "a.parquet"), *options])
     assert [one.headline for one in found] == [one.headline for one in here]
     assert ran.exit_code == 0, ran.output
-    assert "not made" in ran.output
+    assert "tk.open(" in page.read_text()

@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 
+from tracekit.analysis.partials import over_parts
 from tracekit.arguments import check_traces
-from tracekit.aws.annotation_use import LONGEST_VALUE, Used
-from tracekit.expressions.nodes import nodes_of
+from tracekit.aws.annotation_use import LONGEST_VALUE, MOST_ANNOTATIONS, NEAR, Used, used_in, used_in_part
 from tracekit.findings import STATUS_OF_SEVERITY, Estimate, Finding, Findings, finding
 from tracekit.schema import Origin
 from tracekit.text import plural, round_ratio
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array
-    from tracekit.findings import Finding, Severity
-    from tracekit.traces import TraceSet
+    import pandas as pd
 
-MOST_ANNOTATIONS = 50
-LONGEST_KEY = 500
-LARGEST_SEGMENT_BYTES = 64_000
-LARGEST_TRACE_BYTES = 500_000
-_NEAR = 0.8
-_KEY = re.compile(r"[A-Za-z0-9_.]+")
-_MIN_TRACES = 50  # traces with a key before its values are checked
-_UNBOUNDED = 0.5
-_FEW = 20
-_SHORT = 100
-_DOCUMENT = 'X-Ray developer guide: "Annotation requirements", "Quotas"'
-_SIZES = "sizes count attributes only; documents are larger"
+    from tracekit.aws.annotation_use import Largest
+    from tracekit.findings import Severity
+    from tracekit.parts import On, Parts
+
+LONGEST_KEY: Final = 500
+_KEY: Final = re.compile(r"[A-Za-z0-9_.]+")
+_MIN_TRACES: Final = 50  # traces with a key before its values are checked
+_UNBOUNDED: Final = 0.5
+_FEW: Final = 20
+_SHORT: Final = 100
+_DOCUMENT: Final = 'X-Ray developer guide: "Annotation requirements", "Quotas"'
+_SIZES: Final = "sizes count attributes only; documents are larger"
 
 
-def annotation_lint(traces: TraceSet) -> Findings:
+def annotation_lint(traces: TraceSet | Parts, *, on: On = None) -> Findings:
     """Return the problems of annotations and metadata in X-Ray segments.
 
     Parameters
     ----------
     traces
-        X-Ray traces; spans of other formats are ignored.
+        X-Ray traces; spans of other formats are ignored.  A store is read part by part.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -48,13 +48,24 @@ def annotation_lint(traces: TraceSet) -> Findings:
         Violated limits: more than 50 annotations in a trace, keys over 500 characters or with characters other than
         letters, digits, underscores and dots, values over 1,000 characters, segments near 64 KB, traces near 500 KB or
         truncated by X-Ray.  Misplaced keys: high-cardinality annotations (about one value per trace), constant
-        annotations, metadata suited for searching.  Each with its keys or traces as evidence.
+        annotations, metadata suited for searching.  Each with its keys, traces or segments as evidence, the largest
+        first.  Keys have ``trace_count``, ``value_count`` and ``value_error_ratio``, the relative standard error of
+        that number.
+
+    Raises
+    ------
+    ValueError
+        ``on`` without a store.
 
     Notes
     -----
     Values are checked if at least 50 traces have the key.  High cardinality: more than half as many values as traces.
     Searchable metadata: text, numbers or booleans of at most 100 characters, 2 to 20 values, in more than half of the
     traces.  Source: AWS X-Ray developer guide, "Annotation requirements" and "Quotas".
+
+    Of a store, the number of values of a key with more than 4,096 has a standard error of about 2%, and the 1,000
+    largest traces and segments beyond a limit are evidence; the headline has the number of all.  All other numbers are
+    those of the traces in memory.
 
     Examples
     --------
@@ -65,15 +76,25 @@ def annotation_lint(traces: TraceSet) -> Findings:
     >>> print(tk.annotation_lint(tk.read(document.encode())))
     warning: X-Ray does not index 1 annotation key for its characters: 'customer name'. Use letters, digits, ...
     """
-    check_traces(traces, "annotation_lint")
-    used = Used(traces)
+    check_traces(traces, "annotation_lint", stores=True)
+    state = used_in if isinstance(traces, TraceSet) else used_in_part
+    used = over_parts(traces, state, Used.plus, on=on).state
     checks = (_count, _keys, _values, _segments, _sizes, _unbounded, _constant, _searchable)
     return Findings([finding for check in checks for finding in check(used)])
 
 
-def _finding(check: str, severity: Severity, headline: str, remedy: str, evidence: pd.DataFrame, n: int) -> Finding:
-    """Return a finding with one row of evidence per problem, out of ``n``."""
-    count = len(evidence)
+def _finding(
+    check: str,
+    severity: Severity,
+    headline: str,
+    remedy: str,
+    evidence: pd.DataFrame,
+    n: int,
+    *,
+    count: int | None = None,
+) -> Finding:
+    """Return a finding with one row of evidence per problem, out of ``n``; ``count``: of so many problems."""
+    count = len(evidence) if count is None else count
     return finding(
         check,
         STATUS_OF_SEVERITY[severity],
@@ -81,7 +102,7 @@ def _finding(check: str, severity: Severity, headline: str, remedy: str, evidenc
         evidence,
         estimate=Estimate(count, "count", count, count, n=n),
         exemplars=tuple(evidence["trace_id"][:5]) if "trace_id" in evidence else (),
-        assumptions=(_DOCUMENT,),
+        assumptions=(_DOCUMENT, *[f"evidence: the {len(evidence):,} largest"] * (count > len(evidence))),
         remedy=remedy,
         severity=severity,
         code="tk.annotation_lint(traces)",
@@ -96,22 +117,16 @@ def _listed(keys: pd.Series) -> str:
 
 def _count(used: Used) -> list[Finding]:
     """Find traces with more annotations than X-Ray indexes."""
-    distinct = used.annotations.drop_duplicates(["trace", "code"])
-    per_trace = np.bincount(distinct["trace"], minlength=len(used.traces))
-    over = np.flatnonzero(per_trace > MOST_ANNOTATIONS)
-    if not len(over):
+    over, evidence = used.crowded
+    if not over:
         return []
-    evidence = pd.DataFrame(
-        {"trace_id": [used.traces.trace_ids[at] for at in over], "annotation_count": per_trace[over]}
-    )
     headline = (
-        f"{plural(len(over), 'trace')} of {len(used.traces):,} {'has' if len(over) == 1 else 'have'} more than"
-        f" {MOST_ANNOTATIONS} annotations, up to {per_trace.max():,}: X-Ray indexes {MOST_ANNOTATIONS} per trace."
+        f"{plural(over, 'trace')} of {used.trace_count:,} {'has' if over == 1 else 'have'} more than"
+        f" {MOST_ANNOTATIONS} annotations, up to {evidence['annotation_count'].max():,}: X-Ray indexes"
+        f" {MOST_ANNOTATIONS} per trace."
     )
     remedy = "Move annotations that are not used in searches to metadata."
-    return [
-        _finding("annotations.count", "warning", headline, remedy, evidence, len(used.traces)),
-    ]
+    return [_finding("annotations.count", "warning", headline, remedy, evidence, used.trace_count, count=over)]
 
 
 def _keys(used: Used) -> list[Finding]:
@@ -155,53 +170,31 @@ def _values(used: Used) -> list[Finding]:
 
 def _segments(used: Used) -> list[Finding]:
     """Find segments near X-Ray's size limit."""
-    nodes = nodes_of(used.traces)
-    size = np.bincount(nodes.owner, weights=used.row_bytes, minlength=len(nodes.row)).astype(np.int64)
-    over = np.flatnonzero(size > _NEAR * LARGEST_SEGMENT_BYTES)
-    if not len(over):
+    over, evidence = used.segments
+    if not over:
         return []
-    rows = nodes.row[over]
-    evidence = pd.DataFrame(
-        {"span_row": rows, "service_name": nodes.name.take(over).series(), "size_bytes": size[over]}
-    ).sort_values("size_bytes", ascending=False)
     headline = (
-        f"{plural(len(over), 'segment')} of {len(nodes.row):,} {'has' if len(over) == 1 else 'have'} at least"
-        f" {round_ratio(_NEAR)} of X-Ray's 64 KB limit, up to {size.max():,} bytes; {_SIZES}."
+        f"{plural(over, 'segment')} of {used.segment_count:,} {'has' if over == 1 else 'have'} at least"
+        f" {round_ratio(NEAR)} of X-Ray's 64 KB limit, up to {evidence['size_bytes'].max():,} bytes; {_SIZES}."
     )
     remedy = "Send subsegments separately, or reduce metadata: X-Ray rejects larger segments."
-    return [_finding("segment.size", "warning", headline, remedy, evidence, len(nodes.row))]
+    return [_finding("segment.size", "warning", headline, remedy, evidence, used.segment_count, count=over)]
 
 
 def _sizes(used: Used) -> list[Finding]:
     """Find traces near X-Ray's size limit, and those truncated at it."""
-    traces = used.traces
-    size = np.bincount(traces.forest.trace, weights=used.row_bytes, minlength=len(traces)).astype(np.int64)
-    cut = traces.summary["limit_exceeded"].to_numpy(bool)
-    found, near = [], round_ratio(_NEAR)
-    kinds: tuple[tuple[str, Array, tuple[str, str, str], Severity], ...] = (
-        (
-            "trace.cut",
-            np.flatnonzero(cut),
-            ("was", "were", "truncated by X-Ray, which stopped adding segments"),
-            "critical",
-        ),
-        (
-            "trace.size",
-            np.flatnonzero(~cut & (size > _NEAR * LARGEST_TRACE_BYTES)),
-            (
-                "has",
-                "have",
-                f"at least {near} of the 500 KB at which X-Ray stops adding segments; {_SIZES}",
-            ),
-            "warning",
-        ),
+    found, near = [], round_ratio(NEAR)
+    cut = ("was", "were", "truncated by X-Ray, which stopped adding segments")
+    large = ("has", "have", f"at least {near} of the 500 KB at which X-Ray stops adding segments; {_SIZES}")
+    kinds: tuple[tuple[str, Largest, tuple[str, str, str], Severity], ...] = (
+        ("trace.cut", used.cut, cut, "critical"),
+        ("trace.size", used.large, large, "warning"),
     )
-    for check, rows, (one, many, what), severity in kinds:
-        if len(rows):
-            evidence = pd.DataFrame({"trace_id": [traces.trace_ids[at] for at in rows], "size_bytes": size[rows]})
-            headline = f"{len(rows):,} of {plural(len(traces), 'trace')} {one if len(rows) == 1 else many} {what}."
+    for check, (count, evidence), (one, many, what), severity in kinds:
+        if count:
+            headline = f"{count:,} of {plural(used.trace_count, 'trace')} {one if count == 1 else many} {what}."
             remedy = "Split long work into linked traces, or reduce metadata."
-            found.append(_finding(check, severity, headline, remedy, evidence, len(traces)))
+            found.append(_finding(check, severity, headline, remedy, evidence, used.trace_count, count=count))
     return found
 
 
@@ -224,7 +217,7 @@ def _constant(used: Used) -> list[Finding]:
     """Find annotations with the same value in every trace."""
     table = used.by_key(Origin.ANNOTATION)
     table = table[table["trace_count"] >= _MIN_TRACES]
-    bad = table[(table["value_count"] == 1) & (table["trace_count"] == len(used.traces))]
+    bad = table[(table["value_count"] == 1) & (table["trace_count"] == used.trace_count)]
     if not len(bad):
         return []
     verb = "differs" if len(bad) == 1 else "differ"
@@ -238,7 +231,7 @@ def _searchable(used: Used) -> list[Finding]:
     table = used.by_key(Origin.METADATA)
     table = table[table["trace_count"] >= _MIN_TRACES]
     few = table["value_count"].between(2, _FEW) & (table["longest"] <= _SHORT) & table["is_scalar"]
-    found = table[few & (table["trace_count"] > len(used.traces) / 2)]
+    found = table[few & (table["trace_count"] > used.trace_count / 2)]
     if not len(found):
         return []
     headline = (

@@ -200,8 +200,6 @@ def build_case(
         raise ValueError(f"expected a margin above 0, such as 0.1, found {margin!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {confidence!r}")
-    if logs is not None and getattr(logs, "traces", None) is not traces:
-        raise ValueError("expected logs= to be the result of tk.logs of the same traces, found another one")
     by_log = count_log and requests is None and log is not None
     counts = requests if requests is None or isinstance(requests, Counts) else read_counts(requests)
     inputs = {"rules": rules, "requests": requests, "log": log, "expected": expected, "received": received, "now": now}

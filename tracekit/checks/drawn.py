@@ -17,11 +17,8 @@ from tracekit.checks.merged import Merged
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracekit.checks.case import Case
     from tracekit.columns import Array
-    from tracekit.parts import Parts
 
 MOST_SPANS: Final = 200_000
 """Spans of a sample, at most."""
@@ -63,11 +60,7 @@ class _Lowest:
     @classmethod
     def of(cls, case: Case) -> _Lowest:
         """Return those of a case."""
-        return cls.of_traces(case.traces)
-
-    @classmethod
-    def of_traces(cls, traces: TraceSet) -> _Lowest:
-        """Return those of some traces."""
+        traces = case.traces
         return cls(draws(traces), np.diff(traces.forest.starts), _ALL, len(traces)).limited()
 
     def plus(self, other: _Lowest) -> _Lowest:
@@ -116,43 +109,3 @@ def drawn(case: Case) -> Drawn:
         return Drawn(case.source, len(case.source))
     lowest = case.result(_LOWEST)
     return Drawn(case.source.chosen(_Below(lowest.beyond)), lowest.trace_count)
-
-
-@dataclass(frozen=True, eq=False)
-class _LowestAmong:
-    """Returns the lowest random numbers of the traces that a function chooses of a part."""
-
-    choose: Callable[[TraceSet], TraceSet]
-
-    def __call__(self, traces: TraceSet) -> _Lowest:
-        """Return those of some traces."""
-        return _Lowest.of_traces(self.choose(traces))
-
-
-@dataclass(frozen=True, eq=False)
-class _ChosenBelow:
-    """Returns the traces that a function chooses of a part and whose random numbers are below a limit."""
-
-    choose: Callable[[TraceSet], TraceSet]
-    limit: float
-
-    def __call__(self, traces: TraceSet) -> TraceSet:
-        """Return those of some traces."""
-        return _Below(self.limit)(self.choose(traces))
-
-
-def drawn_among(source: TraceSet | Parts, choose: Callable[[TraceSet], TraceSet]) -> Drawn:
-    """Return the traces that a function chooses; of a store with more than ``MOST_SPANS`` spans in them, a sample.
-
-    Parameters
-    ----------
-    source
-        The traces, or a store of them.
-    choose
-        Returns the wanted ones of some traces; it is called for each part.
-    """
-    if isinstance(source, TraceSet):
-        chosen = choose(source)
-        return Drawn(chosen, len(chosen))
-    lowest: _Lowest = source.reduce(_LowestAmong(choose), _Lowest.plus)
-    return Drawn(source.chosen(_ChosenBelow(choose, lowest.beyond)), lowest.trace_count)

@@ -195,8 +195,7 @@ CHECKS: Final = (
             "patterns",
             (),
             pattern.findings,
-            by_parts=not pattern.whole,
-            whole=pattern.whole,
+            by_parts=True,
             reads=(*pattern.needs, pattern.sums),
         )
         for pattern in PATTERNS

@@ -33,8 +33,7 @@ def patterns(
     Parameters
     ----------
     traces
-        Any traces, also a single one; known sampling weights are used.  Of a store, checks that need all traces at once
-        are not made; the finding ``not_made`` names them with their reasons.
+        Any traces, also a single one; known sampling weights are used.  A store is read part by part.
     baseline
         Traces to compare with: patterns that the baseline does not have come first, and the others say what it has.
     checks
@@ -143,8 +142,8 @@ def quality(
     Raises
     ------
     ValueError
-        A setting out of range, an unknown check, invalid counts (the message contains the row), or a store with data to
-        join (``logs``).
+        A setting out of range, an unknown check, invalid counts (the message contains the row), or the logs of other
+        traces.
 
     Notes
     -----
@@ -162,7 +161,8 @@ def quality(
     """
     check_traces(traces, "quality", stores=True)
     check_on(on, traces)
-    check_joined(traces, {"logs": logs})
+    if logs is not None and getattr(logs, "source", None) is not traces:
+        raise ValueError("expected logs= to be the result of tk.logs of the same traces, found another one")
     if unknown := sorted(set(prices or ()) - set(PRICES)):
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(unknown)}")
     case = build_case(

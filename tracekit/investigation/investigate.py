@@ -53,8 +53,7 @@ def investigate(
     Parameters
     ----------
     traces
-        The traces to explain; not modified.  A store is read part by part: checks that need all traces at
-        once are not made, which a finding says with their reasons, and suspects are those of a random sample (see
+        The traces to explain; not modified.  A store is read part by part: suspects are those of a random sample (see
         ``tk.suspects``).
     baseline
         Earlier traces of the same system, or a store of them.  Without one, a baseline is found in ``traces``: those
@@ -65,7 +64,7 @@ def investigate(
     deployments
         Deployments, as for ``tk.timeline``; default: those in ``service.version``.
     logs
-        Log lines of the traces and of the baseline, any source of ``tk.logs``.  Lines without a trace id are not joined
+        Log lines of the traces and of the baseline, any source of ``tk.logs``.  Lines without an id are not joined
         with a store, which a finding says.
     slo, prices
         Objective and price table, as for ``tk.report``: sections of the report.

@@ -83,10 +83,8 @@ def section_codes(standard: Standard) -> dict[str, str]:
 
 
 def _logs_code(standard: Standard, logs: Logs) -> str:
-    """Return the code that shows the log lines; of a store, those of one of its traces."""
-    if standard.case.is_stored:
-        return f"tk.logs(traces.trace('{next(iter(logs.traces.trace_ids), '')}'), {logs.source_code}).lines"
-    against = ", baseline=before" * (standard.changes is not None and not standard.case.has_store)
+    """Return the code that shows the log lines."""
+    against = ", baseline=before" * (standard.changes is not None)
     return f"tk.logs(traces, {logs.source_code}{against}).templates"
 
 

@@ -13,10 +13,8 @@ from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.case import Case
 from tracekit.checks.patterns import one_at_a_time
 from tracekit.checks.patterns.sums import sums_of
-from tracekit.checks.registry import CHECKS, PATTERNS
+from tracekit.checks.registry import PATTERNS
 from tracekit.loading.store.trace_store import TraceStore
-
-MADE = [pattern for pattern in PATTERNS if not pattern.whole]
 
 
 def planted(name, seed=3):
@@ -56,7 +54,7 @@ def mixed(kinds, sides, folder):
 
 
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("pattern", MADE, ids=lambda pattern: pattern.check)
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.check)
 def test_every_pattern_is_found_in_parts(pattern, count, tmp_path):
     traces = planted(pattern.check)
     expected = tk.patterns(traces, checks=[pattern.check])
@@ -65,15 +63,9 @@ def test_every_pattern_is_found_in_parts(pattern, count, tmp_path):
     agree(tk.patterns(store, checks=[pattern.check], on=1), expected)
 
 
-def test_what_is_not_looked_for_is_named_with_its_reason(tmp_path):
+def test_all_patterns_are_looked_for(tmp_path):
     store = split(planted("patterns.n_plus_one"), tmp_path / "a.parquet", 3)
-    (named,) = [one for one in tk.patterns(store) if one.check == "not_made"]
-    lacking = {pattern.check: pattern.whole for pattern in PATTERNS if pattern.whole}
-    assert named.evidence.set_index("check")["reason"].to_dict() == lacking
-    assert named.status == "not_assessable"
-    assert {check.name for check in CHECKS if check.topic == "patterns" and not check.by_parts} == set(lacking)
-    made = [pattern.check for pattern in MADE]
-    assert "not_made" not in {one.check for one in tk.patterns(store, checks=made)}
+    assert "not_made" not in {one.check for one in tk.patterns(store)}
 
 
 @pytest.mark.parametrize("kinds", ["store, store", "store, memory", "memory, store"])
@@ -85,7 +77,7 @@ def test_a_baseline_is_compared(kinds, tmp_path):
     agree(tk.patterns(*sides, checks=["patterns.n_plus_one"], on=1), expected)
 
 
-@pytest.mark.parametrize("pattern", MADE, ids=lambda pattern: pattern.check)
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.check)
 @settings(max_examples=5, deadline=None)
 @given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
 def test_sums_do_not_depend_on_the_split_or_the_order(tmp_path_factory, pattern, count, seed, order):
@@ -107,7 +99,7 @@ def test_states_are_limited_in_size():
 
 def _state(traces):
     """The state of a part of a store."""
-    merged = sums_of(next(one for one in MADE if one.check == "patterns.n_plus_one").detect, ())
+    merged = sums_of(next(one for one in PATTERNS if one.check == "patterns.n_plus_one").detect, ())
     return merged.limit(merged.state(Case(traces)))
 
 
@@ -153,7 +145,7 @@ def test_an_instance_in_all_traces_is_compared_with_nothing():
 
 @pytest.mark.parametrize("name", ["patterns.slow_instances", "patterns.slow_starts"])
 def test_states_of_instances_are_limited_in_size(name):
-    pattern = next(one for one in MADE if one.check == name)
+    pattern = next(one for one in PATTERNS if one.check == name)
     (merged,) = pattern.needs
     plant, share = PLANTED[name]
     sizes = []
@@ -202,7 +194,7 @@ def test_workers_with_many_requests_are_judged_by_some_of_them(count, tmp_path, 
     (expected,) = tk.patterns(traces, checks=["patterns.one_at_a_time"])
     store = split(traces, tmp_path / "a.parquet", count)
     agree(tk.patterns(store, checks=["patterns.one_at_a_time"], on=1), [expected])
-    (serial,) = next(one for one in MADE if one.check == "patterns.one_at_a_time").needs
+    (serial,) = next(one for one in PATTERNS if one.check == "patterns.one_at_a_time").needs
     assert 50 < len(serial.state(Case(traces)).start_ns) < 200 < len(traces)
 
 

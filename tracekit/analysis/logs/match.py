@@ -59,7 +59,7 @@ def matched(
     min_score
         Lines matched by time with a lower score are ambiguous.
     by_time
-        Whether lines without an id are matched by time, and by the id of a span alone: that needs all traces.
+        Whether lines without an id are matched by time: that needs all traces.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def matched(
     n = len(lines)
     how, score = np.full(n, NONE, np.int8), np.full(n, np.nan)
     candidates = np.zeros(n, np.int64)
-    trace, span = by_id(traces, lines, by_span=by_time)
+    trace, span = by_id(traces, lines)
     has_trace = ((lines["trace_hi"] != 0) | (lines["trace_lo"] != 0)).to_numpy()
     how[has_trace & (trace < 0)] = OTHER_TRACE
     how[trace >= 0] = TRACE_ID
@@ -92,10 +92,10 @@ def matched(
 _NO_TIME: Final = np.iinfo(np.int64).min  # pandas' NaT
 
 
-def by_id(traces: TraceSet, lines: pd.DataFrame, *, by_span: bool = True) -> tuple[Array, Array]:
+def by_id(traces: TraceSet, lines: pd.DataFrame) -> tuple[Array, Array]:
     """Return trace and span by their ids, -1 for none; ids of 64 bits match the lower half of trace ids.
 
-    ``by_span``: the id of a span is enough, if only one of all spans has it.
+    The id of a span is enough, if only one of all spans has it.
     """
     spans, starts = traces.columns.spans, traces.forest.starts[:-1]
     high, low, span_id = (lines[name].to_numpy(np.uint64) for name in ("trace_hi", "trace_lo", "span_id"))
@@ -111,7 +111,7 @@ def by_id(traces: TraceSet, lines: pd.DataFrame, *, by_span: bool = True) -> tup
     owner = traces.forest.trace[rows].astype(np.uint64)
     at = found_in((owner, spans.span_id[rows]), (trace[known].astype(np.uint64), span_id[known]))
     span[known] = np.where(at >= 0, rows[at], -1) if len(rows) else -1
-    alone = np.flatnonzero(~has_trace & (span_id != 0) & by_span)
+    alone = np.flatnonzero(~has_trace & (span_id != 0))
     at = found_in((spans.span_id[rows],), (span_id[alone],), only_one=True)
     if len(rows):
         span[alone] = np.where(at >= 0, rows[at], -1)

@@ -1,58 +1,121 @@
-"""Error spans without a log line."""
+"""Error spans without a log line; the counts of parts add up."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.logs.match import found_in
+from tracekit.frames import hexes
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 KEYS = ["service_name", "operation"]
+_EXEMPLARS = ["exemplar_trace_id", "exemplar_span_id"]
 
 
-def silent_errors(traces: TraceSet, service: pd.Categorical, trace: Array, span: Array) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class JoinedLines:
+    """Log lines that were joined, one entry each.
+
+    Parameters
+    ----------
+    trace_hi, trace_lo, span_id
+        What they were joined to; ``span_id`` 0 for no span.
+    service
+        Service of the line, None if it is not known.
+    """
+
+    trace_hi: Array
+    trace_lo: Array
+    span_id: Array
+    service: Array
+
+    def of(self, rows: Array) -> JoinedLines:
+        """Return some of the lines."""
+        return JoinedLines(self.trace_hi[rows], self.trace_lo[rows], self.span_id[rows], self.service[rows])
+
+    def __call__(self, traces: TraceSet) -> pd.DataFrame:
+        """Return the error spans of some traces: those of a part."""
+        return error_spans(traces, self)
+
+
+def error_spans(traces: TraceSet, lines: JoinedLines) -> pd.DataFrame:
     """Return the error spans by operation, and how many of them have no log line.
 
     Parameters
     ----------
     traces
         The traces.
-    service, trace, span
-        Service of each line, and the trace and span that it was joined to (-1 = none).  A line that names only the
-        trace counts for all spans of its service in it.
+    lines
+        The lines that were joined to these or other traces.  A line that names only the trace counts for all spans of
+        its service in it.
 
     Returns
     -------
     pandas.DataFrame
-        One row per service and operation with error spans, those with most spans without a line first:
-        ``error_span_count``, ``without_log_count``, ``has_lines`` (the service has any line), ``exemplar_trace_id`` and
-        ``exemplar_span_id`` of the first span without a line.
+        One row per service and operation with error spans: ``error_span_count``, ``without_log_count``,
+        ``exemplar_trace_id`` and ``exemplar_span_id`` of the first span without a line.
     """
-    rows = np.flatnonzero(traces.is_error & ~traces.is_inferred)
+    spans, starts = traces.columns.spans, traces.forest.starts[:-1]
+    inferred, owner = traces.is_inferred, traces.forest.trace.astype(np.int64)
+    rows = np.flatnonzero(traces.is_error & ~inferred)
     names = traces.codes("service_name")
-    owner = traces.forest.trace.astype(np.int64)
-    has_line = np.zeros(len(traces.columns.spans), bool)
-    has_line[span[span >= 0]] = True
-    known = {label: code for code, label in enumerate(names.labels)}
-    of_line = np.array([*(known.get(str(label), -1) for label in service.categories), -1], np.int64)[service.codes]
-    wide = np.flatnonzero((trace >= 0) & (span < 0) & (of_line >= 0))
-    pairs = np.unique(trace[wide] * len(names.labels) + of_line[wide])
-    mine = owner[rows] * max(len(names.labels), 1) + names.codes[rows]
-    is_logged = has_line[rows] | np.isin(mine, pairs)
-    logging = np.union1d(of_line[of_line >= 0], names.codes[span[span >= 0]])
+    trace = found_in((spans.trace_hi[starts], spans.trace_lo[starts]), (lines.trace_hi, lines.trace_lo))
+    mine = trace >= 0
+    trace, span_id, service = trace[mine], lines.span_id[mine], lines.service[mine]
+    known = np.flatnonzero(~inferred)
+    named = span_id != 0
+    wanted = trace[named].astype(np.uint64), span_id[named]
+    at = found_in((owner[known].astype(np.uint64), spans.span_id[known]), wanted)
+    has_line = np.zeros(len(spans), bool)
+    has_line[known[at[at >= 0]]] = True
+    number = {label: code for code, label in enumerate(names.labels)}
+    code = np.array([number.get(label, -1) for label in service[~named]], np.int64)
+    pairs = np.unique((trace[~named] * len(names.labels) + code)[code >= 0])
+    own = owner[rows] * max(len(names.labels), 1) + names.codes[rows]
+    is_logged = has_line[rows] | np.isin(own, pairs)
     table = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(object) for name in KEYS})
-    table = table.assign(without=~is_logged, row=rows, has_lines=np.isin(names.codes[rows], logging))
+    first = spans.trace_hi[rows], spans.trace_lo[rows]
+    table = table.assign(error_span_count=1, without_log_count=(~is_logged).astype(np.int64))
+    ids = {"exemplar_trace_id": hexes(*first), "exemplar_span_id": hexes(spans.span_id[rows])}
+    return added(table.assign(**{name: pd.Series(each, dtype=object).mask(is_logged) for name, each in ids.items()}))
+
+
+def added(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Return the sums of ``error_spans`` of parts, with the exemplar of the first trace."""
+    table = pd.concat([one for one in tables if len(one)] or [tables[0]], ignore_index=True)
+    table = table.sort_values("exemplar_trace_id", kind="stable")
     groups = table.groupby(KEYS, dropna=False, sort=True)
-    found = groups.agg(
-        error_span_count=("row", "size"), without_log_count=("without", "sum"), has_lines=("has_lines", "any")
-    )
-    first = table[table["without"]].groupby(KEYS, dropna=False, sort=True)["row"].first()
-    found = found.join(first.rename("row")).reset_index()
-    at = found.pop("row").fillna(-1).astype(np.int64)
-    found["exemplar_trace_id"] = [traces.trace_ids[owner[one]] if one >= 0 else None for one in at]
-    found["exemplar_span_id"] = [f"{int(traces.columns.spans.span_id[one]):016x}" if one >= 0 else None for one in at]
+    sums = groups[["error_span_count", "without_log_count"]].sum().astype(np.int64)
+    found = sums.join(groups[_EXEMPLARS].first()).reset_index()
+    return found.astype(dict.fromkeys([*KEYS, *_EXEMPLARS], object))
+
+
+def silent_errors(table: pd.DataFrame, logging: Collection[str | None]) -> pd.DataFrame:
+    """Return the error spans of all traces by operation, those with most spans without a line first.
+
+    Parameters
+    ----------
+    table
+        The result of ``error_spans``, or of ``added``.
+    logging
+        Services with any line.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same with ``has_lines``: the service has any line.
+    """
+    named = [name if isinstance(name, str) else None for name in table["service_name"]]
+    exemplars = {name: table[name].astype(object).where(table[name].notna(), None) for name in _EXEMPLARS}
+    found = table.drop(columns=_EXEMPLARS).assign(has_lines=np.array([name in logging for name in named], bool))
+    found = found.assign(**exemplars)
     return found.sort_values("without_log_count", ascending=False, kind="stable", ignore_index=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pandas as pd
 
 from tracekit.analysis.logs.match import BY_ID, MATCHES, SPAN_ID, by_id, matched
 from tracekit.analysis.logs.new_templates import KEYS, Side, new_templates
-from tracekit.analysis.logs.silent_errors import silent_errors
+from tracekit.analysis.logs.silent_errors import JoinedLines, added, silent_errors
 from tracekit.analysis.logs.templates import templates
-from tracekit.arguments import check_traces
+from tracekit.analysis.partials import check_on, on_side, over_parts
+from tracekit.arguments import check_traces, is_store
+from tracekit.checks.logs.named import named_spans
 from tracekit.checks.logs.result import Logs
 from tracekit.loading.logs.read import read_lines
 from tracekit.loading.logs.table import LogLines
@@ -25,36 +28,39 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.logs.match import Matched
     from tracekit.columns import Array
+    from tracekit.parts import On, Parts
 
 _MS = 1e6
 Period = tuple[int, int]
 
 
 def logs(
-    traces: TraceSet,
+    traces: TraceSet | Parts,
     source: Any,
     *,
-    baseline: TraceSet | Logs | None = None,
+    baseline: TraceSet | Parts | Logs | None = None,
     pattern: str | re.Pattern[str] | None = None,
     service: str | None = None,
     tolerance_ms: float = 10.0,
     min_score: float = 0.5,
     strict: bool = False,
+    on: On = None,
 ) -> Logs:
     r"""Join log lines with traces: by trace and span id, otherwise by service, host and time.
 
     Parameters
     ----------
     traces
-        The traces; not modified.
+        The traces; not modified.  A store is read part by part, twice (three times with the traces of a baseline):
+        lines are joined by id only.
     source
         The log: a path, a glob, a folder, bytes or a list of these, plain or compressed, or a DataFrame.  JSON lines
         with the field names of usual libraries, OTLP logs as JSON, CloudWatch Logs (``filter-log-events``, Insights, an
         export to S3, a subscription), logfmt, or plain text that begins with a date and time; or what
         ``tracekit.loading.logs.read.read_lines`` returned.
     baseline
-        The logs of the baseline (``tk.logs(before, "before.log")``), or its traces if the same source has its lines
-        (without an id they are assigned by the periods of both): new templates come first.
+        The logs of the baseline (``tk.logs(before, "before.log")``), or its traces, also a store, if the same source
+        has its lines (without an id they are assigned by the periods of both): new templates come first.
     pattern
         A regular expression for other lines of plain text, with groups named ``time``, ``level``, ``message``,
         ``trace_id``, ``span_id``, ``service_name`` or ``host``.
@@ -66,6 +72,8 @@ def logs(
         Lines that were joined by time with a lower score are ``ambiguous``.
     strict
         Raise at the first line that cannot be read.
+    on
+        Where the parts of a store are read: see ``TraceStore.reduce``.
 
     Returns
     -------
@@ -78,7 +86,7 @@ def logs(
     LoadError
         If no source can be read, or with ``strict`` a line cannot.
     ValueError
-        If a setting is out of range, or the pattern or the table has no known names.
+        If a setting is out of range, the pattern or the table has no known names, or ``on`` without a store.
 
     Notes
     -----
@@ -95,6 +103,11 @@ def logs(
     requests the line is ``ambiguous`` and not joined.  The span is the innermost one; none if two are side by side.
     Statistics of templates use lines joined by id only.
 
+    Lines without an id can be joined by time only if all requests that were open are known: with a store they are not
+    joined (``none``).  All other numbers are those of the traces in memory.  ``.traces`` of a store are the spans that
+    lines name, with the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events``
+    needs them.
+
     Lines of plain text without a date continue the message above.  Lines that cannot be read are counted in
     ``.sources`` and ``.issues``.
 
@@ -108,41 +121,44 @@ def logs(
     >>> found.lines[["level", "template", "match"]].to_numpy().tolist()
     [['WARN', 'cart <n> is empty', 'trace_id'], ['WARN', 'cart <n> is empty', 'other_trace']]
     """
-    check_traces(traces, "logs")
+    check_traces(traces, "logs", stores=True)
     if not tolerance_ms >= 0:
         raise ValueError(f"expected tolerance_ms of 0 or more, such as 10, found {tolerance_ms!r}")
     if not 0 < min_score <= 1:
         raise ValueError(f"expected min_score above 0 and at most 1, such as 0.5, found {min_score!r}")
     if isinstance(source, Logs):
         raise TypeError("expected a log, found the result of tk.logs; pass the file or table that it was read from")
-    if baseline is not None and not isinstance(baseline, TraceSet | Logs):
+    if baseline is not None and not isinstance(baseline, TraceSet | Logs) and not is_store(baseline):
         found = type(baseline).__name__
         raise TypeError(f"expected the traces or the logs of the baseline as baseline=, found {found}")
     lines = (
         source if isinstance(source, LogLines) else read_lines(source, pattern=pattern, service=service, strict=strict)
     )
-    tolerance_ns = round(tolerance_ms * _MS)
-    if isinstance(baseline, TraceSet):
-        lines, others = sides_of(traces, baseline, lines, (period_of(traces), period_of(baseline)))
-        baseline = joined(baseline, others, tolerance_ns=tolerance_ns, min_score=min_score)
-    return joined(traces, lines, baseline, tolerance_ns=tolerance_ns, min_score=min_score)
+    check_on(on, traces, *([] if baseline is None or isinstance(baseline, Logs) else [baseline]))
+    join = partial(joined, tolerance_ns=round(tolerance_ms * _MS), min_score=min_score, on=on)
+    now = named_spans(traces, lines, on)
+    if baseline is None or isinstance(baseline, Logs):
+        return join(traces, now, lines, baseline)
+    before = named_spans(baseline, lines, on)
+    lines, others = sides_of(now, before, lines, (_period(traces, on), _period(baseline, on)))
+    return join(traces, now, lines, join(baseline, before, others))
 
 
 def joined(
+    source: TraceSet | Parts,
     traces: TraceSet,
     read: LogLines,
     before: Logs | None = None,
     *,
     tolerance_ns: int,
     min_score: float = 0.5,
-    by_time: bool = True,
-    is_comparable: bool | None = None,
+    on: On = None,
 ) -> Logs:
-    """Return log lines joined with traces, compared with the logs of a baseline.
+    """Return log lines joined with traces or a store of them, compared with the logs of a baseline.
 
-    ``by_time``: lines without an id are joined, too; that needs all traces.  ``is_comparable``: whether both sides were
-    sampled alike; None to find out from these traces.
+    ``traces``: those of ``named_spans``.
     """
+    by_time = isinstance(source, TraceSet)
     frame = read.frame
     resolution = read.sources["resolution_ns"].to_numpy(np.int64)[frame["source"].to_numpy()] if len(frame) else _NONE
     match = matched(traces, frame, resolution, tolerance_ns=tolerance_ns, min_score=min_score, by_time=by_time)
@@ -152,24 +168,40 @@ def joined(
     new = pd.DataFrame()
     if before is not None:
         table = _against(table, before.templates)
-        alike = comparability(before.traces, traces).is_comparable if is_comparable is None else is_comparable
-        if alike:
+        if comparability(before.source, source).is_comparable:
             new = new_templates(_side(traces, lines), _side(before.traces, before.lines))
+    own = JoinedLines(*_ids(traces, match), lines["service_name"].astype(object).to_numpy())
+    silent = over_parts(source, own.of(np.flatnonzero(match.trace >= 0)), added, on=on_side(source, on))
     return Logs(
+        source,
         traces,
         lines,
         _matches(match),
         table,
         new,
-        silent_errors(traces, lines["service_name"].array, match.trace, match.span),
+        silent_errors(silent.state, _logging(traces, lines, match.span)),
         _clocks(lines),
         read.sources,
         read.issues,
-        traces.weights.statement,
+        silent.weights.statement,
     )
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def _ids(traces: TraceSet, match: Matched) -> tuple[Array, Array, Array]:
+    """Return the ids of the trace and the span of each line, 0 for none."""
+    spans, starts = traces.columns.spans, traces.forest.starts[:-1]
+    halves = (np.append(each[starts], np.uint64(0))[match.trace] for each in (spans.trace_hi, spans.trace_lo))
+    return (*halves, np.append(spans.span_id, np.uint64(0))[match.span])  # type: ignore[return-value]  # three
+
+
+def _logging(traces: TraceSet, lines: pd.DataFrame, span: Array) -> set[str | None]:
+    """Return the services with any line."""
+    names = traces.codes("service_name")
+    of_spans = {names.labels[code] if code >= 0 else None for code in np.unique(names.codes[span[span >= 0]])}
+    return of_spans | set(lines["service_name"].dropna().astype(str).unique())
 
 
 def sides_of(
@@ -189,6 +221,18 @@ def period_of(traces: TraceSet) -> Period | None:
     spans = traces.columns.spans
     start = spans.start_ns[(spans.quality & Quality.NO_START) == 0]
     return (int(start.min()), max(int(start.max()), int(spans.end_ns.max()))) if len(start) else None
+
+
+def _period(traces: TraceSet | Parts, on: On) -> Period | None:
+    """Return the period of the spans of traces or of a store."""
+    return over_parts(traces, period_of, _wider, on=on_side(traces, on)).state
+
+
+def _wider(first: Period | None, second: Period | None) -> Period | None:
+    """Return the period of both."""
+    if first is None or second is None:
+        return first or second
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def _is_within(period: Period | None, time_ns: Array) -> Array:

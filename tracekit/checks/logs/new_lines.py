@@ -49,10 +49,7 @@ def new_log_lines(case: Case) -> list[Finding]:
     limits = interval(share.low, share.high, ratio, confidence=case.ci)
     words = f"{plural(len(table), 'new log template')} in failing requests: {', '.join(named)}{rest}."
     text = f"{words} The first is in {ratio(share.value)} of the failing requests with lines of its service ({limits})."
-    stored = case.stored_logs is not None
     source = found.source_code
-    lines = f"tk.logs(traces.trace(trace_id), {source}).lines" if stored else f"tk.logs(traces, {source}).of(trace_id)"
-    again = f"tk.logs(traces, {source}, baseline=before).new"
     is_large = share.low >= _LARGE and top["level"] in _SEVERE
     return [
         Finding(
@@ -63,8 +60,8 @@ def new_log_lines(case: Case) -> list[Finding]:
             table,
             _exemplars(found, template),
             ("log lines of both sides were collected in the same way",),
-            remedy=f"Read the lines of an exemplar trace: {lines}.",
-            code=f"tk.investigate(traces, before, logs={source}, steps=['changes']).findings" if stored else again,
+            remedy=f"Read the lines of an exemplar trace: tk.logs(traces, {source}).of(trace_id).",
+            code=f"tk.logs(traces, {source}, baseline=before).new",
             method=(
                 f"Absent from the baseline, and more frequent in failing requests than in others (false discovery rate "
                 f"{round_ratio(FDR)}); lines joined by id."

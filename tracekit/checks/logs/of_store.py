@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracekit.findings import Finding
 from tracekit.text import count, plural
@@ -12,27 +12,22 @@ if TYPE_CHECKING:
 
 
 def logs_of_store(case: Case) -> list[Finding]:
-    """Return which log lines were not joined with a store, and of which traces they are a sample; nothing if of all."""
+    """Return how many log lines were not joined with a store, which have no id; nothing without any."""
     found = case.stored_logs
-    if found is None:
+    if found is None or not found.without_id_count:
         return []
-    parts: list[str] = []
-    values: dict[str, Any] = {"line_count": found.line_count, "without_id_count": found.without_id_count}
-    if found.without_id_count:
-        parts.append(
-            f"{count(found.without_id_count)} of {plural(found.line_count, 'log line')} have no trace id: they are not"
-            " joined, as that needs all traces of the store at once."
+    text = (
+        f"{count(found.without_id_count)} of {plural(found.line_count, 'log line')} have no trace or span id: they are"
+        " not joined, as that needs all traces of the store at once."
+    )
+    return [
+        Finding(
+            "logs_of_store",
+            "notice",
+            text,
+            values={"line_count": found.line_count, "without_id_count": found.without_id_count},
+            remedy="Join them in memory: tk.logs(store.sample(spans=1_000_000).load(), source).",
+            status="not_assessable",
+            code="tk.logs(store.sample(spans=1_000_000).load(), source)",
         )
-    for side, what in ((found.current, "traces"), (found.baseline, "baseline traces")):
-        if side is not None and side.is_sample:
-            parts.append(
-                f"Lines are joined with a random sample of the {what} that they name:"
-                f" {count(len(side.traces))} of {count(side.trace_count)}."
-            )
-            values |= {f"{what.replace(' ', '_')}": len(side.traces), f"all_{what.replace(' ', '_')}": side.trace_count}
-    if not parts:
-        return []
-    remedy = "Join them in memory: tk.logs(store.sample(spans=1_000_000).load(), source)."
-    code = "tk.logs(store.sample(spans=1_000_000).load(), source)"
-    return [Finding("logs_of_store", "notice", " ".join(parts), values=values, remedy=remedy,
-                    status="not_assessable", code=code)]  # fmt: skip
+    ]

@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.logs.match import BY_ID
+from tracekit.analysis.logs.match import BY_ID, found_in
 from tracekit.analysis.logs.span_events import with_events
 from tracekit.findings import Shown
 from tracekit.loading.logs.read import FRAME
 from tracekit.readable_tables import as_html
 from tracekit.redaction.texts import redacted
 from tracekit.text import plural, ratio, short_names
+from tracekit.traces import TraceSet
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracekit.traces import TraceSet
+    from tracekit.columns import Array
+    from tracekit.parts import Parts
 
 _SHOWN = 10  # rows of a table in a notebook
 _LONGEST = 1_000  # characters of a message that is the name of an event
@@ -33,8 +35,10 @@ class Logs(Weighted, Shown):
 
     Parameters
     ----------
+    source
+        The traces, or a store of them.
     traces
-        The traces.
+        The traces; of a store, the spans that lines name, with the spans above them.
     lines
         One row per line, in the order of the sources: ``time`` (UTC), ``level``, ``service_name``, ``host``,
         ``message``, ``template``; ``match`` (how it was joined: ``span_id``, ``trace_id``, ``time``; or why not:
@@ -73,6 +77,7 @@ class Logs(Weighted, Shown):
     ['7 in pool']
     """
 
+    source: TraceSet | Parts
     traces: TraceSet
     lines: pd.DataFrame
     matches: pd.DataFrame
@@ -115,8 +120,8 @@ class Logs(Weighted, Shown):
         ValueError
             If there is no such trace.
         """
-        at = self.traces.find(trace_id)
-        mine = self.lines[(self.lines["trace_id"].cat.codes == at).to_numpy()]
+        whole = self._whole(trace_id)
+        mine = self.lines[(self.lines["trace_id"] == whole.trace_ids[0]).to_numpy()]
         return mine.sort_values("time", kind="stable")
 
     def critical_path(self, trace_id: str) -> pd.DataFrame:
@@ -139,15 +144,14 @@ class Logs(Weighted, Shown):
         ValueError
             If there is no such trace.
         """
-        at = self.traces.find(trace_id)
-        first = int(self.traces.forest.starts[at])
-        path = critical_path(self.traces.trace(trace_id))
+        whole = self._whole(trace_id)
+        path = critical_path(whole)
         mine = self.of(trace_id)
-        row = mine["span_row"].to_numpy() - first
+        row = _rows(whole, np.zeros(len(mine), np.int64), mine)
         on_path = (row >= 0) & path.on_path[np.maximum(row, 0)]
         mine, row = mine[on_path], row[on_path]
         spans = path.spans.iloc[row]
-        start = pd.Timestamp(int(self.traces.columns.spans.start_ns[self.traces.forest.root_row[at]]), tz="UTC")
+        start = pd.Timestamp(int(whole.columns.spans.start_ns[whole.forest.root_row[0]]), tz="UTC")
         return pd.DataFrame(
             {
                 "time": mine["time"].to_numpy(),
@@ -163,20 +167,23 @@ class Logs(Weighted, Shown):
         Returns
         -------
         TraceSet
-            The same traces; an event is named after the level and the message of its line, with PII and secrets masked.
-            Lines that were joined to a trace and to no span are events of its root span.
+            The same traces, of a store those with lines; an event is named after the level and the message of its line,
+            with PII and secrets masked.  Lines that were joined to a trace and to no span are events of its root span.
         """
         lines = self.lines[self.lines["trace_id"].notna()]
         lines = lines.sort_values("time", kind="stable")
-        trace = lines["trace_id"].cat.codes.to_numpy(np.int64)
-        span = lines["span_row"].to_numpy()
-        span = np.where(span >= 0, span, self.traces.forest.root_row[trace])
+        whole = self.source if isinstance(self.source, TraceSet) else self.source.traces(self.traces.trace_ids)
+        trace = pd.Index(whole.trace_ids).get_indexer(pd.Index(lines["trace_id"].astype(object)))
+        span = _rows(whole, trace, lines)
+        span = np.where(span >= 0, span, whole.forest.root_row[trace])
         level = lines["level"].astype(object).where(lines["level"].notna(), "log")
         texts = zip(level, redacted([text[:_LONGEST] for text in lines["message"]]), strict=True)
         time = lines["time"].dt.tz_convert(None).to_numpy("datetime64[ns]").astype(np.int64)
-        return with_events(
-            self.traces, span, np.where(lines["time"].isna(), 0, time), [": ".join(one) for one in texts]
-        )
+        return with_events(whole, span, np.where(lines["time"].isna(), 0, time), [": ".join(one) for one in texts])
+
+    def _whole(self, trace_id: str) -> TraceSet:
+        """Return one trace with all of its spans; ValueError without it."""
+        return self.source.trace(trace_id)
 
     def redacted(self, texts: Callable[[Sequence[str]], list[str]] = redacted) -> Logs:
         """Return the same with PII and secrets in messages, templates and names of sources masked, as in reports.
@@ -214,6 +221,16 @@ class Logs(Weighted, Shown):
     def _repr_html_(self) -> str:
         shown: list[Any] = [self.matches, _masked(self.templates.head(_SHOWN))]
         return f"{self.heading()}{''.join(as_html(table) for table in shown)}"
+
+
+def _rows(whole: TraceSet, trace: Array, lines: pd.DataFrame) -> Array:
+    """Return the row of the span of each line in traces with all of their spans, -1 for none."""
+    spans, rows = whole.columns.spans, np.flatnonzero(~whole.is_inferred)
+    ids = np.array([*(int(one, 16) for one in lines["span_id"].cat.categories), 0], np.uint64)
+    wanted = ids[lines["span_id"].cat.codes]
+    known = whole.forest.trace[rows].astype(np.uint64), spans.span_id[rows]
+    at = found_in(known, (trace.astype(np.uint64), wanted))
+    return np.where((at >= 0) & (wanted != 0), np.append(rows, -1)[at], -1)
 
 
 def _masked(table: pd.DataFrame, texts: Callable[[Sequence[str]], list[str]] = redacted) -> pd.DataFrame:

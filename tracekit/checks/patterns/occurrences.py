@@ -54,8 +54,6 @@ class Pattern(NamedTuple):
         What the costs are called.
     needs
         What ``detect`` and ``complete`` ask of all traces, see ``Merged``: of a store it takes earlier passes.
-    whole
-        Why ``detect`` needs all traces at once, so that the pattern is not looked for in a store; empty if it does not.
     """
 
     check: str
@@ -68,7 +66,6 @@ class Pattern(NamedTuple):
     is_heavy: Callable[[pd.DataFrame], pd.Series] = lambda table: table["cost_ratio"] >= HEAVY
     cost: str = "cost"
     needs: tuple[Callable[[Case], Any], ...] = ()
-    whole: str = ""
 
     def findings(self, case: Case) -> list[Finding]:
         """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""

@@ -66,7 +66,7 @@ def privacy(case: Case) -> list[Finding]:
         return [not_assessable(CHECK, "PII or secrets", "spans")]
     found = [case.result(FOUND)]
     if case.logs is not None:
-        found.append(found_in_lines(case.logs.lines, case.logs.traces))
+        found.append(found_in_lines(case.logs.lines, case.logs.traces, found[0]))
     rows = [row for one in found for row in _rows(one, case.confidence)]
     evidence = pd.DataFrame(rows, columns=[*_COLUMNS, _PLACE])
     by = ["status", "span_count", "key", "kind"]

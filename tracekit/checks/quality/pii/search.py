@@ -146,8 +146,8 @@ FOUND: Final[Merged[Found]] = Merged(_search, Found.plus, limit=Found.limited)
 _Three = tuple[DistinctCounts, Aggregate, dict[Place, tuple[str, tuple[str, ...]]]]
 
 
-def found_in_lines(lines: pd.DataFrame, traces: TraceSet) -> Found:
-    """Return what was found in log messages; a use is a line."""
+def found_in_lines(lines: pd.DataFrame, traces: TraceSet, others: Found) -> Found:
+    """Return what was found in log messages; a use is a line.  ``others``: what was found in the traces."""
     codes, messages = pd.factorize(lines["message"].to_numpy(object))
     own = lines["trace_id"].cat.codes.to_numpy(np.int64)
     use = np.bincount(codes, minlength=len(messages))
@@ -156,7 +156,7 @@ def found_in_lines(lines: pd.DataFrame, traces: TraceSet) -> Found:
     texts = Texts("log", [LOGGED], zero, blob([str(text) for text in messages]), use, number)
     joined = own >= 0
     found = _found(traces, texts, hits(texts.text), (codes[joined], own[joined]))
-    return Found(*found, trace_sums(traces, np.arange(len(traces))), traces.weights.totals)
+    return Found(*found, others.whole, others.totals)
 
 
 # -------------------------------------------------------------------- where texts are
