@@ -10,6 +10,7 @@
 #include "attributes.h"
 #include "depth.h"
 #include "docker.h"
+#include "finish.h"
 #include "items.h"
 #include "jaeger.h"
 #include "otlp.h"
@@ -47,7 +48,7 @@ class Owned {
 // The bytes of an object, for as long as this lives.
 class View {
  public:
-  explicit View(PyObject* object) { ok = PyObject_GetBuffer(object, &view_, PyBUF_SIMPLE) == 0; }
+  explicit View(PyObject* object, int flags = PyBUF_SIMPLE) { ok = PyObject_GetBuffer(object, &view_, flags) == 0; }
   View(const View&) = delete;
   View& operator=(const View&) = delete;
   ~View() {
@@ -560,6 +561,103 @@ PyObject* newlines(PyObject*, PyObject* args) {
   return PyLong_FromLongLong(count);
 }
 
+// Columns that Python gives to a function, of which the last ones are written.
+template <std::size_t N> class Given {
+ public:
+  // ``written`` is how many of them are.
+  Given(PyObject* args, std::size_t written) {
+    ok = static_cast<std::size_t>(PyTuple_Size(args)) == N;
+    if (!ok) PyErr_SetString(PyExc_TypeError, "expected other arguments");
+    for (std::size_t i = 0; ok && i < N; i++) {
+      PyObject* const one = PyTuple_GetItem(args, static_cast<Py_ssize_t>(i));
+      views_[i] = std::make_unique<View>(one, i + written < N ? PyBUF_SIMPLE : PyBUF_WRITABLE);
+      ok = views_[i]->ok;
+    }
+  }
+
+  bool ok;
+
+  template <class T> Column<T> column(std::size_t i) const { return {views_[i]->data(), views_[i]->size()}; }
+  template <class T> Made<T> made(std::size_t i) const {
+    return {const_cast<Byte*>(views_[i]->data()), views_[i]->size()};  // asked for to be written
+  }
+
+ private:
+  std::unique_ptr<View> views_[N];
+};
+
+// Works without the interpreter; returns None, or an error where the columns do not fit each other.
+template <class Work> PyObject* worked(bool fits, Work work) {
+  Failure failure = Failure::NONE;
+  if (fits) {
+    Py_BEGIN_ALLOW_THREADS
+    failure = guarded([&] { fits = work(); });
+    Py_END_ALLOW_THREADS
+  }
+  if (failure != Failure::NONE) return raised(failure);
+  if (!fits) {
+    PyErr_SetString(PyExc_ValueError, "expected columns that fit each other, found others");
+    return nullptr;
+  }
+  Py_INCREF(Py_None);
+  return Py_None;
+}
+
+constexpr std::size_t MOST_ROWS = 0x7FFFFFFF;
+
+PyObject* order(PyObject*, PyObject* args) {
+  const Given<6> given(args, 1);
+  if (!given.ok) return nullptr;
+  const Keys keys{given.column<std::uint64_t>(0), given.column<std::uint64_t>(1), given.column<std::int64_t>(2),
+                  given.column<std::int32_t>(3), given.column<std::int64_t>(4)};
+  const auto made = given.made<std::int64_t>(5);
+  const std::size_t count = keys.size(), sources = keys.source.size();
+  const bool fits = count <= MOST_ROWS && keys.trace_lo.size() == count && keys.start_ns.size() == count &&
+                    (!sources || sources == count) && keys.record_number.size() == sources && made.size() == count;
+  return worked(fits, [&] {
+    ByTrace(keys).run(made);
+    return true;
+  });
+}
+
+PyObject* copy_lists(PyObject*, PyObject* args) {
+  const Given<5> given(args, 2);
+  if (!given.ok) return nullptr;
+  const auto codes = given.made<std::int32_t>(4);
+  return worked(true, [&] {
+    return tracekit::copy_lists(given.column<std::int64_t>(0), given.column<std::int32_t>(1),
+                                given.column<std::int64_t>(2), given.made<std::int64_t>(3), codes);
+  });
+}
+
+PyObject* has_twice(PyObject*, PyObject* args) {
+  const Given<3> given(args, 0);
+  if (!given.ok) return nullptr;
+  const auto hi = given.column<std::uint64_t>(0), lo = given.column<std::uint64_t>(1), ids = given.column<std::uint64_t>(2);
+  bool is_twice = false;
+  const Owned done(worked(ids.size() <= MOST_ROWS && hi.size() == ids.size() && lo.size() == ids.size(), [&] {
+    is_twice = tracekit::has_twice(hi, lo, ids);
+    return true;
+  }));
+  return done.get() ? PyBool_FromLong(is_twice) : nullptr;
+}
+
+PyObject* look_up(PyObject*, PyObject* args) {
+  const Given<5> given(args, 2);
+  if (!given.ok) return nullptr;
+  const auto ids = given.column<std::uint64_t>(0), wanted = given.column<std::uint64_t>(1);
+  const auto trace = given.column<std::int32_t>(2);
+  const auto found = given.made<std::int64_t>(3);
+  const auto several = given.made<bool>(4);
+  const std::size_t count = ids.size();
+  const bool fits = count <= MOST_ROWS && wanted.size() == count && trace.size() == count && found.size() == count &&
+                    several.size() == count;
+  return worked(fits, [&] {
+    tracekit::look_up(ids, wanted, trace, found, several);
+    return true;
+  });
+}
+
 // A function whose own C++ exceptions become Python's.
 template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* self, PyObject* args) {
   PyObject* made = nullptr;
@@ -611,6 +709,14 @@ PyMethodDef METHODS[] = {
     {"learn", safe<learn>, METH_VARARGS,
      "learn(table, data, places, shapes=b'')\n--\n\nReturn the codes of attributes, and the values of those that are new."},
     {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},
+    {"order", safe<order>, METH_VARARGS,
+     "order(trace_hi, trace_lo, start_ns, source, record_number, made)\n--\n\nWrite the rows by trace, start and record."},
+    {"copy_lists", safe<copy_lists>, METH_VARARGS,
+     "copy_lists(offsets, codes, rows, new_offsets, new_codes)\n--\n\nWrite the lists of codes of some rows."},
+    {"has_twice", safe<has_twice>, METH_VARARGS,
+     "has_twice(trace_hi, trace_lo, span_id)\n--\n\nReturn whether a trace, a run of rows, has an id twice."},
+    {"look_up", safe<look_up>, METH_VARARGS,
+     "look_up(ids, wanted, trace, found, several)\n--\n\nWrite the first row of its trace with each wanted id."},
     {"hashes", safe<hashes>, METH_VARARGS,
      "hashes(offsets, text)\n--\n\nReturn a 64-bit number for each text of an Arrow array, equal for equal texts."},
     {nullptr, nullptr, 0, nullptr}};
