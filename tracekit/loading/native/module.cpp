@@ -514,7 +514,12 @@ PyObject* learn(PyObject*, PyObject* args) {
     return nullptr;
   }
   for (const Place& place : wanted) keys.push_back(place.hash);
-  const Learned found = known->learn(asked, keys, shapes);
+  Learned found;
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { found = known->learn(asked, keys, shapes); });
+  Py_END_ALLOW_THREADS
+  if (failure != Failure::NONE) return raised(failure);
   Owned made(PyDict_New());
   PyObject* const to = made.get();
   if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) || !put(to, "is_go", found.is_go) ||
