@@ -101,11 +101,34 @@ def test_parents_and_ids_that_come_twice_are_found_as_by_pandas(found):
         ("copy_lists", ([0, 1], [4], [0, 0], [0, 0, 0], [])),
         ("has_twice", ([1], [1], [])),
         ("look_up", ([1], [1], [], [0], [0])),
+        ("are_distinct", ([1],) * 9),
+        ("are_distinct", ([], [], [], [], [], [], [], [], [])),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(name, columns):
     with pytest.raises(ValueError, match="expected columns that fit each other, found others"):
         getattr(native.extension, name)(*(np.array(one, np.int64) for one in columns))
+
+
+ROW = {"key": 1, "namespace": -1, "type": 1, "origin": 0, "integer": 5, "double": -0.0, "is_indexed": False}
+KINDS = (np.int32, np.int32, np.int8, np.int8, np.int64, np.float64, np.bool_)
+
+
+def are_distinct(*rows, ends=(0, 2, 4), text=b"abab"):
+    columns = (np.array([row[name] for row in rows], kind) for name, kind in zip(ROW, KINDS, strict=True))
+    return native.extension.are_distinct(*columns, np.array(ends, np.int64), text)
+
+
+@compiled_only
+def test_rows_of_attributes_are_distinct_if_they_differ_in_any_column():
+    assert not are_distinct(ROW, ROW)
+    for name, other in zip(ROW, (2, 0, 3, 1, 6, 0.0, True), strict=True):
+        assert are_distinct(ROW, ROW | {name: other}), name
+    assert are_distinct(ROW, ROW, text=b"abac")
+    assert are_distinct(ROW, ROW, ends=(0, 1, 4))
+    for ends in ((0, 2, 5), (0, 3, 2), (-1, 2, 4), (0, 2)):
+        with pytest.raises(ValueError, match="expected columns that fit each other, found others"):
+            are_distinct(ROW, ROW, ends=ends)
 
 
 @compiled_only

@@ -82,13 +82,13 @@ class ByTrace {
     }
     rows_.resize(keys_.size());
     for (std::size_t row = 0; row < rows_.size(); row++) rows_[traces_[trace_[row]].count++] = static_cast<std::uint32_t>(row);
-    auto from = rows_.begin();
+    std::size_t from = 0;
     for (const std::uint32_t trace : sorted) {
-      const auto to = rows_.begin() + static_cast<std::ptrdiff_t>(traces_[trace].count);
+      const std::size_t to = traces_[trace].count;
       by_start(from, to);
+      for (std::size_t at = from; at < to; at++) order.set(at, started_[at - from].row);
       from = to;
     }
-    for (std::size_t at = 0; at < rows_.size(); at++) order.set(at, rows_[at]);
   }
 
  private:
@@ -137,19 +137,31 @@ class ByTrace {
     return slots[at];
   }
 
-  template <class Place> void by_start(Place from, Place to) const {
-    const auto is_before = [&](std::uint32_t a, std::uint32_t b) {
-      const std::int64_t x = keys_.start_ns[a], y = keys_.start_ns[b];
-      if (x != y || !keys_.source.size()) return x < y;
-      const std::int32_t s = keys_.source[a], t = keys_.source[b];
-      return s != t ? s < t : keys_.record_number[a] < keys_.record_number[b];
+  // Sorts the spans of a trace, whose rows are ascending.
+  void by_start(std::size_t from, std::size_t to) {
+    started_.clear();
+    for (std::size_t at = from; at < to; at++) started_.push_back({keys_.start_ns[rows_[at]], rows_[at]});
+    const auto is_before = [this](const Started& a, const Started& b) {
+      if (a.start_ns != b.start_ns) return a.start_ns < b.start_ns;
+      if (!keys_.source.size()) return a.row < b.row;
+      const std::int32_t s = keys_.source[a.row], t = keys_.source[b.row];
+      if (s != t) return s < t;
+      const std::int64_t x = keys_.record_number[a.row], y = keys_.record_number[b.row];
+      return x != y ? x < y : a.row < b.row;
     };
-    if (!std::is_sorted(from, to, is_before)) std::stable_sort(from, to, is_before);
+    if (!std::is_sorted(started_.begin(), started_.end(), is_before))
+      std::sort(started_.begin(), started_.end(), is_before);
   }
+
+  struct Started {
+    std::int64_t start_ns;
+    std::uint32_t row;
+  };
 
   const Keys& keys_;
   std::vector<Trace> traces_;
-  std::vector<std::uint32_t> trace_, rows_;  // the trace of each row; the rows in their new order
+  std::vector<std::uint32_t> trace_, rows_;  // the trace of each row; the rows trace by trace
+  std::vector<Started> started_;             // of one trace
 };
 
 // Copies the codes of some rows, row after row; false for rows or places outside of the tables.
@@ -219,6 +231,54 @@ class Ids {
   std::vector<Slot> slots_;
   std::size_t mask_ = 0;
 };
+
+// Rows of the table of attributes.
+struct AttributeColumns {
+  Column<std::int32_t> key, name_space;
+  Column<std::int8_t> type, origin;
+  Column<std::int64_t> integer, bits;  // bits: of the double
+  Column<std::uint8_t> is_indexed;
+  Column<std::int64_t> offsets;        // into the text
+  Column<Byte> text;
+
+  std::size_t size() const { return key.size(); }
+
+  bool fit() const {
+    const std::size_t n = size();
+    if (name_space.size() != n || type.size() != n || origin.size() != n || integer.size() != n || bits.size() != n ||
+        is_indexed.size() != n || offsets.size() < n + 1)
+      return false;
+    for (std::size_t i = 0; i < n; i++)
+      if (offsets[i] < 0 || offsets[i + 1] < offsets[i]) return false;
+    return offsets[n] <= static_cast<std::int64_t>(text.size());
+  }
+
+  std::uint64_t hash(std::size_t row) const {
+    const auto from = static_cast<std::size_t>(offsets[row]), to = static_cast<std::size_t>(offsets[row + 1]);
+    const std::uint64_t small = static_cast<std::uint64_t>(static_cast<std::uint32_t>(key[row])) << 32 |
+                                static_cast<std::uint32_t>(name_space[row]);
+    const std::uint64_t smaller = static_cast<std::uint64_t>(static_cast<std::uint8_t>(type[row])) << 16 |
+                                  static_cast<std::uint64_t>(static_cast<std::uint8_t>(origin[row])) << 8 |
+                                  is_indexed[row];
+    const std::uint64_t value = mixed(static_cast<std::uint64_t>(integer[row]) ^ 0xA0761D6478BD642Fu,
+                                      static_cast<std::uint64_t>(bits[row]) ^ 0xE7037ED1A0B428DBu);
+    return mixed(hashed(text.at(from), to - from) ^ value, mixed(small ^ 0xA0761D6478BD642Fu, smaller ^ hash_seed));
+  }
+};
+
+// Whether no two rows have the same hash: then no two are equal.
+inline bool are_distinct(const AttributeColumns& columns) {
+  const std::size_t count = columns.size(), mask = slots_for(count) - 1;
+  std::vector<std::uint64_t> slots(mask + 1);
+  for (std::size_t row = 0; row < count; row++) {
+    const std::uint64_t hash = columns.hash(row) | 1;  // 0 is an empty slot
+    std::size_t at = hash >> 1 & mask;
+    for (; slots[at]; at = (at + 1) & mask)
+      if (slots[at] == hash) return false;
+    slots[at] = hash;
+  }
+  return true;
+}
 
 // Whether any trace has an id of a span twice.
 inline bool has_twice(const Column<std::uint64_t>& hi, const Column<std::uint64_t>& lo, const Column<std::uint64_t>& ids) {

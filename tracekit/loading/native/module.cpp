@@ -3,6 +3,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <random>
@@ -77,16 +78,40 @@ template <class T> bool put(PyObject* dict, const char* name, const std::vector<
   return put(dict, name, bytes(values.data(), values.size() * sizeof(T)));
 }
 
-// One field of all rows as the bytes of a column.
-template <class Row, class T> bool put(PyObject* dict, const char* name, const std::vector<Row>& rows, T Row::* field) {
-  PyObject* const made = bytes(nullptr, rows.size() * sizeof(T));
-  if (!made) return false;
-  char* to = PyBytes_AsString(made);
-  for (const Row& row : rows) {
-    std::memcpy(to, &(row.*field), sizeof(T));
-    to += sizeof(T);
+// A field of rows that becomes a column.
+template <class Row, class T> struct Field {
+  const char* name;
+  T Row::* field;
+};
+
+template <class Row, class T> Field<Row, T> field(const char* name, T Row::* of) { return {name, of}; }
+
+template <class Row, class T> void copy(const Row* from, const Row* to, T Row::* field, char*& out) {
+  for (; from < to; from++, out += sizeof(T)) std::memcpy(out, &(from->*field), sizeof(T));
+}
+
+// Fields of all rows as the bytes of columns, some rows at a time: they are wide, and many.
+template <class Row, class... T>
+bool put(PyObject* dict, const std::vector<Row>& rows, const Field<Row, T>&... of) {
+  constexpr std::size_t AT_ONCE = 64;
+  char* out[sizeof...(T)] = {};
+  std::size_t made = 0;
+  const auto make = [&](const char* name, std::size_t size) {
+    PyObject* const column = bytes(nullptr, rows.size() * size);
+    if (column) out[made++] = PyBytes_AsString(column);
+    return put(dict, name, column);
+  };
+  if (!(make(of.name, sizeof(T)) && ...)) return false;
+  for (std::size_t row = 0; row < rows.size(); row += AT_ONCE) {
+    const Row *const from = rows.data() + row, *const to = from + std::min(AT_ONCE, rows.size() - row);
+    std::size_t i = 0;
+    (copy(from, to, of.field, out[i++]), ...);
   }
-  return put(dict, name, made);
+  return true;
+}
+
+template <class Row, class T> bool put(PyObject* dict, const char* name, const std::vector<Row>& rows, T Row::* of) {
+  return put(dict, rows, field(name, of));
 }
 
 PyObject* list(const std::vector<Text>& texts) {
@@ -115,17 +140,15 @@ PyObject* counted(const Dialects& dialects) {
 }
 
 bool put_spans(PyObject* to, const Rows& scan) {
-  const auto& rows = scan.spans;
-  return put(to, "trace_hi", rows, &Span::trace_hi) && put(to, "trace_lo", rows, &Span::trace_lo) &&
-         put(to, "span_id", rows, &Span::span_id) && put(to, "parent_id", rows, &Span::parent_id) &&
-         put(to, "start_ns", rows, &Span::start_ns) && put(to, "end_ns", rows, &Span::end_ns) &&
-         put(to, "name", rows, &Span::name) && put(to, "trace_state", rows, &Span::trace_state) &&
-         put(to, "status_message", rows, &Span::status_message) && put(to, "flags", rows, &Span::flags) &&
-         put(to, "dropped_attributes", rows, &Span::dropped_attributes) &&
-         put(to, "dropped_events", rows, &Span::dropped_events) &&
-         put(to, "dropped_links", rows, &Span::dropped_links) && put(to, "kind", rows, &Span::kind) &&
-         put(to, "status_code", rows, &Span::status_code) && put(to, "rounded", rows, &Span::rounded) &&
-         put(to, "attribute_count", rows, &Span::attributes) && put(to, "attributes", scan.span_attributes);
+  return put(to, scan.spans, field("trace_hi", &Span::trace_hi), field("trace_lo", &Span::trace_lo),
+             field("span_id", &Span::span_id), field("parent_id", &Span::parent_id), field("start_ns", &Span::start_ns),
+             field("end_ns", &Span::end_ns), field("name", &Span::name), field("trace_state", &Span::trace_state),
+             field("status_message", &Span::status_message), field("flags", &Span::flags),
+             field("dropped_attributes", &Span::dropped_attributes), field("dropped_events", &Span::dropped_events),
+             field("dropped_links", &Span::dropped_links), field("kind", &Span::kind),
+             field("status_code", &Span::status_code), field("rounded", &Span::rounded),
+             field("attribute_count", &Span::attributes)) &&
+         put(to, "attributes", scan.span_attributes);
 }
 
 bool put_events(PyObject* to, const Rows& scan) {
@@ -530,29 +553,6 @@ PyObject* learn(PyObject*, PyObject* args) {
   return made.release();
 }
 
-// A hash of each text of an Arrow array.
-PyObject* hashes(PyObject*, PyObject* args) {
-  PyObject *starts, *letters;
-  if (!PyArg_ParseTuple(args, "OO", &starts, &letters)) return nullptr;
-  const View offsets(starts);
-  if (!offsets.ok) return nullptr;
-  const View text(letters);
-  if (!text.ok) return nullptr;
-  const std::size_t count = offsets.size() / sizeof(std::int64_t);
-  std::vector<std::int64_t> ends(count);
-  if (count) std::memcpy(ends.data(), offsets.data(), count * sizeof(std::int64_t));
-  std::vector<std::uint64_t> found;
-  found.reserve(count);
-  for (std::size_t i = 0; i + 1 < count; i++) {
-    if (ends[i] < 0 || ends[i + 1] < ends[i] || static_cast<std::size_t>(ends[i + 1]) > text.size()) {
-      PyErr_SetString(PyExc_ValueError, "expected ascending offsets inside the text, found others");
-      return nullptr;
-    }
-    found.push_back(hashed(text.data() + ends[i], static_cast<std::size_t>(ends[i + 1] - ends[i])));
-  }
-  return bytes(found.data(), found.size() * sizeof(std::uint64_t));
-}
-
 PyObject* newlines(PyObject*, PyObject* args) {
   PyObject* input;
   if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
@@ -647,6 +647,22 @@ PyObject* has_twice(PyObject*, PyObject* args) {
   return done.get() ? PyBool_FromLong(is_twice) : nullptr;
 }
 
+PyObject* are_distinct(PyObject*, PyObject* args) {
+  const Given<9> given(args, 0);
+  if (!given.ok) return nullptr;
+  const AttributeColumns columns{given.column<std::int32_t>(0), given.column<std::int32_t>(1),
+                                 given.column<std::int8_t>(2),  given.column<std::int8_t>(3),
+                                 given.column<std::int64_t>(4), given.column<std::int64_t>(5),
+                                 given.column<std::uint8_t>(6), given.column<std::int64_t>(7),
+                                 given.column<Byte>(8)};
+  bool are = false;
+  const Owned done(worked(columns.fit(), [&] {
+    are = tracekit::are_distinct(columns);
+    return true;
+  }));
+  return done.get() ? PyBool_FromLong(are) : nullptr;
+}
+
 PyObject* look_up(PyObject*, PyObject* args) {
   const Given<5> given(args, 2);
   if (!given.ok) return nullptr;
@@ -722,8 +738,9 @@ PyMethodDef METHODS[] = {
      "has_twice(trace_hi, trace_lo, span_id)\n--\n\nReturn whether a trace, a run of rows, has an id twice."},
     {"look_up", safe<look_up>, METH_VARARGS,
      "look_up(ids, wanted, trace, found, several)\n--\n\nWrite the first row of its trace with each wanted id."},
-    {"hashes", safe<hashes>, METH_VARARGS,
-     "hashes(offsets, text)\n--\n\nReturn a 64-bit number for each text of an Arrow array, equal for equal texts."},
+    {"are_distinct", safe<are_distinct>, METH_VARARGS,
+     "are_distinct(key, namespace, type, origin, integer, double, is_indexed, offsets, text)\n--\n\n"
+     "Return whether no two rows of the table of attributes are equal, as far as hashes tell."},
     {nullptr, nullptr, 0, nullptr}};
 
 #if defined(__VERSION__) && defined(__clang__)
