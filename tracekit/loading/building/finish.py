@@ -12,13 +12,13 @@ from tracekit.columns import Ragged, arranged, in_turn
 from tracekit.loading import native
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tracekit.columns import Array, Columns, SpanColumns
     from tracekit.parents import LookUp
 
 _WORTH = 100_000  # spans: a thread for fewer takes longer than it saves
-_EMPTY = b""
+_IDS = (np.uint64, np.uint64)
 
 
 def order(spans: SpanColumns) -> Array:
@@ -29,9 +29,14 @@ def order(spans: SpanColumns) -> Array:
     if extension is None:
         return np.lexsort([*reversed(places), spans.start_ns, spans.trace_lo, spans.trace_hi])
     made = np.empty(len(spans), np.int64)
-    keys = map(np.ascontiguousarray, (spans.trace_hi, spans.trace_lo, spans.start_ns, *places))
-    extension.order(*keys, *[_EMPTY] * (2 - len(places)), made)
+    keys = _plain((*_IDS, np.int64), (spans.trace_hi, spans.trace_lo, spans.start_ns))
+    extension.order(*keys, *(_plain((np.int32, np.int64), places) if places else (b"", b"")), made)
     return made
+
+
+def _plain(kinds: Sequence[Any], columns: Sequence[Array]) -> list[Array]:
+    """Return columns of these types as the extension reads them."""
+    return [np.ascontiguousarray(column, kind) for column, kind in zip(columns, kinds, strict=True)]
 
 
 def in_order(columns: list[Columns], rows: Array, threads: int) -> Columns:
@@ -50,8 +55,8 @@ def _in_threads(threads: int, tasks: list[Callable[[], Any]]) -> list[Any]:
 
 def _lists(table: Ragged, rows: Array) -> Ragged:
     """Return all rows of a table in another order, as ``Ragged.take``."""
-    made = Ragged(np.empty(len(rows) + 1, np.int64), np.empty(len(table.codes), table.codes.dtype))
-    given = map(np.ascontiguousarray, (table.offsets, table.codes, rows))
+    made = Ragged(np.empty(len(rows) + 1, np.int64), np.empty(len(table.codes), np.int32))
+    given = _plain((np.int64, np.int32, np.int64), (table.offsets, table.codes, rows))
     native.compiled().copy_lists(*given, made.offsets, made.codes)
     return made
 
@@ -59,8 +64,8 @@ def _lists(table: Ragged, rows: Array) -> Ragged:
 def may_have_copies(spans: SpanColumns) -> bool:
     """Return whether any trace of these sorted spans has an id twice."""
     extension = native.compiled()
-    ids = map(np.ascontiguousarray, (spans.trace_hi, spans.trace_lo, spans.span_id))
-    return extension is None or bool(extension.has_twice(*ids))
+    ids = (spans.trace_hi, spans.trace_lo, spans.span_id)
+    return extension is None or bool(extension.has_twice(*_plain((*_IDS, np.uint64), ids)))
 
 
 def look_up() -> LookUp | None:
@@ -72,5 +77,5 @@ def look_up() -> LookUp | None:
 def _look_up(extension: Any, ids: Array, wanted: Array, trace: Array) -> tuple[Array, Array]:
     """Return the first row of the trace of every row with the wanted id, and whether there are several."""
     found, several = np.empty(len(ids), np.int64), np.empty(len(ids), np.bool_)
-    extension.look_up(*map(np.ascontiguousarray, (ids, wanted, trace)), found, several)
+    extension.look_up(*_plain((*_IDS, np.int32), (ids, wanted, trace)), found, several)
     return found, several

@@ -179,7 +179,7 @@ class Attributes:
 
         self._seal()
         columns = list(zip(*self._sealed, strict=True)) or [()] * len(_Block._fields)
-        self._sealed, self._codes = [], {}
+        self._sealed, self._sealed_count, self._codes = [], 0, {}
         key, kind, texts, integer, double, origin, namespace, indexed = columns
         kv = KeyValues(
             keys=self.keys.list(),
@@ -193,7 +193,6 @@ class Attributes:
             namespaces=self._namespaces.list(),
             is_indexed=_joined(indexed, np.bool_),
         )
-        self._sealed_count = len(kv)
         return (kv, None) if _are_distinct(kv) else fold(kv)
 
 
