@@ -9,6 +9,7 @@ convention and sorted by (trace id, start, order of arrival).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from tracekit.schema import Array as Array  # noqa: PLC0414, TC001 - re-exported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     import pyarrow as pa
 
@@ -337,35 +340,41 @@ class Columns:
         )
 
 
-def arranged(columns: list[Columns], rows: Array) -> Columns:
+def in_turn(tasks: list[Callable[[], Any]]) -> list[Any]:
+    """Return what some functions return; the list is emptied, so that what each needs is released when it is done."""
+    tasks.reverse()
+    return [tasks.pop()() for _ in range(len(tasks))]
+
+
+def arranged(
+    columns: list[Columns],
+    rows: Array,
+    lists: Callable[[Ragged, Array], Ragged] = Ragged.take,
+    run: Callable[[list[Callable[[], Any]]], list[Any]] = in_turn,
+) -> Columns:
     """Return columns with the spans in another order, their events and links likewise.
 
     The list has one set of columns and is emptied, so that every column is released as soon as its rows are taken.
+    ``lists`` takes the rows of attributes, ``run`` does all that for spans.
     """
     given = columns.pop()
     parts: dict[str, Any] = {column.name: getattr(given, column.name) for column in fields(given)}
     del given
     new_row = np.empty(len(rows), np.int64)
     new_row[rows] = np.arange(len(rows))
-    parts["attributes"] = parts["attributes"].take(rows)
-    parts["spans"] = _taken(parts, "spans", rows)
+    tasks: list[Callable[[], Any]] = [partial(lists, parts.pop("attributes"), rows)]
+    spans = parts.pop("spans")
+    tasks += [partial(np.take, getattr(spans, column.name), rows) for column in fields(spans)]
+    del spans
+    parts["attributes"], *taken = run(tasks)
     for name in ("events", "links"):
         own = parts[name]
         owners = new_row[own.span_row]
         order = np.argsort(owners, kind="stable")
         parts[name] = replace(take(own, order), span_row=owners[order])
         attributes = f"{name[:-1]}_attributes"
-        parts[attributes] = parts[attributes].take(order)
-    return Columns(**parts)
-
-
-def _taken(parts: dict[str, Any], name: str, rows: Array) -> Any:
-    """Return the rows of a table that is taken out of some parts, column by column."""
-    table = parts.pop(name)
-    sort, names = type(table), [column.name for column in fields(table)]
-    columns = [getattr(table, column) for column in reversed(names)]
-    del table
-    return sort(*(columns.pop()[rows] for _ in names))
+        parts[attributes] = lists(parts[attributes], order)
+    return Columns(spans=SpanColumns(*taken), **parts)
 
 
 def trace_starts(spans: SpanColumns) -> Array:

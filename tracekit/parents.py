@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,19 @@ import pandas as pd
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.columns import Array, SpanColumns
+
+    LookUp: TypeAlias = Callable[[Array, Array, Array], tuple[Array, Array]]
 
 GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: multiples of it are spread over all 64 bits."""
 
 
-def parents(spans: SpanColumns, trace: Array, low: int, high: int) -> tuple[Array, Array]:
+def parents(
+    spans: SpanColumns, trace: Array, low: int, high: int, look_up: LookUp | None = None
+) -> tuple[Array, Array]:
     """Return the parent and its state of every row of a block of whole traces.
 
     Parameters
@@ -27,6 +33,9 @@ def parents(spans: SpanColumns, trace: Array, low: int, high: int) -> tuple[Arra
         Number of the trace of each row.
     low, high
         First row of the block, and the row after the last.
+    look_up
+        Something faster than pandas: from ids, wanted ids and the number of the trace of each row to the first row of
+        the trace with the wanted id (-1 without one), and whether there are several.
 
     Returns
     -------
@@ -42,6 +51,8 @@ def parents(spans: SpanColumns, trace: Array, low: int, high: int) -> tuple[Arra
     own = np.zeros(high - low, bool)
     if shared.any():
         parent, twin, own = _parents_with_shared(spans, rows, local_trace, salt, shared)
+    elif look_up is not None:
+        parent, twin = look_up(ids, wanted, trace[rows])
     else:
         parent, twin = _look_up(ids, wanted, local_trace, salt)
     has_parent = (wanted != 0) | own

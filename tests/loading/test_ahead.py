@@ -58,21 +58,42 @@ def test_any_number_of_threads_gives_the_same_bit_for_bit(threads):
 
 @pytest.mark.usefixtures("small_chunks")
 def test_the_threads_work_and_end(monkeypatch):
-    seen = set()
-    real = native.extension.scan
+    seen = {"scan": set(), "learn": set()}
 
     class Watched:
         def __getattr__(self, name):
             return getattr(native.extension, name)
 
         def scan(self, *args):
-            seen.add(threading.current_thread().name.partition("_")[0])
-            return real(*args)
+            seen["scan"].add(threading.current_thread().name.partition("_")[0])
+            return native.extension.scan(*args)
+
+        def learn(self, *args):
+            seen["learn"].add(threading.current_thread().name.partition("_")[0])
+            return native.extension.learn(*args)
 
     monkeypatch.setattr(native, "compiled", Watched)
     assert len(read(lines(*map(regular, range(200))), workers=2).spans) == 200
-    assert "tracekit-scan" in seen
+    assert all("tracekit-scan" in threads for threads in seen.values())
     assert not [one for one in threading.enumerate() if one.name.startswith("tracekit-scan")]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_what_was_learned_of_a_chunk_that_another_scanner_takes_is_kept(monkeypatch):
+    def taken(_, whole):
+        return b'"n: 7"' in bytes(whole.data)
+
+    monkeypatch.setattr("tracekit.loading.zipkin.compiled.Scanner.begins", lambda *_: True)
+    monkeypatch.setattr("tracekit.loading.zipkin.compiled.Scanner.scan_whole", taken)
+    made = [
+        span(**ids(n), name=f"n: {n // 20}", attributes=[text("a", str(n)), text("b", f"v{n % 50}")])
+        for n in range(400)
+    ]
+    data = lines(*map(request, made))
+    one, two = (read(data, workers=threads) for threads in (1, 3))
+    assert 0 < len(one.spans) < 400
+    for key in ("a", "b"):
+        assert two.attribute(key).tolist() == one.attribute(key).tolist()
 
 
 def test_one_chunk_starts_no_thread(monkeypatch):

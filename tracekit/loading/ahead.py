@@ -41,6 +41,8 @@ def chunks(
                 yield Ready(chunk, None, len(stream.notes))
                 continue
             lines = of(chunk.data, chunk.first_line, chunk.first_offset)
+            if waiting and waiting[-1].lines is not None:
+                waiting[-1].lines.following = lines
             waiting.append(Ready(chunk, lines, len(stream.notes)))
             if not (chunk.final and len(waiting) == 1):  # nothing to do meanwhile
                 begin(lines)
@@ -75,7 +77,8 @@ class _Begin:
     def __call__(self, lines: Lines) -> None:
         if self._work is not None and self.most:
             self._pool = self._pool or ThreadPoolExecutor(self.most, "tracekit-scan")
-            lines.ahead = self._pool.submit(self._work, lines.data)
+            lines.submit = self._pool.submit
+            lines.ahead = lines.submit(self._work, lines.data)
 
     def end(self) -> None:
         """Let the threads end."""

@@ -119,7 +119,7 @@ def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str
     for at, part in enumerate(parts):
         columns[at].spans.source[:] += before
         before += len(part)
-    return finalise(with_owners(merge(columns)), ledgers, unit)
+    return finalise(with_owners(merge(columns)), ledgers, unit, threads=len(parts))
 
 
 class Worker:

@@ -36,7 +36,7 @@ def read_recordings(
             parts = shares(sources, workers)
             if len(parts) > 1:
                 return read_parallel(parts, format, time_unit, meter)
-        builder = Builder(strict=strict, on_issue=on_issue)
-        read_all(SourceReader(builder, loaders_of(format), meter, threads=workers or processors()), sources)
+        builder, threads = Builder(strict=strict, on_issue=on_issue), workers or processors()
+        read_all(SourceReader(builder, loaders_of(format), meter, threads=threads), sources)
         with freed_returned(builder.span_count):
-            return to_trace_set(builder, time_unit)
+            return to_trace_set(builder, time_unit, threads)

@@ -1,5 +1,6 @@
 """Which lane reads, and who says so."""
 
+import numpy as np
 import pytest
 
 import tracekit as tk
@@ -35,3 +36,12 @@ def test_the_compiler_is_told(monkeypatch):
     assert (build.lane, build.reason) == ("compiled", "the extension was built")
     assert native.compiled() is native.extension
     assert build.compiler
+
+
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+@pytest.mark.parametrize("scan", ["scan_jaeger_lines", "scan_zipkin_lines"])
+def test_lines_of_another_format_are_not_scanned_in_vain(scan):
+    flat_span = b'{"traceId":"000000000000000000000000000000a1","spanId":"00000000000000b2","durationNano":4}\n'
+    found = getattr(native.extension, scan)(flat_span * 5)
+    assert np.frombuffer(found["other_number"], np.int64).tolist() == [0]
+    assert found["line_number"] == b""

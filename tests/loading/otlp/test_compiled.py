@@ -368,16 +368,6 @@ def test_the_extension_refuses_what_is_not_bytes():
     for shapes in (b"", struct.pack("<qIIII", 0, 2, 1, 0, 0), struct.pack("<qIIII", 0, 1, 1, 2, 0)):
         with pytest.raises(ValueError, match="expected places inside the data, found one outside"):
             native.extension.learn(native.extension.attributes("otlp"), b"abc", place, shapes)
-    with pytest.raises(ValueError, match="expected ascending offsets inside the text, found others"):
-        native.extension.hashes(b"\x05" + b"\0" * 15, b"abc")
-
-
-def test_hashes_tell_texts_apart():
-    offsets = b"".join(n.to_bytes(8, "little") for n in (0, 2, 4, 4, 4, 5))
-    found = memoryview(native.extension.hashes(offsets, b"ababc")).cast("Q").tolist()
-    assert found[0] == found[1]
-    assert found[2] == found[3]
-    assert len(set(found)) == 3
 
 
 def test_equal_attributes_of_both_kinds_of_readers_are_one():

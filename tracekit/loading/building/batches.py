@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
@@ -111,15 +110,34 @@ class Batch:
     link_attributes: Ragged
 
 
+class _Column:
+    """A column that grows by doubling: room that is not used yet takes no memory."""
+
+    def __init__(self, kind: Any) -> None:
+        self._values = np.zeros(0, kind)
+        self._count = 0
+
+    def add(self, more: Array) -> None:
+        """Add values behind the others."""
+        count = self._count + len(more)
+        if count > len(self._values):
+            before = self._values
+            self._values = np.empty(max(count, 2 * len(before)), before.dtype)
+            self._values[: self._count] = before[: self._count]
+        self._values[self._count : count] = more
+        self._count = count
+
+    def all(self) -> Array:
+        """Return the values, without copying them."""
+        return self._values[: self._count]
+
+
 class Growing:
-    """The columns of all batches so far, end to end: arrays that grow in place, so that no column is held twice."""
+    """The columns of all batches so far, end to end: arrays that grow, so that no column is held twice."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._tables = {
-            name: [array(np.dtype(kind).char.replace("l", "q").replace("L", "Q")) for kind in kinds]
-            for name, kinds in _TABLES.items()
-        }
+        self._tables = {name: list(map(_Column, kinds)) for name, kinds in _TABLES.items()}
 
     def add(self, batch: Batch) -> None:
         """Add a batch behind the others."""
@@ -134,15 +152,12 @@ class Growing:
                 if isinstance(table, Ragged)
                 else [getattr(table, f.name) for f in fields(table)]
             )
-            for column, part, kind in zip(grown, parts, _TABLES[name], strict=True):
-                column.frombytes(np.ascontiguousarray(part, kind).view(np.uint8).data)
+            for column, part in zip(grown, parts, strict=True):
+                column.add(part)
 
     def all(self) -> Batch:
         """Return the columns without copying them."""
         made: dict[str, Any] = {}
         for name, grown in self._tables.items():
-            columns: list[Array] = [
-                np.frombuffer(c, k) if len(c) else np.zeros(0, k) for c, k in zip(grown, _TABLES[name], strict=True)
-            ]
-            made[name] = _CLASSES[name](*columns)
+            made[name] = _CLASSES[name](*(column.all() for column in grown))
         return Batch(**made)

@@ -7,7 +7,7 @@ import json
 from array import array
 from collections import defaultdict
 from itertools import compress, count, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,12 +55,13 @@ class Attributes:
         self._codes: dict[tuple[Any, ...], int] = {}
         self._key, self._namespace = array("i"), array("i")
         self._type, self._origin, self._indexed = array("b"), array("b"), array("b")
-        self._texts: list[pa.LargeStringArray] = []  # of the first rows
-        self._text: list[str | None] = []  # of the others
+        self._text: list[str | None] = []
         self._integer, self._double = array("q"), array("d")
+        self._sealed: list[_Block] = []  # the first rows; the others are in the arrays
+        self._sealed_count = 0
 
     def __len__(self) -> int:
-        return len(self._key)
+        return self._sealed_count + len(self._key)
 
     def kv(
         self, key: str, value: Any, origin: int = Origin.ATTRIBUTE, namespace: str = "", is_indexed: bool = False
@@ -99,7 +100,7 @@ class Attributes:
         self._origin.append(origin)
         self._namespace.append(self._namespaces.optional(namespace))
         self._indexed.append(is_indexed)
-        return len(self._key) - 1
+        return len(self) - 1
 
     def extend(
         self,
@@ -135,16 +136,10 @@ class Attributes:
         origin: int = Origin.ATTRIBUTE,
     ) -> int:
         """Add rows by column, ``keys`` as codes of ``self.keys``; return the code of the first."""
-        first = len(self)
+        first, count = len(self), len(keys)
         self._seal()
-        self._texts.append(texts)
-        self._key.frombytes(keys.astype(np.int32, copy=False).tobytes())
-        self._type.frombytes(kinds.astype(np.int8, copy=False).tobytes())
-        self._integer.frombytes(integers.astype(np.int64, copy=False).tobytes())
-        self._double.frombytes(doubles.astype(np.float64, copy=False).tobytes())
-        self._origin.frombytes(bytes([origin]) * len(keys))
-        self._namespace.frombytes(np.full(len(keys), -1, np.int32).tobytes())
-        self._indexed.frombytes(bytes(len(keys)))
+        others = np.full(count, origin, np.int8), np.full(count, -1, np.int32), np.zeros(count, np.bool_)
+        self._put(_Block(keys, kinds, texts, integers, doubles, *others))
         return first
 
     def extend_texts(self, key: str, texts: Sequence[str], origin: int) -> range:
@@ -160,62 +155,93 @@ class Attributes:
         self._indexed.frombytes(bytes(count))
         return range(first, first + count)
 
+    def _put(self, block: _Block) -> None:
+        """Add rows by column."""
+        self._sealed.append(block)
+        self._sealed_count += len(block.key)
+
     def _seal(self) -> None:
-        """Put the texts that came one by one behind those that came as columns."""
+        """Put the rows that came one by one behind those that came by column."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself
 
-        if self._text:
-            self._texts.append(pa.array(self._text, pa.large_string()))
+        if len(self._key):
+            grown = (self._key, self._type, self._integer, self._double, self._origin, self._namespace, self._indexed)
+            key, kind, *others = (np.frombuffer(one, _KINDS[one.typecode]).copy() for one in grown)
+            others[-1] = others[-1].view(np.bool_)
+            self._put(_Block(key, kind, pa.array(self._text, pa.large_string()), *others))
             self._text = []
+            for column in grown:
+                del column[:]
 
     def table(self) -> tuple[KeyValues, Array | None]:
         """Return the distinct attributes and, if rows were folded, the new code of every old one; empties the pool."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself
 
         self._seal()
-        text = pa.concat_arrays(self._texts) if self._texts else pa.array([], pa.large_string())
-        text_hash = _hashes(text)
+        columns = list(zip(*self._sealed, strict=True)) or [()] * len(_Block._fields)
+        self._sealed, self._sealed_count, self._codes = [], 0, {}
+        key, kind, texts, integer, double, origin, namespace, indexed = columns
         kv = KeyValues(
             keys=self.keys.list(),
-            key=_held(self._key, np.int32),
-            type=_held(self._type, np.int8),
-            text=text,
-            integer=_held(self._integer, np.int64),
-            double=_held(self._double, np.float64),
-            origin=_held(self._origin, np.int8),
-            namespace=_held(self._namespace, np.int32),
+            key=_joined(key, np.int32),
+            type=_joined(kind, np.int8),
+            text=pa.concat_arrays(texts) if texts else pa.array([], pa.large_string()),
+            integer=_joined(integer, np.int64),
+            double=_joined(double, np.float64),
+            origin=_joined(origin, np.int8),
+            namespace=_joined(namespace, np.int32),
             namespaces=self._namespaces.list(),
-            is_indexed=_held(self._indexed, np.bool_),
+            is_indexed=_joined(indexed, np.bool_),
         )
-        self._texts, self._text, self._codes = [], [], {}
-        return fold(kv, text_hash)
+        return (kv, None) if _are_distinct(kv) else fold(kv)
 
 
-def _hashes(text: pa.LargeStringArray) -> Array:
-    """Return a number for each text, equal for equal texts."""
-    module = native.compiled()
-    if module is None:
-        return np.fromiter(map(hash, text.to_pylist()), np.int64, len(text))
-    _, offsets, data = text.buffers()
-    return np.frombuffer(module.hashes(offsets or b"", data or b""), np.int64)[: len(text)]
+class _Block(NamedTuple):
+    """Rows of the table of attributes, column by column."""
+
+    key: Array
+    type: Array
+    text: pa.LargeStringArray
+    integer: Array
+    double: Array
+    origin: Array
+    namespace: Array
+    is_indexed: Array
 
 
-def _held(values: array[Any], kind: Any) -> Array:
-    """Return a growing array as a numpy array, without a copy."""
-    return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)
+_KINDS = {"i": np.int32, "b": np.int8, "q": np.int64, "d": np.float64}
 
 
-def fold(kv: KeyValues, text_hash: Array | None = None) -> tuple[KeyValues, Array | None]:
+def _joined(parts: Sequence[Array], kind: Any) -> Array:
+    """Return columns end to end."""
+    return np.concatenate(parts, dtype=kind, casting="unsafe") if parts else np.zeros(0, kind)
+
+
+def _are_distinct(kv: KeyValues) -> bool:
+    """Return whether no two rows are equal, as far as hashes tell."""
+    extension = native.compiled()
+    if extension is None:
+        text_hash = np.fromiter(map(hash, kv.text.to_pylist()), np.int64, len(kv))
+        return len(pd.unique(mix([*_numbers(kv), text_hash]))) == len(kv)
+    _, offsets, text = kv.text.buffers()
+    if kv.text.offset or offsets is None:
+        return not len(kv)
+    small = (kv.key, kv.namespace, kv.type, kv.origin, kv.integer, kv.double, kv.is_indexed)
+    return bool(extension.are_distinct(*small, offsets, text or b""))
+
+
+def _numbers(kv: KeyValues) -> list[Array]:
+    """Return all columns but the text as integers."""
+    return [kv.key, kv.type, kv.integer, kv.double.view(np.int64), kv.origin, kv.namespace, kv.is_indexed]
+
+
+def fold(kv: KeyValues) -> tuple[KeyValues, Array | None]:
     """Merge equal rows of the attribute table; the map is None if all are distinct.
 
     Rows are grouped by a 64-bit mix of their columns and then compared: a collision costs a fold, never a value.
-    ``text_hash``, one number a row, equal for equal texts, shows more quickly that all rows are distinct.
     """
-    others = [kv.key, kv.type, kv.integer, kv.double.view(np.int64), kv.origin, kv.namespace, kv.is_indexed]
-    if text_hash is not None and len(pd.unique(mix([*others, text_hash]))) == len(kv):
-        return kv, None
     text = np.asarray(kv.text.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
-    columns = [*others, text]
+    columns = [*_numbers(kv), text]
     group, mixes = pd.factorize(mix(columns))
     row = np.arange(len(kv))
     first = np.empty(len(mixes), np.int64)

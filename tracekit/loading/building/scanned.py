@@ -113,9 +113,13 @@ class Distinct:
 
     # ---------------------------------------------------------------- attributes
 
-    def _learn(self, data: bytes | memoryview, places: bytes, shapes: bytes = b"") -> Array:
+    def _learned(self, data: bytes | memoryview, places: bytes, shapes: bytes = b"") -> dict[str, Any]:
+        """Return the table's codes of the distinct attributes of a chunk, and what is new; it needs no builder."""
+        learned: dict[str, Any] = self._extension.learn(self._table, data, places, shapes)
+        return learned
+
+    def _learn(self, learned: dict[str, Any]) -> Array:
         """Return the table's codes of the distinct attributes of a chunk, and give new ones to the builder."""
-        learned = self._extension.learn(self._table, data, places, shapes)
         kinds = np.frombuffer(learned["type"], np.int8)
         if len(kinds):
             self._keys.extend(map(self._builder.attributes.keys.code, self._decoded(learned["keys"])))

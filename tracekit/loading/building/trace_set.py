@@ -19,11 +19,11 @@ from tracekit.columns import (
     LinkColumns,
     Ragged,
     SpanColumns,
-    arranged,
 )
 from tracekit.forest import Forest, build_forest
 from tracekit.frames import hexes
 from tracekit.loading.building.catalogue import CATALOGUE
+from tracekit.loading.building.finish import in_order, look_up, may_have_copies, order
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
@@ -42,9 +42,9 @@ _ABSURD_NS = 30 * _DAY_NS
 Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
 
 
-def to_trace_set(builder: Builder, time_unit: str | None = None) -> TraceSet:
+def to_trace_set(builder: Builder, time_unit: str | None = None, threads: int = 1) -> TraceSet:
     """Return the spans of a builder as a TraceSet."""
-    return finalise(with_owners(gather(builder)), builder.ledgers, time_unit)
+    return finalise(with_owners(gather(builder)), builder.ledgers, time_unit, threads=threads)
 
 
 def gather(builder: Builder) -> Columns:
@@ -107,7 +107,11 @@ def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
 
 
 def finalise(
-    columns: Columns, ledgers: list[Ledger], time_unit: str | None = None, minorities: Array | None = None
+    columns: Columns,
+    ledgers: list[Ledger],
+    time_unit: str | None = None,
+    minorities: Array | None = None,
+    threads: int = 1,
 ) -> TraceSet:
     """Return columns in order of arrival as a TraceSet; issues go to the ledgers."""
     if time_unit is not None:
@@ -116,27 +120,18 @@ def finalise(
         vote = UnitVote()
         vote.add(columns.spans)
         minorities = vote.minorities(ledgers)
-    order, unsorted = _order(columns.spans), [columns]
+    rows, unsorted = order(columns.spans), [columns]
     del columns
-    columns = arranged(unsorted, order)
-    del order
+    columns = in_order(unsorted, rows, threads)
+    del rows
     if time_unit is None and minorities is not None:
         columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)
     columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
-    forest = build_forest(columns.spans)
+    forest = build_forest(columns.spans, look_up())
     columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
     _tell_parents(columns.spans, forest, ledgers)
     return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)
-
-
-def _order(spans: SpanColumns) -> Array:
-    """Return the rows by (trace id, start, record); of one record in order of arrival."""
-    keys = [spans.start_ns, spans.trace_lo, spans.trace_hi]
-    earlier = (np.diff(spans.record_number) < 0) & (np.diff(spans.source) == 0)
-    if earlier.any():  # of a chunk of lines, the irregular ones arrive last
-        keys = [spans.record_number, spans.source, *keys]
-    return np.lexsort(keys)
 
 
 def add_totals(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
@@ -196,6 +191,8 @@ def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledg
 def _without_copies(columns: Columns, ledgers: list[Ledger]) -> Columns:
     """Merge identical copies, drop superseded unfinished records, flag different spans with the same ids."""
     spans = columns.spans
+    if not may_have_copies(spans):
+        return columns
     key = mix([spans.trace_hi, spans.trace_lo, spans.span_id, spans.quality & Quality.SHARED])
     arranged = np.sort(key)
     twice = np.unique(arranged[1:][arranged[1:] == arranged[:-1]])

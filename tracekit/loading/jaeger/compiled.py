@@ -141,8 +141,8 @@ class Scanner(Records):
     def _known(self, ahead: _Ahead) -> _Columns:
         """Return columns, and what their codes mean."""
         data, found = ahead.data, Found(ahead.made, _COLUMNS)
-        codes = self._learn(data, found.made["distinct_attributes"])
-        kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
+        codes = self._learn(self._learned(data, found.made["distinct_attributes"]))
+        kv = np.frombuffer(self._kv, np.int32)[codes] if len(codes) else codes
         return _Columns(found, kv, np.array(list(map(self._resource, found.made["processes"])), np.int32))
 
     def _give(self, columns: _Columns, places: Array) -> None:

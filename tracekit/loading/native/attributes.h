@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "interner.h"
@@ -49,6 +50,7 @@ class Attributes {
   // ``shapes`` are those that the attributes have numbers of.
   Learned learn(std::vector<Attribute>& asked, std::vector<std::uint64_t>& hashes, const std::vector<Shape>& shapes) {
     constexpr std::size_t SOON = 16, NEXT = 8;  // steps ahead, while memory answers
+    const std::lock_guard<std::mutex> alone(lock_);
     Learned found;
     found.codes.reserve(asked.size());
     const std::size_t keys = keys_.found.size();
@@ -344,6 +346,7 @@ class Attributes {
     return text;
   }
 
+  std::mutex lock_;  // the interpreter's is not held
   const Notation notation_;
   std::vector<Byte> spelled_;  // the letters of the present key, where it is written otherwise
   Arena arena_;

@@ -45,10 +45,11 @@ class JaegerScan : public Rows {
 
   std::vector<std::int64_t> places;            // where each of the items begins and ends
 
-  // Reads the records that end at these places; the first begins the data.
-  void run(const std::vector<std::int64_t>& ends) {
+  // Reads the records that end at these places, where all or none are wanted up to one that is handed back; the first
+  // begins the data.
+  void run(const std::vector<std::int64_t>& ends, bool is_whole = false) {
     std::int64_t start = 0;
-    for (std::size_t number = 0; number < ends.size(); number++) {
+    for (std::size_t number = 0; number < ends.size() && !(is_whole && others.size()); number++) {
       const std::int64_t stop = ends[number];
       Reader r(data_ + start, data_ + stop, false);
       const bool is_read = record(r, static_cast<std::int64_t>(number), [&] {
@@ -61,8 +62,8 @@ class JaegerScan : public Rows {
     }
   }
 
-  // Reads the records of lines, one a line.
-  void run_lines() { run(ends_of_lines(data_, end_)); }
+  // Reads the records of lines, one a line; unless all can be read, they are read otherwise.
+  void run_lines() { run(ends_of_lines(data_, end_), true); }
 
   // Reads the items of an array, up to one that is cut off or handed back; the first begins the data.
   void run_items() {

@@ -3,6 +3,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <random>
@@ -10,6 +11,7 @@
 #include "attributes.h"
 #include "depth.h"
 #include "docker.h"
+#include "finish.h"
 #include "items.h"
 #include "jaeger.h"
 #include "otlp.h"
@@ -47,7 +49,7 @@ class Owned {
 // The bytes of an object, for as long as this lives.
 class View {
  public:
-  explicit View(PyObject* object) { ok = PyObject_GetBuffer(object, &view_, PyBUF_SIMPLE) == 0; }
+  explicit View(PyObject* object, int flags = PyBUF_SIMPLE) { ok = PyObject_GetBuffer(object, &view_, flags) == 0; }
   View(const View&) = delete;
   View& operator=(const View&) = delete;
   ~View() {
@@ -76,16 +78,40 @@ template <class T> bool put(PyObject* dict, const char* name, const std::vector<
   return put(dict, name, bytes(values.data(), values.size() * sizeof(T)));
 }
 
-// One field of all rows as the bytes of a column.
-template <class Row, class T> bool put(PyObject* dict, const char* name, const std::vector<Row>& rows, T Row::* field) {
-  PyObject* const made = bytes(nullptr, rows.size() * sizeof(T));
-  if (!made) return false;
-  char* to = PyBytes_AsString(made);
-  for (const Row& row : rows) {
-    std::memcpy(to, &(row.*field), sizeof(T));
-    to += sizeof(T);
+// A field of rows that becomes a column.
+template <class Row, class T> struct Field {
+  const char* name;
+  T Row::* field;
+};
+
+template <class Row, class T> Field<Row, T> field(const char* name, T Row::* of) { return {name, of}; }
+
+template <class Row, class T> void copy(const Row* from, const Row* to, T Row::* field, char*& out) {
+  for (; from < to; from++, out += sizeof(T)) std::memcpy(out, &(from->*field), sizeof(T));
+}
+
+// Fields of all rows as the bytes of columns, some rows at a time: they are wide, and many.
+template <class Row, class... T>
+bool put(PyObject* dict, const std::vector<Row>& rows, const Field<Row, T>&... of) {
+  constexpr std::size_t AT_ONCE = 64;
+  char* out[sizeof...(T)] = {};
+  std::size_t made = 0;
+  const auto make = [&](const char* name, std::size_t size) {
+    PyObject* const column = bytes(nullptr, rows.size() * size);
+    if (column) out[made++] = PyBytes_AsString(column);
+    return put(dict, name, column);
+  };
+  if (!(make(of.name, sizeof(T)) && ...)) return false;
+  for (std::size_t row = 0; row < rows.size(); row += AT_ONCE) {
+    const Row *const from = rows.data() + row, *const to = from + std::min(AT_ONCE, rows.size() - row);
+    std::size_t i = 0;
+    (copy(from, to, of.field, out[i++]), ...);
   }
-  return put(dict, name, made);
+  return true;
+}
+
+template <class Row, class T> bool put(PyObject* dict, const char* name, const std::vector<Row>& rows, T Row::* of) {
+  return put(dict, rows, field(name, of));
 }
 
 PyObject* list(const std::vector<Text>& texts) {
@@ -114,17 +140,15 @@ PyObject* counted(const Dialects& dialects) {
 }
 
 bool put_spans(PyObject* to, const Rows& scan) {
-  const auto& rows = scan.spans;
-  return put(to, "trace_hi", rows, &Span::trace_hi) && put(to, "trace_lo", rows, &Span::trace_lo) &&
-         put(to, "span_id", rows, &Span::span_id) && put(to, "parent_id", rows, &Span::parent_id) &&
-         put(to, "start_ns", rows, &Span::start_ns) && put(to, "end_ns", rows, &Span::end_ns) &&
-         put(to, "name", rows, &Span::name) && put(to, "trace_state", rows, &Span::trace_state) &&
-         put(to, "status_message", rows, &Span::status_message) && put(to, "flags", rows, &Span::flags) &&
-         put(to, "dropped_attributes", rows, &Span::dropped_attributes) &&
-         put(to, "dropped_events", rows, &Span::dropped_events) &&
-         put(to, "dropped_links", rows, &Span::dropped_links) && put(to, "kind", rows, &Span::kind) &&
-         put(to, "status_code", rows, &Span::status_code) && put(to, "rounded", rows, &Span::rounded) &&
-         put(to, "attribute_count", rows, &Span::attributes) && put(to, "attributes", scan.span_attributes);
+  return put(to, scan.spans, field("trace_hi", &Span::trace_hi), field("trace_lo", &Span::trace_lo),
+             field("span_id", &Span::span_id), field("parent_id", &Span::parent_id), field("start_ns", &Span::start_ns),
+             field("end_ns", &Span::end_ns), field("name", &Span::name), field("trace_state", &Span::trace_state),
+             field("status_message", &Span::status_message), field("flags", &Span::flags),
+             field("dropped_attributes", &Span::dropped_attributes), field("dropped_events", &Span::dropped_events),
+             field("dropped_links", &Span::dropped_links), field("kind", &Span::kind),
+             field("status_code", &Span::status_code), field("rounded", &Span::rounded),
+             field("attribute_count", &Span::attributes)) &&
+         put(to, "attributes", scan.span_attributes);
 }
 
 bool put_events(PyObject* to, const Rows& scan) {
@@ -513,7 +537,12 @@ PyObject* learn(PyObject*, PyObject* args) {
     return nullptr;
   }
   for (const Place& place : wanted) keys.push_back(place.hash);
-  const Learned found = known->learn(asked, keys, shapes);
+  Learned found;
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { found = known->learn(asked, keys, shapes); });
+  Py_END_ALLOW_THREADS
+  if (failure != Failure::NONE) return raised(failure);
   Owned made(PyDict_New());
   PyObject* const to = made.get();
   if (!to || !put(to, "codes", found.codes) || !put(to, "key", found.key) || !put(to, "type", found.type) || !put(to, "is_go", found.is_go) ||
@@ -522,29 +551,6 @@ PyObject* learn(PyObject*, PyObject* args) {
       !put(to, "others", list(found.others)))
     return nullptr;
   return made.release();
-}
-
-// A hash of each text of an Arrow array.
-PyObject* hashes(PyObject*, PyObject* args) {
-  PyObject *starts, *letters;
-  if (!PyArg_ParseTuple(args, "OO", &starts, &letters)) return nullptr;
-  const View offsets(starts);
-  if (!offsets.ok) return nullptr;
-  const View text(letters);
-  if (!text.ok) return nullptr;
-  const std::size_t count = offsets.size() / sizeof(std::int64_t);
-  std::vector<std::int64_t> ends(count);
-  if (count) std::memcpy(ends.data(), offsets.data(), count * sizeof(std::int64_t));
-  std::vector<std::uint64_t> found;
-  found.reserve(count);
-  for (std::size_t i = 0; i + 1 < count; i++) {
-    if (ends[i] < 0 || ends[i + 1] < ends[i] || static_cast<std::size_t>(ends[i + 1]) > text.size()) {
-      PyErr_SetString(PyExc_ValueError, "expected ascending offsets inside the text, found others");
-      return nullptr;
-    }
-    found.push_back(hashed(text.data() + ends[i], static_cast<std::size_t>(ends[i + 1] - ends[i])));
-  }
-  return bytes(found.data(), found.size() * sizeof(std::uint64_t));
 }
 
 PyObject* newlines(PyObject*, PyObject* args) {
@@ -558,6 +564,119 @@ PyObject* newlines(PyObject*, PyObject* args) {
     if (!p) break;
   }
   return PyLong_FromLongLong(count);
+}
+
+// Columns that Python gives to a function, of which the last ones are written.
+template <std::size_t N> class Given {
+ public:
+  // ``written`` is how many of them are.
+  Given(PyObject* args, std::size_t written) {
+    ok = static_cast<std::size_t>(PyTuple_Size(args)) == N;
+    if (!ok) PyErr_SetString(PyExc_TypeError, "expected other arguments");
+    for (std::size_t i = 0; ok && i < N; i++) {
+      PyObject* const one = PyTuple_GetItem(args, static_cast<Py_ssize_t>(i));
+      views_[i] = std::make_unique<View>(one, i + written < N ? PyBUF_SIMPLE : PyBUF_WRITABLE);
+      ok = views_[i]->ok;
+    }
+  }
+
+  bool ok;
+
+  template <class T> Column<T> column(std::size_t i) const { return {views_[i]->data(), views_[i]->size()}; }
+  template <class T> Made<T> made(std::size_t i) const {
+    return {const_cast<Byte*>(views_[i]->data()), views_[i]->size()};  // asked for to be written
+  }
+
+ private:
+  std::unique_ptr<View> views_[N];
+};
+
+// Works without the interpreter; returns None, or an error where the columns do not fit each other.
+template <class Work> PyObject* worked(bool fits, Work work) {
+  Failure failure = Failure::NONE;
+  if (fits) {
+    Py_BEGIN_ALLOW_THREADS
+    failure = guarded([&] { fits = work(); });
+    Py_END_ALLOW_THREADS
+  }
+  if (failure != Failure::NONE) return raised(failure);
+  if (!fits) {
+    PyErr_SetString(PyExc_ValueError, "expected columns that fit each other, found others");
+    return nullptr;
+  }
+  Py_INCREF(Py_None);
+  return Py_None;
+}
+
+constexpr std::size_t MOST_ROWS = 0x7FFFFFFF;
+
+PyObject* order(PyObject*, PyObject* args) {
+  const Given<6> given(args, 1);
+  if (!given.ok) return nullptr;
+  const Keys keys{given.column<std::uint64_t>(0), given.column<std::uint64_t>(1), given.column<std::int64_t>(2),
+                  given.column<std::int32_t>(3), given.column<std::int64_t>(4)};
+  const auto made = given.made<std::int64_t>(5);
+  const std::size_t count = keys.size(), sources = keys.source.size();
+  const bool fits = count <= MOST_ROWS && keys.trace_lo.size() == count && keys.start_ns.size() == count &&
+                    (!sources || sources == count) && keys.record_number.size() == sources && made.size() == count;
+  return worked(fits, [&] {
+    ByTrace(keys).run(made);
+    return true;
+  });
+}
+
+PyObject* copy_lists(PyObject*, PyObject* args) {
+  const Given<5> given(args, 2);
+  if (!given.ok) return nullptr;
+  const auto codes = given.made<std::int32_t>(4);
+  return worked(true, [&] {
+    return tracekit::copy_lists(given.column<std::int64_t>(0), given.column<std::int32_t>(1),
+                                given.column<std::int64_t>(2), given.made<std::int64_t>(3), codes);
+  });
+}
+
+PyObject* has_twice(PyObject*, PyObject* args) {
+  const Given<3> given(args, 0);
+  if (!given.ok) return nullptr;
+  const auto hi = given.column<std::uint64_t>(0), lo = given.column<std::uint64_t>(1), ids = given.column<std::uint64_t>(2);
+  bool is_twice = false;
+  const Owned done(worked(ids.size() <= MOST_ROWS && hi.size() == ids.size() && lo.size() == ids.size(), [&] {
+    is_twice = tracekit::has_twice(hi, lo, ids);
+    return true;
+  }));
+  return done.get() ? PyBool_FromLong(is_twice) : nullptr;
+}
+
+PyObject* are_distinct(PyObject*, PyObject* args) {
+  const Given<9> given(args, 0);
+  if (!given.ok) return nullptr;
+  const AttributeColumns columns{given.column<std::int32_t>(0), given.column<std::int32_t>(1),
+                                 given.column<std::int8_t>(2),  given.column<std::int8_t>(3),
+                                 given.column<std::int64_t>(4), given.column<std::int64_t>(5),
+                                 given.column<std::uint8_t>(6), given.column<std::int64_t>(7),
+                                 given.column<Byte>(8)};
+  bool are = false;
+  const Owned done(worked(columns.fit(), [&] {
+    are = tracekit::are_distinct(columns);
+    return true;
+  }));
+  return done.get() ? PyBool_FromLong(are) : nullptr;
+}
+
+PyObject* look_up(PyObject*, PyObject* args) {
+  const Given<5> given(args, 2);
+  if (!given.ok) return nullptr;
+  const auto ids = given.column<std::uint64_t>(0), wanted = given.column<std::uint64_t>(1);
+  const auto trace = given.column<std::int32_t>(2);
+  const auto found = given.made<std::int64_t>(3);
+  const auto several = given.made<bool>(4);
+  const std::size_t count = ids.size();
+  const bool fits = count <= MOST_ROWS && wanted.size() == count && trace.size() == count && found.size() == count &&
+                    several.size() == count;
+  return worked(fits, [&] {
+    tracekit::look_up(ids, wanted, trace, found, several);
+    return true;
+  });
 }
 
 // A function whose own C++ exceptions become Python's.
@@ -589,13 +708,13 @@ PyMethodDef METHODS[] = {
     {"scan_jaeger", safe<scan_records<JaegerScan>>, METH_VARARGS,
      "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
     {"scan_jaeger_lines", safe<scan_all<JaegerScan, &JaegerScan::run_lines>>, METH_VARARGS,
-     "scan_jaeger_lines(data)\n--\n\nReturn the columns of records of Jaeger, one a line, and the others."},
+     "scan_jaeger_lines(data)\n--\n\nReturn the columns of records of Jaeger, one a line, up to one that is handed back."},
     {"scan_jaeger_items", safe<scan_all<JaegerScan, &JaegerScan::run_items>>, METH_VARARGS,
      "scan_jaeger_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"scan_zipkin", safe<scan_records<ZipkinScan>>, METH_VARARGS,
      "scan_zipkin(data, ends)\n--\n\nReturn the columns of records of Zipkin, each up to its end, and the others."},
     {"scan_zipkin_lines", safe<scan_all<ZipkinScan, &ZipkinScan::run_lines>>, METH_VARARGS,
-     "scan_zipkin_lines(data)\n--\n\nReturn the columns of records of Zipkin, one a line, and the others."},
+     "scan_zipkin_lines(data)\n--\n\nReturn the columns of records of Zipkin, one a line, up to one that is handed back."},
     {"scan_zipkin_items", safe<scan_all<ZipkinScan, &ZipkinScan::run_items>>, METH_VARARGS,
      "scan_zipkin_items(data)\n--\n\nReturn the columns of the items of an array, up to one that is handed back."},
     {"depth", safe<depth>, METH_VARARGS,
@@ -611,8 +730,17 @@ PyMethodDef METHODS[] = {
     {"learn", safe<learn>, METH_VARARGS,
      "learn(table, data, places, shapes=b'')\n--\n\nReturn the codes of attributes, and the values of those that are new."},
     {"newlines", safe<newlines>, METH_VARARGS, "newlines(data)\n--\n\nReturn how many newlines there are."},
-    {"hashes", safe<hashes>, METH_VARARGS,
-     "hashes(offsets, text)\n--\n\nReturn a 64-bit number for each text of an Arrow array, equal for equal texts."},
+    {"order", safe<order>, METH_VARARGS,
+     "order(trace_hi, trace_lo, start_ns, source, record_number, made)\n--\n\nWrite the rows by trace, start and record."},
+    {"copy_lists", safe<copy_lists>, METH_VARARGS,
+     "copy_lists(offsets, codes, rows, new_offsets, new_codes)\n--\n\nWrite the lists of codes of some rows."},
+    {"has_twice", safe<has_twice>, METH_VARARGS,
+     "has_twice(trace_hi, trace_lo, span_id)\n--\n\nReturn whether a trace, a run of rows, has an id twice."},
+    {"look_up", safe<look_up>, METH_VARARGS,
+     "look_up(ids, wanted, trace, found, several)\n--\n\nWrite the first row of its trace with each wanted id."},
+    {"are_distinct", safe<are_distinct>, METH_VARARGS,
+     "are_distinct(key, namespace, type, origin, integer, double, is_indexed, offsets, text)\n--\n\n"
+     "Return whether no two rows of the table of attributes are equal, as far as hashes tell."},
     {nullptr, nullptr, 0, nullptr}};
 
 #if defined(__VERSION__) && defined(__clang__)

@@ -697,11 +697,18 @@ class Scan : public Rows {
     std::int32_t count = 0;
     if (r.null()) return count;
     if (r.next() == '{') return attribute_map(r, out, depth);
+    std::size_t filled = 0;
+    const auto empty = [&] {
+      out.insert(out.end(), some_.begin(), some_.begin() + static_cast<std::ptrdiff_t>(filled));
+      filled = 0;
+    };
     each(r, [&] {
       if (r.next() != '{') odd();
-      out.push_back(shapes.take(r, depth + 1));
+      some_[filled++] = shapes.take(r, depth + 1);
+      if (filled == some_.size()) empty();
       count++;
     });
+    empty();
     return count;
   }
 
@@ -745,7 +752,8 @@ class Scan : public Rows {
   const Byte* const end_;
   const std::vector<std::int64_t> excluded_;
   Dialects line_dialects_;
-  std::vector<Text> keys_;  // of the present attributes
+  std::vector<Text> keys_;           // of the present attributes
+  std::array<Attribute, 32> some_;  // of them, which is faster than one by one
   std::int64_t line_ = 0;
 };
 

@@ -23,6 +23,7 @@ from tracekit.loading.records import Line, Lines, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from tracekit.columns import Array
     from tracekit.loading.building.batches import Batch
@@ -58,6 +59,7 @@ class Scanner(Distinct):
         self._attribute_dialects: dict[int, Counter[str]] = {}
         self._resources: dict[tuple[bytes, bytes], tuple[int, Counter[str]]] = {}
         self._scopes: dict[tuple[bytes, bytes], tuple[int, Counter[str]]] = {}
+        self._begun: tuple[Lines, Future[dict[str, Any] | None]] | None = None  # the chunk that is learned ahead
 
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load the lines that need no remark, all at once; then yield the others."""
@@ -149,17 +151,34 @@ class Scanner(Distinct):
         if len(bad):
             found = Found(self._scanned(part.data, bad.tobytes()), _COLUMNS)
             known = self._known(found, part)
+        if not len(found["other_number"]):
+            self._learn_ahead(part.following)
         self._load(found, known, part, places)
         for number, start, stop in zip(
             *(found[f"other_{name}"].tolist() for name in ("number", "start", "stop")), strict=True
         ):
             yield Line(part.first_line + number, part.first_offset + start, bytes(part.data[start:stop]))
 
+    def _learn_ahead(self, part: Lines | None) -> None:
+        """Let another thread learn the attributes of the next chunk, when nothing before it is left to learn."""
+        if part is not None and part.ahead is not None and part.submit is not None:
+            self._begun = part, part.submit(self._learned_of, part.data, part.ahead)
+
+    def _learned_of(self, data: bytes | memoryview, ahead: Future[dict[str, Any]]) -> dict[str, Any] | None:
+        """Return what is learned of a chunk that another thread scans; None if it has lines that may be another's."""
+        made = ahead.result()
+        is_own = not made["other_number"]
+        return self._learned(data, made["distinct_attributes"], made["shapes"]) if is_own else None
+
     def _known(self, found: Found, part: Lines) -> _Known:
         """Return what the codes of a chunk mean to the builder."""
         resources, scopes = self._owners(found, "resource"), self._owners(found, "scope")
-        codes = self._learn(part.data, found.made["distinct_attributes"], found.made["shapes"])
-        kv = np.array(self._kv, np.int32)[codes] if len(codes) else codes
+        begun, self._begun = self._begun, None
+        learned = None if begun is None else begun[1].result()
+        codes = None if learned is None else self._learn(learned)
+        if codes is None or begun is None or begun[0] is not part:
+            codes = self._learn(self._learned(part.data, found.made["distinct_attributes"], found.made["shapes"]))
+        kv = np.frombuffer(self._kv, np.int32)[codes] if len(codes) else codes
         return _Known(codes, kv, resources, scopes)
 
     def _load(self, found: Found, known: _Known, part: Lines, places: Array | None) -> None:

@@ -17,7 +17,7 @@ from tracekit.loading import native
 from tracekit.loading.records.notes import Note, nul_note
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
 
     from tracekit.loading.records.window import Readable
@@ -178,12 +178,18 @@ class Lines:
         Byte offset of the first byte in the decoded source.
     ahead
         What a scanner's ``work_ahead`` makes of the bytes, if it was begun.
+    submit
+        Lets another thread call a function, if one works ahead.
+    following
+        The next lines, if they were read.
     """
 
     data: bytes | memoryview
     first_line: int
     first_offset: int
     ahead: Future[Any] | None = None
+    submit: Callable[..., Future[Any]] | None = None
+    following: Lines | None = None
 
     def __iter__(self) -> Iterator[Line]:
         data = bytes(self.data)

@@ -88,8 +88,8 @@ class Scanner(Records):
 
     def _known(self, found: Found, data: bytes | memoryview) -> _Columns:
         """Return columns, and what their codes of attributes mean."""
-        codes = self._learn(data, found.made["distinct_attributes"])
-        return _Columns(found, np.array(self._kv, np.int32)[codes] if len(codes) else codes)
+        codes = self._learn(self._learned(data, found.made["distinct_attributes"]))
+        return _Columns(found, np.frombuffer(self._kv, np.int32)[codes] if len(codes) else codes)
 
     def _give(self, columns: _Columns, places: Array) -> None:
         found = columns.found
