@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 _PACKED, _SMALL = 1 << 62, 1 << 31
+_BITS = 63  # of a key that is not negative
 _TABLE = 1 << 20  # cells that a look-up table may always have, ...
 _CELLS = 4  # ... and how many for each entry beyond that: a table is several times cheaper than a hash or a sort
 
@@ -47,6 +48,38 @@ def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
     number = np.empty(size, np.int64)
     number[found] = np.arange(len(found))
     return number[key], found
+
+
+def stable_order(key: Array, size: int) -> Array:
+    """Return the positions of the keys in their order, equal ones in the order of the positions.
+
+    Parameters
+    ----------
+    key
+        Integers, 0 or more.
+    size
+        More than the largest key.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, as ``np.argsort(key, kind="stable")``; where key and position fit into 63 bits they are sorted together,
+        which is several times faster.
+
+    Examples
+    --------
+    >>> stable_order(np.array([40, 7, 40, 7]), 100)
+    array([1, 3, 0, 2])
+    """
+    bits = len(key).bit_length()
+    if size.bit_length() + bits >= _BITS:
+        return np.argsort(key, kind="stable")
+    packed = key.astype(np.int64)
+    packed <<= bits
+    packed |= np.arange(len(key))
+    packed.sort()
+    packed &= (1 << bits) - 1
+    return packed
 
 
 def group_codes(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) -> tuple[Array, dict[str, Array]]:

@@ -10,7 +10,7 @@ from tracekit.attributes import join
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of, kinds
 from tracekit.checks.patterns.paths import path_ns
-from tracekit.checks.patterns.repeated import neighbours, repeated
+from tracekit.checks.patterns.repeated import called, neighbours
 from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, totals
 from tracekit.checks.shares import added
 from tracekit.stats.grouping import dense_codes, positions
@@ -94,7 +94,7 @@ def _detect(case: Case) -> Occurrences:
     cost = np.minimum(on_path[left], on_path[right])
     service, operation, callee = (
         codes.take(right)
-        for codes in (case.traces.codes("service_name"), case.traces.codes("operation"), case.result(repeated).callee)
+        for codes in (case.traces.codes("service_name"), case.traces.codes("operation"), case.result(called))
     )
     names = join([join([service, operation]), callee], " calling ")
     return Occurrences(found.caller[at], left, np.full(len(left), 2), cost, names)
