@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.analysis.callees import called_services
 from tracekit.forest import visible_parents
 from tracekit.schema import Kind
-from tracekit.stats.grouping import group_codes, stable_order
+from tracekit.stats.grouping import group_numbers, stable_order
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
@@ -96,8 +96,7 @@ def siblings(traces: TraceSet, callee: Codes | None = None) -> Siblings:
     row = np.flatnonzero(is_call)
     callee = called_services(traces) if callee is None else callee
     named = {"service": service.take(row), "operation": operation.take(row), "callee": callee.take(row)}
-    name, labels = group_codes(named, len(row))
-    names = len(labels["service"])
+    name, names = group_numbers(named, len(row))
     order = stable_order(up[row] * names + name, len(up) * names)
     row, name = row[order], name[order]
     begins = np.diff(up[row], prepend=-1) != 0
