@@ -13,7 +13,7 @@ from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import called, neighbours
 from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, totals
 from tracekit.checks.shares import added
-from tracekit.stats.grouping import dense_codes, positions
+from tracekit.stats.grouping import dense_codes, group_labels, positions
 from tracekit.text import clean
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def _pairs(case: Case) -> _Pairs:
     caller, first, second = case.result(neighbours)
     kind = case.result(kinds)
     names = kind.names
-    rank = np.empty(len(names), np.int64)
-    rank[names.sort_values(list(KEYS)).index] = np.arange(len(names))
+    rank, _ = group_labels(labels_of(names), KEYS, len(names))
     differ = kind.by_row[first] != kind.by_row[second]
     caller, first, second = caller[differ], first[differ], second[differ]
     is_turned = rank[kind.by_row[first]] > rank[kind.by_row[second]]
