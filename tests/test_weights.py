@@ -62,6 +62,13 @@ def test_no_tracestate_is_a_crash(state):
     assert found is None or 0 < found <= 1
 
 
+def test_sets_that_differ_in_their_weights_share_what_is_derived_from_columns():
+    weighted = TRACES.with_weights(20)
+    assert weighted.lookup is TRACES.lookup
+    assert weighted.spans is not TRACES.spans
+    assert weighted.summary["weight"].tolist() == [20.0] * 3
+
+
 def test_the_root_decides_and_unknown_weights_are_one_and_reported():
     assert TRACES.weights.value.tolist() == [2.0, 1.0, 1.0]
     assert TRACES.weights.known.tolist() == [True, False, False]

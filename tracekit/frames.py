@@ -11,6 +11,7 @@ from tracekit import completeness, schema, semconv
 from tracekit.attributes import Codes, KeyIndex, value
 from tracekit.derived import CODED, Lookup, compact
 from tracekit.schema import Quality, ValueType
+from tracekit.stats.grouping import distinct_by
 from tracekit.weights import Weights, probabilities
 
 if TYPE_CHECKING:
@@ -168,7 +169,6 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
     service, name = look.codes("service_name"), look.codes("name")
     root = forest.root_row
     counted = ~look.is_inferred
-    pairs = np.unique((forest.trace.astype(np.int64) * (len(service.labels) + 1) + service.codes)[counted])
     frame = pd.DataFrame(
         {
             "root_row": root,
@@ -181,7 +181,7 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
             "reported_duration_ns": masked(reported.value, ~reported.is_known, "Int64"),
             "span_count": total(counted),
             "error_count": total(look.is_error & counted),
-            "service_count": np.bincount(pairs // (len(service.labels) + 1), minlength=count),
+            "service_count": distinct_by(forest.trace[counted], service.codes[counted] + 1, count),
             "orphan_count": completeness.orphan_counts(look, forest),
             "root_count": completeness.root_counts(forest),
             "in_progress_count": total(_bit(look, Quality.IN_PROGRESS)),

@@ -349,8 +349,7 @@ class TraceSet(Shown):
         """
         from tracekit.weights.resolve import chosen  # noqa: PLC0415 - loads scipy
 
-        steps = (*self.steps, step("with_weights", source))
-        return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source), steps=steps)
+        return reweighted(self, chosen(self, source), (*self.steps, step("with_weights", source)))
 
     def sample(self, n: int, *, seed: int = 0) -> TraceSet:
         """Return n traces chosen at random, all with the same probability.
@@ -638,6 +637,13 @@ class TraceSet(Shown):
 
     def _repr_html_(self) -> str:
         return self_description.table(self)
+
+
+def reweighted(traces: TraceSet, weights: Weights, steps: tuple[str, ...]) -> TraceSet:
+    """Return the same traces with other weights; what is derived from their columns is worked out once for both."""
+    found = TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=steps)
+    found.__dict__["lookup"] = traces.lookup
+    return found
 
 
 def _stated(policy: Any) -> list[Any]:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by, sum_runs
+from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, stable_order, sum_by, sum_runs
 
 cells = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), max_size=30)
 
@@ -69,3 +69,9 @@ def test_sums_of_runs_are_those_of_groups(runs):
     values = np.array([value for run in runs for value in run], np.float64)
     counts = np.array([len(run) for run in runs], np.int64)
     assert sum_runs(np.cumsum(counts) - counts, values).tolist() == [sum(run) for run in runs]
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.sampled_from([0, 2**61]))
+def test_equal_keys_stay_in_their_order_packed_or_not(keys, beyond):
+    key = np.array(keys, np.int64) + beyond
+    assert stable_order(key, beyond + 6).tolist() == sorted(range(len(keys)), key=keys.__getitem__)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.attributes import Codes, pick
+from tracekit.forest import visible_parents
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.traces import TraceSet
 
 
 def callees(parent: Array, service: Codes, peer: Codes) -> Codes:
@@ -37,7 +39,19 @@ def callees(parent: Array, service: Codes, peer: Codes) -> Codes:
     above = parent[rows]
     other = service.codes[rows] != service.codes[above]
     rows, above = rows[other], above[other]
-    first, last = np.full(len(service.codes), len(service.labels)), np.full(len(service.codes), -1)
-    np.minimum.at(first, above, service.codes[rows])
-    np.maximum.at(last, above, service.codes[rows])
-    return pick([Codes(np.where(first == last, last, -1).astype(np.int32), service.labels), peer])[0]
+    called, one = service.codes[rows], np.full(len(service.codes), -1, np.int32)
+    one[above] = called
+    one[above[one[above] != called]] = -1  # another child is in another service
+    return pick([Codes(one, service.labels), peer])[0]
+
+
+def called_services(traces: TraceSet) -> Codes:
+    """Return the service that each span calls, past spans that a backend inferred.
+
+    Examples
+    --------
+    >>> called_services(shop.trace("b2")).series().tolist()
+    [nan, 'cart', nan, 'ledger', nan, 'postgresql']
+    """
+    up = visible_parents(traces.forest.parent_row, traces.is_inferred)
+    return callees(up, traces.codes("service_name"), traces.codes("peer_service_name"))

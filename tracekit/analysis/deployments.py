@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import Quality
+from tracekit.stats.grouping import dense_codes
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -34,12 +35,12 @@ def first_versions(traces: TraceSet) -> pd.DataFrame:
     rows = np.flatnonzero(dated & (version.codes >= 0) & (service.codes >= 0))
     count = max(len(version.labels), 1)
     own = service.codes.astype(np.int64) * count + version.codes
-    pair, group = np.unique(own[rows], return_inverse=True)
+    group, pair = dense_codes(own[rows], count * len(service.labels))
     first = np.full(len(pair), np.iinfo(np.int64).max)
     last = np.full(len(pair), np.iinfo(np.int64).min)
     np.minimum.at(first, group, spans.start_ns[rows])
     np.maximum.at(last, group, spans.start_ns[rows])
-    seen = np.unique(group * np.int64(len(traces)) + forest.trace[rows])
+    _, seen = dense_codes(group * len(traces) + forest.trace[rows], len(pair) * len(traces))
     version_of, trace = seen // len(traces), seen % len(traces)
     root, elsewhere = _request_starts(traces, service.codes, dated)
     is_own_root = service.codes[forest.root_row][trace] == pair[version_of] // count

@@ -132,7 +132,11 @@ def _failures(traces: TraceSet, calls: Calls, answered: Array) -> _Failures:
     outgoing = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)
     handler = first_outside(up, outgoing & (up >= 0))[caller]
     is_known = ~outgoing[handler] & ~is_open(traces.lookup)[handler]
-    retried = _retried(traces, calls, answered, handler)
+    retried = np.zeros(len(answered), bool)
+    has_failed = np.zeros(len(failed), bool)
+    has_failed[handler[is_failed]] = True
+    near = np.flatnonzero(has_failed[handler])  # calls of a caller that has a failed one
+    retried[near] = _retried(traces, calls, answered[near], handler[near])
     fate = np.select([retried, ~is_known, failed[handler]], [1, 3, 0], 2)
     failed_below = np.zeros(len(failed) + 1, bool)
     failed_below[up[failed & (up >= 0)]] = True

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.callees import callees
+from tracekit.analysis.callees import called_services
 from tracekit.forest import visible_parents
 from tracekit.schema import Kind
-from tracekit.stats.grouping import dense_codes
+from tracekit.stats.grouping import group_numbers, stable_order
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
@@ -62,13 +62,15 @@ class Siblings:
         return np.asarray(total[self.first[1:]] - total[self.first[:-1]])
 
 
-def siblings(traces: TraceSet) -> Siblings:
+def siblings(traces: TraceSet, callee: Codes | None = None) -> Siblings:
     """Return the calls of every span, grouped by operation and callee.
 
     Parameters
     ----------
     traces
         Any traces.
+    callee
+        The service that each span calls, if ``called_services`` has been worked out.
 
     Returns
     -------
@@ -92,16 +94,14 @@ def siblings(traces: TraceSet) -> Siblings:
     outgoing = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)
     is_call = (up >= 0) & ~inferred & traces.has_duration & (outgoing | (service.codes != service.codes[up]))
     row = np.flatnonzero(is_call)
-    callee = callees(up, service, traces.codes("peer_service_name"))
-    name = np.zeros(len(row), np.int64)
-    for codes, labels in (service, operation, callee):
-        name, _ = dense_codes(
-            name * (len(labels) + 1) + codes[row] + 1, (int(name.max(initial=0)) + 1) * (len(labels) + 1)
-        )
-    order = np.lexsort((spans.end_ns[row], spans.start_ns[row], name, up[row]))
+    callee = called_services(traces) if callee is None else callee
+    named = {"service": service.take(row), "operation": operation.take(row), "callee": callee.take(row)}
+    name, names = group_numbers(named, len(row))
+    order = stable_order(up[row] * names + name, len(up) * names)
     row, name = row[order], name[order]
     begins = np.diff(up[row], prepend=-1) != 0
     begins[1:] |= np.diff(name) != 0
+    row = _by_end(row, begins, spans.start_ns[row], spans.end_ns[row])
     first = np.append(np.flatnonzero(begins), len(row))
     return Siblings(row, first, up[row[begins]], callee, _follows(spans.start_ns[row], spans.end_ns[row], begins))
 
@@ -113,14 +113,30 @@ def in_a_row(traces: TraceSet, found: Siblings) -> Array:
     return np.flatnonzero((calls >= FEWEST) & (in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls))
 
 
+def _by_end(row: Array, begins: Array, start: Array, end: Array) -> Array:
+    """Return the calls of each group, which are in order of their starts, with those of one start by their ends."""
+    is_tied = np.append(~begins[1:] & (start[1:] == start[:-1]), False)
+    is_tied[1:] |= is_tied[:-1]
+    tied = np.flatnonzero(is_tied)
+    if not len(tied):
+        return row
+    group = np.cumsum(begins)[tied]
+    row = row.copy()
+    row[tied] = row[tied[np.lexsort((end[tied], start[tied], group))]]
+    return row
+
+
 def _follows(start: Array, end: Array, begins: Array) -> Array:
     """Return which calls start when all earlier ones of their group have ended."""
     follows = np.zeros(len(start), bool)
-    if not len(start):
+    later = np.flatnonzero(~begins)
+    is_alone = begins.copy()
+    is_alone[later - 1] = False
+    several = np.flatnonzero(~is_alone)  # calls of groups of two or more
+    if not len(several):
         return follows
-    group = np.cumsum(begins) - 1
-    latest = _running_maximum(end, group)
-    follows[1:] = ~begins[1:] & (start[1:] >= latest[:-1])
+    latest = _running_maximum(end[several], np.cumsum(begins[several]) - 1)
+    follows[several[1:]] = ~begins[several[1:]] & (start[several[1:]] >= latest[:-1])
     return follows
 
 

@@ -10,7 +10,7 @@ from tracekit.analysis.partials import kept, over_parts
 from tracekit.checks.counted_requests import CountedRequests
 from tracekit.checks.expectations import Expected, expectations
 from tracekit.checks.sampled_traces import is_from_rules
-from tracekit.traces import TraceSet
+from tracekit.traces import TraceSet, reweighted
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.deciding_spans import deciding_rows
 from tracekit.weights.ingestion_horizon import (
@@ -170,7 +170,7 @@ class Case(CountedRequests):
         source: TraceSet | Parts
         if isinstance(own.source, TraceSet):
             weights, (obstacles, call) = weigh(own.source)
-            source = TraceSet(own.source.columns, forest=own.source.forest, weights=weights)
+            source = reweighted(own.source, weights, ())
         else:
             source, (obstacles, call) = own.source.weighed(partial(deciding_rows, has_policies=is_tail), weigh)
         return replace(self, source=source, obstacles=obstacles, weights_call=call)
@@ -235,8 +235,7 @@ def check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
 def _without_marks(traces: TraceSet) -> TraceSet:
     """Return traces without weights from marks, which a tail sampler behind them makes wrong."""
     own = traces.weights
-    weights = own.refused(own.is_from(*MARKS), "")
-    return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
+    return reweighted(traces, own.refused(own.is_from(*MARKS), ""), traces.steps)
 
 
 def _weighed(evidence: Evidence, traces: TraceSet) -> tuple[Weights, tuple[dict[str, int], str]]:

@@ -176,6 +176,8 @@ class Overview:
     @cached_property
     def _errors(self) -> tuple[Errors, list[str]]:
         """Errors by operation, and the messages that were redacted."""
+        if isinstance(self.source, TraceSet):
+            _ = self.paths  # the exceptions need them, too
         if self.policy is None or isinstance(self.source, TraceSet):
             return errors(self.source), []
         return redacted_errors(self.source, self.policy)

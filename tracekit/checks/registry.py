@@ -328,6 +328,6 @@ def run_check(check: Check, case: Case) -> list[Finding]:
     if case.has_store and not check.by_parts:
         return []
     seen = case if check.includes_late else case.complete
-    found = check.run(seen.weighted if check.topic == "sampling" else seen)
+    found = (seen.weighted if check.topic == "sampling" else seen).result(check.run)
     code = f"tk.{check.topic}({case.arguments})"
     return [finding if finding.code else replace(finding, code=code) for finding in found]

@@ -32,12 +32,11 @@ _OF_BASELINE: Final = ("content", "requests", "entries", "graph", "failed", "wai
 
 def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] = ()) -> None:
     """Read the parts of the stores of a case for everything that is made of them, and for more functions."""
-    asked = list(more)
+    asked = [*more, *readings(case, CHECKS)]  # first the checks, whose critical paths others find
     for each in _cases(case):
         seen = each.result(overview)
         asked += [partial(getattr, seen, name) for name in (_RESULTS if each is case else _OF_BASELINE)]
         asked += [partial(set_facts, each.source), partial(_offsets, seen)]
-    asked += readings(case, CHECKS)
     rounds.run([*asked, partial(traffic_of, case.result(overview))])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tracekit.stats.grouping import stable_order
 from tracekit.stats.histograms import BASE, buckets
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class CountedValues(NamedTuple):
 
 def _counted(group: Array, value: Array, count: Array, is_coarse: Array) -> CountedValues:
     """Return the entries with equal ones added."""
-    order = np.lexsort((value, group))
+    order = np.argsort(value)
+    order = order[stable_order(group[order], len(is_coarse))]
     group, value = group[order], value[order]
     begins = np.ones(len(group), bool)
     begins[1:] = (np.diff(group) != 0) | (np.diff(value) != 0)

@@ -179,9 +179,9 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
     key.sort()
     pair = key >> small(1)
     first = np.flatnonzero(np.concatenate(([True], pair[1:] != pair[:-1]))) if len(pair) else np.zeros(0, np.int64)
-    x = np.diff(np.append(first, len(pair))).astype(np.float64)
-    events = np.concatenate(([0], np.cumsum(key & small(1)))).astype(np.float64)
-    y = np.diff(events[np.append(first, len(pair))])
+    x = np.diff(first, append=len(pair)).astype(np.float64)
+    key &= small(1)
+    y = sum_runs(first, key)
     owner, w = (pair[first] >> small(bits)).astype(np.int64), w_all[pair[first] & small((1 << bits) - 1)]
     starts = np.searchsorted(owner, np.arange(groups))
     return {

@@ -53,6 +53,15 @@ def test_what_a_request_waited_for():
     assert "<p>CriticalPath(1 request," in path._repr_html_()
 
 
+def test_paths_that_are_in_use_are_not_walked_again_and_have_frames_of_their_own():
+    traces = draw(SHOP)
+    path, again, without = critical_path(traces), critical_path(traces), critical_path(traces, skew="off")
+    assert again.own_ns is path.own_ns
+    assert without.own_ns is not path.own_ns
+    path.spans["path_time_ns"] = 0
+    assert again.spans["path_time_ns"].tolist() == [40, 0, 50, 10]
+
+
 def test_a_missing_parent_is_placed_under_the_only_root():
     path = critical_path(draw("a1 1 - s SERVER 0 100\na1 2 9 s INTERNAL 20 40\na1 3 9 s INTERNAL 50 80"))
     assert own(path) == [40, 20, 30, 10]

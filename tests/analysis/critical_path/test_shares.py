@@ -5,8 +5,10 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracekit.analysis.critical_path.cells import Cells, Population, Sample
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.attributes import Codes
+from tracekit.stats.influences import Denominator
 from tracekit.traces import TraceSet
 from tracekit.weights import Weights
 
@@ -265,3 +267,24 @@ def test_nothing_to_attribute():
     path = critical_path(draw("a1 1 - s SERVER 5 5"))
     assert path.by("service_name").empty
     assert path.bands("service_name").bands["trace_count"].tolist() == [1] * 4
+
+
+@given(st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 4)), st.sampled_from([0.0, 1.0, 2.0, np.nan])))
+def test_the_nearest_request_of_a_group_is_the_first_of_equal_ones_and_one_without_a_distance_the_last(distances):
+    pairs = sorted(distances)
+    group, request = (np.array([pair[at] for pair in pairs], np.int64) for at in range(2))
+    chosen = np.array([True, True, False, True, True])
+    cells = Cells(pd.DataFrame(index=range(3)), group, request, np.ones(len(pairs), np.int64), request)
+    population = Population(chosen, chosen.astype(float), 1.0, (), {})
+    found = Sample(cells, population, Denominator.of(np.ones(5)), np.arange(5)).first(
+        np.array([distances[pair] for pair in pairs])
+    )
+    wanted = [
+        min(
+            ((np.isnan(distances[pair]), distances[pair], pair[1]) for pair in pairs if pair[0] == at and pair[1] != 2),
+            key=lambda one: (one[0], 0.0 if one[0] else one[1], one[2]),
+            default=(False, 0.0, -1),
+        )[2]
+        for at in range(3)
+    ]
+    assert found.tolist() == wanted

@@ -49,6 +49,13 @@ class Offsets:
     evidence: Array
 
     @property
+    def moved(self) -> Offsets:
+        """The entries of clocks that were corrected."""
+        at = self.offset_ns != 0
+        columns = (self.trace, self.code, self.offset_ns, self.low_ns, self.high_ns, self.evidence)
+        return Offsets(self.clock, *(each[at] for each in columns))
+
+    @property
     def residual_ns(self) -> Array:
         """int64: remaining uncertainty of a corrected clock; 0 if it was not corrected."""
         rest = np.maximum(self.high_ns - self.offset_ns, self.offset_ns - self.low_ns)

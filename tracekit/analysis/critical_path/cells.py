@@ -304,10 +304,13 @@ class Sample:
     def first(self, distance: Array) -> Array:
         """Return the request of the population with the smallest distance (one per cell), by group; -1 without any."""
         inside = np.flatnonzero(self.population.chosen[self.cells.request])
-        group, request = self.cells.group[inside], self.cells.request[inside]
-        order = np.lexsort((request, distance[inside], group))
+        group, request, distance = self.cells.group[inside], self.cells.request[inside], distance[inside]
         found = np.full(len(self.cells.keys), -1, np.int64)
-        found[group[order[::-1]]] = request[order[::-1]]
+        begins = np.flatnonzero(np.diff(group, prepend=-1))
+        if len(begins):
+            least = np.repeat(np.fmin.reduceat(distance, begins), np.diff(begins, append=len(group)))
+            nearest = np.flatnonzero((distance == least) | np.isnan(least))[::-1]
+            found[group[nearest]] = request[nearest]  # the last write is the first request
         return found
 
     def _weighted(self, value: Array) -> tuple[Array, Array]:

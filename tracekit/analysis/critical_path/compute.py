@@ -7,7 +7,9 @@ critical path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, overload
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.tree import PathTree, Scope
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
+
+_IN_USE: Final[WeakKeyDictionary[TraceSet, WeakValueDictionary[Any, CriticalPath]]] = WeakKeyDictionary()
+"""Critical paths of each set that somebody still has, by settings: several analyses of one set need the same."""
 
 
 class Options(TypedDict, total=False):
@@ -165,6 +170,28 @@ def critical_path(
     if not isinstance(traces, TraceSet):
         options = {"scope": scope, "overflow": overflow, "tolerance": tolerance, "follows_from": follows_from}
         return _stored(traces, {**options, "touching": touching}, skew, causal, on)
+    settings = (scope, overflow, skew, tolerance, follows_from, touching, causal)
+    if not all(isinstance(one, str) for one in (scope, overflow, skew, follows_from)):
+        return _path(traces, *settings)
+    in_use = _IN_USE.setdefault(traces, WeakValueDictionary())
+    found = in_use.get(settings)
+    if found is not None:
+        return replace(found)  # its frames are those of the caller who has it
+    in_use[settings] = path = _path(traces, *settings)
+    return path
+
+
+def _path(
+    traces: TraceSet,
+    scope: Scope,
+    overflow: str,
+    skew: str | ClockSkew | OffsetsById,
+    tolerance: float | None,
+    follows_from: str,
+    touching: bool,
+    causal: str | None,
+) -> CriticalPath:
+    """Return the critical paths of a set."""
     offsets = offsets_for(traces, skew)
     moved = moved_by(traces, offsets)
     tree = build_tree(traces, scope=scope, overflow=overflow, follows_from=follows_from, offset_ns=moved)

@@ -95,8 +95,7 @@ def offsets_of(path: CriticalPath) -> pd.DataFrame:
     names = ["trace_id", "host", "offset_ns", "low_ns", "high_ns", "evidence"]
     if path.clocks is None:
         return pd.DataFrame({name: pd.Series(dtype=object if name in names[:2] else "Int64") for name in names})
-    table = offsets_table(np.array(path.source.trace_ids, object), path.clocks)
-    return table[table["offset_ns"] != 0].reset_index(drop=True)
+    return offsets_table(np.array(path.source.trace_ids, object), path.clocks.moved)
 
 
 def slack_of(path: CriticalPath) -> pd.Series:

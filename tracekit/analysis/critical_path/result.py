@@ -164,7 +164,7 @@ class CriticalPath(Weighted, Shown):
     @property
     def corrected_count(self) -> int:
         """Number of corrected clocks."""
-        return len(self.offsets)
+        return 0 if self.clocks is None else int(np.count_nonzero(self.clocks.offset_ns))
 
     @cached_property
     def issues(self) -> pd.DataFrame:

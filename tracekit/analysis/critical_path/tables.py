@@ -74,7 +74,7 @@ def tabulated(path: CriticalPath, by: By, *, may_lack: bool = False) -> PathTabl
         if found is None:
             lacking.add(name)
         columns[name] = found or Codes(np.full(len(path.tree), -1), [])
-    return PathTable(path.requests, cells_by(path, columns), frozenset(lacking), len(path.offsets))
+    return PathTable(path.requests, cells_by(path, columns), frozenset(lacking), path.corrected_count)
 
 
 def _codes(path: CriticalPath, key: Key, *, may_lack: bool) -> Codes | None:

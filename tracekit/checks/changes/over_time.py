@@ -8,6 +8,7 @@ import numpy as np
 
 from tracekit.analysis.change_points import ERRORS, FORMS, LATENCY, ONSET, PATH_TIME, RATE, RECOVERY
 from tracekit.analysis.timeline.compute import timeline
+from tracekit.checks.overview import overview
 from tracekit.findings import Finding
 from tracekit.text import clean, from_to, moment, plural
 
@@ -32,6 +33,8 @@ _ASSUMPTIONS: Final = ("means also change if the mix of endpoints does: tk.timel
 def over_time(case: Case) -> list[Finding]:
     """Return one finding per metric of requests that changed; nothing without a change."""
     seen = case.result(timeline_of)
+    if case.recording is None and not case.is_stored:
+        _ = case.result(overview).paths  # the changes need them, too
     changes = seen.changes
     found = [_finding(seen, metric) for metric in _SUBJECTS if (changes["metric"] == metric).any()]
     return found or ([_services_only(seen)] if len(seen.affected) else [])

@@ -13,7 +13,7 @@ from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import MATTERS, Pattern, call_of, caller_of
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.ranked import Valued, ranked
-from tracekit.checks.patterns.repeated import neighbours, repeated
+from tracekit.checks.patterns.repeated import called, neighbours, repeated
 from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, pairs_of, totals
 from tracekit.checks.shares import added
 from tracekit.stats.grouping import group_labels, positions, sum_by
@@ -69,7 +69,7 @@ def _reads(case: Case) -> _Reads:
 
 def _names(case: Case, row: Array) -> Codes:
     """Return calls in words: operation and callee."""
-    return join([one.take(row) for one in (case.traces.codes("operation"), case.result(repeated).callee)])
+    return join([one.take(row) for one in (case.traces.codes("operation"), case.result(called))])
 
 
 def _counted(case: Case) -> Aggregate:
@@ -155,7 +155,7 @@ def _kinds(case: Case) -> tuple[Array, Array]:
     """Return which spans call a cache, by its system or name, and which read, by their operation."""
     traces = case.traces
     is_cache = np.zeros(len(traces.columns.spans), bool)
-    for codes in (traces.codes("db_system_name"), case.result(repeated).callee):
+    for codes in (traces.codes("db_system_name"), case.result(called)):
         is_cache |= _matching(codes, _CACHE)[codes.codes]
     operation = traces.codes("operation")
     return is_cache, ~_matching(operation, _WRITES)[operation.codes]

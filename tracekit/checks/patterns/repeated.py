@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tracekit.analysis.callees import called_services
 from tracekit.analysis.siblings import Siblings, siblings
+from tracekit.stats.grouping import stable_order
 
 if TYPE_CHECKING:
+    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
 
@@ -21,9 +24,14 @@ class Neighbours(NamedTuple):
     second: Array
 
 
+def called(case: Case) -> Codes:
+    """Return the service that each span calls."""
+    return called_services(case.traces)
+
+
 def repeated(case: Case) -> Siblings:
     """Return the calls of every span, grouped by operation."""
-    return siblings(case.traces)
+    return siblings(case.traces, case.result(called))
 
 
 def retried(case: Case) -> Array:
@@ -41,6 +49,6 @@ def neighbours(case: Case) -> Neighbours:
     above = np.full(len(spans), -1, np.int64)
     above[found.row] = np.repeat(found.parent, found.call_count)
     row = np.flatnonzero(above >= 0)  # in order of trace and start
-    row = row[np.argsort(above[row], kind="stable")]
+    row = row[stable_order(above[row], len(above))]
     follows = (np.diff(above[row]) == 0) & (spans.start_ns[row[1:]] >= spans.end_ns[row[:-1]])
     return Neighbours(above[row[1:][follows]], row[:-1][follows], row[1:][follows])

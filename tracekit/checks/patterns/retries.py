@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 
 from tracekit.checks.merged import Merged
-from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of
+from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of, kinds
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.repeated import repeated, retried
-from tracekit.checks.patterns.sums import KEYS, Occurrences, pairs_of, totals
+from tracekit.checks.patterns.sums import KEYS, Occurrences, totals
 from tracekit.checks.shares import added
-from tracekit.stats.grouping import sum_by
+from tracekit.stats.grouping import positions, sum_by
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.text import count, factor
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    import pandas as pd
 
     from tracekit.checks.case import Case
     from tracekit.stats.aggregates import Aggregate
@@ -43,7 +44,7 @@ def _detect(case: Case) -> Occurrences:
 def _attempts_by_pair(case: Case) -> Aggregate:
     """Return attempts and retries by caller and callee, including the calls without a retry."""
     found, again = case.result(repeated), case.result(retried)
-    group, keys = pairs_of(case, found.parent, found.row[found.first[:-1]])
+    _, group, keys = case.result(kinds)
     weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
     failed = found.sum(again)
     values = {"calls": found.call_count, "failed": failed}
@@ -57,12 +58,12 @@ _ATTEMPTS: Final[Merged[Aggregate]] = Merged(_attempts_by_pair, added)
 def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     """Add attempts per call, including the calls without a retry: ``attempt_ratio``, and its lower 95% limit."""
     found = case.result(_ATTEMPTS)
-    sums = found.sums
-    every = pd.DataFrame(found.keys).assign(
+    at = positions(found.keys, {name: table[name].to_numpy(object) for name in KEYS}, KEYS)
+    sums = {name: each[at] for name, each in found.sums.items()}
+    return table.assign(
         attempt_ratio=sums["weighted_calls"] / np.maximum(sums["weighted_calls"] - sums["weighted_failed"], 1e-300),
         attempt_ratio_low=1 / (1 - clopper_pearson(sums["failed"], sums["calls"]).low),
     )
-    return table.merge(every, on=[*KEYS], how="left")
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:

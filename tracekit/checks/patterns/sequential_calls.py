@@ -10,10 +10,10 @@ from tracekit.attributes import join
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of, kinds
 from tracekit.checks.patterns.paths import path_ns
-from tracekit.checks.patterns.repeated import neighbours, repeated
+from tracekit.checks.patterns.repeated import called, neighbours
 from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, totals
 from tracekit.checks.shares import added
-from tracekit.stats.grouping import dense_codes, positions
+from tracekit.stats.grouping import dense_codes, group_labels, positions
 from tracekit.text import clean
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def _pairs(case: Case) -> _Pairs:
     caller, first, second = case.result(neighbours)
     kind = case.result(kinds)
     names = kind.names
-    rank = np.empty(len(names), np.int64)
-    rank[names.sort_values(list(KEYS)).index] = np.arange(len(names))
+    rank, _ = group_labels(labels_of(names), KEYS, len(names))
     differ = kind.by_row[first] != kind.by_row[second]
     caller, first, second = caller[differ], first[differ], second[differ]
     is_turned = rank[kind.by_row[first]] > rank[kind.by_row[second]]
@@ -94,7 +93,7 @@ def _detect(case: Case) -> Occurrences:
     cost = np.minimum(on_path[left], on_path[right])
     service, operation, callee = (
         codes.take(right)
-        for codes in (case.traces.codes("service_name"), case.traces.codes("operation"), case.result(repeated).callee)
+        for codes in (case.traces.codes("service_name"), case.traces.codes("operation"), case.result(called))
     )
     names = join([join([service, operation]), callee], " calling ")
     return Occurrences(found.caller[at], left, np.full(len(left), 2), cost, names)

@@ -14,7 +14,7 @@ from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.shares import added
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.binned_ranks import Binned, bins, greater
-from tracekit.stats.grouping import dense_codes, group_codes, positions
+from tracekit.stats.grouping import dense_codes, group_codes, positions, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.text import clean, duration
 
@@ -94,15 +94,19 @@ def _cells_of(case: Case, label: str) -> Aggregate:
     own = _Times(found // traces, found % traces, mean)
     shared = _shared(own, np.unique(keys["service_name"], return_inverse=True)[1] if count else np.zeros(0, np.int64))
     both = _Times(*(np.concatenate(each) for each in zip(own, shared, strict=True)))
-    is_own = np.arange(len(both.value)) < len(own.value)
+    place = bins(both.value)
+    low, high = int(place.min(initial=0)), int(place.max(initial=0))
+    size = high - low + 1
+    cell, found = dense_codes(both.instance * size + place - low, count * size)
+    is_own, cells = np.arange(len(cell)) < len(own.value), len(found)
     numbers = {
-        "count": is_own.astype(np.int64),
-        "total": np.where(is_own, both.value, 0.0),
-        "shared_count": (~is_own).astype(np.int64),
-        "shared_total": np.where(is_own, 0.0, both.value),
+        "count": np.bincount(cell[is_own], minlength=cells),
+        "total": sum_by(cell[is_own], both.value[is_own], cells),
+        "shared_count": np.bincount(cell[~is_own], minlength=cells),
+        "shared_total": sum_by(cell[~is_own], both.value[~is_own], cells),
     }
-    labels = {name: each[both.instance] for name, each in keys.items()}
-    return Aggregate(labels | {"bin": bins(both.value).astype(object)}, numbers, Histogram.empty()).by(list(_KEYS))
+    labels = {name: each[found // size] for name, each in keys.items()}
+    return Aggregate(labels | {"bin": (found % size + low).astype(object)}, numbers, Histogram.empty())
 
 
 def _shared(own: _Times, service: Array) -> _Times:

@@ -37,12 +37,14 @@ def _parallel(case: Case) -> Array:
 
 def _detect(case: Case) -> Occurrences:
     """Return the parallel calls with a straggler; the cost is its time beyond the second slowest."""
-    found, took = case.result(repeated), case.traces.duration_ns
-    order = np.lexsort((took[found.row], found.group))
-    ordered = found.row[order]
-    groups = _parallel(case)
-    slowest = ordered[found.first[groups + 1] - 1]
-    second = took[ordered[found.first[groups + 1] - 2]]
+    found, took, groups = case.result(repeated), case.traces.duration_ns, _parallel(case)
+    is_parallel = np.zeros(len(found.parent), bool)
+    is_parallel[groups] = True
+    row = found.row[np.repeat(is_parallel, found.call_count)]
+    count = found.call_count[groups]
+    ordered = row[np.lexsort((took[row], np.repeat(groups, count)))]
+    last = np.cumsum(count) - 1
+    slowest, second = ordered[last], took[ordered[last - 1]]
     slower = took[slowest] / np.maximum(second, 1)
     at = slower >= _SLOWER
     cost = np.minimum(path_ns(case)[slowest], took[slowest] - second)

@@ -11,7 +11,7 @@ import pandas as pd
 from tracekit.attributes import Codes
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.paths import clock_offsets, paths
-from tracekit.checks.patterns.repeated import repeated
+from tracekit.checks.patterns.repeated import called
 from tracekit.checks.shares import added
 from tracekit.frames import hexes
 from tracekit.stats.aggregates import Aggregate, steady
@@ -314,7 +314,7 @@ def with_limits(
 def pairs_of(case: Case, caller: Array, callee: Array, detail: Codes | None = None) -> tuple[Array, pd.DataFrame]:
     """Return the number of the caller and callee of each pair of rows, and their names."""
     service, operation = case.traces.codes("service_name"), case.traces.codes("operation")
-    codes = (service, operation, service, operation, case.result(repeated).callee)
+    codes = (service, operation, service, operation, case.result(called))
     rows = (caller, caller, callee, callee, callee)
     columns = {name: _filled(one.take(row)) for name, one, row in zip(KEYS, codes, rows, strict=True)}
     return group_rows(columns | ({} if detail is None else {"detail": detail}), len(caller))

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from tracekit.checks.merged import Merged
-from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
+from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of, kinds
 from tracekit.checks.patterns.paths import path_ns
 from tracekit.checks.patterns.ranked import Kept, add_kept
 from tracekit.checks.patterns.repeated import repeated
-from tracekit.checks.patterns.sums import Occurrences, labels_of, pairs_of
+from tracekit.checks.patterns.sums import Occurrences, labels_of
 from tracekit.stats.counted_values import CountedValues
 from tracekit.stats.grouping import positions
 from tracekit.text import duration
@@ -61,9 +61,9 @@ class _Window(NamedTuple):
 
 def _calls(case: Case) -> _Calls:
     """Return the calls by caller and callee."""
-    found, traces = case.result(repeated), case.traces
-    caller, row = found.parent[found.group], found.row
-    return _Calls(caller, row, traces.duration_ns[row], traces.is_error[row], *pairs_of(case, caller, row))
+    found, kind, traces = case.result(repeated), case.result(kinds), case.traces
+    caller, row, pair = found.parent[found.group], found.row, kind.by_group[found.group]
+    return _Calls(caller, row, traces.duration_ns[row], traces.is_error[row], pair, kind.names)
 
 
 def _failed(case: Case) -> Kept:
@@ -75,9 +75,9 @@ def _failed(case: Case) -> Kept:
 
 def _windows(_: Case, found: Kept) -> _Window:
     """Return the times of most failed calls of a pair, where these may be time-outs."""
-    windows = [_window(found.kept, group) for group in range(len(found.kept.is_coarse))]
-    chosen = np.array([window is not None for window in windows], bool)
-    rows = np.array([window for window in windows if window is not None], np.float64).reshape(-1, 3)
+    enough = np.flatnonzero(found.kept.totals() >= _FEWEST)
+    windows = {group: window for group in enough.tolist() if (window := _window(found.kept, group)) is not None}
+    rows, chosen = np.array([*windows.values()], np.float64).reshape(-1, 3), np.array([*windows], np.int64)
     return _Window({name: labels[chosen] for name, labels in found.keys.items()}, *rows.T)
 
 
@@ -86,8 +86,6 @@ def _window(values: CountedValues, group: int) -> tuple[float, float, int] | Non
     first, last = np.searchsorted(values.group, [group, group + 1])
     ended, number = values.value[first:last], values.number[first:last]
     reached = np.append(0, np.cumsum(number))
-    if reached[-1] < _FEWEST:
-        return None
     high = np.searchsorted(ended, ended * _WIDTH, "right")
     inside = reached[high] - reached[:-1]
     at = int(inside.argmax())

@@ -41,6 +41,14 @@ class Use(NamedTuple):
     times: Array
 
 
+class _Places(NamedTuple):
+    """Services and operations: the number of that of each span, and codes of each of them, -1 for missing."""
+
+    of_span: Array
+    service: Array
+    operation: Array
+
+
 @dataclass(frozen=True)
 class Values:
     """Occurrences of values by key, service and operation.
@@ -103,39 +111,49 @@ def uses(case: Case) -> list[Use]:
     """Return the number of occurrences of each value of span names and attributes."""
     columns = case.traces.columns
     kv, attributes = columns.kv, columns.attributes
-    every = np.arange(len(columns.spans))
-    names = [_one(case, NAME, every, Codes(columns.spans.name, columns.names))]
+    places = _places(case)
+    names = [_one(places, NAME, places.of_span, Codes(columns.spans.name, columns.names))]
     operation, source = (case.traces.codes(column) for column in ("operation", "operation_source"))
     paths = np.flatnonzero(np.isin(source.codes, [code for code, key in enumerate(source.labels) if key == "url.full"]))
     if len(paths):
-        names.append(_one(case, OPERATION, paths, operation))
+        names.append(_one(places, OPERATION, places.of_span[paths], operation.take(paths)))
     if not len(kv.keys):
         return names
     id_keys = np.array([bool(_ID_KEY.search(key)) for key in kv.keys], bool)
     is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
-    row = np.repeat(every, np.diff(attributes.offsets))
-    chosen = np.flatnonzero(is_label[attributes.codes])
-    found = _counted(case, row[chosen], attributes.codes[chosen].astype(np.int64))
+    chosen = is_label[attributes.codes]
+    place = np.repeat(places.of_span, attributes.counts)
+    found = _counted(places, place[chosen], attributes.codes[chosen])
     value = found[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
     return [*names, Use(partial(texts_of, kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
 
 
-def _one(case: Case, key: str, rows: Array, column: Codes) -> Use:
+def _places(case: Case) -> _Places:
+    """Return services and operations."""
+    service, operation = (case.traces.codes(name) for name in ("service_name", "operation"))
+    size = len(operation.labels) + 1
+    place = (service.codes.astype(np.int64) + 1) * size
+    place += operation.codes
+    place += 1
+    number, found = dense_codes(place, (len(service.labels) + 1) * size)
+    return _Places(number, found // size - 1, found % size - 1)
+
+
+def _one(places: _Places, key: str, place: Array, column: Codes) -> Use:
     """Return the number of occurrences of each value of one column, which backends index."""
-    counted = _counted(case, rows, column.codes[rows].astype(np.int64))
+    counted = _counted(places, place, column.codes)
     return Use(column.texts, np.zeros(len(counted[0]), np.int64), [key], np.array([True]), *counted)
 
 
-def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
+def _counted(places: _Places, place: Array, value: Array) -> tuple[Array, Array, Array, Array]:
     """Return service, operation, value and count of every combination of them."""
-    service, operation = (case.traces.codes(name) for name in ("service_name", "operation"))
-    size, many = len(operation.labels) + 1, int(value.max(initial=0)) + 1
-    place = (service.codes[row].astype(np.int64) + 1) * size + operation.codes[row] + 1
-    places, code = np.unique(place, return_inverse=True)
-    pair, often = np.unique(code * many + value, return_counts=True)
-    place = places[pair // many] if len(pair) else pair
-    return place // size - 1, place % size - 1, pair % many, often
+    many = int(value.max(initial=0)) + 1
+    pair = place * many
+    pair += value
+    pair, often = np.unique(pair, return_counts=True)
+    place, value = np.divmod(pair, many)
+    return places.service[place], places.operation[place], value, often
 
 
 def _values(case: Case) -> Values:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.schema import Quality
-from tracekit.traces import TraceSet
+from tracekit.traces import reweighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracekit.loading.store.weighing import WeightsById
+    from tracekit.traces import TraceSet
 
 
 WEIGHED: Final = "_weighed"
@@ -49,8 +50,7 @@ def _begun_between(traces: TraceSet, low: int, high: int) -> TraceSet:
 
 def _scaled(traces: TraceSet, factor: float) -> TraceSet:
     """Return traces with their known weights multiplied."""
-    weights = traces.weights.scaled(factor)
-    return TraceSet(traces.columns, forest=traces.forest, weights=weights, steps=traces.steps)
+    return reweighted(traces, traces.weights.scaled(factor), traces.steps)
 
 
 def _weighed(traces: TraceSet, weights: WeightsById) -> TraceSet:
