@@ -1,6 +1,8 @@
 """Rounds: several analyses read each part together, and find what they would have found alone."""
 
 import functools
+import gc
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -48,6 +50,29 @@ def test_analyses_of_one_pass_share_it(traces, tmp_path, monkeypatch):
     same(tk.service_graph(store).calls, tk.service_graph(traces).calls)
     pd.testing.assert_frame_equal(tk.errors(store).exceptions, tk.errors(traces).exceptions)
     assert len(read) == before
+
+
+def test_a_part_is_freed_before_the_next_one_is_read(traces, tmp_path, monkeypatch):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    task, files, alive = type(store.tasks[0]), [], []
+    own = task.read
+
+    def read(self):
+        alive.append(sum(one() is not None for one in files))
+        part = own(self)
+        files.append(weakref.ref(part.columns.kv.read.func.__self__))  # the part's, with all that was read of them
+        return part
+
+    monkeypatch.setattr(task, "read", read)
+    gc.collect()
+    gc.disable()
+    try:
+        rounds.run([functools.partial(ask, store) for ask in (tk.latency, tk.errors, tk.quality)])
+    finally:
+        gc.enable()
+    assert len(files) >= 6
+    assert alive == [0] * len(files)
 
 
 def test_passes_that_depend_on_each_other_follow_each_other(traces, tmp_path):
