@@ -10,6 +10,8 @@ import pytest
 
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
+from tracekit.checks.case import Case
+from tracekit.checks.merged import Merged
 from tracekit.loading.store.rounds import Rounds
 
 
@@ -28,6 +30,10 @@ def read_by(monkeypatch, store):
 
 def spans_of(traces):
     return len(traces.columns.spans)
+
+
+def spans_in(case):
+    return spans_of(case.traces)
 
 
 def later_limits(traces):
@@ -73,6 +79,16 @@ def test_a_part_is_freed_before_the_next_one_is_read(traces, tmp_path, monkeypat
         gc.enable()
     assert len(files) >= 6
     assert alive == [0] * len(files)
+
+
+def test_a_state_is_not_kept_beside_what_was_made_of_it(traces, tmp_path, monkeypatch):
+    rounds = Rounds()
+    case = Case(rounds.of(split(traces, tmp_path / "a.parquet", 3)))
+    total = Merged(spans_in, int.__add__)
+    read = read_by(monkeypatch, case.source)
+    rounds.run([functools.partial(case.result, total), functools.partial(case.source.reduce, len, int.__add__)])
+    assert (case.result(total), len(read)) == (spans_of(traces), 3)
+    assert list(rounds._known.values()) == [len(traces)]
 
 
 def test_passes_that_depend_on_each_other_follow_each_other(traces, tmp_path):

@@ -226,8 +226,8 @@ def census(traces: TraceSet) -> Census:
         key = kv.keys[int(kv.key[codes[0]])]
         values, own = identities(kv, codes), places[key]
         numbers = _some(values[at] for at in np.flatnonzero(number[codes]).tolist())
-        counts = _bounded(values, often[codes])
-        by_key[key] = _Key(own.trace_count, own.occurrence_count, own.is_number, numbers, *counts)
+        kept, sketch = _bounded(values, often[codes])
+        by_key[key] = _Key(own.trace_count, own.occurrence_count, own.is_number, numbers, kept, sketch)
     derived = {}
     for key, column in derived_of(traces).items():
         count = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
