@@ -90,6 +90,8 @@ class Parts(Protocol):
 class Prepared:
     """The state of a part, worked out from what is prepared of the part once for all states that need the same.
 
+    Who asks for it keeps what is made of the state of all parts: read together with others, the state is not kept.
+
     Parameters
     ----------
     prepare

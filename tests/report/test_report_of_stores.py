@@ -12,6 +12,7 @@ from tests.checks.findings_alike import close, numbers
 from tests.loading.store.split_stores import same, split
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
+from tracekit.loading.store import rounds
 from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
@@ -41,11 +42,17 @@ def claims(page):
 
 
 @pytest.mark.parametrize("kinds", [(0, 0), (0, 1), (1, 0)])
-def test_both_sides_or_one_may_be_a_store(sides, stores, kinds):
+def test_both_sides_or_one_may_be_a_store(sides, stores, kinds, monkeypatch):
+    passes = []
+    own_pass = rounds.over_tasks
+    monkeypatch.setattr(
+        rounds, "over_tasks", lambda tasks, *rest: (passes.append(len(tasks)), own_pass(tasks, *rest))[1]
+    )
     whole = Standard.between(sides_of(sides[1], sides[0]))
     given = [(stores, sides)[kind][at] for at, kind in enumerate(kinds)]
     found = Standard.between(sides_of(given[1], given[0]))
     (own, mine, figures), (lines, findings, expected) = claims(found), claims(whole)
+    assert 0 < len(passes) <= 22  # each side is read together with the other, and what follows from findings, too
     close(own, lines)
     close(mine, findings)
     assert [one.check for one in own] == list(LINES)

@@ -14,10 +14,11 @@ from tracekit.checks.changes.error_rate import error_rates
 from tracekit.checks.changes.holds import holds
 from tracekit.checks.changes.improved import improved
 from tracekit.checks.changes.mean_latency import mean_latency
-from tracekit.checks.changes.new_operations import new_operations
+from tracekit.checks.changes.new_operations import new_operations, operations_of
 from tracekit.checks.changes.operations import operations
 from tracekit.checks.changes.over_time import over_time
 from tracekit.checks.changes.queries import queries
+from tracekit.checks.changes.statements import STATEMENTS
 from tracekit.checks.changes.suspects import drawn_baseline, drawn_current, suspects_of_change
 from tracekit.checks.changes.variation import weighed
 from tracekit.checks.data.incomplete import incomplete
@@ -117,6 +118,7 @@ class Check(NamedTuple):
     ``weakens``: where it fails, conclusions from these traces are weaker, so that a report shows it first.
     ``by_parts``: it can be made from the parts of a store, too; ``whole``: why it cannot.
     ``reads``: what it asks of all parts, so that one pass answers as much of it as possible.
+    ``reads_baseline``: it asks the same of the parts of the baseline, if there is one.
     ``includes_late``: it also sees traces after the ingestion horizon, where others may not have arrived.
     """
 
@@ -129,6 +131,7 @@ class Check(NamedTuple):
     by_parts: bool = False
     whole: str = "it works on all traces at once"
     reads: tuple[Callable[[Case], Any], ...] = ()
+    reads_baseline: bool = False
 
     @property
     def reason(self) -> NotMade:
@@ -174,8 +177,16 @@ CHECKS: Final = (
     Check("failing", "changes", ("baseline",), weighed(error_rates), by_parts=True),
     Check("improved", "changes", ("baseline",), improved, by_parts=True),
     Check("holds", "changes", ("baseline",), holds, by_parts=True),
-    Check("operations", "changes", ("baseline",), new_operations, by_parts=True),
-    Check("queries", "changes", ("baseline",), queries, by_parts=True),
+    Check(
+        "operations",
+        "changes",
+        ("baseline",),
+        new_operations,
+        by_parts=True,
+        reads=(operations_of,),
+        reads_baseline=True,
+    ),
+    Check("queries", "changes", ("baseline",), queries, by_parts=True, reads=(STATEMENTS,), reads_baseline=True),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines, by_parts=True),
     Check("logs_of_store", "data", ("logs",), logs_of_store, by_parts=True),
     Check(
@@ -197,6 +208,7 @@ CHECKS: Final = (
             pattern.findings,
             by_parts=True,
             reads=(*pattern.needs, pattern.sums),
+            reads_baseline=True,
         )
         for pattern in PATTERNS
     ),
@@ -291,10 +303,18 @@ def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> F
 
 def readings(case: Case, checks: Iterable[Check]) -> list[Callable[[], Any]]:
     """Return what asks for all that some checks need of the parts of a store, for ``Rounds.run``."""
-    made = [check for check in checks if check.by_parts]
-    wanted = dict.fromkeys(each for check in made for read in check.reads for each in _with_needs(read))
+    made = [
+        check for check in checks if check.by_parts and (case.baseline is not None or "baseline" not in check.needs)
+    ]
+    sides = [(case, made)]
+    if case.baseline is not None:
+        sides.append((case.baseline, [check for check in made if check.reads_baseline]))
+    wanted = [
+        (side, dict.fromkeys(each for check in some for read in check.reads for each in _with_needs(read)))
+        for side, some in sides
+    ]
     return [
-        *(partial_of(case.result, each) for each in wanted),
+        *(partial_of(side.result, each) for side, several in wanted for each in several),
         *(partial_of(run_check, check, case) for check in made),
     ]
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,17 @@ def freed_returned(span_count: int) -> Iterator[None]:
     trim(0)
     yield
     trim(0)
+
+
+def return_freed() -> None:
+    """Return freed memory to the system: what the C library keeps, where it can (glibc), and what Arrow keeps.
+
+    Both keep what lies between blocks in use: after a part of a store about as much as the part.
+    """
+    pa.default_memory_pool().release_unused()
+    trim = _trim()
+    if trim is not None:
+        trim(0)
 
 
 @cache

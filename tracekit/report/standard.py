@@ -70,6 +70,7 @@ SECTIONS: Final = {
 }
 
 
+_READ_LATER: Final = ("answers", "figures", "screen")  # what follows from findings and comparison
 _TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "errors")
 
 
@@ -334,4 +335,6 @@ def _of_store(sides: Sides, inputs: Inputs, outgoing: Outgoing | None) -> Standa
     read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, inputs.goals)])
     if outgoing is not None:
         keep_names(case, outgoing)
-    return Standard(case, sides, inputs, outgoing=outgoing)
+    found = Standard(case, sides, inputs, outgoing=outgoing)
+    rounds.run([partial(getattr, found, name) for name in _READ_LATER])
+    return found

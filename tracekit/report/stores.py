@@ -7,13 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.critical_path.result import CriticalPath
+from tracekit.checks.comparison import comparable_changes
 from tracekit.checks.logs.stored import stored_logs
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, readings
+from tracekit.checks.screen.changed import first_seen, has_versions
 from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.inputs import Inputs
 from tracekit.report.ledger import set_facts
 from tracekit.report.traffic import traffic_of
+from tracekit.weights.comparability import read_sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _RESULTS: Final = ("content", "requests", "entries", "operations", "graph", "errors", "failed", "waits")
+_OF_VERSIONS: Final = (first_seen, has_versions)
 _OF_BASELINE: Final = ("content", "requests", "entries", "graph", "failed", "waits")
 
 
@@ -37,6 +41,9 @@ def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] 
         seen = each.result(overview)
         asked += [partial(getattr, seen, name) for name in (_RESULTS if each is case else _OF_BASELINE)]
         asked += [partial(set_facts, each.source), partial(_offsets, seen)]
+        if case.baseline is not None:
+            asked += [partial(read_sampling, each.source), *(partial(each.result, one) for one in _OF_VERSIONS)]
+    asked.append(partial(_shapes, case))
     rounds.run([*asked, partial(traffic_of, case.result(overview))])
 
 
@@ -69,6 +76,12 @@ def _cases(case: Case) -> list[Case]:
 def read_by(rounds: Rounds, traces: TraceSet | Parts) -> TraceSet | Parts:
     """Return traces, of a store with states that are computed in rounds."""
     return rounds.of(traces) if isinstance(traces, TraceStore) else traces
+
+
+def _shapes(case: Case) -> Any:
+    """Return the shapes of the traces of both sides; None where no change may be claimed."""
+    changes = comparable_changes(case)
+    return None if changes is None else changes.shapes
 
 
 def _offsets(seen: Overview) -> Any:

@@ -147,6 +147,12 @@ def _unweighted(baseline: TraceSet | Parts, current: TraceSet | Parts, names: tu
     return Comparability("recorded traces", statement)
 
 
+def read_sampling(traces: TraceSet | Parts) -> None:
+    """Read what ``comparability`` needs of one side, so that a store is read for both sides at once."""
+    if _totals(traces).unknown_count:
+        _samplers(traces)
+
+
 def _totals(traces: TraceSet | Parts) -> WeightTotals:
     """Return the weights of a set or a store in numbers; a store is read once for them."""
     if isinstance(traces, TraceSet):

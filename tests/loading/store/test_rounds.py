@@ -1,6 +1,8 @@
 """Rounds: several analyses read each part together, and find what they would have found alone."""
 
 import functools
+import gc
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,8 @@ import pytest
 
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
+from tracekit.checks.case import Case
+from tracekit.checks.merged import Merged
 from tracekit.loading.store.rounds import Rounds
 
 
@@ -26,6 +30,10 @@ def read_by(monkeypatch, store):
 
 def spans_of(traces):
     return len(traces.columns.spans)
+
+
+def spans_in(case):
+    return spans_of(case.traces)
 
 
 def later_limits(traces):
@@ -48,6 +56,39 @@ def test_analyses_of_one_pass_share_it(traces, tmp_path, monkeypatch):
     same(tk.service_graph(store).calls, tk.service_graph(traces).calls)
     pd.testing.assert_frame_equal(tk.errors(store).exceptions, tk.errors(traces).exceptions)
     assert len(read) == before
+
+
+def test_a_part_is_freed_before_the_next_one_is_read(traces, tmp_path, monkeypatch):
+    rounds = Rounds()
+    store = rounds.of(split(traces, tmp_path / "a.parquet", 3))
+    task, files, alive = type(store.tasks[0]), [], []
+    own = task.read
+
+    def read(self):
+        alive.append(sum(one() is not None for one in files))
+        part = own(self)
+        files.append(weakref.ref(part.columns.kv.read.func.__self__))  # the part's, with all that was read of them
+        return part
+
+    monkeypatch.setattr(task, "read", read)
+    gc.collect()
+    gc.disable()
+    try:
+        rounds.run([functools.partial(ask, store) for ask in (tk.latency, tk.errors, tk.quality)])
+    finally:
+        gc.enable()
+    assert len(files) >= 6
+    assert alive == [0] * len(files)
+
+
+def test_a_state_is_not_kept_beside_what_was_made_of_it(traces, tmp_path, monkeypatch):
+    rounds = Rounds()
+    case = Case(rounds.of(split(traces, tmp_path / "a.parquet", 3)))
+    total = Merged(spans_in, int.__add__)
+    read = read_by(monkeypatch, case.source)
+    rounds.run([functools.partial(case.result, total), functools.partial(case.source.reduce, len, int.__add__)])
+    assert (case.result(total), len(read)) == (spans_of(traces), 3)
+    assert list(rounds._known.values()) == [len(traces)]
 
 
 def test_passes_that_depend_on_each_other_follow_each_other(traces, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -176,9 +177,8 @@ class _Key(NamedTuple):
         """Return the same with at most ``MOST`` values."""
         if len(self.counts) <= MOST:
             return self
-        sketch = _smallest(_hashes(list(self.counts))) if self.sketch is None else self.sketch
-        less = int(np.partition(np.fromiter(self.counts.values(), np.int64), -MOST - 1)[-MOST - 1])
-        counts = {value: count - less for value, count in self.counts.items() if count > less}
+        often = np.fromiter(self.counts.values(), np.int64, len(self.counts))
+        counts, sketch = _bounded(list(self.counts), often, self.sketch)
         return self._replace(counts=counts, sketch=sketch)
 
     def spread(self, key: str) -> Spread:
@@ -225,10 +225,9 @@ def census(traces: TraceSet) -> Census:
     for codes in np.split(order, np.flatnonzero(np.diff(kv.key[order])) + 1) if len(order) else ():
         key = kv.keys[int(kv.key[codes[0]])]
         values, own = identities(kv, codes), places[key]
-        counts = dict(zip(values, often[codes].tolist(), strict=True))
-        numbers = _some(value for value, is_number in zip(values, number[codes].tolist(), strict=True) if is_number)
-        found = _Key(own.trace_count, own.occurrence_count, own.is_number, numbers, counts, None)
-        by_key[key] = found.bounded()
+        numbers = _some(values[at] for at in np.flatnonzero(number[codes]).tolist())
+        kept, sketch = _bounded(values, often[codes])
+        by_key[key] = _Key(own.trace_count, own.occurrence_count, own.is_number, numbers, kept, sketch)
     derived = {}
     for key, column in derived_of(traces).items():
         count = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
@@ -237,9 +236,19 @@ def census(traces: TraceSet) -> Census:
     return Census(by_key, derived)
 
 
+def _bounded(values: list[str], often: Array, sketch: Array | None = None) -> tuple[dict[str, int], Array | None]:
+    """Return how often each value occurs, of at most ``MOST`` of them, and the sketch."""
+    if len(values) <= MOST:
+        return dict(zip(values, often.tolist(), strict=True)), sketch
+    less = int(np.partition(often, -MOST - 1)[-MOST - 1])
+    kept = np.flatnonzero(often > less)
+    counts = zip(kept.tolist(), (often[kept] - less).tolist(), strict=True)
+    return {values[at]: count for at, count in counts}, _smallest(_hashes(values)) if sketch is None else sketch
+
+
 def _some(numbers: Iterable[str]) -> frozenset[str]:
     """Return the first few of different numbers."""
-    return frozenset(sorted(set(numbers))[:QUANTITY])
+    return frozenset(nsmallest(QUANTITY, set(numbers)))
 
 
 def _hashes(values: Collection[str]) -> Array:
@@ -248,8 +257,9 @@ def _hashes(values: Collection[str]) -> Array:
 
 
 def _smallest(hashes: Array) -> Array:
-    """Return the smallest different hashes."""
-    return np.unique(hashes)[:MOST]
+    """Return the smallest different hashes; of those of more than two parts, which differ, without sorting the rest."""
+    few = hashes if len(hashes) <= 2 * MOST else np.partition(hashes, 2 * MOST)[: 2 * MOST]
+    return np.unique(few)[:MOST]
 
 
 def _estimate(sketch: Array) -> int:

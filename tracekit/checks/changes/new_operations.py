@@ -25,14 +25,19 @@ _NAMED: Final = 5  # operations that are named in a sentence
 def new_operations(case: Case) -> list[Finding]:
     """Return the operations that are new or gone, where that is significant."""
     changes = comparable_changes(case)
-    found = None if changes is None else _others(changes)
+    found = None if changes is None or case.baseline is None else _others(changes, case.baseline, case)
     return [] if found is None else [found]
 
 
-def _others(changes: Changes) -> Finding | None:
+def operations_of(case: Case) -> _Operations:
+    """Return the operations of one side."""
+    return over_parts(case.source, _tabulate, _Operations.__add__).state
+
+
+def _others(changes: Changes, *cases: Case) -> Finding | None:
     """Return the operations that only one side has, where that is significant."""
     sides = changes.before, changes.now
-    seen = [over_parts(side.source, _tabulate, _Operations.__add__).state for side in sides]
+    seen = [case.result(operations_of) for case in cases]
     tables, weights = [each.most_first for each in seen], [side.weights for side in sides]
     only = [mine[~mine.index.isin(other.index)] for mine, other in (tables, tables[::-1])]
     p = [

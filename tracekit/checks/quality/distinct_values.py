@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracekit.checks.case import Case
-    from tracekit.columns import Array
+    from tracekit.columns import Array, KeyValues
 
 NAME, OPERATION = "span name", "operation from url.full"
 _OWNER: Final = ["key", "service_name"]
@@ -112,21 +112,32 @@ def uses(case: Case) -> list[Use]:
     columns = case.traces.columns
     kv, attributes = columns.kv, columns.attributes
     places = _places(case)
-    names = [_one(places, NAME, places.of_span, Codes(columns.spans.name, columns.names))]
-    operation, source = (case.traces.codes(column) for column in ("operation", "operation_source"))
-    paths = np.flatnonzero(np.isin(source.codes, [code for code, key in enumerate(source.labels) if key == "url.full"]))
-    if len(paths):
-        names.append(_one(places, OPERATION, places.of_span[paths], operation.take(paths)))
+    names = [_one(places, name, places.of_span[rows], column.take(rows)) for name, rows, column in _columns(case)]
     if not len(kv.keys):
         return names
-    id_keys = np.array([bool(_ID_KEY.search(key)) for key in kv.keys], bool)
-    is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
-    chosen = is_label[attributes.codes]
+    chosen = _is_label(kv)[attributes.codes]
     place = np.repeat(places.of_span, attributes.counts)
     found = _counted(places, place[chosen], attributes.codes[chosen])
     value = found[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
     return [*names, Use(partial(texts_of, kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
+
+
+def _columns(case: Case) -> list[tuple[str, Array, Codes]]:
+    """Return the columns that count as keys: the name, the rows of spans that have it, and the values by row."""
+    columns = case.traces.columns
+    names = NAME, np.arange(len(columns.spans)), Codes(columns.spans.name, columns.names)
+    operation, source = (case.traces.codes(column) for column in ("operation", "operation_source"))
+    paths = np.flatnonzero(np.isin(source.codes, [code for code, key in enumerate(source.labels) if key == "url.full"]))
+    return [names, *([(OPERATION, paths, operation)] if len(paths) else [])]
+
+
+def _is_label(kv: KeyValues) -> Array:
+    """Return which attributes are texts, or numbers that are ids."""
+    if not len(kv.keys):
+        return np.zeros(0, bool)
+    id_keys = np.array([bool(_ID_KEY.search(key)) for key in kv.keys], bool)
+    return np.asarray((kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key]))
 
 
 def _places(case: Case) -> _Places:
@@ -206,30 +217,60 @@ class _TextsOf:
 
     def __call__(self, case: Case) -> tuple[dict[int, str], ...]:
         """Return those of a part, by hash."""
-        return tuple(self._texts(case, place) for place in self.places)
+        values = {key: _occurrences(case, key) for key in dict.fromkeys(place.key for place in self.places)}
+        return tuple(self._texts(case, place, values[place.key]) for place in self.places)
 
-    def _texts(self, case: Case, place: Place) -> dict[int, str]:
+    @staticmethod
+    def _texts(case: Case, place: Place, values: list[_Occurrences]) -> dict[int, str]:
         """Return those of one key."""
-        services, operations = ([*case.traces.codes(name).labels, None] for name in ("service_name", "operation"))
+        services, operations = (case.traces.codes(name) for name in ("service_name", "operation"))
         found: dict[int, str] = {}
-        for use in case.result(uses):
-            if place.key not in use.names or place.service_name not in services:
-                continue
-            mine = use.key == use.names.index(place.key)
-            mine &= use.service == _code(services, place.service_name)
+        for one in values:
+            mine = _is_of(services, one.row, place.service_name)
             if place.is_operation:
-                is_there = place.operation in operations
-                mine &= (use.operation == _code(operations, place.operation)) if is_there else False
-            value = np.unique(use.value[mine])
-            hashes = _hashes(use, value)
-            least = np.argsort(hashes, kind="stable")[:_SAMPLE]
-            found |= dict(zip(hashes[least].tolist(), use.texts(value[least]), strict=True))
+                mine &= _is_of(operations, one.row, place.operation)
+            there = np.flatnonzero(np.bincount(one.value[mine]))
+            least = there[np.argsort(one.hashes[there], kind="stable")[:_SAMPLE]]
+            found |= dict(zip(one.hashes[least].tolist(), one.texts(one.codes[least]), strict=True))
         return _least(found)
 
 
-def _code(labels: list[str | None], label: str | None) -> int:
-    """Return the number of a label, -1 for a missing one."""
-    return -1 if label is None else labels.index(label)
+class _Occurrences(NamedTuple):
+    """Values of one key: the span and the number of the value of each, and by number its code and the hash of its text.
+
+    ``texts`` returns the texts of codes.
+    """
+
+    texts: Callable[[Array], list[str]]
+    row: Array
+    value: Array
+    codes: Array
+    hashes: Array
+
+    @classmethod
+    def of(cls, texts: Callable[[Array], list[str]], row: Array, value: Array) -> _Occurrences:
+        """Return them from the spans and the codes."""
+        number, codes = dense_codes(value.astype(np.int64), int(value.max(initial=-1)) + 1)
+        return cls(texts, row, number, codes, text_hashes(Codes(np.arange(len(codes)), texts(codes))))
+
+
+def _occurrences(case: Case, key: str) -> list[_Occurrences]:
+    """Return the values of a key: of an attribute, and of a column that is called so."""
+    columns = case.traces.columns
+    found = [
+        _Occurrences.of(column.texts, rows, column.codes[rows]) for name, rows, column in _columns(case) if name == key
+    ]
+    if key in columns.kv.keys:
+        row, value = case.traces.lookup.by_key.of(key)
+        kept = _is_label(columns.kv)[value]
+        found.append(_Occurrences.of(partial(texts_of, columns.kv), row[kept], value[kept]))
+    return found
+
+
+def _is_of(column: Codes, rows: Array, label: str | None) -> Array:
+    """Return which rows of a column have a label, or none."""
+    code = -1 if label is None else column.labels.index(label) if label in column.labels else -2
+    return np.asarray(column.codes[rows] == code)
 
 
 def _least(texts: dict[int, str]) -> dict[int, str]:

@@ -136,7 +136,7 @@ def releases(case: Case) -> list[Release]:
     if case.recording is not None:
         rows = case.result(timeline_of).deployments.to_dict("records")
         return [_of_recording(row) for row in rows if isinstance(row["service_version"], str)]
-    before, now = _versions(case.baseline), _versions(case)
+    before, now = case.baseline.result(first_seen), case.result(first_seen)
     known = before.groupby("service_name")["service_version"].agg(tuple).to_dict()
     rows = now.sort_values(["first_ns", "service_name"], kind="stable").to_dict("records")
     return [
@@ -174,7 +174,7 @@ def in_baseline(case: Case, release: Release) -> bool:
     """Return whether the baseline has the version of a release."""
     if case.baseline is None:
         return False
-    known = _versions(case.baseline)
+    known = case.baseline.result(first_seen)
     return bool(((known["service_name"] == release.service_name) & (known["service_version"] == release.version)).any())
 
 
@@ -193,12 +193,12 @@ def _of_recording(row: dict[Hashable, Any]) -> Release:
     return Release(str(row["service_name"]), previous, str(row["service_version"]), int(row["first_ns"]))
 
 
-def _versions(case: Case) -> pd.DataFrame:
+def first_seen(case: Case) -> pd.DataFrame:
     """Return the first time of each version of each service of one side."""
     return over_parts(case.source, first_versions, _earliest).state
 
 
-def _has_versions(case: Case) -> bool:
+def has_versions(case: Case) -> bool:
     """Return whether a span has a version, also one without a time."""
     return bool(over_parts(case.source, _have_versions, operator.or_).state)
 
@@ -221,9 +221,9 @@ def _released(made: Made, found: list[Release], timing: list[Timing]) -> list[st
             one.result(overview).trace_count for one in cases
         ):  # nothing is known about the versions of an empty side
             return []
-        if all(_has_versions(one) for one in cases):
+        if all(one.result(has_versions) for one in cases):
             return ["No new service version."]
-        where = " on both sides" * any(_has_versions(one) for one in cases)
+        where = " on both sides" * any(one.result(has_versions) for one in cases)
         return [f"Service versions are not recorded{where} (service.version)."]
     names = [_release(made, *both) for both in zip(found[:_NAMED], timing[:_NAMED], strict=True)]
     more = f" and {plural(len(found) - _NAMED, 'more version')}" if len(found) > _NAMED else ""

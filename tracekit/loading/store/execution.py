@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import pyarrow as pa
 
 from tracekit.errors import LoadError
+from tracekit.loading.memory import return_freed
 from tracekit.loading.parallel import processors
 from tracekit.loading.progress import Meter
 from tracekit.loading.store.read_write import BYTES_PER_SPAN, free_bytes
@@ -56,8 +57,10 @@ class _Job:
     state: Callable[[TraceSet], Any]
 
     def __call__(self) -> Any:
-        """Return the state."""
-        return self.state(self.task.read())
+        """Return the state; the part is freed, and its memory returned to the system."""
+        found = self.state(self.task.read())
+        return_freed()
+        return found
 
 
 def over_tasks(

@@ -62,7 +62,9 @@ class StoredKeyValues(KeyValues):
         """Return the table of some attributes, of which columns are read on first use, too."""
         some = getattr(self, "read_some", None)  # not of a copy with other texts
         return (
-            KeyValues.take(self, codes) if some is None else on_demand(StoredKeyValues, lambda name: some(codes, name))
+            KeyValues.take(self, codes)
+            if some is None
+            else on_demand(StoredKeyValues, lambda name: some(self, codes, name))
         )
 
     def texts_at(self, codes: Array) -> list[str | None]:

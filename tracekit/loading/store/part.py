@@ -263,7 +263,7 @@ class PartFiles:
         if name in _ON_DEMAND:
             made = on_demand(_ON_DEMAND[name], partial(self._column, name))
             if name == "kv":
-                object.__setattr__(made, "read_some", partial(self._some_values, made))
+                object.__setattr__(made, "read_some", self._some_values)
             return made
         if name in _AT_ONCE:
             kind = _AT_ONCE[name]

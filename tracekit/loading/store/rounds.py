@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.parts import On
     from tracekit.traces import TraceSet
 
-_MOST: Final = 8  # rounds; an analysis that needs more states than that reads the rest by itself
+_MOST: Final = 16  # rounds; an analysis that needs more states than that reads the rest by itself
 
 
 class _Unknown(Exception):  # noqa: N818 - no error: it ends an attempt
@@ -80,7 +80,8 @@ class _Each:
 class Rounds:
     """States of the parts of stores, each computed once; the reader of stores (``TraceStore.only``).
 
-    It keeps every state, whose size does not depend on the number of spans but for what the analyses say of theirs.
+    It keeps every state, whose size does not depend on the number of spans but for what the analyses say of theirs;
+    of those that are ``Prepared``, the asker keeps the result instead.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class Rounds:
         except (pickle.PicklingError, AttributeError, TypeError):  # a function of a notebook, or a client
             return over_tasks(tasks, partial, merge, on)
         if key in self._known:
-            return self._known[key]
+            return self._known.pop(key) if isinstance(partial, Prepared) else self._known[key]
         if self._asked is not None:
             self._asked[key] = _Asked(tasks, partial, merge, on)
             raise _Unknown
