@@ -113,7 +113,8 @@ class Known:
 
 def known_in(columns: Columns) -> Known:
     """Return what is recognised in a set, by its form or by its key."""
-    return _known(_searched(columns))
+    pools = _searched(columns)
+    return Known(_kinds(pools), _names_of_machines(pools.attributes))
 
 
 def pools_of(columns: Columns, known: Known | None = None) -> Pools:
@@ -123,8 +124,10 @@ def pools_of(columns: Columns, known: Known | None = None) -> Pools:
     queries and private addresses are matched in their place alone.
     """
     pools = _searched(columns)
-    own = _known(pools)
-    _everywhere(pools, (own if known is None else own.merged(known)).everywhere)
+    kinds = _kinds(pools)
+    if kinds or known is not None:
+        own = Known(kinds, _names_of_machines(pools.attributes))
+        _everywhere(pools, (own if known is None else own.merged(known)).everywhere)
     return pools
 
 
@@ -243,8 +246,8 @@ def _kind_of_number(text: str, context: Context) -> str:
 # -------------------------------------------------------------------- once found, found everywhere
 
 
-def _known(pools: Pools) -> Known:
-    """Return what was found, and the names of machines."""
+def _kinds(pools: Pools) -> dict[str, str]:
+    """Return what was found and is what it is wherever it occurs, with its kind."""
     kinds: dict[str, str] = {}
     for pool in pools:
         found = pool.found.taken(~pool.found.is_of(IN_PLACE))
@@ -252,7 +255,7 @@ def _known(pools: Pools) -> Known:
             kind = KINDS[at]
             if is_distinctive(kind, value) and len(value.encode()) >= LEAST:
                 kinds[value] = min(kind, kinds.get(value, kind), key=KINDS.index)
-    return Known(kinds, frozenset(_names_of_machines(pools.attributes)))
+    return kinds
 
 
 def _everywhere(pools: Pools, kinds: Mapping[str, str]) -> None:
@@ -274,10 +277,10 @@ def _with_more(pool: Pool, more: Mapping[int, list[Match]]) -> Matches:
     return pool.found.taken(~is_in).plus(Matches.of(both))
 
 
-def _names_of_machines(pool: Pool) -> set[str]:
+def _names_of_machines(pool: Pool) -> frozenset[str]:
     """Return the values that name services, hosts and the like: equal ones are not replaced elsewhere."""
     naming = np.array([one.is_machine for one in pool.contexts] + [False])[pool.context]
-    return set(pool.texts.filter(pa.array(naming)).to_pylist())
+    return frozenset(pool.texts.filter(pa.array(naming)).to_pylist())
 
 
 def _of_value(text: str, value: str, kind: str, is_machine: bool) -> Iterator[Match]:
