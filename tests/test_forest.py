@@ -115,6 +115,8 @@ def check(rows):
     assert found == [children[at] for at in range(len(rows))]
     assert np.diff(forest.child_offsets).tolist() == list(map(len, found))
     assert forest.preorder.tolist() == order
+    of_traces = [forest.preorder_of(at) for at in range(len(forest.starts) - 1)]
+    assert [row for rows in of_traces for row in rows.tolist()] == order
     assert forest.subtree_end.tolist() == ends
     assert forest.root_row.tolist() == roots_of(rows, parents, states)
     assert forest.trace.tolist() == np.repeat(np.arange(len(forest.starts) - 1), np.diff(forest.starts)).tolist()

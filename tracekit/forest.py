@@ -84,6 +84,10 @@ class Forest:
         """int64: the rows of each trace depth first, children in order of start."""
         return self._walk[0]
 
+    def preorder_of(self, trace: int) -> Array:
+        """Return the rows of one trace depth first: that part of ``preorder``, without walking all other traces."""
+        return _preorder(self, int(self.starts[trace]), int(self.starts[trace + 1]))[0]
+
     @property
     def subtree_end(self) -> Array:
         """int64: for each position in ``preorder`` the position after its last descendant."""

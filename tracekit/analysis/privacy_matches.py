@@ -11,7 +11,7 @@ import pandas as pd
 from tracekit.attributes import Codes, text_hashes, texts_of
 from tracekit.redaction.keys import Context
 from tracekit.redaction.tables import Pool, pools_of, strings
-from tracekit.redaction.uses import Use, ordered, uses_of
+from tracekit.redaction.uses import PLACE, ordered, uses_in, uses_of
 from tracekit.stats.distinct_counts import DistinctCounts
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tracekit.columns import Array, Columns
     from tracekit.redaction.policy import Policy
     from tracekit.redaction.tables import Known, Pools
+    from tracekit.redaction.uses import Uses
     from tracekit.traces import TraceSet
 
-_KEYS: Final = ("kind", "where", "key", "action")
 _OF_KEYS: Final = "attribute key"
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -46,17 +46,11 @@ class Matches:
     scanned: DistinctCounts
 
     @classmethod
-    def of(cls, uses: Sequence[Use], scanned: DistinctCounts) -> Matches:
+    def of(cls, uses: Uses, scanned: DistinctCounts) -> Matches:
         """Return matches in some texts."""
-        frame = pd.DataFrame(uses, columns=list(Use._fields), dtype=object)
-        keys = {name: frame[name].to_numpy(object) for name in _KEYS}
-        use = frame["use_count"].to_numpy(np.float64)
-        values = DistinctCounts.of(keys, np.arange(len(frame)), _hashes(frame["value"].tolist()), use)
-        places = list(zip(*keys.values(), strict=True))
-        examples: dict[tuple[str, ...], str] = {}
-        for place, value in zip(places, frame["value"].tolist(), strict=True):
-            examples[place] = min(value, examples.get(place, value))
-        return cls(values, examples, scanned)
+        keys = {name: np.array([place[at] for place in uses.places], object) for at, name in enumerate(PLACE)}
+        values = DistinctCounts.of(keys, uses.place, _hashes(uses.value.to_pylist()), uses.use_count.astype(np.float64))
+        return cls(values, dict(zip(uses.places, uses.distinct()[1], strict=True)), scanned)
 
     def plus(self, other: Matches) -> Matches:
         """Return those of two parts."""
@@ -78,7 +72,7 @@ class Matches:
         table = pd.DataFrame(self.values.keys, dtype=object)
         count = self.values.count
         uses = np.where(table["where"] == _OF_KEYS, count, self.values.use_count)  # a key is one, in however many parts
-        example = [self.examples[place] for place in table[list(_KEYS)].itertuples(index=False, name=None)]
+        example = [self.examples[place] for place in table[list(PLACE)].itertuples(index=False, name=None)]
         return ordered(table.assign(value_count=count, use_count=uses, example=example))
 
 
@@ -104,7 +98,7 @@ class MatchesOf:
         """Return what is found in some traces."""
         columns = traces.columns
         pools = pools_of(columns, self.known)
-        found = Matches.of(list(uses_of(columns, pools, self.policy)), _scanned(columns, pools))
+        found = Matches.of(uses_of(columns, pools, self.policy), _scanned(columns, pools))
         return found.limited() if self.is_part else found
 
 
@@ -116,11 +110,7 @@ def matches_in(lines: pd.DataFrame, policy: Policy) -> Matches:
     messages = [str(text) for text in texts]
     pool = Pool(strings(messages), [Context()], np.zeros(len(messages), np.int64)).search()
     use = np.bincount(codes[codes >= 0], minlength=len(messages))
-    found = [
-        Use(match.kind, "log message", "", value, int(use[row]), policy.action(match.kind))
-        for row, match, value in pool.values()
-    ]
-    return Matches.of(found, _distinct([("log message", _hashes(messages))]))
+    return Matches.of(uses_in(pool, "log message", use, policy), _distinct([("log message", _hashes(messages))]))
 
 
 def _scanned(columns: Columns, pools: Pools) -> DistinctCounts:

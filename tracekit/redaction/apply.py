@@ -14,20 +14,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracekit.columns import Ragged
-from tracekit.redaction.find import IN_PLACE, KINDS, is_distinctive
+from tracekit.redaction.find import is_distinctive
 from tracekit.redaction.keys import Context
+from tracekit.redaction.kinds import IN_PLACE, KINDS
 from tracekit.redaction.leftover import LEAST, rows_with
-from tracekit.redaction.replace import CHOSEN, replaced, substitute
+from tracekit.redaction.replace import CHOSEN, replaced, rewritten, substitute
 from tracekit.redaction.scan import blob_of
 from tracekit.redaction.tables import Known, Pool, Pools, pools_of, strings
-from tracekit.redaction.uses import Use, table_of, uses_of
+from tracekit.redaction.uses import Uses, joined, table_of, uses_of
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracekit.columns import Array, Columns, KeyValues
     from tracekit.redaction.policy import Policy
+    from tracekit.redaction.tables import Path
 
 NOTE: Final = "redaction"
 """Note of a set that says what was removed, as JSON; it travels with stores."""
@@ -70,11 +72,8 @@ def redacted_columns(columns: Columns, policy: Policy, known: Known | None = Non
     pools = pools_of(columns, known)
     chosen = _chosen(columns.kv, policy)
     _set_apart(pools, set(chosen), policy)
-    uses = [
-        use for use in [*uses_of(columns, pools, policy), *_uses_of_chosen(columns, chosen)] if use.action != "keep"
-    ]
-    distinct = {(value, match.kind) for pool in pools for _, match, value in pool.values()}
-    values = {value for value, kind in distinct if _is_searched(value, kind)}
+    uses = joined([uses_of(columns, pools, policy), _uses_of_chosen(columns, chosen)])
+    values, everywhere = _searched_for(pools)
     values |= {text for text, action in chosen.values() if action != "keep" and _is_searched(text, CHOSEN)}
     kv, new_code = _values(columns, pools, chosen, policy)
     names, new_name = _texts(pools.names, policy)
@@ -85,13 +84,13 @@ def redacted_columns(columns: Columns, policy: Policy, known: Known | None = Non
         sources=redacted_frame(columns.sources, policy, values),
         issues=redacted_frame(columns.issues, policy, values),
     )
-    removed = table_of([use for use in uses if use.action != "keep"])[list(_SAID)]
+    removed = table_of(uses)
+    removed = removed.loc[removed["action"] != "keep", list(_SAID)].reset_index(drop=True)
     earlier = removed_from(columns)
     if len(removed):
         both = pd.concat([earlier, removed], ignore_index=True) if len(earlier) else removed
         made = replace(made, notes={**columns.notes, NOTE: both.to_json(orient="records")})
     left = _still_there(made, values)
-    everywhere = {value for value, kind in distinct if kind not in IN_PLACE}
     searched = frozenset(values - left)
     return Redacted(made, removed, searched, searched & everywhere, frozenset(left))
 
@@ -113,6 +112,21 @@ def joined_notes(notes: Sequence[tuple[str, str]]) -> dict[str, str]:
     removed = [row for key, value in notes if key == NOTE for row in json.loads(value)]
     distinct = list({json.dumps(row, sort_keys=True): row for row in removed}.values())
     return dict(notes) | ({NOTE: json.dumps(distinct, ensure_ascii=False)} if distinct else {})
+
+
+def _searched_for(pools: Pools) -> tuple[set[str], set[str]]:
+    """Return the matches that finished files are searched for, and those of them that are what they are everywhere."""
+    values: set[str] = set()
+    everywhere: set[str] = set()
+    for pool in pools:
+        texts, kinds = pool.matched, pool.found.kind
+        for rank in np.unique(kinds).tolist():
+            mine = pc.unique(texts.filter(pa.array(kinds == rank)))
+            long = mine.filter(pc.greater_equal(pc.binary_length(mine), LEAST)).to_pylist()
+            searched = {value for value in long if _is_searched(value, KINDS[rank])}
+            values |= searched
+            everywhere |= set(long) if KINDS[rank] not in IN_PLACE else set()
+    return values, everywhere
 
 
 def _is_searched(value: str, kind: str) -> bool:
@@ -142,30 +156,28 @@ def _spelt(kv: KeyValues, row: int, text: str | None) -> str:
     return repr(float(kv.double[row])) if kv.type[row] == ValueType.DOUBLE else str(kv.integer[row])
 
 
-def _uses_of_chosen(columns: Columns, chosen: dict[int, tuple[str, str]]) -> Iterable[Use]:
-    """Yield the values of keys that the policy names, with their uses."""
+def _uses_of_chosen(columns: Columns, chosen: dict[int, tuple[str, str]]) -> Uses:
+    """Return the values of keys that the policy names, with their uses."""
     kv = columns.kv
+    use = np.zeros(len(kv), np.int64)
     tables = (columns.attributes, columns.event_attributes, columns.link_attributes)
-    use = sum((np.bincount(table.codes, minlength=len(kv)) for table in tables), np.zeros(len(kv), np.int64))
-    for table in (columns.resource_attributes, columns.scope_attributes):
-        use = use + np.bincount(table.codes, minlength=len(kv))
-    for row, (text, action) in chosen.items():
-        if use[row]:
-            yield Use(CHOSEN, "attribute", kv.keys[kv.key[row]], text, int(use[row]), action)
+    for table in (*tables, columns.resource_attributes, columns.scope_attributes) if chosen else ():
+        use += np.bincount(table.codes, minlength=len(kv))
+    used = [row for row in chosen if use[row]]
+    places = [(CHOSEN, "attribute", kv.keys[kv.key[row]], chosen[row][1]) for row in used]
+    codes = {place: at for at, place in enumerate(dict.fromkeys(places))}
+    place = np.array([codes[one] for one in places], np.int64)
+    return Uses(list(codes), place, strings([chosen[row][0] for row in used]), use[used])
 
 
 def _set_apart(pools: Pools, chosen: set[int], policy: Policy) -> None:
     """Remove the matches that the policy keeps, and those in values whose key it names."""
-    for row in chosen & set(pools.attributes.found):
-        del pools.attributes.found[row]
-    for row in [row for row in pools.inside.found if int(pools.inside.owner[row]) in chosen]:
-        del pools.inside.found[row]
     kept = _with_action("keep", policy)
-    for pool in pools if kept else ():
-        for row in [row for row, matches in pool.found.items() if any(one.kind in kept for one in matches)]:
-            pool.found[row] = [one for one in pool.found[row] if one.kind not in kept]
-            if not pool.found[row]:
-                del pool.found[row]
+    for pool in pools:
+        pool.found = pool.found.taken(~pool.found.is_of(kept))
+    own, inside = pools.attributes.found, pools.inside.found
+    pools.attributes.found = own.taken(~np.isin(own.row, list(chosen)))
+    pools.inside.found = inside.taken(~np.isin(pools.inside.owner[inside.row], list(chosen)))
 
 
 def _with_action(action: str, policy: Policy) -> set[str]:
@@ -181,44 +193,39 @@ def _values(
 ) -> tuple[KeyValues, Array]:
     """Return the table of values with replacements, and the new code of every old one: -1 for a dropped one."""
     kv = columns.kv
-    new: dict[int, str] = {
-        row: replaced(text, pools.attributes.found[row], policy) for row, text in pools.attributes.with_matches()
-    }
-    kinds = {row: int(ValueType.STR) for row in new}
+    new: dict[int, str] = {}
+    kinds: dict[int, int] = {}
     for row, (text, kind) in _inside(kv, pools.inside, policy).items():
         new[row], kinds[row] = text, kind
     gone = _dropped(pools, policy) | {row for row, (_, action) in chosen.items() if action == "drop"}
     for row, (text, action) in chosen.items():
         if action != "keep":
-            new[row], kinds[row] = substitute(text, CHOSEN, action, policy), int(ValueType.STR)
+            new[row] = substitute(text, CHOSEN, action, policy)
     new |= dict.fromkeys(gone, "")
-    made = _with_texts(kv, new, kinds)
+    found = pools.attributes.found
+    rows = np.union1d(found.row, np.array(list(new), np.int64))
+    made = _with_texts(replace(kv, text=rewritten(kv.text, found, policy)), rows, new, kinds)
     keys, new_key = _texts(pools.keys, policy)
     made = replace(made, keys=keys, key=new_key[kv.key].astype(kv.key.dtype))
-    changed = np.zeros(len(kv), bool)
-    changed[list(new)] = True
-    changed |= np.isin(made.key, made.key[changed]) | (len(keys) < len(kv.keys))
-    return _folded(made, changed, gone)
+    of_key = np.full(len(keys), len(keys) < len(kv.keys))
+    of_key[made.key[rows]] = True
+    return _folded(made, of_key[made.key], gone)
 
 
 def _dropped(pools: Pools, policy: Policy) -> set[int]:
     """Return the values with a match whose action is to drop it."""
     kinds = _with_action("drop", policy)
-    if not kinds:
-        return set()
-    rows = {row for row, ms in pools.attributes.found.items() if any(m.kind in kinds for m in ms)}
-    inside = [row for row, ms in pools.inside.found.items() if any(m.kind in kinds for m in ms)]
-    return rows | {int(pools.inside.owner[row]) for row in inside}
+    own, inside = (pool.found.row[pool.found.is_of(kinds)] for pool in (pools.attributes, pools.inside))
+    return {*own.tolist(), *pools.inside.owner[inside].tolist()}
 
 
 def _inside(kv: KeyValues, inside: Pool, policy: Policy) -> dict[int, tuple[str, int]]:
     """Return the new text and type of every array, map, bytes and number with a match."""
-    by_owner: defaultdict[int, list[int]] = defaultdict(list)
-    for row in inside.found:
-        by_owner[int(inside.owner[row])].append(row)
+    by_owner: defaultdict[int, dict[Path, str]] = defaultdict(dict)
+    for row, text, matches in inside.found.by_row(inside.texts):
+        by_owner[int(inside.owner[row])][inside.path[row]] = replaced(text, matches, policy)
     out: dict[int, tuple[str, int]] = {}
-    for owner, rows in by_owner.items():
-        texts = {inside.path[row]: replaced(inside.text(row), inside.found[row], policy) for row in rows}
+    for owner, texts in by_owner.items():
         kind = int(kv.type[owner])
         if kind == ValueType.INT:
             out[owner] = texts[()], int(ValueType.STR)
@@ -253,18 +260,19 @@ def _placed(value: Any, path: tuple[Any, ...], text: str) -> Any:
     return value
 
 
-def _with_texts(kv: KeyValues, new: dict[int, str], kinds: dict[int, int]) -> KeyValues:
-    """Return a table of values with some texts and types replaced."""
-    if not new:
+def _with_texts(kv: KeyValues, rows: Array, new: dict[int, str], kinds: dict[int, int]) -> KeyValues:
+    """Return a table of values in which some rows are texts, some of them new ones; types other than STR are given."""
+    if not len(rows):
         return kv
-    rows = sorted(new)
-    mask = np.zeros(len(kv), bool)
-    mask[rows] = True
-    texts = pc.replace_with_mask(kv.text, pa.array(mask), strings([new[row] for row in rows]))
-    kind, integer = kv.type.copy(), kv.integer.copy()
-    kind[rows] = [kinds.get(row, int(ValueType.STR)) for row in rows]
+    texts = kv.text
+    if new:
+        mask = np.zeros(len(kv), bool)
+        mask[list(new)] = True
+        texts = pc.replace_with_mask(texts, pa.array(mask), strings([new[row] for row in sorted(new)]))
+    kind, integer, double = kv.type.copy(), kv.integer.copy(), kv.double.copy()
+    kind[rows] = int(ValueType.STR)
+    kind[list(kinds)] = list(kinds.values())
     integer[rows] = 0
-    double = kv.double.copy()
     double[rows] = 0
     return replace(kv, text=texts, type=kind, integer=integer, double=double)
 
@@ -275,7 +283,8 @@ def _folded(kv: KeyValues, changed: Array, gone: set[int]) -> tuple[KeyValues, A
     first = np.arange(len(kv))
     if len(rows):
         parts = {name: getattr(kv, name)[rows] for name in _NUMBERS} | {"double": kv.double[rows].view(np.int64)}
-        frame = pd.DataFrame(parts | {"text": kv.text.take(pa.array(rows)).to_pylist()})
+        text = pc.dictionary_encode(kv.text.take(pa.array(rows)), null_encoding="encode")
+        frame = pd.DataFrame(parts | {"text": text.indices.to_numpy()})
         group = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
         leader = np.full(group.max() + 1, len(kv))
         np.minimum.at(leader, group, rows)
@@ -293,17 +302,11 @@ def _folded(kv: KeyValues, changed: Array, gone: set[int]) -> tuple[KeyValues, A
 
 def _texts(pool: Pool, policy: Policy) -> tuple[list[str], Array]:
     """Return texts with replacements, each once, and the new code of every old one and of -1."""
-    if not pool.found:
-        texts = pool.texts.to_pylist()
+    texts = rewritten(pool.texts, pool.found, policy).to_pylist()
+    if not len(pool.found.row):
         return texts, np.append(np.arange(len(texts)), -1)
     codes: dict[str, int] = {}
-    new = np.array(
-        [
-            codes.setdefault(replaced(text, pool.found[row], policy) if row in pool.found else text, len(codes))
-            for row, text in enumerate(pool.texts.to_pylist())
-        ]
-        + [-1]
-    )
+    new = np.array([codes.setdefault(text, len(codes)) for text in texts] + [-1])
     return list(codes), new
 
 
@@ -385,7 +388,7 @@ def redacted_texts(
     left: defaultdict[int, set[str]] = defaultdict(set)
     for row, value in rows_with(whole, known):
         left[row].add(value)
-    for row, matches in pool.found.items():
+    for row, _, matches in pool.found.by_row(pool.texts):
         acted = [match for match in matches if policy.action(match.kind) != "keep"]
         known |= {out[row][m.begin : m.end] for m in acted if _is_searched(out[row][m.begin : m.end], m.kind)}
         out[row] = replaced(out[row], acted, policy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,51 +12,28 @@ import pyarrow.compute as pc
 
 from tracekit.redaction.entropy import secrets_in
 from tracekit.redaction.keys import LABEL, Context, is_count, is_value_of
+from tracekit.redaction.kinds import KINDS, PRIVATE, SECRETS, SQL, URL
 from tracekit.redaction.literals import is_sql, query_values, sql_literals, statement_begin
+from tracekit.redaction.matches import Match, Matches, merged
 from tracekit.redaction.numbers import card_like, luhn
 from tracekit.redaction.patterns import DETECTORS
 from tracekit.redaction.scan import CANDIDATES, blob_of, digit_runs
+from tracekit.redaction.shapes import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tracekit.columns import Array
+    from tracekit.redaction.shapes import Shapes
 
-PRIVATE: Final = "private address"
-SQL: Final = "SQL literal"
-URL: Final = "URL query value"
-IN_PLACE: Final = frozenset({SQL, URL, PRIVATE})
-"""Kinds that are matched in their place alone: the same text elsewhere need not be one."""
-KINDS: Final[tuple[str, ...]] = (
-    *("private key", "JSON web token", "AWS access key", "API token", "password in an address", "credentials"),
-    *("secret in a parameter", "secret", "email", "payment card", "IBAN", "social security number", "phone number"),
-    *("name", "birth date", "postal address", "IP address", "high-entropy secret", SQL, URL, PRIVATE),
-)
-"""In order of precedence: where matches overlap, the first kind names them."""
-SECRETS: Final = frozenset(kind for kind, detector in DETECTORS.items() if detector.is_secret) | {
-    "secret",
-    "high-entropy secret",
-}
 _IN_SERVICES: Final = frozenset({"email", "IBAN", "social security number", "phone number", "high-entropy secret"})
 """Kinds that names and versions of services are searched for besides secrets of a known form."""
-_RANK: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 _BIT: Final = {kind: 1 << rank for rank, kind in enumerate(("", *KINDS))}  # "": judged by its key
-
-
-class Match(NamedTuple):
-    """Personal data or a secret in a text: where, and of what kind."""
-
-    begin: int
-    end: int
-    kind: str
-
-
-Found = dict[int, list[Match]]
 _Kind = tuple[str, "Callable[[str, Context], Iterator[tuple[int, int]]]"]
 
 
-def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> Found:
-    """Return the matches of every text that has any, by row, in order and without overlaps.
+def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> Matches:
+    """Return the matches of texts.
 
     Parameters
     ----------
@@ -65,21 +42,38 @@ def found_in(texts: pa.LargeStringArray, contexts: Sequence[Context], context: A
     contexts, context
         What the keys say, and which of them each text belongs to.
     """
-    asked = _asked(texts, contexts, context)
-    wanted = np.flatnonzero(asked)
-    wholes = texts.take(pa.array(wanted, pa.int64())).to_pylist()
+    shapes = shapes_of(texts)
+    asked = _asked(texts, shapes) | _asked_by_key(contexts)[context]
+    wanted = np.flatnonzero((asked != 0) & texts.is_valid().to_numpy(zero_copy_only=False))
+    first, group = _alike(wanted, asked, shapes, context)
+    wholes = texts.take(pa.array(first, pa.int64())).to_pylist()
     searches: dict[tuple[int, int], tuple[Context, list[_Kind]]] = {}
-    found: Found = {}
-    for row, text, key in zip(
-        wanted.tolist(), wholes, zip(context[wanted].tolist(), asked[wanted].tolist(), strict=True), strict=True
-    ):
+    found: list[tuple[int, str, list[Match]]] = []
+    keys = zip(context[first].tolist(), asked[first].tolist(), strict=True)
+    for at, (text, key) in enumerate(zip(wholes, keys, strict=True)):
         if text:
             if key not in searches:
                 searches[key] = contexts[key[0]], _searches(key[1], contexts[key[0]])
             matches = _matches(text, *searches[key])
             if matches:
-                found[row] = matches if len(matches) == 1 else merged(matches)
-    return found
+                found.append((at, text, matches if len(matches) == 1 else merged(matches)))
+    return Matches.of(found).shared(group, wanted)
+
+
+def _alike(wanted: Array, asked: Array, shapes: Shapes, context: Array) -> tuple[Array, Array]:
+    """Return the rows to search, and which of them each wanted row has the matches of.
+
+    Values of queries and SQL are at the same places in texts of one shape, where digits are no tag of a text in SQL and
+    no mark of a hexadecimal number.
+    """
+    is_bound = pc.match_substring_regex(shapes.texts, _BOUND).to_numpy(zero_copy_only=False)
+    is_free = ((asked[wanted] & ~(_BIT[URL] | _BIT[SQL])) == 0) & ~is_bound[shapes.code[wanted]]
+    group = np.where(is_free, shapes.code[wanted] * (context.max(initial=0) + 2) + context[wanted], -1 - wanted)
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    return wanted[first], group
+
+
+_BOUND: Final = r"\$[A-Za-z_][^$\s]*\$|0x[0A-Fa-f]"
 
 
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9_./:-]+")
@@ -90,33 +84,43 @@ def is_distinctive(kind: str, value: str) -> bool:
     return kind != "name" or _PLAIN_NAME.fullmatch(value) is None
 
 
-def _asked(texts: pa.LargeStringArray, contexts: Sequence[Context], context: Array) -> Array:
+def _asked(texts: pa.LargeStringArray, shapes: Shapes) -> Array:
     """Return by row the kinds that a text may contain, a bit for each: a fast search that misses none."""
+    asked = _asked_by_form(shapes.texts)[shapes.code]
+    has_run = np.zeros(len(shapes.texts), bool)
+    has_run[digit_runs(blob_of(shapes.texts)).row] = True
+    rows = np.flatnonzero(has_run[shapes.code])
+    runs = digit_runs(blob_of(texts.take(pa.array(rows, pa.int64()))))
+    asked[rows[runs.row[runs.is_card_like & runs.is_valid]]] |= _BIT["payment card"]
+    return asked
+
+
+def _asked_by_form(texts: pa.LargeStringArray) -> Array:
+    """Return the kinds that texts of these shapes may contain, without numbers of cards that are not grouped."""
     asked = np.zeros(len(texts), np.int64)
-
-    def ask(kind: str, rows: Array) -> None:
-        asked[rows] |= _BIT[kind]
-
     whole = blob_of(texts)
     for kind, searches in CANDIDATES.items():
         if len(whole.data):
-            ask(kind, whole.rows(np.concatenate([search(whole.data) for search in searches])))
-    runs = digit_runs(whole)
-    ask("payment card", runs.row[runs.is_card_like & runs.is_valid])
+            asked[whole.rows(np.concatenate([search(whole.data) for search in searches]))] |= _BIT[kind]
     for kind, pattern in _PREFILTERS.items():
-        ask(kind, np.flatnonzero(pc.fill_null(pc.match_substring_regex(texts, pattern), False)))  # noqa: FBT003
-    by_key = np.array([bool(one.kind) for one in contexts] + [False])[context]
-    ask("", np.flatnonzero(by_key))
-    ask(SQL, np.flatnonzero(np.array([one.is_parameter or one.is_sql for one in contexts] + [False])[context]))
-    ask(URL, np.flatnonzero(np.array([one.is_query for one in contexts] + [False])[context]))
+        asked[pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)] |= _BIT[kind]
     return asked
+
+
+def _asked_by_key(contexts: Sequence[Context]) -> Array:
+    """Return the kinds that texts may contain because of what their key says; none for the code -1."""
+    bits = (
+        bool(one.kind) * _BIT[""] | (one.is_parameter or one.is_sql) * _BIT[SQL] | one.is_query * _BIT[URL]
+        for one in contexts
+    )
+    return np.array([*bits, 0], np.int64)
 
 
 _PREFILTERS: Final = {
     SQL: r"(?i)\b(?:select|insert|update|delete|merge|call|exec|replace|with)\b",
     URL: r"[?&;][^=\s]{1,80}=",
     "high-entropy secret": r"[A-Za-z0-9+/_-]{24,}",
-    "IP address": r"\d\.\d{1,3}\.\d{1,3}\.\d|[0-9A-Fa-f]*:[0-9A-Fa-f]*:",
+    "IP address": r"\d\.\d{1,3}\.\d{1,3}\.\d|(?:^|[^\w:.])(?:[0-9A-Fa-f]{0,4}:){2}",
     "secret in a parameter": r"(?i)(?:passw(?:or)?d|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|signature"
     r"|credential|authorization)[\"' ]*[=:]",
 }
@@ -150,19 +154,6 @@ def _can_be(kind: str, context: Context) -> bool:
     if kind in {"social security number", "phone number", "IBAN"}:
         return not (context.is_machine or context.is_version)
     return kind not in {"IP address", PRIVATE} or not (context.is_machine or context.is_version)
-
-
-def merged(matches: list[Match]) -> list[Match]:
-    """Return matches in order, those that overlap as one of the kind with the highest precedence."""
-    out: list[Match] = []
-    for match in sorted(matches):
-        if out and match.begin < out[-1].end:
-            last = out.pop()
-            kind = min(last.kind, match.kind, key=_RANK.__getitem__)
-            out.append(Match(last.begin, max(last.end, match.end), kind))
-        else:
-            out.append(match)
-    return out
 
 
 # -------------------------------------------------------------------- searches, by kind

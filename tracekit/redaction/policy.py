@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from tracekit.redaction.find import KINDS, PRIVATE, SQL, URL
+from tracekit.redaction.kinds import KINDS, PRIVATE, SQL, URL
 from tracekit.wildcards import compiled
 
 ACTIONS: Final = ("mask", "drop", "pseudonym", "generalise", "keep")

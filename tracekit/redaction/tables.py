@@ -12,17 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracekit.redaction.find import IN_PLACE, KINDS, SECRETS, Match, found_in, is_card_number, is_distinctive, merged
+from tracekit.redaction.find import found_in, is_card_number, is_distinctive
 from tracekit.redaction.keys import Context, context_of, is_value_of
+from tracekit.redaction.kinds import IN_PLACE, KINDS, SECRETS
 from tracekit.redaction.leftover import LEAST, LONG, rows_with
+from tracekit.redaction.matches import Match, Matches, merged
 from tracekit.redaction.scan import blob_of
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tracekit.columns import Array, Columns, KeyValues
-    from tracekit.redaction.find import Found
 
 _PLAIN: Final = Context()
 _OF_MACHINES: Final = Context(is_machine=True, is_id=True)
@@ -43,7 +44,7 @@ class Pool:
     owner, path
         For texts inside of attribute values: row of the value, and keys from its top to the text.
     found
-        Matches by row.
+        The matches in them.
     """
 
     texts: pa.LargeStringArray
@@ -51,7 +52,7 @@ class Pool:
     context: Array
     owner: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     path: Sequence[Path] = ()
-    found: Found = field(default_factory=dict)
+    found: Matches = field(default_factory=lambda: Matches.of(()))
 
     def search(self) -> Pool:
         """Find all matches."""
@@ -62,17 +63,10 @@ class Pool:
         """Return one text."""
         return str(self.texts[row].as_py())
 
-    def values(self, without: Container[str] = ()) -> Iterator[tuple[int, Match, str]]:
-        """Yield row, match and text of every match, except of some kinds."""
-        for row, text in self.with_matches():
-            for match in self.found[row]:
-                if match.kind not in without:
-                    yield row, match, text[match.begin : match.end]
-
-    def with_matches(self) -> Iterator[tuple[int, str]]:
-        """Yield row and text of every text with matches."""
-        rows = sorted(self.found)
-        yield from zip(rows, self.texts.take(pa.array(rows, pa.int64())).to_pylist(), strict=True)
+    @property
+    def matched(self) -> pa.LargeStringArray:
+        """The value of each match."""
+        return self.found.values_in(self.texts)
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,8 @@ class Known:
 
 def known_in(columns: Columns) -> Known:
     """Return what is recognised in a set, by its form or by its key."""
-    return _known(_searched(columns))
+    pools = _searched(columns)
+    return Known(_kinds(pools), _names_of_machines(pools.attributes))
 
 
 def pools_of(columns: Columns, known: Known | None = None) -> Pools:
@@ -129,8 +124,10 @@ def pools_of(columns: Columns, known: Known | None = None) -> Pools:
     queries and private addresses are matched in their place alone.
     """
     pools = _searched(columns)
-    own = _known(pools)
-    _everywhere(pools, (own if known is None else own.merged(known)).everywhere)
+    kinds = _kinds(pools)
+    if kinds or known is not None:
+        own = Known(kinds, _names_of_machines(pools.attributes))
+        _everywhere(pools, (own if known is None else own.merged(known)).everywhere)
     return pools
 
 
@@ -234,7 +231,8 @@ def _of_numbers(kv: KeyValues, keys: Sequence[Context], inside: Pool) -> None:
     inside.path = [*inside.path, *((),) * len(kept)]
     inside.contexts = [*inside.contexts, _PLAIN]
     inside.context = np.concatenate([inside.context, np.full(len(kept), len(inside.contexts) - 1)])
-    inside.found |= {first + at: [Match(0, len(text), kind)] for at, (_, text, kind) in enumerate(kept)}
+    more = ((first + at, text, [Match(0, len(text), kind)]) for at, (_, text, kind) in enumerate(kept))
+    inside.found = inside.found.plus(Matches.of(more))
 
 
 def _kind_of_number(text: str, context: Context) -> str:
@@ -248,35 +246,41 @@ def _kind_of_number(text: str, context: Context) -> str:
 # -------------------------------------------------------------------- once found, found everywhere
 
 
-def _known(pools: Pools) -> Known:
-    """Return what was found, and the names of machines."""
+def _kinds(pools: Pools) -> dict[str, str]:
+    """Return what was found and is what it is wherever it occurs, with its kind."""
     kinds: dict[str, str] = {}
     for pool in pools:
-        for _, match, value in pool.values(without=IN_PLACE):
-            if is_distinctive(match.kind, value) and len(value.encode()) >= LEAST:
-                kinds[value] = min(match.kind, kinds.get(value, match.kind), key=KINDS.index)
-    return Known(kinds, frozenset(_names_of_machines(pools.attributes)))
+        found = pool.found.taken(~pool.found.is_of(IN_PLACE))
+        for value, at in zip(found.values_in(pool.texts).to_pylist(), found.kind.tolist(), strict=True):
+            kind = KINDS[at]
+            if is_distinctive(kind, value) and len(value.encode()) >= LEAST:
+                kinds[value] = min(kind, kinds.get(value, kind), key=KINDS.index)
+    return kinds
 
 
 def _everywhere(pools: Pools, kinds: Mapping[str, str]) -> None:
     """Add matches for every other occurrence of what was found."""
     for pool in pools:
-        whole = blob_of(pool.texts)
-        rows: dict[int, set[str]] = {}
-        for row, value in rows_with(whole, kinds):
-            rows.setdefault(row, set()).add(value)
-        for row, values in rows.items():
+        more: dict[int, list[Match]] = {}
+        for row, value in sorted(set(rows_with(blob_of(pool.texts), kinds))):
             is_machine = pool.contexts[pool.context[row]].is_machine
-            more = [one for value in values for one in _of_value(pool.text(row), value, kinds[value], is_machine)]
-            pool.found[row] = merged([*pool.found.get(row, []), *more])
-            if not pool.found[row]:
-                del pool.found[row]
+            more.setdefault(row, []).extend(_of_value(pool.text(row), value, kinds[value], is_machine))
+        if more:
+            pool.found = _with_more(pool, more)
 
 
-def _names_of_machines(pool: Pool) -> set[str]:
+def _with_more(pool: Pool, more: Mapping[int, list[Match]]) -> Matches:
+    """Return the matches of a pool with more matches in some rows, which may overlap those that are known."""
+    is_in = np.isin(pool.found.row, list(more))
+    known = {row: matches for row, _, matches in pool.found.taken(is_in).by_row(pool.texts)}
+    both = ((row, pool.text(row), merged([*known.get(row, []), *more[row]])) for row in sorted(more))
+    return pool.found.taken(~is_in).plus(Matches.of(both))
+
+
+def _names_of_machines(pool: Pool) -> frozenset[str]:
     """Return the values that name services, hosts and the like: equal ones are not replaced elsewhere."""
     naming = np.array([one.is_machine for one in pool.contexts] + [False])[pool.context]
-    return set(pool.texts.filter(pa.array(naming)).to_pylist())
+    return frozenset(pool.texts.filter(pa.array(naming)).to_pylist())
 
 
 def _of_value(text: str, value: str, kind: str, is_machine: bool) -> Iterator[Match]:

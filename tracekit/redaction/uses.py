@@ -2,42 +2,76 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from tracekit.redaction.find import KINDS, SECRETS
+from tracekit.redaction.kinds import KINDS, RANK, SECRETS
 from tracekit.redaction.patterns import masked
-from tracekit.redaction.replace import replaced
+from tracekit.redaction.replace import rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tracekit.columns import Array, Columns
     from tracekit.redaction.policy import Policy
     from tracekit.redaction.tables import Pool, Pools
 
 COLUMNS: Final = ("kind", "where", "key", "value_count", "use_count", "is_secret", "action", "example")
+PLACE: Final = ("kind", "where", "key", "action")
 
 
-class Use(NamedTuple):
-    """A match in a place: kind, place and key, its text, how often it is used, and what becomes of it."""
+class Uses(NamedTuple):
+    """Values with their uses.
 
-    kind: str
-    where: str
-    key: str
-    value: str
-    use_count: int
-    action: str
+    Parameters
+    ----------
+    places
+        Kind, place, key, and what becomes of values: each once.
+    place
+        Row of each value in them.
+    value
+        The values; the same may occur more than once.
+    use_count
+        How often each is used, at least once.
+    """
+
+    places: Sequence[tuple[str, str, str, str]]
+    place: Array
+    value: pa.LargeStringArray
+    use_count: Array
+
+    def distinct(self) -> tuple[list[int], list[str]]:
+        """Return by place the number of distinct values, and the first one in the order of their texts."""
+        values = self.value.take(pa.array(np.argsort(self.place, kind="stable")))
+        ends = np.cumsum(np.bincount(self.place, minlength=len(self.places))).tolist()
+        parts = [values.slice(low, high - low) for low, high in pairwise([0, *ends])]
+        return [pc.count_distinct(part).as_py() for part in parts], [pc.min(part).as_py() for part in parts]
 
 
-def table_of(uses: list[Use]) -> pd.DataFrame:
+def joined(uses: Iterable[Uses]) -> Uses:
+    """Return all uses as one."""
+    codes: dict[tuple[str, str, str, str], int] = {}
+    parts = list(uses)
+    new = [np.array([codes.setdefault(place, len(codes)) for place in part.places], np.int64) for part in parts]
+    return Uses(
+        list(codes),
+        np.concatenate([np.zeros(0, np.int64), *(code[part.place] for code, part in zip(new, parts, strict=True))]),
+        pa.concat_arrays([pa.array([], pa.large_string()), *(part.value for part in parts)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.use_count for part in parts)]),
+    )
+
+
+def table_of(uses: Uses) -> pd.DataFrame:
     """Return one row per kind, place, key and action, secrets and most uses first."""
-    frame = pd.DataFrame(uses, columns=list(Use._fields))
-    grouped = frame.groupby(["kind", "where", "key", "action"], sort=False)
-    table = grouped.agg(value_count=("value", "nunique"), use_count=("use_count", "sum"), example=("value", "min"))
-    return ordered(table.reset_index())
+    table = pd.DataFrame(list(uses.places), columns=list(PLACE))
+    value_count, example = uses.distinct()
+    use_count = np.bincount(uses.place, uses.use_count, len(table)).astype(np.int64)
+    return ordered(table.assign(value_count=value_count, use_count=use_count, example=example))
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -45,47 +79,67 @@ def ordered(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy()
     table["example"] = [masked(value) for value in table["example"]]
     table["is_secret"] = table["kind"].isin(SECRETS).to_numpy(bool)
-    table["rank"] = table["kind"].map({kind: rank for rank, kind in enumerate(KINDS)})
+    table["rank"] = table["kind"].map(RANK)
     order = ["is_secret", "use_count", "rank", "where", "key"]
     table = table.sort_values(order, ascending=[False, False, True, True, True], ignore_index=True)
     return table[list(COLUMNS)].astype({"value_count": "int64", "use_count": "int64"})
 
 
-def uses_of(columns: Columns, pools: Pools, policy: Policy) -> Iterator[Use]:
-    """Yield every match with its uses in spans, events, links, resources and scopes; unused values are left out."""
-    shown = _shown_keys(pools.keys, policy)
-    named = [policy.action_of_key(key) for key in columns.kv.keys]
-    found = list(_of_values(pools))
-    rows = np.array([row for row, _, _ in found], np.int64)
-    keys = columns.kv.key[rows].tolist()
-    actions = {kind: policy.action(kind) for kind in KINDS}
-    for where, count in _uses_of_values(columns):
-        times = count[rows]
-        used = np.flatnonzero(times)
-        for at, use_count in zip(used.tolist(), times[used].tolist(), strict=True):
-            _, value, kind = found[at]
-            key = keys[at]
-            yield Use(kind, where, shown[key], value, use_count, named[key] or actions[kind])
-    for where, pool, count in _uses_of_texts(columns, pools):
-        for row, match, value in pool.values():
-            if count[row]:
-                yield Use(match.kind, where, "", value, int(count[row]), policy.action(match.kind))
-    for row, match, value in pools.keys.values():
-        yield Use(match.kind, "attribute key", shown[row], value, 1, policy.action(match.kind))
+class _Keys(NamedTuple):
+    """Attribute keys as they may be shown, and what becomes of their values; None where it depends on the kind."""
+
+    shown: Sequence[str]
+    action: Sequence[str | None]
 
 
-def _of_values(pools: Pools) -> Iterator[tuple[int, str, str]]:
-    """Yield row, match and kind of everything in attribute values."""
-    for row, match, value in pools.attributes.values():
-        yield row, value, match.kind
-    for row, match, value in pools.inside.values():
-        yield int(pools.inside.owner[row]), value, match.kind
+class _Found(NamedTuple):
+    """Values with their kind and the row of their key."""
+
+    kind: Array
+    key: Array
+    value: pa.LargeStringArray
 
 
-def _shown_keys(keys: Pool, policy: Policy) -> list[str]:
-    """Return attribute keys without what was found in them."""
-    texts = keys.texts.to_pylist()
-    return [replaced(text, keys.found[row], policy) if row in keys.found else text for row, text in enumerate(texts)]
+_NO_KEY: Final = _Keys([""], [None])
+
+
+def uses_of(columns: Columns, pools: Pools, policy: Policy) -> Uses:
+    """Return every match with its uses in spans, events, links, resources and scopes; unused values are left out."""
+    shown = rewritten(pools.keys.texts, pools.keys.found, policy).to_pylist()
+    keys = _Keys(shown, [policy.action_of_key(key) for key in columns.kv.keys])
+    rows, found = _of_values(columns, pools)
+    values = [_used(found, keys, where, count[rows], policy) for where, count in _uses_of_values(columns)]
+    texts = [uses_in(pool, where, count, policy) for where, pool, count in _uses_of_texts(columns, pools)]
+    in_keys = pools.keys.found
+    of_keys = _Found(in_keys.kind, in_keys.row, pools.keys.matched)
+    once = np.ones(len(in_keys.row), np.int64)
+    return joined([*values, *texts, _used(of_keys, _Keys(shown, [None] * len(shown)), "attribute key", once, policy)])
+
+
+def uses_in(pool: Pool, where: str, use_count: Array, policy: Policy) -> Uses:
+    """Return the matches in texts that have no key, with how often each text is used in a place."""
+    found = _Found(pool.found.kind, np.zeros(len(pool.found.row), np.int64), pool.matched)
+    return _used(found, _NO_KEY, where, use_count[pool.found.row], policy)
+
+
+def _used(found: _Found, keys: _Keys, where: str, use_count: Array, policy: Policy) -> Uses:
+    """Return the values that are used in a place."""
+    used = np.flatnonzero(use_count)
+    code, place = np.unique(found.kind[used] * len(keys.shown) + found.key[used], return_inverse=True)
+    ranks, rows = np.divmod(code, max(len(keys.shown), 1))
+    places = [
+        (KINDS[rank], where, keys.shown[row], keys.action[row] or policy.action(KINDS[rank]))
+        for rank, row in zip(ranks.tolist(), rows.tolist(), strict=True)
+    ]
+    return Uses(places, place, found.value.take(pa.array(used)), use_count[used])
+
+
+def _of_values(columns: Columns, pools: Pools) -> tuple[Array, _Found]:
+    """Return everything in attribute values, with the row of each value."""
+    own, inside = pools.attributes, pools.inside
+    row = np.concatenate([own.found.row, inside.owner[inside.found.row]])
+    kind = np.concatenate([own.found.kind, inside.found.kind])
+    return row, _Found(kind, columns.kv.key[row].astype(np.int64), pa.concat_arrays([own.matched, inside.matched]))
 
 
 def _uses_of_values(columns: Columns) -> Iterator[tuple[str, Array]]:

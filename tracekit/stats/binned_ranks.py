@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import scipy
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -84,17 +85,15 @@ def greater(first: Array, second: Array) -> float:
     >>> greater(np.array([0, 5]), np.array([20, 0])) < 2e-5
     True
     """
-    from scipy.stats import mannwhitneyu, norm  # noqa: PLC0415 - slow to import, and needed only here
-
     n, m = int(first.sum()), int(second.sum())
     if n <= _FEW and m <= _SEVERAL:
         place = np.arange(len(first))
         expanded = np.repeat(place, first), np.repeat(place, second)
-        return float(mannwhitneyu(*expanded, alternative="greater", method="exact").pvalue)
+        return float(scipy.stats.mannwhitneyu(*expanded, alternative="greater", method="exact").pvalue)
     below = np.cumsum(second) - second
     reached = float((first * (below + second / 2)).sum())
     tied = (first + second).astype(np.float64)
     spread = n * m / 12 * (n + m + 1 - (tied**3 - tied).sum() / ((n + m) * (n + m - 1)))
     if spread <= 0:
         return 1.0
-    return float(norm.sf((reached - n * m / 2 - 0.5) / np.sqrt(spread)))  # type: ignore[no-untyped-call,unused-ignore]
+    return float(scipy.special.ndtr((0.5 + n * m / 2 - reached) / np.sqrt(spread)))

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import scipy
 from scipy import special
-from scipy.optimize import least_squares
 
 from tracekit.stats.gap_scan import Gap, gap_scan
 from tracekit.stats.intervals import normal_quantile
@@ -104,6 +104,7 @@ def due_by_load(traced: Array, requests: Array) -> Array:
         return np.asarray((n - due(math.exp(fitted[0]), fitted[1], quota))[used] / np.sqrt(n[used] + 1))
 
     top, share = math.log(float(n.max())) + 1, float(n.sum() / m.sum())
+    least_squares = scipy.optimize.least_squares
     one = least_squares(lambda p: beyond(np.array([_NONE, p[0]]), 1), [min(share, 1)], loss="soft_l1", bounds=(0, 1))
     if one.cost <= used.sum():  # half a bin is what chance leaves
         return m

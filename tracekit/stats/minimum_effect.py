@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
@@ -73,7 +73,7 @@ def n_needed(n: float, low: float, high: float, margin: float, *, power: float =
         return 0
     z = normal_quantile(0.95)
     spread = (math.log(high) - math.log(low)) / (2 * z)
-    return math.ceil(n * ((z + float(special.ndtri(0.5 + power / 2))) * spread / math.log1p(margin)) ** 2)
+    return math.ceil(n * ((z + float(scipy.special.ndtri(0.5 + power / 2))) * spread / math.log1p(margin)) ** 2)
 
 
 class Mix(NamedTuple):
@@ -144,8 +144,8 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confid
     f = n / total
     ratio, low, high = _rate_ratio(n_h, big, confidence)
     small, large = (big * rho / (big * rho + total - big) for rho in (1 / (1 + margin), 1 + margin))
-    beyond = 2 * np.minimum(stats.binom.sf(n_h - 1, n, large), stats.binom.cdf(n_h, n, small))
-    within = np.maximum(stats.binom.cdf(n_h, n, large), stats.binom.sf(n_h - 1, n, small))
+    beyond = 2 * np.minimum(scipy.stats.binom.sf(n_h - 1, n, large), scipy.stats.binom.cdf(n_h, n, small))
+    within = np.maximum(scipy.stats.binom.cdf(n_h, n, large), scipy.stats.binom.sf(n_h - 1, n, small))
     biased = false_discovery(np.minimum(beyond, 1)) < 1 - confidence
     verdict = np.where(biased, "failed", np.where(within < 1 - confidence, "ok", "inconclusive"))
     residual, p = _residuals(n_h, big)
@@ -199,8 +199,8 @@ def _omnibus(n_h: Array, big: Array) -> float:
     if (expected < _SPARSE).mean() > _SPARSE_SHARE:
         statistic = ((n_h - expected) ** 2 * (1 / expected + 1 / rest)).sum()
     else:
-        statistic = 2 * (special.xlogy(n_h, n_h / expected) + special.xlogy(missed, missed / rest)).sum()
-    return float(special.chdtrc(len(big) - 1, statistic))
+        statistic = 2 * (scipy.special.xlogy(n_h, n_h / expected) + scipy.special.xlogy(missed, missed / rest)).sum()
+    return float(scipy.special.chdtrc(len(big) - 1, statistic))
 
 
 def _residuals(n_h: Array, big: Array) -> tuple[Array, Array]:
@@ -209,10 +209,10 @@ def _residuals(n_h: Array, big: Array) -> tuple[Array, Array]:
     f = n / total
     scale = np.sqrt(big * f * (1 - f) * (1 - big / total))
     residual = (n_h - big * f) / np.where(scale > 0, scale, np.inf)
-    p = 2 * special.ndtr(-np.abs(residual))
+    p = 2 * scipy.special.ndtr(-np.abs(residual))
     small = np.flatnonzero(big * f < _SMALL)
     if len(small):
-        null = stats.hypergeom(total, big[small], n)
+        null = scipy.stats.hypergeom(total, big[small], n)
         lower = null.cdf(n_h[small]) - 0.5 * null.pmf(n_h[small])
         p[small] = np.clip(2 * np.minimum(lower, 1 - lower), 0, 1)
     return residual, p

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from tracekit.stats.intervals import wilson
 from tracekit.stats.token_bucket import token_bucket
@@ -282,12 +282,13 @@ def _taken(sizes: Array, quota: int, cells: int) -> tuple[Array, Array]:
     """
     i = np.arange(quota)
     gap = (quota - i)[:, None]
-    one = stats.binom.pmf(i[:, None], sizes, 1 / cells)
+    pmf = scipy.stats.binom.pmf
+    one = pmf(i[:, None], sizes, 1 / cells)
     short = (gap * one).sum(axis=0)
     variance = (gap * gap * one).sum(axis=0) - short**2
     total = cells * variance
     if cells > 1:
-        second = stats.binom.pmf(i[:, None, None], sizes - i[:, None], 1 / (cells - 1))  # given i in the first cell
+        second = pmf(i[:, None, None], sizes - i[:, None], 1 / (cells - 1))  # given i in the first cell
         joint = (gap * (quota - i[:, None, None]) * np.nan_to_num(second)).sum(axis=0) * one
         total = total + cells * (cells - 1) * (joint.sum(axis=0) - short**2)
     return cells * (quota - short), np.maximum(total, 0)

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +81,7 @@ def step_scan(values: Array, *, confidence: float = 0.95) -> Step:
     at = np.clip(ordered[k - 1], 1e-15, 1 - 1e-15)
     inside = k / n
     outside = np.where(n - k > 0, (1 - inside) / (1 - at), 1.0)
-    llr = special.xlogy(k, inside / at) + special.xlogy(n - k, outside)
+    llr = scipy.special.xlogy(k, inside / at) + scipy.special.xlogy(n - k, outside)
     llr = np.where(inside > at, llr, 0.0)
     best = int(llr.argmax())
     low, high = _threshold_limits(llr, at, best, n, confidence)
@@ -128,7 +128,7 @@ def uniform_p(values: Array) -> float:
     >>> uniform_p(np.linspace(0.001, 0.999, 500)) > 0.9, uniform_p(np.linspace(0, 0.7, 500)) < 1e-6
     (True, True)
     """
-    return float(stats.kstest(values, "uniform").pvalue) if len(values) else 1.0
+    return float(scipy.stats.kstest(values, "uniform").pvalue) if len(values) else 1.0
 
 
 class Part(NamedTuple):
@@ -222,5 +222,5 @@ def _profile(ordered: Array, at: Array) -> Array:
     n = len(ordered)
     k = np.searchsorted(ordered, at, "right")
     inside = k / n
-    llr = special.xlogy(k, inside / at) + special.xlogy(n - k, (1 - inside) / (1 - at))
+    llr = scipy.special.xlogy(k, inside / at) + scipy.special.xlogy(n - k, (1 - inside) / (1 - at))
     return np.where((inside > at) & (k >= least_inside(n)), llr, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -63,7 +63,7 @@ def token_bucket(arrivals: float, quota: int) -> Passed:
 
 def _served(load: float, places: int) -> Array:
     """Return the chances from one service to the next: how many are left behind, at most all places but one."""
-    come = stats.poisson.pmf(np.arange(places), load)
+    come = scipy.stats.poisson.pmf(np.arange(places), load)
     chain = np.zeros((places, places))
     for left in range(places):
         begin = max(left - 1, 0)

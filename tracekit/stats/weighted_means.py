@@ -108,8 +108,7 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     >>> print(f"{found.low[0]:.2f} to {found.high[0]:.2f}, p = {found.p_value[0]:.3f}")
     0.21 to 5.79, p = 0.035
     """
-    from scipy.special import gammaln  # noqa: PLC0415 - half as slow to import as the rest of tracekit
-    from scipy.stats import t  # noqa: PLC0415 - likewise
+    from scipy.special import gammaln, stdtr  # noqa: PLC0415 - a sixth of the imports of a command
 
     n = np.add(this.n_effective, other.n_effective)
     shares = [np.where(n > 0, side.n_effective / np.where(n > 0, n, 1.0), 0.5) for side in (this, other)]
@@ -122,7 +121,7 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     score = np.divide(np.abs(value), np.sqrt(square), out=np.full(len(square), np.inf), where=square > 0)
     ways = gammaln(np.add(this.n_effective, 1)) + gammaln(np.add(other.n_effective, 1)) - gammaln(n + 1)
     rarest = np.minimum(2 * np.exp(ways), 1.0)
-    p_value = np.where(value == 0, 1.0, np.clip(2 * t.sf(score, freedom), rarest, 1.0))
+    p_value = np.where(value == 0, 1.0, np.clip(2 * stdtr(freedom, -score), rarest, 1.0))
     is_enough = this.is_enough & other.is_enough
     low, high, p_value = (np.where(is_enough, found, np.nan) for found in (value - half, value + half, p_value))
     return Difference(low, high, p_value)

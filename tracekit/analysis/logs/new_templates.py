@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from tracekit.stats.differences import absence_probability
 from tracekit.stats.tests import false_discovery
@@ -121,5 +121,5 @@ def _p_failing(table: pd.DataFrame) -> Array:
     """Return the probability that chance put so many traces with a template among the failing ones."""
     k, n = table["failed_count"].to_numpy(), table["covered_count"].to_numpy()
     failed, drawn = table["covered_failed_count"].to_numpy(), table["trace_count"].to_numpy()
-    p = stats.hypergeom.sf(k - 1, n, failed, drawn)
+    p = scipy.stats.hypergeom.sf(k - 1, n, failed, drawn)
     return np.where(failed == n, np.where(k > 0, 0.0, 1.0), np.where(k > 0, p, 1.0))

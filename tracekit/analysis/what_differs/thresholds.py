@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+import pandas as pd
+from scipy import special
 
 from tracekit.stats.aggregates import steady
 from tracekit.stats.grouping import sum_by
@@ -125,7 +126,7 @@ class Times(NamedTuple):
         """Whether numbers rise or fall with time, as counters, sequence numbers and timestamps do."""
         if len(self.value) < _FEWEST:
             return False
-        ranks = [stats.rankdata(values) for values in (self.value, self.start_ns)]
+        ranks = [pd.Series(values).rank().to_numpy() for values in (self.value, self.start_ns)]
         if any(each.min() == each.max() for each in ranks):
             return False
         return bool(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]) > _IN_ORDER)

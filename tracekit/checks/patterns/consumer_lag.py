@@ -17,6 +17,7 @@ from tracekit.forest import visible_parents
 from tracekit.messages import are_messages
 from tracekit.schema import Kind, Quality
 from tracekit.stats.grouping import group_labels, positions
+from tracekit.stats.trend import growing
 from tracekit.text import duration
 
 if TYPE_CHECKING:
@@ -193,16 +194,13 @@ def _is_longer(lag: Array, then: Array, level: float) -> bool:
 
 def _first_if_growing(found: _Sent, level: float) -> float:
     """Return the median lag of the first period if the medians of later periods grow; infinite if not."""
-    from scipy.stats import kendalltau  # noqa: PLC0415 - slow to import, and needed only here
-
     medians = [float(np.median(part)) for part in np.array_split(found.lag_ns, _PERIODS)]
     growth = medians[-1] - medians[0]
     first = medians[0] - min(found.least_ns, 0)  # a message does not arrive before it is sent
     enough = max(_SHORTEST_NS, _DRIFT * found.length_ns, (_LONGER - 1) * first)
     if growth < enough:
         return float("inf")
-    trend = kendalltau(np.arange(_PERIODS), medians, alternative="greater", method="exact")
-    return medians[0] if trend.pvalue <= level else float("inf")
+    return medians[0] if growing(medians) <= level else float("inf")
 
 
 def _with_usual(case: Case, table: pd.DataFrame) -> pd.DataFrame:

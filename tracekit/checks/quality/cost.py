@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from tracekit.checks.merged import Merged
 from tracekit.checks.quality.gaps.parts import of_all, trimmed
@@ -61,7 +61,7 @@ def cost(case: Case) -> list[Finding]:
     scale = _MONTH_NS / float(seen.period_ns) * each
     n = seen.trace_count
     tail = (1 - case.confidence) / 2
-    low, high = (float(limit) for limit in (stats.gamma.ppf(tail, n), stats.gamma.isf(tail, n + 1)))
+    low, high = (float(limit) for limit in (scipy.stats.gamma.ppf(tail, n), scipy.stats.gamma.isf(tail, n + 1)))
     value, low, high = n * scale, low * scale, high * scale
     budget = prices.get("budget")
     status: Status = "measured"

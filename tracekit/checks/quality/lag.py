@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from tracekit.findings import Estimate, Status, finding, not_assessable
 from tracekit.stats.truncated_lags import lag_bounds
@@ -106,8 +106,8 @@ def _backlog(bins: pd.DataFrame) -> tuple[bool, float, pd.Timestamp]:
         return False, 0.0, pd.NaT  # type: ignore[return-value]
     hours = (bins["start_time"] - bins["start_time"].iloc[0]).dt.total_seconds().to_numpy() / 3600
     values = bins["p95_lag_ns"].to_numpy(np.float64)
-    slope, _, low, _ = stats.theilslopes(values, hours, 0.95)
-    tau = stats.kendalltau(hours, values)
+    slope, _, low, _ = scipy.stats.theilslopes(values, hours, 0.95)
+    tau = scipy.stats.kendalltau(hours, values)
     rises = tau.pvalue < _CHANCE and low > 0 and slope * (hours[-1] - hours[0]) > 0.5 * float(np.median(values))
     turned = int(np.flatnonzero(values <= np.median(values))[-1])
     return bool(rises), float(slope), bins["start_time"].iloc[turned]

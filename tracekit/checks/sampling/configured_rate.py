@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from tracekit.checks.merged import Merged
 from tracekit.checks.sampling.covered_windows import covered_windows
@@ -243,7 +243,7 @@ def boosted_windows(windows: pd.DataFrame, *, confidence: float = 0.95) -> Array
     Probability of as many traces, Poisson with the mean (wider than the sampler's distribution), after
     Benjamini-Hochberg.  A boost lasts a minute at most, so windows should be no longer.
     """
-    chance = stats.poisson.sf(windows["traces"].to_numpy() - 1, np.maximum(windows["mean"].to_numpy(), 1e-12))
+    chance = scipy.stats.poisson.sf(windows["traces"].to_numpy() - 1, np.maximum(windows["mean"].to_numpy(), 1e-12))
     return np.asarray(false_discovery(chance) < 1 - confidence)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+import scipy
 
 from tracekit.checks.merged import Merged
 from tracekit.findings import finding, not_assessable
@@ -101,15 +101,15 @@ def battery(low: Array) -> pd.DataFrame:
         value = (low >> np.uint64(8 * (15 - byte) + shift)) & np.uint64(cells - 1)
         often = np.bincount(value.astype(np.int64), minlength=cells)
         chi = float(((often - n / cells) ** 2).sum() / (n / cells))
-        rows.append((f"byte {byte}", chi, float(special.chdtrc(cells - 1, chi))))
+        rows.append((f"byte {byte}", chi, float(scipy.special.chdtrc(cells - 1, chi))))
     x = (low & _LOW48).astype(np.float64)
     x = x - x.mean()
     scale = float((x * x).sum())
     serial = float((x[1:] * x[:-1]).sum()) / scale if scale else 1.0
-    rows.append(("serial", serial, float(2 * special.ndtr(-abs(serial) * np.sqrt(n)))))
+    rows.append(("serial", serial, float(2 * scipy.special.ndtr(-abs(serial) * np.sqrt(n)))))
     repeated = n - len(np.unique(low & _LOW56))
     rows.append(
-        ("repeated", repeated, float(stats.poisson.sf(repeated - 1, n * (n - 1) / 2.0**57)) if repeated else 1.0)
+        ("repeated", repeated, float(scipy.stats.poisson.sf(repeated - 1, n * (n - 1) / 2.0**57)) if repeated else 1.0)
     )
     table = pd.DataFrame(rows, columns=["test", "statistic", "p"])
     return table.assign(q_bh=false_discovery(table["p"].to_numpy())).drop(columns="p")

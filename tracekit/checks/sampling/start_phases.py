@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
@@ -194,7 +194,7 @@ def start_phases(
     table["reservoir_count"] = np.nan if missing else _counted(reservoir, parts).astype(np.float64)
     table["request_count"] = _logged(log, parts)
     table["even_count"] = n / parts
-    table["even_low"], table["even_high"] = (stats.binom.ppf(q, n, 1 / parts) for q in (tail, 1 - tail))
+    table["even_low"], table["even_high"] = (scipy.stats.binom.ppf(q, n, 1 / parts) for q in (tail, 1 - tail))
     if n < _FEWEST:
         return StartPhases(table, np.nan, np.nan, missing)
     phase = starts.phase

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from tracekit.checks.expectations import EVICTED, LATE, LOSSES, RECEIVED, Loss
 from tracekit.checks.merged import Merged
@@ -165,7 +165,7 @@ def drop_p(c1: int, c2: int, c3: int) -> float:
     due = (c2 + 0.5) ** 2 / (c1 + 0.5)
     spread = 1 / (c1 + 0.5) + 4 / (c2 + 0.5)
     size = 1 / spread
-    return float(stats.nbinom.cdf(c3, size, size / (size + due)))
+    return float(scipy.stats.nbinom.cdf(c3, size, size / (size + due)))
 
 
 def _clients_stop(case: Case, wait: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -55,7 +55,7 @@ def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
     closer = int(((c - a < least) | (d - b < least)).sum())
     x = np.minimum(least / np.maximum(d - a, 1), 1)
     expected = float((2 * x**quota - np.maximum(2 * x - 1, 0) ** quota).sum())
-    return Spacing(quota, closer, len(first), expected, float(stats.poisson.cdf(closer, expected)))
+    return Spacing(quota, closer, len(first), expected, float(scipy.stats.poisson.cdf(closer, expected)))
 
 
 def detected_bucket(start_ns: Array, process: Array, is_beyond: Array) -> Spacing | None:

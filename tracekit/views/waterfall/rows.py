@@ -44,7 +44,7 @@ def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
     """Return the spans of one trace in drawing order."""
     at = traces.find(trace_id)
     forest, spans = traces.forest, traces.columns.spans
-    rows = forest.preorder[forest.starts[at] : forest.starts[at + 1]]
+    rows = forest.preorder_of(at)
     no_start, no_end = missing_times(traces, rows)
     known = np.concatenate((spans.start_ns[rows][~no_start], spans.end_ns[rows][no_start & ~no_end]))
     return TraceRows(traces.trace_ids[at], rows, int(known.min(initial=np.iinfo(np.int64).max)) if len(known) else 0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
+import scipy
 
 from tracekit.analysis.clock_skew.intervals import Agreement, agree
 from tracekit.checks.quality.clocks.host_pairs import host_pairs
@@ -166,7 +166,7 @@ def _slopes(t: Array, low: Array, high: Array) -> tuple[float, float]:
     limits = np.concatenate((high, -low)) / unit
     found = []
     for sign in (1, -1):
-        solved = optimize.linprog([0, sign], A_ub=rows, b_ub=limits, bounds=[(None, None)] * 2, method="highs")
+        solved = scipy.optimize.linprog([0, sign], A_ub=rows, b_ub=limits, bounds=[(None, None)] * 2, method="highs")
         found.append(sign * solved.fun * unit / scale if solved.status == 0 else -sign * np.inf)
     return found[0], found[1]
 

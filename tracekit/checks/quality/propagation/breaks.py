@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
+import scipy
 
 from tracekit.analysis.clock_skew.offsets import Settings, clock_offsets
 from tracekit.attributes import Codes
@@ -236,14 +235,15 @@ def reference_clock(pairs: pd.DataFrame, clocks: Sequence[str]) -> ReferenceCloc
 def _summed(size: int, one: Array, other: Array, limits: Array) -> tuple[Array, Array]:
     """Return the limits of each clock's offset (ns) from the one with most neighbours that it is connected with."""
     low, high = np.zeros((2, size), np.int64)
-    width = sparse.csr_matrix((limits[1] - limits[0] + 1.0, (one, other)), shape=(size, size))
-    tree = minimum_spanning_tree(width)
+    csgraph = scipy.sparse.csgraph
+    width = scipy.sparse.csr_matrix((limits[1] - limits[0] + 1.0, (one, other)), shape=(size, size))
+    tree = csgraph.minimum_spanning_tree(width)
     edge = {(int(a), int(b)): limits[:, at] for at, (a, b) in enumerate(zip(one, other, strict=True))}
-    _, member = connected_components(tree, directed=False)
+    _, member = csgraph.connected_components(tree, directed=False)
     neighbours = tree.getnnz(axis=0) + tree.getnnz(axis=1)
     central = np.argsort(-neighbours, kind="stable")  # so that few intervals are summed
     for begin in central[np.unique(member[central], return_index=True)[1]]:
-        order, before = breadth_first_order(tree, int(begin), directed=False)
+        order, before = csgraph.breadth_first_order(tree, int(begin), directed=False)
         for node in order[1:].tolist():
             above = int(before[node])
             least, most = edge[above, node] if (above, node) in edge else -edge[node, above][::-1]

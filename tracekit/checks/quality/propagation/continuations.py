@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from tracekit.stats.intervals import normal_quantile
 
@@ -131,5 +131,5 @@ def _result(n: int, k: int, null: Array, confidence: float) -> Stitch:
     p = (1 + reached) / (1 + len(null))
     if not reached:
         mean = float(null.mean())
-        p = min(p, max(float(stats.norm.sf((k - mean) / spread)), float(stats.poisson.sf(k - 1, mean))))
+        p = min(p, max(float(special.ndtr((mean - k) / spread)), float(special.pdtrc(k - 1, mean))))
     return Stitch(n, k, chance, broken, max(broken - half, 0.0), min(broken + half, float(n)), p)
