@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 
-def check_traces(value: object, call: str, *, stores: bool = False) -> None:
-    """Raise TypeError with the line that works, unless a value is a TraceSet.
+def check_traces(value: object, call: str) -> None:
+    """Raise TypeError with the line that works, unless a value is a TraceSet or a TraceStore.
 
     Parameters
     ----------
@@ -17,8 +17,6 @@ def check_traces(value: object, call: str, *, stores: bool = False) -> None:
         The argument.
     call
         The public function: its name is in the message.
-    stores
-        Whether the function also takes a TraceStore.
 
     Examples
     --------
@@ -28,7 +26,7 @@ def check_traces(value: object, call: str, *, stores: bool = False) -> None:
     """
     from tracekit.traces import TraceSet  # noqa: PLC0415 - TraceSet uses this module
 
-    if isinstance(value, TraceSet) or (stores and is_store(value)):
+    if isinstance(value, TraceSet) or is_store(value):
         return
     advice = _advice(value, call, TraceSet)
     raise TypeError(f"expected a TraceSet for tk.{call}, found {type(value).__name__}; {advice}")
@@ -52,9 +50,6 @@ def _advice(value: Any, call: str, kind: type) -> str:
         return f"it contains {len(value)} of them: choose one, as in {names} = ...; tk.{call}({names.split(', ')[-1]})"
     if isinstance(value, pd.DataFrame):
         return f"from a frame of spans: tk.{call}(tk.TraceSet.from_spans(frame))"
-    if is_store(value):
-        some, whole = (f"tk.{call}({one}.load())" for one in ("store.sample(spans=200_000)", "store"))
-        return f"it needs all traces at once: of a random part of the store {some}, or if all fit into memory {whole}"
     if isinstance(value, str | bytes | PathLike):
         return f"from a file or store: tk.{call}(tk.read({str(value)[:60]!r}))"
     if isinstance(getattr(value, "source", None), kind):

@@ -224,7 +224,7 @@ def test_data_to_join_is_refused_with_a_store(traces, tmp_path):
     log = pd.DataFrame({"trace_id": ["1" * 32]})
     with pytest.raises(ValueError, match="expected no log= with a store, which is read part by part; take"):
         tk.sampling(store, log=log)
-    with pytest.raises(ValueError, match="expected no logs= with a store"):
+    with pytest.raises(ValueError, match=r"expected logs= to be the result of tk\.logs of the same traces"):
         tk.quality(store, logs=log)
     with pytest.raises(ValueError, match="expected no log= with a store"):
         tk.sample_mix(store, log=log)

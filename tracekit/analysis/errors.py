@@ -168,7 +168,7 @@ def errors(
     """
     sides = [traces] if baseline is None else [traces, baseline]
     for side in sides:
-        check_traces(side, "errors", stores=True)
+        check_traces(side, "errors")
     check_names(traces, by)
     check_names(traces, () if customer is None else customer)
     check_on(on, *sides)

@@ -137,7 +137,7 @@ def latency(
     >>> print(row["p99_high_ns"])
     nan
     """
-    check_traces(traces, "latency", stores=True)
+    check_traces(traces, "latency")
     check_names(traces, by)
     part = over_parts(traces, partial(tabulate, by=by, roots=roots), merged, on=on)
     found = summarise([part.state], list(named(by)), confidence=confidence, statement=part.weights.statement)

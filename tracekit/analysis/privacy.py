@@ -116,7 +116,7 @@ def privacy(
     >>> tk.privacy(users).table[["kind", "key", "use_count", "example"]].to_numpy().tolist()
     [['email', 'user.email', 28, 'jo...rg (14 characters)']]
     """
-    check_traces(traces, "privacy", stores=True)
+    check_traces(traces, "privacy")
     chosen = policy_of(policy) or policy_of(STANDARD)
     assert chosen is not None
     is_part = is_store(traces)

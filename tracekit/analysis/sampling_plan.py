@@ -124,7 +124,7 @@ def plan_sampling(
     >>> plan.plans[["kept_count", "capture_ratio"]].round(2).to_dict("list")
     {'kept_count': [0.25, 5.0], 'capture_ratio': [0.64, 1.0]}
     """
-    check_traces(traces, "plan_sampling", stores=True)
+    check_traces(traces, "plan_sampling")
     if sdk not in {"otel", "classic"}:
         raise ValueError(f"expected sdk 'otel' or 'classic', found {sdk!r}")
     occurrences = (min_incident_requests, 1) if isinstance(min_incident_requests, int) else min_incident_requests

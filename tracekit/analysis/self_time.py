@@ -169,7 +169,7 @@ def self_time(traces: TraceSet | Parts, *, on: On = None) -> SelfTime | StoredSe
     >>> tk.self_time(shop.trace("a1")).by("operation")[["operation", "self_time_ns"]].to_numpy().tolist()
     [['GET /items', 20000000.0], ['GET', 10000000.0], ['GET /cart', 10000000.0]]
     """
-    check_traces(traces, "self_time", stores=True)
+    check_traces(traces, "self_time")
     if not isinstance(traces, TraceSet):
         return StoredSelfTime(traces, traces.reduce(_totals, operator.add, on=on).statement, on)
     live = ~traces.is_inferred

@@ -106,7 +106,7 @@ def clock_skew(
     >>> skew.offsets.groupby("host")[["offset_ns", "low_ns", "high_ns"]].max().to_dict("index")["shop-2"]
     {'offset_ns': 1000000000, 'low_ns': 994919900, 'high_ns': 1005080100}
     """
-    check_traces(traces, "clock_skew", stores=True)
+    check_traces(traces, "clock_skew")
     check_on(on, traces)
     is_share = 0 <= async_ratio < 0.5  # noqa: PLR2004 - no majority is left
     if not pool_s > 0 or not drift_ppm >= 0 or not is_share or not min_traces >= 1:

@@ -76,7 +76,7 @@ def annotation_lint(traces: TraceSet | Parts, *, on: On = None) -> Findings:
     >>> print(tk.annotation_lint(tk.read(document.encode())))
     warning: X-Ray does not index 1 annotation key for its characters: 'customer name'. Use letters, digits, ...
     """
-    check_traces(traces, "annotation_lint", stores=True)
+    check_traces(traces, "annotation_lint")
     state = used_in if isinstance(traces, TraceSet) else used_in_part
     used = over_parts(traces, state, Used.plus, on=on).state
     checks = (_count, _keys, _values, _segments, _sizes, _unbounded, _constant, _searchable)

@@ -102,7 +102,7 @@ def _path(traces: Side, on: On) -> CriticalPath | StoredPaths:
     """Return the critical path of traces."""
     if isinstance(traces, CriticalPath | StoredPaths):
         return traces
-    check_traces(traces, "profile", stores=True)
+    check_traces(traces, "profile")
     return critical_path(traces, on=on_side(traces, on))
 
 

@@ -85,8 +85,8 @@ def suspects(
     >>> tk.suspects(before, before.between(None, "04:58")).is_no_change
     True
     """
-    check_traces(baseline, "suspects", stores=True)
-    check_traces(current, "suspects", stores=True)
+    check_traces(baseline, "suspects")
+    check_traces(current, "suspects")
     check_on(on, baseline, current)
     sides = [Case(placed(side, on)) for side in (current, baseline)]
     return suspects_between(sides[0], sides[1], with_recovery=recovery)

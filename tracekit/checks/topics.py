@@ -74,9 +74,9 @@ def patterns(
     ...     print(finding.headline.split(",")[0])
     Retries: shop POST /pay repeats failed calls of shop POST (calling ledger)
     """
-    check_traces(traces, "patterns", stores=True)
+    check_traces(traces, "patterns")
     if baseline is not None:
-        check_traces(baseline, "patterns", stores=True)
+        check_traces(baseline, "patterns")
     check_on(on, traces, *([] if baseline is None else [baseline]))
     before = None if baseline is None else Case(placed(baseline, on))
     return run_topic(Case(placed(traces, on), baseline=before), "patterns", checks)
@@ -159,7 +159,7 @@ def quality(
     >>> found.severity, found.evidence[["service_name", "missing_count"]].to_numpy().tolist()
     ('critical', [['ledger', 5], ['cart', 4], ['ledger', 0], ['shop', 0]])
     """
-    check_traces(traces, "quality", stores=True)
+    check_traces(traces, "quality")
     check_on(on, traces)
     if logs is not None and getattr(logs, "source", None) is not traces:
         raise ValueError("expected logs= to be the result of tk.logs of the same traces, found another one")
@@ -256,7 +256,7 @@ def sampling(
     Trace coverage not assessable: needs request counts.
     Trace coverage: 5.0% (95% CI 2.2–11.2%; 5 of 100 requests).
     """
-    check_traces(traces, "sampling", stores=True)
+    check_traces(traces, "sampling")
     check_on(on, traces)
     check_joined(traces, {"log": log})
     case = build_case(

@@ -84,7 +84,7 @@ def xray_filter(
     >>> tk.xray_filter(shop, 'group.name = "slow" AND ok', groups={"slow": "duration > 0.3"}).tolist()
     [False, False, True, False, False]
     """
-    check_traces(traces, "xray_filter", stores=True)
+    check_traces(traces, "xray_filter")
     matches = _Matches(expression, groups or {}, summaries)
     if not is_store(traces):
         return matches(cast("TraceSet", traces))

@@ -109,9 +109,9 @@ def investigate(
     >>> print(tk.investigate(before + during).baseline.statement)
     No baseline given: compared with the traces before ledger 1.5.0, first seen 2026-11-21 04:59:03 UTC
     """
-    check_traces(traces, "investigate", stores=True)
+    check_traces(traces, "investigate")
     if baseline is not None:
-        check_traces(baseline, "investigate", stores=True)
+        check_traces(baseline, "investigate")
     has_store = any(isinstance(side, TraceStore) for side in (traces, baseline))
     names = [step.name for step in STEPS]
     if unknown := [name for name in steps or () if name not in names]:

@@ -248,9 +248,9 @@ class Investigation(Shown):
         >>> [case.verify(one, baseline=baseline).is_verified for one in (shop, baseline)]
         [True, False]
         """
-        check_traces(traces, "verify", stores=True)
+        check_traces(traces, "verify")
         if baseline is not None:
-            check_traces(baseline, "verify", stores=True)
+            check_traces(baseline, "verify")
         assert self._again is not None
         again = self._again(sets=(traces, baseline))
         stated, found = (ledger_of(one.standard, None, form="investigation") for one in (self, again))

@@ -150,7 +150,7 @@ def _check_arguments(report: Any, traces: Any, baseline: Any) -> None:
     """Raise TypeError for arguments of another type."""
     for one in (traces, baseline):
         if one is not None:
-            check_traces(one, "verify", stores=True)
+            check_traces(one, "verify")
     if traces is None and baseline is not None:
         raise TypeError("expected traces= with baseline=, found none; without both, the spans in the report are used")
     if not isinstance(report, str | PathLike):

@@ -58,7 +58,7 @@ def sides_of(
 ) -> Sides:
     """Return the sides of a report: see ``tracekit.report``; ValueError where one would be empty."""
     if baseline is not None:
-        check_traces(baseline, "report", stores=True)
+        check_traces(baseline, "report")
     asked = {"split": split, "period": period, "baseline_period": baseline_period}
     sides = _sides(traces, baseline, **asked)
     return sides._replace(asked={name: _spelled(value) for name, value in asked.items() if value is not None})

@@ -57,7 +57,7 @@ def explore(traces: TraceSet | Parts, *, height: int = 420) -> Explorer:
     >>> print(seen.code)
     chosen = traces.where("service_name == 'ledger' and db.system.name == 'postgresql'")
     """
-    check_traces(traces, "explore", stores=True)
+    check_traces(traces, "explore")
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.explore_widget import Explorer  # noqa: PLC0415 - ipywidgets is for notebooks only

@@ -65,7 +65,7 @@ def mermaid(traces: TraceSet | TraceStore, trace_id: str, *, redact: Any = STAND
         section cart
         20.0 ms GET /items :s2, 10000, 30000
     """
-    check_traces(traces, "mermaid", stores=True)
+    check_traces(traces, "mermaid")
     traces = _leaving(in_hand(traces, trace_id), redact)
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
@@ -131,7 +131,7 @@ def markdown(traces: TraceSet | TraceStore, trace_id: str, *, redact: Any = STAN
         cart GET /items   20.0 ms  |          ████████████████████          |
     ```
     """
-    check_traces(traces, "markdown", stores=True)
+    check_traces(traces, "markdown")
     traces = _leaving(in_hand(traces, trace_id), redact)
     payload = trace_payload(traces, trace_id, with_details=False)
     one = traces.trace(payload.meta["id"])

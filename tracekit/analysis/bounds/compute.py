@@ -117,7 +117,7 @@ def bounds(
     >>> tk.bounds(shop, "p99 < 2 s").verdict
     'not estimable'
     """
-    check_traces(traces, "bounds", stores=True)
+    check_traces(traces, "bounds")
     asked, limits = claim_of(claim), limits_of(longest_ms, always_recorded, only_5xx_failed=only_5xx_failed)
     frames: Sequence[Any] = requests if isinstance(requests, list | tuple) else [] if requests is None else [requests]
     counts = [read_counts(frame) for frame in frames]

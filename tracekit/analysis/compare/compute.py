@@ -114,7 +114,7 @@ def compare(
     """
     sides = baseline, current
     for side in sides:
-        check_traces(side, "compare", stores=True)
+        check_traces(side, "compare")
         check_names(side, by)
     check_on(on, *sides)
     keys = _checked_names(by, names, confidence=confidence, fdr=fdr)

@@ -114,7 +114,7 @@ def cost(
     >>> found.table[["operation", "request_count", "usd_per_request"]].to_numpy().tolist()
     [['POST /pay', 4.0, 0.001125], ['GET /cart', 1.0, 0.0]]
     """
-    check_traces(traces, "cost", stores=True)
+    check_traces(traces, "cost")
     check_names(traces, by)
     if not cache_ttl_s > 0:
         raise ValueError(f"expected cache_ttl_s above 0 seconds, found {cache_ttl_s!r}")

@@ -159,7 +159,7 @@ def critical_path(
     >>> int(path.spans["path_time_ns"].sum()), int(shop.summary["duration_ns"].sum())
     (760000000, 760000000)
     """
-    check_traces(traces, "critical_path", stores=True)
+    check_traces(traces, "critical_path")
     check_on(on, traces)
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"expected a tolerance of at least 0 and below 1, a fraction of the parent, found {tolerance}")

@@ -91,7 +91,7 @@ def paths(
     """
     sides = [traces] if baseline is None else [traces, baseline]
     for side in sides:
-        check_traces(side, "paths", stores=True)
+        check_traces(side, "paths")
     normal_quantile(confidence)
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")

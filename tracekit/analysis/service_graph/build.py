@@ -170,7 +170,7 @@ def service_graph(
     >>> graph.calls[["caller_service", "callee_service", "call_count", "error_ratio"]].to_numpy().tolist()
     [['shop', 'cart', 5.0, 0.0], ['shop', 'ledger', 5.0, 0.4], ['ledger', 'postgresql', 3.0, 0.0]]
     """
-    check_traces(traces, "service_graph", stores=True)
+    check_traces(traces, "service_graph")
     check_names(traces, by)
     return graph_of(calls_of(traces, by, on), confidence=confidence)
 

@@ -94,7 +94,7 @@ def slo(
     >>> tk.slo(shop, objective=0.9)
     Slo(requests that did not fail: not assessable; sampling weights unknown)
     """
-    check_traces(traces, "slo", stores=True)
+    check_traces(traces, "slo")
     _check(objective, latency_ms, period_days)
     if not isinstance(traces, TraceSet) and not (success is None or isinstance(success, str) or callable(success)):
         raise TypeError(f"expected an expression or a callable for a store, found {type(success).__name__}")

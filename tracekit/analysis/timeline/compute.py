@@ -96,7 +96,7 @@ def timeline(
     >>> seen.deployments[["service_name", "service_version", "previous_version"]].to_numpy().tolist()
     [['ledger', '1.5.0', '1.4.0']]
     """
-    check_traces(traces, "timeline", stores=True)
+    check_traces(traces, "timeline")
     check_names(traces, by)
     period = started_between(traces)
     step = step_of(period, step_s)

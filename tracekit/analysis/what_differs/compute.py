@@ -94,7 +94,7 @@ def what_differs(
     >>> found.table[["key", "value"]].iloc[0].tolist()
     ['app.customer.tier', 'enterprise']
     """
-    check_traces(traces, "what_differs", stores=True)
+    check_traces(traces, "what_differs")
     check_on(on, *(side for side in (traces, selection) if isinstance(side, TraceSet) or is_store(side)))
     normal_quantile(confidence)
     if not 0 < fdr < 1:

@@ -104,7 +104,7 @@ def coverage(
     >>> seen.metrics.set_index("metric").loc[["M1", "M7"], "verdict"].tolist()
     ['measured', 'not_assessable']
     """
-    check_traces(traces, "coverage", stores=True)
+    check_traces(traces, "coverage")
     check_on(on, traces)
     check_joined(traces, {"log": log})
     if is_store(traces) and not (success is None or isinstance(success, str) or callable(success)):

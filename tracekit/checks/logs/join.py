@@ -121,7 +121,7 @@ def logs(
     >>> found.lines[["level", "template", "match"]].to_numpy().tolist()
     [['WARN', 'cart <n> is empty', 'trace_id'], ['WARN', 'cart <n> is empty', 'other_trace']]
     """
-    check_traces(traces, "logs", stores=True)
+    check_traces(traces, "logs")
     if not tolerance_ms >= 0:
         raise ValueError(f"expected tolerance_ms of 0 or more, such as 10, found {tolerance_ms!r}")
     if not 0 < min_score <= 1:

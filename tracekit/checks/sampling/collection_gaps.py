@@ -114,7 +114,7 @@ def collection_gaps(
     >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
     [['gap', 25.0, 1.0]]
     """
-    check_traces(traces, "collection_gaps", stores=True)
+    check_traces(traces, "collection_gaps")
     check_on(on, traces)
     traces = placed(traces, on)
     case = build_case(traces, requests=requests, confidence=confidence)

@@ -134,7 +134,7 @@ def latency_bias(
     >>> seen.curve.set_index("quantile").loc[0.95, ["raw_ns", "estimate_ns"]].tolist()
     [400000000.0, 100000000.0]
     """
-    check_traces(traces, "latency_bias", stores=True)
+    check_traces(traces, "latency_bias")
     check_on(on, traces)
     check_joined(traces, {"log": log})
     if target not in ("window", "process"):

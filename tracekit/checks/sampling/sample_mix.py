@@ -107,7 +107,7 @@ def sample_mix(
     >>> mix.table.set_index("stratum").loc["/pay", ["request_share", "trace_share"]].tolist()
     [0.75, 0.8]
     """
-    check_traces(traces, "sample_mix", stores=True)
+    check_traces(traces, "sample_mix")
     check_on(on, traces)
     check_joined(traces, {"log": log})
     case = build_case(

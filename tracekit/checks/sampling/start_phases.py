@@ -180,7 +180,7 @@ def start_phases(
     >>> phases.table["trace_count"].tolist(), phases.is_even
     ([5, 0], False)
     """
-    check_traces(traces, "start_phases", stores=True)
+    check_traces(traces, "start_phases")
     check_on(on, traces)
     check_joined(traces, {"log": log})
     if parts < _FEWEST:

@@ -73,7 +73,7 @@ def waterfall(
     >>> tk.waterfall(shop, "c3")
     Waterfall(trace c3c0de00000000000000000000000000, 6 spans, 400 ms)
     """
-    check_traces(traces, "waterfall", stores=True)
+    check_traces(traces, "waterfall")
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.waterfall.widget import WaterfallWidget  # noqa: PLC0415 - anywidget loads slowly
