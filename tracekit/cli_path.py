@@ -63,7 +63,7 @@ def path(
     quantiles, keys = _WHOLE if band is None else _quantiles(band), by or ["service_name"]
     try:
         if profile and (baseline or band or by):
-            raise ValueError("expected --profile without --baseline, --band and --by; use tk.profile for these")  # noqa: TRY301 - told as a usage error
+            raise ValueError("expected --profile without --baseline, --band and --by; use tk.profile for these")  # noqa: TRY301 - shown as a usage error
         traces = _traces(files, dask, format_, is_compared=bool(baseline), by_parts=bool(profile))
         baseline_traces = tk.read(baseline, format=format_) if baseline else None  # read both before any analysis
         result = tk.critical_path(traces, scope=scope)

@@ -15,7 +15,7 @@ from tracekit.checks.sampling.unseen_paths import path_numbers
 from tracekit.checks.sampling.weights_used import WEIGHTS_USED
 from tracekit.loading.store.trace_store import TraceStore
 
-MADE = {check.name: check for check in CHECKS if check.by_parts and check.topic in {"quality", "sampling"}}
+MADE = {check.name: check for check in CHECKS if check.topic in {"quality", "sampling"}}
 
 
 def damaged(seed=5):
@@ -63,10 +63,7 @@ def agree(found, expected):
 def test_findings_of_parts_are_those_of_the_whole(traces, count, tmp_path):
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     for analysis in (tk.quality, tk.sampling):
-        found = [one for one in analysis(store, on=1) if one.check != "not_made"]
-        names = {one.check for one in found}
-        expected = [one for one in analysis(traces) if one.check in names]
-        agree(found, expected)
+        agree(analysis(store, on=1), analysis(traces))
     failing = {one.check for one in tk.quality(store, on=1) if one.status in {"failed", "warning"}}
     assert {"complete.spans", "duplicates.ids"} <= failing
 
@@ -140,15 +137,11 @@ def test_thresholds_of_parts(count, tmp_path):
 
 
 @pytest.mark.parametrize("analysis", [tk.quality, tk.sampling])
-def test_every_check_is_made_or_named(traces, analysis, tmp_path):
+def test_every_check_is_made(traces, analysis, tmp_path):
     store = split(traces, tmp_path / "a.parquet", 3)
-    found = analysis(store, on=1)
-    topic = [check for check in CHECKS if check.topic == analysis.__name__]
-    named = [name for one in found if one.check == "not_made" for name in one.evidence["check"]]
-    assert named == [check.name for check in topic if not check.by_parts]
-    made = {one.check for one in found if one.check != "not_made"}
-    for check in topic:
-        assert check.by_parts == any(name.startswith(check.name) for name in made)
+    made = {one.check for one in analysis(store, on=1)}
+    for check in CHECKS:
+        assert check.topic != analysis.__name__ or any(name.startswith(check.name) for name in made), check.name
 
 
 def requests_of(traces, by="service"):

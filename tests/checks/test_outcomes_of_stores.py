@@ -10,7 +10,6 @@ import tracekit as tk
 from tests.checks.test_checks_of_stores import agree
 from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.analysis.trace_rows import OFTEN, Rows
-from tracekit.checks.registry import CHECKS
 
 SECOND = 10**9
 MADE = ("bias.tail", "bias.attribute", "calibrate")
@@ -211,7 +210,3 @@ def test_rows_do_not_depend_on_the_order_of_parts(order, sizes):
     if not found.is_rounded:
         every = pd.concat([part.frame for part in parts])["took_ns"]
         assert sorted(found.one_by_one()["took_ns"]) == sorted(every)
-
-
-def test_the_checks_are_by_parts():
-    assert all(check.by_parts for check in CHECKS if check.name in MADE)

@@ -15,7 +15,7 @@ from tests.loading.store.split_stores import COUNTS, split
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
 
-MADE = {check.name for check in CHECKS if check.by_parts} - {"new_log_lines"}  # whose code is that of a store
+MADE = {check.name for check in CHECKS} - {"new_log_lines"}  # whose code is that of a store
 SAME = (
     "screen.headline", "screen.period", "screen.started", "screen.affected", "screen.changed", "screen.cause",
 )  # fmt: skip
@@ -45,8 +45,6 @@ def test_an_incident(tmp_path, count, kind):
     found, expected = tk.investigate(stores[1], stores[0]), tk.investigate(now, before)
     assert expected.severity in {"critical", "warning"}
     alike(found, expected)
-    lacking = [name for one in found.findings if one.check == "not_made" for name in numbers(one)["checks"]]
-    assert set(lacking) == {check.name for check in CHECKS if not check.by_parts and "received" not in check.needs}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -98,13 +96,8 @@ def test_nothing_personal_is_in_the_report_of_an_investigation(tmp_path):
     assert tk.verify(page, stores[1], baseline=stores[0]).is_verified
 
 
-def test_what_needs_all_traces_is_named(tmp_path):
-    before, now = quiet(np.random.default_rng(9), n=60)
-    stores = stored((before, now), tmp_path, 2)
-    case = tk.investigate(stores[1], stores[0], steps=["changes", "patterns"])
-    named = [numbers(one)["checks"] for one in case.findings if one.check == "not_made"]
-    lacking = [check.name for check in CHECKS if check.topic == "patterns" and not check.by_parts]
-    assert named == [lacking] * bool(lacking)
+def test_a_list_of_traces_is_refused():
+    now = quiet(np.random.default_rng(9), n=60)[1]
     with pytest.raises(TypeError, match=r"expected a TraceSet for tk\.investigate, found list"):
         tk.investigate([now])
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tests.checks.findings_alike import close, numbers
+from tests.checks.findings_alike import close
 from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.case import Case
 from tracekit.checks.overview import Overview
@@ -25,7 +25,6 @@ from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
 
-MADE = [check for check in CHECKS if check.by_parts]
 TABLES = ("requests", "entries", "operations", "graph", "errors")
 
 
@@ -51,9 +50,9 @@ def test_checks_of_parts_find_the_same(traces, tmp_path, count):
     traces = traces.head(300) if count > 7 else traces
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     some = {"failures", "unfinished", "incomplete", "tail", *["failing_calls"] * (count <= 7)}
-    assert some <= {finding.check for case in [Case(traces)] for check in MADE for finding in run_check(check, case)}
+    assert some <= {finding.check for case in [Case(traces)] for check in CHECKS for finding in run_check(check, case)}
     found, expected = Case(Rounds().of(store)), Case(traces)
-    for check in MADE:
+    for check in CHECKS:
         close(run_check(check, found), run_check(check, expected))
 
 
@@ -92,20 +91,6 @@ def test_tables_and_pictures_are_the_same(traces, tmp_path, count):
     volumes = [re.search(r'<section id="volume".*?</section>', page, re.DOTALL)[0] for page in pages]
     words = [re.findall("<title>(.*?)</title>", volume) for volume in volumes]
     assert words[0] == words[1] != []
-
-
-def test_the_checks_that_are_not_made_are_all_named(traces, tmp_path):
-    store = split(traces, tmp_path / "a.parquet", 3)
-    found = Standard.between(sides_of(store)).findings
-    named = [finding for finding in found if finding.check == "not_made"]
-    in_memory = {"data", "patterns", "latency", "errors"}
-    lacking = {
-        check.name
-        for check in CHECKS
-        if not check.by_parts and not set(check.needs) - {"weights"} and (check.topic in in_memory or check.weakens)
-    }
-    assert {name for one in named for name in numbers(one)["checks"]} == lacking
-    assert not {check.name for check in MADE} & lacking
 
 
 def test_exemplar_traces_are_those_of_the_store_with_its_clock_offsets(traces, tmp_path):

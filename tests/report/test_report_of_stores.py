@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tests.checks.findings_alike import close, numbers
+from tests.checks.findings_alike import close
 from tests.loading.store.split_stores import same, split
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
@@ -17,7 +17,7 @@ from tracekit.report.redaction import Outgoing
 from tracekit.report.sides import sides_of
 from tracekit.report.standard import Standard
 
-MADE = {check.name for check in CHECKS if check.by_parts}
+MADE = {check.name for check in CHECKS}
 LINES = ("screen.headline", "screen.period", "screen.started", "screen.affected", "screen.changed", "screen.exemplar")
 
 
@@ -61,8 +61,6 @@ def test_both_sides_or_one_may_be_a_store(sides, stores, kinds, monkeypatch):
     assert told == [one.headline for one in expected if one.check != "figure.over_time"]
     same(found.changes.entries, whole.changes.entries)
     same(found.changes.comparison.table, whole.changes.comparison.table)
-    lacking = [name for one in found.findings if one.check == "not_made" for name in numbers(one)["checks"]]
-    assert set(lacking) == {check.name for check in CHECKS if not check.by_parts and "received" not in check.needs}
     assert "suspects" in {one.check for one in mine}
     assert not any(one.check == "failed" for one in found.findings)
 

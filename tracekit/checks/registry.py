@@ -23,7 +23,6 @@ from tracekit.checks.changes.suspects import drawn_baseline, drawn_current, susp
 from tracekit.checks.changes.variation import weighed
 from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
-from tracekit.checks.data.not_made import NotMade, not_made
 from tracekit.checks.data.sample_of_store import sample_of_store
 from tracekit.checks.data.unfinished import unfinished
 from tracekit.checks.data.weights import weights
@@ -116,7 +115,6 @@ class Check(NamedTuple):
     """A check: its name, its topic, the optional inputs it needs, and the function that runs it.
 
     ``weakens``: where it fails, conclusions from these traces are weaker, so that a report shows it first.
-    ``by_parts``: it can be made from the parts of a store, too; ``whole``: why it cannot.
     ``reads``: what it asks of all parts, so that one pass answers as much of it as possible.
     ``reads_baseline``: it asks the same of the parts of the baseline, if there is one.
     ``includes_late``: it also sees traces after the ingestion horizon, where others may not have arrived.
@@ -128,15 +126,8 @@ class Check(NamedTuple):
     run: Callable[[Case], list[Finding]]
     weakens: bool = False
     includes_late: bool = False
-    by_parts: bool = False
-    whole: str = "it works on all traces at once"
     reads: tuple[Callable[[Case], Any], ...] = ()
     reads_baseline: bool = False
-
-    @property
-    def reason(self) -> NotMade:
-        """Why the check is not made of a store."""
-        return NotMade(self.topic, self.name, self.whole)
 
 
 _COPIES: Final = (SPANS, REUSED, SIDES)
@@ -166,73 +157,70 @@ PATTERNS: Final = (
 """In the order in which they are run and shown."""
 
 CHECKS: Final = (
-    Check("weights", "data", (), weights, by_parts=True),
-    Check("sample_of_store", "data", (), sample_of_store, by_parts=True),
-    Check("comparable", "changes", ("baseline",), comparable, by_parts=True),
-    Check("slower", "changes", ("baseline",), weighed(endpoints), by_parts=True),
-    Check("affected", "changes", ("baseline",), affected, by_parts=True),
-    Check("change", "changes", ("baseline",), weighed(mean_latency), by_parts=True),
-    Check("regressed", "changes", ("baseline",), weighed(operations), by_parts=True),
-    Check("calls", "changes", ("baseline",), weighed(calls), by_parts=True),
-    Check("failing", "changes", ("baseline",), weighed(error_rates), by_parts=True),
-    Check("improved", "changes", ("baseline",), improved, by_parts=True),
-    Check("holds", "changes", ("baseline",), holds, by_parts=True),
+    Check("weights", "data", (), weights),
+    Check("sample_of_store", "data", (), sample_of_store),
+    Check("comparable", "changes", ("baseline",), comparable),
+    Check("slower", "changes", ("baseline",), weighed(endpoints)),
+    Check("affected", "changes", ("baseline",), affected),
+    Check("change", "changes", ("baseline",), weighed(mean_latency)),
+    Check("regressed", "changes", ("baseline",), weighed(operations)),
+    Check("calls", "changes", ("baseline",), weighed(calls)),
+    Check("failing", "changes", ("baseline",), weighed(error_rates)),
+    Check("improved", "changes", ("baseline",), improved),
+    Check("holds", "changes", ("baseline",), holds),
     Check(
         "operations",
         "changes",
         ("baseline",),
         new_operations,
-        by_parts=True,
         reads=(operations_of,),
         reads_baseline=True,
     ),
-    Check("queries", "changes", ("baseline",), queries, by_parts=True, reads=(STATEMENTS,), reads_baseline=True),
-    Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines, by_parts=True),
-    Check("logs_of_store", "data", ("logs",), logs_of_store, by_parts=True),
+    Check("queries", "changes", ("baseline",), queries, reads=(STATEMENTS,), reads_baseline=True),
+    Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
+    Check("logs_of_store", "data", ("logs",), logs_of_store),
     Check(
         "suspects",
         "changes",
         ("baseline",),
         suspects_of_change,
-        by_parts=True,
         reads=(drawn_current, drawn_baseline),
     ),
-    Check("over_time", "changes", (), over_time, by_parts=True),
-    Check("lost", "data", (), lost, by_parts=True),
-    Check("unfinished", "data", (), unfinished, by_parts=True),
+    Check("over_time", "changes", (), over_time),
+    Check("lost", "data", (), lost),
+    Check("unfinished", "data", (), unfinished),
     *(
         Check(
             pattern.check,
             "patterns",
             (),
             pattern.findings,
-            by_parts=True,
             reads=(*pattern.needs, pattern.sums),
             reads_baseline=True,
         )
         for pattern in PATTERNS
     ),
-    Check("tail", "latency", (), tail, by_parts=True),
-    Check("slowest", "latency", (), slowest, by_parts=True),
-    Check("slow_requests", "latency", (), slow_requests, by_parts=True),
-    Check("failures", "errors", (), failures, by_parts=True),
-    Check("failed_requests", "errors", (), failed_requests, by_parts=True),
-    Check("failing_calls", "errors", (), failing_calls, by_parts=True),
-    Check("incomplete", "data", (), incomplete, by_parts=True),
-    Check("complete.spans", "quality", (), missing_spans, weakens=True, by_parts=True),
-    Check("complete.rpc", "quality", (), call_pairs, weakens=True, by_parts=True, reads=(CALL_SIDES,)),
-    Check("propagation.break", "quality", (), propagation, weakens=True, by_parts=True, reads=(ENDS,)),
-    Check("propagation.retry", "quality", (), retried_roots, weakens=True, by_parts=True, reads=(ENDS,)),
-    Check("counts.join", "quality", ("requests",), counts_join, by_parts=True),
-    Check("gap.scan", "quality", ("requests",), gaps, weakens=True, by_parts=True),
-    Check("gap.silence", "quality", (), silence, weakens=True, by_parts=True, reads=(STARTS,)),
-    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, by_parts=True, reads=(NAMED,)),
-    Check("ingest.lag", "quality", ("received",), lag, includes_late=True, by_parts=True),
-    Check("partial", "quality", (), partial, by_parts=True, reads=(CUT,)),
-    Check("clock.offset", "quality", (), clock_offsets, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
-    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
-    Check("clock.drift", "quality", (), clock_drift, weakens=True, by_parts=True, reads=(CLOCK_CALLS,)),
-    Check("time.order", "quality", (), impossible_times, includes_late=True, by_parts=True, reads=(SEEN,)),
+    Check("tail", "latency", (), tail),
+    Check("slowest", "latency", (), slowest),
+    Check("slow_requests", "latency", (), slow_requests),
+    Check("failures", "errors", (), failures),
+    Check("failed_requests", "errors", (), failed_requests),
+    Check("failing_calls", "errors", (), failing_calls),
+    Check("incomplete", "data", (), incomplete),
+    Check("complete.spans", "quality", (), missing_spans, weakens=True),
+    Check("complete.rpc", "quality", (), call_pairs, weakens=True, reads=(CALL_SIDES,)),
+    Check("propagation.break", "quality", (), propagation, weakens=True, reads=(ENDS,)),
+    Check("propagation.retry", "quality", (), retried_roots, weakens=True, reads=(ENDS,)),
+    Check("counts.join", "quality", ("requests",), counts_join),
+    Check("gap.scan", "quality", ("requests",), gaps, weakens=True),
+    Check("gap.silence", "quality", (), silence, weakens=True, reads=(STARTS,)),
+    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True, reads=(NAMED,)),
+    Check("ingest.lag", "quality", ("received",), lag, includes_late=True),
+    Check("partial", "quality", (), partial, reads=(CUT,)),
+    Check("clock.offset", "quality", (), clock_offsets, weakens=True, reads=(CLOCK_CALLS,)),
+    Check("clock.cycle", "quality", (), clock_cycles, weakens=True, reads=(CLOCK_CALLS,)),
+    Check("clock.drift", "quality", (), clock_drift, weakens=True, reads=(CLOCK_CALLS,)),
+    Check("time.order", "quality", (), impossible_times, includes_late=True, reads=(SEEN,)),
     Check(
         "duplicates",
         "quality",
@@ -240,39 +228,37 @@ CHECKS: Final = (
         duplicates,
         weakens=True,
         includes_late=True,
-        by_parts=True,
         reads=(SPANS, REUSED, SIDES),
     ),
-    Check("cardinality", "quality", (), cardinality, by_parts=True, reads=(SPANS, VALUES)),
-    Check("pii", "quality", (), privacy, includes_late=True, by_parts=True, reads=(SPANS, FOUND)),
-    Check("cost", "quality", ("prices",), cost, by_parts=True, reads=(TOTALS,)),
-    Check("coldstart.bias", "quality", ("log",), cold_starts, by_parts=True, reads=(SHARE_OF_COLD_STARTS,)),
-    Check("rate.observed", "sampling", ("requests",), observed_rate, by_parts=True),
-    Check("rate.configured", "sampling", ("rules",), configured_rate, by_parts=True),
-    Check("coverage.funnel", "sampling", ("requests",), funnel, by_parts=True),
-    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True, by_parts=True),
-    Check("absence", "sampling", ("weights",), absence, by_parts=True),
-    Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True, by_parts=True),
-    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True, by_parts=True),
-    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, by_parts=True, reads=(OUTCOMES, *SPAN_RATES)),
-    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True, by_parts=True),
+    Check("cardinality", "quality", (), cardinality, reads=(SPANS, VALUES)),
+    Check("pii", "quality", (), privacy, includes_late=True, reads=(SPANS, FOUND)),
+    Check("cost", "quality", ("prices",), cost, reads=(TOTALS,)),
+    Check("coldstart.bias", "quality", ("log",), cold_starts, reads=(SHARE_OF_COLD_STARTS,)),
+    Check("rate.observed", "sampling", ("requests",), observed_rate),
+    Check("rate.configured", "sampling", ("rules",), configured_rate),
+    Check("coverage.funnel", "sampling", ("requests",), funnel),
+    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True),
+    Check("absence", "sampling", ("weights",), absence),
+    Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True),
+    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True),
+    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True, reads=(OUTCOMES, *SPAN_RATES)),
+    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True),
     Check(
         "weights.sanity",
         "sampling",
         ("weights",),
         weight_sanity,
         weakens=True,
-        by_parts=True,
         reads=(THRESHOLDS, WEIGHTS_USED),
     ),
-    Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True, by_parts=True),
-    Check("tail.truncation", "sampling", (), tail_truncation, weakens=True, by_parts=True),
-    Check("pull.truncation", "sampling", (), pull_truncation, weakens=True, by_parts=True),
-    Check("paths.unseen", "sampling", (), unseen_paths, by_parts=True),
-    Check("calibrate", "sampling", ("requests",), calibration, by_parts=True),
-    Check("id.random", "sampling", (), id_randomness, by_parts=True),
-    Check("id.forensic", "sampling", (), id_forensics, by_parts=True, reads=(ROOT_IDS,)),
-    Check("ingest.horizon", "sampling", ("received",), late_traces, by_parts=True),
+    Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True),
+    Check("tail.truncation", "sampling", (), tail_truncation, weakens=True),
+    Check("pull.truncation", "sampling", (), pull_truncation, weakens=True),
+    Check("paths.unseen", "sampling", (), unseen_paths),
+    Check("calibrate", "sampling", ("requests",), calibration),
+    Check("id.random", "sampling", (), id_randomness),
+    Check("id.forensic", "sampling", (), id_forensics, reads=(ROOT_IDS,)),
+    Check("ingest.horizon", "sampling", ("received",), late_traces),
 )
 """In the order in which they are run and shown."""
 
@@ -289,7 +275,7 @@ def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None 
 def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> Findings:
     """Return the findings of the checks of a topic, or of those named.
 
-    Of a store, all of them read the parts together, and those that are not made are named.
+    Of a store, all of them read the parts together.
     """
     if not case.is_stored and (case.baseline is None or not case.baseline.is_stored):
         return run_checks(case, [topic], names)
@@ -297,15 +283,12 @@ def run_topic(case: Case, topic: Topic, names: Sequence[str] | None = None) -> F
     case = read_by(rounds, case)
     chosen = [check for check in CHECKS if check.topic == topic and (names is None or check.name in names)]
     rounds.run(readings(case, chosen))
-    lacking = [check.reason for check in chosen if case.is_stored and not check.by_parts]
-    return run_checks(case, [topic], names) + Findings(not_made(lacking))
+    return run_checks(case, [topic], names)
 
 
 def readings(case: Case, checks: Iterable[Check]) -> list[Callable[[], Any]]:
     """Return what asks for all that some checks need of the parts of a store, for ``Rounds.run``."""
-    made = [
-        check for check in checks if check.by_parts and (case.baseline is not None or "baseline" not in check.needs)
-    ]
+    made = [check for check in checks if case.baseline is not None or "baseline" not in check.needs]
     sides = [(case, made)]
     if case.baseline is not None:
         sides.append((case.baseline, [check for check in made if check.reads_baseline]))
@@ -326,17 +309,6 @@ def _with_needs(read: Callable[[Case], Any]) -> Iterator[Callable[[Case], Any]]:
     yield read
 
 
-def left_out(case: Case) -> list[Check]:
-    """Return the checks that are not made of a store, although their inputs are there."""
-    if not case.has_store:
-        return []
-    given: dict[str, object] = {"baseline": case.baseline, "logs": case.logs, "requests": case.counts}
-    given |= {"log": case.log, "rules": case.rules, "received": case.received, "prices": case.prices or None}
-    return [
-        check for check in CHECKS if not check.by_parts and all(given.get(name, "") is not None for name in check.needs)
-    ]
-
-
 def weaknesses(case: Case) -> Findings:
     """Return the findings that weaken conclusions from the traces: failed checks of quality and sampling."""
     found = [finding for check in CHECKS if check.weakens for finding in run_check(check, case)]
@@ -345,8 +317,6 @@ def weaknesses(case: Case) -> Findings:
 
 def run_check(check: Check, case: Case) -> list[Finding]:
     """Return the findings of one check, from the part of the case that it is about, with the code of each."""
-    if case.has_store and not check.by_parts:
-        return []
     seen = case if check.includes_late else case.complete
     found = (seen.weighted if check.topic == "sampling" else seen).result(check.run)
     code = f"tk.{check.topic}({case.arguments})"

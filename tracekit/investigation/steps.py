@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import pandas as pd
 
-from tracekit.checks.data.not_made import not_made
-from tracekit.checks.registry import CHECKS, Check, left_out, run_check
+from tracekit.checks.registry import CHECKS, Check, run_check
 from tracekit.checks.screen.lines import LINES, FirstScreen
 from tracekit.checks.screen.made import Made
 from tracekit.findings import Finding, Findings
@@ -81,7 +80,6 @@ def run_steps(
         for check in _checks_of(step):
             found += attempt(check.name, partial(_run, check, step, case, recording), failures) or []
         rows.append((step.name, step.title, len(found) - before))
-    found += _not_made(chosen, case, recording)
     made = Made(case, Findings(found))
     lines = [attempt(line.name, partial(line.make, made), failures) for line in LINES]
     if on_step is not None:
@@ -89,17 +87,6 @@ def run_steps(
     table = pd.DataFrame(rows, columns=["step", "title", "finding_count"])
     screen = FirstScreen([line for line in lines if line is not None])
     return Ran(Findings([*found, *failed(failures)]), screen, table)
-
-
-def _not_made(steps: Sequence[Step], case: Case, recording: Case) -> list[Finding]:
-    """Return which checks of some steps need all traces of a store at once."""
-    lacking = [
-        check
-        for step in steps
-        for check in left_out(recording if step.is_of_recording else case)
-        if check.topic == step.topic and (check.weakens or not step.is_of_recording or _is_asked(check, recording))
-    ]
-    return not_made([check.reason for check in lacking])
 
 
 def _checks_of(step: Step) -> list[Check]:

@@ -207,7 +207,7 @@ def _check_inputs(stated: Mapping[str, Any], lacking: Sequence[str], redact: Any
 
 
 def _check_kinds(stated: Mapping[str, Any], sets: Mapping[str, TraceSet | TraceStore | None]) -> None:
-    """Raise ValueError where a store is given as a TraceSet or the reverse: other checks are made of it."""
+    """Raise ValueError where a store is given as a TraceSet or the reverse: some numbers of a store are rounded."""
     for name, one in sets.items():
         if one is not None and is_store(one) != (name in stated.get("by_parts", ())):
             raise ValueError(

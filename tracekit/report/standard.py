@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.checks.case import Case
 from tracekit.checks.changes.over_time import timeline_of as over_time
 from tracekit.checks.comparison import Changes, changes_of
-from tracekit.checks.data.not_made import not_made
 from tracekit.checks.figures.calls import calls_figure
 from tracekit.checks.figures.contributions import contributions_figure
 from tracekit.checks.figures.latency import latency_figure
@@ -19,9 +18,8 @@ from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.postmortem.result import TITLES
-from tracekit.checks.registry import left_out, run_checks, weaknesses
+from tracekit.checks.registry import run_checks, weaknesses
 from tracekit.checks.screen.lines import FirstScreen, screen_of, title_of
-from tracekit.findings import Findings
 from tracekit.loading.store.rounds import Rounds
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.goals import Goal, Goals, goals_shown
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.traffic import Traffic
     from tracekit.checks.postmortem.result import Postmortem
     from tracekit.checks.registry import Topic
-    from tracekit.findings import Finding
+    from tracekit.findings import Finding, Findings
     from tracekit.parts import Parts
     from tracekit.report.ledger import Form
     from tracekit.report.redaction import Outgoing
@@ -204,7 +202,6 @@ class Standard:
         if self.known is not None:
             return self.known
         found = run_checks(self.case, _TOPICS) + weaknesses(self.case)
-        found += Findings(not_made([one.reason for one in left_out(self.case) if one.topic in _TOPICS or one.weakens]))
         return found if self._leaving is None else redacted_findings(found, self._leaving)
 
     @cached_property

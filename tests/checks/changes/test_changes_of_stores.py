@@ -13,7 +13,7 @@ from tracekit.checks.registry import CHECKS, run_check
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
 
-MADE = [check for check in CHECKS if check.by_parts and check.topic == "changes"]
+MADE = [check for check in CHECKS if check.topic == "changes"]
 OF_BOTH = [check for check in MADE if check.needs]
 
 

@@ -63,11 +63,6 @@ def test_every_pattern_is_found_in_parts(pattern, count, tmp_path):
     agree(tk.patterns(store, checks=[pattern.check], on=1), expected)
 
 
-def test_all_patterns_are_looked_for(tmp_path):
-    store = split(planted("patterns.n_plus_one"), tmp_path / "a.parquet", 3)
-    assert "not_made" not in {one.check for one in tk.patterns(store)}
-
-
 @pytest.mark.parametrize("kinds", ["store, store", "store, memory", "memory, store"])
 def test_a_baseline_is_compared(kinds, tmp_path):
     traces, before = planted("patterns.n_plus_one"), planted("patterns.n_plus_one", seed=3).head(200)

@@ -257,7 +257,7 @@ def _hashes(values: Collection[str]) -> Array:
 
 
 def _smallest(hashes: Array) -> Array:
-    """Return the smallest different hashes; of those of more than two parts, which differ, without sorting the rest."""
+    """Return the smallest different hashes, where each occurs at most twice; the others are not sorted."""
     few = hashes if len(hashes) <= 2 * MOST else np.partition(hashes, 2 * MOST)[: 2 * MOST]
     return np.unique(few)[:MOST]
 

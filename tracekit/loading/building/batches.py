@@ -133,7 +133,7 @@ class _Column:
 
 
 class Growing:
-    """The columns of all batches so far, end to end: arrays that grow, so that no column is held twice."""
+    """The columns of all batches so far, end to end."""
 
     def __init__(self) -> None:
         self._count = 0

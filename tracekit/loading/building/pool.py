@@ -218,7 +218,7 @@ def _joined(parts: Sequence[Array], kind: Any) -> Array:
 
 
 def _are_distinct(kv: KeyValues) -> bool:
-    """Return whether no two rows are equal, as far as hashes tell."""
+    """Return whether no two rows have the same hash: then none are equal."""
     extension = native.compiled()
     if extension is None:
         text_hash = np.fromiter(map(hash, kv.text.to_pylist()), np.int64, len(kv))

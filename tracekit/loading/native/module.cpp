@@ -740,7 +740,7 @@ PyMethodDef METHODS[] = {
      "look_up(ids, wanted, trace, found, several)\n--\n\nWrite the first row of its trace with each wanted id."},
     {"are_distinct", safe<are_distinct>, METH_VARARGS,
      "are_distinct(key, namespace, type, origin, integer, double, is_indexed, offsets, text)\n--\n\n"
-     "Return whether no two rows of the table of attributes are equal, as far as hashes tell."},
+     "Return whether no two rows of the table of attributes are equal, by their hashes."},
     {nullptr, nullptr, 0, nullptr}};
 
 #if defined(__VERSION__) && defined(__clang__)
