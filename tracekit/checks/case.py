@@ -158,13 +158,14 @@ class Case(CountedRequests):
 
     @cached_property
     def weighted(self) -> Case:
-        """The case with weights for traces without, from rules, log and trace ids; of a store only if there are rules.
+        """The case with weights for traces without, from rules, log and trace ids; of a store with rules or a log.
 
         Of a store, the spans that weights depend on are in memory together.
         """
         is_tail = self.rules is not None and bool(self.rules.tail)
         own = replace(self, source=kept(self.source, _without_marks)) if is_tail else self
-        if (own.is_stored and self.rules is None) or UNKNOWN not in own.weight_sources:
+        is_left = own.is_stored and self.rules is None and self.log is None
+        if is_left or UNKNOWN not in own.weight_sources:
             return own
         weigh = partial(_weighed, Evidence(self.rules, self.log))
         source: TraceSet | Parts
@@ -222,14 +223,6 @@ def build_case(
         is_counted_by_log=by_log,
         logs=logs,
     )
-
-
-def check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
-    """Raise ValueError for data that are joined with traces in memory, with a store."""
-    names = [f"{name}=" for name, value in given.items() if value is not None]
-    if names and not isinstance(traces, TraceSet):
-        advice = "take a random sample of the parts: store.sample(spans=1_000_000).load()"
-        raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")
 
 
 def _without_marks(traces: TraceSet) -> TraceSet:
