@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.logs.result import Logs
-    from tracekit.checks.logs.stored import StoredLogs
     from tracekit.parts import Parts
     from tracekit.redaction.policy import Policy
     from tracekit.weights.ingestion_horizon import IngestionHorizon
@@ -73,8 +72,6 @@ class Case(CountedRequests):
         Case of the baseline; None without one.
     logs
         Log lines joined with the traces, compared with those of the baseline; None without a log.
-    stored_logs
-        What was joined with a store; None with traces in memory.
     deployments
         Deployments, as for ``timeline``; None for those in ``service.version``.
     recording
@@ -102,7 +99,6 @@ class Case(CountedRequests):
     weights_call: str = ""
     baseline: Case | None = None
     logs: Logs | None = None
-    stored_logs: StoredLogs | None = None
     deployments: Any = None
     policy: Policy | None = None
     recording: TraceSet | Parts | None = None

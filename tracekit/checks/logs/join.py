@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.logs.match import BY_ID, MATCHES, SPAN_ID, by_id, matched
+from tracekit.analysis.logs.match import BY_ID, MATCHES, SPAN_ID, by_id, by_time, matched, with_rows, without_id
+from tracekit.analysis.logs.nearby import Known
 from tracekit.analysis.logs.new_templates import KEYS, Side, new_templates
+from tracekit.analysis.logs.open_requests import KnownHosts, OpenAt, OpenRequests
 from tracekit.analysis.logs.silent_errors import JoinedLines, added, silent_errors
 from tracekit.analysis.logs.templates import templates
 from tracekit.analysis.partials import check_on, on_side, over_parts
@@ -26,7 +28,7 @@ from tracekit.weights.comparability import comparability
 if TYPE_CHECKING:
     import re
 
-    from tracekit.analysis.logs.match import Matched
+    from tracekit.analysis.logs.match import Matched, WithoutId
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
 
@@ -51,8 +53,8 @@ def logs(
     Parameters
     ----------
     traces
-        The traces; not modified.  A store is read part by part, twice (three times with the traces of a baseline):
-        lines are joined by id only.
+        The traces; not modified.  A store is read part by part, twice (three times with the traces of a baseline), and
+        up to three times more if there are lines without an id.
     source
         The log: a path, a glob, a folder, bytes or a list of these, plain or compressed, or a DataFrame.  JSON lines
         with the field names of usual libraries, OTLP logs as JSON, CloudWatch Logs (``filter-log-events``, Insights, an
@@ -103,10 +105,8 @@ def logs(
     requests the line is ``ambiguous`` and not joined.  The span is the innermost one; none if two are side by side.
     Statistics of templates use lines joined by id only.
 
-    Lines without an id can be joined by time only if all requests that were open are known: with a store they are not
-    joined (``none``).  All other numbers are those of the traces in memory.  ``.traces`` of a store are the spans that
-    lines name, with the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events``
-    needs them.
+    All numbers of a store are those of the traces in memory.  Its ``.traces`` are the spans that lines belong to, with
+    the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events`` needs them.
 
     Lines of plain text without a date continue the message above.  Lines that cannot be read are counted in
     ``.sources`` and ``.issues``.
@@ -158,10 +158,16 @@ def joined(
 
     ``traces``: those of ``named_spans``.
     """
-    by_time = isinstance(source, TraceSet)
     frame = read.frame
     resolution = read.sources["resolution_ns"].to_numpy(np.int64)[frame["source"].to_numpy()] if len(frame) else _NONE
-    match = matched(traces, frame, resolution, tolerance_ns=tolerance_ns, min_score=min_score, by_time=by_time)
+    match = matched(traces, frame)
+    left = without_id(match, frame, resolution, tolerance_ns)
+    if len(left.line):
+        match, only = by_time(match, left, _open_requests(source, left, on), min_score)
+        if len(only.line) and not isinstance(source, TraceSet):
+            traces = named_spans(source, read, on, only)
+            match = match._replace(**dict(zip(("trace", "span"), by_id(traces, frame), strict=True)))
+        match = with_rows(match, only, traces)
     codes, texts = templates(frame["message"].tolist())
     lines = _lines(traces, read, match, pd.Categorical.from_codes(codes, pd.Index(texts, dtype=object)))
     table = _templates(traces, lines, match.trace)
@@ -188,6 +194,14 @@ def joined(
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def _open_requests(source: TraceSet | Parts, left: WithoutId, on: On) -> OpenRequests:
+    """Return the requests that were open at the places and times of lines without an id."""
+    place, known = on_side(source, on), Known(frozenset(), frozenset())
+    if left.hosts:
+        known = over_parts(source, KnownHosts(left.hosts), Known.plus, on=place).state
+    return over_parts(source, OpenAt(left.spots, left.spot, left.time_ns, known), OpenRequests.plus, on=place).state
 
 
 def _ids(traces: TraceSet, match: Matched) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""The spans that log lines name, of traces in memory or of a store: what is needed to join lines by id."""
+"""The spans that log lines belong to, of traces in memory or of a store: what their rows are in the result."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tracekit.analysis.logs.match import found_in
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
+    from tracekit.analysis.logs.open_requests import Only
     from tracekit.columns import Array
     from tracekit.loading.logs.table import LogLines
     from tracekit.parts import On, Parts
@@ -36,9 +37,11 @@ class NamedSpans:
     alone: Array
 
     @classmethod
-    def by(cls, lines: LogLines) -> NamedSpans:
-        """Return what chooses the spans of these lines."""
-        high, low, span_id = (lines.frame[name].to_numpy(np.uint64) for name in ("trace_hi", "trace_lo", "span_id"))
+    def by(cls, lines: LogLines, only: Only | None = None) -> NamedSpans:
+        """Return what chooses the spans of these lines; ``only``: those that lines are matched with by time."""
+        names = ("trace_hi", "trace_lo", "span_id")
+        given = [lines.frame[name].to_numpy(np.uint64) for name in names]
+        high, low, span_id = given if only is None else map(np.append, given, (getattr(only, name) for name in names))
         has_trace = (high != 0) | (low != 0)
         both = np.unique(np.stack([high, low], axis=1)[has_trace], axis=0)
         return cls(both[:, 0], both[:, 1], np.unique(span_id[span_id != 0]), np.unique(span_id[~has_trace]))
@@ -61,6 +64,6 @@ class NamedSpans:
         return TraceSet(traces.columns.take(np.flatnonzero(kept)), weights=traces.weights.take(is_named))
 
 
-def named_spans(traces: TraceSet | Parts, lines: LogLines, on: On = None) -> TraceSet:
-    """Return traces in memory as they are; of a store the spans that log lines name."""
-    return traces if isinstance(traces, TraceSet) else traces.placed(on).chosen(NamedSpans.by(lines))
+def named_spans(traces: TraceSet | Parts, lines: LogLines, on: On = None, only: Only | None = None) -> TraceSet:
+    """Return traces in memory as they are; of a store the spans that log lines name, or are matched with by time."""
+    return traces if isinstance(traces, TraceSet) else traces.placed(on).chosen(NamedSpans.by(lines, only))
