@@ -270,9 +270,9 @@ def test_counts_of_silent_errors_do_not_depend_on_the_split_or_the_order(seed, o
     _, now = sides()
     rows = np.random.default_rng(seed).choice(len(now.spans), 200, replace=False)
     spans = now.columns.spans
-    service = now.spans["service_name"].astype(object).to_numpy()[rows]
+    names = now.codes("service_name")
     span_id = np.where(rows % 3 == 0, 0, spans.span_id[rows]).astype(np.uint64)
-    lines = JoinedLines(spans.trace_hi[rows], spans.trace_lo[rows], span_id, service)
+    lines = JoinedLines(spans.trace_hi[rows], spans.trace_lo[rows], span_id, names.take(rows))
     part = np.random.default_rng(seed).integers(0, 4, len(now))[now.forest.trace]
     states = [error_spans(now.where(part == one), lines) for one in range(4)]
     order.shuffle(states)

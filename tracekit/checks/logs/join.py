@@ -17,6 +17,7 @@ from tracekit.analysis.logs.silent_errors import JoinedLines, added, silent_erro
 from tracekit.analysis.logs.templates import templates
 from tracekit.analysis.partials import check_on, on_side, over_parts
 from tracekit.arguments import check_traces, is_store
+from tracekit.attributes import Codes
 from tracekit.checks.logs.named import named_spans
 from tracekit.checks.logs.result import Logs
 from tracekit.loading.logs.read import read_lines
@@ -176,8 +177,9 @@ def joined(
         table = _against(table, before.templates)
         if comparability(before.source, source).is_comparable:
             new = new_templates(_side(traces, lines), _side(before.traces, before.lines))
-    own = JoinedLines(*_ids(traces, match), lines["service_name"].astype(object).to_numpy())
-    silent = over_parts(source, own.of(np.flatnonzero(match.trace >= 0)), added, on=on_side(source, on))
+    service = lines["service_name"].cat
+    own = JoinedLines.of(traces, match, Codes(service.codes.to_numpy(np.int32), list(service.categories)))
+    silent = over_parts(source, own, added, on=on_side(source, on))
     return Logs(
         source,
         traces,
@@ -202,13 +204,6 @@ def _open_requests(source: TraceSet | Parts, left: WithoutId, on: On) -> OpenReq
     if left.hosts:
         known = over_parts(source, KnownHosts(left.hosts), Known.plus, on=place).state
     return over_parts(source, OpenAt(left.spots, left.spot, left.time_ns, known), OpenRequests.plus, on=place).state
-
-
-def _ids(traces: TraceSet, match: Matched) -> tuple[Array, Array, Array]:
-    """Return the ids of the trace and the span of each line, 0 for none."""
-    spans, starts = traces.columns.spans, traces.forest.starts[:-1]
-    halves = (np.append(each[starts], np.uint64(0))[match.trace] for each in (spans.trace_hi, spans.trace_lo))
-    return (*halves, np.append(spans.span_id, np.uint64(0))[match.span])  # type: ignore[return-value]  # three
 
 
 def _logging(traces: TraceSet, lines: pd.DataFrame, span: Array) -> set[str | None]:
