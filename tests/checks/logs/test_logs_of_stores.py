@@ -1,6 +1,8 @@
 """``tk.logs`` of a store: the result of the traces in memory, however they are split and in whatever order."""
 
+import pickle
 from functools import cache, reduce
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,13 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.loading.store.split_stores import COUNTS, same, split
+from tracekit.analysis.logs.match import matched
 from tracekit.analysis.logs.nearby import Known, Spot
 from tracekit.analysis.logs.open_requests import OpenAt, OpenRequests
 from tracekit.analysis.logs.silent_errors import JoinedLines, added, error_spans
+from tracekit.attributes import Codes
+from tracekit.checks.logs import named
+from tracekit.loading.logs.read import read_lines
 from tracekit.loading.store.read_write import writing
 
 TABLES = ("matches", "templates", "new", "silent_errors", "clocks", "sources", "issues")
@@ -262,6 +268,50 @@ def test_no_lines_and_no_traces_have_an_answer(tmp_path):
     assert found.silent_errors.empty
     with pytest.raises(ValueError, match="expected a TraceStore with on="):
         tk.logs(now, nothing, on=2)
+
+
+def test_other_ids_with_the_same_hash_change_nothing(tmp_path, monkeypatch):
+    _, now = sides()
+    store, lines = split(now, tmp_path / "a.parquet", 3), lines_of(now, "cart")
+    expected = tk.logs(store, lines, on=1)
+    monkeypatch.setattr(named, "_hash", lambda *ids: (ids[-1] % np.uint64(5)).astype(np.uint32))
+    chosen = named.NamedSpans.by(read_lines(lines))
+    assert len(store.chosen(chosen.sketch).spans) > 2 * len(store.chosen(chosen).spans)
+    found = tk.logs(store, lines, on=1)
+    agree(found, expected)
+    assert found.traces.spans.astype(object).equals(expected.traces.spans.astype(object))
+
+
+def test_what_parts_are_asked_for_is_small():
+    """A million lines of as many traces and spans are 8 MB; of lines joined to spans, those of errors are sent once."""
+    _, now = sides()
+    ids = np.random.default_rng(1).integers(1, 2**63, (10_000, 3)).astype(np.uint64)
+    lines = pd.DataFrame(ids, columns=["trace_hi", "trace_lo", "span_id"])
+    assert len(pickle.dumps(named.NamedSpans.by(SimpleNamespace(frame=lines)).sketch)) < 8.1 * len(lines)
+    found = tk.logs(now, pd.concat([lines_of(now, "cart")] * 3))
+    own = found.lines["service_name"].cat
+    match = matched(now, read_lines(pd.concat([lines_of(now, "cart")] * 3)).frame)
+    joined = JoinedLines.of(now, match, Codes(own.codes.to_numpy(np.int32), list(own.categories)))
+    failed = match.span[(match.span >= 0) & now.is_error[match.span]]
+    alone = found.lines[(match.trace >= 0) & (match.span < 0)].dropna(subset="service_name")
+    pairs = alone[["trace_id", "service_name"]].drop_duplicates()
+    assert 0 < len(joined.trace_hi) == len(set(failed)) + len(pairs) < len(found.lines) / 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_silent_errors_equal_a_search_through_all_error_spans(seed):
+    _, now = sides()
+    found = tk.logs(now, lines_of(now, "cart", seed))
+    lines = found.lines[found.lines["trace_id"].notna()].astype(dict.fromkeys(["trace_id", "span_id"], object))
+    of_spans = set(zip(lines["trace_id"], lines["span_id"], strict=True))
+    of_traces = set(lines.loc[lines["span_id"].isna(), ["trace_id", "service_name"]].itertuples(index=False, name=None))
+    errors = now.spans[now.is_error].astype({"trace_id": str, "span_id": str, "service_name": str})
+    silent = [
+        (trace, span) not in of_spans and (trace, service) not in of_traces
+        for trace, span, service in zip(errors["trace_id"], errors["span_id"], errors["service_name"], strict=True)
+    ]
+    assert found.silent_errors["without_log_count"].sum() == sum(silent)
+    assert 0 < sum(silent) < len(errors) == found.silent_errors["error_span_count"].sum()
 
 
 @settings(max_examples=5, deadline=None)

@@ -97,7 +97,7 @@ def without_id(match: Matched, lines: pd.DataFrame, resolution_ns: Array, tolera
     margin = resolution_ns + np.maximum(tolerance_ns, _clock_margin(places, match.outside_ns, match.span >= 0))
     pairs, spot = np.unique(np.stack([places.codes[left], margin[left]], axis=1), axis=0, return_inverse=True)
     spots = tuple(Spot(service, host, ns) for at, ns in pairs.tolist() for service, host in [places.names[at]])
-    return WithoutId(left, spots, spot.astype(np.int32), time_ns[left])
+    return WithoutId(left, spots, spot.ravel().astype(np.int32), time_ns[left])
 
 
 def by_time(match: Matched, left: WithoutId, found: OpenRequests, min_score: float) -> tuple[Matched, Only]:

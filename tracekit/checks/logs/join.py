@@ -107,7 +107,10 @@ def logs(
     Statistics of templates use lines joined by id only.
 
     All numbers of a store are those of the traces in memory.  Its ``.traces`` are the spans that lines belong to, with
-    the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events`` needs them.
+    the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events`` needs them.  Every
+    part is asked for the lines of all parts, because neither a time nor the id of a span alone says in which part it
+    is: 4 bytes for each different trace id and span id (8 for a span id without a trace, and a trace id of 64 bits),
+    and 12 for each line without an id, of which 16 to 52 bytes are kept.
 
     Lines of plain text without a date continue the message above.  Lines that cannot be read are counted in
     ``.sources`` and ``.issues``.
