@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tests.checks.findings_alike import close, numbers, of
-from tests.loading.store.split_stores import COUNTS, split
+from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
 
@@ -125,7 +125,6 @@ def test_all_inputs_say_the_same_as_of_traces_in_memory(tmp_path, count):
     assert new, "the log lines say something"
     for found in (tk.investigate(*pair, **more) for pair in pairs):
         assert [of([one])[0][:4] for one in found.findings if one.check == "new_log_lines"] == [new[0][:4]]
-        assert "logs_of_store" not in {one.check for one in found.findings}
     found = tk.investigate(*pairs[0], **more)
     alike(found, expected)
     counted = {
@@ -143,13 +142,13 @@ def test_all_inputs_say_the_same_as_of_traces_in_memory(tmp_path, count):
     assert not tk.verify(page, again[1], baseline=again[0], **other).is_verified
 
 
-def test_lines_without_a_trace_id_are_named_and_rules_are_compared(tmp_path):
+def test_lines_without_a_trace_id_are_joined_and_rules_are_compared(tmp_path):
     before, now, _ = incident(np.random.default_rng(12), "failures", n=120, baseline=120)
-    stores = stored((before, now), tmp_path, 3)
-    found = tk.investigate(stores[1], stores[0], logs=given(before, now, ids=False)["logs"], rules=0.5)
-    (said,) = [one.headline for one in found.findings if one.check == "logs_of_store"]
-    assert said.startswith("3 of ")
-    assert "have no trace or span id: they are not joined, as that needs all traces of the store at once." in said
+    stores, lines = stored((before, now), tmp_path, 3), given(before, now, ids=False)["logs"]
+    found, expected = (tk.investigate(*pair, logs=lines, rules=0.5) for pair in (stores[::-1], (now, before)))
+    said = [[one.headline for one in each.findings if one.check == "new_log_lines"] for each in (found, expected)]
+    assert said[0] == said[1] != []
+    same(found._case.logs.matches, expected._case.logs.matches)
     (said,) = [one.headline for one in found.findings if one.check == "bias.reservoir"]
     assert said == "No reservoir bias: the rules have no reservoir."
 

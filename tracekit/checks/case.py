@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.logs.result import Logs
-    from tracekit.checks.logs.stored import StoredLogs
     from tracekit.parts import Parts
     from tracekit.redaction.policy import Policy
     from tracekit.weights.ingestion_horizon import IngestionHorizon
@@ -73,8 +72,6 @@ class Case(CountedRequests):
         Case of the baseline; None without one.
     logs
         Log lines joined with the traces, compared with those of the baseline; None without a log.
-    stored_logs
-        What was joined with a store; None with traces in memory.
     deployments
         Deployments, as for ``timeline``; None for those in ``service.version``.
     recording
@@ -102,7 +99,6 @@ class Case(CountedRequests):
     weights_call: str = ""
     baseline: Case | None = None
     logs: Logs | None = None
-    stored_logs: StoredLogs | None = None
     deployments: Any = None
     policy: Policy | None = None
     recording: TraceSet | Parts | None = None
@@ -158,13 +154,14 @@ class Case(CountedRequests):
 
     @cached_property
     def weighted(self) -> Case:
-        """The case with weights for traces without, from rules, log and trace ids; of a store only if there are rules.
+        """The case with weights for traces without, from rules, log and trace ids; of a store with rules or a log.
 
         Of a store, the spans that weights depend on are in memory together.
         """
         is_tail = self.rules is not None and bool(self.rules.tail)
         own = replace(self, source=kept(self.source, _without_marks)) if is_tail else self
-        if (own.is_stored and self.rules is None) or UNKNOWN not in own.weight_sources:
+        is_left = own.is_stored and self.rules is None and self.log is None
+        if is_left or UNKNOWN not in own.weight_sources:
             return own
         weigh = partial(_weighed, Evidence(self.rules, self.log))
         source: TraceSet | Parts
@@ -222,14 +219,6 @@ def build_case(
         is_counted_by_log=by_log,
         logs=logs,
     )
-
-
-def check_joined(traces: TraceSet | Parts, given: Mapping[str, Any]) -> None:
-    """Raise ValueError for data that are joined with traces in memory, with a store."""
-    names = [f"{name}=" for name, value in given.items() if value is not None]
-    if names and not isinstance(traces, TraceSet):
-        advice = "take a random sample of the parts: store.sample(spans=1_000_000).load()"
-        raise ValueError(f"expected no {', '.join(names)} with a store, which is read part by part; {advice}")
 
 
 def _without_marks(traces: TraceSet) -> TraceSet:

@@ -10,11 +10,13 @@ import pandas as pd
 
 from tracekit.analysis.partials import over_parts
 from tracekit.checks.sampled_traces import SampledTraces
-from tracekit.weights.log_strata import log_tally
+from tracekit.weights.log_strata import log_join, log_tally
 from tracekit.weights.tally import Held, HoldsTraces, Tally, tally
+from tracekit.weights.trace_times import TraceIds
 
 if TYPE_CHECKING:
     from tracekit.weights.counts import Counts
+    from tracekit.weights.log_strata import LogJoin
 
 _PERIOD = "%Y-%m-%d %H:%M"
 
@@ -50,18 +52,25 @@ class CountedRequests(SampledTraces):
         return tally(self.held, self.counts)
 
     @cached_property
+    def log_join(self) -> LogJoin | None:
+        """Which logged requests have a trace, of a store from the ids of its parts; None without a log that has ids."""
+        if self.log is None or "trace_id" not in self.log:
+            return None
+        return log_join(over_parts(self.source, TraceIds.of, TraceIds.plus).state, self.log)
+
+    @cached_property
     def joined(self) -> Tally | None:
         """Logged requests joined with their traces by trace id; None without a log that has ids and the counts."""
-        if not self.is_counted_by_log or self.log is None or "trace_id" not in self.log:
+        if not self.is_counted_by_log or self.log is None or self.log_join is None:
             return None
-        return log_tally(self.traces, self.log)
+        return log_tally(self.log_join, self.log)
 
     @cached_property
     def join_needed(self) -> str:
         """Missing input to compare requests with traces; empty if nothing is missing."""
-        if self.joined is None or not len(self.traces):  # a log is joined with traces in memory
+        if self.joined is None or self.log_join is None or not self.log_join.trace_count:
             return self.counts_needed
-        if self.joined.outside_count == len(self.traces):
+        if self.joined.outside_count == self.log_join.trace_count:
             logged = len(self.log) if self.log is not None else 0
             return f"a log of the same requests: none of its {logged:,} trace IDs is among the traces"
         return ""

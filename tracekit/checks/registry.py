@@ -32,7 +32,6 @@ from tracekit.checks.latency.slow_requests import failed_requests, slow_requests
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
 from tracekit.checks.logs.new_lines import new_log_lines
-from tracekit.checks.logs.of_store import logs_of_store
 from tracekit.checks.merged import Merged
 from tracekit.checks.outcomes import OUTCOMES
 from tracekit.checks.patterns.abandoned_calls import ABANDONED_CALLS
@@ -178,7 +177,6 @@ CHECKS: Final = (
     ),
     Check("queries", "changes", ("baseline",), queries, reads=(STATEMENTS,), reads_baseline=True),
     Check("new_log_lines", "changes", ("baseline", "logs"), new_log_lines),
-    Check("logs_of_store", "data", ("logs",), logs_of_store),
     Check(
         "suspects",
         "changes",

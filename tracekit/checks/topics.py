@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case, check_joined
+from tracekit.checks.case import CONFIDENCE, MARGIN, TOLERANCE, Case, build_case
 from tracekit.checks.quality.cost import PRICES
 from tracekit.checks.registry import run_topic
 
@@ -199,8 +199,8 @@ def sampling(
     ----------
     traces
         Any traces.  Their sampling weights are used; missing ones are resolved as by ``with_weights("auto")``.  Of a
-        store, recorded and given weights are used, and with ``rules`` missing ones are resolved, too: then the spans
-        that weights depend on are in memory together, about 200 bytes a trace, up to 600 with tail policies.
+        store, recorded and given weights are used, and with ``rules`` or ``log`` missing ones are resolved, too: then
+        the spans that weights depend on are in memory together, about 200 bytes a trace, up to 600 with tail policies.
     rules
         Sampling rules: X-Ray (central or local), a collector configuration, Jaeger strategies, the path of a JSON or
         YAML file with one of them, or a rate.
@@ -211,7 +211,8 @@ def sampling(
     log
         One row per request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
         ``target_status`` (missing if no service responded), ``time`` and ``duration_ns``.  Rates, funnel and error
-        capture join it by trace ID; with ``requests``, rates and funnel use the counts.
+        capture join it by trace ID; with ``requests``, rates and funnel use the counts.  It is in memory, and so are
+        the trace IDs of a store that it is joined with, 16 bytes a trace.
     expected
         Expectations: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
         (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``, ``collector`` (increase of its
@@ -238,8 +239,7 @@ def sampling(
     Raises
     ------
     ValueError
-        Invalid rules, counts or expectations (the message contains the rule or row), or a store with data to join
-        (``log``).
+        Invalid rules, counts or expectations (the message contains the rule or row), or ``on`` without a store.
 
     Notes
     -----
@@ -258,7 +258,6 @@ def sampling(
     """
     check_traces(traces, "sampling")
     check_on(on, traces)
-    check_joined(traces, {"log": log})
     case = build_case(
         placed(traces, on),
         rules=rules,

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tracekit.analysis.deployments import renamed
-from tracekit.analysis.partials import in_memory
 from tracekit.arguments import check_traces
 from tracekit.checks.case import Case, build_case
 from tracekit.checks.logs.join import logs as logs_of
@@ -19,7 +18,7 @@ from tracekit.loading.store.trace_store import TraceStore
 from tracekit.report.inputs import Inputs
 from tracekit.report.leaving import redacted_findings, redacted_lines
 from tracekit.report.sides import Sides
-from tracekit.report.stores import keep_names, read_by, read_together, with_lines, with_logs
+from tracekit.report.stores import keep_names, read_by, read_together, with_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +63,7 @@ def investigate(
     deployments
         Deployments, as for ``tk.timeline``; default: those in ``service.version``.
     logs
-        Log lines of the traces and of the baseline, any source of ``tk.logs``.  Lines without an id are not joined
-        with a store, which a finding says.
+        Log lines of the traces and of the baseline, any source of ``tk.logs``.
     slo, prices
         Objective and price table, as for ``tk.report``: sections of the report.
     steps
@@ -176,10 +174,7 @@ def _case(recording: Case, compared: Baseline, logs: LogLines | None) -> Case:
         case = Case(compared.current, deployments=recording.deployments, recording=recording.source)
         case = replace(case, policy=recording.policy)
     case = replace(case, baseline=earlier, comparison=compared.statement)
-    if logs is None or case.has_store:
-        return with_logs(case, logs)
-    before = None if compared.before is None else in_memory(compared.before)
-    return replace(case, logs=logs_of(in_memory(compared.current), logs, baseline=before))
+    return case if logs is None else replace(case, logs=logs_of(compared.current, logs, baseline=compared.before))
 
 
 def _names(compared: Baseline) -> tuple[str, str]:

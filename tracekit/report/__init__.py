@@ -80,7 +80,7 @@ def report(
     logs
         Log lines of the traces and of the baseline, any source of ``tk.logs``: a finding on new lines in failing
         requests, and a section with the templates of failing requests, if there are any.  PII and secrets in them are
-        masked.  With a store, lines without an id are not joined, and a finding counts them.
+        masked.
     slo
         Objective, such as 0.999, or arguments of ``tk.slo``, such as ``{"objective": 0.999, "latency_ms": 300}``: adds
         a section on the error budget.

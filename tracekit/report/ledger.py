@@ -34,7 +34,7 @@ _BLOCK: Final = re.compile(
     r'<script type="application/json" id="tracekit-claims" data-digest="(\w+)">(.*?)</script>', re.DOTALL
 )
 _COMMENT: Final = re.compile(r"<!-- tracekit-claims (\w+)\n(.*?)\n-->", re.DOTALL)
-_OF_LOGS: Final = frozenset({"new_log_lines", "logs_of_store"})  # checks that only log lines have
+_OF_LOGS: Final = "new_log_lines"  # the check that only log lines have
 Form = Literal["page", "Markdown", "investigation"]
 
 
@@ -70,7 +70,7 @@ def set_facts(traces: TraceSet | Parts) -> dict[str, Any]:
 
 def _inputs(standard: Standard) -> Iterator[str]:
     """Yield the inputs beside traces without which these claims are not found."""
-    if any(found.check in _OF_LOGS for found in standard.findings):
+    if any(found.check == _OF_LOGS for found in standard.findings):
         yield "logs"
     yield from (name for name, value in standard.goals._asdict().items() if value is not None)
 

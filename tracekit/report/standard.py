@@ -32,7 +32,7 @@ from tracekit.report.logs import telling
 from tracekit.report.printed_code import Reading, made_by
 from tracekit.report.shown_traces import ShownTraces
 from tracekit.report.sides import Sides
-from tracekit.report.stores import keep_names, read_by, read_together, with_lines, with_logs
+from tracekit.report.stores import keep_names, read_by, read_together, with_lines
 from tracekit.report.traffic import traffic_of
 from tracekit.text import plural
 from tracekit.traces import TraceSet
@@ -325,10 +325,11 @@ def _of_store(sides: Sides, inputs: Inputs, outgoing: Outgoing | None) -> Standa
     traces, recording = (read_by(rounds, side) for side in (sides.traces, sides.recording))
     baseline = None if sides.baseline is None else read_by(rounds, sides.baseline)
     policy = None if outgoing is None else outgoing.policy
-    case = Case(traces, policy=policy, baseline=None if baseline is None else Case(baseline, policy=policy))
-    sides = sides._replace(traces=traces, baseline=baseline, recording=recording)
     inputs = with_lines(inputs, outgoing)
-    case = with_logs(case, inputs.logs)
+    joined = None if inputs.logs is None else logs_of(traces, inputs.logs, baseline=baseline)
+    before = None if baseline is None else Case(baseline, policy=policy)
+    case = Case(traces, policy=policy, baseline=before, logs=joined)
+    sides = sides._replace(traces=traces, baseline=baseline, recording=recording)
     read_together(rounds, case, [partial(timeline_of, sides), partial(goals_shown, traces, inputs.goals)])
     if outgoing is not None:
         keep_names(case, outgoing)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.checks.comparison import comparable_changes
-from tracekit.checks.logs.stored import stored_logs
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.registry import CHECKS, readings
 from tracekit.checks.screen.changed import first_seen, has_versions
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracekit.checks.case import Case
-    from tracekit.loading.logs.table import LogLines
     from tracekit.loading.store.rounds import Rounds
     from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
@@ -48,17 +45,9 @@ def read_together(rounds: Rounds, case: Case, more: Sequence[Callable[[], Any]] 
 
 
 def with_lines(inputs: Inputs, outgoing: Outgoing | None) -> Inputs:
-    """Return inputs of a store with log lines that are read, as they may leave: they are joined by id only."""
+    """Return inputs of a store with log lines that are read, as they may leave."""
     read = inputs.read()
     return read if outgoing is None else read._replace(logs=Inputs(read.logs).redacted(outgoing).logs)
-
-
-def with_logs(case: Case, lines: LogLines | None) -> Case:
-    """Return a case of which a side is a store, with log lines joined with the traces that they name."""
-    if lines is None:
-        return case
-    found = stored_logs(case, lines)
-    return replace(case, logs=found.logs, stored_logs=found)
 
 
 def keep_names(case: Case, outgoing: Outgoing) -> None:

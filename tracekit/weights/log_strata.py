@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from tracekit.attributes import Codes
 from tracekit.weights.counts import BALANCER, DIMENSIONS, log_columns
 from tracekit.weights.known import LOG
 from tracekit.weights.tally import Tally
+from tracekit.weights.trace_times import TraceIds
 from tracekit.weights.xray_reservoir import Shares
 
 if TYPE_CHECKING:
@@ -26,15 +27,41 @@ def logged_ids(log: pd.DataFrame) -> pd.Index:
     return pd.Index(log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy())
 
 
-def held_traces(traces: TraceSet, log: pd.DataFrame) -> Array:
-    """Return the ordinal of the trace of each logged request, -1 if it was not recorded."""
-    return np.asarray(pd.Index(traces.trace_ids).get_indexer(logged_ids(log)))
+class LogJoin(NamedTuple):
+    """Logged requests joined with traces by trace id.
+
+    Parameters
+    ----------
+    is_held
+        bool, one per request: it has a trace.
+    trace_count, outside_count
+        Traces, and those of them that are not in the log.
+    """
+
+    is_held: Array
+    trace_count: int
+    outside_count: int
 
 
-def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
-    """Return how many of the logged requests have a trace, joined by trace id."""
-    at, named = held_traces(traces, log), log_columns(log)
-    table = named[[name for name in DIMENSIONS if name in named]].assign(requests=1, traces=(at >= 0).astype(np.int64))
+def log_join(ids: TraceIds, log: pd.DataFrame) -> LogJoin:
+    """Return which requests of a log have a trace among these ids, in any order.
+
+    Examples
+    --------
+    >>> found = log_join(TraceIds.of(shop), pd.DataFrame({"trace_id": [shop.trace_ids[0], "77", shop.trace_ids[0]]}))
+    >>> found.is_held.tolist(), found.trace_count, found.outside_count
+    ([True, False, True], 5, 4)
+    """
+    at = ids.held(logged_ids(log))
+    return LogJoin(at >= 0, len(ids), len(ids) - len(np.unique(at[at >= 0])))
+
+
+def log_tally(found: LogJoin, log: pd.DataFrame) -> Tally:
+    """Return how many of the logged requests have a trace, by stratum."""
+    named = log_columns(log)
+    table = named[[name for name in DIMENSIONS if name in named]].assign(
+        requests=1, traces=found.is_held.astype(np.int64)
+    )
     if "status_class" in table:
         table = table[~table["status_class"].str.startswith(BALANCER, na=False)]
     keys = [name for name in table.columns[:-2] if table[name].notna().any()]
@@ -44,7 +71,7 @@ def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
         if keys
         else sums.sum().to_frame().T
     )
-    return Tally(frame, pd.DataFrame(), len(traces) - len(np.unique(at[at >= 0])), pd.DataFrame())
+    return Tally(frame, pd.DataFrame(), found.outside_count, pd.DataFrame())
 
 
 def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
@@ -55,7 +82,7 @@ def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
     of it, and adjacent classes are joined, from the slowest on, until each has five traces. A log without durations
     gives a wrong p95 with such a sampler, and the log does not show it.
     """
-    at = held_traces(traces, log)
+    at = TraceIds.of(traces).held(logged_ids(log))
     names = log_columns(log)
     by = names.groupby(list(names), dropna=False, sort=False) if names.shape[1] else None
     stratum = np.zeros(len(log), np.int64) if by is None else by.ngroup().to_numpy()

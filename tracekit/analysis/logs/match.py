@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.analysis.logs.nearby import nearby, places_of
+from tracekit.analysis.logs.nearby import Spot, places_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.logs.nearby import Places
+    from tracekit.analysis.logs.open_requests import Only, OpenRequests
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -35,16 +36,25 @@ class Matched(NamedTuple):
     outside_ns: Array
 
 
-def matched(
-    traces: TraceSet,
-    lines: pd.DataFrame,
-    resolution_ns: Array,
-    *,
-    tolerance_ns: int,
-    min_score: float,
-    by_time: bool = True,
-) -> Matched:
-    """Return the trace and span of each line.
+class WithoutId(NamedTuple):
+    """Lines that no id joins, with the time and the place that they have.
+
+    ``line``: their rows.  ``spots``, ``spot``: where each was written (a code).  ``time_ns``: when.
+    """
+
+    line: Array
+    spots: tuple[Spot, ...]
+    spot: Array
+    time_ns: Array
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Names of hosts among the places."""
+        return frozenset(one.host for one in self.spots if one.host is not None)
+
+
+def matched(traces: TraceSet, lines: pd.DataFrame) -> Matched:
+    """Return the trace and span of each line by their ids.
 
     Parameters
     ----------
@@ -52,14 +62,6 @@ def matched(
         The traces.
     lines
         ``LogLines.frame``.
-    resolution_ns
-        Resolution of the time of each line.
-    tolerance_ns
-        Difference of clocks that is allowed for.
-    min_score
-        Lines matched by time with a lower score are ambiguous.
-    by_time
-        Whether lines without an id are matched by time: that needs all traces.
 
     Returns
     -------
@@ -75,18 +77,55 @@ def matched(
     how[trace >= 0] = TRACE_ID
     how[span >= 0] = SPAN_ID
     score[trace >= 0], candidates[trace >= 0] = 1.0, 1
-    outside = _outside_ns(traces, lines["time_ns"].to_numpy(), span)
-    left = np.flatnonzero((how == NONE) & (lines["time_ns"].to_numpy() != _NO_TIME) & by_time)
-    if len(left):
-        places = places_of(lines)
-        margin = resolution_ns + np.maximum(tolerance_ns, _clock_margin(places, outside, span >= 0))
-        near = nearby(traces, places, left, lines["time_ns"].to_numpy()[left], margin[left])
-        is_one = (near.open_count == 1) & (near.score >= min_score)
-        how[left] = np.where(is_one, TIME, np.where(near.open_count > 0, AMBIGUOUS, NONE))
-        score[left], candidates[left] = near.score, near.open_count
-        trace[left] = np.where(is_one, near.trace, -1)
-        span[left] = np.where(is_one, near.span, -1)
-    return Matched(how, score, candidates, trace, span, outside)
+    return Matched(how, score, candidates, trace, span, _outside_ns(traces, lines["time_ns"].to_numpy(), span))
+
+
+def without_id(match: Matched, lines: pd.DataFrame, resolution_ns: Array, tolerance_ns: int) -> WithoutId:
+    """Return the lines that no id joins.
+
+    Parameters
+    ----------
+    match, lines
+        What ids join, and ``LogLines.frame``.
+    resolution_ns
+        Resolution of the time of each line.
+    tolerance_ns
+        Difference of clocks that is allowed for.
+    """
+    places, time_ns = places_of(lines), lines["time_ns"].to_numpy()
+    left = np.flatnonzero((match.how == NONE) & (time_ns != _NO_TIME) & (places.codes >= 0))
+    margin = resolution_ns + np.maximum(tolerance_ns, _clock_margin(places, match.outside_ns, match.span >= 0))
+    pairs, spot = np.unique(np.stack([places.codes[left], margin[left]], axis=1), axis=0, return_inverse=True)
+    spots = tuple(Spot(service, host, ns) for at, ns in pairs.tolist() for service, host in [places.names[at]])
+    return WithoutId(left, spots, spot.ravel().astype(np.int32), time_ns[left])
+
+
+def by_time(match: Matched, left: WithoutId, found: OpenRequests, min_score: float) -> tuple[Matched, Only]:
+    """Return how lines are matched with those that no id joins, and the requests that these belong to.
+
+    The score of a line is 1 / (sum of the weights of the open requests); with a lower one than ``min_score``, or
+    several open requests, it is ambiguous.
+    """
+    how, score, candidates = match.how.copy(), match.score.copy(), match.candidate_count.copy()
+    row, own = left.line[found.line], 1 / found.weight
+    is_one = (found.open_count == 1) & (own >= min_score)
+    how[row] = np.where(is_one, TIME, AMBIGUOUS)
+    score[row], candidates[row] = own, found.open_count
+    only = found.only.of(np.flatnonzero(how[left.line[found.only.line]] == TIME))
+    changed = match._replace(how=how, score=score, candidate_count=candidates)
+    return changed, only._replace(line=left.line[only.line])
+
+
+def with_rows(match: Matched, only: Only, traces: TraceSet) -> Matched:
+    """Return how lines are matched with trace and span of those matched by time, as rows of traces that have them."""
+    spans, starts, rows = traces.columns.spans, traces.forest.starts[:-1], np.flatnonzero(~traces.is_inferred)
+    trace, span = match.trace.copy(), match.span.copy()
+    own = found_in((spans.trace_hi[starts], spans.trace_lo[starts]), (only.trace_hi, only.trace_lo))
+    known = traces.forest.trace[rows].astype(np.uint64), spans.span_id[rows]
+    at = found_in(known, (own.astype(np.uint64), only.span_id), place=np.maximum(only.place, 0))
+    trace[only.line] = own
+    span[only.line] = np.where(only.place >= 0, np.append(rows, -1)[at], -1)
+    return match._replace(trace=trace, span=span)
 
 
 _NO_TIME: Final = np.iinfo(np.int64).min  # pandas' NaT
@@ -119,8 +158,12 @@ def by_id(traces: TraceSet, lines: pd.DataFrame) -> tuple[Array, Array]:
     return trace, span
 
 
-def found_in(known: tuple[Array, ...], wanted: tuple[Array, ...], *, only_one: bool = False) -> Array:
+def found_in(
+    known: tuple[Array, ...], wanted: tuple[Array, ...], *, only_one: bool = False, place: Array | int = 0
+) -> Array:
     """Return the first position of each wanted key among known ones, -1 for none; ``only_one``: -1 for several too.
+
+    ``place``: instead of the first one that after so many equal ones, which are known to be there.
 
     Examples
     --------
@@ -144,7 +187,7 @@ def found_in(known: tuple[Array, ...], wanted: tuple[Array, ...], *, only_one: b
     if only_one:
         after = np.minimum(at + 1, len(ordered) - 1)
         is_known &= (after == at) | (ordered[after] != want)
-    return np.where(is_known, order[at], -1)
+    return np.where(is_known, order[np.minimum(at + place, len(order) - 1)], -1)
 
 
 def _outside_ns(traces: TraceSet, time_ns: Array, span: Array) -> Array:

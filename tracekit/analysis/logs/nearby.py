@@ -1,8 +1,7 @@
 """Requests that were open at a place when a log line without ids was written there.
 
-The score of a line is 1 / (sum of the sampling weights of the requests that it may belong to), one over the estimated
-number of requests that were open at its place, recorded or not: the probability that it belongs to each of them, if all
-are equally likely to have written it.  Unknown weights count as 1; then it is an upper bound.
+The sum of the sampling weights of these requests is the estimated number that were open, recorded or not.  Unknown
+weights count as 1; then it is a lower bound.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from tracekit.attributes import texts_of
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
@@ -34,12 +33,31 @@ class Places(NamedTuple):
 
 
 class Nearby(NamedTuple):
-    """Per line: the number of requests that were open at its place, the score, and trace and span if there is one."""
+    """Per line: number and weights of the requests that were open at its place, and trace and span if there is one."""
 
     open_count: Array
-    score: Array
+    weight: Array
     trace: Array
     span: Array
+
+
+class Spot(NamedTuple):
+    """Where and how exactly lines were written: at least one of service and host, and the margin of their times."""
+
+    service: str | None
+    host: str | None
+    margin_ns: int
+
+
+class Known(NamedTuple):
+    """Of all parts: names of hosts that some resource has, and services of which some resource has such a name."""
+
+    hosts: frozenset[str]
+    services: frozenset[str]
+
+    def plus(self, other: Known) -> Known:
+        """Return what is known of two parts."""
+        return Known(self.hosts | other.hosts, self.services | other.services)
 
 
 def places_of(lines: pd.DataFrame) -> Places:
@@ -54,20 +72,24 @@ def places_of(lines: pd.DataFrame) -> Places:
     return Places(np.where(key == 0, -1, codes), labels)
 
 
-def nearby(traces: TraceSet, places: Places, lines: Array, time_ns: Array, margin_ns: Array) -> Nearby:
-    """Return the requests that were open at the place and time of some lines (rows of ``places``)."""
-    n = len(lines)
-    found = Nearby(np.zeros(n, np.int64), np.full(n, np.nan), np.full(n, -1, np.int64), np.full(n, -1, np.int64))
-    place = places.codes[lines]
-    order = np.lexsort((margin_ns, place))
-    edges = np.flatnonzero(np.diff(place[order], prepend=-2) | np.diff(margin_ns[order], prepend=-1))
+def known_hosts(traces: TraceSet, hosts: frozenset[str]) -> Known:
+    """Return which of some hosts resources have, and the services of which a resource has any name of a host."""
+    return _Spans(traces).known(hosts)
+
+
+def nearby(traces: TraceSet, spots: Sequence[Spot], spot: Array, time_ns: Array, known: Known) -> Nearby:
+    """Return the requests that were open at the spots (codes of ``spots``) and times of some lines."""
+    n = len(spot)
+    found = Nearby(np.zeros(n, np.int64), np.zeros(n), np.full(n, -1, np.int64), np.full(n, -1, np.int64))
+    order = np.argsort(spot, kind="stable")
+    edges = np.flatnonzero(np.diff(spot[order], prepend=-1))
     spans_at = _Spans(traces)
     for group in np.split(order, edges[1:]) if n else []:
-        name = place[group[0]]
-        rows = spans_at.of(*places.names[name]) if name >= 0 else _NO_SPANS
+        service, host, margin_ns = spots[spot[group[0]]]
+        rows = spans_at.of(service, host, known)
         if not len(rows):
             continue
-        open_there = _Open(traces, rows, int(margin_ns[group[0]]), spans_at.position)
+        open_there = _Open(traces, rows, margin_ns, spans_at.position)
         for column, values in zip(found, open_there.at(time_ns[group]), strict=True):
             column[group] = values
     return found
@@ -90,19 +112,22 @@ class _Spans:
         self.position = np.empty(len(spans), np.int64)  # in preorder, of every row
         self.position[traces.forest.preorder] = np.arange(len(spans))
 
-    def of(self, service: str | None, host: str | None) -> Array:
+    def known(self, hosts: frozenset[str]) -> Known:
+        """Return which of some hosts resources have, and the services of which a resource has any name of a host."""
+        pair_service, pair_resource = np.divmod(self._pairs, self._resources)
+        named = np.isin(pair_resource, [one for members in self._identities.values() for one in members])
+        codes = np.unique(pair_service[named & (pair_service >= 0)])
+        return Known(hosts & self._identities.keys(), frozenset(self._service.texts(codes)))
+
+    def of(self, service: str | None, host: str | None, known: Known) -> Array:
         """Return the rows of the spans of a place; a host that no resource has does not match, unless none has any."""
         pair_service, pair_resource = np.divmod(self._pairs, self._resources)
         chosen = np.ones(len(self._pairs), bool)
         if service is not None:
             codes = [at for at, label in enumerate(self._service.labels) if label == service]
             chosen &= np.isin(pair_service, codes)
-        if host is not None:
-            of_service = np.isin(
-                pair_resource[chosen], [one for members in self._identities.values() for one in members]
-            )
-            if host in self._identities or service is None or of_service.any():
-                chosen &= np.isin(pair_resource, self._identities.get(host, []))
+        if host is not None and (service is None or host in known.hosts or service in known.services):
+            chosen &= np.isin(pair_resource, self._identities.get(host, []))
         ends = np.append(self._starts[1:], len(self._rows))
         pieces = [self._rows[self._starts[at] : ends[at]] for at in np.flatnonzero(chosen)]
         return np.sort(np.concatenate(pieces)) if pieces else _NO_SPANS
@@ -144,10 +169,10 @@ class _Open:
         begin, end = low[self._first], latest[self._end - 1]
         by_begin, by_end = np.argsort(begin, kind="stable"), np.argsort(end, kind="stable")
         self._begin, self._finish = begin[by_begin], end[by_end]
-        weight = np.maximum(traces.weights.value[self._trace], 1.0)
+        self._weight = np.maximum(traces.weights.value[self._trace], 1.0)
         self._sums = [
             (np.append(0, np.cumsum(value[by_begin])), np.append(0, np.cumsum(value[by_end])))
-            for value in (np.arange(len(begin), dtype=np.int64), weight)
+            for value in (np.arange(len(begin), dtype=np.int64), self._weight)
         ]
 
     def at(self, time_ns: Array) -> Nearby:
@@ -156,13 +181,14 @@ class _Open:
         ended = np.searchsorted(self._finish, time_ns, "left")
         count = begun - ended
         number, weight = (begins[begun] - ends[ended] for begins, ends in self._sums)
-        score = np.divide(1.0, weight, out=np.full(len(count), np.nan), where=count > 0)
         is_one = np.flatnonzero(count == 1)
         trace, span = np.full(len(count), -1, np.int64), np.full(len(count), -1, np.int64)
         trace[is_one] = self._trace[number[is_one]]
+        weight = np.where(count > 0, weight, 0.0)
+        weight[is_one] = self._weight[number[is_one]]  # without the rounding of the sums
         for part, spans in self._innermost(number[is_one].astype(np.int64), time_ns[is_one]):
             span[is_one[part]] = spans
-        return Nearby(count, score, trace, span)
+        return Nearby(count, weight, trace, span)
 
     def _innermost(self, interval: Array, time_ns: Array) -> Iterator[tuple[slice, Array]]:
         """Yield parts of the lines, with the innermost span at their times; -1 where two are side by side."""

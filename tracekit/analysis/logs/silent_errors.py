@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.logs.match import found_in
+from tracekit.attributes import Codes
 from tracekit.frames import hexes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from tracekit.analysis.logs.match import Matched
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -23,24 +25,35 @@ _EXEMPLARS = ["exemplar_trace_id", "exemplar_span_id"]
 
 @dataclass(frozen=True, eq=False)
 class JoinedLines:
-    """Log lines that were joined, one entry each.
+    """What log lines were joined to: error spans, and traces; 28 bytes each.
 
     Parameters
     ----------
     trace_hi, trace_lo, span_id
-        What they were joined to; ``span_id`` 0 for no span.
+        Ids of the trace and the span; ``span_id`` 0 for no span.
     service
-        Service of the line, None if it is not known.
+        Service of a line without a span.
     """
 
     trace_hi: Array
     trace_lo: Array
     span_id: Array
-    service: Array
+    service: Codes
 
-    def of(self, rows: Array) -> JoinedLines:
-        """Return some of the lines."""
-        return JoinedLines(self.trace_hi[rows], self.trace_lo[rows], self.span_id[rows], self.service[rows])
+    @classmethod
+    def of(cls, traces: TraceSet, match: Matched, service: Codes) -> JoinedLines:
+        """Return what lines with these services were joined to, each once, but for spans that are no errors."""
+        spans, has_span = traces.columns.spans, match.span >= 0
+        span_id = np.append(spans.span_id, np.uint64(0))[match.span]
+        is_told = np.where(has_span, np.isin(span_id, spans.span_id[traces.is_error]), service.codes >= 0)
+        rows = np.flatnonzero(is_told & (match.trace >= 0))
+        keys = np.where(has_span, -1, service.codes)[rows], span_id[rows], match.trace[rows]
+        order = np.lexsort(keys)
+        is_new = np.ones(len(rows), bool)
+        is_new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+        code, span_id, trace = (key[order][is_new] for key in keys)
+        first = traces.forest.starts[trace]
+        return cls(spans.trace_hi[first], spans.trace_lo[first], span_id, Codes(code.astype(np.int32), service.labels))
 
     def __call__(self, traces: TraceSet) -> pd.DataFrame:
         """Return the error spans of some traces: those of a part."""
@@ -55,8 +68,8 @@ def error_spans(traces: TraceSet, lines: JoinedLines) -> pd.DataFrame:
     traces
         The traces.
     lines
-        The lines that were joined to these or other traces.  A line that names only the trace counts for all spans of
-        its service in it.
+        What lines were joined to, in these or other traces.  A line without a span counts for all spans of its service
+        in the trace.
 
     Returns
     -------
@@ -70,7 +83,7 @@ def error_spans(traces: TraceSet, lines: JoinedLines) -> pd.DataFrame:
     names = traces.codes("service_name")
     trace = found_in((spans.trace_hi[starts], spans.trace_lo[starts]), (lines.trace_hi, lines.trace_lo))
     mine = trace >= 0
-    trace, span_id, service = trace[mine], lines.span_id[mine], lines.service[mine]
+    trace, span_id = trace[mine], lines.span_id[mine]
     known = np.flatnonzero(~inferred)
     named = span_id != 0
     wanted = trace[named].astype(np.uint64), span_id[named]
@@ -78,7 +91,8 @@ def error_spans(traces: TraceSet, lines: JoinedLines) -> pd.DataFrame:
     has_line = np.zeros(len(spans), bool)
     has_line[known[at[at >= 0]]] = True
     number = {label: code for code, label in enumerate(names.labels)}
-    code = np.array([number.get(label, -1) for label in service[~named]], np.int64)
+    codes = np.array([*(number.get(label, -1) for label in lines.service.labels), -1], np.int64)
+    code = codes[lines.service.codes[mine][~named]]
     pairs = np.unique((trace[~named] * len(names.labels) + code)[code >= 0])
     own = owner[rows] * max(len(names.labels), 1) + names.codes[rows]
     is_logged = has_line[rows] | np.isin(own, pairs)

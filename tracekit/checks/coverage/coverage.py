@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces, is_store
-from tracekit.checks.case import build_case, check_joined
+from tracekit.checks.case import build_case
 from tracekit.checks.coverage.metrics import METRICS, Known, Measured, Metric
 from tracekit.checks.coverage.result import Coverage
 from tracekit.checks.quality.lag import lag
@@ -81,8 +81,8 @@ def coverage(
     Raises
     ------
     ValueError
-        Targets of unknown metrics; invalid counts, rules or expectations; a store with ``log``, or with rows of
-        spans as ``success``; ``on`` without a store.
+        Targets of unknown metrics; invalid counts, rules or expectations; a store with rows of spans as ``success``;
+        ``on`` without a store.
 
     Notes
     -----
@@ -106,7 +106,6 @@ def coverage(
     """
     check_traces(traces, "coverage")
     check_on(on, traces)
-    check_joined(traces, {"log": log})
     if is_store(traces) and not (success is None or isinstance(success, str) or callable(success)):
         raise ValueError(f"expected an expression or a function as success= with a store, found {type(success)}")
     if unknown := sorted(set(targets or ()) - set(METRICS)):

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.logs.match import BY_ID, MATCHES, SPAN_ID, by_id, matched
+from tracekit.analysis.logs.match import BY_ID, MATCHES, SPAN_ID, by_id, by_time, matched, with_rows, without_id
+from tracekit.analysis.logs.nearby import Known
 from tracekit.analysis.logs.new_templates import KEYS, Side, new_templates
+from tracekit.analysis.logs.open_requests import KnownHosts, OpenAt, OpenRequests
 from tracekit.analysis.logs.silent_errors import JoinedLines, added, silent_errors
 from tracekit.analysis.logs.templates import templates
 from tracekit.analysis.partials import check_on, on_side, over_parts
 from tracekit.arguments import check_traces, is_store
+from tracekit.attributes import Codes
 from tracekit.checks.logs.named import named_spans
 from tracekit.checks.logs.result import Logs
 from tracekit.loading.logs.read import read_lines
@@ -26,7 +29,7 @@ from tracekit.weights.comparability import comparability
 if TYPE_CHECKING:
     import re
 
-    from tracekit.analysis.logs.match import Matched
+    from tracekit.analysis.logs.match import Matched, WithoutId
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
 
@@ -51,8 +54,8 @@ def logs(
     Parameters
     ----------
     traces
-        The traces; not modified.  A store is read part by part, twice (three times with the traces of a baseline):
-        lines are joined by id only.
+        The traces; not modified.  A store is read part by part, twice (three times with the traces of a baseline), and
+        up to three times more if there are lines without an id.
     source
         The log: a path, a glob, a folder, bytes or a list of these, plain or compressed, or a DataFrame.  JSON lines
         with the field names of usual libraries, OTLP logs as JSON, CloudWatch Logs (``filter-log-events``, Insights, an
@@ -103,10 +106,11 @@ def logs(
     requests the line is ``ambiguous`` and not joined.  The span is the innermost one; none if two are side by side.
     Statistics of templates use lines joined by id only.
 
-    Lines without an id can be joined by time only if all requests that were open are known: with a store they are not
-    joined (``none``).  All other numbers are those of the traces in memory.  ``.traces`` of a store are the spans that
-    lines name, with the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events``
-    needs them.
+    All numbers of a store are those of the traces in memory.  Its ``.traces`` are the spans that lines belong to, with
+    the spans above them; other spans of a trace are read when ``.critical_path`` or ``.as_events`` needs them.  Every
+    part is asked for the lines of all parts, because neither a time nor the id of a span alone says in which part it
+    is: 4 bytes for each different trace id and span id (8 for a span id without a trace, and a trace id of 64 bits),
+    and 12 for each line without an id, of which 16 to 52 bytes are kept.
 
     Lines of plain text without a date continue the message above.  Lines that cannot be read are counted in
     ``.sources`` and ``.issues``.
@@ -158,10 +162,16 @@ def joined(
 
     ``traces``: those of ``named_spans``.
     """
-    by_time = isinstance(source, TraceSet)
     frame = read.frame
     resolution = read.sources["resolution_ns"].to_numpy(np.int64)[frame["source"].to_numpy()] if len(frame) else _NONE
-    match = matched(traces, frame, resolution, tolerance_ns=tolerance_ns, min_score=min_score, by_time=by_time)
+    match = matched(traces, frame)
+    left = without_id(match, frame, resolution, tolerance_ns)
+    if len(left.line):
+        match, only = by_time(match, left, _open_requests(source, left, on), min_score)
+        if len(only.line) and not isinstance(source, TraceSet):
+            traces = named_spans(source, read, on, only)
+            match = match._replace(**dict(zip(("trace", "span"), by_id(traces, frame), strict=True)))
+        match = with_rows(match, only, traces)
     codes, texts = templates(frame["message"].tolist())
     lines = _lines(traces, read, match, pd.Categorical.from_codes(codes, pd.Index(texts, dtype=object)))
     table = _templates(traces, lines, match.trace)
@@ -170,8 +180,9 @@ def joined(
         table = _against(table, before.templates)
         if comparability(before.source, source).is_comparable:
             new = new_templates(_side(traces, lines), _side(before.traces, before.lines))
-    own = JoinedLines(*_ids(traces, match), lines["service_name"].astype(object).to_numpy())
-    silent = over_parts(source, own.of(np.flatnonzero(match.trace >= 0)), added, on=on_side(source, on))
+    service = lines["service_name"].cat
+    own = JoinedLines.of(traces, match, Codes(service.codes.to_numpy(np.int32), list(service.categories)))
+    silent = over_parts(source, own, added, on=on_side(source, on))
     return Logs(
         source,
         traces,
@@ -190,11 +201,12 @@ def joined(
 _NONE = np.zeros(0, np.int64)
 
 
-def _ids(traces: TraceSet, match: Matched) -> tuple[Array, Array, Array]:
-    """Return the ids of the trace and the span of each line, 0 for none."""
-    spans, starts = traces.columns.spans, traces.forest.starts[:-1]
-    halves = (np.append(each[starts], np.uint64(0))[match.trace] for each in (spans.trace_hi, spans.trace_lo))
-    return (*halves, np.append(spans.span_id, np.uint64(0))[match.span])  # type: ignore[return-value]  # three
+def _open_requests(source: TraceSet | Parts, left: WithoutId, on: On) -> OpenRequests:
+    """Return the requests that were open at the places and times of lines without an id."""
+    place, known = on_side(source, on), Known(frozenset(), frozenset())
+    if left.hosts:
+        known = over_parts(source, KnownHosts(left.hosts), Known.plus, on=place).state
+    return over_parts(source, OpenAt(left.spots, left.spot, left.time_ns, known), OpenRequests.plus, on=place).state
 
 
 def _logging(traces: TraceSet, lines: pd.DataFrame, span: Array) -> set[str | None]:

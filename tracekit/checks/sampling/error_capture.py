@@ -15,12 +15,12 @@ from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import weighted_total
 from tracekit.text import count, plural, ratio, ratio_range, round_ratio
 from tracekit.weights.counts import BALANCER, log_columns
-from tracekit.weights.log_strata import held_traces
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding, Status
     from tracekit.schema import Array
+    from tracekit.weights.log_strata import LogJoin
 
 CHECK, _SUBJECT = "capture.errors", "Error capture"
 _SHOWN = 5
@@ -41,8 +41,8 @@ def error_capture(case: Case) -> list[Finding]:
     """
     failing = case.result(FAILING)
     recorded = failing.recorded
-    if case.log is not None and {"trace_id"} <= set(case.log) and "status_class" in log_columns(case.log):
-        return [_by_log(case)]
+    if case.log is not None and case.log_join is not None and "status_class" in log_columns(case.log):
+        return [_by_log(case, case.log, case.log_join)]
     if not case.counts_needed and case.counts is not None and "status_class" in case.counts.dimensions:
         return [_by_counts(case)]
     if weights_needed(case):
@@ -95,11 +95,9 @@ FAILING: Final[Merged[_Failing]] = Merged(_failing, _Failing.plus)
 _ASSUMED = ("the same definition of error on both sides", "errors do not stop the exporter")
 
 
-def _by_log(case: Case) -> Finding:
+def _by_log(case: Case, log: pd.DataFrame, join: LogJoin) -> Finding:
     """Return the captured share of the failing requests of a log."""
-    assert case.log is not None
-    log, status = case.log, log_columns(case.log)["status_class"]
-    is_held = held_traces(case.traces, log) >= 0
+    status, is_held = log_columns(log)["status_class"], join.is_held
     failing, alone = (status == _SERVER_ERROR).to_numpy(), (status == BALANCER + _SERVER_ERROR).to_numpy()
     passed_on = alone & (log["is_dispatched"].to_numpy(bool) if "is_dispatched" in log else False)
     balancer = _BalancerErrors(int(alone.sum()), int(passed_on.sum()), int((is_held & passed_on).sum()))

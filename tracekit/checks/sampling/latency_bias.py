@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case, check_joined
+from tracekit.checks.case import build_case
 from tracekit.checks.outcomes import OUTCOMES
 from tracekit.checks.sampling.weights_used import weights_needed
 from tracekit.findings import Shown
@@ -97,7 +97,7 @@ def latency_bias(
     ----------
     traces
         Any traces, or a store of them; their sampling weights are used, missing ones are resolved as in
-        ``tk.sampling``, of a store with ``rules`` only.
+        ``tk.sampling``, of a store with ``rules`` or ``log``.
     rules, log
         As for ``tk.sampling``; ``duration_ns`` of the log is the curve of the logged requests.
     target
@@ -116,7 +116,7 @@ def latency_bias(
     Raises
     ------
     ValueError
-        Unknown target, confidence outside 0 to 1, invalid rules, a store with ``log``, or ``on`` without a store.
+        Unknown target, confidence outside 0 to 1, invalid rules, or ``on`` without a store.
 
     Notes
     -----
@@ -136,7 +136,6 @@ def latency_bias(
     """
     check_traces(traces, "latency_bias")
     check_on(on, traces)
-    check_joined(traces, {"log": log})
     if target not in ("window", "process"):
         raise ValueError(f"expected window or process as target, found {target!r}")
     case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True).weighted

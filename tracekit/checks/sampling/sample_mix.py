@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case, check_joined
+from tracekit.checks.case import build_case
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
@@ -89,7 +89,7 @@ def sample_mix(
     Raises
     ------
     ValueError
-        Invalid counts (the message contains the row), a store with ``log``, or ``on`` without a store.
+        Invalid counts (the message contains the row), or ``on`` without a store.
 
     Notes
     -----
@@ -109,7 +109,6 @@ def sample_mix(
     """
     check_traces(traces, "sample_mix")
     check_on(on, traces)
-    check_joined(traces, {"log": log})
     case = build_case(
         placed(traces, on), requests=requests, log=log, margin=margin, confidence=confidence, count_log=True
     ).weighted

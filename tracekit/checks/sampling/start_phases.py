@@ -12,7 +12,7 @@ import scipy
 
 from tracekit.analysis.partials import check_on, placed
 from tracekit.arguments import check_traces
-from tracekit.checks.case import build_case, check_joined
+from tracekit.checks.case import build_case
 from tracekit.checks.merged import Merged
 from tracekit.checks.sampling.kept_traces import kept_traces
 from tracekit.findings import Shown
@@ -163,7 +163,7 @@ def start_phases(
     Raises
     ------
     ValueError
-        Fewer than two parts, invalid rules or times, a store with ``log``, or ``on`` without a store.
+        Fewer than two parts, invalid rules or times, or ``on`` without a store.
 
     Notes
     -----
@@ -182,7 +182,6 @@ def start_phases(
     """
     check_traces(traces, "start_phases")
     check_on(on, traces)
-    check_joined(traces, {"log": log})
     if parts < _FEWEST:
         raise ValueError(f"expected at least {_FEWEST} parts of a second, found {parts}")
     case = build_case(placed(traces, on), rules=rules, log=log, confidence=confidence, count_log=True)
