@@ -34,6 +34,17 @@ def test_a_ragged_table_is_a_list_of_lists(lists, data):
     rows = np.array(data.draw(st.lists(st.integers(0, len(lists) - 1)) if lists else st.just([])), np.int64)
     assert lists_of(table.take(rows)) == [lists[row] for row in rows]
     assert table.codes[table.positions(rows)].tolist() == [code for row in rows for code in lists[row]]
+    values, codes = table.spread(np.arange(len(lists)) * 10)
+    assert list(zip(values.tolist(), codes.tolist(), strict=True)) == [(row * 10, code) for row, own in enumerate(lists)
+                                                                       for code in own]  # fmt: skip
+
+
+@given(LISTS.filter(any), st.data())
+def test_adjacent_codes_have_their_rows(lists, data):
+    table = ragged(lists)
+    low = data.draw(st.integers(0, len(table.codes) - 1))
+    high = data.draw(st.integers(low + 1, len(table.codes)))
+    assert table.owners_between(slice(low, high)).tolist() == table.owners()[low:high].tolist()
 
 
 def test_an_empty_ragged_table_has_rows_without_attributes():

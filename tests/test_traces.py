@@ -569,3 +569,12 @@ def test_weights_that_differ_are_unknown(other):
 def test_only_sets_are_added():
     with pytest.raises(TypeError, match="unsupported operand"):
         SHOP + [SHOP]  # noqa: RUF005 - the question is what it raises
+
+
+def test_a_condition_that_all_traces_meet_copies_nothing():
+    traces = TraceSet.from_spans(frame_of())
+    found = traces.with_weights(2).where("depth == 0")
+    assert found.columns is traces.columns
+    assert found.lookup is traces.lookup
+    assert found.weights.value.tolist() == [2.0] * 4
+    assert (found.trace_ids, found.steps[-1]) == (traces.trace_ids, ".where('depth == 0')")

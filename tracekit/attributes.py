@@ -121,13 +121,13 @@ class KeyIndex:
     def _sorted(self) -> _Sorted:
         """Return every attribute with its row, sorted by key in blocks, and the keys of each block."""
         key = self.kv.key.astype(np.min_scalar_type(max(len(self.kv.keys), 1)))
-        rows, codes = self._attributes.owners().astype(np.int32), self._attributes.codes
-        by_key, code, keys = np.empty_like(rows), np.empty_like(codes), []
-        for low in range(0, len(rows), _BLOCK):
-            block = slice(low, low + _BLOCK)
+        codes = self._attributes.codes
+        by_key, code, keys = np.empty(len(codes), np.int32), np.empty_like(codes), []
+        for low in range(0, len(codes), _BLOCK):
+            block = slice(low, min(low + _BLOCK, len(codes)))
             own = key[codes[block]]
             order = np.argsort(own, kind="stable")
-            by_key[block], code[block] = rows[block][order], codes[block][order]
+            by_key[block], code[block] = self._attributes.owners_between(block)[order], codes[block][order]
             keys.append(own[order])
         return _Sorted(by_key, code, keys)
 

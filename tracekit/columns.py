@@ -96,9 +96,31 @@ class Ragged:
         """Return the row of every code."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
 
+    def owners_between(self, block: slice) -> Array:
+        """Return the rows of adjacent codes.
+
+        Examples
+        --------
+        >>> Ragged(np.array([0, 2, 2, 5]), np.array([7, 9, 8, 7, 9])).owners_between(slice(1, 4))
+        array([0, 2, 2])
+        """
+        first, last = np.searchsorted(self.offsets, (block.start, block.stop - 1), "right") - 1
+        ends = np.clip(self.offsets[first : last + 2], block.start, block.stop)
+        return np.repeat(np.arange(first, last + 1), np.diff(ends))
+
     def pairs(self) -> tuple[Array, Array]:
         """Return row and code of every attribute, in any order: cheaper than by row where they are stored by key."""
         return self.owners(), self.codes
+
+    def spread(self, values: Array) -> tuple[Array, Array]:
+        """Return for every attribute the value of its row, and its code, in the order of ``pairs``.
+
+        Examples
+        --------
+        >>> Ragged(np.array([0, 2, 2, 3]), np.array([7, 9, 8])).spread(np.array([5, 6, 4]))
+        (array([5, 5, 4]), array([7, 9, 8]))
+        """
+        return np.repeat(values, self.counts), self.codes
 
     def stored_of(self, key: int) -> tuple[Array, Array] | None:  # noqa: ARG002 - see ``loading/store/by_key.py``
         """Return rows and codes of the attributes with a key where they are stored by key, None elsewhere."""

@@ -446,9 +446,11 @@ class TraceSet(Shown):
 
     def _only(self, chosen: Array, made: str, weights: Weights | None = None) -> TraceSet:
         """Return the selected traces, with new weights of all traces if given."""
+        known = self.weights if weights is None else weights
+        if chosen.all():
+            return reweighted(self, known, (*self.steps, made))
         rows = np.flatnonzero(chosen[self.forest.trace])
-        own = (self.weights if weights is None else weights).take(chosen)
-        return TraceSet(self.columns.take(rows), weights=own, steps=(*self.steps, made))
+        return TraceSet(self.columns.take(rows), weights=known.take(chosen), steps=(*self.steps, made))
 
     def __add__(self, other: TraceSet) -> TraceSet:
         """Return the traces of both sets.

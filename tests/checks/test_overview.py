@@ -320,3 +320,11 @@ def test_what_weakens_the_conclusions_is_on_the_first_screen():
     assert found.headline.startswith("Orphans") or "parent" in found.headline
     assert found.code == "tk.quality(traces)"
     assert 'id="finding-complete-spans"' in render(seen.case.traces)
+
+
+def test_several_checks_ask_the_same_traces_of_the_slowest_endpoint(shop):
+    seen = Overview(shop)
+    assert seen.slowest_condition == "depth == 0 and service_name == 'front' and operation == 'POST /checkout'"
+    assert seen.slowest_requests.trace_ids == shop.where(seen.slowest_condition).trace_ids
+    assert len(seen.slowest_requests) == 40
+    assert seen.slowest_requests is seen.slowest_requests

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, stable_order, sum_by, sum_runs
+from tracekit.stats.grouping import counted, dense_codes, distinct_by, group_rows, stable_order, sum_by, sum_runs
 
 cells = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), max_size=30)
 
@@ -75,3 +75,11 @@ def test_sums_of_runs_are_those_of_groups(runs):
 def test_equal_keys_stay_in_their_order_packed_or_not(keys, beyond):
     key = np.array(keys, np.int64) + beyond
     assert stable_order(key, beyond + 6).tolist() == sorted(range(len(keys)), key=keys.__getitem__)
+
+
+@pytest.mark.parametrize("size", [5, 9])
+def test_keys_are_counted_in_steps(size, monkeypatch):
+    monkeypatch.setattr("tracekit.stats.grouping._TABLE", 2)
+    key = np.random.default_rng(size).integers(0, 5, 40).astype(np.int32)
+    assert counted(key, size).tolist() == [key.tolist().count(one) for one in range(size)]
+    assert counted(key[:0], size).tolist() == [0] * size

@@ -244,6 +244,17 @@ class Overview:
         enough = table[table["span_count"] >= ENOUGH]
         return (table if enough.empty else enough).sort_values("p95_ns", ascending=False, kind="stable")
 
+    @property
+    def slowest_condition(self) -> str:
+        """The condition that the requests of the first of ``slowest_entries`` meet."""
+        entry = self.slowest_entries.iloc[0]
+        return f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
+
+    @cached_property
+    def slowest_requests(self) -> TraceSet | Parts:
+        """The traces of these requests, of which several checks ask the same columns."""
+        return self.source.where(self.slowest_condition)
+
     @cached_property
     def slowest_traces(self) -> pd.DataFrame:
         """``traces.summary`` of the requests with a latency, the slowest first; of a store, as many as are listed."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from tracekit.redaction.kinds import KINDS, RANK, SECRETS
 from tracekit.redaction.patterns import masked
 from tracekit.redaction.replace import rewritten
+from tracekit.stats.grouping import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -150,7 +151,7 @@ def _uses_of_values(columns: Columns) -> Iterator[tuple[str, Array]]:
         ("event attribute", columns.event_attributes),
         ("link attribute", columns.link_attributes),
     ):
-        yield where, np.bincount(table.codes, minlength=size)
+        yield where, counted(table.codes, size)
     for where, table, owner in (
         ("resource attribute", columns.resource_attributes, columns.spans.resource),
         ("scope attribute", columns.scope_attributes, columns.spans.scope),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,8 +103,6 @@ def contents(standard: Standard, colours: Colours, shown: set[str], elsewhere: s
     """Return tables, charts, views and code for the template."""
     seen, changes = standard.seen, standard.changes
     names = standard.source_names
-    before = changes.before.source if changes and isinstance(changes.before.source, TraceSet) else None
-    exemplars = standard.shown.exemplars
     return {
         "code": section_codes(standard),
         "readings": standard.figures,
@@ -138,19 +137,36 @@ def contents(standard: Standard, colours: Colours, shown: set[str], elsewhere: s
             for name, goal in standard.goals_shown.items()
         ],
         "entries": entries_table(changes, colours) if changes else None,
-        "waterfalls": [
-            waterfall_view(standard.shown.path, trace_id, colours, before if trace_id in exemplars else None)
-            | _waits_shown(standard, trace_id, colours, shown)
-            for trace_id in standard.shown.first
-            if trace_id not in elsewhere
-        ],
-        "named": [
-            waterfall_view(standard.shown.path, trace_id, colours, with_picture=False)
-            | _waits_shown(standard, trace_id, colours, shown)
-            for trace_id in standard.shown.named
-            if trace_id not in elsewhere
-        ],
+        **_waterfalls(standard, colours, shown, elsewhere),
     }
+
+
+def _waterfalls(
+    standard: Standard, colours: Colours, shown: set[str], elsewhere: set[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the waterfalls that the page shows, and those that it shows on demand; one thread compresses their data.
+
+    The next waterfall is made meanwhile.
+    """
+    traces, changes = standard.shown, standard.changes
+    before = changes.before.source if changes and isinstance(changes.before.source, TraceSet) else None
+    exemplars = traces.exemplars
+    first, named = ([one for one in ids if one not in elsewhere] for ids in (traces.first, traces.named))
+    with ThreadPoolExecutor(1) as pool:
+        views = {
+            "waterfalls": [
+                waterfall_view(traces.path, one, colours, before if one in exemplars else None, pool=pool)
+                for one in first
+            ],
+            "named": [waterfall_view(traces.path, one, colours, pool=pool, with_picture=False) for one in named],
+        }
+        return {
+            name: [
+                view | {"data": view["data"].result()} | _waits_shown(standard, view["id"], colours, shown)
+                for view in found
+            ]
+            for name, found in views.items()
+        }
 
 
 def _period(seen: Overview) -> str:

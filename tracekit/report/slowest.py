@@ -24,6 +24,8 @@ from tracekit.views.waterfall.payload import encoded, trace_payload
 from tracekit.views.waterfall.picture import fitting_rows, waterfall_picture
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.checks.overview import Overview
     from tracekit.traces import TraceSet
@@ -65,9 +67,10 @@ def waterfall_view(
     colours: Colours,
     baseline: TraceSet | None = None,
     *,
+    pool: Executor,
     with_picture: bool = True,
 ) -> dict[str, Any]:
-    """Return one waterfall with its title and facts."""
+    """Return one waterfall with its title and facts; its data are compressed in the pool, and are its future result."""
     payload = _payload(path, trace_id, colours, baseline)
     row = path.source.summary.loc[[trace_id]].to_dict("records")[0]
     most = HEIGHTS[-1] if baseline is not None else HEIGHTS[-2]
@@ -87,7 +90,7 @@ def waterfall_view(
         "facts": " · ".join(facts),
         "height": height,
         "picture": waterfall_picture(payload, row_count=fitting_rows(height), paper=False) if with_picture else None,
-        "data": packed(encoded(payload, is_packed=True)),
+        "data": pool.submit(packed, encoded(payload, is_packed=True)),
     }
 
 

@@ -50,6 +50,34 @@ def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
     return number[key], found
 
 
+def counted(key: Array, size: int) -> Array:
+    """Return how often each key occurs, as ``numpy.bincount``, which copies keys of fewer than 64 bits: here in steps.
+
+    Parameters
+    ----------
+    key
+        Integers, 0 or more.
+    size
+        More than the largest key.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, one per key.
+
+    Examples
+    --------
+    >>> counted(np.array([2, 0, 2], np.int32), 4)
+    array([1, 0, 2, 0])
+    """
+    total = np.zeros(size, np.int64)
+    step = max(_TABLE, size)
+    for low in range(0, len(key), step):
+        found = np.bincount(key[low : low + step])
+        total[: len(found)] += found
+    return total
+
+
 def stable_order(key: Array, size: int) -> Array:
     """Return the positions of the keys in their order, equal ones in the order of the positions.
 

@@ -7,6 +7,7 @@ from scipy import stats
 
 import tracekit as tk
 from tracekit import TraceSet
+from tracekit.analysis.what_differs.membership import Owned, distinct_pairs
 
 
 def recording(rng, n=400, *, slow=None, version="1.4.0", prefix=1, **columns):
@@ -238,3 +239,17 @@ def test_values_of_a_column_are_those_of_its_attribute():
     differs = tk.what_differs(tk.load_sample("small-shop")[1], "failed")
     for column, key in (("service_name", "service.name"), ("http_route", "http.route")):
         pd.testing.assert_frame_equal(differs.values(column), differs.values(key))
+
+
+@pytest.mark.parametrize("block", [1, 40, 1 << 20])
+def test_pairs_of_value_and_trace_are_found_in_steps(block, monkeypatch):
+    monkeypatch.setattr("tracekit.analysis.what_differs.membership._BLOCK", block)
+    monkeypatch.setattr("tracekit.analysis.what_differs.membership._STEP", 3)
+    rng = np.random.default_rng(block)
+    parts = [
+        (rng.integers(-1, 6, 20), Owned(rng.integers(0, 20, size), rng.integers(0, 9, size))) for size in (31, 0, 8)
+    ]
+    codes = [(place[each.code], each.trace) for place, each in parts]
+    pairs = {(int(v), int(t)) for value, trace in codes for v, t in zip(value, trace, strict=True) if v >= 0}
+    value, trace = distinct_pairs(parts, 6, 9)
+    assert list(zip(value.tolist(), trace.tolist(), strict=True)) == sorted(pairs)

@@ -26,6 +26,9 @@ def test_columns_of_chosen_traces_are_those_in_memory(part):
         own, one = getattr(found, name), getattr(expected, name)
         pairs = [sorted(zip(*(values.tolist() for values in each.pairs()), strict=True)) for each in (own, one)]
         assert pairs[0] == pairs[1]
+        number = np.arange(len(one)) * 10
+        spread = [sorted(zip(*(values.tolist() for values in each.spread(number)), strict=True)) for each in (own, one)]
+        assert spread[0] == spread[1] == [(row * 10, code) for row, code in pairs[0]]
         assert len(own) == len(one)
         assert (own.offsets.tolist(), own.codes.tolist()) == (one.offsets.tolist(), one.codes.tolist())
     for name in TABLES:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.what_differs.membership import are_numbers, derived_of, distinct_pairs, owned
 from tracekit.attributes import texts_of
+from tracekit.stats.grouping import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -68,7 +69,7 @@ class Spread(NamedTuple):
 def occurrences(traces: TraceSet, entries: Sequence[Owned]) -> Array:
     """Return how often each distinct attribute occurs."""
     count = len(traces.columns.kv)
-    return np.asarray(sum(np.bincount(each.code, minlength=count) for each in entries))
+    return np.asarray(sum(counted(each.code, count) for each in entries))
 
 
 def spreads(traces: TraceSet, entries: Sequence[Owned], often: Array, *, fewest: int = _MANY) -> list[Spread]:
@@ -95,7 +96,7 @@ def _trace_counts(traces: TraceSet, entries: Sequence[Owned], keys: Array) -> Ar
     place = np.full(len(kv.keys), -1, np.int32)
     place[keys] = np.arange(len(keys))
     of_code = place[kv.key]
-    pairs, _ = distinct_pairs([(of_code[each.code], each.trace) for each in entries], len(keys), len(traces))
+    pairs, _ = distinct_pairs([(of_code, each) for each in entries], len(keys), len(traces))
     count = np.zeros(len(kv.keys), np.int64)
     count[keys] = np.bincount(pairs, minlength=len(keys))
     return count

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OPERATION: Final = "operation"
 _BLOCK: Final = 1 << 27  # bytes of a table of values by traces
+_STEP: Final = 1 << 16  # attributes that are looked up at once: what is worked out of them stays in the cache
 _SMALL: Final = 1 << 15  # keys whose numbers fit 16 bits, which takes a quarter of the memory
 _SCOPE_KEYS: Final = ("otel.scope.name", "otel.scope.version")
 DERIVED: Final = (OPERATION, *_SCOPE_KEYS)
@@ -66,13 +67,18 @@ class Membership(NamedTuple):
 def owned(traces: TraceSet) -> list[Owned]:
     """Return all attributes of spans, their resources and scopes, by trace."""
     columns, trace = traces.columns, traces.forest.trace
-    rows, codes = columns.attributes.pairs()
-    found = [Owned(codes, trace[rows])]
+    of_spans, codes = columns.attributes.spread(trace)
+    found = [Owned(codes, of_spans)]
     for table, owner in ((columns.resource_attributes, columns.spans.resource),
                          (columns.scope_attributes, columns.spans.scope)):  # fmt: skip
-        row, mine = distinct_pairs([(owner, trace)], len(table), len(traces))
+        row, mine = distinct_pairs([(_themselves(len(table)), Owned(owner, trace))], len(table), len(traces))
         found.append(Owned(table.codes[table.positions(row)], np.repeat(mine, table.counts[row])))
     return found
+
+
+def _themselves(count: int) -> Array:
+    """Return rows as values of themselves, with -1 at the end, for none."""
+    return np.append(np.arange(count), -1)
 
 
 def membership(
@@ -99,14 +105,14 @@ def membership(
     place = np.full(len(kv), -1, np.int32)
     used = np.flatnonzero(wanted)
     place[used] = [number.get(name, -1) for name in (values_of(kv, used) if texts is None else texts)]
-    parts = [(place[each.code], each.trace) for each in entries]
+    parts = [(place, each) for each in entries]
     keys = {key for key, _ in names}
     for key, found in derived_of(traces).items() if keys & set(DERIVED) else ():
         if key in keys:
             own = np.full(len(found.labels) + 1, -1, np.int32)
             for code in np.flatnonzero(np.bincount(found.codes[found.codes >= 0], minlength=1)).tolist():
                 own[code] = number.get((key, found.labels[code]), -1)
-            parts.append((own[found.codes], traces.forest.trace))
+            parts.append((own, Owned(found.codes, traces.forest.trace)))
     value, trace = distinct_pairs(parts, len(names), len(traces))
     return Membership([key for key, _ in names], [text for _, text in names], value, trace)
 
@@ -157,23 +163,26 @@ def derived_of(traces: TraceSet) -> dict[str, Codes]:
     return {OPERATION: join([service, operation])} | dict(zip(_SCOPE_KEYS, scopes, strict=True))
 
 
-def distinct_pairs(parts: Sequence[tuple[Array, Array]], values: int, traces: int) -> tuple[Array, Array]:
-    """Return the distinct pairs of value and trace, sorted, without value -1; in blocks of values."""
+def distinct_pairs(parts: Sequence[tuple[Array, Owned]], values: int, traces: int) -> tuple[Array, Array]:
+    """Return the distinct pairs of value and trace, sorted, in blocks of values.
+
+    Each part has the value of every code, -1 for none, and the codes with their traces.
+    """
     step = max(_BLOCK // max(traces, 1), 1)
-    kind = np.int32 if values * traces < 2**31 else np.int64
-    # below 0 for value -1
-    pairs = [np.multiply(value, traces, dtype=kind) + trace.astype(kind, copy=False) for value, trace in parts]
-    found = [_block(pairs, low * traces, min(low + step, values) * traces) for low in range(0, values, step)]
+    found = [_block(parts, low, min(low + step, values), traces) for low in range(0, values, step)]
     pair = np.concatenate(found) if found else np.zeros(0, np.int64)
     return pair // max(traces, 1), pair % max(traces, 1)
 
 
-def _block(pairs: Sequence[Array], low: int, high: int) -> Array:
-    """Return the distinct numbers from ``low`` to ``high``, sorted."""
-    has = np.zeros(high - low, bool)
-    for pair in pairs:
-        has[pair[(pair >= low) & (pair < high)] - low] = True
-    return np.flatnonzero(has) + low
+def _block(parts: Sequence[tuple[Array, Owned]], first: int, last: int, traces: int) -> Array:
+    """Return the distinct pairs of the values from ``first`` to ``last``, as sorted numbers."""
+    has = np.zeros((last - first) * traces, bool)
+    for place, each in parts:
+        for low in range(0, len(each.code), _STEP):
+            value = place[each.code[low : low + _STEP]]
+            inside = np.flatnonzero((value >= first) & (value < last))
+            has[(value[inside] - first).astype(np.int64) * traces + each.trace[low : low + _STEP][inside]] = True
+    return np.flatnonzero(has) + first * traces
 
 
 def _of_keys(

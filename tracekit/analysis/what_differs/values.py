@@ -128,15 +128,27 @@ def values_by_trace(traces: TraceSet | Parts, keys: Sequence[str], on: On = None
     A store is read once for all of them; of traces in memory, each is looked up when it is asked for.
     """
     if isinstance(traces, TraceSet):
-        return (found for key in keys for found in _had(traces, (key,)).memberships([key]))
+        return _one_by_one(traces, keys)
     if not keys:
         return iter(())
     return over_parts(traces, partial(_had, keys=tuple(keys)), _Had.with_, on=on).state.memberships(keys)
 
 
+def _one_by_one(traces: TraceSet, keys: Sequence[str]) -> Iterator[Membership]:
+    """Yield which traces of a set have which value of each key."""
+    entries = owned(traces) if keys else []
+    for key in keys:
+        yield from _having_each(traces, entries, (key,)).memberships([key])
+
+
 def _had(traces: TraceSet, keys: tuple[str, ...]) -> _Had:
     """Return the values of some keys of a set."""
-    entries, spans, start = owned(traces), traces.columns.spans, traces.forest.starts[:-1]
+    return _having_each(traces, owned(traces), keys)
+
+
+def _having_each(traces: TraceSet, entries: Sequence[Owned], keys: tuple[str, ...]) -> _Had:
+    """Return the values of some keys of a set, given all its attributes."""
+    spans, start = traces.columns.spans, traces.forest.starts[:-1]
     used = np.zeros(len(traces.columns.kv), bool)
     for each in entries:
         used[each.code] = True

@@ -56,10 +56,9 @@ def slow_requests(case: Case) -> list[Finding]:
     entry = seen.slowest_entries.iloc[0]
     if entry["span_count"] < ENOUGH or not entry["p95_ns"] >= _APART * entry["p50_ns"]:
         return []
-    where = f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
-    code = f"tk.what_differs(traces.where({where!r}), {_SLOWEST!r}, pairs=False)"
+    code = f"tk.what_differs(traces.where({seen.slowest_condition!r}), {_SLOWEST!r}, pairs=False)"
     subject, noun = f"the {_SLOWEST} of {name_of(entry)} requests", f"{seen.counted}request"
-    return _findings(_Group("slow_requests", seen.source.where(where), code, _SLOWEST, subject, "are among them", noun))
+    return _findings(_Group("slow_requests", seen.slowest_requests, code, _SLOWEST, subject, "are among them", noun))
 
 
 def failed_requests(case: Case) -> list[Finding]:

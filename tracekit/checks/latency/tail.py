@@ -45,8 +45,7 @@ def _tail(seen: Overview) -> Finding | None:
     if seen.slowest_entries.empty:
         return None
     entry = seen.slowest_entries.iloc[0]
-    condition = f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
-    path = _paths(seen.source.where(condition))
+    path = _paths(seen.slowest_requests)
     if np.count_nonzero(path.weight) < ENOUGH:
         return None
     bands = latency_bands(path, list(KEYS), _BANDS, min_traces=_LEAST)
@@ -78,5 +77,6 @@ def _tail(seen: Overview) -> Finding | None:
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
     severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
     (worst,) = path.requests.ids(np.array([path.requests.latency_ns.argmax()]))
-    code = f"tk.critical_path(traces.where({condition!r})).bands({list(KEYS)}, {list(_BANDS)}, min_traces={_LEAST})"
+    traces = f"traces.where({seen.slowest_condition!r})"
+    code = f"tk.critical_path({traces}).bands({list(KEYS)}, {list(_BANDS)}, min_traces={_LEAST})"
     return Finding("tail", severity, text, number, table.head(10), (str(worst),), method=method, code=code)

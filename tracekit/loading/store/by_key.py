@@ -115,6 +115,13 @@ class StoredAttributes(Ragged):
         """Return row and code of every attribute, in any order."""
         return Ragged.pairs(self) if self.in_file is None else self.in_file.pairs()
 
+    def spread(self, values: Array) -> tuple[Array, Array]:
+        """Return for every attribute the value of its row, and its code, in the order of ``pairs``."""
+        if self.in_file is None:
+            return Ragged.spread(self, values)
+        rows, codes = self.in_file.pairs()
+        return values[rows], codes
+
 
 class InFile:
     """A table of attributes as it is in the files of a part.

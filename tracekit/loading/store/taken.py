@@ -58,6 +58,13 @@ class _TakenAttributes(Ragged):
         """Return row and code of every attribute, in any order."""
         return Ragged.pairs(self) if self.chosen is None else self.chosen.own(*self.chosen.table.pairs())
 
+    def spread(self, values: Array) -> tuple[Array, Array]:
+        """Return for every attribute the value of its row, and its code, in the order of ``pairs``."""
+        if self.chosen is None:
+            return Ragged.spread(self, values)
+        rows, codes = self.pairs()
+        return values[rows], codes
+
 
 class _Chosen:
     """Some rows of a table of attributes, ascending."""
