@@ -17,7 +17,7 @@ from tracekit.analysis.what_differs.membership import (
     has_key,
     in_order,
     membership,
-    owned,
+    owned_of,
     values_of,
 )
 from tracekit.semconv import NUMBER_KEYS, RESOURCE_KEYS, SPAN_KEYS
@@ -136,7 +136,7 @@ def values_by_trace(traces: TraceSet | Parts, keys: Sequence[str], on: On = None
 
 def _had(traces: TraceSet, keys: tuple[str, ...]) -> _Had:
     """Return the values of some keys of a set."""
-    entries, spans, start = owned(traces), traces.columns.spans, traces.forest.starts[:-1]
+    entries, spans, start = owned_of(traces, keys), traces.columns.spans, traces.forest.starts[:-1]
     used = np.zeros(len(traces.columns.kv), bool)
     for each in entries:
         used[each.code] = True
