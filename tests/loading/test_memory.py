@@ -22,12 +22,13 @@ print((before - inside) // 1000)
 
 
 def returned_megabytes(count):
-    return printed(BLOCKS.format(count=count))
+    (found,) = printed(BLOCKS.format(count=count))
+    return found
 
 
 def printed(code):
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return int(done.stdout)
+    return [int(word) for word in done.stdout.split()]
 
 
 @pytest.mark.skipif(memory._trim() is None, reason="the C library of this system has no malloc_trim")
@@ -39,15 +40,44 @@ def test_freed_memory_is_returned_for_many_spans_only():
 @pytest.mark.skipif(memory._trim() is None, reason="the C library of this system has no malloc_trim")
 def test_freed_memory_is_returned_when_a_part_is_done():
     returned = BLOCKS.replace("with freed_returned({count}):\n    inside", "return_freed()\ninside")
-    assert printed(returned.replace("freed_returned", "return_freed")) > 50
+    assert printed(returned.replace("freed_returned", "return_freed"))[0] > 50
+
+
+FRESH_PAGES = """
+import resource
+import numpy as np
+from tracekit.loading.memory import blocks_kept
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(250_000)  # 2 MB, or 488 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+outside = faults()
+with blocks_kept():
+    faults()
+    inside = faults()
+print(*(count // 488 for count in (outside, inside, faults())))
+"""
+
+
+@pytest.mark.skipif(memory._c_function("mallopt") is None, reason="the C library of this system has no mallopt")
+def test_blocks_are_kept_where_dask_limits_them_and_limited_again_afterwards(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    outside, inside, afterwards = printed(FRESH_PAGES)
+    assert outside >= 15
+    assert inside == 0
+    assert afterwards >= 15
 
 
 def test_a_system_without_the_function_goes_on(monkeypatch):
-    memory._trim.cache_clear()
+    memory._c_function.cache_clear()
     monkeypatch.setattr(sys, "platform", "darwin")
     try:
         with memory.freed_returned(10**6):
             assert memory._trim() is None
             memory.return_freed()
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+        with memory.blocks_kept():
+            assert memory._c_function("mallopt") is None
     finally:
-        memory._trim.cache_clear()
+        memory._c_function.cache_clear()

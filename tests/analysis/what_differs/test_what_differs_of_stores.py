@@ -12,6 +12,7 @@ import tracekit as tk
 from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.analysis.what_differs import census, thresholds
 from tracekit.analysis.what_differs.values import values_by_trace
+from tracekit.loading.store import by_key
 from tracekit.loading.store.rounds import Rounds
 from tracekit.loading.store.trace_store import TraceStore
 
@@ -51,6 +52,21 @@ def test_a_selection_of_a_store(recordings, tmp_path, count, selection):
     alike(found, expected)
     for key in ("app.customer.tier", "operation", "service_version"):
         same(found.values(key), expected.values(key))
+
+
+def test_values_of_a_key_are_those_of_the_attributes_and_no_other_keys_are_read(recordings, tmp_path, monkeypatch):
+    traces, key = recordings[1].head(100), "http.request.method"
+    table = traces.attributes
+    own = table[(table["owner"] == "span") & (table["key"] == key)]
+    traced = traces.spans["trace_id"].iloc[own["owner_id"]]
+    expected = set(zip(own["value_str"], traced, strict=True))
+    assert len({value for value, _ in expected}) > 1
+    monkeypatch.delattr(by_key.InFile, "pairs")
+    store = split(traces, tmp_path / "a.parquet", 3)
+    for source in (traces, store):
+        (found,) = values_by_trace(source, [key])
+        pairs = zip(found.value.tolist(), found.trace.tolist(), strict=True)
+        assert {(found.texts[value], traces.trace_ids[trace]) for value, trace in pairs} == expected
 
 
 def test_several_keys_are_read_together(recordings, tmp_path):

@@ -1,6 +1,7 @@
 """Where parts are read: the same numbers in this process, in others and on a cluster; what happens when one fails."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from tests.loading.store.split_stores import same, split
 from tracekit.analysis.latency import tabulate
 from tracekit.analysis.partials import _Partial
 from tracekit.errors import LoadError
-from tracekit.loading.store import execution
+from tracekit.loading.store import cluster, execution
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_a_worker_of_a_cluster_that_is_killed_changes_nothing(during, store, cli
 
 def test_little_is_sent_to_the_scheduler_for_a_part(store):
     cloudpickle = pytest.importorskip("cloudpickle")
-    by_part = [len(cloudpickle.dumps(execution._Job(task, ids_of))) for task in store.tasks]
+    by_part = [len(cloudpickle.dumps(execution.Job(task, ids_of))) for task in store.tasks]
     assert max(by_part) < 20_000
 
 
@@ -198,9 +199,43 @@ def test_an_interrupt_ends_the_processes(store, tmp_path):
             os.kill(int(process), 0)
 
 
+def test_a_packed_value_stays_as_it_is_and_says_its_length():
+    pytest.importorskip("distributed", reason="needs dask and distributed")
+    value = [1.5] * 10_000
+    packed = cluster._Packed.of(value)
+    packed.value().clear()
+    moved = pickle.dumps(packed)
+    assert pickle.loads(moved).value() == packed.value() == value
+    assert 5 * len(moved) < len(packed.data) < sys.getsizeof(packed)
+
+
+class Carries:
+    """A state that knows what an earlier pass found."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def __call__(self, traces):
+        return len(traces)
+
+
+def test_what_all_parts_are_asked_for_goes_to_the_scheduler_once(during, store, client, monkeypatch):
+    tcp = pytest.importorskip("distributed.comm.tcp", reason="needs dask and distributed")
+    write, sent = tcp.TCP.write, []
+
+    async def counted(self, *arguments, **options):
+        sent.append(await write(self, *arguments, **options))
+        return sent[-1]
+
+    monkeypatch.setattr(tcp.TCP, "write", counted)  # of the client and of the scheduler: both are in this process
+    found = np.random.default_rng(1).bytes(1_000_000)
+    assert store.reduce(Carries(found), int.__add__, on=client) == len(during)
+    assert 2 * len(found) < sum(sent) < 2 * len(found) + store.part_count * 50_000
+
+
 def test_names_of_tasks_say_which_analysis():
-    assert execution._name(_Partial(tabulate)) == "latency.tabulate"
-    assert execution._name(KilledOnce("")) == "test_execution.KilledOnce"
+    assert cluster._name(_Partial(tabulate)) == "latency.tabulate"
+    assert cluster._name(KilledOnce("")) == "test_execution.KilledOnce"
 
 
 def test_weights_by_id_travel(during, store):

@@ -134,6 +134,21 @@ def test_one_trace_is_one_row_group(during, store, groups):
     assert scaled.trace(scaled.head(1).trace_ids[0]).weights.value.tolist() == [3.0]
 
 
+def test_several_traces_are_the_row_groups_that_they_are_in(during, store, groups):
+    assert store.part_count > 1
+    first, last = (store.part(number).trace_ids for number in (0, store.part_count - 1))
+    for ids in (first[:1], [first[0], first[-1], last[40]]):
+        groups.clear()
+        equal(store.traces(ids), during.where(np.isin(during.spans["trace_id"], ids)))
+        assert most(groups, {"start_ns", "name", "parent_id"}) <= len(ids)
+    weights = pd.Series(np.arange(1.0, len(during) + 1), during.trace_ids)
+    weighted, scaled = store.with_weights(weights), store.with_weights(2).sample(2)
+    assert weighted.traces([*first[:2], last[3]]).weights.value.tolist() == sorted(weights[[*first[:2], last[3]]])
+    some = scaled.head(3).trace_ids
+    assert scaled.traces(some).weights.value.tolist() == [3.0] * 3
+    assert weighted.where("duration_ns < 0").traces(first[:2]).trace_ids == []
+
+
 def test_weights_of_a_window_are_those_of_its_traces(during, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "SPAN_GROUP", 256)
     weighted = during.with_weights(np.arange(1.0, len(during) + 1))
@@ -163,7 +178,7 @@ def test_any_window_of_any_set_is_that_of_the_set(tmp_path, traces, start, width
         inside = is_known & (begun(traces) >= low) & (begun(traces) < low + width)
         equal(found, traces.where(inside[traces.forest.trace]))
         for at, trace_id in enumerate(traces.trace_ids):
-            part = store.tasks[0].opened(Reach(trace=at, by_range=True))
+            part = store.tasks[0].opened(Reach(traces=[at], by_range=True))
             equal(part.trace(trace_id), traces.trace(trace_id))
 
 

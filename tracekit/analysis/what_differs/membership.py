@@ -66,14 +66,30 @@ class Membership(NamedTuple):
 
 def owned(traces: TraceSet) -> list[Owned]:
     """Return all attributes of spans, their resources and scopes, by trace."""
+    trace, codes = traces.columns.attributes.spread(traces.forest.trace)
+    return [Owned(codes, trace), *_of_resources_and_scopes(traces)]
+
+
+def owned_of(traces: TraceSet, keys: Collection[str]) -> list[Owned]:
+    """Return the same without other attributes of spans than those with some keys, by their current or older names.
+
+    Of a part of a store, no others are read.
+    """
+    names = [key for key in traces.columns.kv.keys if current(key) in keys]
+    pairs = [traces.lookup.by_key.of(name) for name in names]
+    return [
+        *(Owned(codes, traces.forest.trace[rows]) for rows, codes in pairs),
+        *_of_resources_and_scopes(traces),
+    ]
+
+
+def _of_resources_and_scopes(traces: TraceSet) -> Iterator[Owned]:
+    """Yield the attributes of resources and scopes, by trace."""
     columns, trace = traces.columns, traces.forest.trace
-    of_spans, codes = columns.attributes.spread(trace)
-    found = [Owned(codes, of_spans)]
     for table, owner in ((columns.resource_attributes, columns.spans.resource),
                          (columns.scope_attributes, columns.spans.scope)):  # fmt: skip
         row, mine = distinct_pairs([(_themselves(len(table)), Owned(owner, trace))], len(table), len(traces))
-        found.append(Owned(table.codes[table.positions(row)], np.repeat(mine, table.counts[row])))
-    return found
+        yield Owned(table.codes[table.positions(row)], np.repeat(mine, table.counts[row]))
 
 
 def _themselves(count: int) -> Array:

@@ -17,7 +17,7 @@ from tracekit.analysis.what_differs.membership import (
     has_key,
     in_order,
     membership,
-    owned,
+    owned_of,
     values_of,
 )
 from tracekit.semconv import NUMBER_KEYS, RESOURCE_KEYS, SPAN_KEYS
@@ -136,18 +136,18 @@ def values_by_trace(traces: TraceSet | Parts, keys: Sequence[str], on: On = None
 
 def _one_by_one(traces: TraceSet, keys: Sequence[str]) -> Iterator[Membership]:
     """Yield which traces of a set have which value of each key."""
-    entries = owned(traces) if keys else []
+    entries = owned_of(traces, keys) if keys else []
     for key in keys:
         yield from _having_each(traces, entries, (key,)).memberships([key])
 
 
 def _had(traces: TraceSet, keys: tuple[str, ...]) -> _Had:
     """Return the values of some keys of a set."""
-    return _having_each(traces, owned(traces), keys)
+    return _having_each(traces, owned_of(traces, keys), keys)
 
 
 def _having_each(traces: TraceSet, entries: Sequence[Owned], keys: tuple[str, ...]) -> _Had:
-    """Return the values of some keys of a set, given all its attributes."""
+    """Return the values of some keys of a set, given the attributes with these."""
     spans, start = traces.columns.spans, traces.forest.starts[:-1]
     used = np.zeros(len(traces.columns.kv), bool)
     for each in entries:

@@ -109,7 +109,7 @@ def battery(low: Array) -> pd.DataFrame:
     rows.append(("serial", serial, float(2 * scipy.special.ndtr(-abs(serial) * np.sqrt(n)))))
     repeated = n - len(np.unique(low & _LOW56))
     rows.append(
-        ("repeated", repeated, float(scipy.stats.poisson.sf(repeated - 1, n * (n - 1) / 2.0**57)) if repeated else 1.0)
+        ("repeated", repeated, float(scipy.special.pdtrc(repeated - 1, n * (n - 1) / 2.0**57)) if repeated else 1.0)
     )
     table = pd.DataFrame(rows, columns=["test", "statistic", "p"])
     return table.assign(q_bh=false_discovery(table["p"].to_numpy())).drop(columns="p")

@@ -12,8 +12,6 @@ from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-import pyarrow as pa
-
 from tracekit.errors import LoadError
 from tracekit.loading.memory import return_freed
 from tracekit.loading.parallel import processors
@@ -31,7 +29,6 @@ State = TypeVar("State")
 _SPANS: Final = 3_000_000  # fewer spans are read sooner by this process than others are started
 _IDLE_S: Final = 120  # a process without work ends after this time
 _AHEAD: Final = 2  # tasks per process that have begun or wait
-_FAN_IN: Final = 8  # states merged at once on a cluster
 
 
 class Task(Protocol):
@@ -50,7 +47,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """The state of one part, to be computed."""
 
     task: Task
@@ -79,9 +76,11 @@ def over_tasks(
     on
         See ``TraceStore.reduce``.
     """
-    jobs = [_Job(task, state) for task in tasks]
+    jobs = [Job(task, state) for task in tasks]
     if on is not None and not isinstance(on, int):
-        found: State = _on_cluster(jobs, merge, on)
+        from tracekit.loading.store.cluster import on_cluster  # noqa: PLC0415 - execution is imported by it
+
+        found: State = on_cluster(tasks, state, merge, on)
         return found
     count = _process_count(tasks, on)
     made: Iterable[State] = (job() for job in jobs) if count == 1 else _in_processes(jobs, count)
@@ -112,7 +111,7 @@ def _with_progress(states: Iterable[State], tasks: Sequence[Task]) -> Iterator[S
             yield state
 
 
-def _in_processes(jobs: Sequence[_Job], count: int) -> Iterator[Any]:
+def _in_processes(jobs: Sequence[Job], count: int) -> Iterator[Any]:
     """Yield the states in order from processes of this machine, which later calls use again."""
     from loky import BrokenProcessPool, get_reusable_executor  # noqa: PLC0415 - only stores of several parts need it
 
@@ -132,96 +131,3 @@ def _in_processes(jobs: Sequence[_Job], count: int) -> Iterator[Any]:
             job.cancel()
         pool.shutdown(wait=True, kill_workers=True)  # an interrupt must not wait for parts that nobody needs
         raise
-
-
-def _on_cluster(jobs: Sequence[_Job], merge: Callable[[Any, Any], Any], client: Any) -> Any:
-    """Return the merged state, computed by the workers of a Dask cluster."""
-    try:
-        from dask import bag  # noqa: PLC0415 - optional
-        from distributed import Client  # noqa: PLC0415 - likewise
-    except ImportError as error:
-        raise ImportError(
-            f"expected dask and distributed to run on {client!r}, found neither; install them with"
-            " pip install 'tracekit-notebook[dask]', or leave out on="
-        ) from error
-    if isinstance(client, str):
-        try:
-            connected = Client(client)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            message = (
-                f"expected a Dask scheduler at {client}, found none ({reason:.200}); check the address, or leave out"
-            )
-            raise LoadError(f"{message} on= (--dask)", source=client) from error
-        with connected:
-            return _on_cluster(jobs, merge, connected)
-    if not isinstance(client, Client):
-        found = type(client).__name__
-        raise TypeError(f"expected on to be None, a number of processes, a Dask client or its address, found {found}")
-    states = bag.from_sequence(jobs, partition_size=1).map(_Read(_name(jobs[0].state)))
-    future = client.compute(states.fold(_MergePacked(merge), split_every=_FAN_IN))
-    try:
-        return future.result().state()
-    except BaseException:
-        future.cancel()
-        raise
-
-
-@dataclass(frozen=True)
-class _Read:
-    """Computes the state of a part; a cluster shows the task by its name."""
-
-    __name__: str
-
-    def __call__(self, job: _Job) -> _Packed:
-        """Return the state."""
-        return _Packed.of(job())
-
-
-@dataclass(frozen=True)
-class _MergePacked:
-    """Merges the states of two parts."""
-
-    merge: Callable[[Any, Any], Any]
-
-    def __call__(self, first: _Packed, second: _Packed) -> _Packed:
-        """Return the state of both."""
-        return _Packed.of(self.merge(first.state(), second.state()))
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """A compressed state: between workers a fifth of the bytes; the last one goes through the scheduler.
-
-    Parameters
-    ----------
-    data
-        The pickled state, compressed.
-    byte_count
-        Length of the pickled state.
-    """
-
-    data: bytes
-    byte_count: int
-
-    @classmethod
-    def of(cls, state: Any) -> _Packed:
-        """Return a state as bytes; Dask's pickling knows the functions of notebooks, too."""
-        from distributed.protocol import pickle  # noqa: PLC0415 - optional
-
-        found = pickle.dumps(state)
-        return cls(pa.compress(found, codec="zstd", asbytes=True), len(found))
-
-    def state(self) -> Any:
-        """Return the state."""
-        from distributed.protocol import pickle  # noqa: PLC0415 - optional
-
-        return pickle.loads(pa.decompress(self.data, self.byte_count, codec="zstd", asbytes=True))
-
-
-def _name(state: Any) -> str:
-    """Return the module and name of a function behind wrappers, such as ``latency.tabulate``."""
-    while (inner := getattr(state, "func", getattr(state, "state", None))) is not None:
-        state = inner
-    name = getattr(state, "__qualname__", type(state).__qualname__)
-    return f"{getattr(state, '__module__', '').rpartition('.')[2]}.{name}"

@@ -33,7 +33,7 @@ def one_trace(tasks: Sequence[PartTask], trace_id: str, *, is_chosen: bool) -> T
     matches = [one for one in matches if one.trace_id == wanted] or matches
     if len(matches) == 1:
         found, task, position = matches[0]
-        part = task.read() if is_chosen else task.applied(task.opened(Reach(trace=position, by_range=True)))
+        part = task.read() if is_chosen else task.applied(task.opened(Reach(traces=[position], by_range=True)))
         return part.trace(found)
     texts = ", ".join(sorted(one.trace_id for one in near)[:3]) or "none: the store is empty"
     raise ValueError(f"expected the id of one trace, found {trace_id!r} for {len(matches)}; nearest: {texts}")

@@ -61,14 +61,14 @@ class Reach(NamedTuple):
     ----------
     bounds
         Only row groups that may have a span with these values; traces are whole in their row group.
-    trace
-        Only the row group of the trace at this position.
+    traces
+        Only the row groups of the traces at these positions.
     by_range
         Of each file only what is used, and not at first all of them.
     """
 
     bounds: Bounds = ()
-    trace: int | None = None
+    traces: Sequence[int] | None = None
     by_range: bool = False
 
 
@@ -123,9 +123,9 @@ class PartFiles:
 
     def _groups_within(self, reach: Reach) -> list[int] | None:
         """Return the row groups of spans to read, None for all; if not all are, files are read by range."""
-        if reach.trace is not None:
+        if reach.traces is not None:
             whole = PartFiles(self._folder, self._marks, self._sizes["sources"], reach=Reach(by_range=True))
-            return [whole.group_of(reach.trace)]
+            return whole.groups_of(reach.traces)
         if not reach.bounds:
             return None
         self._by_range = True
@@ -195,12 +195,12 @@ class PartFiles:
         rows = self.chosen("spans").file_rows
         return self._starts if rows is None else rows[self._starts]
 
-    def group_of(self, trace: int) -> int:
-        """Return the row group of the trace at a position in memory."""
-        row = self._trace_rows[self._trace_order[trace]]
+    def groups_of(self, traces: Sequence[int]) -> list[int]:
+        """Return the row groups of the traces at some positions in memory."""
+        rows = self._trace_rows[self._trace_order[list(traces)]]
         metadata = self._file("spans").metadata
         ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
-        return int(np.searchsorted(ends, row, side="right"))
+        return sorted(set(np.searchsorted(ends, rows, side="right").tolist()))
 
     def chosen(self, table: str) -> Chosen:
         """Return which rows of a table are read, and their order."""
@@ -235,8 +235,9 @@ class PartFiles:
         rows = self.chosen(owner).file_rows
         if rows is None:
             return None
-        low, high = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
-        return groups_within(self._file(table).metadata, ((column, low, high),))
+        metadata = self._file(table).metadata
+        limits = limits_of_groups(metadata, column, range(metadata.num_row_groups))
+        return [group for group, low, high in limits if rows.searchsorted(high, "right") > rows.searchsorted(low)]
 
     def groups_read(self, table: str) -> list[int]:
         """Return the row groups of a table that are read."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE
+from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE, trace_starts
 from tracekit.loading.store.contents import StoreContents, wider
 from tracekit.loading.store.one_trace import one_trace
+from tracekit.loading.store.part import Reach
 from tracekit.loading.store.read_write import load, read_frames
 from tracekit.loading.store.trace_ids import id_text, is_among, number_of
 from tracekit.loading.store.union import piece_of, union
@@ -139,13 +140,14 @@ class StoreReading(StoreContents):
 
     def _with_ids(self, wanted: Array) -> Iterator[TraceSet]:
         """Yield the traces of each part that are among these, given as (trace_hi, trace_lo)."""
-        for part in self.parts() if len(wanted) else ():
-            hi, lo = part.columns.spans.trace_hi, part.columns.spans.trace_lo
-            found = np.isin(lo, wanted[:, 1])
-            near = np.flatnonzero(found)
-            found[near] = is_among(hi[near], lo[near], wanted)
+        for task in self.tasks if len(wanted) else ():
+            part = task.read() if self.is_chosen else task.opened(Reach(by_range=True))
+            found = _are_among(part, wanted)
+            if found.any() and not self.is_chosen:  # the row groups of these, with the calls that set weights
+                part = task.applied(task.opened(Reach(traces=np.flatnonzero(found).tolist(), by_range=True)))
+                found = _are_among(part, wanted)
             if found.any():
-                yield part.where(found)
+                yield part.where(found[part.forest.trace])
 
     def load(self) -> TraceSet:
         """Return all traces as one TraceSet in memory."""
@@ -248,6 +250,17 @@ class _Pieces:
 def _both(first: tuple[Piece, ...], second: tuple[Piece, ...]) -> tuple[Piece, ...]:
     """Return the pieces of two parts."""
     return first + second
+
+
+def _are_among(traces: TraceSet, wanted: Array) -> Array:
+    """Return which traces have one of some ids, given as (trace_hi, trace_lo)."""
+    spans = traces.columns.spans
+    first = trace_starts(spans)[:-1]
+    hi, lo = spans.trace_hi[first], spans.trace_lo[first]
+    found = np.isin(lo, wanted[:, 1])
+    near = np.flatnonzero(found)
+    found[near] = is_among(hi[near], lo[near], wanted)
+    return found
 
 
 def _piece(part: TraceSet) -> Piece:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import scipy
+from scipy import special
 
 from tracekit.checks.quality.duplicates import SPANS
 from tracekit.checks.quality.pii.search import (
@@ -163,7 +163,7 @@ def _cards(found: Found, confidence: float) -> dict[tuple[str, str], tuple[float
         valid = number.get((*key, VALID_RUNS))
         n[at] = len(runs)
         k[at] = 0 if valid is None else np.isin(runs, distinct.value[distinct.group == valid]).sum()
-    named = false_discovery(scipy.stats.binom.sf(k - 1, n, _BY_CHANCE)) <= _FALSE
+    named = false_discovery(special.bdtrc(k - 1, n, _BY_CHANCE)) <= _FALSE
     shares = np.array([k / n, *wilson(k / n, n, confidence=confidence)])
     genuine = np.clip((shares - _BY_CHANCE) / (1 - _BY_CHANCE), 0, 1).T.tolist()
     return {key: tuple(one) for key, one, is_named in zip(keys, genuine, named, strict=True) if is_named}
