@@ -19,6 +19,7 @@ from tracekit.cli import app
 from tracekit.cli_tables import findings_table, issues_table, show, sources_table
 from tracekit.findings import Finding, Findings
 from tracekit.loading.formats import format_names
+from tracekit.loading.store import read_write
 
 run = CliRunner()
 SPAN = '{"traceId":"%032x","spanId":"%016x","name":"%s","startTimeUnixNano":"1000","endTimeUnixNano":"%d"}'
@@ -278,6 +279,18 @@ def test_check_as_json_reports_why_nothing_could_be_read(place):
     told = json.loads(ran.stdout)
     assert (told["exit_code"], told["error"]["code"], told["sources"]) == (2, "FILE_EMPTY", [])
     assert ran.stderr.startswith("tracekit: FILE_EMPTY")
+
+
+def test_check_of_a_store_larger_than_memory_says_the_same(torn, tmp_path, monkeypatch):
+    store = str(tk.convert(str(torn), tmp_path / "a.parquet"))
+    expected = [run.invoke(app, ["check", store, *more]) for more in ((), ("--json",))]
+    monkeypatch.setattr(read_write, "free_bytes", lambda: 1)
+    found = [run.invoke(app, ["check", store, *more]) for more in ((), ("--json",))]
+    assert "a.parquet is larger than the free memory: it is read part by part" in found[0].stderr
+    assert [one.exit_code for one in found] == [one.exit_code for one in expected] == [1, 1]
+    assert found[1].stdout == expected[1].stdout
+    assert found[0].stdout.partition("\n")[2] == expected[0].stdout.partition("\n")[2]
+    assert found[0].stdout.startswith("TraceStore(a.parquet: ")
 
 
 def test_check_reads_a_store_as_it_reads_the_files(torn):

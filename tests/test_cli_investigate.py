@@ -100,7 +100,7 @@ def test_a_store_larger_than_memory_is_sampled(tmp_path):
     ("words", "message"),
     [
         ([DURING, BASELINE, "--sample-spans", "9"], "expected one store, found 2 files"),
-        (["STORE", "--sample-spans", "9", "--weights", "auto"], "weights by trace id for a store, found 'auto'"),
+        (["STORE", "--sample-spans", "9", "--weights", "nothing"], "unknown source of weights 'nothing'"),
         (["STORE", "--sample-spans", "9", "--weights", "0.5"], "0.5"),
         (["STORE", "--sample-spans", "9", "--format", "otlp"], "expected one store, found options of other formats"),
     ],

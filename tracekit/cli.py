@@ -243,14 +243,16 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Also say how the files were read.")] = False,
 ) -> None:
-    """Validate trace files: show their contents and data-quality issues.
+    """Validate trace files: show their contents and data-quality issues; of a store, those of its conversion.
 
     Exit code 0: all records accepted; 1: records were quarantined; 2: reading a file was stopped.
     """
     from tracekit.cli_tables import as_document, issues_table, show, sources_table  # noqa: PLC0415 - not for --help
 
+    _check_options(format_, time_unit)
+    options: dict[str, Any] = {"weights": None, "sample_spans": None, "format": format_, "time_unit": time_unit}
     try:
-        traces = _read(files, format_, time_unit)
+        traces = read_recording(files, by_parts=False, dask=None, **options)
     except tk.LoadError as error:
         if as_json:
             typer.echo(as_document(None, UNREADABLE, error))
@@ -359,12 +361,6 @@ def lab(
     raise typer.Exit(ran.returncode)
 
 
-def _read(files: list[str], format_: str | None, time_unit: str | None, *, strict: bool = False) -> tk.TraceSet:
-    """Return the traces of a command's files."""
-    _check_options(format_, time_unit)
-    return tk.read(files, format=format_, time_unit=time_unit, strict=strict)
-
-
 def _check_options(format_: str | None, time_unit: str | None) -> None:
     """Raise a usage error for a format or time unit that does not exist, before any file is opened."""
     from tracekit.loading.building.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
@@ -414,7 +410,7 @@ def _show_findings(results: Standard, written: Path, outgoing: Outgoing | None) 
         typer.echo(outgoing.statement)
 
 
-def _exit_code(traces: tk.TraceSet) -> int:
+def _exit_code(traces: tk.TraceSet | tk.TraceStore) -> int:
     """Return the exit code of ``check``: that of the most severe issue of any source."""
     if (traces.issues["action"].astype(str) == "aborted").any():
         return UNREADABLE

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 import tracekit as tk
-from tracekit.cli_reading import Dask, opened, read_side
+from tracekit.cli_reading import ByParts, Dask, read_recording, read_side
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from rich.table import Table
+
+    from tracekit.analysis.critical_path.compare import PathComparison
+    from tracekit.analysis.critical_path.counts import PathCounts
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.shares import Bands
     from tracekit.analysis.critical_path.stored import StoredPaths
     from tracekit.analysis.profile.result import Profile
 
 _BAND = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 _MEDIAN = (0.45, 0.55)
 _WHOLE = (0.0, 1.0)
+_TABLES: Final = ("bands", "sides", "table", "parts", "functions", "matching")
 
 
 def path(
@@ -48,6 +59,8 @@ def path(
     ] = "root",
     top: Annotated[int, typer.Option(help="Rows to show.", min=1)] = 15,
     include_partial: Annotated[bool, typer.Option(help="Include requests from incomplete traces.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all rows as JSON instead of a table.")] = False,
+    by_parts: ByParts = False,
     dask: Dask = None,
     format_: Annotated[
         str | None, typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected).")
@@ -58,72 +71,126 @@ def path(
     With --band: critical-path time of slow requests, compared with median requests. With --baseline: change in latency
     due to more affected requests, more calls per request and slower calls.
     """
-    from tracekit.cli_tables import path_comparison_table, show  # noqa: PLC0415 - not for --help
-
-    quantiles, keys = _WHOLE if band is None else _quantiles(band), by or ["service_name"]
+    asked = _Asked(by or ["service_name"], None if band is None else _quantiles(band), profile, include_partial)
+    options: dict[str, Any] = {"dask": dask, "weights": None, "sample_spans": None, "format": format_}
+    if profile and (baseline or band or by):
+        raise typer.BadParameter("expected --profile without --baseline, --band and --by; use tk.profile for these")
     try:
-        if profile and (baseline or band or by):
-            raise ValueError("expected --profile without --baseline, --band and --by; use tk.profile for these")  # noqa: TRY301 - shown as a usage error
-        traces = _traces(files, dask, format_, is_compared=bool(baseline), by_parts=bool(profile))
-        baseline_traces = tk.read(baseline, format=format_) if baseline else None  # read both before any analysis
-        result = tk.critical_path(traces, scope=scope)
-        if isinstance(result, tk.CriticalPath):
-            typer.echo(repr(result))
-            if not len(result.latency_ns):
-                typer.echo("no requests: see tracekit check, or try another --scope")
-                return
-        if profile:
-            _show_profile(tk.profile(result, profile), top)
-        elif baseline_traces is not None and isinstance(result, tk.CriticalPath):
-            baseline_path = tk.critical_path(baseline_traces, scope=scope)
-            change = baseline_path.compare(result, by=keys, band=quantiles, include_partial=include_partial)
-            show(path_comparison_table(change, top))
+        if profile and not by_parts and dask is None:  # a store is opened, as profiles are matched by parts
+            traces = read_side(files, by_parts=True, **options)
         else:
-            _show(result, keys, None if band is None else quantiles, top, include_partial=include_partial)
+            traces = read_recording(files, by_parts=by_parts, **options)
+        before = (
+            read_side(baseline, by_parts=by_parts, **options) if baseline else None
+        )  # read both before any analysis
+        found = _found(traces, before, scope, asked)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    for issue in result.issues.itertuples() if isinstance(result, tk.CriticalPath) else ():
+    if as_json:
+        typer.echo(_document(found))
+    else:
+        _show(found, asked.keys, top)
+
+
+class _Found(NamedTuple):
+    """Counts of critical paths, what the weights describe, assumptions, and the answer; None without a request."""
+
+    counts: PathCounts
+    statement: str
+    issues: pd.DataFrame
+    answer: pd.DataFrame | Bands | PathComparison | Profile | None
+
+
+class _Asked(NamedTuple):
+    """What is asked about critical paths."""
+
+    keys: list[str]
+    quantiles: tuple[float, float] | None
+    profile: list[str] | None
+    include_partial: bool
+
+    def of(self, paths: CriticalPath | StoredPaths, before: CriticalPath | StoredPaths | None) -> _Found:
+        """Return it, and counts and assumptions of the paths; nothing more without a request."""
+        counts = paths.counts
+        answer = self._answer(paths, before) if counts.request_count else None
+        return _Found(counts, paths.statement, paths.issues, answer)
+
+    def _answer(self, paths: CriticalPath | StoredPaths, before: CriticalPath | StoredPaths | None) -> Any:
+        """Return it, with at least one request."""
+        if self.profile:
+            return tk.profile(paths, self.profile)
+        if before is not None:
+            band = self.quantiles or _WHOLE
+            return before.compare(paths, by=self.keys, band=band, include_partial=self.include_partial)
+        if self.quantiles is None:
+            return paths.by(self.keys, include_partial=self.include_partial)
+        return paths.bands(self.keys, [_MEDIAN, self.quantiles], include_partial=self.include_partial)
+
+
+def _found(
+    traces: tk.TraceSet | tk.TraceStore, before: tk.TraceSet | tk.TraceStore | None, scope: str, asked: _Asked
+) -> _Found:
+    """Return what is asked; each part of a store is read together for all of it."""
+    from tracekit.analysis.critical_path.compute import critical_path  # noqa: PLC0415 - not for --help
+    from tracekit.analysis.critical_path.stored import StoredPaths  # noqa: PLC0415 - likewise
+    from tracekit.loading.store.rounds import Rounds  # noqa: PLC0415 - likewise
+
+    rounds = Rounds()
+    sides = [rounds.of(side) if isinstance(side, tk.TraceStore) else side for side in (traces, before)]
+    paths, earlier = (None if side is None else critical_path(side, scope=scope) for side in sides)
+    assert paths is not None
+    stored = [one for one in (paths, earlier) if isinstance(one, StoredPaths)]
+    if stored and not asked.profile:
+        reads: list[Any] = [partial(getattr, one, name) for one in stored for name in ("counts", "issues")]
+        reads += [partial(one.tabulated, asked.keys, may_lack=earlier is not None) for one in stored]
+        rounds.run([*reads, partial(asked.of, paths, earlier)])
+    return asked.of(paths, earlier)
+
+
+def _show(found: _Found, keys: list[str], top: int) -> None:
+    """Print the counts, the answer as a table, and the assumptions."""
+    from tracekit.cli_tables import show  # noqa: PLC0415 - not for --help
+
+    typer.echo(f"CriticalPath({found.counts.line}; {found.statement.partition(':')[0]})")
+    if found.answer is None:
+        typer.echo("no requests: see tracekit check, or try another --scope")
+        return
+    if isinstance(found.answer, tk.Profile):
+        typer.echo(repr(found.answer))
+    for table in _printed(found.answer, keys, top):
+        show(table)
+    for issue in found.issues.itertuples():
         typer.echo(f"{issue.span_count:,} {issue.message}")
 
 
-def _traces(
-    files: list[str], dask: str | None, format_: str | None, *, is_compared: bool, by_parts: bool
-) -> tk.TraceSet | tk.TraceStore:
-    """Return the traces of files; a store is opened for a cluster, by parts, or if it is larger than memory."""
-    if dask is not None:
-        if is_compared:
-            raise ValueError("expected --dask without --baseline; tk.compare takes two stores")
-        return opened(files, dask=dask, format=format_)
-    if is_compared:
-        return tk.read(files, format=format_)
-    return read_side(files, by_parts=by_parts, dask=None, weights=None, sample_spans=None, format=format_)
+def _printed(answer: pd.DataFrame | Bands | PathComparison | Profile, keys: list[str], top: int) -> Iterator[Table]:
+    """Yield the tables of an answer for a terminal."""
+    from tracekit import cli_tables  # noqa: PLC0415 - not for --help
 
-
-def _show_profile(found: Profile, top: int) -> None:
-    """Print critical-path time by function."""
-    from tracekit.cli_tables import profile_tables, show  # noqa: PLC0415 - not for --help
-
-    typer.echo(repr(found))
-    for table in profile_tables(found, top):
-        show(table)
-
-
-def _show(
-    result: CriticalPath | StoredPaths,
-    keys: list[str],
-    quantiles: tuple[float, float] | None,
-    top: int,
-    *,
-    include_partial: bool,
-) -> None:
-    """Print critical-path time by group, of all requests or of a band of latency."""
-    from tracekit.cli_tables import path_band_table, path_table, show  # noqa: PLC0415 - not for --help
-
-    if quantiles is None:
-        show(path_table(result.by(keys, include_partial=include_partial), keys, top))
+    if isinstance(answer, tk.Profile):
+        yield from cli_tables.profile_tables(answer, top)
+    elif isinstance(answer, tk.PathComparison):
+        yield cli_tables.path_comparison_table(answer, top)
+    elif isinstance(answer, tk.Bands):
+        yield cli_tables.path_band_table(answer, keys, top)
     else:
-        bands = result.bands(keys, [_MEDIAN, quantiles], include_partial=include_partial)
-        show(path_band_table(bands, keys, top))
+        yield cli_tables.path_table(answer, keys, top)
+
+
+def _document(found: _Found) -> str:
+    """Return the counts, all rows of the answer and the assumptions as one JSON document."""
+    import pandas as pd  # noqa: PLC0415 - not for --help
+
+    tables: dict[str, pd.DataFrame] = {"issues": found.issues}
+    if isinstance(found.answer, pd.DataFrame):
+        tables["table"] = found.answer
+    else:
+        tables |= {name: getattr(found.answer, name) for name in _TABLES if hasattr(found.answer, name)}
+    rows = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}
+    mean = found.counts.mean_latency_ns
+    counts = {name: value for name, value in found.counts._asdict().items() if name.endswith("_count")}
+    counts["mean_latency_ns"] = None if mean != mean else mean  # noqa: PLR0124 - NaN
+    return json.dumps({"statement": found.statement, "counts": counts, **rows}, indent=1)
 
 
 def _quantiles(band: str) -> tuple[float, float]:

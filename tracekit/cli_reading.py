@@ -25,14 +25,6 @@ Dask = Annotated[
 ]
 
 
-def opened(files: Sequence[str], *, dask: str, **options: Any) -> tk.TraceStore:
-    """Return the store of a command, whose parts are read on a cluster; options are those of other formats."""
-    if len(files) != 1 or any(options.values()):
-        found = f"{len(files)} files" if len(files) != 1 else "options of other formats"
-        raise typer.BadParameter(f"expected one store, found {found}", param_hint="--dask")
-    return tk.open(files[0], on=dask)
-
-
 def read_traces(
     files: Sequence[str], *, weights: str | None = None, sample_spans: int | None = None, **options: Any
 ) -> tk.TraceSet:

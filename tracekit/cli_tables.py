@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tracekit.checks.screen.lines import FirstScreen
     from tracekit.errors import LoadError
     from tracekit.findings import Findings
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.traces import TraceSet
 
 _COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "warn": "yellow", "notice": "cyan"}
@@ -308,13 +309,16 @@ def _bands(sides: pd.DataFrame) -> str:
     return f" of {' vs. '.join(dict.fromkeys(ranges))} ({requests} requests)"
 
 
-def as_document(traces: TraceSet | None, exit_code: int, error: LoadError | None = None) -> str:
+def as_document(traces: TraceSet | TraceStore | None, exit_code: int, error: LoadError | None = None) -> str:
     """Return the result of ``check`` as JSON."""
+    from tracekit.traces import TraceSet  # noqa: PLC0415 - only for --json
+
     fields = ("code", "source", "record")
+    spans = 0 if traces is None else len(traces.columns.spans) if isinstance(traces, TraceSet) else traces.span_count
     document = {
         "exit_code": exit_code,
         "trace_count": 0 if traces is None else len(traces),
-        "span_count": 0 if traces is None else len(traces.columns.spans),
+        "span_count": spans,
         "sources": [] if traces is None else json.loads(traces.sources.to_json(orient="records")),
         "issues": [] if traces is None else json.loads(traces.issues.to_json(orient="records")),
         "error": None if error is None else {name: getattr(error, name) for name in fields} | {"message": str(error)},

@@ -23,6 +23,13 @@ On: TypeAlias = Any
 class Parts(Protocol):
     """Traces in parts; each trace is whole, and in one part."""
 
+    def __len__(self) -> int:
+        """Return the number of traces."""
+
+    @property
+    def span_count(self) -> int:
+        """Number of spans."""
+
     @property
     def period_ns(self) -> tuple[int, int] | None:
         """First and last start of a request, in ns; None without any."""

@@ -13,6 +13,7 @@ import pytest
 from planted import planted, recording
 from typer.testing import CliRunner
 
+import tracekit as tk
 from tracekit.cli import app
 from tracekit.evidence.answer import LIMIT, token_bound
 
@@ -159,6 +160,23 @@ def test_ctrl_c_ends_it_at_once_while_its_input_is_open():
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_store_is_read_part_by_part_over_the_pipe(tmp_path):
+    store = str(tk.load_sample("checkout-regression")[1].head(200).save(tmp_path / "a.parquet"))
+
+    async def conversation(client):
+        return [
+            await asked(client, "overview"),
+            await asked(client, "verify_claim", claim="p50 of all requests is 1 s"),
+        ]
+
+    overview, verdict = talk([store, "--by-parts"], conversation, tmp_path / "log")
+    assert json.loads(overview[0])["counts"]["traces"]["traces"] == 200
+    assert json.loads(verdict[0])["verdict"] == "false"
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert log.count("tracekit: First screen") == 1
 
 
 def test_no_answer_has_a_planted_secret(tmp_path):

@@ -5,6 +5,7 @@ from importlib import import_module
 import pytest
 from hand_drawn import PAY, pay_traces, spans
 
+import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
@@ -41,6 +42,20 @@ def test_a_subclass_of_a_result_is_drawn_like_it(pay):
 
     result = latency(pay)
     assert type(plot(Mine(result.table, result.histogram))).__name__ == "Chart"
+
+
+def test_what_is_not_drawn_of_a_store_says_what_is(tmp_path):
+    store = tk.open(tk.load_sample("checkout-regression")[1].head(5).save(tmp_path / "a.parquet"))
+    for found, advice in (
+        (store, r"of a store, plot an analysis, as in tk.plot\(tk.timeline\(store\)\)"),
+        (tk.critical_path(store), r"plot what is made of its parts, as in tk.plot\(path.bands\('service_name'\)\)"),
+        (tk.self_time(store), r"of a store, plot tk.latency\(store\), or load some of its traces"),
+    ):
+        with pytest.raises(TypeError, match=advice):
+            plot(found)
+    path = tk.critical_path(store)
+    assert plot(path.bands("service_name"))
+    assert plot(path.flame())
 
 
 def test_what_has_no_view_is_refused():

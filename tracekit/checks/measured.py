@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.compare import compare
+from tracekit.analysis.critical_path.shares import shares
 from tracekit.analysis.latency import latency
 from tracekit.checks.comparison import changes_of, comparable_changes
 from tracekit.checks.names import KEYS, WAITS
@@ -79,7 +80,7 @@ def measured(case: Case, *, keys: Sequence[str] = ()) -> pd.DataFrame:
     [100000000.0]
     """
     sides = {CURRENT: case.result(overview)}
-    if case.baseline is not None and len(case.baseline.traces):
+    if case.baseline is not None and case.baseline.result(overview).trace_count:
         sides[BASELINE] = case.baseline.result(overview)
     parts = [part for side, seen in sides.items() for part in _of_side(seen, side)]
     parts += [part for key in keys for side, seen in sides.items() for part in _of_key(seen, side, key)]
@@ -100,7 +101,7 @@ def measured(case: Case, *, keys: Sequence[str] = ()) -> pd.DataFrame:
 
 def _of_side(seen: Overview, side: str) -> Iterator[pd.DataFrame]:
     """Yield the numbers of one set of traces."""
-    if not len(seen.traces):
+    if not seen.trace_count:
         return
     name = _SETS[side]
     yield from _latencies(seen.requests.table, "requests", side, f"tk.latency({name}, by=(), roots=True).table")
@@ -113,9 +114,8 @@ def _of_side(seen: Overview, side: str) -> Iterator[pd.DataFrame]:
         columns = _limits(metric, "ns" if metric in quantiles else "")
         yield _rows(services, metric, side, columns, scope="calls", code=graph, n=services["request_count"])
     yield _rows(services, "request_count", side, ("request_count",), scope="calls", code=graph, unit="count")
-    if len(seen.path.latency_ns) and seen.traces.weights.n_effective:
-        for by in (list(KEYS[:1]), list(WAITS)):
-            table = seen.path.by(by)
+    if seen.timed_count and seen.weights.n_effective:
+        for by, table in ((list(KEYS[:1]), shares(seen.walked_by_service, list(KEYS[:1]))), (list(WAITS), seen.waits)):
             code = f"tk.critical_path({name}).by({by})"
             more: dict[str, Any] = {"scope": "critical path", "code": code, "n": table["trace_count"]}
             more["trace_id"] = table["largest_trace_id"]
@@ -127,7 +127,7 @@ def _of_key(seen: Overview, side: str, key: str) -> Iterator[pd.DataFrame]:
     """Yield latencies and error rates of requests by the values of an attribute: of all, and by endpoint."""
     for by in ([f"{REQUEST}{key}"], [*KEYS, f"{REQUEST}{key}"]):
         try:
-            table = latency(seen.traces, by=by, roots=True).table
+            table = latency(seen.source, by=by, roots=True).table
         except UnknownNameError:
             return  # no request of this side has it
         named = table.rename(columns={by[-1]: "attribute_value"}).assign(attribute_key=key)
@@ -161,7 +161,7 @@ def _of_change(changes: Changes) -> Iterator[pd.DataFrame]:
     code = "tk.critical_path(before).compare(tk.critical_path(traces))"
     columns = _limits("change", "ns")
     yield _rows(whole, "mean", CHANGE, columns, scope="requests", code=f"{code}.change", n=change.n)
-    by_service = compare(changes.before.path, changes.now.path, by=list(KEYS[:1]))
+    by_service = compare(changes.before.walked_by_service, changes.now.walked_by_service, by=list(KEYS[:1]))
     for found, by in ((by_service, list(KEYS[:1])), (compared, list(WAITS))):
         call = f"{code[:-1]}, by={by})"
         table = found.table

@@ -18,7 +18,7 @@ from tracekit.analysis.partials import in_memory, over_parts
 from tracekit.analysis.self_time import SelfTime, self_time
 from tracekit.analysis.service_graph.build import ServiceGraph, calls_of, graph_of
 from tracekit.checks.content import content_of, slowest_first, volume_of
-from tracekit.checks.names import WAITS
+from tracekit.checks.names import KEYS, WAITS
 from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
 from tracekit.self_description import names_of
@@ -204,6 +204,11 @@ class Overview:
     def walked(self) -> CriticalPath | ReadPaths:
         """The critical paths of every request as they are compared: by operation and callee."""
         return self.path if self._read is None else self._read
+
+    @cached_property
+    def walked_by_service(self) -> CriticalPath | ReadPaths:
+        """The critical paths of every request by service; the parts of a store are read for it."""
+        return self.paths.read([KEYS[:1]]) if isinstance(self.paths, StoredPaths) else self.paths
 
     def path_of(self, trace_ids: Sequence[str]) -> CriticalPath:
         """Return critical paths span by span, of a store those of some traces, with the clock offsets of all."""

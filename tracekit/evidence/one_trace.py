@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -12,19 +13,18 @@ from tracekit.text import clean
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from tracekit.loading.store.trace_store import TraceStore
     from tracekit.traces import TraceSet
 
 _TEXT: Final = 300  # characters of an attribute value
 
 
-def with_trace(sides: Iterable[TraceSet | None], trace_id: str) -> TraceSet:
+def with_trace(sides: Iterable[TraceSet | TraceStore | None], trace_id: str) -> TraceSet:
     """Return the trace with an id or unique prefix, of the first of these sets that has it."""
     present = [one for one in sides if one is not None]
-    wanted = trace_id.strip().lower()
     for one in present:
-        known = [name for name in one.trace_ids if name.startswith(wanted)]
-        if len(known) == 1:
-            return one.trace(known[0])
+        with suppress(ValueError):
+            return one.trace(trace_id.strip().lower())
     return present[0].trace(trace_id)  # says what is expected
 
 

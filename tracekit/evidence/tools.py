@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import numpy as np
 import pandas as pd
 
+from tracekit.arguments import is_store
 from tracekit.checks.comparison import changes_of
 from tracekit.checks.differing import differing
 from tracekit.checks.measured import BASELINE, CHANGE, CURRENT, SUBJECT, measured, stated
 from tracekit.errors import RenderError, TracekitError
 from tracekit.evidence.answer import as_text, fitted, item_of
-from tracekit.evidence.exemplars import nearest_span, span_of_evidence
+from tracekit.evidence.exemplars import nearest_spans, wanted_by, wanted_by_finding
+from tracekit.evidence.leaving import leaving_findings, redacted_rows, redacted_services
 from tracekit.evidence.one_trace import details, spans_in_order, with_trace
 from tracekit.evidence.verdict import ruling
 from tracekit.investigation.investigate import investigate
 from tracekit.report.printed_code import reading
 from tracekit.text import clean
+from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.investigation.result import Investigation
+    from tracekit.loading.store.trace_store import TraceStore
+    from tracekit.parts import Parts
     from tracekit.report.redaction import Outgoing
-    from tracekit.traces import TraceSet
 
 Row = dict[Hashable, Any]
 Answer = dict[str, Any]
@@ -47,7 +51,7 @@ class Evidence:
     Parameters
     ----------
     traces, baseline
-        The traces to explain, and earlier ones of the same system.
+        The traces to explain, and earlier ones of the same system; stores of them are read part by part.
     outgoing
         What redacts the answers; None for no redaction.
     on_step
@@ -56,8 +60,8 @@ class Evidence:
 
     def __init__(
         self,
-        traces: TraceSet,
-        baseline: TraceSet | None = None,
+        traces: TraceSet | TraceStore,
+        baseline: TraceSet | TraceStore | None = None,
         *,
         outgoing: Outgoing | None = None,
         on_step: Callable[[str], None] | None = None,
@@ -65,21 +69,34 @@ class Evidence:
         self._given = traces, baseline
         self._outgoing = outgoing
         self._on_step = on_step
+        self._said: set[str] = set()
 
     # ---------------------------------------------------------------- computed once
 
     @cached_property
-    def sides(self) -> tuple[TraceSet, TraceSet | None]:
-        """The traces and the baseline, as they may leave."""
+    def sides(self) -> tuple[TraceSet | TraceStore, TraceSet | TraceStore | None]:
+        """The traces and the baseline as they may leave; stores as they are, as their answers are redacted."""
         traces, baseline = self._given
         if self._outgoing is None:
             return traces, baseline
-        return self._outgoing.traces(traces), self._outgoing.set_of(baseline)
+        return self._outgoing.set_of(traces), self._outgoing.set_of(baseline)
 
     @cached_property
     def found(self) -> Investigation:
         """The investigation of what may leave."""
-        return investigate(*self.sides, on_step=lambda title, *_: self._on_step and self._on_step(title))
+        found = investigate(*self.sides, on_step=self._say_step)
+        return found if self._redacting is None else found.redacted(self._redacting)
+
+    @property
+    def _redacting(self) -> Outgoing | None:
+        """What redacts answers from stores; None for traces in memory, which are redacted before, or no redaction."""
+        return self._outgoing if any(map(is_store, self._given)) else None
+
+    def _say_step(self, title: str, *_: int) -> None:
+        """Pass the title of a step on, once: what may leave of a store is investigated after the store itself."""
+        if self._on_step is not None and title not in self._said:
+            self._said.add(title)
+            self._on_step(title)
 
     @property
     def case(self) -> Case:
@@ -97,12 +114,26 @@ class Evidence:
         return names
 
     @cached_property
-    def rows(self) -> pd.DataFrame:
-        """The measured numbers of both sides."""
+    def _measured(self) -> pd.DataFrame:
+        """The measured numbers of both sides, of stores with names that may not leave."""
         affected = [dict(found.values) for found in self.found.findings if found.check == "affected"]
         keys = dict.fromkeys(str(values["key"]) for values in affected if "key" in values)
         rows = measured(self.case, keys=list(keys))
         return rows.assign(id=[f"measured-{at + 1}" for at in range(len(rows))])
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The measured numbers of both sides."""
+        return self._measured if self._redacting is None else redacted_rows(self._measured, self._redacting)
+
+    @cached_property
+    def _exemplars(self) -> dict[str, Sequence[str]]:
+        """Ids of an exemplar trace and span of each finding and number that has none of its own."""
+        wanted = {name: wanted_by_finding(one) for name, one in self.findings.items() if not one.exemplars}
+        lacking = self._measured[self._measured["trace_id"] == ""]
+        wanted |= {str(row["id"]): wanted_by(row) for row in lacking.to_dict("records")}
+        known = nearest_spans(self.case, [one for one in wanted.values() if one is not None])
+        return {name: known.get(one, ()) for name, one in wanted.items() if one is not None}
 
     @cached_property
     def names(self) -> list[str]:
@@ -119,19 +150,18 @@ class Evidence:
     def _reading(self) -> str:
         """The code that reads the traces."""
         before = self.case.baseline
-        return reading(self.case.traces, None if before is None else before.traces)
+        return reading(self.case.source, None if before is None else before.source)
 
     # ---------------------------------------------------------------- tools
 
     def overview(self, start: int = 0) -> Answer:
         """Return what was recorded: numbers of all requests, sampling, baseline, and what weakens conclusions."""
-        now, before = self.case.traces, self.case.baseline
-        sides = [("traces", now), ("baseline", None if before is None else before.traces)]
-        counts = {name: {"traces": len(one), "spans": len(one.columns.spans)} for name, one in sides if one is not None}
+        now, before = self.case.source, self.case.baseline
+        counts = {"traces": _counts(now)} | ({} if before is None else {"baseline": _counts(before.source)})
         rows = self.rows[(self.rows[list(SUBJECT)] == "").all(axis=1) & (self.rows["scope"] == "requests")]
         rows = rows[rows["metric"].isin(("p50", "p95", "mean", "error_ratio"))]
         names = [name for name in self.findings if name.startswith(_OF_DATA)]
-        services = sorted({str(label) for label in now.codes("service_name").labels})
+        services = redacted_services(_services(now), self._redacting)
         parts = [services[at : at + _NAMED] for at in range(0, len(services), _NAMED)]
         items = [
             *(self._item(name) for name in names),
@@ -194,12 +224,10 @@ class Evidence:
         before = self.case.baseline
         if selection == BASELINE and before is None:
             raise TracekitError(_NO_BASELINE)
-        chosen: Any = before.traces if selection == BASELINE and before is not None else selection
+        chosen: Any = before.source if selection == BASELINE and before is not None else selection
         code = f"tk.what_differs(traces, {'before' if selection == BASELINE else repr(selection)}, pairs=False).table"
-        items = [
-            item_of(found, f"differs-{at + 1}")
-            for at, found in enumerate(differing(self.case.traces, chosen, code=code))
-        ]
+        found = leaving_findings(differing(self.case.source, chosen, code=code), self._redacting)
+        items = [item_of(one, f"differs-{at + 1}") for at, one in enumerate(found)]
         return fitted(
             {}, items, lambda at: f"attributes(selection=..., start={at}) with the same selection", start=start
         )
@@ -207,6 +235,7 @@ class Evidence:
     def show_trace(self, trace_id: str, span_id: str = "", start: int = 0) -> Answer:
         """Return the spans of a trace in order, or the attributes and events of one of its spans."""
         traces = with_trace(self.sides, trace_id)
+        traces = traces if self._redacting is None else self._redacting.traces(traces)
         name = traces.trace_ids[0]
         spans = traces.spans
         if span_id:
@@ -272,14 +301,17 @@ class Evidence:
     def _item(self, name: str) -> Answer:
         """Return a finding of the investigation as an item."""
         found = self.findings[name]
-        return item_of(found, name, () if found.exemplars else self._exemplar_of(found), self.names)
+        return item_of(found, name, () if found.exemplars else self._exemplar_of(name, found), self.names)
 
-    def _exemplar_of(self, found: Finding) -> Sequence[str]:
+    def _exemplar_of(self, name: str, found: Finding) -> Sequence[str]:
         """Return an exemplar of a finding's evidence; of a line of the first screen without any, the screen's."""
-        exemplar = span_of_evidence(self.case, found)
         shown = self.findings.get("screen.exemplar-1")
         is_line = found.check.startswith("screen.") and found.check != "screen.period"
-        return shown.exemplars if exemplar is None and is_line and shown is not None else exemplar or ()
+        return (
+            shown.exemplars
+            if name not in self._exemplars and is_line and shown is not None
+            else self._exemplars.get(name, ())
+        )
 
     def _stated(self, rows: pd.DataFrame) -> Sequence[Answer]:
         """Return measured numbers as items, each made when it is shown, with the nearest span as an exemplar."""
@@ -288,7 +320,7 @@ class Evidence:
     def _of_row(self, row: Row) -> Answer:
         """Return a measured number as an item."""
         found = stated(row)
-        return item_of(found, str(row["id"]), () if found.exemplars else nearest_span(self.case, row))
+        return item_of(found, str(row["id"]), () if found.exemplars else self._exemplars.get(str(row["id"]), ()))
 
 
 class _Stated(Sequence["Answer"]):
@@ -308,6 +340,19 @@ class _Stated(Sequence["Answer"]):
         if isinstance(index, slice):
             return _Stated(self._rows[index], self._make)
         return self._make(self._rows[index])
+
+
+def _counts(source: TraceSet | Parts) -> dict[str, int]:
+    """Return the numbers of traces and spans."""
+    if isinstance(source, TraceSet):
+        return {"traces": len(source), "spans": len(source.columns.spans)}
+    return {"traces": len(source), "spans": source.span_count}
+
+
+def _services(source: TraceSet | Parts) -> list[str]:
+    """Return the names of all services."""
+    names = source.codes("service_name").labels if isinstance(source, TraceSet) else source.recorded_services
+    return sorted({str(name) for name in names})
 
 
 def _chosen(value: str, allowed: Sequence[str]) -> str:

@@ -89,8 +89,17 @@ def plot(result: Any, *, theme: str = "page", **options: Any) -> Any:
     return _themed(_with_statement(view, getattr(result, "statement", "")), theme)
 
 
+_OF_STORES: Final = {
+    "StoredPaths": "what is made of its parts, as in tk.plot(path.bands('service_name')) and tk.plot(path.flame())",
+    "StoredSelfTime": "tk.latency(store), or load some of its traces: tk.self_time(store.sample(1).load())",
+    "TraceStore": "an analysis, as in tk.plot(tk.timeline(store))",
+}
+
+
 def _instead(value: Any) -> str:
     """Return what to write instead of a value without a view; empty for what is not one step from right."""
+    if type(value).__name__ in _OF_STORES:
+        return f"; of a store, plot {_OF_STORES[type(value).__name__]}"
     if isinstance(value, pd.DataFrame):
         return "; pass the result that the table is from, as in tk.plot(tk.latency(traces)), not its .table"
     if isinstance(value, tuple | list):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _SAMPLED = 1
+_SUFFIXES = (".json", ".yaml", ".yml")  # of files of rules
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,42 @@ def chosen(traces: TraceSet, source: Any) -> Weights:
 
 def _from_argument(traces: TraceSet, source: Any) -> Weights:
     """Return the weights according to the type of the argument."""
+    rules = rules_in(source)
+    if rules is not None:
+        return resolve_weights(traces, Evidence(rules=rules))[0]
     if isinstance(source, str):
         return _named(traces, source)
     if isinstance(source, pd.DataFrame):
         if "trace_id" in source:
             return resolve_weights(traces, Evidence(log=source))[0]
         return resolve_weights(traces, Evidence(counts=read_counts(source)), CALIBRATION)[0]
-    if isinstance(source, Path) or _is_rules(source):
-        return resolve_weights(traces, Evidence(rules=sampling_rules(source)))[0]
     return given(traces.trace_ids, source)
+
+
+def rules_in(source: Any) -> Rules | None:
+    """Return the sampling rules that an argument of ``with_weights`` contains; None if it is something else."""
+    is_file = isinstance(source, Path) or (isinstance(source, str) and Path(source).suffix.lower() in _SUFFIXES)
+    return sampling_rules(source) if is_file or _is_rules(source) else None
+
+
+def depends_on_others(source: Any) -> bool:
+    """Return whether the weight of a trace from an argument of ``with_weights`` depends on other traces.
+
+    A number, an attribute and weights by trace id do not.
+
+    Examples
+    --------
+    >>> [depends_on_others(one) for one in (20, "app.weight", {"a1": 20.0}, "auto", "rules.json", {"FixedRate": 0.05})]
+    [False, False, False, True, True, True]
+    """
+    if isinstance(source, str):
+        return source in _NAMES or Path(source).suffix.lower() in _SUFFIXES
+    return not (np.isscalar(source) or isinstance(source, pd.Series) or _is_by_id(source))
+
+
+def _is_by_id(source: Any) -> bool:
+    """Return whether this is a mapping of weights by trace id."""
+    return isinstance(source, Mapping) and not _is_rules(source)
 
 
 def _is_rules(source: Any) -> bool:
@@ -116,18 +144,16 @@ def _is_rules(source: Any) -> bool:
 
 
 def _named(traces: TraceSet, source: str) -> Weights:
-    """Return the weights of a named source, an attribute or a file of rules."""
+    """Return the weights of a named source or an attribute."""
     if source == "auto":
         return resolve_weights(traces, Evidence())[0]
     if source == "recorded":
         return resolve_weights(traces, Evidence(), THRESHOLD_SOURCE)[0]
-    if source in {rung.name for rung in WEIGHT_SOURCES}:
+    if source in _NAMES:
         return resolve_weights(traces, Evidence(), source)[0]
-    if Path(source).suffix.lower() in {".json", ".yaml", ".yml"}:
-        return resolve_weights(traces, Evidence(rules=sampling_rules(source)))[0]
     column = root_attribute(traces, source)
     if not column.labels:
-        names = ", ".join(["auto", "recorded", *(rung.name for rung in WEIGHT_SOURCES)])
+        names = ", ".join(_NAMES)
         raise ValueError(
             f"unknown source of weights {source!r}; use 1 / sampling probability, sampling rules, request counts, a"
             f" log, an attribute of the root spans, or one of {names}"
@@ -265,3 +291,4 @@ WEIGHT_SOURCES = (
     WeightSource(TRACE_IDS, _forensics),
     WeightSource(CALIBRATION, _calibrated),
 )
+_NAMES = ("auto", "recorded", *(rung.name for rung in WEIGHT_SOURCES))

@@ -42,6 +42,8 @@ def test_results_are_those_of_the_whole(sides, tmp_path, count, weights):
     same(found.table, expected.table)
     assert found.request_count == expected.request_count
     assert stored.folded() == whole.folded()
+    same(stored.issues, whole.issues)
+    assert stored.counts == pytest.approx(whole.counts, rel=1e-12)
     assert stored.statement == whole.statement
     assert repr(stored).startswith("StoredPaths(TraceStore(a.parquet: ")
 
@@ -120,6 +122,8 @@ def test_skewed_clocks_are_corrected_by_the_calls_of_all_parts(tmp_path):
     stored = tk.critical_path(split(traces, tmp_path / "a.parquet", 30))  # ten traces a part: too few to prove it alone
     assert not any(len(tk.critical_path(part).offsets) for part in stored.source.parts())
     same(stored.by("service_name"), whole.by("service_name"))
+    same(stored.issues, whole.issues)
+    assert "CLOCK_MOVED" in stored.issues["code"].tolist()
     for part in stored.source.parts():
         own = stored.offsets.of(part)
         expected = whole.offsets[whole.offsets["trace_id"].isin(part.trace_ids)]
@@ -167,6 +171,9 @@ def test_an_empty_part_and_an_empty_store(sides, tmp_path):
     same(stored.by(BY), tk.critical_path(during).by(BY))
     nobody = tk.critical_path(tk.open(tmp_path / "a.parquet").where("service_name == 'nobody'"))
     assert nobody.by("service_name").empty
+    assert nobody.issues.empty
+    assert nobody.counts.request_count == 0
+    same(stored.issues, tk.critical_path(during).issues)
     assert nobody.flame().table.empty
 
 

@@ -12,6 +12,8 @@ from tracekit.analysis.waiting import Waiting
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.tree import PathTree
     from tracekit.columns import Array
@@ -26,9 +28,9 @@ _MESSAGES = {
     "ZERO_DURATION": "spans of zero duration with children; their descendants are not on a path",
     "FOLLOWS_FROM": "FOLLOWS_FROM spans excluded from the critical path (asynchronous)",
     "CONSUMER": "CONSUMER spans excluded from the critical path (asynchronous, triggered by a PRODUCER span)",
-    "OVERFLOW": "spans excluded from the critical path (asynchronous, end after their parent)",
     "INFERRED": "spans inferred by a backend; excluded",
     "OTHER_ROOT": "additional root spans; not on the request's path",
+    "OVERFLOW": "spans excluded from the critical path (asynchronous, end after their parent)",
     "OUTSIDE_PARENT": "child spans outside their parent's interval; clipped",
     "EMPTY_REQUEST": "requests of zero duration; their path is empty",
     "ORDER_CONTRADICTED": "spans assumed independent of the sibling before them, because a trace contradicts the order",
@@ -36,6 +38,9 @@ _MESSAGES = {
     "CLOCK_DISPUTED": "spans on clocks whose calls contradict each other; see clock_skew(traces).pairs",
     "OVERLAP_CUT": "spans that overlap the next sibling by less than the clock uncertainty; cut",
 }
+
+
+_COLUMNS = ["code", "message", "span_count", "trace_count", "exemplar_trace_id"]
 
 
 def issues_of(path: CriticalPath) -> pd.DataFrame:
@@ -46,9 +51,19 @@ def issues_of(path: CriticalPath) -> pd.DataFrame:
         if not len(nodes):
             continue
         trace = tree.trace[nodes]
-        counts = (len(nodes), len(np.unique(trace)), traces.trace_ids[trace[0]])
+        counts = (len(nodes), len(np.unique(trace)), traces.trace_ids[trace.min()])
         rows.append((code, _MESSAGES[code], *counts))
-    return pd.DataFrame(rows, columns=["code", "message", "span_count", "trace_count", "exemplar_trace_id"])
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def joined_issues(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the assumptions made on the paths of several parts, of which no two have the same trace."""
+    every = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    sums = {"span_count": "sum", "trace_count": "sum", "exemplar_trace_id": "min"}
+    found = every.groupby("code", sort=False, as_index=False).agg({"message": "first", **sums})
+    places = {code: place for place, code in enumerate(_MESSAGES)}
+    order = np.argsort([places[code] for code in found["code"]], kind="stable")
+    return found.iloc[order][_COLUMNS].reset_index(drop=True)
 
 
 def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:

@@ -18,12 +18,12 @@ from tracekit.analysis.critical_path import support as path_support
 from tracekit.analysis.critical_path import tables as path_tables
 from tracekit.analysis.critical_path import what_if as what_ifs
 from tracekit.analysis.critical_path.cells import Requests
+from tracekit.analysis.critical_path.counts import PathCounts, counts_of
 from tracekit.analysis.critical_path.issues import issues_of
 from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
-from tracekit.text import duration, plural
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -166,6 +166,11 @@ class CriticalPath(Weighted, Shown):
         """Number of corrected clocks."""
         return 0 if self.clocks is None else int(np.count_nonzero(self.clocks.offset_ns))
 
+    @property
+    def counts(self) -> PathCounts:
+        """Counts of requests and spans."""
+        return counts_of(self)
+
     @cached_property
     def issues(self) -> pd.DataFrame:
         """One row per assumption made on the paths, with counts and an exemplar trace."""
@@ -193,13 +198,7 @@ class CriticalPath(Weighted, Shown):
 
     def _line(self) -> str:
         """Return the counts in one line."""
-        count = f"{int(self.on_path[: self.tree.span_count].sum()):,} of {self.tree.span_count:,} spans on the path"
-        partial = int(self.is_partial.sum())
-        weight = self.weight
-        mean = f"mean latency {duration(np.average(self.latency_ns, weights=weight))}, " if weight.sum() else ""
-        note = f", {partial:,} partial" * bool(partial)
-        note += f", {self.unfinished_count:,} unfinished excluded" * bool(self.unfinished_count)
-        return f"CriticalPath({plural(len(self.tree.root), 'request')}, {mean}{count}{note})"
+        return f"CriticalPath({self.counts.line})"
 
     def _repr_html_(self) -> str:
         return f"{self.heading()}{as_html(self.issues)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from tracekit.analysis.clock_skew.parts import OffsetsById, offsets_by_id, part_calls, seem_skewed
 from tracekit.analysis.critical_path import compare as path_compare
 from tracekit.analysis.critical_path import shares as path_shares
+from tracekit.analysis.critical_path.counts import PathCounts, counts_of
 from tracekit.analysis.critical_path.flame import Flame, FlameSums, flame_of, flame_sums
+from tracekit.analysis.critical_path.issues import issues_of, joined_issues
 from tracekit.analysis.critical_path.tables import PathTable, in_order, tabulated, union
 from tracekit.analysis.critical_path.what_if import (
     CapSelfTime,
@@ -30,6 +32,8 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import pandas as pd
+
     from tracekit.analysis.critical_path.cells import Requests
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.what_if import Change, Selector
@@ -46,9 +50,9 @@ _IN_MEMORY = ("spans", "segments", "traces", "marks", "slack", "drag", "support"
 class StoredPaths(Weighted, Shown):
     """The critical paths of the requests of a store: what ``critical_path(store)`` returns.
 
-    ``by``, ``bands``, ``compare``, ``flame``, ``folded`` and ``what_if`` give the same as for a TraceSet.  Each reads
-    the parts once; the first one also reads them for clock skew (twice if calls seem skewed).  Between the parts it
-    keeps about 30 bytes for every request and group on its path.
+    ``by``, ``bands``, ``compare``, ``flame``, ``folded``, ``what_if``, ``counts`` and ``issues`` give the same as for a
+    TraceSet.  Each reads the parts once; the first one also reads them for clock skew (twice if calls seem skewed).
+    Between the parts it keeps about 30 bytes for every request and group on its path.
 
     Parameters
     ----------
@@ -101,6 +105,16 @@ class StoredPaths(Weighted, Shown):
             partial(_of_part, options=options, state=state), operator.add, on=self.on
         )
         return found
+
+    @property
+    def counts(self) -> PathCounts:
+        """Counts of requests and spans; the parts are read for them."""
+        return reduce(PathCounts.plus, self.over(counts_of))
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """One row per assumption made on the paths, as for a TraceSet; the parts are read for it."""
+        return joined_issues(self.over(issues_of))
 
     def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
         """Return the paths as a table; see ``tables.tabulated``."""

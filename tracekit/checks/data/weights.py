@@ -35,11 +35,6 @@ def weights_remedy(case: Case, name: str) -> str:
     """Return how to set the missing weights of a set of traces with this name."""
     if call := case.weighted.weights_call:
         return f"Use the sampling weights from {case.weighted.weights_source}: {name}.{call}."
-    if case.is_stored:
-        return (
-            f"If every request was recorded: {name}.with_weights(1). "
-            f"Otherwise pass an attribute that contains weights, or weights by trace ID: {name}.with_weights(weights)."
-        )
     return (
         f"If every request was recorded: {name}.with_weights(1). "
         f"Otherwise pass the sampling rules or a request log: {name}.with_weights(rules)."

@@ -107,7 +107,7 @@ class StoreContents(Shown):
     def _calls(self) -> tuple[str, ...]:
         """The calls that open the store."""
         whole = len(self._numbers) == len(self._marker.parts)
-        calls = [step(one.method, *one.arguments) for one in self._steps if not one.method.startswith("_")]
+        calls = [one.call for one in self._steps if one.call]
         return (f'tk.open("{self.path.name}")', *([] if whole else [step("only", list(self._numbers))]), *calls)
 
     @property
@@ -138,7 +138,7 @@ class StoreContents(Shown):
 
     def __repr__(self) -> str:
         period = f", {spelled(*self._recorded_ns)}" if self._recorded_ns else ""
-        calls = "".join(step(one.method, *one.arguments) for one in self._steps if not one.method.startswith("_"))
+        calls = "".join(one.call for one in self._steps)
         spans = sum(mark.span_count for mark in self._marks)
         size = f"{plural(self.part_count, 'part')}, {spans:,} spans, {plural(len(self.services), 'service')}"
         return f"TraceStore({self.path.name}: {size}{period}){calls}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.schema import Quality
+from tracekit.self_description import step
 from tracekit.traces import reweighted
 
 if TYPE_CHECKING:
@@ -19,10 +20,20 @@ WEIGHED: Final = "_weighed"
 
 
 class Step(NamedTuple):
-    """A call that is applied to each part when it is read: a method, and its arguments."""
+    """A call that is applied to each part when it is read: a method, and its arguments.
+
+    Of weights by part, the second argument is the call that found them, as code.
+    """
 
     method: str
     arguments: tuple[Any, ...]
+
+    @property
+    def call(self) -> str:
+        """The call as code; nothing if it is not one of the user."""
+        if self.method == WEIGHED:
+            return str(self.arguments[1])
+        return "" if self.method.startswith("_") else step(self.method, *self.arguments)
 
     def of_part(self, number: int) -> Step:
         """Return the call for one part: of weights by part, its own."""
@@ -63,7 +74,13 @@ def _kept(traces: TraceSet, choose: Callable[[TraceSet], TraceSet]) -> TraceSet:
     return choose(traces)
 
 
+def _with_weights(traces: TraceSet, source: Any) -> TraceSet:
+    """Return traces of a part with other weights; of none, no root says whether it has the attribute."""
+    return traces.with_weights(source) if len(traces) else traces
+
+
 _OWN: Final[dict[str, Callable[..., TraceSet]]] = {
+    "with_weights": _with_weights,
     "between": _begun_between,
     "_scaled": _scaled,
     "_kept": _kept,
