@@ -90,6 +90,22 @@ def _codes(path: CriticalPath, key: Key, *, may_lack: bool) -> Codes | None:
     return None
 
 
+def only_traces(table: PathTable, kept: Array) -> PathTable:
+    """Return the table of some traces: bool, one per trace."""
+    if kept.all():
+        return table
+    requests, cells = table.requests, table.cells
+    mine = kept[requests.trace]
+    own = mine[cells.request]
+    rest = [column[kept] for column in (requests.trace_weight, requests.trace_hi, requests.trace_lo)]
+    trace = (np.cumsum(kept) - 1)[requests.trace[mine]]
+    columns = {name: getattr(cells, name)[own] for name in ("group", "call_count", "time_ns")}
+    some = Cells(cells.keys, request=(np.cumsum(mine) - 1)[cells.request[own]], **columns)
+    return table._replace(
+        requests=Requests(requests.latency_ns[mine], requests.is_partial[mine], trace, *rest), cells=some
+    )
+
+
 def union(tables: Sequence[PathTable]) -> PathTable:
     """Return the tables of parts as one, its requests in the order of their trace ids, as in memory."""
     if len(tables) == 1:
