@@ -42,8 +42,8 @@ def propagation(case: Case) -> list[Finding]:
     trace, beyond coincidence.  Calls to unnamed peers are tried with every callee that has such roots.  Reported where
     the false discovery rate over all pairs is at most 2% and at least 1% of the roots are affected; otherwise ok only
     if at most 10% of the roots of any pair may be continuations.  Fewer than five unanswered calls or roots, and traces
-    without client spans, are not assessable.  Where a store has more than some thousand roots of a service, or calls of
-    a pair, those in the first seconds or minutes of every 73 minutes are examined (``stretches``): the numbers of
+    without client spans, are not assessable.  Where a store has tens of thousands of roots of a service, or calls of
+    a pair, those at the start of each of 16 to 32 equal parts of the time are examined (``stretches``): the numbers of
     continuations are then estimates, the assumptions say so, and those of roots and calls are counted.
 
     Times are compared on a reference clock (``reference_clock``) with the offsets and intervals of ``tk.clock_skew``.
@@ -91,7 +91,10 @@ def continuations(case: Case) -> pd.DataFrame:
 
 def _of_all(ends: Ends, edge: _Edge, found: Stitch, case: Case) -> Stitch:
     """Return what was found of the examined roots of a pair, of all of them."""
-    return found.of_all(ends.server_count(edge.callee), case.confidence) if edge.level else found
+    if not edge.level:
+        return found
+    total = ends.server_count(edge.callee)
+    return found.of_all(total, total / found.roots, case.confidence)
 
 
 class _Examined(NamedTuple):

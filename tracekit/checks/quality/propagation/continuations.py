@@ -67,13 +67,12 @@ class Stitch(NamedTuple):
     high: float
     p: float
 
-    def of_all(self, total: int, confidence: float) -> Stitch:
-        """Return what is expected of this number of roots, of which these are some.
+    def of_all(self, total: int, scale: float, confidence: float) -> Stitch:
+        """Return what is expected of this number of roots, ``scale`` times as many as these, which are some of them.
 
         The interval includes that continuations may be more or less frequent among the others: as often as independent
         ones would be.
         """
-        scale = total / max(self.roots, 1)
         chance = normal_quantile(confidence) ** 2 * scale * (scale - 1) * self.broken
         below, above = (
             float(np.sqrt(chance + (scale * part) ** 2)) for part in (self.broken - self.low, self.high - self.broken)

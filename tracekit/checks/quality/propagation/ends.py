@@ -15,10 +15,11 @@ from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.attributes import Codes, pick
 from tracekit.checks.merged import Merged
 from tracekit.checks.quality.propagation.call_targets import CALLEES, unanswered, unknown_peers
-from tracekit.checks.quality.propagation.stretches import CYCLE_NS, Stretches
+from tracekit.checks.quality.propagation.stretches import Stretches
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.distinct_counts import kept_values
 from tracekit.stats.grouping import group_codes
+from tracekit.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 Labels: TypeAlias = "tuple[str | None, ...]"
-MOST: Final = 16_384  # calls by caller and callee, or roots of a service
+MOST: Final = 65_536  # calls by caller and callee, or roots of a service
 _MOST_IN_ALL: Final = 262_144  # calls, or roots, unless each of very many callers or services has fewer than
 _LEAST: Final = 512
-_FEW: Final = 0.1  # of the traces of the busiest cycle: where fewer begin, the recording may not have begun
+_SPELL_NS: Final = 2**42  # 73 min
+_FEW: Final = 0.1  # of the traces of the busiest spell: where fewer begin, the recording may not have begun
 _COLUMNS: Final = ("trace_hi", "trace_lo", "start_ns", "end_ns")
 
 
@@ -107,8 +109,8 @@ class Ends(NamedTuple):
         Number of unanswered client spans, also of those with an unknown callee and without times.
     has_calls
         Whether there are client spans.
-    begun_ns
-        Start of the stretches.
+    stretches
+        The stretches of time that are examined.
     """
 
     calls: Spans
@@ -117,7 +119,7 @@ class Ends(NamedTuple):
     root_counts: dict[Labels, Array]
     open_count: int
     has_calls: bool
-    begun_ns: int
+    stretches: Stretches
 
     def plus(self, other: Ends) -> Ends:
         """Return those of two parts, with a limited number of spans."""
@@ -128,18 +130,13 @@ class Ends(NamedTuple):
             _added(self.root_counts, other.root_counts),
             self.open_count + other.open_count,
             self.has_calls or other.has_calls,
-            self.begun_ns,
+            self.stretches,
         ).limited()
 
     def limited(self) -> Ends:
         """Return those of a part of a store, with a limited number of spans."""
         calls, roots = self.calls.limited(self.stretches.touching), self.roots.limited(self.stretches.within)
         return self._replace(calls=calls, roots=roots)
-
-    @property
-    def stretches(self) -> Stretches:
-        """The stretches of time that are examined."""
-        return Stretches(self.begun_ns)
 
     @property
     def all_roots(self) -> Array:
@@ -157,7 +154,7 @@ class Ends(NamedTuple):
         if len(self.calls) == calls and len(self.roots) == roots:
             return ()
         kept = f"{len(self.roots):,} of {roots:,} root spans and {len(self.calls):,} of {calls:,} unanswered calls"
-        return (f"estimated from {kept}: those in the first seconds or minutes of every 73 min",)
+        return (f"estimated from {kept}: those at the start of every {duration(self.stretches.cycle_ns)}",)
 
     @property
     def trace(self) -> tuple[Array, Array]:
@@ -173,31 +170,43 @@ class Ends(NamedTuple):
         return number[: len(self.calls)], number[len(self.calls) :]
 
 
-def _cycles(case: Case) -> dict[int, tuple[int, int]]:
-    """Return the number of traces of a part that begin in each cycle of the clock, and the first of their starts."""
+class _Spell(NamedTuple):
+    """Traces that begin in some time: how many, and the first and the last start (ns)."""
+
+    trace_count: int
+    first_ns: int
+    last_ns: int
+
+    def plus(self, other: _Spell) -> _Spell:
+        """Return those of two parts."""
+        first, last = min(self.first_ns, other.first_ns), max(self.last_ns, other.last_ns)
+        return _Spell(self.trace_count + other.trace_count, first, last)
+
+
+def _spells(case: Case) -> dict[int, _Spell]:
+    """Return the traces of a part that begin in every 73 minutes."""
     roots = np.flatnonzero((case.traces.forest.state == ParentState.ROOT) & case.traces.has_duration)
     start = np.sort(case.traces.columns.spans.start_ns[roots])
-    cycle, first, number = np.unique(start // CYCLE_NS, return_index=True, return_counts=True)
-    found = zip(cycle.tolist(), number.tolist(), start[first].tolist(), strict=True)
-    return {one: (often, begun) for one, often, begun in found}
+    spell, first, number = np.unique(start // _SPELL_NS, return_index=True, return_counts=True)
+    last = start[first + number - 1]
+    found = zip(number.tolist(), start[first].tolist(), last.tolist(), strict=True)
+    return {one: _Spell(*each) for one, each in zip(spell.tolist(), found, strict=True)}
 
 
-def _both(first: dict[int, tuple[int, int]], second: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """Return the cycles of two parts."""
-    both = dict(first)
-    for cycle, (often, begun) in second.items():
-        before, earlier = both.get(cycle, (0, begun))
-        both[cycle] = before + often, min(begun, earlier)
-    return both
+def _both(first: dict[int, _Spell], second: dict[int, _Spell]) -> dict[int, _Spell]:
+    """Return the spells of two parts."""
+    return first | {one: first[one].plus(each) if one in first else each for one, each in second.items()}
 
 
-def _begun(_: Case, cycles: dict[int, tuple[int, int]]) -> int:
-    """Return when the recording begins, whatever the start of a few spans is."""
-    most = max((often for often, _ in cycles.values()), default=0)
-    return min((begun for often, begun in cycles.values() if often >= _FEW * most), default=0)
+def _stretches(_: Case, spells: dict[int, _Spell]) -> Stretches:
+    """Return the stretches of the time of the recording, whatever the start of a few spans is."""
+    most = max((one.trace_count for one in spells.values()), default=0)
+    busy = [one for one in spells.values() if one.trace_count >= _FEW * most]
+    first = min((one.first_ns for one in busy), default=0)
+    return Stretches.over(first, max((one.last_ns for one in busy), default=first))
 
 
-_BEGUN: Final[Merged[int]] = Merged(_cycles, _both, _begun)
+_STRETCHES: Final[Merged[Stretches]] = Merged(_spells, _both, _stretches)
 
 
 def _ends(case: Case) -> Ends:
@@ -230,7 +239,7 @@ def _ends(case: Case) -> Ends:
         _counted(rooted.names, ("service_name", "operation"), [np.ones(len(rooted)), *flags.values()]),
         len(rows),
         bool(np.any(kind == Kind.CLIENT)),
-        case.result(_BEGUN),
+        case.result(_STRETCHES),
     )
 
 
@@ -276,4 +285,4 @@ def _recoded(first: Codes, second: Codes) -> Codes:
     return _used(first.followed_by(second))
 
 
-ENDS: Final[Merged[Ends]] = Merged(_ends, Ends.plus, needs=(CALLEES, _BEGUN), limit=Ends.limited)
+ENDS: Final[Merged[Ends]] = Merged(_ends, Ends.plus, needs=(CALLEES, _STRETCHES), limit=Ends.limited)

@@ -10,7 +10,6 @@ import pandas as pd
 from tracekit.checks.quality.propagation.breaks import by_label
 from tracekit.checks.quality.propagation.continuations import Windows, stitch
 from tracekit.checks.quality.propagation.ends import ENDS
-from tracekit.checks.quality.propagation.stretches import length_ns
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.redaction.scan import labels_shown
 from tracekit.stats.grouping import dense_codes, group_rows
@@ -42,7 +41,7 @@ def retried_roots(case: Case) -> list[Finding]:
     Warns where the false discovery rate is at most 1% and retries exceed 1% of the failures; ok only if they are at
     most 10% of the failures of every operation.  Assumes that clients retry within 5 s, and that failures do not
     coincide with a traffic increase within less than a minute.  With shared or unknown client addresses, retries are
-    hard to distinguish from other traffic: then never ok.  Of a store with more than some thousand roots of a service,
+    hard to distinguish from other traffic: then never ok.  Of a store with tens of thousands of roots of a service,
     those in stretches of time are examined, as for ``propagation.break``; roots and failures are counted.
 
     Source: the method is that of ``stitch``.
@@ -63,11 +62,10 @@ def retried_roots(case: Case) -> list[Finding]:
         own, names = group == at, tuple(labels.loc[at, ["service_name", "operation"]])
         some, often = roots.where(own & ~is_continued), int((own & failed).sum())
         if most := int(level[own][0]):
-            result = _in_stretches(some, ends, most, case.confidence)
             total, _, often = ends.root_counts[names].tolist()
+            result = _in_stretches(some, ends, most, (total, often), case.confidence)
             if result is None:
                 continue
-            result = result.of_all(total, case.confidence)
         else:
             result = _after(some.start_ns, some.end_ns, some.columns["is_error"], _client(some), case.confidence)
         rows.append((*names, often, *result))
@@ -109,17 +107,20 @@ def _examined(ends: Ends) -> tuple[Spans, Array, Array]:
     return roots.where(kept), level[kept], inside[kept]
 
 
-def _in_stretches(roots: Spans, ends: Ends, level: int, confidence: float) -> Stitch | None:
-    """Return what ``_after`` does of the roots in the stretches of a level; None if these are too few, or too short.
+def _in_stretches(roots: Spans, ends: Ends, level: int, total: tuple[int, int], confidence: float) -> Stitch | None:
+    """Return what ``_after`` does from the roots in the stretches of a level; None if these are too few, or too short.
 
-    Roots at the beginning of a stretch are left out: failures before them are unknown.
+    Roots at the beginning of a stretch are left out: failures before them are unknown.  ``total``: number of all roots
+    and of the failed ones; retries are as many times as many in all as failures are.
     """
-    stretches = ends.stretches
+    stretches, failed = ends.stretches, roots.columns["is_error"]
     is_late = stretches.since(roots.start_ns) >= _BACK_OFF_NS
-    if length_ns(level) < _SHORTEST * _BACK_OFF_NS or is_late.sum() < _FEWEST:
+    failures = int((failed & is_late).sum())
+    if stretches.length_ns(level) < _SHORTEST * _BACK_OFF_NS or failures < _FEWEST:
         return None
     start, end = (stretches.joined(at, level) for at in (roots.start_ns, roots.end_ns))
-    return _after(start, end, roots.columns["is_error"], _client(roots), confidence, is_late)
+    found = _after(start, end, failed, _client(roots), confidence, is_late)
+    return found.of_all(total[0], total[1] / failures, confidence)
 
 
 def _client(roots: Spans) -> Array:
