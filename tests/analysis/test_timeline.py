@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import tracekit as tk
 from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit import TraceSet
+from tracekit.analysis import request_outcomes
 from tracekit.analysis.timeline.compute import timeline
 from tracekit.stats.quantiles import weighted_quantiles
 
@@ -193,3 +194,40 @@ def test_a_store_with_a_change_has_its_onset_and_its_cohorts(tmp_path):
         assert sorted(part.load().trace_ids if len(whole) else part.trace_ids) == sorted(whole.trace_ids)
     later = store.between(pd.Timestamp(starts[2500]))
     same(timeline(later).table, timeline(traces.between(pd.Timestamp(starts[2500]))).table)
+
+
+@pytest.mark.parametrize("most", [3_000, 900])
+def test_of_many_traces_some_are_examined_the_same_in_a_store_and_in_memory(tmp_path, monkeypatch, most):
+    """The latency rises after half of ten minutes with four requests a second."""
+    monkeypatch.setattr(request_outcomes, "MOST", most)
+    rng, step = np.random.default_rng(4), 300 * SECOND
+    start = np.sort(rng.integers(0, 2 * step, 2_400))
+    took = (rng.lognormal(0, 0.3, 2_400) * 5e7 * np.where(start > step, 3, 1)).astype(int)
+    traces = TraceSet.from_spans(requests(start.tolist(), took.tolist()))
+    found, expected = timeline(split(traces, tmp_path / "a.parquet", 7)), timeline(traces)
+    same(found.changes, expected.changes)
+    same(found.tested, expected.tested)
+    assert found.sampled == expected.sampled
+    counts = expected.tested["request_count"]
+    if most > 2_400:
+        assert expected.sampled == ()
+        assert set(counts) == {2_400}
+    else:
+        assert counts.between(most / 2, most).all()
+        assert expected.sampled == (f"estimated from {counts[0]:,} of 2,400 traces, chosen by a hash of their ids",)
+    rises = expected.changes.query("kind == 'onset'").set_index("metric")
+    assert set(rises.index) == {"latency", "critical_path_time"}
+    assert (rises["low_ns"] <= step).all()
+    assert (rises["high_ns"] >= step).all()
+    assert rises["before_value"].tolist() == pytest.approx([took[start < step].mean()] * 2, rel=0.05)
+
+
+def test_the_request_rate_is_that_of_all_requests_also_from_some(monkeypatch):
+    start = np.sort(np.random.default_rng(7).integers(0, 100, 800).cumsum() * 10**7)
+    start[400:] = start[400] + (start[400:] - start[400]) // 4
+    traces = TraceSet.from_spans(requests(start.tolist(), [10**6] * 800))
+    monkeypatch.setattr(request_outcomes, "MOST", 600)
+    found = timeline(traces)
+    assert found.sampled
+    last = found.changes.query("kind != 'peak'").iloc[-1]
+    assert [last["before_value"], last["after_value"]] == pytest.approx([2, 8], rel=0.15)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import operator
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.completeness import is_open
-from tracekit.schema import Quality
+from tracekit.analysis.critical_path.stored import of_each_part
+from tracekit.analysis.critical_path.tables import only_traces, tabulated, union
+from tracekit.analysis.request_outcomes import is_kept, kept_outcomes
 from tracekit.stats.change_points import (
     Episode,
     block_count,
@@ -25,15 +26,17 @@ from tracekit.stats.grouping import sum_by
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import holm
 from tracekit.text import duration, number, ratio
-from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.tables import PathTable
+    from tracekit.analysis.request_outcomes import KeptOutcomes, Outcomes
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
     from tracekit.stats.change_points import Noise
+    from tracekit.traces import TraceSet
 
 ONSET, PEAK, RECOVERY = "onset", "peak", "recovery"
 RATE, ERRORS, LATENCY, PATH_TIME = "request_rate", "error_rate", "latency", "critical_path_time"
@@ -120,56 +123,21 @@ class Scanned(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The rows of all changes, and one row per series that says whether it changed."""
+    """The rows of all changes, one row per series that says whether it changed, and what they were estimated from."""
 
     changes: pd.DataFrame
     tested: pd.DataFrame
-
-
-class Outcomes(NamedTuple):
-    """Start, duration and outcome of the requests of traces, in the order of the trace ids.
-
-    Parameters
-    ----------
-    start_ns, duration_ns
-        int64, one per trace.
-    is_dated, is_ended, is_timed, is_failed
-        bool, one per trace: whether it has a start, an end and a duration, and whether it failed.
-    weight
-        float64, one per trace.
-    trace_hi, trace_lo
-        uint64, one per trace: its id.
-    """
-
-    start_ns: Array
-    duration_ns: Array
-    is_dated: Array
-    is_ended: Array
-    is_timed: Array
-    is_failed: Array
-    weight: Array
-    trace_hi: Array
-    trace_lo: Array
-
-
-def outcomes(traces: TraceSet) -> list[Outcomes]:
-    """Return the outcomes of the requests of a part."""
-    root, spans, first = traces.forest.root_row, traces.columns.spans, traces.forest.starts[:-1]
-    is_dated = (spans.quality[root] & Quality.NO_START) == 0
-    ended, timed = ~is_open(traces.lookup)[root], traces.has_duration[root]
-    values = spans.start_ns[root], traces.duration_ns[root], is_dated, ended, timed, traces.is_error[root]
-    return [Outcomes(*values, traces.weights.value, spans.trace_hi[first], spans.trace_lo[first])]
+    sampled: tuple[str, ...]
 
 
 def change_points(traces: TraceSet | Parts, *, confidence: float = 0.95, on: On = None) -> Found:
     """Return onset, peak and recovery of each metric that changed, and the status of every metric.
 
-    Of a store, this reads the parts three times: outcomes, clock skew, and critical paths by service.
+    Of more than 131,072 traces, those that a hash of the id selects are examined.  Of a store, this reads the parts
+    three times: outcomes, clock skew, and critical paths by service.
     """
-    parts = outcomes(traces) if isinstance(traces, TraceSet) else traces.reduce(outcomes, operator.add, on=on)
-    whole = Outcomes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    order = np.lexsort((whole.trace_lo, whole.trace_hi))
-    series = _series(Outcomes(*(column[order] for column in whole)), traces, on)
+    kept = kept_outcomes(traces, on)
+    series = _series(kept, traces, on)
     tested = [_tested(one) for one in series]
     p_value = holm(np.array([one.episode.p for one in tested]))
     rows, status = [], []
@@ -184,6 +152,7 @@ def change_points(traces: TraceSet | Parts, *, confidence: float = 0.95, on: On 
     return Found(
         changes.sort_values("time_ns", kind="stable", ignore_index=True),
         pd.DataFrame(each, columns=list(_TESTED)).astype(_TESTED),
+        kept.sampled,
     )
 
 
@@ -197,26 +166,34 @@ def _unchanged(one: Scanned, p: float) -> str:
 # ---------------------------------------------------------------- the series
 
 
-def _series(requests: Outcomes, traces: TraceSet | Parts, on: On) -> list[Series]:
+def _series(kept: KeptOutcomes, traces: TraceSet | Parts, on: On) -> list[Series]:
     """Return all series of a recording; traces without a start or outside the probability sample are left out."""
+    requests = kept.outcomes
     known = np.flatnonzero(requests.is_dated & (requests.weight > 0))
     known = known[np.argsort(requests.start_ns[known], kind="stable")]
-    seen = Outcomes(*(column[known] for column in requests))
+    seen = requests.take(known)
     start, weight, ended, timed = seen.start_ns, seen.weight, seen.is_ended, seen.is_timed
     whole = [
-        _rate(start, weight),
+        _rate(start, weight, 2.0**kept.level),
         _errors(start[ended], seen.is_failed[ended].astype(float), weight[ended]),
         _times(LATENCY, None, start[timed], seen.duration_ns[timed].astype(float), weight[timed]),
     ]
     if not len(known):
         return whole
-    return [*whole, *_services(critical_path(traces, on=on).tabulated("service_name"), requests, known)]
+    tables = of_each_part(critical_path(traces, on=on), partial(_by_service, level=kept.level))
+    return [*whole, *_services(union(tables), requests, known)]
 
 
-def _rate(start: Array, weight: Array) -> Series:
-    """Return the request rate: each request with the time to the next one."""
+def _by_service(path: CriticalPath, level: int) -> PathTable:
+    """Return the critical-path time by service of the traces that a level keeps."""
+    table = tabulated(path, "service_name")
+    return only_traces(table, is_kept(table.requests.trace_hi, table.requests.trace_lo, level))
+
+
+def _rate(start: Array, weight: Array, times: float) -> Series:
+    """Return the request rate: each request with the time to the next one, for so many requests."""
     gap = np.diff(start).astype(float)
-    return Series(RATE, None, start, weight[:-1], gap, weight[:-1] * 1e9, len(start))
+    return Series(RATE, None, start, weight[:-1], gap, times * weight[:-1] * 1e9, len(start))
 
 
 def _errors(start: Array, failed: Array, weight: Array) -> Series:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from tracekit.stats.grouping import group_labels, sum_by
 
@@ -49,6 +50,28 @@ def kept_values(owner: Array, value: Array, level: Array, most: int = MOST) -> t
         beyond = int(np.partition(value[kept & (owner == one)], most)[most])
         level[one] = _BITS + 1 - beyond.bit_length()
     return value <= _largest(level)[owner], level
+
+
+def hash_of_pairs(high: Array, low: Array) -> Array:
+    """Return hashes (uint64) of pairs of numbers, for ``kept_values``.
+
+    Parameters
+    ----------
+    high, low
+        uint64: one entry a pair.
+
+    Returns
+    -------
+    numpy.ndarray
+        Equal for equal pairs, in any process.
+
+    Examples
+    --------
+    >>> one, other = np.array([1, 2], np.uint64), np.array([2, 1], np.uint64)
+    >>> len({*hash_of_pairs(one, other).tolist(), *hash_of_pairs(one, one).tolist()})
+    4
+    """
+    return np.asarray(pd.util.hash_array(pd.util.hash_array(high) ^ pd.util.hash_array(~low)))
 
 
 def _largest(level: Array) -> Array:

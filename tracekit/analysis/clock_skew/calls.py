@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,10 @@ class Calls:
     def take(self, rows: Array) -> Calls:
         """Return some of the calls."""
         return Calls(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def of_traces(self, trace: Array) -> Calls:
+        """Return the same calls with other numbers of their traces."""
+        return replace(self, trace=trace)
 
 
 def clocks(traces: TraceSet) -> Codes:

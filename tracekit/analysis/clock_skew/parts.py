@@ -113,7 +113,7 @@ class AllCalls(NamedTuple):
     trace_lo: Array
 
 
-def all_calls(parts: Sequence[PartCalls]) -> AllCalls:
+def all_calls(parts: Sequence[PartCalls | AllCalls]) -> AllCalls:
     """Return the calls of all parts together."""
     hi, lo = (np.concatenate([getattr(part, name) for part in parts]) for name in ("trace_hi", "trace_lo"))
     by_id = np.lexsort((lo, hi))
@@ -135,7 +135,7 @@ def offsets_by_id(parts: Sequence[PartCalls]) -> OffsetsById | None:
     return None if found is None else OffsetsById(every.clocks, every.trace_hi, every.trace_lo, found)
 
 
-def _together(parts: Sequence[PartCalls], codes: Sequence[Array], ranks: Sequence[Array]) -> Calls:
+def _together(parts: Sequence[PartCalls | AllCalls], codes: Sequence[Array], ranks: Sequence[Array]) -> Calls:
     """Return the calls of all parts, by trace, as they are in memory."""
     columns: dict[str, list[Array]] = {name: [] for name in Calls.__slots__}
     for part, code, rank in zip(parts, codes, ranks, strict=False):

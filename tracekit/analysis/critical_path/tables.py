@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,15 @@ from tracekit.grouping import UnknownNameError, named
 from tracekit.stats.grouping import group_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
     from tracekit.grouping import By, Key
     from tracekit.parts import Parts
     from tracekit.traces import TraceSet
+
+_SMALL: Final = (np.uint8, np.uint16, np.uint32)
 
 
 class PathTable(NamedTuple):
@@ -90,10 +92,51 @@ def _codes(path: CriticalPath, key: Key, *, may_lack: bool) -> Codes | None:
     return None
 
 
+def only_traces(table: PathTable, kept: Array) -> PathTable:
+    """Return the table of some traces: bool, one per trace."""
+    if kept.all():
+        return table
+    requests, cells = table.requests, table.cells
+    mine = kept[requests.trace]
+    own = mine[cells.request]
+    rest = [column[kept] for column in (requests.trace_weight, requests.trace_hi, requests.trace_lo)]
+    trace = (np.cumsum(kept) - 1)[requests.trace[mine]]
+    columns = {name: getattr(cells, name)[own] for name in ("group", "call_count", "time_ns")}
+    some = Cells(cells.keys, request=(np.cumsum(mine) - 1)[cells.request[own]], **columns)
+    return table._replace(
+        requests=Requests(requests.latency_ns[mine], requests.is_partial[mine], trace, *rest), cells=some
+    )
+
+
+def compact(table: PathTable) -> PathTable:
+    """Return the same table with integers as small as they can be, for parts; ``union`` widens them again."""
+    return _with_integers(table, _small)
+
+
+def _with_integers(table: PathTable, change: Callable[[Array], Array]) -> PathTable:
+    """Return a table with its columns of integers in other types."""
+    latency, is_partial, trace, *of_traces = table.requests
+    keys, *columns = table.cells
+    requests = Requests(change(latency), is_partial, change(trace), *of_traces)
+    return table._replace(requests=requests, cells=Cells(keys, *(change(column) for column in columns)))
+
+
+def _small(values: Array) -> Array:
+    """Return integers in the smallest of some types, all of which int64 includes."""
+    least, most = int(values.min(initial=0)), int(values.max(initial=0))
+    kind = next((kind for kind in _SMALL if least >= 0 and most <= np.iinfo(kind).max), np.int64)
+    return values.astype(kind)
+
+
+def _wide(values: Array) -> Array:
+    """Return the same integers as int64."""
+    return values.astype(np.int64, copy=False)
+
+
 def union(tables: Sequence[PathTable]) -> PathTable:
     """Return the tables of parts as one, its requests in the order of their trace ids, as in memory."""
     if len(tables) == 1:
-        return tables[0]
+        return _with_integers(tables[0], _wide)
     requests, order = in_order([table.requests for table in tables])
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -101,7 +144,8 @@ def union(tables: Sequence[PathTable]) -> PathTable:
     first = np.cumsum([0, *(len(table.requests) for table in tables)])
     moved = [place[each.request + at] for each, at in zip(cells, first, strict=False)]
     columns = {
-        name: np.concatenate([getattr(each, name) for each in cells]) for name in ("group", "call_count", "time_ns")
+        name: _wide(np.concatenate([getattr(each, name) for each in cells]))
+        for name in ("group", "call_count", "time_ns")
     }
     request = np.concatenate(moved)
     by_group = np.lexsort((request, columns["group"]))
@@ -142,6 +186,9 @@ def in_order(parts: Sequence[Requests]) -> tuple[Requests, Array]:
     trace = rank[np.concatenate([part.trace + at for part, at in zip(parts, first, strict=False)])]
     order = np.argsort(trace, kind="stable")
     latency, is_partial = (np.concatenate([getattr(part, name) for part in parts]) for name in Requests._fields[:2])
+    latency = _wide(latency)
     weight = np.concatenate([part.trace_weight for part in parts])
-    found = Requests(latency[order], is_partial[order], trace[order], weight[by_id], ids[0][by_id], ids[1][by_id])
+    found = Requests(
+        _wide(latency[order]), is_partial[order], trace[order], weight[by_id], ids[0][by_id], ids[1][by_id]
+    )
     return found, order

@@ -127,7 +127,8 @@ class Timeline(Weighted, Shown):
 
         ``status``: ``changed``; ``no significant change``; ``change below the minimum effect``; ``not estimable`` with
         fewer than 200 requests (10 that failed, for the error rate; 200 that wait for the service).  Services
-        with less than 1% of all critical-path time are left out.
+        with less than 1% of all critical-path time are left out.  Of more than 131,072 traces, those that a hash of the
+        id selects are examined, in memory and in a store; ``request_count`` is their number, and ``sampled`` says so.
 
         Examples
         --------
@@ -135,6 +136,11 @@ class Timeline(Weighted, Shown):
         ['not estimable: too few requests']
         """
         return self._found.tested
+
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """What ``changes`` and ``tested`` are estimated from; empty if from all traces."""
+        return self._found.sampled
 
     @property
     def affected(self) -> pd.DataFrame:

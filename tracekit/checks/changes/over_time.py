@@ -60,7 +60,7 @@ def _finding(seen: Timeline, metric: str) -> Finding:
     if metric == RATE:
         sentences.append("Load varies on its own, and traces that are missing look the same.")
     severity: Severity = "info" if metric == RATE else "warning" if is_up else "notice"
-    return _made(severity, sentences, rows, onset)
+    return _made(seen, severity, sentences, rows, onset)
 
 
 def _services_only(seen: Timeline) -> Finding:
@@ -70,10 +70,12 @@ def _services_only(seen: Timeline) -> Finding:
     verb = "rose" if onset["after_value"] > onset["before_value"] else "fell"
     name = clean(onset["service_name"], limit=_NAME)
     text = f"Critical-path time of {name} {verb} at {_time(onset)}: {_values(onset)} per request."
-    return _made("notice", [text, *_deployed(onset), *_order(seen)], rows, onset)
+    return _made(seen, "notice", [text, *_deployed(onset), *_order(seen)], rows, onset)
 
 
-def _made(severity: Severity, sentences: list[str], rows: pd.DataFrame, onset: dict[Hashable, Any]) -> Finding:
+def _made(
+    seen: Timeline, severity: Severity, sentences: list[str], rows: pd.DataFrame, onset: dict[Hashable, Any]
+) -> Finding:
     """Return a finding of some sentences."""
     names = ("metric", "time_ns", "low_ns", "high_ns", "before_value", "after_value", "p_value")
     return Finding(
@@ -81,7 +83,7 @@ def _made(severity: Severity, sentences: list[str], rows: pd.DataFrame, onset: d
         severity,
         " ".join(sentences),
         evidence=rows,
-        assumptions=_ASSUMPTIONS,
+        assumptions=(*_ASSUMPTIONS, *seen.sampled),
         method=_METHOD,
         values={name: onset[name] for name in names},
         code="tk.timeline(traces).changes",

@@ -14,7 +14,6 @@ from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.quality.propagation.breaks import continuations
 from tracekit.checks.quality.propagation.call_targets import CALLEES, unanswered
 from tracekit.checks.quality.propagation.ends import ENDS
-from tracekit.stats.grouping import group_rows
 from tracekit.text import clean, duration
 
 if TYPE_CHECKING:
@@ -31,11 +30,8 @@ def broken_pairs(case: Case) -> frozenset[tuple[str, str]]:
     if case.known is not None:
         found: frozenset[tuple[str, str]] = known_to(case, broken_pairs)
         return found
-    calls = case.result(ENDS).calls
-    columns = {name: calls.names[name] for name in ("service_name", "callee_service")}
-    group, keys = group_rows(columns, len(calls))
-    often = np.bincount(group, minlength=len(keys)) >= _FEWEST
-    named = set(keys[often].dropna().itertuples(index=False, name=None))
+    counts = case.result(ENDS).call_counts
+    named = {(one, other) for (one, other), number in counts.items() if one and other and number[0] >= _FEWEST}
     if not named:  # clock offsets are expensive
         return frozenset()
     known = case.result(continuations)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 
 from tracekit.checks.merged import Merged
-from tracekit.stats.distinct_counts import kept_values
+from tracekit.stats.distinct_counts import hash_of_pairs, kept_values
 from tracekit.weights.forensics import SdkIds
 from tracekit.weights.known import TRACE_IDS
 
@@ -63,7 +62,7 @@ class KnownIds:
         """Return those of a part of a store, with a limited number of ids of each service."""
         service = self.ids.service
         names: list[str | None] = [None, *service.labels]
-        mixed = pd.util.hash_array(pd.util.hash_array(self.ids.high) ^ pd.util.hash_array(~self.ids.low))
+        mixed = hash_of_pairs(self.ids.high, self.ids.low)
         kept, level = kept_values(
             service.codes.astype(np.int64) + 1, mixed, np.array([self.level.get(name, 0) for name in names]), MOST
         )

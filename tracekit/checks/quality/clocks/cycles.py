@@ -32,7 +32,7 @@ def clock_cycles(case: Case) -> list[Finding]:
     Source: difference constraints, Floyd and Warshall 1962.
     """
     pairs = case.result(host_pairs)
-    agreement = pairs.agreement
+    agreement, assumed = pairs.agreement, (*_ASSUMED, *pairs.sampled)
     sure = np.flatnonzero((agreement.size >= _FEWEST) & (agreement.ratio >= 1 - case.tolerance))
     ends = np.concatenate((pairs.host[sure], pairs.peer[sure]))
     calls = np.bincount(ends, np.tile(agreement.size[sure], 2), minlength=len(pairs.names))
@@ -48,7 +48,7 @@ def clock_cycles(case: Case) -> list[Finding]:
             f"Clock offsets between {count(len(hosts))} hosts are consistent (n = {count(n)} calls between "
             f"{count(len(sure))} pairs)."
         )
-        return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=_ASSUMED)]
+        return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=assumed)]
     names = [pairs.names[hosts[at]] for at in found.clocks]
     text = (
         f"Inconsistent clock offsets: around the cycle {', '.join(f'`{name}`' for name in names)} they miss 0 by at "
@@ -58,7 +58,7 @@ def clock_cycles(case: Case) -> list[Finding]:
     estimate = Estimate(found.gap_ns, "ns", found.gap_ns, float("inf"), n)
     remedy = "Look for two machines under one host name, or a clock that stepped, among these hosts."
     evidence = pd.DataFrame({"host": names})
-    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)]
 
 
 _ASSUMED = ("the interval of every pair is correct (clock.offset)",)

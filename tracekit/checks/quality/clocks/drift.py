@@ -33,11 +33,13 @@ def clock_drift(case: Case) -> list[Finding]:
     Analyses pairs of hosts with calls that no single offset satisfies (``clock.offset``).  Where neighbouring traces
     prove clock skew at some time, all lines within the calls' intervals are found (``drift``), else the step that
     separates them best (``step``).  Calls that neither explains are not evidence of a clock that moved: they may be
-    asynchronous, or the host name belongs to two machines.  Assumes one drift or step within the period.
+    asynchronous, or the host name belongs to two machines.  Assumes one drift or step within the period.  Of a
+    store, this uses the calls of ``clock.offset``.
 
     Source: Moon, Skelly and Towsley 1999; Zhang, Liu and Xia 2002.
     """
     pairs = case.result(host_pairs)
+    assumed = (*_ASSUMED, *pairs.sampled)
     enough = pairs.agreement.size >= _FEWEST
     if not enough.any():
         return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} calls between two hosts")]
@@ -64,7 +66,7 @@ def clock_drift(case: Case) -> list[Finding]:
             f"No clock drift or step detected: a constant offset fits {fitting} "
             f"(n = {plural(calls, 'call')}).{contradiction}{left}"
         )
-        return [finding(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=_ASSUMED)]
+        return [finding(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=assumed)]
     row = moved.iloc[0]
     if row["kind"] == "drift":
         low, high = row["low"], row["high"]
@@ -85,7 +87,7 @@ def clock_drift(case: Case) -> list[Finding]:
     )
     estimate = Estimate((low + high) / 2, row["unit"], low, high, int(row["call_count"]))
     remedy = "Fix time synchronisation on that host; analyse the time before and after separately."
-    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)]
 
 
 _ASSUMED = ("one drift or one step within the period",)
@@ -98,7 +100,7 @@ def _explained(pairs: HostPairs, at: int, tolerance: float) -> list[Any]:
     begin = int(pairs.start_ns[calls[0]])
     seconds = (pairs.start_ns[calls] - begin) / 1e9
     low, high = pairs.low[calls], pairs.high[calls]
-    names = [pairs.names[pairs.host[at]], pairs.names[pairs.peer[at]], len(calls)]
+    names = [pairs.names[pairs.host[at]], pairs.names[pairs.peer[at]], int(pairs.agreement.size[at])]
     if not pairs.is_apart[at]:
         return [*names, "contradiction", np.nan, np.nan, "", pd.NaT, float(pairs.agreement.ratio[at]), "inconclusive"]
     line = drift(seconds, low, high)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -13,12 +12,10 @@ from tracekit.analysis.clock_skew.offsets import ASYNC_RATIO
 from tracekit.analysis.clock_skew.pairs import overruled
 from tracekit.analysis.clock_skew.parts import all_calls, part_calls
 from tracekit.checks.merged import Merged, known_to
+from tracekit.checks.quality.clocks.kept_calls import KeptCalls, pairs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tracekit.analysis.clock_skew.intervals import Agreement
-    from tracekit.analysis.clock_skew.parts import AllCalls, PartCalls
     from tracekit.checks.case import Case
     from tracekit.columns import Array
 
@@ -41,41 +38,40 @@ class HostPairs(NamedTuple):
     names: list[str]
     agreement: Agreement
     is_apart: Array
+    sampled: tuple[str, ...]
 
 
-def _calls_of(case: Case) -> list[PartCalls]:
-    """Return the calls between the clocks of a part: about 80 bytes for every call and 24 for every trace."""
-    return part_calls(case.traces)
+def _calls_of(case: Case) -> KeptCalls:
+    """Return the calls between the clocks of a part."""
+    return KeptCalls.of(all_calls(part_calls(case.traces)))
 
 
-def _together(_: Case, parts: Sequence[PartCalls]) -> AllCalls:
-    """Return those of all parts."""
-    return all_calls(parts)
-
-
-CLOCK_CALLS: Final[Merged[AllCalls]] = Merged(_calls_of, operator.add, _together)
+CLOCK_CALLS: Final[Merged[KeptCalls]] = Merged(_calls_of, KeptCalls.plus, limit=KeptCalls.limited)
 
 
 def host_pairs(case: Case) -> HostPairs:
     """Return calls by pair of clocks (the smaller code first), and their agreement."""
-    every = case.result(CLOCK_CALLS)
-    calls, names = every.calls, every.clocks
+    found = case.result(CLOCK_CALLS)
+    every, calls, names = found.every, found.every.calls, found.every.clocks
     near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)  # the decision of the critical path
     forward = calls.caller < calls.callee
-    first, second = np.where(forward, (calls.caller, calls.callee), (calls.callee, calls.caller))
-    key, number = np.unique(first * len(names) + second, return_inverse=True)
+    number, named = pairs_of(every)
     used = calls.usable
-    dropped = np.bincount(number[~used], minlength=len(key))
     kept, pair = np.unique(number[used], return_inverse=True)
     low, high = (side[used] for side in np.where(forward, (calls.low, calls.high), (-calls.high, -calls.low)))
-    host, peer = key[kept] // len(names), key[kept] % len(names)
+    code = {name: at for at, name in enumerate(names)}
+    counts = [found.pairs[named[one]] for one in kept.tolist()]
+    ends = np.array([[code[name] for name in named[one]] for one in kept.tolist()], np.int64).reshape(-1, 2)
     agreement = agree(pair, low, high, async_ratio=case.tolerance)
     apart = np.flatnonzero(near.is_apart[used])
     near_high, near_low = within(pair[apart], near.high[used][apart], near.low[used][apart], len(kept))
     is_apart = np.bincount(pair[apart], minlength=len(kept)) > 0
     low_high = overruled(agreement.low, agreement.high, is_apart, near_low, near_high)
-    agreement = agreement._replace(low=low_high[0], high=low_high[1])
-    return HostPairs(pair, calls.begun_ns[used], low, high, host, peer, dropped[kept], names, agreement, is_apart)
+    size = np.array([one.total - one.dropped for one in counts], np.int64)
+    agreement = agreement._replace(low=low_high[0], high=low_high[1], size=size)
+    dropped = np.array([one.dropped for one in counts], np.int64)
+    start, host, peer = calls.begun_ns[used], ends[:, 0], ends[:, 1]
+    return HostPairs(pair, start, low, high, host, peer, dropped, names, agreement, is_apart, found.sampled)
 
 
 class ClockLimits(NamedTuple):

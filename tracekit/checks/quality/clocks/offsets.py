@@ -28,7 +28,9 @@ def clock_offsets(case: Case) -> list[Finding]:
     decision as in ``tk.clock_skew`` and ``tk.critical_path`` (see the notes of ``tk.clock_skew``); elsewhere the
     interval includes 0.  Where no single offset satisfies ``1 - tolerance`` of the calls, some are asynchronous or a
     clock moved: ``clock.drift`` analyses these pairs.  The midpoint is off by half the difference of the two network
-    delays, which spans do not record.  No time is changed.
+    delays, which spans do not record.  No time is changed.  Of a store, intervals are
+    those of at most 4,096 calls of each pair, chosen by a hash of their trace ids; the counts are of all calls, and the
+    assumptions say so.
 
     Source: Marzullo 1984; RFC 5905, section 11.2.1.
     """
@@ -36,7 +38,7 @@ def clock_offsets(case: Case) -> list[Finding]:
     enough = np.flatnonzero((pairs.agreement.size >= _FEWEST) | pairs.is_apart)
     if not len(enough):
         return [not_assessable(CHECK, "Clock skew", f"at least {_FEWEST} synchronous calls between two hosts")]
-    names = np.array(pairs.names, object)
+    names, assumed = np.array(pairs.names, object), (*_assumed(case), *pairs.sampled)
     evidence = pd.DataFrame(
         {
             "host": names[pairs.host[enough]],
@@ -65,7 +67,7 @@ def clock_offsets(case: Case) -> list[Finding]:
             f"Median undetectable skew: {duration(widest)}; do not order events closer than that.{odd}"
         )
         status: Status = "inconclusive" if disputed else "ok"
-        return [finding(CHECK, status, text, evidence, assumptions=_assumed(case))]
+        return [finding(CHECK, status, text, evidence, assumptions=assumed)]
     first = skewed.iloc[0]
     ahead = first["low_ns"] > 0
     who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
@@ -78,7 +80,7 @@ def clock_offsets(case: Case) -> list[Finding]:
     )
     estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
     remedy = "Fix time synchronisation on that host; tk.clock_skew(traces) lists the corrections."
-    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_assumed(case), remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)]
 
 
 def _assumed(case: Case) -> tuple[str, ...]:

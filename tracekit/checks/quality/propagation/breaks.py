@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.propagation.ends import Ends
+    from tracekit.checks.quality.propagation.continuations import Stitch
+    from tracekit.checks.quality.propagation.ends import Ends, Labels
+    from tracekit.checks.quality.propagation.stretches import Stretches
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -40,7 +42,9 @@ def propagation(case: Case) -> list[Finding]:
     trace, beyond coincidence.  Calls to unnamed peers are tried with every callee that has such roots.  Reported where
     the false discovery rate over all pairs is at most 2% and at least 1% of the roots are affected; otherwise ok only
     if at most 10% of the roots of any pair may be continuations.  Fewer than five unanswered calls or roots, and traces
-    without client spans, are not assessable.
+    without client spans, are not assessable.  Where a store has tens of thousands of roots of a service, or calls of
+    a pair, those at the start of each of 16 to 32 equal parts of the time are examined (``stretches``): the numbers of
+    continuations are then estimates, the assumptions say so, and those of roots and calls are counted.
 
     Times are compared on a reference clock (``reference_clock``) with the offsets and intervals of ``tk.clock_skew``.
     Assumes synchronous calls, and no skew between clocks without calls; messages are linked, not nested, and are not
@@ -49,7 +53,7 @@ def propagation(case: Case) -> list[Finding]:
     Source: the method is our own, measured in the tests.
     """
     ends = case.result(ENDS)
-    roots = int(ends.roots.columns["is_server"].sum())
+    roots = int(ends.all_roots[1])
     if not roots:
         return [not_assessable(CHECK, _SUBJECT, "root spans of kind SERVER")]
     if not ends.has_calls:
@@ -59,21 +63,21 @@ def propagation(case: Case) -> list[Finding]:
         return [_without_pairs(ends.open_count, roots, evidence)]
     broken = evidence[evidence["status"] == "failed"]
     if not len(broken):
-        return [_without_breaks(evidence, roots)]
-    return [_finding(row, evidence, case.ci) for _, row in broken.iterrows()]
+        return [_without_breaks(evidence, roots, ends.sampled)]
+    return [_finding(row, evidence, case.ci, ends.sampled) for _, row in broken.iterrows()]
 
 
 def continuations(case: Case) -> pd.DataFrame:
     """Return the estimated number of roots of every callee that continue unanswered calls of every caller."""
     ends = case.result(ENDS)
-    edges = list(_edges(ends))
-    of_calls, of_roots = ends.trace
+    examined = list(_on_reference(case, ends, list(_edges(ends))))
     found = [
-        stitch(*calls, *roots, traces=(of_calls[own], of_roots[begun]), confidence=case.confidence)
-        for (_, _, own, begun), calls, roots in _on_reference(case, ends, edges)
+        _of_all(ends, one.edge, stitch(*one.calls, *one.roots, traces=one.traces, confidence=case.confidence), case)
+        for one in examined
     ]
     rows = [
-        (caller, callee, len(own), *result[:6]) for (caller, callee, own, _), result in zip(edges, found, strict=True)
+        (edge.caller, edge.callee, int(ends.call_counts[edge.owner][0]), *result[:6])
+        for (edge, *_), result in zip(examined, found, strict=True)
     ]
     names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
     table = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
@@ -85,11 +89,29 @@ def continuations(case: Case) -> pd.DataFrame:
     return table.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def _on_reference(case: Case, ends: Ends, edges: Sequence[_Edge]) -> Iterator[tuple[_Edge, Times, Times]]:
+def _of_all(ends: Ends, edge: _Edge, found: Stitch, case: Case) -> Stitch:
+    """Return what was found of the examined roots of a pair, of all of them."""
+    if not edge.level:
+        return found
+    total = ends.server_count(edge.callee)
+    return found.of_all(total, total / found.roots, case.confidence)
+
+
+class _Examined(NamedTuple):
+    """A pair with the times of its calls and roots, on the reference clock, and the traces of both."""
+
+    edge: _Edge
+    calls: Times
+    roots: Times
+    traces: Times
+
+
+def _on_reference(case: Case, ends: Ends, edges: Sequence[_Edge]) -> Iterator[_Examined]:
     """Yield each pair with the times of its calls and roots on the reference clock, as wide and as narrow as can be."""
     if not edges:  # clock offsets are expensive
         return
-    every = case.result(CLOCK_CALLS)
+    of_calls, of_roots = ends.trace
+    every = case.result(CLOCK_CALLS).every
     _, pairs = clock_offsets(Codes(np.zeros(0, np.int64), every.clocks), every.calls, every.root_clock, Settings())
     clock = reference_clock(pairs, every.clocks)
     number = {name: code for code, name in enumerate(every.clocks)}
@@ -99,11 +121,24 @@ def _on_reference(case: Case, ends: Ends, edges: Sequence[_Edge]) -> Iterator[tu
     )
     for edge in edges:
         own, begun = edge.calls, edge.roots
-        yield (
-            edge,
-            clock.widest(calls[own], ends.calls.start_ns[own], ends.calls.end_ns[own]),
-            clock.narrowest(roots[begun], ends.roots.start_ns[begun], ends.roots.end_ns[begun]),
-        )
+        wide = clock.widest(calls[own], ends.calls.start_ns[own], ends.calls.end_ns[own])
+        narrow = clock.narrowest(roots[begun], ends.roots.start_ns[begun], ends.roots.end_ns[begun])
+        one = _Examined(edge, wide, narrow, (of_calls[own], of_roots[begun]))
+        if edge.level:
+            one = _joined(one, ends.stretches)
+        if len(one.roots[0]) >= _FEWEST:
+            yield one
+
+
+def _joined(one: _Examined, stretches: Stretches) -> _Examined:
+    """Return a pair with its stretches one after the other, and the roots that are inside of them on that clock."""
+    level, (of_calls, of_roots) = one.edge.level, one.traces
+    inside = stretches.is_within(*one.roots, level)
+    calls, roots = (
+        (stretches.joined(start, level), stretches.joined(end, level))
+        for start, end in (one.calls, (one.roots[0][inside], one.roots[1][inside]))
+    )
+    return _Examined(one.edge, calls, roots, (of_calls, of_roots[inside]))
 
 
 def _without_pairs(open_ones: int, roots: int, evidence: pd.DataFrame) -> Finding:
@@ -121,21 +156,22 @@ def _without_pairs(open_ones: int, roots: int, evidence: pd.DataFrame) -> Findin
     return finding(CHECK, "ok", text, evidence)
 
 
-def _without_breaks(evidence: pd.DataFrame, roots: int) -> Finding:
+def _without_breaks(evidence: pd.DataFrame, roots: int, sampled: tuple[str, ...]) -> Finding:
     """Return the finding if no pair of services has significantly many continuations."""
     unsure = evidence[evidence["status"] == "inconclusive"]
     text = f"No broken context propagation detected ({plural(roots, 'root span')})."
     method = f"Unanswered calls between {plural(len(evidence), 'pair')} of services, compared with time-shifted roots."
+    assumed = (*_ASSUMED, *sampled)
     if not len(unsure):
         text += " One root span = one request."
-        return finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED, method=method)
+        return finding(CHECK, "ok", text, evidence, assumptions=assumed, method=method)
     row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
     text += (
         f" Inconclusive for up to {count(row['high'])} of {plural(row['root_count'], 'root span')} of "
         f"`{row['callee_service']}`, which may be continuations of calls by `{row['caller_service']}`."
     )
     remedy = "Use a longer window."
-    return finding(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED, remedy=remedy, method=method)
+    return finding(CHECK, "inconclusive", text, evidence, assumptions=assumed, remedy=remedy, method=method)
 
 
 _ASSUMED = (
@@ -144,7 +180,7 @@ _ASSUMED = (
 )
 
 
-def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str) -> Finding:
+def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str, sampled: tuple[str, ...]) -> Finding:
     """Return the finding on one pair of services."""
     caller, callee = row["caller_service"], row["callee_service"]
     share = row["broken_count"] / row["root_count"]
@@ -156,16 +192,22 @@ def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str) -> Finding:
     )
     estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))
     remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; check proxies in between."
-    return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+    return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=(*_ASSUMED, *sampled), remedy=remedy)
 
 
 class _Edge(NamedTuple):
-    """A caller and a callee, with the entries of the unanswered calls and of the roots."""
+    """A caller and a callee, with the entries of the unanswered calls and of the roots.
+
+    ``owner``: the names by which the calls are counted, without the callee if it is unknown.  ``level``: that of the
+    stretches which both sides are of.
+    """
 
     caller: str
     callee: str
     calls: Array
     roots: Array
+    owner: Labels
+    level: int
 
 
 def _edges(ends: Ends) -> Iterator[_Edge]:
@@ -178,10 +220,24 @@ def _edges(ends: Ends) -> Iterator[_Edge]:
         if len(begun) < _FEWEST:
             continue
         to_it = np.flatnonzero(callee.codes == callee.labels.index(own)) if own in callee.labels else free[:0]
-        for calls in (to_it, free):
+        for calls, named in ((to_it, own), (free, None)):
             for other, from_caller in by_label(caller, calls):
+                edge = _Edge(other, own, from_caller, begun, (other or None, named), 0)
                 if other != own and len(from_caller) >= _FEWEST:
-                    yield _Edge(other, own, from_caller, begun)
+                    yield from _with_level(ends, edge)
+
+
+def _with_level(ends: Ends, edge: _Edge) -> Iterator[_Edge]:
+    """Yield a pair with the spans in the stretches that were kept of both sides, if they are enough."""
+    level = max(ends.calls.level.get(edge.owner, 0), ends.roots.level.get((edge.callee or None,), 0))
+    if not level:
+        yield edge
+        return
+    (calls, roots), stretches = (edge.calls, edge.roots), ends.stretches
+    calls = calls[stretches.is_touching(ends.calls.start_ns[calls], ends.calls.end_ns[calls], level)]
+    roots = roots[stretches.is_within(ends.roots.start_ns[roots], ends.roots.end_ns[roots], level)]
+    if min(len(calls), len(roots)) >= _FEWEST:
+        yield edge._replace(calls=calls, roots=roots, level=level)
 
 
 def by_label(column: Codes, entries: Array) -> Iterator[tuple[str, Array]]:

@@ -67,6 +67,20 @@ class Stitch(NamedTuple):
     high: float
     p: float
 
+    def of_all(self, total: int, scale: float, confidence: float) -> Stitch:
+        """Return what is expected of this number of roots, ``scale`` times as many as these, which are some of them.
+
+        The interval includes that continuations may be more or less frequent among the others: as often as independent
+        ones would be.
+        """
+        chance = normal_quantile(confidence) ** 2 * scale * (scale - 1) * self.broken
+        below, above = (
+            float(np.sqrt(chance + (scale * part) ** 2)) for part in (self.broken - self.low, self.high - self.broken)
+        )
+        broken, covered = scale * self.broken, round(scale * self.covered)
+        low, high = max(broken - below, self.low), min(broken + above, float(total))
+        return Stitch(total, covered, self.chance, broken, low, high, self.p)
+
 
 def stitch(
     client_start: Array,

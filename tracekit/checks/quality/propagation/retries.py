@@ -18,13 +18,15 @@ from tracekit.text import count, interval, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.propagation.ends import Ends
+    from tracekit.checks.quality.propagation.continuations import Stitch
+    from tracekit.checks.quality.propagation.ends import Ends, Spans
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
 CHECK, _SUBJECT = "propagation.retry", "Retries as new traces"
 _FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.01, 0.01, 0.10
 _BACK_OFF_NS, _LONGEST_SHIFT_NS = 5_000_000_000, 60_000_000_000
+_SHORTEST = 2  # back-offs that a stretch lasts at least
 _NAMES = ["service_name", "operation", "failed_count", "root_count", "after_count", "chance_ratio", "retry_count"]
 
 
@@ -39,73 +41,115 @@ def retried_roots(case: Case) -> list[Finding]:
     Warns where the false discovery rate is at most 1% and retries exceed 1% of the failures; ok only if they are at
     most 10% of the failures of every operation.  Assumes that clients retry within 5 s, and that failures do not
     coincide with a traffic increase within less than a minute.  With shared or unknown client addresses, retries are
-    hard to distinguish from other traffic: then never ok.
+    hard to distinguish from other traffic: then never ok.  Of a store with tens of thousands of roots of a service,
+    those in stretches of time are examined, as for ``propagation.break``; roots and failures are counted.
 
     Source: the method is that of ``stitch``.
     """
     ends = case.result(ENDS)
-    if not len(ends.roots):
+    every, _, failures = ends.all_roots.tolist()
+    if not every:
         return [not_assessable(CHECK, _SUBJECT, "root spans with start and end")]
-    free = ends.roots.where(~_continued(ends))
-    failed = free.columns["is_error"]
-    if not failed.any():
-        text = f"No retries as new traces: none of {plural(len(free), 'root span')} failed."
-        return [finding(CHECK, "ok", text, pd.DataFrame())]
-    group, labels = group_rows({name: free.names[name] for name in ("service_name", "operation")}, len(free))
-    client = free.names["client"].codes.astype(np.int64) + 1
+    roots, level, is_continued = _examined(ends)
+    left_out = round(int(is_continued.sum()) * every / max(len(roots), 1))
+    failed = roots.columns["is_error"] & ~is_continued
+    if not (failures if ends.sampled else failed.any()):
+        text = f"No retries as new traces: none of {plural(every - left_out, 'root span')} failed."
+        return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=ends.sampled)]
+    group, labels = group_rows({name: roots.names[name] for name in ("service_name", "operation")}, len(roots))
     rows = []
     for at in np.flatnonzero(np.bincount(group[failed], minlength=len(labels)) >= _FEWEST):
-        own = group == at
-        result = _after(free.start_ns[own], free.end_ns[own], failed[own], client[own], case.confidence)
-        rows.append((*labels.loc[at, ["service_name", "operation"]], int((own & failed).sum()), *result))
+        own, names = group == at, tuple(labels.loc[at, ["service_name", "operation"]])
+        some, often = roots.where(own & ~is_continued), int((own & failed).sum())
+        if most := int(level[own][0]):
+            total, _, often = ends.root_counts[names].tolist()
+            result = _in_stretches(some, ends, most, (total, often), case.confidence)
+            if result is None:
+                continue
+        else:
+            result = _after(some.start_ns, some.end_ns, some.columns["is_error"], _client(some), case.confidence)
+        rows.append((*names, often, *result))
     if not rows:
         missing = (
             f"at least {_FEWEST} failed root spans of one service and operation "
-            f"(found {int(failed.sum())} over all operations)"
+            f"(found {int(failures if ends.sampled else failed.sum())} over all operations)"
         )
         return [not_assessable(CHECK, _SUBJECT, missing)]
     evidence = pd.DataFrame(rows, columns=[*_NAMES, "low", "high", "p"])
     evidence["operation"] = labels_shown(evidence["operation"].fillna("").tolist())
-    return [_finding(_judged(evidence), len(ends.roots) - len(free), case.ci)]
+    return [_finding(_judged(evidence), left_out, case.ci, ends.sampled)]
 
 
-def _continued(ends: Ends) -> Array:
-    """Return which roots are server spans inside an unanswered call of another trace that they may continue."""
-    calls, roots = ends.calls, ends.roots
+def _examined(ends: Ends) -> tuple[Spans, Array, Array]:
+    """Return roots, the level of the stretches that they are of, and whether they may continue calls.
+
+    Those are server spans inside an unanswered call of another trace.
+    """
+    calls, roots, stretches = ends.calls, ends.roots, ends.stretches
     of_calls, of_roots = ends.trace
     target, caller = calls.names["callee_service"], calls.names["service_name"]
-    inside = np.zeros(len(roots), bool)
-    for callee, own in by_label(roots.names["service_name"], np.flatnonzero(roots.columns["is_server"])):
+    inside, kept, level = np.zeros(len(roots), bool), np.ones(len(roots), bool), np.zeros(len(roots), np.int64)
+    for callee, own in by_label(roots.names["service_name"], np.arange(len(roots))):
         to_it, from_it = (
             column.codes == column.labels.index(callee) if callee in column.labels else np.zeros(len(calls), bool)
             for column in (target, caller)
         )
-        may = np.flatnonzero(to_it | ((target.codes < 0) & ~from_it))
-        if not len(may):
-            continue
-        windows = Windows(calls.start_ns[may], calls.end_ns[may], of_calls[may])
-        inside[own] = windows.cover(roots.start_ns[own], roots.end_ns[own], of_roots[own])
-    return inside
+        served = own[roots.columns["is_server"][own]]
+        may = np.flatnonzero(to_it | ((target.codes < 0) & ~from_it)) if len(served) else served[:0]
+        callers = [
+            one for (name, to), one in calls.level.items() if to == callee or (to is None and name != callee)
+        ] * bool(len(may))
+        level[own] = most = max([roots.level.get((callee or None,), 0), *callers])
+        kept[own] = stretches.is_within(roots.start_ns[own], roots.end_ns[own], most)
+        if len(may):
+            windows = Windows(calls.start_ns[may], calls.end_ns[may], of_calls[may])
+            inside[served] = windows.cover(roots.start_ns[served], roots.end_ns[served], of_roots[served])
+    return roots.where(kept), level[kept], inside[kept]
 
 
-def _after(start: Array, end: Array, failed: Array, client: Array, confidence: float) -> tuple[float, ...]:
-    """Return the number of roots of one operation after a failure of their client, and the number by coincidence."""
+def _in_stretches(roots: Spans, ends: Ends, level: int, total: tuple[int, int], confidence: float) -> Stitch | None:
+    """Return what ``_after`` does from the roots in the stretches of a level; None if these are too few, or too short.
+
+    Roots at the beginning of a stretch are left out: failures before them are unknown.  ``total``: number of all roots
+    and of the failed ones; retries are as many times as many in all as failures are.
+    """
+    stretches, failed = ends.stretches, roots.columns["is_error"]
+    is_late = stretches.since(roots.start_ns) >= _BACK_OFF_NS
+    failures = int((failed & is_late).sum())
+    if stretches.length_ns(level) < _SHORTEST * _BACK_OFF_NS or failures < _FEWEST:
+        return None
+    start, end = (stretches.joined(at, level) for at in (roots.start_ns, roots.end_ns))
+    found = _after(start, end, failed, _client(roots), confidence, is_late)
+    return found.of_all(total[0], total[1] / failures, confidence)
+
+
+def _client(roots: Spans) -> Array:
+    """Return the number of the client of each root, 0 if unknown."""
+    return np.asarray(roots.names["client"].codes.astype(np.int64) + 1)
+
+
+def _after(
+    start: Array, end: Array, failed: Array, client: Array, confidence: float, is_root: Array | slice = slice(None)
+) -> Stitch:
+    """Return the number of roots of one operation after a failure of their client, and the number by coincidence.
+
+    ``is_root``: which of them are counted, all unless given; failures are those of all.
+    """
     lane, distinct = dense_codes(client, int(client.max()) + 1)
     period = int(end.max()) - int(start.min()) + _BACK_OFF_NS
     grain = -(-2 * len(distinct) * period // 2**62)  # 1 ns, unless many clients over a long time
-    begun, ended = start // grain, end[failed] // grain
-    first = begun.min()
-    found = stitch(
+    begun, ended = start[is_root] // grain, end[failed] // grain
+    first = start.min() // grain
+    return stitch(
         ended - first + 1,
         ended - first + _BACK_OFF_NS // grain,
         begun - first,
         begun - first,
-        lanes=(lane[failed], lane),
+        lanes=(lane[failed], lane[is_root]),
         shortest_shift_ns=_BACK_OFF_NS // grain,
         longest_shift_ns=_LONGEST_SHIFT_NS // grain,
         confidence=confidence,
     )
-    return tuple(found)
 
 
 def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +169,7 @@ def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _finding(evidence: pd.DataFrame, left_out: int, ci: str) -> Finding:
+def _finding(evidence: pd.DataFrame, left_out: int, ci: str, sampled: tuple[str, ...]) -> Finding:
     """Return the finding on the operation with the most retries."""
     top = evidence.iloc[0]
     what = f"`{top['service_name']} {top['operation']}`"
@@ -155,7 +199,11 @@ def _finding(evidence: pd.DataFrame, left_out: int, ci: str) -> Finding:
         text + excluded * bool(left_out),
         evidence,
         estimate=found if is_decided else None,
-        assumptions=("clients retry within 5 s", "failures do not coincide with a traffic increase within a minute"),
+        assumptions=(
+            "clients retry within 5 s",
+            "failures do not coincide with a traffic increase within a minute",
+            *sampled,
+        ),
         remedy=_REMEDIES.get(top["status"], ""),
     )
 

@@ -1,0 +1,130 @@
+"""Checks of large stores keep some of the spans, the same in any number of parts, and count all of them."""
+
+import functools
+
+import pytest
+from checks.quality.test_clocks import hosts
+from checks.quality.test_completeness import attempts, gateway_traces
+from checks.quality.worlds import MS
+from checks.test_checks_of_stores import agree
+
+import tracekit as tk
+from tests.loading.store.split_stores import split
+from tracekit.checks.case import Case
+from tracekit.checks.quality.clocks import kept_calls
+from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
+from tracekit.checks.quality.propagation import ends
+from tracekit.checks.quality.propagation.ends import ENDS
+
+CLOCKS = ["clock.offset", "clock.drift", "clock.cycle"]
+
+
+def by_check(findings):
+    return {one.check: one for one in findings}
+
+
+def in_parts(traces, folder, checks):
+    """The findings of a store, the same from one part and from seven."""
+    found = [tk.quality(split(traces, folder / str(n), n, seed=n), checks=checks, on=1) for n in (1, 7)]
+    agree(*found)
+    return by_check(found[1])
+
+
+@pytest.mark.parametrize(
+    ("moved", "check"),
+    [
+        ({}, None),
+        ({"offset_ns": 12 * MS}, "clock.offset"),
+        ({"drift_ppm": 100}, "clock.drift"),
+        ({"step_ns": 20 * MS}, "clock.drift"),
+    ],
+)
+def test_clocks_are_judged_by_some_calls_of_each_pair(moved, check, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_calls, "MOST", 500)
+    traces = hosts(2_000, unawaited=0.02, **moved)
+    found, expected = in_parts(traces, tmp_path, CLOCKS), by_check(tk.quality(traces, checks=CLOCKS))
+    assert {name: one.status for name, one in found.items()} == {name: one.status for name, one in expected.items()}
+    assert check is None or found[check].status == "warning"
+    row, whole = (each["clock.offset"].evidence.iloc[0] for each in (found, expected))
+    counted = ["host", "peer_host", "call_count", "dropped_count"]
+    assert row[counted].tolist() == whole[counted].tolist()
+    if check != "clock.drift":  # else no single offset fits
+        assert row["low_ns"] <= moved.get("offset_ns", 0) <= row["high_ns"]
+    assert any(
+        "of 2,000 calls, chosen by a hash of the trace ids" in text for text in found["clock.offset"].assumptions
+    )
+    assert not any("hash" in text for text in expected["clock.offset"].assumptions)
+
+
+def test_calls_that_are_kept_do_not_depend_on_the_order_of_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_calls, "MOST", 100)
+    store = split(hosts(900), tmp_path / "a", 6)
+    parts = [CLOCK_CALLS.limit(CLOCK_CALLS.state(Case(part, known={}))) for part in store.parts()]
+    one, other = (functools.reduce(CLOCK_CALLS.merge, order) for order in (parts, parts[::-1]))
+    assert one.pairs == other.pairs
+    assert sorted(one.every.trace_lo.tolist()) == sorted(other.every.trace_lo.tolist())
+    assert 50 <= len(one.every.calls) <= 100
+
+
+@pytest.fixture
+def few_ends(monkeypatch):
+    """At most a few hundred calls or roots are kept."""
+    monkeypatch.setattr(ends, "MOST", 400)
+    monkeypatch.setattr(ends, "_LEAST", 100)
+
+
+@pytest.mark.usefixtures("few_ends")
+@pytest.mark.parametrize("peer", ["orders", "10.0.0.7"])
+@pytest.mark.parametrize("broken", [0.3, 0.0])
+def test_lost_context_is_estimated_from_stretches_of_time(peer, broken, tmp_path):
+    traces, world = gateway_traces(broken, peer=peer)
+    found = in_parts(traces, tmp_path, ["propagation.break"])["propagation.break"]
+    (expected,) = tk.quality(traces, checks=["propagation.break"])
+    counted = ["unanswered_count", "root_count"]
+    assert found.evidence[counted].to_numpy().tolist() == expected.evidence[counted].to_numpy().tolist()
+    assert found.status == ("failed" if broken else "ok")
+    assert any("at the start of every 34" in text for text in found.assumptions)
+    if broken:
+        assert found.estimate.low <= world.broken <= found.estimate.high
+        assert found.estimate.value == pytest.approx(world.broken, rel=0.15)
+
+
+@pytest.mark.usefixtures("few_ends")
+def test_context_that_is_lost_late_in_the_recording_is_found(tmp_path):
+    traces, _ = gateway_traces(0.3)
+    start = traces.summary["start_ns"]
+    is_early = start < start.quantile(0.6)
+    alone = traces.summary.index[is_early & (traces.summary["root_service_name"] == "orders")]
+    late = traces.where(~traces.spans["trace_id"].isin(alone).to_numpy())
+    (found,) = in_parts(late, tmp_path, ["propagation.break"]).values()
+    (expected,) = tk.quality(late, checks=["propagation.break"])
+    assert found.status == expected.status == "failed"
+    assert found.estimate.low <= expected.estimate.value <= found.estimate.high
+    assert found.evidence["root_count"].tolist() == expected.evidence["root_count"].tolist()
+
+
+@pytest.mark.usefixtures("few_ends")
+@pytest.mark.parametrize("again", [True, False])
+def test_retries_are_estimated_from_stretches_of_time(again, tmp_path):
+    traces = attempts(1_200, failing=120, again=again, seed=2)
+    found = in_parts(traces, tmp_path, ["propagation.retry"])["propagation.retry"]
+    row = found.evidence.iloc[0]
+    assert row[["failed_count", "root_count"]].tolist() == [120, 1_320 if again else 1_200]
+    assert found.status == ("warning" if again else "ok")
+    if again:
+        assert found.estimate.low <= 120 <= found.estimate.high
+        assert found.estimate.value == pytest.approx(120, rel=0.25)
+
+
+@pytest.mark.usefixtures("few_ends")
+def test_ends_that_are_kept_do_not_depend_on_the_order_of_parts(tmp_path):
+    store = split(gateway_traces(0.3)[0], tmp_path / "a", 6)
+    known = {need: Case(store).result(need) for need in ENDS.needs}
+    parts = [ENDS.limit(ENDS.state(Case(part, known=dict(known)))) for part in store.parts()]
+    one, other = (functools.reduce(ENDS.merge, order) for order in (parts, parts[::-1]))
+    for side in ("calls", "roots"):
+        first, second = (getattr(each, side) for each in (one, other))
+        assert first.level == second.level
+        assert sorted(first.start_ns.tolist()) == sorted(second.start_ns.tolist())
+        assert 0 < len(first) <= 400 * len(first.level)
+    assert one.sampled == other.sampled
