@@ -53,6 +53,21 @@ def torn(place):
     return path
 
 
+# ------------------------------------------------------------------ one command
+
+
+@pytest.mark.parametrize("name", ["path", "new", "report"])
+def test_only_the_command_that_is_asked_for_is_prepared(name):
+    asked = cli._app_for([name, "pull"])
+    assert [one.callback.__name__ for one in asked.registered_commands] == [name]
+    assert run.invoke(asked, [name, "--help"]).output == run.invoke(app, [name, "--help"]).output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--version"], ["--help", "path"], ["pull", "path"], ["pathh"]])
+def test_without_the_name_of_a_command_all_are_prepared(arguments):
+    assert cli._app_for(arguments) is app
+
+
 # ------------------------------------------------------------------ demo, report
 
 

@@ -20,7 +20,7 @@ HEAVY = {"plotly", "anywidget", "boto3", "nbformat", "ipywidgets", "networkx", "
 HEAVY |= {"jinja2", "rich", "typer", "pyarrow.parquet", "scipy.stats"}  # not asked for, and not missed before they work
 CHECKING = {"scipy", "tracekit.checks.registry"}  # for tests and checks only
 FEW = {"scipy.signal", "scipy.stats", "scipy.optimize"}  # for a few checks
-UNUSED = {"scipy.stats", "tracekit.checks.registry", "plotly", "networkx", "boto3"}  # by a table in a terminal
+UNUSED = {"scipy.stats", "pyarrow.parquet", "tracekit.checks.registry", "plotly", "networkx", "boto3"}  # by a table
 RECORDING = Path(__file__).parents[1] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
 ERROR_MEMBERS = {
     "LoadError": {"source", "record", "code"},
@@ -91,10 +91,11 @@ def test_the_table_of_contents_names_every_kind_of_part():
 def test_no_public_name_can_be_taken_by_a_module_of_the_same_name():
     """Importing tracekit must settle these at once: see the imports of ``tracekit/__init__.py``."""
     modules = {found.name for found in pkgutil.iter_modules(tk.__path__)}
-    settled = in_a_fresh_python("import tracekit; print(*vars(tracekit))")
     shared = modules & set(tk.__all__)
     assert shared == {"errors", "pull", "report"}
-    assert shared <= set(settled)
+    settled = "f'tracekit.{name}' in sys.modules and type(vars(tracekit).get(name)) is not type(sys)"
+    code = f"import sys, tracekit; print(*(name for name in {sorted(shared)} if {settled}))"
+    assert in_a_fresh_python(code) == sorted(shared)
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,13 @@ from tracekit.errors import TracekitError as TracekitError
 # isort: split
 # Importing a submodule for the first time sets it as an attribute of the package.  These lines import the modules
 # ``errors``, ``pull`` and ``report`` at the latest, so their attributes are not set again: functions keep the names.
-from tracekit.analysis.errors import errors as errors
 from tracekit.findings import Shown as _Shown
 from tracekit.pull import pull as pull
 from tracekit.report import report as report
 
 __version__ = "0.1.0"
+
+del globals()["errors"]  # the module: ``__getattr__`` imports the function of this name on first use
 
 # Results do not import views: this function draws a result in a notebook, and imports the views on first use.
 _Shown.shown_by = staticmethod(lambda result: import_module("tracekit.views.bundle").bundle(result))

@@ -11,6 +11,7 @@ import gc
 import subprocess
 import sys
 from collections import Counter
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -35,7 +36,6 @@ from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, price
 from tracekit.cli_notebook import absolute
 from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, removals_printed, usable
 from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
-from tracekit.loading.convert import AUTO
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
@@ -113,7 +113,17 @@ def main() -> None:
     0
     """
     gc.set_threshold(*_COLLECTED)
-    app(prog_name="tracekit")
+    _app_for(sys.argv[1:])(prog_name="tracekit")
+
+
+def _app_for(arguments: list[str]) -> typer.Typer:
+    """Return the command line with only the command that is asked for: typer prepares the options of all it has."""
+    asked = [one for one in app.registered_commands if one.callback and [one.callback.__name__] == arguments[:1]]
+    if not asked:
+        return app
+    narrow = copy(app)
+    narrow.registered_commands, narrow.registered_groups = asked, []
+    return narrow
 
 
 def _version(requested: bool) -> None:
@@ -298,6 +308,8 @@ def convert(
 
     Personal data and secrets are removed from OTLP and from --flat files, and with --redact from a store.
     """
+    from tracekit.loading.convert import AUTO  # noqa: PLC0415 - not for --help
+
     _check_options(format_, time_unit)
     policy = usable(redact, no_redact=no_redact, otherwise=AUTO)
     lost: Counter[str] = Counter()

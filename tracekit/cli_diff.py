@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from xml.etree import ElementTree as ET
 
 import typer
 
@@ -132,6 +131,8 @@ def _print_json(changes: Comparison, gates: list[Gate], top: int) -> None:
 
 def _print_junit(changes: Comparison, gates: list[Gate], top: int) -> None:
     """Print the conditions as JUnit test cases: failed, skipped where inconclusive, or passed."""
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - not for other commands
+
     del top
     counts = {name: str(sum(gate.outcome == name for gate in gates)) for name in ("failed", "inconclusive")}
     suite = ET.Element(

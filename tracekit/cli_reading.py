@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ByParts = Annotated[bool, typer.Option("--by-parts", help="Read a store part by part, also one that fits into memory.")]
-_Recording = TypeVar("_Recording", tk.TraceSet, tk.TraceStore)
+_Recording = TypeVar("_Recording", "tk.TraceSet", "tk.TraceStore")
 SampleSpans = Annotated[
     int | None,
     typer.Option(
@@ -70,8 +70,9 @@ def read_recording(
 
 def read_side(files: Sequence[str], *, by_parts: bool, dask: str | None, **options: Any) -> tk.TraceSet | tk.TraceStore:
     """Return the traces of a baseline: a store is read part by part where this is asked for, other files at once."""
-    is_store = len(files) == 1 and _is_store(files[0])
-    return read_recording(files, by_parts=by_parts and is_store, dask=dask if is_store else None, **options)
+    if (by_parts or dask is not None) and not (len(files) == 1 and _is_store(files[0])):
+        by_parts, dask = False, None
+    return read_recording(files, by_parts=by_parts, dask=dask, **options)
 
 
 def _is_store(path: str) -> bool:

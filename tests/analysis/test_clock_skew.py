@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import tracekit as tk
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.analysis.clock_skew.intervals import agree
+from tracekit.analysis.clock_skew.neighbours import MIN_TRACES, needed
 
 MS = 1_000_000
 HOSTS = ("web", "cart", "ledger", "db")
@@ -341,3 +343,12 @@ def test_agreement_is_that_of_a_plain_count():
         allowed = [x for x, count in votes.items() if count >= need]
         assert (found.low[0], found.high[0]) == (allowed[0], allowed[-1])
         assert found.ratio[0] == max(votes.values()) / n
+
+
+@pytest.mark.parametrize(("min_traces", "share"), [(MIN_TRACES, 0.05), (MIN_TRACES, 0.5), (3, 0.05)])
+def test_so_many_impossible_traces_are_needed_that_chance_explains_no_more_than_the_level(min_traces, share):
+    traces = np.arange(1, 230)
+    for some in (traces[:205], traces):  # few blocks are in the table, others are computed
+        found = needed(some, min_traces, share)
+        assert (stats.binom.sf(found - 1, some, share) <= 0.5**min_traces).all()
+        assert (stats.binom.sf(found - 2, some, share) > 0.5**min_traces).all()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -135,6 +137,61 @@ def flat(lines: Lines) -> Iterator[bytes]:
                     yield compact(flat_span(span) | {"resource": resource, "scope": part["scope"]})
 
 
+def prepper(lines: Lines, *, dotted: bool) -> Iterator[bytes]:
+    """Span documents of OpenSearch Data Prepper, with dots in the names of fields or nested."""
+    for line in lines:
+        for group in json.loads(line)["resourceSpans"]:
+            resource = plain(group["resource"])
+            for part in group["scopeSpans"]:
+                for span in part["spans"]:
+                    made = span_document(span, resource["service.name"])
+                    groups = {"span.attributes": plain(span), "resource.attributes": resource}
+                    if dotted:
+                        made |= {f"{name}.{at(key)}": one for name, some in groups.items() for key, one in some.items()}
+                        made["instrumentationLibrary.name"] = part["scope"]["name"]
+                    else:
+                        made |= {"attributes": groups["span.attributes"], "resource": {"attributes": resource}}
+                        made["instrumentationScope"] = {"name": part["scope"]["name"]}
+                    yield compact(made)
+
+
+def at(name: str) -> str:
+    """Return a name as a field of OpenSearch."""
+    return name.replace(".", "@")
+
+
+def date(nanoseconds: int) -> str:
+    """Return a time as text."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+
+
+def span_document(span: dict[str, Any], service: str) -> dict[str, Any]:
+    """Return the members that a span has in OpenSearch in either form."""
+    start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    events = [
+        {"name": event["name"], "time": date(int(event["timeUnixNano"])), "attributes": plain(event)}
+        for event in span.get("events", [])
+    ]
+    whole = int(span["traceId"][-6:], 16)  # of the trace, in nanoseconds
+    return {
+        **{key: span.get(key, "") for key in ("traceId", "spanId", "traceState", "parentSpanId", "name")},
+        "kind": f"SPAN_KIND_{KINDS[span['kind']]}",
+        "startTime": date(start),
+        "endTime": date(end),
+        "durationInNanos": end - start,
+        "serviceName": service,
+        "events": events,
+        "links": [],
+        "droppedAttributesCount": 0,
+        "droppedEventsCount": 0,
+        "droppedLinksCount": 0,
+        "traceGroup": "/cart",
+        "traceGroupFields": {"endTime": date(1_750_000_000 * 10**9 + whole), "durationInNanos": whole, "statusCode": 0},
+        "status.code": span.get("status", {}).get("code", 0),
+    }
+
+
 def plain(owner: dict[str, Any]) -> dict[str, Any]:
     """Return attributes as a map."""
     return {one["key"]: value_of(one["value"]) for one in owner.get("attributes", [])}
@@ -173,6 +230,8 @@ DIALECTS: dict[str, Any] = {
     "Jaeger v3, result": around(b'{"result":', b"}"),
     "base64 of hexadecimal ids": each(change=base64_of_hex),
     "flat records of aws/spans": flat,
+    "OpenSearch Data Prepper, fields with dots": partial(prepper, dotted=True),
+    "OpenSearch Data Prepper, nested": partial(prepper, dotted=False),
     "one list of requests": one_list,
     "lines of a Kubernetes log": around(b"2026-01-01T00:00:00.000000000Z stdout F "),
     "lines of a Docker log": docker,

@@ -12,6 +12,7 @@ sys.path += [str(Path(__file__).parents[place]) for place in (1, 2)]  # also as 
 
 from loading.jaeger import mutated_answers as jaeger
 from loading.native import mutated_lines as otlp
+from loading.otlp import mutated_documents as opensearch
 from loading.protobuf import mutated_messages as protobuf
 from loading.xray import mutated_answers as xray
 from loading.xray import mutated_documents
@@ -48,6 +49,15 @@ def scan_otlp(data):
     scan.items(data[at:])
     scan.depth(data, 0, bool(at), not at)
     scan.newlines(data)
+
+
+def scan_opensearch(data):
+    """As lines, as items of a list, and one after the other; what is written is scanned."""
+    scan = native.extension
+    inner = data[data.find(b"[") + 1 :]
+    whole = [scan.flat_spans(b"\n".join((opensearch.GOOD, data)), some) for some in (b"", bytes(8))]
+    for made in (*whole, *(read(inner, b"") for read in (scan.flat_span_items, scan.flat_span_stream))):
+        learned("otlp", made["flat"], scan.scan(made["flat"], b""))
 
 
 def scan_protobuf(data):
@@ -89,6 +99,7 @@ def scan_zipkin(data):
 
 FORMATS = [
     (otlp.mutated, scan_otlp),
+    (opensearch.mutated, scan_opensearch),
     (protobuf.mutated, scan_protobuf),
     (xray.mutated, scan_xray),
     (mutated_documents.mutated, scan_xray),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from loading.jaeger import mutated_answers as jaeger_answers
 from loading.native.mutated_lines import main
+from loading.otlp import mutated_documents as opensearch
 from loading.protobuf import mutated_messages
 from loading.xray import mutated_answers
 from loading.zipkin import mutated_spans
@@ -22,6 +23,7 @@ PARTS = 20
 PROGRAMS = [
     "loading.native.mutated_alone",
     "loading.native.mutated_lines",
+    "loading.otlp.mutated_documents",
     "loading.protobuf.mutated_messages",
     "loading.xray.mutated_answers",
     "loading.xray.mutated_documents",
@@ -59,6 +61,11 @@ def compiled(path, *flags):
 def test_mutated_lines_are_read_alike_in_both_lanes(monkeypatch):
     monkeypatch.setenv(native.SWITCH, "")
     assert main(0, 1500) == 0
+
+
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_documents_of_opensearch_are_read_alike_in_both_lanes():
+    assert opensearch.main(0, 1000) == 0
 
 
 @pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")

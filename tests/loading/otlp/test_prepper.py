@@ -111,6 +111,15 @@ def test_a_document_without_an_end_ends_after_its_duration():
     assert traces.spans["duration_ns"].tolist() == [64_999_999]
 
 
+def test_a_later_document_of_a_list_may_have_a_copy_of_its_start_alone():
+    alone = {key: value for key, value in NESTED.items() if key != "startTime"} | {"spanId": "00000000000000b1"}
+    traces = read(
+        line([NESTED, DOTTED | {"spanId": "00000000000000b2"}, NESTED | {"spanId": "00000000000000b3"}, alone])
+    )
+    assert counts(traces)[:2] == (4, 4)
+    assert traces.attribute("opensearch.time").dropna().tolist() == [NESTED["time"]]
+
+
 def test_what_is_odd_about_a_document_is_kept_and_reported():
     odd = {"startTime": "yesterday", "events": ["x"], "resource": {"attributes": [1]}, "status": 5, "time": "now"}
     traces = read(line(NESTED | odd))

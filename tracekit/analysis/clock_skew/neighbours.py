@@ -21,6 +21,9 @@ _ASYNC = 0.5  # tolerated fraction of traces with an asynchronous call between t
 _FEWEST_ON_A_LINE = 12
 _ROUNDING = 1e-9
 _TOGETHER = 100  # traces, at first
+_USUAL = (MIN_TRACES, 0.05)  # for which the numbers of ``needed`` are a table
+_ONE_MORE = (1, 2, 3, 5, 8, 13, 19, 25, 32, 39, 47, 56, 65, 74, 84, 94, 104, 115, 125, 136, 148, 159, 171, 182, 194)
+_TABULATED = 206  # from so many traces on one more is needed again
 
 
 class Neighbours(NamedTuple):
@@ -80,8 +83,7 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
         of = block[votes.voter]
         late, early = _impossible(votes, of, len(size))
         proven = np.flatnonzero(
-            (late >= needed(size, min_traces, _ASYNC) - _ROUNDING)
-            | (early >= needed(size, min_traces, async_ratio) - _ROUNDING)
+            _significant(late, size, min_traces, _ASYNC) | _significant(early, size, min_traces, async_ratio)
         )
         decided = np.zeros(len(size), bool)
         decided[proven] = _decided(found, votes, of, proven, size[proven], async_ratio)
@@ -93,9 +95,21 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
     return found
 
 
+def _significant(impossible: Array, traces: Array, min_traces: int, share: float) -> Array:
+    """Return where ``impossible`` traces are significant if each is impossible with probability ``share``."""
+    found = np.zeros(len(traces), bool)
+    likely = np.flatnonzero(impossible > share * traces)  # no more than are expected are not significant
+    found[likely] = impossible[likely] >= needed(traces[likely], min_traces, share) - _ROUNDING
+    return found
+
+
 def needed(traces: Array, min_traces: int, share: float) -> Array:
     """Return how many impossible ``traces`` are significant if each is impossible with probability ``share``."""
-    from scipy.special import bdtrc  # noqa: PLC0415 - as slow to import as half of tracekit, and few traces need it
+    if not len(traces):
+        return traces
+    if (min_traces, share) == _USUAL and traces.max() < _TABULATED:
+        return np.asarray(1 + np.searchsorted(_ONE_MORE, traces, "right"))
+    from scipy.special import bdtrc  # noqa: PLC0415 - as slow to import as half of tracekit
 
     distinct, at = np.unique(traces, return_inverse=True)
     least = [int(np.argmax(bdtrc(np.arange(-1, n + 1), n, share) <= 0.5**min_traces)) for n in distinct.tolist()]

@@ -69,6 +69,8 @@ class Issue(NamedTuple):
 
 def excerpt(raw: bytes | str) -> str:
     """Return at most 500 characters, secrets masked."""
+    if not raw:
+        return ""
     text = raw[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text[: 2 * EXCERPT_CHARACTERS].encode("utf-8", "replace").decode()
     return _SECRET.sub(r"\1\2***", text)[:EXCERPT_CHARACTERS]
@@ -278,12 +280,8 @@ def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:
 
 def issues_frame(ledgers: list[Ledger]) -> pd.DataFrame:
     """Return ``traces.issues``: the issues of all ledgers."""
-    rows = [
-        {**issue._asdict(), "source_id": source}
-        for source, ledger in enumerate(ledgers)
-        for issue in ledger.all_issues()
-    ]
-    frame = pd.DataFrame(rows, columns=names("issues"))
+    rows = [(*issue, source) for source, ledger in enumerate(ledgers) for issue in ledger.all_issues()]
+    frame = pd.DataFrame(rows, columns=[*Issue._fields, "source_id"])[names("issues")]
     frame.index.name = "issue_id"
     kinds = {"source_id": "int32", "record_number": "Int64", "byte_offset": "Int64", "issue_count": "int64"}
     return frame.astype({**kinds, "code": "category", "severity": "category", "action": "category"})

@@ -15,6 +15,7 @@
 #include "items.h"
 #include "jaeger.h"
 #include "otlp.h"
+#include "prepper.h"
 #include "protobuf.h"
 #include "xray.h"
 #include "zipkin.h"
@@ -287,6 +288,38 @@ PyObject* scan_items(PyObject*, PyObject* args) {
   return made.release();
 }
 
+// Copies what Python has as bytes.
+template <class T> bool taken(PyObject* given, std::vector<T>& to) {
+  const View view(given);
+  if (!view.ok) return false;
+  to.resize(view.size() / sizeof(T));
+  if (!to.empty()) std::memcpy(to.data(), view.data(), to.size() * sizeof(T));
+  return true;
+}
+
+template <void (Prepper::*run)()> PyObject* prepper(PyObject*, PyObject* args) {
+  PyObject *input, *left_out;
+  if (!PyArg_ParseTuple(args, "OO", &input, &left_out)) return nullptr;
+  const View data(input);
+  std::vector<std::int64_t> excluded;
+  if (!data.ok || !taken(left_out, excluded)) return nullptr;
+  Prepper done(data.data(), data.size(), std::move(excluded));
+  Failure failure;
+  Py_BEGIN_ALLOW_THREADS
+  failure = guarded([&] { (done.*run)(); });
+  Py_END_ALLOW_THREADS
+  if (failure != Failure::NONE) return raised(failure);
+  Owned made(PyDict_New());
+  PyObject* const to = made.get();
+  if (!to || !put(to, "flat", done.flat) || !put(to, "line_number", done.lines, &Line::number) ||
+      !put(to, "line_start", done.lines, &Line::start) || !put(to, "line_stop", done.lines, &Line::stop) ||
+      !put(to, "line_spans", done.lines, &Line::spans) || !put(to, "other_number", done.others, &Line::number) ||
+      !put(to, "other_start", done.others, &Line::start) || !put(to, "other_stop", done.others, &Line::stop) ||
+      !put(to, "answer", done.answers) || !put(to, "is_cut", PyBool_FromLong(done.is_cut)))
+    return nullptr;
+  return made.release();
+}
+
 PyObject* depth(PyObject*, PyObject* args) {
   PyObject* input;
   long long before;
@@ -482,15 +515,6 @@ PyObject* attributes(PyObject*, PyObject* args) {
   }
   PyErr_SetString(PyExc_ValueError, "expected the notation otlp, protobuf, jaeger or zipkin, found another");
   return nullptr;
-}
-
-// Copies what Python has as bytes.
-template <class T> bool taken(PyObject* given, std::vector<T>& to) {
-  const View view(given);
-  if (!view.ok) return false;
-  to.resize(view.size() / sizeof(T));
-  if (!to.empty()) std::memcpy(to.data(), view.data(), to.size() * sizeof(T));
-  return true;
 }
 
 // The attributes that Python asks for and their shapes; false for places outside of the data.
@@ -691,6 +715,12 @@ PyMethodDef METHODS[] = {
      "scan(data, excluded)\n--\n\nReturn the columns of the lines of OTLP JSON in data, and the places of the others."},
     {"scan_items", safe<scan_items>, METH_VARARGS,
      "scan_items(data, kind, most)\n--\n\nReturn the columns of items of a list in OTLP JSON, up to one that is odd."},
+    {"flat_spans", safe<prepper<&Prepper::run>>, METH_VARARGS,
+     "flat_spans(data, excluded)\n--\n\nReturn lines with span documents of OpenSearch as flat spans, and the places of the others."},
+    {"flat_span_items", safe<prepper<&Prepper::run_items<true>>>, METH_VARARGS,
+     "flat_span_items(data, excluded)\n--\n\nReturn span documents in a list as flat spans, up to one that is odd."},
+    {"flat_span_stream", safe<prepper<&Prepper::run_items<false>>>, METH_VARARGS,
+     "flat_span_stream(data, excluded)\n--\n\nReturn span documents one after the other as flat spans, likewise."},
     {"scan_protobuf", safe<scan<ProtobufScan>>, METH_VARARGS,
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
     {"scan_xray", safe<scan_xray<&XrayScan::run>>, METH_VARARGS,

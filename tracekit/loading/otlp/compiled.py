@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _REQUESTS, _GROUPS, _SPANS, _DOCUMENTS = range(4)  # what the items of a list are, as in native/otlp.h
 _MOST = 2**62  # items
-_COLUMNS: dict[str, Any] = {
+COLUMNS: dict[str, Any] = {
     "span_place": np.int64,
     **dict.fromkeys(("group_resource", "group_scope"), np.int32),
     **dict.fromkeys(("group_line", "group_spans"), np.int64),
@@ -95,20 +95,20 @@ class Scanner(Distinct):
     def _load_items(self, data: bytes, place: Place, kind: int, *owners: int) -> Taken:
         """Load items up to one that is cut off, odd, or has to be reported."""
         part = Lines(data, 0, 0)
-        found = Found(self._extension.scan_items(data, kind, _MOST), _COLUMNS)
+        found = Found(self._extension.scan_items(data, kind, _MOST), COLUMNS)
         may_be_cut: bool = found.made["is_cut"]
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
             may_be_cut = False
-            found = Found(self._extension.scan_items(data, kind, int(bad[0])), _COLUMNS)
+            found = Found(self._extension.scan_items(data, kind, int(bad[0])), COLUMNS)
             known = self._known(found, part)
         if not len(found["line_number"]):
             return Taken(may_be_cut=may_be_cut)
         records = self._give(found, known, place, kind, owners)
         return Taken(int(found["line_stop"][-1]), records, items=len(found["line_number"]))
 
-    def _give(self, found: Found, known: _Known, place: Place, kind: int, owners: Sequence[int]) -> int:
+    def _give(self, found: Found, known: Known, place: Place, kind: int, owners: Sequence[int]) -> int:
         """Give the spans of items to the builder, and count them; return how many records they are."""
         ledger = self._builder.ledger
         ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
@@ -145,11 +145,11 @@ class Scanner(Distinct):
 
         ``places`` are the numbers and offsets of all its lines if these are not adjacent.
         """
-        found = Found(self.work_ahead(part.data) if part.ahead is None else part.ahead.result(), _COLUMNS)
+        found = Found(self._scanned(part.data, b"") if part.ahead is None else part.ahead.result(), COLUMNS)
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
-            found = Found(self._scanned(part.data, bad.tobytes()), _COLUMNS)
+            found = Found(self._scanned(part.data, bad.tobytes()), COLUMNS)
             known = self._known(found, part)
         if not len(found["other_number"]):
             self._learn_ahead(part.following)
@@ -170,7 +170,7 @@ class Scanner(Distinct):
         is_own = not made["other_number"]
         return self._learned(data, made["distinct_attributes"], made["shapes"]) if is_own else None
 
-    def _known(self, found: Found, part: Lines) -> _Known:
+    def _known(self, found: Found, part: Lines) -> Known:
         """Return what the codes of a chunk mean to the builder."""
         resources, scopes = self._owners(found, "resource"), self._owners(found, "scope")
         begun, self._begun = self._begun, None
@@ -179,16 +179,18 @@ class Scanner(Distinct):
         if codes is None or begun is None or begun[0] is not part:
             codes = self._learn(self._learned(part.data, found.made["distinct_attributes"], found.made["shapes"]))
         kv = np.frombuffer(self._kv, np.int32)[codes] if len(codes) else codes
-        return _Known(codes, kv, resources, scopes)
+        return Known(codes, kv, resources, scopes)
 
-    def _load(self, found: Found, known: _Known, part: Lines, places: Array | None) -> None:
-        """Give the spans of a chunk to the builder, and count its lines."""
+    def _load(
+        self, found: Found, known: Known, part: Lines, places: Array | None, record_count: int | None = None
+    ) -> None:
+        """Give the spans of a chunk to the builder, and count its records: by default, each line is one."""
         ledger = self._builder.ledger
-        line_count = len(found["line_number"])
-        if not line_count:
+        record_count = len(found["line_number"]) if record_count is None else record_count
+        if not record_count:
             return
-        ledger.record_count += line_count
-        ledger.formats["otlp"] += line_count
+        ledger.record_count += record_count
+        ledger.formats["otlp"] += record_count
         ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
         number, start = (np.repeat(found[f"line_{name}"], found["line_spans"]) for name in ("number", "start"))
         record, offset = (
@@ -198,7 +200,7 @@ class Scanner(Distinct):
         if len(record):
             self._builder.batch(self._batch(found, known, record, offset))
 
-    def _batch(self, found: Found, known: _Known, record: Array, offset: Array) -> Batch:
+    def _batch(self, found: Found, known: Known, record: Array, offset: Array) -> Batch:
         """Return the columns of a chunk with the builder's codes."""
         spans_of_group = found["group_spans"]
         own = {
@@ -221,7 +223,7 @@ class Scanner(Distinct):
                 at = Position(int(record[lost[0]]), int(offset[lost[0]]))
                 note_rounded(field, at, self._builder, len(lost))
 
-    def _dialects(self, found: Found, known: _Known) -> Counter[str]:
+    def _dialects(self, found: Found, known: Known) -> Counter[str]:
         """Return how often each spelling other than the specification's was used."""
         total: Counter[str] = Counter(found.made["dialects"])
         is_go = np.frombuffer(self._is_go, np.bool_)
@@ -315,7 +317,7 @@ class _Owners:
         self.dialects = dialects
 
 
-class _Known:
+class Known:
     """What the codes of a chunk mean: ``codes`` in the table of attributes, the others in the builder."""
 
     def __init__(self, codes: Array, kv: Array, resources: _Owners, scopes: _Owners) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import native
 from tracekit.loading.loader import UNREADABLE, Loader
-from tracekit.loading.otlp import compiled, fast, tolerant
+from tracekit.loading.otlp import compiled, fast, prepper_compiled, tolerant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def _span(document: Document, resource: int, scope: int) -> None:
 def scanner(builder: Builder) -> Scanner:
     """Return the scanner of lines: the compiled one where it was built, unless the Python lane is chosen."""
     extension = native.compiled()
-    return fast.Scanner(builder) if extension is None else compiled.Scanner(builder, extension)
+    return fast.Scanner(builder) if extension is None else prepper_compiled.Scanner(builder, extension)
 
 
 LOADER = Loader("otlp", tolerant.recognises, tolerant.load, walk=walk, scanner=scanner)

@@ -94,7 +94,7 @@ def _flat(document: dict[str, Any]) -> dict[str, Any]:
             groups[group] |= value
         elif member == "serviceName" and isinstance(value, str):
             groups["resource.attributes"].setdefault("service.name", value)
-        elif member not in _COPIES or value != document["startTime"]:
+        elif member not in _COPIES or value != document.get("startTime"):
             groups["attributes"][f"opensearch.{member}"] = value
     odd = _join_resource(groups["resource"], groups.pop("resource.attributes"))
     groups["attributes"] |= odd
