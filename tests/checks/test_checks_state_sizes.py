@@ -16,7 +16,8 @@ from tracekit.checks.registry import CHECKS, readings
 from tracekit.checks.sampling import root_ids
 from tracekit.checks.together import read_by
 from tracekit.loading.store import rounds
-from tracekit.loading.store.execution import _name, over_tasks
+from tracekit.loading.store.cluster import name_of
+from tracekit.loading.store.execution import over_tasks
 from tracekit.loading.store.rounds import Rounds
 
 GROWING = {
@@ -53,7 +54,7 @@ def states_of(store, monkeypatch):
 
     def over(tasks, partial, merge, on=None):
         states = over_tasks(tasks, partial, merge, on)
-        names = [_name(one) for _, several in partial.groups for one in several]
+        names = [name_of(one) for _, several in partial.groups for one in several]
         for name, state in zip(names, states, strict=True):
             found[name] += len(pickle.dumps(state))
         return states

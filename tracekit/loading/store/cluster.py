@@ -52,7 +52,7 @@ def on_cluster(
         raise TypeError(f"expected on to be None, a number of processes, a Dask client or its address, found {found}")
     asked = delayed(_Packed.of(state), traverse=False)
     packed = [_Packed.of(task) for task in tasks]  # Dask would look for tasks of its own in the steps of a part
-    states = bag.from_sequence(packed, partition_size=1).map(_Read(_name(state)), asked)
+    states = bag.from_sequence(packed, partition_size=1).map(_Read(name_of(state)), asked)
     future = client.compute(states.reduction(_only, _Merge(merge), split_every=_FAN_IN))
     try:
         return future.result().value()
@@ -130,7 +130,7 @@ def _unpacked(data: bytes, byte_count: int) -> _Packed:
     return _Packed(pa.decompress(data, byte_count, codec="zstd", asbytes=True))
 
 
-def _name(state: Any) -> str:
+def name_of(state: Any) -> str:
     """Return the module and name of a function behind wrappers, such as ``latency.tabulate``."""
     while (inner := getattr(state, "func", getattr(state, "state", None))) is not None:
         state = inner
