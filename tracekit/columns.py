@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -362,17 +362,21 @@ class Columns:
         )
 
 
-def in_turn(tasks: list[Callable[[], Any]]) -> list[Any]:
-    """Return what some functions return; the list is emptied, so that what each needs is released when it is done."""
+Work: TypeAlias = "Callable[[], Callable[[], Any]]"
+"""Makes room for a result, and returns what fills and returns it: that can be done by another thread."""
+
+
+def in_turn(tasks: list[Work]) -> list[Any]:
+    """Return the results of some work; the list is emptied, so that what each needs is released when it is done."""
     tasks.reverse()
-    return [tasks.pop()() for _ in range(len(tasks))]
+    return [tasks.pop()()() for _ in range(len(tasks))]
 
 
 def arranged(
     columns: list[Columns],
     rows: Array,
-    lists: Callable[[Ragged, Array], Ragged] = Ragged.take,
-    run: Callable[[list[Callable[[], Any]]], list[Any]] = in_turn,
+    lists: Callable[[Ragged, Array], Callable[[], Ragged]] = lambda table, rows: partial(table.take, rows),
+    run: Callable[[list[Work]], list[Any]] = in_turn,
 ) -> Columns:
     """Return columns with the spans in another order, their events and links likewise.
 
@@ -384,9 +388,9 @@ def arranged(
     del given
     new_row = np.empty(len(rows), np.int64)
     new_row[rows] = np.arange(len(rows))
-    tasks: list[Callable[[], Any]] = [partial(lists, parts.pop("attributes"), rows)]
+    tasks: list[Work] = [partial(lists, parts.pop("attributes"), rows)]
     spans = parts.pop("spans")
-    tasks += [partial(np.take, getattr(spans, column.name), rows) for column in fields(spans)]
+    tasks += [partial(_taken, getattr(spans, column.name), rows) for column in fields(spans)]
     del spans
     parts["attributes"], *taken = run(tasks)
     for name in ("events", "links"):
@@ -395,8 +399,22 @@ def arranged(
         order = np.argsort(owners, kind="stable")
         parts[name] = replace(take(own, order), span_row=owners[order])
         attributes = f"{name[:-1]}_attributes"
-        parts[attributes] = lists(parts[attributes], order)
+        parts[attributes] = lists(parts[attributes], order)()
     return Columns(spans=SpanColumns(*taken), **parts)
+
+
+def _taken(column: Array, rows: Array) -> Callable[[], Array]:
+    """Return what takes these rows of a column, which may be one value again and again."""
+    made = np.empty(len(rows), column.dtype)
+
+    def fill() -> Array:
+        if any(column.strides):
+            np.take(column, rows, out=made, mode="clip")  # which writes there at once; the rows are of the column
+        elif len(made):
+            made.fill(column[0])
+        return made
+
+    return fill
 
 
 def trace_starts(spans: SpanColumns) -> Array:

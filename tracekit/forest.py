@@ -9,18 +9,19 @@ need no special case.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.columns import Array, SpanColumns, trace_starts
+from tracekit.columns import Array, SpanColumns, in_turn, trace_starts
 from tracekit.parents import GOLDEN, parents
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from tracekit.columns import Work
     from tracekit.parents import LookUp
 
 BLOCK = 131_072  # spans; fits the second-level cache
@@ -112,7 +113,9 @@ def blocks(starts: Array, size: int = BLOCK) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def build_forest(spans: SpanColumns, look_up: LookUp | None = None) -> Forest:
+def build_forest(
+    spans: SpanColumns, look_up: LookUp | None = None, run: Callable[[list[Work]], list[Any]] = in_turn
+) -> Forest:
     """Return the forest of spans sorted by (trace, start).
 
     Parameters
@@ -121,6 +124,8 @@ def build_forest(spans: SpanColumns, look_up: LookUp | None = None) -> Forest:
         Sorted columns.
     look_up
         A faster way to look up ids, for ``parents``.
+    run
+        Does the work for blocks of traces.
 
     Returns
     -------
@@ -135,46 +140,51 @@ def build_forest(spans: SpanColumns, look_up: LookUp | None = None) -> Forest:
     """
     starts = trace_starts(spans)
     trace = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
-    return _OnFirstUse(spans, starts, trace, look_up)
+    return _OnFirstUse(starts, trace, partial(_resolved, spans, starts, trace, look_up, run))
 
 
 class _OnFirstUse(Forest):
     """A forest that knows the trace of each row, and looks up parents when one of its other arrays is first used."""
 
-    def __init__(self, spans: SpanColumns, starts: Array, trace: Array, look_up: LookUp | None) -> None:
-        self.__dict__.update(starts=starts, trace=trace, _spans=spans, _look_up=look_up)
+    def __init__(self, starts: Array, trace: Array, resolve: Callable[[], Forest]) -> None:
+        self.__dict__.update(starts=starts, trace=trace, _resolve=resolve)
 
     def __getattr__(self, name: str) -> Array:
         """Return an array that was not used before (Python calls this for names that are not set)."""
-        if name not in Forest.__dataclass_fields__ or "_spans" not in self.__dict__:
+        if name not in Forest.__dataclass_fields__ or "_resolve" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        spans, look_up = self.__dict__["_spans"], self.__dict__["_look_up"]
-        self.__dict__.update(vars(_resolved(spans, self.starts, self.trace, look_up)), _spans=None, _look_up=None)
+        self.__dict__.update(vars(self.__dict__["_resolve"]()), _resolve=None)
         found: Array = self.__dict__[name]
         return found
 
 
-def _resolved(spans: SpanColumns, starts: Array, trace: Array, look_up: LookUp | None) -> Forest:
+def _resolved(
+    spans: SpanColumns,
+    starts: Array,
+    trace: Array,
+    look_up: LookUp | None,
+    run: Callable[[list[Work]], list[Any]],
+) -> Forest:
     """Return the forest with parents, depths and children."""
     n = len(spans)
     parent = np.full(n, -1, np.int32)
     state = np.zeros(n, np.int8)
     depth = np.zeros(n, np.int32)
-    children = np.empty(n, np.int32)
-    filled = 0
-    for low, high in blocks(starts):
+
+    def resolve(low: int, high: int) -> Array:
+        """Fill a block, and return its rows by parent."""
         local, local_state = parents(spans, trace, low, high, look_up)
-        local_depth = _depth(local, local_state)
+        depth[low:high] = _depth(local, local_state)
         parent[low:high] = np.where(local >= 0, local + low, -1)
         state[low:high] = local_state
-        depth[low:high] = local_depth
-        kids = _by_parent(local)
-        children[filled : filled + len(kids)] = kids + low
-        filled += len(kids)
+        return (_by_parent(local) + low).astype(np.int32)
+
+    children = run([partial(partial, resolve, low, high) for low, high in blocks(starts)])
     offsets = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(parent[parent >= 0], minlength=n), out=offsets[1:])
     is_root, root_row = _roots(spans.quality, starts, trace, parent, state)
-    return Forest(starts, trace, parent, state, depth, offsets, children[:filled], is_root, root_row)
+    together = np.concatenate([np.zeros(0, np.int32), *children])
+    return Forest(starts, trace, parent, state, depth, offsets, together, is_root, root_row)
 
 
 def visible_parents(parent: Array, is_inferred: Array) -> Array:

@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -15,8 +16,11 @@ from otlp_made import START, counts, ids, line, lines, pretty, request, resource
 from tracekit.errors import LoadError
 from tracekit.loading import progress as progress_module
 from tracekit.loading import read
-from tracekit.loading.formats import format_names
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.formats import format_names, loaders_of
 from tracekit.loading.progress import Meter
+from tracekit.loading.reading import SourceReader
+from tracekit.loading.records import LineChunk
 
 ONE = request(span())
 MANY = [request(span(**ids(n))) for n in range(10)]
@@ -530,3 +534,26 @@ def test_the_meter_counts_over_several_sources(monkeypatch):
     monkeypatch.setattr(Meter, "at", lambda _, byte_count, span_count: told_of.append((byte_count, span_count)))
     read([lines(*MANY), lines(*MANY)])
     assert told_of[-1] == (2 * len(lines(*MANY)), 20)
+
+
+# ------------------------------------------------------------------ room for what is to come
+
+
+@pytest.mark.parametrize(
+    ("stored", "begin", "to_come"), [(1000, 200, 28 * 1.03), (1000, 2900, 1.03), (10**9, 0, 128), (None, 0, 1)]
+)
+def test_the_builder_knows_how_much_a_source_still_has(stored, begin, to_come):
+    reader = SourceReader(Builder(), loaders_of(None), Meter(None, show=False))
+    reader.builder.open_source("made")
+    stream = SimpleNamespace(source=SimpleNamespace(byte_count=stored), raw_position=100, offset=300)
+    reader._expect(stream, LineChunk(b"x" * 100, 1, begin, final=False, ends_in_newline=True))
+    assert reader.builder.to_come == pytest.approx(to_come)
+    reader.builder.open_source("next")
+    assert reader.builder.to_come == 1
+
+
+def test_a_stream_that_is_built_in_pieces_gets_no_room_for_the_rest():
+    reader = SourceReader(Builder(), loaders_of(None), Meter(None, show=False), on_chunk=lambda: None)
+    stream = SimpleNamespace(source=SimpleNamespace(byte_count=1000), raw_position=100, offset=100)
+    reader._expect(stream, LineChunk(b"x" * 100, 1, 0, final=False, ends_in_newline=True))
+    assert reader.builder.to_come == 1

@@ -13,8 +13,11 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from tracekit.errors import LoadError
 from tracekit.loading.building.builder import Builder
@@ -117,7 +120,8 @@ def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str
     del made
     before = 0
     for at, part in enumerate(parts):
-        columns[at].spans.source[:] += before
+        spans = columns[at].spans
+        columns[at] = replace(columns[at], spans=replace(spans, source=spans.source + np.int32(before)))
         before += len(part)
     return finalise(with_owners(merge(columns)), ledgers, unit, threads=len(parts))
 

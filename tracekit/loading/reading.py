@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _FIRST_LINE = 1 << 18  # bytes, enough to see that most files are lines
 _FIRST_BYTES = 16 << 20  # a first line longer than this is read as a document
+_SLACK = 1.03  # spans are not all of one length
+_MOST_TO_COME = 128  # times what there is: an estimate that is wrong must not ask for much more
 
 
 @contextmanager
@@ -144,6 +146,7 @@ class SourceReader:
                 self._document(chunk, stream, chunk.line)
             elif isinstance(chunk, LineChunk) and lines is not None:
                 end = chunk.first_offset + len(chunk.data)
+                self._expect(stream, chunk)
                 for line, offset, data in self._dispatcher.scan(lines):
                     if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # loses a span, not the line
                         DocumentReader(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()
@@ -161,7 +164,8 @@ class SourceReader:
             self._remark(stream, note_count)
             if isinstance(chunk, Aside):
                 self._dispatcher.aside(chunk)
-            elif messages is not None:
+            elif messages is not None and isinstance(chunk, LineChunk):
+                self._expect(stream, chunk)
                 self._dispatcher.messages(messages)
             self._tick(stream)
             self._between()
@@ -174,6 +178,13 @@ class SourceReader:
         )
         reader.read()
         tick()
+
+    def _expect(self, stream: ByteStream, chunk: LineChunk) -> None:
+        """Tell the builder how much comes from this chunk on, so that columns need not grow again and again."""
+        stored = stream.source.byte_count
+        if stored and stream.raw_position and len(chunk.data) and self._on_chunk is None:
+            total = stored * stream.offset / stream.raw_position
+            self._builder.to_come = min(_SLACK * (total - chunk.first_offset) / len(chunk.data), _MOST_TO_COME)
 
     def _between(self) -> tuple[Builder, Dispatcher]:
         """Let the caller replace the builder; return where the next records go."""

@@ -1,5 +1,7 @@
 """What is left to do when all spans are read: the extension and numpy do the same."""
 
+from dataclasses import fields, replace
+from functools import partial
 from itertools import chain, pairwise
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracekit import forest
 from tracekit.columns import Ragged
 from tracekit.loading import native
 from tracekit.loading.building import finish
@@ -66,7 +69,7 @@ def test_a_long_column_of_many_traces_is_sorted():
 def test_lists_are_taken_as_by_numpy(lists, random):
     table = Ragged.from_counts(np.array(list(map(len, lists)), np.int64), np.array(list(chain(*lists)), np.int32))
     order = np.array(random.sample(range(len(lists)), len(lists)), np.int64)
-    made, want = finish._lists(table, order), table.take(order)
+    made, want = finish._lists(table, order)(), table.take(order)
     assert np.array_equal(made.offsets, want.offsets)
     assert np.array_equal(made.codes, want.codes)
     assert made.codes.dtype == want.codes.dtype
@@ -137,6 +140,38 @@ def test_a_result_must_be_writable():
         native.extension.order(b"", b"", b"", b"", b"", b"")
     with pytest.raises(TypeError, match="expected other arguments"):
         native.extension.order(b"")
+
+
+def test_a_column_of_one_value_is_taken_in_any_order(shop):
+    spans = shop.columns.spans
+    same = np.broadcast_to(np.array([7], np.uint32), len(spans))
+    columns = replace(shop.columns, spans=replace(spans, flags=same))
+    made = finish.in_order([columns], np.arange(len(spans))[::-1], 1).spans.flags
+    assert made.tolist() == [7] * len(spans)
+    assert made.dtype == np.uint32
+    assert made.flags.writeable
+
+
+def test_work_in_threads_is_begun_in_turn_and_no_more_than_they_can_do():
+    begun, done = [], []
+
+    def begin(number):
+        begun.append(number)
+        assert len(begun) - len(done) <= 2, "room is made for what is done next, not for all"
+        return lambda: (done.append(number), number)[1]
+
+    tasks = [partial(begin, number) for number in range(9)]
+    assert finish._in_threads(2, tasks) == list(range(9)) == begun
+    assert not tasks
+
+
+def test_several_threads_give_the_same_forest(shop, monkeypatch):
+    monkeypatch.setattr(forest, "blocks", partial(forest.blocks, size=4))
+    spans = shop.columns.spans
+    one, two = (forest.build_forest(spans, None, partial(finish._in_threads, threads)) for threads in (1, 3))
+    for field in fields(forest.Forest):
+        assert np.array_equal(getattr(one, field.name), getattr(two, field.name))
+        assert np.array_equal(getattr(one, field.name), getattr(shop.forest, field.name))
 
 
 def test_several_threads_give_the_same_order(shop, monkeypatch):

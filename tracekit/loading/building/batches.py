@@ -111,25 +111,34 @@ class Batch:
 
 
 class _Column:
-    """A column that grows by doubling: room that is not used yet takes no memory."""
+    """A column that grows: room that is not used yet takes no memory, and neither does one value again and again."""
 
     def __init__(self, kind: Any) -> None:
-        self._values = np.zeros(0, kind)
+        self._values = np.zeros(0, kind)  # the only one as long as all are equal
+        self._is_one = True
         self._count = 0
 
-    def add(self, more: Array) -> None:
-        """Add values behind the others."""
-        count = self._count + len(more)
-        if count > len(self._values):
-            before = self._values
-            self._values = np.empty(max(count, 2 * len(before)), before.dtype)
-            self._values[: self._count] = before[: self._count]
-        self._values[self._count : count] = more
+    def add(self, more: Array, to_come: float) -> None:
+        """Add values behind the others; ``to_come`` is how many there will be of each of these."""
+        before, count = self._count, self._count + len(more)
+        if self._is_one and len(more):
+            self._values = self._values if before else more[:1].astype(self._values.dtype)
+            self._is_one = bool((more == self._values[0]).all())
+        if not self._is_one:
+            if count > len(self._values):
+                self._move(before, max(count, 2 * len(self._values), before + int(len(more) * to_come)))
+            self._values[before:count] = more
         self._count = count
 
+    def _move(self, count: int, room: int) -> None:
+        """Make room for more values."""
+        values = np.empty(room, self._values.dtype)
+        values[:count] = self._values[:count]  # the only one is repeated
+        self._values = values
+
     def all(self) -> Array:
-        """Return the values, without copying them."""
-        return self._values[: self._count]
+        """Return the values, without copying them; an only one has a stride of 0 and cannot be written."""
+        return np.broadcast_to(self._values, self._count) if self._is_one else self._values[: self._count]
 
 
 class Growing:
@@ -139,8 +148,8 @@ class Growing:
         self._count = 0
         self._tables = {name: list(map(_Column, kinds)) for name, kinds in _TABLES.items()}
 
-    def add(self, batch: Batch) -> None:
-        """Add a batch behind the others."""
+    def add(self, batch: Batch, to_come: float = 1) -> None:
+        """Add a batch behind the others; ``to_come`` is how many spans there will be for each of its spans."""
         events = replace(batch.events, span_row=batch.events.span_row + self._count)
         links = replace(batch.links, span_row=batch.links.span_row + self._count)
         self._count += len(batch.spans)
@@ -153,7 +162,7 @@ class Growing:
                 else [getattr(table, f.name) for f in fields(table)]
             )
             for column, part in zip(grown, parts, strict=True):
-                column.add(part)
+                column.add(part, to_come)
 
     def all(self) -> Batch:
         """Return the columns without copying them."""

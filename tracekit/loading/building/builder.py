@@ -76,6 +76,12 @@ class Builder:
     on_issue
         Called with every issue as it is found.
 
+    Attributes
+    ----------
+    to_come : float
+        How many spans the present source probably still has for each span of the next batch, itself included: then
+        there is room for them.
+
     Examples
     --------
     >>> builder = Builder()
@@ -96,6 +102,7 @@ class Builder:
         self.names = Texts()
         self.texts = Texts()
         self.span_count = 0
+        self.to_come: float = 1
         self._resources: dict[tuple[Any, ...], int] = {}
         self._scopes: dict[tuple[Any, ...], int] = {}
         self._resource_attributes: list[Sequence[int]] = []  # in the order of the first occurrence
@@ -122,6 +129,7 @@ class Builder:
         self._flush()
         self.ledger = Ledger(uri, self.strict, self.on_issue)
         self.ledgers.append(self.ledger)
+        self.to_come = 1
         self.source = len(self.ledgers) - 1
         return self.ledger
 
@@ -274,7 +282,7 @@ class Builder:
             for ledger, count in zip(self.ledgers[-len(counts) :], counts, strict=True):
                 ledger.seen += count
         self.span_count += len(batch.spans)
-        self._grown.add(batch)
+        self._grown.add(batch, self.to_come)
 
     def take_columns(self) -> Batch:
         """Return and clear everything collected so far, in order of arrival.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ from tracekit.loading import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
-    from tracekit.columns import Array, Columns, SpanColumns
+    from tracekit.columns import Array, Columns, SpanColumns, Work
     from tracekit.parents import LookUp
 
 _WORTH = 100_000  # spans: a thread for fewer takes longer than it saves
@@ -41,24 +42,37 @@ def _plain(kinds: Sequence[Any], columns: Sequence[Array]) -> list[Array]:
 
 def in_order(columns: list[Columns], rows: Array, threads: int) -> Columns:
     """Return columns, which are taken out of the list, with all spans in this order, as ``columns.arranged``."""
-    run = partial(_in_threads, threads) if threads > 1 and len(rows) >= _WORTH else in_turn
-    return arranged(columns, rows, Ragged.take if native.compiled() is None else _lists, run)
+    run = in_threads(threads, len(rows))
+    return arranged(columns, rows, run=run) if native.compiled() is None else arranged(columns, rows, _lists, run)
 
 
-def _in_threads(threads: int, tasks: list[Callable[[], Any]]) -> list[Any]:
-    """Return what some functions return, as ``columns.in_turn``."""
+def in_threads(threads: int, span_count: int) -> Callable[[list[Work]], list[Any]]:
+    """Return what does some work, as ``columns.in_turn``, where it is worth it in threads."""
+    return partial(_in_threads, threads) if threads > 1 and span_count >= _WORTH else in_turn
+
+
+def _in_threads(threads: int, tasks: list[Work]) -> list[Any]:
+    """Do work in threads: room is made in this one, where memory that was released before is used again."""
     tasks.reverse()
+    futures: list[Future[Any]] = []
     with ThreadPoolExecutor(threads, "tracekit-finish") as pool:
-        futures = [pool.submit(tasks.pop()) for _ in range(len(tasks))]
+        while tasks:
+            if len(futures) >= threads:
+                wait(futures[-threads:], return_when=FIRST_COMPLETED)
+            futures.append(pool.submit(tasks.pop()()))
         return [future.result() for future in futures]
 
 
-def _lists(table: Ragged, rows: Array) -> Ragged:
-    """Return all rows of a table in another order, as ``Ragged.take``."""
+def _lists(table: Ragged, rows: Array) -> Callable[[], Ragged]:
+    """Return what takes all rows of a table in another order, as ``Ragged.take``."""
     made = Ragged(np.empty(len(rows) + 1, np.int64), np.empty(len(table.codes), np.int32))
-    given = _plain((np.int64, np.int32, np.int64), (table.offsets, table.codes, rows))
-    native.compiled().copy_lists(*given, made.offsets, made.codes)
-    return made
+
+    def fill() -> Ragged:
+        given = _plain((np.int64, np.int32, np.int64), (table.offsets, table.codes, rows))
+        native.compiled().copy_lists(*given, made.offsets, made.codes)
+        return made
+
+    return fill
 
 
 def may_have_copies(spans: SpanColumns) -> bool:

@@ -9,8 +9,10 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tracekit.errors import LoadError
@@ -27,6 +29,7 @@ TOTALS = (  # the codes that ``finalise`` counts over the spans of a source, in 
 )
 EXCERPT_CHARACTERS = 500
 PULL_KEY = "tracekitPull"  # of lines about a pull, between its traces
+_NOTHING = np.array([], object)  # of a column without rows
 ROWS_PER_CODE = 1000  # beyond it one row counts the rest
 
 _SECRET = re.compile(
@@ -273,15 +276,30 @@ def _first_place(tally: tuple[tuple[str, str, str], tuple[int, Position]]) -> tu
 
 def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:
     """Return ``traces.sources``: one row per ledger."""
-    frame = pd.DataFrame([ledger.row() for ledger in ledgers], columns=names("sources"))
-    frame.index.name = "source_id"
-    return frame.astype({"byte_count": "Int64"})
+    rows = [ledger.row() for ledger in ledgers]
+    columns: dict[str, Any] = {name: [row[name] for row in rows] or _NOTHING for name in names("sources")}
+    columns["byte_count"] = pd.array(columns["byte_count"], "Int64")
+    return pd.DataFrame(columns, pd.RangeIndex(len(rows), name="source_id"))
 
 
 def issues_frame(ledgers: list[Ledger]) -> pd.DataFrame:
     """Return ``traces.issues``: the issues of all ledgers."""
     rows = [(*issue, source) for source, ledger in enumerate(ledgers) for issue in ledger.all_issues()]
-    frame = pd.DataFrame(rows, columns=[*Issue._fields, "source_id"])[names("issues")]
-    frame.index.name = "issue_id"
+    return _issues(rows) if rows else _no_issues().copy()
+
+
+@cache
+def _no_issues() -> pd.DataFrame:
+    """Return the frame without issues, which takes as long to make as one with some."""
+    return _issues([])
+
+
+def _issues(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Return issues, each with its source, as a frame."""
+    fields = (*Issue._fields, "source_id")
+    values = dict(zip(fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(fields, ())
+    columns: dict[str, Any] = {name: list(values[name]) or _NOTHING for name in names("issues")}
     kinds = {"source_id": "int32", "record_number": "Int64", "byte_offset": "Int64", "issue_count": "int64"}
-    return frame.astype({**kinds, "code": "category", "severity": "category", "action": "category"})
+    for name, kind in {**kinds, **dict.fromkeys(("code", "severity", "action"), "category")}.items():
+        columns[name] = pd.array(columns[name], kind)
+    return pd.DataFrame(columns, pd.RangeIndex(len(rows), name="issue_id"))

@@ -183,7 +183,7 @@ class Distinct:
             byte_offset=offset,
         )
         of_spans, of_events, of_links = (
-            Ragged.from_counts(found[f"{name[:-1]}_count"], kv[found[name]]) for name in ATTRIBUTES
+            Ragged.from_counts(found[f"{name[:-1]}_count"], kv.take(found[name])) for name in ATTRIBUTES
         )
         events = EventColumns(
             found["event_span_row"], found["event_time_ns"], texts[found["event_name"]], found["event_dropped"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from tracekit.columns import (
 from tracekit.forest import Forest, build_forest
 from tracekit.frames import hexes
 from tracekit.loading.building.catalogue import CATALOGUE
-from tracekit.loading.building.finish import in_order, look_up, may_have_copies, order
+from tracekit.loading.building.finish import in_order, in_threads, look_up, may_have_copies, order
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
@@ -34,6 +34,8 @@ from tracekit.traces import TraceSet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.columns import KeyValues, Work
+    from tracekit.loading.building.batches import Batch
     from tracekit.loading.building.builder import Builder
 
 _DAY_NS = 86_400 * 10**9
@@ -44,15 +46,28 @@ Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
 
 def to_trace_set(builder: Builder, time_unit: str | None = None, threads: int = 1) -> TraceSet:
     """Return the spans of a builder as a TraceSet."""
-    return finalise(with_owners(gather(builder)), builder.ledgers, time_unit, threads=threads)
+    batch = builder.take_columns()
+    rows, (kv, new_code) = _order_and_attributes(builder, batch.spans, threads)
+    columns = [with_owners(_columns(builder, batch, kv, new_code))]
+    del batch  # so that each column is released when it is in order
+    return finalise(columns.pop(), builder.ledgers, time_unit, threads=threads, rows=rows)
+
+
+def _order_and_attributes(builder: Builder, spans: SpanColumns, threads: int) -> list[Any]:
+    """Return the order of the spans, and the table of attributes: with several threads at the same time."""
+    work: list[Work] = [lambda: partial(order, spans), lambda: builder.attributes.table]
+    return in_threads(threads, len(spans))(work)
 
 
 def gather(builder: Builder) -> Columns:
     """Return the builder's content as columns in order of arrival, with equal attributes merged."""
-    batch = builder.take_columns()
+    return _columns(builder, builder.take_columns(), *builder.attributes.table())
+
+
+def _columns(builder: Builder, batch: Batch, kv: KeyValues, new_code: Array | None) -> Columns:
+    """Return spans and the tables of their builder as columns."""
     resources, resource_attributes = builder.resource_tables()
     scopes, scope_attributes = builder.scope_tables()
-    kv, new_code = builder.attributes.table()
     columns = Columns(
         spans=batch.spans,
         attributes=batch.attributes,
@@ -112,15 +127,16 @@ def finalise(
     time_unit: str | None = None,
     minorities: Array | None = None,
     threads: int = 1,
+    rows: Array | None = None,
 ) -> TraceSet:
-    """Return columns in order of arrival as a TraceSet; issues go to the ledgers."""
+    """Return columns in order of arrival as a TraceSet; issues go to the ledgers; ``rows`` is the order, if known."""
     if time_unit is not None:
         columns = scaled(columns, time_unit)
     elif minorities is None:
         vote = UnitVote()
         vote.add(columns.spans)
         minorities = vote.minorities(ledgers)
-    rows, unsorted = order(columns.spans), [columns]
+    rows, unsorted = order(columns.spans) if rows is None else rows, [columns]
     del columns
     columns = in_order(unsorted, rows, threads)
     del rows
@@ -128,7 +144,7 @@ def finalise(
         columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)
     columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
-    forest = build_forest(columns.spans, look_up())
+    forest = build_forest(columns.spans, look_up(), in_threads(threads, len(columns.spans)))
     columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
     _tell_parents(columns.spans, forest, ledgers)
     return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)

@@ -266,10 +266,8 @@ class Scanner(Distinct):
         which, texts = found[f"group_{name}"], found.made["owner_texts"]
         uses = np.bincount(which[found["group_is_first"] if name == "resource" else which >= 0]).tolist()
         load = self._resource if name == "resource" else self._scope
-        made = []
-        for pair in found.made[f"{name}s"]:
-            text, url = np.frombuffer(pair, np.int32).tolist()
-            made.append(load((texts[text], texts[url])))
+        pairs = np.frombuffer(b"".join(found.made[f"{name}s"]), np.int32).reshape(-1, 2).tolist()
+        made = [load((texts[text], texts[url])) for text, url in pairs]
         numbers = np.array([number for number, _ in made] + [0], np.int32)  # the last for -1, a group without a scope
         return _Owners(
             numbers[which], [(counted, used) for (_, counted), used in zip(made, uses, strict=True) if counted]

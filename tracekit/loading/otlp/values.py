@@ -34,6 +34,9 @@ class UnreadableError(ValueError):
 
 def any_value(value: Any) -> Any:
     """Return an AnyValue as a Python value: None where it is empty."""
+    sort, content = _member(value)
+    if sort not in {"array", "map"}:
+        return _scalar(sort, content)
     root: list[Any] = [None]
     todo: list[tuple[Any, Any, Any]] = [(root, 0, value)]
     while todo:
