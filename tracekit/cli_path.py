@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 import tracekit as tk
+from tracekit.arguments import is_store
 from tracekit.cli_reading import ByParts, Dask, read_recording, read_side
 
 if TYPE_CHECKING:
@@ -80,9 +81,8 @@ def path(
             traces = read_side(files, by_parts=True, **options)
         else:
             traces = read_recording(files, by_parts=by_parts, **options)
-        before = (
-            read_side(baseline, by_parts=by_parts, **options) if baseline else None
-        )  # read both before any analysis
+        # both sides are read before any analysis
+        before = read_side(baseline, by_parts=by_parts, **options) if baseline else None
         found = _found(traces, before, scope, asked)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -132,16 +132,19 @@ def _found(
 ) -> _Found:
     """Return what is asked; each part of a store is read together for all of it."""
     from tracekit.analysis.critical_path.compute import critical_path  # noqa: PLC0415 - not for --help
-    from tracekit.analysis.critical_path.stored import StoredPaths  # noqa: PLC0415 - likewise
-    from tracekit.loading.store.rounds import Rounds  # noqa: PLC0415 - likewise
 
-    rounds = Rounds()
-    sides = [rounds.of(side) if isinstance(side, tk.TraceStore) else side for side in (traces, before)]
+    sides: list[Any] = [traces, before]
+    rounds = None
+    if any(is_store(side) for side in sides):
+        from tracekit.loading.store.rounds import Rounds  # noqa: PLC0415 - for stores only
+
+        rounds = Rounds()
+        sides = [rounds.of(side) if is_store(side) else side for side in sides]
     paths, earlier = (None if side is None else critical_path(side, scope=scope) for side in sides)
     assert paths is not None
-    stored = [one for one in (paths, earlier) if isinstance(one, StoredPaths)]
-    if stored and not asked.profile:
-        reads: list[Any] = [partial(getattr, one, name) for one in stored for name in ("counts", "issues")]
+    if rounds is not None and not asked.profile:
+        stored: list[Any] = [one for one in (paths, earlier) if not isinstance(one, tk.CriticalPath | None)]
+        reads = [partial(getattr, one, name) for one in stored for name in ("counts", "issues")]
         reads += [partial(one.tabulated, asked.keys, may_lack=earlier is not None) for one in stored]
         rounds.run([*reads, partial(asked.of, paths, earlier)])
     return asked.of(paths, earlier)
