@@ -117,6 +117,14 @@ def test_retries_are_estimated_from_stretches_of_time(again, tmp_path):
 
 
 @pytest.mark.usefixtures("few_ends")
+def test_nothing_is_claimed_of_more_spans_at_one_time_than_are_kept(tmp_path):
+    frame = attempts(1_200, failing=120, again=False).spans
+    same = frame.assign(start_ns=frame["start_ns"].min(), end_ns=frame["start_ns"].min() + 50 * MS)
+    found = in_parts(tk.TraceSet.from_spans(same), tmp_path, ["propagation.retry", "propagation.break"])
+    assert {one.status for one in found.values()} == {"not_assessable"}
+
+
+@pytest.mark.usefixtures("few_ends")
 def test_ends_that_are_kept_do_not_depend_on_the_order_of_parts(tmp_path):
     store = split(gateway_traces(0.3)[0], tmp_path / "a", 6)
     known = {need: Case(store).result(need) for need in ENDS.needs}

@@ -234,8 +234,8 @@ def test_what_all_parts_are_asked_for_goes_to_the_scheduler_once(during, store, 
 
 
 def test_names_of_tasks_say_which_analysis():
-    assert cluster._name(_Partial(tabulate)) == "latency.tabulate"
-    assert cluster._name(KilledOnce("")) == "test_execution.KilledOnce"
+    assert cluster.name_of(_Partial(tabulate)) == "latency.tabulate"
+    assert cluster.name_of(KilledOnce("")) == "test_execution.KilledOnce"
 
 
 def test_weights_by_id_travel(during, store):

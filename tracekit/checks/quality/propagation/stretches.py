@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FEWEST_CYCLES: Final = 16
 _BITS: Final = 64  # of the values of ``kept_values``
+_ALWAYS: Final = np.uint64(1)  # unless these are too many themselves: then none is kept
 _NEVER: Final = np.uint64(2**64 - 1)  # only at level 0, which has all spans
 
 
@@ -59,7 +60,7 @@ class Stretches(NamedTuple):
     def touching(self, start_ns: Array, end_ns: Array) -> Array:
         """Return values (uint64) for ``kept_values`` that keep the spans with any time in a stretch."""
         first, last = (self._cycle(at) for at in (start_ns, end_ns))
-        return np.where(first == last, self._place(start_ns), np.uint64(0))
+        return np.where(first == last, self._place(start_ns), _ALWAYS)
 
     def is_within(self, start_ns: Array, end_ns: Array, level: int) -> Array:
         """Return which spans are inside of a stretch of a level."""
@@ -84,7 +85,7 @@ class Stretches(NamedTuple):
 
     def _place(self, at_ns: Array) -> Array:
         """Return the place of times within their cycle, in units of 2 ** -64 of it."""
-        return self.since(at_ns).astype(np.uint64) << np.uint64(_BITS - self.bits)
+        return np.maximum(self.since(at_ns).astype(np.uint64) << np.uint64(_BITS - self.bits), _ALWAYS)
 
 
 def _largest(level: int) -> np.uint64:
