@@ -25,7 +25,8 @@ def by_check(findings):
 
 def in_parts(traces, folder, checks):
     """The findings of a store, the same from one part and from seven."""
-    found = [tk.quality(split(traces, folder / str(n), n, seed=n), checks=checks, on=1) for n in (1, 7)]
+    stores = [split(traces, folder.with_name(f"{folder.name}-{n}"), n, seed=n) for n in (1, 7)]
+    found = [tk.quality(store, checks=checks, on=1) for store in stores]
     agree(*found)
     return by_check(found[1])
 
@@ -54,6 +55,23 @@ def test_clocks_are_judged_by_some_calls_of_each_pair(moved, check, tmp_path, mo
         "of 2,000 calls, chosen by a hash of the trace ids" in text for text in found["clock.offset"].assumptions
     )
     assert not any("hash" in text for text in expected["clock.offset"].assumptions)
+
+
+@pytest.mark.parametrize("moved", [{}, {"offset_ns": 12 * MS}])
+def test_one_trace_with_more_calls_than_are_kept_is_judged_by_some_of_them(moved, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_calls, "MOST", 500)
+    frame = hosts(2_000, **moved).spans
+    call = frame["trace_id"].astype(str).str[-15:]
+    frame = frame.assign(span_id=call + frame["span_id"].astype(str).str[-1])
+    frame["parent_span_id"] = (call + "1").where(frame["parent_span_id"].notna())
+    one = tk.TraceSet.from_spans(frame.assign(trace_id=frame["trace_id"].iloc[0]))
+    found, (expected,) = in_parts(one, tmp_path, CLOCKS[:1])["clock.offset"], tk.quality(one, checks=CLOCKS[:1])
+    assert len(one) == 1
+    assert found.status == expected.status == "ok"  # one trace proves no skew
+    row, whole = found.evidence.iloc[0], expected.evidence.iloc[0]
+    assert row["call_count"] == whole["call_count"] == 2_000
+    assert row["low_ns"] <= moved.get("offset_ns", 0) <= row["high_ns"]
+    assert any("64 of 2,000 calls" in text for text in found.assumptions)
 
 
 def test_calls_that_are_kept_do_not_depend_on_the_order_of_parts(tmp_path, monkeypatch):
@@ -116,12 +134,36 @@ def test_retries_are_estimated_from_stretches_of_time(again, tmp_path):
         assert found.estimate.value == pytest.approx(120, rel=0.25)
 
 
+def at_one_time(traces):
+    """The same spans of other services, all at one time."""
+    frame = traces.spans.assign(
+        trace_id=lambda spans: spans["trace_id"].str.replace("^.{8}", "0badc0de", regex=True),
+        service_name=lambda spans: spans["service_name"].astype(str) + "-2",
+    )
+    begun = frame["start_ns"].min()
+    return tk.TraceSet.from_spans(frame.assign(start_ns=begun, end_ns=begun + 50 * MS))
+
+
 @pytest.mark.usefixtures("few_ends")
-def test_nothing_is_claimed_of_more_spans_at_one_time_than_are_kept(tmp_path):
-    frame = attempts(1_200, failing=120, again=False).spans
-    same = frame.assign(start_ns=frame["start_ns"].min(), end_ns=frame["start_ns"].min() + 50 * MS)
-    found = in_parts(tk.TraceSet.from_spans(same), tmp_path, ["propagation.retry", "propagation.break"])
-    assert {one.status for one in found.values()} == {"not_assessable"}
+def test_a_pair_of_services_with_too_many_spans_at_one_time_is_not_called_ok(tmp_path):
+    sure = gateway_traces(0.0, peer="10.0.0.7")[0]
+    assert in_parts(sure, tmp_path / "sure", ["propagation.break"])["propagation.break"].status == "ok"
+    found = in_parts(sure + at_one_time(sure), tmp_path / "both", ["propagation.break"])["propagation.break"]
+    assert found.status == "inconclusive"
+    unknown = found.evidence.set_index(["caller_service", "callee_service"]).loc[("gateway-2", "orders-2")]
+    assert unknown["high"] == unknown["root_count"] > 400
+    assert f"up to {unknown['root_count']:,} of {unknown['root_count']:,} root spans of `orders-2`" in found.headline
+
+
+@pytest.mark.usefixtures("few_ends")
+def test_an_operation_with_too_many_spans_at_one_time_is_not_called_ok(tmp_path):
+    sure = attempts(1_200, failing=120, again=False, seed=2)
+    dense = at_one_time(attempts(1_200, failing=130, again=False, seed=2))
+    found = in_parts(sure + dense, tmp_path, ["propagation.retry"])["propagation.retry"]
+    assert found.status == "inconclusive"
+    assert found.evidence["status"].tolist() == ["inconclusive", "ok"]
+    assert "130 failures of `orders-2 GET /` were retried" in found.headline
+    assert "up to 130; n = 1,200 root spans" in found.headline
 
 
 @pytest.mark.usefixtures("few_ends")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 4_096  # calls of a pair
 _MOST_IN_ALL: Final = 131_072  # of all pairs, unless they are so many that each has fewer than
-_LEAST: Final = 64  # of a pair
+_LEAST: Final = 64  # of a pair, and of a pair in one trace
 
 
 class PairCount(NamedTuple):
@@ -73,26 +73,45 @@ class KeptCalls(NamedTuple):
 
     def limited(self) -> KeptCalls:
         """Return those of a part of a store, with a limited number of calls of each pair."""
-        every, pairs = self.every, dict(self.pairs)
-        number, names = pairs_of(every)
+        pairs = self.pairs
         most = min(MOST, max(_LEAST, _MOST_IN_ALL // max(len(pairs), 1)))  # more pairs only lower it: any order does
+        number, names = pairs_of(self.every)
+        is_many = np.array([pairs[pair].total > most for pair in names], bool)[number]
+        every = _some(self.every, ~is_many | _some_of_each_trace(self.every, number))
+        number, names = pairs_of(every)
         mixed = hash_of_pairs(every.trace_hi, every.trace_lo)[every.calls.trace]
         level = np.array([pairs[pair].level for pair in names], np.int64)
         kept, level = kept_values(number, mixed, level, most)
-        pairs |= {pair: pairs[pair]._replace(level=one) for pair, one in zip(names, level.tolist(), strict=True)}
-        calls = every.calls.take(np.flatnonzero(kept))
-        used, trace = np.unique(calls.trace, return_inverse=True)
-        columns = (column[used] for column in (every.root_clock, every.trace_hi, every.trace_lo))
-        return KeptCalls(AllCalls(calls.of_traces(trace), every.clocks, *columns), pairs)
+        levels = {pair: pairs[pair]._replace(level=one) for pair, one in zip(names, level.tolist(), strict=True)}
+        return KeptCalls(_some(every, kept), pairs | levels)
 
     @property
     def sampled(self) -> tuple[str, ...]:
         """The assumption that the kept calls stand for all; nothing if they are all."""
-        some = sum(one.level > 0 for one in self.pairs.values())
-        if not some:
-            return ()
         total = sum(one.total for one in self.pairs.values())
-        return (f"{len(self.every.calls):,} of {total:,} calls, chosen by a hash of the trace ids",)
+        kept = f"{len(self.every.calls):,} of {total:,} calls"
+        return (f"{kept}, chosen by a hash of the trace ids",) if len(self.every.calls) < total else ()
+
+
+def _some(every: AllCalls, kept: Array) -> AllCalls:
+    """Return some of the calls, with their traces."""
+    calls = every.calls.take(np.flatnonzero(kept))
+    used, trace = np.unique(calls.trace, return_inverse=True)
+    columns = (column[used] for column in (every.root_clock, every.trace_hi, every.trace_lo))
+    return AllCalls(calls.of_traces(trace), every.clocks, *columns)
+
+
+def _some_of_each_trace(every: AllCalls, pair: Array) -> Array:
+    """Return which calls are among the first of their pair in their trace, in the order of a hash of their times."""
+    trace, begun = every.calls.trace, every.calls.begun_ns.astype(np.uint64)
+    order = np.lexsort((hash_of_pairs(begun, begun), trace, pair))
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (np.diff(trace[order]) != 0) | (np.diff(pair[order]) != 0)
+    first = np.flatnonzero(is_new)
+    place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    found = np.empty(len(order), bool)
+    found[order] = place < _LEAST
+    return found
 
 
 def pairs_of(every: AllCalls) -> tuple[Array, list[tuple[str, str]]]:

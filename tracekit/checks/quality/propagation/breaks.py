@@ -11,7 +11,7 @@ import scipy
 from tracekit.analysis.clock_skew.offsets import Settings, clock_offsets
 from tracekit.attributes import Codes
 from tracekit.checks.quality.clocks.host_pairs import CLOCK_CALLS
-from tracekit.checks.quality.propagation.continuations import stitch
+from tracekit.checks.quality.propagation.continuations import Stitch, stitch
 from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.stats.tests import false_discovery
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.propagation.continuations import Stitch
     from tracekit.checks.quality.propagation.ends import Ends, Labels
     from tracekit.checks.quality.propagation.stretches import Stretches
     from tracekit.columns import Array
@@ -71,10 +70,7 @@ def continuations(case: Case) -> pd.DataFrame:
     """Return the estimated number of roots of every callee that continue unanswered calls of every caller."""
     ends = case.result(ENDS)
     examined = list(_on_reference(case, ends, list(_edges(ends))))
-    found = [
-        _of_all(ends, one.edge, stitch(*one.calls, *one.roots, traces=one.traces, confidence=case.confidence), case)
-        for one in examined
-    ]
+    found = [_estimated(one, case.confidence) for one in examined]
     rows = [
         (edge.caller, edge.callee, int(ends.call_counts[edge.owner][0]), *result[:6])
         for (edge, *_), result in zip(examined, found, strict=True)
@@ -89,12 +85,13 @@ def continuations(case: Case) -> pd.DataFrame:
     return table.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def _of_all(ends: Ends, edge: _Edge, found: Stitch, case: Case) -> Stitch:
-    """Return what was found of the examined roots of a pair, of all of them."""
-    if not edge.level:
-        return found
-    total = ends.server_count(edge.callee)
-    return found.of_all(total, total / found.roots, case.confidence)
+def _estimated(one: _Examined, confidence: float) -> Stitch:
+    """Return the estimate for a pair: of all its roots if some are examined, and unknown if these are too few."""
+    edge = one.edge
+    if edge.level and min(len(one.calls[0]), len(one.roots[0])) < _FEWEST:
+        return Stitch.unknown(edge.root_count, edge.root_count)
+    found = stitch(*one.calls, *one.roots, traces=one.traces, confidence=confidence)
+    return found.of_all(edge.root_count, edge.root_count / found.roots, confidence) if edge.level else found
 
 
 class _Examined(NamedTuple):
@@ -124,10 +121,7 @@ def _on_reference(case: Case, ends: Ends, edges: Sequence[_Edge]) -> Iterator[_E
         wide = clock.widest(calls[own], ends.calls.start_ns[own], ends.calls.end_ns[own])
         narrow = clock.narrowest(roots[begun], ends.roots.start_ns[begun], ends.roots.end_ns[begun])
         one = _Examined(edge, wide, narrow, (of_calls[own], of_roots[begun]))
-        if edge.level:
-            one = _joined(one, ends.stretches)
-        if len(one.roots[0]) >= _FEWEST:
-            yield one
+        yield _joined(one, ends.stretches) if edge.level else one
 
 
 def _joined(one: _Examined, stretches: Stretches) -> _Examined:
@@ -198,8 +192,8 @@ def _finding(row: pd.Series, evidence: pd.DataFrame, ci: str, sampled: tuple[str
 class _Edge(NamedTuple):
     """A caller and a callee, with the entries of the unanswered calls and of the roots.
 
-    ``owner``: the names by which the calls are counted, without the callee if it is unknown.  ``level``: that of the
-    stretches which both sides are of.
+    ``owner``: the names by which the calls are counted, without the callee if it is unknown.  ``root_count``: number of
+    all server spans among the roots of the callee.  ``level``: that of the stretches which both sides are of.
     """
 
     caller: str
@@ -207,44 +201,37 @@ class _Edge(NamedTuple):
     calls: Array
     roots: Array
     owner: Labels
-    level: int
+    root_count: int
+    level: int = 0
 
 
 def _edges(ends: Ends) -> Iterator[_Edge]:
-    """Yield every caller and callee with enough unanswered calls and roots."""
-    caller, callee = (ends.calls.names[name] for name in ("service_name", "callee_service"))
-    service = ends.roots.names["service_name"]
-    served = np.flatnonzero(ends.roots.columns["is_server"])
-    free = np.flatnonzero(callee.codes < 0)
-    for own, begun in by_label(service, served):
-        if len(begun) < _FEWEST:
-            continue
-        to_it = np.flatnonzero(callee.codes == callee.labels.index(own)) if own in callee.labels else free[:0]
-        for calls, named in ((to_it, own), (free, None)):
-            for other, from_caller in by_label(caller, calls):
-                edge = _Edge(other, own, from_caller, begun, (other or None, named), 0)
-                if other != own and len(from_caller) >= _FEWEST:
-                    yield from _with_level(ends, edge)
+    """Yield every caller and callee with enough unanswered calls and roots, also if too few of these are kept."""
+    calls, roots, is_server = ends.calls.entries, ends.roots.entries, ends.roots.columns["is_server"]
+    callers: dict[str | None, list[Labels]] = {}
+    for owner, number in ends.call_counts.items():
+        if number[0] >= _FEWEST:
+            callers.setdefault(owner[1], []).append(owner)
+    for callee, server_count in ends.server_counts.items():
+        own = roots.get((callee,), _NONE)
+        for owner in callers.get(callee, []) + (callers.get(None, []) if callee is not None else []):
+            if owner[0] != callee and server_count >= _FEWEST:
+                names, entries = (owner[0] or "", callee or ""), (calls.get(owner, _NONE), own[is_server[own]])
+                yield _in_stretches(ends, _Edge(*names, *entries, owner, server_count))
 
 
-def _with_level(ends: Ends, edge: _Edge) -> Iterator[_Edge]:
-    """Yield a pair with the spans in the stretches that were kept of both sides, if they are enough."""
+def _in_stretches(ends: Ends, edge: _Edge) -> _Edge:
+    """Return a pair with the spans in the stretches that were kept of both sides."""
     level = max(ends.calls.level.get(edge.owner, 0), ends.roots.level.get((edge.callee or None,), 0))
     if not level:
-        yield edge
-        return
-    (calls, roots), stretches = (edge.calls, edge.roots), ends.stretches
+        return edge
+    calls, roots, stretches = edge.calls, edge.roots, ends.stretches
     calls = calls[stretches.is_touching(ends.calls.start_ns[calls], ends.calls.end_ns[calls], level)]
     roots = roots[stretches.is_within(ends.roots.start_ns[roots], ends.roots.end_ns[roots], level)]
-    if min(len(calls), len(roots)) >= _FEWEST:
-        yield edge._replace(calls=calls, roots=roots, level=level)
+    return edge._replace(calls=calls, roots=roots, level=level)
 
 
-def by_label(column: Codes, entries: Array) -> Iterator[tuple[str, Array]]:
-    """Yield the labels of some entries in their order, each with its entries; an empty text for missing ones."""
-    codes = column.codes[entries]
-    for code in np.unique(codes):
-        yield column.labels[code] if code >= 0 else "", entries[codes == code]
+_NONE = np.zeros(0, np.int64)
 
 
 class ReferenceClock(NamedTuple):

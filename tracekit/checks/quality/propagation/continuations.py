@@ -67,6 +67,11 @@ class Stitch(NamedTuple):
     high: float
     p: float
 
+    @classmethod
+    def unknown(cls, roots: int, most: int) -> Stitch:
+        """Return what is known of roots that were not examined: at most so many of them are continuations."""
+        return cls(roots, 0, np.nan, 0.0, 0.0, float(most), 1.0)
+
     def of_all(self, total: int, scale: float, confidence: float) -> Stitch:
         """Return what is expected of this number of roots, ``scale`` times as many as these, which are some of them.
 

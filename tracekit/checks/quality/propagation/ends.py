@@ -7,6 +7,7 @@ service, and all are counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -82,10 +83,22 @@ class Spans:
         level = {one: max(self.level.get(one, 0), other.level.get(one, 0)) for one in {**self.level, **other.level}}
         return Spans(columns, names, self.by, level)
 
+    @cached_property
+    def entries(self) -> dict[Labels, Array]:
+        """The entries of the spans with the same names of ``by``."""
+        owner, owners = self._owners
+        order, size = np.argsort(owner, kind="stable"), np.bincount(owner, minlength=len(owners))
+        return dict(zip(owners, np.split(order, np.cumsum(size)[:-1]), strict=True)) if owners else {}
+
+    @property
+    def _owners(self) -> tuple[Array, list[Labels]]:
+        """Number of the names of each span, and these names."""
+        owner, keys = group_codes({name: self.names[name] for name in self.by}, len(self))
+        return owner, list(zip(*(labels.tolist() for labels in keys.values()), strict=True))
+
     def limited(self, place: Callable[[Array, Array], Array]) -> Spans:
         """Return a limited number of those with the same names, in the stretches of which ``place`` knows the spans."""
-        owner, keys = group_codes({name: self.names[name] for name in self.by}, len(self))
-        owners: list[Labels] = list(zip(*(labels.tolist() for labels in keys.values()), strict=True))
+        owner, owners = self._owners
         most = min(MOST, max(_LEAST, _MOST_IN_ALL // max(len({*self.level, *owners}), 1)))
         before = np.array([self.level.get(one, 0) for one in owners], np.int64)
         kept, level = kept_values(owner, place(self.start_ns, self.end_ns), before, most)
@@ -143,9 +156,13 @@ class Ends(NamedTuple):
         """Number of all roots, of server spans among them, and of failed ones."""
         return np.sum([*self.root_counts.values()], axis=0) if self.root_counts else np.zeros(3, np.int64)
 
-    def server_count(self, service: str) -> int:
-        """Return the number of server spans among all roots of a service."""
-        return int(sum(count[1] for (name, _), count in self.root_counts.items() if name == service))
+    @property
+    def server_counts(self) -> dict[str | None, int]:
+        """Number of server spans among all roots by service."""
+        found: dict[str | None, int] = {}
+        for (name, _), count in self.root_counts.items():
+            found[name] = found.get(name, 0) + int(count[1])
+        return found
 
     @property
     def sampled(self) -> tuple[str, ...]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.propagation.breaks import by_label
-from tracekit.checks.quality.propagation.continuations import Windows, stitch
+from tracekit.checks.quality.propagation.continuations import Stitch, Windows, stitch
 from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.findings import Estimate, finding, not_assessable
 from tracekit.redaction.scan import labels_shown
-from tracekit.stats.grouping import dense_codes, group_rows
+from tracekit.stats.grouping import dense_codes, group_codes
 from tracekit.stats.tests import false_discovery
 from tracekit.text import count, interval, plural, ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.propagation.continuations import Stitch
-    from tracekit.checks.quality.propagation.ends import Ends, Spans
+    from tracekit.checks.quality.propagation.ends import Ends, Labels, Spans
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -50,29 +50,16 @@ def retried_roots(case: Case) -> list[Finding]:
     every, _, failures = ends.all_roots.tolist()
     if not every:
         return [not_assessable(CHECK, _SUBJECT, "root spans with start and end")]
-    roots, level, is_continued = _examined(ends)
-    left_out = round(int(is_continued.sum()) * every / max(len(roots), 1))
-    failed = roots.columns["is_error"] & ~is_continued
-    if not (failures if ends.sampled else failed.any()):
+    examined = _examined(ends)
+    left_out = round(int(examined.is_continued.sum()) * every / max(len(examined.roots), 1))
+    found = failures if ends.sampled else int(examined.is_failed.sum())
+    if not found:
         text = f"No retries as new traces: none of {plural(every - left_out, 'root span')} failed."
         return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=ends.sampled)]
-    group, labels = group_rows({name: roots.names[name] for name in ("service_name", "operation")}, len(roots))
-    rows = []
-    for at in np.flatnonzero(np.bincount(group[failed], minlength=len(labels)) >= _FEWEST):
-        own, names = group == at, tuple(labels.loc[at, ["service_name", "operation"]])
-        some, often = roots.where(own & ~is_continued), int((own & failed).sum())
-        if most := int(level[own][0]):
-            total, _, often = ends.root_counts[names].tolist()
-            result = _in_stretches(some, ends, most, (total, often), case.confidence)
-            if result is None:
-                continue
-        else:
-            result = _after(some.start_ns, some.end_ns, some.columns["is_error"], _client(some), case.confidence)
-        rows.append((*names, often, *result))
+    rows = [(*names, often, *result) for names, often, result in _estimates(ends, examined, case.confidence)]
     if not rows:
         missing = (
-            f"at least {_FEWEST} failed root spans of one service and operation "
-            f"(found {int(failures if ends.sampled else failed.sum())} over all operations)"
+            f"at least {_FEWEST} failed root spans of one service and operation (found {found} over all operations)"
         )
         return [not_assessable(CHECK, _SUBJECT, missing)]
     evidence = pd.DataFrame(rows, columns=[*_NAMES, "low", "high", "p"])
@@ -80,16 +67,49 @@ def retried_roots(case: Case) -> list[Finding]:
     return [_finding(_judged(evidence), left_out, case.ci, ends.sampled)]
 
 
-def _examined(ends: Ends) -> tuple[Spans, Array, Array]:
-    """Return roots, the level of the stretches that they are of, and whether they may continue calls.
+def _estimates(ends: Ends, examined: _Examined, confidence: float) -> Iterator[tuple[Labels, int, Stitch]]:
+    """Yield the names of every operation with enough failures, their number, and the estimate."""
+    roots, is_free = examined.roots, ~examined.is_continued
+    group, keys = group_codes({name: roots.names[name] for name in ("service_name", "operation")}, len(roots))
+    number = {names: at for at, names in enumerate(zip(*(labels.tolist() for labels in keys.values()), strict=True))}
+    failed = np.bincount(group[examined.is_failed], minlength=len(number))
+    level = np.zeros(len(number), np.int64)
+    level[group] = examined.level
+    for names, (total, _, failures) in ends.root_counts.items():
+        at = number.get(names)
+        often = int(failures if at is None or level[at] else failed[at])
+        if often < _FEWEST:
+            continue
+        if at is None:  # none of its roots was kept
+            yield names, often, Stitch.unknown(int(total), often)
+            continue
+        some = roots.where((group == at) & is_free)
+        if level[at]:
+            yield names, often, _in_stretches(some, ends, int(level[at]), (int(total), often), confidence)
+        else:
+            yield names, often, _after(some.start_ns, some.end_ns, some.columns["is_error"], _client(some), confidence)
 
-    Those are server spans inside an unanswered call of another trace.
-    """
+
+class _Examined(NamedTuple):
+    """Roots, the level of the stretches that each is of, and whether it may continue a call."""
+
+    roots: Spans
+    level: Array
+    is_continued: Array
+
+    @property
+    def is_failed(self) -> Array:
+        """Which roots failed, of those that continue no call."""
+        return np.asarray(self.roots.columns["is_error"] & ~self.is_continued)
+
+
+def _examined(ends: Ends) -> _Examined:
+    """Return the roots; server spans inside an unanswered call of another trace may continue it."""
     calls, roots, stretches = ends.calls, ends.roots, ends.stretches
     of_calls, of_roots = ends.trace
     target, caller = calls.names["callee_service"], calls.names["service_name"]
     inside, kept, level = np.zeros(len(roots), bool), np.ones(len(roots), bool), np.zeros(len(roots), np.int64)
-    for callee, own in by_label(roots.names["service_name"], np.arange(len(roots))):
+    for (callee,), own in roots.entries.items():
         to_it, from_it = (
             column.codes == column.labels.index(callee) if callee in column.labels else np.zeros(len(calls), bool)
             for column in (target, caller)
@@ -99,16 +119,16 @@ def _examined(ends: Ends) -> tuple[Spans, Array, Array]:
         callers = [
             one for (name, to), one in calls.level.items() if to == callee or (to is None and name != callee)
         ] * bool(len(may))
-        level[own] = most = max([roots.level.get((callee or None,), 0), *callers])
+        level[own] = most = max([roots.level.get((callee,), 0), *callers])
         kept[own] = stretches.is_within(roots.start_ns[own], roots.end_ns[own], most)
         if len(may):
             windows = Windows(calls.start_ns[may], calls.end_ns[may], of_calls[may])
             inside[served] = windows.cover(roots.start_ns[served], roots.end_ns[served], of_roots[served])
-    return roots.where(kept), level[kept], inside[kept]
+    return _Examined(roots.where(kept), level[kept], inside[kept])
 
 
-def _in_stretches(roots: Spans, ends: Ends, level: int, total: tuple[int, int], confidence: float) -> Stitch | None:
-    """Return what ``_after`` does from the roots in the stretches of a level; None if these are too few, or too short.
+def _in_stretches(roots: Spans, ends: Ends, level: int, total: tuple[int, int], confidence: float) -> Stitch:
+    """Return what ``_after`` does from the roots in the stretches of a level, if these are enough, and long enough.
 
     Roots at the beginning of a stretch are left out: failures before them are unknown.  ``total``: number of all roots
     and of the failed ones; retries are as many times as many in all as failures are.
@@ -117,7 +137,7 @@ def _in_stretches(roots: Spans, ends: Ends, level: int, total: tuple[int, int], 
     is_late = stretches.since(roots.start_ns) >= _BACK_OFF_NS
     failures = int((failed & is_late).sum())
     if stretches.length_ns(level) < _SHORTEST * _BACK_OFF_NS or failures < _FEWEST:
-        return None
+        return Stitch.unknown(*total)
     start, end = (stretches.joined(at, level) for at in (roots.start_ns, roots.end_ns))
     found = _after(start, end, failed, _client(roots), confidence, is_late)
     return found.of_all(total[0], total[1] / failures, confidence)

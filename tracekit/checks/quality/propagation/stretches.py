@@ -85,7 +85,7 @@ class Stretches(NamedTuple):
 
     def _place(self, at_ns: Array) -> Array:
         """Return the place of times within their cycle, in units of 2 ** -64 of it."""
-        return np.maximum(self.since(at_ns).astype(np.uint64) << np.uint64(_BITS - self.bits), _ALWAYS)
+        return np.asarray(np.maximum(self.since(at_ns).astype(np.uint64) << np.uint64(_BITS - self.bits), _ALWAYS))
 
 
 def _largest(level: int) -> np.uint64:
