@@ -40,6 +40,7 @@ def small_limits(monkeypatch):
     for module, name, most in (
         (kept_calls, "MOST", 2),
         (kept_calls, "_LEAST", 2),
+        (kept_calls, "_TRACES", 2),
         (ends, "MOST", 4),
         (ends, "_LEAST", 4),
         (request_outcomes, "MOST", 8),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 4_096  # calls of a pair
 _MOST_IN_ALL: Final = 131_072  # of all pairs, unless they are so many that each has fewer than
-_LEAST: Final = 64  # of a pair, and of a pair in one trace
+_LEAST: Final = 64  # of a pair
+_TRACES: Final = 16  # that the calls of a pair are of at least, if it has more than are kept
 
 
 class PairCount(NamedTuple):
@@ -77,7 +78,7 @@ class KeptCalls(NamedTuple):
         most = min(MOST, max(_LEAST, _MOST_IN_ALL // max(len(pairs), 1)))  # more pairs only lower it: any order does
         number, names = pairs_of(self.every)
         is_many = np.array([pairs[pair].total > most for pair in names], bool)[number]
-        every = _some(self.every, ~is_many | _some_of_each_trace(self.every, number))
+        every = _some(self.every, ~is_many | _first_of_each_trace(self.every, number, most // _TRACES))
         number, names = pairs_of(every)
         mixed = hash_of_pairs(every.trace_hi, every.trace_lo)[every.calls.trace]
         level = np.array([pairs[pair].level for pair in names], np.int64)
@@ -101,7 +102,7 @@ def _some(every: AllCalls, kept: Array) -> AllCalls:
     return AllCalls(calls.of_traces(trace), every.clocks, *columns)
 
 
-def _some_of_each_trace(every: AllCalls, pair: Array) -> Array:
+def _first_of_each_trace(every: AllCalls, pair: Array, most: int) -> Array:
     """Return which calls are among the first of their pair in their trace, in the order of a hash of their times."""
     trace, begun = every.calls.trace, every.calls.begun_ns.astype(np.uint64)
     order = np.lexsort((hash_of_pairs(begun, begun), trace, pair))
@@ -110,7 +111,7 @@ def _some_of_each_trace(every: AllCalls, pair: Array) -> Array:
     first = np.flatnonzero(is_new)
     place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
     found = np.empty(len(order), bool)
-    found[order] = place < _LEAST
+    found[order] = place < most
     return found
 
 
