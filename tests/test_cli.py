@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tracekit import cli
+from tracekit import cli, cli_check
 from tracekit.cli import app
 from tracekit.cli_tables import findings_table, issues_table, show, sources_table
 from tracekit.findings import Finding, Findings
@@ -455,7 +455,7 @@ def test_impossible_requests_are_reported_without_a_traceback(arguments, said):
 
 
 def test_a_fault_of_our_own_is_not_dressed_up(good, monkeypatch):
-    monkeypatch.setattr(cli, "_exit_code", lambda _: 1 / 0)
+    monkeypatch.setattr(cli_check, "_exit_code", lambda _: 1 / 0)
     assert isinstance(run.invoke(app, ["check", good.name]).exception, ZeroDivisionError)
 
 

@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 import tracekit as tk
 from tracekit import (
     cli_audit,
+    cli_check,
     cli_diff,
     cli_investigate,
     cli_listen,
@@ -32,10 +33,21 @@ from tracekit import (
     cli_pull,
     cli_verify,
 )
+from tracekit.cli_check import UNREADABLE
 from tracekit.cli_goals import LatencyMs, Objective, Prices, objective_of, prices_of
 from tracekit.cli_notebook import absolute
 from tracekit.cli_privacy import EmbedSpans, NoRedact, Redact, outgoing_of, removals_printed, usable
-from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
+from tracekit.cli_reading import (
+    ByParts,
+    Dask,
+    Files,
+    Format,
+    SampleSpans,
+    TimeUnit,
+    check_options,
+    read_recording,
+    read_side,
+)
 from tracekit.notebooks import copy_notebooks, folder_for
 
 if TYPE_CHECKING:
@@ -44,7 +56,7 @@ if TYPE_CHECKING:
     from tracekit.report.sides import Sides
     from tracekit.report.standard import Standard
 
-DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
+STOPPED = 130
 
 
 class _Commands(TyperGroup):
@@ -73,6 +85,7 @@ app = typer.Typer(
 
 app.add_typer(cli_pull.app, name="pull")
 app.command()(cli_listen.listen)
+app.command()(cli_check.check)
 app.command()(cli_investigate.investigate)
 app.command()(cli_path.path)
 app.command()(cli_diff.diff)
@@ -83,17 +96,6 @@ app.command()(cli_notebook.new)
 app.command(cls=cli_notebook.PairsOfArguments)(cli_notebook.run)
 app.command()(cli_mcp.mcp)
 
-Files = Annotated[
-    list[str],
-    typer.Argument(help="Files, folders, globs, archives, Parquet stores, or - for stdin.", show_default=False),
-]
-Format = Annotated[
-    str | None,
-    typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected)."),
-]
-TimeUnit = Annotated[
-    str | None, typer.Option(help="Timestamp unit, if not the default of the format: ns, us, ms or s.")
-]
 _COLLECTED: Final = (50_000, 10, 10)  # new objects before the collector looks: most live until the command ends
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first invalid record instead of quarantining it.")]
 
@@ -216,7 +218,7 @@ def report(
     outgoing = outgoing_of(usable(redact, no_redact=no_redact))
     objective = objective_of(slo, slo_latency_ms)
     charged = prices_of(prices)
-    _check_options(format_, time_unit)
+    check_options(format_, time_unit)
     options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
     options |= {"weights": weights, "sample_spans": sample_spans}
     parts: dict[str, Any] = {"by_parts": by_parts, "dask": dask}
@@ -242,44 +244,6 @@ def report(
 def _period(start: str | None, end: str | None) -> tuple[str | None, str | None] | None:
     """Return the ends of a period; None without any."""
     return None if start is None and end is None else (start, end)
-
-
-@app.command()
-def check(
-    files: Files,
-    *,
-    format_: Format = None,
-    time_unit: TimeUnit = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Also say how the files were read.")] = False,
-) -> None:
-    """Validate trace files: show their contents and data-quality issues; of a store, those of its conversion.
-
-    Exit code 0: all records accepted; 1: records were quarantined; 2: reading a file was stopped.
-    """
-    from tracekit.cli_tables import as_document, issues_table, show, sources_table  # noqa: PLC0415 - not for --help
-
-    _check_options(format_, time_unit)
-    options: dict[str, Any] = {"weights": None, "sample_spans": None, "format": format_, "time_unit": time_unit}
-    try:
-        traces = read_recording(files, by_parts=False, dask=None, **options)
-    except tk.LoadError as error:
-        if as_json:
-            typer.echo(as_document(None, UNREADABLE, error))
-        raise
-    code = _exit_code(traces)
-    if as_json:
-        typer.echo(as_document(traces, code))
-    else:
-        typer.echo(repr(traces))
-        show(sources_table(traces.sources))
-        show(issues_table(traces.issues, traces.sources))
-    if verbose:
-        build = tk.describe_build()
-        typer.echo(
-            f"read by the {build.lane} lane: {build.reason}{f' ({build.compiler})' * bool(build.compiler)}", err=True
-        )
-    raise typer.Exit(code)
 
 
 @app.command()
@@ -310,7 +274,7 @@ def convert(
     """
     from tracekit.loading.convert import AUTO  # noqa: PLC0415 - not for --help
 
-    _check_options(format_, time_unit)
+    check_options(format_, time_unit)
     policy = usable(redact, no_redact=no_redact, otherwise=AUTO)
     lost: Counter[str] = Counter()
     with removals_printed():
@@ -373,19 +337,6 @@ def lab(
     raise typer.Exit(ran.returncode)
 
 
-def _check_options(format_: str | None, time_unit: str | None) -> None:
-    """Raise a usage error for a format or time unit that does not exist, before any file is opened."""
-    from tracekit.loading.building.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
-    from tracekit.loading.formats import format_names  # noqa: PLC0415 - not for --help
-
-    formats = format_names()
-    if format_ is not None and format_ not in formats:
-        raise typer.BadParameter(f"unknown format {format_!r}; use {', '.join(formats)}", param_hint="--format")
-    if time_unit is not None and time_unit not in TIME_UNITS:
-        message = f"unknown time unit {time_unit!r}; use {', '.join(TIME_UNITS)}"
-        raise typer.BadParameter(message, param_hint="--time-unit")
-
-
 def _write_report(
     sides: Sides,
     output: Path,
@@ -420,13 +371,6 @@ def _show_findings(results: Standard, written: Path, outgoing: Outgoing | None) 
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")
     if outgoing is not None:
         typer.echo(outgoing.statement)
-
-
-def _exit_code(traces: tk.TraceSet | tk.TraceStore) -> int:
-    """Return the exit code of ``check``: that of the most severe issue of any source."""
-    if (traces.issues["action"].astype(str) == "aborted").any():
-        return UNREADABLE
-    return QUARANTINED if int(traces.sources["quarantined_count"].sum()) else DONE
 
 
 def _print_error(message: str) -> None:

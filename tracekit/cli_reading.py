@@ -11,6 +11,17 @@ import tracekit as tk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Files = Annotated[
+    list[str],
+    typer.Argument(help="Files, folders, globs, archives, Parquet stores, or - for stdin.", show_default=False),
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected)."),
+]
+TimeUnit = Annotated[
+    str | None, typer.Option(help="Timestamp unit, if not the default of the format: ns, us, ms or s.")
+]
 ByParts = Annotated[bool, typer.Option("--by-parts", help="Read a store part by part, also one that fits into memory.")]
 _Recording = TypeVar("_Recording", "tk.TraceSet", "tk.TraceStore")
 SampleSpans = Annotated[
@@ -23,6 +34,19 @@ Dask = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="For a store: read its parts on this Dask cluster (tcp://HOST:PORT)."),
 ]
+
+
+def check_options(format_: str | None, time_unit: str | None) -> None:
+    """Raise a usage error for a format or time unit that does not exist, before any file is opened."""
+    from tracekit.loading.building.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
+    from tracekit.loading.formats import format_names  # noqa: PLC0415 - not for --help
+
+    formats = format_names()
+    if format_ is not None and format_ not in formats:
+        raise typer.BadParameter(f"unknown format {format_!r}; use {', '.join(formats)}", param_hint="--format")
+    if time_unit is not None and time_unit not in TIME_UNITS:
+        message = f"unknown time unit {time_unit!r}; use {', '.join(TIME_UNITS)}"
+        raise typer.BadParameter(message, param_hint="--time-unit")
 
 
 def read_traces(
