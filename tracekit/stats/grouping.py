@@ -110,6 +110,35 @@ def stable_order(key: Array, size: int) -> Array:
     return packed
 
 
+def places(*keys: Array, then: Array | None = None) -> Array:
+    """Return the place of each row among those with the same keys, from 0 on.
+
+    Parameters
+    ----------
+    keys
+        Columns of one length.
+    then
+        The order of rows with the same keys; of equal ones, and by default, that of the rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, one per row.
+
+    Examples
+    --------
+    >>> places(np.array([7, 5, 7, 7]), then=np.array([3, 1, 1, 2])).tolist()
+    [2, 0, 0, 1]
+    """
+    order = np.lexsort((*(() if then is None else (then,)), *reversed(keys)))
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    first = np.flatnonzero(is_new)
+    found = np.empty(len(order), np.int64)
+    found[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    return found
+
+
 def group_codes(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) -> tuple[Array, dict[str, Array]]:
     """Return the group of every row: rows with equal labels in all columns share one.
 

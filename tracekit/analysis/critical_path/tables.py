@@ -186,7 +186,6 @@ def in_order(parts: Sequence[Requests]) -> tuple[Requests, Array]:
     trace = rank[np.concatenate([part.trace + at for part, at in zip(parts, first, strict=False)])]
     order = np.argsort(trace, kind="stable")
     latency, is_partial = (np.concatenate([getattr(part, name) for part in parts]) for name in Requests._fields[:2])
-    latency = _wide(latency)
     weight = np.concatenate([part.trace_weight for part in parts])
     found = Requests(
         _wide(latency[order]), is_partial[order], trace[order], weight[by_id], ids[0][by_id], ids[1][by_id]

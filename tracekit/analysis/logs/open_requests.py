@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.analysis.logs.nearby import known_hosts, nearby
+from tracekit.stats.grouping import places
 
 if TYPE_CHECKING:
     from tracekit.analysis.logs.nearby import Known, Spot
@@ -103,11 +104,6 @@ def _places(traces: TraceSet, span: Array) -> Array:
     is_near = np.zeros(len(traces), bool)
     is_near[trace[span[span >= 0]]] = True
     rows = np.flatnonzero(is_near[trace] & ~traces.is_inferred)
-    span_id = traces.columns.spans.span_id[rows]
-    order = np.lexsort((span_id, trace[rows]))
-    is_new = np.ones(len(rows), bool)
-    is_new[1:] = (np.diff(span_id[order]) != 0) | (np.diff(trace[rows][order]) != 0)
-    first = np.flatnonzero(is_new)
     place = np.full(len(trace) + 1, -1, np.int64)
-    place[rows[order]] = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))
+    place[rows] = places(trace[rows], traces.columns.spans.span_id[rows])
     return place[span]

@@ -8,6 +8,7 @@ import numpy as np
 
 from tracekit.analysis.clock_skew.parts import AllCalls, all_calls
 from tracekit.stats.distinct_counts import hash_of_pairs, kept_values
+from tracekit.stats.grouping import places
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -78,7 +79,9 @@ class KeptCalls(NamedTuple):
         most = min(MOST, max(_LEAST, _MOST_IN_ALL // max(len(pairs), 1)))  # more pairs only lower it: any order does
         number, names = pairs_of(self.every)
         is_many = np.array([pairs[pair].total > most for pair in names], bool)[number]
-        every = _some(self.every, ~is_many | _first_of_each_trace(self.every, number, most // _TRACES))
+        begun = self.every.calls.begun_ns.astype(np.uint64)
+        place = places(number, self.every.calls.trace, then=hash_of_pairs(begun, begun))
+        every = _some(self.every, ~is_many | (place < most // _TRACES))
         number, names = pairs_of(every)
         mixed = hash_of_pairs(every.trace_hi, every.trace_lo)[every.calls.trace]
         level = np.array([pairs[pair].level for pair in names], np.int64)
@@ -100,19 +103,6 @@ def _some(every: AllCalls, kept: Array) -> AllCalls:
     used, trace = np.unique(calls.trace, return_inverse=True)
     columns = (column[used] for column in (every.root_clock, every.trace_hi, every.trace_lo))
     return AllCalls(calls.of_traces(trace), every.clocks, *columns)
-
-
-def _first_of_each_trace(every: AllCalls, pair: Array, most: int) -> Array:
-    """Return which calls are among the first of their pair in their trace, in the order of a hash of their times."""
-    trace, begun = every.calls.trace, every.calls.begun_ns.astype(np.uint64)
-    order = np.lexsort((hash_of_pairs(begun, begun), trace, pair))
-    is_new = np.ones(len(order), bool)
-    is_new[1:] = (np.diff(trace[order]) != 0) | (np.diff(pair[order]) != 0)
-    first = np.flatnonzero(is_new)
-    place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-    found = np.empty(len(order), bool)
-    found[order] = place < most
-    return found
 
 
 def pairs_of(every: AllCalls) -> tuple[Array, list[tuple[str, str]]]:
