@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekit.attributes import Codes, KeyIndex, join, number, pick, text_hashes, value
-from tracekit.columns import Ragged
 from tracekit.loading.building.pool import Attributes
 from tracekit.loading.records.parse import BigInt
+from tracekit.ragged import Ragged
 
 VALUES = st.one_of(
     st.none(),

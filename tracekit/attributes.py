@@ -15,7 +15,8 @@ from tracekit.stats.grouping import dense_codes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tracekit.columns import Array, KeyValues, Ragged
+    from tracekit.columns import Array, KeyValues
+    from tracekit.ragged import Ragged
 
 
 class Codes(NamedTuple):
@@ -103,7 +104,7 @@ class KeyIndex:
 
     Examples
     --------
-    >>> from tracekit.columns import Ragged
+    >>> from tracekit.ragged import Ragged
     >>> from tracekit.loading.building.pool import Attributes
     >>> pool = Attributes()
     >>> codes = np.array([pool.kv("tenant", "blue"), pool.kv("retries", 2)], np.int32)

@@ -15,8 +15,9 @@ from tracekit.stats.grouping import distinct_by
 from tracekit.weights import Weights, probabilities
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array, Columns, Ragged
+    from tracekit.columns import Array, Columns
     from tracekit.forest import Forest
+    from tracekit.ragged import Ragged
 
 
 def hexes(*words: Array) -> Array:

@@ -19,7 +19,8 @@ from tracekit.loading.building.pool import mix
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracekit.columns import Array, Columns, Ragged
+    from tracekit.columns import Array, Columns
+    from tracekit.ragged import Ragged
     from tracekit.traces import TraceSet
 
 _WHERE: Final = {"source", "record_number", "byte_offset", "quality", "span_row"}  # where it was read, and conclusions

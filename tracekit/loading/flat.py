@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tracekit.columns import Array, Columns, KeyValues, Ragged
+    from tracekit.columns import Array, Columns, KeyValues
+    from tracekit.ragged import Ragged
     from tracekit.traces import TraceSet
 
 ROWS, BYTES = 131_072, 128 << 20  # the largest row group; bytes are those of its attributes

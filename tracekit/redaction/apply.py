@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracekit.columns import Ragged
+from tracekit.ragged import Ragged
 from tracekit.redaction.find import is_distinctive
 from tracekit.redaction.keys import Context
 from tracekit.redaction.kinds import IN_PLACE, KINDS

@@ -16,7 +16,8 @@ from tracekit.text import VALUE_LIMIT, clean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracekit.columns import Array, Ragged
+    from tracekit.columns import Array
+    from tracekit.ragged import Ragged
     from tracekit.traces import TraceSet
 
 NO_TIME: Final = -float(2**53)  # time of an event without one; the same in tracekit.js

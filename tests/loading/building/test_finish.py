@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekit import forest
-from tracekit.columns import Ragged
 from tracekit.loading import native
 from tracekit.loading.building import finish
 from tracekit.parents import _look_up
+from tracekit.ragged import Ragged
 
 compiled_only = pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 few = st.integers(0, 3)

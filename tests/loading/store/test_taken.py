@@ -7,7 +7,8 @@ import pytest
 
 import tracekit as tk
 from tests.loading.store.split_stores import split
-from tracekit.columns import Columns, Ragged
+from tracekit.columns import Columns
+from tracekit.ragged import Ragged
 
 TABLES = ("spans", "events", "links")
 ATTRIBUTES = ("attributes", "event_attributes", "link_attributes", "resource_attributes", "scope_attributes")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.columns import Ragged
+from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -12,7 +12,7 @@ from tracekit.analysis.clock_skew.offsets import needed_offsets
 from tracekit.analysis.clock_skew.parts import OffsetsById
 from tracekit.analysis.clock_skew.result import ClockSkew
 from tracekit.analysis.waiting import Waiting
-from tracekit.columns import Ragged
+from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.offsets import Offsets

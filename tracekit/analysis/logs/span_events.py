@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.columns import EventColumns, Ragged
+from tracekit.columns import EventColumns
+from tracekit.ragged import Ragged
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:

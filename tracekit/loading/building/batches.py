@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from tracekit.columns import Array, EventColumns, LinkColumns, Ragged, SpanColumns
+from tracekit.columns import Array, EventColumns, LinkColumns, SpanColumns
+from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

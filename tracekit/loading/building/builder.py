@@ -16,7 +16,6 @@ from tracekit.columns import (
     Array,
     EventColumns,
     LinkColumns,
-    Ragged,
     ResourceColumns,
     ScopeColumns,
     SpanColumns,
@@ -39,6 +38,8 @@ from tracekit.schema import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tracekit.ragged import Ragged
 
 ROWS_PER_BATCH = 65_536
 PENDING = -1  # the resource of a span without one in its record

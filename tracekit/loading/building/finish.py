@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.columns import Ragged, arranged, in_turn
+from tracekit.columns import arranged, in_turn
 from tracekit.loading import native
+from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tracekit.columns import Array, Columns, KeyValues, Ragged, ResourceColumns, ScopeColumns, TraceFacts, take
+from tracekit.columns import Array, Columns, KeyValues, ResourceColumns, ScopeColumns, TraceFacts, take
 from tracekit.loading.building.batches import Batch, Growing, ragged
 from tracekit.loading.building.pool import Texts, fold, take_kv
 from tracekit.loading.building.trace_set import recoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tracekit.ragged import Ragged
 
 
 @dataclass(frozen=True, slots=True)

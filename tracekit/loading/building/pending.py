@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.columns import Ragged, ResourceColumns
+from tracekit.columns import ResourceColumns
 from tracekit.loading.building.builder import PENDING
 from tracekit.loading.building.pool import mix
+from tracekit.ragged import Ragged
 from tracekit.schema import Quality, RecordKind
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
+from tracekit.columns import EventColumns, LinkColumns, SpanColumns
 from tracekit.loading.building.batches import Batch
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.ids import PADDED
 from tracekit.loading.microseconds import RESOLUTION_NS
+from tracekit.ragged import Ragged
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:

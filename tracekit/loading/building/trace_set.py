@@ -17,7 +17,6 @@ from tracekit.columns import (
     Columns,
     EventColumns,
     LinkColumns,
-    Ragged,
     SpanColumns,
 )
 from tracekit.forest import Forest, build_forest
@@ -28,6 +27,7 @@ from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_f
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
 from tracekit.loading.building.time_units import UnitVote, rows_in_other_units, scaled
+from tracekit.ragged import Ragged
 from tracekit.schema import ParentState, Quality
 from tracekit.traces import TraceSet
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
+from tracekit.columns import EventColumns, LinkColumns, SpanColumns
 from tracekit.loading.building.batches import EVENT_DTYPES, LINK_DTYPES, Batch
+from tracekit.ragged import Ragged
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:

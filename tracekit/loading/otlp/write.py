@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tracekit.columns import Array, KeyValues, Ragged
+    from tracekit.columns import Array, KeyValues
+    from tracekit.ragged import Ragged
     from tracekit.traces import TraceSet
 
 ROWS = 65_536  # of a block, more only for a larger trace

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.columns import Ragged
+from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
     from tracekit.columns import Array, KeyValues

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracekit.attributes import Codes
-from tracekit.columns import Columns, Ragged, ResourceColumns, ScopeColumns, TraceFacts
+from tracekit.columns import Columns, ResourceColumns, ScopeColumns, TraceFacts
 from tracekit.loading.store.by_key import InFile, StoredAttributes
 from tracekit.loading.store.layout import OWNED, impossible_codes
 from tracekit.loading.store.on_demand import (
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.errors import LoadError
     from tracekit.loading.store.remote import Place
+    from tracekit.ragged import Ragged
 
 _IN_ORDER = {("events", "span_row"): "spans", ("links", "span_row"): "spans"}
 _IN_PARTS = {"events", "links", "attributes", "event_attributes", "link_attributes"}  # by row of another table

@@ -27,7 +27,6 @@ from tracekit.columns import (
     Columns,
     EventColumns,
     LinkColumns,
-    Ragged,
     ResourceColumns,
     ScopeColumns,
     SpanColumns,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.loading.store.remote import Place
+    from tracekit.ragged import Ragged
     from tracekit.weights import Weights
 
 VERSION = 5

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.columns import Columns, Ragged
+from tracekit.columns import Columns
 from tracekit.loading.store.on_demand import StoredEvents, StoredLinks, StoredSpans, first_use, on_demand
+from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
+from tracekit.columns import EventColumns, LinkColumns, SpanColumns
 from tracekit.loading.building.batches import EVENT_DTYPES, LINK_DTYPES, Batch, ragged, transposed
 from tracekit.loading.building.builder import PENDING
 from tracekit.loading.xray.cause import Reference
@@ -21,6 +21,7 @@ from tracekit.loading.xray.walk import (
     RESOLUTION_NS,
     SEGMENT_BITS,
 )
+from tracekit.ragged import Ragged
 from tracekit.schema import Kind, Quality, RecordKind, Status
 
 if TYPE_CHECKING:
