@@ -180,7 +180,7 @@ def test_two_pulls_in_one_folder_are_refused(serve, tmp_path):
 
 
 def test_ctrl_c_keeps_what_came_and_the_next_run_resumes(serve, tmp_path):
-    server = serve("tempo", [Trace(n) for n in range(50)])
+    server = serve("tempo", [Trace(n) for n in range(100)])
 
     def interrupt(seen):
         if seen.done_count >= 10:
@@ -189,12 +189,12 @@ def test_ctrl_c_keeps_what_came_and_the_next_run_resumes(serve, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(progress, "_EVERY_S", 0.0)
         with pytest.raises(KeyboardInterrupt):
-            pulled(server, tmp_path / "a", on_progress=interrupt, **PERIOD)
+            pulled(server, tmp_path / "a", on_progress=interrupt, concurrency=1, **PERIOD)
     came = tk.read(tmp_path / "a")
-    assert 10 <= len(came) < 50
+    assert 10 <= len(came) <= 48, "two batches of 16 are under way at most, beside the one that came"
     before = server.calls.total()
-    assert pulled(server, tmp_path / "a").counts == {"returned": 50}
-    assert server.calls.total() - before <= 50 - len(came) + 5
+    assert pulled(server, tmp_path / "a").counts == {"returned": 100}
+    assert server.calls.total() - before <= 100 - len(came) + 5
     assert ids_of(tk.read(tmp_path / "a")) == sorted(server.traces)
 
 
