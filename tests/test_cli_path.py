@@ -236,6 +236,9 @@ def test_a_store_is_read_on_a_cluster(tmp_path):
             _, expected = asked(DURING, "--by", "service_name", *more)
             assert ran.exit_code == 0, ran.output
             assert row(lines, "payments") == row(expected, "payments")
+        words = ["privacy", "--json", "--dask", cluster.scheduler_address]
+        assert run.invoke(app, [*words, store]).stdout == run.invoke(app, ["privacy", "--json", DURING]).stdout
+        assert "expected one store, found 2 files" in run.invoke(app, [*words, store, BEFORE]).stderr
     for more, message in (
         (("--format", "otlp"), "expected one store, found options of other formats"),
         ((BEFORE,), "expected one store, found 2 files"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import tracekit as tk
-from tracekit.cli_reading import read_side
+from tracekit.cli_reading import Dask, read_recording, read_side
 from tracekit.redaction.policy import STANDARD, policy_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def privacy(
         str, typer.Option("--redact", help="Policy of the column action: default, or a TOML file.", metavar="POLICY")
     ] = STANDARD,
     format_: Annotated[str | None, typer.Option("--format", help="Input format (default: detected).")] = None,
+    dask: Dask = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List personal data and secrets in traces: kind, place, key, count, and a masked example."""
@@ -45,7 +46,8 @@ def privacy(
 
     given = usable(policy, no_redact=False)
     try:
-        traces = read_side(files, by_parts=True, dask=None, weights=None, sample_spans=None, format=format_)
+        read = read_side if dask is None else read_recording
+        traces = read(files, by_parts=True, dask=dask, weights=None, sample_spans=None, format=format_)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     found = tk.privacy(traces, policy=given)

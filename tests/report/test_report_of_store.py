@@ -144,7 +144,7 @@ def test_nothing_personal_leaves(tmp_path):
     store = split(tk.TraceSet.from_spans(frame), tmp_path / "a.parquet", 3)
     text = tk.report(store, tmp_path / "r.html").read_text()
     assert "jane.doe@example.com" not in text
-    assert "removed from what this page shows of the store. " in text
+    assert "removed from what is shown of the store. " in text
     assert "jane.doe@example.com" in tk.report(store, tmp_path / "r.html", redact=None).read_text()
 
 
@@ -198,7 +198,7 @@ def test_exception_messages_are_redacted_before_they_become_templates(tmp_path):
     for one in (found, expected):
         assert "order <n> failed" in one["exception_message"].tolist()
     assert sorted(found["exception_message"]) == sorted(expected["exception_message"])
-    assert "Personal data and secrets were removed from what this page shows of the store. " in page
+    assert "Personal data and secrets were removed from what is shown of the store. " in page
     assert "ghp_abcdefghijklmnopqrstuvwxyz" in tk.report(store, tmp_path / "r.html", redact=None).read_text()
 
 

@@ -111,7 +111,7 @@ def test_nothing_personal_of_either_side_leaves(sides, tmp_path):
         named.append(split(tk.TraceSet.from_spans(frame), tmp_path / f"{at}.parquet", 3))
     page = tk.report(named[1], tmp_path / "r.html", baseline=named[0]).read_text()
     assert "example.com" not in page
-    assert "removed from what this page shows of the store. " in page
+    assert "removed from what is shown of the store. " in page
     assert "example.com" in tk.report(named[1], tmp_path / "r.html", baseline=named[0], redact=None).read_text()
     page = Standard.between(sides_of(named[1], named[0]), outgoing=Outgoing.of("default"))
     assert not any("example.com" in one.headline for one in (*page.screen, *page.findings, *page.figures.values()))

@@ -81,14 +81,14 @@ class Outgoing:
 
     @property
     def statement(self) -> str:
-        """What was removed, as a sentence; of a store, only what a page shows of it is searched, and counted."""
+        """What was removed, as a sentence; of a store, only what is shown of it is searched, and counted."""
         known = [frame for frame in (*self._earlier, *self.removed) if len(frame)]
         if not known:
-            where = " in what this page shows of the store" * self.is_of_store
+            where = " in what is shown of the store" * self.is_of_store
             return f"Searched for personal data and secrets{where}: none found."
         table = pd.concat(known, ignore_index=True)
         table = table.groupby(["kind", "where", "key"], sort=False)["value_count"].max().reset_index()
-        where = "from what this page shows of the store" if self.is_of_store else "before writing"
+        where = "from what is shown of the store" if self.is_of_store else "before writing"
         return f"Personal data and secrets were removed {where}. {words_of(table)}."
 
     def traces(self, traces: TraceSet) -> TraceSet:
