@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -516,14 +515,13 @@ def test_a_reader_that_has_seen_enough_is_no_error(good):
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize("command", [["report", "-", "-o", "out.html"], ["convert", "-", "-o", "out.parquet"]])
 def test_ctrl_c_ends_with_a_message_and_130(place, command):
-    """The command waits for standard input; one interrupt ends it within a second or so, without a file."""
+    """The command waits for standard input, which stays open; one interrupt ends it, without a file."""
     with terminal(*command, stdin=subprocess.PIPE) as process:
         process.stdin.write(request(1) * 4000)  # more than a pipe holds: when this returns, the command is reading
         process.stdin.flush()
         process.send_signal(signal.SIGINT)
-        begun = time.monotonic()
-        out, complaint = process.communicate(timeout=30)
-        assert time.monotonic() - begun < 5, "a busy machine may take its time, but not that long"
+        process.wait(timeout=120)
+        out, complaint = process.communicate()
     assert process.returncode == 130, (out, complaint)
     assert complaint == "tracekit: stopped; no partial files were left\n"
     assert not list(place.iterdir())

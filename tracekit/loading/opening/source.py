@@ -86,9 +86,16 @@ class _Borrowed:
         return self
 
     def read(self, size: int, /) -> bytes | None:
-        """Read on."""
-        data: bytes | None = self._stream.read(size)
-        return data
+        """Read on; where the stream can, by pieces: between them Python sees an interrupt, also where none follows."""
+        piecewise = getattr(self._stream, "read1", None)
+        if piecewise is None:
+            data: bytes | None = self._stream.read(size)
+            return data
+        pieces, left = [], size
+        while left > 0 and (piece := piecewise(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Do nothing: the caller closes it."""
