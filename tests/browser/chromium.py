@@ -73,7 +73,13 @@ def buffer(payload):
     return base64.b64encode(payload).decode()
 
 
-def wait_until(page, expression, *, seconds=10):
+def settle(page, milliseconds):
+    """Wait a moment, and until two pictures were drawn since: on a busy machine they come late."""
+    page.wait_for_timeout(milliseconds)
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def wait_until(page, expression, *, seconds=60):
     """Poll an expression; ``wait_for_function`` would need ``eval``, which the policy of a report forbids."""
     for _ in range(seconds * 20):
         if page.evaluate(expression):

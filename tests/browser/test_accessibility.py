@@ -41,7 +41,7 @@ def enliven(page):
     page.locator("#view-waterfall-4").get_by_role("searchbox").fill("SELECT")
     page.locator("#view-waterfall-5").get_by_role("button", name="ledger").first.click()
     page.locator(".node").first.click()
-    page.wait_for_timeout(100)
+    chromium.settle(page, 100)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -34,7 +34,7 @@ def shown(visited, widget, **state):
     chromium.load_module(page)
     page.evaluate(MODEL, [widget.payload, state])
     chromium.wait_until(page, "() => document.querySelector('canvas').width > 400")
-    page.wait_for_timeout(80)
+    chromium.settle(page, 80)
     return page
 
 

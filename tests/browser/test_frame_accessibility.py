@@ -57,7 +57,7 @@ def use(frame, name):
     else:
         frame.locator("svg").first.focus()
         frame.locator("svg").first.press("ArrowRight")
-    frame.wait_for_timeout(150)
+    chromium.settle(frame, 150)
 
 
 @pytest.mark.parametrize("width", [1280, 390])

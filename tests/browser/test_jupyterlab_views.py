@@ -42,7 +42,7 @@ def notebook(tmp_path_factory):
 def said(notebook, cell):
     """What a cell prints when it is run."""
     output = notebook.run(cell)
-    output.first.wait_for(timeout=30_000)
+    output.first.wait_for(timeout=60_000)
     return output.first.inner_text().strip()
 
 
@@ -82,7 +82,7 @@ def test_choosing_and_opening_in_explore_is_code_in_the_next_cell(notebook):
     cell.locator(heading).wait_for()
     chromium.wait_until(notebook.page, "() => document.body.innerText.includes('is_error')")
     cell.locator(".widget-select select").select_option(index=0)
-    cell.locator(".tkw").wait_for(timeout=30_000)
+    cell.locator(".tkw").wait_for(timeout=60_000)
     lines = said(notebook, 4).splitlines()
     count, same = lines[0].split()
     assert same == "True"
@@ -127,7 +127,7 @@ def test_the_views_follow_the_theme_of_lab(notebook):
     for theme in ("Light", "Dark", "Light"):
         notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")
         is_dark, fullest = theme == "Dark", repainted(HEAT[-1], "dark") if theme == "Dark" else HEAT[-1]
-        for _ in range(100):
+        for _ in range(1200):
             heat, flame, ink = painted(page)
             if heat == {fullest} and bool(flame) == is_dark:
                 break

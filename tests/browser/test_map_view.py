@@ -123,7 +123,7 @@ def test_hidden_and_shown_again_it_stays_as_it_was_left(page):
     left = page.locator(".tkw-map").get_attribute("viewBox")
     for display in ("none", ""):
         page.evaluate("display => { document.getElementById('host').style.display = display }", display)
-        page.wait_for_timeout(80)
+        chromium.settle(page, 80)
     assert page.locator(".tkw-map").get_attribute("viewBox") == left
     page.set_viewport_size({"width": 700, "height": 600})  # another size shows all of it
     page.wait_for_function("left => document.querySelector('.tkw-map').getAttribute('viewBox') !== left", arg=left)

@@ -58,7 +58,7 @@ def live(page, section, kind):
 
 
 def test_plotly_is_unpacked_when_a_chart_is_near_and_not_before(page):
-    page.wait_for_timeout(300)
+    chromium.settle(page, 300)
     assert page.evaluate("() => typeof Plotly") == "undefined"
     assert page.evaluate("() => document.getElementById('the-step').getBoundingClientRect().top > innerHeight + 200")
     view = live(page, "the-step", "chart")
@@ -167,7 +167,7 @@ def test_on_a_phone_nothing_is_wider_than_the_page_and_the_first_finding_is_near
         page = visited.open(path)
         for section, kind in (("the-tree", "canvas"), ("the-step", "chart"), ("the-share", "chart")):
             live(page, section, kind)
-        page.wait_for_timeout(200)
+        chromium.settle(page, 200)
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
         page.evaluate("() => scrollTo(0, 0)")
         assert page.locator("#first-screen .what").bounding_box()["y"] < 844

@@ -113,7 +113,7 @@ def react(page, name, frame):
         frame.get_by_label("error", exact=True).select_option(label="any error")
         chromium.wait_until(frame, "() => document.querySelector('.tkw-code').textContent.includes('is_error')")
         frame.locator(DRAWN[name]).select_option(index=0)
-        frame.locator(".tkw-row").first.wait_for(timeout=10_000)
+        frame.locator(".tkw-row").first.wait_for(timeout=60_000)
 
 
 def test_the_notebook_is_small_and_has_no_widget_to_lose(saved, folder):

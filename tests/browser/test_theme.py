@@ -90,7 +90,7 @@ def expected(drawn, *, is_dark, ground, ink):
 
 
 def wait_for(page, drawn, wanted):
-    for _ in range(60):
+    for _ in range(1200):
         seen = colours(page, drawn)
         if seen == wanted:
             return
@@ -135,8 +135,8 @@ def test_all_views_follow_the_page_around_them(browser, drawn, way):
 def test_nothing_is_painted_anew_for_a_change_that_is_none(browser, drawn):
     with chromium.visit(browser, viewport={"width": 1000, "height": 1100}) as visited:
         page = shown(visited, drawn)
-        page.wait_for_timeout(200)
+        chromium.settle(page, 200)
         page.evaluate("() => { window.painted = 0; W.theme = () => { painted++ } }")
         page.evaluate("() => { document.body.classList.add('lm-mod-drag') }")
-        page.wait_for_timeout(100)
+        chromium.settle(page, 100)
         assert page.evaluate("() => painted") == 0

@@ -350,7 +350,7 @@ def test_special_files_are_refused_without_waiting(folder):
         outcomes = []
         thread = threading.Thread(target=lambda: outcomes.extend(expand(".")), daemon=True)
         thread.start()
-        thread.join(5)
+        thread.join(60)
     good, pipe, _ = outcomes
     assert content(good) == b"a.json"
     with pytest.raises(LoadError, match="PATH_SPECIAL pipe: expected a file, found a named pipe"):
