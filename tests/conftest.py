@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tracekit import TraceSet
+from tracekit.loading.store import part_group
 
 hypothesis.settings.register_profile("tracekit", deadline=None)  # a busy machine is no fault
 hypothesis.settings.register_profile(  # half as many as in front of a screen: they are the same every time
@@ -53,6 +54,14 @@ SHOP = [
     ("b2", "6", "5", "ledger", "POST /charge", "SERVER", "ERROR", 220, 480),
 ]
 DRAWINGS = {"chain": CHAIN, "fan-out": FAN_OUT, "orphan": ORPHAN, "cycle": CYCLE, "shop": SHOP, "one span": CHAIN[:1]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parts_by_themselves():
+    """Read each part of a store by itself: those of tests are small, and states would hardly ever be merged."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(part_group, "SPANS", 0)
+        yield
 
 
 @pytest.fixture(params=sorted(DRAWINGS))

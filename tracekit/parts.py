@@ -93,6 +93,10 @@ class Parts(Protocol):
         """Return the state of all parts: ``partial`` of each, merged."""
 
 
+class OfEachPart:
+    """The base of states of which each part has its own, so that the parts must not be read as one."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """The state of a part, worked out from what is prepared of the part once for all states that need the same.

@@ -53,8 +53,8 @@ def states_of(store, monkeypatch):
     """Bytes of the states that the checks need of a store, by the function that makes them."""
     found, together = Counter(), Rounds()
 
-    def over(tasks, partial, merge, on=None):
-        states = over_tasks(tasks, partial, merge, on)
+    def over(tasks, partial, *rest):
+        states = over_tasks(tasks, partial, *rest)
         names = [name_of(one) for _, several in partial.groups for one in several]
         for name, state in zip(names, states, strict=True):
             found[name] += len(pickle.dumps(state))

@@ -17,6 +17,7 @@ from tracekit.analysis.latency import tabulate
 from tracekit.analysis.partials import _Partial
 from tracekit.errors import LoadError
 from tracekit.loading.store import cluster, execution
+from tracekit.loading.store.part_group import PartGroup
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,20 @@ def test_the_same_numbers_in_every_place(during, store, client):
     for on in (1, 2, client):
         same(tk.latency(store, on=on).table, expected[0].table)
         same(tk.service_graph(store, on=on).calls, expected[1].calls)
+
+
+def test_parts_are_read_as_one_in_every_place(store, client):
+    workers = []
+
+    def group(tasks, count):
+        workers.append(count)
+        return [PartGroup(tuple(tasks[:4])), *tasks[4:]]
+
+    expected = [PartGroup(tuple(store.tasks[:4])).read(), store.part(4), store.part(5)]
+    for on in (1, 2, client, client.scheduler.address):
+        found = execution.over_tasks(store.tasks, ids_of, joined, on, group)
+        assert [name for _, name in found] == [part.trace_ids[0] for part in expected]
+    assert workers == [1, 2, 2, 2]
 
 
 def test_conditions_travel_with_the_parts(during, store, client):

@@ -14,18 +14,22 @@ import pyarrow as pa
 
 from tracekit.errors import LoadError
 from tracekit.loading.memory import blocks_kept
-from tracekit.loading.store.execution import Job
+from tracekit.loading.store.execution import Job, apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tracekit.loading.store.execution import Task
+    from tracekit.loading.store.execution import Group, Task
 
 _FAN_IN: Final = 2  # states merged at once: those of neighbours while other parts are read
 
 
 def on_cluster(
-    tasks: Sequence[Task], state: Callable[[Any], Any], merge: Callable[[Any, Any], Any], client: Any
+    tasks: Sequence[Task],
+    state: Callable[[Any], Any],
+    merge: Callable[[Any, Any], Any],
+    client: Any,
+    group: Group = apart,
 ) -> Any:
     """Return the merged state of all tasks, computed by the workers of a Dask cluster; see ``over_tasks``."""
     try:
@@ -46,11 +50,12 @@ def on_cluster(
             )
             raise LoadError(f"{message} on= (--dask)", source=client) from error
         with connected:
-            return on_cluster(tasks, state, merge, connected)
+            return on_cluster(tasks, state, merge, connected, group)
     if not isinstance(client, Client):
         found = type(client).__name__
         raise TypeError(f"expected on to be None, a number of processes, a Dask client or its address, found {found}")
     asked = delayed(_Packed.of(state), traverse=False)
+    tasks = group(tasks, max(1, sum(client.nthreads().values())))
     packed = [_Packed.of(task) for task in tasks]  # Dask would look for tasks of its own in the steps of a part
     states = bag.from_sequence(packed, partition_size=1).map(_Read(name_of(state)), asked)
     future = client.compute(states.reduction(_only, _Merge(merge), split_every=_FAN_IN))

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from tracekit.errors import LoadError
 from tracekit.loading.memory import return_freed
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 State = TypeVar("State")
+Group: TypeAlias = "Callable[[Sequence[Any], int], Sequence[Task]]"
 
 _SPANS: Final = 3_000_000  # fewer spans are read sooner by this process than others are started
 _IDLE_S: Final = 120  # a process without work ends after this time
@@ -60,8 +61,17 @@ class Job:
         return found
 
 
+def apart(tasks: Sequence[Task], workers: int) -> Sequence[Task]:  # noqa: ARG001 - as other ways to group them
+    """Return each task by itself."""
+    return tasks
+
+
 def over_tasks(
-    tasks: Sequence[Task], state: Callable[[TraceSet], State], merge: Callable[[State, State], State], on: On = None
+    tasks: Sequence[Task],
+    state: Callable[[TraceSet], State],
+    merge: Callable[[State, State], State],
+    on: On = None,
+    group: Group = apart,
 ) -> State:
     """Return the merged state of all tasks.
 
@@ -75,14 +85,17 @@ def over_tasks(
         Returns the state of two.
     on
         See ``TraceStore.reduce``.
+    group
+        Joins tasks, given the number of workers, where the state of several is that of each, merged.
     """
-    jobs = [Job(task, state) for task in tasks]
     if on is not None and not isinstance(on, int):
         from tracekit.loading.store.cluster import on_cluster  # noqa: PLC0415 - execution is imported by it
 
-        found: State = on_cluster(tasks, state, merge, on)
+        found: State = on_cluster(tasks, state, merge, on, group)
         return found
     count = _process_count(tasks, on)
+    tasks = group(tasks, count)
+    jobs = [Job(task, state) for task in tasks]
     made: Iterable[State] = (job() for job in jobs) if count == 1 else _in_processes(jobs, count)
     return reduce(merge, _with_progress(made, tasks))
 

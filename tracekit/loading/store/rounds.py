@@ -2,7 +2,7 @@
 
 An analysis asks for states of the parts, one pass after the other.  Instead of a pass of its own, each one gets as far
 as its first unknown state; a round computes the states that all of them asked for, and they are started again with
-these known.  The results are those of separate passes.
+these known.  Small parts are read several at once.  The results are those of separate passes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import pickle
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tracekit.loading.store.execution import over_tasks
+from tracekit.loading.store.execution import apart, over_tasks
+from tracekit.loading.store.part_group import grouped
 from tracekit.loading.store.steps import WEIGHED, applied
-from tracekit.parts import Prepared
+from tracekit.parts import OfEachPart, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tracekit.loading.store.execution import Group
     from tracekit.loading.store.part_task import PartTask
     from tracekit.loading.store.steps import Step
     from tracekit.loading.store.trace_store import TraceStore
@@ -39,6 +41,13 @@ class _Asked(NamedTuple):
     merge: Callable[[Any, Any], Any]
     on: On
     steps: tuple[Step, ...] = ()
+
+    @property
+    def group(self) -> Group:
+        """How parts are read: small ones together, unless a state of each is needed, or a callable sees its spans."""
+        steps = (*self.tasks[0].steps, *self.steps)
+        is_seen = any(one.method == "where" and not isinstance(one.arguments[0], str) for one in steps)
+        return apart if is_seen or isinstance(self.partial, OfEachPart) else grouped
 
     @property
     def shared(self) -> _Asked:
@@ -129,13 +138,13 @@ class Rounds:
         for key, one in asked.items():
             place = one.on if isinstance(one.on, int | str | None) else id(one.on)  # a client cannot be pickled
             shared = one.shared
-            _, groups = passes.setdefault((_pickled(shared.tasks), place), (shared, {}))
+            _, groups = passes.setdefault((_pickled(shared.tasks), place, shared.group), (shared, {}))
             groups.setdefault(pickle.dumps(shared.steps), []).append(key)
         for shared, groups in passes.values():
             some = [[asked[key] for key in keys] for keys in groups.values()]
             partial = _All(tuple((of[0].shared.steps, tuple(one.partial for one in of)) for of in some))
             merge = _Each(tuple(one.merge for of in some for one in of))
-            found = over_tasks(shared.tasks, partial, merge, shared.on)
+            found = over_tasks(shared.tasks, partial, merge, shared.on, shared.group)
             self._known.update(zip([key for keys in groups.values() for key in keys], found, strict=True))
             self.count += 1
 

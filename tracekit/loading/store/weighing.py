@@ -12,6 +12,7 @@ import numpy as np
 
 from tracekit.columns import trace_starts
 from tracekit.loading.store.union import Piece, piece_of
+from tracekit.parts import OfEachPart
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PieceOf:
+class PieceOf(OfEachPart):
     """Returns some spans of a part, chosen by a function that returns their rows, as a piece."""
 
     rows: Callable[[TraceSet], Array]
