@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.stored import of_each_part
-from tracekit.analysis.critical_path.tables import only_traces, tabulated, union
+from tracekit.analysis.critical_path.tables import compact, only_traces, tabulated, union
 from tracekit.analysis.request_outcomes import is_kept, kept_outcomes
 from tracekit.stats.change_points import (
     Episode,
@@ -187,7 +187,7 @@ def _series(kept: KeptOutcomes, traces: TraceSet | Parts, on: On) -> list[Series
 def _by_service(path: CriticalPath, level: int) -> PathTable:
     """Return the critical-path time by service of the traces that a level keeps."""
     table = tabulated(path, "service_name")
-    return only_traces(table, is_kept(table.requests.trace_hi, table.requests.trace_lo, level))
+    return compact(only_traces(table, is_kept(table.requests.trace_hi, table.requests.trace_lo, level)))
 
 
 def _rate(start: Array, weight: Array, times: float) -> Series:

@@ -84,7 +84,10 @@ class ValueShares(NamedTuple):
 
 
 class _Had(NamedTuple):
-    """The values of some keys in some parts, each with the traces that have it, by the ids of the traces."""
+    """The values of some keys in some parts, each with the traces that have it, by the ids of the traces.
+
+    Numbers of values and traces are uint32: half as many bytes as int64, of which there are millions.
+    """
 
     texts: tuple[tuple[str, ...], ...]
     value: tuple[Array, ...]
@@ -97,10 +100,10 @@ class _Had(NamedTuple):
         texts, value, trace = [], [], []
         for at, own in enumerate(self.texts):
             place = {text: number for number, text in enumerate(own)}
-            number = np.array([place.setdefault(text, len(place)) for text in other.texts[at]], np.int64)
+            number = np.array([place.setdefault(text, len(place)) for text in other.texts[at]], np.uint32)
             texts.append(tuple(place))
             value.append(np.append(self.value[at], number[other.value[at]]))
-            trace.append(np.append(self.trace[at], other.trace[at] + len(self.hi)))
+            trace.append(np.append(self.trace[at], other.trace[at] + np.uint32(len(self.hi))))
         ids = np.append(self.hi, other.hi), np.append(self.lo, other.lo)
         return _Had(tuple(texts), tuple(value), tuple(trace), *ids)
 
@@ -153,8 +156,9 @@ def _having_each(traces: TraceSet, entries: Sequence[Owned], keys: tuple[str, ..
     for each in entries:
         used[each.code] = True
     found = [_having(traces, entries, used, key) for key in keys]
-    texts, value = tuple(tuple(own.texts) for own in found), tuple(own.value for own in found)
-    return _Had(texts, value, tuple(own.trace for own in found), spans.trace_hi[start], spans.trace_lo[start])
+    texts = tuple(tuple(own.texts) for own in found)
+    value, trace = (tuple(getattr(own, name).astype(np.uint32) for own in found) for name in ("value", "trace"))
+    return _Had(texts, value, trace, spans.trace_hi[start], spans.trace_lo[start])
 
 
 def _having(traces: TraceSet, entries: Sequence[Owned], used: Array, key: str) -> Membership:
