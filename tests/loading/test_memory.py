@@ -43,6 +43,14 @@ def test_freed_memory_is_returned_when_a_part_is_done():
     assert printed(returned.replace("freed_returned", "return_freed"))[0] > 50
 
 
+@pytest.mark.skipif(memory._trim() is None, reason="the C library of this system has no malloc_trim")
+@pytest.mark.parametrize(("count", "least", "most"), [(1000, 50, 110), (300, -5, 5)])
+def test_freed_memory_is_returned_where_there_is_much(count, least, most):
+    begun = "from tracekit.loading.memory import Freed\nfreed = Freed()\nblocks = ["
+    returned = BLOCKS.replace("with freed_returned({count}):\n    inside", "freed.return_if_much()\ninside")
+    assert least < printed(returned.replace("blocks = [", begun).replace("range(1000)", f"range({count})"))[0] < most
+
+
 FRESH_PAGES = """
 import resource
 import numpy as np

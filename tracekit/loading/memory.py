@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +23,7 @@ _LIMITS: Final = (
     (-1, "MALLOC_TRIM_THRESHOLD_", 128 << 10, 64 << 20),
 )
 """Limits of glibc, by number: the variable that sets each, its first value, and the most that it grows to."""
+_MUCH: Final = 64 << 20  # bytes
 _LEAST_SPANS: Final = 250_000  # fewer leave little, and returning it takes some milliseconds
 
 
@@ -77,6 +80,32 @@ def return_freed() -> None:
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+class Freed:
+    """Returns freed memory to the system where the memory of this process has grown much since it last did.
+
+    Work that makes large arrays leaves as much behind; returning it takes some milliseconds, so not after each step.
+    """
+
+    def __init__(self) -> None:
+        self._least = resident_bytes()
+
+    def return_if_much(self) -> None:
+        """Return freed memory if the process has grown by ``_MUCH`` bytes since the last time."""
+        if resident_bytes() < self._least + _MUCH:
+            return
+        return_freed()
+        self._least = resident_bytes()
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process, 0 where the system does not say (Linux does)."""
+    try:
+        pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * mmap.PAGESIZE
 
 
 def _trim() -> Callable[[int], int] | None:

@@ -11,6 +11,7 @@ import pickle
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tracekit.loading.memory import Freed
 from tracekit.loading.store.execution import apart, over_tasks
 from tracekit.loading.store.part_group import grouped
 from tracekit.loading.store.steps import WEIGHED, applied
@@ -120,11 +121,11 @@ class Rounds:
         analyses
             Functions that use stores of these rounds; they are called several times, and their answers are not kept.
         """
-        left = list(analyses)
+        left, freed = list(analyses), Freed()
         for _ in range(_MOST):
             self._asked = {}
             try:
-                left = [one for one in left if not _is_done(one)]
+                left = [one for one in left if not _is_done(one, freed)]
                 asked = self._asked
             finally:
                 self._asked = None
@@ -187,10 +188,12 @@ def _states(partials: Sequence[Callable[[TraceSet], Any]], traces: TraceSet) -> 
         yield partial.state(prepared[partial.prepare])
 
 
-def _is_done(analysis: Callable[[], Any]) -> bool:
-    """Return whether an analysis finds all its states."""
+def _is_done(analysis: Callable[[], Any], freed: Freed) -> bool:
+    """Return whether an analysis finds all its states; what it leaves behind is returned to the system."""
     try:
         analysis()
     except _Unknown:
         return False
+    finally:
+        freed.return_if_much()
     return True
