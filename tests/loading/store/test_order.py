@@ -14,7 +14,7 @@ from tracekit.loading import read
 from tracekit.loading.store import part as store_part
 from tracekit.loading.store import tables
 from tracekit.loading.store.order import group_ends
-from tracekit.loading.store.part import Reach
+from tracekit.loading.store.reach import Reach
 from tracekit.schema import Quality
 
 VIEWS = ("spans", "attributes", "events", "links", "summary")

@@ -15,6 +15,8 @@ import numpy as np
 from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tracekit.columns import Array, KeyValues
     from tracekit.errors import LoadError
     from tracekit.loading.store.part import PartFiles
@@ -156,7 +158,7 @@ class InFile:
             runs = [self._runs[number][key] for number in shared if key in self._runs[number]]
             self._own[key] = _joined([*runs, *([self._alone(key, own)] if own else [])])
         rows, codes = self._in_memory(*self._own[key])
-        return rows, codes
+        return rows, self._files.own_codes(codes)
 
     def _alone(self, key: int, numbers: list[int]) -> tuple[Array, Array]:
         """Return rows and codes of the attributes of row groups of one key."""
@@ -182,7 +184,13 @@ class InFile:
         """Return owner row in memory and code of every attribute, as they are stored."""
         _, *columns = self._columns(["key", "row", "kv"], [number for number, *_ in self._limits])
         rows, codes = self._in_memory(*columns)
-        return rows, codes
+        return rows, self._files.own_codes(codes)
+
+    def used(self) -> Iterator[Array]:
+        """Yield the codes of the attributes whose rows are read, as they are in the file."""
+        numbers = [number for number, *_ in self._limits]
+        for low in range(0, len(numbers), _AT_ONCE):
+            yield self._in_memory(*self._files.values_of(self._name, ["row", "kv"], numbers[low : low + _AT_ONCE]))[1]
 
     def by_row(self) -> Ragged:
         """Return the table in the order of memory."""
@@ -195,7 +203,7 @@ class InFile:
             at = made.offsets[own] + place
             if len(at) and at.max() >= len(made.codes):
                 raise self._files.broken(self._name, "attributes at the places of their rows", "one behind all of them")
-            made.codes[at] = codes
+            made.codes[at] = self._files.own_codes(codes)
         if (made.codes < 0).any():
             raise self._files.broken(self._name, "one attribute at each place of a row", "several at one")
         return made

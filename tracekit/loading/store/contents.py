@@ -10,7 +10,7 @@ from tracekit.filters import spelled
 from tracekit.findings import Shown
 from tracekit.loading.store.execution import over_tasks
 from tracekit.loading.store.part_task import PartTask
-from tracekit.loading.store.read_write import load_part, read_frames
+from tracekit.loading.store.read_write import read_frames, shared_frames
 from tracekit.redaction.apply import removed_in
 from tracekit.self_description import step
 from tracekit.text import plural
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tracekit.loading.store.remote import Place
     from tracekit.loading.store.steps import Step
     from tracekit.parts import On
-    from tracekit.traces import TraceSet
 
 
 class StoreContents(Shown):
@@ -115,15 +114,10 @@ class StoreContents(Shown):
         """The calls that open the store, as code."""
         return "".join(self._calls)
 
-    @cached_property
-    def _first_part(self) -> TraceSet:
-        """The first part of the folder, whose sources and issues are those of all."""
-        return load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys)
-
     @property
     def sources(self) -> pd.DataFrame:
         """One row per source; see ``TraceSet.sources``."""
-        return self._first_part.sources
+        return shared_frames(self.path, self._marker.files).sources.copy()
 
     @cached_property
     def redacted(self) -> pd.DataFrame:
@@ -134,7 +128,7 @@ class StoreContents(Shown):
     @property
     def issues(self) -> pd.DataFrame:
         """One row per issue; see ``TraceSet.issues``."""
-        return self._first_part.issues
+        return shared_frames(self.path, self._marker.files).issues.copy()
 
     def __repr__(self) -> str:
         period = f", {spelled(*self._recorded_ns)}" if self._recorded_ns else ""

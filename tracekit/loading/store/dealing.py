@@ -114,7 +114,8 @@ class _Pass:
         """Return the states after reading these parts, of which the first may have been read before."""
         if self._count < len(tasks):
             states, made = list(self.states), over_tasks(tasks[self._count :], _Listed(state), operator.add, on)
-            for group, one in zip((at % GROUPS for at in range(self._count, len(tasks))), made, strict=True):
+            groups = [at % GROUPS for at in range(self._count, len(tasks)) for _ in tasks[at].pieces]
+            for group, one in zip(groups, made, strict=True):
                 if group == len(states):
                     states.append(one)
                 else:
@@ -125,7 +126,7 @@ class _Pass:
 
 @dataclass(frozen=True)
 class _Listed:
-    """Returns the state of a part as a list, so that those of several parts are joined and not merged."""
+    """Returns the state of a part, or of a piece, as a list, so that those of several are joined and not merged."""
 
     partial: Callable[[Any], Any]
 

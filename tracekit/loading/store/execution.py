@@ -1,7 +1,7 @@
 """Where the parts of a store are read: in this process, in processes of this machine, or on a Dask cluster.
 
-Every task reads one part and returns its state; states are merged in the order of the parts, so that the result does
-not depend on which process was faster.  Nothing else knows which of the three is used.
+Every task reads a part, or a piece of a large one, and returns its state; states are merged in the order of the parts,
+so that the result does not depend on which process was faster.  Nothing else knows which of the three is used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AHEAD: Final = 2  # tasks per process that have begun or wait
 
 
 class Task(Protocol):
-    """A part that any process can read."""
+    """Traces that any process can read: a part, a piece of one, or several parts."""
 
     @property
     def span_count(self) -> int:
@@ -44,7 +44,15 @@ class Task(Protocol):
         """Length of its files."""
 
     def read(self) -> TraceSet:
-        """Return the part."""
+        """Return the traces."""
+
+
+class Part(Task, Protocol):
+    """A part of a store."""
+
+    @property
+    def pieces(self) -> Sequence[Task]:
+        """The part in pieces, if it is large; else the part."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ class Job:
     state: Callable[[TraceSet], Any]
 
     def __call__(self) -> Any:
-        """Return the state; the part is freed, and its memory returned to the system."""
+        """Return the state; the part is freed, and its memory returned to the system, as is that of earlier merges."""
+        return_freed()
         found = self.state(self.task.read())
         return_freed()
         return found
@@ -67,20 +76,20 @@ def apart(tasks: Sequence[Task], workers: int) -> Sequence[Task]:  # noqa: ARG00
 
 
 def over_tasks(
-    tasks: Sequence[Task],
+    tasks: Sequence[Part],
     state: Callable[[TraceSet], State],
     merge: Callable[[State, State], State],
     on: On = None,
     group: Group = apart,
 ) -> State:
-    """Return the merged state of all tasks.
+    """Return the merged state of all tasks, of large parts piece by piece.
 
     Parameters
     ----------
     tasks
         At least one.
     state
-        Returns the state of a part.
+        Returns the state of a part, or of a piece of it.
     merge
         Returns the state of two.
     on
@@ -88,16 +97,19 @@ def over_tasks(
     group
         Joins tasks, given the number of workers, where the state of several is that of each, merged.
     """
+    pieces = [piece for task in tasks for piece in task.pieces]
     if on is not None and not isinstance(on, int):
         from tracekit.loading.store.cluster import on_cluster  # noqa: PLC0415 - execution is imported by it
 
-        found: State = on_cluster(tasks, state, merge, on, group)
+        found: State = on_cluster(pieces, state, merge, on, group)
         return found
-    count = _process_count(tasks, on)
-    tasks = group(tasks, count)
-    jobs = [Job(task, state) for task in tasks]
+    count = _process_count(pieces, on)
+    together = group(pieces, count)
+    jobs = [Job(task, state) for task in together]
     made: Iterable[State] = (job() for job in jobs) if count == 1 else _in_processes(jobs, count)
-    return reduce(merge, _with_progress(made, tasks))
+    merged = reduce(merge, _with_progress(made, together))
+    return_freed()
+    return merged
 
 
 def _process_count(tasks: Sequence[Task], wanted: int | None) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracekit.columns import trace_starts
 from tracekit.filters import plain_id
 from tracekit.frames import hexes
-from tracekit.loading.store.part import Reach
+from tracekit.loading.store.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

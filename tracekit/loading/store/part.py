@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,6 @@ from tracekit.loading.store.on_demand import (
     on_demand,
 )
 from tracekit.loading.store.order import (
-    Bounds,
     Chosen,
     chosen_rows,
     chosen_traces,
@@ -34,8 +33,10 @@ from tracekit.loading.store.order import (
     limits_of_groups,
     rows_of_groups,
 )
+from tracekit.loading.store.reach import WHOLE, Reach
 from tracekit.loading.store.tables import TABLES, FileMark, broken, columns_of, open_ranges, open_table
 from tracekit.loading.store.taken import StoredColumns
+from tracekit.loading.store.used_values import UsedValues
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
@@ -53,27 +54,6 @@ _IN_PARTS = {"events", "links", "attributes", "event_attributes", "link_attribut
 _TEXTS = ("keys", "namespaces", "names", "texts", "weight_sources")
 _ON_DEMAND: dict[str, Any] = {"spans": StoredSpans, "events": StoredEvents, "links": StoredLinks, "kv": StoredKeyValues}
 _AT_ONCE: dict[str, Any] = {"resources": ResourceColumns, "scopes": ScopeColumns, "facts": TraceFacts}
-
-
-class Reach(NamedTuple):
-    """What is read of the files of a part.
-
-    Parameters
-    ----------
-    bounds
-        Only row groups that may have a span with these values; traces are whole in their row group.
-    traces
-        Only the row groups of the traces at these positions.
-    by_range
-        Of each file only what is used, and not at first all of them.
-    """
-
-    bounds: Bounds = ()
-    traces: Sequence[int] | None = None
-    by_range: bool = False
-
-
-WHOLE = Reach()
 
 
 class PartFiles:
@@ -120,6 +100,7 @@ class PartFiles:
         self._new_rows: dict[str, Array | None] = {}
         self._some: dict[str, dict[int, pa.Array]] = {}  # columns of kv by row group, of which not all are read
         self._by_range = reach.by_range
+        self._reach = reach
         self._groups = self._groups_within(reach)
 
     def _groups_within(self, reach: Reach) -> list[int] | None:
@@ -127,10 +108,13 @@ class PartFiles:
         if reach.traces is not None:
             whole = PartFiles(self._folder, self._marks, self._sizes["sources"], reach=Reach(by_range=True))
             return whole.groups_of(reach.traces)
-        if not reach.bounds:
+        if not reach.bounds and reach.pieces == 1:
             return None
         self._by_range = True
         metadata = self._file("spans").metadata
+        if reach.pieces > 1:
+            count = metadata.num_row_groups
+            return [group for group in range(count) if group * reach.pieces // count == reach.piece]
         found = groups_within(metadata, reach.bounds)
         if len(found) < metadata.num_row_groups:
             return found
@@ -169,10 +153,17 @@ class PartFiles:
             raise broken(self._path("spans"), f"{expected:,} whole traces", found)
 
     def check_bytes(self) -> None:
-        """Raise LoadError unless all files are there and have the bytes that were written; later if they are remote."""
-        if not self._by_range and isinstance(self._folder, Path):
-            for name in TABLES:
+        """Raise LoadError unless all files are there and have the bytes that were written; later if they are remote.
+
+        Of a part in pieces, the files are compared with the first one, and not kept.
+        """
+        if not isinstance(self._folder, Path):
+            return
+        for name in TABLES:
+            if not self._by_range:
                 self._file(name)
+            elif self._reach.pieces > 1 and self._reach.piece == 0:
+                open_table(self._path(name), self._marks[name], name)
 
     # ---------------------------------------------------------------- order
 
@@ -287,9 +278,12 @@ class PartFiles:
         return StoredAttributes.stored(InFile(self, name, OWNED[name]))
 
     def _attribute_values(self, column: str) -> Any:
-        """Return a column of the distinct attributes."""
+        """Return a column of the distinct attributes, of all or of those in use."""
         if column in _TEXTS:
             return self._texts(column)
+        if self._used is not None:
+            found = self._used.column(partial(self._chunks, "kv", column))
+            return found.combine_chunks() if column == "text" else self._numbers("kv", column, found)
         if column == "text":
             return self._chunks("kv", "text").combine_chunks()
         return self.key_of if column == "key" else self.values("kv", column)
@@ -299,10 +293,25 @@ class PartFiles:
         """The first code of each row group of distinct attributes, and their number."""
         return np.append(0, np.cumsum(self.sizes_of("kv", self.groups_read("kv"))))
 
+    @cached_property
+    def _used(self) -> UsedValues | None:
+        """Which distinct attributes the spans have, if only those are read; None for all of them."""
+        if not self._reach.only_used:
+            return None
+        tables = [InFile(self, name, owner) for name, owner in OWNED.items()]
+        return UsedValues.of((codes for table in tables for codes in table.used()), self._kv_starts)
+
+    def own_codes(self, codes: Array) -> Array:
+        """Return the codes of distinct attributes in memory."""
+        return codes if self._used is None else self._used.new[codes]
+
     def _some_values(self, kv: StoredKeyValues, codes: Array, column: str) -> Any:
         """Return a column of some attributes: of their row groups, or of all if these are most."""
         if column in _TEXTS:
             return getattr(kv, column)
+        if self._used is not None:
+            values = getattr(kv, column)
+            return values.take(codes) if column == "text" else values[codes]
         known = self._some.setdefault(column, {})
         starts = self._kv_starts
         group = np.searchsorted(starts, codes, side="right") - 1

@@ -28,8 +28,9 @@ from msgspec.structs import astuple
 
 from tracekit.errors import LoadError
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
-from tracekit.loading.store.part import WHOLE, PartFiles, Reach
+from tracekit.loading.store.part import PartFiles
 from tracekit.loading.store.place import beside, clear, put, resolved
+from tracekit.loading.store.reach import WHOLE, Reach
 from tracekit.loading.store.tables import (
     TABLES,
     VERSION,
@@ -292,7 +293,7 @@ def load_part(
     one that this part lacks is missing in its spans, as in a subset, and not unknown.  ``reach``: what of it is read.
     """
     files = part_files(path, mark, number, frames["sources"].rows, keys=keys, reach=reach)
-    shared = _shared(path, frames)
+    shared = shared_frames(path, frames)
     columns, weights = _opened(files, {name: partial(getattr, shared, name) for name in _FRAMES}, mark.trace_count)
     return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
 
@@ -318,7 +319,7 @@ def part_files(
     return files
 
 
-def _shared(path: Place, marks: Mapping[str, FileMark]) -> _Frames:
+def shared_frames(path: Place, marks: Mapping[str, FileMark]) -> _Frames:
     """Return the sources, issues and notes of a store; read again only if a file was changed, or is remote."""
     if not isinstance(path, Path):
         return _frames_of(read_frames(path, marks))
@@ -329,7 +330,7 @@ def _shared(path: Place, marks: Mapping[str, FileMark]) -> _Frames:
 
 @lru_cache(maxsize=2)
 def _read_once(path: Path, files: tuple[tuple[str, tuple[int, ...], int], ...]) -> _Frames:
-    """Return what ``_shared`` reads, for files with these marks that were written at these times."""
+    """Return what ``shared_frames`` reads, for files with these marks that were written at these times."""
     return _frames_of(read_frames(path, {name: FileMark(*mark) for name, mark, _ in files}))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from tracekit.columns import SAMPLE_OF_STORE, SCALE_OF_SAMPLE, trace_starts
 from tracekit.loading.store.contents import StoreContents, wider
 from tracekit.loading.store.one_trace import one_trace
-from tracekit.loading.store.part import Reach
-from tracekit.loading.store.read_write import load, read_frames
+from tracekit.loading.store.reach import Reach
+from tracekit.loading.store.read_write import load, load_part, read_frames
 from tracekit.loading.store.trace_ids import id_text, is_among, number_of
 from tracekit.loading.store.union import piece_of, union
 from tracekit.redaction.apply import joined_notes
@@ -144,7 +144,8 @@ class StoreReading(StoreContents):
             part = task.read() if self.is_chosen else task.opened(Reach(by_range=True))
             found = _are_among(part, wanted)
             if found.any() and not self.is_chosen:  # the row groups of these, with the calls that set weights
-                part = task.applied(task.opened(Reach(traces=np.flatnonzero(found).tolist(), by_range=True)))
+                some = np.flatnonzero(found).tolist()
+                part = task.applied(task.opened(Reach(traces=some, by_range=True, only_used=True)))
                 found = _are_among(part, wanted)
             if found.any():
                 yield part.where(found[part.forest.trace])
@@ -161,13 +162,17 @@ class StoreReading(StoreContents):
         columns = replace(found.columns, notes=notes)
         return TraceSet(columns, forest=found.forest, weights=found.weights, steps=found.steps)
 
+    def _first_part(self) -> TraceSet:
+        """Return the first part of the folder, as it was written."""
+        return load_part(self.path, self._marker.parts[0], 0, self._marker.files, self.keys)
+
     def _union(self, parts: Iterable[TraceSet]) -> TraceSet:
         """Return traces of parts as one set, with the sources and issues of the store."""
         return self._joined([_piece(part) for part in parts])
 
     def _joined(self, pieces: list[Piece]) -> TraceSet:
         """Return pieces of parts as one set, with the sources and issues of the store."""
-        pieces = pieces or [_piece(self._first_part.head(0))]
+        pieces = pieces or [_piece(self._first_part().head(0))]
         rows = read_frames(self.path, self._marker.files)
         found = union(
             pieces, rows["sources"], rows["issues"], joined_notes([tuple(row.values()) for row in rows["notes"]])
@@ -198,11 +203,13 @@ class StoreReading(StoreContents):
     ) -> State:
         """Return the state of all parts: ``partial`` of each, merged in their order.
 
+        Parts of more than 350,000 spans are read in pieces, each with whole traces of a period.
+
         Parameters
         ----------
         partial
-            Returns the state of a part.  Other processes must be able to import it, unless it is a function of a
-            notebook or script.
+            Returns the state of a part, or of a piece of one.  Other processes must be able to import it, unless it is
+            a function of a notebook or script.
         merge
             Returns the state of two.
         on

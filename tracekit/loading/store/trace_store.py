@@ -121,7 +121,8 @@ class TraceStore(StoreReading):
         """
         pieces: tuple[Piece, ...] = self.reduce(PieceOf(rows), operator.add)
         weights, found = weigh(self._joined([piece for piece in pieces if len(piece.columns.spans)]))
-        return self._with(WEIGHED, dict(zip(self._numbers, by_part(pieces, weights), strict=True)), call), found
+        numbers = [task.number for task in self.tasks for _ in task.pieces]
+        return self._with(WEIGHED, by_part(pieces, numbers, weights), call), found
 
     def between(self, start: Any, end: Any = None) -> TraceStore:
         """Return the traces whose root starts in [start, end); see ``TraceSet.between``.

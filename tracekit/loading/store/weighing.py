@@ -29,7 +29,7 @@ class PieceOf(OfEachPart):
     rows: Callable[[TraceSet], Array]
 
     def __call__(self, traces: TraceSet) -> tuple[Piece, ...]:
-        """Return those of a part, also if it has none."""
+        """Return those of a part or a piece of it, also if it has none."""
         some = TraceSet(traces.columns.take(self.rows(traces)), weights=traces.weights)
         return (piece_of(some, some.weights, np.ones(len(some), bool), 0),)
 
@@ -62,14 +62,16 @@ class WeightsById:
         return TraceSet(traces.columns, forest=traces.forest, weights=self.weights.take(at), steps=traces.steps)
 
 
-def by_part(pieces: Sequence[Piece], weights: Weights) -> list[WeightsById]:
-    """Return the weights of the traces of each piece from those of all, in the order of their ids."""
+def by_part(pieces: Sequence[Piece], numbers: Sequence[int], weights: Weights) -> dict[int, WeightsById]:
+    """Return the weights of the traces of each part from those of all, in the order of their ids.
+
+    ``numbers``: of the part of each piece.
+    """
     ids = [_ids(piece.columns.spans) for piece in pieces]
-    every = np.concatenate(ids)
-    place = np.empty(len(every), np.int64)
-    place[np.argsort(every)] = np.arange(len(every))
-    rows = np.split(place, np.cumsum([len(each) for each in ids])[:-1])
-    return [WeightsById(each, weights.take(at)) for each, at in zip(ids, rows, strict=True)]
+    every, own = np.concatenate(ids), np.repeat(numbers, [len(each) for each in ids])
+    order = np.argsort(every)
+    rows = {number: np.flatnonzero(own[order] == number) for number in numbers}
+    return {number: WeightsById(every[order[at]], weights.take(at)) for number, at in rows.items()}
 
 
 def _ids(spans: SpanColumns) -> Array:
