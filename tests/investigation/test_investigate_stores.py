@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tests.checks.findings_alike import close, numbers, of
-from tests.loading.store.split_stores import COUNTS, same, split
+from tests.loading.store.split_stores import same, split
 from tracekit.checks.registry import CHECKS
 from tracekit.cli import app
 
@@ -19,6 +19,8 @@ MADE = {check.name for check in CHECKS} - {"new_log_lines"}  # whose code is tha
 SAME = (
     "screen.headline", "screen.period", "screen.started", "screen.affected", "screen.changed", "screen.cause",
 )  # fmt: skip
+MANY = pytest.param(("failures", 64), marks=pytest.mark.slow)
+PAIRS = [("slow service", 1), ("slow service", 5), ("failures", 5), ("N+1 calls", 3), MANY]
 
 
 def alike(found, expected):
@@ -37,12 +39,18 @@ def stored(sides, folder, count):
     return [split(side, folder / f"{at}-{count}.parquet", count, at) for at, side in enumerate(sides)]
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("kind", ["slow service", "failures"])
-def test_an_incident(tmp_path, count, kind):
+@pytest.fixture(scope="module")
+def pair(request, tmp_path_factory):
+    """Investigations of one incident, in parts and in memory."""
+    kind, count = request.param
     before, now, _ = incident(np.random.default_rng(3), kind, n=300, baseline=300, tier="enterprise")
-    stores = stored((before, now), tmp_path, count)
-    found, expected = tk.investigate(stores[1], stores[0]), tk.investigate(now, before)
+    stores = stored((before, now), tmp_path_factory.mktemp("pair"), count)
+    return tk.investigate(stores[1], stores[0]), tk.investigate(now, before)
+
+
+@pytest.mark.parametrize("pair", PAIRS, indirect=True)
+def test_an_incident(pair):
+    found, expected = pair
     assert expected.severity in {"critical", "warning"}
     alike(found, expected)
 
@@ -50,7 +58,7 @@ def test_an_incident(tmp_path, count, kind):
 @pytest.mark.parametrize("seed", range(4))
 def test_quiet_pairs_are_as_quiet_as_in_memory(tmp_path, seed):
     before, now = quiet(np.random.default_rng(seed), n=250, release=seed % 2 == 0)
-    stores = stored((before, now), tmp_path, 5)
+    stores = stored((before, now), tmp_path, 3)
     found, expected = tk.investigate(stores[1], stores[0]), tk.investigate(now, before)
     alike(found, expected)
     assert found.severity != "critical"
@@ -60,7 +68,7 @@ def test_quiet_pairs_are_as_quiet_as_in_memory(tmp_path, seed):
 def test_a_baseline_inside_a_store(tmp_path, kind):
     before, now, _ = incident(np.random.default_rng(5), kind, n=400, baseline=400)
     whole = before + now
-    (store,) = stored((whole,), tmp_path, 6)
+    (store,) = stored((whole,), tmp_path, 4)
     found, expected = tk.investigate(store), tk.investigate(whole)
     assert expected.baseline.before is not None
     alike(found, expected)
@@ -115,17 +123,17 @@ def given(before, now, *, ids=True):
     return {"logs": frame, "requests": counts, "deployments": deployed, "slo": 0.99, "prices": prices}
 
 
-@pytest.mark.parametrize("count", [1, 4])
-def test_all_inputs_say_the_same_as_of_traces_in_memory(tmp_path, count):
+def test_all_inputs_say_the_same_as_of_traces_in_memory(tmp_path):
     before, now, _ = incident(np.random.default_rng(12), "failures", n=250, baseline=250)
-    stores, more = stored((before, now), tmp_path, count), given(before, now)
+    stores, more = stored((before, now), tmp_path, 3), given(before, now)
     pairs = [(stores[1], stores[0]), (now, stores[0]), (stores[1], before)]
     expected = tk.investigate(now, before, **more)
     new = of([one for one in expected.findings if one.check == "new_log_lines"])
     assert new, "the log lines say something"
-    for found in (tk.investigate(*pair, **more) for pair in pairs):
+    cases = [tk.investigate(*pair, **more) for pair in pairs]
+    for found in cases:
         assert [of([one])[0][:4] for one in found.findings if one.check == "new_log_lines"] == [new[0][:4]]
-    found = tk.investigate(*pairs[0], **more)
+    found = cases[0]
     alike(found, expected)
     counted = {
         one.check: one.headline for one in expected.findings if one.check in {"rate.observed", "coverage.funnel"}
@@ -161,13 +169,9 @@ def entries(story, *names):
     return {name: [one.headline for one in story.only(name).findings] for name in names}
 
 
-@pytest.mark.parametrize(
-    ("kind", "count"), [("slow service", 1), ("slow service", 5), ("failures", 5), ("N+1 calls", 3)]
-)
-def test_a_postmortem_says_the_same_as_of_traces_in_memory(tmp_path, kind, count):
-    before, now, _ = incident(np.random.default_rng(3), kind, n=300, baseline=300, tier="enterprise")
-    stores = stored((before, now), tmp_path, count)
-    found, expected = tk.investigate(stores[1], stores[0]), tk.investigate(now, before)
+@pytest.mark.parametrize("pair", PAIRS, indirect=True)
+def test_a_postmortem_says_the_same_as_of_traces_in_memory(pair):
+    found, expected = pair
     names = ("summary", "impact", "timeline", "waits", "remedies")
     assert entries(found.story, *names) == entries(expected.story, *names)
     assert not [one for one in found.story.limits if one.check == "failed"]

@@ -16,6 +16,7 @@ import tracekit as tk
 from tracekit.cli import app
 from tracekit.loading.checksum import sums_of
 from tracekit.report import ledger
+from tracekit.report.ledger import ledger_in
 from tracekit.report.same_text import differing
 
 RECORDING = Path(__file__).parents[2] / "datasets" / "checkout-regression"
@@ -100,12 +101,15 @@ def test_one_digit_of_a_claim_is_noticed(page, sides, tmp_path):
     visible = text.index("regressed 2.55")
     inside = text.index('"claims"')
     digits = [at for at in range(inside, block.end(1)) if text[at].isdigit() and text[at - 1] != "-"]
-    chosen = [visible + 10, *generator.choice(digits, 6, replace=False).tolist()]
-    for number, at in enumerate(chosen):
-        changed = text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :]
-        (tmp_path / f"{number}.html").write_text(changed, encoding="utf-8")
-        found = tk.verify(tmp_path / f"{number}.html", sides[1], baseline=sides[0])
-        assert not found.is_verified, changed[at - 40 : at + 40]
+    chosen = generator.choice(digits, 60, replace=False).tolist()
+    for number, at in enumerate([visible + 10, *chosen]):
+        changed = text[:at] + ("8" if text[at] == "9" else str(int(text[at]) + 1)) + text[at + 1 :]
+        if number:
+            assert not ledger_in(changed, "a.html")[1], changed[at - 40 : at + 40]
+        if number < 2:
+            (tmp_path / f"{number}.html").write_text(changed, encoding="utf-8")
+            found = tk.verify(tmp_path / f"{number}.html", sides[1], baseline=sides[0])
+            assert not found.is_verified, changed[at - 40 : at + 40]
     assert len(ledger["claims"]) > 10
 
 
@@ -175,13 +179,23 @@ SWITCHED = "<style>#first-screen{display:none}</style></head>"
         ("<td", '<td title="It was checkout."', "markup"),
     ],
 )  # fmt: skip
-def test_what_is_added_to_a_page_or_hidden_in_it_is_noticed(page, sides, tmp_path, old, new, kind):
+def test_what_is_added_to_a_page_or_hidden_in_it_is_noticed(page, old, new, kind):
     """Claims and their digest stay as they were written."""
     text = page.read_text(encoding="utf-8")
     assert old in text
-    (tmp_path / "a.html").write_text(text.replace(old, new, 1), encoding="utf-8")
-    found = tk.verify(tmp_path / "a.html", sides[1], baseline=sides[0]).differences
-    assert set(found["kind"]) == {kind}, found
+    found = differing(text.replace(old, new, 1), text)
+    assert {one.kind for one in found} == {kind}, found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [(HEADLINE, f"<span hidden>{HEADLINE}</span>{FORGED}", "text"), ("</head>", SWITCHED, "markup")],
+)
+def test_a_page_with_something_hidden_is_not_verified(page, sides, tmp_path, old, new, kind):
+    (tmp_path / "a.html").write_text(page.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    found = tk.verify(tmp_path / "a.html", sides[1], baseline=sides[0])
+    assert not found.is_verified
+    assert set(found.differences["kind"]) == {kind}
 
 
 def test_a_page_is_the_same_whatever_was_drawn_before(page):
@@ -241,17 +255,21 @@ def with_names(names):
 
 
 @pytest.mark.parametrize(
-    "names",
-    [["SELECT `shop`.`{}`"], ["GET `{}"], ["`{}", "{}`"], ["<b>{}&lt;", "*_{}_*\\"], ["  {}  x", "Repo<{}>.find"]],
+    ("names", "pages"),
+    [
+        (["SELECT `shop`.`{}`"], ["a.html", "b.md"]),
+        (["GET `{}"], ["b.html", "b.md"]),
+        (["`{}", "{}`"], ["a.html", "b.md"]),
+        (["<b>{}&lt;", "*_{}_*\\"], ["b.html", "b.md"]),
+        (["  {}  x", "Repo<{}>.find"], ["a.html", "b.html", "b.md"]),
+    ],
 )
-def test_names_with_marks_do_not_stop_verification(names, tmp_path):
+def test_names_with_marks_do_not_stop_verification(names, pages, tmp_path):
+    """In the report (a) and in the postmortem (b), which has its sections as well."""
     before, now = with_names(names)
     case = tk.investigate(now, before)
-    for path in (
-        case.report(tmp_path / "a.html"),
-        case.postmortem(tmp_path / "b.md"),
-        case.postmortem(tmp_path / "b.html"),
-    ):
+    for name in pages:
+        path = (case.report if name == "a.html" else case.postmortem)(tmp_path / name)
         found = tk.verify(path, now, baseline=before)
         assert found.is_verified, found.differences
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tracekit.analysis.deployments import renamed
 from tracekit.arguments import check_traces
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _Recording: TypeAlias = "TraceSet | TraceStore"
+_NAMED_INPUTS: Final = ("rules", "requests", "deployments", "logs")
 
 
 def investigate(
@@ -110,15 +111,41 @@ def investigate(
     check_traces(traces, "investigate")
     if baseline is not None:
         check_traces(baseline, "investigate")
-    has_store = any(isinstance(side, TraceStore) for side in (traces, baseline))
+    given = Inputs.of(logs=logs, rules=rules, requests=requests, deployments=deployments, slo=slo, prices=prices)
+    return investigation_of(traces, baseline, given, steps, on_step)()
+
+
+def investigation_of(
+    traces: _Recording,
+    baseline: _Recording | None,
+    given: Inputs,
+    steps: Sequence[str] | None = None,
+    on_step: Callable[[str, int, int], None] | None = None,
+) -> Callable[..., Investigation]:
+    """Return a function that investigates the traces, what may leave of them, or others with the same options.
+
+    Parameters
+    ----------
+    traces, baseline
+        The traces to explain, and earlier ones.
+    given
+        What was given beside them.
+    steps, on_step
+        Names of the steps, and what is called before each, as for ``investigate``.
+
+    Raises
+    ------
+    ValueError
+        A step that does not exist.
+    """
     names = [step.name for step in STEPS]
     if unknown := [name for name in steps or () if name not in names]:
         raise ValueError(f"expected steps among {', '.join(names)}, found {', '.join(map(repr, unknown))}")
     chosen = names if steps is None else steps
-    all_given = Inputs.of(logs=logs, rules=rules, requests=requests, deployments=deployments, slo=slo, prices=prices)
-    all_given = all_given.read()
-    given = {"rules": rules, "requests": requests, "deployments": deployments, "logs": logs, "baseline": baseline}
-    inputs = tuple(name for name, value in given.items() if value is not None)
+    has_store = any(isinstance(side, TraceStore) for side in (traces, baseline))
+    all_given = given.read()
+    of_baseline = ("baseline",) if baseline is not None else ()
+    inputs = (*(name for name in _NAMED_INPUTS if getattr(given, name) is not None), *of_baseline)
 
     own = Rounds()
 
@@ -148,7 +175,7 @@ def investigate(
         more = outgoing if case.has_store else None
         return Investigation(screen, findings, compared.current, compared, ran.table, case, sides, known, run, more)
 
-    return run()
+    return run
 
 
 def _leaving(inputs: Inputs, outgoing: Outgoing | None, now: TraceSet | Parts, *, has_store: bool) -> Inputs:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tracekit.arguments import check_traces
+from tracekit.checks.postmortem.result import check_length
 from tracekit.findings import Shown
 from tracekit.investigation.story import redacted_story, story_of
 from tracekit.investigation.verification import COLUMNS, Verification, differences
@@ -27,7 +28,7 @@ from tracekit.views.svg import image
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from tracekit.checks.case import Case
@@ -83,6 +84,7 @@ class Investigation(Shown):
     _inputs: Inputs = field(default=NO_INPUTS, repr=False)
     _again: Callable[..., Investigation] | None = field(default=None, repr=False)
     _outgoing: Outgoing | None = field(default=None, repr=False)
+    _kept: list[tuple[Investigation, Outgoing]] = field(default_factory=list, init=False, repr=False)
 
     @property
     def severity(self) -> Severity:
@@ -136,8 +138,7 @@ class Investigation(Shown):
         >>> page.count('id="first-screen"')
         1
         """
-        outgoing = Outgoing.of(redact)
-        shown = self if outgoing is None else self.redacted(outgoing)
+        shown, outgoing = self._leaving(Outgoing.of(redact))
         return write(shown.standard, path, title=title, generated=generated, outgoing=outgoing, embed=embed)
 
     def postmortem(
@@ -216,9 +217,9 @@ class Investigation(Shown):
             raise ValueError(f"expected a .md file for a template of Markdown, found {target.name!r}")
         if embed and target.suffix != ".html":
             raise ValueError(f"expected a .html file to embed spans in, found {target.name!r}")
-        self.story.cut(length)
-        outgoing = Outgoing.of(redact)
-        shown = (self if outgoing is None else self.redacted(outgoing)).postmortem_page(length)
+        check_length(length)
+        found, outgoing = self._leaving(Outgoing.of(redact))
+        shown = found.postmortem_page(length)
         if target.suffix == ".md":
             return write_markdown(shown, target, template=template, title=title, generated=generated, outgoing=outgoing)
         return write(shown, target, title=title, generated=generated, outgoing=outgoing, embed=embed)
@@ -269,6 +270,19 @@ class Investigation(Shown):
         inputs = self._inputs if length == "full" else self._inputs._replace(goals=NO_GOALS)  # has no section on them
         return replace(self.standard, sides=sides, inputs=inputs, story=self.story.cut(length))
 
+    def _leaving(self, outgoing: Outgoing | None) -> tuple[Investigation, Outgoing | None]:
+        """Return the investigation of what may leave, and what redacts the file that shows it.
+
+        In memory, the last one is kept: several files of one investigation are made of it.
+        """
+        if outgoing is None or self._case.has_store:
+            return (self if outgoing is None else self.redacted(outgoing)), outgoing
+        policy = outgoing.policy
+        if not any((one.policy, one.policy.secret) == (policy, policy.secret) for _, one in self._kept):
+            self._kept[:] = [(self.redacted(outgoing), outgoing)]
+        ((found, known),) = self._kept
+        return found, known.copy()
+
     def redacted(self, outgoing: Outgoing) -> Investigation:
         """Return the same investigation of what may leave; itself where nothing is removed.
 
@@ -277,13 +291,10 @@ class Investigation(Shown):
         outgoing
             What redacts the file that shows it.
         """
-        sets = [traces for traces in (self._sides.recording, self.baseline.before) if isinstance(traces, TraceSet)]
-        changed = [traces for traces in sets if not outgoing.keeps(traces)]
-        if self._case.logs is None and not self._case.has_store:
-            self._inputs.redacted(outgoing)
-        is_clean = self._case.logs is None and not changed and not any(len(frame) for frame in outgoing.removed)
-        is_clean &= not self._case.has_store
-        return self if is_clean or self._again is None else self._again(outgoing)
+        sets = (self._sides.recording, self.baseline.before)
+        if self._again is None or leave_unchanged(sets, self._inputs, outgoing):
+            return self
+        return self._again(outgoing)
 
     @cached_property
     def story(self) -> Postmortem:
@@ -315,3 +326,20 @@ class Investigation(Shown):
         picture = timeline_picture(timeline_of(self._sides), self._sides, self.first_screen)
         chart = "" if picture is None else image(picture, "Latency and error rate over time, with deployments")
         return f"{self.first_screen._repr_html_()}{chart}"
+
+
+def leave_unchanged(sets: Sequence[Any], inputs: Inputs, outgoing: Outgoing) -> bool:
+    """Return whether nothing is removed from traces and what was given beside them; of stores and logs, results are.
+
+    Parameters
+    ----------
+    sets, inputs
+        Traces or None, and what was given beside them.
+    outgoing
+        What redacts the file; it takes note of what is removed.
+    """
+    if inputs.logs is not None or not all(isinstance(one, TraceSet | None) for one in sets):
+        return False
+    changed = [one for one in sets if one is not None and not outgoing.keeps(one)]
+    inputs.redacted(outgoing)
+    return not changed and not any(len(frame) for frame in outgoing.removed)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from tracekit.arguments import check_traces, is_store
 from tracekit.errors import TracekitError
-from tracekit.investigation.investigate import investigate
+from tracekit.investigation.investigate import investigation_of
+from tracekit.investigation.result import leave_unchanged
 from tracekit.investigation.text import not_compared, text_differences
 from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences, without
 from tracekit.redaction.policy import STANDARD
@@ -245,10 +246,10 @@ def _again(
 ) -> Standard:
     """Return the report, made again, which says how its traces were read as it did."""
     asked, stated_reading = stated["asked"], Reading(**stated["reading"])
-    now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     if "investigate" in asked:
-        found = investigate(now, before, steps=asked["investigate"], **given.given)
-        shown = found if outgoing is None else found.redacted(outgoing)
+        is_same = outgoing is None or leave_unchanged((traces, baseline), given, outgoing)
+        shown = investigation_of(traces, baseline, given, asked["investigate"])(None if is_same else outgoing)
         page = shown.postmortem_page(asked["postmortem"]) if "postmortem" in asked else shown.standard
         return replace(page, stated=stated_reading)
+    now, before = (traces, baseline) if outgoing is None else (outgoing.set_of(traces), outgoing.set_of(baseline))
     return replace(Standard.between(sides_of(now, before, **asked), given, outgoing), stated=stated_reading)

@@ -79,6 +79,13 @@ class Outgoing:
         policy = policy_of(redact)
         return None if policy is None else cls(policy)
 
+    def copy(self) -> Outgoing:
+        """Return one that has seen the same; what either sees from now on, the other does not know."""
+        found = Outgoing(self.policy)
+        found.values, found.names, found.removed = set(self.values), dict(self.names), list(self.removed)
+        found.is_of_store, found._earlier, found._sets = self.is_of_store, list(self._earlier), dict(self._sets)
+        return found
+
     @property
     def statement(self) -> str:
         """What was removed, as a sentence; of a store, only what is shown of it is searched, and counted."""

@@ -189,8 +189,7 @@ class Postmortem(Shown):
         ValueError
             Another length.
         """
-        if length not in LENGTHS:
-            raise ValueError(f"expected a length among {', '.join(LENGTHS)}, found {length!r}")
+        check_length(length)
         if length == "full":
             return replace(self, length=length)
         before = {name: self.count(name) for name in TITLES}
@@ -233,6 +232,12 @@ class Postmortem(Shown):
             lines = "".join(_item_html(entry) for entry in getattr(self, name))
             blocks.append(f"<h4>{TITLES[name]}</h4><ul>{lines}</ul>")
         return f'<div style="max-width:110ch">{"".join(blocks)}</div>'
+
+
+def check_length(length: str) -> None:
+    """Raise ValueError unless postmortems have this length."""
+    if length not in LENGTHS:
+        raise ValueError(f"expected a length among {', '.join(LENGTHS)}, found {length!r}")
 
 
 def _item_html(entry: Finding | Hypothesis | Action) -> str:
