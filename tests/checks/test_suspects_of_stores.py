@@ -44,7 +44,7 @@ def test_suspects_of_parts_are_those_of_the_whole(planted, count, tmp_path):
 
 
 @settings(max_examples=5, deadline=None)
-@given(count=st.integers(1, 9), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+@given(count=st.integers(1, 6), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
 def test_the_sample_does_not_depend_on_the_split_or_the_order(tmp_path_factory, count, seed, order):
     traces = sides("own", "cart")[1]
     with pytest.MonkeyPatch.context() as patch:

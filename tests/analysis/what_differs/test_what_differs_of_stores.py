@@ -97,7 +97,7 @@ def test_two_stores_and_a_store_with_traces_in_memory(recordings, tmp_path, coun
 
 
 @settings(max_examples=6, deadline=None)
-@given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+@given(count=st.integers(1, 6), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
 def test_any_parts_in_any_order(recordings, tmp_path_factory, count, seed, order):
     few = recordings[1].head(150)
     store = split(few, tmp_path_factory.mktemp("any") / "a.parquet", count, seed)

@@ -171,18 +171,17 @@ def world(name):
     return WORLDS[name][0]()
 
 
-@pytest.mark.parametrize("count", [1, 7])
 @pytest.mark.parametrize("name", WORLDS)
-def test_a_fault_is_found_in_parts_as_in_memory(name, count, tmp_path):
+def test_a_fault_is_found_in_parts_as_in_memory(name, tmp_path):
     traces, wanted = world(name), WORLDS[name][1]
-    store = split(traces, tmp_path / "a.parquet", count, seed=count)
+    store = split(traces, tmp_path / "a.parquet", 5, seed=5)
     checks = list(wanted)
     found, expected = (tk.quality(each, checks=checks) for each in (store, traces))
     agree(found, expected)
     assert {one.check: one.status for one in found} == wanted
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [1, 5])
 def test_collection_gaps_of_parts_are_those_of_the_whole(count, tmp_path):
     traces = world("a silence")
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
@@ -212,7 +211,7 @@ def test_parts_without_a_trace_are_answered_as_in_memory(tmp_path):
         agree(tk.quality(store.where(condition), on=1), tk.quality(traces.where(condition)))
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [1, 5])
 def test_costs_of_parts_are_those_of_the_whole(count, tmp_path):
     frame, requests = minutes_of(np.random.default_rng(3), share=0.2, lost=slice(30, 40), loss=-1.5)
     traces = TraceSet.from_spans(frame)
@@ -225,7 +224,7 @@ def test_costs_of_parts_are_those_of_the_whole(count, tmp_path):
         assert "incident" in found[0].headline
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [1, 5])
 def test_cold_starts_of_parts_are_compared_with_the_log(count, tmp_path):
     traces = functions(400, 60).with_weights(np.where(np.arange(400) < 60, 1.0, 4.0))
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
@@ -244,7 +243,7 @@ def test_many_distinct_values_are_counted_in_a_limited_state(tmp_path):
     traces = TraceSet.from_spans(frame)
     expected = tk.quality(traces, checks=["cardinality"])[0].evidence.iloc[0]
     assert expected[["row_count", "distinct_count"]].tolist() == [20_000, 12_000]
-    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 7)]
+    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 5)]
     one, seven = (tk.quality(store, checks=["cardinality"], on=1) for store in stores)
     agree(one, seven)
     row = seven[0].evidence.iloc[0]
@@ -266,7 +265,7 @@ def test_many_private_values_are_counted_in_a_limited_state(tmp_path):
     numbers = cards(np.random.default_rng(5), 9_000, 0.3)
     frame["attributes.account"] = [numbers[at % 9_000] for at in range(15_000)]
     traces = TraceSet.from_spans(frame)
-    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 7)]
+    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 5)]
     one, seven = (tk.quality(store, checks=["pii"], on=1) for store in stores)
     agree(one, seven)
     expected = tk.quality(traces, checks=["pii"])[0].evidence.set_index("key")

@@ -72,7 +72,7 @@ def test_samplers_are_found_in_parts_as_in_memory(name, count, tmp_path):
 
 def test_the_public_function_makes_the_check_of_stores(tmp_path):
     traces = moved()
-    store = split(traces, tmp_path / "a.parquet", 7)
+    store = split(traces, tmp_path / "a.parquet", 5)
     agree(*([one for one in tk.sampling(each) if one.check == "id.forensic"] for each in (store, traces)))
 
 
@@ -81,7 +81,7 @@ def test_of_many_traces_some_are_tested(tmp_path, monkeypatch):
     monkeypatch.setattr(root_ids, "MOST", 500)
     ids = thinned_ids(np.random.default_rng(8), 4000, JAVA, 0.05, 0.1)
     traces = traces_of(np.random.default_rng(1), ids=ids)
-    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 7)]
+    stores = [split(traces, tmp_path / f"{count}.parquet", count, seed=count) for count in (1, 5)]
     (one,), (seven,), (whole,) = (run_check(CHECK, Case(each)) for each in (*stores, traces))
     agree([seven], [one])
     assert one.assumptions == seven.assumptions

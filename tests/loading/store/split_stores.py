@@ -7,7 +7,7 @@ import pytest
 import tracekit as tk
 from tracekit.loading.store.read_write import writing
 
-COUNTS = [1, 7, pytest.param(64, marks=pytest.mark.slow)]
+COUNTS = [1, 5, pytest.param(64, marks=pytest.mark.slow)]
 """Numbers of parts; of 64 parts, the findings of a report, the reading and one analysis are always compared."""
 
 
