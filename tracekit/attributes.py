@@ -79,6 +79,7 @@ class Numbers(NamedTuple):
 
 _MOST_DIGITS = 4300  # limit of Python's int()
 _BLOCK = 65_536  # attributes that are sorted by key at once
+_SPELLED = (ValueType.BOOL, ValueType.INT, ValueType.DOUBLE)  # of which only large numbers have a text
 
 
 class _Sorted(NamedTuple):
@@ -333,6 +334,24 @@ def text_hashes(column: Codes) -> Array:
         encoded = np.array([text.encode("utf-8", "surrogatepass") for text in texts], object)
         found = pd.util.hash_array(encoded, categorize=False)
     return np.asarray(found)[column.codes]
+
+
+def hashes_of(kv: KeyValues, codes: Array, before: str = "") -> Array:
+    """Return ``text_hashes`` of ``texts_of`` these attributes, each behind a text.
+
+    Examples
+    --------
+    >>> kv = shop.columns.kv
+    >>> codes = np.arange(len(kv))
+    >>> expected = text_hashes(Codes(codes, [f"a {text}" for text in texts_of(kv, codes)]))
+    >>> bool((hashes_of(kv, codes, "a ") == expected).all())
+    True
+    """
+    found = kv.hashes_at(codes, before)
+    spelled = np.flatnonzero(np.isin(kv.take(codes).type, _SPELLED))
+    texts = [before + text for text in texts_of(kv, codes[spelled])]
+    found[spelled] = text_hashes(Codes(np.arange(len(texts)), texts))
+    return found
 
 
 def join(parts: Sequence[Codes], between: str = " ", *, within: Array | None = None) -> Codes:

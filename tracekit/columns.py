@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from tracekit.attributes import Codes, text_hashes
 from tracekit.schema import Array as Array  # noqa: PLC0414, TC001 - re-exported
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class KeyValues:
         """Return the texts of the attributes with these codes, None where a value is not text."""
         found: list[str | None] = self.text.take(codes).to_pylist()
         return found
+
+    def hashes_at(self, codes: Array, before: str = "") -> Array:
+        """Return ``text_hashes`` of the texts with these codes, each behind a text; a value without is empty."""
+        texts = [before + (text or "") for text in self.texts_at(codes)]
+        return text_hashes(Codes(np.arange(len(texts)), texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tracekit.columns import SpanColumns
 from tracekit.loading.building.pool import mix
+from tracekit.loading.text_hashes import blake2b_hashes, blake2b_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,21 +82,16 @@ def digest(sums: Array) -> str:
     return blake2b(sums.tobytes()).hexdigest()[:32]
 
 
-def _text_hashes(texts: Iterable[str | None]) -> Array:
+def _text_hashes(texts: Iterable[str]) -> Array:
     """Return a 64-bit hash of each text, and 0 at the end, for the code -1."""
-    none = bytes(8)
-    found = [
-        none if text is None else blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for text in texts
-    ]
-    return np.frombuffer(b"".join([*found, none]), "<u8").astype(np.uint64)
+    return blake2b_of([*texts, None])
 
 
 def _attribute_hashes(columns: Columns) -> Array:
     """Return a hash of each distinct attribute."""
     kv = columns.kv
-    text = _text_hashes(kv.text.to_pylist())[:-1]
     keys, namespaces = _text_hashes(kv.keys), _text_hashes(kv.namespaces)
+    text = blake2b_hashes(kv.text)
     return mix([keys[kv.key], kv.type, text, kv.integer, kv.double.view(np.uint64), namespaces[kv.namespace]])
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.what_differs.membership import are_numbers, derived_of, distinct_pairs, owned
-from tracekit.attributes import texts_of
+from tracekit.attributes import hashes_of, texts_of
 from tracekit.stats.grouping import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from tracekit.analysis.what_differs.membership import Owned
     from tracekit.columns import Array, KeyValues
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST: Final = 20_000  # values of a key that are all counted; of more, only frequent ones
 QUANTITY: Final = 10  # different numbers from which an attribute is a quantity
 _MANY: Final = 50  # values from which a key may be an identifier, ...
+_FEW: Final = 100  # values of a part that are compared as texts at once
 _MOSTLY: Final = 0.5  # ... which it is with one value for two traces or fewer
 _END: Final = "\x1f"  # of type, origin, namespace, and whether it is indexed, before the text of a value
 
@@ -104,13 +105,39 @@ def _trace_counts(traces: TraceSet, entries: Sequence[Owned], keys: Array) -> Ar
 
 def identities(kv: KeyValues, codes: Array) -> list[str]:
     """Return what tells distinct attributes of one key apart, in any part: type, origin, namespace, text."""
-    columns = [column[codes].astype(np.int64) for column in (kv.type, kv.origin, kv.is_indexed, kv.namespace)]
-    texts = texts_of(kv, codes)
-    if len(codes) and all((column == column[0]).all() for column in columns):  # of most keys
-        before = _mark(kv, *(int(column[0]) for column in columns))
-        return [before + text for text in texts]
-    marks = zip(*(column.tolist() for column in columns), strict=True)
-    return [_mark(kv, *mark) + text for mark, text in zip(marks, texts, strict=True)]
+    found = np.array(texts_of(kv, codes), object)
+    for mark, rows in _by_mark(kv, codes):
+        found[rows] = mark + found[rows]
+    identical: list[str] = found.tolist()
+    return identical
+
+
+def having(kv: KeyValues, codes: Array, wanted: Collection[str]) -> Array:
+    """Return which attributes of one key have one of some identities; only those with equal hashes become texts."""
+    are_few = len(codes) <= _FEW
+    rows = np.arange(len(codes)) if are_few else np.flatnonzero(np.isin(_identity_hashes(kv, codes), _hashes(wanted)))
+    found = np.zeros(len(codes), bool)
+    found[rows] = [one in wanted for one in identities(kv, codes[rows])]
+    return found
+
+
+def _identity_hashes(kv: KeyValues, codes: Array) -> Array:
+    """Return a hash of each of the ``identities``, without making these."""
+    found = np.zeros(len(codes), np.uint64)
+    for mark, rows in _by_mark(kv, codes):
+        found[rows] = hashes_of(kv, codes[rows], mark)
+    return found
+
+
+def _by_mark(kv: KeyValues, codes: Array) -> Iterator[tuple[str, Array | slice]]:
+    """Yield what precedes the texts of some attributes, and which attributes these are."""
+    columns = np.stack([column[codes].astype(np.int64) for column in (kv.type, kv.origin, kv.is_indexed, kv.namespace)])
+    if len(codes) and (columns == columns[:, :1]).all():  # of most keys
+        yield _mark(kv, *columns[:, 0].tolist()), slice(None)
+        return
+    marks, mark = np.unique(columns, axis=1, return_inverse=True)
+    for at, one in enumerate(marks.T.tolist()):
+        yield _mark(kv, *one), np.flatnonzero(mark == at)
 
 
 def _mark(kv: KeyValues, kind: int, origin: int, indexed: int, namespace: int) -> str:
@@ -178,9 +205,10 @@ class _Key(NamedTuple):
         """Return the same with at most ``MOST`` values."""
         if len(self.counts) <= MOST:
             return self
-        often = np.fromiter(self.counts.values(), np.int64, len(self.counts))
-        counts, sketch = _bounded(list(self.counts), often, self.sketch)
-        return self._replace(counts=counts, sketch=sketch)
+        values = list(self.counts)
+        kept, counts = _frequent(np.fromiter(self.counts.values(), np.int64, len(values)))
+        named = dict(zip((values[at] for at in kept.tolist()), counts.tolist(), strict=True))
+        return self._replace(counts=named, sketch=_smallest(self.hashes))
 
     def spread(self, key: str) -> Spread:
         """Return the spread."""
@@ -225,10 +253,9 @@ def census(traces: TraceSet) -> Census:
     places = {each.key: each for each in spreads(traces, entries, often, fewest=0)}
     for codes in np.split(order, np.flatnonzero(np.diff(kv.key[order])) + 1) if len(order) else ():
         key = kv.keys[int(kv.key[codes[0]])]
-        values, own = identities(kv, codes), places[key]
-        numbers = _some(values[at] for at in np.flatnonzero(number[codes]).tolist())
-        kept, sketch = _bounded(values, often[codes])
-        by_key[key] = _Key(own.trace_count, own.occurrence_count, own.is_number, numbers, kept, sketch)
+        own = places[key]
+        numbers = _some(identities(kv, codes[number[codes]]))
+        by_key[key] = _Key(own.trace_count, own.occurrence_count, own.is_number, numbers, *_counts(kv, codes, often))
     derived = {}
     for key, column in derived_of(traces).items():
         count = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
@@ -237,14 +264,20 @@ def census(traces: TraceSet) -> Census:
     return Census(by_key, derived)
 
 
-def _bounded(values: list[str], often: Array, sketch: Array | None = None) -> tuple[dict[str, int], Array | None]:
-    """Return how often each value occurs, of at most ``MOST`` of them, and the sketch."""
-    if len(values) <= MOST:
-        return dict(zip(values, often.tolist(), strict=True)), sketch
+def _counts(kv: KeyValues, codes: Array, often: Array) -> tuple[dict[str, int], Array | None]:
+    """Return how often each value of a key occurs, of at most ``MOST`` of them, and the sketch if there are more."""
+    if len(codes) <= MOST:
+        return dict(zip(identities(kv, codes), often[codes].tolist(), strict=True)), None
+    kept, counts = _frequent(often[codes])
+    named = dict(zip(identities(kv, codes[kept]), counts.tolist(), strict=True))
+    return named, _smallest(_identity_hashes(kv, codes))
+
+
+def _frequent(often: Array) -> tuple[Array, Array]:
+    """Return which of more than ``MOST`` values are kept, and the undercount of how often each of them occurs."""
     less = int(np.partition(often, -MOST - 1)[-MOST - 1])
     kept = np.flatnonzero(often > less)
-    counts = zip(kept.tolist(), (often[kept] - less).tolist(), strict=True)
-    return {values[at]: count for at, count in counts}, _smallest(_hashes(values)) if sketch is None else sketch
+    return kept, often[kept] - less
 
 
 def _some(numbers: Iterable[str]) -> frozenset[str]:

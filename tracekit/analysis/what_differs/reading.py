@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from tracekit.analysis.partials import over_parts
-from tracekit.analysis.what_differs.census import Census, Spread, census, identities, occurrences, spreads, text_in
+from tracekit.analysis.what_differs.census import Census, Spread, census, having, occurrences, spreads, text_in
 from tracekit.analysis.what_differs.membership import (
     DERIVED,
     Membership,
@@ -84,8 +84,7 @@ class Wanted(NamedTuple):
         for at, key in enumerate(kv.keys):
             if key in self.values:
                 codes = np.flatnonzero(kv.key == at)
-                wanted = self.values[key]
-                found[codes] = [one in wanted for one in identities(kv, codes)]
+                found[codes] = having(kv, codes, self.values[key])
         return found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.attributes import Codes, text_hashes, texts_of
+from tracekit.attributes import Codes, hashes_of, text_hashes, texts_of
 from tracekit.checks.merged import Merged
 from tracekit.schema import ValueType
 from tracekit.stats.distinct_counts import kept_values
@@ -28,10 +28,27 @@ _SAMPLE: Final = 300
 _ID_KEY: Final = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECASE)
 
 
+class _Texts(NamedTuple):
+    """Returns texts by code, and their hashes."""
+
+    of: Callable[[Array], list[str]]
+    hashes: Callable[[Array], Array]
+
+    @classmethod
+    def of_column(cls, column: Codes) -> _Texts:
+        """Return those of a column."""
+        return cls(column.texts, lambda codes: text_hashes(Codes(codes, column.labels)))
+
+    @classmethod
+    def of_attributes(cls, kv: KeyValues) -> _Texts:
+        """Return those of attributes."""
+        return cls(partial(texts_of, kv), partial(hashes_of, kv))
+
+
 class Use(NamedTuple):
     """Values of keys by service and operation, one entry each, with their number of occurrences."""
 
-    texts: Callable[[Array], list[str]]
+    texts: _Texts
     key: Array
     names: list[str]
     indexed: Array
@@ -120,7 +137,7 @@ def uses(case: Case) -> list[Use]:
     found = _counted(places, place[chosen], attributes.codes[chosen])
     value = found[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
-    return [*names, Use(partial(texts_of, kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
+    return [*names, Use(_Texts.of_attributes(kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
 
 
 def _columns(case: Case) -> list[tuple[str, Array, Codes]]:
@@ -154,7 +171,7 @@ def _places(case: Case) -> _Places:
 def _one(places: _Places, key: str, place: Array, column: Codes) -> Use:
     """Return the number of occurrences of each value of one column, which backends index."""
     counted = _counted(places, place, column.codes)
-    return Use(column.texts, np.zeros(len(counted[0]), np.int64), [key], np.array([True]), *counted)
+    return Use(_Texts.of_column(column), np.zeros(len(counted[0]), np.int64), [key], np.array([True]), *counted)
 
 
 def _counted(places: _Places, place: Array, value: Array) -> tuple[Array, Array, Array, Array]:
@@ -194,7 +211,7 @@ def _of_use(case: Case, use: Use) -> Values:
 def _hashes(use: Use, value: Array) -> Array:
     """Return a hash of the text of each value."""
     code, distinct = dense_codes(value, int(value.max(initial=-1)) + 1)
-    return text_hashes(Codes(code, use.texts(distinct)))
+    return use.texts.hashes(distinct)[code]
 
 
 VALUES: Final[Merged[Values]] = Merged(_values, Values.plus, limit=Values.limited)
@@ -231,7 +248,7 @@ class _TextsOf:
                 mine &= _is_of(operations, one.row, place.operation)
             there = np.flatnonzero(np.bincount(one.value[mine]))
             least = there[np.argsort(one.hashes[there], kind="stable")[:_SAMPLE]]
-            found |= dict(zip(one.hashes[least].tolist(), one.texts(one.codes[least]), strict=True))
+            found |= dict(zip(one.hashes[least].tolist(), one.texts.of(one.codes[least]), strict=True))
         return _least(found)
 
 
@@ -241,29 +258,31 @@ class _Occurrences(NamedTuple):
     ``texts`` returns the texts of codes.
     """
 
-    texts: Callable[[Array], list[str]]
+    texts: _Texts
     row: Array
     value: Array
     codes: Array
     hashes: Array
 
     @classmethod
-    def of(cls, texts: Callable[[Array], list[str]], row: Array, value: Array) -> _Occurrences:
+    def of(cls, texts: _Texts, row: Array, value: Array) -> _Occurrences:
         """Return them from the spans and the codes."""
         number, codes = dense_codes(value.astype(np.int64), int(value.max(initial=-1)) + 1)
-        return cls(texts, row, number, codes, text_hashes(Codes(np.arange(len(codes)), texts(codes))))
+        return cls(texts, row, number, codes, texts.hashes(codes))
 
 
 def _occurrences(case: Case, key: str) -> list[_Occurrences]:
     """Return the values of a key: of an attribute, and of a column that is called so."""
     columns = case.traces.columns
     found = [
-        _Occurrences.of(column.texts, rows, column.codes[rows]) for name, rows, column in _columns(case) if name == key
+        _Occurrences.of(_Texts.of_column(column), rows, column.codes[rows])
+        for name, rows, column in _columns(case)
+        if name == key
     ]
     if key in columns.kv.keys:
         row, value = case.traces.lookup.by_key.of(key)
         kept = _is_label(columns.kv)[value]
-        found.append(_Occurrences.of(partial(texts_of, columns.kv), row[kept], value[kept]))
+        found.append(_Occurrences.of(_Texts.of_attributes(columns.kv), row[kept], value[kept]))
     return found
 
 

@@ -12,6 +12,7 @@
 #include "depth.h"
 #include "docker.h"
 #include "finish.h"
+#include "hashes.h"
 #include "items.h"
 #include "jaeger.h"
 #include "otlp.h"
@@ -703,6 +704,14 @@ PyObject* look_up(PyObject*, PyObject* args) {
   });
 }
 
+template <class Hash> PyObject* text_hashes(PyObject*, PyObject* args) {
+  const Given<3> given(args, 1);
+  if (!given.ok) return nullptr;
+  return worked(true, [&] {
+    return tracekit::text_hashes<Hash>(given.column<std::int64_t>(0), given.column<Byte>(1), given.made<std::uint64_t>(2));
+  });
+}
+
 // A function whose own C++ exceptions become Python's.
 template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* self, PyObject* args) {
   PyObject* made = nullptr;
@@ -771,6 +780,10 @@ PyMethodDef METHODS[] = {
     {"are_distinct", safe<are_distinct>, METH_VARARGS,
      "are_distinct(key, namespace, type, origin, integer, double, is_indexed, offsets, text)\n--\n\n"
      "Return whether no two rows of the table of attributes are equal, by their hashes."},
+    {"blake2b_hashes", safe<text_hashes<Blake2b>>, METH_VARARGS,
+     "blake2b_hashes(offsets, text, made)\n--\n\nWrite the BLAKE2b hash of each text."},
+    {"sip_hashes", safe<text_hashes<SipHash>>, METH_VARARGS,
+     "sip_hashes(offsets, text, made)\n--\n\nWrite the SipHash of each text that pandas has."},
     {nullptr, nullptr, 0, nullptr}};
 
 #if defined(__VERSION__) && defined(__clang__)

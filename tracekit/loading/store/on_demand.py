@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tracekit.columns import EventColumns, KeyValues, LinkColumns, SpanColumns
+from tracekit.loading.text_hashes import sip_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +75,14 @@ class StoredKeyValues(KeyValues):
         """Return the texts of some attributes, None where a value is not text."""
         found: list[str | None] = self.take(codes).text.to_pylist()
         return found
+
+    def hashes_at(self, codes: Array, before: str = "") -> Array:
+        """Return the hashes of the texts of some attributes, each behind a text; a value that is not text is empty."""
+        texts = self.take(codes).text
+        if before:
+            mark, nothing = (pa.scalar(text, pa.large_string()) for text in (before, ""))
+            texts = pc.binary_join_element_wise(mark, pc.fill_null(texts, ""), nothing)
+        return sip_hashes(texts)
 
 
 def on_demand(kind: type[Table], read: Callable[[str], Any]) -> Table:

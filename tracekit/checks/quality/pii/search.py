@@ -185,11 +185,10 @@ def _attributes(traces: TraceSet, *, hashed: bool) -> _Three:
 
 def _hashes(kv: KeyValues, rows: Array) -> Array:
     """Return a hash of the value of some attributes, which differs by type and origin, too."""
-    text = kv.text.take(rows).fill_null("").to_numpy(zero_copy_only=False)
     origin = text_hashes(Codes(kv.namespace, kv.namespaces))[rows]
     kind = (kv.type[rows].astype(np.uint64) << np.uint64(16)) | (kv.origin[rows].astype(np.uint64) << np.uint64(8))
     kind |= kv.is_indexed[rows].astype(np.uint64)
-    mixed = text_hashes(Codes(np.arange(len(rows)), text.tolist()))
+    mixed = kv.hashes_at(rows)
     for other in (kv.integer[rows].astype(np.int64).view(np.uint64), kv.double[rows].view(np.uint64), origin, kind):
         mixed = pd.util.hash_array(mixed ^ pd.util.hash_array(other))
     return np.asarray(mixed)
