@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import tracekit as tk
 from tracekit import cli, cli_check
 from tracekit.cli import app
+from tracekit.cli_reading import imported_beside
 from tracekit.cli_tables import findings_table, issues_table, show, sources_table
 from tracekit.findings import Finding, Findings
 from tracekit.loading.formats import format_names
@@ -525,3 +526,10 @@ def test_ctrl_c_ends_with_a_message_and_130(place, command):
     assert process.returncode == 130, (out, complaint)
     assert complaint == "tracekit: stopped; no partial files were left\n"
     assert not list(place.iterdir())
+
+
+def test_modules_are_imported_while_files_are_read(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with imported_beside("of_no_such_name", "colorsys"):
+        pass
+    assert "colorsys" in sys.modules

@@ -45,6 +45,7 @@ from tracekit.cli_reading import (
     SampleSpans,
     TimeUnit,
     check_options,
+    imported_beside,
     read_recording,
     read_side,
 )
@@ -96,6 +97,15 @@ app.command()(cli_notebook.new)
 app.command(cls=cli_notebook.PairsOfArguments)(cli_notebook.run)
 app.command()(cli_mcp.mcp)
 
+_OF_REPORTS: Final = (
+    "tracekit.report.page",
+    "tracekit.report.redaction",
+    "tracekit.views.timeline",
+    "tracekit.views.figures",
+    "tracekit.views.svg_chart.figure",
+    "scipy.sparse.csgraph",
+    "tracekit.cli_tables",
+)
 _COLLECTED: Final = (50_000, 10, 10)  # new objects before the collector looks: most live until the command ends
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first invalid record instead of quarantining it.")]
 
@@ -222,8 +232,9 @@ def report(
     options: dict[str, Any] = {"format": format_, "time_unit": time_unit, "strict": strict}
     options |= {"weights": weights, "sample_spans": sample_spans}
     parts: dict[str, Any] = {"by_parts": by_parts, "dask": dask}
-    before = read_side(baseline, **parts, **options) if baseline else None
-    traces = read_recording(files, **parts, **options)
+    with imported_beside(*_OF_REPORTS):
+        before = read_side(baseline, **parts, **options) if baseline else None
+        traces = read_recording(files, **parts, **options)
     try:
         if outgoing is not None:
             traces = outgoing.set_of(traces)
@@ -350,12 +361,14 @@ def _write_report(
 ) -> None:
     """Write the report, then print its first screen and its findings."""
     from tracekit.cli_tables import screen_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.beside import second_process  # noqa: PLC0415 - not for --help
     from tracekit.report.inputs import Inputs  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
     results = Standard.between(sides, Inputs.of(logs=logs, slo=slo, prices=prices), outgoing)
-    written = write(results, output, title=title, outgoing=outgoing, embed=embed)
+    with second_process():
+        written = write(results, output, title=title, outgoing=outgoing, embed=embed)
     show(screen_table(results.screen))
     _show_findings(results, written, outgoing)
 

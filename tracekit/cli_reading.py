@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -9,7 +12,7 @@ import typer
 import tracekit as tk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Files = Annotated[
     list[str],
@@ -47,6 +50,24 @@ def check_options(format_: str | None, time_unit: str | None) -> None:
     if time_unit is not None and time_unit not in TIME_UNITS:
         message = f"unknown time unit {time_unit!r}; use {', '.join(TIME_UNITS)}"
         raise typer.BadParameter(message, param_hint="--time-unit")
+
+
+@contextmanager
+def imported_beside(*modules: str) -> Iterator[None]:
+    """Import modules while files are read: threads that scan them leave the interpreter to it for most of the time."""
+    thread = threading.Thread(target=_import, args=(modules,), name="tracekit-import", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _import(modules: Sequence[str]) -> None:
+    """Import modules; one that is missing is missed by what needs it."""
+    for module in modules:
+        with suppress(ImportError):
+            import_module(module)
 
 
 def read_traces(

@@ -107,6 +107,8 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
+    Task = Callable[[], list[Finding]]
+
 Topic = Literal["data", "changes", "latency", "errors", "patterns", "quality", "sampling"]
 
 
@@ -261,6 +263,11 @@ CHECKS: Final = (
 """In the order in which they are run and shown."""
 
 
+def one_by_one(tasks: Sequence[Task]) -> list[list[Finding]]:
+    """Return what tasks return, in their order."""
+    return [task() for task in tasks]
+
+
 def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None = None) -> Findings:
     """Return the findings of the checks of some topics, or of those named, in the order of the table."""
     of_topics = {check.name: check for check in CHECKS if check.topic in topics}
@@ -307,10 +314,20 @@ def _with_needs(read: Callable[[Case], Any]) -> Iterator[Callable[[Case], Any]]:
     yield read
 
 
-def weaknesses(case: Case) -> Findings:
-    """Return the findings that weaken conclusions from the traces: failed checks of quality and sampling."""
-    found = [finding for check in CHECKS if check.weakens for finding in run_check(check, case)]
-    return Findings([finding for finding in found if finding.status in {"warning", "failed"}])
+def findings_of(
+    case: Case, topics: Sequence[Topic], do: Callable[[Sequence[Task]], list[list[Finding]]] = one_by_one
+) -> Findings:
+    """Return the findings of the checks of some topics, then those of all that weaken conclusions from the traces.
+
+    ``do`` does tasks, one per check: in the order of the topics, then what weakens.
+    """
+    asked = [check for check in CHECKS if check.topic in topics]
+    weakening = [check for check in CHECKS if check.weakens]
+    order = list(dict.fromkeys([*sorted(asked, key=lambda check: topics.index(check.topic)), *weakening]))
+    made = do([partial_of(run_check, check, case) for check in order])
+    found = {check.name: each for check, each in zip(order, made, strict=True)}
+    weak = [finding for check in weakening for finding in found[check.name] if finding.status in {"warning", "failed"}]
+    return Findings([*(finding for check in asked for finding in found[check.name]), *weak])
 
 
 def run_check(check: Check, case: Case) -> list[Finding]:

@@ -203,7 +203,10 @@ def _values(
             new[row] = substitute(text, CHOSEN, action, policy)
     new |= dict.fromkeys(gone, "")
     found = pools.attributes.found
-    rows = np.union1d(found.row, np.array(list(new), np.int64))
+    is_changed = np.zeros(len(kv), bool)
+    is_changed[found.row] = True
+    is_changed[list(new)] = True
+    rows = np.flatnonzero(is_changed)
     made = _with_texts(replace(kv, text=rewritten(kv.text, found, policy)), rows, new, kinds)
     keys, new_key = _texts(pools.keys, policy)
     made = replace(made, keys=keys, key=new_key[kv.key].astype(kv.key.dtype))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.checks.registry import CHECKS
+from tracekit.report.beside import shared
 from tracekit.report.critical_path import path_table, waits_table
 from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.frame_table import frame_table
@@ -27,6 +29,8 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.checks.logs.result import Logs
     from tracekit.checks.overview import Overview
     from tracekit.report.standard import Standard
@@ -44,7 +48,7 @@ _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") fo
 }  # fmt: skip
 
 
-def first_screen(standard: Standard) -> dict[str, Any]:
+def _first_screen(standard: Standard) -> dict[str, Any]:
     """Return period, figures and findings for the template."""
     names = standard.source_names
     return {
@@ -100,10 +104,32 @@ def _waits_shown(standard: Standard, trace_id: str, colours: Colours, shown: set
 
 
 def contents(standard: Standard, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
-    """Return tables, charts, views and code for the template."""
+    """Return what the template shows; a second process makes the waterfalls where it is allowed."""
+    make = partial(_waterfalls, standard, colours, shown, elsewhere)
+    tasks = [
+        partial(_without_waterfalls, standard, colours, shown),
+        partial(getattr, standard, "facts"),
+        partial(_with_new_colours, make, colours),
+    ]
+    others, standard.__dict__["facts"], (waterfalls, new) = shared(tasks, standard.span_count)
+    if any(colours.slot(service) != slot for service, slot in new.items()):  # taken meanwhile
+        waterfalls = make()
+    return {**others, **waterfalls}
+
+
+def _with_new_colours(make: Callable[[], dict[str, Any]], colours: Colours) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return views, and the slots of services that had no colour before."""
+    before = colours.slots
+    views = make()
+    return views, {service: slot for service, slot in colours.slots.items() if service not in before}
+
+
+def _without_waterfalls(standard: Standard, colours: Colours, shown: set[str]) -> dict[str, Any]:
+    """Return the first screen, tables, charts, the map and code."""
     seen, changes = standard.seen, standard.changes
     names = standard.source_names
     return {
+        **_first_screen(standard),
         "code": section_codes(standard),
         "readings": standard.figures,
         "tables": {
@@ -137,7 +163,6 @@ def contents(standard: Standard, colours: Colours, shown: set[str], elsewhere: s
             for name, goal in standard.goals_shown.items()
         ],
         "entries": entries_table(changes, colours) if changes else None,
-        **_waterfalls(standard, colours, shown, elsewhere),
     }
 
 

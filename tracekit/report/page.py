@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
-from tracekit.report.contents import contents, first_screen
+from tracekit.report.contents import contents
 from tracekit.report.inputs import NO_INPUTS, Inputs
 from tracekit.report.ledger import PLACE, ledger_of, with_claims
 from tracekit.report.policy import content_security_policy, inline, packed
@@ -188,8 +188,7 @@ def render(
         introduction=chapters.introduction,
         chapters=chapters.rest,
         shown=chapters.shown,
-        **(first_screen(standard) if standard else _NO_TRACES),
-        **(contents(standard, chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
+        **(contents(standard, chapters.colours, chapters.shown, chapters.elsewhere) if standard else _NO_TRACES),
     )
     if standard is None:
         return page

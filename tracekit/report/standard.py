@@ -18,9 +18,10 @@ from tracekit.checks.figures.traffic import traffic_figure
 from tracekit.checks.logs.join import logs as logs_of
 from tracekit.checks.overview import Overview, overview
 from tracekit.checks.postmortem.result import TITLES
-from tracekit.checks.registry import run_checks, weaknesses
+from tracekit.checks.registry import findings_of
 from tracekit.checks.screen.lines import FirstScreen, screen_of, title_of
 from tracekit.loading.store.rounds import Rounds
+from tracekit.report.beside import shared
 from tracekit.report.changes import Change, changes_shown
 from tracekit.report.goals import Goal, Goals, goals_shown
 from tracekit.report.input_sums import input_sums
@@ -38,7 +39,7 @@ from tracekit.text import plural
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from tracekit.analysis.timeline.result import Timeline
     from tracekit.analysis.traffic import Traffic
@@ -69,7 +70,7 @@ SECTIONS: Final = {
 
 
 _READ_LATER: Final = ("answers", "figures", "screen")  # what follows from findings and comparison
-_TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "patterns", "latency", "errors")
+_TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "latency", "errors", "patterns")
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,22 @@ class Standard:
         """Findings of the first screen: data, changes, latency, errors, and weaknesses of the data."""
         if self.known is not None:
             return self.known
-        found = run_checks(self.case, _TOPICS) + weaknesses(self.case)
+        found = findings_of(self.case, _TOPICS, self._done)
         return found if self._leaving is None else redacted_findings(found, self._leaving)
+
+    def _done(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Return what tasks return, some done by a second process while this one works out what the page shows."""
+        return shared(tasks, self.span_count, meanwhile=self._work_out)
+
+    def _work_out(self) -> None:
+        """Work out of all traces what names those that are shown."""
+        _ = self.seen.traces.summary, self.seen.errors, self.seen.timed_count and self.seen.waits
+
+    @property
+    def span_count(self) -> int:
+        """Number of spans in memory; 0 where a store is read, which has processes of its own."""
+        sides = [side for side in (self.sides.traces, self.sides.baseline) if isinstance(side, TraceSet)]
+        return 0 if self.case.has_store else sum(len(side.columns.spans) for side in sides)
 
     @cached_property
     def screen(self) -> FirstScreen:

@@ -37,6 +37,11 @@ class Colours:
         self._used: Counter[int] = Counter()
         self.assign(services)
 
+    @property
+    def slots(self) -> dict[str, int]:
+        """The slot of each service that has one."""
+        return dict(self._slots)
+
     def assign(self, services: Iterable[str]) -> None:
         """Assign slots to new services, independently of their order."""
         for service in sorted(set(services) - self._slots.keys()):

@@ -9,14 +9,14 @@ from checks.healthy_worlds import healthy
 
 import tracekit as tk
 from tracekit.checks.case import Case
-from tracekit.checks.registry import run_checks, weaknesses
+from tracekit.checks.registry import findings_of
 from tracekit.checks.screen.lines import LINES, TITLES, FirstScreen, screen_of
 from tracekit.findings import Finding
 
 
 def screen(now, before=None, **given):
     case = Case(now, baseline=None if before is None else Case(before), **given)
-    return screen_of(case, run_checks(case, ["data", "changes", "patterns", "latency", "errors"]) + weaknesses(case))
+    return screen_of(case, findings_of(case, ["data", "changes", "patterns", "latency", "errors"]))
 
 
 @pytest.fixture(scope="module")
