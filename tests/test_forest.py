@@ -118,6 +118,7 @@ def check(rows):
     of_traces = [forest.preorder_of(at) for at in range(len(forest.starts) - 1)]
     assert [row for rows in of_traces for row in rows.tolist()] == order
     assert forest.subtree_end.tolist() == ends
+    assert [end for at in range(len(forest.starts) - 1) for end in forest.subtree_end_of(at).tolist()] == ends
     assert forest.root_row.tolist() == roots_of(rows, parents, states)
     assert forest.trace.tolist() == np.repeat(np.arange(len(forest.starts) - 1), np.diff(forest.starts)).tolist()
 

@@ -94,6 +94,10 @@ class Forest:
         """int64: for each position in ``preorder`` the position after its last descendant."""
         return self._walk[1]
 
+    def subtree_end_of(self, trace: int) -> Array:
+        """Return that part of ``subtree_end`` for one trace, without walking all other traces."""
+        return _preorder(self, int(self.starts[trace]), int(self.starts[trace + 1]))[1]
+
 
 def blocks(starts: Array, size: int = BLOCK) -> Iterator[tuple[int, int]]:
     """Yield (first row, end row) of whole traces, about ``size`` rows each.

@@ -7,12 +7,15 @@ import time
 import warnings
 from functools import partial
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import tracekit as tk
 from tracekit.cli import app
 from tracekit.report import beside
 from tracekit.samples import sample_paths
+from tracekit.views import colours
 
 MANY = 10**9  # spans
 in_two = pytest.mark.usefixtures("two")
@@ -171,14 +174,35 @@ def test_few_spans_are_not_shared(monkeypatch):
     assert beside.shared([os.getpid, os.getpid], 1_000) == [os.getpid()] * 2
 
 
-def test_the_page_is_the_same_from_one_and_two_processes(tmp_path, monkeypatch):
-    baseline, current = map(str, sample_paths("checkout-regression"))
-    monkeypatch.setattr(beside, "_SPANS", 0)
-    pages = []
-    for count in (1, 2):
-        monkeypatch.setattr(beside, "_is_possible", lambda count=count: count == 2)
+@pytest.fixture
+def page_of(monkeypatch, tmp_path):
+    """Return the page and the output of a command that writes a report, from one or two processes."""
+
+    def made(count, *arguments):
+        monkeypatch.setattr(beside, "_SPANS", 0)
+        monkeypatch.setattr(beside, "_is_possible", lambda: count == 2)
+        monkeypatch.setattr(colours, "SHARED", colours.Colours())
         page = tmp_path / f"{count}.html"
-        done = CliRunner().invoke(app, ["report", current, "--baseline", baseline, "--slo", "0.99", "-o", str(page)])
+        done = CliRunner().invoke(app, ["report", *arguments, "-o", str(page)])
         assert done.exit_code == 0, done.output
-        pages.append((page.read_bytes(), done.output.replace(page.name, "page")))
-    assert pages[0] == pages[1]
+        return page.read_bytes(), done.output.replace(page.name, "page")
+
+    return made
+
+
+def test_the_page_is_the_same_from_one_and_two_processes(page_of):
+    baseline, current = map(str, sample_paths("checkout-regression"))
+    arguments = [current, "--baseline", baseline, "--slo", "0.99"]
+    assert page_of(2, *arguments) == page_of(1, *arguments)
+
+
+def test_services_that_a_copy_meets_first_have_the_same_colours(page_of, tmp_path):
+    names = ["shop", "", "cart", "ledger", "stock", "mail", "search", "cache"]
+    rows = [
+        {"trace_id": "a1", "span_id": f"{at + 1:016x}", "parent_span_id": f"{1:016x}" if at else None, "name": "call",
+         "kind": "CLIENT", "service_name": name or None, "start_ns": at * 1000, "end_ns": 10_000,
+         "peer.service": f"peer-{at}"}
+        for at, name in enumerate(names)
+    ]  # fmt: skip
+    path = str(tk.TraceSet.from_spans(pd.DataFrame(rows)).to_otlp(tmp_path / "spans.jsonl"))
+    assert page_of(2, path) == page_of(1, path)

@@ -161,19 +161,30 @@ def _uses_of_values(columns: Columns) -> Iterator[tuple[str, Array]]:
 
 
 def _uses_of_texts(columns: Columns, pools: Pools) -> Iterator[tuple[str, Pool, Array]]:
-    """Yield every place of other texts, and how often each is used there; of resources and scopes by spans."""
+    """Yield every place of other texts, and how often each is used there; of resources and scopes by spans.
+
+    Texts without a match are not counted.
+    """
     spans, scopes = columns.spans, columns.scopes
+    if len(pools.names.found.row):
+        yield "span name", pools.names, _use_counts([spans.name], pools.names)
+    if not len(pools.texts.found.row):
+        return
     of_scopes = [_of_spans(codes, spans.scope) for codes in (scopes.name, scopes.version, scopes.schema_url)]
-    for where, pool, codes in (
-        ("span name", pools.names, [spans.name]),
-        ("status message", pools.texts, [spans.status_message]),
-        ("event name", pools.texts, [columns.events.name]),
-        ("trace state", pools.texts, [spans.trace_state, columns.links.trace_state]),
-        ("scope", pools.texts, of_scopes),
-        ("schema URL", pools.texts, [_of_spans(columns.resources.schema_url, spans.resource)]),
+    for where, codes in (
+        ("status message", [spans.status_message]),
+        ("event name", [columns.events.name]),
+        ("trace state", [spans.trace_state, columns.links.trace_state]),
+        ("scope", of_scopes),
+        ("schema URL", [_of_spans(columns.resources.schema_url, spans.resource)]),
     ):
-        used = np.concatenate(codes)
-        yield where, pool, np.bincount(used[used >= 0], minlength=len(pool.texts))
+        yield where, pools.texts, _use_counts(codes, pools.texts)
+
+
+def _use_counts(codes: Sequence[Array], pool: Pool) -> Array:
+    """Return how often each text is used."""
+    used = np.concatenate(codes)
+    return np.bincount(used[used >= 0], minlength=len(pool.texts))
 
 
 def _of_spans(codes: Array, owner: Array) -> Array:

@@ -29,12 +29,15 @@ from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import traffic_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tracekit.checks.logs.result import Logs
     from tracekit.checks.overview import Overview
+    from tracekit.report.chapters import Chapters
     from tracekit.report.standard import Standard
     from tracekit.views.colours import Colours
+
+    _Views = dict[str, list[dict[str, Any]]]
 
 _WAITS: Final = 5  # operations in the table of a waterfall
 _TABLE: Final = "Values of the figure"
@@ -103,32 +106,41 @@ def _waits_shown(standard: Standard, trace_id: str, colours: Colours, shown: set
     return {"figure": figure, "table": replace(table, note=rest_note(len(rows), "operations", _WAITS))}
 
 
-def contents(standard: Standard, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
-    """Return what the template shows; a second process makes the waterfalls where it is allowed."""
-    make = partial(_waterfalls, standard, colours, shown, elsewhere)
+def contents(standard: Standard, chapters: Chapters, meanwhile: Callable[[], None]) -> dict[str, Any]:
+    """Return what the template shows; a second process makes the waterfalls where it is allowed.
+
+    ``meanwhile`` is called while it does.
+    """
+    colours, shown = chapters.colours, chapters.shown
+    traces = standard.shown
+    first, named = ([one for one in ids if one not in chapters.elsewhere] for ids in (traces.first, traces.named))
+    make = partial(_waterfalls, standard, colours, first, named)
     tasks = [
-        partial(_without_waterfalls, standard, colours, shown),
+        partial(_without_waterfalls, standard, colours, shown, [*first, *named]),
         partial(getattr, standard, "facts"),
         partial(_with_new_colours, make, colours),
     ]
-    others, standard.__dict__["facts"], (waterfalls, new) = shared(tasks, standard.span_count)
+    done = shared(tasks, standard.span_count, meanwhile=meanwhile)
+    (others, waits), standard.__dict__["facts"], (views, new) = done
     if any(colours.slot(service) != slot for service, slot in new.items()):  # taken meanwhile
-        waterfalls = make()
-    return {**others, **waterfalls}
+        views = make()
+    return {**others} | {name: [view | waits[view["id"]] for view in found] for name, found in views.items()}
 
 
-def _with_new_colours(make: Callable[[], dict[str, Any]], colours: Colours) -> tuple[dict[str, Any], dict[str, int]]:
+def _with_new_colours(make: Callable[[], _Views], colours: Colours) -> tuple[_Views, dict[str, int]]:
     """Return views, and the slots of services that had no colour before."""
     before = colours.slots
     views = make()
     return views, {service: slot for service, slot in colours.slots.items() if service not in before}
 
 
-def _without_waterfalls(standard: Standard, colours: Colours, shown: set[str]) -> dict[str, Any]:
-    """Return the first screen, tables, charts, the map and code."""
+def _without_waterfalls(
+    standard: Standard, colours: Colours, shown: set[str], trace_ids: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the first screen, tables, charts, the map and code, and what the requests of some traces waited for."""
     seen, changes = standard.seen, standard.changes
     names = standard.source_names
-    return {
+    others = {
         **_first_screen(standard),
         "code": section_codes(standard),
         "readings": standard.figures,
@@ -164,11 +176,10 @@ def _without_waterfalls(standard: Standard, colours: Colours, shown: set[str]) -
         ],
         "entries": entries_table(changes, colours) if changes else None,
     }
+    return others, {trace_id: _waits_shown(standard, trace_id, colours, shown) for trace_id in trace_ids}
 
 
-def _waterfalls(
-    standard: Standard, colours: Colours, shown: set[str], elsewhere: set[str]
-) -> dict[str, list[dict[str, Any]]]:
+def _waterfalls(standard: Standard, colours: Colours, first: Sequence[str], named: Sequence[str]) -> _Views:
     """Return the waterfalls that the page shows, and those that it shows on demand; one thread compresses their data.
 
     The next waterfall is made meanwhile.
@@ -176,7 +187,6 @@ def _waterfalls(
     traces, changes = standard.shown, standard.changes
     before = changes.before.source if changes and isinstance(changes.before.source, TraceSet) else None
     exemplars = traces.exemplars
-    first, named = ([one for one in ids if one not in elsewhere] for ids in (traces.first, traces.named))
     with ThreadPoolExecutor(1) as pool:
         views = {
             "waterfalls": [
@@ -185,13 +195,7 @@ def _waterfalls(
             ],
             "named": [waterfall_view(traces.path, one, colours, pool=pool, with_picture=False) for one in named],
         }
-        return {
-            name: [
-                view | {"data": view["data"].result()} | _waits_shown(standard, view["id"], colours, shown)
-                for view in found
-            ]
-            for name, found in views.items()
-        }
+        return {name: [view | {"data": view["data"].result()} for view in found] for name, found in views.items()}
 
 
 def _period(seen: Overview) -> str:

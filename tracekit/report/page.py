@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,7 +20,7 @@ from tracekit.report.sides import sides_of
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.spans import embedded_spans
 from tracekit.report.standard import Standard
-from tracekit.report.templates import environment
+from tracekit.report.templates import compile_pages, environment
 from tracekit.text import clean
 from tracekit.traces import TraceSet
 from tracekit.views.card import RULES as CARD_RULES
@@ -171,14 +172,16 @@ def render(
     script = inline(_script(kinds), "the script")
     style = inline(_style(chapters), "the style sheet")
     plotly = _plotly() if "chart" in kinds else ""
-    template = environment().get_template("template.html")
+    engine = environment()
     title_shown, redaction = more.title_of(standard, outgoing), more.redaction_of(outgoing)
-    page = template.render(
+    postmortem = postmortem_shown(standard, outgoing, more.redacted) if standard else None
+    shown = contents(standard, chapters, partial(compile_pages, engine)) if standard else _NO_TRACES
+    page = engine.get_template("template.html").render(
         title=title_shown,
         redaction=redaction,
         own_spans=more.own_spans,
         claims=PLACE if standard else "",
-        postmortem=postmortem_shown(standard, outgoing, more.redacted) if standard else None,
+        postmortem=postmortem,
         policy=content_security_policy(script, style, inserted=plotly),
         script=Markup(script),
         style=Markup(style),
@@ -188,7 +191,7 @@ def render(
         introduction=chapters.introduction,
         chapters=chapters.rest,
         shown=chapters.shown,
-        **(contents(standard, chapters.colours, chapters.shown, chapters.elsewhere) if standard else _NO_TRACES),
+        **shown,
     )
     if standard is None:
         return page

@@ -70,7 +70,7 @@ SECTIONS: Final = {
 
 
 _READ_LATER: Final = ("answers", "figures", "screen")  # what follows from findings and comparison
-_TOPICS: Final[tuple[Topic, ...]] = ("data", "changes", "latency", "errors", "patterns")
+_TOPICS: Final[tuple[Topic, ...]] = ("errors", "latency", "changes", "data", "patterns")  # as they are worked out
 
 
 @dataclass(frozen=True)

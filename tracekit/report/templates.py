@@ -25,3 +25,9 @@ def environment() -> jinja2.Environment:
     )
     environment.filters["sentence"] = sentence
     return environment
+
+
+def compile_pages(engine: jinja2.Environment) -> None:
+    """Compile the templates of pages, which the engine keeps."""
+    for name in engine.list_templates(extensions=["html"]):
+        engine.get_template(name)

@@ -50,10 +50,10 @@ def spans_of(path: CriticalPath) -> pd.DataFrame:
     return table
 
 
-def segments_of(path: CriticalPath) -> pd.DataFrame:
-    """Return one row per segment of self time on the path; see ``CriticalPath.segments``."""
+def segments_of(path: CriticalPath, trace: int | None = None) -> pd.DataFrame:
+    """Return one row per segment of self time on the path, of one trace or all; see ``CriticalPath.segments``."""
     parts = []
-    for nodes, rows in walks(path.source, path.tree, touching=path.is_touching):
+    for nodes, rows in walks(path.source, path.tree, touching=path.is_touching, trace=trace):
         span, low, high = segments(rows)
         parts.append((nodes[span], low, high))
     span, low, high = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (_NONE,) * 3

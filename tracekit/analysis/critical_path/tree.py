@@ -88,16 +88,19 @@ class PathTree:
     def blocks(self, starts: Array, size: int) -> Iterator[tuple[Array, Array]]:
         """Yield the nodes of whole traces, about ``size`` at a time, and the position of their parents among them."""
         for low, high in blocks(starts, size):
-            rows = np.arange(low, high)
-            if len(self) == self.span_count:
-                above = self.parent[low:high].astype(np.int64) - low
-                yield rows, np.maximum(above, -1, out=above)
-                continue
-            first, last = np.searchsorted(self.trace[self.span_count :], (self.trace[low], self.trace[high - 1] + 1))
-            nodes = np.concatenate((rows, np.arange(self.span_count + first, self.span_count + last)))
-            above = self.parent[nodes].astype(np.int64)
-            moved = np.where(above >= self.span_count, above - self.span_count - first + len(rows), above - low)
-            yield nodes, np.where(above < 0, -1, moved)
+            yield self.block(low, high)
+
+    def block(self, low: int, high: int) -> tuple[Array, Array]:
+        """Return the nodes of the traces with these rows, and the position of their parents among them."""
+        rows = np.arange(low, high)
+        if len(self) == self.span_count:
+            above = self.parent[low:high].astype(np.int64) - low
+            return rows, np.maximum(above, -1, out=above)
+        first, last = np.searchsorted(self.trace[self.span_count :], (self.trace[low], self.trace[high - 1] + 1))
+        nodes = np.concatenate((rows, np.arange(self.span_count + first, self.span_count + last)))
+        above = self.parent[nodes].astype(np.int64)
+        moved = np.where(above >= self.span_count, above - self.span_count - first + len(rows), above - low)
+        return nodes, np.where(above < 0, -1, moved)
 
 
 def choose(name: str, found: str, known: tuple[str, ...]) -> None:
@@ -188,9 +191,13 @@ def matching(traces: TraceSet, scope: Scope) -> Array:
     return mask
 
 
-def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple[Array, Walk]]:
-    """Yield nodes and their walk, block by block of whole traces."""
-    for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
+def walks(
+    traces: TraceSet, tree: PathTree, *, touching: bool, trace: int | None = None
+) -> Iterator[tuple[Array, Walk]]:
+    """Yield nodes and their walk, block by block of whole traces, or of one trace."""
+    starts = traces.forest.starts
+    of_one = [] if trace is None else [tree.block(int(starts[trace]), int(starts[trace + 1]))]
+    for nodes, above in of_one or tree.blocks(starts, _BLOCK):
         at = in_a_row(nodes)
         awaited = tree.waiting[at] == Waiting.AWAITED
         excluded = None if tree.excluded is None else tree.excluded[at]

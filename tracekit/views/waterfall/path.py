@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.analysis.critical_path.frames import segments_of
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
     """Return the segments of the critical path of one trace."""
     first = _first_row(path.source, traces, shown, "critical path")
-    segments, tree = path.segments, path.tree
-    mine = np.flatnonzero(tree.trace[tree.root] == path.source.find(shown.trace_id))
-    rows = np.flatnonzero(np.isin(segments["request"].to_numpy(), mine))
-    order = rows[np.argsort(segments["start_ns"].to_numpy()[rows], kind="stable")]
+    segments, tree = segments_of(path, path.source.find(shown.trace_id)), path.tree
+    order = np.argsort(segments["start_ns"].to_numpy(), kind="stable")
     place = np.full(len(shown.rows), -1, np.int32)
     place[shown.rows - shown.rows.min()] = np.arange(len(shown.rows))
     node = segments["span_row"].to_numpy()[order]

@@ -142,7 +142,7 @@ def _tree(traces: TraceSet, rows: Array) -> dict[str, Array]:
     return {
         "depth": depth.astype(np.uint16 if depth.max() <= _SMALL else np.uint32),
         "parent": np.where(parent >= 0, position[np.maximum(parent - first, 0)], -1).astype(np.int32),
-        "subEnd": (forest.subtree_end[first : first + len(rows)] - first).astype(np.int32),
+        "subEnd": (forest.subtree_end_of(int(forest.trace[first])) - first).astype(np.int32),
     }
 
 
