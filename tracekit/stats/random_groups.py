@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tracekit.stats.student import student_quantile
+
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
@@ -51,8 +53,6 @@ def group_limits(value: Array, groups: Array, sizes: Array, part_count: int, *, 
     >>> print(low.round(2), high.round(2))
     [1.05] [3.95]
     """
-    from scipy.special import stdtrit  # noqa: PLC0415 - half as slow to import as the rest of tracekit
-
     read, count = float(np.sum(sizes)), len(sizes)
     if read >= part_count:
         return Limits(value.copy(), value.copy())
@@ -63,5 +63,5 @@ def group_limits(value: Array, groups: Array, sizes: Array, part_count: int, *, 
     mean = (each * groups).sum(axis=0) / read
     of_one_part = (each * (groups - mean) ** 2).sum(axis=0) / (count - 1)
     deviation = np.sqrt(of_one_part / read * (1 - read / part_count))
-    reach = stdtrit(count - 1, (1 + confidence) / 2) * deviation
+    reach = student_quantile(count - 1, confidence=confidence) * deviation
     return Limits(value - reach, value + reach)

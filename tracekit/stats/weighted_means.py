@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.stats.influences import Moments
-from tracekit.stats.intervals import normal_quantile
+from tracekit.stats.student import student_quantile
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -56,7 +56,7 @@ def mean_limits(mean: Array, moments: Moments, *, confidence: float = 0.95) -> t
     >>> print(f"{low[0]:.2f} to {high[0]:.2f}")
     4.00 to 6.00
     """
-    quantile = _student(moments.freedom, confidence)
+    quantile = student_quantile(moments.freedom, confidence=confidence)
     error = np.sqrt(moments.square)
     skewness = np.divide(moments.third, error**3, out=np.zeros(len(error)), where=error > 0)
     limits = (mean - error * _without_skewness(sign * quantile, skewness) for sign in (1, -1))
@@ -117,7 +117,7 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     square = spreads[0][0] + spreads[1][0]
     doubt = sum(variance**2 / freedom for variance, freedom in spreads)
     freedom = np.divide(square**2, doubt, out=np.ones(len(square)), where=doubt > 0)
-    half = _student(freedom, confidence) * np.sqrt(square)
+    half = student_quantile(freedom, confidence=confidence) * np.sqrt(square)
     score = np.divide(np.abs(value), np.sqrt(square), out=np.full(len(square), np.inf), where=square > 0)
     ways = gammaln(np.add(this.n_effective, 1)) + gammaln(np.add(other.n_effective, 1)) - gammaln(n + 1)
     rarest = np.minimum(2 * np.exp(ways), 1.0)
@@ -147,14 +147,6 @@ def _at_least(side: Moments, both: Moments, share: Array) -> tuple[Array, Array]
     least = both.square / np.maximum(share, _NONE)
     is_less = side.square < least * (1 - _NEAR)  # rounding must not decide between sides that are equal
     return np.maximum(side.square, least), np.where(is_less, both.freedom, side.freedom)
-
-
-def _student(freedom: Array, confidence: float) -> Array:
-    """Return the two-sided quantiles of Student's t."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - half as slow to import as the rest of tracekit
-
-    normal_quantile(confidence)  # refuses what is no level
-    return np.asarray(stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _without_skewness(score: Array, skewness: Array) -> Array:
