@@ -374,18 +374,21 @@ def crisp(bench: Bench, folder: Path, runs: int, *mode: str) -> Runs | str:
     if not (CRISP / "crisp" / "main.py").is_file():
         return "skipped: shared/peers/crisp is not there"
     copy, out = bench.folder / "copy", bench.folder / "crisp"
-    shutil.copytree(folder, copy)  # it writes into its input
     root = json.loads(next(folder.iterdir()).read_bytes())["data"][0]
     first = next(span for span in root["spans"] if not span["references"])
     service = root["processes"][first["processID"]]["serviceName"]
     options = ["-a", first["operationName"], "-s", service, "-i", str(copy), "-o", str(out), "--parallelism", "2"]
-    try:
-        return bench.wall([sys.executable, "-m", "crisp.main", *options, *mode], runs, cwd=CRISP)
-    except Skipped as reason:
-        return f"skipped: {reason}"
-    finally:
-        shutil.rmtree(copy)
-        shutil.rmtree(out, ignore_errors=True)
+    found = []
+    for _ in range(runs):
+        shutil.copytree(folder, copy)  # it writes into its input, and fails where it did before
+        try:
+            found += bench.wall([sys.executable, "-m", "crisp.main", *options, *mode], 1, cwd=CRISP).found
+        except Skipped as reason:
+            return f"skipped: {reason}"
+        finally:
+            shutil.rmtree(copy)
+            shutil.rmtree(out, ignore_errors=True)
+    return Runs(found)
 
 
 def report_of(bench: Bench, source: Path) -> list[str]:
