@@ -7,6 +7,7 @@ failed, or a condition of ``diff`` is met; 2 an input or argument error or a fai
 
 from __future__ import annotations
 
+import atexit
 import gc
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def main() -> None:
     0
     """
     gc.set_threshold(*_COLLECTED)
+    atexit.register(gc.freeze)  # or the collector would look at all objects again and again while the process ends
     _app_for(sys.argv[1:])(prog_name="tracekit")
 
 

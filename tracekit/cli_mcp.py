@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from multiprocessing import active_children
-from typing import Annotated, Any, Final, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
 import tracekit as tk
 from tracekit.cli_privacy import NoRedact, Redact, outgoing_of, usable
 from tracekit.cli_reading import ByParts, Dask, SampleSpans, read_recording, read_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
 
 _STOPPED: Final = 130
 
@@ -44,6 +48,8 @@ def mcp(
     2,000 tokens; personal data and secrets are removed. A store larger than memory is read part by part. Ends when its
     input is closed, or with Ctrl-C.
     """
+    from multiprocessing import active_children  # noqa: PLC0415 - not for --help
+
     from tracekit.evidence.server import check_installed, server_of  # noqa: PLC0415 - not for --help
     from tracekit.evidence.tools import Evidence, to_stderr  # noqa: PLC0415 - not for --help
 
@@ -57,11 +63,11 @@ def mcp(
     traces = read_recording(files, **options)
     evidence = Evidence(traces, before, outgoing=outgoing, on_step=to_stderr)
     server = server_of(evidence, tk.__version__)
-    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGINT, partial(_stop, active_children))
     server.run("stdio")
 
 
-def _stop(_signal: int, _frame: object) -> NoReturn:
+def _stop(active_children: Callable[[], list[BaseProcess]], _signal: int, _frame: object) -> NoReturn:
     """End at once: a thread waits for the next line of standard input, and nothing is being written."""
     for process in active_children():  # those that read parts of a store
         process.kill()
