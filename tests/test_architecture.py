@@ -13,7 +13,7 @@ from tracekit.loading.formats import format_names
 
 PACKAGE = Path(tracekit.__file__).parent
 LAYERS = [
-    {"errors", "schema", "bundled", "glossary", "wildcards", "text"},
+    {"errors", "schema", "bundled", "glossary", "wildcards", "text", "on_demand"},
     {"stats", "readable_tables"},
     {
         "columns",
@@ -30,6 +30,7 @@ LAYERS = [
         "filters",
         "expressions",
         "grouping",
+        "spans_by_name",
         "arguments",
         "traces",
         "parts",

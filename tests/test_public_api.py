@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import itertools
+import json
 import pkgutil
 import re
 import subprocess
@@ -21,6 +22,7 @@ HEAVY |= {"jinja2", "rich", "typer", "pyarrow.parquet", "scipy.stats"}  # not as
 CHECKING = {"scipy", "tracekit.checks.registry"}  # for tests and checks only
 FEW = {"scipy.signal", "scipy.stats", "scipy.optimize"}  # for a few checks
 UNUSED = {"scipy.stats", "pyarrow.parquet", "tracekit.checks.registry", "plotly", "networkx", "boto3"}  # by a table
+FRAMES = {"pandas", "scipy"}  # by what makes no frame; ``tracekit.on_demand`` imports pandas
 RECORDING = Path(__file__).parents[1] / "datasets" / "checkout-xray" / "traces.jsonl.zst"
 ERROR_MEMBERS = {
     "LoadError": {"source", "record", "code"},
@@ -121,7 +123,7 @@ def test_errors_and_report_are_functions_whatever_was_imported_before(before):
 
 
 def test_importing_brings_in_nothing_heavy():
-    code = f"import tracekit, sys; print(*sorted(set(sys.modules) & {HEAVY | CHECKING!r}))"
+    code = f"import tracekit, sys; print(*sorted(set(sys.modules) & {HEAVY | CHECKING | FRAMES!r}))"
     assert in_a_fresh_python(code) == []
 
 
@@ -133,6 +135,41 @@ sys.argv = ["tracekit", "path", {str(RECORDING)!r}]
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     main()
 print("tracekit.cli_tables" in sys.modules, *sorted(set(sys.modules) & {UNUSED!r}))
+"""
+    assert in_a_fresh_python(code) == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["path", "."], "Critical-path time per request, top 1 of 2"),
+        (["path", ".", "--by", "callee_service", "--by", "operation"], "Critical-path time per request, top 1 of 2"),
+        (["--help"], "Analyze distributed traces"),
+        (["check", "--help"], "Usage: tracekit check"),
+    ],
+)
+def test_a_command_that_makes_no_frame_does_not_import_pandas(tmp_path, arguments, shown):
+    processes = {name: {"serviceName": name, "tags": []} for name in ("shop", "cart")}
+    for trace in range(3):
+        ids = {"traceID": f"{trace + 1:016x}", "flags": 1, "logs": [], "tags": []}
+        above = {"refType": "CHILD_OF", "traceID": ids["traceID"], "spanID": "01"}
+        spans = [
+            ids | {"spanID": "01", "processID": "shop", "operationName": "GET /", "references": []},
+            ids | {"spanID": "02", "processID": "cart", "operationName": "list", "references": [above]},
+        ]
+        timed = [
+            span | {"startTime": 1_700_000_000_000_000 + at, "duration": 100 - 10 * at} for at, span in enumerate(spans)
+        ]
+        answer = {"data": [{"traceID": ids["traceID"], "spans": timed, "processes": processes}]}
+        (tmp_path / f"{trace}.json").write_text(json.dumps(answer), encoding="utf-8")
+    code = f"""
+import contextlib, io, os, sys
+from tracekit.cli import main
+os.chdir({str(tmp_path)!r})
+sys.argv = ["tracekit", *{arguments!r}, *["--top", "1"][: 2 * ("path" in {arguments!r})]]
+with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):
+    main()
+print({shown!r} in printed.getvalue(), *sorted(set(sys.modules) & {FRAMES!r}))
 """
     assert in_a_fresh_python(code) == ["True"]
 

@@ -18,10 +18,9 @@ Examples in docstrings assume ``import tracekit as tk``, numpy as ``np``, pandas
 
 ``describe()`` lists every column with its unit.  Loading, filter, AWS and rendering errors are a ``TracekitError``.
 
-``__init__.pyi`` lists the public names.  They are imported on first use, so ``import tracekit`` takes little longer
-than ``import pandas``.  ``tracekit.errors`` and ``tracekit.report`` are functions; to import from the modules of the
-same name, write ``from tracekit.errors import LoadError``.  Every exception is also a public name,
-``tracekit.LoadError``.
+``__init__.pyi`` lists the public names.  They and pandas are imported on first use, so ``import tracekit`` takes little
+time.  ``tracekit.errors`` and ``tracekit.report`` are functions; to import from the modules of the same name, write
+``from tracekit.errors import LoadError``.  Every exception is also a public name, ``tracekit.LoadError``.
 """
 
 import ast

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-import pandas as pd
+from tracekit.on_demand import pd
 
 
 def check_traces(value: object, call: str) -> None:

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from tracekit.on_demand import pd
 from tracekit.schema import ValueType
 from tracekit.stats.grouping import dense_codes
 

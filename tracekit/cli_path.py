@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.critical_path.compare import PathComparison
     from tracekit.analysis.critical_path.counts import PathCounts
+    from tracekit.analysis.critical_path.issues import Assumption
     from tracekit.analysis.critical_path.result import CriticalPath
-    from tracekit.analysis.critical_path.shares import Bands
+    from tracekit.analysis.critical_path.shares import Bands, Shares
     from tracekit.analysis.critical_path.stored import StoredPaths
     from tracekit.analysis.profile.result import Profile
 
@@ -97,8 +98,8 @@ class _Found(NamedTuple):
 
     counts: PathCounts
     statement: str
-    issues: pd.DataFrame
-    answer: pd.DataFrame | Bands | PathComparison | Profile | None
+    assumptions: list[Assumption]
+    answer: Shares | Bands | PathComparison | Profile | None
 
 
 class _Asked(NamedTuple):
@@ -113,17 +114,19 @@ class _Asked(NamedTuple):
         """Return it, and counts and assumptions of the paths; nothing more without a request."""
         counts = paths.counts
         answer = self._answer(paths, before) if counts.request_count else None
-        return _Found(counts, paths.statement, paths.issues, answer)
+        return _Found(counts, paths.statement, paths.assumptions, answer)
 
     def _answer(self, paths: CriticalPath | StoredPaths, before: CriticalPath | StoredPaths | None) -> Any:
         """Return it, with at least one request."""
+        from tracekit.analysis.critical_path.shares import shares_by  # noqa: PLC0415 - not for --help
+
         if self.profile:
             return tk.profile(paths, self.profile)
         if before is not None:
             band = self.quantiles or _WHOLE
             return before.compare(paths, by=self.keys, band=band, include_partial=self.include_partial)
         if self.quantiles is None:
-            return paths.by(self.keys, include_partial=self.include_partial)
+            return shares_by(paths, self.keys, include_partial=self.include_partial)
         return paths.bands(self.keys, [_MEDIAN, self.quantiles], include_partial=self.include_partial)
 
 
@@ -144,7 +147,7 @@ def _found(
     assert paths is not None
     if rounds is not None and not asked.profile:
         stored: list[Any] = [one for one in (paths, earlier) if not isinstance(one, tk.CriticalPath | None)]
-        reads = [partial(getattr, one, name) for one in stored for name in ("counts", "issues")]
+        reads = [partial(getattr, one, name) for one in stored for name in ("counts", "assumptions")]
         reads += [partial(one.tabulated, asked.keys, may_lack=earlier is not None) for one in stored]
         rounds.run([*reads, partial(asked.of, paths, earlier)])
     return asked.of(paths, earlier)
@@ -158,35 +161,39 @@ def _show(found: _Found, keys: list[str], top: int) -> None:
     if found.answer is None:
         typer.echo("no requests: see tracekit check, or try another --scope")
         return
-    if isinstance(found.answer, tk.Profile):
-        typer.echo(repr(found.answer))
-    for table in _printed(found.answer, keys, top):
-        show(table)
-    for issue in found.issues.itertuples():
-        typer.echo(f"{issue.span_count:,} {issue.message}")
+    for printed in _printed(found.answer, keys, top):
+        if isinstance(printed, str):
+            typer.echo(printed)
+        else:
+            show(printed)
+    for one in found.assumptions:
+        typer.echo(f"{one.span_count:,} {one.message}")
 
 
-def _printed(answer: pd.DataFrame | Bands | PathComparison | Profile, keys: list[str], top: int) -> Iterator[Table]:
-    """Yield the tables of an answer for a terminal."""
+def _printed(answer: Shares | Bands | PathComparison | Profile, keys: list[str], top: int) -> Iterator[Table | str]:
+    """Yield the lines and tables of an answer for a terminal."""
     from tracekit import cli_tables  # noqa: PLC0415 - not for --help
+    from tracekit.analysis.critical_path.shares import Shares  # noqa: PLC0415 - not for --help
 
-    if isinstance(answer, tk.Profile):
-        yield from cli_tables.profile_tables(answer, top)
+    if isinstance(answer, Shares):
+        yield cli_tables.path_table(answer, keys, top)
     elif isinstance(answer, tk.PathComparison):
         yield cli_tables.path_comparison_table(answer, top)
     elif isinstance(answer, tk.Bands):
         yield cli_tables.path_band_table(answer, keys, top)
     else:
-        yield cli_tables.path_table(answer, keys, top)
+        yield repr(answer)
+        yield from cli_tables.profile_tables(answer, top)
 
 
 def _document(found: _Found) -> str:
     """Return the counts, all rows of the answer and the assumptions as one JSON document."""
-    import pandas as pd  # noqa: PLC0415 - not for --help
+    from tracekit.analysis.critical_path.issues import issues_frame  # noqa: PLC0415 - not for --help
+    from tracekit.analysis.critical_path.shares import Shares  # noqa: PLC0415 - not for --help
 
-    tables: dict[str, pd.DataFrame] = {"issues": found.issues}
-    if isinstance(found.answer, pd.DataFrame):
-        tables["table"] = found.answer
+    tables: dict[str, pd.DataFrame] = {"issues": issues_frame(found.assumptions)}
+    if isinstance(found.answer, Shares):
+        tables["table"] = found.answer.frame()
     else:
         tables |= {name: getattr(found.answer, name) for name in _TABLES if hasattr(found.answer, name)}
     rows = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in tables.items()}

@@ -11,7 +11,7 @@ import typer
 
 import tracekit as tk
 from tracekit.cli_reading import Dask, read_recording, read_side
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction import STANDARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +66,8 @@ def usable(redact: str | None, *, no_redact: bool, otherwise: str = STANDARD) ->
         return None
     if redact is None:
         return otherwise
+    from tracekit.redaction.policy import policy_of  # noqa: PLC0415 - not for --help
+
     try:
         return policy_of(redact if redact == STANDARD else Path(redact))
     except ValueError as error:

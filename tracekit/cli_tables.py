@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.critical_path.compare import PathComparison
-    from tracekit.analysis.critical_path.shares import Bands
+    from tracekit.analysis.critical_path.shares import Bands, Shares
     from tracekit.analysis.profile.result import Profile
     from tracekit.checks.overview import Overview
     from tracekit.checks.screen.lines import FirstScreen
@@ -178,11 +178,11 @@ def samples_table(samples: pd.DataFrame) -> Table:
     return table
 
 
-def path_table(table: pd.DataFrame, keys: list[str], top: int) -> Table:
+def path_table(table: Shares, keys: list[str], top: int) -> Table:
     """Return the critical-path time per request of each group, largest first."""
     heads = ["per request (95% CI)", "share", "requests\naffected", "traces", "exemplar trace"]
-    shown = _path_table("Critical-path time per request", keys, heads, top, len(table))
-    for row in _records(table.head(top)):
+    shown = _path_table("Critical-path time per request", keys, heads, top, len(table.keys))
+    for row in table.rows(top):
         shown.add_row(
             *_keys(row, keys),
             _time(row, "mean"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tracekit.ragged import Ragged
 
+_FEW = 4_096  # texts that are read one by one
 SAMPLE_OF_STORE = "sample of a store"  # the note of traces that are some parts of a store ...
 SCALE_OF_SAMPLE = "scale of the sample"  # ... and by how much their weights were multiplied
 
@@ -66,6 +67,8 @@ class KeyValues:
 
     def texts_at(self, codes: Array) -> list[str | None]:
         """Return the texts of the attributes with these codes, None where a value is not text."""
+        if len(codes) <= _FEW:
+            return _texts_at(self.text, codes)
         found: list[str | None] = self.text.take(codes).to_pylist()
         return found
 
@@ -73,6 +76,22 @@ class KeyValues:
         """Return ``text_hashes`` of the texts with these codes, each behind a text; a value without is empty."""
         texts = [before + (text or "") for text in self.texts_at(codes)]
         return text_hashes(Codes(np.arange(len(texts)), texts))
+
+
+def _texts_at(texts: pa.LargeStringArray, codes: Array) -> list[str | None]:
+    """Return some texts of an array, from its buffers: ``take`` imports pandas."""
+    if not len(codes):
+        return []
+    validity, offsets, data = texts.buffers()
+    at = np.asarray(codes, np.int64) + texts.offset
+    ends = np.frombuffer(offsets, np.int64)
+    view = memoryview(data) if data is not None else memoryview(b"")
+    bounds = zip(ends[at].tolist(), ends[at + 1].tolist(), strict=True)
+    found: list[str | None] = [str(view[low:high], "utf-8") for low, high in bounds]
+    if texts.null_count:
+        known = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")[at]
+        found = [text if is_known else None for text, is_known in zip(found, known.tolist(), strict=True)]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from tracekit.on_demand import pd
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:

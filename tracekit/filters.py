@@ -7,7 +7,7 @@ from bisect import bisect_left
 from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

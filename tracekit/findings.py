@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args, overload
 
-import pandas as pd
+from tracekit.on_demand import pd
 
 Severity = Literal["info", "notice", "warning", "critical"]
 Status = Literal["ok", "measured", "not_assessable", "inconclusive", "warning", "failed"]
@@ -143,7 +143,7 @@ class Finding:
     severity: Severity
     headline: str
     estimate: Estimate | None = None
-    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    evidence: pd.DataFrame = field(default_factory=lambda: pd.DataFrame())  # noqa: PLW0108 - imports pandas
     exemplars: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     remedy: str = ""

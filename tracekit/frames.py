@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from tracekit import completeness, schema, semconv
 from tracekit.attributes import Codes, KeyIndex, value
 from tracekit.derived import CODED, Lookup, compact
+from tracekit.on_demand import pd
 from tracekit.schema import Quality, ValueType
 from tracekit.stats.grouping import distinct_by
 from tracekit.weights import Weights, probabilities

@@ -15,23 +15,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from tracekit import frames, schema
 from tracekit.attributes import Codes, pick
 from tracekit.derived import CODED
 from tracekit.filters import by_plain_id
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracekit.traces import TraceSet
 
-Key = str | pd.Series
-By = str | pd.Series | Sequence[str | pd.Series]
+Key: TypeAlias = "str | pd.Series"
+By: TypeAlias = "str | pd.Series | Sequence[str | pd.Series]"
 REQUEST, RESOURCE = "request.", "resource."
 KINDS = "a column of spans, an attribute key, resource.<key> or request.<key>"
 _OWN_OF_PATHS = ("caller_service", "callee_service", "call_path", "edge_caller", "edge_callee")
@@ -69,10 +67,10 @@ def named(by: By) -> dict[str, Key]:
     >>> named(["service_name", pd.Series(["gold"], name="tier")]).keys()
     dict_keys(['service_name', 'tier'])
     """
-    items: list[Any] = [by] if isinstance(by, str | pd.Series) or not isinstance(by, Sequence) else list(by)
+    items: list[Any] = [by] if isinstance(by, str) or not isinstance(by, Sequence) else list(by)
     found: dict[str, Key] = {}
     for item in items:
-        if not isinstance(item, str | pd.Series):
+        if not (isinstance(item, str) or isinstance(item, pd.Series)):  # noqa: SIM101 - a name needs no pandas
             message = f"expected a name, a Series or a list of these to group by, found {type(item).__name__}"
             raise TypeError(f"{message}; names are {KINDS}")
         name = item if isinstance(item, str) else "group" if item.name is None else str(item.name)
@@ -94,7 +92,7 @@ def column(traces: TraceSet, key: Key) -> Codes:
     whole = of_traces(traces, key)
     if whole is not None:
         return whole.take(traces.forest.trace)
-    if isinstance(key, pd.Series):
+    if not isinstance(key, str):
         return _of_spans(key, len(traces.columns.spans))
     if key in schema.names("spans"):
         return _numbered(frames.span_column(traces.lookup, traces.forest, key))
@@ -106,7 +104,7 @@ def column(traces: TraceSet, key: Key) -> Codes:
 
 def of_traces(traces: TraceSet, key: Key) -> Codes | None:
     """Return one code per trace for a name or Series that has one value per trace, else None."""
-    if isinstance(key, pd.Series):
+    if not isinstance(key, str):
         return _by_id(traces, key) if key.index.name == "trace_id" else None
     if key == "trace_id":
         return Codes(np.arange(len(traces)), traces.trace_ids)
@@ -130,25 +128,9 @@ def values(traces: TraceSet, name: str) -> pd.Series:
 
 def spans_by_name(traces: TraceSet) -> pd.DataFrame:
     """Return ``spans`` for functions of the user: ``frame["request.app.tier"]`` finds attributes, too."""
-    frame = _SpansByName(traces.spans)
-    frame.source = traces
-    return frame
+    from tracekit.spans_by_name import SpansByName  # noqa: PLC0415 - is a DataFrame, and builds on this module
 
-
-class _SpansByName(pd.DataFrame):
-    """``spans``, whose columns are looked up by all names; what is derived from it is a plain DataFrame."""
-
-    _metadata: ClassVar[list[str]] = ["source"]
-    source: TraceSet
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str) and key not in self.columns:
-            return values(self.source, key)
-        return super().__getitem__(key)
-
-    @property
-    def _constructor(self) -> Callable[..., pd.DataFrame]:
-        return pd.DataFrame
+    return SpansByName.of(traces)
 
 
 def near(traces: TraceSet, name: str) -> list[str]:

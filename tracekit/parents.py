@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-import pandas as pd
 
+from tracekit.on_demand import pd
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:

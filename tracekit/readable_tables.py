@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import pandas as pd
-
+from tracekit.on_demand import pd
 from tracekit.text import NO_FIGURE, clean, duration, moment, number, ratio, size, usd
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ Names follow OpenTelemetry; numbers have their unit as a suffix. ``describe()`` 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -467,4 +469,6 @@ def describe() -> pd.DataFrame:
     >>> glossary[glossary["name"] == "duration_ns"]["meaning"].iloc[0]
     'end - start in ns; may be negative'
     """
+    import pandas as pd  # noqa: PLC0415 - not every command makes a frame
+
     return pd.DataFrame([column for columns in TABLES.values() for column in columns], columns=list(Column._fields))

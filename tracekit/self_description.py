@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
+from tracekit.on_demand import pd
 from tracekit.schema import Quality
 from tracekit.text import clean, plural, short_names
 

@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from tracekit import frames, grouping, self_description
 from tracekit import weights as weighing
-from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.expressions import evaluate, is_xray, xray_filter
 from tracekit.filters import by_plain_id, of_spans, position, truths, window_ns
 from tracekit.findings import Shown
 from tracekit.forest import Forest, build_forest
-from tracekit.redaction.apply import Redacted, redacted_columns, redacted_texts, removed_from
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.on_demand import pd
+from tracekit.redaction import STANDARD
 from tracekit.redaction.statement import say
 from tracekit.schema import Quality
 from tracekit.self_description import step
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
+    from tracekit.columns import Array, Columns
+    from tracekit.redaction.apply import Redacted
     from tracekit.redaction.policy import Policy
     from tracekit.redaction.tables import Known
     from tracekit.weights import Weights
 
-Filter = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
+Filter: TypeAlias = "str | pd.Series | Array | Callable[[pd.DataFrame], Any]"
 
 
 class TraceSet(Shown):
@@ -434,6 +434,8 @@ class TraceSet(Shown):
         >>> users.redacted[["kind", "key", "use_count"]].to_numpy().tolist()
         [['email', 'user.email', 28]]
         """
+        from tracekit.redaction.policy import policy_of  # noqa: PLC0415 - loads what only redacting needs
+
         chosen = policy_of(policy)
         if chosen is None:
             raise ValueError("expected a redaction policy, found None; omit redact(...) to keep everything")
@@ -442,6 +444,8 @@ class TraceSet(Shown):
     @property
     def redacted(self) -> pd.DataFrame:
         """What ``redact`` removed: ``kind``, ``where``, ``key``, ``action``, ``value_count``, ``use_count``."""
+        from tracekit.redaction.apply import removed_from  # noqa: PLC0415 - as in ``redact``
+
         return removed_from(self.columns)
 
     def _only(self, chosen: Array, made: str, weights: Weights | None = None) -> TraceSet:
@@ -622,6 +626,8 @@ class TraceSet(Shown):
 
     def _outgoing(self, redact: Any, path: Path) -> TraceSet:
         """Return what may leave in a file, and say what was removed."""
+        from tracekit.redaction.policy import policy_of  # noqa: PLC0415 - as in ``redact``
+
         policy = policy_of(redact)
         if policy is None:
             return self
@@ -665,6 +671,8 @@ def redacted_part(
     traces: TraceSet, policy: Policy, known: Known | None = None, *, made: str = ""
 ) -> tuple[TraceSet, Redacted]:
     """Return a set without personal data and secrets, also those known from other parts, and what was removed."""
+    from tracekit.redaction.apply import redacted_columns, redacted_texts  # noqa: PLC0415 - as in ``redact``
+
     found = redacted_columns(traces.columns, policy, known)
     steps = (*redacted_texts(traces.steps, policy, values=set(found.searched)), *([made] if made else []))
     return TraceSet(found.columns, forest=traces.forest, weights=traces.weights, steps=steps), found

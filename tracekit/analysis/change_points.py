@@ -226,7 +226,7 @@ def _services(paths: PathTable, requests: Outcomes, known: Array) -> list[Series
         mine = slice(*np.searchsorted(cells.group, (group, group + 1)))
         took = np.zeros(len(trace))
         took[cells.request[mine]] = cells.time_ns[mine]
-        name = cells.keys["service_name"].iloc[group]
+        name = cells.keys.columns["service_name"][group]
         if isinstance(name, str):
             out.append(_times(PATH_TIME, name, start, took[order], weight[order]))
     return sorted(out, key=lambda one: str(one.service_name))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import pandas as pd
 
+from tracekit.on_demand import pd
 from tracekit.stats.aggregates import steady
 from tracekit.traces import TraceSet
 

@@ -10,7 +10,8 @@ from tracekit.analysis.privacy_matches import Matches, MatchesOf, matches_in
 from tracekit.arguments import check_traces, is_store
 from tracekit.findings import Shown
 from tracekit.readable_tables import as_html
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction import STANDARD
+from tracekit.redaction.policy import policy_of
 from tracekit.redaction.tables import Known, known_in
 from tracekit.text import plural
 

@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.partials import check_names, over_parts
 from tracekit.arguments import check_traces
 from tracekit.findings import Shown
 from tracekit.forest import blocks, visible_parents
 from tracekit.grouping import columns_of
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, sum_by

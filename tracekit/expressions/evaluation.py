@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 
 from tracekit.arguments import check_traces, is_store
 from tracekit.expressions.fields import COMPARE, expects_true, hits, holds, segments, whole_traces
@@ -16,6 +15,7 @@ from tracekit.expressions.nodes import Nodes, nodes_of
 from tracekit.expressions.parsing import parse
 from tracekit.expressions.syntax import AND, CAUSES, NOT, Block, Condition, Id
 from tracekit.expressions.tokens import failure
+from tracekit.on_demand import pd
 from tracekit.wildcards import compiled
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.filters import instant_ns
+from tracekit.on_demand import pd
 from tracekit.wildcards import compiled
 
 if TYPE_CHECKING:

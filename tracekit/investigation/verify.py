@@ -15,7 +15,7 @@ from tracekit.investigation.investigate import investigation_of
 from tracekit.investigation.result import leave_unchanged
 from tracekit.investigation.text import not_compared, text_differences
 from tracekit.investigation.verification import COLUMNS, VERIFIED, Verification, differences, without
-from tracekit.redaction.policy import STANDARD
+from tracekit.redaction import STANDARD
 from tracekit.report.inputs import Inputs
 from tracekit.report.ledger import ledger_in, ledger_of, page_of
 from tracekit.report.printed_code import Reading

@@ -32,8 +32,9 @@ from tracekit.loading.store.joining import join
 from tracekit.loading.store.place import alone, beside
 from tracekit.loading.store.spill import Spill
 from tracekit.loading.store.trace_store import open as open_store
+from tracekit.redaction import STANDARD
 from tracekit.redaction.apply import NOTE, joined_notes, redacted_frame
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction.policy import policy_of
 from tracekit.redaction.statement import say
 from tracekit.redaction.tables import Known, known_in
 from tracekit.traces import redacted_part

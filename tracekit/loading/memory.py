@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +75,8 @@ def return_freed() -> None:
 
     Both keep what lies between blocks in use: after a part of a store about as much as the part.
     """
+    import pyarrow as pa  # noqa: PLC0415 - for parts of stores only
+
     pa.default_memory_pool().release_unused()
     trim = _trim()
     if trim is not None:

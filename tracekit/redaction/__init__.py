@@ -6,3 +6,8 @@ them together, once for texts of one shape (``shapes``); ``matches``: what is fo
 texts of a set, ``uses`` where they are used.  ``policy`` and ``replace``: what a match becomes; ``apply``: redacted
 columns; ``leftover``: search of finished files for what was removed.  ``texts``: masking of texts without keys.
 """
+
+from typing import Final
+
+STANDARD: Final = "default"
+"""The policy without options; see ``policy``, which is imported where one is used."""

@@ -10,11 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from tracekit.redaction import STANDARD
 from tracekit.redaction.kinds import KINDS, PRIVATE, SQL, URL
 from tracekit.wildcards import compiled
 
 ACTIONS: Final = ("mask", "drop", "pseudonym", "generalise", "keep")
-STANDARD: Final = "default"
 KEY_VARIABLE: Final = "TRACEKIT_REDACTION_KEY"
 _SHORTEST: Final = 16
 _STANDARD_KINDS: Final = {"IP address": "generalise", SQL: "generalise", URL: "generalise", PRIVATE: "keep"}

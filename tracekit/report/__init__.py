@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracekit.report.sections import section
-
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from tracekit.loading.store.trace_store import TraceStore
     from tracekit.redaction.policy import Policy
     from tracekit.traces import TraceSet
-
-__all__ = ["report", "section"]
 
 
 def report(

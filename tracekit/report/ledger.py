@@ -15,7 +15,8 @@ import numpy as np
 from tracekit.analysis.partials import over_parts
 from tracekit.errors import TracekitError
 from tracekit.loading.checksum import digest, sums_of
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction import STANDARD
+from tracekit.redaction.policy import policy_of
 from tracekit.traces import TraceSet
 from tracekit.views.markup import Markup
 

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Sized
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _PACKED, _SMALL = 1 << 62, 1 << 31
 _BITS = 63  # of a key that is not negative
 _TABLE = 1 << 20  # cells that a look-up table may always have, ...
+_FEW = 1 << 16  # so many keys are sorted in less time than pandas takes to import
 _CELLS = 4  # ... and how many for each entry beyond that: a table is several times cheaper than a hash or a sort
 
 
@@ -40,6 +42,9 @@ def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
     (array([1, 0, 1]), array([ 7, 40]))
     """
     if size > max(_TABLE, _CELLS * len(key)):
+        if len(key) <= _FEW:
+            found, codes = np.unique(key, return_inverse=True)
+            return codes, np.asarray(found, np.int64)
         codes, found = pd.factorize(key, sort=True)
         return codes, np.asarray(found, np.int64)
     seen = np.zeros(size, bool)

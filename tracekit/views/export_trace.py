@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.arguments import check_traces
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction import STANDARD
+from tracekit.redaction.policy import policy_of
 from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.labels import end_of, names_of, time_words
 from tracekit.views.waterfall.payload import Flag, trace_payload

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.filters import by_plain_id
+from tracekit.on_demand import pd
 from tracekit.text import plural
 
 if TYPE_CHECKING:

@@ -80,7 +80,7 @@ def probabilities(codes: Array, texts: list[str]) -> Array:
 def by_text(codes: Array, texts: list[str], read: Callable[[str], float | None]) -> Array:
     """Return the number parsed from each text, NaN without one; ``codes`` are into ``texts``, -1 = none."""
     result = np.full(len(texts) + 1, np.nan)
-    for code in np.unique(codes[codes >= 0]):
+    for code in np.flatnonzero(np.bincount(codes[codes >= 0])).tolist():
         found = read(texts[code])
         result[code] = np.nan if found is None else found
     return np.asarray(result[codes])

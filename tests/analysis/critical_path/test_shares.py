@@ -5,7 +5,7 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path.cells import Cells, Population, Sample
+from tracekit.analysis.critical_path.cells import Cells, Labels, Population, Sample
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.attributes import Codes
 from tracekit.stats.influences import Denominator
@@ -274,7 +274,7 @@ def test_the_nearest_request_of_a_group_is_the_first_of_equal_ones_and_one_witho
     pairs = sorted(distances)
     group, request = (np.array([pair[at] for pair in pairs], np.int64) for at in range(2))
     chosen = np.array([True, True, False, True, True])
-    cells = Cells(pd.DataFrame(index=range(3)), group, request, np.ones(len(pairs), np.int64), request)
+    cells = Cells(Labels({}, 3), group, request, np.ones(len(pairs), np.int64), request)
     population = Population(chosen, chosen.astype(float), 1.0, (), {})
     found = Sample(cells, population, Denominator.of(np.ones(5)), np.arange(5)).first(
         np.array([distances[pair] for pair in pairs])

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew.intervals import agree
+from tracekit.stats.grouping import dense_codes
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.calls import Calls
@@ -132,12 +132,14 @@ def _impossible(votes: _Votes, of: Array, blocks: int) -> tuple[Array, Array]:
 def _votes(calls: Calls, min_traces: int) -> tuple[_Votes, Array]:
     """Return the votes of pairs of clocks with enough calls that seem skewed, and the block of every voter."""
     size = int(max(calls.caller.max(initial=0), calls.callee.max(initial=0))) + 1
-    pair, pairs = pd.factorize(np.minimum(calls.caller, calls.callee) * size + np.maximum(calls.caller, calls.callee))
+    joint = np.minimum(calls.caller, calls.callee) * size + np.maximum(calls.caller, calls.callee)
+    pair, pairs = dense_codes(joint, size * size)
     suspects = np.bincount(pair[calls.seem_skewed], minlength=len(pairs))
     early = np.bincount(pair[calls.usable & (calls.high < 0)], minlength=len(pairs))
     row = np.flatnonzero(((suspects >= min_traces) | (early > 0))[pair])
     calls, pair = calls.take(row), pair[row].astype(np.int64)
-    voter, voters = pd.factorize(pair * (int(calls.trace.max(initial=0)) + 1) + calls.trace)
+    traces = int(calls.trace.max(initial=0)) + 1
+    voter, voters = dense_codes(pair * traces + calls.trace, len(pairs) * traces)
     begun, of_pair = np.full(len(voters), np.iinfo(np.int64).max), np.empty(len(voters), np.int64)
     np.minimum.at(begun, voter, calls.begun_ns)
     of_pair[voter] = pair

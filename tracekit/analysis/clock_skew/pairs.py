@@ -6,9 +6,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew.intervals import agree, within
+from tracekit.on_demand import pd
 from tracekit.stats.grouping import distinct_by
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew.calls import Calls, calls_between_clocks, clocks
 from tracekit.analysis.clock_skew.offsets import Offsets, offsets_of
 from tracekit.attributes import Codes
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew.pairs import Evidence
 from tracekit.findings import Shown
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.text import ratio
 

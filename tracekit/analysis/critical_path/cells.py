@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.keys import codes_of
 from tracekit.frames import hexes
-from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.on_demand import pd
+from tracekit.stats.grouping import dense_codes, group_codes, sum_by
 from tracekit.stats.influences import Denominator, influence
 
 if TYPE_CHECKING:
@@ -23,6 +23,47 @@ if TYPE_CHECKING:
     from tracekit.stats.influences import Influence, Moments
 
 _DENSE = 4
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of groups.
+
+    Parameters
+    ----------
+    columns
+        Labels by key: object, one per group, None where missing.
+    count
+        Number of groups.
+    """
+
+    columns: dict[str, Array]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per group."""
+        return pd.DataFrame(self.columns, index=pd.RangeIndex(self.count), dtype=object)
+
+    def take(self, groups: Array) -> Labels:
+        """Return the labels of some groups."""
+        return Labels({name: labels[groups] for name, labels in self.columns.items()}, len(groups))
+
+    def largest_first(self, value: Array) -> Array:
+        """Return the groups by a value, missing ones first, then the largest; equal ones by their labels."""
+        ranks = [_ranks(labels) for labels in reversed(self.columns.values())]
+        descending = np.where(np.isnan(value), -np.inf, -value) if value.dtype.kind == "f" else -value
+        return np.lexsort([*ranks, descending])
+
+
+def _ranks(labels: Array) -> Array:
+    """Return numbers in the order of labels, 0 for missing ones."""
+    known = np.array([label is not None for label in labels.tolist()], bool)
+    found = np.zeros(len(labels), np.int64)
+    found[known] = np.unique(labels[known], return_inverse=True)[1] + 1
+    return found
 
 
 class Cells(NamedTuple):
@@ -40,7 +81,7 @@ class Cells(NamedTuple):
         int64: their self time.
     """
 
-    keys: pd.DataFrame
+    keys: Labels
     group: Array
     request: Array
     call_count: Array
@@ -56,7 +97,8 @@ def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:
     """Return the same for given columns; see ``cells_of``."""
     nodes = np.flatnonzero(path.on_path)
     coded = {key: (codes.codes[nodes], codes.labels) for key, codes in columns.items()}
-    group, labels = group_rows(coded, len(nodes))
+    group, columns_of_groups = group_codes(coded, len(nodes))
+    labels = Labels(columns_of_groups, int(group.max(initial=-1)) + 1)
     count = len(path.tree.root)
     pair = group.astype(np.int64) * count + path.request[nodes]
     if len(labels) * count <= _DENSE * len(nodes):
@@ -65,7 +107,7 @@ def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:
         distinct = np.flatnonzero(calls)
         calls, total = calls[distinct], total[distinct]
     else:
-        at, distinct = pd.factorize(pair, sort=True)
+        at, distinct = dense_codes(pair, len(labels) * count)
         calls, total = np.bincount(at, minlength=len(distinct)), np.zeros(len(distinct), np.int64)
         np.add.at(total, at, path.own_ns[nodes])
     return Cells(labels, distinct // max(count, 1), distinct % max(count, 1), calls, total)
@@ -267,7 +309,7 @@ class Sample:
     @property
     def as_one_group(self) -> Sample:
         """Return the same requests with all groups as one: means of whole requests."""
-        whole = self.cells._replace(keys=pd.DataFrame(index=range(1)), group=np.zeros_like(self.cells.group))
+        whole = self.cells._replace(keys=Labels({}, 1), group=np.zeros_like(self.cells.group))
         return replace(self, cells=whole)
 
     @property

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, population_of
 from tracekit.analysis.critical_path.contrast import FACTORS, contrast, whole_numbers
 from tracekit.analysis.critical_path.tables import together
 from tracekit.findings import Estimate, Shown
 from tracekit.grouping import named
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.text import clean
 from tracekit.weights.comparability import SIDES, Comparability, comparability, side_names
@@ -170,7 +170,8 @@ def compare(
     found = found if _same_clocks(tables) else found.total_only
     found = found if about.is_comparable else found.without_limits
     (change, parts), q_value = _rounded_parts(found), false_discovery(found.p_value)
-    table = cells[0].keys.assign(
+    keys = cells[0].keys.frame()
+    table = keys.assign(
         baseline_mean_ns=found.this.time,
         current_mean_ns=found.other.time,
         change_ns=change,
@@ -189,7 +190,7 @@ def compare(
     order = order[occurs[order]]
     return PathComparison(
         table.iloc[order].reset_index(drop=True),
-        _parts(cells[0].keys, found, parts, order),
+        _parts(keys, found, parts, order),
         _sides(populations, names),
         Estimate(int(change.sum()), "ns", *found.total, n=sum(int(each.chosen.sum()) for each in populations)),
         len(shared),

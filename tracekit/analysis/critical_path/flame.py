@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.contrast import whole_numbers
 from tracekit.analysis.critical_path.keys import call_tree
 from tracekit.analysis.waiting import Waiting
 from tracekit.findings import Shown
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import dense_codes, sum_by
 from tracekit.text import duration

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit import frames
 from tracekit.analysis.clock_skew.result import offsets_table
@@ -15,6 +14,7 @@ from tracekit.analysis.critical_path.keys import MISSING, NO_SPAN
 from tracekit.analysis.critical_path.tree import walks
 from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import orphan_counts, root_counts
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath

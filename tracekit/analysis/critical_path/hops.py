@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.tree import walks
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew.pairs import Evidence
 from tracekit.analysis.waiting import Waiting
+from tracekit.on_demand import pd
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.critical_path.tree import PathTree
@@ -40,30 +41,58 @@ _MESSAGES = {
 }
 
 
-_COLUMNS = ["code", "message", "span_count", "trace_count", "exemplar_trace_id"]
+class Assumption(NamedTuple):
+    """An assumption made on paths.
+
+    Parameters
+    ----------
+    code, message
+        What was assumed.
+    span_count, trace_count
+        About how many spans (requests, where the message says so), in how many traces.
+    exemplar_trace_id
+        The smallest id of these traces.
+    """
+
+    code: str
+    message: str
+    span_count: int
+    trace_count: int
+    exemplar_trace_id: str
+
+    def plus(self, other: Assumption) -> Assumption:
+        """Return the same assumption about the spans of both, of which no two are in one trace."""
+        return self._replace(
+            span_count=self.span_count + other.span_count,
+            trace_count=self.trace_count + other.trace_count,
+            exemplar_trace_id=min(self.exemplar_trace_id, other.exemplar_trace_id),
+        )
 
 
-def issues_of(path: CriticalPath) -> pd.DataFrame:
-    """Return the assumptions made on the paths, one row per code."""
+def assumptions_of(path: CriticalPath) -> list[Assumption]:
+    """Return the assumptions made on the paths, one per code."""
     traces, tree = path.source, path.tree
     rows = []
     for code, nodes in (_found(traces, tree) | _about_clocks(path)).items():
         if not len(nodes):
             continue
         trace = tree.trace[nodes]
-        counts = (len(nodes), len(np.unique(trace)), traces.trace_ids[trace.min()])
-        rows.append((code, _MESSAGES[code], *counts))
-    return pd.DataFrame(rows, columns=_COLUMNS)
+        counts = (len(nodes), int(np.count_nonzero(np.bincount(trace))), traces.trace_ids[trace.min()])
+        rows.append(Assumption(code, _MESSAGES[code], *counts))
+    return rows
 
 
-def joined_issues(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def joined(parts: Iterable[list[Assumption]]) -> list[Assumption]:
     """Return the assumptions made on the paths of several parts, of which no two have the same trace."""
-    every = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    sums = {"span_count": "sum", "trace_count": "sum", "exemplar_trace_id": "min"}
-    found = every.groupby("code", sort=False, as_index=False).agg({"message": "first", **sums})
-    places = {code: place for place, code in enumerate(_MESSAGES)}
-    order = np.argsort([places[code] for code in found["code"]], kind="stable")
-    return found.iloc[order][_COLUMNS].reset_index(drop=True)
+    found: dict[str, Assumption] = {}
+    for each in chain.from_iterable(parts):
+        found[each.code] = found[each.code].plus(each) if each.code in found else each
+    return [found[code] for code in _MESSAGES if code in found]
+
+
+def issues_frame(assumptions: list[Assumption]) -> pd.DataFrame:
+    """Return one row per assumption."""
+    return pd.DataFrame(assumptions, columns=list(Assumption._fields))
 
 
 def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:

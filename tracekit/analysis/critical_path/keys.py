@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.callees import callees
 from tracekit.analysis.self_time import first_outside
 from tracekit.attributes import Codes, pick
 from tracekit.forest import path_hashes
 from tracekit.grouping import column, named, of_traces
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath

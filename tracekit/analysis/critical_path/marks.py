@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.findings import Shown
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tracekit.analysis.critical_path import tables as path_tables
 from tracekit.analysis.critical_path import what_if as what_ifs
 from tracekit.analysis.critical_path.cells import Requests
 from tracekit.analysis.critical_path.counts import PathCounts, counts_of
-from tracekit.analysis.critical_path.issues import issues_of
+from tracekit.analysis.critical_path.issues import Assumption, assumptions_of, issues_frame
 from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
 from tracekit.findings import Shown
@@ -174,7 +174,12 @@ class CriticalPath(Weighted, Shown):
     @cached_property
     def issues(self) -> pd.DataFrame:
         """One row per assumption made on the paths, with counts and an exemplar trace."""
-        return issues_of(self)
+        return issues_frame(self.assumptions)
+
+    @cached_property
+    def assumptions(self) -> list[Assumption]:
+        """The rows of ``issues``."""
+        return assumptions_of(self)
 
     # analyses: functions of other modules that take the path as their first argument
     tabulated = path_tables.tabulated

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, population_of
 from tracekit.findings import Shown
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.stats.weighted_means import mean_limits
 from tracekit.weights.known import Weighted
@@ -17,8 +17,9 @@ from tracekit.weights.known import Weighted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.analysis.critical_path.cells import Requests
+    from tracekit.analysis.critical_path.cells import Labels, Requests
     from tracekit.analysis.critical_path.tables import Paths
+    from tracekit.columns import Array
     from tracekit.grouping import By
 
 BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
@@ -86,25 +87,54 @@ def shares(
     ``("service_name", "callee_service")`` attributes it to the callee: the service of the child spans if there is
     exactly one, otherwise the peer of the span.
     """
-    requests, cells, *_ = path.tabulated(by)
-    sample = Sample.of(requests, cells, population_of(requests, include_partial=include_partial))
-    table = _contributions(requests, sample, confidence)
-    typical = sample.first(np.abs(cells.time_ns - table["mean_ns"].to_numpy()[cells.group]))
-    largest = sample.first(-cells.time_ns)
-    table = table.assign(typical_trace_id=requests.ids(typical), largest_trace_id=requests.ids(largest))
-    found = _largest_first(table[table["trace_count"] > 0], "path_time_ns", cells.keys).reset_index(drop=True)
+    found = shares_by(path, by, confidence=confidence, include_partial=include_partial).frame()
     found.attrs["statement"] = path.statement
     return found
 
 
-def _largest_first(table: pd.DataFrame, column: str, keys: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by a column, the largest first, then by their names."""
-    names = [str(name) for name in keys]
-    is_ascending = [False, *(True for _ in names)]
-    return table.sort_values([column, *names], ascending=is_ascending, na_position="first")
+class Shares(NamedTuple):
+    """Critical-path time by group, before it is a frame.
+
+    Parameters
+    ----------
+    keys
+        Labels of the groups.
+    columns
+        The other columns of ``shares``, by name.
+    """
+
+    keys: Labels
+    columns: dict[str, Array]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per group."""
+        return self.keys.frame().assign(**self.columns)
+
+    def take(self, groups: Array) -> Shares:
+        """Return some groups."""
+        return Shares(self.keys.take(groups), {name: column[groups] for name, column in self.columns.items()})
+
+    def rows(self, count: int) -> list[dict[str, Any]]:
+        """Return the first rows as dictionaries; None where a value is missing."""
+        whole = self.keys.columns | self.columns
+        values = [[None if one != one else one for one in column[:count].tolist()] for column in whole.values()]  # noqa: PLR0124 - NaN
+        return [dict(zip(whole, row, strict=True)) for row in zip(*values, strict=True)]
 
 
-def _contributions(requests: Requests, sample: Sample, confidence: float) -> pd.DataFrame:
+def shares_by(path: Paths, by: By, *, confidence: float = 0.95, include_partial: bool = True) -> Shares:
+    """Return what ``shares`` returns as a frame."""
+    requests, cells, *_ = path.tabulated(by)
+    sample = Sample.of(requests, cells, population_of(requests, include_partial=include_partial))
+    found = _contributions(requests, sample, confidence)
+    typical = sample.first(np.abs(cells.time_ns - found.columns["mean_ns"][cells.group]))
+    largest = sample.first(-cells.time_ns)
+    ids = {"typical_trace_id": requests.ids(typical), "largest_trace_id": requests.ids(largest)}
+    order = cells.keys.largest_first(found.columns["path_time_ns"])
+    order = order[found.columns["trace_count"][order] > 0]
+    return Shares(cells.keys, found.columns | ids).take(order)
+
+
+def _contributions(requests: Requests, sample: Sample, confidence: float) -> Shares:
     """Return total, share, mean and presence of every group over the requests of a sample."""
     cells, groups = sample.cells, len(sample.cells.keys)
     inside = sample.population.chosen[cells.request]
@@ -113,17 +143,18 @@ def _contributions(requests: Requests, sample: Sample, confidence: float) -> pd.
     means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
     low, high = mean_limits(means, sample.moments(sample.influence(cells.time_ns)), confidence=confidence)
     presence = sample.means(np.ones(len(cells.group)))
-    return cells.keys.assign(
-        path_time_ns=exact,
-        share_ratio=means / (whole or np.nan),
-        presence_ratio=presence,
-        calls_per_request=sample.means(cells.call_count) / np.where(presence > 0, presence, np.nan),
-        mean_ns=means,
-        mean_low_ns=np.maximum(low, 0.0),
-        mean_high_ns=np.maximum(high, 0.0),
-        trace_count=sample.request_counts,
-        partial_count=np.bincount(cells.group[inside & requests.is_partial[cells.request]], minlength=groups),
-    )
+    columns = {
+        "path_time_ns": exact,
+        "share_ratio": means / (whole or np.nan),
+        "presence_ratio": presence,
+        "calls_per_request": sample.means(cells.call_count) / np.where(presence > 0, presence, np.nan),
+        "mean_ns": means,
+        "mean_low_ns": np.maximum(low, 0.0),
+        "mean_high_ns": np.maximum(high, 0.0),
+        "trace_count": sample.request_counts,
+        "partial_count": np.bincount(cells.group[inside & requests.is_partial[cells.request]], minlength=groups),
+    }
+    return Shares(cells.keys, columns)
 
 
 def bands(
@@ -152,17 +183,18 @@ def bands(
     about = pd.DataFrame([population.facts for population in populations])
     about.insert(0, "band", names)
     about["excess_ns"] = about["mean_latency_ns"] - about["mean_latency_ns"].iloc[0]
-    tables = [_contributions(requests, sample, confidence) for sample in samples]
+    tables = [_contributions(requests, sample, confidence).columns for sample in samples]
     moved = [sample.influence(cells.time_ns) for sample in samples]
     base, parts = tables[0], []
-    for name, sample, table, influence in zip(names, samples, tables, moved, strict=True):
-        excess = table["mean_ns"] - base["mean_ns"]
+    for name, sample, columns, influence in zip(names, samples, tables, moved, strict=True):
+        excess = columns["mean_ns"] - base["mean_ns"]
         moments = samples[0].moments(influence.minus(moved[0]))
         moments = moments._replace(behind=np.minimum(moments.behind, sample.behind))
-        low, high = mean_limits(excess.to_numpy(), moments, confidence=confidence)
-        whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
-        kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
-        parts.append(_largest_first(kept, "mean_ns", cells.keys))
+        low, high = mean_limits(excess, moments, confidence=confidence)
+        about_excess = {"excess_ns": excess, "excess_low_ns": low, "excess_high_ns": high}
+        order = cells.keys.largest_first(columns["mean_ns"])
+        order = order[(columns["trace_count"][order] > 0) | (base["trace_count"][order] > 0)]
+        parts.append(Shares(cells.keys, columns | about_excess).take(order).frame().assign(band=name))
     stacked_up = pd.concat(parts, ignore_index=True)
     table = stacked_up[["band", *stacked_up.columns.drop("band")]]
     return Bands(table, about, path.statement, path.recorded_services)

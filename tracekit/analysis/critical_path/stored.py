@@ -14,7 +14,7 @@ from tracekit.analysis.critical_path import compare as path_compare
 from tracekit.analysis.critical_path import shares as path_shares
 from tracekit.analysis.critical_path.counts import PathCounts, counts_of
 from tracekit.analysis.critical_path.flame import Flame, FlameSums, flame_of, flame_sums
-from tracekit.analysis.critical_path.issues import issues_of, joined_issues
+from tracekit.analysis.critical_path.issues import Assumption, assumptions_of, issues_frame, joined
 from tracekit.analysis.critical_path.tables import PathTable, compact, in_order, tabulated, union
 from tracekit.analysis.critical_path.what_if import (
     CapSelfTime,
@@ -114,7 +114,12 @@ class StoredPaths(Weighted, Shown):
     @property
     def issues(self) -> pd.DataFrame:
         """One row per assumption made on the paths, as for a TraceSet; the parts are read for it."""
-        return joined_issues(self.over(issues_of))
+        return issues_frame(self.assumptions)
+
+    @property
+    def assumptions(self) -> list[Assumption]:
+        """The rows of ``issues``; the parts are read for them."""
+        return joined(self.over(assumptions_of))
 
     def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
         """Return the paths as a table; see ``tables.tabulated``."""

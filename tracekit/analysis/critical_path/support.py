@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.hops import Hops, hops_of, occasions, resting_ns, siblings_of, weakest
 from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import sum_by
 from tracekit.stats.weighted_rates import clustered_rates

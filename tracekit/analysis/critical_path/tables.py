@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 
-from tracekit.analysis.critical_path.cells import Cells, Requests, cells_by
+from tracekit.analysis.critical_path.cells import Cells, Labels, Requests, cells_by
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.attributes import Codes
 from tracekit.grouping import UnknownNameError, named
@@ -157,15 +156,15 @@ def union(tables: Sequence[PathTable]) -> PathTable:
 
 def together(tables: Sequence[Cells]) -> list[Cells]:
     """Return tables with the same groups, in the order of their labels."""
-    keys = [str(key) for key in tables[0].keys]
-    labels = {key: np.concatenate([each.keys[key].to_numpy(object) for each in tables]) for key in keys}
+    keys = list(tables[0].keys.columns)
+    labels = {key: np.concatenate([each.keys.columns[key] for each in tables]) for key in keys}
     number, joint = group_labels(labels, keys, sum(len(each.keys) for each in tables))
-    frame = pd.DataFrame(joint, index=pd.RangeIndex(int(number.max(initial=-1)) + 1), dtype=object)
+    whole = Labels(joint, int(number.max(initial=-1)) + 1)
     ends = np.cumsum([len(each.keys) for each in tables])[:-1]
-    return [_renumbered(each, own, frame) for each, own in zip(tables, np.split(number, ends), strict=True)]
+    return [_renumbered(each, own, whole) for each, own in zip(tables, np.split(number, ends), strict=True)]
 
 
-def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
+def _renumbered(cells: Cells, number: Array, keys: Labels) -> Cells:
     """Return the cells with their groups renumbered."""
     group = number[cells.group]
     order = np.argsort(group, kind="stable")

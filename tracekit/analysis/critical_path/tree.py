@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from tracekit import semconv
 from tracekit.analysis.critical_path.kernel import walk
@@ -20,6 +19,7 @@ from tracekit.errors import FilterError
 from tracekit.expressions.conditions import evaluate
 from tracekit.forest import blocks, visible_parents
 from tracekit.grouping import spans_by_name, values
+from tracekit.on_demand import pd
 from tracekit.schema import Kind, ParentState, Quality
 
 if TYPE_CHECKING:

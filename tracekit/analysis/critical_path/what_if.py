@@ -7,12 +7,10 @@ other work that would start earlier are not modelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.critical_path.keys import codes_of
@@ -20,6 +18,7 @@ from tracekit.analysis.critical_path.replay import Plan, own_times
 from tracekit.analysis.critical_path.tree import matching
 from tracekit.analysis.waiting import Waiting
 from tracekit.findings import Shown
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.influences import Denominator, influence
@@ -29,14 +28,14 @@ from tracekit.text import from_to, plural
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tracekit.analysis.critical_path.cells import Requests
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
     from tracekit.grouping import By
 
-Selector: TypeAlias = str | Callable[[pd.DataFrame], Any]
+Selector: TypeAlias = "str | Callable[[pd.DataFrame], Any]"
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _SAME_NS = 0.5
 FACTORS = tuple(step / 8 for step in range(17))  # from 0 to twice as slow, in steps of 1/8

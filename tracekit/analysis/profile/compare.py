@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.cells import Sample, population_of
+from tracekit.analysis.critical_path.cells import Labels, Sample, population_of
 from tracekit.analysis.critical_path.contrast import whole_numbers
 from tracekit.analysis.profile.functions import NO_SAMPLES
 from tracekit.analysis.profile.result import ProfileComparison
@@ -31,7 +31,7 @@ def compared(baseline: Profile, current: Profile, *, fdr: float = 0.05) -> Profi
         found = ", ".join(f"{side.samples.value_type} in {side.samples.value_unit}" for side in sides)
         raise ValueError(f"expected samples of one type on both sides, found {found}; read both with the same value=")
     cells = [by_function(side.table).cells for side in sides]
-    names = sorted({name for one in cells for name in one.keys["function"]})
+    names = sorted({name for one in cells for name in one.keys.columns["function"]})
     samples = [
         Sample.of(side.table.requests, _renumbered(one, names), population_of(side.table.requests))
         for side, one in zip(sides, cells, strict=True)
@@ -68,10 +68,10 @@ def compared(baseline: Profile, current: Profile, *, fdr: float = 0.05) -> Profi
 def _renumbered(cells: Cells, names: list[str]) -> Cells:
     """Return cells with the functions of both sides as groups."""
     number = {name: at for at, name in enumerate(names)}
-    code: Array = np.array([number[name] for name in cells.keys["function"]], np.int64)
+    code: Array = np.array([number[name] for name in cells.keys.columns["function"]], np.int64)
     group = code[cells.group]
     order = np.lexsort((cells.request, group))
-    keys = pd.DataFrame({"function": names})
+    keys = Labels({"function": np.array(names, object)}, len(names))
     return cells._replace(
         keys=keys,
         group=group[order],

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.critical_path.flame import FlameSums, flame_of, flame_sums, in_order, totals
 from tracekit.analysis.critical_path.keys import call_tree
@@ -14,6 +13,7 @@ from tracekit.analysis.critical_path.stored import of_each_part
 from tracekit.analysis.profile.functions import FUNCTION
 from tracekit.analysis.profile.match import fitting
 from tracekit.analysis.profile.split import split_of
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.flame import Flame

@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.profile import flame as profile_flame
 from tracekit.analysis.profile.functions import NO_SAMPLES
 from tracekit.analysis.profile.split import by_function, table_of
 from tracekit.findings import Shown
+from tracekit.on_demand import pd
 from tracekit.readable_tables import as_html
 from tracekit.text import plural, ratio
 from tracekit.weights.known import Weighted
@@ -72,7 +72,7 @@ class Profile(Weighted, Shown):
     @property
     def sampled_ns(self) -> int:
         """Critical-path time of spans with samples, in ns."""
-        is_sampled = (self.table.cells.keys["function"] != NO_SAMPLES).to_numpy(bool)
+        is_sampled = self.table.cells.keys.columns["function"] != NO_SAMPLES
         return int(self.table.cells.time_ns[is_sampled[self.table.cells.group]].sum())
 
     @cached_property
@@ -93,7 +93,7 @@ class Profile(Weighted, Shown):
             {
                 "request": request,
                 "trace_id": requests.ids(request),
-                "function": cells.keys["function"].to_numpy(object)[group],
+                "function": cells.keys.columns["function"][group],
                 "path_time_ns": cells.time_ns[order],
             }
         )

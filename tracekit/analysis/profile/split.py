@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from tracekit.analysis.critical_path.cells import Cells, Sample, population_of
+from tracekit.analysis.critical_path.cells import Cells, Labels, Sample, population_of
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.profile.allot import allotted
 from tracekit.analysis.profile.functions import leaf_codes
+from tracekit.on_demand import pd
 from tracekit.stats.weighted_means import mean_limits
 
 if TYPE_CHECKING:
@@ -77,13 +77,12 @@ def cells_of_split(path: CriticalPath, split: Split, samples: ProfileSamples) ->
     for found in columns.values():
         code = code * (len(found.labels) + 1) + found.codes[split.node] + 1
     groups, group = np.unique(code, return_inverse=True)
-    frame: dict[str, Array] = {}
+    own: dict[str, Array] = {}
     for name, found in reversed(columns.items()):
         labels_here = np.array([None, *found.labels], object)
-        frame[name] = labels_here[groups % len(labels_here)]
+        own[name] = labels_here[groups % len(labels_here)]
         groups = groups // len(labels_here)
-    labels = {name: frame[name] for name in KEYS} | {"function": np.array(names, object)[groups]}
-    keys = pd.DataFrame(labels, dtype=object)
+    keys = Labels({name: own[name] for name in KEYS} | {"function": np.array(names, object)[groups]}, len(groups))
     count = max(len(path.latency_ns), 1)
     cell, at = np.unique(group * count + path.request[split.node], return_inverse=True)
     time, spans = np.zeros(len(cell), np.int64), np.zeros(len(cell), np.int64)
@@ -95,13 +94,13 @@ def cells_of_split(path: CriticalPath, split: Split, samples: ProfileSamples) ->
 def by_function(table: PathTable) -> PathTable:
     """Return the time of every function in every request."""
     cells = table.cells
-    names, code = np.unique(cells.keys["function"].to_numpy(object).astype(str), return_inverse=True)
+    names, code = np.unique(cells.keys.columns["function"].astype(str), return_inverse=True)
     count = max(len(table.requests), 1)
     cell, at = np.unique(code[cells.group] * count + cells.request, return_inverse=True)
     calls, time = np.zeros(len(cell), np.int64), np.zeros(len(cell), np.int64)
     np.add.at(calls, at, cells.call_count)
     np.add.at(time, at, cells.time_ns)
-    keys = pd.DataFrame({"function": names.astype(object)}, dtype=object)
+    keys = Labels({"function": names.astype(object)}, len(names))
     return table._replace(cells=Cells(keys, cell // count, cell % count, calls, time))
 
 
@@ -109,7 +108,7 @@ def table_of(table: PathTable) -> pd.DataFrame:
     """Return total, share and mean with its interval, by function or operation and function."""
     requests, cells = table.requests, table.cells
     if not len(cells.keys):
-        return cells.keys.assign(**{name: pd.Series(dtype="float64") for name in _COLUMNS})
+        return cells.keys.frame().assign(**{name: pd.Series(dtype="float64") for name in _COLUMNS})
     sample = Sample.of(requests, cells, population_of(requests))
     mean = sample.means(cells.time_ns)
     low, high = mean_limits(mean, sample.moments(sample.influence(cells.time_ns)))
@@ -117,6 +116,6 @@ def table_of(table: PathTable) -> pd.DataFrame:
     np.add.at(total, cells.group, cells.time_ns)
     whole = float(mean.sum())
     values = (total, mean / (whole or np.nan), mean, np.maximum(low, 0.0), np.maximum(high, 0.0), sample.request_counts)
-    found = cells.keys.assign(**dict(zip(_COLUMNS, values, strict=True)))
-    order = [_COLUMNS[0], *map(str, cells.keys)]
+    found = cells.keys.frame().assign(**dict(zip(_COLUMNS, values, strict=True)))
+    order = [_COLUMNS[0], *cells.keys.columns]
     return found.sort_values(order, ascending=[False, *[True] * len(cells.keys.columns)], ignore_index=True)

@@ -53,8 +53,7 @@ def path_time(side: Overview, wanted: dict[str, object]) -> OwnValues:
     cells, requests = table.cells, table.requests
     is_named = np.ones(len(cells.keys), bool)
     for key, value in wanted.items():
-        labels = cells.keys[key].astype(object)
-        is_named &= (labels.eq(value) if isinstance(value, str) else labels.isna()).to_numpy(bool)
+        is_named &= cells.keys.columns[key] == (value if isinstance(value, str) else None)
     mine, n = is_named[cells.group], len(requests.trace_hi)
     value = np.bincount(requests.trace[cells.request[mine]], cells.time_ns[mine].astype(np.float64), minlength=n)
     return OwnValues(value, np.ones(n, bool))

@@ -6,9 +6,8 @@ import html
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
-import pandas as pd
-
 from tracekit.findings import Finding, Findings, Shown
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -276,4 +275,4 @@ def _dated(first: Finding) -> Finding:
 
 def numbers_of(found: Finding) -> Mapping[str, Any]:
     """Return the names and numbers of a finding."""
-    return found.values  # noqa: PD011 - not a frame
+    return found.values

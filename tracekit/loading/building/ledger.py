@@ -9,14 +9,13 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.errors import LoadError
 from tracekit.loading.building.catalogue import CATALOGUE
+from tracekit.on_demand import pd
 from tracekit.schema import names
 
 if TYPE_CHECKING:
@@ -274,9 +273,19 @@ def _first_place(tally: tuple[tuple[str, str, str], tuple[int, Position]]) -> tu
     return tally[1][1], tally[0]
 
 
+def frames_later(ledgers: list[Ledger]) -> Callable[[str], pd.DataFrame]:
+    """Return what makes ``sources`` or ``issues``, by name, of what the ledgers contain now."""
+    sources, issues = [ledger.row() for ledger in ledgers], _issue_rows(ledgers)
+    return lambda name: _sources(sources) if name == "sources" else _issues(issues)
+
+
 def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:
     """Return ``traces.sources``: one row per ledger."""
-    rows = [ledger.row() for ledger in ledgers]
+    return _sources([ledger.row() for ledger in ledgers])
+
+
+def _sources(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the rows of ledgers as a frame."""
     columns: dict[str, Any] = {name: [row[name] for row in rows] or _NOTHING for name in names("sources")}
     columns["byte_count"] = pd.array(columns["byte_count"], "Int64")
     return pd.DataFrame(columns, pd.RangeIndex(len(rows), name="source_id"))
@@ -284,14 +293,12 @@ def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:
 
 def issues_frame(ledgers: list[Ledger]) -> pd.DataFrame:
     """Return ``traces.issues``: the issues of all ledgers."""
-    rows = [(*issue, source) for source, ledger in enumerate(ledgers) for issue in ledger.all_issues()]
-    return _issues(rows) if rows else _no_issues().copy()
+    return _issues(_issue_rows(ledgers))
 
 
-@cache
-def _no_issues() -> pd.DataFrame:
-    """Return the frame without issues, which takes as long to make as one with some."""
-    return _issues([])
+def _issue_rows(ledgers: list[Ledger]) -> list[tuple[Any, ...]]:
+    """Return the issues of all ledgers, each with its source."""
+    return [(*issue, source) for source, ledger in enumerate(ledgers) for issue in ledger.all_issues()]
 
 
 def _issues(rows: list[tuple[Any, ...]]) -> pd.DataFrame:

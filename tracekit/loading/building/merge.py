@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from tracekit.columns import Array, Columns, KeyValues, ResourceColumns, ScopeColumns, TraceFacts, take
 from tracekit.loading.building.batches import Batch, Growing, ragged
@@ -156,6 +155,8 @@ def merge(parts: list[Columns]) -> Columns:
 
 def _joined_kv(tables: Sequence[KeyValues]) -> tuple[KeyValues, list[Array]]:
     """Return one attribute table, and the new code of each code of each table."""
+    import pyarrow as pa  # noqa: PLC0415 - as in ``pool``
+
     keys, namespaces = Texts(), Texts()
     key = [_closed(list(map(keys.code, kv.keys)))[kv.key] for kv in tables]
     namespace = [_closed(list(map(namespaces.code, kv.namespaces)))[kv.namespace] for kv in tables]

@@ -10,11 +10,12 @@ from itertools import compress, count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.columns import Array, KeyValues
 from tracekit.loading import native
+from tracekit.loading.building.arrow_texts import arrow_texts
 from tracekit.loading.records.parse import BigInt
+from tracekit.on_demand import pd
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:
@@ -162,13 +163,11 @@ class Attributes:
 
     def _seal(self) -> None:
         """Put the rows that came one by one behind those that came by column."""
-        import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself
-
         if len(self._key):
             grown = (self._key, self._type, self._integer, self._double, self._origin, self._namespace, self._indexed)
             key, kind, *others = (np.frombuffer(one, _KINDS[one.typecode]).copy() for one in grown)
             others[-1] = others[-1].view(np.bool_)
-            self._put(_Block(key, kind, pa.array(self._text, pa.large_string()), *others))
+            self._put(_Block(key, kind, arrow_texts(self._text), *others))
             self._text = []
             for column in grown:
                 del column[:]
@@ -185,7 +184,7 @@ class Attributes:
             keys=self.keys.list(),
             key=_joined(key, np.int32),
             type=_joined(kind, np.int8),
-            text=pa.concat_arrays(texts) if texts else pa.array([], pa.large_string()),
+            text=pa.concat_arrays(texts) if texts else arrow_texts([]),
             integer=_joined(integer, np.int64),
             double=_joined(double, np.float64),
             origin=_joined(origin, np.int8),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -23,16 +23,17 @@ from tracekit.forest import Forest, build_forest
 from tracekit.frames import hexes
 from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.finish import in_order, in_threads, look_up, may_have_copies, order
-from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
+from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, frames_later
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
 from tracekit.loading.building.time_units import UnitVote, rows_in_other_units, scaled
+from tracekit.on_demand import first_use, on_demand
 from tracekit.ragged import Ragged
 from tracekit.schema import ParentState, Quality
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tracekit.columns import KeyValues, Work
     from tracekit.loading.building.batches import Batch
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _DAY_NS = 86_400 * 10**9
 _ABSURD_NS = 30 * _DAY_NS
+_NO_FRAMES: Final[dict[str, Any]] = {"sources": None, "issues": None}
+"""The frames about the sources before ``finalise``."""
 
 Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
 
@@ -83,15 +86,9 @@ def _columns(builder: Builder, batch: Batch, kv: KeyValues, new_code: Array | No
         names=builder.names.list(),
         texts=builder.texts.list(),
         facts=builder.trace_facts(),
-        **_no_frames(),
+        **_NO_FRAMES,
     )
     return columns if new_code is None else recoded(columns, new_code)
-
-
-@cache
-def _no_frames() -> dict[str, Any]:
-    """Return the frames about the sources before ``finalise`` makes them."""
-    return {"sources": sources_frame([]), "issues": issues_frame([])}
 
 
 def recoded(columns: Columns, new_code: Array) -> Columns:
@@ -147,7 +144,23 @@ def finalise(
     forest = build_forest(columns.spans, look_up(), in_threads(threads, len(columns.spans)))
     columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
     _tell_parents(columns.spans, forest, ledgers)
-    return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)
+    return TraceSet(_with_frames(columns, frames_later(ledgers)), forest=forest)
+
+
+class _ReadColumns(Columns):
+    """Columns whose frames about the sources are made when they are first used."""
+
+    __slots__ = ("read",)
+    __getattr__ = first_use
+
+
+def _with_frames(columns: Columns, read: Callable[[str], Any]) -> Columns:
+    """Return the columns with frames about the sources that are made on first use."""
+    made = on_demand(_ReadColumns, read)
+    for member in fields(columns):
+        if member.name not in _NO_FRAMES:
+            object.__setattr__(made, member.name, getattr(columns, member.name))
+    return made
 
 
 def add_totals(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:

@@ -6,9 +6,8 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from tracekit.loading.numbers import MOST_DIGITS, is_digits
+from tracekit.on_demand import pd
 
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracekit.columns import EventColumns, KeyValues, LinkColumns, SpanColumns
 from tracekit.loading.text_hashes import sip_hashes
+from tracekit.on_demand import first_use, on_demand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracekit.columns import Array
-
-Table = TypeVar("Table")
-
-
-def first_use(table: Any, name: str) -> Any:
-    """Return a column that was not used before (``__getattr__`` is called for empty slots), and keep it."""
-    if name not in type(table).__dataclass_fields__:
-        raise AttributeError(f"{type(table).__name__!r} object has no attribute {name!r}")
-    value = table.read(name)
-    object.__setattr__(table, name, value)
-    return value
 
 
 class StoredSpans(SpanColumns):
@@ -83,10 +71,3 @@ class StoredKeyValues(KeyValues):
             mark, nothing = (pa.scalar(text, pa.large_string()) for text in (before, ""))
             texts = pc.binary_join_element_wise(mark, pc.fill_null(texts, ""), nothing)
         return sip_hashes(texts)
-
-
-def on_demand(kind: type[Table], read: Callable[[str], Any]) -> Table:
-    """Return a table without columns that reads them."""
-    made = kind.__new__(kind)
-    object.__setattr__(made, "read", read)
-    return made

@@ -18,13 +18,7 @@ from tracekit.attributes import Codes
 from tracekit.columns import Columns, ResourceColumns, ScopeColumns, TraceFacts
 from tracekit.loading.store.by_key import InFile, StoredAttributes
 from tracekit.loading.store.layout import OWNED, impossible_codes
-from tracekit.loading.store.on_demand import (
-    StoredEvents,
-    StoredKeyValues,
-    StoredLinks,
-    StoredSpans,
-    on_demand,
-)
+from tracekit.loading.store.on_demand import StoredEvents, StoredKeyValues, StoredLinks, StoredSpans
 from tracekit.loading.store.order import (
     Chosen,
     chosen_rows,
@@ -37,6 +31,7 @@ from tracekit.loading.store.reach import WHOLE, Reach
 from tracekit.loading.store.tables import TABLES, FileMark, broken, columns_of, open_ranges, open_table
 from tracekit.loading.store.taken import StoredColumns
 from tracekit.loading.store.used_values import UsedValues
+from tracekit.on_demand import on_demand
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:

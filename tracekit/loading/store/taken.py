@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.columns import Columns
-from tracekit.loading.store.on_demand import StoredEvents, StoredLinks, StoredSpans, first_use, on_demand
+from tracekit.loading.store.on_demand import StoredEvents, StoredLinks, StoredSpans
+from tracekit.on_demand import first_use, on_demand
 from tracekit.ragged import Ragged
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from tracekit.loading.store.redacting import recognised, write_redacted
 from tracekit.loading.store.remote import place_of
 from tracekit.loading.store.steps import WEIGHED, Step
 from tracekit.loading.store.weighing import PieceOf, by_part
-from tracekit.redaction.policy import STANDARD, policy_of
+from tracekit.redaction import STANDARD
+from tracekit.redaction.policy import policy_of
 from tracekit.redaction.tables import Known
 from tracekit.self_description import step
 from tracekit.weights.deciding_spans import deciding_rows
