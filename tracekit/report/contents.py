@@ -124,7 +124,8 @@ def contents(standard: Standard, chapters: Chapters, meanwhile: Callable[[], Non
     (others, waits), standard.__dict__["facts"], (views, new) = done
     if any(colours.slot(service) != slot for service, slot in new.items()):  # taken meanwhile
         views = make()
-    return {**others} | {name: [view | waits[view["id"]] for view in found] for name, found in views.items()}
+    page: dict[str, Any] = others
+    return page | {name: [view | waits[view["id"]] for view in found] for name, found in views.items()}
 
 
 def _with_new_colours(make: Callable[[], _Views], colours: Colours) -> tuple[_Views, dict[str, int]]:

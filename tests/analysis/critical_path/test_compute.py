@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit.analysis.critical_path.compute import critical_path
-from tracekit.analysis.critical_path.frames import segments_of
 from tracekit.errors import FilterError
 from tracekit.loading.building.builder import Builder, Link
 from tracekit.loading.building.ledger import Position
@@ -108,7 +107,7 @@ def test_scopes(scope, latency, times):
 def test_segments_of_each_trace_are_those_of_all(scope):
     traces = draw(TWO_ROOTS + "\nb2 5 - s SERVER 7 8\nb2 6 3 s SERVER 7 9\nc3 7 - s SERVER 1 4")
     path = critical_path(traces, scope=scope)
-    parts = [segments_of(path, trace) for trace in range(3)]
+    parts = [path.segments_of(trace) for trace in range(3)]
     assert all(map(len, parts))
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), path.segments)
 

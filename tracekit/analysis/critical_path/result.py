@@ -92,6 +92,27 @@ class CriticalPath(Weighted, Shown):
         """
         return path_frames.segments_of(self)
 
+    def segments_of(self, trace: int) -> pd.DataFrame:
+        """Return the ``segments`` of one trace, without walking all others.
+
+        Parameters
+        ----------
+        trace
+            Its row in ``source.summary``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``segments``.
+
+        Examples
+        --------
+        >>> path = tk.critical_path(shop)
+        >>> path.segments_of(0).equals(path.segments[path.segments["request"] == 0])
+        True
+        """
+        return path_frames.segments_of(self, trace)
+
     @cached_property
     def request(self) -> Array:
         """int64, one per node on a path: the row of its request in ``traces``; -1 for all other nodes."""

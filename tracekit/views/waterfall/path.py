@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.critical_path.frames import segments_of
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
     """Return the segments of the critical path of one trace."""
     first = _first_row(path.source, traces, shown, "critical path")
-    segments, tree = segments_of(path, path.source.find(shown.trace_id)), path.tree
+    segments, tree = path.segments_of(path.source.find(shown.trace_id)), path.tree
     order = np.argsort(segments["start_ns"].to_numpy(), kind="stable")
     place = np.full(len(shown.rows), -1, np.int32)
     place[shown.rows - shown.rows.min()] = np.arange(len(shown.rows))
