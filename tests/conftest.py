@@ -14,6 +14,20 @@ hypothesis.settings.register_profile(  # half as many as in front of a screen: t
     "ci", hypothesis.settings.get_profile("ci"), max_examples=50, deadline=None
 )
 hypothesis.settings.load_profile("tracekit")
+FEWEST = 10  # examples that a test keeps in any case, if it asks for as many
+
+
+def pytest_collection_modifyitems(items):
+    """Under the profile ``ci``, halve the examples of tests that say themselves how many they want."""
+    if hypothesis.settings.get_current_profile_name() != "ci":
+        return
+    for test in {
+        item.obj for item in items if hasattr(getattr(item, "obj", None), "_hypothesis_internal_settings_applied")
+    }:
+        own = test._hypothesis_internal_use_settings
+        fewer = max(own.max_examples // 2, min(own.max_examples, FEWEST))
+        test._hypothesis_internal_use_settings = hypothesis.settings(own, max_examples=fewer)
+
 
 COLUMNS = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "status_code", "start_ns", "end_ns"]
 
