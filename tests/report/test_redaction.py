@@ -71,6 +71,13 @@ def secret(request):
     return tk.read(recording(values, seed=request.param), progress=False), [value for _, value, _ in values]
 
 
+@pytest.fixture(scope="module")
+def case(secret):
+    """An investigation of the later traces, compared with the earlier ones."""
+    traces, _ = secret
+    return tk.investigate(traces.between("2023-11-14T22:15:00", None), traces.between(None, "2023-11-14T22:15:00"))
+
+
 @pytest.fixture(autouse=True)
 def _expected_warnings():
     with warnings.catch_warnings():
@@ -98,10 +105,9 @@ def test_report(secret, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["executive.html", "on-call.html", "full.html", "full.md"])
-def test_postmortem(secret, tmp_path, name):
+def test_postmortem(secret, case, tmp_path, name):
     """With its pictures beside it."""
-    traces, values = secret
-    case = tk.investigate(traces.between("2023-11-14T22:15:00", None), traces.between(None, "2023-11-14T22:15:00"))
+    _, values = secret
     path = case.postmortem(tmp_path / name, length=name.partition(".")[0])
     assert path.exists()
     assert left_in(tmp_path, values) == set()

@@ -50,14 +50,15 @@ def test_checks_of_parts_find_the_same(traces, tmp_path, count):
     traces = traces.head(300) if count > 7 else traces
     store = split(traces, tmp_path / "a.parquet", count, seed=count)
     some = {"failures", "unfinished", "incomplete", "tail", *["failing_calls"] * (count <= 7)}
-    assert some <= {finding.check for case in [Case(traces)] for check in CHECKS for finding in run_check(check, case)}
     found, expected = Case(Rounds().of(store)), Case(traces)
-    for check in CHECKS:
-        close(run_check(check, found), run_check(check, expected))
+    wanted = {check: run_check(check, expected) for check in CHECKS}
+    assert some <= {finding.check for own in wanted.values() for finding in own}
+    for check, own in wanted.items():
+        close(run_check(check, found), own)
 
 
 @settings(max_examples=8, deadline=None)
-@given(count=st.integers(1, 12), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
+@given(count=st.integers(1, 6), seed=st.integers(0, 2**31), order=st.randoms(use_true_random=False))
 def test_what_a_recording_contains_is_the_same_in_any_parts_and_order(tmp_path_factory, count, seed, order):
     few = tk.load_sample("checkout-regression")[1].head(40)
     rng = np.random.default_rng(seed)
@@ -75,7 +76,7 @@ def test_what_a_recording_contains_is_the_same_in_any_parts_and_order(tmp_path_f
     same(found.origins, expected.origins)
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [1, 5])
 def test_tables_and_pictures_are_the_same(traces, tmp_path, count):
     store = split(traces, tmp_path / "a.parquet", count)
     found, expected = Overview(store), Overview(traces)
