@@ -1,15 +1,20 @@
 """Where parts are read: the same numbers in this process, in others and on a cluster; what happens when one fails."""
 
+import functools
+import operator
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
@@ -66,6 +71,34 @@ def test_the_same_numbers_in_every_place(during, store, client):
     for on in (1, 2, client):
         same(tk.latency(store, on=on).table, expected[0].table)
         same(tk.service_graph(store, on=on).calls, expected[1].calls)
+
+
+@given(st.lists(st.text(max_size=2), min_size=1, max_size=70))
+def test_merged_states_are_those_of_a_left_fold_in_few_steps(states):
+    order, depth = execution.merged([(state, 0) for state in states], depths)
+    assert order == functools.reduce(operator.add, states)
+    assert depth == (len(states) - 1).bit_length()
+
+
+def depths(first, second):
+    """A state whose order shows, and how often its parts were merged at most."""
+    return first[0] + second[0], 1 + max(first[1], second[1])
+
+
+def test_few_states_wait_to_be_merged():
+    alive, most = weakref.WeakSet(), []
+
+    class State:
+        def __init__(self):
+            alive.add(self)
+
+    def made():
+        for _ in range(256):
+            most.append(len(alive))
+            yield State()
+
+    assert isinstance(execution.merged(made(), lambda *_: State()), State)
+    assert max(most) <= 10  # the binary digits of 256, and the latest one
 
 
 def test_parts_are_read_as_one_in_every_place(store, client):

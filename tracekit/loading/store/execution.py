@@ -1,14 +1,14 @@
 """Where the parts of a store are read: in this process, in processes of this machine, or on a Dask cluster.
 
 Every task reads a part, or a piece of a large one, and returns its state; states are merged in the order of the parts,
-so that the result does not depend on which process was faster.  Nothing else knows which of the three is used.
+so that the result does not depend on which process was faster: those of as many tasks with each other, as on a cluster.
+Nothing else knows which of the three is used.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -107,9 +107,40 @@ def over_tasks(
     together = group(pieces, count)
     jobs = [Job(task, state) for task in together]
     made: Iterable[State] = (job() for job in jobs) if count == 1 else _in_processes(jobs, count)
-    merged = reduce(merge, _with_progress(made, together))
+    whole = merged(_with_progress(made, together), merge)
     return_freed()
-    return merged
+    return whole
+
+
+def merged(states: Iterable[State], merge: Callable[[State, State], State]) -> State:
+    """Return the state of all, each merged as often as the number of states has binary digits.
+
+    One after the other, each state would be merged with that of all before it, which grows.  A state waits for the next
+    one of as many tasks, so that there is at most one for each digit.
+
+    Parameters
+    ----------
+    states
+        At least one; neighbours are merged, in their order.
+    merge
+        Returns the state of two.
+
+    Examples
+    --------
+    >>> merged("abcde", lambda first, second: f"({first}{second})")
+    '(((ab)(cd))e)'
+    """
+    waiting: list[tuple[int, State]] = []
+    for state in states:
+        whole, count = state, 1
+        while waiting and waiting[-1][0] == count:
+            _, first = waiting.pop()
+            whole, count = merge(first, whole), 2 * count
+        waiting.append((count, whole))
+    whole = waiting.pop()[1]
+    while waiting:
+        whole = merge(waiting.pop()[1], whole)
+    return whole
 
 
 def _process_count(tasks: Sequence[Task], wanted: int | None) -> int:
