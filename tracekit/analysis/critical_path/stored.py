@@ -15,7 +15,7 @@ from tracekit.analysis.critical_path import shares as path_shares
 from tracekit.analysis.critical_path.counts import PathCounts, counts_of
 from tracekit.analysis.critical_path.flame import Flame, FlameSums, flame_of, flame_sums
 from tracekit.analysis.critical_path.issues import Assumption, assumptions_of, issues_frame, joined
-from tracekit.analysis.critical_path.tables import PathTable, compact, in_order, tabulated, union
+from tracekit.analysis.critical_path.tables import PathTable, compact, in_order, tabulated, union, widened
 from tracekit.analysis.critical_path.what_if import (
     CapSelfTime,
     MatchDistribution,
@@ -27,6 +27,7 @@ from tracekit.analysis.critical_path.what_if import (
 from tracekit.analysis.partials import Part, check_names, over_parts
 from tracekit.findings import Shown
 from tracekit.grouping import named
+from tracekit.parts import Prepared
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -98,11 +99,15 @@ class StoredPaths(Weighted, Shown):
             return None
         return offsets_by_id(self.source.reduce(part_calls, operator.add, on=self.on))
 
-    def over(self, state: Callable[[CriticalPath], State]) -> list[State]:
-        """Return a state of the paths of each part; other processes must be able to import what returns it."""
+    def over(self, state: Callable[[CriticalPath], State], *, is_kept: bool = False) -> list[State]:
+        """Return a state of the paths of each part; other processes must be able to import what returns it.
+
+        ``is_kept``: who asks for it keeps what is made of it, so that no other needs it.
+        """
         options = {**self.options, "skew": self.offsets or "off"}
+        of_part: Callable[[TraceSet], list[State]] = partial(_of_part, options=options, state=state)
         found: list[State] = self.source.reduce(
-            partial(_of_part, options=options, state=state), operator.add, on=self.on
+            Prepared(_as_is, of_part) if is_kept else of_part, operator.add, on=self.on
         )
         return found
 
@@ -131,9 +136,9 @@ class StoredPaths(Weighted, Shown):
         """Return the tables by several names, all read in one pass, for comparisons by each; names may be lacking."""
         for by in bys:
             check_names(self.source, by)
-        found: list[list[PathTable]] = self.over(partial(_several, bys=list(bys)))
-        tables = {tuple(named(by)): union(list(each)) for by, each in zip(bys, zip(*found, strict=True), strict=True)}
-        return ReadPaths(self, tables)
+        found: list[list[PathTable]] = self.over(partial(_several, bys=list(bys)), is_kept=True)
+        each = (compact(union(list(parts))) for parts in zip(*found, strict=True))
+        return ReadPaths(self, dict(zip((tuple(named(by)) for by in bys), each, strict=True)))
 
     by = path_shares.shares
     bands = path_shares.bands
@@ -186,7 +191,7 @@ class ReadPaths:
     paths
         The paths.
     tables
-        By the names.
+        By the names, with integers as small as they can be.
     """
 
     paths: StoredPaths
@@ -210,7 +215,7 @@ class ReadPaths:
     @property
     def requests(self) -> Requests:
         """The requests without their spans."""
-        return next(iter(self.tables.values())).requests
+        return widened(next(iter(self.tables.values()))).requests
 
     @property
     def corrected_count(self) -> int:
@@ -220,12 +225,12 @@ class ReadPaths:
     @property
     def weight(self) -> Array:
         """float64, one per request: the sampling weight of its trace."""
-        return self.requests.weight
+        return next(iter(self.tables.values())).requests.weight
 
     def tabulated(self, by: By, *, may_lack: bool = False) -> PathTable:
         """Return the paths as a table; see ``tables.tabulated``."""
         found = self.tables[tuple(named(by))]
-        return found if may_lack or not found.lacking else self.paths.tabulated(by)
+        return widened(found) if may_lack or not found.lacking else self.paths.tabulated(by)
 
 
 def of_each_part(paths: CriticalPath | StoredPaths, state: Callable[[CriticalPath], State]) -> list[State]:
@@ -241,6 +246,11 @@ def _several(path: CriticalPath, bys: Sequence[By]) -> list[PathTable]:
 def _compact(path: CriticalPath, by: By, *, may_lack: bool) -> PathTable:
     """Return the paths of a part as a table that is kept until those of all parts are joined."""
     return compact(tabulated(path, by, may_lack=may_lack))
+
+
+def _as_is(traces: TraceSet) -> TraceSet:
+    """Return the traces of a part."""
+    return traces
 
 
 def _of_part(traces: TraceSet, options: Mapping[str, Any], state: Callable[[CriticalPath], Any]) -> list[Any]:

@@ -112,6 +112,11 @@ def compact(table: PathTable) -> PathTable:
     return _with_integers(table, _small)
 
 
+def widened(table: PathTable) -> PathTable:
+    """Return the same table with int64 integers, to compute with."""
+    return _with_integers(table, _wide)
+
+
 def _with_integers(table: PathTable, change: Callable[[Array], Array]) -> PathTable:
     """Return a table with its columns of integers in other types."""
     latency, is_partial, trace, *of_traces = table.requests
@@ -135,7 +140,7 @@ def _wide(values: Array) -> Array:
 def union(tables: Sequence[PathTable]) -> PathTable:
     """Return the tables of parts as one, its requests in the order of their trace ids, as in memory."""
     if len(tables) == 1:
-        return _with_integers(tables[0], _wide)
+        return widened(tables[0])
     requests, order = in_order([table.requests for table in tables])
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
