@@ -241,6 +241,16 @@ def test_values_of_a_column_are_those_of_its_attribute():
         pd.testing.assert_frame_equal(differs.values(column), differs.values(key))
 
 
+@pytest.mark.parametrize("pairs", [1, 300])
+def test_shares_of_values_are_the_same_in_blocks(slow_tier, monkeypatch, pairs):
+    differs = tk.what_differs(slow_tier, "slowest 20%")
+    whole = {key: differs.values(key) for key in ("tier", "operation")}
+    assert len(whole["tier"]) > 1
+    monkeypatch.setattr("tracekit.analysis.what_differs.values._PAIRS", pairs)
+    for key, table in whole.items():
+        pd.testing.assert_frame_equal(differs.values(key), table)
+
+
 @pytest.mark.parametrize("block", [1, 40, 1 << 20])
 def test_pairs_of_value_and_trace_are_found_in_steps(block, monkeypatch):
     monkeypatch.setattr("tracekit.analysis.what_differs.membership._BLOCK", block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.parts import On, Parts
 
+_PAIRS: Final = 1 << 20  # values and traces that have them, of which shares are worked out at once
 _KEYS: Final = {"service_name": "service.name"} | {
     column: keys[0] for names in (SPAN_KEYS, NUMBER_KEYS, RESOURCE_KEYS) for column, keys in names.items()
 }
@@ -53,17 +55,34 @@ class ValueShares(NamedTuple):
 
     def table(self, confidence: float) -> pd.DataFrame:
         """Return the table of ``Differences.values``."""
+        found = [self._of_values(low, high, confidence) for low, high in self._blocks]
+        table = pd.concat(found or [self._of_values(0, 0, confidence)], ignore_index=True)
+        table = table[table["trace_count"] > 0]
+        order = ["selection_count", "trace_count"]
+        return table.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+    @property
+    def _blocks(self) -> list[tuple[int, int]]:
+        """The first value and the one behind the last of blocks with about so many entries, or one value of more."""
+        count = len(self.found.keys)
+        ends = np.cumsum(np.bincount(self.found.value, minlength=count))
+        lows = np.flatnonzero(np.diff(ends // _PAIRS, prepend=-1)).tolist()
+        return list(itertools.pairwise([*lows, count])) if lows else []
+
+    def _of_values(self, low: int, high: int, confidence: float) -> pd.DataFrame:
+        """Return the rows of some values, which depend on no others."""
         from tracekit.stats.weighted_rates import clustered_rates  # noqa: PLC0415 - loads scipy
 
         selection, baseline = self.sides
-        among, count = selection.chosen | baseline.chosen, len(self.found.keys)
-        inside = among[self.found.trace]
-        value, trace = self.found.value[inside], self.found.trace[inside]
+        rows = slice(*np.searchsorted(self.found.value, [low, high]).tolist())
+        trace = self.found.trace[rows]
+        inside = (selection.chosen | baseline.chosen)[trace]
+        value, trace, count = self.found.value[rows][inside].astype(np.int64) - low, trace[inside], high - low
         is_chosen = selection.chosen[trace]
         ratio = clustered_rates(value, trace, is_chosen, selection.roots.weight, count, confidence=confidence)
-        table = pd.DataFrame(
+        return pd.DataFrame(
             {
-                "value": self.found.texts,
+                "value": self.found.texts[low:high],
                 "trace_count": np.bincount(value, minlength=count),
                 "selection_count": np.bincount(value[is_chosen], minlength=count),
                 "selected_ratio": ratio.ratio,
@@ -71,9 +90,6 @@ class ValueShares(NamedTuple):
                 "selected_high_ratio": ratio.high,
             }
         )
-        table = table[table["trace_count"] > 0]
-        order = ["selection_count", "trace_count"]
-        return table.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
     def has_any(self, values: Collection[str]) -> Array:
         """Return which traces of the recording have any of these values."""
@@ -109,10 +125,10 @@ class _Had(NamedTuple):
 
     def memberships(self, keys: Sequence[str]) -> Iterator[Membership]:
         """Yield the values of each key in the order of their texts, and the traces in the order of their ids."""
-        row = np.empty(len(self.hi), np.int64)
+        row = np.empty(len(self.hi), np.uint32)
         row[np.lexsort((self.lo, self.hi))] = np.arange(len(row))
         for key, texts, own, traces in zip(keys, self.texts, self.value, self.trace, strict=True):
-            place = np.empty(len(texts), np.int64)
+            place = np.empty(len(texts), np.uint32)
             place[np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)] = np.arange(len(texts))
             value, trace = place[own], row[traces]
             order = np.lexsort((trace, value))
