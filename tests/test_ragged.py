@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit.ragged import Ragged
+from tracekit.ragged import OutOfOrder, Ragged
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=30)
 
@@ -31,6 +31,34 @@ def test_a_ragged_table_is_a_list_of_lists(lists, data):
     values, codes = table.spread(np.arange(len(lists)) * 10)
     assert list(zip(values.tolist(), codes.tolist(), strict=True)) == [(row * 10, code) for row, own in enumerate(lists)
                                                                        for code in own]  # fmt: skip
+
+
+class Shuffled(OutOfOrder):
+    """A table whose pairs come in another order."""
+
+    __slots__ = ()
+
+    def pairs(self):
+        rows, codes = Ragged.pairs(self)
+        order = np.argsort(codes, kind="stable")
+        return rows[order], codes[order]
+
+
+@given(LISTS)
+def test_what_is_asked_of_all_attributes_does_not_depend_on_their_order(lists):
+    rows = [row for row, own in enumerate(lists) for _ in own]
+    codes = [code for own in lists for code in own]
+    values = np.arange(100, dtype=np.uint64) * np.uint64(0x0123456789ABCDEF)
+    chosen = np.arange(100) % 3 == 1
+    expected = [sum(int(values[code]) for code in own) % 2**64 for own in lists]
+    for kind in (Ragged, Shuffled):
+        table = kind(*(getattr(ragged(lists), name) for name in ("offsets", "codes")))
+        assert table.often(100).tolist() == [codes.count(code) for code in range(100)]
+        assert table.sums(values).tolist() == expected
+        own = sorted(zip(*(column.tolist() for column in table.having(chosen)), strict=True))
+        assert own == sorted((row, code) for row, code in zip(rows, codes, strict=True) if chosen[code])
+        spread = sorted(zip(*(column.tolist() for column in table.spread(np.arange(len(lists)) * 10)), strict=True))
+        assert spread == sorted((row * 10, code) for row, code in zip(rows, codes, strict=True))
 
 
 @given(LISTS.filter(any), st.data())

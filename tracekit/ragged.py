@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.stats.grouping import counted
+
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
 _STEP = 65_536
+_ROWS = 8192  # whose attributes are added up at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,73 @@ class Ragged:
         """
         return np.repeat(values, self.counts), self.codes
 
+    def often(self, size: int) -> Array:
+        """Return how often each of so many codes occurs.
+
+        Examples
+        --------
+        >>> Ragged(np.array([0, 2, 2, 3]), np.array([3, 1, 3])).often(5)
+        array([0, 1, 0, 2, 0])
+        """
+        return counted(self.codes, size)
+
+    def having(self, chosen: Array) -> tuple[Array, Array]:
+        """Return row and code of the attributes whose codes are chosen, in any order; ``chosen``: bool, one per code.
+
+        Examples
+        --------
+        >>> Ragged(np.array([0, 2, 2, 3]), np.array([1, 0, 1])).having(np.array([False, True]))
+        (array([0, 2]), array([1, 1]))
+        """
+        at = np.flatnonzero(chosen[self.codes])
+        return np.searchsorted(self.offsets, at, "right") - 1, self.codes[at]
+
+    def sums(self, values: Array) -> Array:
+        """Return for every row the sum of the values of its codes, modulo 2 ** 64; ``values``: uint64, one per code.
+
+        Examples
+        --------
+        >>> Ragged(np.array([0, 2, 2, 3]), np.array([1, 0, 1])).sums(np.array([5, 6], np.uint64))
+        array([11,  0,  6], dtype=uint64)
+        """
+        found = np.empty(len(self), np.uint64)
+        for low in range(0, len(found), _ROWS):  # what is added up stays in the cache of a processor
+            ends = self.offsets[low : low + _ROWS + 1]
+            sums = np.zeros(int(ends[-1] - ends[0]) + 1, np.uint64)
+            np.cumsum(values[self.codes[ends[0] : ends[-1]]], out=sums[1:])
+            found[low : low + _ROWS] = sums[ends[1:] - ends[0]] - sums[ends[:-1] - ends[0]]
+        return found
+
     def stored_of(self, key: int) -> tuple[Array, Array] | None:  # noqa: ARG002 - see ``loading/store/by_key.py``
         """Return rows and codes of the attributes with a key where they are stored by key, None elsewhere."""
         return None
+
+
+class OutOfOrder(Ragged):
+    """Attributes that are not stored by row: what is asked of all of them is worked out in the order of ``pairs``."""
+
+    __slots__ = ()
+
+    def spread(self, values: Array) -> tuple[Array, Array]:
+        """Return for every attribute the value of its row, and its code, in the order of ``pairs``."""
+        rows, codes = self.pairs()
+        return values[rows], codes
+
+    def often(self, size: int) -> Array:
+        """Return how often each of so many codes occurs."""
+        return counted(self.pairs()[1], size)
+
+    def having(self, chosen: Array) -> tuple[Array, Array]:
+        """Return row and code of the attributes whose codes are chosen, in any order."""
+        rows, codes = self.pairs()
+        at = np.flatnonzero(chosen[codes])
+        return rows[at], codes[at]
+
+    def sums(self, values: Array) -> Array:
+        """Return for every row the sum of the values of its codes, modulo 2 ** 64."""
+        rows, codes = self.pairs()
+        found = np.zeros(len(self), np.uint64)
+        for low in range(0, len(rows), _STEP):
+            part = slice(low, low + _STEP)
+            np.add.at(found, rows[part], values[codes[part]])
+        return found

@@ -28,8 +28,6 @@ _WHERE: Final = {"source", "record_number", "byte_offset", "quality", "span_row"
 _NAMES: Final = {"name": "names"}
 _TEXTS: Final = {"status_message", "trace_state", "schema_url", "version"}
 
-_ROWS: Final = 8192  # whose attributes are added up at once
-
 
 def checksum(traces: TraceSet) -> str:
     """Return the checksum of the spans of a set, with their attributes, events and links.
@@ -61,7 +59,7 @@ def sums_of(traces: TraceSet) -> Array:
     def rows(table: Any, attributes: Ragged | None, *more: Array) -> Array:
         """Return the hash of each row of a table with its attributes."""
         own = [_column(table, field.name, names, texts) for field in fields(table) if field.name not in _WHERE]
-        bags = [] if attributes is None else [_sums(attributes, kv)]
+        bags = [] if attributes is None else [attributes.sums(kv)]
         return mix([*own, *bags, *more])
 
     resource = rows(columns.resources, columns.resource_attributes)
@@ -108,16 +106,3 @@ def _column(table: Any, name: str, names: Array, texts: Array) -> Array:
 def _taken(hashes: Array, codes: Array) -> Array:
     """Return the hashes of codes, 0 for none."""
     return np.append(hashes, np.uint64(0))[codes]
-
-
-def _sums(attributes: Ragged, kv: Array) -> Array:
-    """Return the sum of the hashes of the attributes of each row: their order does not matter."""
-    offsets = attributes.offsets
-    found = np.empty(len(attributes), np.uint64)
-    with np.errstate(over="ignore"):
-        for low in range(0, len(found), _ROWS):  # what is added up stays in the cache of a processor
-            ends = offsets[low : low + _ROWS + 1]
-            sums = np.zeros(int(ends[-1] - ends[0]) + 1, np.uint64)
-            np.cumsum(kv[attributes.codes[ends[0] : ends[-1]]], out=sums[1:])
-            found[low : low + _ROWS] = sums[ends[1:] - ends[0]] - sums[ends[:-1] - ends[0]]
-    return found

@@ -132,9 +132,9 @@ def uses(case: Case) -> list[Use]:
     names = [_one(places, name, places.of_span[rows], column.take(rows)) for name, rows, column in _columns(case)]
     if not len(kv.keys):
         return names
-    chosen = _is_label(kv)[attributes.codes]
-    place = np.repeat(places.of_span, attributes.counts)
-    found = _counted(places, place[chosen], attributes.codes[chosen])
+    place, value = attributes.spread(places.of_span)
+    chosen = _is_label(kv)[value]
+    found = _counted(places, place[chosen], value[chosen])
     value = found[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
     return [*names, Use(_Texts.of_attributes(kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.ragged import Ragged
+from tracekit.ragged import OutOfOrder, Ragged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def _group_ends(keys: Array, before: int) -> list[int]:
 # -------------------------------------------------------------------- reading
 
 
-class StoredAttributes(Ragged):
+class StoredAttributes(OutOfOrder):
     """The attributes of a table in the files of a part: looked up by key there, brought into rows if that is asked for.
 
     ``in_file``: where they are; None for a copy with other codes.
@@ -115,14 +115,7 @@ class StoredAttributes(Ragged):
 
     def pairs(self) -> tuple[Array, Array]:
         """Return row and code of every attribute, in any order."""
-        return Ragged.pairs(self) if self.in_file is None else self.in_file.pairs()
-
-    def spread(self, values: Array) -> tuple[Array, Array]:
-        """Return for every attribute the value of its row, and its code, in the order of ``pairs``."""
-        if self.in_file is None:
-            return Ragged.spread(self, values)
-        rows, codes = self.in_file.pairs()
-        return values[rows], codes
+        return Ragged.pairs(self) if self.in_file is None else self.in_file.pairs
 
 
 class InFile:
@@ -180,8 +173,9 @@ class InFile:
             cuts = zip(keys[first].tolist(), itertools.pairwise([*first.tolist(), len(keys)]), strict=True)
             self._runs[number] = {key: (rows[low:high], codes[low:high]) for key, (low, high) in cuts}
 
+    @cached_property
     def pairs(self) -> tuple[Array, Array]:
-        """Return owner row in memory and code of every attribute, as they are stored."""
+        """Owner row in memory and code of every attribute, as they are stored."""
         _, *columns = self._columns(["key", "row", "kv"], [number for number, *_ in self._limits])
         rows, codes = self._in_memory(*columns)
         return rows, self._files.own_codes(codes)

@@ -13,7 +13,7 @@ import numpy as np
 from tracekit.columns import Columns
 from tracekit.loading.store.on_demand import StoredEvents, StoredLinks, StoredSpans
 from tracekit.on_demand import first_use, on_demand
-from tracekit.ragged import Ragged
+from tracekit.ragged import OutOfOrder, Ragged
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -32,7 +32,7 @@ class StoredColumns(Columns):
         return on_demand(StoredColumns, _Taken(self, rows).member)
 
 
-class _TakenAttributes(Ragged):
+class _TakenAttributes(OutOfOrder):
     """The attributes of some rows: looked up by key among those of all, brought into rows if that is asked for."""
 
     __slots__ = ("chosen",)
@@ -59,13 +59,6 @@ class _TakenAttributes(Ragged):
     def pairs(self) -> tuple[Array, Array]:
         """Return row and code of every attribute, in any order."""
         return Ragged.pairs(self) if self.chosen is None else self.chosen.own(*self.chosen.table.pairs())
-
-    def spread(self, values: Array) -> tuple[Array, Array]:
-        """Return for every attribute the value of its row, and its code, in the order of ``pairs``."""
-        if self.chosen is None:
-            return Ragged.spread(self, values)
-        rows, codes = self.pairs()
-        return values[rows], codes
 
 
 class _Chosen:

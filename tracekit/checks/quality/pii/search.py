@@ -167,7 +167,7 @@ def _attributes(traces: TraceSet, *, hashed: bool) -> _Three:
     columns = traces.columns
     kv = columns.kv
     owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
-    use = sum((np.bincount(owner.codes, minlength=len(kv)) for owner in owners), np.zeros(len(kv), np.int64))
+    use = sum((owner.often(len(kv)) for owner in owners), np.zeros(len(kv), np.int64))
     of_resources = np.bincount(columns.spans.resource, minlength=len(columns.resources))
     weight = of_resources[columns.resource_attributes.owners()]
     use = use + np.bincount(columns.resource_attributes.codes, weight, minlength=len(kv)).astype(np.int64)
@@ -248,8 +248,8 @@ def uses_of(traces: TraceSet, values: Array) -> tuple[Array, Array]:
         (columns.event_attributes, columns.events.span_row),
         (columns.link_attributes, columns.links.span_row),
     ):
-        at = np.flatnonzero(values[owned.codes])
-        found.append((owned.codes[at], trace[span[np.searchsorted(owned.offsets, at, "right") - 1]]))
+        rows, codes = owned.having(values)
+        found.append((codes, trace[span[rows]]))
     on_resource = columns.resource_attributes
     if len(at := np.flatnonzero(values[on_resource.codes])):
         span = np.argsort(columns.spans.resource, kind="stable")
