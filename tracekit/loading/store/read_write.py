@@ -27,6 +27,8 @@ import numpy as np
 from msgspec.structs import astuple
 
 from tracekit.errors import LoadError
+from tracekit.forest import build_forest
+from tracekit.loading.building.finish import look_up
 from tracekit.loading.paths import STORE_MARKER, path_error, shown
 from tracekit.loading.store.part import PartFiles
 from tracekit.loading.store.place import beside, clear, put, resolved
@@ -251,7 +253,7 @@ def load(paths: Sequence[Place]) -> TraceSet:
             pieces.append((*_opened(files, _when_used(rows), mark.trace_count), first))
     if is_one:
         columns, weights, _ = pieces.pop()
-        return TraceSet(columns, weights=weights)
+        return TraceSet(columns, forest=build_forest(columns.spans, look_up()), weights=weights)
     from tracekit.loading.store.union import Piece, union  # noqa: PLC0415 - one part, the usual store, needs no merging
 
     return union([Piece(*piece) for piece in pieces], rows["sources"], rows["issues"], _notes(rows))
@@ -295,7 +297,8 @@ def load_part(
     files = part_files(path, mark, number, frames["sources"].rows, keys=keys, reach=reach)
     shared = shared_frames(path, frames)
     columns, weights = _opened(files, {name: partial(getattr, shared, name) for name in _FRAMES}, mark.trace_count)
-    return TraceSet(columns, weights=weights, steps=(f'tk.open("{path.name}")', f".part({number})"))
+    forest, steps = build_forest(columns.spans, look_up()), (f'tk.open("{path.name}")', f".part({number})")
+    return TraceSet(columns, forest=forest, weights=weights, steps=steps)
 
 
 def read_frames(path: Place, marks: Mapping[str, FileMark]) -> dict[str, list[dict[str, Any]]]:
