@@ -41,6 +41,8 @@ def test_freed_memory_is_returned_for_many_spans_only():
 def test_freed_memory_is_returned_when_a_part_is_done():
     returned = BLOCKS.replace("with freed_returned({count}):\n    inside", "return_freed()\ninside")
     assert printed(returned.replace("freed_returned", "return_freed"))[0] > 50
+    kept = returned.replace("return_freed()", "return_freed(beyond=2**40)")
+    assert printed(kept.replace("freed_returned", "return_freed"))[0] < 50, "of a small process it is used again"
 
 
 @pytest.mark.skipif(memory._trim() is None, reason="the C library of this system has no malloc_trim")

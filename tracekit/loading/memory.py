@@ -70,11 +70,19 @@ def blocks_kept() -> Iterator[None]:
             set_limit(number, int(wanted) if wanted.isdecimal() else first)
 
 
-def return_freed() -> None:
+def return_freed(beyond: int = 0) -> None:
     """Return freed memory to the system: what the C library keeps, where it can (glibc), and what Arrow keeps.
 
     Both keep what lies between blocks in use: after a part of a store about as much as the part.
+
+    Parameters
+    ----------
+    beyond
+        Only if the process has more bytes in memory than that, or the system does not say (Linux does): what is kept is
+        used again, and fresh pages of a report of a store take a tenth of its processor time.
     """
+    if 0 < resident_bytes() <= beyond:
+        return
     import pyarrow as pa  # noqa: PLC0415 - for parts of stores only
 
     pa.default_memory_pool().release_unused()

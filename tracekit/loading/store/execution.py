@@ -29,6 +29,7 @@ Group: TypeAlias = "Callable[[Sequence[Any], int], Sequence[Task]]"
 
 _SPANS: Final = 3_000_000  # fewer spans are read sooner by this process than others are started
 _IDLE_S: Final = 120  # a process without work ends after this time
+_KEPT: Final = 768 << 20  # bytes of a process that is small: it keeps the memory of a part for the next one
 _AHEAD: Final = 2  # tasks per process that have begun or wait
 
 
@@ -63,10 +64,10 @@ class Job:
     state: Callable[[TraceSet], Any]
 
     def __call__(self) -> Any:
-        """Return the state; the part is freed, and its memory returned to the system, as is that of earlier merges."""
-        return_freed()
+        """Return the state; the memory of the part, and of earlier merges, goes back unless the process is small."""
+        return_freed(beyond=_KEPT)
         found = self.state(self.task.read())
-        return_freed()
+        return_freed(beyond=_KEPT)
         return found
 
 
