@@ -316,9 +316,11 @@ def elasticsearch(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
     ]
     answers = [{"took": 5, "hits": {"total": 1000, "hits": hits[at : at + 1000]}} for at in range(0, len(hits), 1000)]
     lines = {"a document a line": stored, "tags as a map": mapped, "a hit a line": hits, "an answer a line": answers}
+    documents = {"one list": stored, "one answer": {"took": 5, "hits": {"total": len(hits), "hits": hits}}}
     return {name: [json.dumps(one).encode() for one in some] for name, some in lines.items()} | {
-        "one list": [json.dumps(stored).encode()],
-        "one list, indented": [json.dumps(stored, indent=1).encode()],
+        f"{name}{how}": [json.dumps(one, indent=indent).encode()]
+        for name, one in documents.items()
+        for how, indent in ((" on one line", None), (", indented", 1))
     }
 
 

@@ -229,12 +229,20 @@ class DocumentReader:
         value = self.read_value(WHOLE_VALUE)
         return None if value is UNREADABLE else value
 
-    def load_item(self, key: str = "") -> None:
-        """Load the next value as a record; with a key, as an item of that field's list."""
+    def load_item(self, *fields: str) -> None:
+        """Load the next value as a record; with fields, one inside the other, as an item of the last one's list."""
         at = self.next_record()
         value = self.read_value(WHOLE_VALUE)
-        if value is not UNREADABLE:
-            self._dispatcher.value({key: [value]} if key else value, at)
+        if value is UNREADABLE:
+            return
+        value = [value] if fields else value
+        for field in reversed(fields):
+            value = {field: value}
+        self._dispatcher.value(value, at)
+
+    def load_value(self, value: Any, offset: int) -> None:
+        """Load a value that began at an offset, and was read, as a record."""
+        self._dispatcher.value(value, self.next_record(offset))
 
     # ---------------------------------------------------------------- positions
 

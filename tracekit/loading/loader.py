@@ -130,8 +130,11 @@ class Document(Protocol):
     def field_value(self) -> Any:
         """Return the value of a field, None if it cannot be read."""
 
-    def load_item(self, key: str = "") -> None:
-        """Load the next value as a record; with a key, as an item of that field's list."""
+    def load_item(self, *fields: str) -> None:
+        """Load the next value as a record; with fields, one inside the other, as an item of the last one's list."""
+
+    def load_value(self, value: Any, offset: int) -> None:
+        """Load a value that began at an offset, and was read, as a record."""
 
     def next_record(self) -> Position:
         """Count a record and return its position."""

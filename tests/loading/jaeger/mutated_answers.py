@@ -316,9 +316,23 @@ GOOD = json.dumps({"data": [trace(span(4))]}).encode()
 
 
 def document(lines: list[bytes]) -> bytes:
-    """Return some lines as one list, or their traces as one answer, as far as lines have its beginning and its end."""
-    if zlib.crc32(b"".join(lines)) % 2:
-        return b"[" + b",\n".join(one for one in lines if one.startswith(b"{") and one.rstrip().endswith(b"}")) + b"]"
+    """Return some lines as a list, as hits of a search, one after the other, or their traces as one answer.
+
+    As far as lines have a beginning and an end.
+    """
+    whole = [one for one in lines if one.startswith(b"{") and one.rstrip().endswith(b"}")]
+    shape = zlib.crc32(b"".join(lines)) % 5
+    if shape == 0:
+        return b"[" + b",\n".join(whole) + b"]"
+    if shape == 1:
+        return b"\n\n".join(whole)
+    if shape in {2, 3}:
+        plain = (b'"spanID"' in one and b'"_source"' not in one for one in whole)
+        hits = [
+            b'{"_index": "i", "_source": %b}' % one if is_plain else one
+            for one, is_plain in zip(whole, plain, strict=True)
+        ]
+        return b'{"took": 5, "hits": {"total": 9, "hits": [%b], "max_score": null}, "x": 1}' % b",\n".join(hits)
     begin, end = b'{"data": [', b"]"
     items = []
     for one in lines:

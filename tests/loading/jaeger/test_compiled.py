@@ -139,6 +139,22 @@ def test_one_list(indent, window, careful, monkeypatch):
     assert not differ(data, as_document=True)
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("window", [700, 1 << 20])
+def test_one_search(indent, window, careful, monkeypatch):
+    narrow(monkeypatch, window)
+    monkeypatch.setattr(reading, "shape", lambda *_, **__: "document")
+    some = [HIT | {"_source": ELASTIC | {"operationName": f"caf\u00e9 {n}"}} for n in range(1, 60)]
+    some[20:20] = [ELASTIC, trace(span(1)), HIT | {"more": 1}, 7, {"_source": {"x": 1}}, answer(span(1))]
+    some.insert(50, HIT | {"_source": ELASTIC | {"process": {"serviceName": "s", "tags": [5]}}})
+    data = json.dumps({"took": 5, "hits": {"total": 9, "hits": some}}, indent=indent, ensure_ascii=False).encode()
+    made = read(data, progress=False)
+    assert made.sources["record_count"].tolist() == [len(some)]
+    assert made.sources["dialects"].tolist() == [f"elasticsearch_hits={len(some) - 3}"]
+    assert 2 <= len(careful) < (len(some) if window == 700 else 12)
+    assert not differ(data, as_document=True)
+
+
 def test_lines_are_read_at_once_or_line_by_line(monkeypatch):
     taken = []
     real = compiled.Scanner.scan_whole

@@ -135,6 +135,13 @@ class Scanner(Records):
             data = data[: int(stops[first - 1])] if first else b""
         return Taken()
 
+    def load_hits(self, data: bytes, place: Place) -> Taken:
+        """Load the first hits of a search, as many as it can."""
+        found = self.load_list(data, place)
+        if found.records:
+            self._builder.ledger.dialect(_ANSWERS[2], found.records)
+        return found
+
     def _columns(self, lines: Sequence[Line]) -> _Columns:
         return self._known(self.scan_ahead([line.data for line in lines]))
 

@@ -10,6 +10,7 @@ spans, alone or in a list               ``spanID``, with ``operationName`` or ``
 documents and hits of Elasticsearch     the same, inside ``_source`` or ``hits.hits[]._source``
 ======================================  ==========================================================================
 
+- A search's answer on a line of its own is one record; of one that is indented, or too large for that, each hit is one.
 - Times are microseconds.  In a trace none of whose spans has a date, times count from zero, and 0 is a time.
 - The first CHILD_OF of the same trace is the parent; a single FOLLOWS_FROM is the parent and a link; all other
   references are links.
@@ -33,6 +34,7 @@ from tracekit.loading.building.builder import Event
 from tracekit.loading.ids import shown_id
 from tracekit.loading.jaeger import compiled
 from tracekit.loading.jaeger.ids import Ids, references
+from tracekit.loading.jaeger.search import walk
 from tracekit.loading.loader import Loader
 from tracekit.loading.microseconds import NO_DATE, RESOLUTION_NS, nanoseconds
 from tracekit.loading.numbers import real, whole
@@ -326,4 +328,4 @@ def scanner(builder: Builder) -> Scanner | None:
     return None if extension is None else compiled.Scanner(builder, compiled.Decode(_attributes, _described), extension)
 
 
-LOADER = Loader("jaeger", recognises, load, streams=("data",), scanned=("data",), scanner=scanner)
+LOADER = Loader("jaeger", recognises, load, streams=("data",), walk=walk, scanned=("data",), scanner=scanner)
