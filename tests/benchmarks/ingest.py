@@ -256,6 +256,31 @@ def xray(bench: Bench) -> Iterator[Line]:
     for name, lines in shapes.items():
         found = bench.reading(bench.written("answers.json", lines))
         yield Line(f"X-Ray, {name}", ">= 400,000 spans/s", found.rates())
+    plain = bench.reading(bench.plain).rate
+    for name, lines in xray_of_otel(bench.plain.read_bytes().splitlines()).items():
+        found = bench.reading(bench.written("answers.json", lines))
+        told = f"{found.rates()}, {found.rate / plain:.0%} of OTLP lines"
+        yield Line(f"X-Ray, OTEL: {name}", ">= 300,000 spans/s, 50%", told)
+
+
+def xray_of_otel(requests: list[bytes]) -> dict[str, list[bytes]]:
+    """Return answers of ListRetrievedTraces with documents of OpenTelemetry: flat spans, or requests of OTLP."""
+    complete, traces = {"RetrievalStatus": "COMPLETE", "TraceFormat": "OTEL"}, {}
+    for document in DIALECTS["flat records of aws/spans"](requests):
+        span = json.loads(document)
+        trace = traces.setdefault(span["traceId"], {"Id": span["traceId"], "Duration": 0.5, "Spans": []})
+        trace["Spans"].append({"Id": span["spanId"], "Document": document.decode()})
+    flat = list(traces.values())
+    whole = [
+        {"Id": f"{n:032x}", "Spans": [{"Id": "0" * 16, "Document": one.decode()}]} for n, one in enumerate(requests, 1)
+    ]
+    answers = [complete | {"Traces": flat[at : at + 5]} for at in range(0, len(flat), 5)]
+    return {
+        "answers on lines": [json.dumps(one).encode() for one in answers],
+        "one answer on one line": [json.dumps(complete | {"Traces": flat}).encode()],
+        "one answer, indented": [json.dumps(complete | {"Traces": flat}, indent=1).encode()],
+        "requests in one answer": [json.dumps(complete | {"Traces": whole}).encode()],
+    }
 
 
 def xray_documents(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
@@ -282,6 +307,10 @@ def xray_documents(traces: list[dict[str, Any]]) -> dict[str, list[bytes]]:
         "objects in traces of the console": [json.dumps(one).encode() for one in opened],
         "an answer of ListRetrievedTraces": [
             json.dumps({"RetrievalStatus": "COMPLETE", "Traces": retrieved}, indent=1).encode()
+        ],
+        "answers of ListRetrievedTraces on lines": [
+            json.dumps({"RetrievalStatus": "COMPLETE", "Traces": retrieved[at : at + 5]}).encode()
+            for at in range(0, len(retrieved), 5)
         ],
     }
 

@@ -15,7 +15,7 @@ from loading.native import mutated_lines as otlp
 from loading.otlp import mutated_documents as opensearch
 from loading.protobuf import mutated_messages as protobuf
 from loading.xray import mutated_answers as xray
-from loading.xray import mutated_documents
+from loading.xray import mutated_documents, mutated_retrieved
 from loading.zipkin import mutated_spans as zipkin
 
 from tracekit.loading import native
@@ -78,6 +78,16 @@ def scan_xray(data):
             read(one)
 
 
+def scan_retrieved(data):
+    """As answers, as traces and as items of a list, whose documents are scanned."""
+    scan = native.extension
+    inner = data[data.find(b"[") + 1 :]
+    for one in (data, inner):
+        for read in (scan.scan_xray_of_otel, scan.scan_xray_traces_of_otel, scan.scan_xray_items_of_otel):
+            written = read(one)["written"]
+            learned("otlp", written, scan.scan(written, b""))
+
+
 def scan_jaeger(data):
     """As files, as lines, and as items of a list."""
     scan = native.extension
@@ -103,6 +113,7 @@ FORMATS = [
     (protobuf.mutated, scan_protobuf),
     (xray.mutated, scan_xray),
     (mutated_documents.mutated, scan_xray),
+    (mutated_retrieved.mutated, scan_retrieved),
     (jaeger.mutated, scan_jaeger),
     (zipkin.mutated, scan_zipkin),
 ]

@@ -12,7 +12,7 @@ from loading.jaeger import mutated_answers as jaeger_answers
 from loading.native.mutated_lines import main
 from loading.otlp import mutated_documents as opensearch
 from loading.protobuf import mutated_messages
-from loading.xray import mutated_answers
+from loading.xray import mutated_answers, mutated_retrieved
 from loading.zipkin import mutated_spans
 
 from tracekit.loading import native
@@ -27,6 +27,7 @@ PROGRAMS = [
     "loading.protobuf.mutated_messages",
     "loading.xray.mutated_answers",
     "loading.xray.mutated_documents",
+    "loading.xray.mutated_retrieved",
     "loading.jaeger.mutated_answers",
     "loading.zipkin.mutated_spans",
 ]
@@ -76,6 +77,11 @@ def test_mutated_messages_are_read_alike_in_both_lanes():
 @pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
 def test_mutated_answers_are_read_alike_in_both_lanes():
     assert mutated_answers.main(0, 1000) == 0
+
+
+@pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")
+def test_mutated_answers_with_spans_of_opentelemetry_are_read_alike_in_both_lanes():
+    assert mutated_retrieved.main(0, 500) == 0
 
 
 @pytest.mark.skipif(native.extension is None, reason="the compiled lane was not built")

@@ -388,17 +388,20 @@ bool put_xray(PyObject* to, const XrayScan& scan) {
          put(to, "unprocessed", scan.lines, &XrayLine::unprocessed) &&
          put(to, "token", scan.lines, &XrayLine::token) && put(to, "line_start", scan.lines, &XrayLine::start) &&
          put(to, "line_stop", scan.lines, &XrayLine::stop) && put(to, "others", scan.others) &&
+         put(to, "text_count", scan.lines, &XrayLine::texts) &&
+         put(to, "is_retrieved", scan.lines, &XrayLine::is_retrieved) &&
+         put(to, "written", bytes(scan.written(), scan.written_size())) &&
          put(to, "names", list(scan.names.found)) && put(to, "texts", list(scan.texts.found)) &&
          put(to, "owners", list(scan.owners.found)) && put(to, "callees", list(scan.callees.found)) &&
          put(to, "blocks", lists(scan.blocks)) && put(to, "dialects", counted(scan.dialects));
 }
 
-template <void (XrayScan::*run)()> PyObject* scan_xray(PyObject*, PyObject* args) {
+template <void (XrayScan::*run)(), bool HAS_OTEL = false> PyObject* scan_xray(PyObject*, PyObject* args) {
   PyObject* input;
   if (!PyArg_ParseTuple(args, "O", &input)) return nullptr;
   const View data(input);
   if (!data.ok) return nullptr;
-  XrayScan done(data.data(), data.size());
+  XrayScan done(data.data(), data.size(), HAS_OTEL);
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
   failure = guarded([&] { (done.*run)(); });
@@ -744,6 +747,12 @@ PyMethodDef METHODS[] = {
      "scan_xray_list(data)\n--\n\nReturn the columns of segment documents in a list, as scan_xray_items."},
     {"scan_xray_stream", safe<scan_xray<&XrayScan::run_stream>>, METH_VARARGS,
      "scan_xray_stream(data)\n--\n\nReturn the columns of segment documents one after the other, likewise."},
+    {"scan_xray_of_otel", safe<scan_xray<&XrayScan::run, true>>, METH_VARARGS,
+     "scan_xray_of_otel(data)\n--\n\nReturn as scan_xray, with documents of OpenTelemetry as lines."},
+    {"scan_xray_traces_of_otel", safe<scan_xray<&XrayScan::run_traces, true>>, METH_VARARGS,
+     "scan_xray_traces_of_otel(data)\n--\n\nReturn as scan_xray_traces, likewise."},
+    {"scan_xray_items_of_otel", safe<scan_xray<&XrayScan::run_items, true>>, METH_VARARGS,
+     "scan_xray_items_of_otel(data)\n--\n\nReturn as scan_xray_items, likewise."},
     {"scan_jaeger", safe<scan_records<JaegerScan>>, METH_VARARGS,
      "scan_jaeger(data, ends)\n--\n\nReturn the columns of Jaeger's answers, each up to its end, and the others."},
     {"scan_jaeger_lines", safe<scan_all<JaegerScan, &JaegerScan::run_lines>>, METH_VARARGS,

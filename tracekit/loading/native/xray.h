@@ -52,8 +52,10 @@ struct XrayTrace {
 
 struct XrayLine {
   std::int64_t traces = 0, start = 0, stop = 0;  // start, stop: places in the input
+  std::int64_t texts = 0;                        // documents that are written as lines
   Text unprocessed_text, token_text;
   std::int32_t unprocessed = -1, token = -1;
+  std::uint8_t is_retrieved = 0;                 // an answer of ListRetrievedTraces
 };
 
 // How often records were written in other ways than as answers; the names are those of the Python lane.
@@ -68,8 +70,13 @@ struct XrayOwner {
 
 class XrayScan {
  public:
-  XrayScan(const Byte* data, std::size_t size)
-      : data_(data), end_(data + size), room_(new Byte[size + SPARE]), free_(room_.get()) {}
+  // ``has_otel``: documents are of OpenTelemetry, and are not read but written as lines, which otlp.h reads.
+  XrayScan(const Byte* data, std::size_t size, bool has_otel)
+      : data_(data), end_(data + size), has_otel_(has_otel), room_(new Byte[size + SPARE]), free_(room_.get()) {}
+
+  // The documents that were written, each with a newline, and how many bytes they are.
+  const Byte* written() const { return room_.get(); }
+  std::size_t written_size() const { return has_otel_ ? static_cast<std::size_t>(free_ - room_.get()) : 0; }
 
   Interner names, texts{64};
   Interner owners{64, &keys_}, callees{64, &keys_};
@@ -177,6 +184,7 @@ class XrayScan {
     dialects.put_trace_segments += now_.put_trace_segments;
     dialects.daemon += now_.daemon;
     l.traces = static_cast<std::int64_t>(traces.size() - trace);
+    l.texts = texts_;
     l.start = from - data_;
     l.stop = r.p - data_;
     if (l.unprocessed_text.length) l.unprocessed = texts.code(l.unprocessed_text);
@@ -240,6 +248,7 @@ class XrayScan {
   // Forgets the line before.
   void begin() {
     now_ = XrayDialects();
+    texts_ = 0;
     late_ = false;
     first_ = parts.size();
     is_late_.clear();
@@ -264,6 +273,13 @@ class XrayScan {
         if (!raw.is("null")) l.token_text = raw;
       } else if (key.is("ResponseMetadata")) {
         once(3);
+        r.skip(1);
+      } else if (key.is("RetrievalStatus")) {
+        once(4);
+        if (!r.text().is("COMPLETE")) odd();
+        l.is_retrieved = 1;
+      } else if (key.is("TraceFormat")) {
+        once(5);
         r.skip(1);
       } else {
         odd();
@@ -340,7 +356,9 @@ class XrayScan {
         if (id.escaped) odd();
       } else if (key.is("Document")) {
         once(1);
-        if (r.next() == '{') {
+        if (has_otel_) {
+          line_of_document(r);
+        } else if (r.next() == '{') {
           now_.document_objects++;
           document(r, true);
         } else {
@@ -351,7 +369,21 @@ class XrayScan {
       }
     });
     if (!once.all(3)) odd();
-    if (id.length && !same(id, root_id_)) odd();
+    if (id.length && !has_otel_ && !same(id, root_id_)) odd();
+  }
+
+  // Writes the text of a document on a line of its own; there is room for a newline in place of a quote.
+  void line_of_document(Reader& r) {
+    Byte* const from = free_;
+    const Text text = unescaped(r);
+    if (std::memchr(from, '\n', text.length)) {  // it is between its values, or not JSON
+      Reader inner(from, free_, false);
+      inner.blank();
+      inner.skip(0);
+      std::replace(from, free_, Byte{'\n'}, Byte{' '});
+    }
+    *free_++ = '\n';
+    texts_++;
   }
 
   void text_of_document(Reader& r) {
@@ -753,6 +785,8 @@ class XrayScan {
   Arena keys_;
   const Byte* const data_;
   const Byte* const end_;
+  const bool has_otel_;
+  std::int64_t texts_ = 0;  // of the present line
   const std::unique_ptr<Byte[]> room_;
   Byte* free_;
   std::size_t first_ = 0;  // row of the line

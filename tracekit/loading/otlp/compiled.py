@@ -74,6 +74,21 @@ class Scanner(Distinct):
         part = Lines(b"\n".join([line.data for line in lines]), 0, 0)
         return {line.number for line in self._chunk(part, places)}
 
+    # ---------------------------------------------------------------- lines inside of other records
+
+    def inside(self, data: bytes, count: int) -> tuple[Found, Known] | None:
+        """Return the columns of so many lines, and what their codes mean; None if one of the lines is handed back."""
+        found = Found(self._scanned(data, b""), COLUMNS)
+        if len(found["line_number"]) < count:
+            return None
+        known = self._known(found, Lines(data, 0, 0))
+        return None if len(known.bad_lines(found)) else (found, known)
+
+    def give_inside(self, found: Found, known: Known, places: Array) -> None:
+        """Give the spans of lines to the builder; ``places`` has the number and the offset of the record of each."""
+        record, offset = np.repeat(places, found["line_spans"], axis=0).T.copy()
+        self._rows(found, known, record, offset)
+
     # ---------------------------------------------------------------- items of lists in documents
 
     def load_list(self, data: bytes, place: Place) -> Taken:
@@ -111,7 +126,6 @@ class Scanner(Distinct):
     def _give(self, found: Found, known: Known, place: Place, kind: int, owners: Sequence[int]) -> int:
         """Give the spans of items to the builder, and count them; return how many records they are."""
         ledger = self._builder.ledger
-        ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
         ledger.formats["otlp"] += len(found["line_number"]) if kind in {_REQUESTS, _DOCUMENTS} else 0
         spans_of_group = found["group_spans"]
         if kind == _SPANS:
@@ -123,10 +137,7 @@ class Scanner(Distinct):
             count = int(np.count_nonzero(found["group_is_first"]))
         ledger.record_count += count
         record = np.repeat(np.full(len(records), place.line) if place.line else first + 1 + records, spans_of_group)
-        offset = place.offset + found["span_place"]
-        self._note_rounded(found, record, offset)
-        if len(record):
-            self._builder.batch(self._batch(found, known, record, offset))
+        self._rows(found, known, record, place.offset + found["span_place"])
         return count
 
     # ---------------------------------------------------------------- lines
@@ -191,11 +202,16 @@ class Scanner(Distinct):
             return
         ledger.record_count += record_count
         ledger.formats["otlp"] += record_count
-        ledger.dialects.update({name: count for name, count in self._dialects(found, known).items() if count})
         number, start = (np.repeat(found[f"line_{name}"], found["line_spans"]) for name in ("number", "start"))
         record, offset = (
             (part.first_line + number, part.first_offset + start) if places is None else places[number].T.copy()
         )
+        self._rows(found, known, record, offset)
+
+    def _rows(self, found: Found, known: Known, record: Array, offset: Array) -> None:
+        """Give spans to the builder, and count in which dialects they are, and the times that lost digits."""
+        dialects = {name: count for name, count in self._dialects(found, known).items() if count}
+        self._builder.ledger.dialects.update(dialects)
         self._note_rounded(found, record, offset)
         if len(record):
             self._builder.batch(self._batch(found, known, record, offset))

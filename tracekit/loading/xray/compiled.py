@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ import numpy as np
 
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.loader import Taken
+from tracekit.loading.otlp import compiled as otlp
 from tracekit.loading.xray.answer import may_be_answer
+from tracekit.loading.xray.retrieved import Spans
 from tracekit.loading.xray.scanned import Found, Rows, Said
 
 if TYPE_CHECKING:
@@ -31,27 +34,52 @@ if TYPE_CHECKING:
 _BEGINNING = 4096  # bytes of a chunk, enough to see what its first line contains
 AT_ONCE = 16 << 20  # bytes, as many as there are in a chunk of lines: every batch decodes its distinct texts again
 
+_OF_OTEL = (b'\\"spanId\\"', b'\\"resourceSpans\\"')  # in a text inside JSON
 _is_trace = re.compile(rb'\s*\{\s*"(?:Id|Duration|LimitExceeded|Segments|Spans)"').match
 _around_documents = re.compile(rb'\s*\{\s*"(?:format"\s*:\s*"json"|version"|TraceSegmentDocuments")').match
-_begins_document = re.compile(
-    rb'\s*(?:\[\s*)?\{\s*"(?:id|name|start_time|end_time|trace_id|parent_id|type|origin|resource_arn|namespace|http|aws'
-    rb'|annotations|metadata|subsegments|in_progress|inferred|error|fault|throttle|cause|sql|service|user|links)"'
-).match
+_MEMBERS = (
+    rb"id|name|start_time|end_time|trace_id|parent_id|type|origin|resource_arn|namespace|http|aws|annotations|metadata"
+    rb"|subsegments|in_progress|inferred|error|fault|throttle|cause|sql|service|user|links"
+)
+_begins_document = re.compile(rb'\s*(?:\[\s*)?\{\s*"(?:%b)"' % _MEMBERS).match
+_has_document = re.compile(rb'"Document"\s*:\s*"\s*\{\s*\\"(?!name)(?:%b)\\"' % _MEMBERS).search  # as text
 
 
 class _Kind(Enum):
     """What a line contains."""
 
     ANSWER = "scan_xray"
+    ANSWER_OF_OTEL = "scan_xray_of_otel"  # with documents of OpenTelemetry
     TRACE = "scan_xray_traces"
+    TRACE_OF_OTEL = "scan_xray_traces_of_otel"
     DOCUMENT = "scan_xray_documents"  # alone, in a list, in a body of PutTraceSegments, or what the daemon receives
 
     @classmethod
     def of(cls, data: bytes) -> _Kind:
         """Return the kind that a line may have, by its beginning."""
+        has_otel = _has_otel(data)
         if may_be_answer(data):
-            return cls.ANSWER
-        return cls.TRACE if _is_trace(data) else cls.DOCUMENT
+            return cls.ANSWER_OF_OTEL if has_otel else cls.ANSWER
+        if _is_trace(data):
+            return cls.TRACE_OF_OTEL if has_otel else cls.TRACE
+        return cls.DOCUMENT
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether lines are answers."""
+        return self in {_Kind.ANSWER, _Kind.ANSWER_OF_OTEL}
+
+    @property
+    def has_otel(self) -> bool:
+        """Whether documents are of OpenTelemetry."""
+        return self in {_Kind.ANSWER_OF_OTEL, _Kind.TRACE_OF_OTEL}
+
+
+def _has_otel(data: bytes) -> bool:
+    """Return whether the first documents in some bytes may be of OpenTelemetry."""
+    if _has_document(data, 0, _BEGINNING):
+        return False
+    return any(data.find(name, 0, _BEGINNING) >= 0 for name in _OF_OTEL)
 
 
 def _may_be_document(data: bytes) -> bool:
@@ -92,6 +120,11 @@ class Scanner:
         self._reader_of = reader_of
         self._extension = extension
 
+    @cached_property
+    def _otlp(self) -> otlp.Scanner:
+        """The scanner of documents of OpenTelemetry."""
+        return otlp.Scanner(self._builder, self._extension)
+
     def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Load lines of X-Ray; yield every other line once the lines before it are loaded."""
         for kind, run in groupby(lines, lambda line: _Kind.of(line.data)):
@@ -116,6 +149,8 @@ class Scanner:
 
     def load_field(self, data: bytes, place: Place) -> Taken:
         """Load the first traces of a list, as many as it can, if they can be read together."""
+        if _has_otel(data):
+            return self._items(self._extension.scan_xray_items_of_otel, data, place, _Kind.ANSWER_OF_OTEL)
         return self._items(self._extension.scan_xray_items, data, place, _Kind.ANSWER)
 
     def load_list(self, data: bytes, place: Place) -> Taken:
@@ -152,7 +187,7 @@ class Scanner:
             return False
         reader = self._reader_of(self._builder)
         try:
-            said, rows = Said(found), Rows(found, reader.walk)
+            said, rows = Said(found), self._rows(found, reader, kind)
         except (ValueError, msgspec.MsgspecError):
             return False
         self._load(said, rows, reader, places, kind)
@@ -181,7 +216,7 @@ class Scanner:
         """Load lines together, or fewer at a time if something in them is irregular."""
         reader = self._reader_of(self._builder)
         try:
-            said, rows = Said(found), Rows(found, reader.walk)
+            said, rows = Said(found), self._rows(found, reader, kind)
         except (ValueError, msgspec.MsgspecError):
             half = len(lines) // 2
             if not half:
@@ -192,9 +227,13 @@ class Scanner:
             return
         self._load(said, rows, reader, np.array([(line.number, line.offset) for line in lines], np.int64), kind)
 
-    def _load(self, said: Said, rows: Rows, reader: fast.Reader, places: Array, kind: _Kind) -> None:
+    def _rows(self, found: Found, reader: fast.Reader, kind: _Kind) -> Rows | Spans:
+        """Return what is in the documents; ValueError if it is not regular."""
+        return Spans(found, self._otlp) if kind.has_otel else Rows(found, reader.walk)
+
+    def _load(self, said: Said, rows: Rows | Spans, reader: fast.Reader, places: Array, kind: _Kind) -> None:
         """Give lines to the builder; ``places`` has the number and the offset of each."""
-        ledger, alone = self._builder.ledger, kind is not _Kind.ANSWER
+        ledger, alone = self._builder.ledger, not kind.is_answer
         ledger.record_count += len(places)
         ledger.formats["xray"] += len(places)
         said.facts(self._builder)
@@ -206,14 +245,13 @@ class Scanner:
                 for trace in said.answer(number).Traces:
                     reader.about_trace(trace, at)
             else:
-                said.plain(number - told - 1, self._builder)
-                reader.about(said.answer(number), at)
+                said.plain(slice(told + 1, number), self._builder)
+                reader.about(said.answer(number), at, is_retrieved=said.is_retrieved(number))
             rows.explain(number, at)
             told = number
         if not alone:
-            said.plain(len(places) - told - 1, self._builder)
-        if rows.count:
-            self._builder.batch(rows.batch(self._builder, places))
+            said.plain(slice(told + 1, None), self._builder)
+        rows.give(self._builder, places)
 
 
 def _joined(lines: Sequence[Line]) -> bytes:

@@ -38,8 +38,8 @@ class Reader(Protocol):
     def load(self, value: Any, at: Position) -> None:
         """Load a record tolerantly."""
 
-    def about(self, answer: Answer, at: Position) -> None:
-        """Add the issues of a response apart from its documents."""
+    def about(self, answer: Answer, at: Position, *, is_retrieved: bool = False) -> None:
+        """Add the issues of a response apart from its documents; ``is_retrieved``: of ListRetrievedTraces, complete."""
 
     def about_trace(self, trace: Trace, at: Position) -> None:
         """Report everything in a trace except its documents."""

@@ -107,10 +107,12 @@ class _Reader:
             self.take(item, at)
         self.walk.causes.resolve()
 
-    def about(self, answer: Answer, at: Position) -> None:
-        """Report everything in a BatchGetTraces response except its documents."""
+    def about(self, answer: Answer, at: Position, *, is_retrieved: bool = False) -> None:
+        """Report everything in a response except its documents; ``is_retrieved``: of ListRetrievedTraces, complete."""
         self._begin()
-        self._answer({"UnprocessedTraceIds": answer.UnprocessedTraceIds, "NextToken": answer.NextToken}, at)
+        status = {"RetrievalStatus": "COMPLETE"} if is_retrieved else {}
+        pages = {"UnprocessedTraceIds": answer.UnprocessedTraceIds, "NextToken": answer.NextToken}
+        self._answer(status | pages, at)
         for trace in answer.Traces:
             self.about_trace(trace, at)
 

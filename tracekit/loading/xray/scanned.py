@@ -44,12 +44,11 @@ if TYPE_CHECKING:
 
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("trace_hi", "trace_lo", "span_id", "parent_id", "id_hi", "id_lo"), np.uint64),
-    **dict.fromkeys(
-        ("start_ns", "end_ns", "line", "piece_row", "trace_count", "others", "line_start", "line_stop"), np.int64
-    ),
+    **dict.fromkeys(("start_ns", "end_ns", "line", "piece_row", "trace_count", "text_count"), np.int64),
+    **dict.fromkeys(("others", "line_start", "line_stop"), np.int64),
     **dict.fromkeys(("name", "owner", "piece_slot", "piece_code", "duration", "unprocessed", "token"), np.int32),
     "bits": np.uint16,
-    "is_limited": np.bool_,
+    **dict.fromkeys(("is_limited", "is_retrieved"), np.bool_),
 }
 # as in native/xray.h
 _IS_SEGMENT, _HAS_CALLER, _HAS_END, _IS_IN_PROGRESS, _IS_INFERRED, _ERROR, _FAULT, _THROTTLE, _CALLS = (
@@ -90,7 +89,7 @@ class Said:
         self._durations[-1] = -1
         self._unprocessed = {code: _ids(texts[code]) for code in _used(found["unprocessed"])}
         self._tokens = {code: _text(texts[code]) for code in _used(found["token"])}
-        self._found = found
+        self._found, self._retrieved = found, found["is_retrieved"]
         self._pages = list(zip(found["unprocessed"].tolist(), found["token"].tolist(), strict=True))
         self._limited: dict[int, list[Trace]] = {}
         for trace in np.flatnonzero(found["is_limited"]).tolist():
@@ -111,11 +110,17 @@ class Said:
         behind = pages[pages + 1 < len(self._pages)] + 1
         return {*pages.tolist(), *behind.tolist(), *unprocessed.tolist(), *self._limited, 0}
 
-    @staticmethod
-    def plain(count: int, builder: Builder) -> None:
-        """Count answers with nothing to report, behind one that was reported."""
-        if count:
-            builder.ledger.dialect("batch_get_traces", count)
+    def is_retrieved(self, line: int) -> bool:
+        """Return whether a line is an answer of ListRetrievedTraces."""
+        return bool(self._retrieved[line])
+
+    def plain(self, lines: slice, builder: Builder) -> None:
+        """Count answers with nothing to report."""
+        some = self._retrieved[lines]
+        retrieved = int(np.count_nonzero(some))
+        for name, count in (("retrieved_traces", retrieved), ("batch_get_traces", len(some) - retrieved)):
+            if count:
+                builder.ledger.dialect(name, count)
 
     def dialects(self, builder: Builder) -> None:
         """Count the other ways in which documents were written."""
@@ -148,7 +153,7 @@ class Rows:
     def __init__(self, found: Found, walk: Walk) -> None:
         self._found = found
         self._walk = walk
-        self.count = len(found["bits"])
+        self._count = len(found["bits"])
         slots = found["piece_slot"]
         self._links = {
             row: found_links(value, walk) for row, value in self._values(_LINKS, np.flatnonzero(slots == _LINKS))
@@ -245,8 +250,13 @@ class Rows:
 
     # ---------------------------------------------------------------- the batch
 
-    def batch(self, builder: Builder, places: Array) -> Batch:
-        """Return the batch; ``places`` has the number and the offset of each line."""
+    def give(self, builder: Builder, places: Array) -> None:
+        """Give the parts to the builder; ``places`` has the number and the offset of each line."""
+        if self._count:
+            builder.batch(self._batch(builder, places))
+
+    def _batch(self, builder: Builder, places: Array) -> Batch:
+        """Return the batch."""
         blocks = self._walk.blocks
         owners = [_Owner(*blocks.resource(root, key)) for root, key in zip(self._roots, self._keys, strict=True)]
         self._tables[_RESOURCE] = [owner.codes for owner in owners]
@@ -265,7 +275,7 @@ class Rows:
 
     def _spans(self, builder: Builder, places: Array, resources: Array) -> SpanColumns:
         """Return the spans' own columns."""
-        found, count = self._found, self.count
+        found, count = self._found, self._count
         bits = found["bits"]
         is_segment, inferred, calls = (bits & bit != 0 for bit in (_IS_SEGMENT, _IS_INFERRED, _CALLS))
         is_server = is_segment & ~calls | inferred
@@ -324,7 +334,7 @@ class Rows:
         ends = np.cumsum(counts)
         total = int(ends[-1]) if len(ends) else 0
         codes = every[np.repeat(begins[entries] - ends + counts, counts) + np.arange(total)]
-        return Ragged.from_counts(np.bincount(np.repeat(rows, counts), minlength=self.count), codes)
+        return Ragged.from_counts(np.bincount(np.repeat(rows, counts), minlength=self._count), codes)
 
 
 _RARE = {_USER: "user", _PRECURSORS: "precursor_ids", _TRACED: "traced"}
