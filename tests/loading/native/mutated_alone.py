@@ -52,12 +52,15 @@ def scan_otlp(data):
 
 
 def scan_opensearch(data):
-    """As lines, as items of a list, and one after the other; what is written is scanned."""
+    """As lines between good ones, as items of a list, and one after the other; cut off at the end."""
     scan = native.extension
     inner = data[data.find(b"[") + 1 :]
-    whole = [scan.flat_spans(b"\n".join((opensearch.GOOD, data)), some) for some in (b"", bytes(8))]
-    for made in (*whole, *(read(inner, b"") for read in (scan.flat_span_items, scan.flat_span_stream))):
-        learned("otlp", made["flat"], scan.scan(made["flat"], b""))
+    among = b"\n".join((opensearch.GOOD, data, opensearch.GOOD, data))
+    for excluded in (b"", bytes(8)):
+        learned("otlp", among, scan.scan_documents(among, excluded))
+    for kind in (0, 3):
+        for some in (data, inner, b"%b,%b" % (opensearch.GOOD, inner), data[: len(data) // 2]):
+            learned("otlp", some, scan.scan_document_items(some, kind, 9))
 
 
 def scan_protobuf(data):

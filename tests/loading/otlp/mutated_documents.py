@@ -28,7 +28,7 @@ INDEX = {"_index": "otel-v1-apm-span-000006", "_id": "1"}
 RICH: dict[str, Any] = NESTED | {
     "spanId": "00000000000000d1",
     "attributes": {"s": 't"ext\n', "i": 7, "f": 1.5, "e": -2e3, "b": True, "n": None, "l": ["a", 1], "é": "ü"},
-    "resource": {"attributes": {"host.name": "h", "service.name": "other"}, "droppedAttributesCount": 2},
+    "resource": {"attributes": {"service.name": "other", "host.name": "h"}, "droppedAttributesCount": 2},
     "status.code": "STATUS_CODE_OK",
     "status": {"message": "no"},
     "traceGroup.name": "g",
@@ -68,6 +68,36 @@ MORE: dict[str, Any] = {
     "resourceSpans": [],
 }
 
+VALUES: list[Any] = [
+    *("GET", "/a/b", 'q"t', "é", "", "a" * 70, 0, 1, 12, -3, 10**17, 2**63, 10**19, -0.0, 1.5, 2.0, 1e300, True, None),
+    *([], ["a", 1], [[[[[1]]]]], {}, {"b": 1, "a": {"c": [None, "x"], "é": False}}, {"a": 1.5}, {'q"': 1}, [10**18]),
+]
+# the name of the service is first: resources with the same attributes are one, with the order of the one loaded first
+OWNED = [
+    {"service.name": "cart", "process.pid": 1, "host.name": "a" * 30},
+    {"service.name": "cart", "process.pid": 12, "host.name": "a" * 30},
+    {"service.name": "shop", "host.name": "a" * 29 + "é", "l": [1, {"a": None}]},
+    {"process.pid": 1},
+]
+
+
+def _valued(document: dict[str, Any], drawn: random.Random) -> dict[str, Any]:
+    """Return a document with other attributes and another resource, in either form: most are read by the extension."""
+    own = drawn.choice(OWNED)
+    keys = drawn.sample(["http.method", "net.host.port", "a", "b.c", "ü"], drawn.choice([0, 2, 4]))
+    values = {key: drawn.choice(VALUES) for key in keys}
+    made = {key: one for key, one in document.items() if "attributes" not in key and not key.startswith("resource")}
+    if drawn.random() < 0.5:
+        made |= {f"span.attributes.{key.replace('.', '@')}": one for key, one in values.items()}
+        made |= {f"resource.attributes.{key.replace('.', '@')}": one for key, one in own.items()}
+    else:
+        made |= {"attributes": values, "resource": {"attributes": own}}
+    fields = {"endTime": "2021-05-18T18:58:44.983Z", "durationInNanos": drawn.randrange(3), "b": drawn.choice(VALUES)}
+    made["traceGroupFields"] = dict(drawn.sample(list(fields.items()), 3))
+    made["spanId"] = f"{drawn.randrange(1, 2**64):016x}"
+    made["startTime"] = made["endTime"] = drawn.choice(DATES[:3:2])
+    return {key: one for key, one in made.items() if key not in {"time", "@timestamp"}}
+
 
 def _changed(document: dict[str, Any], drawn: random.Random) -> Any:
     """Return a document with other dates, other members, another order, or a change anywhere."""
@@ -97,7 +127,12 @@ CORPUS += [line(FLAT).strip(), line(request(span())).strip()]
 def mutated(number: int) -> bytes:
     """Return the line of this number."""
     drawn = random.Random(number)
-    if drawn.random() < 0.6:
+    if number % 2:
+        data = _spelled(_in_shape(_valued(drawn.choice(DOCUMENTS), drawn), drawn), drawn)
+        data = data.replace(b"\\u00e9", "é".encode()).replace(b"\\u00fc", "ü".encode())
+        if drawn.random() < 0.2:
+            data = _in_bytes(data, drawn)
+    elif drawn.random() < 0.6:
         shape = _in_shape(_changed(drawn.choice(DOCUMENTS), drawn), drawn)
         data = _spelled(_in_structure(shape, drawn) if drawn.random() < 0.2 else shape, drawn)
     else:

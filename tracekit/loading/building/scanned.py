@@ -132,7 +132,7 @@ class Distinct:
         """Return the builder's codes of new attributes."""
         import pyarrow as pa  # noqa: PLC0415 - slow to import
 
-        is_text = np.packbits(kinds == ValueType.STR, bitorder="little")
+        is_text = np.packbits((kinds == ValueType.STR) | (kinds >= ValueType.ARRAY), bitorder="little")
         buffers = [pa.py_buffer(learned["offsets"]), pa.py_buffer(learned["text"]), pa.py_buffer(is_text)]
         texts = pa.LargeStringArray.from_buffers(len(kinds), *buffers)
         integers, doubles = self._numbers(learned, kinds)

@@ -7,8 +7,10 @@
 #include <mutex>
 #include <vector>
 
+#include "canonical.h"
 #include "interner.h"
 #include "json.h"
+#include "prepper_names.h"
 #include "shapes.h"
 #include "tags.h"
 #include "wire.h"
@@ -16,7 +18,7 @@
 namespace tracekit {
 
 // The numbers of schema.ValueType; OTHER is decoded by Python.
-enum Type : std::int8_t { OTHER = -1, EMPTY = 0, STRING = 1, INTEGER = 2, DOUBLE = 3, BOOLEAN = 4 };
+enum Type : std::int8_t { OTHER = -1, EMPTY = 0, STRING = 1, INTEGER = 2, DOUBLE = 3, BOOLEAN = 4, ARRAY = 6, MAP = 7 };
 
 // The value of one; in protobuf a double is the bits of ``integer``.
 struct Value {
@@ -33,7 +35,7 @@ struct Learned {
   std::vector<std::int8_t> type;
   std::vector<std::uint8_t> is_go;  // 1 for a value inside of another, as Go writes its struct
   std::vector<std::int64_t> integer, offsets{0};
-  std::vector<Byte> text;       // of strings
+  std::vector<Byte> text;       // of strings, arrays and maps
   std::vector<Text> doubles;    // the digits of doubles
   std::vector<Text> others;     // as they are written
   std::vector<Text> fresh_keys; // as they are written: their codes follow those of the keys before
@@ -105,7 +107,7 @@ class Attributes {
     Value value;
     std::int32_t key = -1;
     try {
-      if (form && (form->type == STRING || form->type == INTEGER)) {
+      if (form && (form->type == STRING || (form->type == INTEGER && is_whole({one.at, one.length, false})))) {
         key = form->key;
         value.type = form->type;
         value.is_go = form->is_go;
@@ -127,7 +129,7 @@ class Attributes {
     found.is_go.push_back(value.is_go);
     found.key.push_back(key);
     found.integer.push_back(value.integer);
-    if (value.type == STRING) put_text(found.text, value.text);
+    if (value.type == STRING || value.type == ARRAY || value.type == MAP) put_text(found.text, value.text);
     if (value.type == DOUBLE && notation_ != Notation::PROTOBUF) found.doubles.push_back(value.text);
     found.offsets.push_back(static_cast<std::int64_t>(found.text.size()));
   }
@@ -136,10 +138,10 @@ class Attributes {
     Reader r(raw.at, raw.at + raw.length, false);
     switch (notation_) {
       case Notation::OTLP:
-        if (r.next() == '"') {
-          plain_value(r, key, value);
-        } else {
+        if (*raw.at == '{') {
           attribute(r, key, value);
+        } else {
+          plain_attribute(r, key, value);
         }
         break;
       case Notation::PROTOBUF: protobuf_attribute(raw, key, value); break;
@@ -159,25 +161,40 @@ class Attributes {
     }
   }
 
-  // A member of an object: a text, number, boolean or null.
-  static void plain_value(Reader& r, Text& key, Value& value) {
-    key = r.key();
-    if (!key.length) odd();
+  // A member of an object of attributes or, without its first quote, of a span document.
+  void plain_attribute(Reader& r, Text& key, Value& value) {
+    const Text name = written_name(r.p, r.end);
+    if (!name.length) odd();
+    key = *r.p == '"' ? name : attribute_name(name, spelled_);
+    r.p = name.at + name.length + 1;
+    r.want(':');
+    plain_value(r, value);
+  }
+
+  // A value without a type.
+  void plain_value(Reader& r, Value& value) {
     const Byte first = r.next();
     if (first == '"') {
       value.type = STRING;
       value.text = r.text();
     } else if (is_digit(first) || first == '-') {
       value.text = r.number();
-      const Byte* const end = value.text.at + value.text.length;
-      const bool is_whole = std::all_of(value.text.at, end, [](Byte c) { return is_digit(c) || c == '-'; });
-      value.type = is_whole ? INTEGER : DOUBLE;
-      if (is_whole) value.integer = integer(value.text);
+      value.type = is_whole(value.text) ? INTEGER : DOUBLE;
+      if (value.type == INTEGER) value.integer = integer(value.text);
+    } else if (first == '{' || first == '[') {
+      canonical_.text.clear();
+      canonical_.put(r);
+      value.type = first == '{' ? MAP : ARRAY;
+      value.text = {canonical_.text.data(), static_cast<std::uint32_t>(canonical_.text.size()), false};
     } else if (!r.null()) {
       value.type = BOOLEAN;
       value.integer = r.word("true", 4);
       if (!value.integer && !r.word("false", 5)) odd();
     }
+  }
+
+  static bool is_whole(const Text& number) {
+    return std::all_of(number.at, number.at + number.length, [](Byte c) { return is_digit(c) || c == '-'; });
   }
 
   // A KeyValue with each field at most once, and a value that is no array or map.
@@ -349,6 +366,7 @@ class Attributes {
   std::mutex lock_;  // the interpreter's is not held
   const Notation notation_;
   std::vector<Byte> spelled_;  // the letters of the present key, where it is written otherwise
+  Canonical canonical_;        // of the present value
   Arena arena_;
   Table<Attribute> known_;
   Interner keys_, shapes_;

@@ -44,6 +44,9 @@ template <std::size_t N, std::size_t ALL = N> class Plain {
   // The number of a member, -1 for an unknown one; twice the same is odd.
   int operator()(const Text& key) { return taken(find(key.at, key.length)); }
 
+  // The same for a member whose number is known.
+  int again(int number, bool) { return taken(number); }
+
   bool all(unsigned bits) const { return once_.all(bits); }
 
   // Whether the name of a member is that of the table.

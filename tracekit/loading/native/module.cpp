@@ -127,7 +127,7 @@ PyObject* list(const std::vector<Text>& texts) {
 }
 
 PyObject* counted(const Dialects& dialects) {
-  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "snake_case", static_cast<long long>(dialects.snake_case), "enum_names",
                        static_cast<long long>(dialects.enum_names), "base64_ids",
                        static_cast<long long>(dialects.base64_ids), "base64_of_hex_ids",
                        static_cast<long long>(dialects.base64_of_hex_ids), "instrumentationLibrarySpans",
@@ -137,7 +137,9 @@ PyObject* counted(const Dialects& dialects) {
                        static_cast<long long>(dialects.trace), "wrapped_in_result",
                        static_cast<long long>(dialects.result), "flat_span",
                        static_cast<long long>(dialects.flat_spans), "attribute_map",
-                       static_cast<long long>(dialects.attribute_maps), "unknown_fields_skipped",
+                       static_cast<long long>(dialects.attribute_maps), "data_prepper",
+                       static_cast<long long>(dialects.span_documents), "opensearch_hits",
+                       static_cast<long long>(dialects.searches), "unknown_fields_skipped",
                        static_cast<long long>(dialects.unknown_fields));
 }
 
@@ -269,14 +271,14 @@ template <class Format> PyObject* scan(PyObject*, PyObject* args) {
   return failure == Failure::NONE ? columns(done, data.data()) : raised(failure);
 }
 
-PyObject* scan_items(PyObject*, PyObject* args) {
+template <class Format> PyObject* scan_items(PyObject*, PyObject* args) {
   PyObject* input;
   int items;
   long long most;
   if (!PyArg_ParseTuple(args, "OiL", &input, &items, &most)) return nullptr;
   const View data(input);
   if (!data.ok) return nullptr;
-  Scan done(data.data(), data.size(), {});
+  Format done(data.data(), data.size(), {});
   Failure failure;
   Py_BEGIN_ALLOW_THREADS
   failure = guarded([&] { done.run_items(static_cast<Items>(items), most); });
@@ -296,29 +298,6 @@ template <class T> bool taken(PyObject* given, std::vector<T>& to) {
   to.resize(view.size() / sizeof(T));
   if (!to.empty()) std::memcpy(to.data(), view.data(), to.size() * sizeof(T));
   return true;
-}
-
-template <void (Prepper::*run)()> PyObject* prepper(PyObject*, PyObject* args) {
-  PyObject *input, *left_out;
-  if (!PyArg_ParseTuple(args, "OO", &input, &left_out)) return nullptr;
-  const View data(input);
-  std::vector<std::int64_t> excluded;
-  if (!data.ok || !taken(left_out, excluded)) return nullptr;
-  Prepper done(data.data(), data.size(), std::move(excluded));
-  Failure failure;
-  Py_BEGIN_ALLOW_THREADS
-  failure = guarded([&] { (done.*run)(); });
-  Py_END_ALLOW_THREADS
-  if (failure != Failure::NONE) return raised(failure);
-  Owned made(PyDict_New());
-  PyObject* const to = made.get();
-  if (!to || !put(to, "flat", done.flat) || !put(to, "line_number", done.lines, &Line::number) ||
-      !put(to, "line_start", done.lines, &Line::start) || !put(to, "line_stop", done.lines, &Line::stop) ||
-      !put(to, "line_spans", done.lines, &Line::spans) || !put(to, "other_number", done.others, &Line::number) ||
-      !put(to, "other_start", done.others, &Line::start) || !put(to, "other_stop", done.others, &Line::stop) ||
-      !put(to, "answer", done.answers) || !put(to, "is_cut", PyBool_FromLong(done.is_cut)))
-    return nullptr;
-  return made.release();
 }
 
 PyObject* depth(PyObject*, PyObject* args) {
@@ -725,14 +704,12 @@ template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* 
 PyMethodDef METHODS[] = {
     {"scan", safe<scan<Scan>>, METH_VARARGS,
      "scan(data, excluded)\n--\n\nReturn the columns of the lines of OTLP JSON in data, and the places of the others."},
-    {"scan_items", safe<scan_items>, METH_VARARGS,
+    {"scan_items", safe<scan_items<Scan>>, METH_VARARGS,
      "scan_items(data, kind, most)\n--\n\nReturn the columns of items of a list in OTLP JSON, up to one that is odd."},
-    {"flat_spans", safe<prepper<&Prepper::run>>, METH_VARARGS,
-     "flat_spans(data, excluded)\n--\n\nReturn lines with span documents of OpenSearch as flat spans, and the places of the others."},
-    {"flat_span_items", safe<prepper<&Prepper::run_items<true>>>, METH_VARARGS,
-     "flat_span_items(data, excluded)\n--\n\nReturn span documents in a list as flat spans, up to one that is odd."},
-    {"flat_span_stream", safe<prepper<&Prepper::run_items<false>>>, METH_VARARGS,
-     "flat_span_stream(data, excluded)\n--\n\nReturn span documents one after the other as flat spans, likewise."},
+    {"scan_documents", safe<scan<Prepper>>, METH_VARARGS,
+     "scan_documents(data, excluded)\n--\n\nAs scan, also of lines with span documents of OpenSearch."},
+    {"scan_document_items", safe<scan_items<Prepper>>, METH_VARARGS,
+     "scan_document_items(data, kind, most)\n--\n\nAs scan_items, of span documents of OpenSearch."},
     {"scan_protobuf", safe<scan<ProtobufScan>>, METH_VARARGS,
      "scan_protobuf(data, excluded)\n--\n\nReturn the columns of ResourceSpans in data, and the places of the others."},
     {"scan_xray", safe<scan_xray<&XrayScan::run>>, METH_VARARGS,

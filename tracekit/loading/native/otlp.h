@@ -11,6 +11,7 @@
 #include "json.h"
 #include "members.h"
 #include "order.h"
+#include "recent.h"
 #include "rows.h"
 #include "shapes.h"
 
@@ -29,6 +30,7 @@ struct Dialects {
   std::int64_t snake_case = 0, enum_names = 0, base64_ids = 0, base64_of_hex_ids = 0, legacy = 0, resource_spans = 0, batches = 0;
   std::int64_t trace = 0, result = 0;  // objects around a request
   std::int64_t flat_spans = 0, attribute_maps = 0;
+  std::int64_t span_documents = 0, searches = 0;  // of OpenSearch
   std::int64_t unknown_fields = 0;     // of protobuf
 
   void add(const Dialects& more) {
@@ -43,6 +45,8 @@ struct Dialects {
     result += more.result;
     flat_spans += more.flat_spans;
     attribute_maps += more.attribute_maps;
+    span_documents += more.span_documents;
+    searches += more.searches;
     unknown_fields += more.unknown_fields;
   }
 };
@@ -65,12 +69,25 @@ class Scan : public Rows {
   bool is_cut = false;       // whether items were read up to one that the data may end in
 
   void run() {
+    each_line([&](const Byte* from, std::int64_t number) { return line(from, number); });
+  }
+
+  // Reads the items of a list, or documents one after the other, at most so many, up to one that is cut off or odd.
+  void run_items(Items items, std::int64_t most) {
+    each_item(items, most, [&](Reader& r) { item(r, items); });
+  }
+
+ protected:
+  static constexpr std::ptrdiff_t LONGEST_WORD = 16;  // bytes that the reader takes at once, or not at all
+
+  // ``read`` returns the end of a line that was read, null for one that is handed back.
+  template <class Read> void each_line(Read read) {
     auto excluded = excluded_.begin();
     std::int64_t number = 0;
     for (const Byte* p = data_; p < end_; number++) {
       const bool is_excluded = excluded != excluded_.end() && *excluded == number;
       if (is_excluded) ++excluded;
-      const Byte* behind = is_excluded ? nullptr : line(p, number);
+      const Byte* behind = is_excluded ? nullptr : read(p, number);
       if (!behind) {
         behind = static_cast<const Byte*>(std::memchr(p, '\n', static_cast<std::size_t>(end_ - p)));
         if (!behind) behind = end_;
@@ -80,8 +97,7 @@ class Scan : public Rows {
     }
   }
 
-  // Reads the items of a list, or documents one after the other, at most so many, up to one that is cut off or odd.
-  void run_items(Items items, std::int64_t most) {
+  template <class Read> void each_item(Items items, std::int64_t most, Read read) {
     Reader r(data_, end_, false);
     for (std::int64_t number = 0; number < most; number++) {
       if (number && items != Items::DOCUMENTS && !r.is(',')) return;
@@ -89,7 +105,7 @@ class Scan : public Rows {
       if (r.p >= end_ || *r.p != '{') return;
       Reader inner(r.p, end_, false);
       const Byte* const behind = record(r.p, number, [&] {
-        item(inner, items);
+        read(inner);
         if (inner.high && !is_utf8(r.p, inner.p)) odd();
         return inner.p;
       });
@@ -100,9 +116,6 @@ class Scan : public Rows {
       r.p = behind;
     }
   }
-
- protected:
-  static constexpr std::ptrdiff_t LONGEST_WORD = 16;  // bytes that the reader takes at once, or not at all
 
   void item(Reader& r, Items items) {
     switch (items) {
@@ -121,9 +134,14 @@ class Scan : public Rows {
   // Returns the end of a line that was read, null for one that is handed back.
   const Byte* line(const Byte* from, std::int64_t number) {
     if (!may_begin(from)) return nullptr;
+    return whole_line(from, number, [&](Reader& r) { request(r); });
+  }
+
+  // Reads what a line consists of; likewise.
+  template <class Read> const Byte* whole_line(const Byte* from, std::int64_t number, Read read) {
     return record(from, number, [&] {
       Reader r(from, end_, true);
-      request(r);
+      read(r);
       r.blank();
       if (r.p < end_ && *r.p != '\n') odd();
       if (r.high && !is_utf8(from, r.p)) odd();
@@ -188,15 +206,28 @@ class Scan : public Rows {
     dialects.add(line_dialects_);
     for (; group < groups.size(); group++) {
       Group& g = groups[group];
-      if (g.has_resource) g.resource = owner(resources, g.resource_text, g.resource_url_text);
-      if (g.has_scope) g.scope = owner(scopes, g.scope_text, g.scope_url_text);
+      if (g.has_resource) g.resource = owner(resources, latest_resources_, g.resource_text, g.resource_url_text);
+      if (g.has_scope) g.scope = owner(scopes, latest_scopes_, g.scope_text, g.scope_url_text);
     }
     intern_rows(span, event, link);
   }
 
-  std::int32_t owner(Interner& owners, const Text& text, const Text& url) {
-    const std::int32_t pair[] = {owner_texts.code(text), owner_texts.code(url)};
-    return owners.code({reinterpret_cast<const Byte*>(pair), sizeof pair, false});
+  // Where the texts of a resource or scope are, and its code; many texts are those of one before, in one place.
+  struct Latest {
+    const Byte *text = nullptr, *url = nullptr;
+    std::uint32_t length = 0, url_length = 0;
+    std::int32_t code = -1;
+  };
+  using Owners = std::array<Latest, 64>;
+
+  std::int32_t owner(Interner& owners, Owners& latest, const Text& text, const Text& url) {
+    Latest& known = latest[reinterpret_cast<std::uintptr_t>(text.at) / 8 % latest.size()];
+    const bool is_same = known.text == text.at && known.url == url.at && known.length == text.length && known.url_length == url.length;
+    if (!is_same || known.code < 0) {
+      const std::int32_t pair[] = {owner_texts.code(text), owner_texts.code(url)};
+      known = {text.at, url.at, text.length, url.length, owners.code({reinterpret_cast<const Byte*>(pair), sizeof pair, false})};
+    }
+    return known.code;
   }
 
   // ------------------------------------------------------------------ messages, from the outside in
@@ -301,16 +332,13 @@ class Scan : public Rows {
   // A resource as it is written; one that was read before is compared, as an object ends where it ended then.
   Text known_resource(Reader& r, int depth) {
     r.blank();
-    const auto left = static_cast<std::size_t>(r.end - r.p);
-    for (const Text& one : resources_) {
-      if (r.base || !one.length || one.length > left || std::memcmp(r.p, one.at, one.length)) continue;
-      r.p += one.length;
-      return {r.p - one.length, one.length, false};
+    const Text known = r.base ? Text() : recent_.find(r.p, r.end);
+    if (known.at) {
+      r.p += known.length;
+      return known;
     }
     const Text fresh = r.raw(depth);
-    if (r.base || *fresh.at != '{' || !is_ascii(fresh.at, fresh.length)) return fresh;
-    resources_[oldest_resource_] = fresh;
-    oldest_resource_ = (oldest_resource_ + 1) % resources_.size();
+    if (!r.base && *fresh.at == '{') recent_.add(fresh);
     return fresh;
   }
 
@@ -454,18 +482,23 @@ class Scan : public Rows {
   }
 
   void event(Reader& r, std::int64_t row) {
+    event(r, row, [&](const Text&, Event&) { r.skip(9); });
+  }
+
+  // ``more`` reads the members that OTLP does not have.
+  template <class More> void event(Reader& r, std::int64_t row, More more) {
     static const Member names[] = {member("timeUnixNano"), member("name"), member("attributes"),
                                    member("droppedAttributesCount")};
     Members<4> number(names);
     Event e;
     e.span_row = row;
-    event_order_.object(r, number, [&](int found, const Text&) {
+    event_order_.object(r, number, [&](int found, const Text& name) {
       switch (found) {
         case 0: e.time_ns = time(r, e.rounded, 1); break;
         case 1: e.name_text = optional_text(r); break;
         case 2: e.attributes = attribute_list(r, event_raw_, 9); break;
         case 3: e.dropped_attributes = unsigned32(r); break;
-        default: r.skip(9);
+        default: more(name, e);
       }
     });
     line_dialects_.snake_case += number.snake;
@@ -518,6 +551,7 @@ class Scan : public Rows {
   }
 
   static std::uint32_t unsigned32(Reader& r) {
+    if (r.end - r.p >= 2 && is_digit(*r.p) && (r.p[1] == ',' || r.p[1] == '}')) return *r.p++ - static_cast<unsigned>('0');
     if (r.null()) return 0;
     const std::uint64_t value = digits(r.number());
     if (value > 0xFFFFFFFFu) odd();
@@ -745,8 +779,8 @@ class Scan : public Rows {
   Order<OF_FLAT_SPAN> flat_order_;
   Order<4> event_order_;
   Order<6> link_order_;
-  std::array<Text, 16> resources_;  // the latest
-  std::size_t oldest_resource_ = 0;
+  Recent recent_;  // resources
+  Owners latest_resources_, latest_scopes_;
   Arena pairs_;
   const Byte* const data_;
   const Byte* const end_;

@@ -1,5 +1,5 @@
-// Takes attributes of OTLP JSON apart: the bytes around their values (a shape) repeat from span to span, so they are
-// compared with those that followed last time, and only the value is read.
+// Takes attributes of OTLP JSON apart, and members of objects that are attributes: the bytes around their values (a
+// shape) repeat from span to span, so they are compared with those that followed last time, and only the value is read.
 #pragma once
 
 #include <array>
@@ -26,6 +26,27 @@ class Shapes {
 
   // Passes over an attribute, at its brace; one that is not a key and one scalar is taken whole.
   Attribute take(Reader& r, int depth) {
+    const Attribute guessed = guess(r);
+    if (guessed.at) return guessed;
+    const Byte* const from = r.p;
+    Shape shape{from, 0, 0, 0};
+    if (apart(r, shape)) return shaped(r, shape);
+    r.p = from;
+    r.skip(depth);
+    return r.slice(from, false);
+  }
+
+  // Passes over the value of a member, behind its name; the attribute begins at ``from``, in front of that.
+  Attribute member(Reader& r, const Byte* from, int depth) {
+    const Byte first = r.next();
+    const Text value = first == '"' ? r.text() : r.raw(depth);
+    const Text all = r.slice(from, false);
+    if (value.escaped || first == '{' || first == '[') return all;
+    return shaped(r, {from, static_cast<std::uint32_t>(value.at - from), value.length, first == '"'});
+  }
+
+  // Passes over an attribute of a shape that followed the one before; without a place, and nothing is read, for others.
+  Attribute guess(Reader& r) {
     const Byte* const from = r.p;
     for (const std::int32_t number : last().next) {
       if (number < 0) break;
@@ -33,15 +54,7 @@ class Shapes {
       if (guessed.at) return follow(guessed);
       r.p = from;
     }
-    Shape shape{from, 0, 0, 0};
-    if (!apart(r, shape)) {
-      r.p = from;
-      r.skip(depth);
-      return r.slice(from, false);
-    }
-    const std::int32_t number = numbered(shape);
-    if (number < 0) return r.slice(from, false);
-    return follow({from + shape.front, shape.value, number});
+    return {};
   }
 
  private:
@@ -107,7 +120,14 @@ class Shapes {
     shape.front = static_cast<std::uint32_t>(from - shape.at);
     shape.value = r.slice(from, false).length - static_cast<std::uint32_t>(r.p - behind);
     shape.back = static_cast<std::uint32_t>(r.p - behind);
-    return shape.front <= Pattern::MOST && shape.back <= Pattern::MOST;
+    return true;
+  }
+
+  // An attribute that ends here, by its shape, new or known; one whose shape is not kept is taken whole.
+  Attribute shaped(const Reader& r, const Shape& shape) {
+    const bool is_short = shape.front <= Pattern::MOST && shape.back <= Pattern::MOST;
+    const std::int32_t number = is_short ? numbered(shape) : -1;
+    return number < 0 ? Attribute(r.slice(shape.at, false)) : follow({shape.at + shape.front, shape.value, number});
   }
 
   template <std::size_t N> static bool named(Reader& r, const char (&name)[N]) {

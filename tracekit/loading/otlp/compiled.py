@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.loader import Place
 
-_REQUESTS, _GROUPS, _SPANS, _DOCUMENTS = range(4)  # what the items of a list are, as in native/otlp.h
+REQUESTS, _GROUPS, _SPANS, DOCUMENTS = range(4)  # what the items of a list are, as in native/otlp.h
 _MOST = 2**62  # items
 COLUMNS: dict[str, Any] = {
     "span_place": np.int64,
@@ -93,11 +93,11 @@ class Scanner(Distinct):
 
     def load_list(self, data: bytes, place: Place) -> Taken:
         """Load the first requests in some bytes, as many as it can."""
-        return self._load_items(data, place, _REQUESTS)
+        return self._load_items(data, place, REQUESTS)
 
     def load_documents(self, data: bytes, place: Place) -> Taken:
         """Load the first documents in some bytes, as many as it can: each is a request."""
-        return self._load_items(data, place, _DOCUMENTS)
+        return self._load_items(data, place, DOCUMENTS)
 
     def load_groups(self, data: bytes, place: Place) -> Taken:
         """Load the first ResourceSpans in some bytes, as many as it can."""
@@ -110,23 +110,28 @@ class Scanner(Distinct):
     def _load_items(self, data: bytes, place: Place, kind: int, *owners: int) -> Taken:
         """Load items up to one that is cut off, odd, or has to be reported."""
         part = Lines(data, 0, 0)
-        found = Found(self._extension.scan_items(data, kind, _MOST), COLUMNS)
+        found = Found(self._scanned_items(data, kind, _MOST), COLUMNS)
         may_be_cut: bool = found.made["is_cut"]
         known = self._known(found, part)
         bad = known.bad_lines(found)
         if len(bad):
             may_be_cut = False
-            found = Found(self._extension.scan_items(data, kind, int(bad[0])), COLUMNS)
+            found = Found(self._scanned_items(data, kind, int(bad[0])), COLUMNS)
             known = self._known(found, part)
         if not len(found["line_number"]):
             return Taken(may_be_cut=may_be_cut)
         records = self._give(found, known, place, kind, owners)
         return Taken(int(found["line_stop"][-1]), records, items=len(found["line_number"]))
 
+    def _scanned_items(self, data: bytes, kind: int, most: int) -> dict[str, Any]:
+        """Return the columns of the first items of a list, at most so many."""
+        columns: dict[str, Any] = self._extension.scan_items(data, kind, most)
+        return columns
+
     def _give(self, found: Found, known: Known, place: Place, kind: int, owners: Sequence[int]) -> int:
         """Give the spans of items to the builder, and count them; return how many records they are."""
         ledger = self._builder.ledger
-        ledger.formats["otlp"] += len(found["line_number"]) if kind in {_REQUESTS, _DOCUMENTS} else 0
+        ledger.formats["otlp"] += len(found["line_number"]) if kind in {REQUESTS, DOCUMENTS} else 0
         spans_of_group = found["group_spans"]
         if kind == _SPANS:
             known.resource, known.scope = (np.full(len(spans_of_group), owner, np.int32) for owner in owners)
@@ -192,12 +197,10 @@ class Scanner(Distinct):
         kv = np.frombuffer(self._kv, np.int32)[codes] if len(codes) else codes
         return Known(codes, kv, resources, scopes)
 
-    def _load(
-        self, found: Found, known: Known, part: Lines, places: Array | None, record_count: int | None = None
-    ) -> None:
-        """Give the spans of a chunk to the builder, and count its records: by default, each line is one."""
+    def _load(self, found: Found, known: Known, part: Lines, places: Array | None) -> None:
+        """Give the spans of a chunk to the builder, and count its records: each line is one."""
         ledger = self._builder.ledger
-        record_count = len(found["line_number"]) if record_count is None else record_count
+        record_count = len(found["line_number"])
         if not record_count:
             return
         ledger.record_count += record_count

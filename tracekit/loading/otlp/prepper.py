@@ -32,6 +32,7 @@ _GROUPS = {
     "instrumentationScope": "scope",
     "instrumentationLibrary": "scope",
 }
+_OTHERS = "opensearch."  # in front of the names of members that OTLP does not have
 _COPIES = frozenset({"@timestamp", "time"})  # of startTime
 
 
@@ -89,13 +90,13 @@ def _flat(document: dict[str, Any]) -> dict[str, Any]:
         elif member == "events":
             span["events"] = _events(value)
         elif key:
-            groups[group][key.replace("@", ".") if group.endswith("attributes") else key] = value
+            groups[group][_with_points(group, key)] = value
         elif group and isinstance(value, dict):
             groups[group] |= value
         elif member == "serviceName" and isinstance(value, str):
             groups["resource.attributes"].setdefault("service.name", value)
         elif member not in _COPIES or value != document.get("startTime"):
-            groups["attributes"][f"opensearch.{member}"] = value
+            groups["attributes"][f"{_OTHERS}{member}"] = value
     odd = _join_resource(groups["resource"], groups.pop("resource.attributes"))
     groups["attributes"] |= odd
     return span | groups
@@ -105,7 +106,7 @@ def _join_resource(resource: dict[str, Any], dotted: dict[str, Any]) -> dict[str
     """Put the attributes of a resource together; return those that are no object, as an attribute of the span."""
     nested = resource.get("attributes")
     resource["attributes"] = dotted | (nested if isinstance(nested, dict) else {})
-    return {} if nested is None or isinstance(nested, dict) else {"opensearch.resource.attributes": nested}
+    return {} if nested is None or isinstance(nested, dict) else {f"{_OTHERS}resource.attributes": nested}
 
 
 def _place(member: str) -> tuple[str, str]:
@@ -116,6 +117,17 @@ def _place(member: str) -> tuple[str, str]:
         if member.startswith(f"{prefix}."):
             return group, member[len(prefix) + 1 :]
     return "", ""
+
+
+def _with_points(group: str, key: str) -> str:
+    """Return the name of a field in its group, where "@" in that of an attribute replaces a point."""
+    return key.replace("@", ".") if group.endswith("attributes") else key
+
+
+def attribute_name(member: str) -> str:
+    """Return the name of an attribute of the span that is a member of a document."""
+    group, key = _place(member)
+    return _with_points(group, key) if group == "attributes" and key else f"{_OTHERS}{member}"
 
 
 def _events(events: Any) -> Any:
