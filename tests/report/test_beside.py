@@ -36,17 +36,24 @@ def _nothing_left():
         os.waitpid(-1, os.WNOHANG)
 
 
+def _begin(own, other):
+    """Say that a task has begun, and wait until the other one has."""
+    own.touch()
+    while not other.exists():
+        time.sleep(0.001)
+
+
 def _by_both(tmp_path, last, *, meanwhile=None):
-    """Return what the first and the last task return; the first ends only after the copy has begun the last."""
-    begun, own = tmp_path / "begun", os.getpid()
+    """Return what the first and the last task return; neither process does both of them."""
+    begun_here, begun_there, own = tmp_path / "here", tmp_path / "there", os.getpid()
 
     def first():
-        while not begun.exists():
-            time.sleep(0.001)
+        _begin(begun_here, begun_there)
         return os.getpid()
 
     def announced():
-        begun.touch()
+        if os.getpid() != own:
+            _begin(begun_there, begun_here)
         return last(os.getpid() != own)
 
     return beside.shared([first, announced], MANY, meanwhile=meanwhile)
