@@ -51,7 +51,7 @@ _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") fo
 }  # fmt: skip
 
 
-def _first_screen(standard: Standard) -> dict[str, Any]:
+def first_screen(standard: Standard) -> dict[str, Any]:
     """Return period, figures and findings for the template."""
     names = standard.source_names
     return {
@@ -142,7 +142,7 @@ def _without_waterfalls(
     seen, changes = standard.seen, standard.changes
     names = standard.source_names
     others = {
-        **_first_screen(standard),
+        **first_screen(standard),
         "code": section_codes(standard),
         "readings": standard.figures,
         "tables": {
