@@ -8,6 +8,7 @@ import pytest
 from tracekit.loading import memory
 
 BLOCKS = """
+import pyarrow  # as where parts are read: importing it takes memory, too
 from pathlib import Path
 from tracekit.loading.memory import freed_returned
 def resident():

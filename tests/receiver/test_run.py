@@ -143,7 +143,7 @@ def test_it_leaves_no_thread_socket_or_file_after_an_error(error, monkeypatch, t
         post(run, in_protobuf([(1, 1)]))
         assert list(tmp_path.iterdir()) == [], "the temporary files have no name"
         raise error
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads, "those of earlier tests may end meanwhile"
     assert not [name for name in open_files() - files if "socket" in name]
     assert len(run.traces) == 1, "what was received is kept"
     del run
@@ -219,7 +219,7 @@ def test_a_listener_is_not_opened_if_there_is_no_room(monkeypatch):
     before = open_files()
     with pytest.raises(OSError, match="No space left"):
         Listener(0)
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_importing_it_needs_no_exporter():

@@ -270,7 +270,7 @@ def test_the_module_can_be_embedded_in_a_page():
 
 
 def test_what_the_template_uses_must_exist(shop, monkeypatch):
-    monkeypatch.setitem(render.__globals__, "first_screen", lambda _: {})
+    monkeypatch.setitem(render.__globals__, "contents", lambda *_: {})
     with pytest.raises(jinja2.UndefinedError):
         render(shop)
 
