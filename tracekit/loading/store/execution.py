@@ -29,6 +29,7 @@ Group: TypeAlias = "Callable[[Sequence[Any], int], Sequence[Task]]"
 
 _SPANS: Final = 3_000_000  # fewer spans are read sooner by this process than others are started
 _IDLE_S: Final = 120  # a process without work ends after this time
+_FEW: Final = 50_000  # spans: what fewer leave behind is little, and returning it takes some milliseconds
 _KEPT: Final = 768 << 20  # bytes of a process that is small: it keeps the memory of a part for the next one
 _AHEAD: Final = 2  # tasks per process that have begun or wait
 
@@ -64,7 +65,9 @@ class Job:
     state: Callable[[TraceSet], Any]
 
     def __call__(self) -> Any:
-        """Return the state; the memory of the part, and of earlier merges, goes back unless the process is small."""
+        """Return the state; the memory of a large part, and of merges before, goes back unless the process is small."""
+        if self.task.span_count < _FEW:
+            return self.state(self.task.read())
         return_freed(beyond=_KEPT)
         found = self.state(self.task.read())
         return_freed(beyond=_KEPT)
@@ -109,7 +112,8 @@ def over_tasks(
     jobs = [Job(task, state) for task in together]
     made: Iterable[State] = (job() for job in jobs) if count == 1 else _in_processes(jobs, count)
     whole = merged(_with_progress(made, together), merge)
-    return_freed()
+    if sum(task.span_count for task in together) >= _FEW:
+        return_freed()
     return whole
 
 
