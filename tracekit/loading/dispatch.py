@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import formats, native
 from tracekit.loading.building.ledger import PULL_KEY, Position
-from tracekit.loading.loader import DocumentScanner, FieldScanner, FileScanner, ListScanner, Taken, WholeScanner
+from tracekit.loading.loader import (
+    DocumentScanner,
+    FieldScanner,
+    FileScanner,
+    HitScanner,
+    ListScanner,
+    Taken,
+    WholeScanner,
+)
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.prefixed import DOCKER, EachScanner, note_prefix, scan_prefixed
 from tracekit.loading.protobuf.compiled import Scanner
@@ -107,6 +115,12 @@ class Dispatcher:
         """The scanners of the formats whose documents may be lists."""
         found = map(self.scanner_of, self._scanner_by_name)
         return [one for one in found if isinstance(one, ListScanner)]
+
+    @property
+    def hit_scanners(self) -> list[HitScanner]:
+        """The scanners of the formats that are stored in Elasticsearch or OpenSearch."""
+        found = map(self.scanner_of, self._scanner_by_name)
+        return [one for one in found if isinstance(one, HitScanner)]
 
     @property
     def document_scanner(self) -> DocumentScanner | None:

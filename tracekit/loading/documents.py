@@ -12,7 +12,7 @@ from tracekit.loading.loader import UNREADABLE, Place, Taken
 from tracekit.loading.records import JsonError, JsonPull, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.dispatch import Dispatcher
@@ -181,13 +181,11 @@ class DocumentReader:
 
     def _load_list(self, data: bytes, place: Place) -> Taken:
         """Load the next items of a list that is a document."""
-        each = (scanner.load_list(data, place) for scanner in self._dispatcher.list_scanners)
-        nothing = Taken()
-        for found in each:
-            if found.stop:
-                return found
-            nothing = nothing._replace(may_be_cut=nothing.may_be_cut or found.may_be_cut)
-        return nothing
+        return _first(scanner.load_list(data, place) for scanner in self._dispatcher.list_scanners)
+
+    def load_hits(self, data: bytes, place: Place) -> Taken:
+        """Load the first hits of a search in some bytes with the scanner that can, for ``run``."""
+        return _first(scanner.load_hits(data, place) for scanner in self._dispatcher.hit_scanners)
 
     def _load_items(self, key: str, data: bytes, place: Place) -> Taken:
         """Load the next items of a field as lines of one item each."""
@@ -277,3 +275,13 @@ class DocumentReader:
         self.builder.ledger.quarantine(
             error.code, error.message, at=Position(self._line or max(self._record, 1), error.offset), raw=error.raw
         )
+
+
+def _first(each: Iterable[Taken]) -> Taken:
+    """Return the first that loaded anything; otherwise whether more bytes may help any of them."""
+    may_be_cut = False
+    for found in each:
+        if found.stop:
+            return found
+        may_be_cut |= found.may_be_cut
+    return Taken(may_be_cut=may_be_cut)

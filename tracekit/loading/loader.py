@@ -74,6 +74,14 @@ class ListScanner(Scanner, Protocol):
 
 
 @runtime_checkable
+class HitScanner(Scanner, Protocol):
+    """A scanner that also reads the hits of a search."""
+
+    def load_hits(self, data: bytes, place: Place) -> Taken:
+        """Load the first hits in some bytes, as many as it can."""
+
+
+@runtime_checkable
 class DocumentScanner(Scanner, Protocol):
     """A scanner that also reads documents, one after the other."""
 
@@ -150,6 +158,9 @@ class Document(Protocol):
 
     def scanner(self, name: str) -> Scanner | None:
         """Return the scanner of a format, None without one."""
+
+    def load_hits(self, data: bytes, place: Place) -> Taken:
+        """Load the first hits of a search in some bytes with the scanner that can, for ``run``."""
 
     def run(self, load: Callable[[bytes, Place], Taken]) -> bool:
         """Let a scanner load the next items of a list, as many as it can; return whether it loaded any."""

@@ -9,6 +9,7 @@ from otlp_made import line, lines, pretty, request, span
 
 from tracekit.loading import native, read
 from tracekit.loading.building.builder import Builder
+from tracekit.loading.documents import DocumentReader
 from tracekit.loading.otlp.prepper_compiled import Scanner
 from tracekit.loading.records import Lines
 
@@ -135,3 +136,25 @@ def test_documents_in_a_list_and_one_after_the_other(window, monkeypatch):
     narrow(monkeypatch, window)
     assert not differ(pretty(made), as_document=True)
     assert not differ(b"\n".join(map(pretty, made)), as_document=True)
+
+
+@pytest.mark.parametrize("window", [300, 5000])
+def test_an_indented_answer_of_a_search_is_read_hit_by_hit(window, monkeypatch):
+    made = [document(n) if n % 3 else dotted(n, {"process@pid": n % 2}) for n in range(1, 40)]
+    made[20] |= {"status.code": 7}
+    answer = {"took": 1, "hits": {"total": {"value": 39}, "hits": [HIT | {"_source": one} for one in made]}}
+    narrow(monkeypatch, window)
+    assert not differ(pretty(answer), as_document=True)
+    assert "opensearch_hits=39" in read(pretty(answer), progress=False).sources["dialects"].iloc[0]
+
+
+def test_the_hits_of_an_indented_answer_are_scanned(monkeypatch):
+    one_by_one = []
+    monkeypatch.setattr(DocumentReader, "load_item", lambda *given: one_by_one.append(given))
+    monkeypatch.setenv(native.SWITCH, "compiled")
+    answer = {
+        "took": 1,
+        "hits": {"total": {"value": 9}, "hits": [HIT | {"_source": document(n)} for n in range(1, 10)]},
+    }
+    assert len(read(pretty(answer), progress=False).columns.spans) == 9
+    assert not one_by_one

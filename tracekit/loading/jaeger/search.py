@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading.jaeger import compiled
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,8 +28,7 @@ def walk(key: str, document: Document) -> Callable[[dict[str, Any]], object] | N
 
 
 def _hit(document: Document) -> None:
-    """Load the next hits of a search, as many as the scanner can, or one alone."""
-    scanner = document.scanner("jaeger")
-    if not isinstance(scanner, compiled.Scanner) or not document.run(scanner.load_hits):
+    """Load the next hits of a search, as many as a scanner can, or one alone."""
+    if not document.run(document.load_hits):
         document.load_item("hits", "hits")
     document.end_record()

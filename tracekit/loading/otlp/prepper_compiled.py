@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.loader import Taken
 from tracekit.loading.otlp import compiled
 from tracekit.loading.otlp.prepper import attribute_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tracekit.loading.loader import Place
 
 _HEAD = 1 << 14  # bytes of a chunk, enough to see whether it has such documents
 
@@ -34,6 +37,13 @@ class Scanner(compiled.Scanner):
             self._extension.scan_document_items if is_list_or_stream and _begins(data) else self._extension.scan_items
         )
         return scan(data, kind, most)
+
+    def load_hits(self, data: bytes, place: Place) -> Taken:
+        """Load the first hits of a search, as many as it can."""
+        found = self.load_list(data, place) if _begins(data) else Taken()
+        if found.records:
+            self._builder.ledger.dialect("opensearch_hits", found.records)
+        return found
 
     def _alone(self, raw: bytes, code: int) -> int:
         if not raw.startswith((b'"', b"{")):  # a member of a document, without its first quote
