@@ -8,7 +8,7 @@ Nothing else knows which of the three is used.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -31,6 +31,7 @@ _SPANS: Final = 3_000_000  # fewer spans are read sooner by this process than ot
 _IDLE_S: Final = 120  # a process without work ends after this time
 _FEW: Final = 50_000  # spans: what fewer leave behind is little, and returning it takes some milliseconds
 _KEPT: Final = 768 << 20  # bytes of a process that is small: it keeps the memory of a part for the next one
+_KEPT_BY_WORKER: Final = 400 << 20  # the same of a worker: loky ends one that has grown by 300 MB since its first task
 _AHEAD: Final = 2  # tasks per process that have begun or wait
 
 
@@ -63,14 +64,15 @@ class Job:
 
     task: Task
     state: Callable[[TraceSet], Any]
+    kept: int = _KEPT
 
     def __call__(self) -> Any:
         """Return the state; the memory of a large part, and of merges before, goes back unless the process is small."""
         if self.task.span_count < _FEW:
             return self.state(self.task.read())
-        return_freed(beyond=_KEPT)
+        return_freed(beyond=self.kept)
         found = self.state(self.task.read())
-        return_freed(beyond=_KEPT)
+        return_freed(beyond=self.kept)
         return found
 
 
@@ -110,7 +112,11 @@ def over_tasks(
     count = _process_count(pieces, on)
     together = group(pieces, count)
     jobs = [Job(task, state) for task in together]
-    made: Iterable[State] = (job() for job in jobs) if count == 1 else _in_processes(jobs, count)
+    made: Iterable[State] = (
+        (job() for job in jobs)
+        if count == 1
+        else _in_processes([replace(job, kept=_KEPT_BY_WORKER) for job in jobs], count)
+    )
     whole = merged(_with_progress(made, together), merge)
     if sum(task.span_count for task in together) >= _FEW:
         return_freed()
