@@ -37,7 +37,7 @@ class OwnMembers {
     }
   }
 
-  // What is the same only for the same members: those with a known text are told by its place.
+  // What is the same only for the same members: those with a known text are found by its place.
   void put_key(std::vector<Byte>& key) const {
     constexpr Byte PLACE = 1;  // not in JSON
     for (const Run& run : runs) {

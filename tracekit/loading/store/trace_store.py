@@ -78,7 +78,8 @@ class TraceStore(StoreReading):
         Parameters
         ----------
         condition
-            An expression, or a callable that accepts ``spans`` of a part; a mask has no meaning for a store.
+            An expression, or a callable that accepts ``spans`` of a part (of one with more than 350,000 spans, of
+            a piece); a mask has no meaning for a store.
 
         Raises
         ------

@@ -238,19 +238,19 @@ class Scanner:
         ledger.formats["xray"] += len(places)
         said.facts(self._builder)
         said.dialects(self._builder)
-        told = -1
+        last = -1
         for number in sorted((said.limited if alone else said.lines) | rows.lines):
             at = Position(*places[number].tolist())
             if alone:
                 for trace in said.answer(number).Traces:
                     reader.about_trace(trace, at)
             else:
-                said.plain(slice(told + 1, number), self._builder)
+                said.plain(slice(last + 1, number), self._builder)
                 reader.about(said.answer(number), at, is_retrieved=said.is_retrieved(number))
             rows.explain(number, at)
-            told = number
+            last = number
         if not alone:
-            said.plain(slice(told + 1, None), self._builder)
+            said.plain(slice(last + 1, None), self._builder)
         rows.give(self._builder, places)
 
 
