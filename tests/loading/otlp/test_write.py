@@ -19,6 +19,7 @@ from tracekit.cli import app
 from tracekit.loading import convert as converting
 from tracekit.loading import read
 from tracekit.loading.opening.decoders import zstd
+from tracekit.loading.otlp import json_lines
 from tracekit.loading.otlp import write as writing
 
 OF_THE_FILE = {"frames", "spans.record_number", "spans.byte_offset", "spans.source"}
@@ -103,7 +104,7 @@ def test_spans_that_begin_together_keep_their_order(tmp_path):
 
 def test_many_traces_are_written_in_blocks_of_lines(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "ROWS", 40)
-    monkeypatch.setattr(writing, "SPANS_PER_LINE", 10)
+    monkeypatch.setattr(json_lines, "SPANS_PER_LINE", 10)
     one_large = request(*(span(traceId="f" * 32, spanId=f"{n + 1:016x}") for n in range(100)))
     traces = read(lines(*(request(span(**ids(n))) for n in range(95)), one_large))
     assert_round_trip(traces, tmp_path)
@@ -159,7 +160,7 @@ def test_an_interrupt_leaves_the_file_before(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing, "_lines", interrupted)
+    monkeypatch.setattr(writing, "lines", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(lines(request(span(**ids(1))))).to_otlp(path)
     assert path.read_bytes() == before
