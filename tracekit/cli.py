@@ -225,9 +225,7 @@ def report(
     strict: Strict = False,
 ) -> None:
     """Write a self-contained HTML report and print its findings."""
-    from tracekit.report.sides import sides_of  # noqa: PLC0415 - not for --help
-
-    outgoing = outgoing_of(usable(redact, no_redact=no_redact))
+    policy = usable(redact, no_redact=no_redact)
     objective = objective_of(slo, slo_latency_ms)
     charged = prices_of(prices)
     check_options(format_, time_unit)
@@ -237,6 +235,9 @@ def report(
     with imported_beside(*_OF_REPORTS):
         before = read_side(baseline, **parts, **options) if baseline else None
         traces = read_recording(files, **parts, **options)
+    from tracekit.report.sides import sides_of  # noqa: PLC0415 - imported while the files are read
+
+    outgoing = outgoing_of(policy)
     try:
         if outgoing is not None:
             traces = outgoing.set_of(traces)

@@ -38,9 +38,11 @@ def objective_of(slo: str | None, latency_ms: float | None) -> dict[str, float] 
 
 def prices_of(prices: list[str] | None) -> list[Price] | None:
     """Return the prices of the named lists and files; a usage error before any file of traces is opened."""
+    if not prices:
+        return None
     from tracekit.analysis.cost.prices import price_table  # noqa: PLC0415 - not for --help
 
     try:
-        return price_table(prices) if prices else None
+        return price_table(prices)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--prices") from error
