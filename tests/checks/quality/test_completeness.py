@@ -209,7 +209,7 @@ def gateway_traces(broken, rate=4, seed=3, peer="orders"):
     return TraceSet.from_spans(pd.concat([calls, roots, top, below])), world
 
 
-@pytest.mark.parametrize("peer", ["orders", "10.0.0.7", "orders.shop.svc.cluster.local"])
+@pytest.mark.parametrize("peer", ["orders", "10.0.0.7", "orders.shop.svc.cluster.local", "orders.shop"])
 def test_lost_context_is_found_counted_and_placed(peer):
     traces, world = gateway_traces(0.3, peer=peer)
     found = tk.quality(traces, checks=["propagation.break"])
@@ -219,6 +219,16 @@ def test_lost_context_is_found_counted_and_placed(peer):
     assert "continue calls by `gateway`" in found[0].headline
     assert "`gateway` to `orders`" in found[0].remedy
     assert found[0].evidence[["caller_service", "callee_service"]].to_numpy().tolist()[0] == ["gateway", "orders"]
+
+
+@pytest.mark.parametrize("host", ["far.partner.example", "far.io", "far.com", "far.eu.partner.com"])
+def test_a_partner_on_the_internet_is_not_the_service_with_the_first_label_of_its_name(host):
+    frame = gateway_and_partner({"gw": 0, "svc": 0, "far": 0}).spans.drop(columns="peer_address")
+    frame["attributes.server.address"] = np.where(frame["span_id"].str.endswith("4"), host, None)
+    traces = TraceSet.from_spans(frame)
+    (whole,) = tk.quality(traces, checks=["complete.rpc"])
+    assert (whole.status, whole.evidence["service_name"].tolist()) == ("ok", ["far", "svc"])
+    assert "patterns.missing_spans" not in {finding.check for finding in tk.patterns(traces)}
 
 
 def test_unanswered_calls_and_roots_that_have_nothing_to_do_with_each_other():

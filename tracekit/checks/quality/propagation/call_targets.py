@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _OTHER_TYPES = frozenset({"db", "messaging", "aws"})
+_PRIVATE: Final = frozenset({"svc", "local", "internal", "cluster", "consul", "lan", "localdomain", "intranet"})
+_PUBLIC: Final = frozenset({"com", "net", "org", "dev", "app", "cloud", "info", "example"})
+_COUNTRY: Final = 2  # letters of the top-level domain of a country; other single labels are a namespace of Kubernetes
 _ALIKE: Final = ["service_name", "peer_address", "name"]
 
 
@@ -64,9 +67,10 @@ def call_targets(case: Case) -> Calls:
     """Return the client spans that call a service with server spans, and that service.
 
     For an answered call, the service of the child server span.  Otherwise the service that most answered calls with
-    the same caller, name and peer went to; else the one named by ``peer_service_name`` or by the first label of the
-    peer's address.  Calls to databases, queues and peers that never emit a server span are excluded.  In the case of a
-    part, answered calls and server spans are those of all parts.
+    the same caller, name and peer went to; else the one named by ``peer_service_name`` or by the peer's address, of
+    addresses in a private network (``pay.shop.svc.cluster.local``) by their first label: ``api.partner.example`` is
+    not the service ``api``.  Calls to databases, queues and peers that never emit a server span are excluded.  In the
+    case of a part, answered calls and server spans are those of all parts.
     """
     known, labels = case.result(CALLEES), case.service.labels
     names = [*labels, *sorted(set(known.serving) - set(labels))]
@@ -167,6 +171,13 @@ def _by_name(case: Case, rows: Array, number: dict[str, int]) -> Array:
     found = np.full(len(rows), -1, np.int64)
     for column in ("peer_address", "peer_service_name"):  # the explicit name takes precedence
         codes = case.traces.codes(column).take(rows)
-        named = np.array([number.get(label, number.get(label.partition(".")[0], -1)) for label in codes.labels] + [-1])
+        named = np.array([number.get(label, number.get(_local_name(label), -1)) for label in codes.labels] + [-1])
         found = np.where(named[codes.codes] >= 0, named[codes.codes], found)
     return found
+
+
+def _local_name(address: str) -> str:
+    """Return the first label of an address in a private network, "" for one of the public internet."""
+    first, _, domain = address.rstrip(".").partition(".")
+    top = domain.rpartition(".")[2]
+    return first if top in _PRIVATE or (domain == top and top not in _PUBLIC and len(top) != _COUNTRY) else ""
