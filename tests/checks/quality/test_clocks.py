@@ -100,6 +100,34 @@ def test_a_drift_is_reported_in_ppm():
     assert "ppm" in said(found, "clock.drift")
 
 
+@pytest.mark.parametrize(
+    ("offset", "moves", "said"),
+    [
+        (200 * MS, {"drift_ppm": 100}, "Clock skew: `ledger-2` runs 20"),
+        (-200 * MS, {"drift_ppm": -100}, "Clock skew: `api-1` runs 200"),
+        (-30 * MS, {"drift_ppm": 100}, "Clock skew: `ledger-2` runs up to 29"),
+        (0, {"step_ns": 300 * MS}, "Clock skew: `ledger-2` runs up to 300 ms ahead of `api-1` (n = "),
+    ],
+)
+def test_the_skew_of_a_clock_that_moves_is_a_range_over_the_period(offset, moves, said):
+    traces = hosts(offset_ns=offset, **moves)
+    skew, order = tk.quality(traces, checks=["clock.offset", "time.order"])
+    moved = 600 * moves.get("drift_ppm", 0) * 1000 + moves.get("step_ns", 0)
+    ends = sorted((offset, offset + moved))
+    row = skew.evidence.iloc[0]
+    assert row["low_ns"] <= ends[0] + 2 * MS
+    assert row["high_ns"] >= ends[1] - 2 * MS
+    assert row["high_ns"] - row["low_ns"] < abs(moved) + 4 * MS
+    assert skew.headline.startswith(said)
+    assert skew.estimate.high == max(-row["low_ns"], row["high_ns"])
+    assert order.status == "ok"
+
+
+def test_limits_that_read_the_same_are_said_once():
+    (found,) = tk.quality(hosts(offset_ns=12_345 * MS), checks=["clock.offset"])
+    assert "`ledger-2` runs 12.3 s ahead of `api-1`" in found.headline
+
+
 def test_a_step_is_reported_with_its_time():
     found = tk.quality(hosts(step_ns=20 * MS), checks=["clock.drift"])
     row = found[0].evidence.iloc[0]

@@ -58,20 +58,24 @@ def host_pairs(case: Case) -> HostPairs:
     number, named = pairs_of(every)
     used = calls.usable
     kept, pair = np.unique(number[used], return_inverse=True)
-    low, high = (side[used] for side in np.where(forward, (calls.low, calls.high), (-calls.high, -calls.low)))
+    call_low, call_high = (side[used] for side in np.where(forward, (calls.low, calls.high), (-calls.high, -calls.low)))
     code = {name: at for at, name in enumerate(names)}
     counts = [found.pairs[named[one]] for one in kept.tolist()]
     ends = np.array([[code[name] for name in named[one]] for one in kept.tolist()], np.int64).reshape(-1, 2)
-    agreement = agree(pair, low, high, async_ratio=case.tolerance)
+    agreement = agree(pair, call_low, call_high, async_ratio=case.tolerance)
     apart = np.flatnonzero(near.is_apart[used])
     near_high, near_low = within(pair[apart], near.high[used][apart], near.low[used][apart], len(kept))
-    is_apart = np.bincount(pair[apart], minlength=len(kept)) > 0
-    low_high = overruled(agreement.low, agreement.high, is_apart, near_low, near_high)
+    apart_count = np.bincount(pair[apart], minlength=len(kept))
+    is_apart = apart_count > 0
+    low, high = overruled(agreement.low, agreement.high, is_apart, near_low, near_high)
+    moved, always = is_apart & (agreement.ratio < 1 - case.tolerance), apart_count == np.bincount(pair)
+    low = np.where(moved, np.where(always, near_low, np.minimum(near_low, 0)), low)
+    high = np.where(moved, np.where(always, near_high, np.maximum(near_high, 0)), high)
     size = np.array([one.total - one.dropped for one in counts], np.int64)
-    agreement = agreement._replace(low=low_high[0], high=low_high[1], size=size)
+    agreement = agreement._replace(low=low, high=high, size=size)
     dropped = np.array([one.dropped for one in counts], np.int64)
     start, host, peer = calls.begun_ns[used], ends[:, 0], ends[:, 1]
-    return HostPairs(pair, start, low, high, host, peer, dropped, names, agreement, is_apart, found.sampled)
+    return HostPairs(pair, start, call_low, call_high, host, peer, dropped, names, agreement, is_apart, found.sampled)
 
 
 class ClockLimits(NamedTuple):

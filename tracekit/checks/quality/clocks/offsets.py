@@ -27,10 +27,10 @@ def clock_offsets(case: Case) -> list[Finding]:
     longer than its caller are excluded and counted.  Two clocks are skewed where neighbouring traces prove it: the same
     decision as in ``tk.clock_skew`` and ``tk.critical_path`` (see the notes of ``tk.clock_skew``); elsewhere the
     interval includes 0.  Where no single offset satisfies ``1 - tolerance`` of the calls, some are asynchronous or a
-    clock moved: ``clock.drift`` analyses these pairs.  The midpoint is off by half the difference of the two network
-    delays, which spans do not record.  No time is changed.  Of a store, intervals are
-    those of at most 4,096 calls of each pair, chosen by a hash of their trace ids; the counts are of all calls, and the
-    assumptions say so.
+    clock moved: ``clock.drift`` analyses these pairs, and the interval contains the skew at every time.  The midpoint
+    is off by half the difference of the two network delays, which spans do not record.  No time is changed.  Of a
+    store, intervals are those of at most 4,096 calls of each pair, chosen by a hash of their trace ids; the counts are
+    of all calls, and the assumptions say so.
 
     Source: Marzullo 1984; RFC 5905, section 11.2.1.
     """
@@ -69,18 +69,29 @@ def clock_offsets(case: Case) -> list[Finding]:
         status: Status = "inconclusive" if disputed else "ok"
         return [finding(CHECK, status, text, evidence, assumptions=assumed)]
     first = skewed.iloc[0]
-    ahead = first["low_ns"] > 0
+    low, high = int(first["low_ns"]), int(first["high_ns"])
+    ahead = low + high > 0
     who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
-    low, high = sorted((abs(int(first["low_ns"])), abs(int(first["high_ns"]))))
+    low, high = (low, high) if ahead else (-high, -low)
     more = f" {plural(len(skewed) - 1, 'more host pair')} with clock skew." if len(skewed) > 1 else ""
     text = (
-        f"Clock skew: `{who}` runs {interval(low, high, duration, confidence='')} ahead of `{other}` "
+        f"Clock skew: `{who}` runs {_apart(low, high)} `{other}` "
         f"(n = {plural(first['call_count'], 'call')}). Events less than {duration(high)} apart cannot be ordered "
         f"between them, and network times between them are wrong by as much.{more}{odd}"
     )
     estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
     remedy = "Fix time synchronisation on that host; tk.clock_skew(traces) lists the corrections."
     return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)]
+
+
+def _apart(low: int, high: int) -> str:
+    """Return how far a clock is ahead of another, ``high`` being further from 0."""
+    if low < 0:
+        return f"up to {duration(-low)} behind and up to {duration(high)} ahead of"
+    if low == 0:
+        return f"up to {duration(high)} ahead of"
+    same = duration(low) == duration(high)
+    return f"{duration(high) if same else interval(low, high, duration, confidence='')} ahead of"
 
 
 def _assumed(case: Case) -> tuple[str, ...]:
