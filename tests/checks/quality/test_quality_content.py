@@ -1,5 +1,7 @@
 """Duplicates, cardinality, personal data: planted cases are found, others are left alone, no raw value is shown."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +89,36 @@ def test_client_and_server_that_share_an_id_are_one_call_and_forks_are_not():
     assert status(found, "duplicates.ids") == "warning"
     evidence = next(finding for finding in found if finding.check == "duplicates.ids").evidence
     assert evidence[["service_name", "span_count"]].to_numpy().tolist() == [["worker", 10]]
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ([("CLIENT", False), ("SERVER", True)], "60 spans share IDs as client and server of one call (Zipkin B3)"),
+        ([("SERVER", True)], "30 spans share IDs as client and server of one call (Zipkin B3)"),
+    ],
+)
+def test_servers_of_zipkin_share_the_id_of_their_client(sides, said):
+    rows = [
+        {
+            "traceId": f"{at:016x}",
+            "id": "7",
+            "kind": kind,
+            "shared": is_shared,
+            "timestamp": 1_600_000_000_000_000 + at,
+            "duration": 50,
+            "localEndpoint": {"serviceName": kind.lower()},
+        }
+        for at in range(1, 31)
+        for kind, is_shared in sides
+    ]
+    (found,) = (
+        finding
+        for finding in tk.quality(tk.read(json.dumps(rows).encode()), checks=["duplicates"])
+        if finding.check == "duplicates.ids"
+    )
+    assert found.status == "ok"
+    assert said in found.headline
 
 
 def test_proxy_duplicates_need_spans_and_calls():

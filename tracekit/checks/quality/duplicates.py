@@ -87,11 +87,16 @@ def _span_count(case: Case) -> int:
 def _reused(case: Case) -> _Reused:
     """Return the spans of a part that share an ID."""
     spans, trace = case.traces.columns.spans, case.traces.forest.trace
-    rows = np.flatnonzero((spans.quality & (Quality.DUPLICATE | Quality.SHARED)) != 0)
+    is_double, is_shared = ((spans.quality & flag) != 0 for flag in (Quality.DUPLICATE, Quality.SHARED))
+    rows = np.flatnonzero(is_double)
     forked = rows[~_of_one_call(case, rows)]
     is_forked = np.zeros(len(spans), bool)
     is_forked[forked] = True
-    return _Reused(events_of(case, trace, is_forked, {"service_name": case.service}), len(rows) - len(forked))
+    server = np.flatnonzero(is_shared & ~is_double)  # says itself that its ID is that of its client
+    client = case.traces.forest.parent_row[server]
+    with_client = (client >= 0) & (spans.span_id[client] == spans.span_id[server]) & ~is_double[client]
+    shared_count = len(rows) - len(forked) + len(server) + int(with_client.sum())
+    return _Reused(events_of(case, trace, is_forked, {"service_name": case.service}), shared_count)
 
 
 SPANS: Final[Merged[int]] = Merged(_span_count, int.__add__)
@@ -110,7 +115,8 @@ def _reused_ids(case: Case) -> Finding:
     order = ["span_count", "service_name"]
     evidence = evidence.sort_values(order, ascending=[False, True], ignore_index=True)
     also = (
-        f" {plural(shared, 'span')} share IDs as client and server of one call (Zipkin B3), which is normal."
+        f" {plural(shared, 'span shares its ID', 'spans share IDs')} as client and server of one call (Zipkin B3), "
+        f"which is normal."
         if shared
         else ""
     )
