@@ -300,10 +300,14 @@ def clocks_put_right(rng, repeats):
 
 def silent_stretches(rng, repeats):
     """Silence without counts: false alarms on calm and seasonal traffic; bursts are refused."""
-    for case, swing in (("homogeneous", 1.0), ("tenfold season", 10.0)):
+    for case, swing, n, days in (
+        ("homogeneous", 1.0, 4000, 1),
+        ("tenfold season", 10.0, 4000, 1),
+        ("two days of few traces", 20.0, 1150, 2),
+    ):
         alarms = []
         for _ in range(repeats):
-            t = np.sort(rng.random(4000)) * 86400
+            t = np.sort(rng.random(n)) * 86400 * days
             rate = 1 + (swing - 1) * (1 + np.sin(2 * np.pi * t / 86400)) / 2
             t = t[rng.random(len(t)) < rate / swing]
             alarms.append(len(silences((t * 1e9).astype(np.int64)).before) > 0)

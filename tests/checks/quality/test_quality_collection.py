@@ -148,6 +148,18 @@ def test_a_silence_is_reported_with_the_expected_count_as_a_possible_lull():
     assert found[0].estimate.low < found[0].estimate.value < found[0].estimate.high
 
 
+def test_the_lull_of_a_night_is_no_gap():
+    """Two days of few traces, twenty times as many at noon as at midnight."""
+    rng, alarms = np.random.default_rng(4), 0
+    for _ in range(12):
+        t = np.sort(rng.random(1150)) * 2
+        t = t[rng.random(len(t)) < (1 + 0.9 * np.sin(2 * np.pi * t)) / 1.9]
+        begun = START + (t * 86_400e9).astype(np.int64)
+        nights = TraceSet.from_spans(spans(len(t), start_ns=begun, end_ns=begun + MS))
+        alarms += status(tk.quality(nights, checks=["gap.silence"]), "gap.silence") == "warning"
+    assert alarms <= 1
+
+
 def test_even_traffic_is_not_silent_and_bursts_and_few_are_refused():
     rng = np.random.default_rng(10)
     begun = START + np.cumsum(rng.exponential(10, 600) * 1e9).astype(np.int64)

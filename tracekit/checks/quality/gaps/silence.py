@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHECK = "gap.silence"
 _SUBJECT = "Collection gaps without request counts"
-_NEIGHBOURS, _CHANCE, _BURSTY, _FEWEST = 50, 0.01, 1.3, 120
+_NEIGHBOURS, _CHANCE, _BURSTY, _FEWEST = 10, 0.01, 1.3, 120
 _PER_BIN, _EDGES = 10, 2
 
 
@@ -36,17 +36,23 @@ class Silence(NamedTuple):
 def silences(start_ns: Array, *, chance: float = _CHANCE) -> Silence:
     """Return the gaps between arrivals that are significantly longer than neighbouring gaps.
 
-    ``p = (1 + g / G)^(-k)`` for a gap g with k neighbouring gaps (at most 50 on either side) of sum G, times the
-    number of gaps.  Exact for locally Poisson arrivals; bursty traffic causes false alarms: see ``burst``.
+    ``p = (1 + g / (k m))^(-k)`` for a gap g with k neighbouring gaps (at most 10 on either side) and their mean m on
+    the quieter side, times the number of gaps.  Few neighbours and the quieter side, because traffic falls and rises
+    around the lull of a night.  Exact for locally Poisson arrivals, but for the choice of the side, which makes it
+    conservative; bursty traffic causes false alarms: see ``burst``.
     """
     gap = np.diff(np.sort(start_ns)).astype(np.float64)
     n, sums = len(gap), np.concatenate(([0.0], np.cumsum(gap)))
     at = np.arange(n)
     first, last = np.maximum(at - _NEIGHBOURS, 0), np.minimum(at + 1 + _NEIGHBOURS, n)
-    around, others = sums[last] - sums[first] - gap, last - first - 1
-    adjusted = np.exp(-others * np.log1p(gap / np.maximum(around, 1e-9))) * n
+    before, after = at - first, last - at - 1
+    usual = np.maximum(
+        (sums[at] - sums[first]) / np.maximum(before, 1), (sums[last] - sums[at + 1]) / np.maximum(after, 1)
+    )
+    due, others = gap / np.maximum(usual, 1e-9), before + after
+    adjusted = np.exp(-others * np.log1p(due / np.maximum(others, 1))) * n
     found = np.flatnonzero(adjusted < chance)
-    return Silence(found, gap[found], gap[found] * others[found] / np.maximum(around[found], 1e-9))
+    return Silence(found, gap[found], due[found])
 
 
 def burst(start_ns: Array) -> float:
