@@ -16,6 +16,7 @@ LAYERS = [
     {"errors", "schema", "bundled", "glossary", "wildcards", "text", "on_demand"},
     {"stats", "readable_tables"},
     {
+        "byte_sequences",
         "columns",
         "ragged",
         "attributes",
@@ -95,7 +96,8 @@ COMMANDS = [
     "cli",
     "__main__",
 ]  # each may import those before it
-LOADER_CALLS = {  # loaders that functions of TraceSet import when they are called
+LOADER_CALLS = {  # loaders that functions of TraceSet import when they are called, and the extension
+    ("byte_sequences", "loading.native"),
     ("traces", "loading.flat"),
     ("traces", "loading.from_frame"),
     ("traces", "loading.otlp.write"),

@@ -14,7 +14,7 @@ from tracekit.redaction.keys import context_of
 from tracekit.redaction.kinds import SQL, URL
 from tracekit.redaction.matches import merged
 from tracekit.redaction.replace import replaced, rewritten
-from tracekit.redaction.scan import CANDIDATES, blob, digit_runs
+from tracekit.redaction.scan import blob, candidates, digit_runs
 from tracekit.redaction.shapes import shapes_of
 from tracekit.redaction.tables import strings
 
@@ -33,7 +33,7 @@ PIECES = [
 def alone(text, key):
     """The matches in one text, by the searches for what it may contain and its key allows."""
     context, whole = context_of(key), blob([text])
-    may = {kind for kind, searches in CANDIDATES.items() if text and any(len(one(whole.data)) for one in searches)}
+    may = {kind for kind, rows in candidates(whole).items() if len(rows)}
     may |= {kind for kind, pattern in find._PREFILTERS.items() if pc.match_substring_regex(text, pattern).as_py()}
     runs = digit_runs(whole)
     may |= {"payment card"} if (runs.is_card_like & runs.is_valid).any() else set()

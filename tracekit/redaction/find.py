@@ -17,7 +17,7 @@ from tracekit.redaction.literals import is_sql, query_values, sql_literals, stat
 from tracekit.redaction.matches import Match, Matches, merged
 from tracekit.redaction.numbers import card_like, luhn
 from tracekit.redaction.patterns import DETECTORS
-from tracekit.redaction.scan import CANDIDATES, blob_of, digit_runs
+from tracekit.redaction.scan import blob_of, candidates, digit_runs
 from tracekit.redaction.shapes import shapes_of
 
 if TYPE_CHECKING:
@@ -98,10 +98,8 @@ def _asked(texts: pa.LargeStringArray, shapes: Shapes) -> Array:
 def _asked_by_form(texts: pa.LargeStringArray) -> Array:
     """Return the kinds that texts of these shapes may contain, without numbers of cards that are not grouped."""
     asked = np.zeros(len(texts), np.int64)
-    whole = blob_of(texts)
-    for kind, searches in CANDIDATES.items():
-        if len(whole.data):
-            asked[whole.rows(np.concatenate([search(whole.data) for search in searches]))] |= _BIT[kind]
+    for kind, rows in candidates(blob_of(texts)).items():
+        asked[rows] |= _BIT[kind]
     for kind, pattern in _PREFILTERS.items():
         asked[pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)] |= _BIT[kind]
     return asked

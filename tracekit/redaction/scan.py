@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tracekit.byte_sequences import ANY, DIGIT, ByteSearches, Search, Steps, both_cases, is_in, sequence, word
 from tracekit.redaction.numbers import IBAN_ALL_DIGITS, IBAN_LENGTHS, card_like, luhn
 from tracekit.redaction.patterns import DETECTORS, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import pyarrow as pa
 
     from tracekit.columns import Array
 
-_ZERO, _NINE = 48, 57
-_LONGEST = 19
+_ZERO = 48
+_SHORTEST, _LONGEST = 13, 19  # digits of a card
 _LETTERS = 26
 
 
@@ -30,10 +31,6 @@ class Blob(NamedTuple):
     def text(self, row: int) -> str:
         """Return one text."""
         return bytes(self.data[self.offsets[row] : self.offsets[row + 1]]).decode("utf-8", "replace")
-
-    def rows(self, positions: Array) -> Array:
-        """Return the distinct texts at these positions."""
-        return np.unique(np.searchsorted(self.offsets, positions, "right") - 1)
 
 
 def blob(texts: list[str]) -> Blob:
@@ -78,15 +75,8 @@ class Digits(NamedTuple):
 def digit_runs(texts: Blob) -> Digits:
     """Return the runs of 13 to 19 digits that are not part of a longer word."""
     data, n = texts.data, len(texts.data)
-    is_digit = np.zeros(n + 2, bool)
-    is_digit[1:-1] = (data >= _ZERO) & (data <= _NINE)
-    edge = np.zeros(n + 1, bool)
-    edge[texts.offsets] = True
-    begin = np.flatnonzero(is_digit[1:] & (~is_digit[:-1] | edge))
-    end = np.flatnonzero(is_digit[:-1] & (~is_digit[1:] | edge))
+    begin, end = _long_runs(texts)
     length = end - begin
-    long = (length >= 13) & (length <= _LONGEST)  # noqa: PLR2004 - the shortest cards
-    begin, end, length = begin[long], end[long], length[long]
     row = np.searchsorted(texts.offsets, begin, "right") - 1
     before = np.where(begin > texts.offsets[row], data[np.maximum(begin - 1, 0)], 0)
     behind = np.where(end < texts.offsets[row + 1], data[np.minimum(end, n - 1)] if n else 0, 0)
@@ -100,6 +90,39 @@ def digit_runs(texts: Blob) -> Digits:
     return Digits(row, card_like(digits, length), luhn(digits), begin, length)
 
 
+def _long_runs(texts: Blob) -> tuple[Array, Array]:
+    """Return begin and end of all runs of 13 to 19 digits, of which each covers a multiple of 13."""
+    data = texts.data
+    at = _SHORTEST * np.flatnonzero(is_in(data[::_SHORTEST], DIGIT))
+    half = _SHORTEST // 2  # as many digits are before it or behind it
+    before, behind = data[np.maximum(at - half, 0)], data[np.minimum(at + half, len(data) - 1)]
+    at = at[is_in(before, DIGIT) | is_in(behind, DIGIT)]
+    begin, end = _run_around(data, at, np.zeros_like(at), np.full_like(at, len(data)))
+    at = at[end - begin >= _SHORTEST]  # few, of which the texts are looked up
+    row = np.searchsorted(texts.offsets, at, "right") - 1
+    begin, end = _run_around(data, at, texts.offsets[row], texts.offsets[row + 1])
+    is_one = (end - begin >= _SHORTEST) & (end - begin <= _LONGEST)
+    begin, first = np.unique(begin[is_one], return_index=True)
+    return begin, end[is_one][first]
+
+
+def _run_around(data: Array, at: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """Return where the digits around some digits begin and end, not beyond limits, nor by more than 19 to each side."""
+    return _reached(data, at, low, -1), _reached(data, at, high - 1, 1) + 1
+
+
+def _reached(data: Array, at: Array, last: Array, step: int) -> Array:
+    """Return the last digit that only digits are before, from some positions on in one direction."""
+    reached, going = at.copy(), np.arange(len(at))
+    for _ in range(_LONGEST):
+        going = going[reached[going] != last[going]]
+        going = going[is_in(data[reached[going] + step], DIGIT)]
+        reached[going] += step
+        if not len(going):
+            break
+    return reached
+
+
 def _joins(byte: Array) -> Array:
     """Return whether a byte next to a digit run makes it part of a longer word or number."""
     letter = ((byte | 32) >= ord("a")) & ((byte | 32) <= ord("z"))
@@ -109,44 +132,18 @@ def _joins(byte: Array) -> Array:
 def hits(texts: Blob) -> list[Hit]:
     """Return the PII in every text, at most one hit per kind; plain digit runs are not included."""
     found = []
-    for kind, searches in CANDIDATES.items():
+    for kind, rows in candidates(texts).items():
         detector = DETECTORS[kind]
-        for row in texts.rows(np.concatenate([search(texts.data) for search in searches])):
+        for row in rows:
             match = detector.found_in(texts.text(row))
             if match is not None:
                 found.append(Hit(int(row), kind, match))
     return found
 
 
-def _sequence(*steps: tuple[int, bytes | str]) -> Callable[[Array], Array]:
-    """Return a search for positions that match all steps: (distance, allowed bytes), "0" for any digit."""
-
-    def search(data: Array) -> Array:
-        at = np.flatnonzero(_is(data, steps[0][1]))
-        for distance, allowed in steps[1:]:
-            there = at + distance
-            at = at[(there >= 0) & (there < len(data))]
-            at = at[_is(data[at + distance], allowed)]
-        return at
-
-    return search
-
-
-def _word(word: bytes, rare: int = 0, behind: bytes = b"") -> Callable[[Array], Array]:
-    """Return a case-insensitive search for a word followed by one of ``behind``, testing byte ``rare`` first."""
-    steps = [(at - rare, bytes([letter]) + bytes([letter]).upper()) for at, letter in enumerate(word)]
-    last = [(len(word) - rare, behind)] if behind else []
-    return _sequence(steps[rare], *last, *steps[:rare], *steps[rare + 1 :])
-
-
-def _is(data: Array, allowed: bytes | str) -> Array:
-    """Return whether each byte is allowed."""
-    if isinstance(allowed, str):
-        return np.asarray((data >= _ZERO) & (data <= _NINE))
-    found = data == allowed[0]
-    for other in allowed[1:]:
-        found = found | (data == other)
-    return np.asarray(found)
+def candidates(texts: Blob) -> dict[str, Array]:
+    """Return by kind the texts that may contain it, ascending: a fast search that misses none."""
+    return _CANDIDATES.rows(texts.data, texts.offsets)
 
 
 def _pairs(names: Iterable[str]) -> Array:
@@ -161,50 +158,63 @@ _COUNTRIES, _IN_DIGITS = _pairs(IBAN_LENGTHS), _pairs(IBAN_ALL_DIGITS)
 
 def _ibans(data: Array) -> Array:
     """Return positions of a country code, two check digits, and digits if the country uses only digits."""
-    letter, digit = (data | 32) - ord("a"), _is(data, "0")
+    letter, digit = (data | 32) - ord("a"), is_in(data, DIGIT)
     found = (letter[:-7] < _LETTERS) & (letter[1:-6] < _LETTERS) & digit[2:-5] & digit[3:-4]
     at = np.flatnonzero(found)
     country = letter[at].astype(np.int64) * _LETTERS + letter[at + 1]
     return np.asarray(at[_COUNTRIES[country] & (~_IN_DIGITS[country] | (digit[at + 6] & digit[at + 7]))])
 
 
+def _iban(country: str) -> Steps:
+    """Return the sequence of which ``_ibans`` finds the positions, of one country."""
+    first, second = (both_cases(ord(letter)) for letter in country)
+    digits = ((6, DIGIT), (7, DIGIT)) if country in IBAN_ALL_DIGITS else ((7, ANY),)
+    return ((1, second), (2, DIGIT), (0, first), (3, DIGIT), *digits)
+
+
 _BEHIND_KEY = b"=:\"' "
-CANDIDATES: dict[str, tuple[Callable[[Array], Array], ...]] = {
-    "email": (_sequence((0, b"@")), _sequence((0, b"%"), (1, b"4"), (2, b"0"))),
-    "phone number": (_sequence((0, b"+"), (1, "0")),),
-    "payment card": (
-        _sequence((0, b" .-"), (-4, "0"), (-1, "0"), (1, "0"), (4, "0"), (-2, "0"), (2, "0"), (3, "0")),
-        _sequence((0, b"\xc2"), (1, b"\xa0"), (-4, "0"), (-1, "0"), (2, "0"), (5, "0")),
-    ),
-    "IBAN": (_ibans,),
-    "social security number": (_sequence((0, b"-"), (3, b"-"), (-3, "0"), (-1, "0"), (1, "0"), (2, "0"), (7, "0")),),
-    "JSON web token": (_sequence((0, b"e"), (1, b"y"), (2, b"J")),),
-    "AWS access key": (_sequence((0, b"A"), (1, b"KS"), (2, b"I"), (3, b"A")),),
-    "API token": (
-        _sequence((0, b"_"), (-3, b"g"), (-2, b"h")),
-        _sequence((0, b"_"), (-1, b"b"), (-2, b"u"), (1, b"p")),
-        _sequence((0, b"-"), (-1, b"t"), (-2, b"a"), (-3, b"p"), (-4, b"l")),
-        _sequence((0, b"x"), (1, b"o"), (2, b"x")),
-        _sequence((0, b"A"), (1, b"I"), (2, b"z")),
-        _sequence((0, b"_"), (-1, b"k"), (1, b"l"), (2, b"i")),
-        _sequence((0, b"_"), (-1, b"m"), (-2, b"p")),
-    ),
-    "private key": (_sequence((0, b"-"), (1, b"-"), (2, b"B"), (3, b"E")),),
-    "secret in a parameter": (
-        _word(b"token", 2, _BEHIND_KEY),
-        _word(b"key", 0, _BEHIND_KEY),
-        _word(b"secret", 2, _BEHIND_KEY),
-        _word(b"password", 4, _BEHIND_KEY),
-        _word(b"passwd", 4, _BEHIND_KEY),
-        _word(b"pwd", 1, _BEHIND_KEY),
-        _word(b"signature", 2, _BEHIND_KEY),
-        _word(b"sig", 2, _BEHIND_KEY),
-    ),
-    "credentials": (_word(b"bearer", 0, b" "), _word(b"basic", 0, b" ")),
-    "password in an address": (_sequence((0, b"@")),),
-    "private address": (
-        _sequence((0, b"."), (-1, "0"), (1, "0")),
-        _sequence((0, b":"), (-4, b"fF"), (-3, b"cCdDeE")),
-    ),
-}
-"""By kind: alternative searches."""
+_CANDIDATES = ByteSearches(
+    {
+        "email": (sequence((0, b"@")), sequence((0, b"%"), (1, b"4"), (2, b"0"))),
+        "phone number": (sequence((0, b"+"), (1, DIGIT)),),
+        "payment card": (
+            sequence(
+                (0, b" .-"), (-4, DIGIT), (-1, DIGIT), (1, DIGIT), (4, DIGIT), (-2, DIGIT), (2, DIGIT), (3, DIGIT)
+            ),
+            sequence((0, b"\xc2"), (1, b"\xa0"), (-4, DIGIT), (-1, DIGIT), (2, DIGIT), (5, DIGIT)),
+        ),
+        "IBAN": (Search(_ibans, tuple(map(_iban, IBAN_LENGTHS))),),
+        "social security number": (
+            sequence((0, b"-"), (3, b"-"), (-3, DIGIT), (-1, DIGIT), (1, DIGIT), (2, DIGIT), (7, DIGIT)),
+        ),
+        "JSON web token": (sequence((0, b"e"), (1, b"y"), (2, b"J")),),
+        "AWS access key": (sequence((0, b"A"), (1, b"KS"), (2, b"I"), (3, b"A")),),
+        "API token": (
+            sequence((0, b"_"), (-3, b"g"), (-2, b"h")),
+            sequence((0, b"_"), (-1, b"b"), (-2, b"u"), (1, b"p")),
+            sequence((0, b"-"), (-1, b"t"), (-2, b"a"), (-3, b"p"), (-4, b"l")),
+            sequence((0, b"x"), (1, b"o"), (2, b"x")),
+            sequence((0, b"A"), (1, b"I"), (2, b"z")),
+            sequence((0, b"_"), (-1, b"k"), (1, b"l"), (2, b"i")),
+            sequence((0, b"_"), (-1, b"m"), (-2, b"p")),
+        ),
+        "private key": (sequence((0, b"-"), (1, b"-"), (2, b"B"), (3, b"E")),),
+        "secret in a parameter": (
+            word(b"token", 2, _BEHIND_KEY),
+            word(b"key", 0, _BEHIND_KEY),
+            word(b"secret", 2, _BEHIND_KEY),
+            word(b"password", 4, _BEHIND_KEY),
+            word(b"passwd", 4, _BEHIND_KEY),
+            word(b"pwd", 1, _BEHIND_KEY),
+            word(b"signature", 2, _BEHIND_KEY),
+            word(b"sig", 2, _BEHIND_KEY),
+        ),
+        "credentials": (word(b"bearer", 0, b" "), word(b"basic", 0, b" ")),
+        "password in an address": (sequence((0, b"@")),),
+        "private address": (
+            sequence((0, b"."), (-1, DIGIT), (1, DIGIT)),
+            sequence((0, b":"), (-4, b"fF"), (-3, b"cCdDeE")),
+        ),
+    }
+)
+"""By kind: alternative searches; none misses a text with the kind."""

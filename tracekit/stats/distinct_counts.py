@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tracekit.stats.grouping import group_labels, sum_by
+from tracekit.stats.grouping import group_labels, stable_order, sum_by
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -179,7 +180,9 @@ def _merged(counts: DistinctCounts) -> DistinctCounts:
     np.add.at(uses, number, counts.use_count)
     np.maximum.at(level, number, counts.level)
     group = number[counts.group]
-    order = np.lexsort((counts.value, group))
+    order = stable_order(group, groups)
     group, value = group[order], counts.value[order]
+    for low, high in pairwise(np.searchsorted(group, np.arange(groups + 1)).tolist()):
+        value[low:high].sort()  # several times faster than all of them by their group
     is_new = np.append(True, (group[1:] != group[:-1]) | (value[1:] != value[:-1]))[: len(order)]
     return DistinctCounts(keys, uses, group[is_new], value[is_new], level)

@@ -19,6 +19,7 @@ from loading.xray import mutated_documents, mutated_retrieved
 from loading.zipkin import mutated_spans as zipkin
 
 from tracekit.loading import native
+from tracekit.redaction.scan import Blob, candidates
 
 REPORTED = 50_000
 
@@ -49,6 +50,7 @@ def scan_otlp(data):
     scan.items(data[at:])
     scan.depth(data, 0, bool(at), not at)
     scan.newlines(data)
+    candidates(Blob(np.frombuffer(data, np.uint8), np.array([0, at, len(data)])))
 
 
 def scan_opensearch(data):

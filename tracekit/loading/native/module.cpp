@@ -18,6 +18,7 @@
 #include "otlp.h"
 #include "prepper.h"
 #include "protobuf.h"
+#include "sequences.h"
 #include "xray.h"
 #include "zipkin.h"
 
@@ -694,6 +695,17 @@ template <class Hash> PyObject* text_hashes(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* sequences(PyObject*, PyObject* args) {
+  const Given<7> given(args, 1);
+  if (!given.ok) return nullptr;
+  return worked(true, [&] {
+    Sequences table;
+    return table.take(given.column<Byte>(0), given.column<Sequences::Step>(1), given.column<std::int32_t>(2),
+                      given.column<std::uint64_t>(3)) &&
+           table.search(given.column<std::int64_t>(4), given.column<Byte>(5), given.made<std::uint64_t>(6));
+  });
+}
+
 // A function whose own C++ exceptions become Python's.
 template <PyObject* (*function)(PyObject*, PyObject*)> PyObject* safe(PyObject* self, PyObject* args) {
   PyObject* made = nullptr;
@@ -770,6 +782,9 @@ PyMethodDef METHODS[] = {
      "blake2b_hashes(offsets, text, made)\n--\n\nWrite the BLAKE2b hash of each text."},
     {"sip_hashes", safe<text_hashes<SipHash>>, METH_VARARGS,
      "sip_hashes(offsets, text, made)\n--\n\nWrite the SipHash of each text that pandas has."},
+    {"sequences", safe<sequences>, METH_VARARGS,
+     "sequences(sets, steps, counts, marks, offsets, text, made)\n--\n\n"
+     "Write by text the marks of the sequences of bytes in it."},
     {nullptr, nullptr, 0, nullptr}};
 
 #if defined(__VERSION__) && defined(__clang__)
