@@ -135,14 +135,14 @@ class KeyIndex:
 
     def of(self, key: str) -> tuple[Array, Array]:
         """Return (owner rows, attribute codes) of a key, in the order of the rows."""
-        rows, codes = self._of(key)
+        rows, codes = self.pairs_of(key)
         if not (rows[1:] < rows[:-1]).any():
             return rows, codes
         order = np.argsort(rows, kind="stable")
         return rows[order], codes[order]
 
-    def _of(self, key: str) -> tuple[Array, Array]:
-        """Return the same in any order of the rows."""
+    def pairs_of(self, key: str) -> tuple[Array, Array]:
+        """Return the same in any order of the rows: of a store, they need not be sorted."""
         if key not in self.kv.keys:
             return np.zeros(0, np.int32), np.zeros(0, np.int32)
         at = self.kv.keys.index(key)
@@ -160,7 +160,7 @@ class KeyIndex:
         """
         chosen = np.full(self.row_count, -1, np.int32)
         for key in reversed(list(keys)):
-            rows, codes = self._of(key)
+            rows, codes = self.pairs_of(key)
             chosen[rows] = codes
         return chosen
 
@@ -168,7 +168,7 @@ class KeyIndex:
         """Return whether a row has one of these keys, with any value."""
         found = np.zeros(self.row_count, bool)
         for key in keys:
-            found[self._of(key)[0]] = True
+            found[self.pairs_of(key)[0]] = True
         return found
 
     def codes_of(
@@ -205,7 +205,7 @@ class KeyIndex:
         if within is not None and not within.any():
             return
         for key in reversed(list(keys)):
-            rows, codes = self._of(key)
+            rows, codes = self.pairs_of(key)
             if within is not None:
                 rows, codes = rows[within[rows]], codes[within[rows]]
             if len(rows):

@@ -131,11 +131,11 @@ def _identity_hashes(kv: KeyValues, codes: Array) -> Array:
 
 def _by_mark(kv: KeyValues, codes: Array) -> Iterator[tuple[str, Array | slice]]:
     """Yield what precedes the texts of some attributes, and which attributes these are."""
-    columns = np.stack([column[codes].astype(np.int64) for column in (kv.type, kv.origin, kv.is_indexed, kv.namespace)])
-    if len(codes) and (columns == columns[:, :1]).all():  # of most keys
-        yield _mark(kv, *columns[:, 0].tolist()), slice(None)
+    columns = [column[codes] for column in (kv.type, kv.origin, kv.is_indexed, kv.namespace)]
+    if len(codes) and all((column == column[0]).all() for column in columns):  # of most keys
+        yield _mark(kv, *(int(column[0]) for column in columns)), slice(None)
         return
-    marks, mark = np.unique(columns, axis=1, return_inverse=True)
+    marks, mark = np.unique(np.stack(columns).astype(np.int64), axis=1, return_inverse=True)
     for at, one in enumerate(marks.T.tolist()):
         yield _mark(kv, *one), np.flatnonzero(mark == at)
 

@@ -104,7 +104,7 @@ class Found:
         for salt, (one, own) in enumerate(zip(self.recordings, wanted, strict=True)):
             keys = tuple(each.key for each in one.spreads if each.number_count >= QUANTITY)
             state = partial(_tally, names=tuple(names), keys=keys, salt=salt)
-            found.append(one.read(state, _Tally.with_, own))
+            found.append(one.read(state, _Tally.with_, own, keys))
         return found
 
     @cached_property

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OPERATION: Final = "operation"
 _BLOCK: Final = 1 << 27  # bytes of a table of values by traces
 _STEP: Final = 1 << 16  # attributes that are looked up at once: what is worked out of them stays in the cache
+_FITS: Final = 1 << 31  # cells of such a table whose numbers fit 32 bits
 _SMALL: Final = 1 << 15  # keys whose numbers fit 16 bits, which takes a quarter of the memory
 _SCOPE_KEYS: Final = ("otel.scope.name", "otel.scope.version")
 DERIVED: Final = (OPERATION, *_SCOPE_KEYS)
@@ -76,7 +77,7 @@ def owned_of(traces: TraceSet, keys: Collection[str]) -> list[Owned]:
     Of a part of a store, no others are read.
     """
     names = [key for key in traces.columns.kv.keys if current(key) in keys]
-    pairs = [traces.lookup.by_key.of(name) for name in names]
+    pairs = [traces.lookup.by_key.pairs_of(name) for name in names]
     return [
         *(Owned(codes, traces.forest.trace[rows]) for rows, codes in pairs),
         *_of_resources_and_scopes(traces),
@@ -191,14 +192,19 @@ def distinct_pairs(parts: Sequence[tuple[Array, Owned]], values: int, traces: in
 
 
 def _block(parts: Sequence[tuple[Array, Owned]], first: int, last: int, traces: int) -> Array:
-    """Return the distinct pairs of the values from ``first`` to ``last``, as sorted numbers."""
-    has = np.zeros((last - first) * traces, bool)
+    """Return the distinct pairs of the values from ``first`` to ``last``, as sorted numbers.
+
+    The row of a code is looked up, and codes of other values have one of their own, behind all others: that takes a
+    third of the time of finding out which entries count.
+    """
+    count = last - first
+    has = np.zeros((count + 1) * traces, bool)
     for place, each in parts:
+        own = np.where((place >= first) & (place < last), place - first, count)
+        row = (own * np.int64(traces)).astype(np.int32 if len(has) < _FITS else np.int64)
         for low in range(0, len(each.code), _STEP):
-            value = place[each.code[low : low + _STEP]]
-            inside = np.flatnonzero((value >= first) & (value < last))
-            has[(value[inside] - first).astype(np.int64) * traces + each.trace[low : low + _STEP][inside]] = True
-    return np.flatnonzero(has) + first * traces
+            has[row[each.code[low : low + _STEP]] + each.trace[low : low + _STEP]] = True
+    return np.flatnonzero(has[: count * traces]) + first * traces
 
 
 def _of_keys(

@@ -20,13 +20,14 @@ from tracekit.analysis.what_differs.membership import (
     has_key,
     membership,
     owned,
+    owned_of,
     shown,
     values_of,
 )
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tracekit.analysis.what_differs.selection import Rule, Side
     from tracekit.columns import Array, KeyValues
@@ -44,7 +45,7 @@ class View:
     traces
         A set, or a part.
     entries
-        Their attributes.
+        Their attributes; of a part, those of the keys that count.
     masks
         The traces of each side of this recording.
     wanted
@@ -78,6 +79,10 @@ class Wanted(NamedTuple):
     values: Mapping[str, frozenset[str]]
     keys: frozenset[str] = frozenset()
 
+    def named(self, also: Collection[str]) -> set[str]:
+        """Return the keys of these attributes, and others, in the names of the current conventions."""
+        return {current(key) for key in (*self.values, *self.keys, *also)}
+
     def of(self, kv: KeyValues) -> Array:
         """Return which of the attributes of a part count."""
         found = has_key(kv, self.keys)
@@ -90,17 +95,19 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class _OfPart(Generic[State]):
-    """Returns a state of a part."""
+    """Returns a state of a part, of which only the attributes of some keys are read."""
 
     state: Callable[[View], State]
     rule: Rule
     side_count: int
     wanted: Wanted
+    also: tuple[str, ...] = ()
 
     def __call__(self, traces: TraceSet) -> State:
         """Return the state of some traces."""
         masks = self.rule.split(traces)[: self.side_count]
-        return self.state(View(traces, owned(traces), masks, self.wanted.of(traces.columns.kv)))
+        entries = owned_of(traces, self.wanted.named(self.also))
+        return self.state(View(traces, entries, masks, self.wanted.of(traces.columns.kv)))
 
 
 class Recording:
@@ -176,11 +183,20 @@ class Recording:
                 names += [(key, label) for label, count in often if count >= self.fewest]
         return names, Wanted({key: several for key, several in values.items() if several})
 
-    def read(self, state: Callable[[View], State], merge: Callable[[State, State], State], wanted: Any) -> State:
-        """Return a state of all traces, given which attributes count: as ``values`` returns it, or a set of keys."""
+    def read(
+        self,
+        state: Callable[[View], State],
+        merge: Callable[[State, State], State],
+        wanted: Any,
+        also: tuple[str, ...] = (),
+    ) -> State:
+        """Return a state of all traces, given which attributes count: as ``values`` returns it, or a set of keys.
+
+        ``also``: keys of further attributes that the state needs.
+        """
         if self._memory is None:
             chosen = Wanted({}, wanted) if isinstance(wanted, frozenset) else wanted
-            partial = _OfPart(state, self.sides[0].rule, len(self.sides), chosen)
+            partial = _OfPart(state, self.sides[0].rule, len(self.sides), chosen, also)
             return over_parts(self.source, partial, merge, on=self.on).state
         return state(self._view(wanted))
 

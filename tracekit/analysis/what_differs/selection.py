@@ -59,7 +59,7 @@ class Rule(NamedTuple):
         if self.selection is None:
             return np.ones(len(traces), bool), np.zeros(len(traces), bool)
         if isinstance(self.selection, str) and self.selection == FAILED:
-            chosen = np.asarray(traces.summary["is_error"].to_numpy(bool))
+            chosen = traces.is_error[traces.forest.root_row]
         else:
             chosen = matching(traces, self.selection)
         return chosen, ~chosen

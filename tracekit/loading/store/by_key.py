@@ -135,7 +135,7 @@ class InFile:
         self._files, self._name, self._owner = files, name, owner
         self.count = files.row_count(owner)
         self._runs: dict[int, dict[int, tuple[Array, Array]]] = {}  # rows and codes by key, by row group of several
-        self._own: dict[int, tuple[Array, Array]] = {}  # likewise of keys that were asked for
+        self._own: dict[int, tuple[Array, Array]] = {}  # likewise in memory, of keys that were asked for
 
     @cached_property
     def _limits(self) -> list[tuple[int, int, int]]:
@@ -147,11 +147,11 @@ class InFile:
         if key not in self._own:
             wanted = [(number, low == high) for number, low, high in self._limits if low <= key <= high]
             own, shared = ([number for number, is_own in wanted if is_own is kind] for kind in (True, False))
-            self._read([number for number in shared if number not in self._runs])
+            self._read(shared)
             runs = [self._runs[number][key] for number in shared if key in self._runs[number]]
-            self._own[key] = _joined([*runs, *([self._alone(key, own)] if own else [])])
-        rows, codes = self._in_memory(*self._own[key])
-        return rows, self._files.own_codes(codes)
+            rows, codes = self._in_memory(*_joined([*runs, *([self._alone(key, own)] if own else [])]))
+            self._own[key] = rows, self._files.own_codes(codes)
+        return self._own[key]
 
     def _alone(self, key: int, numbers: list[int]) -> tuple[Array, Array]:
         """Return rows and codes of the attributes of row groups of one key."""
@@ -161,7 +161,8 @@ class InFile:
         return rows, codes
 
     def _read(self, numbers: list[int]) -> None:
-        """Read keys, rows and codes of row groups together, and keep rows and codes by key."""
+        """Read keys, rows and codes of row groups together, unless they were, and keep rows and codes by key."""
+        numbers = [number for number in numbers if number not in self._runs]
         if not numbers:
             return
         columns = self._columns(["key", "row", "kv"], numbers)
@@ -175,10 +176,15 @@ class InFile:
 
     @cached_property
     def pairs(self) -> tuple[Array, Array]:
-        """Owner row in memory and code of every attribute, as they are stored."""
-        _, *columns = self._columns(["key", "row", "kv"], [number for number, *_ in self._limits])
-        rows, codes = self._in_memory(*columns)
-        return rows, self._files.own_codes(codes)
+        """Owner row in memory and code of every attribute, key by key: those of each key are then parts of them."""
+        self._read([number for number, low, high in self._limits if low != high])
+        keys = sorted({low for _, low, _ in self._limits} | {key for runs in self._runs.values() for key in runs})
+        found = [self.of(key) for key in keys]
+        rows, codes = _joined(found)
+        cuts = itertools.pairwise(np.cumsum([0, *(len(own) for own, _ in found)]).tolist())
+        self._own = {key: (rows[low:high], codes[low:high]) for key, (low, high) in zip(keys, cuts, strict=True)}
+        self._runs = {number: {} for number in self._runs}
+        return rows, codes
 
     def used(self) -> Iterator[Array]:
         """Yield the codes of the attributes whose rows are read, as they are in the file."""

@@ -307,11 +307,11 @@ class PartFiles:
         if self._used is not None:
             values = getattr(kv, column)
             return values.take(codes) if column == "text" else values[codes]
-        known = self._some.setdefault(column, {})
-        starts = self._kv_starts
-        group = np.searchsorted(starts, codes, side="right") - 1
-        wanted = np.unique(group)
-        if not len(wanted) or self._whole or 2 * len({*wanted.tolist(), *known}) >= len(starts) or kv.has_read(column):
+        known, starts = self._some.setdefault(column, {}), self._kv_starts
+        is_all = self._whole or not len(codes) or kv.has_read(column)
+        group = np.searchsorted(starts, codes[:0] if is_all else codes, side="right") - 1
+        wanted = np.flatnonzero(np.bincount(group))
+        if is_all or 2 * len({*wanted.tolist(), *known}) >= len(starts):
             values = getattr(kv, column)
             return values.take(codes) if column == "text" else values[codes]
         for one in wanted.tolist():
