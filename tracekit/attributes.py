@@ -48,6 +48,24 @@ class Codes(NamedTuple):
         """Return the column at these rows."""
         return Codes(self.codes[rows], self.labels)
 
+    def used(self) -> Codes:
+        """Return the column with the labels in use only, each once and in order.
+
+        Examples
+        --------
+        >>> Codes(np.array([2, -1, 0]), ["shop", "ledger", "cart"]).used()
+        Codes(codes=array([ 0, -1,  1], dtype=int32), labels=['cart', 'shop'])
+        """
+        is_used = np.zeros(len(self.labels) + 1, bool)
+        is_used[self.codes] = True
+        mine = np.flatnonzero(is_used[:-1])
+        texts = self.texts(mine)
+        labels = sorted({*texts})
+        number = {label: code for code, label in enumerate(labels)}
+        place = np.full(len(is_used), -1, np.int32)
+        place[mine] = [number[text] for text in texts]
+        return Codes(place[self.codes], labels)
+
     def followed_by(self, other: Codes) -> Codes:
         """Return the rows of both, with each label once."""
         number: dict[str, int] = {}

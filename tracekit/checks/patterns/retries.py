@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.merged import Merged
-from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of, kinds
+from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of
 from tracekit.checks.patterns.paths import path_ns
-from tracekit.checks.patterns.repeated import repeated, retried
-from tracekit.checks.patterns.sums import KEYS, Occurrences, totals
+from tracekit.checks.patterns.repeated import called, repeated, retried
+from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, pairs_of, totals
 from tracekit.checks.shares import added
+from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import positions, sum_by
+from tracekit.stats.histograms import Histogram
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.text import count, factor
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
-    from tracekit.stats.aggregates import Aggregate
+    from tracekit.columns import Array
 
 _AMPLIFIED: Final = 1.2  # attempts per call at least (95%): worth reporting whatever they cost
 _OFTEN: Final = 0.05  # of the traces: rare retries are what retries are for
@@ -31,28 +33,55 @@ _STORM: Final = 1.5  # attempts per call at least (95%): a warning
 
 def _detect(case: Case) -> Occurrences:
     """Return the calls with retries; the cost is that of failed attempts and of the pauses after them."""
-    found, spans = case.result(repeated), case.traces.columns.spans
-    again = case.result(retried)
-    on_path = path_ns(case)[found.row]
-    pause = np.zeros(len(found.row), np.int64)
-    pause[:-1] = np.maximum(spans.start_ns[found.row[1:]] - spans.end_ns[found.row[:-1]], 0)
-    wasted = found.sum(np.where(again & (on_path > 0), on_path + pause, 0))
-    at = np.flatnonzero(found.sum(again) > 0)
-    return Occurrences(found.parent[at], found.row[found.first[at]], found.sum(again)[at] + 1, wasted[at])
+    found, spans, again = case.result(repeated), case.traces.columns.spans, case.result(retried)
+    failed = found.sum(again)
+    group = np.flatnonzero(failed > 0)
+    call = np.flatnonzero(np.repeat(failed > 0, found.call_count))
+    row, owner = found.row[call], np.repeat(np.arange(len(group)), found.call_count[group])
+    pause = np.zeros(len(row), np.int64)
+    pause[:-1] = np.maximum(spans.start_ns[row[1:]] - spans.end_ns[row[:-1]], 0)
+    on_path = path_ns(case)[row]
+    wasted = sum_by(owner, np.where(again[call] & (on_path > 0), on_path + pause, 0), len(group))
+    return Occurrences(found.parent[group], found.row[found.first[group]], failed[group] + 1, wasted)
+
+
+def _retried_pairs(case: Case) -> Aggregate:
+    """Return the callers and callees with retries, and how many of their calls have some."""
+    found = case.result(repeated)
+    group = np.flatnonzero(found.sum(case.result(retried)) > 0)
+    pair, keys = pairs_of(case, found.parent[group], found.row[found.first[group]])
+    return totals(keys, {"retried": np.bincount(pair, minlength=len(keys))})
+
+
+_RETRIED: Final[Merged[Aggregate]] = Merged(_retried_pairs, added)
 
 
 def _attempts_by_pair(case: Case) -> Aggregate:
-    """Return attempts and retries by caller and callee, including the calls without a retry."""
-    found, again = case.result(repeated), case.result(retried)
-    _, group, keys = case.result(kinds)
-    weight = case.traces.weights.value[case.traces.forest.trace[found.parent]]
-    failed = found.sum(again)
-    values = {"calls": found.call_count, "failed": failed}
-    values |= {"weighted_calls": weight * found.call_count, "weighted_failed": weight * failed}
-    return totals(keys, {name: sum_by(group, each, len(keys)) for name, each in values.items()})
+    """Return attempts and retries by caller and callee where there are retries, including the calls without one."""
+    found, again, known = case.result(repeated), case.result(retried), case.result(_RETRIED).keys
+    at, pair = _named(case, found.parent, found.row[found.first[:-1]], known)
+    weight = case.traces.weights.value[case.traces.forest.trace[found.parent[at]]]
+    calls, failed = found.call_count[at], found.sum(again)[at]
+    values = {"calls": calls, "failed": failed, "weighted_calls": weight * calls, "weighted_failed": weight * failed}
+    sums = {name: sum_by(pair, each, len(known[KEYS[0]])) for name, each in values.items()}
+    return Aggregate(known, sums, Histogram.empty())
 
 
-_ATTEMPTS: Final[Merged[Aggregate]] = Merged(_attempts_by_pair, added)
+def _named(case: Case, caller: Array, callee: Array, keys: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return the pairs of rows with the names of some callers and callees, and the places of these names."""
+    service, operation = case.traces.codes("service_name"), case.traces.codes("operation")
+    columns = (service, operation, service, operation, case.result(called))
+    at = np.arange(len(caller))
+    for name, column, row in zip(KEYS, columns, (caller, caller, callee, callee, callee), strict=True):
+        texts = {*keys[name]}
+        is_wanted = np.array([text in texts for text in (*column.labels, "")])  # a missing name is an empty text
+        at = at[is_wanted[column.codes[row[at]]]]
+    pair, own = pairs_of(case, caller[at], callee[at])
+    place = positions(keys, labels_of(own), KEYS)[pair]
+    return at[place >= 0], place[place >= 0]
+
+
+_ATTEMPTS: Final[Merged[Aggregate]] = Merged(_attempts_by_pair, added, needs=(_RETRIED,))
 
 
 def _with_attempts(case: Case, table: pd.DataFrame) -> pd.DataFrame:

@@ -287,19 +287,12 @@ def _client(case: Case, rows: Array) -> Codes:
 def _spans(case: Case, rows: Array, names: dict[str, Codes], flags: dict[str, Array], by: tuple[str, ...]) -> Spans:
     """Return some spans of a part, with the labels in use."""
     columns = {name: getattr(case.traces.columns.spans, name)[rows] for name in _COLUMNS}
-    return Spans(columns | flags, {name: _used(one) for name, one in names.items()}, by, {})
-
-
-def _used(column: Codes) -> Codes:
-    """Return a column with only the labels in use, in order."""
-    labels = sorted({column.labels[code] for code in np.unique(column.codes).tolist() if code >= 0})
-    number = {label: code for code, label in enumerate(labels)}
-    return Codes(np.array([*(number.get(label, -1) for label in column.labels), -1], np.int32)[column.codes], labels)
+    return Spans(columns | flags, {name: one.used() for name, one in names.items()}, by, {})
 
 
 def _recoded(first: Codes, second: Codes) -> Codes:
     """Return a column of two parts, with the labels in use."""
-    return _used(first.followed_by(second))
+    return first.followed_by(second).used()
 
 
 ENDS: Final[Merged[Ends]] = Merged(_ends, Ends.plus, needs=(CALLEES, _STRETCHES), limit=Ends.limited)
