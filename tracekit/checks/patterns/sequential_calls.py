@@ -102,7 +102,7 @@ def _orders(case: Case) -> _Orders:
 def _in_either(_: Case, found: _Orders) -> Array:
     """Return the pairs that are frequent enough in either order."""
     rarer = np.minimum(found.total - found.turned, found.turned)
-    return found.pair[(rarer >= _FEWEST) & (rarer >= _EITHER * found.total)]
+    return np.asarray(found.pair[(rarer >= _FEWEST) & (rarer >= _EITHER * found.total)])
 
 
 _IN_EITHER: Final[Merged[Array]] = Merged(_orders, _Orders.plus, _in_either)
