@@ -72,7 +72,7 @@ def begun(traces):
 
 def test_files_are_in_the_order_of_starts_and_traces_whole_in_their_row_group(store):
     files = store_part.PartFiles(store.path / "part-00000", store.tasks[0].mark.files, 9)
-    starts, row = files._starts, files.values("weights", "row")
+    starts, row = files._runs[0], files.values("weights", "row")
     assert starts.tolist() == row.tolist()
     assert (np.diff(begun(store.part(0))[np.argsort(files._trace_order)]) >= 0).all()
     metadata = files._file("spans").metadata
@@ -178,8 +178,12 @@ def test_any_window_of_any_set_is_that_of_the_set(tmp_path, traces, start, width
         inside = is_known & (begun(traces) >= low) & (begun(traces) < low + width)
         equal(found, traces.where(inside[traces.forest.trace]))
         for at, trace_id in enumerate(traces.trace_ids):
-            part = store.tasks[0].opened(Reach(traces=[at], by_range=True))
-            equal(part.trace(trace_id), traces.trace(trace_id))
+            part = store.tasks[0].opened(Reach(traces=[at], by_range=True, only_used=at % 2 == 0))
+            equal(part, traces.trace(trace_id))
+        some = traces.trace_ids[::2]
+        part = store.tasks[0].opened(Reach(traces=range(0, len(traces), 2), by_range=True, only_used=True))
+        equal(part, traces.where(np.isin(traces.spans["trace_id"], some)))
+        assert part.trace_ids == some
 
 
 def test_a_damaged_row_group_is_reported_when_it_is_read(during, store):

@@ -188,18 +188,22 @@ class InFile:
 
     def used(self) -> Iterator[Array]:
         """Yield the codes of the attributes whose rows are read, as they are in the file."""
+        if self._files.reads_traces:
+            yield from (codes for _, _, codes in self._few)
+            return
         numbers = [number for number, *_ in self._limits]
         for low in range(0, len(numbers), _AT_ONCE):
             yield self._in_memory(*self._files.values_of(self._name, ["row", "kv"], numbers[low : low + _AT_ONCE]))[1]
 
     def by_row(self) -> Ragged:
         """Return the table in the order of memory."""
-        numbers = [number for number, *_ in self._limits]
-        counts = np.bincount(self._in_memory(*self._columns(["row"], numbers))[0], minlength=self.count)
+        if self._files.reads_traces:
+            rows = np.concatenate([np.zeros(0, np.int32), *(own for own, _, _ in self._few)])
+        else:
+            rows = self._in_memory(*self._columns(["row"], [number for number, *_ in self._limits]))[0]
+        counts = np.bincount(rows, minlength=self.count)
         made = Ragged.from_counts(counts, np.full(int(counts.sum()), -1, np.int32))
-        for low in range(0, len(numbers), _AT_ONCE):
-            _, *columns = self._columns(["key", "row", "place", "kv"], numbers[low : low + _AT_ONCE])
-            own, place, codes = self._in_memory(*columns)
+        for own, place, codes in self._few if self._files.reads_traces else self._places():
             at = made.offsets[own] + place
             if len(at) and at.max() >= len(made.codes):
                 raise self._files.broken(self._name, "attributes at the places of their rows", "one behind all of them")
@@ -207,6 +211,18 @@ class InFile:
         if (made.codes < 0).any():
             raise self._files.broken(self._name, "one attribute at each place of a row", "several at one")
         return made
+
+    @cached_property
+    def _few(self) -> list[list[Array]]:
+        """What ``_places`` yields, where only some traces are read: few attributes of many, so that they are kept."""
+        return list(self._places())
+
+    def _places(self) -> Iterator[list[Array]]:
+        """Yield row in memory, place in it, and code in the file of the attributes whose rows are read."""
+        numbers = [number for number, *_ in self._limits]
+        for low in range(0, len(numbers), _AT_ONCE):
+            _, *columns = self._columns(["key", "row", "place", "kv"], numbers[low : low + _AT_ONCE])
+            yield self._in_memory(*columns)
 
     def _columns(self, names: list[str], numbers: list[int]) -> list[Array]:
         """Return columns of row groups; LoadError if attributes are not of the keys that they are sorted by."""

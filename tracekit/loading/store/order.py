@@ -132,27 +132,42 @@ class Chosen:
         return inverse(self.file_rows if self.order is None else self.file_rows[self.order], size)
 
 
+def trace_runs(hi: Array, lo: Array) -> tuple[Array, Array]:
+    """Return the first row of each run of equal ids, and the number of its rows.
+
+    Examples
+    --------
+    >>> [found.tolist() for found in trace_runs(np.array([7, 7, 7, 3]), np.array([1, 1, 2, 2]))]
+    [[0, 2, 3], [2, 1, 1]]
+    """
+    is_first = np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1]))
+    starts = np.flatnonzero(is_first[: len(hi)])
+    return starts, np.diff(np.append(starts, len(hi)))
+
+
 def chosen_traces(
-    starts: Array, order: Array, count: int, groups: Sequence[int] | None, file_rows: Array | None
+    starts: Array, counts: Array, order: Array, groups: Sequence[int] | None, file_rows: Array | None
 ) -> Chosen:
     """Return the rows of whole traces in another order.
 
     Parameters
     ----------
-    starts
-        First row of each trace among those read.
+    starts, counts
+        First row of each trace among the rows of the groups, and number of its rows.
     order
         Positions of the traces.
-    count
-        Number of rows read.
-    groups, file_rows
+    groups
         See ``Chosen``.
+    file_rows
+        The row in the file of each row of the groups; None: all.
     """
     is_same = bool((order[1:] > order[:-1]).all())
-    if is_same:
-        return Chosen(groups, file_rows=file_rows)
-    rows = run_rows(starts[order], np.diff(np.append(starts, count))[order])
-    return Chosen(groups, None, rows, file_rows)
+    ends = np.cumsum(counts)
+    rows = None if is_same else run_rows((ends - counts)[order], counts[order])
+    if file_rows is None or len(file_rows) == ends[-1:].sum():
+        return Chosen(groups, None, rows, file_rows)
+    kept = run_rows(starts, counts)
+    return Chosen(groups, kept, rows, file_rows[kept])
 
 
 def chosen_rows(spans: Array, new_row: Array | None, groups: Sequence[int] | None, file_rows: Array | None) -> Chosen:
@@ -219,6 +234,12 @@ def limits_of_groups(metadata: pq.FileMetaData, name: str, groups: Sequence[int]
     at = [metadata.schema.column(at).name for at in range(metadata.num_columns)].index(name)
     found = [(group, metadata.row_group(group).column(at).statistics) for group in groups]
     return [(group, *((of.min, of.max) if of is not None and of.has_min_max else _ANY)) for group, of in found]
+
+
+def groups_with(metadata: pq.FileMetaData, rows: Array) -> list[int]:
+    """Return the row groups that have some rows of the file."""
+    ends = np.cumsum([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
+    return sorted(set(np.searchsorted(ends, rows, side="right").tolist()))
 
 
 def rows_of_groups(metadata: pq.FileMetaData, groups: Sequence[int]) -> Array:

@@ -23,9 +23,11 @@ from tracekit.loading.store.order import (
     Chosen,
     chosen_rows,
     chosen_traces,
+    groups_with,
     groups_within,
     limits_of_groups,
     rows_of_groups,
+    trace_runs,
 )
 from tracekit.loading.store.reach import WHOLE, Reach
 from tracekit.loading.store.tables import TABLES, FileMark, broken, columns_of, open_ranges, open_table
@@ -93,16 +95,20 @@ class PartFiles:
         self._ids: dict[str, Array] = {}
         self._orders: dict[str, Chosen] = {}
         self._new_rows: dict[str, Array | None] = {}
+        self._in_files: dict[str, InFile] = {}
         self._some: dict[str, dict[int, pa.Array]] = {}  # columns of kv by row group, of which not all are read
         self._by_range = reach.by_range
         self._reach = reach
+        self.reads_traces = reach.traces is not None  # not all that are in the row groups
+        self._wanted: Array | None = None  # first rows of these traces
         self._groups = self._groups_within(reach)
 
     def _groups_within(self, reach: Reach) -> list[int] | None:
         """Return the row groups of spans to read, None for all; if not all are, files are read by range."""
         if reach.traces is not None:
             whole = PartFiles(self._folder, self._marks, self._sizes["sources"], reach=Reach(by_range=True))
-            return whole.groups_of(reach.traces)
+            self._wanted = whole.first_rows(reach.traces)
+            return groups_with(whole._file("spans").metadata, self._wanted)
         if not reach.bounds and reach.pieces == 1:
             return None
         self._by_range = True
@@ -140,7 +146,8 @@ class PartFiles:
 
         To be called before columns are used: it compares the ids as they are in the file.
         """
-        hi, lo = (self._ids[name][self._starts[self._trace_order]] for name in ("trace_hi", "trace_lo"))
+        starts, _ = self._runs
+        hi, lo = (self._ids[name][starts[self._trace_order]] for name in ("trace_hi", "trace_lo"))
         is_whole = (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])  # the runs of one that is not would be neighbours
         expected = len(weights.value) if self._groups is not None else trace_count
         if not (len(hi) == len(weights.value) == expected and is_whole.all()):
@@ -163,31 +170,35 @@ class PartFiles:
     # ---------------------------------------------------------------- order
 
     @cached_property
-    def _starts(self) -> Array:
-        """The first row of each trace among those read."""
+    def _runs(self) -> tuple[Array, Array]:
+        """First row of each trace that is read among the rows of the row groups, and number of its rows."""
         self._ids = {name: self.values("spans", name) for name in ("trace_hi", "trace_lo")}
-        hi, lo = self._ids.values()
-        is_first = np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1]))
-        return np.flatnonzero(is_first[: len(hi)])
+        starts, counts = trace_runs(*self._ids.values())
+        if self._wanted is None or self._group_rows is None:
+            return starts, counts
+        is_wanted = np.isin(self._group_rows[starts], self._wanted)
+        return starts[is_wanted], counts[is_wanted]
+
+    @cached_property
+    def _group_rows(self) -> Array | None:
+        """The row in the file of each row of the row groups of spans that are read; None: all."""
+        return None if self._groups is None else rows_of_groups(self._file("spans").metadata, self._groups)
 
     @cached_property
     def _trace_order(self) -> Array:
         """The positions of the traces of the file in the order of their ids."""
-        starts = self._starts
+        starts, _ = self._runs
         return np.lexsort((self._ids["trace_lo"][starts], self._ids["trace_hi"][starts]))
 
     @cached_property
     def _trace_rows(self) -> Array:
         """The row in the file of the start of each trace read."""
-        rows = self.chosen("spans").file_rows
-        return self._starts if rows is None else rows[self._starts]
+        starts, _ = self._runs
+        return starts if self._group_rows is None else self._group_rows[starts]
 
-    def groups_of(self, traces: Sequence[int]) -> list[int]:
-        """Return the row groups of the traces at some positions in memory."""
-        rows = self._trace_rows[self._trace_order[list(traces)]]
-        metadata = self._file("spans").metadata
-        ends = np.cumsum([metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)])
-        return sorted(set(np.searchsorted(ends, rows, side="right").tolist()))
+    def first_rows(self, traces: Sequence[int]) -> Array:
+        """Return the rows in the file of the starts of the traces at some positions in memory."""
+        return self._trace_rows[self._trace_order[list(traces)]]
 
     def chosen(self, table: str) -> Chosen:
         """Return which rows of a table are read, and their order."""
@@ -200,11 +211,9 @@ class PartFiles:
         if table not in {"spans", "events", "links"}:
             return Chosen()
         groups = self._groups_of(table)
-        rows = None if groups is None else rows_of_groups(self._file(table).metadata, groups)
         if table == "spans":
-            self._orders[table] = Chosen(groups, file_rows=rows)
-            count = self._sizes["spans"] if rows is None else len(rows)
-            return chosen_traces(self._starts, self._trace_order, count, groups, rows)
+            return chosen_traces(*self._runs, self._trace_order, groups, self._group_rows)
+        rows = None if groups is None else rows_of_groups(self._file(table).metadata, groups)
         return chosen_rows(self.values(table, "span_row"), self.new_row("spans"), groups, rows)
 
     def row_count(self, table: str) -> int:
@@ -270,7 +279,13 @@ class PartFiles:
 
     def _ragged(self, name: str) -> Ragged:
         """Return an attribute table."""
-        return StoredAttributes.stored(InFile(self, name, OWNED[name]))
+        return StoredAttributes.stored(self._attributes(name))
+
+    def _attributes(self, name: str) -> InFile:
+        """Return an attribute table as it is in the files."""
+        if name not in self._in_files:
+            self._in_files[name] = InFile(self, name, OWNED[name])
+        return self._in_files[name]
 
     def _attribute_values(self, column: str) -> Any:
         """Return a column of the distinct attributes, of all or of those in use."""
@@ -293,8 +308,8 @@ class PartFiles:
         """Which distinct attributes the spans have, if only those are read; None for all of them."""
         if not self._reach.only_used:
             return None
-        tables = [InFile(self, name, owner) for name, owner in OWNED.items()]
-        return UsedValues.of((codes for table in tables for codes in table.used()), self._kv_starts)
+        used = (codes for name in OWNED for codes in self._attributes(name).used())
+        return UsedValues.of(used, self._kv_starts)
 
     def own_codes(self, codes: Array) -> Array:
         """Return the codes of distinct attributes in memory."""

@@ -1,4 +1,4 @@
-"""What is read of the files of a part: all of them, or the row groups of some of its spans."""
+"""What is read of the files of a part: all of them, the row groups of some of its spans, or some of its traces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Reach(NamedTuple):
     bounds
         Only row groups that may have a span with these values; traces are whole in their row group.
     traces
-        Only the row groups of the traces at these positions.
+        Only the spans of the traces at these positions, of whose row groups alone columns are read.
     by_range
         Of each file only what is used, and not at first all of them.
     piece, pieces

@@ -143,12 +143,13 @@ class StoreReading(StoreContents):
         for task in self.tasks if len(wanted) else ():
             part = task.read() if self.is_chosen else task.opened(Reach(by_range=True))
             found = _are_among(part, wanted)
-            if found.any() and not self.is_chosen:  # the row groups of these, with the calls that set weights
-                some = np.flatnonzero(found).tolist()
-                part = task.applied(task.opened(Reach(traces=some, by_range=True, only_used=True)))
-                found = _are_among(part, wanted)
-            if found.any():
+            if not found.any():
+                continue
+            if self.is_chosen:
                 yield part.where(found[part.forest.trace])
+            else:  # with the calls that set weights
+                some = np.flatnonzero(found).tolist()
+                yield task.applied(task.opened(Reach(traces=some, by_range=True, only_used=True)))
 
     def load(self) -> TraceSet:
         """Return all traces as one TraceSet in memory."""
