@@ -221,8 +221,8 @@ def test_lost_context_is_found_counted_and_placed(peer):
     assert found[0].evidence[["caller_service", "callee_service"]].to_numpy().tolist()[0] == ["gateway", "orders"]
 
 
-@pytest.mark.parametrize("host", ["far.partner.example", "far.io", "far.com", "far.eu.partner.com"])
-def test_a_partner_on_the_internet_is_not_the_service_with_the_first_label_of_its_name(host):
+@pytest.mark.parametrize("host", ["far.partner.example", "far.io", "far.com", "far.eu.partner.com", "svc"])
+def test_a_partner_on_the_internet_and_a_peer_of_ones_own_name_are_no_instrumented_service(host):
     frame = gateway_and_partner({"gw": 0, "svc": 0, "far": 0}).spans.drop(columns="peer_address")
     frame["attributes.server.address"] = np.where(frame["span_id"].str.endswith("4"), host, None)
     traces = TraceSet.from_spans(frame)

@@ -69,8 +69,9 @@ def call_targets(case: Case) -> Calls:
     For an answered call, the service of the child server span.  Otherwise the service that most answered calls with
     the same caller, name and peer went to; else the one named by ``peer_service_name`` or by the peer's address, of
     addresses in a private network (``pay.shop.svc.cluster.local``) by their first label: ``api.partner.example`` is
-    not the service ``api``.  Calls to databases, queues and peers that never emit a server span are excluded.  In the
-    case of a part, answered calls and server spans are those of all parts.
+    not the service ``api``.  A peer with the name of the caller itself (a keyspace, a proxy) is unknown.  Calls to
+    databases, queues and peers that never emit a server span are excluded.  In the case of a part, answered calls and
+    server spans are those of all parts.
     """
     known, labels = case.result(CALLEES), case.service.labels
     names = [*labels, *sorted(set(known.serving) - set(labels))]
@@ -167,13 +168,13 @@ def _inferred_targets(case: Case, rows: Array, known: Callees, names: list[str])
 
 
 def _by_name(case: Case, rows: Array, number: dict[str, int]) -> Array:
-    """Return the service with the name of the peer of these spans, -1 for none that emits server spans."""
+    """Return another service with the name of the peer of these spans, -1 for none that emits server spans."""
     found = np.full(len(rows), -1, np.int64)
     for column in ("peer_address", "peer_service_name"):  # the explicit name takes precedence
         codes = case.traces.codes(column).take(rows)
         named = np.array([number.get(label, number.get(_local_name(label), -1)) for label in codes.labels] + [-1])
         found = np.where(named[codes.codes] >= 0, named[codes.codes], found)
-    return found
+    return np.where(found == case.service.codes[rows], -1, found)
 
 
 def _local_name(address: str) -> str:
