@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.analysis.callees import called_services
-from tracekit.analysis.siblings import siblings
+from tracekit.analysis.siblings import calls_of, siblings
 
 SERVICES, NAMES, KINDS = ("web", "cart", "ledger"), ("get", "put"), ("CLIENT", "SERVER", "INTERNAL")
 spans = st.tuples(  # parent, service, name, kind, start, duration, inferred: few values, so that many are equal
@@ -51,6 +51,9 @@ def test_calls_are_grouped_and_ordered_as_by_loops(rows):
         if up[row] < 0 or inferred[row] or not (kind[row] == "CLIENT" or service[row] != service[up[row]]):
             continue
         groups.setdefault((up[row], service[row], name[row], callee[row]), []).append(row)
+    calls = calls_of(traces)
+    pairs = [(key[0], row) for key, rows in groups.items() for row in rows]
+    assert list(zip(calls.parent.tolist(), calls.row.tolist(), strict=True)) == sorted(pairs)
     found = siblings(traces, found_callee)
     rows_of = [found.row[low:high].tolist() for low, high in zip(found.first, found.first[1:], strict=False)]
     start, end = spans.start_ns.tolist(), spans.end_ns.tolist()

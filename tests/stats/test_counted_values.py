@@ -45,3 +45,15 @@ def test_medians_do_not_depend_on_the_parts(size, distinct, cuts, seed, order):
 def test_an_empty_group_has_no_median():
     found = CountedValues.of(np.array([1]), np.array([4]), 3)
     assert np.isnan(found.medians()).tolist() == [True, False, True]
+
+
+def test_some_groups_are_chosen():
+    rng = np.random.default_rng(2)
+    group, values = rng.integers(0, 6, 400), rng.integers(0, 300, 400)
+    chosen = np.array([True, False, True, True, False, False])
+    counted = CountedValues.of(group, values, 6).limited(most=50)
+    found = counted.where(chosen)
+    kept = chosen[group]
+    expected = CountedValues.of((np.cumsum(chosen) - 1)[group[kept]], values[kept], 3).limited(most=50)
+    assert counted.is_coarse.any()
+    assert [each.tolist() for each in found] == [each.tolist() for each in expected]

@@ -14,12 +14,20 @@ from tracekit.stats.grouping import group_numbers, stable_order
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
-    from tracekit.columns import Array
+    from tracekit.columns import Array, SpanColumns
     from tracekit.traces import TraceSet
 
 FEWEST: Final = 5  # calls of one operation by one span
 _IN_SEQUENCE: Final = 0.8  # of the calls start when all earlier ones have ended
 _FAILED: Final = 0.5  # of the calls: more are retries
+
+
+@dataclass(frozen=True)
+class CallRows:
+    """Calls, by the span that makes them and their start; rows of ``spans``: the call, and that span."""
+
+    row: Array
+    parent: Array
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,28 @@ class Siblings:
         return np.asarray(total[self.first[1:]] - total[self.first[:-1]])
 
 
-def siblings(traces: TraceSet, callee: Codes | None = None) -> Siblings:
+def calls_of(traces: TraceSet) -> CallRows:
+    """Return the calls of every span; see ``siblings``.
+
+    Examples
+    --------
+    >>> found = calls_of(shop.trace("b2"))
+    >>> found.row.tolist(), found.parent.tolist()
+    ([1, 3, 2, 4, 5], [0, 0, 1, 3, 4])
+    """
+    spans, inferred, forest = traces.columns.spans, traces.is_inferred, traces.forest
+    up, service = visible_parents(forest.parent_row, inferred), traces.codes("service_name").codes
+    is_call = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER) | (service != service[up])
+    is_call &= (up >= 0) & ~inferred & traces.has_duration
+    if up is forest.parent_row:
+        row = forest.children[is_call[forest.children]].astype(np.int64)
+    else:
+        row = np.flatnonzero(is_call)
+        row = row[stable_order(up[row], len(up))]
+    return CallRows(row, up[row].astype(np.int64))
+
+
+def siblings(traces: TraceSet, callee: Codes | None = None, calls: CallRows | None = None) -> Siblings:
     """Return the calls of every span, grouped by operation and callee.
 
     Parameters
@@ -71,6 +100,8 @@ def siblings(traces: TraceSet, callee: Codes | None = None) -> Siblings:
         Any traces.
     callee
         The service that each span calls, if ``called_services`` has been worked out.
+    calls
+        The calls, if ``calls_of`` has been worked out.
 
     Returns
     -------
@@ -88,33 +119,38 @@ def siblings(traces: TraceSet, callee: Codes | None = None) -> Siblings:
     >>> found.call_count.tolist().count(2), found.row[found.follows].tolist()
     (1, [20])
     """
-    spans, inferred = traces.columns.spans, traces.is_inferred
-    up = visible_parents(traces.forest.parent_row, inferred).astype(np.int64)
-    service, operation = traces.codes("service_name"), traces.codes("operation")
-    outgoing = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)
-    is_call = (up >= 0) & ~inferred & traces.has_duration & (outgoing | (service.codes != service.codes[up]))
-    row = np.flatnonzero(is_call)
+    spans, calls = traces.columns.spans, calls_of(traces) if calls is None else calls
     callee = called_services(traces) if callee is None else callee
-    named = {"service": service.take(row), "operation": operation.take(row), "callee": callee.take(row)}
-    name, names = group_numbers(named, len(row))
-    order = stable_order(up[row] * names + name, len(up) * names)
-    row, name = row[order], name[order]
-    begins = np.diff(up[row], prepend=-1) != 0
-    begins[1:] |= np.diff(name) != 0
-    row = _by_end(row, begins, spans.start_ns[row], spans.end_ns[row])
-    first = np.append(np.flatnonzero(begins), len(row))
-    return Siblings(row, first, up[row[begins]], callee, _follows(spans.start_ns[row], spans.end_ns[row], begins))
+    columns = {"service": traces.codes("service_name"), "operation": traces.codes("operation"), "callee": callee}
+    name, names = group_numbers({key: codes.take(calls.row) for key, codes in columns.items()}, len(calls.row))
+    order = stable_order(calls.parent * names + name, len(spans) * names)
+    row, parent, name = calls.row[order], calls.parent[order], name[order]
+    begins = np.ones(len(row), bool)
+    begins[1:] = (parent[1:] != parent[:-1]) | (name[1:] != name[:-1])
+    is_several = ~begins  # calls of groups of two or more
+    is_several[:-1] |= is_several[1:]
+    several, follows = np.flatnonzero(is_several), np.zeros(len(row), bool)
+    if len(several):
+        begun = begins[several]
+        row[several] = own = _by_end(row[several], begun, spans)
+        follows[several] = _follows(spans.start_ns[own], spans.end_ns[own], begun)
+    first = np.flatnonzero(begins)
+    return Siblings(row, np.append(first, len(row)), parent[first], callee, follows)
 
 
 def in_a_row(traces: TraceSet, found: Siblings) -> Array:
     """Return the groups of at least five calls, nearly all in sequence, most of which succeeded: N+1 calls."""
-    calls, failed = found.call_count, found.sum(traces.is_error[found.row])
-    in_sequence = found.sum(found.follows) + 1
-    return np.flatnonzero((calls >= FEWEST) & (in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls))
+    many = np.flatnonzero(found.call_count >= FEWEST)
+    if not len(many):
+        return many
+    calls, failed = found.call_count[many], found.sum(traces.is_error[found.row])[many]
+    in_sequence = found.sum(found.follows)[many] + 1
+    return many[(in_sequence >= _IN_SEQUENCE * calls) & (failed <= _FAILED * calls)]
 
 
-def _by_end(row: Array, begins: Array, start: Array, end: Array) -> Array:
+def _by_end(row: Array, begins: Array, spans: SpanColumns) -> Array:
     """Return the calls of each group, which are in order of their starts, with those of one start by their ends."""
+    start = spans.start_ns[row]
     is_tied = np.append(~begins[1:] & (start[1:] == start[:-1]), False)
     is_tied[1:] |= is_tied[:-1]
     tied = np.flatnonzero(is_tied)
@@ -122,21 +158,14 @@ def _by_end(row: Array, begins: Array, start: Array, end: Array) -> Array:
         return row
     group = np.cumsum(begins)[tied]
     row = row.copy()
-    row[tied] = row[tied[np.lexsort((end[tied], start[tied], group))]]
+    row[tied] = row[tied[np.lexsort((spans.end_ns[row[tied]], start[tied], group))]]
     return row
 
 
 def _follows(start: Array, end: Array, begins: Array) -> Array:
     """Return which calls start when all earlier ones of their group have ended."""
-    follows = np.zeros(len(start), bool)
-    later = np.flatnonzero(~begins)
-    is_alone = begins.copy()
-    is_alone[later - 1] = False
-    several = np.flatnonzero(~is_alone)  # calls of groups of two or more
-    if not len(several):
-        return follows
-    latest = _running_maximum(end[several], np.cumsum(begins[several]) - 1)
-    follows[several[1:]] = ~begins[several[1:]] & (start[several[1:]] >= latest[:-1])
+    follows = ~begins
+    follows[1:] &= start[1:] >= _running_maximum(end, np.cumsum(begins) - 1)[:-1]
     return follows
 
 

@@ -195,7 +195,7 @@ CHECKS: Final = (
             "patterns",
             (),
             pattern.findings,
-            reads=(*pattern.needs, pattern.sums),
+            reads=pattern.reads,
             reads_baseline=True,
         )
         for pattern in PATTERNS

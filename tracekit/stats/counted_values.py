@@ -50,6 +50,11 @@ class CountedValues(NamedTuple):
         rest = (np.concatenate(pair) for pair in zip(first[1:], second[1:], strict=True))
         return cls(group, *rest)
 
+    def where(self, chosen: Array) -> CountedValues:
+        """Return the values of some groups, renumbered; ``chosen``: bool, one per group."""
+        kept, number = chosen[self.group], np.cumsum(chosen) - 1
+        return CountedValues(number[self.group[kept]], self.value[kept], self.number[kept], self.is_coarse[chosen])
+
     def regroup(self, groups: Array, count: int) -> CountedValues:
         """Return the values with group g renumbered to ``groups[g]``, coarse where one of the old groups is.
 

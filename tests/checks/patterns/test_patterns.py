@@ -315,4 +315,6 @@ def test_calls_that_continue_in_other_traces_lost_their_context():
     found = only(TraceSet.from_spans(pd.concat([frame, servers])), "patterns.lost_context")
     assert found.estimate.value == 100 * MS
     assert found.evidence["detail"].tolist() == ["bank"]
-    assert "missing_spans" not in {f.check for f in tk.patterns(TraceSet.from_spans(pd.concat([frame, servers])))}
+    assert "patterns.missing_spans" not in {
+        f.check for f in tk.patterns(TraceSet.from_spans(pd.concat([frame, servers])))
+    }

@@ -74,7 +74,7 @@ DOUBLE_SPANS: Final = Pattern(
     remedy="Switch one of the two off: counts of calls and the cost of tracing are doubled.",
     method="Spans of one service and kind, the inner one the only child and at least 80% of the outer one.",
     complete=_with_share,
-    needs=(_SPANS,),
+    asks=(_SPANS,),
     matters=lambda table: (table["double_ratio"] >= _OFTEN) & (table["occurrence_count"] >= _FEWEST),
     is_heavy=lambda table: table["double_ratio"] < 0,
 )

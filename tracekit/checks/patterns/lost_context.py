@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.attributes import Codes
 from tracekit.checks.merged import known_to
 from tracekit.checks.names import name_of
 from tracekit.checks.patterns.occurrences import Pattern
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.quality.propagation.breaks import continuations
-from tracekit.checks.quality.propagation.call_targets import CALLEES, unanswered
+from tracekit.checks.quality.propagation.call_targets import CALLEES, Calls, unanswered
 from tracekit.checks.quality.propagation.ends import ENDS
 from tracekit.text import clean, duration
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
-    from tracekit.checks.quality.propagation.call_targets import Calls
 
 _FEWEST: Final = 5  # calls
 
@@ -39,21 +39,24 @@ def broken_pairs(case: Case) -> frozenset[tuple[str, str]]:
     return frozenset(named & set(failed.itertuples(index=False, name=None)))
 
 
-def broken_calls(case: Case) -> Calls:
+def _broken_calls(case: Case) -> Calls:
     """Return the unanswered calls to known services that continue in other traces."""
+    broken = case.result(broken_pairs)
+    if not broken:
+        return Calls(np.zeros(0, np.int64), Codes(np.zeros(0, np.int64), []))
     calls, labels = case.result(unanswered), case.service.labels
     size = len(calls.callee.labels)
     number = {name: code for code, name in enumerate(calls.callee.labels)}
-    pairs = [(number.get(caller, -1), number.get(callee, -1)) for caller, callee in case.result(broken_pairs)]
-    broken = [caller * size + callee for caller, callee in pairs if 0 <= caller < len(labels) and callee >= 0]
+    pairs = [(number.get(caller, -1), number.get(callee, -1)) for caller, callee in broken]
+    known = [caller * size + callee for caller, callee in pairs if 0 <= caller < len(labels) and callee >= 0]
     pair = case.service.codes[calls.client].astype(np.int64) * size + calls.callee.codes
-    return calls.where(np.flatnonzero(np.isin(pair, broken)))
+    return calls.where(np.flatnonzero(np.isin(pair, known)))
 
 
 def _detect(case: Case) -> Occurrences:
     """Return these calls; the cost is time that other traces explain."""
-    call, callee = case.result(broken_calls)
-    return Occurrences(call, call, case.traces.duration_ns[call], path_ns(case)[call], callee)
+    call, callee = _broken_calls(case)
+    return Occurrences(call, call, case.traces.duration_ns[call], path_ns_of(case, call), callee)
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:

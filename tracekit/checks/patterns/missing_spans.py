@@ -9,9 +9,9 @@ import pandas as pd
 
 from tracekit.checks.merged import Merged
 from tracekit.checks.names import name_of
-from tracekit.checks.patterns.lost_context import broken_calls, broken_pairs
+from tracekit.checks.patterns.lost_context import broken_pairs
 from tracekit.checks.patterns.occurrences import MATTERS, Pattern
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.quality.propagation.call_targets import CALLEES, call_targets, unanswered
 from tracekit.checks.shares import added
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.checks.case import Case
+    from tracekit.checks.patterns.sums import OccurrenceSums
 
 _KEYS: Final = ["service_name", "operation", "detail"]
 _FEWEST: Final = 5  # calls without a span of the callee
@@ -35,9 +36,15 @@ def _detect(case: Case) -> Occurrences:
     """Return calls that succeeded without a span of their callee; the cost is time that no span explains."""
     traces = case.traces
     calls = case.result(unanswered)
-    silent = ~traces.is_error[calls.client] & ~np.isin(calls.client, case.result(broken_calls).client)
-    row, callee = calls.where(np.flatnonzero(silent))
-    return Occurrences(row, row, traces.duration_ns[row], path_ns(case)[row], callee)
+    row, callee = calls.where(np.flatnonzero(~traces.is_error[calls.client]))
+    return Occurrences(row, row, traces.duration_ns[row], path_ns_of(case, row), callee)
+
+
+def _without_broken(case: Case, sums: OccurrenceSums) -> OccurrenceSums:
+    """Leave out the calls that continue in other traces, which are of ``LOST_CONTEXT``."""
+    broken = case.result(broken_pairs)
+    pairs = zip(sums.keys["caller_service"].tolist(), sums.keys["detail"].tolist(), strict=True)
+    return sums.where(np.array([pair not in broken for pair in pairs]))
 
 
 def _calls(case: Case) -> Aggregate:
@@ -83,6 +90,7 @@ MISSING_SPANS: Final = Pattern(
         "Successful calls without a server span, to services with server spans for other calls of the same operation;"
         " at least 5% of them (95%). Cost: these calls on the critical path, which no span of the callee explains."
     ),
+    only=_without_broken,
     complete=_with_share,
     matters=lambda table: (
         (table["occurrence_count"] >= _FEWEST)
@@ -90,5 +98,6 @@ MISSING_SPANS: Final = Pattern(
         & (table["affected_ratio"] >= MATTERS)
     ),
     cost="unexplained time",
-    needs=(CALLEES, broken_pairs),
+    needs=(CALLEES,),
+    asks=(CALLS, broken_pairs),
 )

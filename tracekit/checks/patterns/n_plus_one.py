@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from tracekit.analysis.siblings import in_a_row
 from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
 from tracekit.checks.patterns.paths import path_ns
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 def _detect(case: Case) -> Occurrences:
     """Return the spans with such calls; the cost is that of all calls but one of average length."""
     found = case.result(repeated)
-    at, calls = in_a_row(case.traces, found), found.call_count
-    cost = found.sum(path_ns(case)[found.row])[at] * (1 - 1 / calls[at])
-    return Occurrences(found.parent[at], found.row[found.first[at]], calls[at], cost)
+    at = in_a_row(case.traces, found)
+    calls, first = found.call_count[at], found.row[found.first[at]]
+    total = found.sum(path_ns(case)[found.row])[at] if len(at) else np.zeros(0)
+    return Occurrences(found.parent[at], first, calls, total * (1 - 1 / calls))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.checks.names import callee_of, name_of
 from tracekit.checks.patterns.repeated import repeated
-from tracekit.checks.patterns.sums import KEYS, pairs_of, sums_of, table_of, with_limits
+from tracekit.checks.patterns.sums import KEYS, REQUESTS, pairs_of, sums_of, table_of, with_limits
 from tracekit.findings import Estimate, Finding
 from tracekit.text import duration, interval, plural, ratio
 
@@ -46,6 +46,8 @@ class Pattern(NamedTuple):
         Returns the beginning of the sentence about one row of ``table_of``, before the number of traces.
     remedy, method
         As in ``Finding``.
+    only
+        Leaves out sums of occurrences that are something else, given what all traces say.
     complete
         Adds columns to ``table_of`` that ``say``, ``matters`` and ``is_heavy`` use.
     matters, is_heavy
@@ -53,7 +55,9 @@ class Pattern(NamedTuple):
     cost
         What the costs are called.
     needs
-        What ``detect`` and ``complete`` ask of all traces, see ``Merged``: of a store it takes earlier passes.
+        What ``detect`` asks of all traces, see ``Merged``: of a store it takes earlier passes.
+    asks
+        What ``only`` and ``complete`` ask of all traces.
     """
 
     check: str
@@ -61,17 +65,20 @@ class Pattern(NamedTuple):
     say: Callable[[Mapping[Hashable, Any]], str]
     remedy: str
     method: str
+    only: Callable[[Case, OccurrenceSums], OccurrenceSums] = lambda _, sums: sums
     complete: Callable[[Case, pd.DataFrame], pd.DataFrame] = lambda _, table: table
     matters: Callable[[pd.DataFrame], pd.Series] = lambda table: table["affected_ratio"] >= MATTERS
     is_heavy: Callable[[pd.DataFrame], pd.Series] = lambda table: table["cost_ratio"] >= HEAVY
     cost: str = "cost"
     needs: tuple[Callable[[Case], Any], ...] = ()
+    asks: tuple[Callable[[Case], Any], ...] = ()
 
     def findings(self, case: Case) -> list[Finding]:
         """Return a finding for each of the costliest callers and callees, one per detail; new ones first."""
-        if not len(case.result(self.sums)):
+        sums = self._found(case)
+        if not len(sums):
             return []
-        table = self.complete(case, self.table(case))
+        table = self.complete(case, table_of(sums, case.result(REQUESTS)))
         shown = table[self.matters(table)]
         shown = shown.drop_duplicates(["service_name", "detail"]) if "detail" in shown else shown
         before = None if case.baseline is None else _before(self, case.baseline)
@@ -81,17 +88,27 @@ class Pattern(NamedTuple):
             else pd.MultiIndex.from_frame(shown[_keys(shown)]).isin(before.index)
         )
         shown = shown.iloc[np.argsort(is_old, kind="stable")].head(NAMED)
-        shown = with_limits(case, shown, self.detect, self.needs)
+        shown = with_limits(case, shown, sums, self.detect, self.needs)
         return [_finding(self, shown.iloc[[k]], before) for k in range(len(shown))]
 
     def table(self, case: Case) -> pd.DataFrame:
         """Return the occurrences by caller and callee; see ``sums.table_of``."""
-        return table_of(case.result(self.sums))
+        return table_of(self._found(case), case.result(REQUESTS))
 
     @property
     def sums(self) -> Merged[OccurrenceSums]:
         """How the occurrences of all traces are added up."""
         return sums_of(self.detect, self.needs)
+
+    @property
+    def reads(self) -> tuple[Callable[[Case], Any], ...]:
+        """What it asks of all traces, apart from what depends on its findings."""
+        return (self.sums, REQUESTS, *self.asks)
+
+    def _found(self, case: Case) -> OccurrenceSums:
+        """Return the sums of the occurrences."""
+        sums = case.result(self.sums)
+        return self.only(case, sums) if len(sums) else sums
 
 
 class Kinds(NamedTuple):

@@ -37,3 +37,8 @@ def path_ns(case: Case) -> Array:
     """Return the critical-path time of every span with all spans below it, in ns; 0 for spans not on the path."""
     path = case.result(paths)
     return np.asarray(path.total_ns[: path.tree.span_count])
+
+
+def path_ns_of(case: Case, row: Array) -> Array:
+    """Return the same of some spans; without any, no path is worked out."""
+    return path_ns(case)[row] if len(row) else np.zeros(0, np.int64)

@@ -78,13 +78,6 @@ class Kept(NamedTuple):
     keys: dict[str, Array]
     kept: CountedValues
 
-    def without_empty(self) -> Kept:
-        """Return the groups that have values."""
-        has_any = self.kept.totals() > 0
-        number = np.cumsum(has_any) - 1
-        kept = self.kept._replace(group=number[self.kept.group], is_coarse=self.kept.is_coarse[has_any])
-        return Kept({name: labels[has_any] for name, labels in self.keys.items()}, kept)
-
 
 def ranked(
     values: Callable[[Case], Valued], share: float, needs: tuple[Callable[[Case], object], ...] = ()

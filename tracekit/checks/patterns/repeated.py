@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.analysis.callees import called_services
-from tracekit.analysis.siblings import Siblings, siblings
-from tracekit.stats.grouping import stable_order
+from tracekit.analysis.siblings import CallRows, Siblings, calls_of, siblings
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
@@ -29,9 +28,14 @@ def called(case: Case) -> Codes:
     return called_services(case.traces)
 
 
+def calls(case: Case) -> CallRows:
+    """Return the calls of every span."""
+    return calls_of(case.traces)
+
+
 def repeated(case: Case) -> Siblings:
-    """Return the calls of every span, grouped by operation."""
-    return siblings(case.traces, case.result(called))
+    """Return the same grouped by operation."""
+    return siblings(case.traces, case.result(called), case.result(calls))
 
 
 def retried(case: Case) -> Array:
@@ -45,10 +49,8 @@ def retried(case: Case) -> Array:
 
 def neighbours(case: Case) -> Neighbours:
     """Return the calls that follow each other directly in the order of their starts."""
-    found, spans = case.result(repeated), case.traces.columns.spans
-    above = np.full(len(spans), -1, np.int64)
-    above[found.row] = np.repeat(found.parent, found.call_count)
-    row = np.flatnonzero(above >= 0)  # in order of trace and start
-    row = row[stable_order(above[row], len(above))]
-    follows = (np.diff(above[row]) == 0) & (spans.start_ns[row[1:]] >= spans.end_ns[row[:-1]])
-    return Neighbours(above[row[1:][follows]], row[:-1][follows], row[1:][follows])
+    found, spans = case.result(calls), case.traces.columns.spans
+    later = np.flatnonzero(found.parent[1:] == found.parent[:-1]) + 1
+    first, second = found.row[later - 1], found.row[later]
+    follows = spans.start_ns[second] >= spans.end_ns[first]
+    return Neighbours(found.parent[later[follows]], first[follows], second[follows])

@@ -110,7 +110,7 @@ RETRIES: Final = Pattern(
     remedy="Limit retries (a budget, back-off with jitter, a circuit breaker), and fix the failing callee.",
     method="A failed call, and the same call by the same span after it; cost: failed attempts and pauses after them.",
     complete=_with_attempts,
-    needs=(_ATTEMPTS,),
+    asks=(_ATTEMPTS,),
     matters=lambda table: (
         ((table["affected_ratio"] >= MATTERS) & (table["trace_ratio"] >= _OFTEN))
         | (table["attempt_ratio_low"] >= _AMPLIFIED)

@@ -83,6 +83,6 @@ STRAGGLERS: Final = Pattern(
     remedy="Find out what the slow calls have in common (shard, host, key); hedge requests or answer without the last.",
     method="At least 3 parallel calls, the slowest at least twice the second slowest; cost: the time beyond that.",
     complete=_with_share,
-    needs=(_PARALLEL,),
+    asks=(_PARALLEL,),
     matters=lambda table: (table["affected_ratio"] >= MATTERS) & (table["straggler_ratio"] >= _OFTEN),
 )

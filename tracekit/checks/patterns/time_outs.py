@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from tracekit.checks.merged import Merged
-from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of, kinds
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.ranked import Kept, add_kept
-from tracekit.checks.patterns.repeated import repeated
-from tracekit.checks.patterns.sums import Occurrences, labels_of
+from tracekit.checks.patterns.repeated import calls
+from tracekit.checks.patterns.sums import Occurrences, labels_of, pairs_among, pairs_of
 from tracekit.stats.counted_values import CountedValues
 from tracekit.stats.grouping import positions
 from tracekit.text import duration
@@ -32,13 +32,12 @@ _SUCCEEDED: Final = 0.2  # successful calls that last that long, per failed one,
 _SHORTEST_NS: Final = 10_000_000  # no time-out is shorter
 
 
-class _Calls(NamedTuple):
-    """Calls, one entry each: rows of the caller and of the call, whether it failed, its pair, and the pairs' names."""
+class _Failed(NamedTuple):
+    """Failed calls, one entry each: rows of caller and call, the duration, the pair, and the names of the pairs."""
 
     caller: Array
     row: Array
     took: Array
-    failed: Array
     pair: Array
     keys: pd.DataFrame
 
@@ -51,26 +50,29 @@ class _Window(NamedTuple):
     high_ns: Array
     number: Array
 
-    def of(self, calls: _Calls) -> tuple[Array, Array, Array]:
-        """Return the position of each call's pair, -1 without a window, and whether it ends within or after it."""
-        own = labels_of(calls.keys)
-        at = positions(self.keys, own, list(own))[calls.pair]
+    def at(self, keys: pd.DataFrame) -> Array:
+        """Return the position of each pair, -1 without a window."""
+        own = labels_of(keys)
+        return positions(self.keys, own, list(own))
+
+    def is_inside(self, at: Array, took: Array) -> Array:
+        """Return which durations are within the windows at these positions."""
         low, high = np.append(self.low_ns, np.inf)[at], np.append(self.high_ns, np.inf)[at]
-        return at, (calls.took >= low) & (calls.took <= high), calls.took > high
+        return np.asarray((took >= low) & (took <= high))
 
 
-def _calls(case: Case) -> _Calls:
-    """Return the calls by caller and callee."""
-    found, kind, traces = case.result(repeated), case.result(kinds), case.traces
-    caller, row, pair = found.parent[found.group], found.row, kind.by_group[found.group]
-    return _Calls(caller, row, traces.duration_ns[row], traces.is_error[row], pair, kind.names)
+def _failed_calls(case: Case) -> _Failed:
+    """Return the failed calls by caller and callee."""
+    found, traces = case.result(calls), case.traces
+    at = np.flatnonzero(traces.is_error[found.row])
+    caller, row = found.parent[at], found.row[at]
+    return _Failed(caller, row, traces.duration_ns[row], *pairs_of(case, caller, row))
 
 
 def _failed(case: Case) -> Kept:
     """Return how long failed calls last: about 16 bytes for each of them."""
-    calls = case.result(_calls)
-    values = CountedValues.of(calls.pair[calls.failed], calls.took[calls.failed], len(calls.keys))
-    return Kept(labels_of(calls.keys), values).without_empty()
+    failed = case.result(_failed_calls)
+    return Kept(labels_of(failed.keys), CountedValues.of(failed.pair, failed.took, len(failed.keys)))
 
 
 def _windows(_: Case, found: Kept) -> _Window:
@@ -99,12 +101,16 @@ _WINDOWS: Final[Merged[_Window]] = Merged(_failed, add_kept, _windows)
 
 def _others(case: Case) -> Array:
     """Return by window how many calls there are, how many last longer, and how many succeed within it."""
-    calls, window = case.result(_calls), case.result(_WINDOWS)
-    at, is_inside, is_longer = window.of(calls)
-    seen = at >= 0
+    window, traces = case.result(_WINDOWS), case.traces
     count = len(window.number)
-    columns = (seen, is_longer & seen, is_inside & ~calls.failed)
-    return np.array([np.bincount(at[one & seen], minlength=count) for one in columns])
+    if not count:
+        return np.zeros((3, 0), np.int64)
+    found = case.result(calls)
+    of_pairs, at = pairs_among(case, found.parent, found.row, window.keys)
+    row = found.row[of_pairs]
+    took = traces.duration_ns[row]
+    succeeded = window.is_inside(at, took) & ~traces.is_error[row]
+    return np.array([np.bincount(one, minlength=count) for one in (at, at[took > window.high_ns[at]], at[succeeded])])
 
 
 def _limits(case: Case, found: Array) -> _Window:
@@ -120,11 +126,13 @@ LIMITS: Final[Merged[_Window]] = Merged(_others, np.add, _limits, (_WINDOWS,))
 
 def _detect(case: Case) -> Occurrences:
     """Return the failed calls that last as long as the time-out of their operation; the cost is their time."""
-    calls = case.result(_calls)
-    _, is_inside, _ = case.result(LIMITS).of(calls)
-    at = np.flatnonzero(is_inside & calls.failed)
-    row = calls.row[at]
-    return Occurrences(calls.caller[at], row, calls.took[at], path_ns(case)[row])
+    limits = case.result(LIMITS)
+    if not len(limits.number):
+        return Occurrences.none()
+    failed = case.result(_failed_calls)
+    is_inside = limits.is_inside(limits.at(failed.keys)[failed.pair], failed.took)
+    row, took = failed.row[is_inside], failed.took[is_inside]
+    return Occurrences(failed.caller[is_inside], row, took, path_ns_of(case, row))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
