@@ -13,6 +13,8 @@ import tracekit as tk
 from tests.loading.store.split_stores import COUNTS, same, split
 from tracekit.checks.case import Case
 from tracekit.checks.patterns import one_at_a_time
+from tracekit.checks.patterns.instances import SEVERAL
+from tracekit.checks.patterns.relative_times import relative_times
 from tracekit.checks.patterns.sums import sums_of
 from tracekit.checks.registry import PATTERNS
 from tracekit.loading.store.trace_store import TraceStore
@@ -209,3 +211,34 @@ def test_two_workers_of_an_instance_serve_at_once(count, tmp_path):
     traces = tk.TraceSet.from_spans(frame.drop(columns=["duration_ns", "start_time"]))
     for one in (traces, split(traces, tmp_path / "a.parquet", count)):
         assert not len(tk.patterns(one, checks=["patterns.one_at_a_time"]))
+
+
+def test_only_services_with_instances_to_compare_are_worked_out(tmp_path):
+    """The bank has four hosts, some of which occur in one part only; others are not compared."""
+    traces = planted("patterns.slow_instances")
+    store = split(traces, tmp_path / "a.parquet", 7, seed=1)
+    every = {("host_name", "bank")}
+    assert Case(traces).result(SEVERAL) == Case(store).result(SEVERAL) == every
+    row, _ = Case(traces).result(relative_times)
+    assert {*traces.spans["service_name"].iloc[row]} == {"bank"}
+    alone = traces.where("host.name == 'bank-0'")
+    assert Case(alone).result(SEVERAL) == frozenset()
+    assert not len(Case(alone).result(relative_times).row)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("patterns.retries", 2_000), ("patterns.sequential_calls", 1_000)], ids=["retries", "sequential"]
+)
+def test_states_do_not_have_calls_that_do_not_matter(name, most):
+    """Calls of many names, of which none is made again and no two follow each other, take no room."""
+    shop = Shop(np.random.default_rng(8), 300)
+
+    def one_of_many(shop, trace, parent, service, at):
+        took = shop.time(20)
+        shop.span(trace, parent, service, f"GET {shop.rng.integers(0, 10_000)}", "CLIENT", at, at + took)
+        return at + took
+
+    case = Case(shop.traces(one_of_many))
+    (merged,) = next(one for one in PATTERNS if one.check == name).needs
+    for one in (*merged.needs, merged):
+        assert len(pickle.dumps(one.state(case))) < most

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.attributes import pick
 from tracekit.checks.merged import Merged
 from tracekit.checks.names import name_of
+from tracekit.checks.patterns.instances import instances
 from tracekit.checks.patterns.occurrences import Pattern
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.schema import Kind
@@ -18,11 +18,9 @@ from tracekit.text import clean, duration
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from tracekit.attributes import Codes
     from tracekit.checks.case import Case
     from tracekit.columns import Array
 
-_LABELS: Final = ("service_instance_id", "k8s_pod_name", "host_name")
 _FEWEST: Final = 50  # requests of an instance
 _BUSY: Final = 0.6  # of the time between its first and last request
 _OVERLAPS: Final = 0.01  # of its requests
@@ -37,11 +35,6 @@ def _detect(case: Case) -> Occurrences:
     traces, (row, group, keys) = case.traces, case.result(_requests)
     at = row[(positions(case.result(_SERIAL), keys, list(_KEYS)) >= 0)[group]]
     return Occurrences(at, at, traces.duration_ns[at], np.zeros(len(at)), instances(case).take(at))
-
-
-def instances(case: Case) -> Codes:
-    """Return the instance of every span: process, pod or host."""
-    return pick([case.traces.codes(name) for name in _LABELS])[0]
 
 
 class _Requests(NamedTuple):

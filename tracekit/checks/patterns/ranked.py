@@ -13,11 +13,9 @@ import numpy as np
 
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.sums import labels_of
-from tracekit.checks.shares import added
-from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.counted_values import CountedValues
-from tracekit.stats.grouping import group_labels, positions
-from tracekit.stats.histograms import Histogram, buckets
+from tracekit.stats.grouping import dense_codes, group_labels, positions, sum_by
+from tracekit.stats.histograms import buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,14 +78,21 @@ class Kept(NamedTuple):
 
 
 def ranked(
-    values: Callable[[Case], Valued], share: float, needs: tuple[Callable[[Case], object], ...] = ()
+    values: Callable[[Case], Valued],
+    share: float,
+    needs: tuple[Callable[[Case], object], ...] = (),
+    *,
+    of: Callable[[Case], Valued] | None = None,
+    of_needs: tuple[Callable[[Case], object], ...] = (),
 ) -> Merged[RankedValues]:
     """Return how the value after a share of all values of a group is found; 0.5 is the median.
 
-    ``needs``: what ``values`` asks of all traces.
+    ``needs``: what ``values`` asks of all traces.  ``of``: returns the values of the groups that are asked for, all
+    unless given; what it asks of all traces is ``of_needs``.
     """
-    spread: Merged[_Spread] = Merged(_Counts(values), added, _SpreadOf(share), needs)
-    return Merged(_ValuesAt(values, spread), add_kept, _Ranked(share, spread), (*needs, spread))
+    spread: Merged[_Spread] = Merged(_Counts(values), _Counted.plus, _SpreadOf(share), needs)
+    chosen = values if of is None else of
+    return Merged(_ValuesAt(chosen, spread), add_kept, _Ranked(share, spread), (*needs, *of_needs, spread))
 
 
 def _ranks(count: Array, share: float) -> tuple[Array, Array]:
@@ -98,18 +103,42 @@ def _ranks(count: Array, share: float) -> tuple[Array, Array]:
     return rank, rank
 
 
+class _Counted(NamedTuple):
+    """How many values there are by group and bucket, one entry for each of both that occur; the labels of groups."""
+
+    keys: dict[str, Array]
+    group: Array
+    bucket: Array
+    number: Array
+
+    @classmethod
+    def of(cls, keys: dict[str, Array], group: Array, bucket: Array, number: Array | float) -> _Counted:
+        """Return the sums of equal entries, in the order of group and bucket."""
+        low, groups = int(bucket.min(initial=0)), int(group.max(initial=-1)) + 1
+        size = int(bucket.max(initial=0)) - low + 1
+        cell, found = dense_codes(group.astype(np.int64) * size + bucket - low, groups * size)
+        columns = found // size, found % size + low, sum_by(cell, number, len(found))
+        return cls(keys, *(each.astype(np.int32) for each in columns))
+
+    def plus(self, other: _Counted) -> _Counted:
+        """Return those of two parts."""
+        keys = {name: np.concatenate([self.keys[name], other.keys[name]]) for name in self.keys}
+        mine, count = (len(next(iter(each.values()))) for each in (self.keys, keys))
+        owner, labels = group_labels(keys, list(keys), count)
+        group = owner[np.append(self.group, other.group + mine)]
+        return _Counted.of(labels, group, np.append(self.bucket, other.bucket), np.append(self.number, other.number))
+
+
 @dataclass(frozen=True)
 class _Counts:
     """Returns the number of values by group and bucket."""
 
     values: Callable[[Case], Valued]
 
-    def __call__(self, case: Case) -> Aggregate:
+    def __call__(self, case: Case) -> _Counted:
         """Return those of a part."""
         keys, group, value = case.result(self.values)
-        labels = labels_of(keys)
-        cells = Histogram.of(group, np.asarray(value, np.int64), np.ones(len(group)))
-        return Aggregate(labels, {"count": np.bincount(group, minlength=len(keys))}, cells).by(list(labels))
+        return _Counted.of(labels_of(keys), group, buckets(value), 1.0)
 
 
 @dataclass(frozen=True)
@@ -118,15 +147,16 @@ class _SpreadOf:
 
     share: float
 
-    def __call__(self, _: Case, found: Aggregate) -> _Spread:
+    def __call__(self, _: Case, found: _Counted) -> _Spread:
         """Return them by group."""
-        count, cells = found.sums["count"].astype(np.int64), found.histogram
-        inside = cells.weight.astype(np.int64)
+        groups = len(next(iter(found.keys.values())))
+        inside = found.number.astype(np.int64)
+        count = sum_by(found.group, inside, groups).astype(np.int64)
         reached, before = np.cumsum(inside), np.cumsum(count) - count
         at = [np.searchsorted(reached, before + rank, side="right") for rank in _ranks(count, self.share)]
-        at = [np.minimum(one, max(len(cells) - 1, 0)) for one in at]
-        below = (reached - inside)[at[0]] - before if len(cells) else count
-        low, high = (cells.bucket[one] if len(cells) else count for one in at)
+        at = [np.minimum(one, max(len(inside) - 1, 0)) for one in at]
+        below = (reached - inside)[at[0]] - before if len(inside) else count
+        low, high = (found.bucket[one] if len(inside) else count for one in at)
         return _Spread(found.keys, low, high, below, count)
 
 

@@ -72,7 +72,7 @@ def _places(names: Sequence[Codes]) -> Array:
 
 def _hashes(names: Sequence[Codes], at: Array) -> Array:
     """Return a hash of the names of some rows, the same in every part."""
-    return np.asarray(reduce(hash_of_pairs, [text_hashes(column.take(at)) for column in names]))
+    return reduce(hash_of_pairs, [text_hashes(column.take(at)) for column in names])
 
 
 class _Orders(NamedTuple):

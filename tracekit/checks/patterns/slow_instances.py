@@ -8,8 +8,10 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.checks.merged import Merged
+from tracekit.checks.patterns.instances import LABELS, NEW, SEVERAL
 from tracekit.checks.patterns.occurrences import Pattern
-from tracekit.checks.patterns.process_times import USUAL_NS, avoidable_ns, process_times, relative_times
+from tracekit.checks.patterns.process_times import avoidable_ns, process_times
+from tracekit.checks.patterns.relative_times import USUAL_NS, relative_times
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.shares import added
 from tracekit.stats.aggregates import Aggregate
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
 
-_LABELS: Final = {"k8s_pod_name": "pod", "host_name": "host", "service_instance_id": "instance"}
 _KEYS: Final = ("label", "service_name", "instance", "bin")
 _SUMS: Final = ("count", "total", "shared_count", "shared_total")
 _FEWEST: Final = 10  # traces of an instance, and of the others
@@ -53,14 +54,16 @@ class _Times(NamedTuple):
 
 def _detect(case: Case) -> Occurrences:
     """Return the spans of slow instances; the cost is the part of their self time beyond that of the others."""
-    slow, own = case.result(_SLOW), case.result(process_times)
-    row, which = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for label in _LABELS if len(slow.factor) else ():
+    slow, none = case.result(_SLOW), np.zeros(0, np.int64)
+    if not len(slow.factor):  # most recordings: the rest is expensive
+        return Occurrences(none, none, none, none, Codes(none, []))
+    own, row, which = case.result(process_times), none, none
+    for label in LABELS:
         found = np.flatnonzero((own > 0) & (case.service.codes >= 0) & (case.traces.codes(label).codes >= 0))
         group, keys = _instances(case, label, found)
         at = positions(slow.keys, keys, _KEYS[:3])[group]
         row, which = np.append(row, found[at >= 0]), np.append(which, at[at >= 0])
-    names = [f"{_LABELS[label]} {name}" for label, name in zip(slow.keys["label"], slow.keys["instance"], strict=True)]
+    names = [f"{LABELS[label]} {name}" for label, name in zip(slow.keys["label"], slow.keys["instance"], strict=True)]
     return Occurrences(row, row, own[row], avoidable_ns(case, row, slow.factor[which]), Codes(which, names))
 
 
@@ -73,19 +76,27 @@ def _instances(case: Case, label: str, row: Array) -> tuple[Array, dict[str, Arr
 
 
 def _cells(case: Case) -> Aggregate:
-    """Return relative times by instance and bin: its own, and those of other instances in the same traces."""
+    """Return relative times by instance and bin: its own, and those of other instances in the same traces.
+
+    Only of services with several instances.
+    """
+    several = case.result(SEVERAL)
+    services = {label: {service for one, service in several if one == label} for label in LABELS}
     empty = Aggregate(
         {name: np.zeros(0, object) for name in _KEYS},
         {name: np.zeros(0, np.int64 if name.endswith("count") else np.float64) for name in _SUMS},
         Histogram.empty(),
     )
-    return Aggregate.concatenate([empty, *(_cells_of(case, label) for label in _LABELS)]).by(list(_KEYS))
+    return Aggregate.concatenate(
+        [empty, *(_cells_of(case, label, names) for label, names in services.items() if names)]
+    ).by(list(_KEYS))
 
 
-def _cells_of(case: Case, label: str) -> Aggregate:
-    """Return the relative times by instances, which differ in one label."""
+def _cells_of(case: Case, label: str, services: set[str]) -> Aggregate:
+    """Return the relative times by instances of some services, which differ in one label."""
     relative = case.result(relative_times)
-    known = case.traces.codes(label).codes[relative.row] >= 0
+    is_chosen = np.array([name in services for name in case.service.labels] + [False])
+    known = (case.traces.codes(label).codes[relative.row] >= 0) & is_chosen[case.service.codes[relative.row]]
     row, value = relative.row[known], relative.value[known]
     instance, keys = _instances(case, label, row)
     count, traces = len(keys["label"]), max(len(case.traces), 1)
@@ -144,7 +155,7 @@ def _tried(cells: Aggregate) -> Iterator[tuple[tuple[str, str], list[str], list[
     """Yield service, its instances, and their sums by bin; by the first label that several differ in."""
     service, services = np.unique(cells.keys["service_name"], return_inverse=True)
     for at, name in enumerate(service.tolist()):
-        for label in _LABELS:
+        for label in LABELS:
             mine = cells.where((services == at) & (cells.keys["label"] == label))
             group, names = mine.groups(["instance"])
             if len(names["instance"]) > 1:
@@ -171,7 +182,7 @@ def _slower(names: list[str], sums: list[Array], level: float) -> dict[str, floa
     return slow if 2 * len(slow) <= len(names) else {}
 
 
-_SLOW: Final[Merged[_Slow]] = Merged(_cells, added, _slow, needs=(USUAL_NS,))
+_SLOW: Final[Merged[_Slow]] = Merged(_cells, added, _slow, needs=(USUAL_NS, SEVERAL, NEW))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from tracekit.checks.merged import Merged
+from tracekit.checks.patterns.instances import NEW, SEVERAL, instances
 from tracekit.checks.patterns.occurrences import Pattern
-from tracekit.checks.patterns.one_at_a_time import instances
-from tracekit.checks.patterns.process_times import USUAL_NS, avoidable_ns, process_times, relative_times, timed_spans
+from tracekit.checks.patterns.process_times import avoidable_ns, process_times
+from tracekit.checks.patterns.relative_times import USUAL_NS, RelativeTimes, relative_times
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.shares import added
 from tracekit.stats.aggregates import Aggregate
@@ -25,21 +26,11 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.columns import Array
 
-_LATER: Final = 0.05  # of the recording before the first request of an instance: it is new
 _FIRST: Final = 5  # requests of an instance that may be slow
 _FEWEST: Final = 20  # later requests of the new instances of a service
 _SLOWER: Final = 2.0  # times the later ones
 _P: Final = 0.001  # for all services together
 _KEYS: Final = ("service_name", "instance")
-
-
-class _Begun(NamedTuple):
-    """When instances begin: their keys, the start of their first span, and the first and last start of all spans."""
-
-    keys: dict[str, Array]
-    first_ns: Array
-    low_ns: int
-    high_ns: int
 
 
 class _Requests(NamedTuple):
@@ -97,7 +88,10 @@ class _SlowStarts(NamedTuple):
 
 def _detect(case: Case) -> Occurrences:
     """Return the first requests of new instances; the cost is the part of their self time beyond later ones."""
-    slow, own, spans = case.result(_SLOW), case.result(process_times), case.traces.columns.spans
+    slow, none = case.result(_SLOW), np.zeros(0, np.int64)
+    if not len(slow.factor):  # most recordings: the rest is expensive
+        return Occurrences(none, none, none, none)
+    own, spans = case.result(process_times), case.traces.columns.spans
     names, instance = case.service, instances(case)
     near = (own > 0) & (names.codes >= 0) & (instance.codes >= 0) & np.isin(spans.trace_lo, slow.requests.trace_lo)
     row = np.flatnonzero(near)
@@ -109,48 +103,16 @@ def _detect(case: Case) -> Occurrences:
     return Occurrences(row, row, own[row], avoidable_ns(case, row, factor))
 
 
-def _begun(case: Case) -> _Begun:
-    """Return when the instances of a part begin."""
-    row = case.result(timed_spans)
-    instance = instances(case)
-    row = row[instance.codes[row] >= 0]
-    start = case.traces.columns.spans.start_ns[row]
-    columns = dict(zip(_KEYS, (case.service.take(row), instance.take(row)), strict=True))
-    group, keys = group_codes(columns, len(row))
-    later, earlier = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-    first = np.full(len(keys["instance"]), later)
-    np.minimum.at(first, group, start)
-    return _Begun(keys, first, int(start.min(initial=later)), int(start.max(initial=earlier)))
-
-
-def _earlier(first: _Begun, second: _Begun) -> _Begun:
-    """Return when the instances of two parts begin."""
-    keys = {name: np.concatenate([first.keys[name], second.keys[name]]) for name in _KEYS}
-    group, labels = group_labels(keys, list(_KEYS), len(keys["instance"]))
-    begun = np.full(len(labels["instance"]), np.iinfo(np.int64).max)
-    np.minimum.at(begun, group, np.append(first.first_ns, second.first_ns))
-    return _Begun(labels, begun, min(first.low_ns, second.low_ns), max(first.high_ns, second.high_ns))
-
-
-def _new(_: Case, found: _Begun) -> dict[str, Array]:
-    """Return the instances whose first span begins after the beginning of the recording."""
-    if not len(found.first_ns):
-        return found.keys
-    is_new = found.first_ns > found.low_ns + _LATER * (found.high_ns - found.low_ns)
-    return {name: labels[is_new] for name, labels in found.keys.items()}
-
-
-_NEW: Final[Merged[dict[str, Array]]] = Merged(_begun, _earlier, _new)
-
-
 def _starts(case: Case) -> _Started:
     """Return the requests of new instances in a part: one per instance and trace, with the mean of its spans."""
-    relative, instance, spans = case.result(relative_times), instances(case), case.traces.columns.spans
+    new, none = case.result(NEW), np.zeros(0)
+    relative = case.result(relative_times) if len(new["instance"]) else RelativeTimes(none.astype(np.int64), none)
+    instance, spans = instances(case), case.traces.columns.spans
     known = instance.codes[relative.row] >= 0
     row, value = relative.row[known], relative.value[known]
     columns = dict(zip(_KEYS, (case.service.take(row), instance.take(row)), strict=True))
     group, keys = group_codes(columns, len(row))
-    is_new = (positions(case.result(_NEW), keys, list(_KEYS)) >= 0)[group]
+    is_new = (positions(new, keys, list(_KEYS)) >= 0)[group]
     row, value, group = row[is_new], value[is_new], group[is_new]
     traces, count = max(len(case.traces), 1), len(keys["instance"])
     pair, found = dense_codes(group * traces + case.traces.forest.trace[row], count * traces)
@@ -187,7 +149,7 @@ def _factor(found: _Started, service: str, level: float) -> float:
     return float(np.exp(first.median - later.median)) if is_slow else 0.0
 
 
-_SLOW: Final[Merged[_SlowStarts]] = Merged(_starts, _Started.plus, _slow, needs=(USUAL_NS, _NEW))
+_SLOW: Final[Merged[_SlowStarts]] = Merged(_starts, _Started.plus, _slow, needs=(USUAL_NS, SEVERAL, NEW))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:
