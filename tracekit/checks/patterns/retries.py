@@ -9,8 +9,8 @@ import numpy as np
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of
 from tracekit.checks.patterns.paths import path_ns
-from tracekit.checks.patterns.repeated import called, repeated, retried
-from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, pairs_of, totals
+from tracekit.checks.patterns.repeated import repeated, retried
+from tracekit.checks.patterns.sums import KEYS, Occurrences, pairs_among, pairs_of, totals
 from tracekit.checks.shares import added
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import positions, sum_by
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.case import Case
-    from tracekit.columns import Array
 
 _AMPLIFIED: Final = 1.2  # attempts per call at least (95%): worth reporting whatever they cost
 _OFTEN: Final = 0.05  # of the traces: rare retries are what retries are for
@@ -59,26 +58,12 @@ _RETRIED: Final[Merged[Aggregate]] = Merged(_retried_pairs, added)
 def _attempts_by_pair(case: Case) -> Aggregate:
     """Return attempts and retries by caller and callee where there are retries, including the calls without one."""
     found, again, known = case.result(repeated), case.result(retried), case.result(_RETRIED).keys
-    at, pair = _named(case, found.parent, found.row[found.first[:-1]], known)
+    at, pair = pairs_among(case, found.parent, found.row[found.first[:-1]], known)
     weight = case.traces.weights.value[case.traces.forest.trace[found.parent[at]]]
     calls, failed = found.call_count[at], found.sum(again)[at]
     values = {"calls": calls, "failed": failed, "weighted_calls": weight * calls, "weighted_failed": weight * failed}
     sums = {name: sum_by(pair, each, len(known[KEYS[0]])) for name, each in values.items()}
     return Aggregate(known, sums, Histogram.empty())
-
-
-def _named(case: Case, caller: Array, callee: Array, keys: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Return the pairs of rows with the names of some callers and callees, and the places of these names."""
-    service, operation = case.traces.codes("service_name"), case.traces.codes("operation")
-    columns = (service, operation, service, operation, case.result(called))
-    at = np.arange(len(caller))
-    for name, column, row in zip(KEYS, columns, (caller, caller, callee, callee, callee), strict=True):
-        texts = {*keys[name]}
-        is_wanted = np.array([text in texts for text in (*column.labels, "")])  # a missing name is an empty text
-        at = at[is_wanted[column.codes[row[at]]]]
-    pair, own = pairs_of(case, caller[at], callee[at])
-    place = positions(keys, labels_of(own), KEYS)[pair]
-    return at[place >= 0], place[place >= 0]
 
 
 _ATTEMPTS: Final[Merged[Aggregate]] = Merged(_attempts_by_pair, added, needs=(_RETRIED,))
