@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +16,10 @@ from tracekit.schema import KINDS, Kind
 from tracekit.stats.grouping import dense_codes
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array, SpanColumns
+    from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 _CALLERS, _CALLEES = (np.isin(np.arange(len(KINDS)), (kind, Kind.UNSPECIFIED)) for kind in (Kind.CLIENT, Kind.SERVER))
-_MILLISECOND_NS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +101,7 @@ def _by_name(clock: Codes) -> Codes:
 def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = False) -> Calls:
     """Return every call from one clock to another that has both durations.
 
-    Messages are excluded: their senders do not wait, so they are no evidence about clocks.  Bounds allow for the
-    resolution of times.
+    Messages are excluded: their senders do not wait, so they are no evidence about clocks.
     """
     spans, parent = traces.columns.spans, visible_parents(traces.forest.parent_row, traces.is_inferred)
     row = np.flatnonzero((parent >= 0) & (clock.codes != clock.codes[parent]))
@@ -114,26 +112,9 @@ def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = Fal
     is_message = traces.lookup.is_message
     row = row[~(is_message[row] | is_message[parent[row]])]
     above = parent[row]
-    grain = grain_ns(spans, row, above)
+    grain = np.maximum(spans.resolution_ns[row], spans.resolution_ns[above]).astype(np.int64)
+    grain[grain == 1] = 0
     low, high = spans.end_ns[row] - spans.end_ns[above] - grain, spans.start_ns[row] - spans.start_ns[above] + grain
     caller, callee = clock.codes[above].astype(np.int64), clock.codes[row].astype(np.int64)
     trace = traces.forest.trace[row].astype(np.int64)
     return Calls(row, trace, spans.start_ns[above], caller, callee, low, high, low <= high)
-
-
-def grain_ns(spans: SpanColumns, row: Array, above: Array) -> Array:
-    """Return by how much the times of spans and their parents are rounded.
-
-    That is the coarser resolution of both, 0 for nanoseconds.  SDKs that start spans at a whole millisecond (those of
-    JavaScript) do not say so: where only one of two starts has a fraction of a millisecond, it is a millisecond.
-    """
-    grain = np.maximum(spans.resolution_ns[row], spans.resolution_ns[above]).astype(np.int64)
-    grain[grain == 1] = 0
-    grain[_is_whole(spans, row) != _is_whole(spans, above)] = _MILLISECOND_NS
-    return grain
-
-
-def _is_whole(spans: SpanColumns, rows: Array) -> Array:
-    """Return whether these spans start at a whole millisecond, as far as the resolution of their times says."""
-    beyond = spans.start_ns[rows] % _MILLISECOND_NS
-    return np.asarray(np.minimum(beyond, _MILLISECOND_NS - beyond) < spans.resolution_ns[rows])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.clock_skew.calls import clocks, grain_ns
+from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.attributes import join, pick
 from tracekit.checks.merged import Merged, known_to
 from tracekit.checks.quality.clocks.host_pairs import clock_limits
@@ -156,8 +156,9 @@ def _before_parent(case: Case) -> Array:
     child = np.flatnonzero(parent >= 0)
     above = parent[child]
     timed = ((spans.quality[child] | spans.quality[above]) & Quality.NO_START) == 0
+    grain = np.maximum(spans.resolution_ns[child], spans.resolution_ns[above]).astype(np.int64)
     by = spans.start_ns[above] - spans.start_ns[child]
-    suspect = timed & (by > grain_ns(spans, child, above))
+    suspect = timed & (by > grain)
     child, above, by = child[suspect], above[suspect], by[suspect]
     early[child] = by > _behind(case, child, above)
     return early
