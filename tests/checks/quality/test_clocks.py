@@ -38,6 +38,18 @@ def test_clocks_that_agree_are_left_alone():
     assert "do not order events closer than that" in said(found, "clock.offset")
 
 
+def test_spans_that_start_at_a_whole_millisecond_are_up_to_one_early():
+    """As those of the SDK of JavaScript, on the host of services with finer clocks; then another is two early."""
+    frame = hosts().spans.assign(host_name="one")
+    early = (frame["start_ns"] % MS).where(frame["service_name"] == "ledger", 0)
+    frame["start_ns"], frame["end_ns"] = frame["start_ns"] - early, frame["end_ns"] - early
+    (found,) = tk.quality(TraceSet.from_spans(frame), checks=["time.order"])
+    assert found.status == "ok"
+    frame.loc[frame["service_name"] == "ledger", "start_ns"] -= 3 * MS
+    (found,) = tk.quality(TraceSet.from_spans(frame), checks=["time.order"])
+    assert found.evidence["sign"].tolist() == ["started before their parents"]
+
+
 @pytest.mark.parametrize("offset", [12 * MS, -12 * MS])
 def test_clock_offset_has_limits_and_sign(offset):
     found = tk.quality(hosts(offset_ns=offset), checks=["clock.offset"])

@@ -21,13 +21,14 @@ from tracekit.text import count, plural, ratio, ratio_range
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
     from tracekit.checks.case import Case
-    from tracekit.columns import Array
+    from tracekit.columns import Array, SpanColumns
     from tracekit.findings import Finding
     from tracekit.stats.aggregates import Aggregate
 
 CHECK, _SUBJECT = "time.order", "Invalid timestamps"
 _MOST = 0.001
 _YEAR_2000_NS = 946_684_800 * 10**9
+_MILLISECOND_NS = 1_000_000
 _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16))
 _SDK = ("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version")
 _KEYS: Final = ["service_name", "sdk", "host"]
@@ -38,11 +39,12 @@ def impossible_times(case: Case) -> list[Finding]:
     """Return the spans with impossible times.
 
     Negative and implausibly long durations (an end at the epoch or in another unit); children that start before their
-    parents by more than the possible clock skew (``clock.offset``; 0 on one clock); times after ``now`` (default: a day
-    after reading); starts in seconds, milliseconds or microseconds instead of nanoseconds, including those quarantined
-    when reading; other starts before the year 2000; missing starts.  The evidence has one row per sign, service, SDK
-    and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails; the rest warns above
-    0.1%.  Assumes that a child starts after its parent.
+    parents by more than the possible clock skew (``clock.offset``; 0 on one clock) and the resolution of their times (a
+    millisecond where only one of both starts at a whole one, as spans of the SDK of JavaScript do); times after ``now``
+    (default: a day after reading); starts in seconds, milliseconds or microseconds instead of nanoseconds, including
+    those quarantined when reading; other starts before the year 2000; missing starts.  The evidence has one row per
+    sign, service, SDK and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails;
+    the rest warns above 0.1%.  Assumes that a child starts after its parent.
     """
     seen = case.result(SEEN)
     if not seen.whole.trial_count:
@@ -156,12 +158,19 @@ def _before_parent(case: Case) -> Array:
     child = np.flatnonzero(parent >= 0)
     above = parent[child]
     timed = ((spans.quality[child] | spans.quality[above]) & Quality.NO_START) == 0
-    grain = np.maximum(spans.resolution_ns[child], spans.resolution_ns[above]).astype(np.int64)
     by = spans.start_ns[above] - spans.start_ns[child]
+    grain = np.maximum(spans.resolution_ns[child], spans.resolution_ns[above]).astype(np.int64)
+    grain[_is_whole(spans, child) != _is_whole(spans, above)] = _MILLISECOND_NS  # SDKs of JavaScript start spans so
     suspect = timed & (by > grain)
     child, above, by = child[suspect], above[suspect], by[suspect]
     early[child] = by > _behind(case, child, above)
     return early
+
+
+def _is_whole(spans: SpanColumns, rows: Array) -> Array:
+    """Return whether these spans start at a whole millisecond, as far as the resolution of their times says."""
+    beyond = spans.start_ns[rows] % _MILLISECOND_NS
+    return np.asarray(np.minimum(beyond, _MILLISECOND_NS - beyond) < spans.resolution_ns[rows])
 
 
 def _behind(case: Case, child: Array, parent: Array) -> Array:
