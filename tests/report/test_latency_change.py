@@ -27,3 +27,14 @@ def test_the_onset_is_that_of_the_first_screen(case):
     figure = tk.plot(case.standard.timeline, onset=(stated["low_ns"], stated["high_ns"]))
     assert [(note.text, note.x) for note in figure.layout.annotations][:1] == [("onset", limits[1])]
     assert len(re.findall(r">onset<", str(case.standard.timeline_shown()))) == 1
+
+
+def test_the_time_between_two_recordings_is_no_change_of_the_request_rate():
+    before, during = tk.load_sample("cascading-failure")
+    standard = tk.investigate(during, before).standard
+    rate = standard.timeline.changes["metric"] == "request_rate"
+    assert rate.any(), "the guard: the pause is as long as steps that are found"
+    shown = str(standard.timeline_shown())
+    assert "error rate: onset" in shown
+    assert "request rate" not in shown
+    assert "request rate: onset" in str(tk.plot(standard.timeline).picture())

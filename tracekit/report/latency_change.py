@@ -53,7 +53,8 @@ def timeline_picture(found: Timeline, sides: Sides, screen: FirstScreen) -> Mark
     if is_split:
         start_ns, _ = started_between(sides.traces) or (0, 0)
         marks[sides.names[1]] = pd.Timestamp(start_ns, tz="UTC")
-    picture: Markup = plot(found, deployments=marks, onset=_onset(screen)).picture()
+    is_one = not _is_near(sides)
+    picture: Markup = plot(found, deployments=marks, onset=_onset(screen), is_one_recording=is_one).picture()
     return picture
 
 
@@ -69,17 +70,24 @@ def _onset(screen: FirstScreen) -> tuple[int, int] | None:
 
 
 def _both(sides: Sides) -> TraceSet | Parts:
-    """Return the traces and an earlier baseline that is no further away than both last; otherwise the recording."""
+    """Return the traces and a baseline that was recorded shortly before; otherwise the recording."""
+    before, now = sides.baseline, sides.traces
+    if isinstance(before, TraceSet) and isinstance(now, TraceSet) and _is_near(sides):
+        return before + now
+    return sides.recording
+
+
+def _is_near(sides: Sides) -> bool:
+    """Return whether the baseline is an earlier recording that is no further away than both last."""
     before, now = sides.baseline, sides.traces
     if sides.recording is not now or not isinstance(now, TraceSet) or not isinstance(before, TraceSet):
-        return sides.recording
+        return False
     edges = [side.summary[["start_ns", "end_ns"]].dropna() for side in (before, now)]
     if any(edge.empty for edge in edges):
-        return sides.recording
+        return False
     first, last = ((int(edge["start_ns"].min()), int(edge["end_ns"].max())) for edge in edges)
     gap = last[0] - first[1]
-    is_near = 0 <= gap <= (first[1] - first[0]) + (last[1] - last[0])
-    return before + now if is_near else sides.recording
+    return 0 <= gap <= (first[1] - first[0]) + (last[1] - last[0])
 
 
 def change_picture(changes: Changes, names: tuple[str, str]) -> Markup | None:

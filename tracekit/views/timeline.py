@@ -36,6 +36,7 @@ def plot_timeline(
     kind: str = "bands",
     deployments: Mapping[str, Any] | None = None,
     onset: tuple[int, int] | None = None,
+    is_one_recording: bool = True,
 ) -> Any:
     """Draw requests over time.
 
@@ -53,6 +54,9 @@ def plot_timeline(
     onset
         Two times in ns since the epoch between which the change began, where that is known from a comparison: drawn by
         ``bands`` as the onset; onsets found in the timeline alone then are drawn only where they are between them.
+    is_one_recording
+        False if the traces are of several recordings with time between them, which is no change of the request rate:
+        ``bands`` then draws none.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def plot_timeline(
         from tracekit.views.heat import plot_heat  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
 
         return plot_heat(result, marks | {step.label: step.time_ns for step in _steps(result)})
-    return _bands(result, marks, onset)
+    return _bands(result, marks, onset, is_one_recording=is_one_recording)
 
 
 def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str, int]:
@@ -98,7 +102,7 @@ def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str,
     return out
 
 
-def _bands(result: Timeline, marks: dict[str, int], onset: tuple[int, int] | None) -> Chart:
+def _bands(result: Timeline, marks: dict[str, int], onset: tuple[int, int] | None, *, is_one_recording: bool) -> Chart:
     """Return percentiles above and the error rate below."""
     seen = result.table
     title = "Requests over time"
@@ -117,7 +121,8 @@ def _bands(result: Timeline, marks: dict[str, int], onset: tuple[int, int] | Non
         _add_percentiles(figure, seen.iloc[run], times[run], first=k == 0)
     for k, run in enumerate(_runs(seen["error_ratio"].notna().to_numpy(bool))):
         _add_errors(figure, seen.iloc[run], times[run], first=k == 0)
-    _add_changes(figure, result, onset)
+    steps = [step for step in _steps(result) if is_one_recording or step.name != NAMES[RATE]]
+    _add_changes(figure, result, steps, onset)
     _add_marks(figure, marks)
     return figure
 
@@ -218,9 +223,8 @@ def _steps(result: Timeline) -> list[_Step]:
     return [_Step(*row) for row in zip(*(steps[name].tolist() for name in names), strict=True)]
 
 
-def _add_changes(figure: Chart, result: Timeline, onset: tuple[int, int] | None) -> None:
+def _add_changes(figure: Chart, result: Timeline, steps: list[_Step], onset: tuple[int, int] | None) -> None:
     """Add the period of the change, and onsets and recoveries with bands for their intervals."""
-    steps = _steps(result)
     if onset is not None:
         steps = _agreeing(steps, onset)
         _add_band(figure, onset, faded(INK, 0.14))
