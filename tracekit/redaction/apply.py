@@ -287,7 +287,8 @@ def _folded(kv: KeyValues, changed: Array, gone: set[int]) -> tuple[KeyValues, A
     if len(rows):
         parts = {name: getattr(kv, name)[rows] for name in _NUMBERS} | {"double": kv.double[rows].view(np.int64)}
         text = pc.dictionary_encode(kv.text.take(pa.array(rows)), null_encoding="encode")
-        frame = pd.DataFrame(parts | {"text": text.indices.to_numpy()})
+        apart = {name: values for name, values in parts.items() if (values != values[0]).any()}
+        frame = pd.DataFrame(apart | {"text": text.indices.to_numpy()})
         group = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
         leader = np.full(group.max() + 1, len(kv))
         np.minimum.at(leader, group, rows)
