@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["first_use", "on_demand", "pd"]
+__all__ = ["first_use", "not_kept", "on_demand", "pd"]
 
 Table = TypeVar("Table")
 
@@ -47,3 +47,11 @@ def on_demand(kind: type[Table], read: Callable[[str], Any]) -> Table:
     made = kind.__new__(kind)
     object.__setattr__(made, "read", read)
     return made
+
+
+def not_kept(table: Any, name: str) -> Any:
+    """Return a column, which a table that reads columns when they are first used does not keep for it."""
+    try:
+        return object.__getattribute__(table, name)
+    except AttributeError:
+        return table.read(name)

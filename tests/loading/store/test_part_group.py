@@ -11,9 +11,10 @@ from made_sets import assert_same_meaning
 
 import tracekit as tk
 from tests.loading.store.split_stores import same, split
+from tracekit.attributes import texts_of
 from tracekit.checks.case import Case
 from tracekit.errors import LoadError
-from tracekit.loading.store import execution, part_group
+from tracekit.loading.store import execution, part, part_group
 from tracekit.loading.store.part_group import PartGroup, grouped
 from tracekit.loading.store.read_write import writing
 from tracekit.loading.store.rounds import Rounds
@@ -77,13 +78,69 @@ def changes(traces):
 @pytest.mark.parametrize("name", ["all", "condition", "window", "weights", "rules", "none"])
 def test_traces_of_a_group_are_those_of_its_parts(store, traces, name):
     change = changes(traces)[name]
-    group = PartGroup(tuple(change(store).tasks))
-    found, expected = group.read(), change(traces)
-    assert_same_meaning(found, expected)
-    assert found.weights.value.tolist() == expected.weights.value.tolist()
-    assert set(found.columns.kv.keys) >= set(store.keys)
+    group, expected = PartGroup(tuple(change(store).tasks)), change(traces)
+    for found in (group.read(), group.read()):  # the second one with what is kept of the first
+        assert_same_meaning(found, expected)
+        assert found.weights.value.tolist() == expected.weights.value.tolist()
+        assert set(found.columns.kv.keys) >= set(store.keys)
     assert group.span_count == sum(task.span_count for task in group.tasks)
     assert group.byte_count == sum(task.byte_count for task in group.tasks)
+
+
+def by_text(traces, rows, codes):
+    """Attributes as texts, in the order of their rows: of which span they are, with which key and value."""
+    kv, spans = traces.columns.kv, traces.columns.spans
+    keys = [kv.keys[at] for at in kv.key[codes].tolist()]
+    return sorted(zip(spans.span_id[rows].tolist(), keys, texts_of(kv, codes), strict=True))
+
+
+def test_attributes_of_a_group_are_found_by_key_and_all_together(store, traces):
+    group = PartGroup(tuple(store.tasks)).read()
+    for key in ("http.route", "server.address", "of no span"):
+        assert by_text(group, *group.lookup.by_key.of(key)) == by_text(traces, *traces.lookup.by_key.of(key))
+    own = by_text(traces, *traces.columns.attributes.pairs())
+    assert by_text(group, *group.columns.attributes.pairs()) == own
+    assert len(own) == len(group.columns.attributes.codes) > len(traces.columns.spans)
+    assert len(set(zip(*value_of(group.columns.kv), strict=True))) == len(group.columns.kv)
+
+
+def value_of(kv):
+    """The columns of distinct attributes."""
+    return [kv.key.tolist(), kv.type.tolist(), kv.text.to_pylist(), kv.integer.tolist(), kv.double.tolist()]
+
+
+def test_only_columns_in_use_are_read_of_a_group(store, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        part, "columns_of", lambda *given, own=part.columns_of: (read.append((given[2], given[3])), own(*given))[1]
+    )
+    group = PartGroup(tuple(store.tasks)).read()
+    read.clear()
+    assert len(group.columns.spans.kind) == store.span_count
+    assert {(table, *columns) for table, columns in read} <= {
+        ("spans", name) for name in ("kind", "trace_hi", "trace_lo")
+    }
+
+
+def test_another_store_at_the_path_is_read_anew(traces, tmp_path):
+    for part_traces in (traces, traces.head(40)):
+        found = PartGroup(tuple(split(part_traces, tmp_path / "a.parquet", 3).tasks)).read()
+        assert found.codes("operation").labels
+        assert_same_meaning(found, part_traces)
+
+
+def test_what_is_kept_of_groups_is_limited(monkeypatch):
+    monkeypatch.setattr(part_group, "_KEPT_BYTES", 20)
+    kept = part_group._Kept()
+    for name in ("a", "b"):
+        kept.of(name)["rows"] = (np.zeros(10, np.int8), name)
+    assert [kept.of(name)["rows"][1] for name in ("b", "a")] == ["b", "a"]
+    kept.of("c")["rows"] = (np.zeros(10, np.int8), "c")
+    assert kept.of("c")["rows"][1] == "c"
+    assert kept.of("b") == {}  # c is in its place, as a was asked for later
+    kept.of("large")["rows"] = (np.zeros(21, np.int8), "large")
+    assert kept.of("large")["rows"][1] == "large"
+    assert [kept.of(name) for name in ("a", "b", "c")] == [{}, {}, {}]
 
 
 def test_a_key_of_other_parts_is_missing_and_not_unknown(tmp_path):

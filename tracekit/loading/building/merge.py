@@ -57,7 +57,7 @@ def recode(columns: Columns, maps: Maps) -> Columns:
     )
 
 
-def _closed(codes: Any) -> Array:
+def closed(codes: Any) -> Array:
     """Return a map with the entry for -1."""
     return np.append(np.asarray(codes, np.int32), np.int32(-1))
 
@@ -114,15 +114,15 @@ def merge(parts: list[Columns]) -> Columns:
         return parts.pop()
     frames = {name: getattr(parts[0], name) for name in ("sources", "issues", "notes")}
     names, texts = Texts(), Texts()
-    kv, kv_maps = _joined_kv([part.kv for part in parts])
-    resources, scopes = _Interned(), _Interned()
-    facts = _joined_facts([part.facts for part in parts])
+    kv, kv_maps = joined_kv([part.kv for part in parts])
+    resources, scopes = Interned(), Interned()
+    facts = joined_facts([part.facts for part in parts])
     grown = Growing()
     parts.reverse()
     for kv_map in kv_maps:
         part = parts.pop()
-        text = _closed(list(map(texts.code, part.texts)))
-        name = _closed(list(map(names.code, part.names)))
+        text = closed(list(map(texts.code, part.texts)))
+        name = closed(list(map(names.code, part.names)))
         own, owned = part.resources, part.resource_attributes
         resource = resources.add(kv_map, owned, [text[own.schema_url]], own.dropped_attributes)
         parts_of_scope = [text[code] for code in (part.scopes.name, part.scopes.version, part.scopes.schema_url)]
@@ -153,13 +153,13 @@ def merge(parts: list[Columns]) -> Columns:
     )
 
 
-def _joined_kv(tables: Sequence[KeyValues]) -> tuple[KeyValues, list[Array]]:
+def joined_kv(tables: Sequence[KeyValues]) -> tuple[KeyValues, list[Array]]:
     """Return one attribute table, and the new code of each code of each table."""
     import pyarrow as pa  # noqa: PLC0415 - as in ``pool``
 
     keys, namespaces = Texts(), Texts()
-    key = [_closed(list(map(keys.code, kv.keys)))[kv.key] for kv in tables]
-    namespace = [_closed(list(map(namespaces.code, kv.namespaces)))[kv.namespace] for kv in tables]
+    key = [closed(list(map(keys.code, kv.keys)))[kv.key] for kv in tables]
+    namespace = [closed(list(map(namespaces.code, kv.namespaces)))[kv.namespace] for kv in tables]
 
     def end_to_end(column: str) -> Array:
         return np.concatenate([getattr(kv, column) for kv in tables])
@@ -181,10 +181,10 @@ def _joined_kv(tables: Sequence[KeyValues]) -> tuple[KeyValues, list[Array]]:
     if code is None:
         code = np.arange(len(kv), dtype=np.int32)
     ends = np.cumsum([len(table) for table in tables])[:-1]
-    return kv, [_closed(codes) for codes in np.split(code, ends)]
+    return kv, [closed(codes) for codes in np.split(code, ends)]
 
 
-class _Interned:
+class Interned:
     """Resources or scopes; those with equal texts and attributes, in any order, are the same."""
 
     def __init__(self) -> None:
@@ -201,7 +201,7 @@ class _Interned:
             if code == len(self._rows):
                 self._rows.append((attributes, own))
             codes.append(code)
-        return _closed(codes)
+        return closed(codes)
 
     def columns(self, texts: int) -> list[Array]:
         """Return the texts and the dropped counts."""
@@ -213,7 +213,7 @@ class _Interned:
         return ragged([attributes for attributes, _ in self._rows])
 
 
-def _joined_facts(tables: Sequence[TraceFacts]) -> TraceFacts:
+def joined_facts(tables: Sequence[TraceFacts]) -> TraceFacts:
     """Return one table of facts by trace: of several, the longest duration and any exceeded limit."""
 
     def end_to_end(column: Callable[[TraceFacts], Array]) -> Array:

@@ -203,6 +203,17 @@ def run_rows(starts: Array, counts: Array) -> Array:
     return np.asarray(np.arange(int(counts.sum())) + np.repeat(starts - before, counts))
 
 
+def firsts(sizes: Sequence[int]) -> Array:
+    """Return where each of several tables begins end to end, and where the last one ends.
+
+    Examples
+    --------
+    >>> firsts([5, 0, 2]).tolist()
+    [0, 5, 5, 7]
+    """
+    return np.append(0, np.cumsum(sizes, dtype=np.int64))
+
+
 def inverse(rows: Array, size: int) -> Array:
     """Return the position of each of so many rows, -1 for those that are not among them."""
     found = np.full(size, -1, np.int64)

@@ -1,14 +1,19 @@
 """Neighbouring small parts that are read as one: a state has a fixed cost, also of few spans, and so has merging it.
 
-Parts have whole traces, and no trace is in two of them, so the state of a group is that of its parts, merged.
+Parts have whole traces, and no trace is in two of them, so the state of a group is that of its parts, merged.  Columns
+of a group are read when they are first used, as those of a part.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tracekit.forest import build_forest
+from tracekit.loading.building.finish import look_up
+from tracekit.loading.store.joined_parts import JoinedParts
 from tracekit.loading.store.tables import broken
-from tracekit.loading.store.union import Piece, joined
+from tracekit.loading.store.union import Piece, joined_weights
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -18,7 +23,34 @@ if TYPE_CHECKING:
 
 SPANS: Final = 250_000
 """Spans of a group, at most: the fixed cost of its states is then a tenth of the whole."""
+_KEPT_BYTES: Final = 48 << 20
+"""Codes and rows that are kept for the next pass: those of 2,000,000 spans, about."""
 _PER_WORKER: Final = 4  # groups, so that all workers end at about the same time
+
+
+class _Kept:
+    """What is kept of groups of parts between passes: of those that were read last, up to ``_KEPT_BYTES``."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Any, dict[str, Any]] = {}
+        self._lock = Lock()
+
+    def of(self, group: Any) -> dict[str, Any]:
+        """Return what is kept of a group, for its reader to fill."""
+        with self._lock:  # a worker of Dask may have several threads
+            found = self._groups.pop(group, {})
+            while sum(map(_byte_count, self._groups.values())) + _byte_count(found) > _KEPT_BYTES and self._groups:
+                del self._groups[next(iter(self._groups))]
+            self._groups[group] = found
+        return found
+
+
+def _byte_count(kept: dict[str, Any]) -> int:
+    """Return the bytes of the arrays that are kept of a group."""
+    return sum(getattr(each, "nbytes", 0) for made in list(kept.values()) for each in made)
+
+
+_KEPT: Final = _Kept()
 
 
 class PartGroup(NamedTuple):
@@ -42,15 +74,25 @@ class PartGroup(NamedTuple):
         """Length of the files of the parts."""
         return sum(task.byte_count for task in self.tasks)
 
+    @property
+    def _kept(self) -> dict[str, Any]:
+        """What is kept of the parts from one reading to the next; of chosen traces, which few passes read, nothing."""
+        if any(task.steps for task in self.tasks):
+            return {}
+        files = tuple((task.number, *(mark.crc32 for mark in task.mark.files.values())) for task in self.tasks)
+        return _KEPT.of((str(self.tasks[0].path), files))
+
     def read(self) -> TraceSet:
         """Return the traces of all parts after the calls, described as those of the first part."""
         parts = [task.read() for task in self.tasks]
         some = [part for part in parts if len(part)] or parts[:1]
-        columns, weights, is_shared = joined([Piece(part.columns, part.weights, 0) for part in some])
-        if is_shared:
+        ids, weights = joined_weights([Piece(part.columns, part.weights, 0) for part in some])
+        if len(ids) < sum(map(len, some)):
             numbers = f"parts {self.tasks[0].number} to {self.tasks[-1].number}"
             raise broken(self.tasks[0].path, "each trace in one part", f"traces that are in several of {numbers}")
-        return TraceSet(columns, weights=weights, steps=parts[0].steps)
+        columns = JoinedParts([part.columns for part in some], self._kept).columns
+        forest = build_forest(columns.spans, look_up())
+        return TraceSet(columns, forest=forest, weights=weights, steps=parts[0].steps)
 
 
 def grouped(tasks: Sequence[PartTask], workers: int) -> list[PartTask | PartGroup]:

@@ -83,7 +83,7 @@ def union(
 def joined(pieces: list[Piece]) -> tuple[Columns, Weights, bool]:
     """Return the columns and weights of all pieces, and whether one trace is in several; the list is emptied."""
     trace_count = sum(len(piece.weights.value) for piece in pieces)
-    ids, weights = _joined_weights(pieces)
+    ids, weights = joined_weights(pieces)
     parts = [_moved(piece) for piece in pieces]
     pieces.clear()
     columns = merge(parts)
@@ -168,7 +168,7 @@ def _is_sorted(spans: SpanColumns) -> bool:
     return bool(((hi[1:] > hi[:-1]) | ((hi[1:] == hi[:-1]) & (lo[1:] >= lo[:-1]))).all())
 
 
-def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
+def joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
     """Return the ids of all traces, sorted, and their weights: of several the known one, none if they contradict."""
     first = [trace_starts(piece.columns.spans)[:-1] for piece in pieces]
     spans = [piece.columns.spans for piece in pieces]
