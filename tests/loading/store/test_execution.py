@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from tracekit.analysis.partials import _Partial
 from tracekit.errors import LoadError
 from tracekit.loading.store import cluster, execution
 from tracekit.loading.store.part_group import PartGroup
+from tracekit.loading.store.sent_once import sent_once
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +281,42 @@ def test_what_all_parts_are_asked_for_goes_to_the_scheduler_once(during, store, 
     found = np.random.default_rng(1).bytes(1_000_000)
     assert store.reduce(Carries(found), int.__add__, on=client) == len(during)
     assert 2 * len(found) < sum(sent) < 2 * len(found) + store.part_count * 50_000
+
+
+class Asked:
+    """A state that says in which process it is, and which copy of it; ``size``: bytes that it takes along."""
+
+    def __init__(self, size):
+        self.content = os.urandom(size)
+
+    def __setstate__(self, content):
+        self.__dict__.update(content, copy=os.urandom(8))
+
+    def __call__(self, traces):
+        return [(os.getpid(), self.copy, len(self.content), traces.trace_ids[0])]
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_large_state_goes_to_each_process_once(store, size):
+    found = store.reduce(Asked(size), joined, on=2)
+    assert [name for *_, name in found] == [part.trace_ids[0] for part in store.parts()]
+    assert {length for *_, length, _ in found} == {size}
+    copies = len({(process, copy) for process, copy, *_ in found})
+    assert copies == 6 if size == 10 else copies <= 2
+
+
+def test_a_large_state_is_small_for_a_task_and_leaves_no_file():
+    many = functools.partial(_size_with, "x" * 1_000_000)
+    with sent_once(many) as sent:
+        path = Path(sent.path)
+        assert len(pickle.dumps(sent)) < 1_000
+        assert [sent("abc"), sent("")] == [1_000_003, 1_000_000]
+    assert not path.exists()
+    assert not path.parent.exists()
+
+
+def _size_with(text, traces):
+    return len(text) + len(traces)
 
 
 def test_names_of_tasks_say_which_analysis():

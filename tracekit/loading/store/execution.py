@@ -17,6 +17,7 @@ from tracekit.loading.memory import return_freed
 from tracekit.loading.parallel import processors
 from tracekit.loading.progress import Meter
 from tracekit.loading.store.read_write import BYTES_PER_SPAN, free_bytes
+from tracekit.loading.store.sent_once import sent_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -183,18 +184,19 @@ def _in_processes(jobs: Sequence[Job], count: int) -> Iterator[Any]:
     from loky import BrokenProcessPool, get_reusable_executor  # noqa: PLC0415 - only stores of several parts need it
 
     pool = get_reusable_executor(max_workers=count, timeout=_IDLE_S)
-    waiting = iter(jobs)
-    begun = deque(pool.submit(job) for job in islice(waiting, _AHEAD * count))
-    try:
-        while begun:
-            made = begun.popleft().result()
-            begun.extend(pool.submit(job) for job in islice(waiting, 1))
-            yield made
-    except BrokenProcessPool as error:
-        message = "expected a process to read a part of the store, found that it ended (out of memory?)"
-        raise LoadError(f"{message}; read with on=1, or convert to smaller parts with spans_at_once=") from error
-    except BaseException:
-        for job in begun:
-            job.cancel()
-        pool.shutdown(wait=True, kill_workers=True)  # an interrupt must not wait for parts that nobody needs
-        raise
+    with sent_once(jobs[0].state) as state:
+        waiting = iter([replace(job, state=state) for job in jobs])
+        begun = deque(pool.submit(job) for job in islice(waiting, _AHEAD * count))
+        try:
+            while begun:
+                made = begun.popleft().result()
+                begun.extend(pool.submit(job) for job in islice(waiting, 1))
+                yield made
+        except BrokenProcessPool as error:
+            message = "expected a process to read a part of the store, found that it ended (out of memory?)"
+            raise LoadError(f"{message}; read with on=1, or convert to smaller parts with spans_at_once=") from error
+        except BaseException:
+            for job in begun:
+                job.cancel()
+            pool.shutdown(wait=True, kill_workers=True)  # an interrupt must not wait for parts that nobody needs
+            raise
