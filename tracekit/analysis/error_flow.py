@@ -11,7 +11,7 @@ from tracekit.analysis.occurrences import Firsts, Occurrences
 from tracekit.analysis.partials import largest_first, over_parts
 from tracekit.analysis.self_time import first_outside
 from tracekit.analysis.service_graph.calls import Calls, find_calls
-from tracekit.attributes import Codes, join, text_hashes
+from tracekit.attributes import join, text_hashes
 from tracekit.completeness import is_open
 from tracekit.forest import path_hashes, visible_parents
 from tracekit.schema import Kind
@@ -29,6 +29,7 @@ _EDGE: Final = ["caller_service", "callee_service"]
 _SHORT: Final = {"service_name": "service", "operation": "operation"}
 _CHAIN: Final = ("chain", "origin_service", "origin_operation", "top_service", "top_operation")
 _ENDPOINT: Final = "endpoint"
+_NO_NAME: Final = "(no name)"
 _SPELT: Final = 24  # spans of a chain in its label
 
 
@@ -237,10 +238,12 @@ def error_chains(traces: TraceSet | Parts, *, on: On = None) -> pd.DataFrame:
     return chains_of(over_parts(traces, tabulate_chains, Occurrences.__add__, on=on).state)
 
 
-def tabulate_chains(traces: TraceSet) -> Occurrences:
-    """Return the additive table behind ``error_chains`` for whole traces: by chain and endpoint."""
-    failed = failed_chains(traces)
-    rows, above, origin, top = failed
+def tabulate_chains(traces: TraceSet, failed: FailedChains | None = None) -> Occurrences:
+    """Return the additive table behind ``error_chains`` for whole traces: by chain and endpoint.
+
+    ``failed``: ``failed_chains(traces)``, if known.
+    """
+    rows, above, origin, top = failed_chains(traces) if failed is None else failed
     names = {name: traces.codes(name) for name in ("service_name", "operation")}
     name = join(list(names.values())).take(rows)
     path, distinct = pd.factorize(path_hashes(text_hashes(name), above)[origin])
@@ -254,8 +257,10 @@ def tabulate_chains(traces: TraceSet) -> Occurrences:
     groups = int(group.max(initial=-1)) + 1
     example = np.zeros(groups, np.int64)
     example[group[::-1]] = origin[::-1]
-    spelt = [_upwards(one, above) for one in example.tolist()]
-    labels = np.array([_label(name, one[::-1]) for one in spelt], object)
+    texts = np.array([*(text or _NO_NAME for text in name.labels), _NO_NAME], object)
+    up, own = above.tolist(), texts[name.codes].tolist()
+    spelt = [_upwards(one, up) for one in example.tolist()]
+    labels = np.array([_label([own[row] for row in reversed(one)]) for one in spelt], object)
     lengths = np.array([len(one) for one in spelt], object)
     sums = {
         "error_count": sum_by(group, traces.weights.value[trace], groups),
@@ -292,17 +297,16 @@ def _tops(above: Array) -> Array:
     return np.asarray(top)
 
 
-def _upwards(row: int, above: Array) -> list[int]:
+def _upwards(row: int, above: list[int]) -> list[int]:
     """Return a span and the failed spans above it."""
     chain = [row]
-    while above[chain[-1]] >= 0:
-        chain.append(int(above[chain[-1]]))
+    while (row := above[row]) >= 0:
+        chain.append(row)
     return chain
 
 
-def _label(name: Codes, chain: list[int]) -> str:
+def _label(names: list[str]) -> str:
     """Return the names of a chain, without the middle of a long one."""
-    names = [name.at(row) or "(no name)" for row in chain]
     if len(names) > _SPELT:
         names = [*names[: _SPELT // 2], f"({len(names) - _SPELT} more)", *names[-_SPELT // 2 :]]
     return " > ".join(names)

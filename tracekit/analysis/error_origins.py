@@ -25,6 +25,7 @@ from tracekit.traces import TraceSet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tracekit.analysis.error_flow import FailedChains
     from tracekit.columns import Array
     from tracekit.grouping import Key
     from tracekit.parts import On, Parts
@@ -157,9 +158,14 @@ def error_origins(
     return origins_of(over_parts(traces, state, OriginSums.__add__, on=on).state, steps, confidence=confidence)
 
 
-def tabulate_origins(traces: TraceSet, steps: Steps, customer: Key | None = None) -> OriginSums:
-    """Return the additive tables behind ``error_origins`` for whole traces."""
-    chains = failed_chains(traces)
+def tabulate_origins(
+    traces: TraceSet, steps: Steps, customer: Key | None = None, failed: FailedChains | None = None
+) -> OriginSums:
+    """Return the additive tables behind ``error_origins`` for whole traces.
+
+    ``failed``: ``failed_chains(traces)``, if known.
+    """
+    chains = failed_chains(traces) if failed is None else failed
     row = chains.rows[chains.origin]
     origin, keys = group_codes({name: traces.codes(name).take(row) for name in KEYS}, len(row))
     trace, count = traces.forest.trace[row].astype(np.int64), int(origin.max(initial=-1)) + 1

@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.clock_skew.parts import offsets_by_id, part_calls, seem_skewed
-from tracekit.analysis.error_flow import EdgeSums, chains_of, edges_of, tabulate_chains, tabulate_edges
+from tracekit.analysis.error_flow import (
+    EdgeSums,
+    chains_of,
+    edges_of,
+    failed_chains,
+    tabulate_chains,
+    tabulate_edges,
+)
 from tracekit.analysis.error_origins import OriginSums, Steps, origins_of, tabulate_origins
 from tracekit.analysis.exceptions import Exceptions, exceptions_of, tabulate_exceptions
 from tracekit.analysis.latency import class_column, merged
@@ -276,12 +283,13 @@ def _tabulate_all(
     traces: TraceSet, by: By, customer: Key | None, steps: Steps, skew: str, *, roots: bool, policy: Policy | None
 ) -> ErrorSums:
     """Return the sums of whole traces; with ``skew="off"`` also whether the clocks seem skewed."""
+    failed = failed_chains(traces)
     return ErrorSums(
         tabulate(traces, by, roots=roots),
         tabulate_exceptions(traces, skew, policy),
         tabulate_edges(traces),
-        tabulate_chains(traces),
-        tabulate_origins(traces, steps, customer),
+        tabulate_chains(traces, failed),
+        tabulate_origins(traces, steps, customer, failed),
         skew == "off" and seem_skewed(traces),
     )
 

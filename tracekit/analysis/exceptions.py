@@ -72,30 +72,28 @@ def _least(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def tabulate_exceptions(traces: TraceSet, skew: Any = "auto", policy: Policy | None = None) -> Exceptions:
     """Return the additive table behind ``Errors.exceptions`` for whole traces; ``skew`` as for ``critical_path``."""
-    events = traces.events
-    shown = ((events["name"] == "exception") | events["exception_type"].notna()).to_numpy(bool)
-    span = events["span_row"].to_numpy(np.int64)
-    shown = shown & ~traces.is_inferred[span]
-    events, span = events[shown], span[shown]
-    messages = events["exception_message"].cat
-    before = [str(message) for message in messages.categories]
+    events, keys = traces.columns.events, traces.lookup.events_by_key
+    kind, messages = (keys.codes_of((f"exception.{name}",)) for name in ("type", "message"))
+    is_named = np.array([text == "exception" for text in traces.columns.texts] + [False])[events.name]
+    shown = np.flatnonzero((is_named | (kind.codes >= 0)) & ~traces.is_inferred[events.span_row])
+    span = events.span_row[shown]
+    before = messages.labels
     after = before if policy is None else _redacted(before, policy)
     template = [message_template(message) for message in after]
     whole = [(to, old) for to, old, new in zip(template, before, after, strict=True) if old != new]
-    service, kind = traces.codes("service_name").take(span), events["exception_type"].cat
     distinct = {text: at for at, text in enumerate(dict.fromkeys(template))}
     number = np.array([*(distinct[text] for text in template), -1], np.int64)
     columns = {
-        "service_name": service,
-        "exception_type": (kind.codes.to_numpy(np.int64), kind.categories.tolist()),
-        "exception_message": (number[messages.codes.to_numpy(np.int64)], list(distinct)),
+        "service_name": traces.codes("service_name").take(span),
+        "exception_type": kind.take(shown),
+        "exception_message": (number[messages.codes[shown]], list(distinct)),
     }
-    group, keys = group_codes(columns, len(span))
+    group, names = group_codes(columns, len(span))
     groups = int(group.max(initial=-1)) + 1
     spans = traces.columns.spans
-    known = (spans.quality[span] & Quality.NO_START) == 0
-    started = pd.Series(spans.start_ns[span], index=events.index, dtype="Int64").where(known)
-    time = events["time_ns"].astype("Int64").fillna(started).to_numpy(np.int64, na_value=LATER)
+    is_known = (spans.quality[span] & Quality.NO_START) == 0
+    own = events.time_ns[shown]
+    time = np.where(own != 0, own, np.where(is_known, spans.start_ns[span], LATER))
     path_time = np.zeros(groups, np.int64)
     if len(span):
         np.add.at(path_time, group, _path_time_ns(traces, skew)[span])
@@ -104,7 +102,7 @@ def tabulate_exceptions(traces: TraceSet, skew: Any = "auto", policy: Policy | N
         "trace_count": distinct_by(group, traces.forest.trace[span], groups),
         "path_time_ns": path_time,
     }
-    found = Occurrences.of(keys, sums, Firsts.of(traces, group, span, groups, time, time != LATER))
+    found = Occurrences.of(names, sums, Firsts.of(traces, group, span, groups, time, time != LATER))
     return Exceptions(found, _least(whole))
 
 

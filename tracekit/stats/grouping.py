@@ -18,6 +18,7 @@ _PACKED, _SMALL = 1 << 62, 1 << 31
 _BITS = 63  # of a key that is not negative
 _TABLE = 1 << 20  # cells that a look-up table may always have, ...
 _FEW = 1 << 16  # so many keys are sorted in less time than pandas takes to import
+_SAMPLE = 1 << 10  # keys that say whether there are few different ones
 _CELLS = 4  # ... and how many for each entry beyond that: a table is several times cheaper than a hash or a sort
 
 
@@ -42,6 +43,9 @@ def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
     (array([1, 0, 1]), array([ 7, 40]))
     """
     if size > max(_TABLE, _CELLS * len(key)):
+        bits = len(key).bit_length()
+        if size.bit_length() + bits < _BITS and not _occurs_often(key):
+            return _sorted_codes(key, bits)
         if len(key) <= _FEW:
             found, codes = np.unique(key, return_inverse=True)
             return codes, np.asarray(found, np.int64)
@@ -53,6 +57,61 @@ def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
     number = np.empty(size, np.int64)
     number[found] = np.arange(len(found))
     return number[key], found
+
+
+def _occurs_often(key: Array) -> bool:
+    """Return whether a key of many occurs several times, by a sample of them: a hash finds few in less time."""
+    sample = key[:: len(key) // _SAMPLE + 1]
+    return len(key) > _FEW and 2 * len(distinct(sample)) < len(sample)
+
+
+def _sorted_codes(key: Array, bits: int) -> tuple[Array, Array]:
+    """Return ``dense_codes``, of keys that are sorted with their positions, which have so many bits."""
+    packed = _packed_order(key, bits)
+    positions = packed & ((1 << bits) - 1)
+    packed >>= bits
+    is_first = _changes(packed)
+    codes = np.empty(len(key), np.int64)
+    codes[positions] = np.cumsum(is_first) - 1
+    return codes, packed[is_first]
+
+
+def _packed_order(key: Array, bits: int) -> Array:
+    """Return the keys, sorted, each with its position in the lowest bits."""
+    packed = key.astype(np.int64)
+    packed <<= bits
+    packed |= np.arange(len(key))
+    packed.sort()
+    return packed
+
+
+def _changes(values: Array) -> Array:
+    """Return which values differ from the one before."""
+    is_new = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=is_new[1:])
+    return is_new
+
+
+def distinct(values: Array) -> Array:
+    """Return the different numbers, sorted.
+
+    Parameters
+    ----------
+    values
+        Numbers without NaN.
+
+    Returns
+    -------
+    numpy.ndarray
+        As ``np.unique``, which puts integers into a hash table first: that takes several times as long if most differ.
+
+    Examples
+    --------
+    >>> distinct(np.array([40, 7, 40]))
+    array([ 7, 40])
+    """
+    ascending = np.sort(values)
+    return np.asarray(ascending[_changes(ascending)])
 
 
 def counted(key: Array, size: int) -> Array:
@@ -107,10 +166,7 @@ def stable_order(key: Array, size: int) -> Array:
     bits = len(key).bit_length()
     if size.bit_length() + bits >= _BITS:
         return np.argsort(key, kind="stable")
-    packed = key.astype(np.int64)
-    packed <<= bits
-    packed |= np.arange(len(key))
-    packed.sort()
+    packed = _packed_order(key, bits)
     packed &= (1 << bits) - 1
     return packed
 

@@ -5,7 +5,8 @@ Adjacent traces prove a skew, and these are in different parts.  So the offsets 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
+
+_SEEM_SKEWED: Final[WeakKeyDictionary[TraceSet, bool]] = WeakKeyDictionary()
+"""Whether any call of a set seems skewed: several analyses of one part ask for it."""
 
 
 class PartCalls(NamedTuple):
@@ -45,7 +49,9 @@ class PartCalls(NamedTuple):
 
 def seem_skewed(traces: TraceSet) -> bool:
     """Return whether any call is not within its caller, by the clocks as recorded."""
-    return bool(calls_between_clocks(traces, clocks(traces)).seem_skewed.any())
+    if traces not in _SEEM_SKEWED:
+        _SEEM_SKEWED[traces] = bool(calls_between_clocks(traces, clocks(traces)).seem_skewed.any())
+    return _SEEM_SKEWED[traces]
 
 
 def part_calls(traces: TraceSet, *, any_kind: bool = False) -> list[PartCalls]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.what_differs.membership import are_numbers, derived_of, distinct_pairs, owned
 from tracekit.attributes import hashes_of, texts_of
-from tracekit.stats.grouping import counted
+from tracekit.stats.grouping import counted, distinct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -293,7 +293,7 @@ def _hashes(values: Collection[str]) -> Array:
 def _smallest(hashes: Array) -> Array:
     """Return the smallest different hashes, where each occurs at most twice; the others are not sorted."""
     few = hashes if len(hashes) <= 2 * MOST else np.partition(hashes, 2 * MOST)[: 2 * MOST]
-    return np.unique(few)[:MOST]
+    return distinct(few)[:MOST]
 
 
 def _estimate(sketch: Array) -> int:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 OPERATION: Final = "operation"
 _BLOCK: Final = 1 << 27  # bytes of a table of values by traces
 _STEP: Final = 1 << 16  # attributes that are looked up at once: what is worked out of them stays in the cache
-_FITS: Final = 1 << 31  # cells of such a table whose numbers fit 32 bits
 _SMALL: Final = 1 << 15  # keys whose numbers fit 16 bits, which takes a quarter of the memory
 _SCOPE_KEYS: Final = ("otel.scope.name", "otel.scope.version")
 DERIVED: Final = (OPERATION, *_SCOPE_KEYS)
@@ -201,9 +200,11 @@ def _block(parts: Sequence[tuple[Array, Owned]], first: int, last: int, traces: 
     has = np.zeros((count + 1) * traces, bool)
     for place, each in parts:
         own = np.where((place >= first) & (place < last), place - first, count)
-        row = (own * np.int64(traces)).astype(np.int32 if len(has) < _FITS else np.int64)
+        row = own * np.int64(traces)
         for low in range(0, len(each.code), _STEP):
-            has[row[each.code[low : low + _STEP]] + each.trace[low : low + _STEP]] = True
+            cell = row.take(each.code[low : low + _STEP])
+            cell += each.trace[low : low + _STEP]
+            has[cell] = True
     return np.flatnonzero(has[: count * traces]) + first * traces
 
 

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1  # the 64-bit range
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_STEPS = (  # of splitmix64: bits of a shift, and a factor
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
+_LAST = np.uint64(31)
+_ROWS = 1 << 15
 
 
 class Texts:
@@ -276,16 +282,26 @@ def take_kv(kv: KeyValues, rows: Array) -> KeyValues:
 
 def mix(columns: Iterable[Array]) -> Array:
     """Return a 64-bit hash of every row of these columns (splitmix64 steps)."""
-    total: Any = None
+    parts = list(columns)
+    total = np.zeros(len(parts[0]), np.uint64)
+    for low in range(0, len(total), _ROWS):
+        _mix_into(total[low : low + _ROWS], [column[low : low + _ROWS] for column in parts])
+    return total
+
+
+def _mix_into(total: Array, columns: Iterable[Array]) -> None:
+    """Add some rows of each column to their hashes, which stay in the cache of a processor."""
+    shifted = np.empty_like(total)
     with np.errstate(over="ignore"):
         for column in columns:
-            h = column.astype(np.int64).view(np.uint64) if column.dtype != np.uint64 else column.copy()
-            if total is not None:
-                h += total * _GOLDEN
-            h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            total = h ^ (h >> np.uint64(31))
-    return np.asarray(total)
+            total *= _GOLDEN
+            total += column if column.dtype == np.uint64 else column.astype(np.int64).view(np.uint64)
+            for bits, factor in _STEPS:
+                np.right_shift(total, bits, out=shifted)
+                total ^= shifted
+                total *= factor
+            np.right_shift(total, _LAST, out=shifted)
+            total ^= shifted
 
 
 def typed(value: Any) -> tuple[int, str | None, int, float]:
