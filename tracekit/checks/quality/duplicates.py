@@ -160,7 +160,7 @@ _CALL = ((Kind.CLIENT, Kind.PRODUCER), (Kind.SERVER, Kind.CONSUMER))
 def _sides(case: Case) -> Events:
     """Return the client and server spans of a part, and those that duplicate the span of a proxy, by service."""
     traces, spans = case.traces, case.traces.columns.spans
-    rows = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
+    rows = np.flatnonzero(_are_sides(case))
     columns = {
         "service_name": case.service.take(rows),
         "kind": ((spans.kind[rows] == Kind.SERVER).astype(np.int64), ["CLIENT", "SERVER"]),
@@ -228,14 +228,20 @@ _PROXY_SUBJECT = "Proxy/app double-count"
 _ASSUMED = ("the work of a proxy takes less than 5% of the request",)
 
 
+def _are_sides(case: Case) -> Array:
+    """Return which spans are client or server spans that were recorded."""
+    kind = case.traces.columns.spans.kind
+    return np.asarray(((kind == Kind.SERVER) | (kind == Kind.CLIENT)) & ~case.traces.is_inferred)
+
+
 def _is_proxy_duplicate(case: Case) -> Array:
     """Return which spans duplicate their parent: one was recorded by a proxy, the other by the application."""
     traces, spans = case.traces, case.traces.columns.spans
     parent = traces.forest.parent_row
-    child = np.flatnonzero((parent >= 0) & np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
-    above = parent[child]
-    scope = _scope_names(case)
-    same = (spans.kind[child] == spans.kind[above]) & (scope[child] != scope[above])
+    child = np.flatnonzero((parent >= 0) & _are_sides(case))
+    child = child[spans.kind[child] == spans.kind[parent[child]]]
+    above, scope = parent[child], np.append(traces.columns.scopes.name, -1)  # the name of each scope, -1 without
+    same = scope[spans.scope[child]] != scope[spans.scope[above]]
     same &= np.diff(traces.forest.child_offsets)[above] == 1
     same &= traces.has_duration[child] & traces.has_duration[above]
     child, above = child[same], above[same]
@@ -244,9 +250,8 @@ def _is_proxy_duplicate(case: Case) -> Array:
     )
     outer = np.maximum(traces.duration_ns[child], traces.duration_ns[above])
     alike = inner >= _OVERLAP * outer
-    proxy = _by_proxy(case, scope)
     service = case.service.codes
-    alike &= (service[child] == service[above]) | proxy[child] | proxy[above]
+    alike &= (service[child] == service[above]) | _by_proxy(case, child) | _by_proxy(case, above)
     for column in ("http_route", "http_request_method"):
         codes = traces.codes(column).codes
         alike &= (codes[child] == codes[above]) | (codes[child] < 0) | (codes[above] < 0)
@@ -255,21 +260,12 @@ def _is_proxy_duplicate(case: Case) -> Array:
     return duplicate
 
 
-def _scope_names(case: Case) -> Array:
-    """Return a number for the name of every span's scope; -1 without."""
-    names = np.append(case.traces.columns.scopes.name, -1)
-    return np.asarray(names[case.traces.columns.spans.scope])
-
-
-def _by_proxy(case: Case, scope: Array) -> Array:
-    """Return which spans come from a proxy, by the name of their scope or service."""
-    texts = case.traces.columns.texts
-    service = case.service
+def _by_proxy(case: Case, row: Array) -> Array:
+    """Return which of these spans come from a proxy, by the name of their scope or service."""
+    columns, service = case.traces.columns, case.service
 
     def named(labels: list[str]) -> Array:
         return np.array([any(word in label.lower() for word in _PROXIES) for label in labels] + [False])
 
-    used = np.unique(scope[scope >= 0])
-    of_scope = np.zeros(len(texts) + 1, bool)
-    of_scope[used] = named([texts[at] for at in used])[:-1]
-    return np.asarray(of_scope[scope] | named(service.labels)[service.codes])
+    scopes = named([columns.texts[name] if name >= 0 else "" for name in columns.scopes.name.tolist()])
+    return np.asarray(scopes[columns.spans.scope[row]] | named(service.labels)[service.codes[row]])

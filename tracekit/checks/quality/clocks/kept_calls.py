@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.analysis.clock_skew.parts import AllCalls, all_calls
 from tracekit.stats.distinct_counts import hash_of_pairs, kept_values
-from tracekit.stats.grouping import places
+from tracekit.stats.grouping import dense_codes, places
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -109,5 +109,5 @@ def pairs_of(every: AllCalls) -> tuple[Array, list[tuple[str, str]]]:
     """Return the number of the pair of clocks of each call, and the names of each pair, in their order."""
     calls, size = every.calls, max(len(every.clocks), 1)
     first, second = np.minimum(calls.caller, calls.callee), np.maximum(calls.caller, calls.callee)
-    key, number = np.unique(first * size + second, return_inverse=True)
+    number, key = dense_codes(first * size + second, size * size)
     return number, [(every.clocks[one // size], every.clocks[one % size]) for one in key.tolist()]
