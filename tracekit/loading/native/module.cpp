@@ -93,7 +93,8 @@ template <class Row, class T> void copy(const Row* from, const Row* to, T Row::*
   for (; from < to; from++, out += sizeof(T)) std::memcpy(out, &(from->*field), sizeof(T));
 }
 
-// Fields of all rows as the bytes of columns, some rows at a time: they are wide, and many.
+// Fields of all rows as the bytes of columns, some rows at a time: they are wide, and many.  Nobody else has the columns
+// yet, so other threads may use the interpreter meanwhile.
 template <class Row, class... T>
 bool put(PyObject* dict, const std::vector<Row>& rows, const Field<Row, T>&... of) {
   constexpr std::size_t AT_ONCE = 64;
@@ -105,11 +106,14 @@ bool put(PyObject* dict, const std::vector<Row>& rows, const Field<Row, T>&... o
     return put(dict, name, column);
   };
   if (!(make(of.name, sizeof(T)) && ...)) return false;
+  if (rows.empty()) return true;
+  Py_BEGIN_ALLOW_THREADS
   for (std::size_t row = 0; row < rows.size(); row += AT_ONCE) {
     const Row *const from = rows.data() + row, *const to = from + std::min(AT_ONCE, rows.size() - row);
     std::size_t i = 0;
     (copy(from, to, of.field, out[i++]), ...);
   }
+  Py_END_ALLOW_THREADS
   return true;
 }
 
