@@ -1,17 +1,23 @@
 """Finish: copies merged and counted, units voted on, oddities marked; no span lost and no time touched."""
 
 import time
+from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from otlp_made import counts, lines, request, span, text, told
 
+from tracekit import forest
 from tracekit.errors import LoadError
 from tracekit.loading import read
+from tracekit.loading.building import finish, time_units, trace_set
 from tracekit.loading.building.builder import Builder, Event, Link
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.time_units import UnitVote
 from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import Quality, Relation
 
@@ -19,7 +25,7 @@ BASE = 1_750_000_000_000_000_000
 DAY = 86_400 * 10**9
 
 
-def made(*spans, sources=1, time_unit=None, **arguments):
+def made(*spans, sources=1, time_unit=None, threads=1, **arguments):
     """Traces of spans given as members that differ from those of an ordinary one."""
     builder = Builder(**arguments)
     for number in range(sources):
@@ -30,7 +36,7 @@ def made(*spans, sources=1, time_unit=None, **arguments):
             resource = builder.resource([builder.kv("service.name", members.pop("service", "shop"))])
             whole = {"trace_id": 1, "span_id": 1, "name": "x", "start_ns": BASE, "end_ns": BASE + 100}
             builder.span(at=Position(at, at * 10), resource=resource, attributes=attributes, **whole | members)
-    return to_trace_set(builder, time_unit)
+    return to_trace_set(builder, time_unit, threads)
 
 
 def bits(traces):
@@ -341,3 +347,51 @@ def test_the_first_attribute_and_the_first_event_tell_spans_apart(more):
     traces = read(lines(request(span(**more), span(), resource=None)))
     assert counts(traces) == (2, 2, 0, 0)
     assert told(traces, "DUP_CONFLICT")["issue_count"].tolist() == [2]
+
+
+# ------------------------------------------------------------------ many spans
+
+
+def test_spans_that_are_all_dates_vote_as_others_do(monkeypatch):
+    def vote(*pieces):
+        made = UnitVote()
+        for sources, starts in pieces:
+            quality = np.where(np.array(starts) == 0, Quality.NO_START, 0).astype(np.uint32)
+            columns = made_of(source=np.array(sources, np.int32), start_ns=np.array(starts), quality=quality)
+            made.add(columns)
+        return made._votes.tolist(), made._sources.tolist()
+
+    dates = [0, 2, 2], [BASE, BASE + DAY, BASE]
+    others = [1, 2], [BASE // 10**9, 0]
+    found = vote(dates), vote(dates, others), vote(others, dates)
+    assert found[0] == ([[0, 0, 0, 1, 0], [0] * 5, [0, 0, 0, 2, 0]], [True, False, True])
+    monkeypatch.setattr(time_units, "_are_dates", lambda _: False)
+    assert found == (vote(dates), vote(dates, others), vote(others, dates))
+
+
+def made_of(**columns):
+    """Columns of spans of which the others are not asked for."""
+
+    class Spans(SimpleNamespace):
+        def __len__(self):
+            return len(self.start_ns)
+
+    return Spans(**columns)
+
+
+def test_irregularities_are_the_same_block_by_block_and_in_threads(monkeypatch):
+    ends = (-5, 0, 100, 40 * DAY, 150)
+    spans = [
+        {"trace_id": trace, "span_id": 1 + n, "parent_id": n, "end_ns": BASE + ends[(n + trace) % 5], "start_ns": start}
+        for trace in range(1, 6)
+        for n in range(5)
+        for start in [None if (n, trace) == (3, 2) else BASE + (n + trace == 9) * 900 * DAY + n]
+    ]
+    whole = made(*spans)
+    monkeypatch.setattr(trace_set, "blocks", partial(forest.blocks, size=3))
+    monkeypatch.setattr(finish, "_WORTH", 0)
+    for threads in (1, 3):
+        parts = made(*spans, threads=threads)
+        assert parts.spans.equals(whole.spans)
+        assert parts.issues.equals(whole.issues)
+    assert {"DUR_NEGATIVE", "DUR_ZERO", "DUR_ABSURD", "TIME_ZERO", "CHILD_OUTSIDE_PARENT"} <= set(whole.issues["code"])

@@ -19,7 +19,7 @@ from tracekit.columns import (
     LinkColumns,
     SpanColumns,
 )
-from tracekit.forest import Forest, build_forest
+from tracekit.forest import Forest, blocks, build_forest
 from tracekit.frames import hexes
 from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.finish import in_order, in_threads, look_up, may_have_copies, order
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from tracekit.columns import KeyValues, Work
     from tracekit.loading.building.batches import Batch
     from tracekit.loading.building.builder import Builder
+
+    Tests = Callable[[slice], list[Array]]
+    Run = Callable[[list[Work]], list[Any]]
 
 _DAY_NS = 86_400 * 10**9
 _ABSURD_NS = 30 * _DAY_NS
@@ -140,9 +143,10 @@ def finalise(
     if time_unit is None and minorities is not None:
         columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)
-    columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
-    forest = build_forest(columns.spans, look_up(), in_threads(threads, len(columns.spans)))
-    columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
+    run = in_threads(threads, len(columns.spans))
+    forest = build_forest(columns.spans, look_up(), run)
+    columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, forest, ledgers, run)))
+    columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers, run)))
     _tell_parents(columns.spans, forest, ledgers)
     return TraceSet(_with_frames(columns, frames_later(ledgers)), forest=forest)
 
@@ -291,39 +295,54 @@ def _bag(table: Ragged) -> Array:
 # -------------------------------------------------------------------- irregularities
 
 
-def _durations(spans: SpanColumns, ledgers: list[Ledger]) -> Array:
+def _durations(spans: SpanColumns, forest: Forest, ledgers: list[Ledger], run: Run) -> Array:
     """Return the quality bits with those about the span's times."""
     quality = spans.quality.copy()
-    timed = (quality & (Quality.NO_START | Quality.NO_END)) == 0
-    duration = spans.end_ns - spans.start_ns
     tomorrow = time.time_ns() + _DAY_NS
-    tests = (
-        (timed & (duration < 0), Quality.DURATION_NEGATIVE, "DUR_NEGATIVE"),
-        (timed & (duration == 0), Quality.DURATION_ZERO, "DUR_ZERO"),
-        (timed & (duration > _ABSURD_NS), Quality.DURATION_ABSURD, "DUR_ABSURD"),
-        (spans.start_ns > tomorrow, Quality.TIME_FUTURE, "TIME_FUTURE"),
-    )
-    for mask, bit, code in tests:
-        quality[mask] |= np.uint32(bit)
-        add_totals(ledgers, spans, np.flatnonzero(mask), code)
+    bits = (Quality.DURATION_NEGATIVE, Quality.DURATION_ZERO, Quality.DURATION_ABSURD, Quality.TIME_FUTURE)
+
+    def tests(rows: slice) -> list[Array]:
+        start = spans.start_ns[rows]
+        duration = spans.end_ns[rows] - start
+        timed = (quality[rows] & (Quality.NO_START | Quality.NO_END)) == 0
+        ranges = (duration < 0, duration == 0, duration > _ABSURD_NS)
+        return [*(timed & one for one in ranges), start > tomorrow]
+
+    codes = ("DUR_NEGATIVE", "DUR_ZERO", "DUR_ABSURD", "TIME_FUTURE")
+    for bit, code, rows in zip(bits, codes, _rows_by_test(tests, forest, run), strict=True):
+        quality[rows] |= np.uint32(bit)
+        add_totals(ledgers, spans, rows, code)
     add_totals(ledgers, spans, np.flatnonzero(quality & Quality.NO_START), "TIME_ZERO")
     open_end = (quality & Quality.NO_END) != 0
     add_totals(ledgers, spans, np.flatnonzero(open_end & ((quality & Quality.IN_PROGRESS) == 0)), "TIME_MISSING_END")
     return quality
 
 
-def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> Array:
+def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger], run: Run) -> Array:
     """Return the quality bits with the one for child spans outside the parent's interval."""
     quality = spans.quality.copy()
-    child = np.flatnonzero(forest.parent_row >= 0)
-    parent = forest.parent_row[child]
-    unknown = Quality.NO_START | Quality.NO_END
-    timed = ((quality[child] | quality[parent]) & unknown) == 0
-    out = (spans.start_ns[child] < spans.start_ns[parent]) | (spans.end_ns[child] > spans.end_ns[parent])
-    rows = child[timed & out]
+    parents = forest.parent_row  # found here: the tests run in several threads
+
+    def tests(rows: slice) -> list[Array]:
+        parent = parents[rows]
+        timed = ((quality[rows] | quality[parent]) & (Quality.NO_START | Quality.NO_END)) == 0
+        out = (spans.start_ns[rows] < spans.start_ns[parent]) | (spans.end_ns[rows] > spans.end_ns[parent])
+        return [(parent >= 0) & timed & out]
+
+    (rows,) = _rows_by_test(tests, forest, run)
     quality[rows] |= np.uint32(Quality.OUTSIDE_PARENT)
     add_totals(ledgers, spans, rows, "CHILD_OUTSIDE_PARENT")
     return quality
+
+
+def _rows_by_test(tests: Tests, forest: Forest, run: Run) -> list[Array]:
+    """Return the rows that pass each test: block by block, as what a block needs stays in the processor's cache."""
+
+    def passed(low: int, high: int) -> list[Array]:
+        return [np.flatnonzero(one) + low for one in tests(slice(low, high))]
+
+    found = run([partial(partial, passed, low, high) for low, high in (*blocks(forest.starts), (0, 0))])
+    return [np.concatenate(rows) for rows in zip(*found, strict=True)]
 
 
 def _tell_parents(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> None:
