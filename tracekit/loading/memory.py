@@ -39,14 +39,14 @@ def keep_freed() -> None:
 
 @contextmanager
 def freed_returned(span_count: int) -> Iterator[None]:
-    """Return freed memory to the system before and after work on so many spans, where the C library can (glibc)."""
+    """Return freed memory to the system after work on so many spans, where the C library can (glibc).
+
+    Not before: what reading leaves behind is used again then, and fresh pages would cost more than they save.
+    """
     trim = _trim() if span_count >= _LEAST_SPANS else None
-    if trim is None:
-        yield
-        return
-    trim(0)
     yield
-    trim(0)
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager
