@@ -35,11 +35,10 @@ def callees(parent: Array, service: Codes, peer: Codes) -> Codes:
     >>> callees(np.array([-1, 0, 1]), service, Codes(np.full(3, -1), [])).series().tolist()
     [nan, 'ledger', nan]
     """
-    rows = np.flatnonzero(parent >= 0)
-    above = parent[rows]
-    other = service.codes[rows] != service.codes[above]
-    rows, above = rows[other], above[other]
-    called, one = service.codes[rows], np.full(len(service.codes), -1, np.int32)
+    own = service.codes[: len(parent)]
+    rows = np.flatnonzero((own != service.codes[parent]) & (parent >= 0))
+    above, called = parent[rows], own[rows]
+    one = np.full(len(service.codes), -1, np.int32)
     one[above] = called
     one[above[one[above] != called]] = -1  # another child is in another service
     return pick([Codes(one, service.labels), peer])[0]

@@ -26,9 +26,11 @@ _MANY: Final = 0.05  # of the traces: a warning
 def _detect(case: Case) -> Occurrences:
     """Return failed outgoing calls shorter than the span of their callee; durations do not depend on clocks."""
     traces, took = case.traces, case.traces.duration_ns
-    call, row = case.result(served_calls)
+    served = case.result(served_calls)
+    failed = np.flatnonzero(traces.is_error[served.call])
+    call, row = served.call[failed], served.server[failed]
     beyond = took[row] - took[call]
-    at = traces.is_error[call] & (took[row] >= _LONGER * took[call]) & (beyond >= _LEAST_NS)
+    at = (took[row] >= _LONGER * took[call]) & (beyond >= _LEAST_NS)
     return Occurrences(call[at], row[at], beyond[at], np.zeros(int(at.sum())))
 
 

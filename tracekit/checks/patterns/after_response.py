@@ -23,14 +23,14 @@ _OFTEN: Final = 0.05  # of the traces
 def _detect(case: Case) -> Occurrences:
     """Return the spans of the root's process that begin after its end; they cost the request nothing."""
     traces, spans, forest = case.traces, case.traces.columns.spans, case.traces.forest
-    root = forest.root_row[forest.trace]
-    above = forest.parent_row
-    row = np.flatnonzero(traces.has_duration & (above >= 0) & ~traces.is_inferred & (spans.kind != Kind.CONSUMER))
-    own = (spans.resource[row] == spans.resource[root[row]]) & ~is_open(traces.lookup)[root[row]]
-    late = own & (spans.start_ns[row] >= spans.end_ns[root[row]])
-    first = late & (spans.start_ns[above[row]] < spans.end_ns[root[row]])  # not the calls of such work
+    answered = spans.end_ns[forest.root_row]
+    row = np.flatnonzero((spans.start_ns >= answered[forest.trace]) & traces.has_duration & (forest.parent_row >= 0))
+    root, above = forest.root_row[forest.trace[row]].astype(np.int64), forest.parent_row[row]
+    own = (spans.resource[row] == spans.resource[root]) & ~is_open(traces.lookup)[root]
+    own &= ~traces.is_inferred[row] & (spans.kind[row] != Kind.CONSUMER)
+    first = own & (spans.start_ns[above] < spans.end_ns[root])  # not the calls of such work
     at = row[first]
-    return Occurrences(root[at].astype(np.int64), at, traces.duration_ns[at], np.zeros(len(at)))
+    return Occurrences(root[first], at, traces.duration_ns[at], np.zeros(len(at)))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:

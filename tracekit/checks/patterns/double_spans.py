@@ -31,10 +31,10 @@ _KEYS: Final = ["service_name", "operation"]
 def _detect(case: Case) -> Occurrences:
     """Return spans below a span of the same kind and service that lasts as long; they cost nothing."""
     traces, spans, up = case.traces, case.traces.columns.spans, case.traces.forest.parent_row
-    is_remote = (spans.kind == Kind.SERVER) | (spans.kind == Kind.CLIENT)
-    row = np.flatnonzero(is_remote & (up >= 0) & traces.has_duration & ~traces.is_inferred)
+    is_alike = ((spans.kind == Kind.SERVER) | (spans.kind == Kind.CLIENT)) & (spans.kind == spans.kind[up])
+    row = np.flatnonzero(is_alike & (up >= 0) & traces.has_duration & ~traces.is_inferred)
     outer, service = up[row].astype(np.int64), traces.codes("service_name").codes
-    is_same = (spans.kind[outer] == spans.kind[row]) & (service[outer] == service[row]) & traces.has_duration[outer]
+    is_same = (service[outer] == service[row]) & traces.has_duration[outer]
     is_same &= traces.duration_ns[row] >= _COVERED * traces.duration_ns[outer]
     is_same &= np.diff(traces.forest.child_offsets)[outer] == 1
     row, outer = row[is_same], outer[is_same]

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.names import callee_of, name_of
-from tracekit.checks.patterns.repeated import repeated
-from tracekit.checks.patterns.sums import KEYS, REQUESTS, pairs_of, sums_of, table_of, with_limits
+from tracekit.checks.patterns.sums import KEYS, REQUESTS, sums_of, table_of, with_limits
 from tracekit.findings import Estimate, Finding
 from tracekit.text import duration, interval, plural, ratio
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from tracekit.checks.case import Case
     from tracekit.checks.merged import Merged
     from tracekit.checks.patterns.sums import Occurrences, OccurrenceSums
-    from tracekit.columns import Array
     from tracekit.findings import Severity
 
 MATTERS: Final = 0.05  # of the critical-path time of the affected requests: less is not reported
@@ -109,23 +107,6 @@ class Pattern(NamedTuple):
         """Return the sums of the occurrences."""
         sums = case.result(self.sums)
         return self.only(case, sums) if len(sums) else sums
-
-
-class Kinds(NamedTuple):
-    """Calls by caller and callee: the number of each span's kind (0 for spans that are no call), and the names."""
-
-    by_row: Array
-    by_group: Array
-    names: pd.DataFrame
-
-
-def kinds(case: Case) -> Kinds:
-    """Return the kinds of the calls of ``repeated``."""
-    found = case.result(repeated)
-    by_group, names = pairs_of(case, found.parent, found.row[found.first[:-1]])
-    by_row = np.zeros(len(case.traces.columns.spans), np.int64)
-    by_row[found.row] = np.repeat(by_group, found.call_count)
-    return Kinds(by_row, by_group, names)
 
 
 def _before(pattern: Pattern, baseline: Case) -> pd.DataFrame:

@@ -47,9 +47,11 @@ def _detect(case: Case) -> Occurrences:
 def _given_up(case: Case) -> Array:
     """Return which spans are failed calls that are shorter than the work of their callee; clocks do not matter."""
     traces, took = case.traces, case.traces.duration_ns
-    call, server = case.result(served_calls)
+    served = case.result(served_calls)
+    failed = np.flatnonzero(traces.is_error[served.call])
+    call, server = served.call[failed], served.server[failed]
     found = np.zeros(len(took), bool)
-    found[call[traces.is_error[call] & (took[server] >= took[call] + _LEAST_NS)]] = True
+    found[call[took[server] >= took[call] + _LEAST_NS]] = True
     return found
 
 
