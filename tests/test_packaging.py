@@ -37,7 +37,7 @@ def built(folder, target="wheel", **variables):
     pytest.importorskip("hatchling", reason="the build backend hatchling is not installed")
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     environment = {**os.environ, **variables}
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120, env=environment)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300, env=environment)
     (path,) = folder.iterdir()
     return path
 
