@@ -79,10 +79,13 @@ class KeptCalls(NamedTuple):
         most = min(MOST, max(_LEAST, _MOST_IN_ALL // max(len(pairs), 1)))  # more pairs only lower it: any order does
         number, names = pairs_of(self.every)
         is_many = np.array([pairs[pair].total > most for pair in names], bool)[number]
-        begun = self.every.calls.begun_ns.astype(np.uint64)
-        place = places(number, self.every.calls.trace, then=hash_of_pairs(begun, begun))
-        every = _some(self.every, ~is_many | (place < most // _TRACES))
-        number, names = pairs_of(every)
+        every, at = self.every, np.flatnonzero(is_many)
+        if len(at):
+            begun, kept = every.calls.begun_ns[at].astype(np.uint64), np.ones(len(number), bool)
+            place = places(number[at], every.calls.trace[at], then=hash_of_pairs(begun, begun))
+            kept[at] = place < most // _TRACES
+            every = _some(every, kept)
+            number, names = pairs_of(every)
         mixed = hash_of_pairs(every.trace_hi, every.trace_lo)[every.calls.trace]
         level = np.array([pairs[pair].level for pair in names], np.int64)
         kept, level = kept_values(number, mixed, level, most)
