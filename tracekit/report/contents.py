@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tracekit.checks.registry import CHECKS
 from tracekit.report.beside import shared
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
     from tracekit.checks.logs.result import Logs
     from tracekit.checks.overview import Overview
+    from tracekit.findings import Finding
     from tracekit.report.chapters import Chapters
     from tracekit.report.standard import Standard
     from tracekit.views.colours import Colours
 
     _Views = dict[str, list[dict[str, Any]]]
 
+_Made = TypeVar("_Made")
 _WAITS: Final = 5  # operations in the table of a waterfall
 _TABLE: Final = "Values of the figure"
 # the section that a finding without an exemplar trace links to, by topic, with exceptions by check
@@ -114,34 +116,41 @@ def contents(standard: Standard, chapters: Chapters, meanwhile: Callable[[], Non
     colours, shown = chapters.colours, chapters.shown
     traces = standard.shown
     first, named = ([one for one in ids if one not in chapters.elsewhere] for ids in (traces.first, traces.named))
-    make = partial(_waterfalls, standard, colours, first, named)
+    make = partial(_requests, standard, colours, shown, first, named)
     tasks = [
-        partial(_without_waterfalls, standard, colours, shown, [*first, *named]),
+        partial(_without_waterfalls, standard, colours, shown),
         partial(getattr, standard, "facts"),
         partial(_with_new_colours, make, colours),
     ]
-    done = shared(tasks, standard.span_count, meanwhile=meanwhile)
-    (others, waits), standard.__dict__["facts"], (views, new) = done
+    others, standard.__dict__["facts"], ((views, waits), new) = shared(tasks, standard.span_count, meanwhile=meanwhile)
     if any(colours.slot(service) != slot for service, slot in new.items()):  # taken meanwhile
-        views = make()
-    page: dict[str, Any] = others
-    return page | {name: [view | waits[view["id"]] for view in found] for name, found in views.items()}
+        views, waits = make()
+    standard.__dict__["waits"] = waits
+    page: dict[str, Any] = {**others, **views}
+    return page
 
 
-def _with_new_colours(make: Callable[[], _Views], colours: Colours) -> tuple[_Views, dict[str, int]]:
-    """Return views, and the slots of services that had no colour before."""
+def _requests(
+    standard: Standard, colours: Colours, shown: set[str], first: Sequence[str], named: Sequence[str]
+) -> tuple[_Views, dict[str, Finding]]:
+    """Return waterfalls with what each request waited for, and the findings on it."""
+    waits = {trace_id: _waits_shown(standard, trace_id, colours, shown) for trace_id in [*first, *named]}
+    views = _waterfalls(standard, colours, first, named)
+    return {name: [view | waits[view["id"]] for view in found] for name, found in views.items()}, standard.waits
+
+
+def _with_new_colours(make: Callable[[], _Made], colours: Colours) -> tuple[_Made, dict[str, int]]:
+    """Return what is made, and the slots of services that had no colour before."""
     before = colours.slots
-    views = make()
-    return views, {service: slot for service, slot in colours.slots.items() if service not in before}
+    made = make()
+    return made, {service: slot for service, slot in colours.slots.items() if service not in before}
 
 
-def _without_waterfalls(
-    standard: Standard, colours: Colours, shown: set[str], trace_ids: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Return the first screen, tables, charts, the map and code, and what the requests of some traces waited for."""
+def _without_waterfalls(standard: Standard, colours: Colours, shown: set[str]) -> dict[str, Any]:
+    """Return the first screen, tables, charts, the map and code."""
     seen, changes = standard.seen, standard.changes
     names = standard.source_names
-    others = {
+    return {
         **first_screen(standard),
         "code": section_codes(standard),
         "readings": standard.figures,
@@ -177,7 +186,6 @@ def _without_waterfalls(
         ],
         "entries": entries_table(changes, colours) if changes else None,
     }
-    return others, {trace_id: _waits_shown(standard, trace_id, colours, shown) for trace_id in trace_ids}
 
 
 def _waterfalls(standard: Standard, colours: Colours, first: Sequence[str], named: Sequence[str]) -> _Views:

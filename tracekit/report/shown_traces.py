@@ -55,7 +55,7 @@ class ShownTraces:
         changes = {check.name for check in CHECKS if check.topic == "changes"}
         return [found.exemplars[0] for found in self.findings if found.check in changes and found.exemplars]
 
-    @property
+    @cached_property
     def first(self) -> list[str]:
         """Ids of the traces with a waterfall: exemplars of changes, and the slowest; a single trace in any case."""
         if self.seen.trace_count == 1:  # also without a duration
@@ -87,7 +87,7 @@ class ShownTraces:
 
     @cached_property
     def _names(self) -> list[str]:
-        """Ids that findings and tables name, in the order of the page; also of spans."""
+        """Ids that findings and tables name, each once, in the order of the page; also of spans."""
         ids = [name for found in self.findings for name in found.exemplars]
         if self.changes and self.changes.comparison is not None:
             ids += self.changes.comparison.table["exemplar_trace_id"].head(_ROWS).tolist()
@@ -96,15 +96,16 @@ class ShownTraces:
         ids += self.seen.errors.exceptions["exemplar_trace_id"].head(_ROWS).tolist()
         if (templates := telling(self.case.logs)) is not None:
             ids += templates["exemplar_trace_id"].head(_ROWS).tolist()
-        return ids + self.seen.slowest_traces.index.tolist()[:_ROWS]
+        return list(dict.fromkeys(ids + self.seen.slowest_traces.index.tolist()[:_ROWS]))
 
     @cached_property
     def named(self) -> list[str]:
         """Ids of further traces that findings and tables name, in the order of the page, within the size budget."""
-        sizes = self.traces.summary["span_count"].to_dict()
+        counts = self.traces.summary["span_count"]
+        sizes = counts[counts.index.isin(self._names)].to_dict()
         chosen: list[str] = []
         room = _NAMED_SPANS
-        for name in dict.fromkeys(self._names):
+        for name in self._names:
             if name in sizes and name not in self.first and sizes[name] <= room and len(chosen) < _NAMED:
                 chosen.append(str(name))
                 room -= sizes[name]
