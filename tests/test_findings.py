@@ -31,8 +31,10 @@ def test_they_are_a_sequence():
 
 def test_none_is_none():
     empty = Findings()
-    assert (len(empty), empty.worst, repr(empty), str(empty)) == (0, None, "Findings(none)", "")
+    assert (len(empty), empty.worst, repr(empty), str(empty)) == (0, None, "Findings(none)", "No findings.")
     assert list(empty.frame()) == list(MIXED.frame())
+    assert "No findings." in empty._repr_html_()
+    assert "No findings." not in Findings([finding("info", "One trace is cut.")])._repr_html_()
 
 
 def test_a_frame_has_the_numbers():

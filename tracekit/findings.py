@@ -275,7 +275,7 @@ class Findings(Shown, Sequence[Finding]):
     def __str__(self) -> str:
         skipped = [finding.check for finding in self if finding.status == "not_assessable"]
         if len(skipped) < _MANY:
-            return "\n".join(map(str, self._findings))
+            return "\n".join(map(str, self._findings)) or _NONE
         shown = [str(finding) for finding in self if finding.status != "not_assessable"]
         return "\n".join([*shown, _skipped(skipped)])
 
@@ -295,8 +295,12 @@ class Findings(Shown, Sequence[Finding]):
                 if not (is_long and f.status == "not_assessable")
             )
             + f"<tr>{_cells('td', 'notice', _skipped(skipped).removeprefix('notice: '), '')}</tr>" * is_long
+            + f"<tr>{_cells('td', '', _NONE, '')}</tr>" * (not self._findings)
         )
         return f"<table><tr>{_cells('th', 'severity', 'finding', 'what to do')}</tr>{rows}</table>"
+
+
+_NONE = "No findings."
 
 
 def _skipped(checks: Sequence[str]) -> str:
