@@ -349,6 +349,19 @@ def test_the_first_attribute_and_the_first_event_tell_spans_apart(more):
     assert told(traces, "DUP_CONFLICT")["issue_count"].tolist() == [2]
 
 
+def test_an_attribute_twice_is_not_another_attribute_once():
+    values = [text("k", str(n)) for n in range(60)]
+    copies = [
+        span(traceId=f"{one + 1:032x}", spanId=f"{two + 1:016x}", attributes=attributes)
+        for one in range(30)
+        for two in range(60)
+        for attributes in ([values[one], values[one]], [values[two]])
+    ]
+    traces = read(lines(request(span(attributes=values), *copies)))
+    assert told(traces, "DUP_IDENTICAL")["issue_count"].sum() == 0
+    assert len(traces.spans) == len(copies) + 1
+
+
 # ------------------------------------------------------------------ many spans
 
 

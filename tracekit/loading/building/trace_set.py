@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _DAY_NS = 86_400 * 10**9
 _ABSURD_NS = 30 * _DAY_NS
+_APART = np.uint64(0x9E3779B97F4A7C15)
 _NO_FRAMES: Final[dict[str, Any]] = {"sources": None, "issues": None}
 """The frames about the sources before ``finalise``."""
 
@@ -284,11 +285,15 @@ def _content(columns: Columns, rows: Array) -> Array:
 
 
 def _bag(table: Ragged) -> Array:
-    """Return a hash of each row's attribute codes that does not depend on their order."""
+    """Return a hash of each row's attribute codes that does not depend on their order.
+
+    Codes are small, and the hash of twice a small number may be twice its hash: [14, 14] would be equal to [29].
+    """
     if not len(table.codes):
         return np.zeros(len(table), np.uint64)
     with np.errstate(over="ignore"):
-        running = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mix([table.codes + 1]), dtype=np.uint64)))
+        hashes = mix([table.codes.astype(np.uint64) + _APART])
+        running = np.concatenate((np.zeros(1, np.uint64), np.cumsum(hashes, dtype=np.uint64)))
         return np.asarray(running[table.offsets[1:]] - running[table.offsets[:-1]])
 
 
