@@ -10,7 +10,7 @@ import numpy as np
 
 from tracekit.on_demand import pd
 from tracekit.schema import ValueType
-from tracekit.stats.grouping import dense_codes
+from tracekit.stats.grouping import dense_codes, stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -156,7 +156,7 @@ class KeyIndex:
         rows, codes = self.pairs_of(key)
         if not (rows[1:] < rows[:-1]).any():
             return rows, codes
-        order = np.argsort(rows, kind="stable")
+        order = stable_order(rows, self.row_count)
         return rows[order], codes[order]
 
     def pairs_of(self, key: str) -> tuple[Array, Array]:

@@ -77,6 +77,10 @@ class KeyValues:
         texts = [before + (text or "") for text in self.texts_at(codes)]
         return text_hashes(Codes(np.arange(len(texts)), texts))
 
+    def hashes(self) -> Array:
+        """Return ``hashes_at`` of all attributes."""
+        return self.hashes_at(np.arange(len(self)))
+
 
 def _texts_at(texts: pa.LargeStringArray, codes: Array) -> list[str | None]:
     """Return some texts of an array, from its buffers: ``take`` imports pandas."""

@@ -94,9 +94,7 @@ def _long_runs(texts: Blob) -> tuple[Array, Array]:
     """Return begin and end of all runs of 13 to 19 digits, of which each covers a multiple of 13."""
     data = texts.data
     at = _SHORTEST * np.flatnonzero(is_in(data[::_SHORTEST], DIGIT))
-    half = _SHORTEST // 2  # as many digits are before it or behind it
-    before, behind = data[np.maximum(at - half, 0)], data[np.minimum(at + half, len(data) - 1)]
-    at = at[is_in(before, DIGIT) | is_in(behind, DIGIT)]
+    at = at[_are_digits(data, at, -1) | _are_digits(data, at, 1)]
     begin, end = _run_around(data, at, np.zeros_like(at), np.full_like(at, len(data)))
     at = at[end - begin >= _SHORTEST]  # few, of which the texts are looked up
     row = np.searchsorted(texts.offsets, at, "right") - 1
@@ -104,6 +102,12 @@ def _long_runs(texts: Blob) -> tuple[Array, Array]:
     is_one = (end - begin >= _SHORTEST) & (end - begin <= _LONGEST)
     begin, first = np.unique(begin[is_one], return_index=True)
     return begin, end[is_one][first]
+
+
+def _are_digits(data: Array, at: Array, step: int) -> Array:
+    """Return whether every other one of the six bytes before or behind a position is a digit, as in half of a run."""
+    places = (np.clip(at + step * distance, 0, len(data) - 1) for distance in range(2, _SHORTEST // 2 + 1, 2))
+    return np.asarray(np.logical_and.reduce([is_in(data[there], DIGIT) for there in places]))
 
 
 def _run_around(data: Array, at: Array, low: Array, high: Array) -> tuple[Array, Array]:

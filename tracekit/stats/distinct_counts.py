@@ -47,9 +47,13 @@ def kept_values(owner: Array, value: Array, level: Array, most: int = MOST) -> t
     level = level.copy()
     kept = value <= _largest(level)[owner]
     many = np.bincount(owner[kept], minlength=len(level))
-    for one in np.flatnonzero(many > most):
-        beyond = int(np.partition(value[kept & (owner == one)], most)[most])
-        level[one] = _BITS + 1 - beyond.bit_length()
+    crowded = np.flatnonzero(kept & (many > most)[owner])
+    if len(crowded):
+        crowded = crowded[stable_order(owner[crowded], len(level))]
+        owners = np.flatnonzero(many > most)
+        for one, values in zip(owners.tolist(), np.split(value[crowded], np.cumsum(many[owners])[:-1]), strict=True):
+            beyond = int(np.partition(values, most)[most])
+            level[one] = _BITS + 1 - beyond.bit_length()
     return value <= _largest(level)[owner], level
 
 

@@ -142,6 +142,35 @@ def counted(key: Array, size: int) -> Array:
     return total
 
 
+def key_counts(key: Array, size: int) -> tuple[Array, Array]:
+    """Return the keys that occur, in their order, and how often each does.
+
+    Parameters
+    ----------
+    key
+        Integers, 0 or more; those of 32 bits are sorted in half the time.
+    size
+        More than the largest key.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        int64, one entry per key that occurs.
+
+    Examples
+    --------
+    >>> key_counts(np.array([40, 7, 40], np.uint32), 100)
+    (array([ 7, 40]), array([1, 2]))
+    """
+    if size <= _TABLE:
+        often = counted(key, size)
+        found = np.flatnonzero(often)
+        return found, often[found]
+    key = np.sort(key)
+    first = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
+    return key[first].astype(np.int64), np.diff(first, append=len(key))
+
+
 def stable_order(key: Array, size: int) -> Array:
     """Return the positions of the keys in their order, equal ones in the order of the positions.
 

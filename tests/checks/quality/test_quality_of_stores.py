@@ -20,7 +20,7 @@ import tracekit as tk
 from tests.loading.store.split_stores import same, split
 from tracekit import TraceSet
 from tracekit.checks.case import Case
-from tracekit.checks.quality.distinct_values import VALUES
+from tracekit.checks.quality.distinct_values import VALUES, Place, some_texts
 from tracekit.checks.quality.pii.search import FOUND
 
 
@@ -253,9 +253,28 @@ def test_many_distinct_values_are_counted_in_a_limited_state(tmp_path):
     assert row["low"] < expected["new_ratio"] < row["high"]
     assert row["high"] - row["low"] > expected["high"] - expected["low"]
     assert row["entropy_bits"] == pytest.approx(expected["entropy_bits"], rel=0.05)
-    assert row[["key", "status"]].tolist() == expected[["key", "status"]].tolist()
+    same_columns = ["key", "status", "id_ratio", "template"]
+    assert row[same_columns].tolist() == expected[same_columns].tolist()
     state = VALUES.limit(VALUES.state(Case(traces, known={})))
     assert len(state.value) < 5_000
+
+
+def test_some_texts_of_a_store_are_those_in_memory(tmp_path):
+    """Those with the least hashes, also of an operation with more of them than a limited state keeps of it."""
+    frame = spans(12_000)
+    frame["attributes.request.id"] = [f"r{at}" for at in range(12_000)]
+    frame["name"] = ["rare" if at % 20 == 0 else "usual" for at in range(12_000)]
+    traces = TraceSet.from_spans(frame)
+    values = VALUES.limit(VALUES.state(Case(traces, known={})))
+    groups = {*zip(*(values.keys[name].tolist() for name in ("key", "service_name", "operation")), strict=True)}
+    places = tuple(Place(*one, is_operation=True) for one in sorted(groups) if one[0] == "request.id")
+    rare = next(place for place in places if "rare" in place.operation)
+    of_rare = (values.keys["operation"] == rare.operation) & (values.keys["key"] == rare.key)
+    assert (np.flatnonzero(of_rare)[:, None] == values.group).sum() < 300
+    places += (places[0]._replace(operation=None, is_operation=False),)
+    expected = some_texts(Case(traces), places)
+    assert [len(texts) for texts in expected] == [300] * 3
+    assert some_texts(Case(split(traces, tmp_path / "a.parquet", 3, seed=1).placed(1)), places) == expected
 
 
 def test_many_private_values_are_counted_in_a_limited_state(tmp_path):

@@ -13,10 +13,10 @@ from tracekit.attributes import Codes, hashes_of, text_hashes, texts_of
 from tracekit.checks.merged import Merged
 from tracekit.schema import ValueType
 from tracekit.stats.distinct_counts import kept_values
-from tracekit.stats.grouping import dense_codes, group_codes, group_labels, sum_by
+from tracekit.stats.grouping import dense_codes, group_codes, group_labels, key_counts, sum_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tracekit.checks.case import Case
     from tracekit.columns import Array, KeyValues
@@ -25,30 +25,18 @@ NAME, OPERATION = "span name", "operation from url.full"
 _OWNER: Final = ["key", "service_name"]
 _KEYS: Final = [*_OWNER, "operation"]
 _SAMPLE: Final = 300
+_SMALL: Final = 1 << 32
+_ALL: Final = 2**64 - 1  # the largest hash
 _ID_KEY: Final = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECASE)
 
 
-class _Texts(NamedTuple):
-    """Returns texts by code, and their hashes."""
-
-    of: Callable[[Array], list[str]]
-    hashes: Callable[[Array], Array]
-
-    @classmethod
-    def of_column(cls, column: Codes) -> _Texts:
-        """Return those of a column."""
-        return cls(column.texts, lambda codes: text_hashes(Codes(codes, column.labels)))
-
-    @classmethod
-    def of_attributes(cls, kv: KeyValues) -> _Texts:
-        """Return those of attributes."""
-        return cls(partial(texts_of, kv), partial(hashes_of, kv))
-
-
 class Use(NamedTuple):
-    """Values of keys by service and operation, one entry each, with their number of occurrences."""
+    """Values of keys by service and operation, one entry each, with their number of occurrences.
 
-    texts: _Texts
+    ``hashes`` returns those of the texts of all values, by value.
+    """
+
+    hashes: Callable[[], Array]
     key: Array
     names: list[str]
     indexed: Array
@@ -64,6 +52,13 @@ class _Places(NamedTuple):
     of_span: Array
     service: Array
     operation: Array
+
+    def first_pairs(self, values: int) -> Array:
+        """Return the number of the pair of each span's place with the first of so many values; others follow it."""
+        is_small = len(self.service) * values < _SMALL
+        first: Array = self.of_span.astype(np.uint32 if is_small else np.int64)
+        first *= first.dtype.type(values)
+        return first
 
 
 @dataclass(frozen=True)
@@ -129,15 +124,15 @@ def uses(case: Case) -> list[Use]:
     columns = case.traces.columns
     kv, attributes = columns.kv, columns.attributes
     places = _places(case)
-    names = [_one(places, name, places.of_span[rows], column.take(rows)) for name, rows, column in _columns(case)]
+    names = [_one(places, name, rows, column) for name, rows, column in _columns(case)]
     if not len(kv.keys):
         return names
-    place, value = attributes.spread(places.of_span)
-    chosen = _is_label(kv)[value]
-    found = _counted(places, place[chosen], value[chosen])
+    first, value = attributes.spread(places.first_pairs(len(kv)))
+    first += value.astype(first.dtype)
+    found = _counted(places, first[_is_label(kv)[value]], len(kv))
     value = found[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
-    return [*names, Use(_Texts.of_attributes(kv), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
+    return [*names, Use(partial(_label_hashes, case), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
 
 
 def _columns(case: Case) -> list[tuple[str, Array, Codes]]:
@@ -168,19 +163,37 @@ def _places(case: Case) -> _Places:
     return _Places(number, found // size - 1, found % size - 1)
 
 
-def _one(places: _Places, key: str, place: Array, column: Codes) -> Use:
-    """Return the number of occurrences of each value of one column, which backends index."""
-    counted = _counted(places, place, column.codes)
-    return Use(_Texts.of_column(column), np.zeros(len(counted[0]), np.int64), [key], np.array([True]), *counted)
+def _one(places: _Places, key: str, rows: Array, column: Codes) -> Use:
+    """Return the number of occurrences of each value of one column, which backends index; all rows have one."""
+    pair = places.first_pairs(len(column.labels))[rows]
+    pair += column.codes[rows].astype(pair.dtype)
+    counted = _counted(places, pair, len(column.labels))
+    zero, is_indexed = np.zeros(len(counted[0]), np.int64), np.array([len(counted[0]) > 0])
+    return Use(partial(_all_hashes, column), zero, [key], is_indexed, *counted)
 
 
-def _counted(places: _Places, place: Array, value: Array) -> tuple[Array, Array, Array, Array]:
-    """Return service, operation, value and count of every combination of them."""
-    many = int(value.max(initial=0)) + 1
-    pair = place * many
-    pair += value
-    pair, often = np.unique(pair, return_counts=True)
-    place, value = np.divmod(pair, many)
+def text_hashes_of(case: Case) -> Array:
+    """Return a hash of the text of each attribute; a value that is not text is empty."""
+    return case.traces.columns.kv.hashes()
+
+
+def _label_hashes(case: Case) -> Array:
+    """Return a hash of each attribute that is a label, as text."""
+    kv, found = case.traces.columns.kv, case.result(text_hashes_of).copy()
+    spelled = np.flatnonzero(_is_label(kv) & (kv.type != ValueType.STR))
+    found[spelled] = hashes_of(kv, spelled)
+    return found
+
+
+def _all_hashes(column: Codes) -> Array:
+    """Return a hash of each label of a column."""
+    return text_hashes(Codes(np.arange(len(column.labels)), column.labels))
+
+
+def _counted(places: _Places, pair: Array, values: int) -> tuple[Array, Array, Array, Array]:
+    """Return service, operation, value and count of every pair of a place and one of so many values."""
+    pair, often = key_counts(pair, len(places.service) * values)
+    place, value = np.divmod(pair, max(values, 1))
     return places.service[place], places.operation[place], value, often
 
 
@@ -203,15 +216,9 @@ def _of_use(case: Case, use: Use) -> Values:
     group, keys = group_codes(columns | {"operation": (use.operation, operation)}, len(use.key))
     groups = int(group.max(initial=-1)) + 1
     rows = np.bincount(group, use.times, groups).astype(np.int64)
-    value = use.value.astype(np.uint64) if case.known is None else _hashes(use, use.value)
-    indexed = frozenset(use.names[at] for at in np.unique(use.key) if use.indexed[at])
+    value = use.value.astype(np.uint64) if case.known is None else use.hashes()[use.value]
+    indexed = frozenset(use.names[at] for at in np.flatnonzero(use.indexed))
     return Values(keys, rows, group, value, use.times.astype(np.int64), np.zeros(groups, np.int64), indexed)
-
-
-def _hashes(use: Use, value: Array) -> Array:
-    """Return a hash of the text of each value."""
-    code, distinct = dense_codes(value, int(value.max(initial=-1)) + 1)
-    return use.texts.hashes(distinct)[code]
 
 
 VALUES: Final[Merged[Values]] = Merged(_values, Values.plus, limit=Values.limited)
@@ -228,13 +235,20 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class _TextsOf:
-    """Returns the texts of some values of keys: those with the least hashes, a random sample of all."""
+    """Returns the texts of some values of keys: those with the least hashes, a random sample of all.
+
+    ``most``: by place, a hash that none of these is above.
+    """
 
     places: tuple[Place, ...]
+    most: tuple[int, ...]
 
     def __call__(self, case: Case) -> tuple[dict[int, str], ...]:
         """Return those of a part, by hash."""
-        values = {key: _occurrences(case, key) for key in dict.fromkeys(place.key for place in self.places)}
+        most: dict[str, int] = {}
+        for place, own in zip(self.places, self.most, strict=True):
+            most[place.key] = max(own, most.get(place.key, 0))
+        values = _occurrences(case, most)
         return tuple(self._texts(case, place, values[place.key]) for place in self.places)
 
     @staticmethod
@@ -246,44 +260,46 @@ class _TextsOf:
             mine = _is_of(services, one.row, place.service_name)
             if place.is_operation:
                 mine &= _is_of(operations, one.row, place.operation)
-            there = np.flatnonzero(np.bincount(one.value[mine]))
-            least = there[np.argsort(one.hashes[there], kind="stable")[:_SAMPLE]]
-            found |= dict(zip(one.hashes[least].tolist(), one.texts.of(one.codes[least]), strict=True))
+            codes = np.unique(one.code[mine])
+            hashes = one.hashes[codes]
+            least = np.argsort(hashes) if len(hashes) <= _SAMPLE else np.argpartition(hashes, _SAMPLE)[:_SAMPLE]
+            found |= dict(zip(hashes[least].tolist(), one.texts(codes[least]), strict=True))
         return _least(found)
 
 
 class _Occurrences(NamedTuple):
-    """Values of one key: the span and the number of the value of each, and by number its code and the hash of its text.
+    """Values of one key: the span and the code of each, and by code the hash of its text.
 
     ``texts`` returns the texts of codes.
     """
 
-    texts: _Texts
+    texts: Callable[[Array], list[str]]
     row: Array
-    value: Array
-    codes: Array
+    code: Array
     hashes: Array
 
-    @classmethod
-    def of(cls, texts: _Texts, row: Array, value: Array) -> _Occurrences:
-        """Return them from the spans and the codes."""
-        number, codes = dense_codes(value.astype(np.int64), int(value.max(initial=-1)) + 1)
-        return cls(texts, row, number, codes, texts.hashes(codes))
+    def up_to(self, most: int) -> _Occurrences:
+        """Return those with no hash above a limit."""
+        kept = np.flatnonzero((self.hashes <= np.uint64(most))[self.code])
+        return self._replace(row=self.row[kept], code=self.code[kept])
 
 
-def _occurrences(case: Case, key: str) -> list[_Occurrences]:
-    """Return the values of a key: of an attribute, and of a column that is called so."""
-    columns = case.traces.columns
-    found = [
-        _Occurrences.of(_Texts.of_column(column), rows, column.codes[rows])
-        for name, rows, column in _columns(case)
-        if name == key
-    ]
-    if key in columns.kv.keys:
-        row, value = case.traces.lookup.by_key.of(key)
-        kept = _is_label(columns.kv)[value]
-        found.append(_Occurrences.of(_Texts.of_attributes(columns.kv), row[kept], value[kept]))
-    return found
+def _occurrences(case: Case, most: Mapping[str, int]) -> dict[str, list[_Occurrences]]:
+    """Return the values of some keys up to a hash: of an attribute, and of a column that is called so."""
+    kv, found = case.traces.columns.kv, {key: list[_Occurrences]() for key in most}
+    for name, rows, column in _columns(case):
+        if name in most:
+            found[name].append(_Occurrences(column.texts, rows, column.codes[rows], _all_hashes(column)))
+    is_label, asked = _is_label(kv), [at for at, key in enumerate(kv.keys) if key in most]
+    hashes = np.zeros(len(kv), np.uint64)
+    codes = np.flatnonzero(is_label & np.isin(kv.key, asked))
+    if len(codes):
+        hashes[codes] = hashes_of(kv, codes)
+    for key in (kv.keys[at] for at in asked):
+        row, code = case.traces.lookup.by_key.of(key)
+        kept = is_label[code]
+        found[key].append(_Occurrences(partial(texts_of, kv), row[kept], code[kept], hashes))
+    return {key: [one.up_to(most[key]) for one in values] for key, values in found.items()}
 
 
 def _is_of(column: Codes, rows: Array, label: str | None) -> Array:
@@ -304,5 +320,22 @@ def _both(first: tuple[dict[int, str], ...], second: tuple[dict[int, str], ...])
 
 def some_texts(case: Case, places: tuple[Place, ...]) -> list[list[str]]:
     """Return up to 300 values of each key, chosen at random: by hash, so that they are the same in any parts."""
-    merged: Merged[tuple[dict[int, str], ...]] = Merged(_TextsOf(places), _both)
+    most = (_ALL,) * len(places) if not case.is_stored else _most_of(case.result(VALUES), places)
+    merged: Merged[tuple[dict[int, str], ...]] = Merged(_TextsOf(places, most), _both)
     return [list(texts.values()) for texts in case.result(merged)]
+
+
+def _most_of(values: Values, places: tuple[Place, ...]) -> tuple[int, ...]:
+    """Return the largest hash of the values that are chosen of each place, or a larger one where it is not known."""
+    groups: dict[Place, list[int]] = {}
+    names = zip(*(values.keys[name].tolist() for name in _KEYS), strict=True)
+    for group, (key, service, operation) in enumerate(names):
+        groups.setdefault(Place(key, service, operation, is_operation=True), []).append(group)
+        groups.setdefault(Place(key, service, None, is_operation=False), []).append(group)
+    most = []
+    for place in places:
+        is_mine = np.zeros(len(values.row_count), bool)
+        is_mine[groups[place]] = True
+        hashes = np.unique(values.value[is_mine[values.group]])
+        most.append(int(hashes[_SAMPLE - 1]) if len(hashes) >= _SAMPLE else _ALL)
+    return tuple(most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -66,8 +67,14 @@ class StoredKeyValues(KeyValues):
 
     def hashes_at(self, codes: Array, before: str = "") -> Array:
         """Return the hashes of the texts of some attributes, each behind a text; a value that is not text is empty."""
+        if not before and 2 * len(codes) > len(self):
+            return np.asarray(self.hashes()[codes])
         texts = self.take(codes).text
         if before:
             mark, nothing = (pa.scalar(text, pa.large_string()) for text in (before, ""))
             texts = pc.binary_join_element_wise(mark, pc.fill_null(texts, ""), nothing)
         return sip_hashes(texts)
+
+    def hashes(self) -> Array:
+        """Return ``hashes_at`` of all attributes, whose texts are not copied for it."""
+        return sip_hashes(self.text)

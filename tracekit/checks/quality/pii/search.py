@@ -13,6 +13,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes, text_hashes
 from tracekit.checks.merged import Merged
+from tracekit.checks.quality.distinct_values import text_hashes_of
 from tracekit.checks.quality.pii.traffic import CLASS, trace_sums
 from tracekit.checks.shares import added, first_of
 from tracekit.redaction.patterns import masked
@@ -133,7 +134,10 @@ def _first_examples(
 def _search(case: Case) -> Found:
     """Return what was found in a part; its values are hashed, in memory they are numbered."""
     traces, hashed = case.traces, case.known is not None
-    found = [_attributes(traces, hashed=hashed), *_names(traces, hashed=hashed)]
+    hashes = case.result(text_hashes_of) if hashed else None
+    found = [_attributes(traces, hashes), *_names(traces, hashed=hashed)]
+    if hashed:  # before they are added up: few are sorted again
+        found = [(distinct.limited(), traffic, examples) for distinct, traffic, examples in found]
     distinct, traffic, examples = found[0]
     for more_distinct, more_traffic, more_examples in found[1:]:
         distinct, traffic = distinct.plus(more_distinct), Aggregate.concatenate([traffic, more_traffic])
@@ -162,8 +166,8 @@ def found_in_lines(lines: pd.DataFrame, traces: TraceSet, others: Found) -> Foun
 # -------------------------------------------------------------------- where texts are
 
 
-def _attributes(traces: TraceSet, *, hashed: bool) -> _Three:
-    """Return what was found in the attributes of spans, events, links and resources."""
+def _attributes(traces: TraceSet, hashes: Array | None) -> _Three:
+    """Return what was found in the attributes of spans, events, links and resources; ``hashes``: of their texts."""
     columns = traces.columns
     kv = columns.kv
     owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
@@ -173,25 +177,39 @@ def _attributes(traces: TraceSet, *, hashed: bool) -> _Three:
     use = use + np.bincount(columns.resource_attributes.codes, weight, minlength=len(kv)).astype(np.int64)
     used = np.flatnonzero(use > 0)
     number = np.zeros(len(kv), np.uint64)
-    number[used] = _hashes(kv, used) if hashed else used
+    number[used] = used if hashes is None else _hashes(kv, used, hashes[used])
     texts = Texts("attribute", kv.keys, kv.key, blob_of(kv.text), use, number)
     found = [hit for hit in hits(texts.text) if use[hit.row]]
     runs, examples = _runs(kv, texts)
     leaking = np.zeros(len(kv), bool)
     leaking[[hit.row for hit in found]] = True
     leaking[runs.row[runs.is_valid]] = True
-    return _found(traces, texts, found, uses_of(traces, leaking), runs, examples)
+    none = np.zeros(0, np.int64)
+    return _found(traces, texts, found, uses_of(traces, leaking) if leaking.any() else (none, none), runs, examples)
 
 
-def _hashes(kv: KeyValues, rows: Array) -> Array:
-    """Return a hash of the value of some attributes, which differs by type and origin, too."""
-    origin = text_hashes(Codes(kv.namespace, kv.namespaces))[rows]
+def _hashes(kv: KeyValues, rows: Array, texts: Array) -> Array:
+    """Return a hash of the value of some attributes, from that of their texts: it differs by type and origin, too."""
+    origin = text_hashes(Codes(np.append(np.arange(len(kv.namespaces)), -1), kv.namespaces))
     kind = (kv.type[rows].astype(np.uint64) << np.uint64(16)) | (kv.origin[rows].astype(np.uint64) << np.uint64(8))
     kind |= kv.is_indexed[rows].astype(np.uint64)
-    mixed = kv.hashes_at(rows)
-    for other in (kv.integer[rows].astype(np.int64).view(np.uint64), kv.double[rows].view(np.uint64), origin, kind):
-        mixed = pd.util.hash_array(mixed ^ pd.util.hash_array(other))
+    mixed = texts
+    for other in (
+        _number_hashes(kv.integer[rows].astype(np.int64).view(np.uint64)),
+        _number_hashes(kv.double[rows].view(np.uint64)),
+        pd.util.hash_array(origin)[kv.namespace[rows]],
+        pd.util.hash_array(kind),
+    ):
+        mixed = pd.util.hash_array(mixed ^ other)
     return np.asarray(mixed)
+
+
+def _number_hashes(values: Array) -> Array:
+    """Return a hash of each number, of which most are 0."""
+    found = np.full(len(values), pd.util.hash_array(np.zeros(1, np.uint64))[0])
+    some = np.flatnonzero(values)
+    found[some] = pd.util.hash_array(values[some])
+    return found
 
 
 def _runs(kv: KeyValues, texts: Texts) -> tuple[Runs, list[str]]:
