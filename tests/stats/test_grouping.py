@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.stats.grouping import counted, dense_codes, distinct_by, group_rows, stable_order, sum_by, sum_runs
+from tracekit.stats.grouping import (
+    counted,
+    dense_codes,
+    distinct,
+    distinct_by,
+    group_rows,
+    stable_order,
+    sum_by,
+    sum_runs,
+)
 
 cells = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), max_size=30)
 
@@ -62,6 +71,18 @@ def test_keys_are_numbered_in_their_order_by_table_or_by_hash(size):
     codes, found = dense_codes(key, size)
     assert codes.tolist() == [2, 0, 2, 1]
     assert found.tolist() == [3, 50, size - 1]
+
+
+@pytest.mark.parametrize("size", [10**6, 10**12, 2**62])
+@pytest.mark.parametrize("different", [1, 40, 10**6])
+@pytest.mark.parametrize("count", [0, 1, 300, 70_000])
+def test_few_and_many_keys_are_numbered_as_by_numpy(size, different, count):
+    rng = np.random.default_rng(count)
+    key = rng.integers(0, size, different)[rng.integers(0, different, count)]
+    codes, found = dense_codes(key, size)
+    expected, number = np.unique(key, return_inverse=True)
+    assert codes.tolist() == number.tolist()
+    assert found.tolist() == distinct(key).tolist() == expected.tolist()
 
 
 @given(st.lists(st.lists(st.integers(0, 1000), max_size=4), max_size=6))
