@@ -11,7 +11,7 @@ import pandas as pd
 from tracekit.attributes import join
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import MATTERS, Pattern, call_of, caller_of
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.ranked import Valued, ranked
 from tracekit.checks.patterns.repeated import called, neighbours, repeated
 from tracekit.checks.patterns.sums import KEYS, Occurrences, labels_of, pairs_of, totals
@@ -148,7 +148,7 @@ def _detect(case: Case) -> Occurrences:
     found, known = case.result(_reads), labels_of(case.result(_misses)[_NAMES])
     at = (positions(known, labels_of(found.keys), _NAMES) >= 0)[found.way]
     caller, cache, other = found.caller[at], found.cache[at], found.other[at]
-    return Occurrences(caller, other, case.traces.duration_ns[other], path_ns(case)[other], _names(case, cache))
+    return Occurrences(caller, other, case.traces.duration_ns[other], path_ns_of(case, other), _names(case, cache))
 
 
 def _kinds(case: Case) -> tuple[Array, Array]:

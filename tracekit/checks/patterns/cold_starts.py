@@ -11,7 +11,7 @@ from tracekit.checks.merged import Merged
 from tracekit.checks.names import KEYS as OPERATION
 from tracekit.checks.names import name_of
 from tracekit.checks.patterns.occurrences import Pattern
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.ranked import Valued, ranked
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.stats.grouping import group_rows
@@ -36,10 +36,12 @@ class _Cold(NamedTuple):
 def _cold(case: Case) -> _Cold:
     """Return the cold spans."""
     traces, spans = case.traces, case.traces.columns.spans
-    names, up = traces.columns.names, traces.forest.parent_row
-    is_start = spans.name == names.index(_INITIALIZATION) if _INITIALIZATION in names else np.zeros(len(spans), bool)
-    started = np.flatnonzero(is_start & traces.has_duration & (up >= 0))
+    names = traces.columns.names
     flagged = np.flatnonzero(traces.lookup.truth(("faas.coldstart",)) & traces.has_duration)
+    if _INITIALIZATION not in names:
+        return _Cold(flagged[:0], flagged)
+    up = traces.forest.parent_row
+    started = np.flatnonzero((spans.name == names.index(_INITIALIZATION)) & traces.has_duration & (up >= 0))
     return _Cold(started, flagged[~np.isin(flagged, up[started])])
 
 
@@ -70,15 +72,17 @@ _WARM_NS: Final = ranked(_warm, 0.5, (_COLD,))
 
 def _detect(case: Case) -> Occurrences:
     """Return the cold spans; the cost is the initialization, or the time beyond the median of warm ones."""
-    traces, up = case.traces, case.traces.forest.parent_row
     started, flagged = case.result(_cold)
+    if not len(started) + len(flagged):  # most recordings: the rest is expensive
+        return Occurrences(flagged, flagged, flagged, flagged)
+    traces, up = case.traces, case.traces.forest.parent_row
     group, keys = group_rows({name: traces.codes(name).take(flagged) for name in OPERATION}, len(flagged))
     value, _ = case.result(_WARM_NS).of(keys)
     median = np.where(np.isnan(value), np.inf, value)[group]
     beyond = np.maximum(traces.duration_ns[flagged] - median, 0).astype(np.int64)
     row = np.concatenate([up[started], flagged]).astype(np.int64)
     took = np.concatenate([traces.duration_ns[started], beyond])
-    return Occurrences(row, row, took, np.minimum(took, path_ns(case)[row]))
+    return Occurrences(row, row, took, np.minimum(took, path_ns_of(case, row)))
 
 
 def _say(row: Mapping[Hashable, Any]) -> str:

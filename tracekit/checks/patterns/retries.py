@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import HEAVY, MATTERS, Pattern, call_of, caller_of
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.repeated import repeated, retried
 from tracekit.checks.patterns.sums import KEYS, Occurrences, pairs_among, pairs_of, totals
 from tracekit.checks.shares import added
@@ -39,7 +39,7 @@ def _detect(case: Case) -> Occurrences:
     row, owner = found.row[call], np.repeat(np.arange(len(group)), found.call_count[group])
     pause = np.zeros(len(row), np.int64)
     pause[:-1] = np.maximum(spans.start_ns[row[1:]] - spans.end_ns[row[:-1]], 0)
-    on_path = path_ns(case)[row]
+    on_path = path_ns_of(case, row)
     wasted = sum_by(owner, np.where(again[call] & (on_path > 0), on_path + pause, 0), len(group))
     return Occurrences(found.parent[group], found.row[found.first[group]], failed[group] + 1, wasted)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.attributes import Codes, join, text_hashes
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.repeated import called, neighbours
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.stats.distinct_counts import hash_of_pairs
@@ -116,8 +116,7 @@ def _detect(case: Case) -> Occurrences:
     found = case.result(_pairs)
     at = np.isin(found.pair, chosen)
     left, right = found.left[at], found.right[at]
-    on_path = path_ns(case)
-    cost = np.minimum(on_path[left], on_path[right])
+    cost = np.minimum(path_ns_of(case, left), path_ns_of(case, right))
     service, operation, callee = (
         codes.take(right)
         for codes in (case.traces.codes("service_name"), case.traces.codes("operation"), case.result(called))

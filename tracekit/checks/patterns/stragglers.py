@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.checks.merged import Merged
 from tracekit.checks.patterns.occurrences import MATTERS, Pattern, call_of, caller_of
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.repeated import repeated
 from tracekit.checks.patterns.sums import Occurrences, pairs_of, totals
 from tracekit.checks.shares import added
@@ -47,7 +47,7 @@ def _detect(case: Case) -> Occurrences:
     slowest, second = ordered[last], took[ordered[last - 1]]
     slower = took[slowest] / np.maximum(second, 1)
     at = slower >= _SLOWER
-    cost = np.minimum(path_ns(case)[slowest], took[slowest] - second)
+    cost = np.minimum(path_ns_of(case, slowest), took[slowest] - second)
     return Occurrences(found.parent[groups][at], slowest[at], slower[at], cost[at])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.checks.patterns.occurrences import Pattern, call_of, caller_of
-from tracekit.checks.patterns.paths import path_ns
+from tracekit.checks.patterns.paths import path_ns_of
 from tracekit.checks.patterns.served_calls import served_calls
 from tracekit.checks.patterns.sums import Occurrences
 from tracekit.checks.patterns.time_outs import TIME_OUTS
@@ -41,7 +41,7 @@ def _detect(case: Case) -> Occurrences:
         levels += is_waiting
         inner = np.union1d(inner, above[is_waiting])
     found = (levels > 1) & ~np.isin(at, inner)
-    return Occurrences(outermost[found], at[found], levels[found], path_ns(case)[outermost[found]])
+    return Occurrences(outermost[found], at[found], levels[found], path_ns_of(case, outermost[found]))
 
 
 def _given_up(case: Case) -> Array:

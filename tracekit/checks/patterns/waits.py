@@ -67,6 +67,8 @@ def _detect(case: Case) -> Occurrences:
     usual = np.where(count >= _FEWEST, np.maximum(value, 1.0), np.inf)[found.pair]
     at = (found.between >= _LONGER * usual) & (found.between >= _SHARE * took[found.call])
     call, row, between = found.call[at], found.row[at], found.between[at]
+    if not len(call):  # no path is worked out
+        return Occurrences(call, row, between, between)
     cost = np.minimum(case.result(paths).own_ns[call], between - usual[at])
     return Occurrences(call, row, between, cost)
 
