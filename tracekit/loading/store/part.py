@@ -282,7 +282,9 @@ class PartFiles:
         return StoredAttributes.stored(self._attributes(name))
 
     def _attributes(self, name: str) -> InFile:
-        """Return an attribute table as it is in the files."""
+        """Return an attribute table as it is in the files; kept for a few traces only, as each refers to the other."""
+        if not self.reads_traces:
+            return InFile(self, name, OWNED[name])
         if name not in self._in_files:
             self._in_files[name] = InFile(self, name, OWNED[name])
         return self._in_files[name]
