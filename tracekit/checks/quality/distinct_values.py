@@ -33,10 +33,10 @@ _ID_KEY: Final = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECAS
 class Use(NamedTuple):
     """Values of keys by service and operation, one entry each, with their number of occurrences.
 
-    ``hashes`` returns those of the texts of all values, by value.
+    ``hashes`` returns those of the texts of all values, by value, given the case; holding the case would keep the part.
     """
 
-    hashes: Callable[[], Array]
+    hashes: Callable[[Case], Array]
     key: Array
     names: list[str]
     indexed: Array
@@ -132,7 +132,7 @@ def uses(case: Case) -> list[Use]:
     found = _counted(places, first[_is_label(kv)[value]], len(kv))
     value = found[2]
     indexed = np.bincount(kv.key[value], weights=kv.is_indexed[value], minlength=len(kv.keys)) > 0
-    return [*names, Use(partial(_label_hashes, case), kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
+    return [*names, Use(_label_hashes, kv.key[value].astype(np.int64), list(kv.keys), indexed, *found)]
 
 
 def _columns(case: Case) -> list[tuple[str, Array, Codes]]:
@@ -169,7 +169,7 @@ def _one(places: _Places, key: str, rows: Array, column: Codes) -> Use:
     pair += column.codes[rows].astype(pair.dtype)
     counted = _counted(places, pair, len(column.labels))
     zero, is_indexed = np.zeros(len(counted[0]), np.int64), np.array([len(counted[0]) > 0])
-    return Use(partial(_all_hashes, column), zero, [key], is_indexed, *counted)
+    return Use(partial(_hashes_in, column), zero, [key], is_indexed, *counted)
 
 
 def text_hashes_of(case: Case) -> Array:
@@ -183,6 +183,11 @@ def _label_hashes(case: Case) -> Array:
     spelled = np.flatnonzero(_is_label(kv) & (kv.type != ValueType.STR))
     found[spelled] = hashes_of(kv, spelled)
     return found
+
+
+def _hashes_in(column: Codes, _: Case) -> Array:
+    """Return a hash of each label of a column."""
+    return _all_hashes(column)
 
 
 def _all_hashes(column: Codes) -> Array:
@@ -216,7 +221,7 @@ def _of_use(case: Case, use: Use) -> Values:
     group, keys = group_codes(columns | {"operation": (use.operation, operation)}, len(use.key))
     groups = int(group.max(initial=-1)) + 1
     rows = np.bincount(group, use.times, groups).astype(np.int64)
-    value = use.value.astype(np.uint64) if case.known is None else use.hashes()[use.value]
+    value = use.value.astype(np.uint64) if case.known is None else use.hashes(case)[use.value]
     indexed = frozenset(use.names[at] for at in np.flatnonzero(use.indexed))
     return Values(keys, rows, group, value, use.times.astype(np.int64), np.zeros(groups, np.int64), indexed)
 
