@@ -966,7 +966,7 @@ class Ruler {
     this.W = W;
     this.el = h('div', 'tkw-head');
     this.title = h('b');
-    this.handle = set(h('div', 'tkw-split'), { role: 'separator', tabindex: 0, 'aria-orientation': 'vertical', 'aria-label': 'Width of the name column', 'aria-valuemin': 100 });
+    this.handle = set(h('div', 'tkw-split'), { role: 'separator', tabindex: 0, 'aria-orientation': 'vertical', 'aria-label': 'Width of the name column', 'aria-valuemin': 100, 'aria-valuenow': 100 });
     let grip = null;
     W.on(this.el, 'pointerdown', e => { this.el.setPointerCapture(e.pointerId); grip = [e.clientX, W.from, W.to]; });
     W.on(this.el, 'pointermove', e => {
