@@ -9,6 +9,7 @@ from tracekit.stats.grouping import (
     distinct,
     distinct_by,
     group_rows,
+    key_counts,
     stable_order,
     sum_by,
     sum_runs,
@@ -83,6 +84,17 @@ def test_few_and_many_keys_are_numbered_as_by_numpy(size, different, count):
     expected, number = np.unique(key, return_inverse=True)
     assert codes.tolist() == number.tolist()
     assert found.tolist() == distinct(key).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(("size", "kind"), [(60, np.int64), (2**32, np.uint32), (2**40, np.int64)])
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_occurrences_of_keys_are_those_of_numpy(size, kind, count):
+    rng = np.random.default_rng(count)
+    key = rng.integers(0, size, 50, np.uint64)[rng.integers(0, 50, count)].astype(kind)
+    expected, often = np.unique(key, return_counts=True)
+    found = key_counts(key, size)
+    assert [each.tolist() for each in found] == [expected.tolist(), often.tolist()]
+    assert {each.dtype for each in found} == {np.dtype(np.int64)}
 
 
 @given(st.lists(st.lists(st.integers(0, 1000), max_size=4), max_size=6))
